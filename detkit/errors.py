@@ -1,0 +1,34 @@
+"""Errors that a user can act on. The command line shows them without a traceback and exits with 2."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something that the user gave is wrong; the message says what came, what was expected, what to change."""
+
+
+class ConfigError(UserError):
+    """The configuration is wrong; holds one message per problem so that all are shown at once."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(UserError):
+    """The data set cannot be used as it is."""
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that the user most probably meant, or None."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.55)
+    return matches[0] if matches else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """A sentence that names the nearest candidate, or nothing."""
+    match = nearest(name, candidates)
+    return f" Did you mean '{match}'?" if match else ""

@@ -1,0 +1,198 @@
+"""The whole framework on one page: what each family of parts promises.
+
+Letters: B images, L levels, P priors over all levels, C classes, K class logits, D box code values, N objects.
+A part is any class that keeps its contract; none has to inherit from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from detkit.structures import (
+    Assignment,
+    Batch,
+    DensePredictions,
+    Detections,
+    FeatureSpec,
+    Priors,
+    Sample,
+    Target,
+)
+
+Sizes = Sequence[tuple[int, int]]
+Losses = dict[str, Tensor]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse; publishes their channels and strides."""
+
+    feature_specs: list[FeatureSpec]
+
+    def __call__(self, images: Tensor) -> list[Tensor]: ...
+
+
+@runtime_checkable
+class Neck(Protocol):
+    """L maps to L' maps; built with the specs of the maps that it gets (wired `feature_specs`), publishes its own."""
+
+    feature_specs: list[FeatureSpec]
+
+    def __call__(self, features: list[Tensor]) -> list[Tensor]: ...
+
+
+class PriorGenerator(Protocol):
+    """Sizes (height, width) of the L maps to the priors of an image; `per_cell` says how many a cell of each level has.
+
+    Within a level the order is row, column, then the priors of a cell. Results are cached per sizes and device.
+    """
+
+    per_cell: list[int]
+
+    def __call__(self, sizes: Sizes, device: torch.device) -> Priors: ...
+
+
+class BoxCoder(Protocol):
+    """Boxes to regression codes relative to priors, and back; leading axes broadcast."""
+
+    code_size: int
+
+    def encode(self, boxes: Tensor, priors: Priors) -> Tensor: ...  # (..., 4) -> (..., D)
+
+    def decode(self, codes: Tensor, priors: Priors) -> Tensor: ...  # (..., D) -> (..., 4)
+
+
+class Assigner(Protocol):
+    """Priors and the objects of one image to an Assignment; called without gradients.
+
+    `scores` (P, C) and `boxes` (P, 4) are the current predictions where `uses_predictions` is true, else None.
+    `target` holds no ignored objects and may be empty.
+    """
+
+    uses_predictions: bool
+
+    def __call__(
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+    ) -> Assignment: ...
+
+
+class Sampler(Protocol):
+    """Which priors count in the loss.
+
+    `matched` (B, P) as in Assignment, `losses` (B, P) detached classification loss; returns a mask (B, P) bool in which
+    ignored priors are False.
+    """
+
+    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor: ...
+
+
+class ClassificationLoss(Protocol):
+    """`space` is "classes". One value per prior (summed over its K logits), not weighted, not normalised.
+
+    `logits` (M, K); `labels` (M,) in 0..C-1, or -1 for background; `scores` (M,) soft target of the labelled class, 1
+    where None. `activation` says how logits become probabilities: "sigmoid" has K = C, "softmax" K = C + 1 with
+    background last.
+    """
+
+    space: Literal["classes"]
+    weight: float
+    activation: Literal["sigmoid", "softmax"]
+
+    def __call__(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor: ...
+
+
+class BoxLoss(Protocol):
+    """One value per box, (M, 4) or (M, D) against the same shape to (M,); `space` says what the head must feed.
+
+    "boxes": decoded absolute xyxy (the IoU family). "codes": the coder's codes (the L1 family).
+    """
+
+    space: Literal["boxes", "codes"]
+    weight: float
+
+    def __call__(self, predicted: Tensor, target: Tensor) -> Tensor: ...
+
+
+class Postprocess(Protocol):
+    """Candidates of one image to its final detections, best first.
+
+    The head keeps, for each level, the `max_candidates` best (prior, class) pairs with a score above `score_threshold`
+    before it decodes boxes; `boxes` (M, 4) are clipped to the image, `scores` (M,), `labels` (M,).
+    """
+
+    score_threshold: float
+    max_candidates: int
+
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections: ...
+
+
+class HeadLayers(Protocol):
+    """The trainable part of a dense head: L maps to predictions, flattened over levels in the order of the priors."""
+
+    def __call__(self, features: list[Tensor]) -> DensePredictions: ...
+
+
+class Head(Protocol):
+    """Feature maps to raw predictions, to losses, or to detections: three verbs, no modes."""
+
+    def __call__(self, features: list[Tensor]) -> DensePredictions: ...
+
+    def loss(self, features: list[Tensor], targets: list[Target]) -> Losses: ...
+
+    def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
+
+
+class Detector(Protocol):
+    """Images to raw predictions (`forward`, for export), batches to losses (`loss/...`) or to detections.
+
+    `predict` returns boxes in the coordinates of the original images.
+    """
+
+    def __call__(self, images: Tensor) -> DensePredictions: ...
+
+    def loss(self, batch: Batch) -> Losses: ...
+
+    def predict(self, batch: Batch) -> list[Detections]: ...
+
+
+class Transform(Protocol):
+    """One step of augmentation. All randomness comes from `generator`, so a sample is a function of its seed."""
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample: ...
+
+
+class Metric(Protocol):
+    """Detections and objects in original image coordinates, image by image, to named numbers.
+
+    `update` keys images by id, so an image seen twice counts once. `merge` takes the `state` of other ranks.
+    """
+
+    def update(
+        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
+    ) -> None: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def merge(self, states: list[dict[str, Any]]) -> None: ...
+
+    def compute(self) -> dict[str, float]: ...
+
+    def reset(self) -> None: ...
+
+
+class Schedule(Protocol):
+    """Learning-rate factor as a function of the step; built with the wired `total_steps`."""
+
+    def __call__(self, step: int) -> float: ...
+
+
+class OptimizerFactory(Protocol):
+    """Parameter groups to an optimizer; settings were given when the factory was built."""
+
+    learning_rate: float
+
+    def __call__(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer: ...

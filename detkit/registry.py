@@ -1,0 +1,274 @@
+"""Parts by name: families, registration, lazy look-up and plugins. Imports neither torch nor hydra.
+
+detkit's own parts are found by reading the text of its sources, so listing names imports nothing;
+a part's module is imported when the part is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Ge, Gt, Interval
+
+from detkit.errors import UserError, did_you_mean
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Callable[..., Any])
+
+FAMILIES: dict[str, str] = {
+    "detector": "a whole detector: backbone, neck and head",
+    "backbone": "image to feature levels",
+    "neck": "feature levels to feature levels",
+    "head": "feature levels to losses and detections",
+    "priors": "where a dense head predicts: anchor boxes or points",
+    "box_coder": "boxes to regression codes and back",
+    "assigner": "which prior is responsible for which object",
+    "sampler": "which priors count in the loss",
+    "loss": "one value per prior from predictions and targets",
+    "postprocess": "candidate boxes to final detections",
+    "reader": "a data set on disk to an index of images and objects",
+    "transform": "one step of image and box augmentation",
+    "metric": "detections and objects to numbers",
+    "optimizer": "parameter updates",
+    "scheduler": "learning rate over time",
+    "callback": "what happens beside training",
+    "logger": "where numbers are sent",
+}
+
+_LINE = re.compile(r'^@register\(\s*"(\w+)",\s*"([\w.-]+)"', re.MULTILINE)
+_SKIPPED_FOLDERS = {"cli", "config", "structures", "ops", "__pycache__", "_conf"}
+ENTRY_POINT_GROUP = "detkit.plugins"
+
+# Ranges that the config check enforces; use them in the annotations of constructors.
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+PositiveFloat = Annotated[float, Gt(0)]
+NonNegativeFloat = Annotated[float, Ge(0)]
+PositiveInt = Annotated[int, Gt(0)]
+NonNegativeInt = Annotated[int, Ge(0)]
+
+
+class _WiredMark:
+    """Marks an argument that assembly fills in and YAML must not hold."""
+
+
+Wired = Annotated[T, _WiredMark()]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Marks a constructor argument that takes another registered part.
+
+    Write `assigner: Annotated[Assigner, Slot("assigner", "max_iou", {"foreground": 0.5})]`. The argument
+    is named after its family or ends with it (`box_loss` takes a `loss`), so that a config path alone
+    tells the family. On a `dict[str, Part]` annotation the slot holds parts by label.
+
+    Attributes:
+        family: The family of the parts that fit.
+        default: The name of the part used when the config names none; None means no part.
+        arguments: Values that differ from the default part's own defaults.
+        space: For losses: the spaces that fit (`Loss.space`); empty admits all.
+    """
+
+    family: str
+    default: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    space: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a family that does not exist."""
+        require_family(self.family)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One registered name: where it is defined and, once imported, what it builds."""
+
+    family: str
+    name: str
+    module: str
+    origin: str
+    factory: Callable[..., Any] | None = None
+
+
+_parts: dict[tuple[str, str], Part] = {}
+plugin_failures: dict[str, Exception] = {}
+_loaded_plugins: dict[str, str] = {}
+_origin_now = "detkit"
+
+
+def require_family(family: str) -> None:
+    """Raise UserError when there is no such family."""
+    if family not in FAMILIES:
+        message = f"there is no family '{family}'; families: {', '.join(FAMILIES)}."
+        raise UserError(message + did_you_mean(family, FAMILIES))
+
+
+def family_of_slot(argument: str) -> str | None:
+    """The family that an argument of this name takes by convention, or None (`box_loss` -> `loss`)."""
+    fitting = [f for f in FAMILIES if argument == f or argument.endswith(f"_{f}")]
+    return max(fitting, key=len) if fitting else None
+
+
+def register(family: str, name: str) -> Callable[[P], P]:
+    """Register a class, or a function that builds one, under a name of a family.
+
+    Write the decorator at the start of a line with literal strings: names are listed by reading the text.
+
+    Raises:
+        UserError: The family is unknown, the name is taken, or the constructor hides its arguments.
+    """
+    require_family(family)
+
+    def add(factory: P) -> P:
+        _require_explicit_arguments(family, name, factory)
+        known = _builtin_parts().get((family, name)) or _parts.get((family, name))
+        if known is not None and known.module != factory.__module__:
+            raise UserError(
+                f"{family} '{name}' in module '{factory.__module__}' clashes with the one in "
+                f"'{known.module}': register it under another name."
+            )
+        _parts[family, name] = Part(family, name, factory.__module__, _origin_now, factory)
+        return factory
+
+    return add
+
+
+def _require_explicit_arguments(family: str, name: str, factory: Callable[..., Any]) -> None:
+    for parameter in inspect.signature(factory).parameters.values():
+        where = f"{family} '{name}' ({factory.__module__}): argument '{parameter.name}'"
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise UserError(
+                f"{where} hides arguments: list each one so that a config can be checked."
+            )
+        if parameter.annotation is parameter.empty:
+            raise UserError(f"{where} has no type: annotate it so that a config can be checked.")
+
+
+@cache
+def _builtin_parts() -> dict[tuple[str, str], Part]:
+    root = Path(__file__).parent
+    found: dict[tuple[str, str], Part] = {}
+    for folder in sorted(
+        p for p in root.iterdir() if p.is_dir() and p.name not in _SKIPPED_FOLDERS
+    ):
+        for path in sorted(folder.rglob("*.py")):
+            module = ".".join(("detkit", *path.relative_to(root).with_suffix("").parts))
+            for family, name in _LINE.findall(path.read_text(encoding="utf-8")):
+                found[family, name] = Part(family, name, module, "detkit")
+    return found
+
+
+def names(family: str) -> list[str]:
+    """The sorted names of a family's parts; imports none of them."""
+    require_family(family)
+    known = {**_builtin_parts(), **_parts}
+    return sorted(name for member, name in known if member == family)
+
+
+def part(family: str, name: str) -> Part:
+    """Where a part comes from; imports nothing.
+
+    Raises:
+        UserError: No part has this name. The message names the nearest one and any plugin that failed to load.
+    """
+    require_family(family)
+    found = _parts.get((family, name)) or _builtin_parts().get((family, name))
+    if found is None:
+        raise UserError(unknown_part(family, name))
+    return found
+
+
+def unknown_part(family: str, name: str) -> str:
+    """The message for a name that no part of the family has."""
+    message = f"there is no {family} '{name}'.{did_you_mean(name, names(family))}"
+    message += f" Known: {', '.join(names(family)) or 'none'}."
+    for plugin, error in plugin_failures.items():
+        message += f" Plugin '{plugin}' could not be loaded ({type(error).__name__}: {error})."
+    return message
+
+
+def get(family: str, name: str) -> Callable[..., Any]:
+    """The class or function registered under a name; imports its module when needed."""
+    found = part(family, name)
+    if found.factory is None:
+        importlib.import_module(found.module)
+        found = _parts[family, name]
+    assert found.factory is not None  # importing the module ran its decorator
+    return found.factory
+
+
+def load_plugins(listed: Iterable[str] = ()) -> list[str]:
+    """Import plugins: entry points, the working directory's `plugins/`, DETKIT_PLUGINS, then those listed.
+
+    A plugin that fails is kept in `plugin_failures`, named when one of its parts is missed, and does not stop
+    the others. Loading again is harmless.
+
+    Returns:
+        The names of all plugins loaded so far.
+    """
+    wanted = [(name, f"module {name}") for name in _entry_points()]
+    wanted += [(str(path), f"file {path.name}") for path in _folder_plugins()]
+    environment = os.environ.get("DETKIT_PLUGINS", "").split(os.pathsep)
+    wanted += [(name, f"plugin {name}") for name in (*environment, *listed) if name]
+    for plugin, origin in wanted:
+        if plugin not in _loaded_plugins and plugin not in plugin_failures:
+            _load_plugin(plugin, origin)
+    return list(_loaded_plugins)
+
+
+def _entry_points() -> list[str]:
+    if os.environ.get("DETKIT_DISABLE_ENTRYPOINTS"):
+        return []
+    from importlib.metadata import entry_points  # costs 60 ms, so only where plugins are loaded
+
+    return sorted(point.value for point in entry_points(group=ENTRY_POINT_GROUP))
+
+
+def _folder_plugins() -> list[Path]:
+    folder = Path(os.environ.get("DETKIT_PLUGIN_DIR", "plugins")).resolve()
+    if not folder.is_dir():
+        return []
+    files = [p for p in folder.iterdir() if p.suffix == ".py" and not p.name.startswith("_")]
+    return sorted(files + [p.parent for p in folder.glob("*/__init__.py")])
+
+
+def _load_plugin(plugin: str, origin: str) -> None:
+    global _origin_now  # noqa: PLW0603  # `register` runs inside the import and must know whose it is
+    before, _origin_now = _origin_now, origin
+    try:
+        path = Path(plugin)
+        if path.suffix == ".py" or path.is_dir():
+            _import_path(path.resolve())
+        else:
+            importlib.import_module(plugin)
+        _loaded_plugins[plugin] = origin
+    except Exception as error:  # a plugin may fail in any way; the user sees its own error
+        plugin_failures[plugin] = error
+    finally:
+        _origin_now = before
+
+
+def _import_path(path: Path) -> None:
+    name = f"detkit_plugin_{path.stem}"
+    source = path / "__init__.py" if path.is_dir() else path
+    search = [str(path)] if path.is_dir() else None
+    spec = importlib.util.spec_from_file_location(name, source, submodule_search_locations=search)
+    if spec is None or spec.loader is None or not source.is_file():
+        raise FileNotFoundError(f"no Python file at {source}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

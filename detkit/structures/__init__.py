@@ -1,0 +1,19 @@
+"""The data that crosses package borders."""
+
+from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
+from detkit.structures.detections import Detections
+from detkit.structures.features import FeatureSpec
+from detkit.structures.images import Batch, Sample, Target
+
+__all__ = [
+    "BACKGROUND",
+    "IGNORED",
+    "Assignment",
+    "Batch",
+    "DensePredictions",
+    "Detections",
+    "FeatureSpec",
+    "Priors",
+    "Sample",
+    "Target",
+]

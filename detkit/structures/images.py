@@ -1,0 +1,122 @@
+"""Samples, batches and their objects.
+
+Boxes are float32 absolute xyxy pixels in continuous coordinates (width = x2 - x1); labels are 0..C-1 and background
+has none; sizes are (height, width).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """The objects of one image.
+
+    Attributes:
+        boxes: (N, 4) float32.
+        labels: (N,) int64.
+        ignored: (N,) bool; crowd and difficult objects, which are neither positives nor negatives.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    ignored: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that do not belong together."""
+        count = len(self.labels)
+        if self.boxes.shape != (count, 4) or self.ignored.shape != (count,):
+            raise ValueError(
+                f"a target needs boxes (N, 4), labels (N,) and ignored (N,), got {tuple(self.boxes.shape)}, "
+                f"{tuple(self.labels.shape)} and {tuple(self.ignored.shape)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @staticmethod
+    def empty(device: torch.device | str = "cpu") -> Target:
+        """A target of an image without objects."""
+        return Target(
+            torch.zeros((0, 4), device=device),
+            torch.zeros(0, dtype=torch.int64, device=device),
+            torch.zeros(0, dtype=torch.bool, device=device),
+        )
+
+    def select(self, keep: Tensor) -> Target:
+        """The objects at the given indices, or where a mask is true."""
+        return Target(self.boxes[keep], self.labels[keep], self.ignored[keep])
+
+    def to(self, device: torch.device | str) -> Target:
+        """The same objects on a device."""
+        return Target(self.boxes.to(device), self.labels.to(device), self.ignored.to(device))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its objects, on its way from the reader to the batch.
+
+    Attributes:
+        image: (3, H, W) uint8 RGB.
+        target: The objects, in the coordinates of `image`.
+        image_id: The data set's own id, as COCO results name it.
+        path: The file that the image was read from, for messages.
+        original_size: (height, width) of the image as read, EXIF orientation applied.
+        to_image: (3, 3) float64; maps homogeneous (x, y, 1) of the original image to `image`. Each geometric
+            transform multiplies its own matrix from the left.
+    """
+
+    image: Tensor
+    target: Target
+    image_id: int
+    path: str
+    original_size: tuple[int, int]
+    to_image: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of `image`."""
+        return int(self.image.shape[-2]), int(self.image.shape[-1])
+
+    def replace(self, **changes: object) -> Sample:
+        """A copy with some attributes changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one step, padded at the right and the bottom to one size.
+
+    Attributes:
+        images: (B, 3, H, W) uint8.
+        image_sizes: Per image (height, width) of the part that is not padding.
+        targets: Per image its objects, in the coordinates of `images`.
+        image_ids: Per image the data set's own id.
+        paths: Per image the file it came from.
+        original_sizes: Per image (height, width) of the file's image.
+        to_image: (B, 3, 3) float64; see `Sample.to_image`.
+    """
+
+    images: Tensor
+    image_sizes: list[tuple[int, int]]
+    targets: list[Target]
+    image_ids: list[int]
+    paths: list[str]
+    original_sizes: list[tuple[int, int]]
+    to_image: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch with images and targets on a device."""
+        images = self.images.to(device, non_blocking=non_blocking)
+        return replace(self, images=images, targets=[t.to(device) for t in self.targets])
+
+    def pin_memory(self) -> Batch:
+        """The same batch with images in pinned memory, for an asynchronous copy to the device."""
+        return replace(self, images=self.images.pin_memory())
