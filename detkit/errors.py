@@ -1,4 +1,4 @@
-"""Errors that a user can act on. The command line shows them without a traceback and exits with 2."""
+"""Errors that a user can act on; the command line shows them without traceback, exit code 2."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something that the user gave is wrong; the message says what came, what was expected, what to change."""
+    """What the user gave is wrong; says what came, what was expected and what to change."""
 
 
 class ConfigError(UserError):

@@ -1,20 +1,23 @@
 """The whole framework on one page: what each family of parts promises.
 
-Letters: B images, L levels, P priors over all levels, C classes, K class logits, D box code values, N objects.
-A part is any class that keeps its contract; none has to inherit from these.
+Letters: B images, L levels, P priors over all levels, C classes, K class logits, D box code
+    values, N objects. A part is any class that keeps its contract; none has to inherit from
+    these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detkit.structures import (
     Assignment,
     Batch,
+    DatasetIndex,
     DensePredictions,
     Detections,
     FeatureSpec,
@@ -29,7 +32,7 @@ Losses = dict[str, Tensor]
 
 @runtime_checkable
 class Backbone(Protocol):
-    """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse; publishes their channels and strides."""
+    """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse."""
 
     feature_specs: list[FeatureSpec]
 
@@ -38,7 +41,7 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Neck(Protocol):
-    """L maps to L' maps; built with the specs of the maps that it gets (wired `feature_specs`), publishes its own."""
+    """L maps to others; wired `feature_specs` tells what comes in, its own tell what goes out."""
 
     feature_specs: list[FeatureSpec]
 
@@ -46,9 +49,10 @@ class Neck(Protocol):
 
 
 class PriorGenerator(Protocol):
-    """Sizes (height, width) of the L maps to the priors of an image; `per_cell` says how many a cell of each level has.
+    """Sizes of the L maps to the priors of an image; `per_cell` counts those of a cell, per level.
 
-    Within a level the order is row, column, then the priors of a cell. Results are cached per sizes and device.
+    Within a level the order is row, column, then the priors of a cell. Results are cached per
+    sizes and device.
     """
 
     per_cell: list[int]
@@ -69,8 +73,8 @@ class BoxCoder(Protocol):
 class Assigner(Protocol):
     """Priors and the objects of one image to an Assignment; called without gradients.
 
-    `scores` (P, C) and `boxes` (P, 4) are the current predictions where `uses_predictions` is true, else None.
-    `target` holds no ignored objects and may be empty.
+    `scores` (P, C) and `boxes` (P, 4) are the current predictions where `uses_predictions` is
+    true, else None. `target` holds no ignored objects and may be empty.
     """
 
     uses_predictions: bool
@@ -83,19 +87,19 @@ class Assigner(Protocol):
 class Sampler(Protocol):
     """Which priors count in the loss.
 
-    `matched` (B, P) as in Assignment, `losses` (B, P) detached classification loss; returns a mask (B, P) bool in which
-    ignored priors are False.
+    `matched` (B, P) as in Assignment, `losses` (B, P) detached classification loss; returns a
+    mask (B, P) bool in which ignored priors are False.
     """
 
     def __call__(self, matched: Tensor, losses: Tensor) -> Tensor: ...
 
 
 class ClassificationLoss(Protocol):
-    """`space` is "classes". One value per prior (summed over its K logits), not weighted, not normalised.
+    """One value per prior (summed over its K logits), not weighted, not normalised.
 
-    `logits` (M, K); `labels` (M,) in 0..C-1, or -1 for background; `scores` (M,) soft target of the labelled class, 1
-    where None. `activation` says how logits become probabilities: "sigmoid" has K = C, "softmax" K = C + 1 with
-    background last.
+    `logits` (M, K); `labels` (M,) in 0..C-1, or -1 for background; `scores` (M,) soft target of
+    the labelled class, 1 where None. `activation` says how logits become probabilities: "sigmoid"
+    has K = C, "softmax" K = C + 1 with background last.
     """
 
     space: Literal["classes"]
@@ -106,7 +110,7 @@ class ClassificationLoss(Protocol):
 
 
 class BoxLoss(Protocol):
-    """One value per box, (M, 4) or (M, D) against the same shape to (M,); `space` says what the head must feed.
+    """One value per box: (M, 4) or (M, D) pairs to (M,); `space` says what the head must feed.
 
     "boxes": decoded absolute xyxy (the IoU family). "codes": the coder's codes (the L1 family).
     """
@@ -120,8 +124,9 @@ class BoxLoss(Protocol):
 class Postprocess(Protocol):
     """Candidates of one image to its final detections, best first.
 
-    The head keeps, for each level, the `max_candidates` best (prior, class) pairs with a score above `score_threshold`
-    before it decodes boxes; `boxes` (M, 4) are clipped to the image, `scores` (M,), `labels` (M,).
+    The head keeps, for each level, the `max_candidates` best (prior, class) pairs with a score
+    above `score_threshold` before it decodes boxes; `boxes` (M, 4) are clipped to the image,
+    `scores` (M,), `labels` (M,).
     """
 
     score_threshold: float
@@ -131,7 +136,7 @@ class Postprocess(Protocol):
 
 
 class HeadLayers(Protocol):
-    """The trainable part of a dense head: L maps to predictions, flattened over levels in the order of the priors."""
+    """The trainable part of a dense head: L maps to predictions in the order of the priors."""
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
 
@@ -147,7 +152,7 @@ class Head(Protocol):
 
 
 class Detector(Protocol):
-    """Images to raw predictions (`forward`, for export), batches to losses (`loss/...`) or to detections.
+    """Images to raw predictions (`forward`, for export), batches to losses or to detections.
 
     `predict` returns boxes in the coordinates of the original images.
     """
@@ -160,15 +165,28 @@ class Detector(Protocol):
 
 
 class Transform(Protocol):
-    """One step of augmentation. All randomness comes from `generator`, so a sample is a function of its seed."""
+    """One step of augmentation; all randomness comes from `generator`."""
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample: ...
+
+
+class Reader(Protocol):
+    """A data set on disk to indices of flat arrays; built with the settings of its format.
+
+    `splits` names the splits that the data set's own files define (empty when there are none);
+    `read` takes one of them, or None for all images, and raises DataError with what to change.
+    """
+
+    def splits(self, path: Path) -> list[str]: ...
+
+    def read(self, path: Path, split: str | None) -> DatasetIndex: ...
 
 
 class Metric(Protocol):
     """Detections and objects in original image coordinates, image by image, to named numbers.
 
-    `update` keys images by id, so an image seen twice counts once. `merge` takes the `state` of other ranks.
+    `update` keys images by id, so an image seen twice counts once; `merge` takes the `state`
+    of other ranks; `compute` returns flat names (`AP`, `AP50`, `AP/dog`), 0..1 or NaN.
     """
 
     def update(
@@ -185,14 +203,12 @@ class Metric(Protocol):
 
 
 class Schedule(Protocol):
-    """Learning-rate factor as a function of the step; built with the wired `total_steps`."""
+    """Learning-rate factor of an optimizer step in 0..total_steps-1."""
 
-    def __call__(self, step: int) -> float: ...
+    def __call__(self, step: int, total_steps: int) -> float: ...
 
 
 class OptimizerFactory(Protocol):
-    """Parameter groups to an optimizer; settings were given when the factory was built."""
+    """A model to its optimizer; `total_batch` counts the images of a step over all ranks."""
 
-    learning_rate: float
-
-    def __call__(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer: ...
+    def __call__(self, model: nn.Module, total_batch: int) -> torch.optim.Optimizer: ...

@@ -68,9 +68,9 @@ Wired = Annotated[T, _WiredMark()]
 class Slot:
     """Marks a constructor argument that takes another registered part.
 
-    Write `assigner: Annotated[Assigner, Slot("assigner", "max_iou", {"foreground": 0.5})]`. The argument
-    is named after its family or ends with it (`box_loss` takes a `loss`), so that a config path alone
-    tells the family. On a `dict[str, Part]` annotation the slot holds parts by label.
+    Write `assigner: Annotated[Assigner, Slot("assigner", "max_iou", {"foreground": 0.5})]`. The
+    argument is named after its family or ends with it (`box_loss` takes a `loss`), so that a config
+    path alone tells the family. On a `dict[str, Part]` annotation the slot holds parts by label.
 
     Attributes:
         family: The family of the parts that fit.
@@ -114,7 +114,7 @@ def require_family(family: str) -> None:
 
 
 def family_of_slot(argument: str) -> str | None:
-    """The family that an argument of this name takes by convention, or None (`box_loss` -> `loss`)."""
+    """The family that an argument takes by its name, or None (`box_loss` -> `loss`)."""
     fitting = [f for f in FAMILIES if argument == f or argument.endswith(f"_{f}")]
     return max(fitting, key=len) if fitting else None
 
@@ -122,7 +122,8 @@ def family_of_slot(argument: str) -> str | None:
 def register(family: str, name: str) -> Callable[[P], P]:
     """Register a class, or a function that builds one, under a name of a family.
 
-    Write the decorator at the start of a line with literal strings: names are listed by reading the text.
+    Write the decorator at the start of a line with literal strings: names are listed by reading
+    the text.
 
     Raises:
         UserError: The family is unknown, the name is taken, or the constructor hides its arguments.
@@ -179,7 +180,8 @@ def part(family: str, name: str) -> Part:
     """Where a part comes from; imports nothing.
 
     Raises:
-        UserError: No part has this name. The message names the nearest one and any plugin that failed to load.
+        UserError: No part has this name. The message names the nearest one and any plugin that
+            failed to load.
     """
     require_family(family)
     found = _parts.get((family, name)) or _builtin_parts().get((family, name))
@@ -203,15 +205,16 @@ def get(family: str, name: str) -> Callable[..., Any]:
     if found.factory is None:
         importlib.import_module(found.module)
         found = _parts[family, name]
-    assert found.factory is not None  # importing the module ran its decorator
+    if found.factory is None:
+        raise RuntimeError(f"importing {found.module} did not register {family} '{name}'")
     return found.factory
 
 
 def load_plugins(listed: Iterable[str] = ()) -> list[str]:
-    """Import plugins: entry points, the working directory's `plugins/`, DETKIT_PLUGINS, then those listed.
+    """Import plugins: entry points, folder `plugins/`, DETKIT_PLUGINS, then those listed.
 
-    A plugin that fails is kept in `plugin_failures`, named when one of its parts is missed, and does not stop
-    the others. Loading again is harmless.
+    A plugin that fails is kept in `plugin_failures`, named when one of its parts is missed, and
+    does not stop the others. Loading again is harmless.
 
     Returns:
         The names of all plugins loaded so far.

@@ -1,5 +1,6 @@
 """The data that crosses package borders."""
 
+from detkit.structures.dataset import DatasetIndex
 from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
 from detkit.structures.detections import Detections
 from detkit.structures.features import FeatureSpec
@@ -10,6 +11,7 @@ __all__ = [
     "IGNORED",
     "Assignment",
     "Batch",
+    "DatasetIndex",
     "DensePredictions",
     "Detections",
     "FeatureSpec",

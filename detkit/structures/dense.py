@@ -28,7 +28,8 @@ class DensePredictions(NamedTuple):
     """What the layers of a dense head compute, in the order of the priors.
 
     Attributes:
-        class_logits: (B, P, K), K being what the classification loss asks for (C, or C + 1 with background last).
+        class_logits: (B, P, K), K being what the classification loss asks for (C, or C + 1 with
+            background last).
         box_codes: (B, P, D), D being the box coder's `code_size`.
         quality: (B, P) logits of localisation quality (centreness, objectness), or None.
     """

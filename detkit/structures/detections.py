@@ -29,7 +29,8 @@ class Detections(NamedTuple):
         """Map boxes back to the original image and clip them to it.
 
         Args:
-            to_image: (3, 3) affine map from the original image to the image the detector saw; without rotation.
+            to_image: (3, 3) affine map from the original image to the image the detector saw;
+                without rotation.
             original_size: (height, width) of the original image.
         """
         back = torch.linalg.inv(to_image).to(self.boxes)

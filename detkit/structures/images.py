@@ -1,7 +1,7 @@
 """Samples, batches and their objects.
 
-Boxes are float32 absolute xyxy pixels in continuous coordinates (width = x2 - x1); labels are 0..C-1 and background
-has none; sizes are (height, width).
+Boxes are float32 absolute xyxy pixels in continuous coordinates (width = x2 - x1); labels are
+0..C-1 and background has none; sizes are (height, width).
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ class Target:
     Attributes:
         boxes: (N, 4) float32.
         labels: (N,) int64.
-        ignored: (N,) bool; crowd and difficult objects, which are neither positives nor negatives.
+        ignored: (N,) bool; crowd and difficult objects, neither positives nor negatives.
+        areas: (N,) float32 annotated areas in original pixels (COCO's `area`, which sorts objects
+            into small, medium and large); None where a format has none, so box areas count.
     """
 
     boxes: Tensor
     labels: Tensor
     ignored: Tensor
+    areas: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuse shapes that do not belong together."""
         count = len(self.labels)
         if self.boxes.shape != (count, 4) or self.ignored.shape != (count,):
             raise ValueError(
-                f"a target needs boxes (N, 4), labels (N,) and ignored (N,), got {tuple(self.boxes.shape)}, "
-                f"{tuple(self.labels.shape)} and {tuple(self.ignored.shape)}"
+                "a target needs boxes (N, 4), labels (N,) and ignored (N,), got "
+                f"{[tuple(value.shape) for value in (self.boxes, self.labels, self.ignored)]}"
             )
 
     def __len__(self) -> int:
@@ -49,11 +52,17 @@ class Target:
 
     def select(self, keep: Tensor) -> Target:
         """The objects at the given indices, or where a mask is true."""
-        return Target(self.boxes[keep], self.labels[keep], self.ignored[keep])
+        areas = None if self.areas is None else self.areas[keep]
+        return Target(self.boxes[keep], self.labels[keep], self.ignored[keep], areas)
+
+    def with_boxes(self, boxes: Tensor) -> Target:
+        """The same objects with moved boxes."""
+        return replace(self, boxes=boxes)
 
     def to(self, device: torch.device | str) -> Target:
         """The same objects on a device."""
-        return Target(self.boxes.to(device), self.labels.to(device), self.ignored.to(device))
+        areas = None if self.areas is None else self.areas.to(device)
+        return Target(self.boxes.to(device), self.labels.to(device), self.ignored.to(device), areas)
 
 
 @dataclass(frozen=True)
@@ -63,15 +72,17 @@ class Sample:
     Attributes:
         image: (3, H, W) uint8 RGB.
         target: The objects, in the coordinates of `image`.
+        original_target: The objects as annotated, in the coordinates of the original image.
         image_id: The data set's own id, as COCO results name it.
         path: The file that the image was read from, for messages.
         original_size: (height, width) of the image as read, EXIF orientation applied.
-        to_image: (3, 3) float64; maps homogeneous (x, y, 1) of the original image to `image`. Each geometric
-            transform multiplies its own matrix from the left.
+        to_image: (3, 3) float64; maps homogeneous (x, y, 1) of the original image to `image`. Each
+            geometric transform multiplies its own matrix from the left.
     """
 
     image: Tensor
     target: Target
+    original_target: Target
     image_id: int
     path: str
     original_size: tuple[int, int]
@@ -95,6 +106,7 @@ class Batch:
         images: (B, 3, H, W) uint8.
         image_sizes: Per image (height, width) of the part that is not padding.
         targets: Per image its objects, in the coordinates of `images`.
+        original_targets: Per image its objects as annotated; they stay on the CPU.
         image_ids: Per image the data set's own id.
         paths: Per image the file it came from.
         original_sizes: Per image (height, width) of the file's image.
@@ -104,6 +116,7 @@ class Batch:
     images: Tensor
     image_sizes: list[tuple[int, int]]
     targets: list[Target]
+    original_targets: list[Target]
     image_ids: list[int]
     paths: list[str]
     original_sizes: list[tuple[int, int]]

@@ -1,0 +1,108 @@
+"""What a whole run's configuration holds: the schema of the root, and of the blocks that are not parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
+
+
+@dataclass(frozen=True)
+class Block:
+    """Marks an argument whose keys are those of a constructor, given as `module:Class`; no part, no name."""
+
+    constructor: str
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How long and on what a detector trains.
+
+    Args:
+        max_epochs: Passes over the training split.
+        accelerator: `auto` takes a GPU where there is one.
+        devices: Number of devices on each node, or `auto`.
+        num_nodes: Number of machines.
+        strategy: How several devices work together.
+        precision: `32`, `bf16` or `16`; 16 scales the loss.
+        accumulate_grad_batches: Batches whose gradients are summed before a step.
+        gradient_clip_norm: Largest L2 norm of all gradients; null does not clip.
+        sync_batchnorm: Share batch statistics between devices.
+        channels_last: Keep images and weights in channels-last order.
+        compile: Compile the detector's network with torch.compile.
+        deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `off` allows.
+        validate_every: Epochs between validations.
+        limit_train_batches: Batches of an epoch; null takes all. For trying things out.
+        limit_validation_batches: Batches of a validation; null takes all.
+        log_every: Steps between two lines of the metrics file.
+    """
+
+    max_epochs: PositiveInt = 12
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: PositiveInt | Literal["auto"] = 1
+    num_nodes: PositiveInt = 1
+    strategy: Literal["auto", "ddp"] = "auto"
+    precision: Literal["32", "bf16", "16"] = "32"
+    accumulate_grad_batches: PositiveInt = 1
+    gradient_clip_norm: NonNegativeFloat | None = None
+    sync_batchnorm: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    deterministic: Literal["strict", "warn", "off"] = "off"
+    validate_every: PositiveInt = 1
+    limit_train_batches: PositiveInt | None = None
+    limit_validation_batches: PositiveInt | None = None
+    log_every: PositiveInt = 10
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Transforms by label, in the order of the page; a label set to null is left out.
+
+    Args:
+        train: What training samples go through.
+        evaluation: What validation and prediction images go through.
+    """
+
+    train: Annotated[dict[str, Any], Slot("transform")]
+    evaluation: Annotated[dict[str, Any], Slot("transform")]
+
+
+@dataclass(frozen=True)
+class Train:
+    """The root of `detkit train`.
+
+    Args:
+        model: The detector.
+        data: Where the images are and how batches are made of them.
+        augmentation: What happens to an image before it is in a batch.
+        optimizer: How parameters move.
+        scheduler: How the learning rate moves.
+        trainer: How long and on what.
+        metric: What validation measures.
+        callbacks: What happens beside training, by label.
+        logger: Where numbers go besides the run folder; null sends nothing anywhere.
+        seed: Every random choice follows from it.
+        run_name: Name of the run in its folder and in loggers.
+        run_folder: Where everything that the run writes lies.
+        ckpt: A run folder or checkpoint to resume from.
+        weights: A checkpoint whose weights training starts from, without its optimizer.
+        plugins: Modules or Python files that register parts.
+    """
+
+    model: Annotated[Any, Slot("detector", "one_stage")]
+    data: Annotated[Any, Block("detkit.data.module:DetectionData")]
+    augmentation: Annotated[Any, Block("detkit.config.root:Augmentation")]
+    optimizer: Annotated[Any, Slot("optimizer", "sgd")]
+    scheduler: Annotated[Any, Slot("scheduler", "cosine")]
+    trainer: Annotated[Any, Block("detkit.config.root:Trainer")]
+    metric: Annotated[Any, Slot("metric", "coco")]
+    callbacks: Annotated[dict[str, Any], Slot("callback")]
+    logger: Annotated[Any, Slot("logger")]
+    seed: NonNegativeInt = 0
+    run_name: str = "run"
+    run_folder: str = "runs/run"
+    ckpt: str | None = None
+    weights: str | None = None
+    plugins: list[str] = ()  # type: ignore[assignment]

@@ -1,0 +1,52 @@
+"""A data set's annotations as flat arrays, which worker processes share without copying."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class DatasetIndex:
+    """Images and objects of one split. N images, M objects.
+
+    Attributes:
+        root: The folder that file names are relative to.
+        class_names: The C names, in label order.
+        category_ids: The C ids of the format itself (COCO), for results files; 1..C elsewhere.
+        file_names: UTF-8 names of the N files, end to end.
+        file_offsets: (N + 1,) int64; file i is `file_names[file_offsets[i]:file_offsets[i + 1]]`.
+        image_ids: (N,) int64.
+        sizes: (N, 2) int32 annotated (height, width), 0 where the format does not say.
+        object_offsets: (N + 1,) int64; where the objects of image i start and those of i + 1.
+        boxes: (M, 4) float32 absolute xyxy.
+        labels: (M,) int64 in 0..C-1.
+        ignored: (M,) bool, crowd and difficult objects.
+        areas: (M,) float32 annotated areas, NaN where the format has none.
+        dropped: What reading left out and why, one line each with count and file names.
+    """
+
+    root: Path
+    class_names: list[str]
+    category_ids: list[int]
+    file_names: bytes
+    file_offsets: NDArray[np.int64]
+    image_ids: NDArray[np.int64]
+    sizes: NDArray[np.int32]
+    object_offsets: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    areas: NDArray[np.float32]
+    dropped: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def path(self, position: int) -> Path:
+        """The file of the image at a position."""
+        start, stop = self.file_offsets[position : position + 2]
+        return self.root / self.file_names[start:stop].decode("utf-8")
