@@ -1,0 +1,118 @@
+"""`detkit describe`: one part, its arguments, slots and paper."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from detkit import registry
+from detkit.config.signatures import MISSING, Argument, arguments, paper, summary
+from detkit.errors import UserError, did_you_mean
+
+HELP = """
+usage: detkit describe [FAMILY] NAME
+
+Shows what a part is for, its paper and file, and each argument: type, default, meaning.
+A slot takes another part; what is wired is filled in by detkit and never stands in YAML.
+
+examples:
+  detkit describe retinanet
+  detkit describe loss focal
+"""
+
+
+def run(words: list[str]) -> None:
+    """Print the page of a part, or the candidates where several families have the name.
+
+    Raises:
+        UserError: There is no such part.
+    """
+    *family, name = words or [""]
+    if not name or family[1:] or any(word.startswith("-") for word in words):
+        raise UserError(f"'detkit describe' takes [FAMILY] NAME, got '{' '.join(words)}'.")
+    registry.load_plugins()
+    families = family or families_with(name)
+    if len(families) > 1:
+        print(f"Several families have a part '{name}':")
+        print("\n".join(f"  detkit describe {family} {name}" for family in families))
+        return
+    print(page(families[0], name))
+
+
+def families_with(name: str) -> list[str]:
+    """The families that have a part of this name.
+
+    Raises:
+        UserError: None has.
+    """
+    found = [family for family in registry.FAMILIES if name in registry.names(family)]
+    if found:
+        return found
+    if name in registry.FAMILIES:
+        known = ", ".join(registry.names(name)) or "none"
+        raise UserError(f"'{name}' is a family: add the name of one of its parts ({known}).")
+    every = sorted({known for family in registry.FAMILIES for known in registry.names(family)})
+    failures = registry.plugin_failures.items()
+    failed = "".join(f" Plugin '{p}' could not be loaded ({e})." for p, e in failures)
+    raise UserError(
+        f"no family has a part '{name}'.{did_you_mean(name, [*every, *registry.FAMILIES])}"
+        f" `detkit list` shows all parts.{failed}"
+    )
+
+
+def page(family: str, name: str) -> str:
+    """Everything that a user needs to know of a part."""
+    factory = registry.get(family, name)
+    part = registry.part(family, name)
+    schema = arguments(factory).values()
+    lines = [f"{family} '{name}'", f"  {summary(factory)}"]
+    if paper(factory):
+        lines.append(f"  Paper: {paper(factory)}")
+    lines.append(f"  File: {_shown(part.file)} ({part.origin})")
+    plain = [a for a in schema if not (a.wired or a.slot)]
+    slots = [a for a in schema if a.slot]
+    wired = [a for a in schema if a.wired]
+    lines += _table("arguments", plain)
+    lines += _table("slots, each takes another part", slots)
+    lines += _table("wired by detkit, never written in YAML", wired)
+    return "\n".join(lines)
+
+
+def _table(title: str, members: Iterable[Argument]) -> Iterator[str]:
+    rows = [(a.name, a.type_text, default_text(a), a.doc) for a in members]
+    if not rows:
+        return
+    yield f"\n{title}:"
+    width = shutil.get_terminal_size((100, 24)).columns
+    longest = max(len(row[0]) for row in rows)
+    for name, kind, default, doc in rows:
+        yield f"  {name:{longest}}  {kind}{default}"
+        indent = " " * (longest + 4)
+        yield from textwrap.wrap(doc, width, initial_indent=indent, subsequent_indent=indent)
+
+
+def default_text(argument: Argument) -> str:
+    """How an argument's default reads after its type."""
+    slot = argument.slot
+    if argument.wired or argument.by_label:
+        return ""
+    if slot is not None:
+        if slot.default is None:
+            return ", default null" if argument.optional else ", required"
+        changes = ", ".join(f"{key}: {_yaml(value)}" for key, value in slot.arguments.items())
+        return f", default {slot.default}" + (f" ({changes})" if changes else "")
+    if argument.default is MISSING:
+        return ", required"
+    return f", default {_yaml(argument.default)}"
+
+
+def _yaml(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def _shown(file: Path) -> str:
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)

@@ -1,0 +1,124 @@
+"""The `detkit` command: finds the command's module and shows errors of the user in one screen.
+
+Imports neither torch nor hydra; a command's module is imported when the command runs, and its help
+is read from the text of the module, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from detkit.cli.completion import complete
+from detkit.errors import ConfigError, UserError, did_you_mean
+
+COMMANDS = {
+    "train": "train a detector, or resume a run",
+    "evaluate": "measure a checkpoint on a data set",
+    "predict": "detect objects in images: pictures and a JSON of boxes",
+    "config": "print the composed configuration, check it, show the wiring",
+    "list": "the parts that a configuration can name",
+    "describe": "one part: its arguments, their types and defaults, its paper",
+    "version": "versions of detkit and of what it stands on",
+}
+EXAMPLES = """\
+  detkit train experiment=demo
+  detkit train model=fcos model/neck=pan data.path=DATA
+  detkit predict ckpt=runs/demo source=PHOTOS"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: 2 for an error of the user."""
+    try:
+        code = dispatch(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except UserError as error:
+        print(error_text(error, sys.stderr), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped by the keyboard", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader has gone (`detkit list | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return code
+
+
+def dispatch(words: list[str]) -> int:
+    """Hand the words after the command to the command's module.
+
+    Raises:
+        UserError: There is no such command, or the command says what is wrong.
+    """
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] in ("-sc", "--shell-completion"):
+        words = complete(words, list(COMMANDS))
+        if not words:
+            return 0
+    command, *arguments = words
+    command = "version" if command == "--version" else command
+    if command not in COMMANDS:
+        raise UserError(
+            f"there is no command '{command}'.{did_you_mean(command, COMMANDS)} "
+            f"Commands: {', '.join(COMMANDS)}."
+        )
+    if "-h" in arguments or "--help" in arguments:
+        print(help_of(command))
+        return 0
+    return importlib.import_module(f"detkit.cli.{command}").run(arguments) or 0
+
+
+def overview() -> str:
+    """What `detkit --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "detkit: object detection composed in YAML",
+            "",
+            "usage: detkit COMMAND [KEY=VALUE ...]",
+            "",
+            *lines,
+            "",
+            "examples:",
+            EXAMPLES,
+            "",
+            "`detkit COMMAND --help` explains a command.",
+            'Tab completion: eval "$(detkit -sc install=bash)" (also zsh, fish).',
+        ]
+    )
+
+
+def help_of(command: str) -> str:
+    """The literal `HELP` in a command's module, read without importing it."""
+    spec = importlib.util.find_spec(f"detkit.cli.{command}")
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"detkit.cli has no module '{command}'")
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id == "HELP":
+                return str(ast.literal_eval(node.value)).strip()
+    raise RuntimeError(f"detkit.cli.{command} has no HELP")
+
+
+def error_text(error: UserError, stream: TextIO) -> str:
+    """The error for a stream: all problems of a configuration, red heading on a terminal."""
+    coloured = stream.isatty() and not os.environ.get("NO_COLOR")
+    heading = "\033[1;31merror:\033[0m" if coloured else "error:"
+    problems = error.problems if isinstance(error, ConfigError) else [str(error)]
+    if len(problems) == 1:
+        return f"{heading} {problems[0]}"
+    lines = [f"  {number}. {problem}" for number, problem in enumerate(problems, 1)]
+    return "\n".join([f"{heading} the configuration has {len(problems)} problems:", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,8 @@
+"""Same as `detkit predict`, for those who start it with `python scripts/predict.py`."""
+
+import sys
+
+from detkit.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["predict", *sys.argv[1:]]))

@@ -1,0 +1,8 @@
+"""Same as `detkit train`, for those who start runs with `python scripts/train.py`."""
+
+import sys
+
+from detkit.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]]))
