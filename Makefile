@@ -1,0 +1,54 @@
+# Every target sets up what it needs: the first one makes .venv and installs detkit into it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_FOLDER ?= runs/demo
+
+# Two test processes that each use every core would fight over them.
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+.PHONY: help install demo test test-all lint format clean
+
+help:
+	@echo "make demo      train on the embedded data set and write pictures, curves and a table"
+	@echo "make test      the tests that take seconds"
+	@echo "make test-all  every test"
+	@echo "make lint      formatting, lint and types, as CI checks them"
+	@echo "make format    put the sources into the form that lint wants"
+	@echo "make install   only set up $(VENV)"
+	@echo "make clean     remove $(VENV) and caches"
+	@echo "PYTHON=python3.12 chooses the interpreter; it must be 3.11 or newer."
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "detkit needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
+			"run make with PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e ".[dev,tensorboard]"
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/detkit train experiment=demo run_folder=$(DEMO_FOLDER)
+	@echo "Table, curves and pictures: $(DEMO_FOLDER)"
+
+test: $(INSTALLED)
+	$(TEST)
+
+test-all: $(INSTALLED)
+	$(TEST) -m ""
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
