@@ -46,6 +46,7 @@ FAMILIES: dict[str, str] = {
 }
 
 _LINE = re.compile(r'^@register\(\s*"(\w+)",\s*"([\w.-]+)"', re.MULTILINE)
+_SLOT = re.compile(r"^ +(\w+): Annotated\[\s*[^#=]*?Slot\(", re.MULTILINE)
 _SKIPPED_FOLDERS = {"cli", "config", "structures", "ops", "__pycache__", "_conf"}
 ENTRY_POINT_GROUP = "detkit.plugins"
 
@@ -96,6 +97,7 @@ class Part:
     family: str
     name: str
     module: str
+    file: Path
     origin: str
     factory: Callable[..., Any] | None = None
 
@@ -138,7 +140,9 @@ def register(family: str, name: str) -> Callable[[P], P]:
                 f"{family} '{name}' in module '{factory.__module__}' clashes with the one in "
                 f"'{known.module}': register it under another name."
             )
-        _parts[family, name] = Part(family, name, factory.__module__, _origin_now, factory)
+        file = Path(inspect.getfile(factory))
+        origin = "detkit" if known is not None else _origin_now
+        _parts[family, name] = Part(family, name, factory.__module__, file, origin, factory)
         return factory
 
     return add
@@ -165,7 +169,7 @@ def _builtin_parts() -> dict[tuple[str, str], Part]:
         for path in sorted(folder.rglob("*.py")):
             module = ".".join(("detkit", *path.relative_to(root).with_suffix("").parts))
             for family, name in _LINE.findall(path.read_text(encoding="utf-8")):
-                found[family, name] = Part(family, name, module, "detkit")
+                found[family, name] = Part(family, name, module, path, "detkit")
     return found
 
 
@@ -194,9 +198,15 @@ def unknown_part(family: str, name: str) -> str:
     """The message for a name that no part of the family has."""
     message = f"there is no {family} '{name}'.{did_you_mean(name, names(family))}"
     message += f" Known: {', '.join(names(family)) or 'none'}."
-    for plugin, error in plugin_failures.items():
-        message += f" Plugin '{plugin}' could not be loaded ({type(error).__name__}: {error})."
-    return message
+    return message + failed_plugins()
+
+
+def failed_plugins() -> str:
+    """A sentence for each plugin that could not be loaded, with its own error; or nothing."""
+    return "".join(
+        f" Plugin '{plugin}' could not be loaded ({type(error).__name__}: {error})."
+        for plugin, error in plugin_failures.items()
+    )
 
 
 def get(family: str, name: str) -> Callable[..., Any]:
@@ -275,3 +285,10 @@ def _import_path(path: Path) -> None:
     except BaseException:
         del sys.modules[name]
         raise
+
+
+def slot_names(family: str) -> list[str]:
+    """The slots of a family's parts, read from the text of their sources; imports none of them."""
+    files = {part(family, name).file for name in names(family)}
+    found = {slot for file in files for slot in _SLOT.findall(file.read_text(encoding="utf-8"))}
+    return sorted(found)

@@ -1,8 +1,8 @@
-"""What a whole run's configuration holds: the schema of the root, and of the blocks that are not parts."""
+"""What the configuration of a whole run holds: the root, and the blocks that are not parts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
@@ -10,7 +10,7 @@ from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
 
 @dataclass(frozen=True)
 class Block:
-    """Marks an argument whose keys are those of a constructor, given as `module:Class`; no part, no name."""
+    """Marks an argument whose keys are those of a constructor, given as `module:Class`."""
 
     constructor: str
 
@@ -25,13 +25,14 @@ class Trainer:
         devices: Number of devices on each node, or `auto`.
         num_nodes: Number of machines.
         strategy: How several devices work together.
-        precision: `32`, `bf16` or `16`; 16 scales the loss.
+        precision: Bits of the arithmetic; 16 scales the loss.
         accumulate_grad_batches: Batches whose gradients are summed before a step.
         gradient_clip_norm: Largest L2 norm of all gradients; null does not clip.
         sync_batchnorm: Share batch statistics between devices.
         channels_last: Keep images and weights in channels-last order.
         compile: Compile the detector's network with torch.compile.
-        deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `off` allows.
+        deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `off`
+            allows.
         validate_every: Epochs between validations.
         limit_train_batches: Batches of an epoch; null takes all. For trying things out.
         limit_validation_batches: Batches of a validation; null takes all.
@@ -43,7 +44,7 @@ class Trainer:
     devices: PositiveInt | Literal["auto"] = 1
     num_nodes: PositiveInt = 1
     strategy: Literal["auto", "ddp"] = "auto"
-    precision: Literal["32", "bf16", "16"] = "32"
+    precision: Literal[32, 16, "bf16"] = 32
     accumulate_grad_batches: PositiveInt = 1
     gradient_clip_norm: NonNegativeFloat | None = None
     sync_batchnorm: bool = False
@@ -91,18 +92,18 @@ class Train:
         plugins: Modules or Python files that register parts.
     """
 
-    model: Annotated[Any, Slot("detector", "one_stage")]
-    data: Annotated[Any, Block("detkit.data.module:DetectionData")]
-    augmentation: Annotated[Any, Block("detkit.config.root:Augmentation")]
-    optimizer: Annotated[Any, Slot("optimizer", "sgd")]
-    scheduler: Annotated[Any, Slot("scheduler", "cosine")]
-    trainer: Annotated[Any, Block("detkit.config.root:Trainer")]
-    metric: Annotated[Any, Slot("metric", "coco")]
+    model: Annotated[object, Slot("detector", "one_stage")]
+    data: Annotated[object, Block("detkit.data.module:DetectionData")]
+    augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
+    optimizer: Annotated[object, Slot("optimizer", "sgd")]
+    scheduler: Annotated[object, Slot("scheduler", "cosine")]
+    trainer: Annotated[object, Block("detkit.config.root:Trainer")]
+    metric: Annotated[object, Slot("metric", "coco")]
     callbacks: Annotated[dict[str, Any], Slot("callback")]
-    logger: Annotated[Any, Slot("logger")]
+    logger: Annotated[object | None, Slot("logger")]
     seed: NonNegativeInt = 0
     run_name: str = "run"
     run_folder: str = "runs/run"
     ckpt: str | None = None
     weights: str | None = None
-    plugins: list[str] = ()  # type: ignore[assignment]
+    plugins: list[str] = field(default_factory=list)

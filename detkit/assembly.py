@@ -1,0 +1,138 @@
+"""Checked configuration to built parts: the place that wires channels, strides and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from detkit import registry
+from detkit.config.signatures import arguments, convert
+from detkit.data.module import DetectionData
+from detkit.errors import ConfigError, UserError
+from detkit.interfaces import Metric, Transform
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What a data set calls its classes; stored in each checkpoint.
+
+    Attributes:
+        names: The C names, in label order.
+        category_ids: The C ids of the data set's own format.
+    """
+
+    names: list[str]
+    category_ids: list[int]
+
+    def wiring(self) -> dict[str, Any]:
+        """The arguments that assembly fills in from the classes."""
+        return {
+            "class_names": self.names,
+            "category_ids": self.category_ids,
+            "num_classes": len(self.names),
+        }
+
+
+def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """Build a part and the parts inside it.
+
+    Feature specs flow in the order of the constructor's arguments: what a backbone or neck
+    publishes is wired into the parts after it.
+
+    Args:
+        family: The part's family.
+        node: Its checked, complete configuration.
+        wiring: Values for wired arguments, by name.
+        path: Where the node stands in the configuration, for messages.
+
+    Raises:
+        ConfigError: The part refuses what it was given; the message starts with the path.
+    """
+    factory = registry.get(family, node["name"])
+    try:
+        return factory(**_values(factory, node, dict(wiring), path))
+    except ConfigError:
+        raise
+    except UserError as error:
+        raise ConfigError([f"{'.'.join(path)}: {error}"]) from error
+
+
+def _values(
+    factory: Any, node: Config, wiring: dict[str, Any], path: tuple[str, ...]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for argument in arguments(factory).values():
+        where = (*path, argument.name)
+        if argument.wired:
+            if argument.name not in wiring:
+                raise ConfigError([f"{'.'.join(where)}: nothing provides this value here."])
+            values[argument.name] = wiring[argument.name]
+        elif argument.slot is None:
+            values[argument.name] = convert(argument.annotation, node[argument.name])
+        elif argument.by_label:
+            labelled = node[argument.name]
+            values[argument.name] = build_labelled(argument.slot.family, labelled, wiring, where)
+        elif node[argument.name] is None:
+            values[argument.name] = None
+        else:
+            built = build(argument.slot.family, node[argument.name], wiring, where)
+            values[argument.name] = built
+            if argument.slot.family in ("backbone", "neck"):
+                wiring["feature_specs"] = built.feature_specs
+    return values
+
+
+def build_labelled(
+    family: str, parts: Config, wiring: Mapping[str, Any], path: tuple[str, ...]
+) -> dict[str, Any]:
+    """Build parts by label, in the order of the page."""
+    return {
+        label: build(family, node, wiring, (*path, label))
+        for label, node in parts.items()
+        if node is not None
+    }
+
+
+def build_detector(model: Config, classes: Classes) -> nn.Module:
+    """A detector for the given classes."""
+    detector: nn.Module = build("detector", model, classes.wiring(), ("model",))
+    return detector
+
+
+def describe_on_meta(model: Config, classes: Classes) -> nn.Module:
+    """The same detector without memory for its weights, to read channels and strides from."""
+    with torch.device("meta"):
+        return build_detector(model, classes)
+
+
+def build_transforms(augmentation: Config, split: str) -> dict[str, Transform]:
+    """The transforms of `train` or `evaluation`, by label, in order."""
+    return build_labelled("transform", augmentation[split], {}, ("augmentation", split))
+
+
+def build_data(config: Config) -> DetectionData:
+    """The data set of a configuration with its loaders."""
+    wiring = {
+        "train_transforms": build_transforms(config["augmentation"], "train"),
+        "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
+        "seed": config["seed"],
+    }
+    return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
+
+
+def build_metric(config: Config, classes: Classes) -> Metric:
+    """The metric of a configuration."""
+    metric: Metric = build("metric", config["metric"], classes.wiring(), ("metric",))
+    return metric
+
+
+def run_folder(config: Config) -> Path:
+    """The run's folder as an absolute path."""
+    return Path(config["run_folder"]).resolve()

@@ -1,0 +1,187 @@
+"""The whole configuration against the constructors' signatures, before anything is built or read.
+
+`check` completes a configuration (bare names, left-out defaults) and collects every problem with
+its path, what is allowed, the nearest name, and where the value was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from detkit import registry
+from detkit.config.origins import origins
+from detkit.config.pages import default_value, resolve
+from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
+from detkit.errors import ConfigError, did_you_mean
+
+Node = dict[str, Any]
+CODE_KEYS = ("_target_", "()")
+
+
+def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = None) -> Node:
+    """Complete a configuration and refuse it with all its problems at once.
+
+    Args:
+        root: The constructor whose arguments are the keys of the root.
+        config: Plain mapping with interpolations resolved.
+        overrides: The command line's overrides, to name as the place of a wrong value.
+
+    Raises:
+        ConfigError: One message per problem.
+    """
+    checker = _Checker([override.lstrip("+~").split("=")[0] for override in overrides or []])
+    complete = checker.block(arguments(root), config, ())
+    if checker.problems:
+        raise ConfigError(checker.problems)
+    return complete
+
+
+class _Checker:
+    def __init__(self, overridden: list[str]) -> None:
+        self.problems: list[str] = []
+        self._overridden = {path.replace("/", ".") for path in overridden}
+
+    def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
+        """Add a problem with the place where the value at `path` was written."""
+        name = ".".join(path)
+        place = "command line" if name in self._overridden else origins.find(name, value)
+        self.problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))
+
+    def block(self, schema: Mapping[str, Argument], mapping: Any, path: tuple[str, ...]) -> Node:
+        """The values of a constructor's arguments, completed."""
+        if not isinstance(mapping, Mapping):
+            self.report(path, f"expected a mapping of arguments, got {_shown(mapping)}.")
+            return {}
+        complete: Node = {}
+        for key in mapping:
+            if key not in schema or schema[key].wired:
+                self._unknown_key(schema, str(key), path)
+        for argument in schema.values():
+            if not argument.wired:
+                given = mapping.get(argument.name, MISSING)
+                complete[argument.name] = self._value(argument, given, (*path, argument.name))
+        return complete
+
+    def _unknown_key(
+        self, schema: Mapping[str, Argument], key: str, path: tuple[str, ...], hint: str = ""
+    ) -> None:
+        if key in CODE_KEYS:
+            message = "is refused: a configuration builds registered parts by `name`, nothing else."
+        elif key in schema:
+            message = "is set by detkit from the data and the parts before; remove it."
+        else:
+            allowed = [name for name, argument in schema.items() if not argument.wired]
+            message = f"unknown key.{did_you_mean(key, allowed)}{hint}"
+            message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
+        self.report((*path, key), message)
+
+    def _value(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Any:
+        if argument.by_label:
+            return self._labelled(argument, {} if value in (MISSING, None) else value, path)
+        if argument.slot is not None:
+            return self._slot(argument, value, path)
+        if argument.block is not None:
+            schema = arguments(resolve(argument.block))
+            return self.block(schema, {} if value is MISSING else value, path)
+        if value is MISSING:
+            value = default_value(argument)
+        if value == "???":
+            kind = type_text(argument.annotation)
+            about = f": {argument.doc}" if argument.doc else ""
+            self.report(path, f"a value is missing ({kind}{about}) Set {'.'.join(path)}=VALUE.")
+            return value
+        expected = check_value(argument.annotation, value)
+        if expected is not None:
+            self.report(path, f"expected {expected}, got {_shown(value)}.", value)
+        return value
+
+    def _labelled(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node:
+        if argument.slot is None or not isinstance(value, Mapping):
+            self.report(path, f"expected parts by label, got {_shown(value)}.")
+            return {}
+        family = argument.slot.family
+        return {
+            str(label): self.part(registry.Slot(family), given, (*path, str(label)))
+            for label, given in value.items()
+            if given is not None
+        }
+
+    def _slot(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node | None:
+        slot = argument.slot
+        if slot is None:
+            raise ValueError(f"argument '{argument.name}' has no slot")
+        if value is MISSING:
+            value = {"name": slot.default, **slot.arguments} if slot.default else None
+        if value is None:
+            if not argument.optional:
+                known = ", ".join(registry.names(slot.family))
+                self.report(path, f"a {slot.family} is missing; choose one of {known}.")
+            return None
+        return self.part(slot, value, path)
+
+    def part(self, slot: registry.Slot, value: Any, path: tuple[str, ...]) -> Node:
+        """A part's name and arguments, completed."""
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping):
+            self.report(path, f"expected the name of a {slot.family}, got {_shown(value)}.")
+            return {}
+        if any(key in value for key in CODE_KEYS):
+            key = next(key for key in CODE_KEYS if key in value)
+            self._unknown_key({}, key, path)
+            return {}
+        name = value.get("name", slot.default)
+        if name not in registry.names(slot.family):
+            where = (*path, "name") if "name" in value else path
+            known = ", ".join(registry.names(slot.family))
+            message = f"a {slot.family} needs a name; choose one of {known}."
+            unknown = registry.unknown_part(slot.family, str(name)) if name else message
+            self.report(where, unknown, name)
+            return {}
+        factory = registry.get(slot.family, name)
+        self._check_space(slot, name, factory, path)
+        schema = arguments(factory)
+        rest = {key: given for key, given in value.items() if key != "name"}
+        for key in [key for key in rest if key not in schema]:
+            self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key))
+            del rest[key]
+        return {"name": name, **self.block(schema, rest, path)}
+
+    def _check_space(
+        self, slot: registry.Slot, name: str, factory: Callable[..., Any], path: tuple[str, ...]
+    ) -> None:
+        """Refuse a loss that works on something else than its slot feeds it."""
+        if not slot.space:
+            return
+        space = getattr(factory, "space", None)
+        if space not in slot.space:
+            fitting = [
+                other
+                for other in registry.names(slot.family)
+                if getattr(registry.get(slot.family, other), "space", None) in slot.space
+            ]
+            self.report(
+                path,
+                f"{slot.family} '{name}' works on {space}, this slot takes "
+                f"{' or '.join(slot.space)}; choose one of {', '.join(fitting)}.",
+            )
+
+
+def _owner_hint(family: str, name: str, key: str) -> str:
+    """Says whose argument a key is, as when a part was replaced by name only."""
+    owners = [
+        other
+        for other in registry.names(family)
+        if other != name and key in arguments(registry.get(family, other))
+    ]
+    if not owners:
+        return ""
+    return (
+        f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
+        f"'{name}': to replace a part whole, choose it by its group (.../{family}={name})."
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{value!r} ({type(value).__name__})"

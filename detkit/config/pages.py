@@ -1,0 +1,219 @@
+"""Pages of YAML become option nodes: every part a page names moves to its own config group.
+
+A slot mapping with a `name` (or a bare string) leaves the body and becomes an option of its
+slot's group, so that `model/neck=pan` replaces it whole; a slot mapping without a name stays in
+the body and tunes whatever part is chosen. Nodes hold every default of their constructor, so that
+each value can be overridden by its path.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from detkit import registry
+from detkit.config import root
+from detkit.config.signatures import MISSING, Argument, arguments
+
+Node = dict[str, Any]
+ROOTS: dict[str, Callable[..., Any]] = {"train": root.Train}
+
+# Options that come from pages: config path -> (part's mapping, tag of the page).
+page_options: dict[str, tuple[Node, str]] = {}
+
+
+def root_arguments() -> dict[str, Argument]:
+    """The arguments of every root; one name means the same thing in all."""
+    return {name: value for factory in ROOTS.values() for name, value in arguments(factory).items()}
+
+
+def slot_at(path: tuple[str, ...]) -> registry.Slot | None:
+    """The slot at a config path, or None: by the root's schema first, by the argument's name below."""
+    if not path:
+        return None
+    if len(path) == 1:
+        argument = root_arguments().get(path[0])
+        return argument.slot if argument and not argument.by_label else None
+    family = registry.family_of_slot(path[-1])
+    if family is None or not (slot_at(path[:-1]) or is_block(path[:-1])):
+        return None
+    return registry.Slot(family)
+
+
+def is_block(path: tuple[str, ...]) -> bool:
+    """Whether a block of the root stands at a config path; imports nothing."""
+    argument = root_arguments().get(path[0]) if len(path) == 1 else None
+    return argument is not None and argument.block is not None
+
+
+def block_at(path: tuple[str, ...]) -> Callable[..., Any] | None:
+    """The constructor whose keys stand at a config path, or None where no block is."""
+    argument = root_arguments().get(path[0]) if len(path) == 1 else None
+    return resolve(argument.block) if argument and argument.block else None
+
+
+def resolve(block: root.Block) -> Callable[..., Any]:
+    """Import the constructor that a block names."""
+    module, _, name = block.constructor.partition(":")
+    factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return factory
+
+
+def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
+    """The option node of a part or block: its slots' choices, and every default under the values.
+
+    Args:
+        group: The config path that the node lands at.
+        mapping: The values given; `name` may be left out where the slot has a default part.
+        tag: Names the page in the options that its parts become.
+    """
+    slot = slot_at(group)
+    block = block_at(group)
+    body: Node = {}
+    if slot is not None:
+        name = mapping.get("name", slot.default)
+        body["name"] = name
+        if name not in registry.names(slot.family):
+            return {**mapping, **body}  # the check names it, with what was meant
+        schema = arguments(registry.get(slot.family, str(name)))
+    elif block is not None:
+        schema = arguments(block)
+    else:
+        return labelled_node(group, mapping)
+    choices: list[Node] = []
+    for argument in schema.values():
+        if argument.wired:
+            continue
+        if argument.slot is not None and not argument.by_label:
+            option, rest = _choose(group, argument, mapping, tag)
+            choices.append({argument.name: option})
+            if rest is not MISSING:
+                body[argument.name] = rest
+        elif argument.by_label:
+            body[argument.name] = labelled(argument, mapping.get(argument.name) or {})
+        else:
+            body[argument.name] = mapping.get(argument.name, default_value(argument))
+    unknown = {key: value for key, value in mapping.items() if key not in {*schema, "name"}}
+    return {"defaults": [*choices, "_self_"], **body, **unknown}
+
+
+def default_value(argument: Argument) -> Any:
+    """An argument's default as YAML holds it, `???` where a value must be given."""
+    if argument.default is MISSING:
+        return "???"
+    return list(argument.default) if isinstance(argument.default, tuple) else argument.default
+
+
+def _choose(
+    group: tuple[str, ...], argument: Argument, mapping: Node, tag: str
+) -> tuple[str | None, Any]:
+    """What a mapping says of a slot: the option of its group, and what stays in the body."""
+    slot = argument.slot
+    if slot is None:
+        raise ValueError(f"argument '{argument.name}' has no slot")
+    default = {"name": slot.default, **slot.arguments}
+    given, rest = mapping.get(argument.name, default), MISSING
+    if isinstance(given, str):
+        given = {"name": given}
+    elif isinstance(given, Mapping) and "name" not in given:
+        given, rest = default, dict(given)
+    if given is None or given == {"name": None}:
+        return None, rest
+    if isinstance(given, Mapping) and given["name"] in registry.names(slot.family):
+        return add_option((*group, argument.name), dict(given), tag), rest
+    return None, given  # the check says what is wrong with it
+
+
+def add_option(group: tuple[str, ...], mapping: Node, tag: str) -> str:
+    """Make a part with its values an option of a group and return the option's name."""
+    name = str(mapping["name"])
+    if len(mapping) == 1:
+        return name
+    option = f"{name}--{tag}"
+    page_options["/".join((*group, option))] = (mapping, tag)
+    return option
+
+
+def labelled_node(group: tuple[str, ...], mapping: Node) -> Node:
+    """A page whose keys are labels of parts (callbacks), each filled with its defaults."""
+    argument = root_arguments().get(group[0]) if len(group) == 1 else None
+    if argument is None or not argument.by_label:
+        return dict(mapping)
+    return labelled(argument, mapping)
+
+
+def labelled(argument: Argument, mapping: Any) -> Any:
+    """Parts by label, each filled with the defaults of its constructor."""
+    if argument.slot is None or not isinstance(mapping, Mapping):
+        return mapping
+    return {label: filled(argument.slot.family, value) for label, value in mapping.items()}
+
+
+def filled(family: str, mapping: Any) -> Any:
+    """A part's mapping with every default of its constructor, nested parts included."""
+    if isinstance(mapping, str):
+        mapping = {"name": mapping}
+    if not isinstance(mapping, Mapping) or mapping.get("name") not in registry.names(family):
+        return mapping
+    node: Node = {"name": mapping["name"]}
+    for argument in arguments(registry.get(family, mapping["name"])).values():
+        if argument.wired:
+            continue
+        value = mapping.get(argument.name, MISSING)
+        if argument.slot is not None and not argument.by_label:
+            default = {"name": argument.slot.default, **argument.slot.arguments}
+            given = default if value is MISSING else value
+            absent = isinstance(given, Mapping) and given.get("name", "") is None
+            node[argument.name] = None if absent else filled(argument.slot.family, given)
+        else:
+            node[argument.name] = default_value(argument) if value is MISSING else value
+    return {**node, **{key: value for key, value in mapping.items() if key not in node}}
+
+
+def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
+    """A page that changes what other pages chose: named parts become overrides of their groups."""
+    page_defaults = list(mapping.get("defaults") or [])
+    overrides: list[tuple[str, str | None]] = []
+    rest = {key: value for key, value in mapping.items() if key != "defaults"}
+    body = _split_tuning(prefix, rest, tag, overrides)
+    if "_self_" not in page_defaults:
+        first_override = next(
+            (i for i, entry in enumerate(page_defaults) if _is_override(entry)), len(page_defaults)
+        )
+        page_defaults.insert(first_override, "_self_")
+    # An override is written absolutely in a global page, relative to its group in any other.
+    start = "/".join(prefix) + "/" if prefix else ""
+    entries = [
+        {f"override {'' if prefix else '/'}{group.removeprefix(start)}": option}
+        for group, option in overrides
+    ]
+    return {"defaults": [*page_defaults, *entries], **body}
+
+
+def _is_override(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and any(str(key).startswith("override ") for key in entry)
+
+
+def _split_tuning(
+    prefix: tuple[str, ...], mapping: Node, tag: str, overrides: list[tuple[str, str | None]]
+) -> Node:
+    body: Node = {}
+    for key, value in mapping.items():
+        path = (*prefix, str(key))
+        slot = slot_at(path)
+        named = {"name": value} if isinstance(value, str) else value
+        if slot is None or not (value is None or isinstance(named, Mapping)):
+            if isinstance(value, Mapping) and is_block(path):
+                body[key] = _split_tuning(path, dict(value), tag, overrides)
+            else:
+                body[key] = value
+        elif value is None:
+            overrides.append(("/".join(path), None))
+        elif "name" in named and named["name"] in registry.names(slot.family):
+            overrides.append(("/".join(path), add_option(path, dict(named), tag)))
+        elif "name" in named:
+            body[key] = named
+        else:
+            body[key] = _split_tuning(path, dict(named), tag, overrides)
+    return body

@@ -1,0 +1,83 @@
+"""A folder of pages and toy parts, so that composition is tested apart from the real parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+
+from detkit import Slot, registry
+from detkit.config import compose, pages, source
+from detkit.config.root import Block
+
+HERE = Path(__file__).parent
+MODEL = """\
+name: toy_stage
+backbone: {name: toy_net, frozen: 1}
+neck: {name: toy_fpn, extra: p6p7}
+head:
+  name: toy_retina
+  convs: 3
+  classification_loss: {name: toy_focal, alpha: 0.3}
+"""
+ROOT = """\
+defaults:
+  - model: toy
+  - block: small
+  - _self_
+  - experiment: null
+title: page
+"""
+
+
+@dataclass
+class ToyBlock:
+    """Block for tests.
+
+    Args:
+        path: Where it is.
+        size: How large.
+        extent: Height and width.
+    """
+
+    path: str
+    size: int = 3
+    extent: tuple[int, int] = (4, 5)
+
+
+@dataclass
+class ToyRoot:
+    """Root for tests."""
+
+    model: Annotated[object, Slot("detector", "toy_stage")]
+    block: Annotated[object, Block(f"{__name__}:ToyBlock")]
+    title: str = "none"
+    rates: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Write a page into a configuration folder that has a toy root, model and block."""
+    registry.load_plugins([str(HERE / "toy_parts.py")])
+    monkeypatch.setitem(pages.ROOTS, "toy", ToyRoot)
+    monkeypatch.setattr(source, "conf_folder", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+    def write_page(name: str, text: str) -> Path:
+        path = tmp_path / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    write_page("toy", ROOT)
+    write_page("model/toy", MODEL)
+    write_page("block/small", "path: here\n")
+    (tmp_path / "experiment").mkdir()
+    return write_page
+
+
+@pytest.fixture
+def composed(write: Callable[[str, str], Path]) -> Callable[..., dict]:
+    """Compose the toy root with overrides."""
+    return lambda *overrides: compose.compose("toy", list(overrides))
