@@ -1,0 +1,70 @@
+"""Each registered part has a schema, help and fitting defaults; tests grow with the registry."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import detkit
+from detkit import registry
+from detkit.cli.list import part_summary
+from detkit.config.signatures import MISSING, arguments, check_value, summary
+
+PARTS = sorted(registry._builtin_parts())
+WIRED = {"feature_specs", "num_classes", "class_names", "seed", "category_ids", "run_folder"}
+each_part = pytest.mark.parametrize(("family", "name"), PARTS, ids=map("-".join, PARTS))
+
+
+def test_reading_the_sources_finds_what_importing_them_registers():
+    for module in pkgutil.walk_packages(detkit.__path__, "detkit."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    registered = {key: p.module for key, p in registry._parts.items() if p.origin == "detkit"}
+    read = {key: part.module for key, part in registry._builtin_parts().items()}
+    ours = {key: module for key, module in registered.items() if module.startswith("detkit.")}
+    assert ours == read
+
+
+@each_part
+def test_constructor_is_keyword_only(family, name):
+    parameters = inspect.signature(registry.get(family, name)).parameters.values()
+    assert [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY] == []
+
+
+@each_part
+def test_arguments_have_help(family, name):
+    schema = arguments(registry.get(family, name)).values()
+    assert [a.name for a in schema if not a.wired and not a.doc] == []
+
+
+@each_part
+def test_defaults_fit_their_types(family, name):
+    schema = [a for a in arguments(registry.get(family, name)).values() if not (a.wired or a.slot)]
+    given = [a for a in schema if a.default is not MISSING]
+    assert {a.name: e for a in given if (e := check_value(a.annotation, a.default))} == {}
+
+
+@each_part
+def test_slots_default_to_parts_that_exist_and_take_the_values(family, name):
+    slots = [a.slot for a in arguments(registry.get(family, name)).values() if a.slot]
+    for slot in [slot for slot in slots if slot.default]:
+        schema = arguments(registry.get(slot.family, slot.default))
+        assert set(slot.arguments) <= set(schema)
+        for key, value in slot.arguments.items():
+            assert schema[key].slot or check_value(schema[key].annotation, value) is None
+
+
+@each_part
+def test_wired_arguments_are_those_that_assembly_fills_in(family, name):
+    schema = arguments(registry.get(family, name)).values()
+    assert {a.name for a in schema if a.wired} <= WIRED
+
+
+@each_part
+def test_first_line_says_what_it_is_for_and_is_read_from_the_text_alike(family, name):
+    listed = part_summary(registry._builtin_parts()[family, name])
+    assert listed
+    assert listed == summary(registry.get(family, name))

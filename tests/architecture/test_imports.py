@@ -1,0 +1,158 @@
+"""Who may import whom, read from the syntax trees of the sources (nothing is imported)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BASE = {"detkit", "errors", "interfaces", "structures", "registry", "ops"}
+PARTS = {
+    "backbones",
+    "necks",
+    "priors",
+    "box_coders",
+    "assigners",
+    "samplers",
+    "losses",
+    "postprocess",
+}
+BELOW_ASSEMBLY = {
+    *BASE,
+    *PARTS,
+    *("layers", "heads", "roi_heads", "detectors", "data", "evaluation", "visualization"),
+    *("training", "inference", "export", "config"),
+}
+# Package -> the packages that it may import besides itself.
+ALLOWED: dict[str, set[str]] = {
+    "detkit": {"registry"},
+    "errors": set(),
+    "registry": {"errors"},
+    "structures": {"errors"},
+    "ops": {"errors", "structures"},
+    "interfaces": {"structures"},
+    "layers": BASE,
+    **dict.fromkeys(PARTS, BASE | {"layers"}),
+    "heads": BASE | {"layers"},
+    "roi_heads": BASE | {"layers"},
+    "detectors": BASE,
+    "data": BASE,
+    "evaluation": BASE,
+    "visualization": BASE,
+    "training": BASE | {"evaluation", "visualization"},
+    "inference": BASE | {"evaluation", "visualization"},
+    "export": BASE | {"evaluation", "visualization"},
+    "config": {"detkit", "errors", "registry"},
+    "assembly": BELOW_ASSEMBLY,
+    "sweeps": BELOW_ASSEMBLY | {"assembly"},
+    "cli": BELOW_ASSEMBLY | {"assembly", "sweeps"},
+}
+PLUGIN_MAY_IMPORT = {"detkit", "registry", "errors", "interfaces", "structures", "ops", "layers"}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {module_name(path): path for path in sorted((ROOT / "detkit").rglob("*.py"))}
+
+
+def package_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else "detkit"
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """(module, imported name, line) of each import; `from detkit import ops` gives detkit.ops."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            for alias in node.names:
+                submodule = f"{module}.{alias.name}"
+                if submodule in SOURCES:
+                    yield submodule, "", node.lineno
+                else:
+                    yield module, alias.name, node.lineno
+
+
+def own_imports(path: Path) -> list[tuple[str, str, int]]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [found for found in imported(tree) if found[0].split(".")[0] == "detkit"]
+
+
+def test_each_package_imports_only_what_the_design_allows():
+    wrong = []
+    for module, path in SOURCES.items():
+        package = package_of(module)
+        for target, _, line in own_imports(path):
+            used = package_of(target)
+            if used != package and used not in ALLOWED[package]:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_files_import_each_other_in_a_circle():
+    graph = {
+        module: {target for target, _, _ in own_imports(path) if target != module}
+        for module, path in SOURCES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(reversed(error.args[1]))) from None
+
+
+def test_imports_are_absolute():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES.values()
+        for target, _, line in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if target.startswith(".")
+    ]
+    assert not wrong
+
+
+def test_no_function_imports_detkit():
+    wrong = []
+    for path in SOURCES.values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = [line for target, _, line in imported(node) if target.startswith("detkit")]
+                wrong += [f"{path.relative_to(ROOT)}:{line}" for line in inner]
+    assert not wrong
+
+
+def test_nobody_imports_the_internals_of_hydra():
+    folders = [ROOT / name for name in ("detkit", "tests", "scripts", "plugins")]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for folder in folders
+        for path in folder.rglob("*.py")
+        for target, name, line in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if f"{target}.{name}.".startswith("hydra._internal.")
+    ]
+    assert not wrong
+
+
+def public_names(module: str) -> set[str]:
+    """The literal `__all__` of a module."""
+    if module not in SOURCES:
+        return set()
+    for node in ast.parse(SOURCES[module].read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_plugins_use_only_what_is_public():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {name} of {target}"
+        for path in (ROOT / "plugins").rglob("*.py")
+        for target, name, line in own_imports(path)
+        if package_of(target) not in PLUGIN_MAY_IMPORT and name not in public_names(target)
+    ]
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,61 @@
+"""Nothing that a stranger's file could use to run code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "detkit").rglob("*.py"))
+
+
+def calls() -> Iterator[tuple[str, ast.Call, str]]:
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                yield place, node, ast.unparse(node.func)
+
+
+def keyword(node: ast.Call, name: str) -> str | None:
+    return next((ast.unparse(k.value) for k in node.keywords if k.arg == name), None)
+
+
+def test_checkpoints_are_loaded_as_data():
+    wrong = [
+        place
+        for place, node, function in calls()
+        if function == "torch.load" or function.endswith(".load_from_checkpoint")
+        if keyword(node, "weights_only") != "True"
+    ]
+    wrong += [
+        place
+        for place, node, function in calls()
+        if keyword(node, "ckpt_path") is not None and keyword(node, "weights_only") != "True"
+    ]
+    wrong += [place for place, node, _ in calls() if keyword(node, "weights_only") == "False"]
+    assert not wrong  # pain 19
+
+
+def test_nothing_is_evaluated_or_unpickled():
+    wrong = [place for place, _, function in calls() if function in ("eval", "exec", "globals")]
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            module = node.module if isinstance(node, ast.ImportFrom) else None
+            if {"pickle", "dill", "cloudpickle", "marshal"} & {*names, module}:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert not wrong
+
+
+def test_pages_name_parts_and_never_import_paths():
+    pages = sorted([*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "plugins").rglob("*.yaml")])
+    wrong = [page for page in pages if "_target_" in page.read_text(encoding="utf-8")]
+    assert not wrong
+    assert not list((ROOT / "conf").rglob("*.yml")), "pages end in .yaml"
+
+
+def test_target_is_named_only_where_it_is_refused():
+    naming = [p.name for p in FILES if '"_target_"' in p.read_text(encoding="utf-8")]
+    assert set(naming) <= {"source.py", "check.py"}
