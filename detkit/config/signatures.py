@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from detkit.config.docstrings import argument_help, first_line, paper_of
 from detkit.config.root import Block
@@ -32,6 +32,8 @@ __all__ = [
 
 Factory = Callable[..., Any]
 _WIRED_MARK = type(get_args(Wired[int])[1])
+_MARKS = (Slot, Block, _WIRED_MARK)
+_MARK_WHOLE_TYPE = "mark the whole type, `Annotated[Part | None, Slot(...)]` or `Wired[int | None]`"
 _RESERVED = {"name", "defaults"}
 
 
@@ -141,6 +143,10 @@ def _type_hints(factory: Factory) -> dict[str, Any]:
             f"{_name_of(factory)}: the type '{error.name}' is not known when the module runs; "
             "import it at the top of the module, not under `if TYPE_CHECKING`."
         ) from error
+    except TypeError as error:  # Python before 3.12 cannot put a marked type into a union
+        raise UserError(
+            f"{_name_of(factory)}: a type cannot be read ({error}); {_MARK_WHOLE_TYPE}."
+        ) from error
 
 
 def _argument(name: str, hint: Any, default: Any, doc: str) -> Argument:
@@ -166,28 +172,27 @@ def _takes_null(annotation: Any, slot: Slot | None) -> bool:
 
 
 def _strip(hint: Any) -> tuple[Any, list[Any]]:
-    """A type without our marks, and the marks, also where `| None` follows the marked type."""
-    if get_origin(hint) is Annotated:
-        inner, *metadata = get_args(hint)
-        marks = [m for m in metadata if isinstance(m, Slot | Block | _WIRED_MARK)]
-        for limit in (m for m in metadata if m not in marks):
-            inner = Annotated[inner, limit]
-        return inner, marks
-    if is_union(hint):
-        members = [_strip(member) for member in get_args(hint)]
-        marks = [mark for _, inner in members for mark in inner]
-        if marks:
-            union = members[0][0]
-            for member, _ in members[1:]:
-                union = union | member
-            return union, marks
-    return hint, []
+    """A type without our marks, and the marks."""
+    if get_origin(hint) is not Annotated:
+        return hint, []
+    inner, *metadata = get_args(hint)
+    marks = [mark for mark in metadata if isinstance(mark, _MARKS)]
+    for limit in (mark for mark in metadata if not isinstance(mark, _MARKS)):
+        inner = Annotated[inner, limit]
+    return inner, marks
+
+
+def _is_marked_inside(annotation: Any) -> bool:
+    members = get_args(annotation) if get_origin(annotation) is not Literal else ()
+    return any(isinstance(member, _MARKS) or _is_marked_inside(member) for member in members)
 
 
 def _require_sound(factory: Factory, argument: Argument) -> None:
     name, slot = argument.name, argument.slot
     if name in _RESERVED:
         raise _fault(factory, name, "has a reserved name; give it a longer one")
+    if _is_marked_inside(argument.annotation):
+        raise _fault(factory, name, f"is marked inside its type; {_MARK_WHOLE_TYPE}")
     if slot is None:
         misfit = None if argument.wired or argument.block else unwritable(argument.annotation)
         if misfit is not None:
