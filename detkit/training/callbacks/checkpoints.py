@@ -1,0 +1,101 @@
+"""The best and the last checkpoint of a run."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint
+
+from detkit.registry import PositiveInt, Wired, register
+
+
+@register("callback", "checkpoints")
+class Checkpoints(Checkpoint):
+    """Save `checkpoints/best.ckpt` (by AP) and `checkpoints/last.ckpt` in the run folder.
+
+    A file appears under its name only when it is complete, so a kill leaves the one before. An AP
+    that is NaN counts as the lowest.
+
+    Lightning's ModelCheckpoint is not used: it saves the last state only when the state is also
+    among the best, numbers its files, and forgets the best score in a run folder that was moved.
+
+    Args:
+        run_folder: Where the run writes.
+        every: Epochs between two saves of the last state.
+        monitor: The number by which the best state is chosen, as in metrics.csv.
+    """
+
+    def __init__(
+        self, *, run_folder: Wired[str], every: PositiveInt = 1, monitor: str = "val/AP"
+    ) -> None:
+        self.folder = Path(run_folder) / "checkpoints"
+        self.every = every
+        self.monitor = monitor
+        self.best_score: float | None = None
+        self.best_epoch: int | None = None
+        self._validated = False
+
+    @property
+    def best_path(self) -> Path:
+        """Where the best state lies once a validation has been."""
+        return self.folder / "best.ckpt"
+
+    @property
+    def last_path(self) -> Path:
+        """Where the last state lies once an epoch has been."""
+        return self.folder / "last.ckpt"
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget a validation outside of this training."""
+        self._validated = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that the score is fresh."""
+        self._validated = self.monitor in trainer.callback_metrics
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save, after validation and after the other callbacks have their state complete."""
+        is_best = self._validated and self._improves(trainer)
+        self._validated = False
+        ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if not (is_best or ends or (trainer.current_epoch + 1) % self.every == 0):
+            return
+        part = self.last_path.with_suffix(".part")
+        trainer.save_checkpoint(part)
+        if trainer.is_global_zero:
+            os.replace(part, self.last_path)
+            if is_best:
+                _link_or_copy(self.last_path, self.best_path)
+        trainer.strategy.barrier("checkpoints")
+
+    def _improves(self, trainer: pl.Trainer) -> bool:
+        score = float(trainer.callback_metrics[self.monitor])
+        score = -math.inf if math.isnan(score) else score
+        if self.best_score is not None and score <= self.best_score:
+            return False
+        self.best_score, self.best_epoch = score, trainer.current_epoch
+        return True
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best score so far and its epoch."""
+        return {"best_score": self.best_score, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on comparing with the best score of the checkpoint."""
+        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name in one move; it shares the bytes where the disk can."""
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(source, part)
+    except OSError:
+        shutil.copyfile(source, part)
+    os.replace(part, target)

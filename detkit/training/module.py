@@ -1,0 +1,140 @@
+"""What happens in a training step and in a validation, for any detector."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from detkit.errors import UserError
+from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
+from detkit.structures import Batch, Detections
+from detkit.training.metrics_file import MetricsFile
+
+
+class DetectionModule(pl.LightningModule):
+    """Connects a detector, its optimizer and its metric to Lightning's loops."""
+
+    def __init__(
+        self,
+        *,
+        detector: Detector,
+        optimizer: OptimizerFactory,
+        schedule: Schedule,
+        metric: Metric,
+        checkpoint_record: dict[str, Any],
+        batch_size: int,
+    ) -> None:
+        """Take parts that are already built.
+
+        Args:
+            detector: What is trained; also a `torch.nn.Module`.
+            optimizer: Builds the optimizer of the detector's parameters.
+            schedule: The learning-rate factor of each optimizer step.
+            metric: What validation measures.
+            checkpoint_record: Plain values that every checkpoint holds under "detkit".
+            batch_size: Images of one batch on one device.
+        """
+        super().__init__()
+        self.detector: Any = detector
+        self.optimizer_factory = optimizer
+        self.schedule = schedule
+        self.metric = metric
+        self.checkpoint_record = checkpoint_record
+        self.batch_size = batch_size
+
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Copy images and targets; from pinned memory the copy overlaps with computing."""
+        return batch.to(device, non_blocking=True)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """The sum of the loss parts; callbacks find the parts under "parts"."""
+        values = self.detector.loss(batch)
+        total = torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
+        parts = {name: value.detach() for name, value in values.items()}
+        if self._logs_this_step():
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.log_dict({"loss": total.detach(), **parts}, batch_size=len(batch))
+            self.log("learning_rate", rate, batch_size=len(batch))
+        return {"loss": total, "parts": parts}
+
+    def _logs_this_step(self) -> bool:
+        """Whether Lightning will send this step to the loggers; logging the others costs time."""
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return (self.global_step + 1) % every == 0
+
+    def on_train_start(self) -> None:
+        """Cut what an interrupted run wrote after the checkpoint that this one starts from."""
+        for logger in self.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.start_at(self.global_step)
+
+    def on_validation_start(self) -> None:
+        """Let all ranks validate rank 0's model; without SyncBN their norm statistics differ."""
+        if self.trainer.world_size > 1:
+            for buffer in self.detector.buffers():
+                torch.distributed.broadcast(buffer, src=0)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last validation."""
+        self.metric.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Hand detections, in original image coordinates, to the metric."""
+        detections = to_cpu(self.detector.predict(batch))
+        self.metric.update(batch.image_ids, detections, batch.original_targets)
+
+    def on_validation_epoch_end(self) -> None:
+        """Merge the ranks' detections and log the numbers, on every rank the same ones.
+
+        Every rank computes for itself, so none waits in a collective while another computes. A
+        number that is NaN (a class or size without objects) is left out, except AP and AP50.
+        """
+        if self.trainer.world_size > 1:
+            states: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(states, self.metric.state())
+            self.metric.merge([s for rank, s in enumerate(states) if rank != self.global_rank])
+        for name, value in self.metric.compute().items():
+            if name in ("AP", "AP50") or not math.isnan(value):
+                self.log(f"val/{name}", value, batch_size=1, rank_zero_only=False)
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer, and a schedule that moves with each of its steps."""
+        total_steps = self.trainer.estimated_stepping_batches
+        if not math.isfinite(total_steps) or total_steps < 1:
+            raise UserError(
+                f"the training split gives {total_steps} optimizer steps, expected 1 or more: "
+                "check trainer.max_epochs and that the training split has images."
+            )
+        batches = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        optimizer = self.optimizer_factory(self.detector, self.batch_size * batches)
+        last = int(total_steps) - 1
+
+        # A plain function, as an object would leave its attributes in the checkpoint.
+        def factor(step: int) -> float:
+            return self.schedule(min(step, last), last + 1)  # Lightning asks for one step more
+
+        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what is needed to build the detector again; plain values only."""
+        checkpoint["detkit"] = self.checkpoint_record
+
+
+def to_cpu(detections: list[Detections]) -> list[Detections]:
+    """Detections of a batch on the CPU, with one copy per field instead of one per image."""
+    if not detections:
+        return []
+    counts = [len(found.scores) for found in detections]
+    columns: list[tuple[Tensor, ...]] = [
+        torch.split(torch.cat(column).cpu(), counts) for column in zip(*detections, strict=True)
+    ]
+    return [Detections(*fields) for fields in zip(*columns, strict=True)]

@@ -1,0 +1,115 @@
+"""Lightning's Trainer from plain settings, quiet and repeatable."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.loggers.logger import Logger
+from torch import nn
+
+from detkit.training.metrics_file import MetricsFile
+
+_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
+_DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "off": False}
+
+# The parts of a detector whose `forward` is pure tensor work, in every built-in detector that has
+# them; losses and post-processing depend on the number of objects and stay as they are.
+COMPILED_PARTS = ("backbone", "neck", "head.layers")
+
+
+def make_trainer(
+    *,
+    run_folder: str,
+    callbacks: Sequence[pl.Callback] = (),
+    loggers: Sequence[Logger] = (),
+    max_epochs: int = 12,
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto",
+    devices: int | Literal["auto"] = 1,
+    num_nodes: int = 1,
+    strategy: Literal["auto", "ddp"] = "auto",
+    precision: Literal["32", "bf16", "16"] = "32",
+    accumulate_grad_batches: int = 1,
+    gradient_clip_norm: float | None = None,
+    sync_batchnorm: bool = False,
+    deterministic: Literal["strict", "warn", "off"] = "off",
+    validate_every: int = 1,
+    limit_train_batches: int | None = None,
+    limit_validation_batches: int | None = None,
+    log_every: int = 10,
+) -> pl.Trainer:
+    """A Trainer that shows and writes only what the callbacks and loggers do.
+
+    `metrics.csv` in the run folder is always written. The settings are those of the `trainer` block
+    of the configuration; `channels_last` and `compile` are `prepare_detector`'s.
+    """
+    quiet_lightning()
+    return pl.Trainer(
+        default_root_dir=run_folder,
+        callbacks=list(callbacks),
+        logger=[MetricsFile(run_folder=run_folder), *loggers],
+        max_epochs=max_epochs,
+        accelerator=accelerator,
+        devices=devices,
+        num_nodes=num_nodes,
+        strategy=strategy,
+        precision=_PRECISION[precision],
+        accumulate_grad_batches=accumulate_grad_batches,
+        gradient_clip_val=gradient_clip_norm,
+        gradient_clip_algorithm="norm",
+        sync_batchnorm=sync_batchnorm,
+        deterministic=_DETERMINISTIC[deterministic],
+        check_val_every_n_epoch=validate_every,
+        limit_train_batches=limit_train_batches,
+        limit_val_batches=limit_validation_batches,
+        log_every_n_steps=log_every,
+        use_distributed_sampler=False,  # the data module shards exactly
+        # Under inference mode a tensor that a detector caches in validation (its priors) could
+        # not be used in training afterwards.
+        inference_mode=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        enable_model_summary=False,
+    )
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's advertising, device banner and tuning tips out of the console."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    # Lightning's own use of what PyTorch has deprecated; nothing that a user could change.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch in this process and in the workers of its loaders."""
+    pl.seed_everything(seed, workers=True, verbose=False)
+
+
+def prepare_detector(detector: nn.Module, *, channels_last: bool, compile: bool) -> None:
+    """Choose memory order and compilation of a detector, in place and before it is trained.
+
+    Args:
+        detector: The detector; its parameter names do not change.
+        channels_last: Keep weights, and so the maps that convolutions make, in that order.
+        compile: Compile backbone, neck and head layers; the first batches take minutes.
+    """
+    if channels_last:
+        detector.to(memory_format=torch.channels_last)
+    if compile:
+        parts = dict(detector.named_modules())
+        for name in COMPILED_PARTS:
+            if name in parts:
+                parts[name].compile()
