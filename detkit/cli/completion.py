@@ -15,7 +15,7 @@ _LINE = "COMP_LINE"
 
 
 def complete(words: list[str], commands: list[str]) -> list[str]:
-    """Answer a completion request, or return the words of the command that shall answer it."""
+    """Answer a completion request, or return the words with which Hydra answers it."""
     if not any(word.startswith("query=") for word in words):
         return ["train", *words]  # install and uninstall
     typed = os.environ.get(_LINE, "").split(" ")
@@ -28,7 +28,7 @@ def complete(words: list[str], commands: list[str]) -> list[str]:
         print("\n".join(name for name in _names(command, rest) if name.startswith(current)))
         return []
     os.environ[_LINE] = " ".join([program, *rest, current])
-    return [command, *words]
+    return ["train", *words]
 
 
 def _names(command: str, rest: list[str]) -> list[str]:

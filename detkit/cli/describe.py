@@ -111,7 +111,9 @@ def default_text(argument: Argument) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return value if isinstance(value, str) and value else json.dumps(value)
+    if isinstance(value, str) and value:
+        return value
+    return json.dumps(value).replace("Infinity", ".inf")
 
 
 def _shown(file: Path) -> str:

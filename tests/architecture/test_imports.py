@@ -46,8 +46,9 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"evaluation", "visualization"},
     "config": {"detkit", "errors", "registry"},
     "assembly": BELOW_ASSEMBLY,
-    "sweeps": BELOW_ASSEMBLY | {"assembly"},
-    "cli": BELOW_ASSEMBLY | {"assembly", "sweeps"},
+    "run_frozen": BELOW_ASSEMBLY | {"assembly"},
+    "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
+    "cli": BELOW_ASSEMBLY | {"assembly", "run_frozen", "sweeps"},
 }
 PLUGIN_MAY_IMPORT = {"detkit", "registry", "errors", "interfaces", "structures", "ops", "layers"}
 

@@ -40,12 +40,11 @@ def test_checkpoints_are_loaded_as_data():
 
 def test_nothing_is_evaluated_or_unpickled():
     wrong = [place for place, _, function in calls() if function in ("eval", "exec", "globals")]
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            module = node.module if isinstance(node, ast.ImportFrom) else None
-            if {"pickle", "dill", "cloudpickle", "marshal"} & {*names, module}:
-                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    wrong += [
+        place
+        for place, _, function in calls()
+        if function.split(".")[0] in ("pickle", "dill", "cloudpickle", "marshal", "joblib")
+    ]
     assert not wrong
 
 

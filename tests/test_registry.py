@@ -1,0 +1,242 @@
+"""Registration, look-up and plugins."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from detkit import register, registry
+from detkit.errors import UserError
+
+PLUGIN = '''
+from detkit import register
+
+@register("neck", "{name}")
+class Neck:
+    """A neck from a plugin."""
+
+    def __init__(self, *, depth: int = 1) -> None:
+        self.depth = depth
+'''
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A registry whose changes end with the test, in an empty working directory."""
+    monkeypatch.setattr(registry, "_parts", dict(registry._parts))
+    monkeypatch.setattr(registry, "plugin_failures", {})
+    monkeypatch.setattr(registry, "_loaded_plugins", {})
+    monkeypatch.setenv("DETKIT_DISABLE_ENTRYPOINTS", "1")
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def write_plugin(tmp_path: Path) -> Callable[..., Path]:
+    def write(path: str, name: str = "foreign", text: str = PLUGIN) -> Path:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace("{name}", name))
+        return file
+
+    return write
+
+
+def test_registered_class_is_found_by_its_name():
+    @register("neck", "mine")
+    class Mine:
+        def __init__(self, *, depth: int = 3) -> None: ...
+
+    assert registry.get("neck", "mine") is Mine
+    assert "mine" in registry.names("neck")
+    assert registry.part("neck", "mine").module == __name__
+    assert registry.part("neck", "mine").file == Path(__file__)
+
+
+def test_unknown_family_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match=r"no family 'necks'; families: .* Did you mean 'neck'\?"):
+        register("necks", "mine")
+
+
+@pytest.mark.parametrize("call", [registry.names, lambda family: registry.get(family, "x")])
+def test_looking_into_an_unknown_family_is_refused(call):
+    with pytest.raises(UserError, match="there is no family 'spine'"):
+        call("spine")
+
+
+def hidden(*depths: int) -> None: ...
+def hidden_by_name(**options: int) -> None: ...
+def untyped(*, depth=3) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("factory", "text"),
+    [
+        (hidden, "neck 'mine' .*argument 'depths' hides arguments: list each one"),
+        (hidden_by_name, "argument 'options' hides arguments"),
+        (untyped, "argument 'depth' has no type: annotate it"),
+    ],
+)
+def test_constructor_that_cannot_be_checked_is_refused(factory, text):
+    with pytest.raises(UserError, match=text):
+        register("neck", "mine")(factory)
+    assert "mine" not in registry.names("neck")
+
+
+def test_name_taken_by_another_module_is_refused():
+    @register("neck", "mine")
+    class Mine: ...
+
+    class Other: ...
+
+    Other.__module__ = "elsewhere"
+    text = f"neck 'mine' in module 'elsewhere' clashes with the one in '{__name__}'"
+    with pytest.raises(UserError, match=text):
+        register("neck", "mine")(Other)
+    assert registry.get("neck", "mine") is Mine
+
+
+def test_name_of_a_builtin_part_cannot_be_taken(monkeypatch):
+    builtin = registry.Part("neck", "ours", "detkit.necks.ours", Path("ours.py"), "detkit")
+    monkeypatch.setattr(registry, "_builtin_parts", lambda: {("neck", "ours"): builtin})
+    with pytest.raises(UserError, match=r"clashes with the one in 'detkit\.necks\.ours'"):
+
+        @register("neck", "ours")
+        class Mine: ...
+
+
+def test_registering_again_in_the_same_module_replaces():
+    for _ in range(2):
+
+        @register("neck", "mine")
+        class Mine: ...
+
+    assert registry.get("neck", "mine") is Mine
+
+
+def test_unknown_name_gets_the_nearest_and_all_names():
+    @register("neck", "pyramid")
+    class Pyramid: ...
+
+    with pytest.raises(
+        UserError, match=r"no neck 'piramid'\. Did you mean 'pyramid'\? Known: .*py"
+    ):
+        registry.get("neck", "piramid")
+
+
+def test_part_is_imported_when_it_is_asked_for_and_not_before(monkeypatch, write_plugin, tmp_path):
+    file = write_plugin("lazy_part.py", "lazy")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    lazy = registry.Part("neck", "lazy", "lazy_part", file, "detkit")
+    monkeypatch.setattr(registry, "_builtin_parts", lambda: {("neck", "lazy"): lazy})
+    assert registry.names("neck") == sorted({*registry.names("neck"), "lazy"})
+    assert registry.part("neck", "lazy").factory is None
+    assert "lazy_part" not in sys.modules
+    assert registry.get("neck", "lazy").__name__ == "Neck"
+    assert registry.part("neck", "lazy").origin == "detkit"
+
+
+@pytest.mark.parametrize(
+    ("argument", "family"),
+    [
+        ("loss", "loss"),
+        ("box_loss", "loss"),
+        ("box_coder", "box_coder"),
+        ("mask_box_coder", "box_coder"),
+        ("lossy", None),
+        ("model", None),
+    ],
+)
+def test_family_is_told_by_the_name_of_a_slot(argument, family):
+    assert registry.family_of_slot(argument) == family
+
+
+@pytest.mark.parametrize("path", ["plugins/single.py", "plugins/folder/__init__.py"])
+def test_plugins_folder_is_loaded(path, write_plugin):
+    write_plugin(path)
+    assert len(registry.load_plugins()) == 1
+    part = registry.part("neck", "foreign")
+    assert part.origin in ("file single.py", "file folder")
+    assert registry.get("neck", "foreign")().depth == 1
+
+
+def test_plugin_folder_may_import_its_own_files(write_plugin):
+    write_plugin("plugins/many/inner.py")
+    write_plugin("plugins/many/__init__.py", text="from . import inner\n")
+    registry.load_plugins()
+    assert registry.part("neck", "foreign").origin == "file many"
+
+
+def test_files_that_begin_with_an_underscore_are_no_plugins(write_plugin):
+    write_plugin("plugins/_draft.py")
+    assert registry.load_plugins() == []
+
+
+def test_listed_file_is_loaded_once(write_plugin):
+    file = str(write_plugin("anywhere/mine.py"))
+    assert registry.load_plugins([file]) == registry.load_plugins([file]) == [file]
+    assert registry.part("neck", "foreign").origin == f"plugin {file}"
+
+
+def test_listed_module_is_imported(write_plugin, tmp_path, monkeypatch):
+    write_plugin("listed_module.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert registry.load_plugins(["listed_module"]) == ["listed_module"]
+    assert "foreign" in registry.names("neck")
+
+
+def test_plugins_named_by_the_environment_are_loaded(write_plugin, monkeypatch):
+    files = [str(write_plugin("one.py", "first")), str(write_plugin("two.py", "second"))]
+    monkeypatch.setenv("DETKIT_PLUGINS", ":".join(files))
+    assert registry.load_plugins() == files
+    assert {"first", "second"} <= set(registry.names("neck"))
+
+
+def test_entry_points_are_loaded(write_plugin, monkeypatch, tmp_path):
+    write_plugin("shipped.py")
+    metadata = tmp_path / "shipped-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Name: shipped\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[detkit.plugins]\nshipped = shipped\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("DETKIT_DISABLE_ENTRYPOINTS")
+    assert "shipped" in registry.load_plugins()
+    assert registry.part("neck", "foreign").origin == "module shipped"
+
+
+def test_failing_plugin_stops_no_other_and_is_named_when_a_part_is_missed(write_plugin):
+    write_plugin("plugins/broken.py", text="import not_installed_anywhere\n")
+    write_plugin("plugins/working.py")
+    assert [Path(name).name for name in registry.load_plugins()] == ["working.py"]
+    text = r"Plugin '.*broken\.py' could not be loaded \(ModuleNotFoundError: .*anywhere'\)"
+    with pytest.raises(UserError, match=text):
+        registry.get("neck", "of_the_broken_one")  # pain 9
+
+
+def test_plugin_file_that_is_missing_is_named(tmp_path):
+    registry.load_plugins([str(tmp_path / "gone.py")])
+    with pytest.raises(UserError, match=r"gone\.py' could not be loaded \(FileNotFoundError"):
+        registry.get("neck", "of_the_missing_one")
+
+
+def test_slots_are_read_from_the_text(write_plugin, monkeypatch):
+    text = """
+class Head:
+    def __init__(
+        self,
+        *,
+        depth: int = 1,
+        box_loss: Annotated[BoxLoss, Slot("loss", "l1")],
+        quality_loss: Annotated[
+            ClassificationLoss | None, Slot("loss", space=("classes",))
+        ],
+        scale: Annotated[float, Gt(0)] = 1.0,
+    ) -> None: ...
+"""
+    part = registry.Part("head", "one", "no_such", write_plugin("heads.py", text=text), "detkit")
+    monkeypatch.setattr(registry, "_builtin_parts", lambda: {("head", "one"): part})
+    monkeypatch.setattr(registry, "_parts", {})
+    assert registry.slot_names("head") == ["box_loss", "quality_loss"]
