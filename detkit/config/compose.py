@@ -33,13 +33,20 @@ from detkit.errors import ConfigError, did_you_mean
 Config = dict[str, Any]
 
 
-def compose(root: str, overrides: list[str]) -> Config:
+def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -> Config:
     """Compose a root page with overrides, complete and check it.
+
+    Args:
+        root: The page, one of `pages.ROOTS`.
+        overrides: The command line's words.
+        checkpoint: A checkpoint's configuration, to be the option `checkpoint` of each group.
 
     Raises:
         ConfigError: With all problems that were found.
     """
     words = prepare(overrides)
+    if checkpoint is not None:
+        pages.offer_checkpoint(checkpoint)
     with _translated_errors():
         with hydra.initialize(version_base="1.3", config_path=None):
             composed = hydra.compose(root, words, return_hydra_config=True)
@@ -109,6 +116,7 @@ def prepare(words: list[str]) -> list[str]:
     register_hydra_plugins()
     origins.clear()
     pages.page_options.clear()
+    pages.root_values.clear()
     problems: list[str] = []
     prepared = [_prepared(word, problems) for word in words]
     if problems:

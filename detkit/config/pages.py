@@ -17,10 +17,18 @@ from detkit.config import root
 from detkit.config.signatures import MISSING, Argument, arguments
 
 Node = dict[str, Any]
-ROOTS: dict[str, Callable[..., Any]] = {"train": root.Train}
+ROOTS: dict[str, Callable[..., Any]] = {
+    "train": root.Train,
+    "resume": root.Train,
+    "evaluate": root.Evaluate,
+    "predict": root.Predict,
+}
 
 # Options that come from pages: config path -> (part's mapping, tag of the page).
 page_options: dict[str, tuple[Node, str]] = {}
+# Values of the root that come from a checkpoint.
+root_values: Node = {}
+CHECKPOINT = "checkpoint"
 
 
 def root_arguments() -> dict[str, Argument]:
@@ -29,7 +37,7 @@ def root_arguments() -> dict[str, Argument]:
 
 
 def slot_at(path: tuple[str, ...]) -> registry.Slot | None:
-    """The slot at a config path, or None: by the root's schema first, by the argument's name below."""
+    """The slot at a config path, or None: by the root's schema, below it by the argument's name."""
     if not path:
         return None
     if len(path) == 1:
@@ -123,6 +131,21 @@ def _choose(
     if isinstance(given, Mapping) and given["name"] in registry.names(slot.family):
         return add_option((*group, argument.name), dict(given), tag), rest
     return None, given  # the check says what is wrong with it
+
+
+def offer_checkpoint(config: Node) -> None:
+    """Make the slots and blocks of a checkpoint's configuration the option `checkpoint`.
+
+    What is plain in it is the root's own value; what to load is the user's to say, so the plugins
+    that a checkpoint names are not.
+    """
+    for argument in root_arguments().values():
+        value = config.get(argument.name)
+        if argument.slot or argument.block:
+            if value is not None:
+                page_options[f"{argument.name}/{CHECKPOINT}"] = (value, CHECKPOINT)
+        elif value is not None and argument.name not in ("plugins", "ckpt"):
+            root_values[argument.name] = value
 
 
 def add_option(group: tuple[str, ...], mapping: Node, tag: str) -> str:

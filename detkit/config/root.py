@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
+from detkit.registry import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ class Train:
         seed: Every random choice follows from it.
         run_name: Name of the run in its folder and in loggers.
         run_folder: Where everything that the run writes lies.
-        ckpt: A run folder or checkpoint to resume from.
-        weights: A checkpoint whose weights training starts from, without its optimizer.
+        ckpt: A run folder or checkpoint to resume.
         plugins: Modules or Python files that register parts.
     """
 
@@ -105,5 +104,60 @@ class Train:
     run_name: str = "run"
     run_folder: str = "runs/run"
     ckpt: str | None = None
-    weights: str | None = None
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """The root of `detkit evaluate`.
+
+    Args:
+        model: The detector; the checkpoint's own, its post-processing can be changed.
+        data: Where the images are; the checkpoint's own unless chosen.
+        augmentation: What happens to an image before it is in a batch.
+        metric: What is measured.
+        ckpt: A run folder or a checkpoint file.
+        split: Which of the two splits of the data is measured.
+        device: Where the detector runs; `auto` takes a GPU where there is one.
+        output: A folder for metrics.json and detections.json; null writes none.
+        seed: Decides a split by fraction, as in training.
+        plugins: Modules or Python files that register parts.
+    """
+
+    model: Annotated[object, Slot("detector", "one_stage")]
+    data: Annotated[object, Block("detkit.data.module:DetectionData")]
+    augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
+    metric: Annotated[object, Slot("metric", "coco")]
+    ckpt: str
+    split: Literal["validation", "train"] = "validation"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    output: str | None = None
+    seed: NonNegativeInt = 0
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Predict:
+    """The root of `detkit predict`.
+
+    Args:
+        model: The detector; the checkpoint's own, its post-processing can be changed.
+        augmentation: What happens to an image before the detector sees it.
+        ckpt: A run folder or a checkpoint file.
+        source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
+        output: The folder that pictures and detections.json are written to.
+        score_threshold: Detections below this score are left out of pictures and JSON.
+        batch_size: Images that the detector sees at once.
+        device: Where the detector runs; `auto` takes a GPU where there is one.
+        plugins: Modules or Python files that register parts.
+    """
+
+    model: Annotated[object, Slot("detector", "one_stage")]
+    augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
+    ckpt: str
+    source: str
+    output: str = "predictions"
+    score_threshold: Fraction = 0.3
+    batch_size: PositiveInt = 1
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     plugins: list[str] = field(default_factory=list)

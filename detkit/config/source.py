@@ -82,6 +82,8 @@ class PageSource(ConfigSource):
         prefix = () if is_global or len(path) == 1 else path[:-1]
         origins.record(file, text, prefix)
         tag = "-".join(path)
+        if not prefix and isinstance(mapping.get("plugins"), list):
+            registry.load_plugins(mapping["plugins"])
         if len(path) == 1 and path[0] in pages.ROOTS:
             node = root_node(path[0], mapping)
         elif is_global or _inherits(mapping, config_path):
@@ -166,7 +168,21 @@ def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:
     schema = arguments(pages.ROOTS[name]).values()
     plain = [a for a in schema if not (a.slot or a.block)]
     defaults = {a.name: pages.default_value(a) for a in plain}
-    return {**defaults, **mapping}
+    kept = {key: value for key, value in pages.root_values.items() if key in defaults}
+    return {**defaults, **kept, **mapping, "defaults": _choosable(mapping.get("defaults", []))}
+
+
+def _choosable(entries: list[Any]) -> list[Any]:
+    """A root's defaults; `checkpoint` is no choice where the checkpoint has no such part."""
+    return [
+        {group: None}
+        if isinstance(entry, dict)
+        and (group := next(iter(entry)))
+        and entry[group] == pages.CHECKPOINT
+        and f"{group}/{pages.CHECKPOINT}" not in pages.page_options
+        else entry
+        for entry in entries
+    ]
 
 
 def read_page(file: Path, text: str) -> dict[str, Any]:

@@ -1,0 +1,85 @@
+"""`detkit config`: the whole configuration, checked, and what the wiring makes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import yaml
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.cli.words import checkpoint_of, value_of
+from detkit.config import compose
+from detkit.errors import UserError
+
+HELP = """
+usage: detkit config [KEY=VALUE ...]
+
+Prints the configuration that `detkit train` with the same words would run, checks it, and shows
+the wiring: channels and stride of each level, priors, parameters. Nothing is trained, no data is
+read, and no memory is taken for weights.
+
+  detkit config model=fcos model/neck=fpn model.neck.out_channels=128
+  detkit config experiment=demo image_size=320
+  detkit config ckpt=RUN                          the configuration of a run
+
+image_size=N       side of the image for which priors are counted (640)
+num_classes=N      classes to assume, which the data decide in training (80)
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Print the configuration and the wiring."""
+    own = ("image_size", "num_classes")
+    values = {
+        key: _whole(arguments, key, default) for key, default in zip(own, (640, 80), strict=True)
+    }
+    words = [word for word in arguments if word.partition("=")[0] not in own]
+    if value_of(words, "ckpt") not in (None, "null"):
+        checkpoint = checkpoint_of(words, "config", prefer="last")
+        config = compose.compose("resume", words, checkpoint.config)
+        classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    else:
+        config = compose.compose("train", words)
+        count = values["num_classes"]
+        classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
+    print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    print(wiring(config["model"], classes, values["image_size"]))
+    return 0
+
+
+def wiring(model: dict[str, Any], classes: Classes, image_size: int) -> str:
+    """A table of levels, and the sizes of the detector."""
+    detector = assembly.describe_on_meta(model, classes)
+    lines = [f"wiring, for {image_size} x {image_size} pixels and {len(classes.names)} classes"]
+    for name in ("backbone", "neck"):
+        part = getattr(detector, name)
+        levels = ", ".join(
+            f"{s.channels} channels at stride {s.stride}" for s in part.feature_specs
+        )
+        lines.append(f"  {name:9} {model[name]['name']}: {levels}")
+    specs, head = detector.neck.feature_specs, detector.head
+    cells = [math.ceil(image_size / spec.stride) ** 2 for spec in specs]
+    counts = [cell * each for cell, each in zip(cells, head.priors.per_cell, strict=True)]
+    lines.append(f"  head      {model['head']['name']}: {sum(counts):,} priors ({_sum(counts)})")
+    sizes = {
+        name: sum(p.numel() for p in getattr(detector, name).parameters())
+        for name in ("backbone", "neck", "head")
+    }
+    parts = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
+    lines.append(f"  weights   {sum(sizes.values()) / 1e6:.2f} M parameters ({parts})")
+    return "\n".join(lines)
+
+
+def _sum(counts: list[int]) -> str:
+    return " + ".join(f"{count:,}" for count in counts)
+
+
+def _whole(arguments: list[str], key: str, default: int) -> int:
+    text = value_of(arguments, key)
+    if text is None:
+        return default
+    if not text.isdigit() or int(text) == 0:
+        raise UserError(f"{key}={text}: expected a whole number above 0.")
+    return int(text)

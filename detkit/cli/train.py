@@ -1,0 +1,85 @@
+"""`detkit train`: compose, check, freeze, run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from detkit.cli.words import checkpoint_of, value_of
+from detkit.config import compose
+from detkit.config.freeze import freeze
+from detkit.errors import UserError
+
+HELP = """
+usage: detkit train [KEY=VALUE ...]
+
+Trains the detector that the configuration describes and writes one run folder: configuration,
+checkpoints, metrics, curves, pictures, report.
+
+  detkit train                                    RetinaNet on the embedded data set
+  detkit train experiment=demo                    a page of conf/experiment
+  detkit train model=fcos data=folder data.path=DATA
+  detkit train model/neck=pan model/head/box_loss=giou optimizer.learning_rate=0.005
+  detkit train ckpt=RUN                           go on with an interrupted run
+  detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
+  detkit train -m seed=1,2,3                      several runs, one after the other
+
+Look before you train:
+  detkit config KEY=VALUE ...                     the whole configuration, checked, and the wiring
+  detkit train --cfg job KEY=VALUE ...            the same through Hydra, not checked
+  detkit list, detkit describe FAMILY NAME        what can be named, and what it takes
+  detkit train --hydra-help                       Hydra's own flags
+"""
+HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
+HYDRA_WORDS = (*HYDRA_FLAGS, "--hydra-help", "-hp", "--hydra-completion")
+
+
+def run(arguments: list[str]) -> int:
+    """Train, or hand the words to Hydra where they ask for what Hydra does."""
+    resumed = None
+    if value_of(arguments, "ckpt") not in (None, "null"):
+        resumed = checkpoint_of(arguments, "train", prefer="last")
+    if any(word in HYDRA_WORDS for word in arguments):
+        if resumed is not None:
+            raise UserError("ckpt=... resumes one run: leave out Hydra's flags.")
+        compose.run("train", arguments, _job)
+        return 0
+    if resumed is None:
+        config = compose.compose("train", arguments)
+    else:
+        folder = resumed.path.resolve().parent.parent
+        recorded = {**resumed.config, "run_folder": str(folder)}
+        config = compose.compose("resume", arguments, recorded)
+        config["ckpt"] = str(resumed.path.resolve())
+    return start(config, in_process=config["trainer"]["devices"] == 1)
+
+
+def start(config: dict[str, Any], in_process: bool) -> int:
+    """Freeze a checked configuration into its run folder and run it from there.
+
+    Ranks of a run on several devices are started again by Lightning with the command that started
+    the first one, so that has to be `python -m detkit.run_frozen FOLDER`, never this command line.
+    """
+    folder = freeze(config)
+    if in_process:
+        from detkit import run_frozen
+
+        run_frozen.run(folder)
+        return 0
+    return subprocess.run([sys.executable, "-m", "detkit.run_frozen", str(folder)]).returncode
+
+
+def _job(composed: DictConfig) -> None:
+    """One job of a multirun, in a process of its own."""
+    hydra = HydraConfig.get()
+    config = compose.checked("train", composed, list(hydra.overrides.task))
+    if hydra.mode == RunMode.MULTIRUN:
+        config["run_folder"] = str(Path(hydra.runtime.output_dir))
+    if start(config, in_process=False) != 0:
+        raise UserError(f"the job in {config['run_folder']} failed; its own error stands above.")

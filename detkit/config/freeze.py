@@ -1,0 +1,53 @@
+"""A run's configuration as one plain file, the only thing that a run is started from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detkit.config.check import check
+from detkit.config.root import Train
+from detkit.errors import UserError
+
+FILE = "config.yaml"
+
+
+def freeze(config: dict[str, Any]) -> Path:
+    """Write a checked configuration into its run folder and return the folder.
+
+    Raises:
+        UserError: Another run's files are there, or the folder cannot be written.
+    """
+    folder = Path(config["run_folder"]).resolve()
+    file = folder / FILE
+    if file.exists() and config["ckpt"] is None:
+        raise UserError(
+            f"run_folder={config['run_folder']}: another run is there; resume it with "
+            f"ckpt={config['run_folder']}, or choose another run_folder."
+        )
+    config = {**config, "run_folder": str(folder)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, file)
+    except OSError as error:
+        raise UserError(f"run_folder={folder}: cannot be written: {error.strerror}.") from error
+    return folder
+
+
+def read_frozen(folder: Path) -> dict[str, Any]:
+    """The configuration in a run folder, checked again.
+
+    Raises:
+        UserError: The folder holds none, or it does not pass the check.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise UserError(f"{folder}: there is no {FILE}; give a run folder.")
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return check(Train, content)
