@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,14 +24,18 @@ class Neck:
 
 
 @pytest.fixture(autouse=True)
-def own_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def own_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """A registry whose changes end with the test, in an empty working directory."""
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
     monkeypatch.setattr(registry, "plugin_failures", {})
     monkeypatch.setattr(registry, "_loaded_plugins", {})
     monkeypatch.setenv("DETKIT_DISABLE_ENTRYPOINTS", "1")
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     monkeypatch.chdir(tmp_path)
+    yield
+    folder = str(tmp_path)
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(folder):
+            del sys.modules[name]
 
 
 @pytest.fixture

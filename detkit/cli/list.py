@@ -57,7 +57,7 @@ def family_text(family: str) -> str:
     """A family's heading and one line for each of its parts."""
     parts = [registry.part(family, name) for name in registry.names(family)]
     width = max((len(part.name) for part in parts), default=0)
-    columns = shutil.get_terminal_size((100, 24)).columns
+    columns = shutil.get_terminal_size((10_000, 24)).columns  # a pipe gets whole lines
     lines = [f"{family}: {registry.FAMILIES[family]}"]
     for part in parts:
         text = part_summary(part)

@@ -62,7 +62,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(registry, "_builtin_parts", dict)
     monkeypatch.setattr(registry, "plugin_failures", {})
     monkeypatch.setattr(registry, "_loaded_plugins", {})
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.delitem(sys.modules, "detkit_plugin_toy", raising=False)
     monkeypatch.setenv("DETKIT_DISABLE_ENTRYPOINTS", "1")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
