@@ -57,6 +57,7 @@ class Wandb(WandbLogger):
             tags=tags,
             mode=mode,
         )
+        self._wandb_init.pop("anonymous", None)  # W&B warns of it, and Lightning always sets it
 
     def close(self) -> None:
         """End the W&B run, so that the next run of this process gets its own."""

@@ -100,7 +100,7 @@ def test_metric_starts_anew_at_each_validation(tmp_path):
     assert sorted(module.metric.scores) == [14, 15]
 
 
-def run_epochs(folder, epochs, total, resume=None, optimizer=None, validate_every=1):
+def run_epochs(folder, epochs, *, total, resume=None, optimizer=None, validate_every=1):
     """Train up to `epochs` of a training planned for `total`."""
     module = tiny_module(optimizer=optimizer or SGD(learning_rate=0.1))
     ema, checkpoints = WeightAverage(decay=0.9), Checkpoints(run_folder=str(folder))

@@ -1,0 +1,195 @@
+"""Checkpoints, early stop, first validation, non-finite losses and the progress lines."""
+
+import logging
+import math
+import re
+
+import pytest
+import torch
+from training_fakes import Batches, TinyDetector, TinyMetric, batches, cpu_trainer, tiny_module
+
+from detkit.errors import UserError
+from detkit.training.callbacks.checkpoints import Checkpoints
+from detkit.training.callbacks.early_stop import EarlyStop
+from detkit.training.callbacks.first_validation import FirstValidation
+from detkit.training.callbacks.non_finite import NonFinite
+from detkit.training.callbacks.progress import Progress
+from detkit.training.run import fit
+
+
+class Scripted(TinyMetric):
+    """Gives these APs, validation by validation."""
+
+    def __init__(self, *scores):
+        super().__init__()
+        self.coming = list(scores)
+
+    def compute(self):
+        score = self.coming.pop(0)
+        return {"AP": score, "AP50": score}
+
+
+def train(folder, callbacks, scores, **settings):
+    module = tiny_module(metric=Scripted(*scores))
+    settings = {"max_epochs": len(scores), **settings}
+    trainer = cpu_trainer(folder, callbacks=callbacks, **settings)
+    fit(module, trainer, batches(2), Batches(3))
+    return trainer
+
+
+def saved_epochs(folder):
+    names = ("best", "last")
+    return [
+        torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["epoch"]
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [([0.1, 0.3, 0.2], 1), ([math.nan, 0.0, 0.0], 1), ([0.2, 0.2, math.nan], 0)],
+)
+def test_best_and_last_are_saved(tmp_path, scores, best):
+    train(tmp_path, [Checkpoints(run_folder=str(tmp_path))], scores)
+    assert saved_epochs(tmp_path) == [best, 2]
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "last.ckpt"]
+
+
+def test_best_of_a_resumed_run_is_compared_with_the_one_before(tmp_path):
+    first = Checkpoints(run_folder=str(tmp_path))
+    train(tmp_path, [first], [0.5])
+    resumed = Checkpoints(run_folder=str(tmp_path))
+    module = tiny_module(metric=Scripted(0.4, 0.6))
+    trainer = cpu_trainer(tmp_path, callbacks=[resumed], max_epochs=3)
+    fit(module, trainer, batches(2), Batches(3), resume=str(first.last_path))
+    assert saved_epochs(tmp_path) == [2, 2]
+    assert (resumed.best_score, resumed.best_epoch) == (pytest.approx(0.6), 2)
+
+
+def test_epochs_without_validation_save_the_last_state_only(tmp_path):
+    checkpoints = Checkpoints(run_folder=str(tmp_path))
+    train(tmp_path, [checkpoints], [0.5], max_epochs=3, validate_every=2)
+    assert saved_epochs(tmp_path) == [1, 2]
+
+
+def test_seldom_saves_still_save_the_end(tmp_path):
+    module = tiny_module()
+    checkpoints = Checkpoints(run_folder=str(tmp_path), every=5)
+    fit(module, cpu_trainer(tmp_path, callbacks=[checkpoints], max_epochs=2), batches(2))
+    assert torch.load(checkpoints.last_path, weights_only=True)["epoch"] == 1
+    assert not checkpoints.best_path.exists()
+
+
+def test_failing_save_keeps_the_file_before(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(run_folder=str(tmp_path))
+    train(tmp_path, [checkpoints], [0.5])
+    before = checkpoints.last_path.read_bytes()
+
+    def cut_off(checkpoint, buffer):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", cut_off)
+    with pytest.raises(OSError, match="disk full"):
+        train(tmp_path, [Checkpoints(run_folder=str(tmp_path))], [0.9])
+    assert checkpoints.last_path.read_bytes() == before
+    assert checkpoints.best_path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("scores", "epochs"),
+    [
+        ([0.5, 0.5, 0.5, 0.9, 0.9], 3),  # two validations without improvement
+        ([0.1, 0.2, 0.3, 0.4, 0.5], 5),
+        ([0.5, math.nan, math.nan, 0.9, 0.9], 3),
+        ([0.50, 0.505, 0.511, 0.512, 0.513], 5),  # 0.511 is 0.01 above 0.50
+    ],
+)
+def test_early_stop_waits_for_an_improvement(tmp_path, scores, epochs):
+    callback = EarlyStop(patience=2, minimum_improvement=0.01)
+    assert train(tmp_path, [callback], scores).current_epoch == epochs
+
+
+def test_early_stop_goes_on_counting_after_a_resume(tmp_path):
+    checkpoints = Checkpoints(run_folder=str(tmp_path))
+    train(tmp_path, [checkpoints, EarlyStop(patience=2)], [0.5, 0.4])
+    module = tiny_module(metric=Scripted(0.4, 0.4))
+    callbacks = [checkpoints, EarlyStop(patience=2)]
+    trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=4)
+    fit(module, trainer, batches(2), Batches(3), resume=str(checkpoints.last_path))
+    assert trainer.current_epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ([0.0, 0.0], "AP50 IS 0 AFTER THE FIRST VALIDATION"),
+        ([math.nan, 0.0], "the validation images have no object that counts"),
+    ],
+)
+def test_first_validation_without_a_match_is_loud_once(tmp_path, caplog, scores, message):
+    # pain 11
+    train(tmp_path, [FirstValidation()], scores)
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert message in record.getMessage()
+
+
+def test_first_validation_with_a_match_is_silent(tmp_path, caplog):
+    train(tmp_path, [FirstValidation()], [0.01, 0.0])
+    assert caplog.records == []
+
+
+class Spoilt(TinyDetector):
+    """Gives NaN for one batch, and infinity from the next on."""
+
+    def loss(self, batch):
+        number = batch.image_ids[0] // 2
+        value = {0: 1.0, 1: 1.0, 2: math.nan}.get(number, math.inf)
+        return {"loss/box": self.head.bias.sum() + value, "loss/classification": torch.tensor(2.0)}
+
+
+@pytest.mark.parametrize("check_every", [1, 4, 100])
+def test_loss_that_is_not_finite_stops_with_step_parts_and_files(tmp_path, check_every):
+    # pain 13
+    callbacks = [NonFinite(check_every=check_every), Checkpoints(run_folder=str(tmp_path))]
+    trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=1)
+    message = (
+        r"the loss of step 3 is nan.*loss/box nan, loss/classification 2\..*image4.png, image5.png"
+    )
+    with pytest.raises(UserError, match=message):
+        fit(tiny_module(detector=Spoilt()), trainer, batches(6))
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_progress_prints_a_line_per_epoch_outside_a_terminal(tmp_path, capsys):
+    train(tmp_path, [Progress()], [0.25, 0.5])
+    printed = capsys.readouterr()
+    first, second = printed.err.splitlines()
+    number = r"\d+\.\d{3}"
+    assert re.fullmatch(
+        rf"epoch 1/2  loss {number} \(box {number}, bias {number}\)  lr \S+e-\d\d  "
+        r"[\d.]+ images/s  0:00:0\d left  AP 0\.250  AP50 0\.250",
+        first,
+    )
+    assert second.startswith("epoch 2/2")
+    assert "0:00:00 left  AP 0.500" in second
+    assert "\r" not in printed.err
+    assert printed.out == ""
+
+
+def test_progress_draws_a_bar_in_a_terminal(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    train(tmp_path, [Progress(refresh_seconds=1e-9)], [0.25])
+    shown = capsys.readouterr().err
+    assert re.search(r"epoch 1/1 \|.*\| 2/2.*loss .* left", shown)
+    assert "epoch 1/1 validating 1/1" in shown
+
+
+def test_progress_shows_the_mean_loss_of_the_epoch(tmp_path, capsys):
+    class Counting(TinyDetector):
+        def loss(self, batch):
+            return {"loss/box": self.head.bias.sum() * 0 + batch.image_ids[0]}
+
+    trainer = cpu_trainer(tmp_path, callbacks=[Progress()], max_epochs=1)
+    fit(tiny_module(detector=Counting()), trainer, batches(2))
+    assert "loss 1.000 (box 1.000)" in capsys.readouterr().err  # of 0 and 2

@@ -1,0 +1,62 @@
+from training_fakes import Batches, batches, cpu_trainer, tiny_module
+
+from detkit.training.metrics_file import MetricsFile, read_metrics
+from detkit.training.run import fit
+
+
+def test_columns_stay_and_new_ones_come_last(tmp_path):
+    file = MetricsFile(run_folder=str(tmp_path))
+    file.log_metrics({"loss": 0.5, "epoch": 0}, step=1)
+    file.log_metrics({"val/AP": 0.25, "epoch": 0}, step=1)
+    file.log_metrics({"loss": 0.4, "epoch": 1}, step=3)
+    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
+        "step,epoch,loss,val/AP",
+        "1,0,0.5,",
+        "1,0,,0.25",
+        "3,1,0.4,",
+    ]
+
+
+def test_rows_from_the_resumed_step_on_are_dropped(tmp_path):
+    file = MetricsFile(run_folder=str(tmp_path))
+    for step in (1, 3, 5):
+        file.log_metrics({"loss": 0.5, "epoch": 0}, step=step)
+    resumed = MetricsFile(run_folder=str(tmp_path))
+    resumed.start_at(4)
+    resumed.log_metrics({"loss": 0.1, "epoch": 0}, step=5)
+    assert [(r["step"], r["loss"]) for r in read_metrics(resumed.path)] == [
+        ("1", "0.5"),
+        ("3", "0.5"),
+        ("5", "0.1"),
+    ]
+
+
+def test_line_cut_off_by_a_kill_is_forgotten(tmp_path):
+    file = MetricsFile(run_folder=str(tmp_path))
+    file.log_metrics({"loss": 0.5, "epoch": 0}, step=1)
+    with file.path.open("a") as opened:
+        opened.write("3,0,0.")
+    resumed = MetricsFile(run_folder=str(tmp_path))
+    resumed.start_at(2)
+    resumed.log_metrics({"loss": 0.4, "epoch": 0}, step=3)
+    assert [row["loss"] for row in read_metrics(file.path)] == ["0.5", "0.4"]
+
+
+def test_class_names_with_commas_and_quotes_survive(tmp_path):
+    file = MetricsFile(run_folder=str(tmp_path))
+    file.log_metrics({'val/AP/dog, "big"': 0.5}, step=1)
+    assert read_metrics(file.path)[0]['val/AP/dog, "big"'] == "0.5"
+
+
+def test_new_run_in_an_old_folder_starts_a_new_file(tmp_path):
+    for _ in range(2):
+        fit(tiny_module(), cpu_trainer(tmp_path, max_epochs=1), batches(4), Batches(9))
+    steps = [(row["step"], bool(row["loss"])) for row in read_metrics(tmp_path / "metrics.csv")]
+    assert steps == [("1", True), ("3", True), ("3", False)]
+
+
+def test_validation_alone_adds_to_the_file(tmp_path):
+    fit(tiny_module(), cpu_trainer(tmp_path, max_epochs=1), batches(2))
+    cpu_trainer(tmp_path).validate(tiny_module(), Batches(9), verbose=False)
+    rows = read_metrics(tmp_path / "metrics.csv")
+    assert [bool(row["val/AP"]) for row in rows] == [False, True]
