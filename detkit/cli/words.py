@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from detkit.errors import UserError
 from detkit.inference.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 

@@ -1,0 +1,5 @@
+"""Candidates to detections."""
+
+from detkit.postprocess.nms import NMS
+
+__all__ = ["NMS"]

@@ -1,0 +1,5 @@
+"""Which priors count in the loss."""
+
+from detkit.samplers.keep_all import KeepAll
+
+__all__ = ["KeepAll"]

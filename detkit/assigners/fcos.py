@@ -1,0 +1,66 @@
+"""Assignment by position and size."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from detkit.ops.boxes import box_areas, box_centres
+from detkit.registry import PositiveFloat, register
+from detkit.structures import BACKGROUND, Assignment, Priors, Target
+
+
+@register("assigner", "fcos")
+class FCOSAssigner:
+    """A prior takes the smallest object whose middle it lies in and whose size fits its level.
+
+    Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
+        https://arxiv.org/abs/1904.01355; centre sampling as in its journal version,
+        https://arxiv.org/abs/2006.09214
+
+    Args:
+        centre_radius: Half side of the square around an object's centre, in strides, that a prior's
+            centre must lie in; null admits the whole object.
+        smallest: Smallest reach of an object on a level, in strides: the largest distance from the
+            prior's centre to a side. The finest level has no such limit.
+        largest: Largest reach, likewise; the coarsest level has no such limit.
+    """
+
+    uses_predictions = False
+
+    def __init__(
+        self,
+        *,
+        centre_radius: PositiveFloat | None = 1.5,
+        smallest: PositiveFloat = 4.0,
+        largest: PositiveFloat = 8.0,
+    ) -> None:
+        self.centre_radius = centre_radius
+        self.smallest = smallest
+        self.largest = largest
+
+    def __call__(
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+    ) -> Assignment:
+        """Match priors and objects by the position of the prior's centre."""
+        if len(target) == 0:
+            return Assignment(priors.level.new_full((len(priors.level),), BACKGROUND))
+        centres = box_centres(priors.boxes)[:, None]  # (P, 1, 2)
+        sides = torch.cat([centres - target.boxes[:, :2], target.boxes[:, 2:] - centres], dim=-1)
+        fits = sides.amin(dim=-1) > 0  # (P, N)
+        if self.centre_radius is not None:
+            offset = (centres - box_centres(target.boxes)).abs().amax(dim=-1)
+            fits &= offset < self.centre_radius * priors.stride[:, None]
+        reach = sides.amax(dim=-1)
+        low, high = self._reach_limits(priors)
+        fits &= (reach > low[:, None]) & (reach < high[:, None])
+        areas = box_areas(target.boxes).expand(len(fits), -1).masked_fill(~fits, math.inf)
+        smallest, matched = areas.min(dim=1)
+        return Assignment(matched.masked_fill(smallest.isinf(), BACKGROUND))
+
+    def _reach_limits(self, priors: Priors) -> tuple[Tensor, Tensor]:
+        low = (priors.stride * self.smallest).masked_fill(priors.level == 0, 0.0)
+        coarsest = priors.level == priors.level[-1]
+        return low, (priors.stride * self.largest).masked_fill(coarsest, math.inf)

@@ -1,0 +1,48 @@
+"""Distances from a prior's centre to the four sides of a box."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from detkit.ops.boxes import box_centres
+from detkit.registry import register
+from detkit.structures import Priors
+
+
+@register("box_coder", "distance")
+class DistanceCoder:
+    """Distances to left, top, right and bottom side, in strides.
+
+    Codes may be negative as a head predicts them; decoding makes distances of them, so that every
+    head works with every coder. Encoding does not clamp: a centre outside of its object, which the
+    FCOS assigner excludes, has a negative code.
+
+    Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
+        https://arxiv.org/abs/1904.01355
+
+    Args:
+        activation: How codes become distances: relu as in torchvision, exp as in the paper.
+    """
+
+    code_size = 4
+
+    def __init__(self, *, activation: Literal["relu", "exp"] = "relu") -> None:
+        self.activation = activation
+
+    def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
+        """Boxes (..., 4) to codes (..., 4)."""
+        centres = box_centres(priors.boxes)
+        distances = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
+        scaled = distances / priors.stride[..., None]
+        # The logarithm of nothing: far below what a head predicts, and finite.
+        return scaled if self.activation == "relu" else scaled.clamp(min=1e-3).log()
+
+    def decode(self, codes: Tensor, priors: Priors) -> Tensor:
+        """Codes (..., 4) to boxes (..., 4)."""
+        distances = codes.relu() if self.activation == "relu" else codes.clamp(max=10.0).exp()
+        distances = distances * priors.stride[..., None]
+        centres = box_centres(priors.boxes)
+        return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)

@@ -1,0 +1,62 @@
+"""Focal loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detkit.losses.labels import at_label
+from detkit.losses.precision import at_least_float32
+from detkit.registry import Fraction, NonNegativeFloat, register
+
+
+@register("loss", "focal")
+class FocalLoss(nn.Module):
+    """Binary cross entropy of each class that fades for what is already predicted well.
+
+    Soft targets generalise it as torchvision does: p_t = p t + (1 - p) (1 - t).
+
+    Paper: Focal Loss for Dense Object Detection (Lin et al., 2017), equation 5,
+        https://arxiv.org/abs/1708.02002
+
+    Args:
+        alpha: Weight of the object's class; the other classes weigh 1 - alpha.
+        gamma: How fast the loss fades; 0 is weighted cross entropy.
+        weight: Factor of this loss in the sum.
+    """
+
+    space: ClassVar = "classes"
+    activation: ClassVar = "sigmoid"
+
+    def __init__(
+        self,
+        *,
+        alpha: Fraction = 0.25,
+        gamma: NonNegativeFloat = 2.0,
+        weight: NonNegativeFloat = 1.0,
+    ) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.gamma = gamma
+        self.weight = weight
+
+    def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
+        """(..., C) logits and (...) labels to (...) losses, summed over classes."""
+        logits = at_least_float32(logits)
+        chosen, has_class = at_label(logits, labels)
+        # All classes as if they were absent, then the object's class set right.
+        losses = self._absent(logits).sum(dim=-1)
+        target = has_class if scores is None else at_least_float32(scores) * has_class
+        return losses + has_class * (self._soft(chosen, target) - self._absent(chosen))
+
+    def _absent(self, logits: Tensor) -> Tensor:
+        return (1 - self.alpha) * logits.sigmoid() ** self.gamma * F.softplus(logits)
+
+    def _soft(self, logits: Tensor, target: Tensor) -> Tensor:
+        probability = logits.sigmoid()
+        entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        missed = 1 - (probability * target + (1 - probability) * (1 - target))
+        balance = self.alpha * target + (1 - self.alpha) * (1 - target)
+        return balance * missed**self.gamma * entropy

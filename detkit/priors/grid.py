@@ -1,0 +1,61 @@
+"""Priors on the cells of feature maps, computed once per sizes and device."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from detkit.structures import FeatureSpec, Priors
+
+_KEPT = 16  # multi-scale training meets a handful of sizes
+
+
+class PriorGrid:
+    """The same boxes on every cell of a level.
+
+    Attributes:
+        per_cell: Priors in a cell, for each level.
+    """
+
+    def __init__(self, *, cells: list[Tensor], specs: list[FeatureSpec], offset: float) -> None:
+        """Take what a cell holds.
+
+        Args:
+            cells: For each level (A, 4), the boxes of a cell around (0, 0).
+            specs: The levels.
+            offset: Where in its cell the centre of a prior lies, in strides.
+        """
+        self.per_cell = [len(boxes) for boxes in cells]
+        self._cells = cells
+        self._strides = [spec.stride for spec in specs]
+        self._offset = offset
+        self._cache: OrderedDict[tuple[object, ...], Priors] = OrderedDict()
+
+    def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
+        """The priors of all levels for maps of these sizes (height, width)."""
+        key = (tuple(map(tuple, sizes)), device)
+        if key not in self._cache:
+            # Outside of inference mode, so that what validation caches can be used in training.
+            with torch.inference_mode(False), torch.no_grad():
+                self._cache[key] = self._make(sizes, device)
+            if len(self._cache) > _KEPT:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key]
+
+    def _make(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
+        boxes, strides, levels = [], [], []
+        for level, (size, stride, cell) in enumerate(
+            zip(sizes, self._strides, self._cells, strict=True)
+        ):
+            rows, columns = (torch.arange(n, dtype=torch.float32) + self._offset for n in size)
+            y, x = torch.meshgrid(rows * stride, columns * stride, indexing="ij")
+            shifts = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
+            boxes.append((shifts + cell).reshape(-1, 4))
+            strides.append(torch.full((len(boxes[-1]),), float(stride)))
+            levels.append(torch.full((len(boxes[-1]),), level))
+        columns_of_priors = (torch.cat(boxes), torch.cat(strides), torch.cat(levels))
+        return Priors(*(column.to(device) for column in columns_of_priors))
