@@ -12,6 +12,7 @@ import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 
 from detkit.training.metrics_file import MetricsFile
@@ -62,7 +63,7 @@ def make_trainer(
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
-        strategy=strategy,
+        strategy=_strategy(strategy, accelerator, devices, num_nodes),
         precision=_PRECISION[precision],
         accumulate_grad_batches=accumulate_grad_batches,
         gradient_clip_val=gradient_clip_norm,
@@ -82,6 +83,21 @@ def make_trainer(
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         enable_model_summary=False,
     )
+
+
+def _strategy(
+    strategy: str, accelerator: str, devices: int | Literal["auto"], num_nodes: int
+) -> Strategy | str:
+    """Data-parallel training where there is more than one device.
+
+    Buffers are not sent before each forward: norm layers train on their own batch's statistics,
+    and DetectionModule takes rank 0's for validation.
+    """
+    if devices == "auto":
+        devices = 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
+    if strategy == "auto" and devices * num_nodes == 1:
+        return "auto"
+    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def quiet_lightning() -> None:

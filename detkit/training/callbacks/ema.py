@@ -92,6 +92,10 @@ class WeightAverage(pl.Callback):
         self._swap(pl_module)
         self._stored, self._swapped = {}, False
 
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave them there too when the resumed training was at its end already."""
+        self.on_train_end(trainer, pl_module)
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:

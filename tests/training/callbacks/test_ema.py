@@ -119,3 +119,12 @@ def test_average_started_on_a_checkpoint_without_one_begins_with_its_weights(tmp
     trainer = cpu_trainer(tmp_path, max_epochs=2, callbacks=[ema, *callbacks])
     fit(resumed, trainer, batches(2), resume=str(callbacks[0].last_path))
     assert torch.equal(resumed.detector.head.weight, module.detector.head.weight)
+
+
+def test_resuming_a_finished_training_leaves_the_average(tmp_path):
+    train_slope(tmp_path, WeightAverage(decay=0.5, warm_up=False))
+    module, last = tiny_module(detector=Slope()), str(tmp_path / "checkpoints" / "last.ckpt")
+    callbacks = [WeightAverage(decay=0.5), Checkpoints(run_folder=str(tmp_path))]
+    trainer = cpu_trainer(tmp_path, max_epochs=2, callbacks=callbacks)
+    fit(module, trainer, batches(2), NoImages(), resume=last)
+    assert module.detector.weight.item() == -3.0625

@@ -1,0 +1,40 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training_fakes import Batches, TinyDetector, TinyMetric
+
+from detkit.training.metrics_file import read_metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [[[4, 6], [5]], [[4], [5, 6, 4]]])
+def test_two_ranks_validate_as_one(tmp_path, shards):
+    # pains 15 and 16: uneven shards end, and the numbers are those of one process
+    script = Path(__file__).with_name("two_ranks.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    command += [str(script), str(tmp_path), json.dumps(shards)]
+    subprocess.run(command, check=True, timeout=200, env=environment)
+    first, second = (json.loads((tmp_path / f"rank{i}.json").read_text()) for i in range(2))
+    first["scores"].pop("loss"), second["scores"].pop("loss")  # of each rank's own batches
+    for report in (first, second):
+        for part in ("loss/box", "loss/bias"):
+            report["scores"].pop(part)
+    assert first == second
+    assert first["images"] == [8, 9, 10, 11, 12, 13]
+
+    saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    detector, metric = TinyDetector().eval(), TinyMetric()
+    weights = {k.removeprefix("detector."): v for k, v in saved["state_dict"].items()}
+    detector.load_state_dict(weights)
+    with torch.no_grad():
+        for batch in Batches(4, 5, 6):
+            metric.update(batch.image_ids, detector.predict(batch), batch.original_targets)
+    assert first["scores"]["val/AP"] == pytest.approx(metric.compute()["AP"], rel=1e-6)
+    rows = read_metrics(tmp_path / "metrics.csv")
+    assert [row["step"] for row in rows] == ["1", "1", "3", "3"]

@@ -1,0 +1,37 @@
+"""What each rank of `test_ranks.py` runs: train, validate uneven shards, tell the result."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from training_fakes import Batches, cpu_trainer, tiny_module
+
+from detkit.training.callbacks.checkpoints import Checkpoints
+from detkit.training.callbacks.ema import WeightAverage
+from detkit.training.callbacks.non_finite import NonFinite
+from detkit.training.run import fit
+
+if __name__ == "__main__":
+    folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
+    module = tiny_module()
+    shards = [Batches(*numbers) for numbers in json.loads(sys.argv[2])]
+    checkpoints = Checkpoints(run_folder=str(folder))
+    trainer = cpu_trainer(
+        folder,
+        devices=2,
+        strategy="ddp",
+        max_epochs=2,
+        callbacks=[WeightAverage(decay=0.5), NonFinite(check_every=3), checkpoints],
+    )
+    fit(module, trainer, Batches(rank, rank + 2), shards[rank])
+    report = {
+        "scores": {key: float(value) for key, value in trainer.callback_metrics.items()},
+        "images": sorted(module.metric.scores),
+        "best": checkpoints.best_score,
+        "rate": trainer.optimizers[0].param_groups[0]["initial_lr"],
+        "weight": module.detector.head.weight.tolist(),
+    }
+    (folder / f"rank{rank}.json").write_text(json.dumps(report))
+    torch.distributed.destroy_process_group()
