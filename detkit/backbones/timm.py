@@ -1,0 +1,125 @@
+"""Any timm model that gives feature maps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from detkit.backbones.weights import is_without_memory, load_weights, read_weights
+from detkit.errors import UserError, did_you_mean
+from detkit.registry import PositiveInt, register
+from detkit.structures import FeatureSpec
+
+
+@register("backbone", "timm")
+class TimmBackbone(nn.Module):
+    """Any timm model with feature maps, by its timm name."""
+
+    def __init__(
+        self,
+        *,
+        model: str,
+        pretrained: bool = False,
+        checkpoint: str | None = None,
+        levels: tuple[PositiveInt, ...] = (3, 4, 5),
+    ) -> None:
+        """Build the model and load its weights.
+
+        Args:
+            model: timm's name, such as `convnext_tiny` or `swin_tiny_patch4_window7_224`.
+            pretrained: Whether to fetch timm's published weights.
+            checkpoint: A local file with weights of this model (.safetensors or .pth) instead.
+            levels: Maps to give, fine to coarse; level l has stride 2**l.
+
+        Raises:
+            UserError: There is no such model or level, or the weights cannot be had or do not fit.
+        """
+        super().__init__()
+        if pretrained and checkpoint is not None:
+            raise UserError(
+                f"`pretrained` is true and `checkpoint` is '{checkpoint}': choose one of them."
+            )
+        with torch.device("meta"):
+            info = _create(model).feature_info
+        available = dict(zip(info.out_indices, info.reduction(), strict=True))
+        indices = _indices_of_levels(model, available, levels)
+        fetch = pretrained and torch.get_default_device().type != "meta"
+        self.model = _create_pretrained(model, indices) if fetch else _create(model, indices)
+        if checkpoint is not None and not is_without_memory(self):
+            load_weights(self.model, read_weights(checkpoint), checkpoint, _flat_name)
+        info = self.model.feature_info
+        self.feature_specs = [
+            FeatureSpec(channels, stride)
+            for channels, stride in zip(info.channels(), info.reduction(), strict=True)
+        ]
+        layout = getattr(self.model, "output_fmt", None)  # models without it give (B, C, H, W)
+        self._channels_last = str(layout or "NCHW").endswith("NHWC")
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to one map (B, C_l, H_l, W_l) per level."""
+        features: list[Tensor] = self.model(images)
+        if self._channels_last:
+            features = [level.permute(0, 3, 1, 2) for level in features]
+        return features
+
+
+def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool = False) -> Any:
+    arguments: dict[str, Any] = {"features_only": True, "pretrained": pretrained}
+    if indices is not None:
+        arguments["out_indices"] = indices
+    try:
+        try:  # transformers take images of any size only when asked to
+            return timm.create_model(model, dynamic_img_size=True, **arguments)
+        except TypeError:
+            return timm.create_model(model, **arguments)
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
+        if not timm.is_model(model):
+            raise UserError(_unknown(model)) from error
+        if pretrained:
+            raise
+        raise UserError(
+            f"timm model '{model}' gives no feature maps ({error}): choose another, such as "
+            "'resnet50' or 'convnext_tiny'."
+        ) from error
+
+
+def _unknown(model: str) -> str:
+    hint = did_you_mean(model, timm.list_models())
+    return f"timm {timm.__version__} has no model '{model}'.{hint} timm.list_models() lists all."
+
+
+def _create_pretrained(model: str, indices: tuple[int, ...]) -> Any:
+    if not timm.is_model_pretrained(model):
+        raise UserError(f"timm has no published weights for '{model}': set `pretrained` to false.")
+    try:
+        return _create(model, indices, pretrained=True)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the hub's client raises when there is no way to it
+        raise UserError(
+            f"the weights of timm model '{model}' could not be fetched ({error}): connect to the "
+            "network, give a local file as `checkpoint`, or set `pretrained` to false."
+        ) from error
+
+
+def _indices_of_levels(
+    model: str, strides: dict[int, int], levels: tuple[int, ...]
+) -> tuple[int, ...]:
+    """The position of each level among the model's maps; of maps with one stride, the deepest."""
+    deepest = {round(math.log2(stride)): index for index, stride in strides.items()}
+    if not levels or list(levels) != sorted(set(levels)) or not set(levels) <= deepest.keys():
+        raise UserError(
+            f"timm model '{model}' has no levels {list(levels)}: it gives levels "
+            f"{sorted(deepest)} (strides {sorted(set(strides.values()))}); list some of them, "
+            "each once, fine to coarse, in `levels`."
+        )
+    return tuple(deepest[level] for level in levels)
+
+
+def _flat_name(name: str) -> str:
+    """A weight's name without the dots that timm replaces when it takes a model apart."""
+    return name.removeprefix("model.").replace(".", "_")

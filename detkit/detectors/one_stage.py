@@ -1,0 +1,79 @@
+"""Detectors that go from features to detections in one step."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from detkit.interfaces import Backbone, Head, Losses, Neck, Sizes
+from detkit.registry import PositiveFloat, Slot, register
+from detkit.structures import Batch, DensePredictions, Detections
+
+
+@register("detector", "one_stage")
+class OneStageDetector(nn.Module):
+    """Backbone, neck and one dense head; normalises images on the device."""
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        *,
+        backbone: Annotated[Backbone, Slot("backbone", "resnet50")],
+        neck: Annotated[Neck, Slot("neck", "fpn")],
+        head: Annotated[Head, Slot("head", "retinanet")],
+        pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53),
+        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (58.395, 57.12, 57.375),
+    ) -> None:
+        """Take parts that are already built.
+
+        Args:
+            backbone: Images to feature levels.
+            neck: Feature levels to feature levels.
+            head: Feature levels to losses and detections.
+            pixel_mean: Subtracted from red, green and blue, 0..255; ImageNet's.
+            pixel_std: Divides red, green and blue after that; ImageNet's.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (pixel_mean, pixel_std))
+        self.register_buffer("pixel_mean", mean, persistent=False)
+        self.register_buffer("pixel_std", std, persistent=False)
+
+    def forward(self, images: Tensor) -> DensePredictions:
+        """Raw predictions for images (B, 3, H, W) in 0..255 without padding; for export."""
+        return self.head(self._features(self._normalise(images)))
+
+    def loss(self, batch: Batch) -> Losses:
+        """The losses of a batch."""
+        return self.head.loss(self._features_of(batch), batch.targets)
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> list[Detections]:
+        """The detections of each image, in the coordinates of the original images."""
+        detections = self.head.predict(self._features_of(batch), batch.image_sizes)
+        geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
+        return [found.to_original(to_image, size) for found, to_image, size in geometry]
+
+    def _features_of(self, batch: Batch) -> list[Tensor]:
+        images = _clear_padding(self._normalise(batch.images), batch.image_sizes)
+        return self._features(images)
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        return self.neck(self.backbone(images))
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+
+
+def _clear_padding(images: Tensor, sizes: Sizes) -> Tensor:
+    """Zero what is to the right of each image and below, so that its colour has no effect."""
+    for image, (height, width) in zip(images, sizes, strict=True):
+        image[:, height:] = 0
+        image[:, :, width:] = 0
+    return images

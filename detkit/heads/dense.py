@@ -1,0 +1,243 @@
+"""The one procedure of every dense head: predict at priors, assign, weigh losses, or detect."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from detkit.heads.quality import centreness, mean_over_ranks
+from detkit.interfaces import (
+    Assigner,
+    BoxCoder,
+    BoxLoss,
+    ClassificationLoss,
+    HeadLayers,
+    Losses,
+    Postprocess,
+    PriorGenerator,
+    Sampler,
+    Sizes,
+)
+from detkit.ops import clip_boxes, mark_ignored, select_candidates
+from detkit.structures import BACKGROUND, DensePredictions, Detections, Priors, Target
+
+
+class _Matches(NamedTuple):
+    """The positives of a batch: M priors with the predictions for them and their objects."""
+
+    priors: Priors  # of M
+    codes: Tensor  # (M, D)
+    quality: Tensor | None  # (M,) logits
+    boxes: Tensor  # (M, 4) of the objects
+
+
+class DenseHead(nn.Module):
+    """Layers and the parts that give their outputs a meaning. M counts positive priors."""
+
+    def __init__(
+        self,
+        *,
+        layers: HeadLayers,
+        priors: PriorGenerator,
+        box_coder: BoxCoder,
+        assigner: Assigner,
+        sampler: Sampler,
+        classification_loss: ClassificationLoss,
+        box_loss: BoxLoss,
+        quality_loss: ClassificationLoss | None,
+        postprocess: Postprocess,
+        score_exponent: float = 1.0,
+        weigh_boxes_by_quality: bool = False,
+    ) -> None:
+        """Take parts that are already built.
+
+        Args:
+            layers: The trainable part.
+            priors: Where the layers predict.
+            box_coder: What their box codes mean.
+            assigner: Which prior is responsible for which object.
+            sampler: Which priors count in the loss.
+            classification_loss: Also says how logits become scores.
+            box_loss: Compares boxes or codes, by its `space`.
+            quality_loss: Loss of the quality branch, which learns centreness; None without one.
+            postprocess: Candidates to detections.
+            score_exponent: The score is (class * quality) to this power, where there is a quality.
+            weigh_boxes_by_quality: Whether the box loss is a mean weighted by the quality targets.
+        """
+        super().__init__()
+        self.layers = layers
+        self.priors = priors
+        self.box_coder = box_coder
+        self.assigner = assigner
+        self.sampler = sampler
+        self.classification_loss = classification_loss
+        self.box_loss = box_loss
+        self.quality_loss = quality_loss
+        self.postprocess = postprocess
+        self.score_exponent = score_exponent
+        self.weigh_boxes_by_quality = weigh_boxes_by_quality
+
+    def forward(self, features: list[Tensor]) -> DensePredictions:
+        """Raw predictions of all levels, in the order of the priors."""
+        return self.layers(features)
+
+    def loss(self, features: list[Tensor], targets: list[Target]) -> Losses:
+        """The weighted and normalised losses of a batch, in float32.
+
+        Without any object all are finite and give every parameter a gradient (zero, for boxes).
+        """
+        predictions = self.layers(features)
+        with torch.autocast(features[0].device.type, enabled=False):
+            predictions = _in_float32(predictions)
+            priors = self._priors_of(features, predictions)
+            return self._losses(predictions, priors, targets)
+
+    @torch.no_grad()
+    def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]:
+        """The detections of each image, best first, inside (height, width) of the image."""
+        predictions = self.layers(features)
+        with torch.autocast(features[0].device.type, enabled=False):
+            predictions = _in_float32(predictions)
+            priors = self._priors_of(features, predictions)
+            scores = self._scores(predictions)  # (B, P, C)
+            return [
+                self._detect(scores[image], predictions.box_codes[image], priors, size)
+                for image, size in enumerate(image_sizes)
+            ]
+
+    def _priors_of(self, features: list[Tensor], predictions: DensePredictions) -> Priors:
+        sizes = [(level.shape[-2], level.shape[-1]) for level in features]
+        priors = self.priors(sizes, features[0].device)
+        count = predictions.class_logits.shape[1]
+        if len(priors.boxes) != count:
+            raise ValueError(
+                f"the head's layers predict at {count} places and there are {len(priors.boxes)} "
+                f"priors for feature maps {sizes}: layers must use `per_cell` of the priors."
+            )
+        return priors
+
+    def _losses(
+        self, predictions: DensePredictions, priors: Priors, targets: list[Target]
+    ) -> Losses:
+        objects = [target.select(~target.ignored) for target in targets]
+        matched = self._assign(predictions, priors, targets, objects)  # (B, P)
+        rows = _rows_of_objects(matched, objects)  # (B, P)
+        nothing = matched.new_full((1,), BACKGROUND)
+        labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
+        logits = predictions.class_logits
+        class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten())
+        class_losses = class_losses.view_as(matched)
+        counted = self.sampler(matched, class_losses.detach())  # (B, P) bool
+        image, prior = (counted & (matched >= 0)).nonzero(as_tuple=True)
+        matches = _Matches(
+            priors=Priors(*(field[prior] for field in priors)),
+            codes=predictions.box_codes[image, prior],
+            quality=None if predictions.quality is None else predictions.quality[image, prior],
+            boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
+        )
+        class_loss = torch.where(counted, class_losses, 0).sum()
+        return self._normalised(class_loss, matches, predictions)
+
+    def _normalised(
+        self, class_loss: Tensor, matches: _Matches, predictions: DensePredictions
+    ) -> Losses:
+        """Sums over the batch divided by the positives of all ranks, and weighted."""
+        quality_target = centreness(matches.priors.boxes, matches.boxes)  # (M,)
+        count = class_loss.new_tensor(float(len(quality_target)))
+        positives, quality_sum = mean_over_ranks(torch.stack([count, quality_target.sum()]))
+        positives = positives.clamp(min=1)
+        box_losses = self._box_losses(matches)  # (M,)
+        box_normaliser = positives
+        if self.weigh_boxes_by_quality:
+            box_losses, box_normaliser = box_losses * quality_target, quality_sum.clamp(min=1)
+        # Without positives nothing else would give the branch a gradient, and ranks would wait.
+        box_loss = box_losses.sum() + 0 * predictions.box_codes[:, 0].sum()
+        losses = {
+            "loss/classification": self.classification_loss.weight * class_loss / positives,
+            "loss/box": self.box_loss.weight * box_loss / box_normaliser,
+        }
+        if self.quality_loss is not None and predictions.quality is not None:
+            quality_loss = self._quality_losses(matches, quality_target).sum()
+            quality_loss = quality_loss + 0 * predictions.quality[:, 0].sum()
+            losses["loss/quality"] = self.quality_loss.weight * quality_loss / positives
+        return losses
+
+    @torch.no_grad()
+    def _assign(
+        self,
+        predictions: DensePredictions,
+        priors: Priors,
+        targets: list[Target],
+        objects: list[Target],
+    ) -> Tensor:
+        """(B, P) object of each prior: its index among the image's objects that count."""
+        scores: Tensor | None = None
+        boxes: Tensor | None = None
+        if self.assigner.uses_predictions:
+            scores = self._class_scores(predictions.class_logits)
+            boxes = self.box_coder.decode(predictions.box_codes, priors)
+        matched = []
+        for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):
+            image_scores = None if scores is None else scores[image]
+            image_boxes = None if boxes is None else boxes[image]
+            assignment = self.assigner(priors, image_scores, image_boxes, countable)
+            matched.append(mark_ignored(assignment.matched, priors, target))
+        return torch.stack(matched)
+
+    def _box_losses(self, matches: _Matches) -> Tensor:
+        if self.box_loss.space == "boxes":
+            return self.box_loss(
+                self.box_coder.decode(matches.codes, matches.priors), matches.boxes
+            )
+        return self.box_loss(matches.codes, self.box_coder.encode(matches.boxes, matches.priors))
+
+    def _quality_losses(self, matches: _Matches, quality_target: Tensor) -> Tensor:
+        if self.quality_loss is None or matches.quality is None:
+            return quality_target.new_zeros(0)
+        logits = matches.quality[:, None]  # (M, 1): one class, "well placed"
+        if self.quality_loss.activation == "softmax":  # which needs a logit of background, so that
+            logits = torch.cat([logits, torch.zeros_like(logits)], dim=1)  # softmax is a sigmoid
+        labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        return self.quality_loss(logits, labels, quality_target)
+
+    def _class_scores(self, class_logits: Tensor) -> Tensor:
+        if self.classification_loss.activation == "softmax":
+            return class_logits.softmax(dim=-1)[..., :-1]  # background is last
+        return class_logits.sigmoid()
+
+    def _scores(self, predictions: DensePredictions) -> Tensor:
+        scores = self._class_scores(predictions.class_logits)
+        if predictions.quality is None:
+            return scores
+        return (scores * predictions.quality.sigmoid()[..., None]) ** self.score_exponent
+
+    def _detect(
+        self, scores: Tensor, codes: Tensor, priors: Priors, size: tuple[int, int]
+    ) -> Detections:
+        candidates = select_candidates(
+            scores, priors.level, self.postprocess.score_threshold, self.postprocess.max_candidates
+        )
+        chosen = Priors(*(field[candidates.prior] for field in priors))
+        boxes = self.box_coder.decode(codes[candidates.prior], chosen)
+        return self.postprocess(clip_boxes(boxes, size), candidates.score, candidates.label)
+
+
+def _in_float32(predictions: DensePredictions) -> DensePredictions:
+    quality = predictions.quality
+    return DensePredictions(
+        predictions.class_logits.float(),
+        predictions.box_codes.float(),
+        None if quality is None else quality.float(),
+    )
+
+
+def _rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
+    """(B, P) row in the table of the objects of all images; one past its end where none is."""
+    starts, total = [], 0
+    for target in objects:
+        starts.append(total)
+        total += len(target)
+    offsets = torch.tensor(starts, device=matched.device)[:, None]  # (B, 1)
+    return torch.where(matched >= 0, matched + offsets, total)

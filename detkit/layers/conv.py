@@ -1,0 +1,53 @@
+"""The convolution block that necks and heads are made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from detkit.layers.norm import Norm, make_norm
+
+Activation = Literal["none", "relu", "silu"]
+_ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "silu": nn.SiLU}
+
+
+class ConvBlock(nn.Module):
+    """Convolution, normalisation and activation; keeps the size at stride 1."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        norm: Norm = "none",
+        activation: Activation = "relu",
+    ) -> None:
+        """Build the block.
+
+        The convolution has no bias where batch normalisation would remove it; a group of channels
+        shares its mean, so there a bias still counts.
+
+        Args:
+            in_channels: Channels that come in.
+            out_channels: Channels that go out.
+            kernel_size: Odd side length of the kernel; padded by half of it.
+            stride: Step of the kernel.
+            norm: Normalisation after the convolution.
+            activation: Function after the normalisation.
+        """
+        super().__init__()
+        has_bias = norm in ("none", "group")
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, bias=has_bias
+        )
+        self.norm = make_norm(norm, out_channels)
+        self.activation = _ACTIVATIONS[activation]()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H / stride, W / stride), rounded up."""
+        activated: Tensor = self.activation(self.norm(self.conv(features)))
+        return activated

@@ -1,0 +1,50 @@
+"""First values of weights and biases."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Interval
+from torch import Tensor, nn
+
+Probability = Annotated[float, Interval(gt=0, lt=1)]
+
+
+def normal_convolutions(module: nn.Module, std: float = 0.01) -> None:
+    """Normal weights and zero biases in every convolution, as RetinaNet and FCOS start theirs."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def uniform_convolutions(module: nn.Module) -> None:
+    """Uniform weights that keep the variance of a linear layer (Caffe's Xavier), zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_uniform_(layer.weight, a=1)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def prior_logits(
+    probability: float, num_classes: int, activation: Literal["sigmoid", "softmax"]
+) -> Tensor:
+    """The K logits with which an untrained classifier should answer for a prior.
+
+    Most priors are background, and a classifier that starts at even odds would be swamped by their
+    loss (Lin et al., 2017, section 3.3).
+
+    Args:
+        probability: Of each class for "sigmoid"; of all classes together for "softmax".
+        num_classes: C.
+        activation: "sigmoid" gives K = C, "softmax" K = C + 1 with background last.
+    """
+    if activation == "sigmoid":
+        return torch.full((num_classes,), math.log(probability / (1 - probability)))
+    logits = torch.full((num_classes + 1,), math.log(probability / num_classes))
+    logits[-1] = math.log(1 - probability)
+    return logits
