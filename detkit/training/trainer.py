@@ -32,28 +32,24 @@ COMPILED_PARTS = ("backbone", "neck", "head.layers")
 def make_trainer(
     *,
     run_folder: str,
-    callbacks: Sequence[pl.Callback] = (),
-    loggers: Sequence[Logger] = (),
-    max_epochs: int = 12,
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto",
-    devices: int | Literal["auto"] = 1,
-    num_nodes: int = 1,
-    strategy: Literal["auto", "ddp"] = "auto",
-    precision: Literal["32", "bf16", "16"] = "32",
-    accumulate_grad_batches: int = 1,
-    gradient_clip_norm: float | None = None,
-    sync_batchnorm: bool = False,
-    deterministic: Literal["strict", "warn", "off"] = "off",
-    validate_every: int = 1,
-    limit_train_batches: int | None = None,
-    limit_validation_batches: int | None = None,
-    log_every: int = 10,
+    callbacks: Sequence[pl.Callback],
+    loggers: Sequence[Logger],
+    max_epochs: int,
+    accelerator: Literal["auto", "cpu", "gpu"],
+    devices: int | Literal["auto"],
+    num_nodes: int,
+    strategy: Literal["auto", "ddp"],
+    precision: Literal["32", "bf16", "16"],
+    accumulate_grad_batches: int,
+    gradient_clip_norm: float | None,
+    sync_batchnorm: bool,
+    deterministic: Literal["strict", "warn", "off"],
+    validate_every: int,
+    limit_train_batches: int | None,
+    limit_validation_batches: int | None,
+    log_every: int,
 ) -> pl.Trainer:
-    """A Trainer that shows and writes only what the callbacks and loggers do.
-
-    `metrics.csv` in the run folder is always written. The settings are those of the `trainer` block
-    of the configuration; `channels_last` and `compile` are `prepare_detector`'s.
-    """
+    """A Trainer from the configuration's `trainer` block; it always writes metrics.csv."""
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
@@ -75,9 +71,7 @@ def make_trainer(
         limit_val_batches=limit_validation_batches,
         log_every_n_steps=log_every,
         use_distributed_sampler=False,  # the data module shards exactly
-        # Under inference mode a tensor that a detector caches in validation (its priors) could
-        # not be used in training afterwards.
-        inference_mode=False,
+        inference_mode=False,  # or priors cached in validation could not be used in training
         num_sanity_val_steps=0,
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),

@@ -114,7 +114,24 @@ def tiny_module(**changes):
     return DetectionModule(**{**parts, **changes})
 
 
-def cpu_trainer(folder, **settings):
-    return make_trainer(
-        **{"run_folder": str(folder), "accelerator": "cpu", "log_every": 2, **settings}
-    )
+def cpu_trainer(folder, **changes):
+    settings = {
+        "run_folder": str(folder),
+        "callbacks": [],
+        "loggers": [],
+        "max_epochs": 2,
+        "accelerator": "cpu",
+        "devices": 1,
+        "num_nodes": 1,
+        "strategy": "auto",
+        "precision": "32",
+        "accumulate_grad_batches": 1,
+        "gradient_clip_norm": None,
+        "sync_batchnorm": False,
+        "deterministic": "off",
+        "validate_every": 1,
+        "limit_train_batches": None,
+        "limit_validation_batches": None,
+        "log_every": 2,
+    }
+    return make_trainer(**{**settings, **changes})
