@@ -20,8 +20,8 @@ from detkit.errors import UserError
 from detkit.evaluation.table import metrics_table, write_metrics
 from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.loop import choose_device, detect
-from detkit.training.environment import environment
 from detkit.training.module import DetectionModule
+from detkit.training.run import environment, fit
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
@@ -37,14 +37,15 @@ def run(folder: Path) -> dict[str, float]:
     """
     config = read_frozen(folder)
     registry.load_plugins(config["plugins"])
-    settings = config["trainer"]
+    settings = dict(config["trainer"])
+    channels_last, compiled = settings.pop("channels_last"), settings.pop("compile")
     log_to(folder)
     seed_everything(config["seed"])
     data = assembly.build_data(config)
     classes = Classes(data.class_names, data.category_ids)
     log.info("data: %s", data.describe())
     detector = assembly.build_detector(config["model"], classes)
-    prepare_detector(detector, settings["channels_last"], settings["compile"])
+    prepare_detector(detector, channels_last=channels_last, compile=compiled)
     log.info("model: %s, %.1f M parameters", config["run_name"], _millions(detector))
     wiring = {**classes.wiring(), "run_folder": str(folder), "seed": config["seed"]}
     module = DetectionModule(
@@ -56,22 +57,18 @@ def run(folder: Path) -> dict[str, float]:
         batch_size=data.batch_size,
     )
     callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
-    logger = None
-    if config["logger"] is not None:
-        logger = assembly.build("logger", config["logger"], wiring, ("logger",))
+    chosen = {} if config["logger"] is None else {"logger": config["logger"]}
+    loggers = assembly.build_labelled("logger", chosen, wiring, ())
     trainer = make_trainer(
-        run_folder=str(folder), callbacks=list(callbacks.values()), logger=logger, **settings
+        run_folder=str(folder),
+        callbacks=list(callbacks.values()),
+        loggers=list(loggers.values()),
+        **settings,
     )
     if trainer.is_global_zero:
         record = environment(seed=config["seed"])
         (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
-    trainer.fit(
-        module,
-        train_dataloaders=data.train_loader(),
-        val_dataloaders=data.validation_loader(),
-        ckpt_path=config["ckpt"],
-        weights_only=True,
-    )
+    fit(module, trainer, data.train_loader(), data.validation_loader(), resume=config["ckpt"])
     return _finish(config, folder, data, classes) if trainer.is_global_zero else {}
 
 
@@ -84,7 +81,9 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
     write_metrics(folder / "metrics.json", numbers)
     print(metrics_table(numbers, classes.names))
     plot_curves(folder / "metrics.csv", folder / "curves.png")
-    report = write_report(folder)
+    report = write_report(
+        folder, title=config["run_name"], numbers=numbers, class_names=classes.names
+    )
     print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
     return numbers
 

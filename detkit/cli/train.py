@@ -72,7 +72,8 @@ def start(config: dict[str, Any], in_process: bool) -> int:
 
         run_frozen.run(folder)
         return 0
-    return subprocess.run([sys.executable, "-m", "detkit.run_frozen", str(folder)], check=False
+    return subprocess.run(
+        [sys.executable, "-m", "detkit.run_frozen", str(folder)], check=False
     ).returncode
 
 

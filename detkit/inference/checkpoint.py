@@ -111,7 +111,7 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     if missing or unused or reshaped:
         kinds = {"missing": missing, "unused": unused, "of another shape": reshaped}
         found = "; ".join(
-            f"{len(names)} {kind} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+            f"{len(names)} {kind} ({_some(names)})"
             for kind, names in kinds.items()
             if names
         )
@@ -120,3 +120,7 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
             "that it was trained with: leave out the model's overrides."
         )
     detector.load_state_dict(checkpoint.weights)
+
+
+def _some(names: list[str], shown: int = 3) -> str:
+    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")

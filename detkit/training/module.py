@@ -86,10 +86,11 @@ class DetectionModule(pl.LightningModule):
         """Forget the last validation."""
         self.metric.reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Hand detections, in original image coordinates, to the metric."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:
+        """Hand detections, in original image coordinates, to the metric and to callbacks."""
         detections = to_cpu(self.detector.predict(batch))
         self.metric.update(batch.image_ids, detections, batch.original_targets)
+        return detections
 
     def on_validation_epoch_end(self) -> None:
         """Merge the ranks' detections and log the numbers, on every rank the same ones.

@@ -1,0 +1,92 @@
+"""`detkit predict`: pictures with boxes, and the boxes as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.cli.words import checkpoint_of
+from detkit.config import compose
+from detkit.data.collate import Collate
+from detkit.data.images import decode
+from detkit.data.loose import read_image
+from detkit.errors import UserError
+from detkit.evaluation.results import result_rows
+from detkit.inference.checkpoint import load_weights
+from detkit.inference.loop import choose_device
+from detkit.inference.predictor import find_images, output_names, predict_files
+from detkit.structures import Detections
+from detkit.visualization.draw import draw_detections, to_picture
+
+HELP = """
+usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
+
+Detects objects in image files. Writes a picture with labelled boxes for each image, and
+detections.json: a COCO results file whose rows also name their file. A file that cannot be read is
+reported and skipped.
+
+  detkit predict ckpt=runs/demo source=photo.jpg
+  detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
+  detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
+"""
+PAD_MULTIPLE = 32
+
+
+def run(arguments: list[str]) -> int:
+    """Predict; 1 when no image could be read."""
+    checkpoint = checkpoint_of(arguments, "predict")
+    config = compose.compose("predict", arguments, checkpoint.config)
+    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    paths = find_images(config["source"])
+    output = _output_folder(config["output"], paths)
+    detector = assembly.build_detector(config["model"], classes)
+    load_weights(detector, checkpoint)
+    predictions = predict_files(
+        detector,
+        paths,
+        read=partial(
+            read_image, transforms=assembly.build_transforms(config["augmentation"], "evaluation")
+        ),
+        collate=Collate(pad_multiple=PAD_MULTIPLE),
+        device=choose_device(config["device"]),
+        batch_size=config["batch_size"],
+    )
+    rows, unread = [], 0
+    named = zip(predictions, output_names(paths), strict=True)
+    for image_id, (prediction, name) in enumerate(tqdm(named, total=len(paths), unit="image"), 1):
+        if prediction.detections is None:
+            unread += 1
+            tqdm.write(f"skipped: {prediction.problem}", file=sys.stderr)
+            continue
+        kept = prediction.detections.scores >= config["score_threshold"]
+        found = Detections(*(value[kept] for value in prediction.detections))
+        picture = draw_detections(to_picture(decode(prediction.path)), found, classes.names)
+        picture.save(output / name)
+        for row in result_rows(image_id, found, classes.category_ids):
+            rows.append({**row, "file_name": str(prediction.path)})
+    (output / "detections.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    read = len(paths) - unread
+    print(f"{len(rows)} detections in {read} images, {unread} skipped: {output}")
+    return 0 if read else 1
+
+
+def _output_folder(name: str, paths: list[Path]) -> Path:
+    """The output folder, made; never one that holds an input, which a picture could replace.
+
+    Raises:
+        UserError: An input lies there.
+    """
+    output = Path(name)
+    inside = [path for path in paths if path.resolve().parent == output.resolve()]
+    if inside:
+        raise UserError(
+            f"output={name}: the folder holds the input '{inside[0].name}': choose another folder."
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    return output

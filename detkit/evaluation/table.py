@@ -1,0 +1,116 @@
+"""A metric's numbers as text for a terminal, and as a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import unicodedata
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+_PRECISION = {
+    "AP": "IoU 0.50 to 0.95",
+    "AP50": "IoU 0.50",
+    "AP75": "IoU 0.75",
+    "AP_small": "area below 32²",
+    "AP_medium": "32² to 96²",
+    "AP_large": "above 96²",
+}
+_RECALL_OF_AREA = {"AR_small": "small", "AR_medium": "medium", "AR_large": "large"}
+_LONGEST_NAME = 32
+
+
+def metrics_table(
+    numbers: Mapping[str, float],
+    class_names: Sequence[str],
+    objects: Sequence[int] | None = None,
+) -> str:
+    """All numbers of a metric as aligned text: the summary, then each class.
+
+    Args:
+        numbers: Flat names to numbers, as a metric's `compute` gives them.
+        class_names: The C names, in label order.
+        objects: How many objects each class has, where it is known.
+    """
+    parts = [summary_table(numbers)]
+    if any(f"AP/{name}" in numbers for name in class_names):
+        parts.append(class_table(numbers, class_names, objects))
+    return "\n\n".join(part for part in parts if part)
+
+
+def summary_table(numbers: Mapping[str, float]) -> str:
+    """The numbers over all classes: precision at the left, recall at the right, others below."""
+    overall = {name: value for name, value in numbers.items() if "/" not in name}
+    recall = {name: _of_recall(name) for name in overall if name.startswith("AR")}
+    left = [_line(name, overall[name], _PRECISION[name]) for name in _PRECISION if name in overall]
+    right = [_line(name, overall[name], meaning) for name, meaning in recall.items()]
+    others = [
+        _line(name, value, "")
+        for name, value in overall.items()
+        if name not in _PRECISION and name not in recall
+    ]
+    width = max([0, *map(len, left)])
+    pairs = zip_longest(left, right, fillvalue="")
+    return "\n".join(line.rstrip() for line in [f"{a:<{width}}   {b}" for a, b in pairs] + others)
+
+
+def class_table(
+    numbers: Mapping[str, float],
+    class_names: Sequence[str],
+    objects: Sequence[int] | None = None,
+) -> str:
+    """A line for each class: its objects where they are counted, AP and AP50."""
+    columns = [["class", *(_shortened(name) for name in class_names)]]
+    if objects is not None:
+        columns.append(["objects", *(f"{count:,}" for count in objects)])
+    for kind in ("AP", "AP50"):
+        shown = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]
+        columns.append([kind, *shown])
+    widths = [max(map(_width, column)) for column in columns]
+    lines = ["   ".join(_padded(columns, widths, row)) for row in range(len(class_names) + 1)]
+    rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def metrics_json(numbers: Mapping[str, float]) -> str:
+    """Numbers as JSON; what is not a finite number becomes null."""
+    plain = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_metrics(path: Path, numbers: Mapping[str, float]) -> None:
+    """Write `metrics_json` to a file."""
+    path.write_text(metrics_json(numbers), encoding="utf-8")
+
+
+def _line(name: str, value: float, meaning: str) -> str:
+    return f"{name:<9}  {_shown(value)}  {meaning}"
+
+
+def _of_recall(name: str) -> str:
+    if name in _RECALL_OF_AREA:
+        return f"recall, {_RECALL_OF_AREA[name]}"
+    count = name.removeprefix("AR")
+    return f"recall, {count} detection{'' if count == '1' else 's'}"
+
+
+def _shown(value: float) -> str:
+    return f"{value:5.3f}" if math.isfinite(value) else "    –"  # noqa: RUF001  # no number
+
+
+def _padded(columns: list[list[str]], widths: list[int], row: int) -> list[str]:
+    """The cells of a row: names to the left, numbers to the right."""
+    cells = [(column[row], width) for column, width in zip(columns, widths, strict=True)]
+    first, *others = [(cell, " " * (width - _width(cell))) for cell, width in cells]
+    return [first[0] + first[1], *(space + cell for cell, space in others)]
+
+
+def _width(text: str) -> int:
+    """Columns that a terminal gives a text; wide characters take two, combining marks none."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"

@@ -1,0 +1,138 @@
+"""Any backbone fits any neck fits any head; grows by itself with the registry."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from detkit import assembly, registry
+from detkit.assembly import Classes
+from detkit.config.pages import filled
+from detkit.errors import UserError
+from detkit.structures import Batch, Target
+
+CLASSES = Classes(["a", "b", "c"], [1, 2, 3])
+SIZE = 64
+# What a part needs besides its defaults to be built offline and small.
+SMALL: dict[tuple[str, str], dict[str, Any]] = {
+    ("backbone", "timm"): {"model": "test_resnet"},
+    ("neck", "fpn"): {"out_channels": 16},
+}
+
+
+def node(family: str, name: str, **values: Any) -> dict[str, Any]:
+    return filled(family, {"name": name, **SMALL.get((family, name), {}), **values})
+
+
+def build(backbone: str, neck: str, head: str, **values: Any) -> nn.Module:
+    parts = {
+        "backbone": node("backbone", backbone),
+        "neck": node("neck", neck),
+        "head": node("head", head, **values),
+    }
+    return assembly.build_detector(filled("detector", {"name": "one_stage", **parts}), CLASSES)
+
+
+def batch_of(*targets: Target) -> Batch:
+    torch.manual_seed(0)
+    count = len(targets)
+    return Batch(
+        images=torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8),
+        image_sizes=[(SIZE, SIZE - 8 * i) for i in range(count)],
+        targets=list(targets),
+        original_targets=list(targets),
+        image_ids=list(range(count)),
+        paths=[f"{i}.png" for i in range(count)],
+        original_sizes=[(SIZE, SIZE - 8 * i) for i in range(count)],
+        to_image=torch.eye(3, dtype=torch.float64).repeat(count, 1, 1),
+    )
+
+
+def objects() -> Target:
+    boxes = torch.tensor([[4.0, 4.0, 40.0, 44.0], [20.0, 10.0, 34.0, 26.0]])
+    return Target(boxes, torch.tensor([0, 2]), torch.tensor([False, False]))
+
+
+def require_trainable(detector: nn.Module, batch: Batch) -> None:
+    """Losses are finite and their gradient reaches every trainable parameter."""
+    losses = detector.loss(batch)
+    total = sum(losses.values())
+    assert torch.isfinite(total), losses
+    total.backward()
+    without = [
+        name for name, p in detector.named_parameters() if p.requires_grad and p.grad is None
+    ]
+    assert without == []
+    grads = [p.grad for p in detector.parameters() if p.grad is not None]
+    assert all(torch.isfinite(grad).all() for grad in grads)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "neck", "head"),
+    itertools.product(*(registry.names(family) for family in ("backbone", "neck", "head"))),
+)
+def test_every_combination_trains_and_predicts(backbone: str, neck: str, head: str) -> None:
+    torch.manual_seed(0)
+    detector = build(backbone, neck, head)
+    batch = batch_of(objects(), Target.empty())
+    require_trainable(detector, batch)
+    detector.eval()
+    with torch.no_grad():
+        found = detector.predict(batch)
+    assert len(found) == 2
+    for detections, (height, width) in zip(found, batch.original_sizes, strict=True):
+        assert (detections.boxes >= 0).all()
+        assert (detections.boxes[:, [0, 2]] <= width).all()
+        assert (detections.boxes[:, [1, 3]] <= height).all()
+        assert (detections.labels < len(CLASSES.names)).all()
+
+
+@pytest.mark.parametrize("head", registry.names("head"))
+def test_batch_without_any_box_trains(head: str) -> None:  # pains 14 and 15
+    torch.manual_seed(0)
+    detector = build("timm", "fpn", head)
+    require_trainable(detector, batch_of(Target.empty(), Target.empty()))
+
+
+def slot_choices() -> list[tuple[str, str, str]]:
+    """Every part that fits a slot of a head, by head, slot and name."""
+    from detkit.config.signatures import arguments
+
+    found = []
+    for head in registry.names("head"):
+        for argument in arguments(registry.get("head", head)).values():
+            slot = argument.slot
+            for name in registry.names(slot.family) if slot else []:
+                space = getattr(registry.get(slot.family, name), "space", None)
+                if not slot.space or space in slot.space:
+                    found.append((head, argument.name, name))
+    return found
+
+
+@pytest.mark.parametrize(("head", "slot", "name"), slot_choices())
+def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: str) -> None:
+    torch.manual_seed(0)
+    detector = build("timm", "fpn", head, **{slot: {"name": name}})
+    batch = batch_of(objects(), Target.empty())
+    require_trainable(detector, batch)
+    with torch.no_grad():
+        assert len(detector.eval().predict(batch)) == 2
+
+
+def test_neck_that_needs_more_levels_says_so() -> None:
+    parts = {
+        "backbone": node("backbone", "resnet18", levels=[5]),
+        "neck": node("neck", "fpn"),
+        "head": node("head", "fcos"),
+    }
+    model = filled("detector", {"name": "one_stage", **parts})
+    with pytest.raises(UserError, match=r"model\.neck: .*levels"):
+        assembly.build_detector(model, CLASSES)
+
+
+def test_building_on_meta_takes_no_memory() -> None:
+    model = filled("detector", {"name": "one_stage"})
+    detector = assembly.describe_on_meta(model, CLASSES)
+    assert {p.device.type for p in detector.parameters()} == {"meta"}
