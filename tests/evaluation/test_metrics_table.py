@@ -1,0 +1,57 @@
+import json
+import math
+
+from detkit.evaluation.table import class_table, metrics_json, metrics_table, write_metrics
+
+SUMMARY = (
+    *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
+    *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),
+)
+NUMBERS = {name: 0.5 + position / 100 for position, name in enumerate(SUMMARY)}
+
+
+def test_each_number_stands_beside_its_name():
+    lines = metrics_table(NUMBERS, []).splitlines()
+    first = " ".join(lines[0].split())
+    assert first == "AP 0.500 IoU 0.50 to 0.95 AR1 0.560 recall, 1 detection"
+    assert len(lines) == 6
+    for name, value in NUMBERS.items():
+        assert f"{name} {value:.3f}" in " ".join(" ".join(lines).split())
+
+
+def test_lines_fit_a_terminal():
+    assert max(map(len, metrics_table(NUMBERS, []).splitlines())) <= 80
+
+
+def test_classes_by_hand():
+    numbers = {"AP/cat": 0.25, "AP50/cat": 0.5, "AP/dog": math.nan, "AP50/dog": math.nan}
+    assert class_table(numbers, ["cat", "dog"], [1234, 0]) == (
+        "class   objects      AP    AP50\n"
+        "───────────────────────────────\n"
+        "cat       1,234   0.250   0.500\n"
+        "dog           0       –       –"  # noqa: RUF001
+    )
+
+
+def test_objects_are_left_out_where_nobody_counted_them():
+    assert class_table({"AP/cat": 0.25}, ["cat"]).splitlines()[0] == "class      AP    AP50"
+
+
+def test_wide_and_long_names_keep_the_columns():
+    names = ["血小板", "x" * 50, "a"]
+    lines = class_table({f"AP/{name}": 0.5 for name in names}, names).splitlines()
+    assert lines[2].index("0.500") == lines[4].index("0.500") - 3  # three wide letters
+    assert lines[3].startswith("x" * 31 + "…")
+    assert lines[3].index("0.500") == lines[4].index("0.500")
+
+
+def test_numbers_of_other_metrics_are_shown():
+    assert "mAP        0.750" in metrics_table({"mAP": 0.75}, ["cat"])
+    assert "class" not in metrics_table({"mAP": 0.75}, ["cat"])
+
+
+def test_json_has_null_for_what_is_no_number(tmp_path):
+    write_metrics(tmp_path / "m.json", {"AP": 0.123456789, "AP/ü": math.nan, "x": math.inf})
+    text = (tmp_path / "m.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"AP": 0.123456789, "AP/ü": None, "x": None}
+    assert text == metrics_json({"AP": 0.123456789, "AP/ü": math.nan, "x": math.inf})
