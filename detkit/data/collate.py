@@ -1,0 +1,68 @@
+"""Samples to one batch, and batches from worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detkit.data.transforms.resizing import PADDING
+from detkit.structures import Batch, Sample, Target
+
+
+class Collate:
+    """Makes a batch of samples, padded at the right and the bottom with grey.
+
+    Args:
+        pad_multiple: Height and width of the batch are multiples of this.
+    """
+
+    def __init__(self, *, pad_multiple: int) -> None:
+        self.pad_multiple = pad_multiple
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """One batch in the order of the samples."""
+        sizes = [sample.size for sample in samples]
+        height, width = (
+            -(-max(lengths) // self.pad_multiple) * self.pad_multiple
+            for lengths in zip(*sizes, strict=True)
+        )
+        images = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
+        for canvas, sample in zip(images, samples, strict=True):
+            _fill(canvas, sample.image)
+        return Batch(
+            images=images,
+            image_sizes=sizes,
+            targets=[sample.target for sample in samples],
+            original_targets=[sample.original_target for sample in samples],
+            image_ids=[sample.image_id for sample in samples],
+            paths=[sample.path for sample in samples],
+            original_sizes=[sample.original_size for sample in samples],
+            to_image=torch.stack([sample.to_image for sample in samples]),
+        )
+
+
+def _fill(canvas: Tensor, image: Tensor) -> None:
+    """Write an image to the top left of a canvas and grey to the rest, each pixel once."""
+    height, width = image.shape[-2:]
+    canvas[:, :height, :width] = image
+    canvas[:, height:] = PADDING
+    canvas[:, :height, width:] = PADDING
+
+
+def _reduce_target(target: Target) -> tuple[Callable[..., Target], tuple[Any, ...]]:
+    values = (target.boxes, target.labels, target.ignored, target.areas)
+    return _rebuild_target, tuple(None if v is None else v.numpy() for v in values)
+
+
+def _rebuild_target(boxes: Any, labels: Any, ignored: Any, areas: Any) -> Target:
+    values = (None if v is None else torch.from_numpy(v) for v in (boxes, labels, ignored, areas))
+    return Target(*values)  # type: ignore[arg-type]
+
+
+# Each tensor that a worker sends takes a file descriptor and a system call: a batch of 64 would
+# take 512 of the 1024 that a process may have open. Targets are tiny, so they travel as bytes.
+ForkingPickler.register(Target, _reduce_target)

@@ -1,0 +1,83 @@
+"""Colours and textures."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.float32]  # (H, W, 3) in 0..255
+Colour = NDArray[np.float32]  # (3,) in 0..255
+Plane = NDArray[np.float32]  # (H, W)
+
+TEXTURES = ("flat", "gradient", "stripes", "dots", "checks", "noise")
+
+
+def colour(hue: float, saturation: float, value: float) -> Colour:
+    """A colour from hue, saturation and value in 0..1; the hue wraps around."""
+    return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), dtype=np.float32) * 255
+
+
+def contrasting(
+    random: np.random.Generator, ground: Colour, least: float, most: float = 442.0
+) -> Colour:
+    """A random colour whose distance from the ground lies in a range, or the nearest to it."""
+    middle = (least + most) / 2
+    best, best_miss = ground, np.inf
+    for _ in range(16):
+        drawn = colour(random.random(), random.uniform(0.25, 1), random.uniform(0.25, 1))
+        distance = float(np.linalg.norm(drawn - ground))
+        if least <= distance <= most:
+            return drawn
+        if abs(distance - middle) < best_miss:
+            best, best_miss = drawn, abs(distance - middle)
+    return best
+
+
+def smooth_noise(random: np.random.Generator, size: tuple[int, int], cells: int) -> Plane:
+    """Smooth noise in about -1..1 with `cells` bumps across."""
+    rough = random.uniform(-1, 1, (cells + 2, cells + 2)).astype(np.float32)
+    image = Image.fromarray(rough).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    return np.asarray(image)
+
+
+def textured(
+    random: np.random.Generator, size: tuple[int, int], base: Colour, turn: float
+) -> Pixels:
+    """A patch painted with a random texture about a colour, turned by an angle in radians."""
+    texture = TEXTURES[random.integers(len(TEXTURES))]
+    amount = _pattern(random, texture, size, turn)[..., None]  # share of the second colour
+    toward = 255.0 if base.mean() < random.uniform(70, 190) else 0.0
+    second = base + (toward - base) * np.float32(random.uniform(0.3, 0.65))
+    return (base * (1 - amount) + second * amount).astype(np.float32)
+
+
+def _pattern(
+    random: np.random.Generator, texture: str, size: tuple[int, int], turn: float
+) -> Plane:
+    height, width = size
+    down, across = np.mgrid[:height, :width].astype(np.float32)
+    along = (across * np.cos(turn) + down * np.sin(turn)).astype(np.float32)
+    aside = (down * np.cos(turn) - across * np.sin(turn)).astype(np.float32)
+    period = np.float32(max(3.5, max(size) * random.uniform(0.14, 0.3)))
+    if texture == "gradient":
+        return (along - along.min()) / max(float(np.ptp(along)), 1.0)
+    if texture == "stripes":
+        return _soft(np.sin(along * (2 * np.pi / period)))
+    if texture == "dots":
+        waves = np.cos(along * (2 * np.pi / period)) + np.cos(aside * (2 * np.pi / period))
+        return _soft(waves - 0.7)
+    if texture == "checks":
+        waves = np.sin(along * (np.pi / period)) * np.sin(aside * (np.pi / period))
+        return _soft(waves * 1.5)
+    if texture == "noise":
+        cells = max(2, int(max(size) / 4))
+        return np.clip(0.5 + 0.7 * smooth_noise(random, size, cells), 0, 1)
+    return np.zeros(size, dtype=np.float32)
+
+
+def _soft(waves: Plane) -> Plane:
+    """A step with soft edges."""
+    return np.clip(0.5 + 2 * waves, 0, 1).astype(np.float32)

@@ -1,0 +1,212 @@
+"""The `data` block of a configuration: a data set, its splits and their loaders."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from torch.utils.data import DataLoader
+
+from detkit.data.collate import Collate
+from detkit.data.dataset import DetectionDataset
+from detkit.data.index import relabel, select
+from detkit.data.randomness import WORKERS, generator_of
+from detkit.data.sampling import EvaluationBatches, TrainingBatches
+from detkit.data.splits import find_split, overlap, split_positions
+from detkit.errors import DataError
+from detkit.interfaces import Reader, Transform
+from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
+from detkit.structures import DatasetIndex, Sample
+
+LOGGER = logging.getLogger("detkit.data")
+Loader = DataLoader[Sample]
+
+
+class DetectionData:
+    """A data set as batches for training and for validation; nothing is read before it is asked for.
+
+    Args:
+        path: Folder of the data set.
+        reader: How the folder is read.
+        train_split: Split to train on, where the data set has splits.
+        validation_split: Split to validate on; where the data set has no `val`, or this is null, a
+            fraction of the train split is held back.
+        validation_fraction: That fraction.
+        split_seed: Seed of that choice; not the run's seed, so that runs with different seeds are
+            validated on the same images.
+        batch_size: Images of a training step on each device.
+        validation_batch_size: Images of a validation step on each device; null takes batch_size.
+        workers: Processes that load images; 0 loads in the main process.
+        pad_multiple: Height and width of a batch are padded to a multiple of this.
+        multi_scale: Factors by which the images of a training batch are resized after the
+            transforms, one drawn for each batch, such as [0.75, 1.0, 1.25]; null does not resize.
+        limit_images: Use the first images of each split only, to try things out.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        reader: Annotated[Reader, Slot("reader", "auto")],
+        train_transforms: Wired[dict[str, Transform]],
+        evaluation_transforms: Wired[dict[str, Transform]],
+        seed: Wired[int],
+        train_split: str = "train",
+        validation_split: str | None = "val",
+        validation_fraction: Fraction = 0.2,
+        split_seed: NonNegativeInt = 0,
+        batch_size: PositiveInt = 8,
+        validation_batch_size: PositiveInt | None = None,
+        workers: NonNegativeInt = 2,
+        pad_multiple: PositiveInt = 32,
+        multi_scale: list[PositiveFloat] | None = None,
+        limit_images: PositiveInt | None = None,
+    ) -> None:
+        self.path = Path(path).expanduser()
+        self.reader = reader
+        self.train_transforms = train_transforms
+        self.evaluation_transforms = evaluation_transforms
+        self.seed = seed
+        self.train_split = train_split
+        self.validation_split = validation_split
+        self.validation_fraction = validation_fraction
+        self.split_seed = split_seed
+        self.batch_size = batch_size
+        self.validation_batch_size = validation_batch_size or batch_size
+        self.workers = workers
+        self.pad_multiple = pad_multiple
+        self.multi_scale = multi_scale
+        self.limit_images = limit_images
+        self._known_classes: list[str] | None = None
+
+    def with_classes(self, class_names: list[str]) -> DetectionData:
+        """The same data with labels by name in another list of classes, such as a checkpoint's.
+
+        Reading raises DataError where objects have a class that the list does not hold.
+        """
+        changed = copy.copy(self)
+        for name in ("_sides", "train_index", "validation_index"):
+            changed.__dict__.pop(name, None)
+        changed._known_classes = list(class_names)
+        return changed
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes, in label order."""
+        return self._sides[0].class_names
+
+    @property
+    def category_ids(self) -> list[int]:
+        """The ids of the classes in the data set's own format."""
+        return self._sides[0].category_ids
+
+    @cached_property
+    def train_index(self) -> DatasetIndex:
+        """Images and objects to train on.
+
+        Raises:
+            DataError: The split does not exist, or has no object.
+        """
+        index = self._sides[0]
+        if not (~index.ignored).any():
+            raise DataError(
+                f"none of the {len(index)} training images of '{self.path}' has an object, so there "
+                "is nothing to learn: check the annotations and data.train_split."
+            )
+        return index
+
+    @cached_property
+    def validation_index(self) -> DatasetIndex:
+        """Images and objects to validate on, labelled as the training ones."""
+        return self._sides[1]
+
+    @cached_property
+    def _sides(self) -> tuple[DatasetIndex, DatasetIndex]:
+        """The training side and the validation side, cut to `limit_images`."""
+        train, validation = self._read_sides()
+        if self._known_classes is not None:
+            train, validation = (
+                relabel(side, self._known_classes, "the checkpoint") for side in (train, validation)
+            )
+        if self.limit_images is not None:
+            train, validation = (
+                select(side, range(min(self.limit_images, len(side))))
+                for side in (train, validation)
+            )
+        return train, validation
+
+    def _read_sides(self) -> tuple[DatasetIndex, DatasetIndex]:
+        available = self.reader.splits(self.path)
+        has_validation = self.validation_split is not None and bool(available)
+        if not available:
+            train = self.reader.read(self.path, None)
+        else:
+            split = find_split(self.train_split, available, "data.train_split")
+            train = self.reader.read(self.path, split)
+        if not has_validation or self.validation_split is None:
+            positions = split_positions(len(train), self.validation_fraction, self.split_seed)
+            kept, held_back = (select(train, side) for side in positions)
+            return kept, held_back
+        split = find_split(self.validation_split, available, "data.validation_split")
+        validation = self.reader.read(self.path, split)
+        shared = overlap(train, validation)
+        if shared:
+            LOGGER.warning(
+                "%d images of the validation split are training images too, such as %s",
+                len(shared),
+                shared[0],
+            )
+        return train, relabel(validation, train.class_names, f"the split '{self.train_split}'")
+
+    def describe(self) -> str:
+        """One line: where the data are, how many images and objects of how many classes."""
+        sides = (
+            f"{name} {len(side)} images, {len(side.labels)} objects"
+            for name, side in (("train", self.train_index), ("validation", self.validation_index))
+        )
+        classes = self.class_names
+        return f"{self.path}: {'; '.join(sides)}; {len(classes)} classes ({', '.join(classes)})"
+
+    def train_loader(self) -> Loader:
+        """Shuffled, augmented batches; what they hold is a function of (seed, epoch)."""
+        batches = TrainingBatches(
+            len(self.train_index),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            scales=self.multi_scale,
+        )
+        dataset = DetectionDataset(
+            self.train_index, transforms=self.train_transforms, seed=self.seed
+        )
+        return self._loader(dataset, batches)
+
+    def validation_loader(self) -> Loader:
+        """All validation images in order."""
+        return self._measuring_loader(self.validation_index)
+
+    def measuring_train_loader(self) -> Loader:
+        """All training images in order, with the evaluation transforms, to measure on them."""
+        return self._measuring_loader(self.train_index)
+
+    def _measuring_loader(self, index: DatasetIndex) -> Loader:
+        dataset = DetectionDataset(index, transforms=self.evaluation_transforms, seed=self.seed)
+        return self._loader(
+            dataset, EvaluationBatches(len(index), batch_size=self.validation_batch_size)
+        )
+
+    def _loader(
+        self, dataset: DetectionDataset, batches: TrainingBatches | EvaluationBatches
+    ) -> Loader:
+        return DataLoader(
+            dataset,
+            batch_sampler=batches,
+            num_workers=self.workers,
+            collate_fn=Collate(pad_multiple=self.pad_multiple),
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.workers > 0,
+            generator=generator_of(WORKERS, self.seed),
+        )

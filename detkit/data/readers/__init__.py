@@ -1,0 +1,1 @@
+"""Readers: formats of data sets on disk to one index of flat arrays."""

@@ -1,0 +1,64 @@
+"""What the readers share: folders, image files and class names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from detkit.data.images import is_image
+from detkit.errors import DataError, did_you_mean
+
+
+def require_folder(path: Path) -> Path:
+    """The folder itself.
+
+    Raises:
+        DataError: There is none, it is no folder, or it is empty.
+    """
+    if not path.exists():
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(
+            f"there is no folder '{path}' (looked from '{Path.cwd()}')."
+            f"{did_you_mean(path.name, beside)} Set data.path to the folder of the data set."
+        )
+    if not path.is_dir():
+        raise DataError(
+            f"'{path}' is a file; set data.path to the folder that holds images and annotations."
+        )
+    if not any(path.iterdir()):
+        raise DataError(
+            f"the folder '{path}' is empty; set data.path to one that holds a data set."
+        )
+    return path
+
+
+def require_split(path: Path, split: str, known: Sequence[str]) -> None:
+    """Raise DataError when a data set has no such split."""
+    if split not in known:
+        names = ", ".join(known) or "none"
+        raise DataError(
+            f"'{path}' has no split '{split}'.{did_you_mean(split, known)} Its splits: {names}. "
+            "Set data.train_split and data.validation_split to these names."
+        )
+
+
+def require_distinct(path: Path, class_names: Sequence[str]) -> None:
+    """Raise DataError when two classes have one name, so that a name tells the class."""
+    twice = sorted({name for name in class_names if class_names.count(name) > 1})
+    if twice:
+        raise DataError(f"'{path}' names these classes twice: {', '.join(twice)}; rename them.")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """All image files under a folder, sorted by path."""
+    return sorted(entry for entry in folder.rglob("*") if is_image(entry) and entry.is_file())
+
+
+def first_folder(path: Path, names: Iterable[str]) -> Path | None:
+    """The first of some subfolders that exists."""
+    return next((path / name for name in names if (path / name).is_dir()), None)
+
+
+def relative_name(file: Path, root: Path) -> str:
+    """A file name relative to the root where it lies below it, with forward slashes."""
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)

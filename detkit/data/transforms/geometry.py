@@ -1,0 +1,99 @@
+"""Moves of a whole sample: image, boxes and the map to the original image together."""
+
+from __future__ import annotations
+
+import torch
+from torchvision.transforms.v2 import functional as F
+
+from detkit.structures import Sample, Target
+
+
+def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """A random number between two bounds."""
+    return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
+
+
+def chance(generator: torch.Generator, probability: float) -> bool:
+    """True with a probability; always draws one number."""
+    return uniform(generator, 0.0, 1.0) < probability
+
+
+def scale_to(sample: Sample, size: tuple[int, int]) -> Sample:
+    """The sample resized to (height, width), antialiased."""
+    height, width = sample.size
+    if size == (height, width):
+        return sample
+    across, down = size[1] / width, size[0] / height
+    factors = torch.tensor([across, down, across, down], dtype=torch.float64)
+    image = F.resize_image(sample.image, list(size), antialias=True)
+    return _moved(sample, image, factors, torch.zeros(4, dtype=torch.float64))
+
+
+def place_on(sample: Sample, size: tuple[int, int], left: int, top: int, fill: int) -> Sample:
+    """The sample on a canvas of (height, width) at an offset, the rest filled."""
+    height, width = sample.size
+    padding = [left, top, size[1] - width - left, size[0] - height - top]
+    image = F.pad_image(sample.image, padding, fill=fill) if any(padding) else sample.image
+    shift = torch.tensor([left, top, left, top], dtype=torch.float64)
+    return _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
+
+
+def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: float) -> Sample:
+    """A window of the sample; boxes are clipped to it.
+
+    A box of which less than `least_kept` of the area remains is dropped, as is one of no area.
+    """
+    image = F.crop_image(sample.image, top, left, *size)
+    shift = torch.tensor([-left, -top, -left, -top], dtype=torch.float64)
+    moved = _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
+    target, _ = clip(moved.target, size, least_kept)
+    return moved.replace(target=target)
+
+
+def clip(target: Target, size: tuple[int, int], least_kept: float) -> tuple[Target, torch.Tensor]:
+    """The objects whose boxes keep enough area inside (height, width), and the mask of them."""
+    limit = torch.tensor([size[1], size[0]] * 2, dtype=target.boxes.dtype)
+    boxes = target.boxes.clamp(min=0).minimum(limit)
+    before = _areas(target.boxes)
+    remaining = _areas(boxes)
+    keep = (remaining > 0) & (remaining >= least_kept * before)
+    return target.with_boxes(boxes).select(keep), keep
+
+
+def flip(sample: Sample, horizontal: bool) -> Sample:
+    """The sample mirrored left to right, or top to bottom."""
+    height, width = sample.size
+    boxes = sample.target.boxes
+    if horizontal:
+        image, mirrored, scale = F.horizontal_flip_image(sample.image), [2, 1, 0, 3], [-1, 1]
+        shift = [width, 0]
+    else:
+        image, mirrored, scale = F.vertical_flip_image(sample.image), [0, 3, 2, 1], [1, -1]
+        shift = [0, height]
+    moved = _moved(
+        sample,
+        image,
+        torch.tensor(scale * 2, dtype=torch.float64),
+        torch.tensor(shift * 2, dtype=torch.float64),
+    )
+    boxes = moved.target.boxes[:, mirrored]  # the mirror swaps which corner comes first
+    return moved.replace(target=moved.target.with_boxes(boxes))
+
+
+def _moved(
+    sample: Sample, image: torch.Tensor, factors: torch.Tensor, shift: torch.Tensor
+) -> Sample:
+    """The sample with a new image, its coordinates times `factors` plus `shift` (x, y, x, y)."""
+    boxes = (sample.target.boxes.double() * factors + shift).float()
+    matrix = torch.eye(3, dtype=torch.float64)
+    matrix[0, 0], matrix[1, 1] = factors[0], factors[1]
+    matrix[0, 2], matrix[1, 2] = shift[0], shift[1]
+    return sample.replace(
+        image=image.contiguous(),
+        target=sample.target.with_boxes(boxes),
+        to_image=matrix @ sample.to_image,
+    )
+
+
+def _areas(boxes: torch.Tensor) -> torch.Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
