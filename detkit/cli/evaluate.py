@@ -14,6 +14,7 @@ from detkit.evaluation.results import write_results
 from detkit.evaluation.table import metrics_table, write_metrics
 from detkit.inference.checkpoint import load_weights
 from detkit.inference.loop import choose_device, detect
+from detkit.structures import Detections
 
 HELP = """
 usage: detkit evaluate ckpt=RUN [KEY=VALUE ...]
@@ -37,9 +38,13 @@ def run(arguments: list[str]) -> int:
     detector = assembly.build_detector(config["model"], classes)
     load_weights(detector, checkpoint)
     data = assembly.build_data(config).with_classes(classes.names)
-    loader = data.validation_loader() if config["split"] == "validation" else data.measured_train()
+    loader = (
+        data.validation_loader()
+        if config["split"] == "validation"
+        else data.measuring_train_loader()
+    )
     metric = assembly.build_metric(config, classes)
-    found = []
+    found: list[tuple[int, Detections]] = []
     batches = detect(detector, loader, choose_device(config["device"]))
     for batch, detections in tqdm(batches, total=len(loader), unit="batch", desc="evaluate"):
         metric.update(batch.image_ids, detections, batch.original_targets)

@@ -17,10 +17,10 @@ from torch import nn
 
 from detkit.training.metrics_file import MetricsFile
 
-_PRECISION: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
-    "32": "32-true",
+_PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    32: "32-true",
     "bf16": "bf16-mixed",
-    "16": "16-mixed",
+    16: "16-mixed",
 }
 _DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "off": False}
 
@@ -39,7 +39,7 @@ def make_trainer(
     devices: int | Literal["auto"],
     num_nodes: int,
     strategy: Literal["auto", "ddp"],
-    precision: Literal["32", "bf16", "16"],
+    precision: Literal[32, 16, "bf16"],
     accumulate_grad_batches: int,
     gradient_clip_norm: float | None,
     sync_batchnorm: bool,

@@ -12,7 +12,7 @@ from detkit.training.trainer import prepare_detector, seed_everything
 
 
 @pytest.mark.parametrize(
-    ("ours", "lightnings"), [("32", "32-true"), ("bf16", "bf16-mixed")]
+    ("ours", "lightnings"), [(32, "32-true"), ("bf16", "bf16-mixed")]
 )  # 16-mixed needs a GPU
 def test_precision_names(tmp_path, ours, lightnings):
     assert cpu_trainer(tmp_path, precision=ours).precision == lightnings

@@ -124,7 +124,7 @@ def cpu_trainer(folder, **changes):
         "devices": 1,
         "num_nodes": 1,
         "strategy": "auto",
-        "precision": "32",
+        "precision": 32,
         "accumulate_grad_batches": 1,
         "gradient_clip_norm": None,
         "sync_batchnorm": False,
