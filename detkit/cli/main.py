@@ -26,6 +26,7 @@ COMMANDS = {
     "describe": "one part: its arguments, their types and defaults, its paper",
     "version": "versions of detkit and of what it stands on",
 }
+COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\
   detkit train experiment=demo
   detkit train model=fcos model/neck=pan data.path=DATA
@@ -34,11 +35,13 @@ EXAMPLES = """\
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for an error of the user."""
+    words = sys.argv[1:] if argv is None else argv
     try:
-        code = dispatch(sys.argv[1:] if argv is None else argv)
+        code = dispatch(words)
         sys.stdout.flush()
     except UserError as error:
-        print(error_text(error, sys.stderr), file=sys.stderr)
+        if words[0] not in COMPLETION:  # a half-typed line is no error, and has no room for text
+            print(error_text(error, sys.stderr), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped by the keyboard", file=sys.stderr)
@@ -58,7 +61,7 @@ def dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
         return 0
-    if words[0] in ("-sc", "--shell-completion"):
+    if words[0] in COMPLETION:
         words = complete(words, list(COMMANDS))
         if not words:
             return 0

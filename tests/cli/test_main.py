@@ -88,6 +88,13 @@ def test_single_problem_needs_no_list(fake, capsys):
     assert capsys.readouterr().err == "error: a: wrong\n"
 
 
+def test_half_typed_line_is_completed_in_silence(fake, capsys, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", "detkit train model=nothing trainer.")
+    fake(raising(ConfigError(["model: there is no 'nothing'"])))
+    assert command_line.main(["-sc", "query=bash"]) == 2
+    assert capsys.readouterr() == ("", "")
+
+
 def test_keyboard_interrupt_is_one_line(fake, capsys):
     fake(raising(KeyboardInterrupt()))
     assert command_line.main(["train"]) == 130
