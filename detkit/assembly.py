@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from detkit import registry
 from detkit.config.signatures import arguments, convert
@@ -100,13 +99,12 @@ def build_labelled(
     }
 
 
-def build_detector(model: Config, classes: Classes) -> nn.Module:
-    """A detector for the given classes."""
-    detector: nn.Module = build("detector", model, classes.wiring(), ("model",))
-    return detector
+def build_detector(model: Config, classes: Classes) -> Any:
+    """A detector for the given classes: a `torch.nn.Module` that keeps the Detector contract."""
+    return build("detector", model, classes.wiring(), ("model",))
 
 
-def describe_on_meta(model: Config, classes: Classes) -> nn.Module:
+def describe_on_meta(model: Config, classes: Classes) -> Any:
     """The same detector without memory for its weights, to read channels and strides from."""
     with torch.device("meta"):
         return build_detector(model, classes)

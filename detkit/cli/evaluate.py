@@ -46,7 +46,7 @@ def run(arguments: list[str]) -> int:
     metric = assembly.build_metric(config, classes)
     found: list[tuple[int, Detections]] = []
     batches = detect(detector, loader, choose_device(config["device"]))
-    for batch, detections in tqdm(batches, total=len(loader), unit="batch", desc="evaluate"):
+    for batch, detections in tqdm(batches, total=len(loader), unit="batch", disable=None):
         metric.update(batch.image_ids, detections, batch.original_targets)
         found += zip(batch.image_ids, detections, strict=True)
     numbers = metric.compute()

@@ -59,7 +59,9 @@ def run(arguments: list[str]) -> int:
     )
     rows, unread = [], 0
     named = zip(predictions, output_names(paths), strict=True)
-    for image_id, (prediction, name) in enumerate(tqdm(named, total=len(paths), unit="image"), 1):
+    for image_id, (prediction, name) in enumerate(
+        tqdm(named, total=len(paths), unit="image", disable=None), 1
+    ):
         if prediction.detections is None:
             unread += 1
             tqdm.write(f"skipped: {prediction.problem}", file=sys.stderr)

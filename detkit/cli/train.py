@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -68,9 +69,8 @@ def start(config: dict[str, Any], in_process: bool) -> int:
     """
     folder = freeze(config)
     if in_process:
-        from detkit import run_frozen
-
-        run_frozen.run(folder)
+        # Imported here since it takes Lightning along, which `--cfg job` does without.
+        importlib.import_module("detkit.run_frozen").run(folder)
         return 0
     return subprocess.run(
         [sys.executable, "-m", "detkit.run_frozen", str(folder)], check=False

@@ -31,7 +31,7 @@ class Trainer:
         sync_batchnorm: Share batch statistics between devices.
         channels_last: Keep images and weights in channels-last order.
         compile: Compile the detector's network with torch.compile.
-        deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `off`
+        deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `none`
             allows.
         validate_every: Epochs between validations.
         limit_train_batches: Batches of an epoch; null takes all. For trying things out.
@@ -50,7 +50,7 @@ class Trainer:
     sync_batchnorm: bool = False
     channels_last: bool = False
     compile: bool = False
-    deterministic: Literal["strict", "warn", "off"] = "off"
+    deterministic: Literal["strict", "warn", "none"] = "none"
     validate_every: PositiveInt = 1
     limit_train_batches: PositiveInt | None = None
     limit_validation_batches: PositiveInt | None = None

@@ -56,7 +56,8 @@ class DetectionDataset(Dataset[Sample]):
         self.seed = seed
         self._has_areas = bool(np.isfinite(index.areas).any())
         # In shared memory, so that the main process sees what workers found.
-        self._unreadable = torch.zeros(len(index), dtype=torch.bool).share_memory_()
+        self._unreadable = torch.zeros(len(index), dtype=torch.bool)
+        self._unreadable.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.index)

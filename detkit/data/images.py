@@ -51,7 +51,7 @@ def read_size(path: Path) -> tuple[int, int]:
 
 
 def decode(path: Path) -> Tensor:
-    """The image of a file as (3, H, W) uint8 RGB.
+    """The image of a file as (3, H, W) uint8 RGB, colours innermost in memory: faster to resize.
 
     Grey and palette images become RGB, CMYK is converted, transparency is dropped, and the first
     frame is taken. Images of more than 8 bits are stretched from their own minimum and maximum to
@@ -62,9 +62,10 @@ def decode(path: Path) -> Tensor:
     """
     if path.suffix.lower() in (".jpg", ".jpeg"):
         try:  # 1.7 to 2 times as fast as PIL for 640x480 JPEG, equal pixels
-            return decode_image(
+            pixels: Tensor = decode_image(
                 str(path), mode=ImageReadMode.RGB, apply_exif_orientation=True
-            ).contiguous()
+            )
+            return pixels
         except RuntimeError:
             pass  # PIL reads more kinds of file, and says what is wrong with the others
     try:
@@ -72,12 +73,12 @@ def decode(path: Path) -> Tensor:
             upright = ImageOps.exif_transpose(image)
             if upright.mode in _DEEP_MODES:
                 return _stretch(np.array(upright, dtype=np.float64))
-            pixels = np.array(upright.convert("RGB"))  # (H, W, 3)
+            interleaved = np.array(upright.convert("RGB"))  # (H, W, 3)
     except FileNotFoundError as error:
         raise UnreadableImageError(path, "missing file") from error
     except _PIL_ERRORS as error:
         raise UnreadableImageError(path, f"{type(error).__name__}: {error}") from error
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(interleaved).permute(2, 0, 1)
 
 
 def _stretch(values: np.ndarray) -> Tensor:

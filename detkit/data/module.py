@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from detkit.data.collate import Collate
@@ -16,7 +18,7 @@ from detkit.data.dataset import DetectionDataset
 from detkit.data.index import relabel, select
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.sampling import EvaluationBatches, TrainingBatches
-from detkit.data.splits import find_split, overlap, split_positions
+from detkit.data.splits import find_split, overlap, require_split, split_positions
 from detkit.errors import DataError
 from detkit.interfaces import Reader, Transform
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
@@ -24,10 +26,11 @@ from detkit.structures import DatasetIndex, Sample
 
 LOGGER = logging.getLogger("detkit.data")
 Loader = DataLoader[Sample]
+DEFAULT_VALIDATION_SPLIT = "val"  # only a name that the user wrote must exist
 
 
 class DetectionData:
-    """A data set as batches for training and for validation; nothing is read before it is asked for.
+    """A data set as batches for training and validation; nothing is read before it is needed.
 
     Args:
         path: Folder of the data set.
@@ -56,7 +59,7 @@ class DetectionData:
         evaluation_transforms: Wired[dict[str, Transform]],
         seed: Wired[int],
         train_split: str = "train",
-        validation_split: str | None = "val",
+        validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
         validation_fraction: Fraction = 0.2,
         split_seed: NonNegativeInt = 0,
         batch_size: PositiveInt = 8,
@@ -89,20 +92,23 @@ class DetectionData:
         Reading raises DataError where objects have a class that the list does not hold.
         """
         changed = copy.copy(self)
-        for name in ("_sides", "train_index", "validation_index"):
-            changed.__dict__.pop(name, None)
+        for name, member in vars(DetectionData).items():
+            if isinstance(member, cached_property):
+                changed.__dict__.pop(name, None)
         changed._known_classes = list(class_names)
         return changed
 
     @property
     def class_names(self) -> list[str]:
-        """The classes, in label order."""
-        return self._sides[0].class_names
+        """The classes in label order: those of `with_classes`, else those of the train split."""
+        return self._known_classes or self._train_split_index.class_names
 
     @property
     def category_ids(self) -> list[int]:
         """The ids of the classes in the data set's own format."""
-        return self._sides[0].category_ids
+        if self._known_classes is not None:
+            return self.validation_index.category_ids
+        return self._train_split_index.category_ids
 
     @cached_property
     def train_index(self) -> DatasetIndex:
@@ -111,56 +117,78 @@ class DetectionData:
         Raises:
             DataError: The split does not exist, or has no object.
         """
-        index = self._sides[0]
+        index = self._train_split_index
+        if self._validation_name is None:
+            index = select(index, self._positions[0])
+        index = self._limited(index)
         if not (~index.ignored).any():
             raise DataError(
-                f"none of the {len(index)} training images of '{self.path}' has an object, so there "
-                "is nothing to learn: check the annotations and data.train_split."
+                f"none of the {len(index)} training images of '{self.path}' has an object, so "
+                "there is nothing to learn: check the annotations, data.train_split and "
+                "data.limit_images."
             )
         return index
 
     @cached_property
     def validation_index(self) -> DatasetIndex:
-        """Images and objects to validate on, labelled as the training ones."""
-        return self._sides[1]
+        """Images and objects to validate on, labelled as the training ones.
 
-    @cached_property
-    def _sides(self) -> tuple[DatasetIndex, DatasetIndex]:
-        """The training side and the validation side, cut to `limit_images`."""
-        train, validation = self._read_sides()
+        The train split is read only where it tells the classes or is divided.
+        """
+        if self._validation_name is None:
+            return self._limited(select(self._train_split_index, self._positions[1]))
+        index = self.reader.read(self.path, self._validation_name)
         if self._known_classes is not None:
-            train, validation = (
-                relabel(side, self._known_classes, "the checkpoint") for side in (train, validation)
-            )
-        if self.limit_images is not None:
-            train, validation = (
-                select(side, range(min(self.limit_images, len(side))))
-                for side in (train, validation)
-            )
-        return train, validation
-
-    def _read_sides(self) -> tuple[DatasetIndex, DatasetIndex]:
-        available = self.reader.splits(self.path)
-        has_validation = self.validation_split is not None and bool(available)
-        if not available:
-            train = self.reader.read(self.path, None)
-        else:
-            split = find_split(self.train_split, available, "data.train_split")
-            train = self.reader.read(self.path, split)
-        if not has_validation or self.validation_split is None:
-            positions = split_positions(len(train), self.validation_fraction, self.split_seed)
-            kept, held_back = (select(train, side) for side in positions)
-            return kept, held_back
-        split = find_split(self.validation_split, available, "data.validation_split")
-        validation = self.reader.read(self.path, split)
-        shared = overlap(train, validation)
+            return self._limited(relabel(index, self._known_classes, "the checkpoint"))
+        shared = overlap(self._train_split_index, index)
         if shared:
             LOGGER.warning(
-                "%d images of the validation split are training images too, such as %s",
+                "%d validation images are training images too, such as %s: results will be too "
+                "good; check data.train_split and data.validation_split",
                 len(shared),
                 shared[0],
             )
-        return train, relabel(validation, train.class_names, f"the split '{self.train_split}'")
+        return self._limited(relabel(index, self.class_names, f"the split '{self.train_split}'"))
+
+    @cached_property
+    def _splits(self) -> list[str]:
+        return self.reader.splits(self.path)
+
+    @cached_property
+    def _train_split_index(self) -> DatasetIndex:
+        """What the train split holds, before a fraction is held back."""
+        split = None
+        if self._splits:
+            split = require_split(self.train_split, self._splits, "data.train_split")
+        index = self.reader.read(self.path, split)
+        if self._known_classes is not None:
+            index = relabel(index, self._known_classes, "the checkpoint")
+        return index
+
+    @cached_property
+    def _validation_name(self) -> str | None:
+        """The split to validate on, or None where a fraction of the train split is held back."""
+        wanted = self.validation_split
+        found = None if wanted is None else find_split(wanted, self._splits)
+        if found is None and wanted not in (None, DEFAULT_VALIDATION_SPLIT):
+            return require_split(str(wanted), self._splits, "data.validation_split")
+        if found is None:
+            LOGGER.info(
+                "validating on a fraction of %g of the training images (data.validation_fraction)",
+                self.validation_fraction,
+            )
+        return found
+
+    @cached_property
+    def _positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Positions in the train split to train on, and to validate on."""
+        count = len(self._train_split_index)
+        return split_positions(count, self.validation_fraction, self.split_seed)
+
+    def _limited(self, index: DatasetIndex) -> DatasetIndex:
+        if self.limit_images is None or self.limit_images >= len(index):
+            return index
+        return select(index, range(self.limit_images))
 
     def describe(self) -> str:
         """One line: where the data are, how many images and objects of how many classes."""
@@ -208,5 +236,6 @@ class DetectionData:
             collate_fn=Collate(pad_multiple=self.pad_multiple),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
+            # else each epoch would draw from the global generator, which a resume cannot repeat
             generator=generator_of(WORKERS, self.seed),
         )

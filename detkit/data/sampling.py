@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -68,7 +69,7 @@ class TrainingBatches(_EpochSampler):
         positions = order.tolist()
         size = self.batch_size
         if self.count < size * world:
-            size = -(-self.count // world)
+            size = math.ceil(self.count / world)
             positions = (positions * world)[: size * world]
         draws = generator_of(SCALE, self.seed, self.epoch)
         choices = torch.randint(len(self.scales), (len(self),), generator=draws).tolist()
@@ -97,11 +98,11 @@ class EvaluationBatches(_EpochSampler):
 
     def __len__(self) -> int:
         _, world = _rank_and_world()
-        return -(-(-(-self.count // world)) // self.batch_size)
+        return math.ceil(math.ceil(self.count / world) / self.batch_size)
 
     def __iter__(self) -> Iterator[list[Key]]:
         rank, world = _rank_and_world()
-        each = -(-self.count // world)
+        each = math.ceil(self.count / world)
         mine = [(rank + world * number) % self.count for number in range(each)]
         for start in range(0, each, self.batch_size):
             yield [Key(0, position) for position in mine[start : start + self.batch_size]]

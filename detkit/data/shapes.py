@@ -36,7 +36,7 @@ def render_shapes(
     """Render the data set into a folder unless it is there with the same settings.
 
     The folder appears whole or not at all: pictures are drawn into a folder beside it, which is
-    then renamed. An older rendering is replaced; a folder that holds anything else is never touched.
+    then renamed. An older rendering is replaced; a folder of anything else is never touched.
 
     Returns:
         Whether anything was rendered.
@@ -60,20 +60,15 @@ def render_shapes(
     side = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         start = time.perf_counter()
-        for number, (split, count) in enumerate(
-            (("train", train_images), ("val", validation_images))
-        ):
-            _render_split(side, split, count, (seed, number), image_size, clutter)
+        counts = (("train", train_images), ("val", validation_images))
+        for number, (split, count) in enumerate(counts):
+            _render_split(side, split, count, seed=(seed, number), size=image_size, clutter=clutter)
         (side / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
         side.chmod(0o755)
         _swap(side, folder, settings)
         seconds = time.perf_counter() - start
-        LOGGER.info(
-            "rendered %d images into %s in %.1f s",
-            train_images + validation_images,
-            folder,
-            seconds,
-        )
+        images = train_images + validation_images
+        LOGGER.info("rendered %d images into %s in %.1f s", images, folder, seconds)
     finally:
         shutil.rmtree(side, ignore_errors=True)
     return True
@@ -118,11 +113,12 @@ def _swap(side: Path, folder: Path, settings: dict[str, Any]) -> None:
 
 
 def _render_split(
-    folder: Path, split: str, count: int, seed: tuple[int, int], size: int, clutter: float
+    folder: Path, split: str, count: int, *, seed: tuple[int, int], size: int, clutter: float
 ) -> None:
     """Render one split; picture i depends on the seed and i only, not on how many there are."""
     (folder / split).mkdir()
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number in range(count):
         random = np.random.default_rng([*seed, number])
         pixels, objects = draw_scene(random, size, clutter)

@@ -14,19 +14,25 @@ from detkit.structures import DatasetIndex
 SYNONYMS = {"val": ("valid", "validation", "dev"), "train": ("training", "trainval")}
 
 
-def find_split(wanted: str, available: list[str], key: str) -> str:
-    """The split of a data set that a configuration means, synonyms included.
+def find_split(wanted: str, available: list[str]) -> str | None:
+    """The split of a data set that a configuration means, synonyms included; None without one."""
+    names = (wanted, *SYNONYMS.get(wanted, ()))
+    return next((name for name in names if name in available), None)
+
+
+def require_split(wanted: str, available: list[str], key: str) -> str:
+    """The split that a configuration means.
 
     Raises:
         DataError: The data set has no such split.
     """
-    for name in (wanted, *SYNONYMS.get(wanted, ())):
-        if name in available:
-            return name
-    raise DataError(
-        f"{key}={wanted}: the data set has no such split; it has {', '.join(available)}."
-        f"{did_you_mean(wanted, available)}"
-    )
+    found = find_split(wanted, available)
+    if found is None:
+        raise DataError(
+            f"{key}={wanted}: the data set has no such split; it has "
+            f"{', '.join(available) or 'none'}.{did_you_mean(wanted, available)}"
+        )
+    return found
 
 
 def split_positions(

@@ -34,7 +34,7 @@ class Anchors(PriorGrid):
         feature_specs: Wired[list[FeatureSpec]],
         scale: PositiveFloat = 4.0,
         octaves: PositiveInt = 3,
-        ratios: Annotated[list[PositiveFloat], MinLen(1)] = [0.5, 1.0, 2.0],  # noqa: B006
+        ratios: Annotated[tuple[PositiveFloat, ...], MinLen(1)] = (0.5, 1.0, 2.0),
         offset: Fraction = 0.5,
         rounded: bool = False,
     ) -> None:

@@ -86,7 +86,9 @@ class DetectionModule(pl.LightningModule):
         """Forget the last validation."""
         self.metric.reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> list[Detections]:
+    def validation_step(  # type: ignore[override]  # callbacks take what Lightning passes on
+        self, batch: Batch, batch_idx: int
+    ) -> list[Detections]:
         """Hand detections, in original image coordinates, to the metric and to callbacks."""
         detections = to_cpu(self.detector.predict(batch))
         self.metric.update(batch.image_ids, detections, batch.original_targets)

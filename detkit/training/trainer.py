@@ -22,7 +22,7 @@ _PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     16: "16-mixed",
 }
-_DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "off": False}
+_DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "none": False}
 
 # The parts of a detector whose `forward` is pure tensor work, in every built-in detector that has
 # them; losses and post-processing depend on the number of objects and stay as they are.
@@ -43,7 +43,7 @@ def make_trainer(
     accumulate_grad_batches: int,
     gradient_clip_norm: float | None,
     sync_batchnorm: bool,
-    deterministic: Literal["strict", "warn", "off"],
+    deterministic: Literal["strict", "warn", "none"],
     validate_every: int,
     limit_train_batches: int | None,
     limit_validation_batches: int | None,

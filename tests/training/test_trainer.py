@@ -20,7 +20,7 @@ def test_precision_names(tmp_path, ours, lightnings):
 
 @pytest.mark.parametrize(
     ("level", "enabled", "warns"),
-    [("strict", True, False), ("warn", True, True), ("off", False, False)],
+    [("strict", True, False), ("warn", True, True), ("none", False, False)],
 )
 def test_determinism_levels(tmp_path, level, enabled, warns):
     try:

@@ -128,7 +128,7 @@ def cpu_trainer(folder, **changes):
         "accumulate_grad_batches": 1,
         "gradient_clip_norm": None,
         "sync_batchnorm": False,
-        "deterministic": "off",
+        "deterministic": "none",
         "validate_every": 1,
         "limit_train_batches": None,
         "limit_validation_batches": None,

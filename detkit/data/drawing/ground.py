@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -25,7 +27,7 @@ def ground(random: np.random.Generator, size: int, clutter: float) -> Pixels:
     ]
     turn = random.uniform(0, 2 * np.pi)
     down, across = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
-    slope = across * np.cos(turn) + down * np.sin(turn)
+    slope = across * math.cos(turn) + down * math.sin(turn)
     if random.random() < 0.3:  # noqa: PLR2004 - a share of round gradients
         slope = np.hypot(across - random.uniform(-0.4, 0.4), down - random.uniform(-0.4, 0.4)) - 0.4
     rough = sum(
@@ -38,7 +40,7 @@ def ground(random: np.random.Generator, size: int, clutter: float) -> Pixels:
     pixels = pixels * (1 - second) + colours[2] * second
     for _ in range(random.poisson(4 * clutter)):
         pixels = _blob(random, pixels, down, across)
-    return pixels.astype(np.float32)
+    return np.asarray(pixels, dtype=np.float32)
 
 
 def _blob(random: np.random.Generator, pixels: Pixels, down: Pixels, across: Pixels) -> Pixels:
@@ -47,7 +49,8 @@ def _blob(random: np.random.Generator, pixels: Pixels, down: Pixels, across: Pix
     width = random.uniform(0.03, 0.14)
     share = np.exp(-((across - x) ** 2 + (down - y) ** 2) / (2 * width**2))[..., None]
     toward = contrasting(random, pixels.mean(axis=(0, 1)), 30, 140)
-    return pixels + (toward - pixels) * share * np.float32(random.uniform(0.3, 0.8))
+    changed = pixels + (toward - pixels) * share * random.uniform(0.3, 0.8)
+    return np.asarray(changed, dtype=np.float32)
 
 
 def strokes(
@@ -65,7 +68,7 @@ def strokes(
         opacity = random.integers(120, 256)
         _stroke(random, draw, canvas.width, (*shade.astype(int).tolist(), int(opacity)), thick)
     layer = np.asarray(canvas.reduce(_SUPERSAMPLING), dtype=np.float32)
-    alpha = layer[..., 3:] / 255
+    alpha = layer[..., 3:] / np.float32(255)
     return pixels * (1 - alpha) + layer[..., :3] * alpha, alpha[..., 0]
 
 

@@ -112,4 +112,4 @@ def coverage(outline: Outline, size: tuple[int, int]) -> Mask:
     draw.polygon([tuple(p) for p in outline.border * SUPERSAMPLING - 0.5], fill=255)
     if outline.hole is not None:
         draw.polygon([tuple(p) for p in outline.hole * SUPERSAMPLING - 0.5], fill=0)
-    return np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / 255
+    return np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)

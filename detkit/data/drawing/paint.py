@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,25 +60,26 @@ def _pattern(
 ) -> Plane:
     height, width = size
     down, across = np.mgrid[:height, :width].astype(np.float32)
-    along = (across * np.cos(turn) + down * np.sin(turn)).astype(np.float32)
-    aside = (down * np.cos(turn) - across * np.sin(turn)).astype(np.float32)
-    period = np.float32(max(3.5, max(size) * random.uniform(0.14, 0.3)))
+    along = across * math.cos(turn) + down * math.sin(turn)
+    aside = down * math.cos(turn) - across * math.sin(turn)
+    period = max(3.5, max(size) * random.uniform(0.14, 0.3))
     if texture == "gradient":
-        return (along - along.min()) / max(float(np.ptp(along)), 1.0)
+        return _share((along - along.min()) / max(float(np.ptp(along)), 1.0))
     if texture == "stripes":
-        return _soft(np.sin(along * (2 * np.pi / period)))
+        return _share(0.5 + 2 * np.sin(along * (2 * np.pi / period)))
     if texture == "dots":
         waves = np.cos(along * (2 * np.pi / period)) + np.cos(aside * (2 * np.pi / period))
-        return _soft(waves - 0.7)
+        return _share(0.5 + 2 * (waves - 0.7))
     if texture == "checks":
         waves = np.sin(along * (np.pi / period)) * np.sin(aside * (np.pi / period))
-        return _soft(waves * 1.5)
+        return _share(0.5 + 3 * waves)
     if texture == "noise":
         cells = max(2, int(max(size) / 4))
-        return np.clip(0.5 + 0.7 * smooth_noise(random, size, cells), 0, 1)
+        return _share(0.5 + 0.7 * smooth_noise(random, size, cells))
     return np.zeros(size, dtype=np.float32)
 
 
-def _soft(waves: Plane) -> Plane:
-    """A step with soft edges."""
-    return np.clip(0.5 + 2 * waves, 0, 1).astype(np.float32)
+def _share(values: NDArray[np.float32]) -> Plane:
+    """Values cut to 0..1; steep waves become steps with soft edges."""
+    share: Plane = np.clip(values, 0, 1).astype(np.float32)
+    return share

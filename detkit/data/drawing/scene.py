@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -131,7 +132,7 @@ def _lit(random: np.random.Generator, paint: Pixels, item: _Placed) -> Pixels:
     height, width = item.span
     down, across = np.mgrid[:height, :width].astype(np.float32)
     turn = random.uniform(0, 2 * np.pi)
-    light = (across / width - 0.5) * np.cos(turn) + (down / height - 0.5) * np.sin(turn)
+    light = (across / width - 0.5) * math.cos(turn) + (down / height - 0.5) * math.sin(turn)
     paint = paint * (1 + light * random.uniform(0, 0.5))[..., None]
     if random.random() < 0.35 and item.diameter > 18:  # noqa: PLR2004
         centre = item.outline.border.mean(axis=0)
@@ -149,7 +150,7 @@ def _shadow(pixels: Pixels, item: _Placed, offset: int) -> Pixels:
     patch = Image.fromarray((item.mask * 110).astype(np.uint8))
     blurred.paste(patch, (item.origin[0] + offset, item.origin[1] + offset))
     blurred = blurred.filter(ImageFilter.GaussianBlur(offset * 0.8))
-    return pixels * (1 - np.asarray(blurred, dtype=np.float32)[..., None] / 255)
+    return pixels * (1 - np.asarray(blurred, dtype=np.float32)[..., None] / np.float32(255))
 
 
 def _visible(item: _Placed, mask: Mask) -> DrawnObject | None:

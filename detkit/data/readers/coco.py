@@ -161,7 +161,7 @@ class CocoReader:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        page = json.loads(file.read_bytes())
+        page: Any = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(f"'{file}' cannot be read as JSON ({error}): replace the file.") from error
     missing = [
@@ -183,7 +183,7 @@ def _load(file: Path) -> dict[str, Any]:
                 )
     if not page["categories"]:
         raise DataError(f"'{file}' has no categories, so there is nothing to detect.")
-    return page
+    return dict(page)
 
 
 def _whole_number(file: Path, value: Any) -> int:
