@@ -1,0 +1,34 @@
+import pytest
+
+from detkit import registry
+from detkit.config.check import check
+from detkit.config.signatures import arguments, convert
+from detkit.structures import FeatureSpec
+
+SPECS = [FeatureSpec(8, 8), FeatureSpec(8, 16), FeatureSpec(8, 32)]
+WIRING = {"feature_specs": SPECS, "num_classes": 3}
+
+
+def build(family, node):
+    """What assembly does for a checked node, without the data."""
+    factory = registry.get(family, node["name"])
+    values = {}
+    for argument in arguments(factory).values():
+        if argument.wired:
+            values[argument.name] = WIRING[argument.name]
+        elif argument.slot is None:
+            values[argument.name] = convert(argument.annotation, node[argument.name])
+        else:
+            values[argument.name] = build(argument.slot.family, node[argument.name])
+    return factory(**values)
+
+
+@pytest.fixture
+def build_head():
+    """A small head by name, with parts and values as YAML would give them."""
+
+    def make(name, **values):
+        node = {"convs": 1, **values}
+        return build("head", {"name": name, **check(registry.get("head", name), node)})
+
+    return make

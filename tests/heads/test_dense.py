@@ -1,0 +1,285 @@
+"""The procedure of a dense head, with parts so simple that values are worked out by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from detkit.heads import dense
+from detkit.heads.dense import DenseHead
+from detkit.structures import Assignment, DensePredictions, Detections, Priors, Target
+
+FEATURES = [torch.zeros(2, 1, 2, 2)]
+OBJECT = torch.tensor([[0.0, 0, 16, 16]])
+
+
+class Layers(nn.Module):
+    def __init__(self, quality=True):
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(2, 4, 2))
+        self.codes = nn.Parameter(torch.zeros(2, 4, 4))
+        self.quality = nn.Parameter(torch.zeros(2, 4)) if quality else None
+
+    def forward(self, features):
+        return DensePredictions(self.logits, self.codes, self.quality)
+
+
+class FourPriors:
+    """The quarters of an image of 16 x 16."""
+
+    per_cell = (1,)
+
+    def __call__(self, sizes, device):
+        boxes = torch.tensor([[0.0, 0, 8, 8], [8, 0, 16, 8], [0, 8, 8, 16], [8, 8, 16, 16]])
+        return Priors(boxes, torch.full((4,), 8.0), torch.zeros(4, dtype=torch.int64))
+
+
+class Shift:
+    """Codes are the shifts of the corners."""
+
+    code_size = 4
+
+    def encode(self, boxes, priors):
+        return boxes - priors.boxes
+
+    def decode(self, codes, priors):
+        return priors.boxes + codes
+
+
+class Listed:
+    """Matches what the test says, whatever the target."""
+
+    uses_predictions = False
+
+    def __init__(self, *matched):
+        self.matched = list(matched)
+        self.targets = []
+        self.seen = []
+
+    def __call__(self, priors, scores, boxes, target):
+        self.seen.append((scores, boxes))
+        self.targets.append(target)
+        return Assignment(torch.tensor(self.matched[(len(self.targets) - 1) % len(self.matched)]))
+
+
+def keep_all(matched, losses):
+    return matched != -2
+
+
+class OnePerPrior:
+    """A loss of 1 for background, 10 for class 0 and 100 for class 1; quality its target."""
+
+    space, weight, activation = "classes", 2.0, "sigmoid"
+
+    def __call__(self, logits, labels, scores=None):
+        losses = torch.tensor([10.0, 100.0, 1.0])[labels] if scores is None else scores
+        return losses + 0 * logits.sum(dim=-1)
+
+
+class Difference:
+    weight = 3.0
+
+    def __init__(self, space):
+        self.space = space
+
+    def __call__(self, predicted, target):
+        return (predicted - target).abs().sum(dim=-1)
+
+
+class Everything:
+    score_threshold, max_candidates = 0.0, 3
+
+    def __call__(self, boxes, scores, labels):
+        return Detections(boxes, scores, labels)
+
+
+def head(assigner, **changes):
+    parts = {
+        "layers": Layers(),
+        "priors": FourPriors(),
+        "box_coder": Shift(),
+        "assigner": assigner,
+        "sampler": keep_all,
+        "classification_loss": OnePerPrior(),
+        "box_loss": Difference("codes"),
+        "quality_loss": OnePerPrior(),
+        "postprocess": Everything(),
+    }
+    return DenseHead(**{**parts, **changes})
+
+
+def target(*labels, ignored=()):
+    return Target(
+        OBJECT.repeat(len(labels), 1),
+        torch.tensor(labels, dtype=torch.int64),
+        torch.tensor([place in ignored for place in range(len(labels))], dtype=torch.bool),
+    )
+
+
+def values(losses):
+    return {name.removeprefix("loss/"): value.item() for name, value in losses.items()}
+
+
+def test_losses_are_summed_over_the_batch_weighted_and_divided_by_its_positives():
+    losses = head(Listed([0, -1, -1, -1], [1, 0, 0, -1])).loss(FEATURES, [target(1), target(1, 0)])
+    # 100 + 3 and 10 + 100 + 100 + 1 for four positives; each box is 8 off at two corners.
+    assert values(losses)["classification"] == pytest.approx(2 * (103 + 211) / 4)
+    assert values(losses)["box"] == pytest.approx(3 * (4 * 16) / 4)
+
+
+def test_labels_are_those_of_the_own_image_also_after_one_without_objects():
+    losses = head(Listed([-1] * 4, [0, -1, -1, -1])).loss(FEATURES, [target(), target(1)])
+    assert values(losses)["classification"] == pytest.approx(2 * (4 + 103))
+    assert values(losses)["box"] == pytest.approx(3 * 16)
+
+
+def test_ignored_priors_do_not_count():
+    losses = head(Listed([0, -2, -2, -1], [-2, -2, -2, -2])).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["classification"] == pytest.approx(2 * (10 + 1))
+
+
+def test_ignored_objects_are_hidden_from_the_assigner_and_their_priors_do_not_count():
+    assigner = Listed([-1, -1, -1, -1])
+    both = target(0, 1, ignored=[0])
+    losses = head(assigner).loss(FEATURES, [both, target()])
+    assert assigner.targets[0].labels.tolist() == [1]
+    assert values(losses)["classification"] == pytest.approx(2 * 4)  # of the second image
+
+
+def test_what_the_sampler_leaves_out_is_neither_positive_nor_negative():
+    def first_two(matched, losses):
+        assert losses.shape == (2, 4)
+        assert not losses.requires_grad
+        return torch.tensor([True, True, False, False]).expand(2, 4)
+
+    losses = head(Listed([0, -1, 0, 0]), sampler=first_two).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["classification"] == pytest.approx(2 * (11 + 11) / 2)
+
+
+@pytest.mark.parametrize("space", ["boxes", "codes"])
+def test_the_box_loss_gets_what_its_space_says(space):
+    seen = {}
+
+    class Spy(Difference):
+        def __call__(self, predicted, target):
+            seen["target"] = target
+            return super().__call__(predicted, target)
+
+    head(Listed([-1, 0, -1, -1], [-1] * 4), box_loss=Spy(space)).loss(FEATURES, [target(0)] * 2)
+    expected = {"boxes": [[0, 0, 16, 16]], "codes": [[-8, 0, 0, 8]]}[space]
+    assert seen["target"].tolist() == expected
+
+
+def test_quality_learns_centreness():
+    losses = head(Listed([0, -1, -1, -1], [0, 0, -1, -1])).loss(FEATURES, [target(0)] * 2)
+    # The centre of each quarter is 4 from two sides and 12 from the others: 1/3.
+    assert values(losses)["quality"] == pytest.approx(2 * (3 * 1 / 3) / 3)
+
+
+def test_a_box_loss_weighed_by_quality_is_divided_by_its_sum():
+    parts = {"weigh_boxes_by_quality": True}
+    losses = head(Listed([0, 0, 0, 0]), **parts).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["box"] == pytest.approx(3 * (8 * 16 / 3) / (8 / 3))
+    losses = head(Listed([0, -1, -1, -1], [-1] * 4), **parts).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["box"] == pytest.approx(3 * (16 / 3) / 1)  # a sum below 1 counts as 1
+
+
+def test_no_quality_branch_no_quality_loss():
+    losses = head(Listed([0, 0, 0, 0]), layers=Layers(quality=False), quality_loss=None).loss(
+        FEATURES, [target(0)] * 2
+    )
+    assert losses.keys() == {"loss/classification", "loss/box"}
+
+
+def test_an_assigner_that_uses_predictions_gets_them_without_gradient():
+    assigner = Listed([0, -1, -1, -1])
+    assigner.uses_predictions = True
+    head(assigner).loss(FEATURES, [target(0)] * 2)
+    scores, boxes = assigner.seen[1]
+    assert torch.equal(scores, torch.full((4, 2), 0.5))
+    assert torch.equal(boxes, FourPriors()(None, None).boxes)
+    assert not scores.requires_grad
+    assert not boxes.requires_grad
+
+
+@pytest.mark.parametrize("matched", [[-1, -1, -1, -1], [-2, -2, -2, -2]])
+def test_without_positives_all_is_finite_and_everything_has_a_gradient(matched):
+    dense_head = head(Listed(matched))
+    losses = dense_head.loss(FEATURES, [target()] * 2)
+    assert values(losses)["box"] == values(losses)["quality"] == 0
+    sum(losses.values()).backward()
+    for parameter in dense_head.parameters():
+        assert parameter.grad.isfinite().all()
+
+
+def test_positives_are_averaged_over_ranks_on_every_rank(monkeypatch):
+    calls = []
+
+    def other_rank_has_three(value):
+        calls.append(value.clone())
+        return (value + torch.tensor([3.0, 0.5])) / 2
+
+    monkeypatch.setattr(dense, "mean_over_ranks", other_rank_has_three)
+    losses = head(Listed([0, -1, -1, -1], [-1] * 4)).loss(FEATURES, [target(0), target()])
+    assert values(losses)["box"] == pytest.approx(3 * 16 / 2)
+    head(Listed([-1] * 4)).loss(FEATURES, [target()] * 2)
+    assert len(calls) == 2
+
+
+def test_losses_are_float32_under_autocast():
+    dense_head = head(Listed([0, -1, -1, -1]))
+    dense_head.layers.to(torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = dense_head.loss(FEATURES, [target(0)] * 2)
+        found = dense_head.predict(FEATURES, [(16, 16)] * 2)
+    assert {value.dtype for value in losses.values()} == {torch.float32}
+    assert found[0].boxes.dtype == found[0].scores.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("exponent", "expected"), [(1.0, 0.8 * 0.5), (0.5, 0.4**0.5)])
+def test_score_is_class_times_quality_to_a_power(exponent, expected):
+    dense_head = head(Listed([0]), score_exponent=exponent)
+    with torch.no_grad():
+        dense_head.layers.logits[1, 2, 1] = torch.tensor(0.8).logit()
+    found = dense_head.predict(FEATURES, [(16, 16)] * 2)[1]
+    assert found.scores[0].item() == pytest.approx(expected)
+    assert found.labels[0] == 1
+    assert found.boxes[0].tolist() == [0, 8, 8, 16]
+
+
+def test_softmax_scores_leave_background_out():
+    loss = OnePerPrior()
+    loss.activation = "softmax"
+    parts = {"classification_loss": loss, "quality_loss": None, "layers": Layers(quality=False)}
+    dense_head = head(Listed([0]), **parts)
+    dense_head.layers.logits = nn.Parameter(torch.tensor([1.0, 0, 3]).log1p().expand(2, 4, 3))
+    found = dense_head.predict(FEATURES, [(16, 16)] * 2)[0]
+    assert set(found.labels.tolist()) == {0}
+    torch.testing.assert_close(found.scores, torch.full((3,), 2 / 7))
+
+
+def test_a_softmax_loss_of_quality_sees_background_as_zero():
+    class Softmax(OnePerPrior):
+        activation = "softmax"
+
+        def __call__(self, logits, labels, scores=None):
+            self.shape = logits.shape
+            return super().__call__(logits, labels, scores)
+
+    loss = Softmax()
+    head(Listed([0, -1, -1, -1]), quality_loss=loss).loss(FEATURES, [target(0)] * 2)
+    assert loss.shape == (2, 2)
+
+
+def test_detections_are_limited_before_decoding_and_clipped_to_their_image():
+    dense_head = head(Listed([0]))
+    found = dense_head.predict(FEATURES, [(16, 16), (10, 12)])
+    assert [len(image.scores) for image in found] == [3, 3]
+    assert found[1].boxes[:, 2].max() <= 12
+    assert found[1].boxes[:, 3].max() <= 10
+
+
+def test_layers_that_do_not_fit_the_priors_are_named():
+    layers = Layers()
+    layers.logits = nn.Parameter(torch.zeros(2, 6, 2))
+    with pytest.raises(ValueError, match=r"predict at 6 places and there are 4 priors"):
+        head(Listed([0]), layers=layers).predict(FEATURES, [(16, 16)] * 2)

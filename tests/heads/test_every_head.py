@@ -1,0 +1,162 @@
+"""What every registered head does, and that any part fits into any of them."""
+
+import pytest
+import torch
+
+from detkit import registry
+from detkit.structures import Target
+
+HEADS = registry.names("head")
+SIZES = [(8, 12), (4, 6), (2, 3)]
+IMAGE_SIZES = [(64, 96), (60, 80)]
+each_head = pytest.mark.parametrize("name", HEADS)
+
+
+def features(count=2):
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.randn(2, 8, *size, generator=generator) for size in SIZES]
+    return [level[:count] for level in maps]
+
+
+def objects():
+    first = Target(
+        torch.tensor([[4.0, 4, 30, 34], [40, 10, 90, 60], [50, 40, 60, 50]]),
+        torch.tensor([0, 2, 1]),
+        torch.tensor([False, False, True]),
+    )
+    second = Target(torch.tensor([[10.0, 10, 50, 50]]), torch.tensor([1]), torch.tensor([False]))
+    return [first, second]
+
+
+def total(losses):
+    return torch.stack(list(losses.values())).sum()
+
+
+def assert_all_learn(module):
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
+@each_head
+@pytest.mark.parametrize("filled", [[0, 1], [0], [1], []], ids=["both", "first", "second", "none"])
+def test_images_without_boxes_give_finite_losses_and_gradients(build_head, name, filled):
+    head = build_head(name)  # pain 14, pain 15
+    targets = [t if i in filled else Target.empty() for i, t in enumerate(objects())]
+    loss = total(head.loss(features(), targets))
+    assert loss.isfinite()
+    loss.backward()
+    assert_all_learn(head)
+
+
+@each_head
+def test_without_any_object_that_counts_it_learns_background(build_head, name):
+    crowd = [Target(t.boxes, t.labels, torch.ones(len(t), dtype=torch.bool)) for t in objects()]
+    head = build_head(name)
+    losses = head.loss(features(), crowd)
+    assert losses["loss/box"] == 0
+    assert losses["loss/classification"] > 0
+    assert (
+        losses["loss/classification"]
+        < head.loss(features(), [Target.empty()] * 2)["loss/classification"]
+    )
+
+
+@each_head
+def test_batch_equals_single(build_head, name):
+    torch.manual_seed(0)
+    head = build_head(name, postprocess={"name": "nms", "score_threshold": 0.001}).eval()
+    together = head.predict(features(), IMAGE_SIZES)
+    alone = head.predict(features(1), IMAGE_SIZES[:1])
+    assert len(together[0].scores) > 0
+    for value, other in zip(together[0], alone[0], strict=True):
+        torch.testing.assert_close(value, other)
+
+
+@each_head
+def test_state_dict_round_trip(build_head, name):
+    first, second = build_head(name), build_head(name)
+    second.load_state_dict(first.state_dict())
+    for value, other in zip(first(features()), second(features()), strict=True):
+        assert (value is None and other is None) or torch.equal(value, other)
+
+
+@each_head
+def test_validation_in_inference_mode_does_not_disturb_training(build_head, name):
+    head = build_head(name)
+    with torch.inference_mode():
+        head.predict(features(), IMAGE_SIZES)
+    total(head.loss(features(), objects())).backward()
+    assert_all_learn(head)
+
+
+@each_head
+def test_bfloat16_under_autocast_is_close_to_float32(build_head, name):
+    torch.manual_seed(0)
+    head = build_head(name)
+    expected = total(head.loss(features(), objects()))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = total(head.loss(features(), objects()))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
+
+
+@each_head
+def test_a_few_steps_lower_the_loss(build_head, name):
+    torch.manual_seed(0)
+    head = build_head(name)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.01)
+    losses = []
+    for _ in range(10):
+        optimizer.zero_grad()
+        losses.append(total(head.loss(features(), objects())))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+def slots_of(name):
+    """Every part of every slot of a head, one at a time."""
+    spaces = {"box_loss": ("boxes", "codes")}
+    for family in ("priors", "box_coder", "assigner", "sampler", "postprocess"):
+        yield from ((family, part) for part in registry.names(family))
+    for loss in registry.names("loss"):
+        space = registry.get("loss", loss).space
+        slots = ["box_loss"] if space in spaces["box_loss"] else ["classification_loss"]
+        if space == "classes" and name != "retinanet":
+            slots.append("quality_loss")
+        yield from ((slot, loss) for slot in slots)
+
+
+SWAPS = [(name, slot, part) for name in HEADS for slot, part in slots_of(name)]
+
+
+@pytest.mark.parametrize(("name", "slot", "part"), SWAPS, ids=["-".join(swap) for swap in SWAPS])
+def test_any_part_fits_into_any_head(build_head, name, slot, part):
+    head = build_head(name, **{slot: {"name": part}})
+    for targets in (objects(), [Target.empty()] * 2):
+        loss = total(head.loss(features(), targets))
+        assert loss.isfinite()
+        head.zero_grad()
+        loss.backward()
+        assert_all_learn(head)
+    assert len(head.predict(features(), IMAGE_SIZES)) == 2
+
+
+COMBINATIONS = [
+    (name, {"box_coder": coder, "box_loss": loss, "priors": priors, "assigner": assigner})
+    for name in HEADS
+    for coder in registry.names("box_coder")
+    for loss in ("l1", "giou")
+    for priors in registry.names("priors")
+    for assigner in registry.names("assigner")
+]
+
+
+@pytest.mark.parametrize(("name", "parts"), COMBINATIONS)
+def test_parts_that_touch_each_other_combine(build_head, name, parts):
+    head = build_head(name, **{slot: {"name": part} for slot, part in parts.items()})
+    loss = total(head.loss(features(), objects()))
+    loss.backward()
+    assert loss.isfinite()
+    assert_all_learn(head)

@@ -1,0 +1,154 @@
+"""torchvision's RetinaNet and FCOS (ResNet-50-FPN) with weights for tests, and ours with the same.
+
+torchvision divides RetinaNet's loss by the positives of each image and averages; detkit divides by
+those of the batch. The tests therefore compare with our loss of each image, averaged.
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import fcos_resnet50_fpn, retinanet_resnet50_fpn
+from torchvision.models.resnet import Bottleneck
+
+from detkit.assigners import FCOSAssigner, MaxIoUAssigner
+from detkit.backbones.resnet import resnet50
+from detkit.box_coders import DeltaCoder, DistanceCoder
+from detkit.detectors.one_stage import OneStageDetector
+from detkit.heads.fcos import FCOS
+from detkit.heads.retinanet import RetinaNet
+from detkit.losses import BinaryCrossEntropy, FocalLoss, GIoULoss, L1Loss
+from detkit.necks.fpn import FPN
+from detkit.postprocess import NMS
+from detkit.priors import Anchors, Points
+from detkit.samplers import KeepAll
+
+NUM_CLASSES = 3
+DIVISOR = 128  # of the image's sides, as torchvision takes an anchor's stride from their ratio
+MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+_NAMES = [
+    (r"^backbone\.body\.", "backbone."),
+    (r"^backbone\.fpn\.inner_blocks\.(\d+)\.0\.", r"neck.lateral.\1.conv."),
+    (r"^backbone\.fpn\.layer_blocks\.(\d+)\.0\.", r"neck.output.\1.conv."),
+    (r"^backbone\.fpn\.extra_blocks\.", "neck."),
+    (r"^head\.classification_head\.conv\.", "head.layers.class_tower."),
+    (r"^head\.regression_head\.conv\.", "head.layers.box_tower."),
+    (r"^head\.classification_head\.cls_logits\.", "head.layers.class_layer."),
+    (r"^head\.regression_head\.bbox_reg\.", "head.layers.box_layer."),
+    (r"^head\.regression_head\.bbox_ctrness\.", "head.layers.quality_layer."),
+    (r"_tower\.(\d+)\.0\.", r"_tower.\1.conv."),  # RetinaNet: blocks
+]
+
+
+def our_name(name: str) -> str:
+    """What detkit calls a tensor of torchvision's RetinaNet or FCOS."""
+    for pattern, replacement in _NAMES:
+        name = re.sub(pattern, replacement, name)
+    found = re.search(
+        r"_tower\.(\d+)\.(weight|bias)$", name
+    )  # FCOS: convolution, norm, ReLU in line
+    if found:
+        block, layer = divmod(int(found[1]), 3)
+        name = f"{name[: found.start()]}_tower.{block}.{('conv', 'norm')[layer]}.{found[2]}"
+    return name
+
+
+def torchvision_model(name: str, images: Tensor) -> nn.Module:
+    """torchvision's model, in evaluation mode, that resizes nothing and detects something.
+
+    Args:
+        name: Which of the two.
+        images: (B, 3, H, W) uint8; its weights are such that there are detections in these.
+    """
+    torch.manual_seed(0)
+    build, logits, codes = {
+        "retinanet": (retinanet_resnet50_fpn, (-6.0, 1.5), (0.0, 0.3)),
+        "fcos": (fcos_resnet50_fpn, (-4.0, 1.5), (1.0, 0.5)),
+    }[name]
+    # The mean in 0..255 as ours is; in 0..1 other roundings would flip a few ReLUs.
+    model = build(
+        weights=None,
+        weights_backbone=None,
+        num_classes=NUM_CLASSES,
+        size_divisible=DIVISOR,
+        image_mean=MEAN,
+        image_std=STD,
+    )
+    model.transform.resize = lambda image, target: (image, target)
+    _spread_the_outputs(model, images, logits, codes)
+    return model.eval()
+
+
+def _spread_the_outputs(
+    model: nn.Module, images: Tensor, logits: tuple[float, float], codes: tuple[float, float]
+) -> None:
+    """Weights as of a trained network: normal features, a few good scores, boxes near priors."""
+    head = model.head
+    with torch.no_grad():
+        for layer in model.backbone.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.momentum = None  # the statistics become those of `images`
+        for block in model.backbone.modules():
+            if isinstance(block, Bottleneck):  # as training does; else rounding errors grow a lot
+                nn.init.constant_(block.bn3.weight, 0.2)
+        mean, std = (torch.tensor(v)[:, None, None] for v in (MEAN, STD))
+        features = list(model.backbone.train()((images - mean) / std).values())
+        for layer in head.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight)
+                nn.init.normal_(layer.bias, std=0.1)
+        head.regression_head.bbox_reg.bias.add_(100.0)  # for now no code is cut by FCOS's ReLU
+        outputs = head(features)
+        _rescale(head.classification_head.cls_logits, outputs["cls_logits"], *logits)
+        _rescale(head.regression_head.bbox_reg, outputs["bbox_regression"], *codes)
+        if "bbox_ctrness" in outputs:
+            _rescale(head.regression_head.bbox_ctrness, outputs["bbox_ctrness"], 0.0, 1.0)
+
+
+def _rescale(layer: nn.Conv2d, outputs: Tensor, mean: float, std: float) -> None:
+    """Let a layer that gave `outputs` give the same with another mean and spread."""
+    factor = std / outputs.std()
+    layer.weight.mul_(factor)
+    layer.bias.sub_(outputs.mean()).mul_(factor).add_(mean)
+
+
+def our_model(name: str, state: dict[str, Tensor]) -> OneStageDetector:
+    """Ours with torchvision's weights, in evaluation mode."""
+    backbone = resnet50()
+    neck = FPN(feature_specs=backbone.feature_specs, extra="p6p7_on_p5")
+    head = {"retinanet": _retinanet, "fcos": _fcos}[name](neck.feature_specs)
+    detector = OneStageDetector(backbone=backbone, neck=neck, head=head)
+    detector.load_state_dict({our_name(key): value for key, value in state.items()})
+    return detector.eval()
+
+
+def _retinanet(specs):
+    return RetinaNet(
+        feature_specs=specs,
+        num_classes=NUM_CLASSES,
+        priors=Anchors(feature_specs=specs, offset=0.0, rounded=True),
+        box_coder=DeltaCoder(),
+        assigner=MaxIoUAssigner(),
+        sampler=KeepAll(),
+        classification_loss=FocalLoss(),
+        box_loss=L1Loss(),
+        postprocess=NMS(max_detections=300),
+    )
+
+
+def _fcos(specs):
+    return FCOS(
+        feature_specs=specs,
+        num_classes=NUM_CLASSES,
+        level_scales=False,
+        priors=Points(feature_specs=specs, offset=0.0),
+        box_coder=DistanceCoder(),
+        assigner=FCOSAssigner(),
+        sampler=KeepAll(),
+        classification_loss=FocalLoss(),
+        box_loss=GIoULoss(),
+        quality_loss=BinaryCrossEntropy(),
+        postprocess=NMS(score_threshold=0.2, iou_threshold=0.6),
+    )
