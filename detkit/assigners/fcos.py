@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import box_areas, box_centres
+from detkit.ops.chunks import object_chunks
 from detkit.registry import PositiveFloat, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -15,6 +16,9 @@ from detkit.structures import BACKGROUND, Assignment, Priors, Target
 @register("assigner", "fcos")
 class FCOSAssigner:
     """A prior takes the smallest object whose middle it lies in and whose size fits its level.
+
+    Of objects of the same area the first wins. torchvision rounds areas to 8 square pixels, so that
+    there the first may also win over one that is a little smaller.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
         https://arxiv.org/abs/1904.01355; centre sampling as in its journal version,
@@ -45,20 +49,27 @@ class FCOSAssigner:
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
         """Match priors and objects by the position of the prior's centre."""
-        if len(target) == 0:
-            return Assignment(priors.level.new_full((len(priors.level),), BACKGROUND))
+        matched = torch.full_like(priors.level, BACKGROUND)
+        smallest = torch.full_like(priors.stride, math.inf)
+        for chunk in object_chunks(len(target), len(matched)):
+            objects = target.boxes[chunk]
+            areas = box_areas(objects).where(self._fits(priors, objects), math.inf)  # (P, n)
+            values, index = areas.min(dim=1)
+            matched = torch.where(values < smallest, index + chunk.start, matched)
+            smallest = smallest.minimum(values)
+        return Assignment(matched)
+
+    def _fits(self, priors: Priors, objects: Tensor) -> Tensor:
+        """Which priors may take which objects, (P, n)."""
         centres = box_centres(priors.boxes)[:, None]  # (P, 1, 2)
-        sides = torch.cat([centres - target.boxes[:, :2], target.boxes[:, 2:] - centres], dim=-1)
-        fits = sides.amin(dim=-1) > 0  # (P, N)
-        if self.centre_radius is not None:
-            offset = (centres - box_centres(target.boxes)).abs().amax(dim=-1)
-            fits &= offset < self.centre_radius * priors.stride[:, None]
-        reach = sides.amax(dim=-1)
+        sides = torch.cat([centres - objects[:, :2], objects[:, 2:] - centres], dim=-1)
         low, high = self._reach_limits(priors)
-        fits &= (reach > low[:, None]) & (reach < high[:, None])
-        areas = box_areas(target.boxes).expand(len(fits), -1).masked_fill(~fits, math.inf)
-        smallest, matched = areas.min(dim=1)
-        return Assignment(matched.masked_fill(smallest.isinf(), BACKGROUND))
+        reach = sides.amax(dim=-1)
+        fits = (sides.amin(dim=-1) > 0) & (reach > low[:, None]) & (reach < high[:, None])
+        if self.centre_radius is not None:
+            offset = (centres - box_centres(objects)).abs().amax(dim=-1)
+            fits &= offset < self.centre_radius * priors.stride[:, None]
+        return fits
 
     def _reach_limits(self, priors: Priors) -> tuple[Tensor, Tensor]:
         low = (priors.stride * self.smallest).masked_fill(priors.level == 0, 0.0)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from detkit.errors import UserError
 from detkit.ops.boxes import pairwise_iou
+from detkit.ops.chunks import object_chunks
 from detkit.registry import Fraction, register
 from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 
@@ -14,6 +15,10 @@ from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 @register("assigner", "max_iou")
 class MaxIoUAssigner:
     """Each prior takes the object that it overlaps most, if it overlaps it enough.
+
+    As in Detectron and torchvision, a low-quality match goes to the prior's own best object, which
+    need not be the one for which the prior is best. Unlike there, an object that overlaps no prior
+    makes none positive; there it makes all those positive that do not overlap it.
 
     Paper: Faster R-CNN (Ren et al., 2015), section 3.1.2, https://arxiv.org/abs/1506.01497
 
@@ -45,15 +50,29 @@ class MaxIoUAssigner:
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
         """Match priors and objects by IoU."""
-        if len(target) == 0:
-            return Assignment(priors.level.new_full((len(priors.level),), BACKGROUND))
-        overlaps = pairwise_iou(target.boxes, priors.boxes)  # (N, P)
-        best, matched = overlaps.max(dim=0)
+        best, matched, is_best = _best_objects(priors.boxes, target.boxes)
         assigned = matched.masked_fill(best < self.foreground, IGNORED)
         assigned = assigned.masked_fill(best < self.background, BACKGROUND)
         if self.low_quality:
-            # All priors that share an object's highest IoU; each takes its own best object, which
-            # need not be that one (as in Detectron and torchvision).
-            is_best = (overlaps == overlaps.amax(dim=1, keepdim=True)).any(dim=0)
             assigned = torch.where(is_best, matched, assigned)
-        return Assignment(assigned)
+        return Assignment(assigned.masked_fill(best < 0, BACKGROUND))
+
+
+def _best_objects(priors: Tensor, objects: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the priors (P, 4) overlap most of the objects (N, 4).
+
+    Returns:
+        (P,) the highest IoU, -1 without objects; (P,) the object, the first of several; (P,)
+        whether no prior overlaps some object more, ties included.
+    """
+    best = priors.new_full((len(priors),), -1.0)
+    matched = torch.zeros_like(best, dtype=torch.int64)
+    is_best = torch.zeros_like(best, dtype=torch.bool)
+    for chunk in object_chunks(len(objects), len(priors)):
+        overlaps = pairwise_iou(objects[chunk], priors)  # (n, P)
+        highest = overlaps.amax(dim=1, keepdim=True)
+        is_best |= ((overlaps == highest) & (highest > 0)).any(dim=0)
+        values, index = overlaps.max(dim=0)
+        matched = torch.where(values > best, index + chunk.start, matched)
+        best = best.maximum(values)
+    return best, matched, is_best

@@ -7,13 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from detkit.ops.boxes import EPSILON
+from detkit.ops.boxes import EPSILON, box_sides
 from detkit.registry import PositiveFloat, register
 from detkit.structures import Priors
 
-# The largest factor by which a code may enlarge a prior: exp of more overflows in half precision
-# and 1000 / 16 is the value that Detectron and torchvision share.
+# The most that a code enlarges a prior: 62.5 times, from Detectron, where a 16 pixel anchor could
+# grow to 1000 pixels. Without a limit an untrained head sends infinities through exp.
 LARGEST_LOG = math.log(1000 / 16)
+_NO_SCALING = (1.0, 1.0, 1.0, 1.0)
 
 
 @register("box_coder", "delta")
@@ -32,7 +33,7 @@ class DeltaCoder:
     def __init__(
         self,
         *,
-        stds: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = (1, 1, 1, 1),
+        stds: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = _NO_SCALING,
     ) -> None:
         self.stds = stds
 
@@ -42,20 +43,21 @@ class DeltaCoder:
         prior_centres, prior_sides = _centres_and_sides(priors.boxes)
         shifts = (centres - prior_centres) / prior_sides
         ratios = (sides / prior_sides).clamp(min=EPSILON)  # an empty box has a finite code
-        return torch.cat([shifts, ratios.log()], dim=-1) / self._stds(boxes)
+        codes = torch.cat([shifts, ratios.log()], dim=-1)
+        return codes if self.stds == _NO_SCALING else codes / self._stds_on(codes)
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
         """Codes (..., 4) to boxes (..., 4)."""
-        codes = codes * self._stds(codes)
+        codes = codes if self.stds == _NO_SCALING else codes * self._stds_on(codes)
         prior_centres, prior_sides = _centres_and_sides(priors.boxes)
         centres = prior_centres + codes[..., :2] * prior_sides
         sides = prior_sides * codes[..., 2:].clamp(max=LARGEST_LOG).exp()
         return torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)
 
-    def _stds(self, like: Tensor) -> Tensor:
+    def _stds_on(self, like: Tensor) -> Tensor:
         return torch.tensor(self.stds, dtype=like.dtype, device=like.device)
 
 
 def _centres_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    sides = boxes[..., 2:] - boxes[..., :2]
+    sides = box_sides(boxes)
     return boxes[..., :2] + sides / 2, sides

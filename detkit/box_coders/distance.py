@@ -11,14 +11,18 @@ from detkit.ops.boxes import box_centres
 from detkit.registry import register
 from detkit.structures import Priors
 
+SMALLEST = 1e-3  # strides; far below what matters, and its logarithm is finite
+LARGEST_LOG = 10.0  # e^10 = 22,026 strides; more only leads to infinities
+
 
 @register("box_coder", "distance")
 class DistanceCoder:
     """Distances to left, top, right and bottom side, in strides.
 
-    Codes may be negative as a head predicts them; decoding makes distances of them, so that every
-    head works with every coder. Encoding does not clamp: a centre outside of its object, which the
-    FCOS assigner excludes, has a negative code.
+    A head may predict any number; decoding makes distances of them, so that every head works with
+    every coder. Encoding for relu does not clamp: a prior whose centre lies outside of its object,
+    which the FCOS assigner excludes, gets a negative code that a loss on codes can still learn.
+    For exp such a side counts as a thousandth of a stride, as the logarithm needs a distance.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
         https://arxiv.org/abs/1904.01355
@@ -37,12 +41,13 @@ class DistanceCoder:
         centres = box_centres(priors.boxes)
         distances = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
         scaled = distances / priors.stride[..., None]
-        # The logarithm of nothing: far below what a head predicts, and finite.
-        return scaled if self.activation == "relu" else scaled.clamp(min=1e-3).log()
+        return scaled if self.activation == "relu" else scaled.clamp(min=SMALLEST).log()
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
         """Codes (..., 4) to boxes (..., 4)."""
-        distances = codes.relu() if self.activation == "relu" else codes.clamp(max=10.0).exp()
+        distances = (
+            codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
+        )
         distances = distances * priors.stride[..., None]
         centres = box_centres(priors.boxes)
         return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detkit.losses.labels import at_label
+from detkit.losses.labels import split_at_label
 from detkit.losses.precision import at_least_float32
 from detkit.registry import NonNegativeFloat, register
 
@@ -29,8 +30,7 @@ class BinaryCrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
-        logits = at_least_float32(logits)
-        chosen, has_class = at_label(logits, labels)
-        target = has_class if scores is None else at_least_float32(scores) * has_class
-        # -t log(p) - (1 - t) log(1 - p) is softplus(x) - t x.
-        return F.softplus(logits).sum(dim=-1) - target * chosen
+        others, chosen = split_at_label(at_least_float32(logits), labels, 0.0)
+        target = torch.ones_like(chosen) if scores is None else scores.to(chosen)
+        of_object = F.binary_cross_entropy_with_logits(chosen, target, reduction="none")
+        return others + torch.where(labels >= 0, of_object, 0)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detkit.losses.labels import at_label
+from detkit.losses.labels import split_at_label
 from detkit.losses.precision import at_least_float32
 from detkit.registry import Fraction, NonNegativeFloat, register
 
@@ -44,19 +45,16 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
-        logits = at_least_float32(logits)
-        chosen, has_class = at_label(logits, labels)
-        # All classes as if they were absent, then the object's class set right.
-        losses = self._absent(logits).sum(dim=-1)
-        target = has_class if scores is None else at_least_float32(scores) * has_class
-        return losses + has_class * (self._soft(chosen, target) - self._absent(chosen))
+        others, chosen = split_at_label(at_least_float32(logits), labels, self.gamma)
+        target = torch.ones_like(chosen) if scores is None else scores.to(chosen)
+        of_object = torch.where(labels >= 0, self._of_object(chosen, target), 0)
+        return (1 - self.alpha) * others + of_object
 
-    def _absent(self, logits: Tensor) -> Tensor:
-        return (1 - self.alpha) * logits.sigmoid() ** self.gamma * F.softplus(logits)
-
-    def _soft(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _of_object(self, logits: Tensor, target: Tensor) -> Tensor:
         probability = logits.sigmoid()
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         missed = 1 - (probability * target + (1 - probability) * (1 - target))
+        # Where nothing is missed, the slope of a power below 1 would be infinite.
+        missed = missed.clamp(min=1e-30)
         balance = self.alpha * target + (1 - self.alpha) * (1 - target)
         return balance * missed**self.gamma * entropy

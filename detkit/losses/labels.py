@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
 
 
-def at_label(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The logit of each prior's class, and where there is one.
+def split_at_label(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+    """The loss of all classes that an object does not have, and the logit of the one it has.
+
+    With p = sigmoid(x), the loss of an absent class is p^gamma * -log(1 - p): focal loss without
+    its alpha, and binary cross entropy where gamma is 0. Logits far outnumber all else in a dense
+    head, so one tensor of their size is kept for the gradient, where autograd by itself keeps four.
 
     Args:
         logits: (..., C).
-        labels: (...) in 0..C-1, or -1 for background.
+        labels: (...) in 0..C-1, or negative for background.
+        gamma: Exponent of the probability.
 
     Returns:
-        (...) logits, of class 0 for background, and (...) 1 where the prior has a class, else 0.
+        (...) losses summed over all classes but the labelled one, and (...) its logits, 0 for
+        background.
     """
-    chosen = logits.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-    return chosen, (labels >= 0).to(logits.dtype)
+    others: Tensor
+    chosen: Tensor
+    others, chosen = _SplitAtLabel.apply(logits, labels, gamma)
+    return others, chosen
+
+
+class _SplitAtLabel(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+        index, has_class = labels.clamp(min=0).unsqueeze(-1), (labels >= 0).unsqueeze(-1)
+        chosen = logits.gather(-1, index) * has_class
+        probability, entropy = logits.sigmoid(), F.softplus(logits)
+        losses = probability.pow(gamma)
+        if ctx.needs_input_grad[0]:
+            # p^gamma * (gamma * (1 - p) * entropy + p), as dp/dx = p (1 - p) and dentropy/dx = p.
+            slope = torch.addcmul(probability, 1 - probability, entropy, value=gamma).mul_(losses)
+            slope.scatter_(-1, index, slope.gather(-1, index).masked_fill_(has_class, 0))
+            ctx.save_for_backward(slope, index, has_class)
+        losses.mul_(entropy)
+        losses.scatter_(-1, index, losses.gather(-1, index).masked_fill_(has_class, 0))
+        return losses.sum(dim=-1), chosen.squeeze(-1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_losses: Tensor, of_chosen: Tensor) -> tuple[Tensor, None, None]:
+        slope, index, has_class = ctx.saved_tensors
+        gradient = slope * of_losses.unsqueeze(-1)
+        return gradient.scatter_add_(-1, index, of_chosen.unsqueeze(-1) * has_class), None, None

@@ -3,6 +3,7 @@
 from detkit.ops.boxes import (
     box_areas,
     box_centres,
+    box_sides,
     clip_boxes,
     complete_iou,
     distance_iou,
@@ -12,6 +13,7 @@ from detkit.ops.boxes import (
     share_inside,
 )
 from detkit.ops.candidates import Candidates, select_candidates
+from detkit.ops.chunks import object_chunks
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 
@@ -19,6 +21,7 @@ __all__ = [
     "Candidates",
     "box_areas",
     "box_centres",
+    "box_sides",
     "class_wise_nms",
     "clip_boxes",
     "complete_iou",
@@ -26,6 +29,7 @@ __all__ = [
     "generalized_iou",
     "iou",
     "mark_ignored",
+    "object_chunks",
     "pairwise_iou",
     "select_candidates",
     "share_inside",

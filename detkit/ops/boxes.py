@@ -1,4 +1,8 @@
-"""Boxes as pure functions: absolute xyxy in continuous coordinates, any leading axes."""
+"""Boxes as pure functions: absolute xyxy in continuous coordinates.
+
+Functions on pairs take any leading axes and broadcast them: `generalized_iou(first[:, None],
+second)` compares all N with all M. For other formats there is `torchvision.ops.box_convert`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +15,14 @@ from torchvision.ops import box_iou
 EPSILON = 1e-7  # keeps ratios of empty boxes finite, as torchvision's losses do
 
 
+def box_sides(boxes: Tensor) -> Tensor:
+    """(..., 4) to (..., 2) as width, height."""
+    return boxes[..., 2:] - boxes[..., :2]
+
+
 def box_areas(boxes: Tensor) -> Tensor:
     """(..., 4) to (...)."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    return _product(box_sides(boxes))
 
 
 def box_centres(boxes: Tensor) -> Tensor:
@@ -23,21 +32,21 @@ def box_centres(boxes: Tensor) -> Tensor:
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes (..., 4) cut to an image of size (height, width)."""
-    limit = torch.tensor([size[1], size[0]] * 2, dtype=boxes.dtype, device=boxes.device)
-    return boxes.clamp(min=0).minimum(limit)
+    height, width = size
+    left, top, right, bottom = boxes.unbind(dim=-1)
+    xs, ys = torch.stack([left, right]).clamp(0, width), torch.stack([top, bottom]).clamp(0, height)
+    return torch.stack([xs[0], ys[0], xs[1], ys[1]], dim=-1)
 
 
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
-    """(N, 4) and (M, 4) to (N, M)."""
+    """(N, 4) and (M, 4) to (N, M); NaN where both boxes are empty."""
     return box_iou(first, second)
 
 
 def share_inside(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over the area of the first: (N, 4) and (M, 4) to (N, M)."""
-    low = first[:, None, :2].maximum(second[None, :, :2])
-    high = first[:, None, 2:].minimum(second[None, :, 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=-1)
-    return intersection / box_areas(first)[:, None].clamp(min=EPSILON)
+    first = first[:, None]
+    return _intersection(first, second) / box_areas(first).clamp(min=EPSILON)
 
 
 def iou(first: Tensor, second: Tensor) -> Tensor:
@@ -49,15 +58,13 @@ def iou(first: Tensor, second: Tensor) -> Tensor:
 def generalized_iou(first: Tensor, second: Tensor) -> Tensor:
     """IoU minus the empty share of the enclosing box (Rezatofighi et al., 2019, equation 1)."""
     intersection, union = _overlap(first, second)
-    enclosing = _enclosing(first, second).prod(dim=-1)
+    enclosing = _product(_enclosing(first, second))
     return intersection / (union + EPSILON) - (enclosing - union) / (enclosing + EPSILON)
 
 
 def distance_iou(first: Tensor, second: Tensor) -> Tensor:
     """IoU minus the squared centre distance over the enclosing diagonal (Zheng et al., 2020)."""
-    diagonal = _enclosing(first, second).square().sum(dim=-1) + EPSILON
-    distance = (box_centres(first) - box_centres(second)).square().sum(dim=-1)
-    return iou(first, second) - distance / diagonal
+    return iou(first, second) - _distance_penalty(first, second)
 
 
 def complete_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -65,23 +72,48 @@ def complete_iou(first: Tensor, second: Tensor) -> Tensor:
 
     The weight of the penalty is a constant for the gradient, as in the paper's code.
     """
-    sides_first, sides_second = first[..., 2:] - first[..., :2], second[..., 2:] - second[..., :2]
-    angle_first = torch.atan(sides_first[..., 0] / sides_first[..., 1].clamp(min=EPSILON))
-    angle_second = torch.atan(sides_second[..., 0] / sides_second[..., 1].clamp(min=EPSILON))
-    penalty = (4 / math.pi**2) * (angle_second - angle_first).square()
+    overlap = iou(first, second)
+    penalty = (4 / math.pi**2) * (_angle(second) - _angle(first)).square()
     with torch.no_grad():
-        weight = penalty / (1 - iou(first, second) + penalty + EPSILON)
-    return distance_iou(first, second) - weight * penalty
+        weight = penalty / (1 - overlap + penalty + EPSILON)
+    return overlap - _distance_penalty(first, second) - weight * penalty
+
+
+def _angle(boxes: Tensor) -> Tensor:
+    """Arc tangent of width over height; 0, and without gradient, for an empty box."""
+    sides = box_sides(boxes)
+    return torch.atan2(sides[..., 0], sides[..., 1])
+
+
+def _distance_penalty(first: Tensor, second: Tensor) -> Tensor:
+    diagonal = _enclosing(first, second).square().sum(dim=-1)
+    distance = (box_centres(first) - box_centres(second)).square().sum(dim=-1)
+    return distance / (diagonal + EPSILON)
 
 
 def _overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersection and union.
+
+    A box turned inside out counts as empty: its negative area could make the union about 0, and
+    the ratio anything.
+    """
+    intersection = _intersection(first, second)
+    areas = [_product(box_sides(boxes).clamp(min=0)) for boxes in (first, second)]
+    return intersection, areas[0] + areas[1] - intersection
+
+
+def _intersection(first: Tensor, second: Tensor) -> Tensor:
     low = first[..., :2].maximum(second[..., :2])
     high = first[..., 2:].minimum(second[..., 2:])
-    intersection = (high - low).clamp(min=0).prod(dim=-1)
-    return intersection, box_areas(first) + box_areas(second) - intersection
+    return _product((high - low).clamp(min=0))
 
 
 def _enclosing(first: Tensor, second: Tensor) -> Tensor:
     """Width and height of the smallest box around each pair, (..., 2)."""
     low = first[..., :2].minimum(second[..., :2])
     return first[..., 2:].maximum(second[..., 2:]) - low
+
+
+def _product(sides: Tensor) -> Tensor:
+    """(..., 2) to (...); unlike `prod`, its gradient does not wait for the GPU to count zeros."""
+    return sides[..., 0] * sides[..., 1]

@@ -42,8 +42,7 @@ class Anchors(PriorGrid):
         cells = []
         for spec in feature_specs:
             sides = [spec.stride * scale * 2 ** (octave / octaves) for octave in range(octaves)]
-            # A float product such as 32 * 2^(2/3) never lies just below a whole number here, but
-            # 8 * 4.0 must not become 31 through rounding.
+            # The small term, as a product of floats may miss its whole number: 100 * 1.15 < 115.
             whole = [float(int(side + 1e-6)) for side in sides] if rounded else sides
             cells.append(_boxes(torch.tensor(whole), shape, rounded))
         super().__init__(cells=cells, specs=feature_specs, offset=offset)
