@@ -1,132 +1,173 @@
-"""Boxes with names and scores on images."""
+"""Boxes with labels on a picture."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from detkit.structures import Detections, Target
+from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour, text_colour
+from detkit.visualization.labels import Rectangle, place_labels
 
-# Okabe and Ito's colours, which people with any colour vision tell apart, without black and grey,
-# then lighter ones between them; a class keeps its colour by its index.
-COLOURS = (
-    *((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0)),
-    *((204, 121, 167), (140, 200, 60), (170, 120, 255), (255, 140, 130), (60, 220, 210)),
-    *((190, 140, 90),),
-)
-IGNORED_COLOUR = (150, 150, 150)
-_BACKGROUND = (24, 26, 31)
-_CAPTION = (225, 228, 232)
-_BRIGHT = 140  # luminance above which text on a colour is black
+_SMALLEST = 448  # a picture with a shorter longest side is enlarged, so that text fits on it
+_FILL, _CASING, _LABEL = 26, 110, 225  # opacities out of 255
 
 
-def to_picture(image: Tensor) -> Image.Image:
-    """A (3, H, W) uint8 tensor as a picture."""
-    return Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
+@dataclass(frozen=True)
+class Mark:
+    """One box as it is drawn.
+
+    Attributes:
+        box: (left, top, right, bottom) in pixels of the image.
+        text: What its label says; nothing draws no label.
+        colour: Of its line, its fill and its label.
+        dashed: Whether its line is broken, as that of ignored objects.
+    """
+
+    box: tuple[float, float, float, float]
+    text: str
+    colour: Colour
+    dashed: bool = False
 
 
-def colour_of(label: int) -> tuple[int, int, int]:
-    """The colour of a class."""
-    return COLOURS[label % len(COLOURS)]
+def to_picture(image: Tensor | Image.Image) -> Image.Image:
+    """An RGB copy of a (3, H, W) uint8 tensor or of a PIL image."""
+    if isinstance(image, Image.Image):
+        return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    return Image.fromarray(image.detach().cpu().permute(1, 2, 0).contiguous().numpy())
 
 
 def draw_detections(
-    picture: Image.Image, detections: Detections, class_names: Sequence[str]
+    image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
 ) -> Image.Image:
-    """A copy of a picture with a labelled box for each detection, the best on top."""
-    rows = zip(*(value.tolist() for value in detections), strict=True)
-    boxes = [
-        (box, f"{class_names[label]} {score:.2f}", colour_of(label)) for box, score, label in rows
+    """A copy of an image with each detection's box, class and score, the best ones on top."""
+    return draw_marks(to_picture(image), detection_marks(detections, class_names))
+
+
+def draw_target(
+    image: Tensor | Image.Image, target: Target, class_names: Sequence[str]
+) -> Image.Image:
+    """A copy of an image with each object's box and class; ignored ones grey and dashed."""
+    return draw_marks(to_picture(image), target_marks(target, class_names))
+
+
+def detection_marks(detections: Detections, class_names: Sequence[str]) -> list[Mark]:
+    """Marks with class and score, best first."""
+    order = detections.scores.float().argsort(descending=True, stable=True)
+    rows = zip(*(value[order].tolist() for value in detections), strict=True)
+    return [
+        Mark(tuple(box), f"{class_names[label]} {score:.2f}", class_colour(label))
+        for box, score, label in rows
     ]
-    return _draw(picture, boxes[::-1])
 
 
-def draw_target(picture: Image.Image, target: Target, class_names: Sequence[str]) -> Image.Image:
-    """A copy of a picture with a labelled box for each object; ignored ones are grey."""
-    rows = zip(target.boxes.tolist(), target.labels.tolist(), target.ignored.tolist(), strict=True)
-    boxes = [
-        (box, class_names[label], IGNORED_COLOUR if ignored else colour_of(label))
-        for box, label, ignored in rows
+def target_marks(target: Target, class_names: Sequence[str]) -> list[Mark]:
+    """Marks with the class."""
+    columns = (target.boxes.tolist(), target.labels.tolist(), target.ignored.tolist())
+    return [
+        Mark(
+            tuple(box),
+            class_names[label],
+            IGNORED_COLOUR if ignored else class_colour(label),
+            ignored,
+        )
+        for box, label, ignored in zip(*columns, strict=True)
     ]
-    return _draw(picture, boxes)
 
 
-Labelled = tuple[list[float], str, tuple[int, int, int]]
+def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
+    """A picture with marks, the first ones on top; a tiny picture is enlarged first."""
+    factor = max(1, -(-_SMALLEST // max(picture.size)))
+    if factor > 1:
+        larger = (picture.width * factor, picture.height * factor)
+        picture = picture.resize(larger, Image.Resampling.BICUBIC)
+    picture = picture.copy()
+    pen = ImageDraw.Draw(picture, "RGBA")  # blends what is translucent
+    width = line_width(picture.size)
+    boxes = [_drawn_box(mark.box, factor, picture.size) for mark in marks]
+    for mark, box in reversed(list(zip(marks, boxes, strict=True))):
+        _draw_box(pen, box, mark, width)
+    _draw_labels(pen, marks, boxes, picture.size)
+    return picture
 
 
-def _draw(picture: Image.Image, boxes: Sequence[Labelled]) -> Image.Image:
-    base = picture.convert("RGB")
-    short = min(base.size)
-    width = max(1, round(short / 240))
-    font = ImageFont.load_default(size=max(9, round(short / 34)))
-    fill = Image.new("RGBA", base.size, (0, 0, 0, 0))
-    painter = ImageDraw.Draw(fill)
-    for box, _, colour in boxes:
-        painter.rectangle(_corners(box), fill=(*colour, 28))
-    base = Image.alpha_composite(base.convert("RGBA"), fill).convert("RGB")
-    painter = ImageDraw.Draw(base)
-    for box, _, colour in boxes:
-        painter.rectangle(_corners(box), outline=colour, width=width)
-    for box, text, colour in boxes:
-        _write(painter, box, text, colour, font)
-    return base
+def line_width(size: tuple[int, int]) -> int:
+    """The width of a box's line in a picture of a (width, height)."""
+    return max(2, round(max(size) / 280))
 
 
-def _corners(box: list[float]) -> list[float]:
-    left, top, right, bottom = box
-    return [left, top, max(left, right - 1), max(top, bottom - 1)]
+def text_size(size: tuple[int, int]) -> int:
+    """The height of letters in a picture of a (width, height)."""
+    return max(12, round(max(size) / 50))
 
 
-def _write(
-    painter: ImageDraw.ImageDraw,
-    box: list[float],
-    text: str,
-    colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+def font_of(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font that comes with Pillow, at a height in pixels."""
+    return ImageFont.load_default(height)
+
+
+def _drawn_box(
+    box: tuple[float, float, float, float], factor: int, size: tuple[int, int]
+) -> Rectangle:
+    """A box in whole pixels of the picture, 1 x 1 at least."""
+    left, top = (min(max(round(box[i] * factor), 0), size[i] - 1) for i in (0, 1))
+    right, bottom = (min(max(round(box[i + 2] * factor), 1), size[i]) for i in (0, 1))
+    return Rectangle(left, top, max(right, left + 1), max(bottom, top + 1))
+
+
+def _draw_box(pen: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, width: int) -> None:
+    """A translucent box, and its line between two thin dark ones that show it on any ground."""
+    edges = (box.left, box.top, box.right - 1, box.bottom - 1)
+    around = (edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1)
+    if mark.dashed:
+        for line in _dashes(box, 4 * width):
+            pen.line(line, fill=(0, 0, 0, _CASING), width=width + 2)
+            pen.line(line, fill=(*mark.colour, 255), width=width)
+        return
+    pen.rectangle(around, outline=(0, 0, 0, _CASING), width=width + 2)
+    pen.rectangle(edges, fill=(*mark.colour, _FILL), outline=(*mark.colour, 255), width=width)
+
+
+def _dashes(box: Rectangle, length: int) -> list[tuple[float, float, float, float]]:
+    """The visible pieces of a broken outline."""
+    left, top, right, bottom = box.left, box.top, box.right - 1, box.bottom - 1
+    pieces: list[tuple[float, float, float, float]] = []
+    for start in range(int(left), int(right) + 1, 2 * length):
+        end = min(start + length, right)
+        pieces += [(start, top, end, top), (start, bottom, end, bottom)]
+    for start in range(int(top), int(bottom) + 1, 2 * length):
+        end = min(start + length, bottom)
+        pieces += [(left, start, left, end), (right, start, right, end)]
+    return pieces
+
+
+def _draw_labels(
+    pen: ImageDraw.ImageDraw,
+    marks: Sequence[Mark],
+    boxes: Sequence[Rectangle],
+    size: tuple[int, int],
 ) -> None:
-    """A tag above the box, or inside it at the border of the image."""
-    _, _, right, bottom = painter.textbbox((0, 0), text, font=font)
-    width, height = right + 4, bottom + 3
-    image_width, _ = painter.im.size  # type: ignore[union-attr]
-    left = max(0, min(box[0], image_width - width))
-    top = box[1] - height if box[1] >= height else box[1]
-    painter.rectangle([left, top, left + width, top + height], fill=colour)
-    luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-    painter.text(
-        (left + 2, top + 1), text, fill=(0, 0, 0) if luminance > _BRIGHT else (255,) * 3, font=font
-    )
+    """Text on a plate of the mark's colour; the first marks choose their places first."""
+    font = font_of(text_size(size))
+    margin = max(2, text_size(size) // 5)
+    ascent, descent = _line_of(font)
+    named = [(mark, box) for mark, box in zip(marks, boxes, strict=True) if mark.text]
+    sizes = [
+        (ascent + descent + margin, round(font.getlength(mark.text)) + 2 * margin)
+        for mark, _ in named
+    ]
+    places = place_labels([box for _, box in named], sizes, (size[1], size[0]))
+    for (mark, _), place in reversed(list(zip(named, places, strict=True))):
+        plate = (place.left, place.top, place.right - 1, place.bottom - 1)
+        pen.rectangle(plate, fill=(*mark.colour, _LABEL))
+        start = (place.left + margin, place.top + margin // 2 + ascent)
+        pen.text(start, mark.text, fill=(*text_colour(mark.colour), 255), font=font, anchor="ls")
 
 
-def side_by_side(
-    pictures: Sequence[Image.Image], captions: Sequence[str], gap: int = 6
-) -> Image.Image:
-    """Pictures in a row, each under its caption."""
-    return grid(
-        [(picture, text) for picture, text in zip(pictures, captions, strict=True)],
-        len(pictures),
-        gap,
-    )
-
-
-def grid(captioned: Sequence[tuple[Image.Image, str]], columns: int, gap: int = 6) -> Image.Image:
-    """Pictures with captions in rows; cells are as large as the largest picture."""
-    if not captioned:
-        raise ValueError("a grid needs one picture or more")
-    cell_width = max(picture.width for picture, _ in captioned)
-    cell_height = max(picture.height for picture, _ in captioned)
-    font = ImageFont.load_default(size=max(11, cell_width // 36))
-    line = math.ceil(font.getbbox("Ag")[3]) + 8 if any(text for _, text in captioned) else 0
-    rows = math.ceil(len(captioned) / columns)
-    size = (columns * (cell_width + gap) + gap, rows * (cell_height + line + gap) + gap)
-    sheet = Image.new("RGB", size, _BACKGROUND)
-    painter = ImageDraw.Draw(sheet)
-    for position, (picture, text) in enumerate(captioned):
-        row, column = divmod(position, columns)
-        left, top = gap + column * (cell_width + gap), gap + row * (cell_height + line + gap)
-        painter.text((left + 2, top + 2), text, fill=_CAPTION, font=font)
-        sheet.paste(picture, (left, top + line))
-    return sheet
+def _line_of(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> tuple[int, int]:
+    """(ascent, descent) of a line of text, the same for all labels."""
+    _, top, _, bottom = font.getbbox("Ag", anchor="ls")
+    return -round(top), round(bottom)

@@ -1,75 +1,135 @@
-"""Curves of a run as pictures."""
+"""Curves of a run as a picture."""
 
 from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-Points = tuple[list[float], list[float]]
-_SMOOTHING = 0.9  # of the exponential average drawn over a noisy loss
+from detkit.visualization.colours import class_colour
+
+Curve = tuple[list[float], list[float]]
+_MOST_DOTS = 40  # points of a curve that are shown one by one
+_MOST_CLASSES = 10
+_LEAST_AP = 0.1  # top of the axis for an AP that never rises
 
 
-def plot_curves(metrics: Path, output: Path) -> Path:
-    """Loss parts, AP and learning rate of a `metrics.csv` over steps, as one PNG."""
-    curves = read_curves(metrics)
-    figure = Figure(figsize=(13, 3.8), layout="constrained")
+def plot_curves(metrics_file: Path, picture: Path) -> Path | None:
+    """Draw the losses, the AP and the learning rate of a run over its steps as PNG.
+
+    Args:
+        metrics_file: The run's `metrics.csv`.
+        picture: Where the PNG goes.
+
+    Returns:
+        `picture`, or None where there are no numbers to draw.
+    """
+    curves = read_curves(metrics_file)
+    panels = [
+        ("loss", _named(curves, "loss", "loss/")),
+        ("validation AP", _chosen(curves, ("val/AP", "val/AP50", "val/AP75"))),
+        ("AP of each class", _named(curves, None, "val/AP/")),
+        ("learning rate", _chosen(curves, ("learning_rate", "lr"))),
+    ]
+    drawn = [(title, found) for title, found in panels if found]
+    if not drawn:
+        return None
+    columns = min(2, len(drawn))
+    rows = -(-len(drawn) // columns)
+    figure = Figure(figsize=(6 * columns, 3.6 * rows), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    losses, scores, rates = figure.subplots(1, 3)
-    for name in sorted(name for name in curves if name == "loss" or name.startswith("loss/")):
-        _plot_smoothed(losses, curves[name], name)
-    for name in ("val/AP", "val/AP50", "val/AP75"):
-        if name in curves:
-            scores.plot(*curves[name], marker="o", markersize=3, label=name.removeprefix("val/"))
-    if "learning_rate" in curves:
-        rates.plot(*curves["learning_rate"], color="tab:gray", label="learning rate")
-    for axes, title in (
-        (losses, "training loss"),
-        (scores, "validation"),
-        (rates, "learning rate"),
-    ):
-        axes.set(title=title, xlabel="step")
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False)
-    losses.set_ylim(bottom=0)
-    scores.set_ylim(0, 1)
-    figure.savefig(output, dpi=110)
-    return output
+    last = max(steps[-1] for _, found in drawn for steps, _ in found.values())
+    for position, (title, found) in enumerate(drawn, start=1):
+        axes = figure.add_subplot(rows, columns, position)
+        _draw(axes, found, noisy=title == "loss", least_top=_LEAST_AP if "AP" in title else 0)
+        _describe(axes, title, last, legend=len(found) > 1 or title == "AP of each class")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=120, format="png", metadata={"Software": None})
+    return picture
 
 
-def read_curves(metrics: Path) -> dict[str, Points]:
-    """Each column of a metrics file as steps and finite values; cells may be empty."""
-    curves: dict[str, Points] = {}
-    with metrics.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for name, text in row.items():
-                value = _number(text)
-                step = _number(row.get("step"))
-                if name not in ("step", "epoch") and value is not None and step is not None:
+def read_curves(metrics_file: Path) -> dict[str, Curve]:
+    """The steps and values of each column; cells that hold no finite number are left out."""
+    if not metrics_file.is_file():
+        return {}
+    curves: dict[str, Curve] = {}
+    with metrics_file.open(newline="", encoding="utf-8", errors="replace") as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            step = _number(row.get("step"))
+            step = float(number) if math.isnan(step) else step
+            for name, cell in row.items():
+                value = _number(cell)
+                if name and name not in ("step", "epoch") and not math.isnan(value):
                     steps, values = curves.setdefault(name, ([], []))
                     steps.append(step)
                     values.append(value)
     return curves
 
 
-def _plot_smoothed(axes: Axes, points: Points, name: str) -> None:
-    steps, values = points
-    (line,) = axes.plot(steps, values, alpha=0.25, linewidth=0.8)
-    average, smooth = values[0], []
+def smoothed(values: Sequence[float]) -> list[float]:
+    """A moving average over a twentieth of the curve, centred, shorter at both ends."""
+    reach = len(values) // 40
+    sums = [0.0]
     for value in values:
-        average = _SMOOTHING * average + (1 - _SMOOTHING) * value
-        smooth.append(average)
-    axes.plot(steps, smooth, color=line.get_color(), label=name.removeprefix("loss/"))
+        sums.append(sums[-1] + value)
+    ends = [(max(0, i - reach), min(len(values), i + reach + 1)) for i in range(len(values))]
+    return [(sums[stop] - sums[start]) / (stop - start) for start, stop in ends]
 
 
-def _number(text: str | None) -> float | None:
+def _number(cell: object) -> float:
     try:
-        value = float(text or "nan")
+        value = float(cell) if isinstance(cell, str) else math.nan
     except ValueError:
-        return None
-    return value if math.isfinite(value) else None
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def _chosen(curves: dict[str, Curve], names: Sequence[str]) -> dict[str, Curve]:
+    return {name.removeprefix("val/"): curves[name] for name in names if name in curves}
+
+
+def _named(curves: dict[str, Curve], total: str | None, prefix: str) -> dict[str, Curve]:
+    """A total and the curves under a prefix; of many classes those that end best and worst."""
+    found = {} if total is None or total not in curves else {"total": curves[total]}
+    parts = {name.removeprefix(prefix): c for name, c in curves.items() if name.startswith(prefix)}
+    if len(parts) > _MOST_CLASSES:
+        ranked = sorted(parts, key=lambda name: -parts[name][1][-1])
+        kept = {*ranked[: _MOST_CLASSES // 2], *ranked[-_MOST_CLASSES // 2 :]}
+        parts = {name: curve for name, curve in parts.items() if name in kept}
+    return {**found, **parts}
+
+
+def _draw(axes: Axes, curves: dict[str, Curve], *, noisy: bool, least_top: float) -> None:
+    """Lines, from 0 on; noisy ones faint with their average on top."""
+    for position, (name, (steps, values)) in enumerate(curves.items()):
+        colour = tuple(part / 255 for part in class_colour(position))
+        many = len(values) > _MOST_DOTS
+        shown = values
+        if noisy and many:
+            axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.3)
+            shown = smoothed(values)
+        dot = "" if many else "o"
+        axes.plot(steps, shown, color=colour, label=name, linewidth=1.8, marker=dot, markersize=3)
+    values = sorted(value for _, curve in curves.values() for value in curve)
+    if values[0] >= 0 and values[-1] > 0:
+        # A loss that starts very high is cut, so that what follows can be seen.
+        usual = 2 * values[int(0.98 * (len(values) - 1))] if noisy else values[-1]
+        top = max(min(values[-1], usual), least_top)
+        axes.set_ylim(0, 1.05 * top if top > 0 else None)
+
+
+def _describe(axes: Axes, title: str, last: float, *, legend: bool) -> None:
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel("step", fontsize=9)
+    if last > 0:
+        axes.set_xlim(0, 1.02 * last)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend:
+        axes.legend(fontsize=8, frameon=False)

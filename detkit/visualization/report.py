@@ -1,118 +1,166 @@
-"""A run on one page that a browser shows without a network."""
+"""One page that shows a run: numbers, curves, pictures, configuration, environment."""
 
 from __future__ import annotations
 
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
-_STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, CanvasText 18%, Canvas); }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1rem; }
-body { max-width: 1100px; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; } .tables { display: flex; flex-wrap: wrap; gap: 3rem; }
-td, th { padding: .15rem .9rem; text-align: right; border-bottom: 1px solid var(--line); }
-td:first-child, th:first-child { text-align: left; }
-img { max-width: 100%; border-radius: 6px; }
-.pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(440px, 1fr)); }
-.pictures img { width: 100%; }
-pre { overflow-x: auto; padding: 1rem; border: 1px solid var(--line); border-radius: 6px; }
-.big { font-size: 2.2rem; font-weight: 600; margin: 0; } .cards { display: flex; gap: 3rem; }
-"""
+from detkit.visualization.panels import OVERVIEW
+from detkit.visualization.report_style import STYLE
+
+_KINDS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+_HEADLINE = ("AP", "AP50", "AP75")
+_MEANINGS = {
+    "AP": "mean over IoU 0.50 to 0.95",
+    "AP50": "at IoU 0.50",
+    "AP75": "at IoU 0.75",
+    "AP_small": "objects below 32² pixels",
+    "AP_medium": "objects of 32² to 96² pixels",
+    "AP_large": "objects above 96² pixels",
+    "AR_small": "recall of small objects",
+    "AR_medium": "recall of medium objects",
+    "AR_large": "recall of large objects",
+}
 
 
 def write_report(
     run_folder: Path, *, title: str, numbers: Mapping[str, float], class_names: Sequence[str]
 ) -> Path:
-    """Write `report.html` from what lies in a run folder: curves, pictures, configuration.
+    """Write `report.html` from what lies in a run folder; what is not there is left out.
+
+    The page needs no other file: pictures are inside it.
 
     Args:
-        run_folder: Holds curves.png, pictures/, config.yaml and environment.json where written.
-        title: The heading.
-        numbers: The metric's numbers.
-        class_names: The classes, in label order.
+        run_folder: Holds `curves.png`, `pictures/`, `config.yaml`, `environment.json`.
+        title: Heading of the page.
+        numbers: Flat names to numbers, as a metric's `compute` gives them.
+        class_names: The C names, in label order.
 
     Returns:
         The page.
     """
-    pictures = sorted((run_folder / "pictures").glob("*.png"))
+    files = (p for p in run_folder.glob("pictures/*") if p.suffix.lower() in _KINDS)
+    pictures = sorted(p for p in files if p.stem != OVERVIEW)
     sections = [
-        f"<h1>{escape(title)}</h1>",
-        _cards(numbers),
-        f'<div class="tables">{_summary(numbers)}{_classes(numbers, class_names)}</div>',
-        _section("Curves", "".join(map(_picture, _existing(run_folder / "curves.png")))),
-        _section(
-            "Validation pictures: objects beside detections",
-            f'<div class="pictures">{"".join(map(_picture, pictures))}</div>' if pictures else "",
-        ),
-        _section("Configuration", _text(run_folder / "config.yaml")),
-        _section("Environment", _text(run_folder / "environment.json")),
+        _tiles(numbers),
+        _section("Curves", _image(run_folder / "curves.png", "losses and AP over the steps")),
+        _section("Validation pictures: objects beside detections", _gallery(pictures)),
+        _section("Classes", _classes(numbers, class_names)),
+        _section("All numbers", _all_numbers(numbers)),
+        _section("Configuration", _text_file(run_folder / "config.yaml")),
+        _section("Environment", _environment(run_folder / "environment.json")),
     ]
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{_STYLE}</style></head><body>{''.join(sections)}</body></html>"
+    report = run_folder / "report.html"
+    report.write_text(_page(title, "\n".join(filter(None, sections))), encoding="utf-8")
+    return report
+
+
+def _page(title: str, body: str) -> str:
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<header><p>detkit run</p><h1>{escape(title)}</h1></header>\n{body}\n"
+        "</main>\n</body>\n</html>\n"
     )
-    path = run_folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
 
 
-def _existing(path: Path) -> list[Path]:
-    return [path] if path.is_file() else []
+def _section(heading: str, content: str) -> str:
+    return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>" if content else ""
 
 
-def _section(heading: str, body: str) -> str:
-    return f"<h2>{escape(heading)}</h2>{body}" if body else ""
-
-
-def _cards(numbers: Mapping[str, float]) -> str:
-    cards = (
-        f'<div><p class="big">{_shown(numbers[name])}</p>{name}</div>'
-        for name in ("AP", "AP50", "AP75")
+def _tiles(numbers: Mapping[str, float]) -> str:
+    tiles = [
+        f'<div class="tile"><b>{_shown(numbers[name])}</b><span>{name}</span>'
+        f"<small>{_MEANINGS[name]}</small></div>"
+        for name in _HEADLINE
         if name in numbers
-    )
-    return f'<div class="cards">{"".join(cards)}</div>'
-
-
-def _summary(numbers: Mapping[str, float]) -> str:
-    rows = [(name, _shown(value)) for name, value in numbers.items() if "/" not in name]
-    return _table(("number", "value"), rows)
+    ]
+    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
 def _classes(numbers: Mapping[str, float], class_names: Sequence[str]) -> str:
     rows = [
-        (name, *(_shown(numbers.get(f"{kind}/{name}", math.nan)) for kind in ("AP", "AP50")))
+        [escape(name), *(_bar(numbers.get(f"{kind}/{name}", math.nan)) for kind in ("AP", "AP50"))]
         for name in class_names
+        if f"AP/{name}" in numbers
     ]
-    return _table(("class", "AP", "AP50"), rows)
+    return _table(["class", "AP", "AP50"], rows)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+def _all_numbers(numbers: Mapping[str, float]) -> str:
+    rows = [
+        [escape(name), _shown(value), escape(_meaning(name))]
+        for name, value in numbers.items()
+        if "/" not in name
+    ]
+    return _table(["number", "value", "meaning"], rows)
+
+
+def _meaning(name: str) -> str:
+    count = name.removeprefix("AR")
+    return (
+        f"recall with {count} per image and class" if count.isdigit() else _MEANINGS.get(name, "")
     )
-    return f"<table><tr>{head}</tr>{body}</table>"
 
 
-def _picture(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img alt="{escape(path.stem)}" src="data:image/png;base64,{data}">'
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
+def _environment(file: Path) -> str:
+    """A line for each value of a JSON file; a file that is missing or broken gives nothing."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return ""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        text = json.dumps(json.loads(text), indent=2)
-    return f"<pre>{escape(text)}</pre>"
+    rows = []
+    for name, value in content.items() if isinstance(content, dict) else ():
+        entries = value.items() if isinstance(value, dict) else [(name, value)]
+        rows += [[escape(str(key)), escape(_plain(entry))] for key, entry in entries]
+    return _table([], rows)
+
+
+def _gallery(pictures: Iterable[Path]) -> str:
+    figures = [_image(picture, picture.stem) for picture in pictures]
+    return f'<div class="gallery">{"".join(figures)}</div>' if figures else ""
+
+
+def _image(file: Path, description: str) -> str:
+    """A picture inside the page, or nothing where there is no such file."""
+    if not file.is_file():
+        return ""
+    content = base64.b64encode(file.read_bytes()).decode("ascii")
+    source = f"data:image/{_KINDS[file.suffix.lower()]};base64,{content}"
+    return f'<img src="{source}" alt="{escape(description)}" loading="lazy">'
+
+
+def _text_file(file: Path) -> str:
+    if not file.is_file():
+        return ""
+    text = escape(file.read_text(encoding="utf-8", errors="replace"))
+    return f"<details><summary>{escape(file.name)}</summary><pre>{text}</pre></details>"
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    """Cells are HTML already."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    lines = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    top = f"<thead><tr>{head}</tr></thead>" if heads else ""
+    return f'<div class="wide"><table>{top}<tbody>\n{lines}\n</tbody></table></div>'
+
+
+def _bar(value: float) -> str:
+    share = min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
+    return f'<span class="bar" style="--share:{100 * share:.1f}%"></span>{_shown(value)}'
 
 
 def _shown(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
+    return f"{value:.3f}" if math.isfinite(value) else "–"  # noqa: RUF001  # no number
+
+
+def _plain(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,28 +1,80 @@
-"""Validation pictures while a detector trains."""
+"""What the detector finds in validation images, to look at."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from detkit.registry import Fraction, PositiveInt, Wired, register
 from detkit.structures import Batch, Detections, Target
-from detkit.visualization.draw import draw_detections, draw_target, grid, to_picture
+from detkit.visualization.panels import OVERVIEW, montage, resized, side_by_side
+
+T = TypeVar("T")
+_OVERVIEW_SIDE = 800  # longest side of one pair in the overview
+
+
+class _Kept(NamedTuple):
+    """One image as the detector saw it, without padding; boxes in its coordinates."""
+
+    image: Tensor
+    target: Target
+    detections: Detections
+    name: str
+
+
+class Spread(Generic[T]):
+    """An even choice from a row of items whose length nobody knows before its end.
+
+    Every item is kept at first; when twice as many are kept as are wanted, every second one is let
+    go, and from then on every second one is kept, and so on.
+
+    Args:
+        count: How many items are wanted.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._kept: list[T] = []
+        self._step = 1
+        self._seen = 0
+
+    def wants_next(self) -> bool:
+        """Whether the next item of the row must be added; asked once for each item."""
+        self._seen += 1
+        return (self._seen - 1) % self._step == 0
+
+    def add(self, item: T) -> None:
+        """Take an item that was wanted."""
+        self._kept.append(item)
+        if len(self._kept) == 2 * self.count:
+            self._kept = self._kept[::2]
+            self._step *= 2
+
+    def chosen(self) -> list[T]:
+        """The items, in their order; all of them where there are no more than wanted."""
+        if len(self._kept) <= self.count:
+            return self._kept
+        return [self._kept[i * len(self._kept) // self.count] for i in range(self.count)]
 
 
 @register("callback", "pictures")
 class Pictures(pl.Callback):
-    """Write `pictures/*.png` after each validation: objects beside detections of some images.
+    """Write validation pictures into the run folder: objects beside detections.
+
+    The images are the same in each validation, spread evenly over it. `pictures/01.jpg`, ... show
+    the last validation of a training, `pictures/overview.jpg` shows all of them.
 
     Args:
         run_folder: Where the run writes.
         class_names: The classes, in label order.
-        count: Images, spread evenly over the validation batches.
+        count: How many images.
         score_threshold: Detections below this score are not drawn.
+        every: Also write into `pictures/epoch_N/` after every so many validations; null does not.
     """
 
     def __init__(
@@ -32,55 +84,95 @@ class Pictures(pl.Callback):
         class_names: Wired[list[str]],
         count: PositiveInt = 8,
         score_threshold: Fraction = 0.3,
+        every: PositiveInt | None = None,
     ) -> None:
         self.folder = Path(run_folder) / "pictures"
         self.class_names = class_names
         self.count = count
         self.score_threshold = score_threshold
-        self._written = 0
+        self.every = every
+        self._validations = 0
+        self._spread: Spread[_Kept] = Spread(count)
 
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start counting."""
-        self._written = 0
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget the pictures of the last validation."""
+        self._spread = Spread(self.count)
 
-    def on_validation_batch_end(
+    def on_validation_batch_end(  # noqa: PLR0917  # as Lightning declares it
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Any,
         batch: Batch,
         batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
-        """Draw this batch's share of the images."""
+        """Keep the images of this batch that are among the chosen ones, on rank 0."""
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
-        batches = int(trainer.num_val_batches[0])  # type: ignore[index,arg-type]
-        due = -(-self.count * (batch_idx + 1) // batches) - self._written
-        for position in range(min(due, len(batch), self.count - self._written)):
-            self._write(batch, outputs[position], position)
+        for position in range(len(batch)):
+            if self._spread.wants_next():
+                self._spread.add(self._keep(batch, outputs[position], position))
 
-    def _write(self, batch: Batch, found: Detections, position: int) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write now where it was asked for, or where no end of a training will come."""
+        if trainer.sanity_checking:
+            return
+        self._validations += 1
+        if trainer.state.fn != TrainerFn.FITTING:
+            self._write(self.folder)
+        elif self.every is not None and self._validations % self.every == 0:
+            self._write(self.folder / f"epoch_{trainer.current_epoch + 1:03d}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what the last validation found."""
+        self._write(self.folder)
+
+    def state_dict(self) -> dict[str, int]:
+        """How many validations there were."""
+        return {"validations": self._validations}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on counting."""
+        self._validations = state_dict["validations"]
+
+    def _keep(self, batch: Batch, found: Detections, position: int) -> _Kept:
         height, width = batch.image_sizes[position]
-        picture = to_picture(batch.images[position, :, :height, :width].cpu())
         to_image = batch.to_image[position]
         target = batch.original_targets[position]
-        shown = found._replace(boxes=_moved(found.boxes, to_image))
-        kept = shown.scores >= self.score_threshold
-        shown = Detections(shown.boxes[kept], shown.scores[kept], shown.labels[kept])
-        moved: Target = target.with_boxes(_moved(target.boxes, to_image))
-        name = Path(batch.paths[position]).name
-        pair = [
-            (draw_target(picture, moved, self.class_names), f"{name}: objects"),
-            (draw_detections(picture, shown, self.class_names), "detections"),
+        shown = found.scores >= self.score_threshold
+        found = Detections(*(value[shown] for value in found))
+        return _Kept(
+            image=batch.images[position, :, :height, :width].cpu().clone(),
+            target=target.with_boxes(moved(target.boxes, to_image)),
+            detections=found._replace(boxes=moved(found.boxes, to_image)),
+            name=Path(batch.paths[position]).name,
+        )
+
+    def _write(self, folder: Path) -> None:
+        chosen = self._spread.chosen()
+        if not chosen:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        note = f"score {self.score_threshold:.2f} or more"
+        pairs = [
+            side_by_side(*kept[:3], self.class_names, caption=kept.name, note=note)
+            for kept in chosen
         ]
-        self._written += 1
-        self.folder.mkdir(parents=True, exist_ok=True)
-        grid(pair, columns=2).save(self.folder / f"{self._written:02d}.png")
+        for number, pair in enumerate(pairs, start=1):
+            pair.save(folder / f"{number:02d}.jpg", quality=92, subsampling=0)
+        small = [resized(pair, _OVERVIEW_SIDE)[0] for pair in pairs]
+        sheet = montage(small, [""] * len(small), columns=min(2, len(small)))
+        sheet.save(folder / f"{OVERVIEW}.jpg", quality=90, subsampling=0)
 
 
-def _moved(boxes: Tensor, to_image: Tensor) -> Tensor:
-    """Boxes of the original image in the image that the detector saw."""
+def moved(boxes: Tensor, to_image: Tensor) -> Tensor:
+    """Boxes of the original image in the coordinates of the image that the detector saw.
+
+    Args:
+        boxes: (N, 4).
+        to_image: (3, 3); see `Sample.to_image`.
+    """
     matrix = to_image.to(boxes)
-    corners = boxes.reshape(-1, 2, 2) * torch.diagonal(matrix)[:2] + matrix[:2, 2]
-    low, high = corners.amin(dim=1), corners.amax(dim=1)
-    return torch.cat([low, high], dim=1)
+    corners = boxes.reshape(-1, 2, 2) * matrix.diagonal()[:2] + matrix[:2, 2]  # (N, 2, 2)
+    return torch.cat([corners.amin(dim=1), corners.amax(dim=1)], dim=1)

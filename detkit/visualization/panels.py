@@ -1,0 +1,146 @@
+"""Several pictures on one sheet: objects beside detections, grids with captions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from detkit.structures import Detections, Target
+from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour
+from detkit.visualization.draw import draw_detections, draw_target, font_of, to_picture
+
+OVERVIEW = "overview"  # name of the picture that shows all others of its folder
+_PAPER: Colour = (250, 250, 248)
+_INK: Colour = (32, 35, 40)
+_FAINT: Colour = (120, 124, 130)
+_GAP = 12
+_LONGEST_SIDE = 720  # of a picture in a panel
+_LETTERS = 16
+_LONGEST_NAME = 24  # letters of a name in the legend; it stands whole on the boxes
+
+
+def side_by_side(
+    image: Tensor | Image.Image,
+    target: Target,
+    detections: Detections,
+    class_names: Sequence[str],
+    *,
+    caption: str = "",
+    note: str = "",
+) -> Image.Image:
+    """The objects of an image at the left, what was detected at the right.
+
+    Args:
+        image: (3, H, W) uint8, or a picture.
+        target: The objects, in the coordinates of `image`.
+        detections: What was found, in the coordinates of `image`.
+        class_names: The C names, in label order.
+        caption: Stands under the two, such as the name of the file.
+        note: Stands after the number of detections, such as the threshold.
+    """
+    picture, factor = resized(to_picture(image), _LONGEST_SIDE)
+    target = target.with_boxes(target.boxes * factor)
+    detections = detections._replace(boxes=detections.boxes * factor)
+    ignored = int(target.ignored.sum())
+    left = f"{_counted(len(target) - ignored, 'object')}{f', {ignored} ignored' if ignored else ''}"
+    right = f"{_counted(len(detections.scores), 'detection')}{f', {note}' if note else ''}"
+    pictures = [
+        draw_target(picture, target, class_names),
+        draw_detections(picture, detections, class_names),
+    ]
+    sheet = montage(pictures, [left, right], columns=2)
+    shown = {*target.labels[~target.ignored].tolist(), *detections.labels.tolist()}
+    colours = {class_names[label]: class_colour(label) for label in sorted(shown)}
+    if ignored:
+        colours["ignored"] = IGNORED_COLOUR
+    return with_footer(sheet, caption, colours)
+
+
+def montage(
+    pictures: Sequence[Image.Image], captions: Sequence[str], *, columns: int | None = None
+) -> Image.Image:
+    """Pictures in a grid of cells as large as the largest one, captions above them.
+
+    Args:
+        pictures: One or more.
+        captions: One for each picture; may be empty.
+        columns: Cells of a row; by default about as many as there are rows.
+    """
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    width = max(picture.width for picture in pictures)
+    height = max(picture.height for picture in pictures)
+    head = _LETTERS + _GAP if any(captions) else 0
+    size = (_GAP + columns * (width + _GAP), _GAP + rows * (height + head + _GAP))
+    sheet = Image.new("RGB", size, _PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for position, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        left = _GAP + position % columns * (width + _GAP)
+        top = _GAP + position // columns * (height + head + _GAP)
+        write(pen, (left, top + head // 2 - 2), caption, _INK, width)
+        sheet.paste(picture, (left + (width - picture.width) // 2, top + head))
+    return sheet
+
+
+def with_footer(
+    sheet: Image.Image, caption: str, colours: Mapping[str, Colour] | None = None
+) -> Image.Image:
+    """A sheet with a line under it: caption at the left, names with their colours at the right.
+
+    Of the names, those that come first and fit into half of the line are shown.
+    """
+    legend = _legend(colours or {}, sheet.width / 2)
+    if not caption and not legend:
+        return sheet
+    result = Image.new("RGB", (sheet.width, sheet.height + _LETTERS + _GAP), _PAPER)
+    result.paste(sheet, (0, 0))
+    pen = ImageDraw.Draw(result)
+    middle, half = sheet.height + _LETTERS // 2, _LETTERS // 2 - 1
+    start = sheet.width - _GAP - sum(width for _, _, width in legend)
+    write(pen, (_GAP, middle), caption, _FAINT, start - 2 * _GAP)
+    for name, colour, width in legend:
+        chip = (start + _GAP, middle - half, start + _GAP + 2 * half, middle + half)
+        pen.rectangle(chip, fill=colour)
+        text = (chip[2] + half, middle)
+        pen.text(text, name, fill=_INK, font=font_of(_LETTERS), anchor="lm")
+        start += width
+    return result
+
+
+def _legend(colours: Mapping[str, Colour], room: float) -> list[tuple[str, Colour, float]]:
+    """Names, colours and widths of the entries that fit."""
+    font, fitting = font_of(_LETTERS), []
+    for name, colour in colours.items():
+        shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+        width = _GAP + 1.5 * _LETTERS + font.getlength(shown)
+        room -= width
+        if room < 0:
+            break
+        fitting.append((shown, colour, width))
+    return fitting
+
+
+def write(
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Colour, width: float
+) -> None:
+    """Text from a place at its left middle on, its start left out where it would be too wide."""
+    font = font_of(_LETTERS)
+    shown = text
+    while len(shown) > 1 and font.getlength(shown) > width:
+        shown = "…" + shown[2:]
+    pen.text(place, shown, fill=colour, font=font, anchor="lm")
+
+
+def resized(picture: Image.Image, longest_side: int) -> tuple[Image.Image, float]:
+    """A picture with a given longest side, and the factor of its coordinates."""
+    factor = longest_side / max(picture.size)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
+    return picture.resize(size, way), factor
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
