@@ -39,7 +39,8 @@ def read_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             width, height = image.size
-            if image.getexif().get(_ORIENTATION, 1) >= _FIRST_SWAPPED:
+            # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
+            if Image.Image.getexif(image).get(_ORIENTATION, 1) >= _FIRST_SWAPPED:
                 width, height = height, width
     except FileNotFoundError as error:
         raise UnreadableImageError(path, "missing file") from error
