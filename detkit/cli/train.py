@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
-from detkit.config.freeze import freeze
+from detkit.config.freeze import discard, freeze
 from detkit.errors import UserError
 
 HELP = """
@@ -70,7 +70,11 @@ def start(config: dict[str, Any], in_process: bool) -> int:
     folder = freeze(config)
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
-        importlib.import_module("detkit.run_frozen").run(folder)
+        try:
+            importlib.import_module("detkit.run_frozen").run(folder)
+        except UserError:
+            discard(folder)
+            raise
         return 0
     return subprocess.run(
         [sys.executable, "-m", "detkit.run_frozen", str(folder)], check=False

@@ -23,7 +23,7 @@ def freeze(config: dict[str, Any]) -> Path:
     """
     folder = Path(config["run_folder"]).resolve()
     file = folder / FILE
-    if file.exists() and config["ckpt"] is None:
+    if has_trained(folder) and config["ckpt"] is None:
         raise UserError(
             f"run_folder={config['run_folder']}: another run is there; resume it with "
             f"ckpt={config['run_folder']}, or choose another run_folder."
@@ -38,6 +38,22 @@ def freeze(config: dict[str, Any]) -> Path:
     except OSError as error:
         raise UserError(f"run_folder={folder}: cannot be written: {error.strerror}.") from error
     return folder
+
+
+def has_trained(folder: Path) -> bool:
+    """Whether a training has written anything into a run folder that must not be lost."""
+    return (folder / "metrics.csv").exists() or (folder / "checkpoints").exists()
+
+
+def discard(folder: Path) -> None:
+    """Take back the folder of a run that was refused before it trained."""
+    if has_trained(folder):
+        return
+    for name in (FILE, "train.log", "environment.json"):
+        (folder / name).unlink(missing_ok=True)
+    for empty in (folder, folder.parent):
+        if empty.is_dir() and not any(empty.iterdir()):
+            empty.rmdir()
 
 
 def read_frozen(folder: Path) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from torchvision.ops import FrozenBatchNorm2d
 
 Norm = Literal["none", "batch", "frozen_batch", "group"]
 _GROUPS = 32  # the count of the group normalisation paper (Wu and He, 2018)
+_LEAST_CHANNELS = 8
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
     """The normalisation layer of a name; `none` passes its input on.
 
-    Group normalisation uses 32 groups, or the largest power of two below that divides the channels.
+    Group normalisation uses 32 groups, fewer where a group would have less than 8 channels (as many
+    as 256 channels have, and enough for statistics on a map of one cell), always a divisor.
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -23,5 +25,6 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
         frozen: nn.Module = FrozenBatchNorm2d(channels)
         return frozen
     if norm == "group":
-        return nn.GroupNorm(math.gcd(_GROUPS, channels), channels)
+        largest = 2 ** int(math.log2(max(1, channels // _LEAST_CHANNELS)))
+        return nn.GroupNorm(min(math.gcd(_GROUPS, channels), largest), channels)
     return nn.Identity()

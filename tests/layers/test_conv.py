@@ -6,7 +6,7 @@ from detkit.layers.conv import ConvBlock
 from detkit.layers.norm import make_norm
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(256, 32), (48, 16), (100, 4), (7, 1)])
+@pytest.mark.parametrize(("channels", "groups"), [(256, 32), (48, 4), (100, 4), (7, 1)])
 def test_group_norm_copes_with_any_number_of_channels(channels, groups):
     norm = make_norm("group", channels)
     assert norm.num_groups == groups

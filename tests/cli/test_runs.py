@@ -1,0 +1,216 @@
+"""Train, resume, evaluate, predict and config from the command line, on a few tiny pictures."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from detkit.cli.main import main
+
+TINY = [
+    "model=fcos",
+    "model/backbone=timm",
+    "model.backbone.model=test_resnet",
+    "model.neck.out_channels=16",
+    "model.head.convs=1",
+    "data.reader.train_images=8",
+    "data.reader.validation_images=4",
+    "data.reader.image_size=96",
+    "data.batch_size=4",
+    "data.workers=0",
+    "trainer.max_epochs=2",
+    "trainer.log_every=1",
+    "callbacks=average",
+]
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with one finished run in `first`."""
+    folder = tmp_path_factory.mktemp("work")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert main(["train", *TINY, "run_folder=first"]) == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def work(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    return trained
+
+
+def test_run_folder_holds_what_a_person_and_a_program_need(work: Path) -> None:
+    run = work / "first"
+    names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert {
+        *("config.yaml", "environment.json", "metrics.csv", "metrics.json", "train.log"),
+        *("curves.png", "report.html", "checkpoints/best.ckpt", "checkpoints/last.ckpt"),
+    } <= names
+    assert sum(name.startswith("pictures/") for name in names) >= 4
+    assert set(json.loads((run / "metrics.json").read_text())) >= {"AP", "AP50", "AR100"}
+
+
+def test_checkpoint_holds_plain_values_only(work: Path) -> None:  # pain 19
+    content = torch.load(work / "first/checkpoints/last.ckpt", weights_only=True)
+    record = content["detkit"]
+    assert record["class_names"][0] == "circle"
+    assert record["config"]["model"]["head"]["name"] == "fcos"
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_evaluate_repeats_the_numbers_of_the_run(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "ckpt=first", "output=numbers"]) == 0
+    assert "AP50" in capsys.readouterr().out
+    measured = json.loads((work / "numbers/metrics.json").read_text())
+    assert measured == json.loads((work / "first/metrics.json").read_text())
+
+
+def test_evaluate_takes_other_data_and_other_settings(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["ckpt=first", "split=train", "model.head.postprocess.score_threshold=0.9"]
+    assert main(["evaluate", *words]) == 0
+    assert "0.000" in capsys.readouterr().out
+
+
+def test_predict_skips_a_broken_image(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = work / "photos"
+    photos.mkdir(exist_ok=True)
+    Image.new("RGB", (120, 90), (90, 120, 60)).save(photos / "a photo.png")
+    (photos / "broken.jpg").write_bytes(b"no image")
+    assert (
+        main(["predict", "ckpt=first", "source=photos", "output=found", "score_threshold=0"]) == 0
+    )
+    captured = capsys.readouterr()
+    assert "broken.jpg" in captured.err
+    assert "1 skipped" in captured.out
+    rows = json.loads((work / "found/detections.json").read_text())
+    assert rows
+    assert {row["file_name"] for row in rows} == {"photos/a photo.png"}
+    assert [path.name for path in (work / "found").glob("*.png")] == ["a photo.png"]
+    for x, y, width, height in (row["bbox"] for row in rows):
+        assert x >= 0 and y >= 0 and x + width <= 120.001 and y + height <= 90.001
+
+
+def test_predict_refuses_to_write_over_its_inputs(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "mine").mkdir(exist_ok=True)
+    Image.new("RGB", (64, 64)).save(work / "mine/a.png")
+    assert main(["predict", "ckpt=first", "source=mine", "output=mine"]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_finished_run_trains_for_longer(work: Path) -> None:
+    assert main(["train", "ckpt=first", "trainer.max_epochs=3"]) == 0
+    rows = list(csv.DictReader((work / "first/metrics.csv").open()))
+    steps = [int(row["step"]) for row in rows if row.get("loss")]
+    assert steps == sorted(set(steps)) == list(range(6))
+
+
+def test_second_run_does_not_overwrite_the_first(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (work / "first/config.yaml").read_text()
+    assert main(["train", *TINY, "run_folder=first"]) == 2
+    assert "another run is there" in capsys.readouterr().err
+    assert (work / "first/config.yaml").read_text() == before
+
+
+def test_config_shows_and_checks_without_data(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["model=retinanet", "data=folder", "data.path=nowhere", "image_size=256"]
+    assert main(["config", *words, "num_classes=3"]) == 0
+    shown = capsys.readouterr().out
+    assert "out_channels: 256" in shown
+    # (32² + 16² + 8² + 4² + 2²) cells with 9 anchors each
+    assert "12,276 priors" in shown
+    assert "256 channels at stride 128" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "model.nek.x=1"], r"model.nek: unknown key. Did you mean 'neck'"),
+        (["train", "model.head.num_classes=4"], "model.head.num_classes: is set by detkit"),
+        (["train", "model=fcoss"], "Did you mean 'fcos'"),
+        (["train", "data=folder"], r"data.path: a value is missing"),
+        (["train", "data=folder", "data.path=nowhere"], "nowhere"),
+        (["train", "model.backbone.levels=[5]"], "model.neck: neck 'fpn' needs"),
+        (["train", "+model.neck._target_=os.system"], "is refused"),
+        (["train", "ckpt=nowhere"], "ckpt=nowhere: there is no such file or folder"),
+        (["evaluate"], "needs a checkpoint"),
+        (["predict", "ckpt=first"], "source: a value is missing"),
+        (["predict", "ckpt=first", "source=nothing/*.jpg"], "source=nothing"),
+        (["predict", "ckpt=first", "source=first", "scor_threshold=1"], "score_threshold"),
+        (["evaluate", "ckpt=first/config.yaml"], "config.yaml: "),
+        (["config", "image_size=big"], "image_size=big: expected a whole number"),
+    ],
+)
+def test_wrong_words_give_one_screen_and_exit_code_2(
+    work: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    listed = sorted(work.iterdir())
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert sorted(work.iterdir()) == listed  # nothing is left behind
+
+
+def test_data_set_without_any_object_is_refused(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = work / "empty"
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    images = []
+    for number in range(4):
+        Image.new("RGB", (64, 64)).save(folder / f"images/{number}.png")
+        images.append({"id": number, "file_name": f"{number}.png", "height": 64, "width": 64})
+    content = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "a"}]}
+    (folder / "train.json").write_text(json.dumps(content))
+    words = ["data=folder", "data.path=empty", "data.validation_split=null", "run_folder=no"]
+    assert main(["train", *TINY[:5], *words]) == 2
+    assert "has an object" in capsys.readouterr().err
+
+
+def test_multirun_runs_each_job_in_its_own_process(work: Path) -> None:
+    words = ["hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra.job.num}", "trainer.max_epochs=1"]
+    command = [sys.executable, "-m", "detkit.cli.main", "train", "-m", "seed=1,2", *TINY, *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=work, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    finished = sorted(path.parent.name for path in (work / "sweep").glob("*/metrics.json"))
+    assert finished == ["0", "1"]
+
+
+def test_interrupted_run_resumes(work: Path) -> None:
+    words = [*TINY, "trainer.max_epochs=500", "run_folder=killed", "callbacks.pictures=null"]
+    command = [sys.executable, "-m", "detkit.cli.main", "train", *words]
+    with subprocess.Popen(command, cwd=work, stderr=subprocess.DEVNULL) as process:
+        last = work / "killed/checkpoints/last.ckpt"
+        deadline = time.monotonic() + 120
+        while not last.is_file() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    epochs = torch.load(last, weights_only=True)["epoch"] + 2
+    assert main(["train", "ckpt=killed", f"trainer.max_epochs={epochs}"]) == 0
+    rows = list(csv.DictReader((work / "killed/metrics.csv").open()))
+    steps = [int(row["step"]) for row in rows if row.get("loss")]
+    assert steps == list(range(2 * epochs))

@@ -1,0 +1,65 @@
+"""Every page under conf/ composes and passes the check; every page of a model builds."""
+
+from pathlib import Path
+
+import pytest
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.config.compose import compose
+from detkit.config.source import conf_folder
+
+CONF = conf_folder()
+ROOTS = {"train", "resume", "evaluate", "predict"}
+PAGES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
+GROUP_PAGES = [page for page in PAGES if len(page.parts) > 1]
+CLASSES = Classes(["a", "b"], [1, 2])
+
+
+def words_for(page: Path) -> list[str]:
+    return [f"{page.parent.as_posix()}={page.stem}", "data.path=somewhere"]
+
+
+@pytest.mark.parametrize("page", GROUP_PAGES, ids=str)
+def test_page_composes_and_passes_the_check(page: Path) -> None:
+    config = compose("train", words_for(page))
+    assert config["model"]["name"]
+    assert config["trainer"]["max_epochs"] >= 1
+
+
+@pytest.mark.parametrize("page", [p for p in GROUP_PAGES if p.parts[0] in ("model", "experiment")])
+def test_model_of_a_page_builds(page: Path) -> None:
+    model = compose("train", words_for(page))["model"]
+    detector = assembly.describe_on_meta(model, CLASSES)
+    assert len(detector.head.priors.per_cell) == len(detector.neck.feature_specs)
+
+
+def test_no_root_page_is_forgotten() -> None:
+    assert {page.stem for page in PAGES if len(page.parts) == 1} == ROOTS
+
+
+@pytest.mark.parametrize("root", ["resume", "evaluate", "predict"])
+def test_checkpoint_gives_the_rest(root: str) -> None:
+    trained = compose("train", ["model=fcos", "model.head.convs=2", "logger=wandb"])
+    words = ["ckpt=x"] + (["source=photos"] if root == "predict" else [])
+    config = compose(root, words, trained)
+    assert config["model"] == trained["model"]
+    assert config["augmentation"] == trained["augmentation"]
+    if root == "resume":
+        assert {**config, "ckpt": None} == trained
+
+
+def test_command_line_changes_what_a_checkpoint_gives() -> None:
+    trained = compose("train", ["model=fcos"])
+    words = ["ckpt=x", "model.head.postprocess.iou_threshold=0.7", "data=folder", "data.path=other"]
+    config = compose("evaluate", words, trained)
+    assert config["model"]["head"]["postprocess"]["iou_threshold"] == 0.7
+    assert config["data"]["path"] == "other"
+    assert config["data"]["reader"] == {"name": "auto"}
+
+
+def test_one_word_swaps_a_loss_and_a_neck() -> None:
+    words = ["model=fcos", "model/head/assigner=atss", "model.head.box_loss=diou"]
+    head = compose("train", words)["model"]["head"]
+    assert head["assigner"] == {"name": "atss", "topk": 9}
+    assert head["box_loss"]["name"] == "diou"
