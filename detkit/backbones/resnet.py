@@ -70,20 +70,17 @@ class ResNet(nn.Module):
         ]
         if weights is not None and not is_without_memory(self):
             load_weights(self, _find_weights(architecture, weights), weights)
-        self._freeze(frozen_stages)
-
-    def _freeze(self, stages: int) -> None:
-        names = [*_STEM, *self._stages][: stages + 1 if stages else 0]
-        self._frozen = [self.get_submodule(name) for name in names]
-        for module in self._frozen:
-            module.requires_grad_(False)
-        self.train(self.training)
+        # Names, as SyncBN replaces modules.
+        self._frozen = [*_STEM, *self._stages][: frozen_stages + 1 if frozen_stages else 0]
+        for name in self._frozen:
+            self.get_submodule(name).requires_grad_(False)
+        self.train()
 
     def train(self, mode: bool = True) -> ResNet:
         """As usual, but the batch norm of frozen stages keeps its statistics."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        for name in self._frozen:
+            self.get_submodule(name).eval()
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:

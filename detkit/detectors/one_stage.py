@@ -47,7 +47,7 @@ class OneStageDetector(nn.Module):
 
     def forward(self, images: Tensor) -> DensePredictions:
         """Raw predictions for images (B, 3, H, W) in 0..255 without padding; for export."""
-        return self.head(self._features(self._normalise(images)))
+        return self.head(self.neck(self.backbone(self._normalise(images))))
 
     def loss(self, batch: Batch) -> Losses:
         """The losses of a batch."""
@@ -62,9 +62,6 @@ class OneStageDetector(nn.Module):
 
     def _features_of(self, batch: Batch) -> list[Tensor]:
         images = _clear_padding(self._normalise(batch.images), batch.image_sizes)
-        return self._features(images)
-
-    def _features(self, images: Tensor) -> list[Tensor]:
         return self.neck(self.backbone(images))
 
     def _normalise(self, images: Tensor) -> Tensor:

@@ -1,0 +1,6 @@
+"""Features to losses and detections."""
+
+from detkit.heads.dense import DenseHead
+from detkit.heads.towers import Towers
+
+__all__ = ["DenseHead", "Towers"]

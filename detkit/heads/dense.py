@@ -88,35 +88,34 @@ class DenseHead(nn.Module):
 
         Without any object all are finite and give every parameter a gradient (zero, for boxes).
         """
-        predictions = self.layers(features)
+        predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            predictions = _in_float32(predictions)
-            priors = self._priors_of(features, predictions)
             return self._losses(predictions, priors, targets)
 
     @torch.no_grad()
     def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]:
         """The detections of each image, best first, inside (height, width) of the image."""
-        predictions = self.layers(features)
+        predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            predictions = _in_float32(predictions)
-            priors = self._priors_of(features, predictions)
             scores = self._scores(predictions)  # (B, P, C)
             return [
                 self._detect(scores[image], predictions.box_codes[image], priors, size)
                 for image, size in enumerate(image_sizes)
             ]
 
-    def _priors_of(self, features: list[Tensor], predictions: DensePredictions) -> Priors:
+    def _predict_at_priors(self, features: list[Tensor]) -> tuple[DensePredictions, Priors]:
+        """Predictions in float32, whatever the layers ran in, and the priors they belong to."""
+        logits, codes, quality = self.layers(features)
         sizes = [(level.shape[-2], level.shape[-1]) for level in features]
         priors = self.priors(sizes, features[0].device)
-        count = predictions.class_logits.shape[1]
-        if len(priors.boxes) != count:
+        if len(priors.boxes) != logits.shape[1]:
             raise ValueError(
-                f"the head's layers predict at {count} places and there are {len(priors.boxes)} "
-                f"priors for feature maps {sizes}: layers must use `per_cell` of the priors."
+                f"the head's layers predict at {logits.shape[1]} places and there are "
+                f"{len(priors.boxes)} priors for feature maps {sizes}: layers must use `per_cell` "
+                "of the priors."
             )
-        return priors
+        quality = None if quality is None else quality.float()
+        return DensePredictions(logits.float(), codes.float(), quality), priors
 
     def _losses(
         self, predictions: DensePredictions, priors: Priors, targets: list[Target]
@@ -222,15 +221,6 @@ class DenseHead(nn.Module):
         chosen = Priors(*(field[candidates.prior] for field in priors))
         boxes = self.box_coder.decode(codes[candidates.prior], chosen)
         return self.postprocess(clip_boxes(boxes, size), candidates.score, candidates.label)
-
-
-def _in_float32(predictions: DensePredictions) -> DensePredictions:
-    quality = predictions.quality
-    return DensePredictions(
-        predictions.class_logits.float(),
-        predictions.box_codes.float(),
-        None if quality is None else quality.float(),
-    )
 
 
 def _rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:

@@ -9,7 +9,6 @@ from detkit.errors import UserError
 from detkit.layers.conv import ConvBlock
 from detkit.layers.initialisation import normal_convolutions
 from detkit.layers.norm import Norm
-from detkit.layers.scale import Scale
 from detkit.structures import DensePredictions, FeatureSpec
 
 
@@ -52,7 +51,7 @@ class Towers(nn.Module):
         self.box_layer = nn.Conv2d(channels, priors * code_size, 3, padding=1)
         self.quality_layer = nn.Conv2d(channels, priors, 3, padding=1) if with_quality else None
         levels = len(feature_specs)
-        self.scales = nn.ModuleList(Scale() for _ in range(levels)) if with_scales else None
+        self.scales = nn.Parameter(torch.ones(levels)) if with_scales else None
         normal_convolutions(self)
         with torch.no_grad():
             self.class_layer.bias.copy_(class_logits.repeat(priors))  # type: ignore[union-attr]
@@ -65,7 +64,7 @@ class Towers(nn.Module):
             boxes = self.box_tower(feature)
             level_codes = self.box_layer(boxes)  # (B, A * D, H, W)
             if self.scales is not None:
-                level_codes = self.scales[level](level_codes)
+                level_codes = level_codes * self.scales[level]
             logits.append(_flatten(self.class_layer(self.class_tower(feature)), self._num_logits))
             codes.append(_flatten(level_codes, self._code_size))
             if self.quality_layer is not None:

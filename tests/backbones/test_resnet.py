@@ -1,7 +1,9 @@
+from copy import deepcopy
 from urllib.error import URLError
 
 import pytest
 import torch
+from torch import nn
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
@@ -62,6 +64,13 @@ def test_frozen_stages_do_not_learn_and_keep_their_statistics(frozen, modules):
     }
     assert moved.isdisjoint(modules)
     assert "layer4" in moved
+
+
+def test_frozen_stages_stay_so_when_norms_are_replaced_or_the_model_is_copied():
+    backbone = deepcopy(nn.SyncBatchNorm.convert_sync_batchnorm(resnet18(frozen_stages=2)))
+    norms = [m for m in backbone.train().modules() if isinstance(m, nn.SyncBatchNorm)]
+    assert sum(not norm.training for norm in norms) == 5  # of the stem and of two blocks
+    assert not backbone.bn1.training
 
 
 def test_all_stages_can_be_frozen():

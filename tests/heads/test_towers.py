@@ -63,7 +63,7 @@ def test_each_level_has_its_own_scale_on_the_box_codes_only():
     layers = towers()
     before = layers(FEATURES)
     with torch.no_grad():
-        layers.scales[1].factor.fill_(3)
+        layers.scales[1] = 3
     after = layers(FEATURES)
     assert torch.equal(after.box_codes[:, :12], before.box_codes[:, :12])
     torch.testing.assert_close(after.box_codes[:, 12:], 3 * before.box_codes[:, 12:])

@@ -3,7 +3,6 @@ import torch
 from torch import nn
 
 from detkit.layers.initialisation import normal_convolutions, prior_logits, uniform_convolutions
-from detkit.layers.scale import Scale
 
 
 def test_prior_of_sigmoid_is_the_probability_of_each_class():
@@ -31,11 +30,3 @@ def test_uniform_convolutions_keep_the_variance():
     uniform_convolutions(layer)
     limit = (3 / (64 * 9)) ** 0.5
     assert layer.weight.abs().max().item() == pytest.approx(limit, rel=0.01)
-
-
-def test_scale_multiplies_and_learns():
-    scale = Scale(2.0)
-    scaled = scale(torch.tensor([1.0, 3.0]))
-    scaled.sum().backward()
-    assert scaled.tolist() == [2, 6]
-    assert scale.factor.grad == 4

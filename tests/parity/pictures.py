@@ -53,10 +53,11 @@ def rendered_batch(divisor):
 
 
 def photograph_batch(folder: Path, divisor):
-    """Every third pixel of two photographs, cut to different sizes; the second has no box."""
+    """Every third pixel of three photographs, cut to different sizes; the last has no box."""
     images, targets = [], []
     for name, (height, width) in [
-        ("BloodImage_00000", (128, 120)),
+        ("BloodImage_00000", (128, 213)),
+        ("BloodImage_00007", (110, 180)),
         ("BloodImage_00012", (100, 110)),
     ]:
         image = decode_image(str(folder / "JPEGImages" / f"{name}.jpg"))[:, ::3, ::3]
