@@ -111,9 +111,7 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     if missing or unused or reshaped:
         kinds = {"missing": missing, "unused": unused, "of another shape": reshaped}
         found = "; ".join(
-            f"{len(names)} {kind} ({_some(names)})"
-            for kind, names in kinds.items()
-            if names
+            f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names
         )
         raise UserError(
             f"{checkpoint.path}: its weights do not fit this detector: {found}. Use the model "

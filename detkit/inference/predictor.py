@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
@@ -13,7 +14,8 @@ from torch import nn
 from detkit.errors import DataError, UserError
 from detkit.structures import Batch, Detections, Sample
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+# Those that detkit.data reads, which this package must not import; a test compares the two.
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,10 @@ class Prediction:
 
 
 def find_images(source: str) -> list[Path]:
-    """The image files that a file, a folder (with all below it) or a pattern stands for, sorted.
+    """The image files that a file, a folder (with all below it) or a pattern stands for.
+
+    They are sorted by name, numbers by value. A file is taken whatever its name; of folders and
+    patterns, hidden files and those that are no images by their suffix are left out.
 
     Raises:
         UserError: There are none.
@@ -41,14 +46,21 @@ def find_images(source: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()]
-        looked = f"the folder holds no file that ends in {', '.join(SUFFIXES)}"
+        files = [p for p in path.rglob("*") if p.is_file()]
+        shown = [p for p in files if not _is_hidden(p.relative_to(path))]
+        looked = f"the folder holds {_counted(files)}"
     else:
-        found = [Path(p) for p in glob(str(path), recursive=True) if Path(p).is_file()]
-        looked = "there is no such file or folder, and no file fits it as a pattern"
+        files = [p for p in map(Path, glob(str(path), recursive=True)) if p.is_file()]
+        shown = [p for p in files if not p.name.startswith(".")]
+        looked = f"there is no such file or folder; as a pattern it fits {_counted(files)}"
+    found = [p for p in shown if p.suffix.lower() in SUFFIXES]
     if not found:
-        raise UserError(f"source={source}: {looked}.")
-    return sorted(found)
+        among = ", none of them an image by its suffix" if files else ""
+        raise UserError(
+            f"source={source}: {looked}{among}. Give an image, a folder of images, or a pattern "
+            f"in quotes such as 'photos/*.jpg'; images end in {', '.join(SUFFIXES)}."
+        )
+    return sorted(found, key=_natural_order)
 
 
 @torch.no_grad()
@@ -61,7 +73,7 @@ def predict_files(
     device: torch.device,
     batch_size: int = 1,
 ) -> Iterator[Prediction]:
-    """Detect in files; a file that cannot be read is reported and the others go on.
+    """Detect in files, batch by batch; one that cannot be read is reported, the others go on.
 
     Args:
         detector: In evaluation mode afterwards.
@@ -73,27 +85,49 @@ def predict_files(
     """
     detector.to(device).eval()
     for start in range(0, len(paths), batch_size):
-        samples: dict[Path, Sample] = {}
-        problems: dict[Path, str] = {}
-        for path in paths[start : start + batch_size]:
-            try:
-                samples[path] = read(path)
-            except DataError as error:
-                problems[path] = str(error)
-        found: list[Detections] = []
-        if samples:
-            batch = collate(list(samples.values())).to(device)
-            found = [d.to("cpu") for d in detector.predict(batch)]  # type: ignore[operator]
-        detections = dict(zip(samples, found, strict=True))
-        for path in paths[start : start + batch_size]:
-            yield Prediction(path, detections.get(path), problems.get(path, ""))
+        files = paths[start : start + batch_size]
+        samples = [_sample_or_problem(read, path) for path in files]
+        readable = [sample for sample in samples if isinstance(sample, Sample)]
+        found: Iterator[Detections] = iter(())
+        if readable:
+            found = iter(detector.predict(collate(readable).to(device)))  # type: ignore[operator]
+        for path, sample in zip(files, samples, strict=True):
+            if isinstance(sample, Sample):
+                yield Prediction(path, next(found).to("cpu"))
+            else:
+                yield Prediction(path, None, sample)
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
-    """A PNG name for each file; equal stems are told apart by a number."""
-    seen: dict[str, int] = {}
+    """A PNG name for each file; equal stems, in any case, are told apart by a number."""
+    taken: set[str] = set()
     names = []
     for path in paths:
-        count = seen[path.stem] = seen.get(path.stem, 0) + 1
-        names.append(f"{path.stem}.png" if count == 1 else f"{path.stem}-{count}.png")
+        stem, number = path.stem, 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{path.stem}-{number}"
+        taken.add(stem.casefold())
+        names.append(f"{stem}.png")
     return names
+
+
+def _sample_or_problem(read: Callable[[Path], Sample], path: Path) -> Sample | str:
+    try:
+        return read(path)
+    except DataError as error:
+        return str(error)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _counted(files: Sequence[Path]) -> str:
+    return f"{len(files) or 'no'} file{'' if len(files) == 1 else 's'}"
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """`image2` before `image10`: pieces of the path as (0, letters) or (value, digits)."""
+    pieces = re.split(r"([0-9]+)", str(path))
+    return [(int(piece) + 1, piece) if piece.isdecimal() else (0, piece) for piece in pieces]
