@@ -1,0 +1,47 @@
+"""What holds for every registered assigner."""
+
+import pytest
+import torch
+from assigner_scenes import objects, points, random_objects
+
+from detkit import registry
+from detkit.structures import IGNORED
+
+
+@pytest.fixture(params=registry.names("assigner"))
+def assign(request):
+    assigner = registry.get("assigner", request.param)()
+    priors = points()
+    count = len(priors.boxes)
+
+    def call(target):
+        scores = torch.full((count, 2), 0.5) if assigner.uses_predictions else None
+        boxes = priors.boxes + 0.5 if assigner.uses_predictions else None
+        return assigner(priors, scores, boxes, target).matched
+
+    return call
+
+
+def test_without_objects_all_is_background(assign):
+    found = assign(objects())
+    assert found.dtype == torch.int64
+    assert found.shape == points().level.shape
+    assert (found == -1).all()
+
+
+def test_every_object_of_a_usual_size_is_found(assign):
+    target = objects([10.0, 10.0, 40.0, 40.0], [60.0, 30.0, 140.0, 110.0])
+    assert set(assign(target).tolist()) >= {0, 1}
+
+
+def test_indices_are_of_objects(assign):
+    found = assign(random_objects(10, 0))
+    assert found.min() >= IGNORED
+    assert found.max() < 10
+
+
+def test_an_object_without_area_does_no_harm(assign):
+    empty = [20.0, 20.0, 20.0, 20.0]
+    usual = [60.0, 30.0, 140.0, 110.0]
+    assert (assign(objects(empty)) == 0).sum() <= 9
+    assert (assign(objects(usual, empty)) == 0).any()
