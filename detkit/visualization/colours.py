@@ -21,7 +21,7 @@ _LIGHTNESSES = (0.38, 0.62, 0.5)
 IGNORED_COLOUR: Colour = (205, 205, 205)
 _DARK: Colour = (20, 22, 26)
 _WHITE: Colour = (255, 255, 255)
-_WHITE_TEXT_BELOW = 0.36  # relative luminance at which white and dark text are equally readable
+_WHITE_TEXT_BELOW = 0.3  # relative luminance; white text has a contrast of 3 there, as WCAG asks
 
 
 def class_colour(label: int) -> Colour:
@@ -35,7 +35,7 @@ def class_colour(label: int) -> Colour:
 
 
 def text_colour(background: Colour) -> Colour:
-    """White or near-black, whichever is easier to read on a background."""
+    """White where it can be read on a background, else near-black."""
     return _WHITE if luminance(background) < _WHITE_TEXT_BELOW else _DARK
 
 
