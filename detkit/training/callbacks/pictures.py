@@ -66,8 +66,9 @@ class Spread(Generic[T]):
 class Pictures(pl.Callback):
     """Write validation pictures into the run folder: objects beside detections.
 
-    The images are the same in each validation, spread evenly over it. `pictures/01.jpg`, ... show
-    the last validation of a training, `pictures/overview.jpg` shows all of them.
+    The images are the same in each validation, spread evenly over it. `pictures/01.jpg`, ... and
+    `pictures/overview.jpg`, all on one sheet, are there from the first validation on, so that boxes
+    that lie beside their objects are seen early, and show the last one when training has ended.
 
     Args:
         run_folder: Where the run writes.
@@ -115,13 +116,13 @@ class Pictures(pl.Callback):
                 self._spread.add(self._keep(batch, outputs[position], position))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write now where it was asked for, or where no end of a training will come."""
+        """Write after the first one, where it was asked for, and outside of a training."""
         if trainer.sanity_checking:
             return
         self._validations += 1
-        if trainer.state.fn != TrainerFn.FITTING:
+        if trainer.state.fn != TrainerFn.FITTING or self._validations == 1:
             self._write(self.folder)
-        elif self.every is not None and self._validations % self.every == 0:
+        if self.every is not None and self._validations % self.every == 0:
             self._write(self.folder / f"epoch_{trainer.current_epoch + 1:03d}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
