@@ -7,7 +7,6 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from detkit.data.transforms.resizing import PADDING
 from detkit.structures import Batch, Sample, Target
@@ -32,7 +31,10 @@ class Collate:
         )
         images = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
         for canvas, sample in zip(images, samples, strict=True):
-            _fill(canvas, sample.image)
+            rows, columns = sample.size
+            canvas[:, :rows, :columns] = sample.image
+            canvas[:, rows:] = PADDING
+            canvas[:, :rows, columns:] = PADDING
         return Batch(
             images=images,
             image_sizes=sizes,
@@ -43,14 +45,6 @@ class Collate:
             original_sizes=[sample.original_size for sample in samples],
             to_image=torch.stack([sample.to_image for sample in samples]),
         )
-
-
-def _fill(canvas: Tensor, image: Tensor) -> None:
-    """Write an image to the top left of a canvas and grey to the rest, each pixel once."""
-    height, width = image.shape[-2:]
-    canvas[:, :height, :width] = image
-    canvas[:, height:] = PADDING
-    canvas[:, :height, width:] = PADDING
 
 
 def _reduce_target(target: Target) -> tuple[Callable[..., Target], tuple[Any, ...]]:

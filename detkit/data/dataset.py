@@ -73,15 +73,16 @@ class DetectionDataset(Dataset[Sample]):
         Raises:
             DataError: No image of the data set can be decoded.
         """
-        for offset in range(len(self)):
-            position = (key.position + offset) % len(self)
+        count = len(self.index)
+        for offset in range(count):
+            position = (key.position + offset) % count
             try:
                 sample = self.read(position)
             except UnreadableImageError as error:
                 self._note_unreadable(position, error)
                 continue
             return self._transform(sample, key._replace(position=position))
-        raise DataError(f"none of the {len(self)} images of '{self.index.root}' can be decoded.")
+        raise DataError(f"none of the {count} images of '{self.index.root}' can be decoded.")
 
     def read(self, position: int) -> Sample:
         """The image and its objects as annotated, without transforms.

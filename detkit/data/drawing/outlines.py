@@ -108,8 +108,8 @@ def coverage(outline: Outline, size: tuple[int, int]) -> Mask:
     height, width = size
     canvas = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
     draw = ImageDraw.Draw(canvas)
-    # PIL's integer coordinates are centres of pixels, hence the half
-    draw.polygon([tuple(p) for p in outline.border * SUPERSAMPLING - 0.5], fill=255)
+    # PIL fills both edges of a polygon: half a subpixel too much on each side, so centred as it is
+    draw.polygon([tuple(p) for p in outline.border * SUPERSAMPLING], fill=255)
     if outline.hole is not None:
-        draw.polygon([tuple(p) for p in outline.hole * SUPERSAMPLING - 0.5], fill=0)
+        draw.polygon([tuple(p) for p in outline.hole * SUPERSAMPLING], fill=0)
     return np.asarray(canvas.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)

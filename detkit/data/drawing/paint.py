@@ -27,8 +27,10 @@ def contrasting(
     """A random colour whose distance from the ground lies in a range, or the nearest to it."""
     middle = (least + most) / 2
     best, best_miss = ground, np.inf
-    for _ in range(16):
-        drawn = colour(random.random(), random.uniform(0.25, 1), random.uniform(0.25, 1))
+    # All candidates are drawn at once: a rounding difference in the pixels of another machine may
+    # then change a colour, but not the number of draws and with it the rest of the picture.
+    for hue, saturation, value in random.random((16, 3)):
+        drawn = colour(hue, 0.25 + 0.75 * saturation, 0.25 + 0.75 * value)
         distance = float(np.linalg.norm(drawn - ground))
         if least <= distance <= most:
             return drawn

@@ -15,7 +15,7 @@ def uniform(generator: torch.Generator, low: float, high: float) -> float:
 
 def chance(generator: torch.Generator, probability: float) -> bool:
     """True with a probability; always draws one number."""
-    return uniform(generator, 0.0, 1.0) < probability
+    return float(torch.rand((), generator=generator, dtype=torch.float64)) < probability
 
 
 def scale_to(sample: Sample, size: tuple[int, int]) -> Sample:
