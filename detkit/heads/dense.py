@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -225,9 +226,5 @@ class DenseHead(nn.Module):
 
 def _rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
     """(B, P) row in the table of the objects of all images; one past its end where none is."""
-    starts, total = [], 0
-    for target in objects:
-        starts.append(total)
-        total += len(target)
-    offsets = torch.tensor(starts, device=matched.device)[:, None]  # (B, 1)
-    return torch.where(matched >= 0, matched + offsets, total)
+    starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
+    return torch.where(matched >= 0, matched + starts[:-1, None], starts[-1])
