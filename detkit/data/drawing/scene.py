@@ -19,6 +19,8 @@ SMALLEST, LARGEST = 18.0, 0.56  # diameter: in pixels, and as a share of the pic
 # Where less than this can be seen, people disagree about what it is: such objects are flagged
 # ignored, so that a detector is neither paid nor punished for finding them.
 LEAST_VISIBLE = 0.3
+# Distance of two centres over the mean of the diameters: for objects that overlap, and others.
+_CLOSEST, _APART = 0.25, 0.8
 _LEAST_PIXELS = 6.0  # what shows less than this is a speck and is not annotated
 
 
@@ -47,7 +49,7 @@ def draw_scene(
     """A picture (H, W, 3) and what can be seen of its objects, occlusion taken into account."""
     pixels = ground(random, size, clutter)
     pixels, _ = strokes(random, pixels, int(random.poisson(14 * clutter)))
-    placed = _place(random, size)
+    placed = _place(random, size, clutter)
     shown: list[Mask] = []
     for item in placed:
         pixels, cover = _draw(random, pixels, item, clutter)
@@ -57,24 +59,28 @@ def draw_scene(
     return _finish(random, pixels, clutter), [item for item in objects if item is not None]
 
 
-def _place(random: np.random.Generator, size: int) -> list[_Placed]:
-    """Objects back to front, mostly the large ones first, few of them badly hidden."""
+def _place(random: np.random.Generator, size: int, clutter: float) -> list[_Placed]:
+    """Objects back to front, mostly the large ones first; some are put before another one."""
     count = int(random.choice(len(COUNTS), p=COUNTS))
     diameters = np.exp(random.uniform(np.log(SMALLEST), np.log(LARGEST * size), count))
-    if random.random() < 0.8:  # noqa: PLR2004
+    if random.random() < 0.65:  # noqa: PLR2004
         diameters = -np.sort(-diameters)
     placed: list[_Placed] = []
     circles: list[tuple[NDArray[np.float64], float]] = []
     for diameter in diameters:
-        crowding = 0.45 if random.random() < 0.35 else 0.85  # noqa: PLR2004
+        before_another = bool(circles) and random.random() < 0.4 * clutter
+        margin = min(diameter * 0.3, size / 2)
         for _ in range(12):
-            margin = min(diameter * 0.3, size / 2)
             centre = random.uniform(margin, size - margin, 2)
+            if before_another:
+                other, across = circles[random.integers(len(circles))]
+                reach = random.normal(0, 1, 2) * (diameter + across) / 4
+                centre = np.clip(other + reach, margin, size - margin)
             apart = [
                 float(np.hypot(*(centre - other))) / ((diameter + across) / 2)
                 for other, across in circles
             ]
-            if min(apart, default=9.0) > crowding:
+            if min(apart, default=9.0) > (_CLOSEST if before_another else _APART):
                 placed.append(_shape(random, diameter, centre))
                 circles.append((centre, diameter))
                 break
