@@ -1,7 +1,6 @@
 import math
 import pickle
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -22,7 +21,6 @@ from detkit.errors import DataError
 from detkit.evaluation.coco import CocoMetric
 from detkit.structures import Detections, Target
 
-BCCD = Path(__file__).parents[3] / "shared" / "data" / "bccd"
 NO_DETECTIONS = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 ONE_BOX = torch.tensor([[10.0, 10.0, 50.0, 50.0]])
 
@@ -84,11 +82,11 @@ def test_order_of_images_does_not_matter(tmp_path):
     require_equal(measured(rows[::-1]).compute(), measured(rows).compute())
 
 
-def bccd_annotations(names):
+def bccd_annotations(folder, names):
     """The objects of some photographs in COCO form; VOC's first pixel is 1."""
     classes, rows = ["RBC", "WBC", "Platelets"], []
     for image_id, name in enumerate(names, start=1):
-        tree = ElementTree.parse(BCCD / "Annotations" / f"{name}.xml")
+        tree = ElementTree.parse(folder / "Annotations" / f"{name}.xml")
         for item in tree.findall("object"):
             ends = [
                 float(item.findtext(f"bndbox/{end}")) for end in ("xmin", "ymin", "xmax", "ymax")
@@ -106,10 +104,9 @@ def bccd_annotations(names):
 
 
 @pytest.mark.needs_bccd
-@pytest.mark.skipif(not BCCD.is_dir(), reason="the BCCD photographs are not here")
-def test_equals_pycocotools_on_blood_cells(tmp_path):
-    names = (BCCD / "ImageSets" / "Main" / "val.txt").read_text().split()[:12]
-    content = bccd_annotations(names)
+def test_equals_pycocotools_on_blood_cells(tmp_path, bccd):
+    names = (bccd / "ImageSets" / "Main" / "val.txt").read_text().split()[:12]
+    content = bccd_annotations(bccd, names)
     rows = scenes(content, classes=3)
     numbers = measured(rows, names=["RBC", "WBC", "Platelets"], ids=[1, 2, 3]).compute()
     require_equal(numbers, expected_numbers(run_directly(tmp_path, content, rows), content))
