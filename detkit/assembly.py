@@ -70,9 +70,10 @@ def _values(
     for argument in arguments(factory).values():
         where = (*path, argument.name)
         if argument.wired:
-            if argument.name not in wiring:
+            if argument.name in wiring:
+                values[argument.name] = wiring[argument.name]
+            elif argument.required:
                 raise ConfigError([f"{'.'.join(where)}: nothing provides this value here."])
-            values[argument.name] = wiring[argument.name]
         elif argument.slot is None:
             values[argument.name] = convert(argument.annotation, node[argument.name])
         elif argument.by_label:
@@ -99,9 +100,17 @@ def build_labelled(
     }
 
 
-def build_detector(model: Config, classes: Classes) -> Any:
-    """A detector for the given classes: a `torch.nn.Module` that keeps the Detector contract."""
-    return build("detector", model, classes.wiring(), ("model",))
+def build_detector(model: Config, classes: Classes, *, fetch_weights: bool = True) -> Any:
+    """A detector for the given classes: a `torch.nn.Module` that keeps the Detector contract.
+
+    Args:
+        model: Its checked, complete configuration.
+        classes: What it detects.
+        fetch_weights: Whether pretrained weights are fetched or read; not where a checkpoint will
+            replace them.
+    """
+    wiring = {**classes.wiring(), "fetch_weights": fetch_weights}
+    return build("detector", model, wiring, ("model",))
 
 
 def describe_on_meta(model: Config, classes: Classes) -> Any:

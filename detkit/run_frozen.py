@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 
 from detkit import __version__, assembly, registry
 from detkit.assembly import Classes
@@ -44,7 +43,9 @@ def run(folder: Path) -> dict[str, float]:
     data = assembly.build_data(config)
     classes = Classes(data.class_names, data.category_ids)
     log.info("data: %s", data.describe())
-    detector = assembly.build_detector(config["model"], classes)
+    detector = assembly.build_detector(
+        config["model"], classes, fetch_weights=config["ckpt"] is None
+    )
     prepare_detector(detector, channels_last=channels_last, compile=compiled)
     log.info("model: %s, %.1f M parameters", config["run_name"], _millions(detector))
     wiring = {**classes.wiring(), "run_folder": str(folder), "seed": config["seed"]}
@@ -75,9 +76,12 @@ def run(folder: Path) -> dict[str, float]:
 def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -> dict[str, float]:
     """Measure the best checkpoint again, from its file, and write what a person reads."""
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
-    detector = assembly.build_detector(config["model"], classes)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
-    numbers = measure(detector, data.validation_loader(), assembly.build_metric(config, classes))
+    metric = assembly.build_metric(config, classes)
+    for batch, detections in detect(detector, data.validation_loader(), choose_device("auto")):
+        metric.update(batch.image_ids, detections, batch.original_targets)
+    numbers = metric.compute()
     write_metrics(folder / "metrics.json", numbers)
     print(metrics_table(numbers, classes.names))
     plot_curves(folder / "metrics.csv", folder / "curves.png")
@@ -85,16 +89,6 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
         folder, title=config["run_name"], numbers=numbers, class_names=classes.names
     )
     print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
-    return numbers
-
-
-def measure(
-    detector: nn.Module, loader: Any, metric: Any, device: str = "auto"
-) -> dict[str, float]:
-    """A metric's numbers for a detector over a loader."""
-    for batch, detections in detect(detector, loader, choose_device(device)):
-        metric.update(batch.image_ids, detections, batch.original_targets)
-    numbers: dict[str, float] = metric.compute()
     return numbers
 
 
@@ -109,7 +103,7 @@ def _record(config: dict[str, Any], classes: Classes) -> dict[str, Any]:
     }
 
 
-def _millions(model: nn.Module) -> float:
+def _millions(model: Any) -> float:
     return sum(parameter.numel() for parameter in model.parameters()) / 1e6
 
 

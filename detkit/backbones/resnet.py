@@ -13,7 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from detkit.backbones.weights import is_without_memory, load_weights, read_weights
 from detkit.errors import UserError
-from detkit.registry import register
+from detkit.registry import Wired, register
 from detkit.structures import FeatureSpec
 
 Level = Annotated[int, Interval(ge=2, le=5)]
@@ -111,6 +111,7 @@ def _find_weights(architecture: str, weights: str) -> dict[str, Tensor]:
 @register("backbone", "resnet18")
 def resnet18(
     *,
+    fetch_weights: Wired[bool] = True,
     weights: str | None = None,
     norm: Literal["batch", "frozen_batch"] = "batch",
     frozen_stages: Stages = 0,
@@ -122,6 +123,7 @@ def resnet18(
     https://arxiv.org/abs/1512.03385
 
     Args:
+        fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
         weights: `imagenet` for torchvision's published weights, a checkpoint file, or null.
         norm: `frozen_batch` keeps the weights' statistics; good for small batches of a pretrained
             network, wrong from scratch.
@@ -130,7 +132,7 @@ def resnet18(
     """
     return ResNet(
         architecture="resnet18",
-        weights=weights,
+        weights=weights if fetch_weights else None,
         norm=norm,
         frozen_stages=frozen_stages,
         levels=levels,
@@ -140,6 +142,7 @@ def resnet18(
 @register("backbone", "resnet34")
 def resnet34(
     *,
+    fetch_weights: Wired[bool] = True,
     weights: str | None = None,
     norm: Literal["batch", "frozen_batch"] = "batch",
     frozen_stages: Stages = 0,
@@ -151,6 +154,7 @@ def resnet34(
     https://arxiv.org/abs/1512.03385
 
     Args:
+        fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
         weights: `imagenet` for torchvision's published weights, a checkpoint file, or null.
         norm: `frozen_batch` keeps the weights' statistics; good for small batches of a pretrained
             network, wrong from scratch.
@@ -159,7 +163,7 @@ def resnet34(
     """
     return ResNet(
         architecture="resnet34",
-        weights=weights,
+        weights=weights if fetch_weights else None,
         norm=norm,
         frozen_stages=frozen_stages,
         levels=levels,
@@ -169,6 +173,7 @@ def resnet34(
 @register("backbone", "resnet50")
 def resnet50(
     *,
+    fetch_weights: Wired[bool] = True,
     weights: str | None = None,
     norm: Literal["batch", "frozen_batch"] = "batch",
     frozen_stages: Stages = 0,
@@ -180,6 +185,7 @@ def resnet50(
     https://arxiv.org/abs/1512.03385
 
     Args:
+        fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
         weights: `imagenet` for torchvision's published weights, a checkpoint file, or null.
         norm: `frozen_batch` keeps the weights' statistics; good for small batches of a pretrained
             network, wrong from scratch.
@@ -188,7 +194,7 @@ def resnet50(
     """
     return ResNet(
         architecture="resnet50",
-        weights=weights,
+        weights=weights if fetch_weights else None,
         norm=norm,
         frozen_stages=frozen_stages,
         levels=levels,

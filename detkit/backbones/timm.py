@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from detkit.backbones.weights import is_without_memory, load_weights, read_weights
 from detkit.errors import UserError, did_you_mean
-from detkit.registry import PositiveInt, register
+from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
 
@@ -22,6 +22,7 @@ class TimmBackbone(nn.Module):
     def __init__(
         self,
         *,
+        fetch_weights: Wired[bool] = True,
         model: str,
         pretrained: bool = False,
         checkpoint: str | None = None,
@@ -30,6 +31,7 @@ class TimmBackbone(nn.Module):
         """Build the model and load its weights.
 
         Args:
+            fetch_weights: Whether weights are fetched or read; not where a checkpoint brings them.
             model: timm's name, such as `convnext_tiny` or `swin_tiny_patch4_window7_224`.
             pretrained: Whether to fetch timm's published weights.
             checkpoint: A local file with weights of this model (.safetensors or .pth) instead.
@@ -47,9 +49,9 @@ class TimmBackbone(nn.Module):
             info = _create(model).feature_info
         available = dict(zip(info.out_indices, info.reduction(), strict=True))
         indices = _indices_of_levels(model, available, levels)
-        fetch = pretrained and torch.get_default_device().type != "meta"
+        fetch = fetch_weights and pretrained and torch.get_default_device().type != "meta"
         self.model = _create_pretrained(model, indices) if fetch else _create(model, indices)
-        if checkpoint is not None and not is_without_memory(self):
+        if fetch_weights and checkpoint is not None and not is_without_memory(self):
             load_weights(self.model, read_weights(checkpoint), checkpoint, _flat_name)
         info = self.model.feature_info
         self.feature_specs = [

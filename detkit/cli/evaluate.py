@@ -35,7 +35,7 @@ def run(arguments: list[str]) -> int:
     checkpoint = checkpoint_of(arguments, "evaluate")
     config = compose.compose("evaluate", arguments, checkpoint.config)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-    detector = assembly.build_detector(config["model"], classes)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     data = assembly.build_data(config).with_classes(classes.names)
     loader = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -17,7 +17,7 @@ from detkit.data.collate import Collate
 from detkit.data.images import decode
 from detkit.data.loose import read_image
 from detkit.errors import UserError
-from detkit.evaluation.results import result_rows
+from detkit.evaluation.results import result_rows, write_rows
 from detkit.inference.checkpoint import load_weights
 from detkit.inference.loop import choose_device
 from detkit.inference.predictor import find_images, output_names, predict_files
@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     paths = find_images(config["source"])
     output = _output_folder(config["output"], paths)
-    detector = assembly.build_detector(config["model"], classes)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     predictions = predict_files(
         detector,
@@ -57,7 +57,8 @@ def run(arguments: list[str]) -> int:
         device=choose_device(config["device"]),
         batch_size=config["batch_size"],
     )
-    rows, unread = [], 0
+    rows: list[dict[str, Any]] = []
+    unread = 0
     named = zip(predictions, output_names(paths), strict=True)
     for image_id, (prediction, name) in enumerate(
         tqdm(named, total=len(paths), unit="image", disable=None), 1
@@ -70,9 +71,8 @@ def run(arguments: list[str]) -> int:
         found = Detections(*(value[kept] for value in prediction.detections))
         picture = draw_detections(to_picture(decode(prediction.path)), found, classes.names)
         picture.save(output / name)
-        for row in result_rows(image_id, found, classes.category_ids):
-            rows.append({**row, "file_name": str(prediction.path)})
-    (output / "detections.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        rows += result_rows(image_id, found, classes.category_ids, str(prediction.path))
+    write_rows(output / "detections.json", rows)
     read = len(paths) - unread
     print(f"{len(rows)} detections in {read} images, {unread} skipped: {output}")
     return 0 if read else 1

@@ -14,7 +14,15 @@ from detkit.cli.list import part_summary
 from detkit.config.signatures import MISSING, arguments, check_value, summary
 
 PARTS = sorted(registry._builtin_parts())
-WIRED = {"feature_specs", "num_classes", "class_names", "seed", "category_ids", "run_folder"}
+WIRED = {
+    "feature_specs",
+    "fetch_weights",
+    "num_classes",
+    "class_names",
+    "seed",
+    "category_ids",
+    "run_folder",
+}
 each_part = pytest.mark.parametrize(("family", "name"), PARTS, ids=map("-".join, PARTS))
 
 

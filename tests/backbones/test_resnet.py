@@ -139,3 +139,7 @@ def test_on_the_meta_device_nothing_is_fetched(monkeypatch):
 def test_levels_out_of_order_are_refused(levels):
     with pytest.raises(UserError, match="are not in order"):
         resnet18(levels=levels)
+
+
+def test_weights_are_not_read_where_a_checkpoint_brings_them():
+    assert resnet18(weights="nowhere.pth", fetch_weights=False).feature_specs

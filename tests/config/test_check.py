@@ -1,5 +1,6 @@
 """The check: every kind of wrong value, all at once, each with its path and what to change."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -36,8 +37,6 @@ def problems(composed: Callable, *overrides: str) -> list[str]:
     ],
 )
 def test_wrong_value_is_one_clear_line(composed: Callable, override: str, message: str) -> None:
-    import re
-
     (problem,) = problems(composed, override)
     assert re.search(message, problem), problem
 
@@ -59,7 +58,7 @@ def test_all_problems_come_at_once(composed: Callable) -> None:
 def test_key_left_over_from_a_replaced_part_names_its_owner(composed: Callable) -> None:
     (problem,) = problems(composed, "model.neck.name=toy_pan")
     assert "model.neck.extra: unknown key." in problem
-    assert "an argument of neck 'toy_fpn', not of 'toy_pan'" in problem
+    assert re.search(r"an argument of neck .*'toy_fpn', not of 'toy_pan'", problem)
     assert "/neck=toy_pan" in problem
 
 

@@ -53,7 +53,7 @@ def textured(
     texture = TEXTURES[random.integers(len(TEXTURES))]
     amount = _pattern(random, texture, size, turn)[..., None]  # share of the second colour
     toward = 255.0 if base.mean() < random.uniform(70, 190) else 0.0
-    second = base + (toward - base) * np.float32(random.uniform(0.3, 0.65))
+    second = base + (toward - base) * np.float32(random.uniform(0.2, 0.45))
     return (base * (1 - amount) + second * amount).astype(np.float32)
 
 
