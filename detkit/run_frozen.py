@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 from detkit import __version__, assembly, registry
 from detkit.assembly import Classes
 from detkit.config.freeze import read_frozen
@@ -104,7 +103,7 @@ def _record(config: dict[str, Any], classes: Classes) -> dict[str, Any]:
 
 
 def _millions(model: Any) -> float:
-    return sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    return float(sum(parameter.numel() for parameter in model.parameters()) / 1e6)
 
 
 def log_to(folder: Path | None) -> None:

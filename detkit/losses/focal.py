@@ -51,9 +51,8 @@ class FocalLoss(nn.Module):
         return (1 - self.alpha) * others + of_object
 
     def _of_object(self, logits: Tensor, target: Tensor) -> Tensor:
-        probability = logits.sigmoid()
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        missed = 1 - (probability * target + (1 - probability) * (1 - target))
+        missed = target * (-logits).sigmoid() + (1 - target) * logits.sigmoid()  # 1 - p_t
         # Where nothing is missed, the slope of a power below 1 would be infinite.
         missed = missed.clamp(min=1e-30)
         balance = self.alpha * target + (1 - self.alpha) * (1 - target)

@@ -1,5 +1,4 @@
 import pytest
-import torch
 from assigner_scenes import anchors, objects, priors_from, random_objects
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou

@@ -64,8 +64,8 @@ def test_broadcast_measures_equal_torchvisions_pairwise_ones(measure, pairwise):
     assert_close(measure(first[:, None], second), pairwise(first, second), rtol=1e-5, atol=1e-6)
 
 
-# The weight in complete IoU counts as a constant, which differences of values cannot see; its gradient
-# is compared with torchvision's in the tests of its loss.
+# The weight in complete IoU is a constant for its gradient, which finite differences cannot know:
+# the tests of the loss compare it with torchvision's.
 @pytest.mark.parametrize("measure", MEASURES[:3])
 def test_gradients(measure):
     first = random_boxes(5, 2, torch.float64).requires_grad_()
