@@ -29,6 +29,12 @@ def test_centres_within_one_and_a_half_strides_of_the_middle():
     assert positions(found, 1) == positions(found, 2) == []
 
 
+def test_a_centre_exactly_one_and_a_half_strides_away_is_too_far():
+    # The middle at 48, 48 lies between cells, whose centres are 4, 12 and 20 pixels away.
+    found = matched(points(), objects([18.0, 18.0, 78.0, 78.0]))
+    assert positions(found, 0) == [(row, column) for row in (5, 6) for column in (5, 6)]
+
+
 def test_without_a_radius_all_centres_inside_count_but_none_on_the_border():
     # Centres at 4, 12, 20 and so on.
     found = matched(points(), objects([12.0, 12.0, 29.0, 21.0]), centre_radius=None)

@@ -1,0 +1,127 @@
+"""What holds for every registered loss."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from detkit import registry
+
+FACTORIES = {name: registry.get("loss", name) for name in registry.names("loss")}
+CLASS_LOSSES = [name for name, factory in FACTORIES.items() if factory.space == "classes"]
+BOX_LOSSES = [name for name, factory in FACTORIES.items() if factory.space in ("boxes", "codes")]
+LABELS = torch.tensor([1, -1, 0, -1, 2])
+
+
+def class_inputs(name, dtype=torch.float32):
+    """Logits of 3 classes; those of softmax have background last."""
+    width = {"sigmoid": 3, "softmax": 4}[FACTORIES[name].activation]
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(5, width, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def box_inputs(dtype=torch.float32):
+    """Pairs that are boxes and, for losses on codes, numbers."""
+    generator = torch.Generator().manual_seed(1)
+    corner, sides = torch.rand(2, 10, 2, generator=generator, dtype=torch.float64)
+    boxes = torch.cat([corner * 4, corner * 4 + 2 + sides * 3], dim=1).to(dtype)
+    return boxes[:5], boxes[5:]
+
+
+def test_each_loss_has_a_space():
+    assert sorted(CLASS_LOSSES + BOX_LOSSES) == sorted(FACTORIES)
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_weight_is_kept_for_the_head_and_not_applied(name):
+    light, heavy = FACTORIES[name](), FACTORIES[name](weight=5.0)
+    assert (light.weight, heavy.weight) == (1.0, 5.0)
+    inputs = (class_inputs(name), LABELS) if name in CLASS_LOSSES else box_inputs()
+    assert torch.equal(light(*inputs), heavy(*inputs))
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_class_losses_come_one_per_prior_each_by_itself(name):
+    loss, logits = FACTORIES[name](), class_inputs(name)
+    losses = loss(logits, LABELS)
+    assert losses.shape == (5,)
+    assert (losses > 0).all()
+    singles = [loss(logits[i : i + 1], LABELS[i : i + 1]) for i in range(5)]
+    assert_close(losses, torch.cat(singles))
+    assert loss(logits[:0], LABELS[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_scores_of_one_change_nothing_and_those_of_background_are_unused(name):
+    loss, logits = FACTORIES[name](), class_inputs(name)
+    scores = torch.where(LABELS >= 0, 1.0, 0.3)
+    assert_close(loss(logits, LABELS, scores), loss(logits, LABELS))
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_class_losses_fall_towards_the_target(name):
+    loss = FACTORIES[name]()
+    logits = class_inputs(name).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logits, LABELS).sum(), logits)
+    objects = LABELS >= 0
+    assert (gradient[objects, LABELS[objects]] < 0).all()
+    absent = torch.ones(5, 3).bool()
+    absent[objects, LABELS[objects]] = False
+    assert (gradient[:, :3][absent] > 0).all()
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+@pytest.mark.parametrize("scores", [None, torch.linspace(0.1, 0.9, 5, dtype=torch.float64)])
+def test_class_gradients(name, scores):
+    loss = FACTORIES[name]()
+    logits = class_inputs(name, torch.float64).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: loss(x, LABELS, scores), logits)
+
+
+@pytest.mark.parametrize("name", CLASS_LOSSES)
+def test_extreme_logits_give_finite_losses_and_gradients(name):
+    logits = torch.full_like(class_inputs(name), 1e4)
+    logits[:, ::2] = -1e4
+    logits.requires_grad_()
+    losses = FACTORIES[name]()(logits, LABELS)
+    (gradient,) = torch.autograd.grad(losses.sum(), logits)
+    assert losses.isfinite().all()
+    assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("name", BOX_LOSSES)
+def test_box_losses_come_one_per_box_each_by_itself(name):
+    loss, (predicted, target) = FACTORIES[name](), box_inputs()
+    losses = loss(predicted, target)
+    assert losses.shape == (5,)
+    assert (losses > 0).all()
+    singles = [loss(predicted[i : i + 1], target[i : i + 1]) for i in range(5)]
+    assert_close(losses, torch.cat(singles))
+    assert_close(loss(target, target), torch.zeros(5), atol=1e-6, rtol=0)
+    assert loss(predicted[:0], target[:0]).shape == (0,)
+
+
+# The weight in complete IoU is a constant for its gradient, which finite differences cannot know.
+@pytest.mark.parametrize("name", [name for name in BOX_LOSSES if name != "ciou"])
+def test_box_gradients(name):
+    predicted, target = box_inputs(torch.float64)
+    loss = FACTORIES[name]()
+    assert torch.autograd.gradcheck(lambda x: loss(x, target), predicted.requires_grad_())
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_float32_under_autocast_too(name, dtype):
+    loss = FACTORIES[name]()
+    if name in CLASS_LOSSES:
+        first, second = class_inputs(name, dtype), LABELS
+        expected = loss(first.float(), LABELS)
+    else:
+        first, second = box_inputs(dtype)
+        expected = loss(first.float(), second.float())
+    first.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = loss(first, second)
+    assert losses.dtype == torch.float32
+    assert torch.equal(losses, expected)
+    (gradient,) = torch.autograd.grad(losses.sum(), first)
+    assert gradient.dtype == dtype
