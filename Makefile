@@ -4,18 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-DEMO_FOLDER ?= runs/demo
 
 # Two test processes that each use every core would fight over them.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
-.PHONY: help install demo test test-all lint format clean
+.PHONY: help install demo test test-all lint bench format clean
 
 help:
 	@echo "make demo      train on the embedded data set and write pictures, curves and a table"
 	@echo "make test      the tests that take seconds"
 	@echo "make test-all  every test"
 	@echo "make lint      formatting, lint and types, as CI checks them"
+	@echo "make bench     a training step beside torchvision's"
 	@echo "make format    put the sources into the form that lint wants"
 	@echo "make install   only set up $(VENV)"
 	@echo "make clean     remove $(VENV) and caches"
@@ -32,8 +32,7 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/detkit train experiment=demo run_folder=$(DEMO_FOLDER)
-	@echo "Table, curves and pictures: $(DEMO_FOLDER)"
+	$(BIN)/detkit train experiment=demo
 
 test: $(INSTALLED)
 	$(TEST)
@@ -45,6 +44,9 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python scripts/benchmark/train_step.py
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

@@ -41,6 +41,7 @@ def run(folder: Path) -> dict[str, float]:
     seed_everything(config["seed"])
     data = assembly.build_data(config)
     classes = Classes(data.class_names, data.category_ids)
+    log.info("run folder: %s", folder)
     log.info("data: %s", data.describe())
     detector = assembly.build_detector(
         config["model"], classes, fetch_weights=config["ckpt"] is None

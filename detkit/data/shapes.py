@@ -19,7 +19,7 @@ from detkit.errors import DataError
 
 LOGGER = logging.getLogger("detkit.data")
 MARKER = "shapes.json"
-VERSION = 3  # raise when the pictures change, so that old folders are rendered again
+VERSION = 4  # raise when the pictures change, so that old folders are rendered again
 _OWN_ENTRIES = {MARKER, "annotations", "train", "val"}
 _JPEG_QUALITY = 92
 

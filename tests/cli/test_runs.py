@@ -2,55 +2,18 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from tiny_run import TINY
 
 from detkit.cli.main import main
-
-TINY = [
-    "model=fcos",
-    "model/backbone=timm",
-    "model.backbone.model=test_resnet",
-    "model.neck.out_channels=16",
-    "model.head.convs=1",
-    "data.reader.train_images=8",
-    "data.reader.validation_images=4",
-    "data.reader.image_size=96",
-    "data.batch_size=4",
-    "data.workers=0",
-    "trainer.max_epochs=2",
-    "trainer.log_every=1",
-    "callbacks=average",
-]
-Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with one finished run in `first`."""
-    folder = tmp_path_factory.mktemp("work")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        assert main(["train", *TINY, "run_folder=first"]) == 0
-    finally:
-        os.chdir(before)
-    return folder
-
-
-@pytest.fixture
-def work(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(trained)
-    return trained
 
 
 def test_run_folder_holds_what_a_person_and_a_program_need(work: Path) -> None:

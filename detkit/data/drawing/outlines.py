@@ -63,39 +63,9 @@ def _ring(random: np.random.Generator) -> Outline:
     return Outline(_around(64), _around(64, radius=random.uniform(0.5, 0.68)))
 
 
-def _crescent(random: np.random.Generator) -> Outline:
-    # The inner arc meets the outer one at +-opening: a moon, its horns to the right.
-    opening = random.uniform(0.7, 0.95)
-    outer = np.linspace(opening, 2 * np.pi - opening, 48)
-    shift = random.uniform(0.5, 0.62)
-    tip = np.array([np.cos(opening), np.sin(opening)])
-    radius = np.hypot(tip[0] - shift, tip[1])
-    turn = np.arctan2(tip[1], tip[0] - shift)
-    inner = np.linspace(2 * np.pi - turn, turn, 40)
-    return Outline(
-        np.concatenate(
-            [
-                np.stack([np.cos(outer), np.sin(outer)], axis=1),
-                np.stack([shift + radius * np.cos(inner), radius * np.sin(inner)], axis=1),
-            ]
-        )
-        + np.array([0.12, 0.0])
-    )
-
-
-def _heart(_: np.random.Generator) -> Outline:
-    angles = np.linspace(0, 2 * np.pi, 56, endpoint=False)
-    across = 16 * np.sin(angles) ** 3
-    down = -(13 * np.cos(angles) - 5 * np.cos(2 * angles) - 2 * np.cos(3 * angles))
-    down += np.cos(4 * angles)
-    return Outline(np.stack([across, down - 2.5], axis=1) / 16.5)
-
-
 KINDS = {
     "circle": _circle,
-    "crescent": _crescent,
     "cross": _cross,
-    "heart": _heart,
     "ring": _ring,
     "square": _square,
     "star": _star,

@@ -17,6 +17,7 @@ CLASS_NAMES = tuple(sorted(KINDS))
 # Shares of images with 0, 1, ... objects.
 COUNTS = (0.05, 0.06, 0.09, 0.11, 0.13, 0.14, 0.13, 0.11, 0.08, 0.06, 0.04)
 SMALLEST, LARGEST = 18.0, 0.56  # diameter: in pixels, and as a share of the picture
+MOST_TURN = 0.6  # radians, either way
 # Where less than this can be seen, people disagree about what it is: such objects are flagged
 # ignored, so that a detector is neither paid nor punished for finding them.
 LEAST_VISIBLE = 0.3
@@ -90,7 +91,7 @@ def _place(random: np.random.Generator, size: int, clutter: float) -> list[_Plac
 
 def _shape(random: np.random.Generator, diameter: float, centre: NDArray[np.float64]) -> _Placed:
     name = CLASS_NAMES[random.integers(len(CLASS_NAMES))]
-    turn = random.uniform(-np.pi, np.pi)
+    turn = random.uniform(-MOST_TURN, MOST_TURN)
     cosine, sine = np.cos(turn), np.sin(turn)
     squeeze = np.diag([1.0, random.uniform(0.85, 1.0)])
     matrix = np.array([[cosine, -sine], [sine, cosine]]) @ squeeze * (diameter / 2)

@@ -12,7 +12,7 @@ from detkit.structures import DatasetIndex
 
 @register("reader", "shapes")
 class ShapesReader:
-    """The embedded data set: eight kinds of shapes on cluttered ground, rendered in seconds.
+    """The embedded data set: six kinds of shapes on cluttered ground, rendered in seconds.
 
     Rendered into the data folder when it is not there, and again when a setting changed. A folder
     that holds anything else is refused.
@@ -28,9 +28,9 @@ class ShapesReader:
     def __init__(
         self,
         *,
-        train_images: PositiveInt = 1000,
+        train_images: PositiveInt = 1500,
         validation_images: PositiveInt = 200,
-        image_size: PositiveInt = 160,
+        image_size: PositiveInt = 128,
         clutter: Fraction = 0.5,
         render_seed: NonNegativeInt = 0,
     ) -> None:

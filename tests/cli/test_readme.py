@@ -1,0 +1,94 @@
+"""Every command that the README names is composed, or run where it takes seconds."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from detkit.cli.main import COMMANDS, main
+from detkit.config.compose import compose
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = "conf/experiment/mine.yaml"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Lines of the README's plain blocks, and what its tables call a thing to type."""
+    lines = [line.split("   ")[0].strip() for block in blocks("") for line in block.splitlines()]
+    return [line for line in lines if re.match("(detkit|make) ", line)]
+
+
+def typed() -> list[str]:
+    """First column of the table of what can be typed after `detkit train model=fcos`."""
+    return re.findall(r"^\| `([^`]+)` \|", README.split("| you type |")[1].split("\n\n")[0], re.M)
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) >= 12
+    assert len(typed()) >= 6
+
+
+@pytest.mark.parametrize("line", commands())
+def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    program, command, *words = shlex.split(line)
+    if program == "make":
+        done = subprocess.run(
+            ["make", "-n", command, *words], cwd=ROOT, capture_output=True, check=False
+        )
+        assert done.returncode == 0
+        return
+    (work / "PHOTOS").mkdir(exist_ok=True)
+    picture = next((work / "datasets/shapes/val").glob("*.jpg"))
+    (work / "PHOTOS/photo.jpg").write_bytes(picture.read_bytes())
+    words = [word.replace("ckpt=RUN", "ckpt=first") for word in words]
+    assert command in COMMANDS
+    if command == "train" and "ckpt=first" not in words:
+        assert compose("train", words)["model"]["name"]
+    else:
+        assert main([command, *words]) == 0
+
+
+@pytest.mark.parametrize("words", typed())
+def test_what_the_table_says_can_be_typed(words: str, work: Path) -> None:
+    overrides = [word for word in shlex.split(words) if word != "-m"]
+    overrides = [word.split(",")[0] for word in overrides]
+    assert compose("train", ["model=fcos", *overrides])["model"]["name"] == "one_stage"
+
+
+def test_experiment_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (page,) = (block for block in blocks("yaml") if PAGE in block)
+    file = tmp_path / PAGE
+    file.parent.mkdir(parents=True)
+    file.write_text(page)
+    monkeypatch.chdir(tmp_path)
+    config = compose("train", ["experiment=mine"])
+    assert config["model"]["backbone"]["model"] == "convnext_tiny"
+    assert config["model"]["head"]["name"] == "atss"
+    assert config["model"]["head"]["box_loss"]["name"] == "diou"
+
+
+def test_page_of_the_readme_is_the_page() -> None:
+    page = (ROOT / "conf/model/fcos.yaml").read_text()
+    assert any(block.strip() in page for block in blocks("yaml"))
+
+
+def test_plugin_of_the_readme(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (source,) = (block for block in blocks("python") if "my_neck" in block)
+    (work / "readme_plugin.py").write_text(source)
+    words = ["plugins=[readme_plugin.py]", "model=fcos", "model/neck=my_neck"]
+    assert main(["config", *words, "model.neck.out_channels=96"]) == 0
+    assert "neck      my_neck: 96 channels at stride 8" in capsys.readouterr().out
+
+
+def test_error_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+    (shown,) = (block for block in blocks("") if block.startswith("$ detkit"))
+    line, *expected = shown.strip().splitlines()
+    assert main(shlex.split(line)[2:]) == 2
+    assert capsys.readouterr().err.strip().splitlines() == expected
