@@ -45,7 +45,10 @@ class _Checker:
     def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
         """Add a problem with the place where the value at `path` was written."""
         name = ".".join(path)
-        place = "command line" if name in self._overridden else origins.find(name, value)
+        place: object = origins.find(name, value)
+        below = any(given.startswith(f"{name}.") for given in self._overridden)
+        if name in self._overridden or (below and place is None):
+            place = "command line"
         self.problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))
 
     def block(self, schema: Mapping[str, Argument], mapping: Any, path: tuple[str, ...]) -> Node:

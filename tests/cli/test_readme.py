@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,13 +17,16 @@ PAGE = "conf/experiment/mine.yaml"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [text for name, text in fenced if name == language]
 
 
 def commands() -> list[str]:
-    """Lines of the README's plain blocks, and what its tables call a thing to type."""
+    """Lines of the README's plain blocks, and what its sentences call a command."""
     lines = [line.split("   ")[0].strip() for block in blocks("") for line in block.splitlines()]
-    return [line for line in lines if re.match("(detkit|make) ", line)]
+    inline = re.findall(r"`(detkit [a-z][^`]+)`", README.replace("\n", " "))
+    found = [line for line in [*lines, *inline] if re.match("(detkit|make) ", line)]
+    return list(dict.fromkeys(found))
 
 
 def typed() -> list[str]:
@@ -47,9 +51,10 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
     (work / "PHOTOS").mkdir(exist_ok=True)
     picture = next((work / "datasets/shapes/val").glob("*.jpg"))
     (work / "PHOTOS/photo.jpg").write_bytes(picture.read_bytes())
-    words = [word.replace("ckpt=RUN", "ckpt=first") for word in words]
+    if not (work / "RUN").exists():
+        shutil.copytree(work / "first", work / "RUN")
     assert command in COMMANDS
-    if command == "train" and "ckpt=first" not in words:
+    if command == "train" and "ckpt=RUN" not in words:
         assert compose("train", words)["model"]["name"]
     else:
         assert main([command, *words]) == 0
