@@ -58,15 +58,15 @@ def test_predict_skips_a_broken_image(work: Path, capsys: pytest.CaptureFixture[
     Image.new("RGB", (120, 90), (90, 120, 60)).save(photos / "a photo.png")
     (photos / "broken.jpg").write_bytes(b"no image")
     assert (
-        main(["predict", "ckpt=first", "source=photos", "output=found", "score_threshold=0"]) == 0
+        main(["predict", "ckpt=first", "source=photos", "output=boxes", "score_threshold=0"]) == 0
     )
     captured = capsys.readouterr()
     assert "broken.jpg" in captured.err
     assert "1 skipped" in captured.out
-    rows = json.loads((work / "found/detections.json").read_text())
+    rows = json.loads((work / "boxes/detections.json").read_text())
     assert rows
     assert {row["file_name"] for row in rows} == {"photos/a photo.png"}
-    assert [path.name for path in (work / "found").glob("*.png")] == ["a photo.png"]
+    assert [path.name for path in (work / "boxes").glob("*.png")] == ["a photo.png"]
     for x, y, width, height in (row["bbox"] for row in rows):
         assert min(x, y) >= 0
         assert x + width <= 120.001

@@ -1,15 +1,13 @@
 """A folder of pages and toy parts, so that composition is tested apart from the real parts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import pytest
+from toy_root import ToyRoot
 
-from detkit import Slot, registry
+from detkit import registry
 from detkit.config import compose, pages, source
-from detkit.config.root import Block
 
 HERE = Path(__file__).parent
 MODEL = """\
@@ -29,31 +27,6 @@ defaults:
   - experiment: null
 title: page
 """
-
-
-@dataclass
-class ToyBlock:
-    """Block for tests.
-
-    Args:
-        path: Where it is.
-        size: How large.
-        extent: Height and width.
-    """
-
-    path: str
-    size: int = 3
-    extent: tuple[int, int] = (4, 5)
-
-
-@dataclass
-class ToyRoot:
-    """Root for tests."""
-
-    model: Annotated[object, Slot("detector", "toy_stage")]
-    block: Annotated[object, Block(f"{__name__}:ToyBlock")]
-    title: str = "none"
-    rates: list[float] = field(default_factory=list)
 
 
 @pytest.fixture
