@@ -55,7 +55,6 @@ def peer_step(name: str, images: torch.Tensor, objects: list[Target]) -> Callabl
         num_classes=CLASSES,
         min_size=SIZE,
         max_size=SIZE,
-        trainable_backbone_layers=5,
     ).train()
     pictures = [image.float() / 255 for image in images]
     truth = [{"boxes": target.boxes, "labels": target.labels} for target in objects]
