@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -129,7 +128,7 @@ def build_data(config: Config) -> DetectionData:
     wiring = {
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
-        "seed": config["seed"],
+        "seed": config.get("seed", 0),  # only training draws anything
     }
     return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
 
@@ -138,8 +137,3 @@ def build_metric(config: Config, classes: Classes) -> Metric:
     """The metric of a configuration."""
     metric: Metric = build("metric", config["metric"], classes.wiring(), ("metric",))
     return metric
-
-
-def run_folder(config: Config) -> Path:
-    """The run's folder as an absolute path."""
-    return Path(config["run_folder"]).resolve()

@@ -120,7 +120,6 @@ class Evaluate:
         split: Which of the two splits of the data is measured.
         device: Where the detector runs; `auto` takes a GPU where there is one.
         output: A folder for metrics.json and detections.json; null writes none.
-        seed: Decides a split by fraction, as in training.
         plugins: Modules or Python files that register parts.
     """
 
@@ -132,7 +131,6 @@ class Evaluate:
     split: Literal["validation", "train"] = "validation"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
-    seed: NonNegativeInt = 0
     plugins: list[str] = field(default_factory=list)
 
 
