@@ -42,7 +42,7 @@ def type_text(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return _with_limits(type_text(inner[0]), inner[1:])
     if get_origin(annotation) is Literal:
-        return " | ".join(_literal_text(value) for value in inner)
+        return " | ".join(literal_text(value) for value in inner)
     if is_union(annotation):
         return " or ".join(type_text(member) for member in inner)
     if get_origin(annotation) in (list, tuple, dict):
@@ -130,7 +130,8 @@ def _wrong_item(annotation: Any, value: Any, location: tuple[int | str, ...]) ->
     return f" (item {index + 1} is {value[index]!r})"
 
 
-def _literal_text(value: Any) -> str:
+def literal_text(value: Any) -> str:
+    """A plain value as YAML holds it, text in quotes only where it would read as something else."""
     if isinstance(value, str):
         return f'"{value}"' if _NEEDS_QUOTES.fullmatch(value) else value
     return str(json.dumps(value))
