@@ -18,8 +18,9 @@ from detkit.errors import UserError
 from detkit.evaluation.table import metrics_table, write_metrics
 from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.loop import choose_device, detect
+from detkit.training.fit import fit
 from detkit.training.module import DetectionModule
-from detkit.training.run import environment, fit
+from detkit.training.run import environment
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report

@@ -1,47 +1,17 @@
-"""One training from start, or from a checkpoint, to its end."""
+"""What a run depended on besides its configuration."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
-from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
 import torch
 
-from detkit.structures import Batch
-from detkit.training.loggers import TensorBoard, Wandb
-from detkit.training.module import DetectionModule
-
 _PACKAGES = ("detkit", "torch", "torchvision", "lightning", "timm", "numpy", "pycocotools")
-
-
-def fit(
-    module: DetectionModule,
-    trainer: pl.Trainer,
-    train_loader: Iterable[Batch],
-    validation_loader: Iterable[Batch] | None = None,
-    resume: str | None = None,
-) -> None:
-    """Train; whatever happens, the loggers are closed.
-
-    Args:
-        module: What is trained; holds the averaged weights afterwards where a callback averages.
-        trainer: Built by `make_trainer`.
-        train_loader: Batches of the training split.
-        validation_loader: Batches of the validation split.
-        resume: A checkpoint to go on from; its tensors and plain values are read, no code.
-    """
-    try:
-        trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)
-    finally:
-        for logger in trainer.loggers:
-            if isinstance(logger, (Wandb, TensorBoard)):
-                logger.close()
 
 
 def environment(seed: int) -> dict[str, Any]:

@@ -4,8 +4,8 @@ import pytest
 from training_fakes import batches, cpu_trainer, tiny_module
 
 from detkit.errors import UserError
+from detkit.training.fit import fit
 from detkit.training.loggers import TensorBoard, Wandb
-from detkit.training.run import fit
 
 
 def test_wandb_is_offline_unless_asked(tmp_path):

@@ -1,7 +1,7 @@
 from training_fakes import Batches, batches, cpu_trainer, tiny_module
 
+from detkit.training.fit import fit
 from detkit.training.metrics_file import MetricsFile, read_metrics
-from detkit.training.run import fit
 
 
 def test_columns_stay_and_new_ones_come_last(tmp_path):

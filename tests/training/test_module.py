@@ -18,10 +18,10 @@ from detkit.errors import UserError
 from detkit.structures import Detections
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
+from detkit.training.fit import fit
 from detkit.training.metrics_file import read_metrics
 from detkit.training.module import to_cpu
 from detkit.training.optimizers import SGD, AdamW
-from detkit.training.run import fit
 from detkit.training.schedules import Constant
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
-from detkit.training.run import environment, fit
+from detkit.training.fit import fit
+from detkit.training.run import environment
 from detkit.training.trainer import prepare_detector, seed_everything
 
 

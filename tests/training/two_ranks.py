@@ -11,7 +11,7 @@ from training_fakes import Batches, cpu_trainer, tiny_module
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.callbacks.non_finite import NonFinite
-from detkit.training.run import fit
+from detkit.training.fit import fit
 
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])

@@ -6,8 +6,8 @@ from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_mod
 
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
+from detkit.training.fit import fit
 from detkit.training.optimizers import SGD
-from detkit.training.run import fit
 
 
 class Slope(nn.Module):

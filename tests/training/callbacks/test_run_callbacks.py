@@ -14,7 +14,7 @@ from detkit.training.callbacks.early_stop import EarlyStop
 from detkit.training.callbacks.first_validation import FirstValidation
 from detkit.training.callbacks.non_finite import NonFinite
 from detkit.training.callbacks.progress import Progress
-from detkit.training.run import fit
+from detkit.training.fit import fit
 
 
 class Scripted(TinyMetric):

@@ -1,0 +1,35 @@
+"""One training from start, or from a checkpoint, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import lightning.pytorch as pl
+
+from detkit.structures import Batch
+from detkit.training.loggers import TensorBoard, Wandb
+from detkit.training.module import DetectionModule
+
+
+def fit(
+    module: DetectionModule,
+    trainer: pl.Trainer,
+    train_loader: Iterable[Batch],
+    validation_loader: Iterable[Batch] | None = None,
+    resume: str | None = None,
+) -> None:
+    """Train; whatever happens, the loggers are closed.
+
+    Args:
+        module: What is trained; holds the averaged weights afterwards where a callback averages.
+        trainer: Built by `make_trainer`.
+        train_loader: Batches of the training split.
+        validation_loader: Batches of the validation split.
+        resume: A checkpoint to go on from; its tensors and plain values are read, no code.
+    """
+    try:
+        trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, (Wandb, TensorBoard)):
+                logger.close()
