@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
+from detkit.inference.bundle import BUNDLE_FILE, bundle_at, read_bundle
+from detkit.inference.files import read_tensors
+from detkit.inference.record import RECORD, Record, parse_record
 
-RECORD = "detkit"
-_PREFIX = "detector."
+PREFIX = "detector."
 
 
 @dataclass(frozen=True)
@@ -22,26 +23,39 @@ class Checkpoint:
 
     Attributes:
         path: The file.
-        config: The run's whole configuration.
-        class_names: The C names, in label order.
-        category_ids: The C ids of the data set's own format.
+        record: How the detector is built, and what it detects.
         weights: The detector's state; the averaged one where the run kept an average.
         epoch: Epochs that were finished.
+        resumable: Whether it also holds the state of a training.
     """
 
     path: Path
-    config: dict[str, Any]
-    class_names: list[str]
-    category_ids: list[int]
+    record: Record
     weights: dict[str, Tensor]
     epoch: int
+    resumable: bool
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The run's whole configuration."""
+        return self.record.config
+
+    @property
+    def class_names(self) -> list[str]:
+        """The C names, in label order."""
+        return self.record.class_names
+
+    @property
+    def category_ids(self) -> list[int]:
+        """The C ids of the data set's own format."""
+        return self.record.category_ids
 
 
 def find_checkpoint(place: str, prefer: str = "best") -> Path:
-    """The file that a run folder, a checkpoints folder or a file name stands for.
+    """The file that a run folder, a checkpoints folder, a bundle or a file name stands for.
 
     Args:
-        place: A file, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
+        place: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
         prefer: `best` to measure and predict, `last` to go on training.
 
     Raises:
@@ -54,6 +68,8 @@ def find_checkpoint(place: str, prefer: str = "best") -> Path:
         raise UserError(
             f"ckpt={place}: there is no such file or folder; give a run folder or a file."
         )
+    if (path / BUNDLE_FILE).is_file():
+        return path / BUNDLE_FILE
     other = "last" if prefer == "best" else "best"
     for folder in (path / "checkpoints", path):
         for name in (prefer, other):
@@ -66,35 +82,63 @@ def find_checkpoint(place: str, prefer: str = "best") -> Path:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint with `weights_only=True`, so that nothing in it can run.
+    """Read a checkpoint or a bundle as data, so that nothing in it can run.
 
     Raises:
-        UserError: The file is damaged, holds Python objects, or was not written by detkit.
+        UserError: The file is damaged, holds Python objects, was not written by detkit or by a
+            newer one, or its record is not as detkit writes it.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
+    folder = bundle_at(path)
+    if folder is not None:
+        bundle = read_bundle(folder)
+        return Checkpoint(path, bundle.record, bundle.weights, bundle.epoch, resumable=False)
+    content = read_tensors(path, check_sums=True)
+    if not isinstance(content, dict) or RECORD not in content or "state_dict" not in content:
         raise UserError(
-            f"{path}: holds Python objects, which detkit never loads since they can run code; "
-            "a detkit checkpoint holds tensors and plain values only."
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read as a checkpoint: it is damaged or cut short."
-        ) from error
-    record = content.get(RECORD) if isinstance(content, dict) else None
-    if not isinstance(record, dict) or "state_dict" not in content:
-        raise UserError(f"{path}: was not written by detkit: it has no '{RECORD}' record.")
-    state = content["state_dict"]
-    weights = {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
+            f"{path}: was not written by detkit: it has no '{RECORD}' record. Weights of "
+            "torchvision and timm are read by: detkit import FILE."
+        )
+    record = parse_record(content[RECORD], path)
+    state = require_weights(content["state_dict"], path)
     return Checkpoint(
         path=path,
-        config=record["config"],
-        class_names=list(record["class_names"]),
-        category_ids=list(record["category_ids"]),
-        weights=weights,
-        epoch=int(content.get("epoch", 0)) + 1,
+        record=record,
+        weights={k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)},
+        epoch=_epochs(content.get("epoch"), path),
+        resumable="optimizer_states" in content,
     )
+
+
+def require_weights(state: Any, path: Path) -> dict[str, Tensor]:
+    """A mapping of names to ordinary tensors.
+
+    Raises:
+        UserError: It is something else.
+    """
+    if isinstance(state, dict) and all(
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not value.is_quantized
+        for name, value in state.items()
+    ):
+        return dict(state)
+    raise UserError(
+        f"{path}: its weights are not as detkit writes them: expected ordinary tensors by name. "
+        "Take another copy of the file or another checkpoint of the run."
+    )
+
+
+def _epochs(last: Any, path: Path) -> int:
+    if last is None:
+        return 0
+    if type(last) is not int:
+        raise UserError(
+            f"{path}: its epoch is a {type(last).__name__}, expected a whole number: take another "
+            "copy of the file or another checkpoint of the run."
+        )
+    return last + 1
 
 
 def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:

@@ -37,7 +37,9 @@ def test_what_was_written_is_read(tmp_path):
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="Python objects, which detkit never loads"):
+    with pytest.raises(
+        UserError, match=r"Python objects \(posix.mkdir\), which detkit never loads"
+    ):
         read_checkpoint(write(tmp_path / "a.ckpt", extra=Runs()))
     assert not (tmp_path / "ran").exists()
 

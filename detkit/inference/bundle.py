@@ -1,0 +1,137 @@
+"""Bundles: a folder with weights as safetensors, the configuration as YAML and a JSON beside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors.torch import save_file
+from torch import Tensor
+
+from detkit.errors import UserError
+from detkit.inference.files import read_tensors
+from detkit.inference.record import Record, parse_record
+
+BUNDLE_FILE, WEIGHTS_FILE, CONFIG_FILE = "bundle.json", "weights.safetensors", "config.yaml"
+_CHECKED = (WEIGHTS_FILE, CONFIG_FILE)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds.
+
+    Attributes:
+        record: How the detector is built, and what it detects.
+        weights: The detector's state.
+        epoch: Epochs that were finished.
+        versions: Of detkit and of what it stood on when the detector was trained.
+    """
+
+    record: Record
+    weights: dict[str, Tensor]
+    epoch: int
+    versions: dict[str, Any]
+
+
+def write_bundle(bundle: Bundle, folder: Path) -> None:
+    """Write a bundle into a new folder; it appears whole or not at all.
+
+    Raises:
+        UserError: Something is there already, or it cannot be written.
+    """
+    if folder.exists():
+        raise UserError(f"output={folder}: is there already: choose another folder.")
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        # Copies, as safetensors refuses tensors that share memory or are not in plain order.
+        weights = {name: value.contiguous().clone() for name, value in bundle.weights.items()}
+        save_file(weights, part / WEIGHTS_FILE, {"format": "pt"})
+        own = json.loads(json.dumps(bundle.record.config))  # YAML would refer to shared lists
+        config = yaml.safe_dump(own, sort_keys=False, allow_unicode=True)
+        (part / CONFIG_FILE).write_text(config, encoding="utf-8")
+        record = bundle.record.plain()
+        del record["config"]
+        files = {name: _description(part / name) for name in _CHECKED}
+        content = {
+            **record,
+            "epochs": bundle.epoch,
+            "versions": bundle.versions,
+            "files": files,
+        }
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (part / BUNDLE_FILE).write_text(text, encoding="utf-8")
+        os.replace(part, folder)
+    except OSError as error:
+        raise UserError(f"output={folder}: cannot be written: {error.strerror}.") from error
+
+
+def bundle_at(path: Path) -> Path | None:
+    """The bundle's folder where a path is one, or one of its files; else None."""
+    if path.is_dir():
+        return path if (path / BUNDLE_FILE).is_file() else None
+    inside = path.name in (BUNDLE_FILE, WEIGHTS_FILE) and (path.parent / BUNDLE_FILE).is_file()
+    return path.parent if inside else None
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle after comparing its files with what its JSON says of them.
+
+    Raises:
+        UserError: A file is missing or was changed, or the record is not as detkit writes it.
+    """
+    file = folder / BUNDLE_FILE
+    content = _json(file)
+    files = content.get("files")
+    for name in _CHECKED:
+        _require_unchanged(folder / name, files.get(name) if isinstance(files, dict) else None)
+    record = parse_record({**content, "config": _config(folder / CONFIG_FILE)}, file)
+    epochs, versions = content.get("epochs", 0), content.get("versions")
+    return Bundle(
+        record=record,
+        weights=read_tensors(folder / WEIGHTS_FILE),
+        epoch=epochs if type(epochs) is int else 0,
+        versions=versions if isinstance(versions, dict) else {},
+    )
+
+
+def _description(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": file.stat().st_size, "sha256": digest}
+
+
+def _require_unchanged(file: Path, said: Any) -> None:
+    if not file.is_file():
+        raise UserError(f"{file}: is missing from the bundle: copy the folder whole.")
+    if not isinstance(said, dict) or said != _description(file):
+        raise UserError(
+            f"{file}: is not what {BUNDLE_FILE} says it is: it was changed, or damaged on its way. "
+            "Copy the bundle again."
+        )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise UserError(f"{file}: is no JSON: it was damaged. Copy the bundle again.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{file}: is no bundle: expected a mapping. Copy the bundle again.")
+    return content
+
+
+def _config(file: Path) -> Any:
+    """The configuration; without references, by which a short file stands for a huge one."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise UserError(f"{file}: refers to its own parts, as no configuration of a run does.")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{file}: is no YAML: it was damaged. Copy the bundle again.") from error

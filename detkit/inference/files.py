@@ -1,0 +1,121 @@
+"""Files of tensors read as data: nothing in them can run, and each fault is one clear line."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from detkit.errors import UserError
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # what torch.save starts a file with, since 1.6 and before
+_STARTS = {
+    b"\xff\xd8\xff": "a JPEG image",
+    b"\x89PNG": "a PNG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89HDF": "an HDF5 file",
+    b"RIFF": "a RIFF file (WebP, WAV or AVI)",
+}
+_MEMBER = re.compile(r"(?:GLOBAL|Unsupported class|function) [`']?([\w.]+)")
+
+
+def read_tensors(path: Path, *, check_sums: bool = False) -> Any:
+    """What a PyTorch or safetensors file holds, on the CPU; runs no code of the file.
+
+    Args:
+        path: The file; its content tells the format, not its name.
+        check_sums: Compare the check sums that torch.save stores, to find a changed byte. Programs
+            may store others on purpose, so for detkit's own files only.
+
+    Raises:
+        UserError: It cannot be read, is damaged, is no such file, or holds Python objects.
+    """
+    start = _start_of(path)
+    if not start:
+        raise UserError(f"{path}: is empty: the disk was full or the writing was stopped.")
+    is_zip = start.startswith(_ZIP)
+    if is_zip:
+        _require_whole_zip(path, check_sums)
+    elif not start.startswith(_PICKLE) and not _is_safetensors(start):
+        raise UserError(
+            f"{path}: is no checkpoint but {_kind_of(start)}: give a file that detkit, torch.save "
+            "or safetensors has written."
+        )
+    try:
+        if _is_safetensors(start):
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
+    except pickle.UnpicklingError as error:
+        raise UserError(_objects(path, str(error), is_zip)) from error
+    except Exception as error:  # a damaged file ends the reader at any place, with any error
+        raise _damaged(path) from error
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _is_safetensors(start: bytes) -> bool:
+    """Whether the first 8 bytes are a length and JSON follows."""
+    return start[8:9] == b"{" and not start.startswith((_ZIP, _PICKLE + b"\x02"))
+
+
+def _require_whole_zip(path: Path, check_sums: bool) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            broken = archive.testzip() if check_sums else None
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, ValueError) as error:
+        raise _damaged(path) from error
+    if broken is not None:
+        raise UserError(
+            f"{path}: is damaged: the bytes of '{broken}' have changed since they were written; "
+            "take another copy or another checkpoint of the run."
+        )
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise UserError(f"{path}: is a zip archive but no checkpoint: torch.save did not write it.")
+
+
+def _kind_of(start: bytes) -> str:
+    for beginning, kind in _STARTS.items():
+        if start.startswith(beginning):
+            return kind
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 3:  # else a character is cut by the end of what was read
+            return "a file of another kind"
+        text = start[: error.start].decode("utf-8")
+    if text.startswith("version https://git-lfs"):
+        return "a Git LFS pointer (run `git lfs pull` to get the file itself)"
+    return "a file of another kind" if "\x00" in text else "a text file"
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path}: is damaged or cut short: copy or download it again, or take another checkpoint."
+    )
+
+
+def _objects(path: Path, text: str, is_zip: bool) -> str:
+    """What to say of a pickle that holds more than tensors and plain values."""
+    found = _MEMBER.search(text)
+    if found is None and not is_zip:
+        return f"{path}: is damaged, or a pickle of another program: expected a checkpoint."
+    named = f" ({found[1]})" if found else ""
+    return (
+        f"{path}: holds Python objects{named}, which detkit never loads since they can run code. "
+        "If you trust it, save the tensors alone where it was made: "
+        "torch.save(model.state_dict(), 'weights.pth')."
+    )

@@ -1,0 +1,143 @@
+"""The record in a checkpoint: plain values that tell how to build its detector again."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
+
+from detkit import __version__
+from detkit.errors import UserError
+
+RECORD = "detkit"
+# Raised when an older detkit could not read what a newer one writes; versions are information.
+FORMAT = 1
+_PLAIN = (str, int, float, bool, type(None))
+_RUNS_CODE = ("_target_", "()")
+T = TypeVar("T")
+_MOST_VALUES, _DEEPEST = 100_000, 40
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a checkpoint says of itself, checked.
+
+    Attributes:
+        config: The run's configuration.
+        class_names: The C names, in label order.
+        category_ids: The C ids of the data set's own format.
+        version: The detkit that wrote it.
+        plugins: What the run had loaded; only named to the user, never imported.
+        data: Fingerprints of what it was trained on, where the run knew them.
+        source: Where the weights are from, for those that detkit did not train.
+    """
+
+    config: dict[str, Any]
+    class_names: list[str]
+    category_ids: list[int]
+    version: str = "unknown"
+    plugins: list[str] = field(default_factory=list)
+    data: dict[str, Any] | None = None
+    source: dict[str, Any] | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """The record as a file holds it."""
+        return {"format": FORMAT, **vars(self)}
+
+
+def parse_record(content: Any, path: Path) -> Record:
+    """A record from a file that may come from anybody.
+
+    Raises:
+        UserError: It was written by a newer detkit, lacks something, holds something of a wrong
+            type, or names code.
+    """
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: was not written by detkit: it has no '{RECORD}' record.")
+    version = content.get("version", "unknown")
+    number = content.get("format", 1)
+    if type(number) is not int or number < 1:
+        raise _wrong(path, f"'format' is {_shown(number)}, expected a whole number")
+    if number > FORMAT:
+        raise UserError(
+            f"{path}: was written by detkit {version} (checkpoint format {number}), this is detkit "
+            f"{__version__} (format {FORMAT}): update detkit."
+        )
+    _require_plain(content, path)
+    names, ids = content.get("class_names"), content.get("category_ids")
+    if not _is_list_of(names, str) or not names:
+        raise _wrong(path, f"'class_names' is {_shown(names)}, expected a list of names")
+    if not _is_list_of(ids, int) or len(ids) != len(names):
+        raise _wrong(path, f"'category_ids' is {_shown(ids)}, expected {len(names)} whole numbers")
+    plugins = content.get("plugins", [])
+    if not _is_list_of(plugins, str):
+        raise _wrong(path, f"'plugins' is {_shown(plugins)}, expected a list of names")
+    config = _mapping(content, "config", path)
+    if config is None:
+        raise _wrong(path, "it has no 'config'")
+    return Record(
+        config=config,
+        class_names=list(names),
+        category_ids=list(ids),
+        version=str(version),
+        plugins=list(plugins),
+        data=_mapping(content, "data", path),
+        source=_mapping(content, "source", path),
+    )
+
+
+def _mapping(content: Mapping[str, Any], key: str, path: Path) -> dict[str, Any] | None:
+    value = content.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise _wrong(path, f"'{key}' is {_shown(value)}, expected a mapping")
+    return value
+
+
+def _require_plain(content: Mapping[str, Any], path: Path) -> None:
+    """Refuse whatever a run's own record cannot hold: it is plain, finite and names no code."""
+    waiting: list[tuple[Any, tuple[str, ...]]] = [(content, ())]
+    seen = 0
+    while waiting:
+        value, where = waiting.pop()
+        seen += 1
+        if seen > _MOST_VALUES or len(where) > _DEEPEST:
+            raise _wrong(path, "it holds more values than a configuration has")
+        if isinstance(value, Mapping):
+            for key in value:
+                _require_key(key, (*where, str(key)), path)
+            waiting += [(item, (*where, str(key))) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(item, (*where, str(number))) for number, item in enumerate(value)]
+        elif not isinstance(value, _PLAIN):
+            raise _wrong(path, f"'{'.'.join(where)}' is {_shown(value)}, expected a plain value")
+        elif isinstance(value, str) and where[0] == "config" and "${" in value:
+            raise _wrong(path, f"'{'.'.join(where)}' asks to be replaced ({_shown(value)})")
+
+
+def _require_key(key: Any, where: tuple[str, ...], path: Path) -> None:
+    name = ".".join(where)
+    if key in _RUNS_CODE:
+        raise UserError(
+            f"{path}: its record names code to run ('{name}'), which detkit never does and never "
+            "writes: somebody changed the file, so take it from a source that you trust."
+        )
+    if not isinstance(key, str) or (where[0] == "config" and key == "defaults"):
+        raise _wrong(path, f"it has the key '{name}'")
+
+
+def _is_list_of(value: Any, kind: type[T]) -> TypeGuard[list[T]]:
+    return isinstance(value, list) and all(type(item) is kind for item in value)
+
+
+def _wrong(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path}: its record is not as detkit writes it: {what}. Take another copy of the file, or "
+        "import its weights alone: detkit import FILE."
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value in a line, however large or entangled it is."""
+    return f"{reprlib.repr(value)} ({type(value).__name__})"
