@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detkit.data.images import UnreadableImageError, read_size
 from detkit.errors import DataError, did_you_mean
-from detkit.structures import DatasetIndex
+from detkit.structures import DatasetIndex, Fault
 
 LOGGER = logging.getLogger("detkit.data")
 NAMES_IN_A_WARNING = 10
@@ -54,10 +54,16 @@ class IndexBuilder:
     _ignored: list[bool] = field(default_factory=list)
     _areas: list[float] = field(default_factory=list)
     _dropped: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    _faults: list[Fault] = field(default_factory=list)
 
     def drop(self, what: str, why: str, name: str) -> None:
         """Note that a `what` ("image", "box", ...) of the file `name` is left out."""
-        self._dropped.setdefault((what, why), []).append(name)
+        self._note(Fault(what, why, name))
+
+    def _note(self, fault: Fault) -> None:
+        self._faults.append(fault)
+        if fault.left_out:
+            self._dropped.setdefault((fault.what, fault.why), []).append(fault.name)
 
     def add_image(self, name: str, image_id: int, size: tuple[int, int] = (0, 0)) -> bool:
         """Start the next image; false when it is faulty and its objects must be left out.
@@ -73,7 +79,9 @@ class IndexBuilder:
             self.drop("image", error.reason, name)
             return False
         if 0 not in size and tuple(size) != found:
-            self.drop("image", "size differs from the annotated one", name)
+            detail = f"annotated {size[1]} x {size[0]}, file {found[1]} x {found[0]}"
+            why = "size differs from the annotated one"
+            self._note(Fault("image", why, name, detail=detail))
             return False
         self._names.append(name.encode("utf-8"))
         self._image_ids.append(image_id)
@@ -89,8 +97,12 @@ class IndexBuilder:
     def add_object(self, annotation: Annotation) -> None:
         """Give an object to the image added last, its box clipped to the image, or drop it."""
         box, why = _check_box(annotation.box, self.size)
+        if why is not None or box != tuple(annotation.box):
+            name, label = self._names[-1].decode("utf-8"), annotation.label
+            reason = why or "partly outside the image"
+            fault = Fault("box", reason, name, annotation.box, label, left_out=why is not None)
+            self._note(fault)
         if why is not None:
-            self.drop("box", why, self._names[-1].decode("utf-8"))
             return
         self._counts[-1] += 1
         self._boxes.append(box)
@@ -129,6 +141,7 @@ class IndexBuilder:
             ignored=np.array(self._ignored, dtype=np.bool_),
             areas=np.array(self._areas, dtype=np.float32),
             dropped=dropped,
+            faults=list(self._faults),
         )
 
 

@@ -1,6 +1,6 @@
 """The data that crosses package borders."""
 
-from detkit.structures.dataset import DatasetIndex
+from detkit.structures.dataset import DatasetIndex, Fault
 from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
 from detkit.structures.detections import Detections
 from detkit.structures.features import FeatureSpec
@@ -14,6 +14,7 @@ __all__ = [
     "DatasetIndex",
     "DensePredictions",
     "Detections",
+    "Fault",
     "FeatureSpec",
     "Priors",
     "Sample",

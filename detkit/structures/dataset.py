@@ -4,9 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Fault(NamedTuple):
+    """One thing that a reader found wrong in a data set.
+
+    Attributes:
+        what: "image", "box", "annotation file", ...
+        why: The reason in a few words, the same for all of a kind.
+        name: The file, relative to the root.
+        box: The box as annotated (xyxy), where that is what is wrong.
+        label: Its class in 0..C-1.
+        detail: What was found, such as the two sizes that differ.
+        left_out: Whether it is missing from the index; a box that reaches over the edge of its
+            image is cut there and stays.
+    """
+
+    what: str
+    why: str
+    name: str
+    box: tuple[float, float, float, float] | None = None
+    label: int | None = None
+    detail: str = ""
+    left_out: bool = True
 
 
 @dataclass(frozen=True)
@@ -27,6 +51,7 @@ class DatasetIndex:
         ignored: (M,) bool, crowd and difficult objects.
         areas: (M,) float32 annotated areas, NaN where the format has none.
         dropped: What reading left out and why, one line each with count and file names.
+        faults: The same one by one, and the boxes that were cut at the edge of their image.
     """
 
     root: Path
@@ -42,6 +67,7 @@ class DatasetIndex:
     ignored: NDArray[np.bool_]
     areas: NDArray[np.float32]
     dropped: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.image_ids)

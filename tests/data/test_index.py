@@ -77,3 +77,20 @@ def test_boxes_are_clipped_and_too_thin_ones_dropped(tmp_path, pictures):
     index = builder.build()
     assert index.boxes.tolist() == [[0, 0, 10, 8]]
     assert len(index.dropped) == 2
+
+
+def test_faults_hold_the_boxes_as_annotated(tmp_path, pictures):
+    pictures(tmp_path / "a.png", 10, 8)
+    builder = IndexBuilder(tmp_path, ["cat", "dog"])
+    assert not builder.add_image("a.png", 1, (10, 8))
+    builder.add_image("a.png", 1)
+    builder.add_object(Annotation(0, (0.0, 0.0, 4.0, 4.0)))
+    builder.add_object(Annotation(1, (6.0, 2.0, 3.0, 5.0)))
+    builder.add_object(Annotation(1, (6.0, 2.0, 13.0, 5.0)))
+    index = builder.build()
+    size, inverted, outside = index.faults
+    assert size.detail == "annotated 8 x 10, file 10 x 8"
+    assert inverted[1:5] == ("inverted corners", "a.png", (6, 2, 3, 5), 1)
+    assert (outside.why, outside.left_out) == ("partly outside the image", False)
+    assert index.boxes.tolist() == [[0, 0, 4, 4], [6, 2, 10, 5]]
+    assert len(index.dropped) == 2
