@@ -22,6 +22,20 @@ class DataError(UserError):
     """The data set cannot be used as it is."""
 
 
+class Stopped(BaseException):
+    """The user ended the command; what it had done so far is kept.
+
+    Like KeyboardInterrupt it is no Exception, so that nothing on the way takes it for an error.
+
+    Attributes:
+        exit_code: 128 and the signal, as shells have it.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that the user most probably meant, or None."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.55)

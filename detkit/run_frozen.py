@@ -20,6 +20,7 @@ from detkit.inference.checkpoint import find_checkpoint, load_weights, read_chec
 from detkit.inference.loop import choose_device, detect
 from detkit.training.fit import fit
 from detkit.training.module import DetectionModule
+from detkit.training.position import Position, read_position
 from detkit.training.run import environment
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.visualization.plots import plot_curves
@@ -70,7 +71,9 @@ def run(folder: Path) -> dict[str, float]:
     if trainer.is_global_zero:
         record = environment(seed=config["seed"])
         (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
-    fit(module, trainer, data.train_loader(), data.validation_loader(), resume=config["ckpt"])
+    start = read_position(config["ckpt"]) if config["ckpt"] else Position()
+    loaders = data.train_loader(skip=start), data.validation_loader()
+    fit(module, trainer, *loaders, resume=config["ckpt"])
     return _finish(config, folder, data, classes) if trainer.is_global_zero else {}
 
 

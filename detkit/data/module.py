@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import signal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -199,13 +200,18 @@ class DetectionData:
         classes = self.class_names
         return f"{self.path}: {'; '.join(sides)}; {len(classes)} classes ({', '.join(classes)})"
 
-    def train_loader(self) -> Loader:
-        """Shuffled, augmented batches; what they hold is a function of (seed, epoch)."""
+    def train_loader(self, skip: tuple[int, int] = (0, 0)) -> Loader:
+        """Shuffled, augmented batches; what they hold is a function of (seed, epoch).
+
+        Args:
+            skip: An epoch, and the number of its first batches that are left out.
+        """
         batches = TrainingBatches(
             len(self.train_index),
             batch_size=self.batch_size,
             seed=self.seed,
             scales=self.multi_scale,
+            skip=skip,
         )
         dataset = DetectionDataset(
             self.train_index, transforms=self.train_transforms, seed=self.seed
@@ -236,6 +242,12 @@ class DetectionData:
             collate_fn=Collate(pad_multiple=self.pad_multiple),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
+            worker_init_fn=_leave_interrupts_to_the_main_process,
             # else each epoch would draw from the global generator, which a resume cannot repeat
             generator=generator_of(WORKERS, self.seed),
         )
+
+
+def _leave_interrupts_to_the_main_process(worker: int) -> None:
+    """Let workers go on at Ctrl-C, which reaches all processes of a terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -48,12 +48,21 @@ class TrainingBatches(_EpochSampler):
         batch_size: Images of a batch on one rank.
         seed: Seed of the order and of the scales.
         scales: Factors for multi-scale training; each step draws one, the same on all ranks.
+        skip: An epoch, and the number of its first batches that are left out: those that a training
+            had done when it was interrupted. The length still counts them.
     """
 
     def __init__(
-        self, count: int, *, batch_size: int, seed: int, scales: Sequence[float] | None = None
+        self,
+        count: int,
+        *,
+        batch_size: int,
+        seed: int,
+        scales: Sequence[float] | None = None,
+        skip: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
+        self.skip = skip
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
@@ -73,7 +82,10 @@ class TrainingBatches(_EpochSampler):
             positions = (positions * world)[: size * world]
         draws = generator_of(SCALE, self.seed, self.epoch)
         choices = torch.randint(len(self.scales), (len(self),), generator=draws).tolist()
+        epoch, done = self.skip
         for step, choice in enumerate(choices):
+            if self.epoch == epoch and step < done:
+                continue
             start = (step * world + rank) * size
             scale = self.scales[choice]
             yield [Key(self.epoch, p, scale) for p in positions[start : start + size]]

@@ -23,9 +23,13 @@ def fit(
     Args:
         module: What is trained; holds the averaged weights afterwards where a callback averages.
         trainer: Built by `make_trainer`.
-        train_loader: Batches of the training split.
+        train_loader: Batches of the training split; where the training resumes within an epoch,
+            those of that epoch that are still to be trained on.
         validation_loader: Batches of the validation split.
         resume: A checkpoint to go on from; its tensors and plain values are read, no code.
+
+    Raises:
+        Stopped: The user ended the training, by Ctrl-C or SIGTERM.
     """
     try:
         trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)

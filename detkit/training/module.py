@@ -15,6 +15,7 @@ from detkit.errors import UserError
 from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
 from detkit.structures import Batch, Detections
 from detkit.training.metrics_file import MetricsFile
+from detkit.training.position import RANDOM_STATES, add_position, restore_random_state
 
 
 class DetectionModule(pl.LightningModule):
@@ -47,6 +48,8 @@ class DetectionModule(pl.LightningModule):
         self.metric = metric
         self.checkpoint_record = checkpoint_record
         self.batch_size = batch_size
+        self.step_losses: dict[str, Tensor] = {}  # the parts of the last batch, for callbacks
+        self._resumed_states: list[Any] = []
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -59,6 +62,7 @@ class DetectionModule(pl.LightningModule):
         values = self.detector.loss(batch)
         total = torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
         parts = {name: value.detach() for name, value in values.items()}
+        self.step_losses = parts
         if self._logs_this_step():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log_dict({"loss": total.detach(), **parts}, batch_size=len(batch))
@@ -71,7 +75,8 @@ class DetectionModule(pl.LightningModule):
         return (self.global_step + 1) % every == 0
 
     def on_train_start(self) -> None:
-        """Cut what an interrupted run wrote after the checkpoint that this one starts from."""
+        """Go on where the checkpoint was saved; cut what the interrupted run wrote after that."""
+        restore_random_state(self.trainer, self._resumed_states)
         for logger in self.loggers:
             if isinstance(logger, MetricsFile):
                 logger.start_at(self.global_step)
@@ -128,8 +133,16 @@ class DetectionModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is needed to build the detector again; plain values only."""
+        """Add what is needed to build the detector again, and to go on with the next batch.
+
+        Tensors and plain values only.
+        """
         checkpoint["detkit"] = self.checkpoint_record
+        add_position(self.trainer, checkpoint)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the state of the random generators until the training starts."""
+        self._resumed_states = checkpoint.get(RANDOM_STATES, [])
 
 
 def to_cpu(detections: list[Detections]) -> list[Detections]:

@@ -15,9 +15,11 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 
+from detkit.training.checkpoint_file import CheckpointFile
 from detkit.training.metrics_file import MetricsFile
+from detkit.training.stopping import StopOnSignal
 
-_PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     32: "32-true",
     "bf16": "bf16-mixed",
     16: "16-mixed",
@@ -53,14 +55,14 @@ def make_trainer(
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
-        callbacks=list(callbacks),
+        callbacks=[StopOnSignal(), *callbacks],
         logger=[MetricsFile(run_folder=run_folder), *loggers],
         max_epochs=max_epochs,
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
         strategy=_strategy(strategy, accelerator, devices, num_nodes),
-        precision=_PRECISION[precision],
+        precision=PRECISION[precision],
         accumulate_grad_batches=accumulate_grad_batches,
         gradient_clip_val=gradient_clip_norm,
         gradient_clip_algorithm="norm",
@@ -70,6 +72,7 @@ def make_trainer(
         limit_train_batches=limit_train_batches,
         limit_val_batches=limit_validation_batches,
         log_every_n_steps=log_every,
+        plugins=[CheckpointFile()],
         use_distributed_sampler=False,  # the data module shards exactly
         inference_mode=False,  # or priors cached in validation could not be used in training
         num_sanity_val_steps=0,

@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
-from detkit.registry import PositiveInt, Wired, register
+from detkit.registry import PositiveFloat, PositiveInt, Wired, register
+from detkit.training.agreement import agreed, may_save
+
+PART = ".part"
 
 
 @register("callback", "checkpoints")
 class Checkpoints(Checkpoint):
     """Save `checkpoints/best.ckpt` (by AP) and `checkpoints/last.ckpt` in the run folder.
 
-    A file appears under its name only when it is complete, so a kill leaves the one before. An AP
-    that is NaN counts as the lowest.
+    A file appears under its name only when the disk has all of it, so a kill, a crash or a full
+    disk leaves the one before. A training that goes on from `last.ckpt` takes the very next
+    batch. An AP that is NaN counts as the lowest.
 
     Lightning's ModelCheckpoint is not used: it saves the last state only when the state is also
     among the best, numbers its files, and forgets the best score in a run folder that was moved.
@@ -27,15 +32,23 @@ class Checkpoints(Checkpoint):
     Args:
         run_folder: Where the run writes.
         every: Epochs between two saves of the last state.
+        minutes: Minutes within an epoch between two such saves; null saves at ends of epochs only.
         monitor: The number by which the best state is chosen, as in metrics.csv.
     """
 
     def __init__(
-        self, *, run_folder: Wired[str], every: PositiveInt = 1, monitor: str = "val/AP"
+        self,
+        *,
+        run_folder: Wired[str],
+        every: PositiveInt = 1,
+        minutes: PositiveFloat | None = 15.0,
+        monitor: str = "val/AP",
     ) -> None:
         self.folder = Path(run_folder) / "checkpoints"
         self.every = every
+        self.minutes = minutes
         self.monitor = monitor
+        self._saved_at = 0.0
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._validated = False
@@ -51,8 +64,21 @@ class Checkpoints(Checkpoint):
         return self.folder / "last.ckpt"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget a validation outside of this training."""
+        """Forget a validation outside of this training, and half a file that a kill left."""
         self._validated = False
+        self._saved_at = time.monotonic()
+        if trainer.is_global_zero:
+            self.last_path.with_suffix(PART).unlink(missing_ok=True)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Save within an epoch, when it is time."""
+        if self.minutes is None or not may_save(trainer, batch_idx):
+            return
+        due = time.monotonic() - self._saved_at >= 60 * self.minutes
+        if agreed(trainer, due, batch_idx):
+            self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that the score is fresh."""
@@ -65,13 +91,22 @@ class Checkpoints(Checkpoint):
         ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if not (is_best or ends or (trainer.current_epoch + 1) % self.every == 0):
             return
-        part = self.last_path.with_suffix(".part")
+        self.save(trainer, is_best)
+
+    def save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
+        """Save the last state now; called on every rank.
+
+        The best state gets its name first: a kill between the two then repeats the epoch, and
+        finds the same best state again.
+        """
+        part = self.last_path.with_suffix(PART)
         trainer.save_checkpoint(part)
         if trainer.is_global_zero:
-            os.replace(part, self.last_path)
             if is_best:
-                _link_or_copy(self.last_path, self.best_path)
+                _link_or_copy(part, self.best_path)
+            os.replace(part, self.last_path)
         trainer.strategy.barrier("checkpoints")
+        self._saved_at = time.monotonic()
 
     def _improves(self, trainer: pl.Trainer) -> bool:
         score = float(trainer.callback_metrics[self.monitor])
@@ -92,7 +127,7 @@ class Checkpoints(Checkpoint):
 
 def _link_or_copy(source: Path, target: Path) -> None:
     """Give a file a second name in one move; it shares the bytes where the disk can."""
-    part = target.with_suffix(".part")
+    part = target.with_suffix(PART)
     part.unlink(missing_ok=True)
     try:
         os.link(source, part)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from detkit.registry import PositiveFloat, register
 from detkit.structures import Batch
+from detkit.training.position import position
 
 
 @register("callback", "progress")
@@ -36,7 +37,7 @@ class Progress(ProgressBar):
         self._batches = 0
         self._images = 0
         self._batches_done = 0
-        self._epochs_before = 0
+        self._batches_before = 0
         self._validated = False
         self._start = self._epoch_start = self._last_refresh = 0.0
         self._training_seconds = 0.0
@@ -50,18 +51,25 @@ class Progress(ProgressBar):
         self._shown = True
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and a bar where a training goes on within an epoch."""
         self._start = time.monotonic()
         self._batches_done = 0
-        self._epochs_before = trainer.current_epoch
+        before = position(trainer)
+        self._batches_before = before.epoch * int(self.total_train_batches) + before.batch
+        if before.batch:
+            self._start_epoch(before.batch)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start a bar."""
+        self._start_epoch()
+
+    def _start_epoch(self, batches_before: int = 0) -> None:
         self._sums, self._batches, self._images, self._validated = {}, 0, 0, False
         self._epoch_start = self._last_refresh = time.monotonic()
         if self._shown and sys.stderr.isatty():
             self._bar = tqdm(
                 total=int(self.total_train_batches),
+                initial=batches_before,
                 leave=False,
                 dynamic_ncols=True,
                 bar_format="{desc} |{bar:20}| {n_fmt}/{total_fmt}{postfix}",
@@ -85,7 +93,7 @@ class Progress(ProgressBar):
         self._training_seconds = now - self._epoch_start
         if self._bar is not None and now - self._last_refresh >= self.refresh_seconds:
             self._last_refresh = now
-            self._bar.n = self._batches
+            self._bar.n = self._bar.initial + self._batches
             self._bar.set_description_str(_epoch(trainer), refresh=False)
             self._bar.set_postfix_str(self._numbers(trainer))
 
@@ -139,8 +147,7 @@ class Progress(ProgressBar):
         )
 
     def _time_left(self, trainer: pl.Trainer) -> str:
-        per_epoch = self.total_train_batches
-        all_batches = per_epoch * ((trainer.max_epochs or 0) - self._epochs_before)
+        all_batches = self.total_train_batches * (trainer.max_epochs or 0) - self._batches_before
         elapsed = time.monotonic() - self._start
         left = elapsed * (all_batches - self._batches_done) / max(self._batches_done, 1)
         return str(timedelta(seconds=round(max(left, 0))))

@@ -1,0 +1,78 @@
+"""Where in a training a checkpoint was saved, so that a resumed one goes on with the next batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+import torch.distributed
+
+from detkit.training.random_state import random_state, set_random_state
+
+POSITION = "position"
+RANDOM_STATES = "random_states"
+
+
+class Position(NamedTuple):
+    """The next batch of a training.
+
+    Attributes:
+        epoch: Epochs that are finished.
+        batch: Batches of the epoch after them that are done.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+
+
+def position(trainer: pl.Trainer) -> Position:
+    """Where a training is, at the start of a batch or at the end of an epoch."""
+    epochs: Any = trainer.fit_loop.epoch_progress.current  # typed as one that counts less
+    done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+    in_epoch = epochs.started > epochs.processed
+    return Position(epochs.processed, done if in_epoch else 0)
+
+
+def read_position(path: str | Path) -> Position:
+    """The position that a checkpoint was saved at."""
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    known = content.get(POSITION)
+    return Position(**known) if known else Position(int(content["epoch"]) + 1)
+
+
+def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any]) -> None:
+    """Add the position, and the state of all generators of each rank; called on every rank."""
+    checkpoint[POSITION] = position(trainer)._asdict()
+    own = random_state()
+    states: list[Any] = [own]
+    if trainer.world_size > 1:
+        states = [None] * trainer.world_size
+        torch.distributed.all_gather_object(states, own)
+    checkpoint[RANDOM_STATES] = states
+    _forget_the_started_batch(checkpoint["loops"]["fit_loop"])
+
+
+def _forget_the_started_batch(loops: dict[str, Any]) -> None:
+    """Let a checkpoint that is saved at the start of a batch repeat that batch.
+
+    Lightning has counted it already and, when resuming, goes by these counts. Where it is the first
+    one, the epoch has not begun: Lightning would take no batch done for all of them done. To save
+    at the end of a batch would be too early, as the metrics of the step are written after that.
+    """
+    batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]
+    if batches["current"]["ready"] == batches["current"]["started"]:
+        return
+    batches["is_last_batch"] = False
+    for counts in (batches["total"], batches["current"]):
+        counts["ready"] = counts["started"]
+    if batches["current"]["started"] == 0:
+        for counts in (epochs["total"], epochs["current"]):
+            counts["ready"] = counts["started"] = counts["processed"]
+
+
+def restore_random_state(trainer: pl.Trainer, states: list[Any]) -> None:
+    """Take this rank's state; with another number of ranks there is none, and seeds stay."""
+    if len(states) == trainer.world_size:
+        set_random_state(states[trainer.global_rank])

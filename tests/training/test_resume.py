@@ -1,0 +1,169 @@
+"""A training that is interrupted anywhere and resumed equals one that was not, bit by bit."""
+
+import os
+import signal
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import nn
+from training_fakes import TinyDetector, batch, batches, cpu_trainer, tiny_module
+
+from detkit.data.sampling import TrainingBatches
+from detkit.errors import Stopped
+from detkit.training.callbacks.checkpoints import Checkpoints
+from detkit.training.callbacks.ema import WeightAverage
+from detkit.training.fit import fit
+from detkit.training.metrics_file import read_metrics
+from detkit.training.optimizers import AdamW
+from detkit.training.position import Position, read_position
+from detkit.training.trainer import seed_everything
+
+EPOCHS, BATCHES = 3, 5
+KEYS = (
+    "state_dict",
+    "raw_state_dict",
+    "optimizer_states",
+    "lr_schedulers",
+    "callbacks",
+    "random_states",
+    "position",
+    "epoch",
+    "global_step",
+)
+
+
+class Noisy(TinyDetector):
+    """Draws from the global generators of PyTorch in each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone.append(nn.Dropout(0.3))
+
+
+class Loader:
+    """Batches in the order of the real sampler, which can begin within an epoch."""
+
+    def __init__(self, skip=(0, 0)):
+        self.batch_sampler = TrainingBatches(BATCHES * 2, batch_size=2, seed=3, skip=skip)
+
+    def __len__(self):
+        return len(self.batch_sampler)
+
+    def __iter__(self):
+        for keys in self.batch_sampler:
+            yield batch(sum(key.position * 100**n for n, key in enumerate(keys)))
+
+
+class SignalAt(Callback):
+    """Sends this process a signal while it trains on a batch."""
+
+    def __init__(self, step, number=signal.SIGINT):
+        self.step, self.number = step, number
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.current_epoch * BATCHES + batch_idx == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def train(folder, *callbacks, resume=None, **settings):
+    start = read_position(resume) if resume else Position()
+    checkpoints = Checkpoints(run_folder=str(folder), **settings.pop("save", {}))
+    trainer = cpu_trainer(
+        folder,
+        max_epochs=EPOCHS,
+        log_every=1,
+        callbacks=[WeightAverage(decay=0.9), checkpoints, *callbacks],
+        **settings,
+    )
+    seed_everything(0)
+    module = tiny_module(detector=Noisy(), optimizer=AdamW(learning_rate=0.01))
+    fit(module, trainer, Loader(start), batches(1), resume=resume)
+
+
+def last(folder):
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def plain(value):
+    """Tensors as bytes, so that == compares bit by bit."""
+    if isinstance(value, torch.Tensor):
+        return (value.dtype, tuple(value.shape), value.numpy().tobytes())
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def result(folder):
+    content = torch.load(last(folder), weights_only=True)
+    return {key: plain(content[key]) for key in KEYS}, read_metrics(folder / "metrics.csv")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder)
+    return result(folder)
+
+
+@pytest.mark.parametrize("step", range(EPOCHS * BATCHES - 1))
+def test_training_stopped_after_any_step_goes_on_with_the_next(tmp_path, whole, step):  # pain 18
+    with pytest.raises(Stopped, match=r"saved: .*last\.ckpt") as stopped:
+        train(tmp_path, SignalAt(step))
+    assert stopped.value.exit_code == 130
+    assert read_position(last(tmp_path)) == divmod(step + 1, BATCHES)
+    train(tmp_path, resume=str(last(tmp_path)))
+    assert result(tmp_path) == whole
+
+
+def test_half_summed_gradients_are_never_saved(tmp_path):
+    train(tmp_path / "whole", accumulate_grad_batches=2)
+    with pytest.raises(Stopped):
+        train(tmp_path / "parts", SignalAt(BATCHES), accumulate_grad_batches=2)
+    assert read_position(last(tmp_path / "parts")) == (1, 2)
+    train(tmp_path / "parts", resume=str(last(tmp_path / "parts")), accumulate_grad_batches=2)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
+
+
+class KilledAt(Callback):
+    """What SIGKILL leaves: nothing runs any more, no handler, no exit."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise RuntimeError("killed")
+
+
+@pytest.mark.parametrize("step", [3, 8, 10, 14])
+def test_killed_training_goes_on_from_a_save_within_the_epoch(tmp_path, whole, step):
+    # pain 18
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path, KilledAt(step), save={"minutes": 1e-9})
+    assert read_position(last(tmp_path)) == divmod(step - 1, BATCHES)
+    train(tmp_path, resume=str(last(tmp_path)), save={"minutes": 1e-9})
+    assert result(tmp_path) == whole
+
+
+def test_second_ctrl_c_stops_at_once(tmp_path):
+    twice = [SignalAt(7), SignalAt(7)]
+    with pytest.raises(Stopped, match="at once") as stopped:
+        train(tmp_path, *twice)
+    assert stopped.value.exit_code == 130
+    assert read_position(last(tmp_path)) == (1, 0)
+
+
+def test_sigterm_saves_and_has_its_own_exit_code(tmp_path):
+    with pytest.raises(Stopped) as stopped:
+        train(tmp_path, SignalAt(2, signal.SIGTERM))
+    assert stopped.value.exit_code == 143
+    assert read_position(last(tmp_path)) == (0, 3)
+
+
+def test_signals_mean_what_they_meant_after_a_training(tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    train(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(tmp_path / "stopped", SignalAt(1))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
