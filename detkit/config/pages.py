@@ -22,6 +22,7 @@ ROOTS: dict[str, Callable[..., Any]] = {
     "resume": root.Train,
     "evaluate": root.Evaluate,
     "predict": root.Predict,
+    "import": root.Import,
 }
 
 # Options that come from pages: config path -> (part's mapping, tag of the page).

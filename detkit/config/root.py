@@ -88,6 +88,8 @@ class Train:
         run_name: Name of the run in its folder and in loggers.
         run_folder: Where everything that the run writes lies.
         ckpt: A run folder or checkpoint to resume.
+        weights: What the detector starts from: a run, a checkpoint, a bundle, or weights of
+            torchvision or timm, as far as names and shapes agree; classes by name.
         plugins: Modules or Python files that register parts.
     """
 
@@ -104,6 +106,35 @@ class Train:
     run_name: str = "run"
     run_folder: str = "runs/run"
     ckpt: str | None = None
+    weights: str | None = None
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Import:
+    """The root of `detkit import`.
+
+    Args:
+        model: The detector that the weights are put into.
+        augmentation: What happens to an image before the detector sees it.
+        metric: What `detkit evaluate` measures.
+        file: A weight file, a checkpoint, a run folder or a bundle.
+        classes: Names of the file's classes, in order, where it holds none: a list, or a file of
+            them (a name a line, JSON, COCO JSON, YOLO YAML).
+        new_classes: Names of the classes to detect, given in the same ways; null takes the file's.
+        output: The checkpoint to write; null names it after the file.
+        seed: Of the first values of whatever the file does not hold.
+        plugins: Modules or Python files that register parts.
+    """
+
+    model: Annotated[object, Slot("detector", "one_stage")]
+    augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
+    metric: Annotated[object, Slot("metric", "coco")]
+    file: str
+    classes: list[str] | str | None = None
+    new_classes: list[str] | str | None = None
+    output: str | None = None
+    seed: NonNegativeInt = 0
     plugins: list[str] = field(default_factory=list)
 
 
