@@ -21,11 +21,14 @@ COMMANDS = {
     "train": "train a detector, or resume a run",
     "evaluate": "measure a checkpoint on a data set",
     "predict": "detect objects in images: pictures and a JSON of boxes",
+    "import": "put weights of torchvision, timm or detkit into a detector",
+    "bundle": "one folder of safetensors, configuration and class names from a run",
     "config": "print the composed configuration, check it, show the wiring",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",
     "version": "versions of detkit and of what it stands on",
 }
+MODULES = {"import": "import_weights"}  # a keyword is no name for a module
 COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\
   detkit train experiment=demo
@@ -75,7 +78,12 @@ def dispatch(words: list[str]) -> int:
     if "-h" in arguments or "--help" in arguments:
         print(help_of(command))
         return 0
-    return importlib.import_module(f"detkit.cli.{command}").run(arguments) or 0
+    return importlib.import_module(module_of(command)).run(arguments) or 0
+
+
+def module_of(command: str) -> str:
+    """The module with a command's help and its `run`."""
+    return f"detkit.cli.{MODULES.get(command, command)}"
 
 
 def overview() -> str:
@@ -101,7 +109,7 @@ def overview() -> str:
 
 def help_of(command: str) -> str:
     """The literal `HELP` in a command's module, read without importing it."""
-    spec = importlib.util.find_spec(f"detkit.cli.{command}")
+    spec = importlib.util.find_spec(module_of(command))
     if spec is None or spec.origin is None:
         raise RuntimeError(f"detkit.cli has no module '{command}'")
     for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
