@@ -23,6 +23,7 @@ ROOTS: dict[str, Callable[..., Any]] = {
     "evaluate": root.Evaluate,
     "predict": root.Predict,
     "import": root.Import,
+    "replay": root.Replay,
 }
 
 # Options that come from pages: config path -> (part's mapping, tag of the page).

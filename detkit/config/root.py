@@ -190,3 +190,22 @@ class Predict:
     batch_size: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """The root of `detkit replay`.
+
+    Args:
+        model: The detector; the step's own, with what the command line changes.
+        trainer: The step's own; of it, precision and channels_last have an effect.
+        device: Where the step is repeated; `auto` takes the kind of device that it ran on.
+        output: A folder for the pictures of the batch; null writes none.
+        plugins: Modules or Python files that register parts.
+    """
+
+    model: Annotated[object, Slot("detector", "one_stage")]
+    trainer: Annotated[object, Block("detkit.config.root:Trainer")]
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    output: str | None = None
+    plugins: list[str] = field(default_factory=list)

@@ -23,7 +23,11 @@ if __name__ == "__main__":
         devices=2,
         strategy="ddp",
         max_epochs=2,
-        callbacks=[WeightAverage(decay=0.5), NonFinite(check_every=3), checkpoints],
+        callbacks=[
+            WeightAverage(decay=0.5),
+            NonFinite(run_folder=str(folder), check_every=3),
+            checkpoints,
+        ],
     )
     fit(module, trainer, Batches(rank, rank + 2), shards[rank])
     report = {

@@ -1,76 +1,207 @@
-"""Stop when a loss is no longer a number."""
+"""Stop before a step that would spoil the weights, and keep what is needed to repeat it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import math
+import os
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+import torch.distributed
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from detkit.errors import UserError
-from detkit.registry import PositiveInt, register
+from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import Batch
+from detkit.training.random_state import random_state, set_random_state
+from detkit.training.repeat import repeat
+from detkit.training.saved_step import SavedStep, step_path, write_step
+
+_ADVICE = (
+    "then: lower optimizer.learning_rate, set trainer.gradient_clip_norm=10, use "
+    "trainer.precision=32, or look at the annotations of these files"
+)
+_MOST_FILES = 8
 
 
-class _Step(NamedTuple):
-    number: int
-    total: Tensor
-    parts: dict[str, Tensor]
-    paths: list[str]
+@dataclass
+class _Seen:
+    """A batch since the last look: what it takes to repeat it, and what it gave."""
+
+    number: int  # of the optimizer step, from 1
+    batch: Batch
+    random_state: dict[str, Any]
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    gradient_norm: Tensor | None = None
+
+    def total(self) -> Tensor:
+        """A number that is finite when all losses and the gradients are."""
+        losses = [value.float() for name, value in self.losses.items() if name.startswith("loss/")]
+        norm = [] if self.gradient_norm is None else [self.gradient_norm.float()]
+        return torch.stack([*losses, *norm]).sum()
 
 
 @register("callback", "non_finite")
 class NonFinite(pl.Callback):
-    """Stop a training whose loss is NaN or infinite, naming step, loss parts and files.
+    """Stop a training whose loss or gradient is NaN or infinite, and save the step.
+
+    The run folder's `non_finite/step_NUMBER.pt` holds the batch, the loss parts, the random state
+    and the weights from before the step: `detkit replay FILE` repeats it. The message names the
+    loss parts, the files and the first module whose output was not finite. Checkpoints that were
+    saved before stay as they are. Gradients are not looked at with trainer.precision=16, where the
+    loss scaler meets and skips infinite ones.
 
     Args:
-        check_every: Batches between two looks: each waits for the GPU. The first bad one is named
-            all the same, and nothing is saved before a look.
+        run_folder: Where the run writes.
+        check_every: Optimizer steps between two looks. Each look waits for the GPU and each step
+            until the next one keeps its images there; with more than 1 the first bad step is
+            named all the same, but the weights that are saved are later ones. Nothing is saved as
+            a checkpoint before a look.
     """
 
-    def __init__(self, *, check_every: PositiveInt = 20) -> None:
+    def __init__(self, *, run_folder: Wired[str], check_every: PositiveInt = 1) -> None:
+        self.run_folder = Path(run_folder)
         self.check_every = check_every
-        self._steps: list[_Step] = []
+        self._seen: list[_Seen] = []
+        self._buffers: dict[str, Tensor] = {}
+        self._steps = 0
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Note the losses of the step."""
-        total = outputs["loss"].detach()
-        self._steps.append(_Step(trainer.global_step, total, outputs["parts"], batch.paths))
-        if len(self._steps) >= self.check_every:
-            self._check(trainer)
+        """Note what the forward pass is about to change."""
+        if not self._seen:
+            self._keep_buffers(pl_module.detector)
+        self._seen.append(_Seen(trainer.global_step + 1, batch, random_state()))
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Note the losses and the norm of the gradients; waits for nothing."""
+        seen = self._seen[-1]
+        seen.losses = pl_module.step_losses
+        if trainer.precision != "16-mixed":
+            groups = trainer.optimizers[0].param_groups
+            gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+            with torch.no_grad():
+                seen.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
+    ) -> None:
+        """Look, while the weights are still those of the step."""
+        self._steps += 1
+        if self._steps % self.check_every == 0:
+            self._look(trainer, pl_module)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Look before a validation of a spoilt model."""
-        self._check(trainer)
+        self._look(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before a checkpoint is saved."""
-        self._check(trainer)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Look at the last steps of a training too."""
+        self._look(trainer, pl_module)
 
-    def _check(self, trainer: pl.Trainer) -> None:
-        """Raise on every rank when one has a bad loss, so that none waits for the others."""
-        steps, self._steps = self._steps, []
-        if not steps:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+    ) -> None:
+        """Look before spoilt weights replace good ones."""
+        self._look(trainer, pl_module)
+
+    def _look(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Raise on every rank when one has a bad step, so that none waits for the others."""
+        seen = [step for step in self._seen if step.losses]
+        self._seen = [step for step in self._seen if not step.losses]
+        if not seen:
             return
-        good = torch.isfinite(torch.stack([step.total for step in steps])).tolist()
-        bad = [step for step, is_good in zip(steps, good, strict=True) if not is_good]
+        good = torch.stack([step.total() for step in seen]).isfinite().tolist()  # waits once
+        bad = [step for step, is_good in zip(seen, good, strict=True) if not is_good]
         if trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
-            raise UserError(_describe(bad[0]) if bad else "the loss of another rank is not finite.")
+            self._stop(trainer, pl_module, bad[0] if bad else seen[-1])
+
+    def _stop(self, trainer: pl.Trainer, pl_module: Any, seen: _Seen) -> NoReturn:
+        """Repeat the step on every rank, save the first bad one, and say the same on all ranks."""
+        detector, precision = pl_module.detector, str(trainer.precision)
+        self._restore(detector, seen)
+        spoilt = [name for name, value in detector.state_dict().items() if _is_bad(value)]
+        repetition = repeat(detector, seen.batch, precision)
+        self._restore(detector, seen)
+        finding = repetition.finding()
+        if spoilt:
+            finding = f"the weights are not finite themselves, the first of them {spoilt[0]}"
+        step = SavedStep(
+            number=seen.number,
+            epoch=trainer.current_epoch + 1,
+            batch=seen.batch,
+            losses={name: float(value) for name, value in seen.losses.items()},
+            random_state=seen.random_state,
+            precision=precision,
+            device=seen.batch.images.device.type,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            weights_later=trainer.global_step - (seen.number - 1),
+            finding=finding,
+        )
+        found: list[Any] = [repetition.is_finite]
+        texts: list[Any] = [None]
+        if trainer.world_size > 1:
+            found = [None] * trainer.world_size
+            torch.distributed.all_gather_object(found, repetition.is_finite)
+        culprit = found.index(min(found))  # where all are finite, only their sum was not
+        if trainer.global_rank == culprit:
+            norm = None if seen.gradient_norm is None else float(seen.gradient_norm)
+            lines = [*_description(step, norm), *self._save(step, pl_module), _ADVICE]
+            texts = ["\n  ".join(lines)]
+        if trainer.world_size > 1:
+            torch.distributed.broadcast_object_list(texts, src=culprit)
+        raise UserError(texts[0])
+
+    def _keep_buffers(self, detector: nn.Module) -> None:
+        """Copy the buffers, such as the statistics of norm layers, which a forward changes."""
+        self._buffers = {name: value.clone() for name, value in detector.named_buffers()}
+
+    def _restore(self, detector: nn.Module, seen: _Seen) -> None:
+        """Put random generators and buffers to where they were before the step."""
+        set_random_state(seen.random_state)
+        for name, value in detector.named_buffers():
+            kept = self._buffers.get(name)
+            if kept is not None and kept.shape == value.shape:
+                value.copy_(kept)
+
+    def _save(self, step: SavedStep, pl_module: Any) -> list[str]:
+        """Save the step and say how to repeat it, or why it could not be saved."""
+        path = step_path(self.run_folder, step.number, step.rank, step.world_size)
+        weights = pl_module.detector.state_dict()
+        try:
+            write_step(path, step, weights, pl_module.checkpoint_record)
+        except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
+            return [f"the step could not be saved in {path}: {error}"]
+        shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+        return [f"repeat the step: detkit replay {shlex.quote(shown)}"]
 
 
-def _describe(step: _Step) -> str:
-    parts = ", ".join(f"{name} {float(value):.4g}" for name, value in step.parts.items())
-    return (
-        f"the loss of step {step.number} is {float(step.total)}, expected a finite number; its "
-        f"parts: {parts}. The batch's files: {', '.join(step.paths)}. Lower "
-        "optimizer.learning_rate, set trainer.gradient_clip_norm=10, use trainer.precision=32, or "
-        "look at the annotations of these files."
-    )
+def _is_bad(value: Tensor) -> bool:
+    return value.is_floating_point() and not bool(value.isfinite().all())
+
+
+def _description(step: SavedStep, gradient_norm: float | None) -> list[str]:
+    total = sum(value for name, value in step.losses.items() if name.startswith("loss/"))
+    where = f"step {step.number} (epoch {step.epoch})"
+    if step.world_size > 1:
+        where += f" of rank {step.rank}"
+    what = f"the loss of {where} is {total}"
+    if math.isfinite(total) and gradient_norm is not None:
+        what = f"the gradient of {where} has the norm {gradient_norm}"
+    parts = ", ".join(f"{name} {value:.4g}" for name, value in step.losses.items())
+    lines = [f"{what}, expected a finite number.", f"loss parts: {parts}", step.finding]
+    if step.weights_later:
+        lines.append(
+            f"the weights are {step.weights_later} optimizer steps later than the step; with "
+            "callbacks.non_finite.check_every=1 they would be its own"
+        )
+    more = len(step.batch.paths) - _MOST_FILES
+    files = ", ".join(step.batch.paths[:_MOST_FILES]) + (f" and {more} more" if more > 0 else "")
+    return [*lines, f"the batch's files: {files}"]

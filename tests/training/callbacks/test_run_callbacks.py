@@ -1,4 +1,4 @@
-"""Checkpoints, early stop, first validation, non-finite losses and the progress lines."""
+"""Checkpoints, early stop, first validation and the progress lines."""
 
 import logging
 import math
@@ -8,11 +8,9 @@ import pytest
 import torch
 from training_fakes import Batches, TinyDetector, TinyMetric, batches, cpu_trainer, tiny_module
 
-from detkit.errors import UserError
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.early_stop import EarlyStop
 from detkit.training.callbacks.first_validation import FirstValidation
-from detkit.training.callbacks.non_finite import NonFinite
 from detkit.training.callbacks.progress import Progress
 from detkit.training.fit import fit
 
@@ -137,28 +135,6 @@ def test_first_validation_without_a_match_is_loud_once(tmp_path, caplog, scores,
 def test_first_validation_with_a_match_is_silent(tmp_path, caplog):
     train(tmp_path, [FirstValidation()], [0.01, 0.0])
     assert caplog.records == []
-
-
-class Spoilt(TinyDetector):
-    """Gives NaN for one batch, and infinity from the next on."""
-
-    def loss(self, batch):
-        number = batch.image_ids[0] // 2
-        value = {0: 1.0, 1: 1.0, 2: math.nan}.get(number, math.inf)
-        return {"loss/box": self.head.bias.sum() + value, "loss/classification": torch.tensor(2.0)}
-
-
-@pytest.mark.parametrize("check_every", [1, 4, 100])
-def test_loss_that_is_not_finite_stops_with_step_parts_and_files(tmp_path, check_every):
-    # pain 13
-    callbacks = [NonFinite(check_every=check_every), Checkpoints(run_folder=str(tmp_path))]
-    trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=1)
-    message = (
-        r"the loss of step 3 is nan.*loss/box nan, loss/classification 2\..*image4.png, image5.png"
-    )
-    with pytest.raises(UserError, match=message):
-        fit(tiny_module(detector=Spoilt()), trainer, batches(6))
-    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
 
 
 def test_progress_prints_a_line_per_epoch_outside_a_terminal(tmp_path, capsys):

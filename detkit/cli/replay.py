@@ -1,0 +1,82 @@
+"""`detkit replay`: the step at which a training stopped, again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.config import compose
+from detkit.errors import UserError
+from detkit.inference.checkpoint import Checkpoint, load_weights, read_checkpoint
+from detkit.inference.files import read_tensors
+from detkit.inference.loop import choose_device
+from detkit.training.random_state import set_random_state
+from detkit.training.repeat import Repetition, repeat
+from detkit.training.saved_step import SavedStep, find_step, parse_step
+from detkit.training.step_report import (
+    draw_batch,
+    gradient_lines,
+    loss_lines,
+    module_lines,
+    object_lines,
+    step_lines,
+)
+from detkit.training.trainer import PRECISION, prepare_detector
+
+HELP = """
+usage: detkit replay FILE [KEY=VALUE ...]
+
+Repeats the step at which a training stopped because a loss or a gradient was not finite, from the
+file that the run has saved: RUN/non_finite/step_NUMBER.pt. Of a run folder the last one is taken.
+Shows each loss part, the first modules whose output is not finite, and the objects of the batch
+that look odd. The model is that of the run unless the command line says otherwise, so that a remedy
+can be tried. Exit code 1: not finite again; 0: all is finite.
+
+  detkit replay runs/demo/non_finite/step_000123.pt
+  detkit replay runs/demo output=pictures
+  detkit replay runs/demo trainer.precision=32
+  detkit replay runs/demo model/head/box_loss=l1
+"""
+
+
+def run(words: list[str]) -> int:
+    """Repeat and print; 1 when a loss or gradient is not finite again."""
+    if not words or ("=" in words[0] and not Path(words[0]).exists()):
+        raise UserError(
+            "detkit replay needs a saved step first: detkit replay RUN/non_finite/step_NUMBER.pt, "
+            "or a run folder."
+        )
+    path = find_step(words[0])
+    checkpoint = read_checkpoint(path)
+    step = parse_step(read_tensors(path), path)
+    config = compose.compose("replay", words[1:], checkpoint.config)
+    repetition = _repeat(config, checkpoint, step)
+    names = checkpoint.class_names
+    sections = [
+        [*step_lines(step), f"saved in {path}"],
+        loss_lines(step, repetition),
+        [*module_lines(repetition), *gradient_lines(repetition)],
+        object_lines(step.batch, names),
+    ]
+    if config["output"] is not None:
+        written = draw_batch(step.batch, names, Path(config["output"]))
+        sections.append([f"pictures: {written[0].parent}, {len(written)} written"])
+    sections.append([repetition.finding()])
+    print("\n\n".join("\n".join(lines) for lines in sections))
+    return 0 if repetition.is_finite else 1
+
+
+def _repeat(config: dict[str, Any], checkpoint: Checkpoint, step: SavedStep) -> Repetition:
+    """The step on the device that it ran on, where this machine has it."""
+    ran_on_cpu = config["device"] == "auto" and step.device == "cpu"
+    device = choose_device("cpu" if ran_on_cpu else config["device"])
+    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
+    load_weights(detector, checkpoint)
+    settings = config["trainer"]
+    prepare_detector(detector, channels_last=settings["channels_last"], compile=False)
+    detector.to(device).train()
+    set_random_state(step.random_state)
+    return repeat(detector, step.batch.to(device), PRECISION[settings["precision"]])

@@ -1,0 +1,147 @@
+"""The file that a training leaves behind when it stops at a bad step, enough to repeat the step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detkit.errors import UserError
+from detkit.structures import Batch, Target
+
+FOLDER = "non_finite"
+_KEY = "step"
+_PREFIX = "detector."
+
+
+@dataclass(frozen=True)
+class SavedStep:
+    """One step of a training, as it was before its forward pass.
+
+    Attributes:
+        number: The optimizer step, counted from 1.
+        epoch: The epoch, counted from 1.
+        batch: What the step was made on.
+        losses: What each loss part was.
+        random_state: Of all generators, see `random_state`.
+        precision: As Lightning names it, such as "32-true".
+        device: The kind of device, "cpu" or "cuda".
+        rank: Of the process among `world_size`.
+        world_size: Processes that trained together.
+        weights_later: Optimizer steps between this step and the weights; 0 where they are its own.
+        finding: What was found when the step was repeated before saving.
+    """
+
+    number: int
+    epoch: int
+    batch: Batch
+    losses: dict[str, float]
+    random_state: dict[str, Any]
+    precision: str
+    device: str
+    rank: int
+    world_size: int
+    weights_later: int
+    finding: str
+
+
+def step_path(run_folder: Path, number: int, rank: int, world_size: int) -> Path:
+    """Where a step is saved; each rank has its own file."""
+    suffix = f"_rank{rank}" if world_size > 1 else ""
+    return run_folder / FOLDER / f"step_{number:06d}{suffix}.pt"
+
+
+def find_step(place: str) -> Path:
+    """The file that a name stands for; of a run folder the step that was saved last.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = Path(place)
+    if path.is_file():
+        return path
+    for folder in (path / FOLDER, path):
+        found = sorted(folder.glob("step_*.pt"), key=lambda file: file.stat().st_mtime)
+        if found:
+            return found[-1]
+    raise UserError(
+        f"{place}: there is no saved step; give a file RUN/{FOLDER}/step_NUMBER.pt, which a run "
+        "writes when a loss or a gradient is not finite."
+    )
+
+
+def write_step(
+    path: Path, step: SavedStep, weights: Mapping[str, Tensor], record: Mapping[str, Any]
+) -> None:
+    """Write tensors and plain values only; the file is also a checkpoint of the detector.
+
+    Raises:
+        OSError: The disk is full or refuses.
+    """
+    values = {**vars(step), "batch": _batch_values(step.batch)}
+    content = {
+        "state_dict": {f"{_PREFIX}{name}": value.cpu() for name, value in weights.items()},
+        "detkit": dict(record),
+        "epoch": step.epoch - 1,
+        "global_step": step.number - 1,
+        _KEY: values,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    try:
+        with part.open("wb") as file:
+            torch.save(content, file)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
+    """The step in what a file holds.
+
+    Raises:
+        UserError: There is none, or not all of it.
+    """
+    step = content.get(_KEY)
+    if not isinstance(step, dict):
+        raise UserError(
+            f"{path}: is a checkpoint, not a saved step; give a file of RUN/{FOLDER}, which a run "
+            "writes when a loss or a gradient is not finite."
+        )
+    try:
+        return SavedStep(**{**step, "batch": _batch_from(step["batch"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: its step is not as this detkit writes it ({type(error).__name__}: {error}); "
+            "use the version of detkit that wrote it."
+        ) from error
+
+
+def _batch_values(batch: Batch) -> dict[str, Any]:
+    return {
+        **vars(batch),
+        "images": batch.images.cpu(),
+        "targets": [_target_values(target) for target in batch.targets],
+        "original_targets": [_target_values(target) for target in batch.original_targets],
+        "to_image": batch.to_image.cpu().clone(),
+    }
+
+
+def _target_values(target: Target) -> dict[str, Any]:
+    return dict(vars(target.to("cpu")))
+
+
+def _batch_from(values: dict[str, Any]) -> Batch:
+    sizes = {
+        key: [tuple(size) for size in values[key]] for key in ("image_sizes", "original_sizes")
+    }
+    targets = {
+        key: [Target(**target) for target in values[key]] for key in ("targets", "original_targets")
+    }
+    return Batch(**{**values, **sizes, **targets})

@@ -1,0 +1,146 @@
+"""What a person reads of a step that was repeated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkit.structures import Batch, Target
+from detkit.training.repeat import ModuleOutput, Repetition
+from detkit.training.saved_step import SavedStep
+from detkit.training.suspicious import Suspicion, suspicious
+from detkit.visualization.draw import draw_target
+
+_MOST_MODULES = 8
+_MOST_OBJECTS = 20
+
+
+def step_lines(step: SavedStep) -> list[str]:
+    """Which step it is, and what can differ when it is repeated."""
+    of_rank = f", rank {step.rank} of {step.world_size}" if step.world_size > 1 else ""
+    lines = [
+        f"step {step.number} (epoch {step.epoch}{of_rank}), {len(step.batch)} images, "
+        f"{step.precision} on {step.device}"
+    ]
+    if step.world_size > 1:
+        lines.append(
+            "note: the ranks shared their normaliser; here the losses are those of one rank alone"
+        )
+    if step.weights_later:
+        lines.append(
+            f"note: the weights are {step.weights_later} optimizer steps later than the step "
+            "(callbacks.non_finite.check_every was more than 1)"
+        )
+    return lines
+
+
+def loss_lines(step: SavedStep, repetition: Repetition) -> list[str]:
+    """Each loss part now and then."""
+    names = list(dict.fromkeys([*step.losses, *repetition.losses]))
+    rows = [("", "now", "when saved")]
+    for name in names:
+        now, then = repetition.losses.get(name), step.losses.get(name)
+        rows.append((name, _number(now), "the same" if _equal(now, then) else _number(then)))
+    return _table(rows)
+
+
+def module_lines(repetition: Repetition) -> list[str]:
+    """The first calls of modules whose output is not finite, or where the greatest output is."""
+    bad = repetition.bad_modules
+    if not bad:
+        return [f"the output of each module is finite; {_greatest(repetition.modules)}"]
+    rows = [("module", "kind", "input", "finite output from", "to")]
+    for module in bad[:_MOST_MODULES]:
+        state = f"finite, to {module.input_peak:.3g}" if module.input_finite else "not finite"
+        low, high = (_number(None if math.isnan(v) else v) for v in (module.low, module.high))
+        rows.append((module.name, module.kind, state, low, high))
+    more = len(bad) - _MOST_MODULES
+    heading = "modules whose output is not finite, in the order in which they ran:"
+    return [heading, *_table(rows), *([f"  and {more} more after these"] if more > 0 else [])]
+
+
+def gradient_lines(repetition: Repetition) -> list[str]:
+    """The parameters whose gradient is not finite; nothing where a loss is not finite already."""
+    bad = repetition.bad_gradients
+    if not bad or repetition.bad_losses:
+        return []
+    shown = ", ".join(bad[:_MOST_MODULES])
+    more = ", ..." if len(bad) > _MOST_MODULES else ""
+    count = f"{len(bad)} of {len(repetition.gradients)}"
+    return [f"gradients that are not finite ({count}, nearest to the loss first): {shown}{more}"]
+
+
+def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
+    """The files with their objects, and each object that looks odd."""
+    lines = ["images:"]
+    for path, target, (height, width) in zip(
+        batch.paths, batch.targets, batch.image_sizes, strict=True
+    ):
+        lines.append(f"  {path}: {width} x {height}, {_objects(target)}")
+    odd = suspicious(batch, len(class_names))
+    if not odd:
+        return [*lines, "no box looks odd (area, finiteness, position, thinness, label)"]
+    lines.append(f"{len(odd)} objects look odd:")
+    lines += [f"  {_odd(one, class_names)}" for one in odd[:_MOST_OBJECTS]]
+    more = len(odd) - _MOST_OBJECTS
+    return [*lines, *([f"  and {more} more"] if more > 0 else [])]
+
+
+def draw_batch(batch: Batch, class_names: Sequence[str], folder: Path) -> list[Path]:
+    """Write the images as the detector saw them, with their objects; boxes of NaN are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for number, (image, size, target) in enumerate(
+        zip(batch.images, batch.image_sizes, batch.targets, strict=True), start=1
+    ):
+        known = (target.labels >= 0) & (target.labels < len(class_names))
+        shown = target.select(known & target.boxes.isfinite().all(dim=1))
+        path = folder / f"{number:02d}_{Path(batch.paths[number - 1]).stem}.png"
+        draw_target(image[:, : size[0], : size[1]], shown, class_names).save(path)
+        written.append(path)
+    return written
+
+
+def _objects(target: Target) -> str:
+    count, ignored = len(target), int(target.ignored.sum())
+    if not count:
+        return "no objects"
+    text = f"{count} object{'' if count == 1 else 's'}"
+    if ignored:
+        text += f" ({ignored} ignored)"
+    sides = (target.boxes[:, 2:] - target.boxes[:, :2]).prod(dim=1).clamp(min=0).sqrt()
+    return f"{text}, sizes {float(sides.min()):.1f} to {float(sides.max()):.1f} pixels"
+
+
+def _odd(one: Suspicion, class_names: Sequence[str]) -> str:
+    name = class_names[one.label] if 0 <= one.label < len(class_names) else f"label {one.label}"
+    box = ", ".join(f"{value:.6g}" for value in one.box)
+    return f"{one.path}: {name} [{box}]: {one.reason}"
+
+
+def _greatest(modules: Sequence[ModuleOutput]) -> str:
+    known = [m for m in modules if not math.isnan(m.low)]
+    if not known:
+        return "no module was called"
+    top = max(known, key=lambda module: max(-module.low, module.high))
+    return f"the greatest are those of {top}: {_number(top.low)} to {_number(top.high)}"
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def _equal(now: float | None, then: float | None) -> bool:
+    if now is None or then is None:
+        return False
+    return now == then or (math.isnan(now) and math.isnan(then))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
