@@ -1,0 +1,61 @@
+"""The two programs that match and accumulate as COCO defines it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from faster_coco_eval import COCO as FasterIndex
+from faster_coco_eval import COCOeval_faster
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from detkit.evaluation.coco_index import detections_index, objects_index
+from detkit.evaluation.images import ImageArrays
+
+_BACKENDS: dict[str, tuple[Any, Any]] = {
+    "faster": (FasterIndex, COCOeval_faster),
+    "pycocotools": (COCO, COCOeval),
+}
+
+
+class Accumulated(NamedTuple):
+    """COCOeval's arrays, -1 where nothing was measured. T IoU thresholds, A areas, L limits.
+
+    Attributes:
+        precision: (T, 101, C, A, L), categories in the order of their ids.
+        recall: (T, C, A, L).
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+def accumulated(
+    images: Mapping[int, ImageArrays], category_ids: list[int], limits: list[int], backend: str
+) -> Accumulated:
+    """Match and accumulate.
+
+    Args:
+        images: By id, in ascending order, which decides between equal scores.
+        category_ids: The data set's id of each label.
+        limits: How many detections of an image and class count, ascending.
+        backend: `faster` or `pycocotools`.
+    """
+    index, evaluator = _BACKENDS[backend]
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        evaluation = evaluator(
+            objects_index(images, category_ids, index),
+            detections_index(images, category_ids, index),
+            "bbox",
+        )
+        evaluation.params.maxDets = limits
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return Accumulated(
+        np.asarray(evaluation.eval["precision"]), np.asarray(evaluation.eval["recall"])
+    )

@@ -1,0 +1,183 @@
+"""What a metric has seen: the detections and objects of images as arrays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from detkit.errors import DataError
+from detkit.structures import Detections, Target
+
+_log = logging.getLogger("detkit.evaluation")
+
+
+class ImageArrays(NamedTuple):
+    """The detections and objects of one image; copies, so that no batch is kept alive.
+
+    Attributes:
+        boxes: (N, 4) detections, xyxy.
+        scores: (N,).
+        labels: (N,).
+        object_boxes: (M, 4) xyxy.
+        object_labels: (M,).
+        ignored: (M,).
+        areas: (M,) annotated areas, box areas where there is none.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    object_boxes: NDArray[np.float32]
+    object_labels: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+    areas: NDArray[np.float64]
+
+    def content(self) -> bytes:
+        """What tells two results for one image apart."""
+        return b"".join(value.tobytes() for value in (self.scores, self.boxes, self.labels))
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a metric has seen.
+
+    Attributes:
+        images: Images, each counted once.
+        objects: Objects that count, per class.
+        ignored: Crowd and difficult objects.
+        detections: Detections of any score.
+    """
+
+    images: int
+    objects: list[int]
+    ignored: int
+    detections: int
+
+    def __str__(self) -> str:
+        """The counts as a line for a person."""
+        text = f"{self.images:,} images, {sum(self.objects):,} objects"
+        text += f" and {self.ignored:,} ignored ones" if self.ignored else ""
+        return f"{text}, {self.detections:,} detections"
+
+
+class SeenImages:
+    """Images by id, each counted once, on one rank or merged from several."""
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = list(class_names)
+        self._images: dict[int, ImageArrays] = {}
+        self._warned = False
+
+    def update(
+        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
+    ) -> None:
+        """Take the detections and objects of images, in original coordinates.
+
+        Raises:
+            DataError: A label is none of the classes, or an object's box is not finite.
+        """
+        for image_id, found, target in zip(image_ids, detections, targets, strict=True):
+            self._check_labels(image_id, "detection", found.labels)
+            self._check_labels(image_id, "object", target.labels)
+            _check_boxes(image_id, target.boxes)
+            self._images[int(image_id)] = image_arrays(self._finite(found), target)
+
+    def by_id(self) -> dict[int, ImageArrays]:
+        """All images in the order of their ids."""
+        return dict(sorted(self._images.items()))
+
+    def state(self) -> dict[str, Any]:
+        """What `merge` of another rank takes."""
+        return {"images": dict(self._images)}
+
+    def merge(self, states: list[dict[str, Any]]) -> None:
+        """Add the images of other ranks.
+
+        Two ranks may have seen one image in batches that were padded differently. Which of the two
+        counts follows from their content, so that all ranks compute the same numbers.
+        """
+        for state in states:
+            for image_id, image in state["images"].items():
+                known = self._images.get(image_id, image)
+                self._images[image_id] = min(known, image, key=ImageArrays.content)
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self._images = {}
+        self._warned = False
+
+    def counts(self) -> Counts:
+        """How many images, objects and detections the numbers rest on."""
+        images = self._images.values()
+        labels = [image.object_labels[~image.ignored] for image in images]
+        objects = np.bincount(
+            np.concatenate([*labels, np.zeros(0, np.int64)]), minlength=len(self.class_names)
+        )
+        return Counts(
+            images=len(images),
+            objects=objects.tolist(),
+            ignored=sum(int(image.ignored.sum()) for image in images),
+            detections=sum(len(image.scores) for image in images),
+        )
+
+    def _check_labels(self, image_id: int, what: str, labels: Tensor) -> None:
+        wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
+        if len(wrong):
+            raise DataError(
+                f"image {image_id}: {what} with label {int(wrong[0])}, but the metric knows "
+                f"{len(self.class_names)} classes (labels 0 to {len(self.class_names) - 1}): "
+                "measure with the classes that the detector was built for."
+            )
+
+    def _finite(self, found: Detections) -> Detections:
+        """Leave out NaN and infinity, as programs differ in what they make of them."""
+        keep = found.boxes.isfinite().all(dim=1) & found.scores.isfinite()
+        if keep.all():
+            return found
+        if not self._warned:
+            self._warned = True
+            _log.warning(
+                "detections with boxes or scores that are not finite are left out of the metric: "
+                "has the training diverged?"
+            )
+        return Detections(*(value[keep] for value in found))
+
+
+def image_arrays(found: Detections, target: Target) -> ImageArrays:
+    """The arrays of one image."""
+    object_boxes = np.array(target.boxes.cpu().float())
+    areas = xywh(object_boxes)[:, 2:].prod(axis=1)
+    if target.areas is not None:
+        annotated = np.array(target.areas.cpu().double())
+        areas = np.where(np.isnan(annotated), areas, annotated)
+    return ImageArrays(
+        boxes=np.array(found.boxes.detach().cpu().float()),
+        scores=np.array(found.scores.detach().cpu().float()),
+        labels=np.array(found.labels.cpu().long()),
+        object_boxes=object_boxes,
+        object_labels=np.array(target.labels.cpu().long()),
+        ignored=np.array(target.ignored.cpu()),
+        areas=areas,
+    )
+
+
+def xywh(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Boxes as corner and size, in float64, where a difference of float32 loses nothing."""
+    exact = boxes.astype(np.float64)
+    return np.concatenate([exact[:, :2], exact[:, 2:] - exact[:, :2]], axis=1)
+
+
+def _check_boxes(image_id: int, boxes: Tensor) -> None:
+    finite = boxes.isfinite().all(dim=1)
+    if not finite.all():
+        first = int((~finite).nonzero()[0])
+        raise DataError(
+            f"image {image_id}: object {first} has the box {boxes[first].tolist()}, expected "
+            "finite numbers: `detkit data check` finds such annotations."
+        )
