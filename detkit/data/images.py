@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import errno
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_image
+from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
-_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 swap height and width
-_FIRST_SWAPPED = 5
+FIRST_SWAPPED = 5  # EXIF orientations 5 to 8 swap height and width
+_ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
+_FLIPS = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}  # axes, after the swap
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-_PIL_ERRORS = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+# PIL warns of large images, palettes with transparency and odd EXIF, all of which are handled
+# here. Not by catch_warnings, which threads disturb.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+_JPEG = ("JPEG", "MPO")  # MPO is what phones write: a photograph with a preview or a depth map
+_ANIMATED = ("GIF", "WEBP", "PNG", "TIFF")
 
 
 class UnreadableImageError(Exception):
@@ -25,9 +37,43 @@ class UnreadableImageError(Exception):
         super().__init__(f"{path}: {reason}")
 
 
+class ImageHeader(NamedTuple):
+    """What the start of an image file says.
+
+    Attributes:
+        size: (height, width) as `decode` returns the image, EXIF orientation applied.
+        stored_size: (height, width) of the pixels as they lie in the file.
+        orientation: EXIF orientation, 1 to 8; 1 is upright.
+        animated: Whether there are several frames, of which the first is used.
+    """
+
+    size: tuple[int, int]
+    stored_size: tuple[int, int]
+    orientation: int
+    animated: bool
+
+
 def is_image(path: Path) -> bool:
     """Whether the name of a file is that of an image."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read_header(path: Path) -> ImageHeader:
+    """Sizes, orientation and frames of an image file; decodes no pixels.
+
+    Raises:
+        UnreadableImageError: The file is missing, no image, or larger than PIL's own limit against
+            files that blow up (178,956,970 pixels, such as 20,000 x 8,900).
+    """
+    with _opened(path) as image:
+        orientation = _orientation(image)
+        if isinstance(image, TiffImageFile):  # PIL gives the size of the upright image
+            stored = int(image.tag_v2[_TIFF_HEIGHT]), int(image.tag_v2[_TIFF_WIDTH])
+        else:
+            stored = image.height, image.width
+        upright = stored[::-1] if orientation >= FIRST_SWAPPED else stored
+        animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
+    return ImageHeader(upright, stored, orientation, animated)
 
 
 def read_size(path: Path) -> tuple[int, int]:
@@ -36,53 +82,108 @@ def read_size(path: Path) -> tuple[int, int]:
     Raises:
         UnreadableImageError: The file is missing or no image.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
-            if Image.Image.getexif(image).get(_ORIENTATION, 1) >= _FIRST_SWAPPED:
-                width, height = height, width
-    except FileNotFoundError as error:
-        raise UnreadableImageError(path, "missing file") from error
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(path, "not an image") from error
-    except _PIL_ERRORS as error:
-        raise UnreadableImageError(path, "unreadable header") from error
-    return height, width
+    return read_header(path).size
 
 
 def decode(path: Path) -> Tensor:
     """The image of a file as (3, H, W) uint8 RGB, colours innermost in memory: faster to resize.
 
     Grey and palette images become RGB, CMYK is converted, transparency is dropped, and the first
-    frame is taken. Images of more than 8 bits are stretched from their own minimum and maximum to
-    0..255, as files do not say which part of the range is in use.
+    frame is taken. Grey images of more than 8 bits are stretched from their own minimum and maximum
+    to 0..255, as files do not say which part of the range is in use; of 16-bit RGB the upper 8 bits
+    are taken.
 
     Raises:
-        UnreadableImageError: The file is missing, broken or no image.
+        UnreadableImageError: The file is missing, broken, too large or no image.
     """
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        try:  # 1.7 to 2 times as fast as PIL for 640x480 JPEG, equal pixels
-            pixels: Tensor = decode_image(
-                str(path), mode=ImageReadMode.RGB, apply_exif_orientation=True
-            )
-            return pixels
-        except RuntimeError:
-            pass  # PIL reads more kinds of file, and says what is wrong with the others
+    with _opened(path) as image:
+        orientation = 1 if isinstance(image, TiffImageFile) else _orientation(image)
+        if image.format in _JPEG:
+            try:  # 1.7 to 2 times as fast as PIL for 640x480 JPEG, equal pixels
+                pixels = decode_jpeg(read_file(str(path)), mode=ImageReadMode.RGB)
+                return turn(pixels, orientation)
+            except RuntimeError:
+                pass  # PIL reads more kinds of JPEG, and says what is wrong with the others
+        if image.mode in _DEEP_MODES:
+            return turn(_stretch(np.array(image, dtype=np.float64)), orientation)
+        interleaved = np.array(image if image.mode == "RGB" else image.convert("RGB"))  # (H, W, 3)
+    return turn(torch.from_numpy(interleaved).permute(2, 0, 1), orientation)
+
+
+def turn(pixels: Tensor, orientation: int) -> Tensor:
+    """Pixels (3, H, W) as stored to the upright image that an EXIF orientation means."""
+    if orientation == 1:
+        return pixels
+    if orientation >= FIRST_SWAPPED:
+        pixels = pixels.transpose(1, 2)
+    upright = pixels.flip(_FLIPS.get(orientation, ()))
+    return upright.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+def turn_box(
+    box: tuple[float, float, float, float], orientation: int, size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """A box on the stored pixels to the same box on the upright image of a (height, width)."""
+    x1, y1, x2, y2 = box
+    height, width = size
+    if orientation >= FIRST_SWAPPED:
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    flips = _FLIPS.get(orientation, ())
+    if 2 in flips:  # noqa: PLR2004
+        x1, x2 = width - x2, width - x1
+    if 1 in flips:
+        y1, y2 = height - y2, height - y1
+    return x1, y1, x2, y2
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The open file; whatever goes wrong with it becomes an UnreadableImageError."""
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode in _DEEP_MODES:
-                return _stretch(np.array(upright, dtype=np.float64))
-            interleaved = np.array(upright.convert("RGB"))  # (H, W, 3)
-    except FileNotFoundError as error:
-        raise UnreadableImageError(path, "missing file") from error
-    except _PIL_ERRORS as error:
-        raise UnreadableImageError(path, f"{type(error).__name__}: {error}") from error
-    return torch.from_numpy(interleaved).permute(2, 0, 1)
+            yield image
+    except MemoryError:
+        raise
+    except Exception as error:  # readers of damaged files raise nearly every kind of error
+        raise UnreadableImageError(path, _reason(path, error)) from error
+
+
+_REASONS: dict[type[Exception], str] = {
+    FileNotFoundError: "missing file",
+    IsADirectoryError: "a folder, not a file",
+    PermissionError: "no permission to read it",
+    UnidentifiedImageError: "not an image",
+}
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read, in a few words."""
+    known = _REASONS.get(type(error))
+    if known is not None:
+        if path.is_symlink() and not path.exists():
+            return "link to a missing file"
+        return "empty file" if path.is_file() and not path.stat().st_size else known
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "link that leads in a circle"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; cut it into tiles"
+    if "truncated" in str(error).lower():
+        return "truncated file"
+    return f"damaged file: {type(error).__name__}: {error}"
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1 where there is none, or none that can be read."""
+    try:
+        # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
+        value = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF beside good pixels
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 def _stretch(values: np.ndarray) -> Tensor:
+    values = np.nan_to_num(values)
     low, high = float(values.min()), float(values.max())
     scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
     return torch.from_numpy(scaled.round().astype(np.uint8)).expand(3, -1, -1).contiguous()

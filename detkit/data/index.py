@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import math
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,12 +13,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.images import UnreadableImageError, read_size
+from detkit.data.images import UnreadableImageError, read_header, turn_box
+from detkit.data.left_out import sentences, warn
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault
 
-LOGGER = logging.getLogger("detkit.data")
-NAMES_IN_A_WARNING = 10
+LARGEST_AREA = 3e38  # what float32 holds
+PARTLY_OUTSIDE = "partly outside the image"
 
 
 class Annotation(NamedTuple):
@@ -34,36 +37,39 @@ class IndexBuilder:
 
     A file that is missing, that is no image, or whose size is not the annotated one is dropped with
     its objects; so is a box that is not finite, inverted or without area inside the image. All are
-    counted and named in `DatasetIndex.dropped`, and logged once as a warning.
+    counted and named in `DatasetIndex.dropped`, and logged in one warning. Boxes of an image whose
+    annotated size is the one before its EXIF rotation are turned with it.
 
     Attributes:
         root: The folder that file names are relative to.
         class_names: The names in label order.
         category_ids: The format's own ids in the same order; 1..C where it has none.
+        unused: Counts what the files say of objects that an index has no place for.
     """
 
     root: Path
     class_names: list[str]
     category_ids: list[int] | None = None
+    unused: Counter[str] = field(default_factory=Counter)
     _names: list[bytes] = field(default_factory=list)
     _image_ids: list[int] = field(default_factory=list)
     _sizes: list[tuple[int, int]] = field(default_factory=list)
     _counts: list[int] = field(default_factory=list)
-    _boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    _labels: list[int] = field(default_factory=list)
-    _ignored: list[bool] = field(default_factory=list)
-    _areas: list[float] = field(default_factory=list)
-    _dropped: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    # Arrays of plain numbers: lists would take six times the memory of a large data set.
+    _boxes: array[float] = field(default_factory=lambda: array("f"))
+    _labels: array[int] = field(default_factory=lambda: array("q"))
+    _ignored: array[int] = field(default_factory=lambda: array("b"))
+    _areas: array[float] = field(default_factory=lambda: array("f"))
     _faults: list[Fault] = field(default_factory=list)
+    _orientation: int = 1  # of the image added last, where its boxes have to be turned
 
-    def drop(self, what: str, why: str, name: str) -> None:
+    def drop(self, what: str, why: str, name: str, detail: str = "") -> None:
         """Note that a `what` ("image", "box", ...) of the file `name` is left out."""
-        self._note(Fault(what, why, name))
+        self._faults.append(Fault(what, why, name, detail=detail))
 
-    def _note(self, fault: Fault) -> None:
-        self._faults.append(fault)
-        if fault.left_out:
-            self._dropped.setdefault((fault.what, fault.why), []).append(fault.name)
+    def note(self, what: str, why: str, name: str, detail: str = "") -> None:
+        """Note that a `what` is used, but not as the file has it."""
+        self._faults.append(Fault(what, why, name, detail=detail, left_out=False))
 
     def add_image(self, name: str, image_id: int, size: tuple[int, int] = (0, 0)) -> bool:
         """Start the next image; false when it is faulty and its objects must be left out.
@@ -74,18 +80,28 @@ class IndexBuilder:
             size: The annotated (height, width); zeros where the format does not say.
         """
         try:
-            found = read_size(self.root / name)
+            header = read_header(self.root / name)
+            encoded = name.encode("utf-8", "surrogateescape")
         except UnreadableImageError as error:
             self.drop("image", error.reason, name)
             return False
-        if 0 not in size and tuple(size) != found:
-            detail = f"annotated {size[1]} x {size[0]}, file {found[1]} x {found[0]}"
-            why = "size differs from the annotated one"
-            self._note(Fault("image", why, name, detail=detail))
+        except ValueError:
+            self.drop("image", "its name is no text", name)
             return False
-        self._names.append(name.encode("utf-8"))
+        self._orientation = 1
+        if 0 not in size and tuple(size) != header.size:
+            if tuple(size) != header.stored_size:
+                annotated, found = (f"{w} x {h}" for h, w in (size, header.size))
+                detail = f"annotated {annotated}, file {found}"
+                self.drop("image", "size differs from the annotated one", name, detail)
+                return False
+            self._orientation = header.orientation
+            self.note("image", "annotated before its EXIF rotation; boxes turned with it", name)
+        if header.animated:
+            self.note("image", "of several frames; the first is used", name)
+        self._names.append(encoded)
         self._image_ids.append(image_id)
-        self._sizes.append(found)
+        self._sizes.append(header.size)
         self._counts.append(0)
         return True
 
@@ -94,35 +110,48 @@ class IndexBuilder:
         """(height, width) of the image added last."""
         return self._sizes[-1]
 
-    def add_object(self, annotation: Annotation) -> None:
-        """Give an object to the image added last, its box clipped to the image, or drop it."""
-        box, why = _check_box(annotation.box, self.size)
-        if why is not None or box != tuple(annotation.box):
-            name, label = self._names[-1].decode("utf-8"), annotation.label
-            reason = why or "partly outside the image"
-            fault = Fault("box", reason, name, annotation.box, label, left_out=why is not None)
-            self._note(fault)
+    @property
+    def name(self) -> str:
+        """The file of the image added last."""
+        return self._names[-1].decode("utf-8", "surrogateescape")
+
+    def add_object(self, annotation: Annotation, place: str = "") -> None:
+        """Give an object to the image added last, its box clipped to the image, or drop it.
+
+        Args:
+            annotation: The object.
+            place: Where it stands, such as a file and a line, for messages.
+        """
+        given = annotation.box
+        if self._orientation != 1:
+            given = turn_box(given, self._orientation, self.size)
+        box, why = check_box(given, self.size)
+        if why is not None or box != given:
+            reason, label = why or PARTLY_OUTSIDE, annotation.label
+            fault = Fault("box", reason, self.name, given, label, place, left_out=why is not None)
+            self._faults.append(fault)
         if why is not None:
             return
         self._counts[-1] += 1
-        self._boxes.append(box)
+        self._boxes.extend(box)
         self._labels.append(annotation.label)
         self._ignored.append(annotation.ignored)
-        self._areas.append(annotation.area)
+        area = annotation.area  # NaN is neither above nor below
+        self._areas.append(area if 0 < area < LARGEST_AREA else float("nan"))
 
     def build(self) -> DatasetIndex:
-        """The index; warns about what was left out.
+        """The index; warns about what was left out, and about what was changed.
 
         Raises:
             DataError: No image is usable.
         """
-        dropped = [_sentence(what, why, names) for (what, why), names in self._dropped.items()]
-        for (what, why), names in self._dropped.items():
-            LOGGER.warning("left out of %s: %s", self.root, _sentence(what, why, names, short=True))
+        dropped = [fault for fault in self._faults if fault.left_out]
+        changed = [fault for fault in self._faults if not fault.left_out]
+        warn("left out of", self.root, dropped)
+        # a box that is cut at the edge of its image is no surprise
+        warn("changed in", self.root, [f for f in changed if f.why != PARTLY_OUTSIDE])
         if not self._names:
-            reasons = "; ".join(
-                _sentence(*key, names, True) for key, names in self._dropped.items()
-            )
+            reasons = "; ".join(sentences(dropped, short=True))
             raise DataError(
                 f"no usable image in '{self.root}' ({reasons or 'it lists none'}): check that "
                 "data.path is the folder that the annotations belong to."
@@ -140,34 +169,30 @@ class IndexBuilder:
             labels=np.array(self._labels, dtype=np.int64),
             ignored=np.array(self._ignored, dtype=np.bool_),
             areas=np.array(self._areas, dtype=np.float32),
-            dropped=dropped,
+            dropped=sentences(dropped),
+            notes=sentences(changed),
+            unused=dict(self.unused),
             faults=list(self._faults),
         )
 
 
-def _check_box(
+def check_box(
     box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[tuple[float, float, float, float], str | None]:
     """The box clipped to an image, and why it cannot be used (None where it can)."""
-    if not np.isfinite(box).all():
+    if not all(map(math.isfinite, box)):
         return box, "not finite"
     x1, y1, x2, y2 = box
     if x2 <= x1 or y2 <= y1:
         return box, "no area" if x2 == x1 or y2 == y1 else "inverted corners"
     height, width = size
     x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    if x2 <= x1 or y2 <= y1:
+        return box, "outside the image"
     # float32 is what the index holds, so the check is on what will be read back.
     if np.float32(x2) <= np.float32(x1) or np.float32(y2) <= np.float32(y1):
-        return box, "outside the image"
+        return box, "no area"
     return (x1, y1, x2, y2), None
-
-
-def _sentence(what: str, why: str, names: Sequence[str], short: bool = False) -> str:
-    distinct = list(dict.fromkeys(names))
-    shown = distinct[:NAMES_IN_A_WARNING] if short else distinct
-    more = f" and {len(distinct) - len(shown)} more" if len(shown) < len(distinct) else ""
-    plural = {"box": "boxes"}.get(what, f"{what}s")
-    return f"{len(names)} {what if len(names) == 1 else plural} ({why}): {', '.join(shown)}{more}"
 
 
 def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:

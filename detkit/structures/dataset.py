@@ -51,6 +51,9 @@ class DatasetIndex:
         ignored: (M,) bool, crowd and difficult objects.
         areas: (M,) float32 annotated areas, NaN where the format has none.
         dropped: What reading left out and why, one line each with count and file names.
+        notes: What reading changed, in the same form: boxes clipped, boxes turned, first frames.
+        unused: How many entries have a value that an index has no place for, by its name in the
+            format ("segmentation", "truncated").
         faults: The same one by one, and the boxes that were cut at the edge of their image.
     """
 
@@ -67,6 +70,8 @@ class DatasetIndex:
     ignored: NDArray[np.bool_]
     areas: NDArray[np.float32]
     dropped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unused: dict[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -75,4 +80,4 @@ class DatasetIndex:
     def path(self, position: int) -> Path:
         """The file of the image at a position."""
         start, stop = self.file_offsets[position : position + 2]
-        return self.root / self.file_names[start:stop].decode("utf-8")
+        return self.root / self.file_names[start:stop].decode("utf-8", "surrogateescape")

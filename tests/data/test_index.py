@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from detkit.data.index import NAMES_IN_A_WARNING, Annotation, IndexBuilder, relabel, select
+from detkit.data.index import Annotation, IndexBuilder, relabel, select
+from detkit.data.left_out import NAMES_IN_A_WARNING
 from detkit.errors import DataError
 
 

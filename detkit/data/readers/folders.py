@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from detkit.data.images import is_image
@@ -13,8 +14,18 @@ def require_folder(path: Path) -> Path:
     """The folder itself.
 
     Raises:
-        DataError: There is none, it is no folder, or it is empty.
+        DataError: There is none, it is no folder, it is empty, or it may not be read.
     """
+    try:
+        return _existing_folder(path)
+    except PermissionError as error:
+        raise DataError(
+            f"'{error.filename}' may not be read by this user: change the permissions of the data "
+            "set's folder (chmod -R u+rX), or copy it."
+        ) from error
+
+
+def _existing_folder(path: Path) -> Path:
     if not path.exists():
         beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(
@@ -49,9 +60,43 @@ def require_distinct(path: Path, class_names: Sequence[str]) -> None:
         raise DataError(f"'{path}' names these classes twice: {', '.join(twice)}; rename them.")
 
 
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files and links to files under a folder; links to folders are followed, but not twice."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        entry = os.stat(place)
+        if (entry.st_dev, entry.st_ino) in seen:
+            folders.clear()  # a link that leads back, or a second way to the same folder
+            continue
+        seen.add((entry.st_dev, entry.st_ino))
+        folders.sort()  # the way that is taken does not depend on the file system
+        yield from (Path(place, name) for name in files)
+
+
 def image_files(folder: Path) -> list[Path]:
     """All image files under a folder, sorted by path."""
-    return sorted(entry for entry in folder.rglob("*") if is_image(entry) and entry.is_file())
+    return sorted(file for file in files_below(folder) if is_image(file))
+
+
+def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
+    """Files of a folder by suffix in lower or upper case, sorted."""
+    return sorted(file for file in folder.iterdir() if file.suffix.lower() == suffix)
+
+
+def lines_of(file: Path) -> list[str]:
+    """The lines of a list of names, without blank ones; a mark of byte order is no name.
+
+    Raises:
+        DataError: The file cannot be read as text.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"'{file}' cannot be read as text ({error}): replace it by UTF-8 text, one name a line."
+        ) from error
+    # not splitlines(), which also splits at rare characters that names may hold
+    return [line.strip() for line in text.split("\n") if line.strip()]
 
 
 def first_folder(path: Path, names: Iterable[str]) -> Path | None:

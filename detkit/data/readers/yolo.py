@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from detkit.data.index import Annotation, IndexBuilder
-from detkit.data.readers.folders import image_files, relative_name, require_folder, require_split
+from detkit.data.readers.folders import (
+    files_below,
+    image_files,
+    relative_name,
+    require_folder,
+    require_split,
+)
+from detkit.data.readers.yolo_labels import UnreadableLabelsError, read_labels
 from detkit.data.readers.yolo_page import class_names_of, listed_splits
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 
 SPLITS = ("train", "val", "valid", "validation", "test")
-_BOX_VALUES = 4
-_POLYGON_VALUES = 6  # three corners
 
 
 def fits(path: Path) -> bool:
     """Whether a folder looks like YOLO."""
-    labels = (file for file in path.rglob("*.txt") if _label_folder(path, file))
+    labels = (file for file in files_below(path) if _is_label_file(path, file))
     return class_names_of(path) is not None and (
         next(labels, None) is not None or any(listed_splits(path).values())
     )
@@ -59,15 +65,16 @@ class YoloReader:
                 f"'{path}' does not name its classes: add data.yaml with `names:` or classes.txt, "
                 "one name a line, or set data.reader.class_names."
             )
-        if not any(label_file(path, file).is_file() for file in files):
+        labels = {file: label_file(path, file) for file in files}
+        if not any(file.is_file() for file in labels.values()):
             raise DataError(
                 f"'{path}' has no annotations for its {len(files)} images: looked for text files "
                 "in labels/ in place of images/, and beside the images."
             )
         builder = IndexBuilder(root=path, class_names=names)
+        users = Counter(labels.values())
         for image_id, file in enumerate(files, start=1):
-            if builder.add_image(relative_name(file, path), image_id):
-                _add_objects(builder, label_file(path, file), len(names))
+            _add(builder, image_id, file, labels[file], users[labels[file]])
         return builder.build()
 
 
@@ -82,7 +89,9 @@ def label_file(path: Path, image: Path) -> Path:
     return image.with_suffix(".txt")
 
 
-def _label_folder(path: Path, file: Path) -> bool:
+def _is_label_file(path: Path, file: Path) -> bool:
+    if file.suffix.lower() != ".txt":
+        return False
     return "labels" in file.relative_to(path).parts[:-1] or any(
         file.with_suffix(suffix).is_file() for suffix in (".jpg", ".jpeg", ".png")
     )
@@ -103,44 +112,26 @@ def _splits(path: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _add_objects(builder: IndexBuilder, file: Path, class_count: int) -> None:
-    if not file.is_file():
-        return
-    name = relative_name(file, builder.root)
+def _add(builder: IndexBuilder, image_id: int, image: Path, file: Path, users: int) -> None:
+    """Add an image with the objects of its label file; without such a file it has none."""
+    name = relative_name(image, builder.root)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        builder.drop("label file", "unreadable", name)
+        lines = read_labels(file, len(builder.class_names)) if file.is_file() else []
+    except UnreadableLabelsError as error:
+        builder.drop("image", f"its label file {error}", name)
         return
+    if not builder.add_image(name, image_id):
+        return
+    if users > 1 and lines:
+        builder.note("image", "shares its label file with another of the same name", name)
+    height, width = builder.size
     for line in lines:
-        values = line.split()
-        if not values:
+        place = f"label line {line.number}"
+        if line.problem is not None:
+            builder.drop("box", line.problem, name, place)
             continue
-        annotation = _parse(values, builder.size)
-        if annotation is None:
-            builder.drop("box", "not `class cx cy w h`", name)
-        elif not 0 <= annotation.label < class_count:
-            builder.drop("box", f"class {annotation.label} of {class_count}", name)
-        else:
-            builder.add_object(annotation)
-
-
-def _parse(values: list[str], size: tuple[int, int]) -> Annotation | None:
-    """The object of a line, or None where the line is not of the format."""
-    height, width = size
-    try:
-        label = float(values[0])
-        numbers = [float(value) for value in values[1:]]
-    except ValueError:
-        return None
-    if not label.is_integer():
-        return None
-    if len(numbers) == _BOX_VALUES:
-        x, y, w, h = numbers
-        left, top, right, bottom = x - w / 2, y - h / 2, x + w / 2, y + h / 2
-    elif len(numbers) >= _POLYGON_VALUES and len(numbers) % 2 == 0:
-        across, down = numbers[0::2], numbers[1::2]
-        left, top, right, bottom = min(across), min(down), max(across), max(down)
-    else:
-        return None
-    return Annotation(int(label), (left * width, top * height, right * width, bottom * height))
+        left, top, right, bottom = line.shares
+        if line.is_polygon:
+            builder.unused["polygons"] += 1
+        box = (left * width, top * height, right * width, bottom * height)
+        builder.add_object(Annotation(line.label, box), place)

@@ -66,11 +66,13 @@ def test_faulty_lines_are_dropped_and_named(yolo):
     index = YoloReader().read(yolo, "train")
     assert len(index.boxes) == 1
     assert set(index.dropped) == {
-        "1 box (class 9 of 2): labels/train/a.txt",
-        "3 boxes (not `class cx cy w h`): labels/train/a.txt",
-        "1 box (no area): images/train/a.jpg",
-        "1 box (outside the image): images/train/a.jpg",
-        "1 box (not finite): images/train/a.jpg",
+        "1 box (class 9 of 2, counted from 0): images/train/a.jpg (label line 1)",
+        "3 boxes (not `class cx cy w h`): images/train/a.jpg "
+        "(label line 2, label line 3, label line 4)",
+        "1 box (no area): images/train/a.jpg (label line 5)",
+        "1 box (values above 1, which are no shares of the image): images/train/a.jpg "
+        "(label line 6)",
+        "1 box (not finite): images/train/a.jpg (label line 8)",
     }
 
 

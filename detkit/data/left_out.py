@@ -1,0 +1,53 @@
+"""Sentences about what reading a data set left out or changed."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkit.structures import Fault
+
+LOGGER = logging.getLogger("detkit.data")
+NAMES_IN_A_WARNING = 10
+_DETAILS = 5  # of one file
+_PLURALS = {"box": "boxes"}
+
+
+def warn(heading: str, root: Path, faults: Sequence[Fault]) -> None:
+    """Log the faults of a data set in one warning, a line for each reason."""
+    if not faults:
+        return
+    lines = sentences(faults, short=True)
+    if lines != sentences(faults):
+        lines.append("`detkit data check` names all of them")
+    separator = " " if len(lines) == 1 else "\n  "
+    LOGGER.warning("%s %s:%s%s", heading, root, separator, separator.join(lines))
+
+
+def sentences(faults: Sequence[Fault], *, short: bool = False) -> list[str]:
+    """One line for each reason: how many, why, and where; the first ten places where short."""
+    kinds: dict[tuple[str, str], list[Fault]] = defaultdict(list)
+    for fault in faults:
+        kinds[fault.what, fault.why].append(fault)
+    return [_sentence(what, why, kind, short) for (what, why), kind in kinds.items()]
+
+
+def _sentence(what: str, why: str, faults: Sequence[Fault], short: bool) -> str:
+    places: dict[str, list[str]] = defaultdict(list)
+    for fault in faults:
+        places[fault.name] += [fault.detail] * bool(fault.detail)
+    shown = list(places)[:NAMES_IN_A_WARNING] if short else list(places)
+    names = ", ".join(_readable(name, places[name]) for name in shown)
+    more = f" and {len(places) - len(shown):,} more" if len(shown) < len(places) else ""
+    count = f"{len(faults):,} {what if len(faults) == 1 else _PLURALS.get(what, what + 's')}"
+    return f"{count} ({why}): {names}{more}"
+
+
+def _readable(name: str, details: list[str]) -> str:
+    """A file and details; newlines and the like in quotes and escaped."""
+    shown = name if name.isprintable() else repr(name)
+    distinct = list(dict.fromkeys(details))
+    more = f" and {len(distinct) - _DETAILS} more" if len(distinct) > _DETAILS else ""
+    return f"{shown} ({', '.join(distinct[:_DETAILS])}{more})" if distinct else shown
