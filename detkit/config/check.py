@@ -12,11 +12,11 @@ from typing import Any
 from detkit import registry
 from detkit.config.origins import origins
 from detkit.config.pages import default_value, resolve
+from detkit.config.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
 from detkit.errors import ConfigError, did_you_mean
 
 Node = dict[str, Any]
-CODE_KEYS = ("_target_", "()")
 
 
 def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = None) -> Node:
@@ -70,7 +70,7 @@ class _Checker:
         self, schema: Mapping[str, Argument], key: str, path: tuple[str, ...], hint: str = ""
     ) -> None:
         if key in CODE_KEYS:
-            message = "is refused: a configuration builds registered parts by `name`, nothing else."
+            message = f"is refused: {RUNS_NOTHING}."
         elif key in schema:
             message = "is set by detkit from the data and the parts before; remove it."
         else:

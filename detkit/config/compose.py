@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,13 +17,18 @@ from omegaconf.errors import OmegaConfBaseException
 from detkit import registry
 from detkit.config import pages
 from detkit.config.check import check
+from detkit.config.circles import includes
 from detkit.config.origins import origins
-from detkit.config.source import (
-    RUNS_CODE,
-    USER_FOLDER_VARIABLE,
-    page_folders,
-    register_hydra_plugins,
+from detkit.config.overrides import (
+    jobs,
+    listed_plugins,
+    parse,
+    prepared,
+    split_flags,
+    take_config_folder,
 )
+from detkit.config.safety import refuse_composed, refuse_in_checkpoint
+from detkit.config.source import register_hydra_plugins
 from detkit.errors import ConfigError, did_you_mean
 
 Config = dict[str, Any]
@@ -44,8 +45,12 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
     Raises:
         ConfigError: With all problems that were found.
     """
-    words = prepare(overrides)
+    flags, rest = split_flags(overrides)
+    if flags:
+        raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
+    words = prepare(rest)
     if checkpoint is not None:
+        refuse_in_checkpoint(checkpoint, "the checkpoint")
         pages.offer_checkpoint(checkpoint)
     with _translated_errors():
         with hydra.initialize(version_base="1.3", config_path=None):
@@ -60,6 +65,8 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     Raises:
         ConfigError: With all problems that were found.
     """
+    if "hydra" in composed:
+        refuse_composed(OmegaConf.to_container(composed.hydra, resolve=False))  # type: ignore[arg-type]
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
         plain = OmegaConf.to_container(own, resolve=True)
@@ -72,20 +79,22 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
 def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
     """Hand a command to Hydra: a single job, `--multirun`, `--cfg`, `--info` or shell completion.
 
+    The configurations of all jobs of a sweep are checked before the first one starts.
+
     Raises:
-        ConfigError: The words cannot be composed.
+        ConfigError: The words cannot be composed, or a job's configuration is wrong.
     """
-    flags = [word for word in words if word.startswith("-") and "=" not in word]
-    values = _flag_values(words)
-    overrides = [word for word in words if word not in flags and word not in values]
+    flags, overrides = split_flags(words)
     if any(flag in ("-sc", "--shell-completion") for flag in flags):
         register_hydra_plugins()
         registry.load_plugins()
     else:
         overrides = prepare(overrides)
+        if any(flag in ("-m", "--multirun") for flag in flags):
+            check_jobs(root, overrides)
     # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    before, sys.argv = sys.argv, [sys.argv[0], *_in_order(words, flags, values), *overrides]
+    before, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
     try:
         with _translated_errors():
             hydra.main(version_base="1.3", config_path=None, config_name=root)(task)()
@@ -93,14 +102,30 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         sys.argv = before
 
 
-def _flag_values(words: list[str]) -> list[str]:
-    """Words that belong to the flag before them (`--cfg job`)."""
-    taking = ("--cfg", "-c", "--info", "-i", "--package", "-p")
-    return [after for word, after in pairwise(words) if word in taking]
+def check_jobs(root: str, prepared_words: list[str]) -> None:
+    """Compose and check each job of a sweep over listed values.
 
+    Sweeps that draw their values (intervals) are checked job by job as they start.
 
-def _in_order(words: list[str], flags: list[str], values: list[str]) -> list[str]:
-    return [word for word in words if word in flags or word in values]
+    Raises:
+        ConfigError: One message per problem, with the first job that has it.
+    """
+    if any(parse(word).is_interval_sweep() for word in prepared_words):
+        return
+    problems: dict[str, str] = {}
+    with _translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
+        swept = {word for word in prepared_words if parse(word).is_sweep_override()}
+        for words in jobs(prepared_words):
+            chosen = " ".join(word.lstrip("+") for word in words if word not in prepared_words)
+            try:
+                composed = hydra.compose(root, words, return_hydra_config=True)
+                HydraConfig.instance().set_config(composed)
+                checked(root, composed, words)
+            except ConfigError as error:
+                for problem in error.problems:
+                    problems.setdefault(problem, f" (job {chosen})" if swept else "")
+    if problems:
+        raise ConfigError([f"{problem}{job}" for problem, job in problems.items()])
 
 
 def prepare(words: list[str]) -> list[str]:
@@ -110,80 +135,14 @@ def prepare(words: list[str]) -> list[str]:
         ConfigError: An override cannot be read, names a group that does not exist, or would run
             code.
     """
-    words = _take_config_folder(words)
-    listed = _listed_plugins(words)
-    registry.load_plugins(listed)
+    words = take_config_folder(words)
+    registry.load_plugins(listed_plugins(words))
     register_hydra_plugins()
     origins.clear()
+    includes.clear()
     pages.page_options.clear()
     pages.root_values.clear()
-    problems: list[str] = []
-    prepared = [_prepared(word, problems) for word in words]
-    if problems:
-        raise ConfigError(problems)
-    return prepared
-
-
-def _take_config_folder(words: list[str]) -> list[str]:
-    """Take `--config-dir FOLDER` out: Hydra would search it after our pages, not before."""
-    rest: list[str] = []
-    following = iter(words)
-    for word in following:
-        name, _, value = word.partition("=")
-        if name != "--config-dir":
-            rest.append(word)
-            continue
-        folder = value or next(following, "")
-        if not os.path.isdir(folder):
-            raise ConfigError([f"--config-dir: there is no folder '{folder}'."])
-        os.environ[USER_FOLDER_VARIABLE] = os.path.abspath(folder)
-    return rest
-
-
-def _parse(word: str) -> Override:
-    try:
-        return OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        hint = "write KEY=VALUE, and quote what holds spaces, commas or brackets"
-        raise ConfigError([f"cannot read '{word}': {_first_line(error)}; {hint}."]) from error
-
-
-def _listed_plugins(words: list[str]) -> list[str]:
-    for word in words:
-        if re.match(r"\+{0,2}plugins=", word):
-            value = _parse(word).value()
-            named = value if isinstance(value, list) else [value]
-            return [str(name) for name in named]
-    return []
-
-
-def _prepared(word: str, problems: list[str]) -> str:
-    override = _parse(word)
-    key = override.key_or_group
-    if any(code in word for code in RUNS_CODE):
-        problems.append(
-            f"{word}: is refused: a configuration builds registered parts by `name`, nothing else."
-        )
-    elif "/" in key and not key.startswith("hydra/") and not _is_group(key):
-        problems.append(f"{word}: there is no group '{key}'.{_nearest_group(key)}")
-    elif not (_is_group(key) or key.startswith("hydra") or word[0] in "+~"):
-        return f"++{word}"  # so that a wrong key reaches the check, which names all of them
-    return word
-
-
-def _is_group(key: str) -> bool:
-    path = tuple(key.split("/"))
-    if pages.slot_at(path) is not None:
-        return True
-    return any((folder / key).is_dir() for folder in page_folders())
-
-
-def _nearest_group(key: str) -> str:
-    path = key.split("/")
-    slot = pages.slot_at(tuple(path[:-1]))
-    known = registry.slot_names(slot.family) if slot else list(pages.root_arguments())
-    match = did_you_mean(path[-1] if slot else path[0], known)
-    return f"{match} Groups there: {', '.join(known)}."
+    return prepared(words)
 
 
 @contextmanager
@@ -194,9 +153,10 @@ def _translated_errors() -> Iterator[None]:
     except MissingConfigException as error:
         raise ConfigError([_missing_option(error)]) from error
     except RecursionError as error:
-        message = (
-            "a page includes itself through its defaults: follow the defaults lists of the pages"
-        )
+        circle = includes.circle()
+        if circle is None:
+            raise
+        message = f"pages include each other in a circle: {circle}: take one of the defaults out."
         raise ConfigError([message]) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([_first_line(error)]) from error

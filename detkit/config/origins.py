@@ -34,9 +34,9 @@ class Origins:
     def __init__(self) -> None:
         self._places: dict[str, list[tuple[Origin, str]]] = {}
 
-    def record(self, file: Path, text: str, prefix: tuple[str, ...]) -> None:
+    def record(self, file: Path, tree: yaml.Node | None, prefix: tuple[str, ...]) -> None:
         """Note the line of every key of a page whose body lands under a prefix."""
-        for path, line, written in _key_lines(yaml.compose(text), prefix):
+        for path, line, written in _key_lines(tree, prefix):
             self._places.setdefault(".".join(path), []).append((Origin(file, line), written))
 
     def find(self, path: str, value: object = None) -> Origin | None:

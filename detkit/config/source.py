@@ -13,16 +13,18 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from detkit import registry
-from detkit.config import pages
+from detkit.config import pages, plugins
+from detkit.config.circles import includes
 from detkit.config.origins import origins
+from detkit.config.safety import Trust, refuse_group, refuse_in_page
 from detkit.config.signatures import arguments
+from detkit.config.syntax import parse, read_text, shown
 from detkit.errors import ConfigError
 
 USER_FOLDER_VARIABLE = "DETKIT_CONFIG_DIR"
-RUNS_CODE = ("_target_", "()")  # keys by which Hydra and logging call what a config names
+OWN_FOLDER = "conf"
 
 
 def conf_folder() -> Path:
@@ -35,9 +37,16 @@ def conf_folder() -> Path:
 def page_folders() -> list[Path]:
     """Where pages are looked for, first match wins: the user's folders, then detkit's own."""
     named = os.environ.get(USER_FOLDER_VARIABLE, "").split(os.pathsep)
-    folders = [Path(name) for name in named if name] + [Path("conf"), conf_folder()]
+    folders = [Path(name) for name in named if name] + [Path(OWN_FOLDER), conf_folder()]
     found = [folder.resolve() for folder in folders if folder.is_dir()]
     return list(dict.fromkeys(found))
+
+
+def trust_of(folder: Path) -> Trust:
+    """Whose the pages of a folder are."""
+    if folder.resolve() == conf_folder().resolve():
+        return Trust.DETKIT
+    return Trust.USER if folder.resolve() == Path(OWN_FOLDER).resolve() else Trust.STRANGER
 
 
 class PageSource(ConfigSource):
@@ -61,7 +70,7 @@ class PageSource(ConfigSource):
 
     def is_config(self, config_path: str) -> bool:
         """Whether a page has this name."""
-        return self._file(config_path).is_file()
+        return ".." not in config_path.split("/") and self._file(config_path).is_file()
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Read a page and rewrite it.
@@ -73,26 +82,37 @@ class PageSource(ConfigSource):
         file = self._file(config_path)
         if not file.is_file():
             raise ConfigLoadError(f"no page {file}")
-        text = file.read_text(encoding="utf-8")
-        mapping = read_page(file, text)
+        trust = trust_of(Path(self.path))
+        if trust is not Trust.DETKIT:
+            refuse_group(config_path, shown(file), trust)
+        text = read_text(file)
+        tree = parse(file, text)
+        mapping = {} if tree is None else read_page(file, text)
         path = tuple(config_path.split("/"))
-        header = self._get_header_dict(text)
-        package = header["package"]
+        package = self._package(file, text)
+        refuse_in_page(mapping, package, shown(file), trust)
         is_global = package == "_global_"
         prefix = () if is_global or len(path) == 1 else path[:-1]
-        origins.record(file, text, prefix)
+        origins.record(file, tree, prefix)
+        includes.record(config_path, file, mapping.get("defaults"))
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
-            registry.load_plugins(mapping["plugins"])
+            plugins.load_from_page(mapping["plugins"], shown(file), trust)
         if len(path) == 1 and path[0] in pages.ROOTS:
             node = root_node(path[0], mapping)
-        elif is_global or _inherits(mapping, config_path):
+        elif is_global or _inherits(mapping):
             node = pages.tuning_node(prefix, mapping, tag)
         else:
             page_defaults = mapping.pop("defaults", None) or []
             node = pages.part_node(prefix, mapping, tag)
             node["defaults"] = [*page_defaults, *node.get("defaults", [])]
         return _result(self, node, package)
+
+    def _package(self, file: Path, text: str) -> str | None:
+        try:
+            return self._get_header_dict(text)["package"]
+        except ValueError as error:
+            raise ConfigError([f"{shown(file)}: its header cannot be read: {error}."]) from error
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Names of the pages and folders under a group."""
@@ -189,46 +209,20 @@ def read_page(file: Path, text: str) -> dict[str, Any]:
     """A page's mapping, interpolations kept.
 
     Raises:
-        ConfigError: It is not a YAML mapping, or names something to be run.
+        ConfigError: An interpolation cannot be read.
     """
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError([f"{file}: this is not valid YAML: {error}"]) from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise ConfigError([f"{file}: a page must be a mapping of keys to values, got a list"])
-    refuse_code(content, str(file))
-    return {str(key): value for key, value in content.items()}
+    except OmegaConfBaseException as error:
+        message = " ".join(str(error).split())
+        raise ConfigError([f"{shown(file)}: this is not a valid page: {message}."]) from error
+    return {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
 
 
-def refuse_code(content: Any, where: str) -> None:
-    """Raise ConfigError when a mapping holds a key by which Hydra or logging calls something."""
-    if isinstance(content, dict):
-        for key, value in content.items():
-            if key in RUNS_CODE:
-                raise ConfigError(
-                    [
-                        f"{where}: '{key}: {value}' is refused: a configuration builds registered "
-                        "parts by `name` and nothing else; register a part to use your own code"
-                    ]
-                )
-            refuse_code(value, where)
-    elif isinstance(content, list):
-        for value in content:
-            refuse_code(value, where)
-
-
-def _inherits(mapping: dict[str, Any], config_path: str) -> bool:
+def _inherits(mapping: dict[str, Any]) -> bool:
     """Whether a page starts from another page of its own group."""
     entries = mapping.get("defaults") or []
-    inherited = [entry for entry in entries if isinstance(entry, str) and entry != "_self_"]
-    if config_path.rsplit("/", 1)[-1] in inherited:
-        raise ConfigError(
-            [f"page '{config_path}' includes itself in its defaults: remove that line"]
-        )
-    return bool(inherited)
+    return any(isinstance(entry, str) and entry != "_self_" for entry in entries)
 
 
 def _result(source: ConfigSource, node: dict[str, Any], package: str | None) -> ConfigResult:

@@ -160,11 +160,11 @@ def test_word_that_is_no_override(composed: Callable) -> None:
 
 def test_page_that_includes_itself(composed: Callable, write: Callable) -> None:
     write("model/loop", "defaults: [loop]\nneck: toy_pan\n")
-    with pytest.raises(ConfigError, match="includes itself"):
+    with pytest.raises(ConfigError, match="circle: model/loop -> model/loop"):
         composed("model=loop")
 
 
 def test_page_that_is_no_yaml(composed: Callable, write: Callable) -> None:
     write("model/broken", "neck: {name: toy_pan\nhead: 3")
-    with pytest.raises(ConfigError, match=r"broken\.yaml: this is not valid YAML"):
+    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: this is not valid YAML"):
         composed("model=broken")

@@ -1,0 +1,197 @@
+"""The command line's words: what Hydra is given of them, and what is refused."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.errors import HydraException
+
+from detkit import registry
+from detkit.config import pages
+from detkit.config.safety import refuse_code, refuse_group, refuse_hydra
+from detkit.config.source import USER_FOLDER_VARIABLE, page_folders
+from detkit.errors import ConfigError, did_you_mean, nearest
+
+# Hydra's flags that detkit hands on, and those of them that take the word after them. Hydra's
+# others choose folders and pages behind detkit's back, or read a pickle (--experimental-rerun).
+FLAGS = (
+    *("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-p", "--package"),
+    *("--resolve", "-sc", "--shell-completion", "--hydra-help"),
+)
+TAKING_A_WORD = ("-c", "--cfg", "-i", "--info", "-p", "--package")
+
+
+def split_flags(words: list[str]) -> tuple[list[str], list[str]]:
+    """Hydra's flags with the words that belong to them, and all other words.
+
+    Raises:
+        ConfigError: A flag is none that detkit hands on.
+    """
+    flags: list[str] = []
+    rest: list[str] = []
+    following = iter(words)
+    for word in following:
+        name = word.partition("=")[0]
+        if not word.startswith("-") or name == "--config-dir":
+            rest.append(word)
+            if word == "--config-dir":
+                rest.append(next(following, ""))
+            continue
+        if name not in FLAGS:
+            known = [flag for flag in FLAGS if flag.startswith("--")] + ["--config-dir"]
+            raise ConfigError([f"there is no flag '{word}'.{did_you_mean(name, known)}"])
+        flags.append(word)
+        if word in TAKING_A_WORD or name in ("-sc", "--shell-completion"):
+            flags += list(itertools.islice(following, 0 if "=" in word else 1))
+    return flags, rest
+
+
+def take_config_folder(words: list[str]) -> list[str]:
+    """Take `--config-dir FOLDER` out: Hydra would search it after our pages, not before.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    rest: list[str] = []
+    following = iter(words)
+    for word in following:
+        name, _, value = word.partition("=")
+        if name != "--config-dir":
+            rest.append(word)
+            continue
+        folder = value or next(following, "")
+        if not os.path.isdir(folder):
+            raise ConfigError([f"--config-dir: there is no folder '{folder}'."])
+        os.environ[USER_FOLDER_VARIABLE] = os.path.abspath(folder)
+    return rest
+
+
+def parse(word: str) -> Override:
+    """What Hydra's grammar makes of a word.
+
+    Raises:
+        ConfigError: It is no override.
+    """
+    try:
+        return OverridesParser.create().parse_override(word)
+    except (HydraException, RecursionError) as error:
+        raise ConfigError([_unreadable(word, error)]) from error
+
+
+def _unreadable(word: str, error: Exception) -> str:
+    shown = word if len(word) <= 100 else f"{word[:97]}..."  # noqa: PLR2004
+    if "=" not in word and not word.startswith("~"):
+        meant = nearest(word, [*pages.root_arguments(), "experiment", "debug"])
+        example = f"{meant}=..." if meant else "KEY=VALUE"
+        return f"cannot read '{shown}': it has no '='; write {example}"
+    reason = " ".join(str(error).split("See ")[0].split()) or "it is nested too deep"
+    return (
+        f"cannot read '{shown}': {reason[:200]}; write KEY=VALUE, and quote what holds spaces, "
+        "commas or brackets."
+    )
+
+
+def listed_plugins(words: list[str]) -> list[str]:
+    """The plugins that `plugins=...` names."""
+    for word in words:
+        if re.match(r"\+{0,2}plugins=", word):
+            value = parse(word).value()
+            named = value if isinstance(value, list) else [value]
+            return [str(name) for name in named if name is not None]
+    return []
+
+
+def prepared(words: list[str]) -> list[str]:
+    """Overrides that Hydra passes on to our check.
+
+    Raises:
+        ConfigError: All words that cannot be read, name no group, or would run code.
+    """
+    ready: list[str] = []
+    problems: list[str] = []
+    for word in words:
+        try:
+            ready.append(_prepared(word))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return ready
+
+
+def _prepared(word: str) -> str:
+    override = parse(word)
+    _refuse_unsafe(word, override)
+    key = override.key_or_group
+    if "/" in key and not key.startswith("hydra/") and not is_group(key):
+        raise ConfigError([f"{word}: there is no group '{key}'.{_nearest_group(key)}"])
+    if not (is_group(key) or re.match(r"hydra[./]", key) or word[0] in "+~"):
+        return f"++{word}"  # so that a wrong key reaches the check, which names all of them
+    return word
+
+
+def _refuse_unsafe(word: str, override: Override) -> None:
+    """Raise ConfigError for a word that could make Hydra or logging call something."""
+    key = override.key_or_group
+    if override.package is not None or "/" in key:
+        refuse_group(f"{key}@{override.package}" if override.package is not None else key, word)
+    if "/" in key:
+        return
+    for value in _values(override):
+        nested: Any = value
+        for name in reversed(key.split(".")):
+            nested = {name: nested}
+        refuse_code(nested, word)
+        if "hydra" in nested:
+            refuse_hydra(nested["hydra"], word)
+
+
+def _values(override: Override) -> list[Any]:
+    """What a word sets a key to; several values in a sweep."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    value: Any = override.value()
+    return [_plain(each) for each in value.list] if isinstance(value, ChoiceSweep) else [None]
+
+
+def _plain(value: Any) -> Any:
+    """A parsed value without the marks of its quotes."""
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(each) for key, each in value.items()}
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def is_group(key: str) -> bool:
+    """Whether a key names a config group: a slot, or a folder of pages."""
+    path = tuple(key.split("/"))
+    if pages.slot_at(path) is not None:
+        return True
+    return any((folder / key).is_dir() for folder in page_folders())
+
+
+def _nearest_group(key: str) -> str:
+    path = key.split("/")
+    slot = pages.slot_at(tuple(path[:-1]))
+    known = registry.slot_names(slot.family) if slot else list(pages.root_arguments())
+    match = did_you_mean(path[-1] if slot else path[0], known)
+    return f"{match} Groups there: {', '.join(known)}."
+
+
+def jobs(words: list[str]) -> Iterator[list[str]]:
+    """The words of each job of a sweep over listed values, as Hydra's basic sweeper makes them."""
+    sets: list[list[str]] = []
+    for override in OverridesParser.create().parse_overrides(words):
+        if override.is_discrete_sweep():
+            key = override.get_key_element()
+            sets.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            sets.append([str(override.input_line)])
+    return map(list, itertools.product(*sets))
