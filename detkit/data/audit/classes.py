@@ -1,0 +1,144 @@
+"""Checks of the classes: names, ids, and which split has objects of which."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+
+from detkit.data.audit.evidence import Evidence
+from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+
+
+def class_totals(evidence: Evidence) -> dict[str, int]:
+    """Objects of each class over all splits, by name."""
+    totals: dict[str, int] = defaultdict(int)
+    for split in evidence.splits:
+        for name, count in zip(split.index.class_names, split.class_counts.tolist(), strict=True):
+            totals[name] += count
+    return dict(totals)
+
+
+def alike_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Error: two classes with objects whose names differ in case or spaces only; else a warning."""
+    totals = class_totals(evidence)
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in totals:
+        groups["".join(c for c in name.casefold() if c not in " _-")].append(name)
+    alike = [names for names in groups.values() if len(names) > 1]
+    examples = [
+        Example("", "", " and ".join(f"'{name}' ({totals[name]:,} objects)" for name in names))
+        for names in alike
+    ]
+    both_used = any(sum(totals[name] > 0 for name in names) > 1 for names in alike)
+    return found(
+        "classes whose names differ only in case or spaces",
+        examples,
+        {},
+        unit="classes",
+        advice="Give them one name: otherwise the same thing is trained as two classes.",
+        severity="error" if both_used else "warning",
+    )
+
+
+def unused_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: classes without an object in any split."""
+    totals = class_totals(evidence)
+    examples = [Example("", "", name) for name, count in totals.items() if count == 0]
+    return found(
+        "classes without any object",
+        examples,
+        {"": len(totals)},
+        unit="classes",
+        advice="They take part in the detector and are never found. Remove them from the list of "
+        "classes, or add objects.",
+    )
+
+
+def missing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Error: a class that others have and the training split lacks; elsewhere a warning."""
+    totals = class_totals(evidence)
+    findings = []
+    for split in evidence.splits:
+        own = dict(zip(split.index.class_names, split.class_counts.tolist(), strict=True))
+        missing = [name for name, count in totals.items() if count and not own.get(name)]
+        if len(split.index.labels) == 0:
+            continue  # another check says so
+        is_train = split is evidence.train
+        severity: Severity = "error" if is_train else "warning"
+        findings += found(
+            f"classes without objects in '{split.name}'",
+            [Example(split.name, "", f"{name} ({totals[name]:,} elsewhere)") for name in missing],
+            {split.name: len(totals)},
+            unit="classes",
+            advice="The detector cannot learn them: move images of these classes into it."
+            if is_train
+            else "They cannot be measured there: move images of these classes into it.",
+            severity=severity,
+        )
+    return findings
+
+
+def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Error: splits name different classes; note: the same ones in another order."""
+    first = evidence.train or (evidence.splits[0] if evidence.splits else None)
+    if first is None:
+        return []
+    names = first.index.class_names
+    differing, reordered = [], []
+    for split in evidence.splits:
+        own = split.index.class_names
+        extra = [f"'{name}'" for name in own if name not in names]
+        lacking = [f"'{name}'" for name in names if name not in own]
+        if extra or lacking:
+            parts = [f"has {', '.join(extra)}"] if extra else []
+            parts += [f"lacks {', '.join(lacking)}"] if lacking else []
+            detail = f"{' and '.join(parts)} (compared with '{first.name}')"
+            differing.append(Example(split.name, "", detail))
+        elif own != names:
+            reordered.append(Example(split.name, "", ", ".join(own)))
+    return [
+        *found(
+            "splits with different classes",
+            differing,
+            {},
+            unit="splits",
+            advice="Give all splits the same list of classes.",
+            severity="error",
+        ),
+        *found(
+            "splits with the same classes in another order",
+            reordered,
+            {},
+            unit="splits",
+            advice="detkit goes by name, so nothing has to be done; other tools go by number.",
+            severity="note",
+        ),
+    ]
+
+
+def id_gaps(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: category ids that are not 1, 2, 3, ... without a gap."""
+    examples = []
+    for split in evidence.splits:
+        ids = np.array(sorted(split.index.category_ids))
+        gaps = [
+            f"{low + 1}" if high - low == 2 else f"{low + 1}-{high - 1}"  # noqa: PLR2004
+            for low, high in pairwise(ids.tolist())
+            if high - low > 1
+        ]
+        start = f"ids start at {ids[0]}" if len(ids) and ids[0] > 1 else ""
+        missing = f"not used: {', '.join(gaps)}" if gaps else ""
+        if start or missing:
+            detail = "; ".join(part for part in (start, missing) if part)
+            examples.append(Example(split.name, "", detail))
+    return found(
+        "category ids with gaps",
+        examples,
+        {},
+        unit="splits",
+        advice="detkit numbers classes by itself and writes these ids into results; nothing has to "
+        "be done here.",
+        severity="note",
+    )

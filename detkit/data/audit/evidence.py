@@ -1,0 +1,228 @@
+"""All that the checks look at: the splits of a data set as read, and the facts of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detkit.data.audit.scan import FileFacts, scan
+from detkit.data.readers.folders import image_files, relative_name, require_split
+from detkit.data.splits import find_split
+from detkit.errors import DataError
+from detkit.interfaces import Reader
+from detkit.structures import DatasetIndex, Fault
+
+T = TypeVar("T")
+Watch = Callable[[Iterable[T], int], Iterable[T]]
+WHOLE = "all"  # what a data set without splits is called
+
+
+@dataclass(frozen=True)
+class Resizing:
+    """What the detector will see, as the `resize` transform makes it, and where it looks.
+
+    Args:
+        short_side: Length that the short side of an image gets.
+        long_side: Largest length of the long side; null sets no limit.
+        enlarge: Whether small images are enlarged.
+        strides: Strides of the detector's levels in pixels, finest first.
+    """
+
+    short_side: int = 640
+    long_side: int | None = 1066
+    enlarge: bool = False
+    strides: tuple[int, ...] = (8, 16, 32, 64, 128)
+
+    def factors(self, sizes: NDArray[np.int32]) -> NDArray[np.float64]:
+        """(N, 2) heights and widths to the (N,) factors by which the images are resized."""
+        sides = np.maximum(sizes.astype(np.float64), 1)
+        factors: NDArray[np.float64] = self.short_side / sides.min(axis=1)
+        if self.long_side is not None:
+            factors = np.minimum(factors, self.long_side / sides.max(axis=1))
+        return factors if self.enlarge else np.minimum(factors, 1.0)
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as its reader gives it. N images, M objects.
+
+    Attributes:
+        name: What the data set calls it.
+        index: Its images and objects.
+        files: The facts of the N files; empty where they were not looked at.
+    """
+
+    name: str
+    index: DatasetIndex
+    files: Sequence[FileFacts] = ()
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The N files, relative to the data folder."""
+        ends = self.index.file_offsets.tolist()
+        return [
+            self.index.file_names[start:stop].decode("utf-8", "surrogateescape")
+            for start, stop in pairwise(ends)
+        ]
+
+    @cached_property
+    def owners(self) -> NDArray[np.int64]:
+        """(M,) position of each object's image."""
+        return np.repeat(np.arange(len(self.index)), np.diff(self.index.object_offsets))
+
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """(C,) objects of each class."""
+        return np.bincount(self.index.labels, minlength=len(self.index.class_names))
+
+    def faults(self, what: str) -> list[Fault]:
+        """What reading found wrong with images, boxes or other things."""
+        return [fault for fault in self.index.faults if fault.what == what]
+
+    def lost(self, what: str) -> int:
+        """How many of them reading left out."""
+        return sum(fault.left_out for fault in self.faults(what))
+
+    @property
+    def image_count(self) -> int:
+        """Images that the split lists, those that reading left out among them."""
+        return len(self.index) + self.lost("image")
+
+    @property
+    def box_count(self) -> int:
+        """Boxes that the annotations hold, those that reading left out among them."""
+        return len(self.index.labels) + self.lost("box")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A data set as the checks see it.
+
+    Attributes:
+        path: Its folder.
+        splits: What could be read.
+        refused: What could not be read, and why.
+        unions: Splits left out because they are others together ("trainval").
+        unlisted: Image files below the folder that no split and no fault names.
+        resizing: What the detector will see.
+    """
+
+    path: Path
+    splits: list[Split]
+    refused: dict[str, str] = field(default_factory=dict)
+    unions: dict[str, list[str]] = field(default_factory=dict)
+    unlisted: list[str] = field(default_factory=list)
+    resizing: Resizing = field(default_factory=Resizing)
+
+    @property
+    def train(self) -> Split | None:
+        """The split that detkit trains on."""
+        return self._role("train")
+
+    @property
+    def validation(self) -> Split | None:
+        """The split that detkit validates on; None where it holds back a part of training."""
+        return self._role("val")
+
+    def _role(self, wanted: str) -> Split | None:
+        found = find_split(wanted, [split.name for split in self.splits])
+        if wanted == "train" and found is None and len(self.splits) == 1:
+            return self.splits[0]
+        return next((split for split in self.splits if split.name == found), None)
+
+    @property
+    def image_counts(self) -> dict[str, int]:
+        """Images of each split."""
+        return {split.name: split.image_count for split in self.splits}
+
+    @property
+    def box_counts(self) -> dict[str, int]:
+        """Boxes of each split."""
+        return {split.name: split.box_count for split in self.splits}
+
+
+def plain(items: Iterable[T], count: int) -> Iterable[T]:
+    """The items; stands where nobody watches."""
+    return items
+
+
+def read_splits(
+    reader: Reader, path: Path, chosen: Sequence[str] | None
+) -> tuple[list[Split], dict[str, str], dict[str, list[str]]]:
+    """The splits that can be read, those that cannot and why, and those that are others together.
+
+    Raises:
+        DataError: The folder is no data set that the reader knows, or has no such split.
+    """
+    known = reader.splits(path)
+    for name in chosen or []:
+        require_split(path, name, known)
+    names: list[str | None] = [*(chosen or known)]
+    splits, refused = [], {}
+    for split in names or [None]:
+        try:
+            splits.append(Split(split or WHOLE, reader.read(path, split)))
+        except DataError as error:
+            refused[split or WHOLE] = str(error)
+    unions = {} if chosen else _unions(splits)
+    return [split for split in splits if split.name not in unions], refused, unions
+
+
+def _unions(splits: Sequence[Split]) -> dict[str, list[str]]:
+    """Splits that hold exactly the files of two or more others together."""
+    files = {split.name: set(split.names) for split in splits}
+    unions = {}
+    for name, own in files.items():
+        parts = [other for other, theirs in files.items() if theirs and theirs < own]
+        if len(parts) > 1 and set().union(*(files[part] for part in parts)) == own:
+            unions[name] = parts
+    return unions
+
+
+def gather(
+    reader: Reader,
+    path: Path,
+    *,
+    chosen: Sequence[str] | None = None,
+    resizing: Resizing | None = None,
+    threads: int | None = None,
+    watch: Watch[tuple[Path, FileFacts]] = plain,
+) -> Evidence:
+    """Read a data set and decode each of its images once.
+
+    Args:
+        reader: Of its format.
+        path: Its folder.
+        chosen: Splits to look at; None takes all but those that are others together.
+        resizing: What the detector will see.
+        threads: Images decoded at once.
+        watch: Passes on what is scanned, given with its number, and may show how far it is.
+
+    Raises:
+        DataError: The folder is no data set that the reader knows, or has no such split.
+    """
+    splits, refused, unions = read_splits(reader, path, chosen)
+    paths = list(dict.fromkeys(file for split in splits for file in _paths(split)))
+    facts = dict(watch(scan(paths, threads), len(paths)))
+    looked_at = [
+        Split(split.name, split.index, [facts[file] for file in _paths(split)]) for split in splits
+    ]
+    unlisted = [] if chosen or refused else _unlisted(path, splits)
+    return Evidence(path, looked_at, refused, unions, unlisted, resizing or Resizing())
+
+
+def _paths(split: Split) -> Iterator[Path]:
+    return (split.index.path(position) for position in range(len(split.index)))
+
+
+def _unlisted(path: Path, splits: Sequence[Split]) -> list[str]:
+    listed = {name for split in splits for name in split.names}
+    listed |= {fault.name for split in splits for fault in split.index.faults}
+    return [name for file in image_files(path) if (name := relative_name(file, path)) not in listed]

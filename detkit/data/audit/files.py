@@ -1,0 +1,235 @@
+"""Checks of the files: images and annotations that cannot be used, or are not what one expects."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from detkit.data.audit.duplicates import is_flat
+from detkit.data.audit.evidence import Evidence
+from detkit.data.audit.findings import Example, Finding, Limits, found
+
+_SIZE_DIFFERS = "size differs"  # how readers begin that reason
+_DEEP = ("I", "F")  # modes of more than 8 bits begin so
+_UPRIGHT = 1
+_TITLES = {
+    "missing file": (
+        "images whose file is missing",
+        "Restore the files, or take them off the list.",
+    ),
+    "not an image": (
+        "files that are no images",
+        "Open one in a text editor: an error page of a download, or another kind of file under the "
+        "name of an image. Fetch it again or delete it with its annotation.",
+    ),
+}
+_REPLACE = "Fetch or export these files again, or delete them with their annotations."
+
+
+def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Error: a split cannot be read at all."""
+    examples = [Example(name, "", why) for name, why in evidence.refused.items()]
+    totals = dict.fromkeys([*evidence.image_counts, *evidence.refused], 1)
+    advice = "Correct what the message names; training on this split would stop at once."
+    return found(
+        "splits that cannot be read",
+        examples,
+        totals,
+        unit="splits",
+        advice=advice,
+        severity="error",
+    )
+
+
+def unreadable_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: images that cannot be read; error: they are more than `most_lost` of a split."""
+    by_reason: dict[str, list[Example]] = defaultdict(list)
+    lost: Counter[str] = Counter()
+    for split in evidence.splits:
+        for fault in split.faults("image"):
+            if fault.left_out and not fault.why.startswith(_SIZE_DIFFERS):
+                by_reason[fault.why].append(Example(split.name, fault.name, fault.detail))
+        for name, facts in zip(split.names, split.files, strict=True):
+            if facts.problem is not None:
+                example = Example(split.name, name, facts.problem)
+                by_reason["cannot be decoded"].append(example)
+        lost[split.name] = split.lost("image") + sum(f.problem is not None for f in split.files)
+    findings = []
+    counts = evidence.image_counts
+    hurt = any(lost[name] > limits.most_lost * count for name, count in counts.items())
+    for why, examples in by_reason.items():
+        title, advice = _TITLES.get(why, (f"images left out ({why})", _REPLACE))
+        if why == "cannot be decoded":
+            title = "broken or truncated images"
+        findings += found(
+            title,
+            examples,
+            counts,
+            unit="images",
+            advice=advice,
+            severity="error" if hurt else "warning",
+        )
+    return findings
+
+
+def size_mismatches(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: sizes in file and annotation differ; error: in more than `most_lost` of a split."""
+    examples = [
+        Example(split.name, fault.name, fault.detail)
+        for split in evidence.splits
+        for fault in split.faults("image")
+        if fault.why.startswith(_SIZE_DIFFERS)
+    ]
+    advice = (
+        "The boxes are those of another version of the image: resized, cropped, or not turned as "
+        "its EXIF orientation says (height and width swapped). Use the images that were annotated, "
+        "or scale the boxes. These images are left out."
+    )
+    return found(
+        "images whose size is not the annotated one",
+        examples,
+        evidence.image_counts,
+        unit="images",
+        advice=advice,
+        error_above=limits.most_lost,
+    )
+
+
+def lost_annotations(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: annotation files left out; error: more than `most_lost` of a split's images."""
+    by_kind: dict[str, list[Example]] = defaultdict(list)
+    for split in evidence.splits:
+        for fault in split.index.faults:
+            if fault.what not in ("image", "box") and fault.left_out:
+                kind = f"{fault.what}s left out ({fault.why})"
+                by_kind[kind].append(Example(split.name, fault.name, fault.detail))
+    advice = "Repair or replace these files: what they annotate is lost to training."
+    return [
+        finding
+        for kind, examples in by_kind.items()
+        for finding in found(
+            kind,
+            examples,
+            evidence.image_counts,
+            unit="files",
+            advice=advice,
+            error_above=limits.most_lost,
+        )
+    ]
+
+
+def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: what the reader uses otherwise than the files have it."""
+    by_kind: dict[str, list[Example]] = defaultdict(list)
+    for split in evidence.splits:
+        for fault in split.index.faults:
+            if fault.what != "box" and not fault.left_out:
+                by_kind[f"{fault.what}s ({fault.why})"].append(
+                    Example(split.name, fault.name, fault.detail)
+                )
+    advice = "They are used as the heading says. Look at the pictures whether that is right."
+    return [
+        finding
+        for kind, examples in by_kind.items()
+        for finding in found(kind, examples, evidence.image_counts, unit="images", advice=advice)
+    ]
+
+
+def turned_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: images with an EXIF orientation, which is applied before boxes are placed."""
+    examples = [
+        Example(split.name, name, f"EXIF orientation {facts.orientation}")
+        for split in evidence.splits
+        for name, facts in zip(split.names, split.files, strict=True)
+        if facts.orientation != _UPRIGHT
+    ]
+    advice = (
+        "detkit turns them as EXIF says. Look at the pictures: if boxes lie beside their objects, "
+        "they were drawn on the unturned image; save the images without EXIF orientation then."
+    )
+    return found(
+        "images with EXIF orientation",
+        examples,
+        evidence.image_counts,
+        unit="images",
+        advice=advice,
+        severity="note",
+    )
+
+
+def unusual_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: palette and CMYK images, and those of more than 8 bits."""
+    by_kind: dict[str, list[Example]] = defaultdict(list)
+    for split in evidence.splits:
+        for name, facts in zip(split.names, split.files, strict=True):
+            example = Example(split.name, name, f"{facts.kind} {facts.mode}")
+            if facts.mode.startswith(_DEEP):
+                by_kind["images of more than 8 bits"].append(example)
+            elif facts.mode in ("P", "CMYK"):
+                by_kind[f"{'palette' if facts.mode == 'P' else 'CMYK'} images"].append(example)
+    advice = {
+        "images of more than 8 bits": "Each is stretched from its own darkest to its own brightest "
+        "value; convert them to 8 bits yourself if brightness must mean the same in all.",
+    }
+    return [
+        finding
+        for kind, examples in by_kind.items()
+        for finding in found(
+            kind,
+            examples,
+            evidence.image_counts,
+            unit="images",
+            severity="note",
+            advice=advice.get(kind, "They are converted to RGB; nothing has to be done."),
+        )
+    ]
+
+
+def blank_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: images of a single brightness; error: more than `most_lost` of a split."""
+    examples = [
+        Example(split.name, name, "all of one brightness")
+        for split in evidence.splits
+        for name, facts in zip(split.names, split.files, strict=True)
+        if is_flat(facts)
+    ]
+    advice = "Delete them, unless empty pictures are what the detector will see."
+    return found(
+        "blank images",
+        examples,
+        evidence.image_counts,
+        unit="images",
+        advice=advice,
+        error_above=limits.most_lost,
+    )
+
+
+def tiny_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: images with a side below `smallest_side` pixels."""
+    examples = [
+        Example(split.name, name, f"{facts.size[1]} x {facts.size[0]} pixels")
+        for split in evidence.splits
+        for name, facts in zip(split.names, split.files, strict=True)
+        if facts.problem is None and min(facts.size) < limits.smallest_side
+    ]
+    advice = "Too small for the coarse levels of a detector; thumbnails or cut-outs by mistake?"
+    return found(
+        f"images with a side below {limits.smallest_side} pixels",
+        examples,
+        evidence.image_counts,
+        unit="images",
+        advice=advice,
+    )
+
+
+def unlisted_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: image files in the folder that no split lists."""
+    examples = [Example("", name) for name in evidence.unlisted]
+    advice = "They are not used. If they should be, list or annotate them."
+    return found(
+        "image files that no split lists",
+        examples,
+        {},
+        unit="files",
+        advice=advice,
+        severity="note",
+    )

@@ -1,0 +1,223 @@
+"""Checks of the splits: images that stand in two of them, and what each holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from detkit.data.audit.duplicates import Pair, equal_pairs, near_pairs
+from detkit.data.audit.evidence import Evidence, Split
+from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+
+_MOVE = "Keep all copies of a scene in one split"
+
+
+def shared_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Images that stand in two splits: the same file, the same content, or the same scene.
+
+    Warning: any. Error: more than `most_leaked` of a split's images stand in the training split as
+    well, so that what is measured on it is too good.
+    """
+    files: list[Example] = []
+    copies: list[Example] = []
+    scenes: list[tuple[float, Example]] = []
+    for first, second in _pairs_of_splits(evidence):
+        known = {name: position for position, name in enumerate(first.names)}
+        same = [Pair(known[n], i, 1.0) for i, n in enumerate(second.names) if n in known]
+        equal = _without(equal_pairs(first.files, second.files), same)
+        near = near_pairs(
+            first.files,
+            second.files,
+            most_bits=limits.most_bits,
+            least_likeness=limits.least_likeness,
+        )
+        files += [_twins(first, second, pair, "the same file") for pair in same]
+        copies += [_twins(first, second, pair, "the same content") for pair in equal]
+        scenes += [
+            (pair.likeness, _twins(first, second, pair, f"likeness {pair.likeness:.2f}"))
+            for pair in _without(near, [*same, *equal])
+        ]
+    scenes.sort(key=lambda case: -case[0])
+    kinds = [
+        ("files that stand in two splits", files, "Take them off one of the lists."),
+        ("identical images in two splits", copies, f"{_MOVE}, and delete the others."),
+        ("near-duplicate images in two splits", [example for _, example in scenes], f"{_MOVE}."),
+    ]
+    return [
+        finding
+        for kind, examples, advice in kinds
+        for finding in _leak(evidence, limits, kind, examples, advice)
+    ]
+
+
+def _leak(
+    evidence: Evidence, limits: Limits, kind: str, examples: Sequence[Example], advice: str
+) -> list[Finding]:
+    train = evidence.train
+    leaked: Counter[str] = Counter()
+    for split, name in {
+        (example.split, example.name)
+        for example in examples
+        if train is not None and example.twin is not None and example.twin[0] == train.name
+    }:
+        leaked[split] += bool(name)
+    counts = evidence.image_counts
+    hurt = any(count > limits.most_leaked * counts[split] for split, count in leaked.items())
+    severity: Severity = "error" if hurt else "warning"
+    return found(
+        kind,
+        examples,
+        counts,
+        unit="pairs",
+        advice=f"Results on the second split come out too good. {advice}",
+        severity=severity,
+    )
+
+
+def _pairs_of_splits(evidence: Evidence) -> list[tuple[Split, Split]]:
+    """Each two splits once, the training split first."""
+    ordered = sorted(evidence.splits, key=lambda split: split is not evidence.train)
+    return list(combinations(ordered, 2))
+
+
+def _without(pairs: Sequence[Pair], others: Sequence[Pair]) -> list[Pair]:
+    known = {(pair.first, pair.second) for pair in others}
+    return [pair for pair in pairs if (pair.first, pair.second) not in known]
+
+
+def _twins(first: Split, second: Split, pair: Pair, detail: str) -> Example:
+    twin = (first.name, first.names[pair.first])
+    return Example(second.name, second.names[pair.second], detail, twin=twin)
+
+
+def copies_within(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: a file listed twice in a split, or two files of it with the same content."""
+    listed: list[Example] = []
+    copied: list[Example] = []
+    for split in evidence.splits:
+        seen: dict[bytes, str] = {}
+        for name, facts in zip(split.names, split.files, strict=True):
+            earlier = seen.setdefault(facts.digest or name.encode(), name)
+            if earlier is name:
+                continue
+            example = Example(split.name, name, "", twin=(split.name, earlier))
+            if earlier == name:
+                listed.append(example._replace(detail="listed again"))
+            else:
+                copied.append(example._replace(detail="the same content"))
+    counts = evidence.image_counts
+    return [
+        *found(
+            "images listed twice in a split",
+            listed,
+            counts,
+            unit="images",
+            advice="They count double. List each once, with all of its boxes.",
+        ),
+        *found(
+            "identical images within a split",
+            copied,
+            counts,
+            unit="images",
+            advice="They count double, and a random choice of validation images would divide them. "
+            "Keep one of each, with all of its boxes.",
+        ),
+    ]
+
+
+def empty_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: images without boxes, which train as background; warning: half of a split or more."""
+    examples = []
+    for split in evidence.splits:
+        empty = np.diff(split.index.object_offsets) == 0
+        if empty.all():
+            continue  # another check says so
+        examples += [Example(split.name, split.names[i]) for i in np.flatnonzero(empty).tolist()]
+    return found(
+        "images without boxes",
+        examples,
+        evidence.image_counts,
+        unit="images",
+        advice="They are kept and train as background. If they show objects, annotate them: each "
+        "unmarked object teaches the detector not to find it.",
+        severity="note",
+        warning_above=0.5,
+    )
+
+
+def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Error: nothing to learn from or to measure on in train or validation; elsewhere a note."""
+    findings = []
+    for split in evidence.splits:
+        if (~split.index.ignored).any():
+            continue
+        needed = split in (evidence.train, evidence.validation)
+        findings += found(
+            f"no object in '{split.name}'",
+            [Example(split.name, "", f"{split.image_count:,} images, none with an object")],
+            {split.name: 1},
+            unit="splits",
+            advice="Annotate it, or check that the annotations belong to these images."
+            if needed
+            else "Nothing can be measured on it.",
+            severity="error" if needed else "note",
+        )
+    return findings
+
+
+def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: no validation split, so that a part of the training split is held back."""
+    if evidence.validation is not None or evidence.train is None or evidence.refused:
+        return []
+    return found(
+        "no validation split",
+        [Example(evidence.train.name, "", "")],
+        {},
+        unit="splits",
+        advice="detkit holds back a fifth of the training images at random "
+        "(data.validation_fraction). If images were taken in series, make a split of whole series.",
+        severity="note",
+    )
+
+
+def ignored_objects(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: crowd and difficult objects; warning: half of a split or more."""
+    examples = []
+    for split in evidence.splits:
+        for position in np.flatnonzero(split.index.ignored).tolist():
+            x1, y1, x2, y2 = split.index.boxes[position].tolist()
+            name = split.names[split.owners[position]]
+            label = split.index.class_names[split.index.labels[position]]
+            examples.append(Example(split.name, name, label, ((x1, y1, x2, y2),)))
+    return found(
+        "objects marked crowd or difficult",
+        examples,
+        evidence.box_counts,
+        unit="boxes",
+        advice="They count neither as found nor as missed, and train as neither.",
+        severity="note",
+        warning_above=0.5,
+    )
+
+
+def crowded_images(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: images with more objects than the COCO metric counts detections of an image."""
+    cases = []
+    for split in evidence.splits:
+        counts = np.diff(split.index.object_offsets)
+        for position in np.flatnonzero(counts > limits.most_objects).tolist():
+            detail = f"{counts[position]} objects"
+            cases.append((-counts[position], Example(split.name, split.names[position], detail)))
+    cases.sort(key=lambda case: case[0])
+    return found(
+        f"images with more than {limits.most_objects} objects",
+        [example for _, example in cases],
+        evidence.image_counts,
+        unit="images",
+        advice="The COCO metric counts the best 100 detections of an image, and detectors keep as "
+        "many (model.head.postprocess.max_detections): cut such images into tiles, or raise it.",
+        severity="note",
+    )
