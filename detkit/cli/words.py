@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from detkit.errors import UserError
+from typing import Any
+
+from detkit import registry
+from detkit.config import compose
+from detkit.errors import ConfigError, UserError
 from detkit.inference.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from detkit.inference.record import explain_unknown_part
 
 
 def value_of(words: list[str], key: str) -> str | None:
@@ -26,7 +31,27 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
         raise UserError(
             f"detkit {command} needs a checkpoint: ckpt=RUN, where RUN is a run folder or a file."
         )
-    return read_checkpoint(find_checkpoint(place, prefer))
+    checkpoint = read_checkpoint(find_checkpoint(place, prefer))
+    if command == "train" and not checkpoint.resumable:
+        raise UserError(
+            f"ckpt={place}: holds a detector and no state of a training to go on with (it was "
+            f"imported or bundled): start a new training from it with weights={place}."
+        )
+    return checkpoint
+
+
+def compose_with(checkpoint: Checkpoint, root: str, words: list[str]) -> dict[str, Any]:
+    """The configuration of a checkpoint with the command line's words on top.
+
+    Raises:
+        ConfigError: With all problems; unknown parts are explained by what the checkpoint says.
+    """
+    try:
+        return compose.compose(root, words, checkpoint.config)
+    except ConfigError as error:
+        hint = explain_unknown_part(checkpoint.record, registry.load_plugins())
+        told = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]
+        raise ConfigError(told) from error
 
 
 def without(words: list[str], *flags: str) -> tuple[list[str], set[str]]:

@@ -51,12 +51,13 @@ class Checkpoint:
         return self.record.category_ids
 
 
-def find_checkpoint(place: str, prefer: str = "best") -> Path:
+def find_checkpoint(place: str, prefer: str = "best", key: str = "ckpt") -> Path:
     """The file that a run folder, a checkpoints folder, a bundle or a file name stands for.
 
     Args:
         place: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
         prefer: `best` to measure and predict, `last` to go on training.
+        key: The key that named the place, for messages.
 
     Raises:
         UserError: There is no checkpoint.
@@ -66,7 +67,7 @@ def find_checkpoint(place: str, prefer: str = "best") -> Path:
         return path
     if not path.is_dir():
         raise UserError(
-            f"ckpt={place}: there is no such file or folder; give a run folder or a file."
+            f"{key}={place}: there is no such file or folder; give a run folder or a file."
         )
     if (path / BUNDLE_FILE).is_file():
         return path / BUNDLE_FILE
@@ -76,7 +77,7 @@ def find_checkpoint(place: str, prefer: str = "best") -> Path:
             if (folder / f"{name}.ckpt").is_file():
                 return folder / f"{name}.ckpt"
     raise UserError(
-        f"ckpt={place}: the folder holds no checkpoints/best.ckpt or last.ckpt; a run writes the "
+        f"{key}={place}: the folder holds no checkpoints/best.ckpt or last.ckpt; a run writes the "
         "first one after its first validation."
     )
 

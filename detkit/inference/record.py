@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
@@ -141,3 +141,33 @@ def _wrong(path: Path, what: str) -> UserError:
 def _shown(value: Any) -> str:
     """A value in a line, however large or entangled it is."""
     return f"{reprlib.repr(value)} ({type(value).__name__})"
+
+
+def plugin_names(loaded: Iterable[str]) -> list[str]:
+    """Loaded plugins as a record names them: files relative to where detkit was started."""
+    here = Path.cwd()
+    return [
+        str(Path(name).relative_to(here)) if Path(name).is_relative_to(here) else name
+        for name in loaded
+    ]
+
+
+def explain_unknown_part(record: Record, loaded: Iterable[str]) -> str:
+    """What to do when a checkpoint names parts that are not there: a sentence, or nothing.
+
+    Args:
+        record: The checkpoint's.
+        loaded: The plugins that are loaded.
+    """
+    names = plugin_names(loaded)
+    absent = [name for name in record.plugins if name not in names]
+    if absent:
+        listed = ", ".join(absent)
+        return (
+            f" The checkpoint was made with plugins that are not loaded ({listed}), and detkit "
+            f"loads none because a checkpoint says so: if you have them and trust them, add "
+            f"plugins=[{','.join(absent)}]."
+        )
+    if record.version not in ("unknown", __version__):
+        return f" The checkpoint was written by detkit {record.version}, this is {__version__}."
+    return ""

@@ -1,0 +1,70 @@
+"""`detkit bundle`: what a detector needs to be used elsewhere, in one folder of open formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detkit.cli.words import value_of
+from detkit.errors import UserError, did_you_mean
+from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
+from detkit.weights.bundling import bundle_checkpoint
+
+HELP = """
+usage: detkit bundle RUN [output=FOLDER]
+
+Writes a folder that holds all that is needed to use a detector elsewhere, in formats that other
+programs read: weights.safetensors, config.yaml, and bundle.json with class names, category ids,
+versions, the fingerprint of the data and the check sums of the other two. RUN is a run folder (its
+best checkpoint is taken) or a checkpoint file.
+
+  detkit bundle runs/demo                         writes demo_bundle
+  detkit bundle runs/demo output=to_send
+  detkit predict ckpt=to_send source=photos       opens it, as `evaluate` and `train weights=` do
+"""
+SHOWN = 8
+KEYS = ("ckpt", "output")
+
+
+def run(arguments: list[str]) -> int:
+    """Write the bundle and say what is in it."""
+    place, output = _words(arguments)
+    checkpoint = read_checkpoint(find_checkpoint(place))
+    folder = Path(output) if output else Path(f"{_name_of(place)}_bundle")
+    bundle_checkpoint(checkpoint, folder)
+    opened = read_checkpoint(find_checkpoint(str(folder)))
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    names = ", ".join(opened.class_names[:SHOWN])
+    names += ", ..." if len(opened.class_names) > SHOWN else ""
+    print(
+        f"written: {folder}: {len(opened.weights)} tensors, {size / 1e6:.1f} MB, "
+        f"{len(opened.class_names)} classes ({names})\n"
+        f"use it: detkit predict ckpt={folder} source=PHOTOS"
+    )
+    return 0
+
+
+def _words(arguments: list[str]) -> tuple[str, str | None]:
+    """The run and the output folder.
+
+    Raises:
+        UserError: No run is named, or a word is not understood.
+    """
+    place = value_of(arguments, "ckpt")
+    rest = list(arguments)
+    if place is None and rest and ("=" not in rest[0] or Path(rest[0]).exists()):
+        place = rest.pop(0)
+    for word in rest:
+        key = word.partition("=")[0]
+        if key not in KEYS or "=" not in word:
+            raise UserError(
+                f"detkit bundle does not know '{word}'.{did_you_mean(key, KEYS)} "
+                "It takes RUN and output=FOLDER."
+            )
+    if not place:
+        raise UserError("detkit bundle needs a run: detkit bundle RUN [output=FOLDER].")
+    return place, value_of(rest, "output")
+
+
+def _name_of(place: str) -> str:
+    path = Path(place).resolve()
+    return path.name if path.is_dir() else path.stem

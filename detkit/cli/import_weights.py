@@ -1,0 +1,72 @@
+"""`detkit import`: weights of torchvision, timm or detkit into a composed detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detkit.cli.words import value_of
+from detkit.config import compose
+from detkit.errors import UserError
+from detkit.weights.source import read_source
+from detkit.weights.start import import_weights
+
+HELP = """
+usage: detkit import FILE [KEY=VALUE ...]
+
+Puts the weights of a file into a composed detector, says what fitted and what did not, and writes a
+checkpoint that evaluates, predicts and can be fine-tuned. FILE holds weights of a torchvision
+detector (RetinaNet, FCOS), of a backbone (torchvision, timm), or of detkit (a run, a checkpoint, a
+bundle): .pt, .pth or .safetensors. It is read as data; a file with Python objects is refused.
+
+  detkit import retinanet_resnet50_fpn_coco-eeacb38b.pth
+  detkit import fcos.pth classes=names.txt output=mine.ckpt
+  detkit import retinanet.pth new_classes=[person,dog]      rows of the classes that agree
+  detkit import convnext.safetensors model=fcos model/backbone=timm \\
+      model.backbone.model=convnext_tiny new_classes=[cat,dog]
+
+classes=NAMES      of the file, where it holds none: [a,b], or a file (a name a line, COCO JSON,
+                   YOLO YAML); a torchvision detector with 91 classes has COCO's
+new_classes=NAMES  what to detect instead; layers start anew for the classes that the file lacks
+output=FILE        the checkpoint (FILE's name with .ckpt)
+
+Without `model=`, a torchvision detector gets its own page, and detkit's weights their own model.
+To train from a file, no import is needed: detkit train weights=FILE
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Import and print the coverage."""
+    place, words = _file_of(arguments)
+    source = read_source(place, key="file")
+    own = source.checkpoint.config if source.checkpoint else None
+    chosen = "checkpoint" if own else source.page
+    if chosen and value_of(words, "model") is None:
+        words.append(f"model={chosen}")
+        if value_of(words, "augmentation") is None:
+            words.append(f"augmentation={'checkpoint' if own else 'torchvision'}")
+    config = compose.compose("import", [f"file={_quoted(place)}", *words], own)
+    imported = import_weights(config, source)
+    print(imported.report)
+    if not imported.coverage.is_complete:
+        print("what is not loaded keeps its random first values: train before you evaluate")
+    print(f"written: {imported.path}")
+    return 0
+
+
+def _file_of(arguments: list[str]) -> tuple[str, list[str]]:
+    """The file, which is the first word or `file=...`, and the other words.
+
+    Raises:
+        UserError: None is named.
+    """
+    named = value_of(arguments, "file")
+    if named:
+        return named, [word for word in arguments if not word.startswith("file=")]
+    if arguments and ("=" not in arguments[0] or Path(arguments[0]).exists()):
+        return arguments[0], arguments[1:]
+    raise UserError("detkit import needs a file: detkit import FILE [KEY=VALUE ...].")
+
+
+def _quoted(text: str) -> str:
+    """A value as the override grammar takes it whatever it holds."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,50 @@
+"""Which tensors of a detector have rows for classes, found by building it for one class more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from detkit import assembly
+from detkit.assembly import Classes
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """Where a tensor holds classes. The order along the axis is prior, class, as predictions are.
+
+    Attributes:
+        axis: The axis with A * K rows.
+        priors: A, the blocks of K rows.
+        extra: Rows of a block after the classes': 1 where background has a logit of its own.
+    """
+
+    axis: int
+    priors: int
+    extra: int
+
+    def blocks(self, tensor: Tensor) -> Tensor:
+        """A view (A, K, ...) of the tensor's values."""
+        rows = tensor.movedim(self.axis, 0)
+        return rows.view(self.priors, -1, *rows.shape[1:])
+
+
+def class_rows(model: Mapping[str, Any], classes: Classes) -> dict[str, ClassRows]:
+    """Each tensor of a configured detector that has rows for classes; takes no memory."""
+    count = len(classes.names)
+    more = Classes([*classes.names, ""], [*classes.category_ids, max(classes.category_ids) + 1])
+    own = assembly.describe_on_meta(model, classes).state_dict()
+    grown = assembly.describe_on_meta(model, more).state_dict()
+    found = {}
+    for name, tensor in own.items():
+        other = grown[name].shape
+        axes = [axis for axis, size in enumerate(tensor.shape) if size != other[axis]]
+        if len(axes) != 1:
+            continue
+        axis = axes[0]
+        priors = other[axis] - tensor.shape[axis]
+        found[name] = ClassRows(axis, priors, tensor.shape[axis] // priors - count)
+    return found

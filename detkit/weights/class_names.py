@@ -1,0 +1,142 @@
+"""Which class each logit of a classification layer stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
+
+from detkit.errors import UserError
+
+_UNUSED = ("", "n/a", "__background__")  # what torchvision calls the gaps in COCO's numbers
+# COCO numbers its 80 categories 1 to 90; the networks of torchvision have a logit for each number.
+COCO_SLOTS: list[str] = RetinaNet_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """Class names as a user gives them.
+
+    Attributes:
+        names: In order; gaps are None.
+        ids: The category id of each, where the source numbers them.
+    """
+
+    names: list[str | None]
+    ids: list[int] | None = None
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The logits of one prior, in order.
+
+    Attributes:
+        names: What each stands for; None for one that is not used.
+        ids: The category id of each.
+    """
+
+    names: list[str | None]
+    ids: list[int]
+
+    def used(self) -> tuple[list[str], list[int]]:
+        """Names and category ids of the logits that stand for a class."""
+        pairs = [(n, i) for n, i in zip(self.names, self.ids, strict=True) if n is not None]
+        return [name for name, _ in pairs], [number for _, number in pairs]
+
+
+def coco_slots() -> Slots:
+    """Those of a detector that torchvision trained on COCO."""
+    return Slots([_name(name) for name in COCO_SLOTS], list(range(len(COCO_SLOTS))))
+
+
+def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
+    """Class names at the `count` logits that a layer has.
+
+    Args:
+        classes: As the user gives them.
+        count: Logits for one prior, C or C + 1.
+        key: The key that holds the names, for messages.
+
+    Raises:
+        UserError: There are more or fewer names than logits.
+    """
+    names, ids = classes.names, classes.ids
+    if ids is not None and len(names) < count == max(ids) + 1:  # a logit for each number
+        by_id = dict(zip(ids, names, strict=True))
+        return Slots([by_id.get(number) for number in range(count)], list(range(count)))
+    numbers = ids or list(range(1, len(names) + 1))
+    if len(names) == count:
+        return Slots(names, numbers)
+    if len(names) + 1 == count:  # torchvision counts the background as class 0
+        return Slots([None, *names], [0, *numbers])
+    raise UserError(
+        f"{key}: gives {len(names)} names, and the file's detector has {count} classes: give "
+        f"{count} names in the order of its labels ('N/A' where one is not used), or "
+        f"{count - 1} where label 0 is the background."
+    )
+
+
+def read_class_list(value: str | Sequence[str], key: str) -> ClassList:
+    """Class names from a list, or from a file: one name a line, JSON, COCO JSON or YOLO YAML.
+
+    Raises:
+        UserError: There is no such file, or it holds no names.
+    """
+    if not isinstance(value, str):
+        return _checked(ClassList([_name(name) for name in value]), key, "the list")
+    path = Path(value)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{key}={value}: cannot be read as a file of names; give a text file with one name a "
+            f"line, a COCO JSON, a YOLO YAML, or the names themselves: {key}=[cat,dog]."
+        ) from error
+    try:
+        content = _content(path, text)
+        return _checked(_class_list(content), key, value)
+    except (ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{key}={value}: holds no class names: expected a name a line, a JSON list, a COCO "
+            "JSON with 'categories', or a YOLO YAML with 'names'."
+        ) from error
+
+
+def _content(path: Path, text: str) -> Any:
+    if path.suffix == ".json":
+        return json.loads(text)
+    if path.suffix in (".yaml", ".yml"):
+        return yaml.safe_load(text)["names"]
+    return text.splitlines()
+
+
+def _class_list(content: Any) -> ClassList:
+    if isinstance(content, dict) and "categories" in content:
+        ordered = sorted(content["categories"], key=lambda category: int(category["id"]))
+        return ClassList([_name(c["name"]) for c in ordered], [int(c["id"]) for c in ordered])
+    if isinstance(content, dict):  # YOLO: label to name
+        return ClassList([_name(content[label]) for label in sorted(content, key=int)])
+    if not isinstance(content, list):
+        raise TypeError("neither a list nor a mapping")
+    return ClassList([_name(name) for name in content])
+
+
+def _checked(classes: ClassList, key: str, where: str) -> ClassList:
+    used = [name for name in classes.names if name is not None]
+    twice = sorted({name for name in used if used.count(name) > 1})
+    if not used:
+        raise UserError(f"{key}: {where} holds no class name.")
+    if twice:
+        raise UserError(f"{key}: {where} holds '{twice[0]}' twice: classes are told by name.")
+    return classes
+
+
+def _name(name: Any) -> str | None:
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} is no name")
+    return None if name.strip().casefold() in _UNUSED else name.strip()

@@ -1,0 +1,192 @@
+"""Weight files of detkit, torchvision and timm, with the names and classes that detkit needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
+
+from detkit.errors import UserError
+from detkit.inference.bundle import bundle_at
+from detkit.inference.checkpoint import (
+    PREFIX,
+    Checkpoint,
+    find_checkpoint,
+    read_checkpoint,
+    require_weights,
+)
+from detkit.inference.files import read_tensors
+from detkit.inference.record import RECORD
+from detkit.weights.class_names import (
+    COCO_SLOTS,
+    Slots,
+    coco_slots,
+    place_in_slots,
+    read_class_list,
+)
+from detkit.weights.naming import name_of_torchvision_detector, unwrapped_name
+
+# Under which training scripts keep the weights; averaged ones before others.
+_WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
+_CLASS_LAYER, _BOX_LAYER = "head.layers.class_layer.weight", "head.layers.box_layer.weight"
+_CODE_SIZE = 4
+_PUBLISHED = RetinaNet_ResNet50_FPN_Weights.COCO_V1
+_EPSILON = 1e-5  # of torch's and torchvision's batch norms
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """Weights from a file, and what is known of them.
+
+    Attributes:
+        path: The file.
+        kind: Where they are from, for messages.
+        tensors: By detkit's names; a backbone's by the file's own.
+        is_backbone: Whether they are those of a backbone, with or without its classifier.
+        logits: K, what the detector has for each prior; None where it has no such layer.
+        slots: What the detector's logits stand for; None where the file does not say.
+        page: The page of conf/model (and conf/augmentation) that the weights were made for.
+        checkpoint: The whole checkpoint where detkit wrote it.
+    """
+
+    path: Path
+    kind: str
+    tensors: dict[str, Tensor]
+    is_backbone: bool = False
+    logits: int | None = None
+    slots: Slots | None = None
+    page: str | None = None
+    checkpoint: Checkpoint | None = None
+
+
+def read_source(place: str, key: str = "weights") -> WeightSource:
+    """Read a weight file, a checkpoint, a run folder or a bundle; runs no code of it.
+
+    Args:
+        place: The file or folder.
+        key: The key that named the place, for messages.
+
+    Raises:
+        UserError: It cannot be read, or holds no weights.
+    """
+    path = find_checkpoint(place, key=key)
+    content = None if bundle_at(path) else read_tensors(path)
+    if content is None or (isinstance(content, dict) and RECORD in content):
+        return _of_detkit(read_checkpoint(path))
+    tensors = _named_tensors(content, path)
+    if any(name.startswith("backbone.body.") for name in tensors):
+        return _of_torchvision(path, tensors)
+    if any(name.startswith("head.layers.") for name in tensors):
+        return WeightSource(path, "detkit weights", tensors, logits=_logits(tensors))
+    return WeightSource(path, "backbone weights", tensors, is_backbone=True)
+
+
+def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> WeightSource:
+    """The source with the names that a user gives for its classes.
+
+    Args:
+        source: From a file.
+        classes: A list, a file of names, or None where the file's own hold.
+
+    Raises:
+        UserError: It has names of its own or no classes, or the number of names does not fit.
+    """
+    if classes is None:
+        return source
+    if source.checkpoint is not None:
+        own = ", ".join(source.checkpoint.class_names)
+        raise UserError(
+            f"classes: {source.path} holds its own class names ({own}): leave `classes` out; "
+            "`new_classes` says what to detect instead."
+        )
+    if source.logits is None:
+        raise UserError(
+            f"classes: {source.path} holds no detector's head, so no classes: leave `classes` out; "
+            "`new_classes` says what to detect."
+        )
+    slots = place_in_slots(read_class_list(classes, "classes"), source.logits, "classes")
+    return replace(source, slots=slots)
+
+
+def _of_detkit(checkpoint: Checkpoint) -> WeightSource:
+    return WeightSource(
+        path=checkpoint.path,
+        kind=f"detkit {checkpoint.record.version}",
+        tensors=checkpoint.weights,
+        slots=Slots(list(checkpoint.class_names), checkpoint.category_ids),
+        checkpoint=checkpoint,
+    )
+
+
+def _of_torchvision(path: Path, given: dict[str, Tensor]) -> WeightSource:
+    tensors = {name_of_torchvision_detector(name): value for name, value in given.items()}
+    if _CLASS_LAYER not in tensors:  # levels and layers of other detectors are not those of ours
+        kind = "a torchvision detector of another kind, of which only the backbone fits"
+        return WeightSource(path, kind, given, is_backbone=True)
+    page = "torchvision_retinanet"
+    if "head.layers.quality_layer.weight" in tensors:
+        page = "torchvision_fcos"
+    elif "head.layers.class_tower.0.norm.weight" in tensors:
+        page = "torchvision_retinanet_v2"
+        tensors = {**_zero_biases(tensors), **tensors}
+    elif _is_published_retinanet(path):
+        tensors = {name: _without_epsilon(name, value) for name, value in tensors.items()}
+    logits = _logits(tensors)
+    slots = coco_slots() if logits == len(COCO_SLOTS) else None
+    kind = f"{page.replace('_', ' ')}{', with the classes of COCO' if slots else ''}"
+    return WeightSource(path, kind, tensors, logits=logits, slots=slots, page=page)
+
+
+def _zero_biases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the towers of RetinaNet's second version add; their convolutions have no biases."""
+    return {
+        name.replace(".weight", ".bias"): value.new_zeros(len(value))
+        for name, value in tensors.items()
+        if "_tower." in name and name.endswith(".conv.weight")
+    }
+
+
+def _is_published_retinanet(path: Path) -> bool:
+    """Whether it is torchvision's own file, told by the hash that its name carries."""
+    expected = _PUBLISHED.url.rpartition("-")[2].removesuffix(".pth")
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest().startswith(expected)
+
+
+def _without_epsilon(name: str, value: Tensor) -> Tensor:
+    """The variance with which our norms give what torchvision's do without an epsilon.
+
+    torchvision sets the epsilon of the norms to 0 when it loads these weights, and only these.
+    """
+    return value - _EPSILON if name.endswith("running_var") else value
+
+
+def _logits(tensors: Mapping[str, Tensor]) -> int | None:
+    """The logits of a prior in a dense head whose box codes are four numbers."""
+    if not {_CLASS_LAYER, _BOX_LAYER} <= tensors.keys():
+        return None
+    priors = max(1, tensors[_BOX_LAYER].shape[0] // _CODE_SIZE)
+    return tensors[_CLASS_LAYER].shape[0] // priors
+
+
+def _named_tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+            break
+    named = content if isinstance(content, dict) else {}
+    tensors = {n: v for n, v in named.items() if isinstance(n, str) and isinstance(v, Tensor)}
+    if not tensors:
+        raise UserError(
+            f"{path}: holds no named tensors: give the weights of a model, as "
+            "torch.save(model.state_dict(), FILE) writes them."
+        )
+    return {
+        unwrapped_name(name).removeprefix(PREFIX): v
+        for name, v in require_weights(tensors, path).items()
+    }
