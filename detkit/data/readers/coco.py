@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from detkit.data.index import Annotation, IndexBuilder
-from detkit.data.readers.folders import (
-    relative_name,
-    require_distinct,
-    require_folder,
-    require_split,
-)
+from detkit.data.readers.coco_page import NO_ID, CocoPage, read_page
+from detkit.data.readers.folders import relative_name, require_folder, require_split
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex
@@ -93,7 +89,7 @@ class CocoReader:
         else:
             require_split(path, split, self.splits(path))
             file = files[split]
-        return self._index(path, file, split or "", _load(file))
+        return self._index(path, split or "", read_page(file))
 
     def _files(self, path: Path) -> dict[str, Path]:
         require_folder(path)
@@ -115,98 +111,116 @@ class CocoReader:
             )
         return files
 
-    def _index(self, path: Path, file: Path, split: str, page: dict[str, Any]) -> DatasetIndex:
-        categories = sorted(page["categories"], key=lambda category: int(category["id"]))
-        names = [str(category["name"]) for category in categories]
-        require_distinct(file, names)
-        ids = [int(category["id"]) for category in categories]
-        label_of = {category_id: label for label, category_id in enumerate(ids)}
-        by_image: dict[Any, list[Any]] = defaultdict(list)
-        for annotation in page["annotations"]:
-            by_image[annotation.get("image_id")].append(annotation)
-        folder = self._image_folder(path, file, split, page["images"])
-        builder = IndexBuilder(root=path, class_names=names, category_ids=ids)
-        for image in page["images"]:
-            annotations = by_image.pop(image["id"], [])
-            name = relative_name(folder / image["file_name"], path)
-            size = (int(image.get("height") or 0), int(image.get("width") or 0))
-            if builder.add_image(name, _whole_number(file, image["id"]), size):
-                for annotation in annotations:
-                    _add(builder, name, annotation, label_of)
-        for image_id, annotations in by_image.items():
-            for _ in annotations:
-                builder.drop("box", "of an image that is not listed", f"image id {image_id}")
+    def _index(self, path: Path, split: str, page: CocoPage) -> DatasetIndex:
+        builder = IndexBuilder(
+            root=path,
+            class_names=[name for _, name in page.categories],
+            category_ids=[number for number, _ in page.categories],
+            unused=page.unused,
+        )
+        objects = _Objects(page)
+        folder = self._image_folder(path, page.file, split, [image[1] for image in page.images])
+        owners = Counter(number for number, _ in {image[:2] for image in page.images})
+        seen = set()
+        for image_id, file_name, height, width in page.images:
+            name = relative_name(folder / file_name, path)
+            if (image_id, file_name) in seen:
+                builder.drop("image", "listed twice", name, f"id {image_id}")
+            elif owners[image_id] > 1:
+                builder.drop("image", "its id is that of other images too", name, f"id {image_id}")
+                objects.drop_of(builder, image_id, "of several images with one id")
+            elif builder.add_image(name, image_id, (height, width)):
+                objects.add_of(builder, image_id)
+            else:
+                objects.pass_over(image_id)
+            seen.add((image_id, file_name))
+        objects.drop_rest(builder)
         return builder.build()
 
-    def _image_folder(self, path: Path, file: Path, split: str, images: list[Any]) -> Path:
+    def _image_folder(self, path: Path, file: Path, split: str, names: list[str]) -> Path:
         stem = file.stem.removeprefix("instances_")
         if self.images is not None:
             tried = [path / self.images.replace("{split}", split)]
         else:
-            names = dict.fromkeys(name for name in (stem, split) if name)
-            tried = [path / name for name in names] + [path / "images" / name for name in names]
+            folders = dict.fromkeys(name for name in (stem, split) if name)
+            tried = [path / name for name in folders]
+            tried += [path / "images" / name for name in folders]
             tried += [path / "images", file.parent, path]
-        first = [str(image["file_name"]) for image in images[:20]]
+        some = names[:20] + names[:: max(1, len(names) // 100)]  # the first may be missing
         for folder in tried:
-            if any((folder / name).is_file() for name in first):
+            if any(_is_file(folder / name) for name in some):
                 return folder
-        if not first:
+        if not names:
             return tried[-1]
         places = ", ".join(f"'{folder}'" for folder in tried)
         raise DataError(
-            f"the images of '{file}' are not found: looked for '{first[0]}' in {places}. Set "
+            f"the images of '{file}' are not found: looked for '{names[0]}' in {places}. Set "
             "data.reader.images to their folder, relative to data.path."
         )
 
 
-def _load(file: Path) -> dict[str, Any]:
+class _Objects:
+    """The annotations of a page by image; what is not asked for is left over."""
+
+    def __init__(self, page: CocoPage) -> None:
+        self.page = page
+        self.label_of = {number: label for label, (number, _) in enumerate(page.categories)}
+        image_ids = np.array(page.image_ids, dtype=np.int64)
+        self.order = np.argsort(image_ids, kind="stable")
+        found, starts = np.unique(image_ids[self.order], return_index=True)
+        stops = np.append(starts, len(image_ids))[1:]
+        spans = zip(starts.tolist(), stops.tolist(), strict=True)
+        self.spans = dict(zip(found.tolist(), spans, strict=True))
+
+    def _take(self, image_id: int) -> list[int]:
+        start, stop = self.spans.pop(image_id, (0, 0))
+        return list(self.order[start:stop].tolist())
+
+    def pass_over(self, image_id: int) -> None:
+        """Leave out the annotations of an image that is left out itself."""
+        self.spans.pop(image_id, None)
+
+    def add_of(self, builder: IndexBuilder, image_id: int) -> None:
+        """Add the annotations of the image that the builder has just taken."""
+        page, seen = self.page, set()
+        for row in self._take(image_id):
+            box = tuple(page.boxes[4 * row : 4 * row + 4])
+            label = self.label_of.get(page.category_ids[row])
+            entry = (page.numbers[row], label, box)
+            place = _place(page.numbers[row])
+            if label is None:
+                builder.drop("box", "of an unknown category", builder.name, place)
+            elif all(map(math.isnan, box)):
+                builder.drop("box", "no four numbers", builder.name, place)
+            elif place and entry in seen:
+                builder.drop("box", "listed twice", builder.name, place)
+            else:
+                x, y, width, height = box
+                corners = (x, y, x + width, y + height)
+                ignored, area = bool(page.ignored[row]), page.areas[row]
+                builder.add_object(Annotation(label, corners, ignored, area), place)
+            seen.add(entry)
+
+    def drop_of(self, builder: IndexBuilder, image_id: int, why: str) -> None:
+        """Leave out the annotations of an image, and say so."""
+        name = f"image id {image_id}" if image_id != NO_ID else "no image id"
+        for row in self._take(image_id):
+            builder.drop("box", why, name, _place(self.page.numbers[row]))
+
+    def drop_rest(self, builder: IndexBuilder) -> None:
+        """Leave out the annotations of images that are not listed, and what is no annotation."""
+        for image_id in list(self.spans):
+            self.drop_of(builder, image_id, "of an image that is not listed")
+        for entry in self.page.strange:
+            builder.drop("annotation", "no object {...}", entry)
+
+
+def _place(number: int) -> str:
+    return f"annotation {number}" if number != NO_ID else ""
+
+
+def _is_file(path: Path) -> bool:
     try:
-        page: Any = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise DataError(f"'{file}' cannot be read as JSON ({error}): replace the file.") from error
-    missing = [
-        key
-        for key in ("images", "annotations", "categories")
-        if not isinstance(page, dict) or not isinstance(page.get(key), list)
-    ]
-    if missing:
-        raise DataError(
-            f"'{file}' is no COCO object-detection file: it has no list {', '.join(missing)}. Name "
-            "the right files in data.reader.annotations."
-        )
-    needs = {"images": ("id", "file_name"), "categories": ("id", "name")}
-    for key, fields in needs.items():
-        for entry in page[key]:
-            if not isinstance(entry, dict) or any(name not in entry for name in fields):
-                raise DataError(
-                    f"'{file}': an entry of '{key}' lacks {' or '.join(fields)}: {entry!r:.120}"
-                )
-    if not page["categories"]:
-        raise DataError(f"'{file}' has no categories, so there is nothing to detect.")
-    return dict(page)
-
-
-def _whole_number(file: Path, value: Any) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"'{file}': image id {value!r} is no whole number; renumber them."
-        ) from error
-
-
-def _add(
-    builder: IndexBuilder, name: str, annotation: Mapping[str, Any], label_of: Mapping[int, int]
-) -> None:
-    label = label_of.get(annotation.get("category_id"))  # type: ignore[arg-type]
-    if label is None:
-        builder.drop("box", "of an unknown category", name)
-        return
-    try:
-        x, y, width, height = (float(value) for value in annotation["bbox"])
-        area = float(annotation.get("area") or "nan")
-    except (KeyError, TypeError, ValueError):
-        builder.drop("box", "no four numbers", name)
-        return
-    ignored = bool(annotation.get("iscrowd", 0)) or bool(annotation.get("ignore", 0))
-    builder.add_object(Annotation(label, (x, y, x + width, y + height), ignored, area))
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

@@ -108,7 +108,7 @@ def test_rotated_photographs_have_the_size_that_is_seen(coco):  # pain 23
 @pytest.mark.parametrize(
     ("page", "message"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "cannot be read as COCO JSON"),
         ('{"images": []}', "no list annotations, categories"),
         ('{"images": [{"id": 1}], "annotations": [], "categories": []}', "lacks id or file_name"),
         ('{"images": [], "annotations": [], "categories": []}', "no categories"),
@@ -132,7 +132,7 @@ def test_ids_that_are_no_numbers_are_an_error(coco):
     page = json.loads(file.read_text())
     page["images"][0]["id"] = "left"
     file.write_text(json.dumps(page))
-    with pytest.raises(DataError, match="'left' is no whole number"):
+    with pytest.raises(DataError, match="'left' in 'images' is no whole number"):
         CocoReader().read(coco, "val")
 
 
