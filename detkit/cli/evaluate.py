@@ -8,8 +8,7 @@ from tqdm import tqdm
 
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.cli.words import checkpoint_of
-from detkit.config import compose
+from detkit.cli.words import checkpoint_of, compose_with
 from detkit.evaluation.results import write_results
 from detkit.evaluation.table import metrics_table, write_metrics
 from detkit.inference.checkpoint import load_weights
@@ -33,7 +32,7 @@ unless the command line says otherwise; classes are matched by name.
 def run(arguments: list[str]) -> int:
     """Measure and print; write metrics.json and detections.json where an output folder is named."""
     checkpoint = checkpoint_of(arguments, "evaluate")
-    config = compose.compose("evaluate", arguments, checkpoint.config)
+    config = compose_with(checkpoint, "evaluate", arguments)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)

@@ -11,8 +11,7 @@ from tqdm import tqdm
 
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.cli.words import checkpoint_of
-from detkit.config import compose
+from detkit.cli.words import checkpoint_of, compose_with
 from detkit.data.collate import Collate
 from detkit.data.images import decode
 from detkit.data.loose import read_image
@@ -41,7 +40,7 @@ PAD_MULTIPLE = 32
 def run(arguments: list[str]) -> int:
     """Predict; 1 when no image could be read."""
     checkpoint = checkpoint_of(arguments, "predict")
-    config = compose.compose("predict", arguments, checkpoint.config)
+    config = compose_with(checkpoint, "predict", arguments)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     paths = find_images(config["source"])
     output = _output_folder(config["output"], paths)
