@@ -40,14 +40,22 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
     return checkpoint
 
 
-def compose_with(checkpoint: Checkpoint, root: str, words: list[str]) -> dict[str, Any]:
+def compose_with(
+    checkpoint: Checkpoint, root: str, words: list[str], **changed: Any
+) -> dict[str, Any]:
     """The configuration of a checkpoint with the command line's words on top.
+
+    Args:
+        checkpoint: It gives what the words leave open.
+        root: The page, one of `pages.ROOTS`.
+        words: The command line's.
+        changed: Values that differ from the checkpoint's.
 
     Raises:
         ConfigError: With all problems; unknown parts are explained by what the checkpoint says.
     """
     try:
-        return compose.compose(root, words, checkpoint.config)
+        return compose.compose(root, words, {**checkpoint.config, **changed})
     except ConfigError as error:
         hint = explain_unknown_part(checkpoint.record, registry.load_plugins())
         told = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]

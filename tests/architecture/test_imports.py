@@ -46,9 +46,11 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"evaluation", "visualization"},
     "config": {"detkit", "errors", "registry"},
     "assembly": BELOW_ASSEMBLY,
-    "run_frozen": BELOW_ASSEMBLY | {"assembly"},
+    # Where the weights of files meet a detector, which assembly builds.
+    "weights": {"detkit", "errors", "inference", "assembly"},
+    "run_frozen": BELOW_ASSEMBLY | {"assembly", "weights"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
-    "cli": BELOW_ASSEMBLY | {"assembly", "run_frozen", "sweeps"},
+    "cli": BELOW_ASSEMBLY | {"assembly", "run_frozen", "sweeps", "weights"},
 }
 PLUGIN_MAY_IMPORT = {"detkit", "registry", "errors", "interfaces", "structures", "ops", "layers"}
 
