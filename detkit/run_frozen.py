@@ -11,22 +11,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
+
 from detkit import __version__, assembly, registry
 from detkit.assembly import Classes
 from detkit.config.freeze import read_frozen
-from detkit.errors import UserError
+from detkit.data.fingerprint import fingerprint
+from detkit.errors import DataError, Stopped, UserError
 from detkit.evaluation.table import metrics_table, write_metrics
-from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
+from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.loop import choose_device, detect
+from detkit.inference.record import Record, plugin_names
+from detkit.training.failures import plain_failures
 from detkit.training.fit import fit
+from detkit.training.lock import only_one
 from detkit.training.module import DetectionModule
-from detkit.training.position import Position, read_position
+from detkit.training.position import Position, read_position, require_same_batches
 from detkit.training.run import environment
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
+from detkit.weights.start import start_from
 
 log = logging.getLogger("detkit.run")
+_FOR_THE_DETECTOR = ("channels_last", "compile")  # of the trainer's settings
 
 
 def run(folder: Path) -> dict[str, float]:
@@ -34,47 +42,109 @@ def run(folder: Path) -> dict[str, float]:
 
     Returns:
         The metric's numbers of the best checkpoint on the validation split.
+
+    Raises:
+        UserError: Something that the user gave, or the disk or memory, does not do.
+        Stopped: The user ended the training.
     """
     config = read_frozen(folder)
     registry.load_plugins(config["plugins"])
-    settings = dict(config["trainer"])
-    channels_last, compiled = settings.pop("channels_last"), settings.pop("compile")
+    with plain_failures(folder):
+        return _train(config, folder)
+
+
+def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     log_to(folder)
     seed_everything(config["seed"])
+    resumed = read_checkpoint(Path(config["ckpt"])) if config["ckpt"] else None
     data = assembly.build_data(config)
     classes = Classes(data.class_names, data.category_ids)
     log.info("run folder: %s", folder)
     log.info("data: %s", data.describe())
-    detector = assembly.build_detector(
-        config["model"], classes, fetch_weights=config["ckpt"] is None
-    )
-    prepare_detector(detector, channels_last=channels_last, compile=compiled)
-    log.info("model: %s, %.1f M parameters", config["run_name"], _millions(detector))
-    wiring = {**classes.wiring(), "run_folder": str(folder), "seed": config["seed"]}
-    module = DetectionModule(
-        detector=detector,
-        optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
-        schedule=assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
-        metric=assembly.build_metric(config, classes),
-        checkpoint_record=_record(config, classes),
-        batch_size=data.batch_size,
-    )
+    prints = {
+        "train": fingerprint(data.train_index),
+        "validation": fingerprint(data.validation_index),
+    }
+    trainer = _trainer(config, folder, classes)
+    position = Position()
+    if resumed is not None:
+        _require_same_data(resumed, prints)
+        position = read_position(resumed.path)
+        require_same_batches(position, data.batch_size, trainer.world_size)
+        log.info("going on after epoch %d, batch %d", position.epoch, position.batch)
+    module = _module(config, folder, classes, data.batch_size, prints)
+    loaders = data.train_loader(skip=position[:2]), data.validation_loader()
+    if not trainer.is_global_zero:
+        fit(module, trainer, *loaders, resume=config["ckpt"])
+        return {}
+    with only_one(folder):
+        record = environment(seed=config["seed"])
+        (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
+        fit(module, trainer, *loaders, resume=config["ckpt"])
+        return _finish(config, folder, data, classes)
+
+
+def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Trainer:
+    wiring = _wiring(config, folder, classes)
+    settings = {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
     callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
     chosen = {} if config["logger"] is None else {"logger": config["logger"]}
     loggers = assembly.build_labelled("logger", chosen, wiring, ())
-    trainer = make_trainer(
+    return make_trainer(
         run_folder=str(folder),
         callbacks=list(callbacks.values()),
         loggers=list(loggers.values()),
         **settings,
     )
-    if trainer.is_global_zero:
-        record = environment(seed=config["seed"])
-        (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
-    start = read_position(config["ckpt"]) if config["ckpt"] else Position()
-    loaders = data.train_loader(skip=start), data.validation_loader()
-    fit(module, trainer, *loaders, resume=config["ckpt"])
-    return _finish(config, folder, data, classes) if trainer.is_global_zero else {}
+
+
+def _module(
+    config: dict[str, Any],
+    folder: Path,
+    classes: Classes,
+    batch_size: int,
+    prints: dict[str, str],
+) -> DetectionModule:
+    detector = assembly.build_detector(
+        config["model"], classes, fetch_weights=config["ckpt"] is None
+    )
+    if config["weights"] is not None and config["ckpt"] is None:
+        log.info("%s", start_from(detector, config["weights"], config["model"], classes))
+    prepare_detector(detector, **{name: config["trainer"][name] for name in _FOR_THE_DETECTOR})
+    log.info("model: %s, %.1f M parameters", config["run_name"], _millions(detector))
+    wiring = _wiring(config, folder, classes)
+    record = Record(
+        config=json.loads(json.dumps(config)),
+        class_names=classes.names,
+        category_ids=classes.category_ids,
+        version=__version__,
+        plugins=plugin_names(registry.load_plugins(config["plugins"])),
+        data=prints,
+    )
+    return DetectionModule(
+        detector=detector,
+        optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
+        schedule=assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
+        metric=assembly.build_metric(config, classes),
+        checkpoint_record=record.plain(),
+        batch_size=batch_size,
+    )
+
+
+def _wiring(config: dict[str, Any], folder: Path, classes: Classes) -> dict[str, Any]:
+    return {**classes.wiring(), "run_folder": str(folder), "seed": config["seed"]}
+
+
+def _require_same_data(resumed: Checkpoint, prints: dict[str, str]) -> None:
+    """Refuse to go on with other data than the run was started with."""
+    known = resumed.record.data or {}
+    changed = [name for name, value in prints.items() if known.get(name, value) != value]
+    if changed:
+        raise DataError(
+            f"the {' and '.join(changed)} data are not those that the run was started with "
+            "(images, sizes, classes or boxes have changed), so it cannot go on where it was: put "
+            f"them back, or start a new run from its weights with weights={resumed.path}."
+        )
 
 
 def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -> dict[str, float]:
@@ -96,19 +166,15 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
     return numbers
 
 
-def _record(config: dict[str, Any], classes: Classes) -> dict[str, Any]:
-    """What a checkpoint holds besides tensors: plain values only."""
-    return {
-        "version": __version__,
-        "config": json.loads(json.dumps(config)),
-        "plugins": list(config["plugins"]),
-        "class_names": classes.names,
-        "category_ids": classes.category_ids,
-    }
-
-
 def _millions(model: Any) -> float:
     return float(sum(parameter.numel() for parameter in model.parameters()) / 1e6)
+
+
+class _LogFile(logging.FileHandler):
+    """The messages of a run; a full disk is told once, by the run itself."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        """Leave the message out: the terminal has it."""
 
 
 def log_to(folder: Path | None) -> None:
@@ -120,7 +186,7 @@ def log_to(folder: Path | None) -> None:
     shown.setFormatter(logging.Formatter("%(message)s"))
     root.addHandler(shown)
     if folder is not None:
-        kept = logging.FileHandler(folder / "train.log", encoding="utf-8")
+        kept = _LogFile(folder / "train.log", encoding="utf-8")
         kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(kept)
 
@@ -133,3 +199,6 @@ if __name__ == "__main__":
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_code)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import TextIO
 
 from detkit.cli.completion import complete
-from detkit.errors import ConfigError, UserError, did_you_mean
+from detkit.errors import ConfigError, Stopped, UserError, did_you_mean
 
 COMMANDS = {
     "train": "train a detector, or resume a run",
     "evaluate": "measure a checkpoint on a data set",
     "predict": "detect objects in images: pictures and a JSON of boxes",
+    "replay": "repeat the step at which a loss was not finite",
     "import": "put weights of torchvision, timm or detkit into a detector",
     "bundle": "one folder of safetensors, configuration and class names from a run",
     "config": "print the composed configuration, check it, show the wiring",
@@ -29,6 +30,7 @@ COMMANDS = {
     "version": "versions of detkit and of what it stands on",
 }
 MODULES = {"import": "import_weights"}  # a keyword is no name for a module
+MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\
   detkit train experiment=demo
@@ -46,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         if words[0] not in COMPLETION:  # a half-typed line is no error, and has no room for text
             print(error_text(error, sys.stderr), file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("stopped by the keyboard", file=sys.stderr)
         return 130
@@ -127,8 +132,11 @@ def error_text(error: UserError, stream: TextIO) -> str:
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]
     if len(problems) == 1:
         return f"{heading} {problems[0]}"
-    lines = [f"  {number}. {problem}" for number, problem in enumerate(problems, 1)]
-    return "\n".join([f"{heading} the configuration has {len(problems)} problems:", *lines])
+    shown = problems[:MOST_PROBLEMS]
+    lines = [f"  {number}. {problem}" for number, problem in enumerate(shown, 1)]
+    if len(problems) > len(shown):
+        lines.append(f"  ... and {len(problems) - len(shown):,} more, most likely like these")
+    return "\n".join([f"{heading} the configuration has {len(problems):,} problems:", *lines])
 
 
 if __name__ == "__main__":

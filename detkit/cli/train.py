@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from omegaconf import DictConfig
 
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
-from detkit.config.freeze import discard, freeze
-from detkit.errors import UserError
+from detkit.config.freeze import CHECKPOINTS, FILE, discard, freeze
+from detkit.config.resuming import check_resume
+from detkit.errors import Stopped, UserError
+from detkit.inference.checkpoint import Checkpoint
 
 HELP = """
 usage: detkit train [KEY=VALUE ...]
@@ -54,11 +59,31 @@ def run(arguments: list[str]) -> int:
     if resumed is None:
         config = compose.compose("train", arguments)
     else:
-        folder = resumed.path.resolve().parent.parent
-        recorded = {**resumed.config, "run_folder": str(folder)}
-        config = compose.compose("resume", arguments, recorded)
-        config["ckpt"] = str(resumed.path.resolve())
+        config = _resumed(resumed, arguments)
     return start(config, in_process=config["trainer"]["devices"] == 1)
+
+
+def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
+    """The configuration of a checkpoint's run with what may change in it.
+
+    Raises:
+        UserError: The checkpoint lies in no run folder, or more would change.
+    """
+    path = checkpoint.path.resolve()
+    folder = path.parent.parent
+    if path.parent.name != CHECKPOINTS or not (folder / FILE).is_file():
+        raise UserError(
+            f"ckpt={path}: to go on with a run takes its folder ({FILE}, metrics.csv and "
+            f"{CHECKPOINTS}/), and this checkpoint lies in none: give the run folder, or start a new "
+            f"run from the weights with weights={path}."
+        )
+    recorded = {**checkpoint.config, "run_folder": str(folder)}
+    before = compose.compose("resume", [], recorded)
+    config = compose.compose("resume", arguments, recorded)
+    for line in check_resume(before, config):
+        print(f"changed: {line}", file=sys.stderr)
+    config["ckpt"] = str(path)
+    return config
 
 
 def start(config: dict[str, Any], in_process: bool) -> int:
@@ -76,9 +101,27 @@ def start(config: dict[str, Any], in_process: bool) -> int:
             discard(folder)
             raise
         return 0
-    return subprocess.run(
-        [sys.executable, "-m", "detkit.run_frozen", str(folder)], check=False
-    ).returncode
+    command = [sys.executable, "-m", "detkit.run_frozen", str(folder)]
+    with subprocess.Popen(command) as child, _left_to(child):
+        return child.wait()
+
+
+@contextlib.contextmanager
+def _left_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let a child end by itself at Ctrl-C, which it gets too, and at SIGTERM, which is passed on.
+
+    A handler that does nothing, as a signal that is ignored would stay so in the child's children.
+    """
+    handlers = {
+        signal.SIGINT: lambda number, frame: None,
+        signal.SIGTERM: lambda number, frame: child.send_signal(number),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _job(composed: DictConfig) -> None:
@@ -87,5 +130,8 @@ def _job(composed: DictConfig) -> None:
     config = compose.checked("train", composed, list(hydra.overrides.task))
     if hydra.mode == RunMode.MULTIRUN:
         config["run_folder"] = str(Path(hydra.runtime.output_dir))
-    if start(config, in_process=False) != 0:
+    code = start(config, in_process=False)
+    if code > 128:  # noqa: PLR2004  # ended by a signal
+        raise Stopped(f"stopped: the job in {config['run_folder']}", code - 128)
+    if code != 0:
         raise UserError(f"the job in {config['run_folder']} failed; its own error stands above.")

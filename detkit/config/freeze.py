@@ -13,6 +13,7 @@ from detkit.config.root import Train
 from detkit.errors import UserError
 
 FILE = "config.yaml"
+CHECKPOINTS = "checkpoints"
 
 
 def freeze(config: dict[str, Any]) -> Path:
@@ -42,7 +43,7 @@ def freeze(config: dict[str, Any]) -> Path:
 
 def has_trained(folder: Path) -> bool:
     """Whether a training has written anything into a run folder that must not be lost."""
-    return (folder / "metrics.csv").exists() or (folder / "checkpoints").exists()
+    return any((folder / name).exists() for name in ("metrics.csv", CHECKPOINTS, "non_finite"))
 
 
 def discard(folder: Path) -> None:

@@ -138,7 +138,7 @@ class DetectionModule(pl.LightningModule):
         Tensors and plain values only.
         """
         checkpoint["detkit"] = self.checkpoint_record
-        add_position(self.trainer, checkpoint)
+        add_position(self.trainer, checkpoint, self.batch_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the state of the random generators until the training starts."""

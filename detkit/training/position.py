@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import torch
 import torch.distributed
 
+from detkit.errors import UserError
 from detkit.training.random_state import random_state, set_random_state
 
 POSITION = "position"
@@ -21,18 +22,25 @@ class Position(NamedTuple):
     Attributes:
         epoch: Epochs that are finished.
         batch: Batches of the epoch after them that are done.
+        images: Images of each of these batches, over all ranks; 0 where it is not known.
     """
 
     epoch: int = 0
     batch: int = 0
+    images: int = 0
 
 
-def position(trainer: pl.Trainer) -> Position:
-    """Where a training is, at the start of a batch or at the end of an epoch."""
+def position(trainer: pl.Trainer, batch_size: int = 0) -> Position:
+    """Where a training is, at the start of a batch or at the end of an epoch.
+
+    Args:
+        trainer: Of this rank.
+        batch_size: Images of a batch on each rank.
+    """
     epochs: Any = trainer.fit_loop.epoch_progress.current  # typed as one that counts less
     done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
     in_epoch = epochs.started > epochs.processed
-    return Position(epochs.processed, done if in_epoch else 0)
+    return Position(epochs.processed, done if in_epoch else 0, batch_size * trainer.world_size)
 
 
 def read_position(path: str | Path) -> Position:
@@ -42,9 +50,27 @@ def read_position(path: str | Path) -> Position:
     return Position(**known) if known else Position(int(content["epoch"]) + 1)
 
 
-def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any]) -> None:
+def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
+    """Refuse to go on with batches of another size: an epoch would have other steps.
+
+    Raises:
+        UserError: The ranks together would take more or fewer images in a batch.
+    """
+    if saved.images in (0, batch_size * ranks):
+        return
+    if saved.images % ranks == 0:
+        remedy = f"set data.batch_size={saved.images // ranks}"
+    else:
+        remedy = f"use a number of devices that divides {saved.images}"
+    raise UserError(
+        f"batches had {saved.images} images over all devices when the run was interrupted, and "
+        f"{ranks} with data.batch_size={batch_size} make {batch_size * ranks}: {remedy}."
+    )
+
+
+def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any], batch_size: int) -> None:
     """Add the position, and the state of all generators of each rank; called on every rank."""
-    checkpoint[POSITION] = position(trainer)._asdict()
+    checkpoint[POSITION] = position(trainer, batch_size)._asdict()
     own = random_state()
     states: list[Any] = [own]
     if trainer.world_size > 1:

@@ -78,7 +78,7 @@ def train(folder, *callbacks, resume=None, **settings):
     )
     seed_everything(0)
     module = tiny_module(detector=Noisy(), optimizer=AdamW(learning_rate=0.01))
-    fit(module, trainer, Loader(start), batches(1), resume=resume)
+    fit(module, trainer, Loader(start[:2]), batches(1), resume=resume)
 
 
 def last(folder):
@@ -111,7 +111,7 @@ def test_training_stopped_after_any_step_goes_on_with_the_next(tmp_path, whole, 
     with pytest.raises(Stopped, match=r"saved: .*last\.ckpt") as stopped:
         train(tmp_path, SignalAt(step))
     assert stopped.value.exit_code == 130
-    assert read_position(last(tmp_path)) == divmod(step + 1, BATCHES)
+    assert read_position(last(tmp_path))[:2] == divmod(step + 1, BATCHES)
     train(tmp_path, resume=str(last(tmp_path)))
     assert result(tmp_path) == whole
 
@@ -120,7 +120,7 @@ def test_half_summed_gradients_are_never_saved(tmp_path):
     train(tmp_path / "whole", accumulate_grad_batches=2)
     with pytest.raises(Stopped):
         train(tmp_path / "parts", SignalAt(BATCHES), accumulate_grad_batches=2)
-    assert read_position(last(tmp_path / "parts")) == (1, 2)
+    assert read_position(last(tmp_path / "parts"))[:2] == (1, 2)
     train(tmp_path / "parts", resume=str(last(tmp_path / "parts")), accumulate_grad_batches=2)
     assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
@@ -141,7 +141,7 @@ def test_killed_training_goes_on_from_a_save_within_the_epoch(tmp_path, whole, s
     # pain 18
     with pytest.raises(RuntimeError, match="killed"):
         train(tmp_path, KilledAt(step), save={"minutes": 1e-9})
-    assert read_position(last(tmp_path)) == divmod(step - 1, BATCHES)
+    assert read_position(last(tmp_path))[:2] == divmod(step - 1, BATCHES)
     train(tmp_path, resume=str(last(tmp_path)), save={"minutes": 1e-9})
     assert result(tmp_path) == whole
 
@@ -151,14 +151,14 @@ def test_second_ctrl_c_stops_at_once(tmp_path):
     with pytest.raises(Stopped, match="at once") as stopped:
         train(tmp_path, *twice)
     assert stopped.value.exit_code == 130
-    assert read_position(last(tmp_path)) == (1, 0)
+    assert read_position(last(tmp_path))[:2] == (1, 0)
 
 
 def test_sigterm_saves_and_has_its_own_exit_code(tmp_path):
     with pytest.raises(Stopped) as stopped:
         train(tmp_path, SignalAt(2, signal.SIGTERM))
     assert stopped.value.exit_code == 143
-    assert read_position(last(tmp_path)) == (0, 3)
+    assert read_position(last(tmp_path))[:2] == (0, 3)
 
 
 def test_signals_mean_what_they_meant_after_a_training(tmp_path):

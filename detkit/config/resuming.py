@@ -1,0 +1,77 @@
+"""What may change in the configuration of a run that is resumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from detkit.config.difference import Difference, differences
+from detkit.errors import ConfigError
+
+# What a run reads, computes and shows beside its result: the result stays what it would have been.
+_HARMLESS = (
+    "callbacks",
+    "ckpt",
+    "data.path",
+    "data.validation_batch_size",
+    "data.workers",
+    "logger",
+    "plugins",
+    "run_name",
+    "trainer.log_every",
+    "trainer.validate_every",
+)
+# What changes the result a little, and why it may: each with what the user has to know.
+_OTHER_BITS = "results are no longer bit-equal to those of an undisturbed run"
+_SAID = {
+    "data.batch_size": "batches hold as many images over all devices as before",
+    "trainer.accelerator": _OTHER_BITS,
+    "trainer.channels_last": _OTHER_BITS,
+    "trainer.compile": _OTHER_BITS,
+    "trainer.deterministic": _OTHER_BITS,
+    "trainer.devices": _OTHER_BITS,
+    "trainer.max_epochs": "the learning rate follows the new length from here on",
+    "trainer.num_nodes": _OTHER_BITS,
+    "trainer.precision": _OTHER_BITS,
+    "trainer.strategy": _OTHER_BITS,
+}
+_STATE = ("ema",)  # callbacks that belong to the state of the training
+_INSTEAD = "since its state depends on it; weights=RUN starts a new run from its weights"
+
+
+def check_resume(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What a resumed run changes, a line each.
+
+    Args:
+        before: The configuration that the run was started with.
+        after: The one that it is to go on with.
+
+    Raises:
+        ConfigError: Something changes that the state of the training depends on.
+    """
+    changes = [change for change in differences(before, after) if change.path != "ckpt"]
+    refused = [change for change in changes if not _is_allowed(change, before, after)]
+    if refused:
+        allowed = ", ".join(sorted({*_SAID, *_HARMLESS} - {"ckpt"}))
+        raise ConfigError(
+            [f"{change}: cannot change when a run is resumed, {_INSTEAD}." for change in refused]
+            + [f"what can change then: {allowed} (but not the averaging of weights)."]
+        )
+    return [_line(change) for change in changes]
+
+
+def _is_allowed(change: Difference, before: dict[str, Any], after: dict[str, Any]) -> bool:
+    top, _, rest = change.path.partition(".")
+    if top == "callbacks":
+        label = rest.split(".")[0]
+        parts = (config["callbacks"].get(label) or {} for config in (before, after))
+        return not any(part.get("name") in _STATE for part in parts)
+    return any(_under(change.path, path) for path in (*_HARMLESS, *_SAID))
+
+
+def _under(path: str, top: str) -> bool:
+    return path == top or path.startswith(f"{top}.")
+
+
+def _line(change: Difference) -> str:
+    note = next((said for path, said in _SAID.items() if _under(change.path, path)), None)
+    return f"{change}" + (f" ({note})" if note else "")

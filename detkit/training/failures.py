@@ -1,0 +1,70 @@
+"""Failures of a run that are no fault of the code, as one line each."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from detkit.errors import DataError, UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+_WORKER = "DataLoader worker"
+_CAUGHT = "Caught "  # how PyTorch begins the text of an error that a worker raised
+
+
+@contextmanager
+def plain_failures(folder: Path) -> Iterator[None]:
+    """Tell a full or read-only disk and a lost worker process in one line; others keep theirs.
+
+    Args:
+        folder: The run folder.
+
+    Raises:
+        UserError: With what happened, what is kept and what to do.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not str(error).startswith(_CAUGHT):
+            raise
+        raise DataError(str(error).rpartition("Error: ")[2].strip()) from None
+    except OSError as error:
+        raise_if_disk(error, folder)
+        raise
+    except RuntimeError as error:
+        if _WORKER not in str(error):
+            raise
+        raise UserError(
+            f"a process that loads images has died ({_first_line(error)}). Mostly the memory was "
+            "used up: lower data.workers or data.batch_size, or the size of the images; "
+            f"data.workers=0 shows an error of the loading itself. {kept(folder)}"
+        ) from error
+
+
+def raise_if_disk(error: OSError, folder: Path) -> None:
+    """Raise a UserError where the disk is full, or where the run folder cannot be written."""
+    if error.errno in _FULL:
+        raise UserError(
+            f"{error.filename or folder}: cannot be written: {error.strerror}. Make room. "
+            f"{kept(folder)}"
+        ) from error
+    named = error.filename is not None and folder in Path(str(error.filename)).parents
+    if error.errno in _REFUSED and named:
+        raise UserError(
+            f"{error.filename}: cannot be written: {error.strerror}. Give yourself the right to "
+            f"write there. {kept(folder)}"
+        ) from error
+
+
+def kept(folder: Path) -> str:
+    """What is left of a run that ends here, and how it goes on."""
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        return "No checkpoint had been saved."
+    return f"The last checkpoint is kept; go on with: detkit train ckpt={folder}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

@@ -1,0 +1,41 @@
+"""One process at a time writes into a run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from detkit.errors import UserError
+
+FILE = ".lock"
+_log = logging.getLogger("detkit.training")
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a run folder; the system lets go of it when the process ends, however it ends.
+
+    A file system without locks is no reason not to train.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    with (folder / FILE).open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise UserError(
+                f"run_folder={folder}: process {file.read().strip() or 'of another machine'} is "
+                "training in it: wait for its end, or choose another run_folder."
+            ) from error
+        except OSError:
+            _log.info("%s: this file system has no locks", folder)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
