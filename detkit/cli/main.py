@@ -24,12 +24,14 @@ COMMANDS = {
     "replay": "repeat the step at which a loss was not finite",
     "import": "put weights of torchvision, timm or detkit into a detector",
     "bundle": "one folder of safetensors, configuration and class names from a run",
+    "data": "check a data set, convert it, show it in numbers and plots",
     "config": "print the composed configuration, check it, show the wiring",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",
     "version": "versions of detkit and of what it stands on",
 }
 MODULES = {"import": "import_weights"}  # a keyword is no name for a module
+VERBS = {"data": ("check", "convert", "stats")}  # `detkit data check` is in data_check.py
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\
@@ -81,7 +83,8 @@ def dispatch(words: list[str]) -> int:
             f"Commands: {', '.join(COMMANDS)}."
         )
     if "-h" in arguments or "--help" in arguments:
-        print(help_of(command))
+        verb = arguments[0] if arguments[0] in VERBS.get(command, ()) else None
+        print(help_of(f"{command}_{verb}" if verb else command))
         return 0
     return importlib.import_module(module_of(command)).run(arguments) or 0
 

@@ -132,5 +132,5 @@ def found(
     if error_above is not None and share > error_above:
         severity = "error"
     present = {split: count for split, count in counts.items() if count}
-    total = sum(totals.values())
+    total = 0 if unit == "pairs" else sum(totals.values())
     return [Finding(kind, severity, len(examples), total, unit, advice, examples, present)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from detkit.data.audit import boxes, classes, files, splits
 from detkit.data.audit.evidence import Evidence
@@ -50,6 +50,6 @@ def audit(evidence: Evidence, limits: Limits | None = None) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def is_hurt(findings: list[Finding]) -> bool:
+def is_hurt(findings: Sequence[Finding]) -> bool:
     """Whether training would be hurt."""
     return any(finding.severity == "error" for finding in findings)

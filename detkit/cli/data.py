@@ -1,0 +1,37 @@
+"""`detkit data`: look at a data set before it is trained on, or write it in another format."""
+
+from __future__ import annotations
+
+import importlib
+
+from detkit.errors import UserError, did_you_mean
+
+HELP = """
+usage: detkit data check|convert|stats PATH [KEY=VALUE ...]
+
+  check      find what is wrong with a data set; exit code 1 if training would be hurt
+  convert    write a data set in another format
+  stats      images, boxes and classes in numbers and plots
+
+  detkit data check DATA
+  detkit data stats DATA output=stats
+
+`detkit data check --help` explains each.
+"""
+VERBS = ("check", "convert", "stats")  # as in main.py, which shows their help
+
+
+def run(arguments: list[str]) -> int:
+    """Hand the words to the module of the verb.
+
+    Raises:
+        UserError: There is no such verb.
+    """
+    verb = arguments[0] if arguments else ""
+    if verb not in VERBS:
+        said = f"there is no 'detkit data {verb}'." if verb else "'detkit data' needs a verb."
+        raise UserError(
+            f"{said}{did_you_mean(verb, VERBS)} Write detkit data {'|'.join(VERBS)} PATH."
+        )
+    code: int = importlib.import_module(f"detkit.cli.data_{verb}").run(arguments[1:])
+    return code

@@ -1,0 +1,130 @@
+"""`detkit data check`: what is wrong with a data set."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tqdm import tqdm
+
+from detkit.cli.data_pictures import write_pictures
+from detkit.cli.data_words import build_reader, options, output_folder
+from detkit.data.audit.evidence import Resizing, gather
+from detkit.data.audit.report import as_plain, as_text
+from detkit.data.audit.rules import audit, is_hurt
+from detkit.registry import NonNegativeInt, PositiveInt, Slot
+
+HELP = """
+usage: detkit data check PATH [KEY=VALUE ...]
+
+Reads a data set as training would, decodes each image once, and says what is wrong: files that
+cannot be read, boxes that cannot be right, classes that do not agree, images that stand in two
+splits, and more. Writes audit.json with every case and pictures of the worst ones.
+Exit code: 1 if training would be hurt, 0 if not, 2 if there is no data set that can be read.
+
+  detkit data check DATA
+  detkit data check DATA reader=coco reader.images=photos splits=[train,val]
+  detkit data check DATA short_side=1024 long_side=null strides=[4,8,16,32]
+
+reader=auto           how the folder is read; its settings are reader.KEY=VALUE
+splits=[A,B]          look at these splits only
+output=data_check     folder for audit.json and pictures; null writes none
+pictures=6            images on each picture; 0 draws none
+json=true             print what audit.json holds instead of a table
+short_side=640        how the detector will see the images, as the transform `resize` has it
+long_side=1066        (null: no limit)
+enlarge=false
+strides=[8,16,...]    strides of the detector's levels, finest first
+threads=N             images decoded at once; one for each core
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command.
+
+    Args:
+        path: Folder of the data set.
+        reader: How the folder is read.
+        splits: Splits to look at; null takes all.
+        output: Folder for audit.json and pictures; null writes none.
+        pictures: Images on each picture.
+        json: Print JSON instead of a table.
+        short_side: Length that the short side of an image gets.
+        long_side: Largest length of the long side; null sets no limit.
+        enlarge: Whether small images are enlarged.
+        strides: Strides of the detector's levels, finest first.
+        threads: Images decoded at once; null takes one for each core.
+    """
+
+    path: str
+    reader: Annotated[object, Slot("reader", "auto")]
+    splits: list[str] | None = None
+    output: str | None = "data_check"
+    pictures: NonNegativeInt = 6
+    json: bool = False
+    short_side: PositiveInt = 640
+    long_side: PositiveInt | None = 1066
+    enlarge: bool = False
+    strides: list[PositiveInt] | None = None
+    threads: PositiveInt | None = None
+
+
+def run(words: list[str]) -> int:
+    """Check a data set; 1 if training would be hurt."""
+    chosen = options(Options, words)
+    path = Path(chosen["path"]).expanduser()
+    with quiet_readers():
+        evidence = gather(
+            build_reader(chosen["reader"]),
+            path,
+            chosen=chosen["splits"],
+            resizing=resizing_of(chosen),
+            threads=chosen["threads"],
+            watch=with_bar,
+        )
+    findings = audit(evidence)
+    plain = as_plain(evidence, findings)
+    output = output_folder(chosen["output"], path)
+    if chosen["json"]:
+        print(json.dumps(plain, indent=2))
+    else:
+        print(as_text(evidence, findings, shutil.get_terminal_size((100, 24)).columns))
+    if output is not None:
+        (output / "audit.json").write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        drawn = write_pictures(evidence, findings, output / "pictures", chosen["pictures"])
+        pictures = f", {len(drawn)} pictures" if drawn else ""
+        print(f"{output}: audit.json{pictures}", file=sys.stderr if chosen["json"] else sys.stdout)
+    return int(is_hurt(findings))
+
+
+def resizing_of(chosen: dict[str, Any]) -> Resizing:
+    """What the detector will see, from the options."""
+    values = {key: chosen[key] for key in ("short_side", "long_side", "enlarge")}
+    if chosen["strides"]:
+        values["strides"] = tuple(sorted(chosen["strides"]))
+    return Resizing(**values)
+
+
+def with_bar(items: Iterable[Any], count: int) -> Iterable[Any]:
+    """The items, with a progress bar on a terminal."""
+    bar: Iterable[Any] = tqdm(items, total=count, unit="image", disable=None, leave=False)
+    return bar
+
+
+@contextmanager
+def quiet_readers() -> Iterator[None]:
+    """Leave out the readers' warnings: the table says the same in order."""
+    logger = logging.getLogger("detkit.data")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before

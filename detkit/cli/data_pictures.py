@@ -1,0 +1,101 @@
+"""Pictures of what an audit found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkit.data.audit.evidence import Evidence, Split
+from detkit.data.audit.findings import Box, Example, Finding
+from detkit.data.images import UnreadableImageError, decode
+from detkit.visualization.cases import Case, draw_cases
+from detkit.visualization.colours import IGNORED_COLOUR, class_colour
+from detkit.visualization.draw import Mark, to_picture
+
+_MOST_BOXES = 20  # of one finding in one image
+_LABELLED = 5  # boxes that have room for a label
+
+
+def write_pictures(
+    evidence: Evidence, findings: Sequence[Finding], folder: Path, most: int
+) -> list[Path]:
+    """One PNG for each finding that names images which can be read.
+
+    Args:
+        evidence: Where the images and their boxes are.
+        findings: What to show, worst examples first.
+        folder: Where the pictures go; those of an earlier check there are replaced.
+        most: Images (or pairs of them) on each picture.
+    """
+    for earlier in folder.glob("*.png"):
+        earlier.unlink()
+    written = []
+    for finding in findings if most else []:
+        cases = _cases(evidence, finding, most)
+        if cases:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / f"{finding.severity}_{_slug(finding.kind)}.png"
+            pairs = finding.examples[0].twin is not None
+            draw_cases(cases, columns=2 if pairs else 3).save(file)
+            written.append(file)
+    return written
+
+
+def _slug(kind: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")[:60]
+
+
+def _cases(evidence: Evidence, finding: Finding, most: int) -> list[Case]:
+    """The worst images of a finding, each with all boxes that the finding names in it."""
+    by_image: dict[tuple[str, str], list[Example]] = {}
+    for example in finding.examples:
+        if example.name:
+            key = (example.split, example.name + str(example.twin or ""))
+            by_image.setdefault(key, []).append(example)
+    cases: list[Case] = []
+    shown = 0
+    for examples in by_image.values():
+        if shown == most:
+            break
+        found = _case(evidence, examples)
+        cases += found
+        shown += bool(found)
+    return cases
+
+
+def _case(evidence: Evidence, examples: Sequence[Example]) -> list[Case]:
+    first = examples[0]
+    boxes = [box for example in examples[:_MOST_BOXES] for box in example.boxes]
+    text = first.detail.split(" [")[0] if 0 < len(boxes) <= _LABELLED else ""
+    places = [(first.split, first.name, boxes)]
+    if first.twin is not None:
+        places.append((*first.twin, []))
+    cases = []
+    for split, name, faulty in places:
+        try:
+            picture = to_picture(decode(evidence.path / name))
+        except UnreadableImageError:
+            return []
+        caption = f"{split}: {name}"
+        cases.append(Case(picture, caption, faulty, text, _others(evidence, split, name, faulty)))
+    return cases
+
+
+def _others(evidence: Evidence, split: str, name: str, faulty: Sequence[Box]) -> list[Mark]:
+    """The boxes of an image without those in red, in the colours of their classes."""
+    found: Split | None = next((s for s in evidence.splits if s.name == split), None)
+    if found is None or name not in found.names:
+        return []
+    position = found.names.index(name)
+    objects = slice(*found.index.object_offsets[position : position + 2].tolist())
+    columns = (
+        found.index.boxes[objects].tolist(),
+        found.index.labels[objects].tolist(),
+        found.index.ignored[objects].tolist(),
+    )
+    return [
+        Mark(tuple(box), "", IGNORED_COLOUR if ignored else class_colour(label), bool(ignored))
+        for box, label, ignored in zip(*columns, strict=True)
+        if tuple(box) not in faulty
+    ]

@@ -1,0 +1,84 @@
+"""The words of `detkit data`: a folder, and KEY=VALUE checked against a constructor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detkit import assembly, registry
+from detkit.config.check import check
+from detkit.errors import UserError
+from detkit.interfaces import Reader
+
+_TEXTS = ("path", "output")  # never read as YAML: `2024` is a folder
+
+
+def options(root: Callable[..., Any], words: list[str]) -> dict[str, Any]:
+    """The values of a command's options, completed and checked.
+
+    Args:
+        root: Its arguments are the options; the word without `=` is its `path`.
+        words: What the user wrote after the command.
+
+    Raises:
+        UserError: A word is no option, or its value does not fit.
+    """
+    registry.load_plugins()
+    node: dict[str, Any] = {}
+    given = [word if "=" in word else f"path={word}" for word in words]
+    for word in given:
+        key, _, text = word.partition("=")
+        *parents, last = key.split(".")
+        if not parents and key in node and key in _TEXTS:
+            raise UserError(f"{key} is given twice: '{node[key]}' and '{text}'.")
+        place = node
+        for parent in parents:
+            inner = place.setdefault(parent, {})
+            place[parent] = place = inner if isinstance(inner, dict) else {"name": inner}
+        value = _value(key, text)
+        if isinstance(place.get(last), dict) and not isinstance(value, dict):
+            place[last]["name"] = value  # reader.images=... reader=coco
+        else:
+            place[last] = value
+    return check(root, node, given)
+
+
+def _value(key: str, text: str) -> Any:
+    if key in _TEXTS:
+        return None if text == "null" else text.strip("'\"")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{key}={text}: the value is no YAML; quote it.") from error
+
+
+def build_reader(node: dict[str, Any]) -> Reader:
+    """The reader that was chosen."""
+    reader: Reader = assembly.build("reader", node, {}, ("reader",))
+    return reader
+
+
+def output_folder(name: str | None, data: Path) -> Path | None:
+    """The folder for results, made; None where none is wanted.
+
+    Raises:
+        UserError: It lies inside the data folder, or cannot be written.
+    """
+    if name is None:
+        return None
+    folder = Path(name).expanduser()
+    if folder.resolve().is_relative_to(data.resolve()):
+        raise UserError(
+            f"output={name} lies inside the data folder, where pictures would be taken for data: "
+            "choose another folder, or output=null to write nothing."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"output={name} cannot be written ({error.strerror}): choose another folder."
+        ) from error
+    return folder

@@ -1,0 +1,99 @@
+"""Pictures of what is wrong with annotations: faulty boxes in red among the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from detkit.visualization.colours import Colour
+from detkit.visualization.draw import Mark, draw_marks
+from detkit.visualization.panels import montage, resized
+
+Box = tuple[float, float, float, float]
+_FAULTY: Colour = (225, 20, 30)
+_SURROUND: Colour = (70, 72, 78)  # beyond the edge of an image
+_CELL = 480  # longest side of a picture on the sheet
+_MOST_BEYOND = 0.25  # of the image's size that is shown beyond its edge
+_LEAST_SIDE = 0.02  # of the longest side; thinner boxes are drawn wider, around their middle
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image and what is wrong with it.
+
+    Attributes:
+        picture: The image.
+        caption: Stands above it.
+        faulty: Boxes drawn in red; they may be inverted, without area or outside.
+        text: The label of the faulty boxes.
+        others: The other boxes of the image.
+    """
+
+    picture: Image.Image
+    caption: str
+    faulty: Sequence[Box] = ()
+    text: str = ""
+    others: Sequence[Mark] = ()
+
+
+def draw_cases(cases: Sequence[Case], columns: int = 3) -> Image.Image:
+    """One sheet of all cases, in order.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if not cases:
+        raise ValueError("a sheet needs one case or more")
+    pictures = [draw_case(case) for case in cases]
+    return montage(pictures, [case.caption for case in cases], columns=min(columns, len(cases)))
+
+
+def draw_case(case: Case) -> Image.Image:
+    """The image with its boxes, with some room around where boxes reach over its edge."""
+    picture, factor = resized(case.picture.convert("RGB"), _CELL)
+    boxes = [_scaled(box, factor) for box in case.faulty if all(map(math.isfinite, box))]
+    left, top, right, bottom = _beyond(boxes, picture.size)
+    canvas = Image.new(
+        "RGB", (picture.width + left + right, picture.height + top + bottom), _SURROUND
+    )
+    canvas.paste(picture, (left, top))
+    marks = [Mark(_moved(_visible(box, _CELL), left, top), case.text, _FAULTY) for box in boxes]
+    marks += [
+        Mark(_moved(_scaled(mark.box, factor), left, top), mark.text, mark.colour, mark.dashed)
+        for mark in case.others
+    ]
+    return resized(draw_marks(canvas, marks), _CELL)[0]
+
+
+def _scaled(box: Box, factor: float) -> Box:
+    x1, y1, x2, y2 = (value * factor for value in box)
+    return (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+
+
+def _moved(box: Box, right: float, down: float) -> Box:
+    return (box[0] + right, box[1] + down, box[2] + right, box[3] + down)
+
+
+def _visible(box: Box, longest_side: int) -> Box:
+    """The box, as wide and as high as can be seen."""
+    least = _LEAST_SIDE * longest_side
+    across, down = max(0.0, least - box[2] + box[0]) / 2, max(0.0, least - box[3] + box[1]) / 2
+    return (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
+
+
+def _beyond(boxes: Sequence[Box], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Pixels to show left, above, right of and below a picture, so that boxes are seen."""
+    width, height = size
+    reach = [
+        max([0.0, *(-box[0] for box in boxes)]),
+        max([0.0, *(-box[1] for box in boxes)]),
+        max([0.0, *(box[2] - width for box in boxes)]),
+        max([0.0, *(box[3] - height for box in boxes)]),
+    ]
+    most = (width, height, width, height)
+    return tuple(  # type: ignore[return-value]  # four, as `reach` has
+        math.ceil(min(far, _MOST_BEYOND * side)) for far, side in zip(reach, most, strict=True)
+    )
