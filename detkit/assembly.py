@@ -15,6 +15,7 @@ from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, Transform
 
 Config = Mapping[str, Any]
+_METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,18 @@ def build_data(config: Config) -> DetectionData:
 
 
 def build_metric(config: Config, classes: Classes) -> Metric:
-    """The metric of a configuration."""
-    metric: Metric = build("metric", config["metric"], classes.wiring(), ("metric",))
+    """The metric of a configuration.
+
+    Raises:
+        ConfigError: The metric does not keep its contract; better now than after a training.
+    """
+    metric = build("metric", config["metric"], classes.wiring(), ("metric",))
+    if not isinstance(metric, Metric):
+        lacking = [name for name in _METRIC_MEMBERS if not hasattr(metric, name)]
+        raise ConfigError(
+            [
+                f"metric: '{config['metric']['name']}' lacks {', '.join(lacking)}, which every "
+                "metric has: see Metric in detkit/interfaces.py."
+            ]
+        )
     return metric

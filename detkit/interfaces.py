@@ -7,7 +7,7 @@ Letters: B images, L levels, P priors over all levels, C classes, K class logits
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -182,12 +182,16 @@ class Reader(Protocol):
     def read(self, path: Path, split: str | None) -> DatasetIndex: ...
 
 
+@runtime_checkable
 class Metric(Protocol):
     """Detections and objects in original image coordinates, image by image, to named numbers.
 
     `update` keys images by id, so an image seen twice counts once; `merge` takes the `state`
-    of other ranks; `compute` returns flat names (`AP`, `AP50`, `AP/dog`), 0..1 or NaN.
+    of other ranks; `compute` returns flat names (`AP`, `AP50`, `AP/dog`), 0..1 or NaN; `meanings`
+    says in a few words what the numbers over all classes are, for tables.
     """
+
+    meanings: Mapping[str, str]
 
     def update(
         self, image_ids: list[int], detections: list[Detections], targets: list[Target]
