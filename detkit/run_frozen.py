@@ -157,7 +157,7 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
         metric.update(batch.image_ids, detections, batch.original_targets)
     numbers = metric.compute()
     write_metrics(folder / "metrics.json", numbers)
-    print(metrics_table(numbers, classes.names))
+    print(metrics_table(numbers, classes.names, meanings=metric.meanings))
     plot_curves(folder / "metrics.csv", folder / "curves.png")
     report = write_report(
         folder, title=config["run_name"], numbers=numbers, class_names=classes.names

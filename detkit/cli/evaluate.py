@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
         metric.update(batch.image_ids, detections, batch.original_targets)
         found += zip(batch.image_ids, detections, strict=True)
     numbers = metric.compute()
-    print(metrics_table(numbers, classes.names))
+    print(metrics_table(numbers, classes.names, meanings=metric.meanings))
     if config["output"] is not None:
         folder = Path(config["output"])
         folder.mkdir(parents=True, exist_ok=True)

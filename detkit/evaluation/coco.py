@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -55,6 +56,7 @@ class CocoMetric:
         self.limits = sorted({1, 10, max_detections})
         self.limits = self.limits[: self.limits.index(max_detections) + 1]
         self.backend = backend
+        self.meanings: Mapping[str, str] = _meanings(self.limits)
 
     def update(
         self, image_ids: list[int], detections: list[Detections], targets: list[Target]
@@ -109,6 +111,19 @@ class CocoMetric:
             numbers[f"AP/{name}"] = _mean(of_class)
             numbers[f"AP50/{name}"] = _mean(of_class[_IOU50])
         return numbers
+
+
+def _meanings(limits: list[int]) -> dict[str, str]:
+    sizes = {"small": "area below 32²", "medium": "32² to 96²", "large": "above 96²"}
+    recalls = {f"AR{n}": f"recall, {n} detection{'' if n == 1 else 's'}" for n in limits}
+    return {
+        "AP": "IoU 0.50 to 0.95",
+        "AP50": "IoU 0.50",
+        "AP75": "IoU 0.75",
+        **{f"AP_{size}": range_ for size, range_ in sizes.items()},
+        **recalls,
+        **{f"AR_{size}": f"recall, {size}" for size in sizes},
+    }
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -7,9 +7,8 @@ import io
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import faster_coco_eval
 import numpy as np
-from faster_coco_eval import COCO as FasterIndex
-from faster_coco_eval import COCOeval_faster
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -18,7 +17,7 @@ from detkit.evaluation.coco_index import detections_index, objects_index
 from detkit.evaluation.images import ImageArrays
 
 _BACKENDS: dict[str, tuple[Any, Any]] = {
-    "faster": (FasterIndex, COCOeval_faster),
+    "faster": (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster),
     "pycocotools": (COCO, COCOeval),
 }
 

@@ -9,15 +9,6 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-_PRECISION = {
-    "AP": "IoU 0.50 to 0.95",
-    "AP50": "IoU 0.50",
-    "AP75": "IoU 0.75",
-    "AP_small": "area below 32²",
-    "AP_medium": "32² to 96²",
-    "AP_large": "above 96²",
-}
-_RECALL_OF_AREA = {"AR_small": "small", "AR_medium": "medium", "AR_large": "large"}
 _LONGEST_NAME = 32
 
 
@@ -25,6 +16,8 @@ def metrics_table(
     numbers: Mapping[str, float],
     class_names: Sequence[str],
     objects: Sequence[int] | None = None,
+    *,
+    meanings: Mapping[str, str] | None = None,
 ) -> str:
     """All numbers of a metric as aligned text: the summary, then each class.
 
@@ -32,27 +25,23 @@ def metrics_table(
         numbers: Flat names to numbers, as a metric's `compute` gives them.
         class_names: The C names, in label order.
         objects: How many objects each class has, where it is known.
+        meanings: What the numbers over all classes are, in a few words, where it is known.
     """
-    parts = [summary_table(numbers)]
+    parts = [summary_table(numbers, meanings or {})]
     if any(f"AP/{name}" in numbers for name in class_names):
         parts.append(class_table(numbers, class_names, objects))
     return "\n\n".join(part for part in parts if part)
 
 
-def summary_table(numbers: Mapping[str, float]) -> str:
-    """The numbers over all classes: precision at the left, recall at the right, others below."""
-    overall = {name: value for name, value in numbers.items() if "/" not in name}
-    recall = {name: _of_recall(name) for name in overall if name.startswith("AR")}
-    left = [_line(name, overall[name], _PRECISION[name]) for name in _PRECISION if name in overall]
-    right = [_line(name, overall[name], meaning) for name, meaning in recall.items()]
-    others = [
-        _line(name, value, "")
-        for name, value in overall.items()
-        if name not in _PRECISION and name not in recall
-    ]
-    width = max([0, *map(len, left)])
-    pairs = zip_longest(left, right, fillvalue="")
-    return "\n".join(line.rstrip() for line in [f"{a:<{width}}   {b}" for a, b in pairs] + others)
+def summary_table(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
+    """The numbers over all classes, recall (AR...) at the right of the others."""
+    lines: dict[bool, list[str]] = {False: [], True: []}
+    for name, value in numbers.items():
+        if "/" not in name:
+            lines[name.startswith("AR")].append(_line(name, value, meanings.get(name, "")))
+    width = max([0, *map(len, lines[False])])
+    pairs = zip_longest(lines[False], lines[True], fillvalue="")
+    return "\n".join(f"{left:<{width}}   {right}".rstrip() for left, right in pairs)
 
 
 def class_table(
@@ -60,11 +49,13 @@ def class_table(
     class_names: Sequence[str],
     objects: Sequence[int] | None = None,
 ) -> str:
-    """A line for each class: its objects where they are counted, AP and AP50."""
+    """A line for each class: its objects where they are counted, AP, and AP50 where it is given."""
     columns = [["class", *(_shortened(name) for name in class_names)]]
     if objects is not None:
         columns.append(["objects", *(f"{count:,}" for count in objects)])
     for kind in ("AP", "AP50"):
+        if not any(f"{kind}/{name}" in numbers for name in class_names):
+            continue
         shown = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]
         columns.append([kind, *shown])
     widths = [max(map(_width, column)) for column in columns]
@@ -86,13 +77,6 @@ def write_metrics(path: Path, numbers: Mapping[str, float]) -> None:
 
 def _line(name: str, value: float, meaning: str) -> str:
     return f"{name:<9}  {_shown(value)}  {meaning}"
-
-
-def _of_recall(name: str) -> str:
-    if name in _RECALL_OF_AREA:
-        return f"recall, {_RECALL_OF_AREA[name]}"
-    count = name.removeprefix("AR")
-    return f"recall, {count} detection{'' if count == '1' else 's'}"
 
 
 def _shown(value: float) -> str:

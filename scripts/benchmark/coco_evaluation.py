@@ -19,6 +19,7 @@ from detkit.evaluation.coco import CocoMetric
 from detkit.structures import Detections, Target
 
 IMAGES, OBJECTS, DETECTIONS, CLASSES, ROUNDS = 5000, 7, 100, 80, 3
+CROWDS, RIGHT_CLASS = 0.02, 0.8  # shares of the objects, and of the detections near one
 BACKENDS = ("faster", "pycocotools")
 
 
@@ -28,7 +29,7 @@ def random_image(generator: torch.Generator) -> tuple[Detections, Target]:
     side = torch.exp(torch.rand((OBJECTS, 2), generator=generator) * 3.2 + 2.3)  # 10 to 245 pixels
     boxes = torch.cat([corner, corner + side], dim=1)
     labels = torch.randint(CLASSES, (OBJECTS,), generator=generator)
-    target = Target(boxes, labels, torch.rand(OBJECTS, generator=generator) < 0.02)
+    target = Target(boxes, labels, torch.rand(OBJECTS, generator=generator) < CROWDS)
     start = torch.rand((DETECTIONS, 2), generator=generator) * 400
     size = torch.exp(torch.rand((DETECTIONS, 2), generator=generator) * 3.2 + 2.3)
     found = torch.cat([start, start + size], dim=1)
@@ -36,7 +37,7 @@ def random_image(generator: torch.Generator) -> tuple[Detections, Target]:
     near = torch.randint(OBJECTS, (DETECTIONS // 3,), generator=generator)
     moved = torch.randn((len(near), 4), generator=generator) * side[near].repeat(1, 2) * 0.08
     found[: len(near)] = boxes[near] + moved
-    right = torch.rand(len(near), generator=generator) < 0.8
+    right = torch.rand(len(near), generator=generator) < RIGHT_CLASS
     found_labels[: len(near)] = torch.where(right, labels[near], found_labels[: len(near)])
     scores = torch.rand(DETECTIONS, generator=generator).sort(descending=True).values
     return Detections(found, scores, found_labels), target

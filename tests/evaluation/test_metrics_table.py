@@ -1,17 +1,19 @@
 import json
 import math
 
+from detkit.evaluation.coco import CocoMetric
 from detkit.evaluation.table import class_table, metrics_json, metrics_table, write_metrics
 
 SUMMARY = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
     *("AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large"),
 )
+MEANINGS = CocoMetric(class_names=["cat"], category_ids=[1]).meanings
 NUMBERS = {name: 0.5 + position / 100 for position, name in enumerate(SUMMARY)}
 
 
 def test_each_number_stands_beside_its_name():
-    lines = metrics_table(NUMBERS, []).splitlines()
+    lines = metrics_table(NUMBERS, [], meanings=MEANINGS).splitlines()
     first = " ".join(lines[0].split())
     assert first == "AP 0.500 IoU 0.50 to 0.95 AR1 0.560 recall, 1 detection"
     assert len(lines) == 6
@@ -19,8 +21,12 @@ def test_each_number_stands_beside_its_name():
         assert f"{name} {value:.3f}" in " ".join(" ".join(lines).split())
 
 
+def test_every_number_of_coco_has_its_meaning():
+    assert list(MEANINGS) == list(SUMMARY)
+
+
 def test_lines_fit_a_terminal():
-    assert max(map(len, metrics_table(NUMBERS, []).splitlines())) <= 80
+    assert max(map(len, metrics_table(NUMBERS, [], meanings=MEANINGS).splitlines())) <= 80
 
 
 def test_classes_by_hand():
@@ -34,7 +40,7 @@ def test_classes_by_hand():
 
 
 def test_objects_are_left_out_where_nobody_counted_them():
-    assert class_table({"AP/cat": 0.25}, ["cat"]).splitlines()[0] == "class      AP    AP50"
+    assert class_table({"AP/cat": 0.25}, ["cat"]).splitlines()[0] == "class      AP"
 
 
 def test_wide_and_long_names_keep_the_columns():
