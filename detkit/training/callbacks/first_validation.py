@@ -4,33 +4,119 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import lightning.pytorch as pl
+import torch
 
-from detkit.registry import register
+from detkit.ops import pairwise_iou
+from detkit.registry import Wired, register
+from detkit.structures import Batch, Detections, Target
 
 _log = logging.getLogger("detkit.training")
 
-NOTHING_MATCHES = """\
-AP50 IS 0 AFTER THE FIRST VALIDATION: no predicted box matches an object of its class at IoU 0.5.
-After a few hundred steps from scratch this can be normal; otherwise check, in this order:
-  1. the validation pictures of the run folder: do the boxes of the objects lie on the objects?
-  2. the class names: are those of the training split and of the validation split the same, and in
-     the same order?
-  3. the losses in metrics.csv: do they fall? If not, lower optimizer.learning_rate.
-  4. the sizes: are the objects, after resizing, as large as the priors expect?"""
+_OVERLAP = 0.5
+_SOME = 0.1  # of the objects found under another class: worth naming where AP50 is 0
+_MOST = 0.5  # so many of them: worth naming whatever AP50 is
+_ONE_SHIFT = 0.8  # of the wrong labels explained by one difference, to call it a shift
+_PAIRS = 3
 
-NO_OBJECTS = """\
-NO AP AFTER THE FIRST VALIDATION: the validation images have no object that counts. Check that \
-the annotations of the validation split belong to its images."""
+NO_OBJECTS = (
+    "NO AP AFTER THE FIRST VALIDATION: the validation images have no object that counts. Check "
+    "that the annotations of the validation split belong to its images."
+)
+_EARLY = "After a few hundred steps from scratch this can be normal; otherwise"
+
+
+@dataclass
+class Hits:
+    """What the best detection on each object said.
+
+    Attributes:
+        images: Images that were looked at.
+        detections: In these images, of any score.
+        objects: In these images, ignored ones left out.
+        pairs: (label of the object, label of the best detection that overlaps it by 0.5 or more).
+    """
+
+    images: int = 0
+    detections: int = 0
+    objects: int = 0
+    pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
+
+    def add(self, found: Detections, target: Target) -> None:
+        """Take the detections and objects of one image."""
+        objects = target.select(~target.ignored)
+        self.images += 1
+        self.detections += len(found.scores)
+        self.objects += len(objects)
+        if not len(objects) or not len(found.scores):
+            return
+        overlaps = pairwise_iou(objects.boxes, found.boxes) >= _OVERLAP  # (objects, detections)
+        scores = torch.where(overlaps, found.scores.float(), -1.0)
+        best = scores.argmax(dim=1)
+        hit = overlaps.any(dim=1)
+        labels = found.labels[best][hit].tolist()
+        self.pairs.update(zip(objects.labels[hit].tolist(), labels, strict=True))
+
+    @property
+    def right(self) -> float:
+        """Share of the objects whose best detection has their class."""
+        return self._share(n for (own, other), n in self.pairs.items() if own == other)
+
+    @property
+    def wrong(self) -> float:
+        """Share of the objects whose best detection has another class."""
+        return self._share(n for (own, other), n in self.pairs.items() if own != other)
+
+    def shift(self, classes: int) -> int | None:
+        """By how much all wrong labels are off, where one number explains nearly all of them."""
+        shifts: Counter[int] = Counter()
+        owners: dict[int, set[int]] = {}
+        for (own, other), count in self.pairs.items():
+            if own != other:
+                shifts[other - own] += count
+                owners.setdefault(other - own, set()).add(own)
+        if not shifts:
+            return None
+        (shift, count), *_ = shifts.most_common(1)
+        several = len(owners[shift]) > 1 and classes > 2  # noqa: PLR2004  # of two, one is the other
+        return shift if several and count >= _ONE_SHIFT * shifts.total() else None
+
+    def _share(self, counts: Iterable[int]) -> float:
+        return sum(counts) / max(self.objects, 1)
 
 
 @register("callback", "first_validation")
 class FirstValidation(pl.Callback):
-    """Say loudly when the first validation finds no object at all, and what to check."""
+    """Say loudly when the first validation finds no object at all, and why that may be.
 
-    def __init__(self) -> None:
+    Args:
+        class_names: The classes, in label order.
+    """
+
+    def __init__(self, *, class_names: Wired[list[str]]) -> None:
+        self.class_names = class_names
+        self._hits = Hits()
         self._done = False
+
+    def on_validation_batch_end(  # noqa: PLR0917  # as Lightning declares it
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Compare the detections of the first validation with the objects, on rank 0."""
+        if self._done or not trainer.is_global_zero:
+            return
+        for found, target in zip(outputs, batch.original_targets, strict=True):
+            self._hits.add(found, target)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the AP50 of the first validation of a training from its start."""
@@ -38,8 +124,10 @@ class FirstValidation(pl.Callback):
             return
         self._done = True
         score = float(trainer.callback_metrics["val/AP50"])
-        if trainer.is_global_zero and (score == 0 or math.isnan(score)):
-            _log.warning("%s", NO_OBJECTS if math.isnan(score) else NOTHING_MATCHES)
+        text = verdict(score, self._hits, self.class_names)
+        if trainer.is_global_zero and text:
+            _log.warning("%s", text)
+        self._hits = Hits()
 
     def state_dict(self) -> dict[str, bool]:
         """Whether the first validation has been."""
@@ -48,3 +136,48 @@ class FirstValidation(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, bool]) -> None:
         """A resumed run has had its first validation."""
         self._done = state_dict["done"]
+
+
+def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
+    """What to say of an AP50 and of what the detections hit; None where all may be well."""
+    if math.isnan(score):
+        return NO_OBJECTS
+    if hits.wrong >= (_SOME if score == 0 else _MOST) and hits.right < _SOME:
+        return _of_other_classes(score, hits, class_names)
+    if score > 0:
+        return None
+    if not hits.detections:
+        return (
+            f"AP50 IS 0 AFTER THE FIRST VALIDATION: nothing was detected in {hits.images:,} "
+            f"images. {_EARLY} see whether the losses in metrics.csv fall: if not, change "
+            "optimizer.learning_rate; if they do, train longer or lower "
+            "model.head.postprocess.score_threshold."
+        )
+    return (
+        f"AP50 IS 0 AFTER THE FIRST VALIDATION: {hits.detections:,} detections in "
+        f"{hits.images:,} images, and no object has one of its class on it (IoU {_OVERLAP}). "
+        f"{_EARLY} look at the run folder's pictures (do the boxes of the objects lie on the "
+        "objects?), at metrics.csv (if the losses do not fall, lower optimizer.learning_rate) and "
+        "at the sizes (are the objects, after resizing, as large as the priors expect?)."
+    )
+
+
+def _of_other_classes(score: float, hits: Hits, class_names: Sequence[str]) -> str:
+    wrong = Counter({pair: n for pair, n in hits.pairs.items() if pair[0] != pair[1]})
+    pairs = ", ".join(
+        f"'{class_names[own]}' as '{class_names[other]}' ({count})"
+        for (own, other), count in wrong.most_common(_PAIRS)
+    )
+    shift = hits.shift(len(class_names))
+    why = "the names of the classes may be swapped or missing in one of the splits"
+    if shift is not None:
+        why = (
+            f"labels are off by {shift:+d} throughout, as when ids that start at 1 are taken for "
+            "labels that start at 0, or a class is missing in the list of one split"
+        )
+    return (
+        f"BOXES ARE FOUND, BUT OF OTHER CLASSES (AP50 {score:.3f} after the first validation): "
+        f"{hits.wrong:.0%} of {hits.objects:,} objects are found under another class, such as "
+        f"{pairs}, and {hits.right:.0%} under their own; {why}. {_EARLY} compare the class lists "
+        "and their order in the training and the validation annotations."
+    )

@@ -9,9 +9,9 @@ from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_mod
 from detkit.errors import UserError
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.non_finite import NonFinite
+from detkit.training.fit import fit
 from detkit.training.random_state import set_random_state
 from detkit.training.repeat import repeat
-from detkit.training.fit import fit
 from detkit.training.saved_step import parse_step
 from detkit.training.trainer import seed_everything
 

@@ -1,6 +1,5 @@
-"""Checkpoints, early stop, first validation and the progress lines."""
+"""Checkpoints, early stop and the progress lines."""
 
-import logging
 import math
 import re
 
@@ -10,7 +9,6 @@ from training_fakes import Batches, TinyDetector, TinyMetric, batches, cpu_train
 
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.early_stop import EarlyStop
-from detkit.training.callbacks.first_validation import FirstValidation
 from detkit.training.callbacks.progress import Progress
 from detkit.training.fit import fit
 
@@ -116,25 +114,6 @@ def test_early_stop_goes_on_counting_after_a_resume(tmp_path):
     trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=4)
     fit(module, trainer, batches(2), Batches(3), resume=str(checkpoints.last_path))
     assert trainer.current_epoch == 3
-
-
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        ([0.0, 0.0], "AP50 IS 0 AFTER THE FIRST VALIDATION"),
-        ([math.nan, 0.0], "the validation images have no object that counts"),
-    ],
-)
-def test_first_validation_without_a_match_is_loud_once(tmp_path, caplog, scores, message):
-    # pain 11
-    train(tmp_path, [FirstValidation()], scores)
-    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert message in record.getMessage()
-
-
-def test_first_validation_with_a_match_is_silent(tmp_path, caplog):
-    train(tmp_path, [FirstValidation()], [0.01, 0.0])
-    assert caplog.records == []
 
 
 def test_progress_prints_a_line_per_epoch_outside_a_terminal(tmp_path, capsys):

@@ -1,0 +1,146 @@
+"""Say when the device waits for images."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import sys
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from detkit.registry import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, register
+
+_log = logging.getLogger("detkit.training")
+
+
+@register("callback", "slow_loader")
+class SlowLoader(pl.Callback):
+    """Warn once when too much of the training's time goes into waiting for the next batch.
+
+    Between two batches of an epoch the training waits for the loader; what lies between epochs
+    (validation, checkpoints) does not count.
+
+    Args:
+        share: Of the time, from which on it is said.
+        batches: Batches over which it is measured.
+        skip: Batches at the start of each epoch that do not count, since loaders start up.
+        seconds: Waiting below this in all is not worth a word.
+    """
+
+    def __init__(
+        self,
+        *,
+        share: Fraction = 0.3,
+        batches: PositiveInt = 50,
+        skip: NonNegativeInt = 5,
+        seconds: NonNegativeFloat = 3.0,
+    ) -> None:
+        self.share = share
+        self.batches = batches
+        self.skip = skip
+        self.seconds = seconds
+        self._waits: list[float] = []
+        self._works: list[float] = []
+        self._ended: float | None = None
+        self._started = 0.0
+        self._done = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Forget when the last batch ended: validation has been since."""
+        self._ended = None
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The batch has come."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Note how long it was waited for and how long it took; look when there are enough."""
+        if self._done or not trainer.is_global_zero:
+            return
+        now = time.perf_counter()
+        if self._ended is not None and batch_idx >= self.skip:
+            self._waits.append(self._started - self._ended)
+            self._works.append(now - self._started)
+        self._ended = now
+        if len(self._waits) == self.batches:
+            self._look(trainer)
+            self._waits, self._works = [], []
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        waited, worked = sum(self._waits), sum(self._works)
+        share = waited / max(waited + worked, 1e-9)
+        if share < self.share or waited < self.seconds:
+            return
+        self._done = True
+        loader = trainer.train_dataloader
+        workers = loader.num_workers if isinstance(loader, DataLoader) else 0
+        text = starved_text(
+            share,
+            workers=workers,
+            cores=_cores() // max(trainer.num_devices, 1),
+            threads=torch.get_num_threads() if _on_cpu(trainer) else 0,
+        )
+        _log.warning("%s", text)
+
+    def state_dict(self) -> dict[str, bool]:
+        """Whether it was said."""
+        return {"done": self._done}
+
+    def load_state_dict(self, state_dict: dict[str, bool]) -> None:
+        """Say it once in a run."""
+        self._done = state_dict["done"]
+
+
+def starved_text(share: float, *, workers: int, cores: int, threads: int) -> str:
+    """What to say and what to raise.
+
+    Args:
+        share: Of the time that was waited.
+        workers: Processes that load now.
+        cores: For each device.
+        threads: That the training itself computes with on the CPU; 0 on a GPU.
+    """
+    start = f"LOADING IMAGES TAKES {share:.0%} OF THE TRAINING'S TIME"
+    easier = "smaller images or fewer transforms (augmentation=standard) help"
+    free = cores - threads
+    # Loading has to be faster by 1 / (1 - share) to keep pace, and one process does it now.
+    wanted = min(max(math.ceil(max(workers, 1) / (1 - min(share, 0.9))), workers + 1), max(free, 1))
+    if threads and free < 1:
+        return (
+            f"{start} (data.workers={workers}); the training computes on all {cores} CPU cores, so "
+            f"more workers would only take them from it: {easier}."
+        )
+    if workers >= free:
+        return (
+            f"{start} (data.workers={workers}); no CPU core is free for more of them ({cores} "
+            f"for each device), so {easier}."
+        )
+    if workers == 0:
+        return (
+            f"{start}, since the training process does it itself (data.workers=0): set "
+            f"data.workers={wanted}; {easier} too."
+        )
+    return f"{start} (data.workers={workers}): raise data.workers to {wanted}; {easier} too."
+
+
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _on_cpu(trainer: pl.Trainer) -> bool:
+    return bool(trainer.strategy.root_device.type == "cpu")

@@ -1,0 +1,112 @@
+"""Name the parameters that the loss does not reach."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from detkit.registry import PositiveInt, register
+
+_log = logging.getLogger("detkit.training")
+_MOST_GROUPS = 6
+
+
+@register("callback", "unused_parameters")
+class UnusedParameters(pl.Callback):
+    """Warn once about parameters that get no gradient, or only zeros, in the first steps.
+
+    Frozen parameters are left out. On several devices those without any gradient are named after
+    the first step, since PyTorch ends or stops such a training in the second one.
+
+    Args:
+        steps: Optimizer steps that are looked at; a shorter training says nothing.
+    """
+
+    def __init__(self, *, steps: PositiveInt = 50) -> None:
+        self.steps = steps
+        self._seen = 0
+        self._waiting: dict[str, nn.Parameter] = {}
+        self._absent: set[str] = set()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Expect a gradient of each trainable parameter, unless the training is resumed."""
+        if trainer.global_step > 0:
+            self._seen = self.steps
+        self._waiting = {n: p for n, p in pl_module.detector.named_parameters() if p.requires_grad}
+        self._absent = set(self._waiting)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
+    ) -> None:
+        """Cross out what has a gradient; speak after the last step that is looked at."""
+        if self._seen >= self.steps:
+            return
+        self._seen += 1
+        self._cross_out()
+        if self._seen == 1 and trainer.world_size > 1 and self._absent:
+            _log.warning("%s", _shared_text(sorted(self._absent), trainer.global_rank))
+            self._seen = self.steps
+        elif self._seen == self.steps:
+            if self._waiting and trainer.is_global_zero:
+                _log.warning("%s", self._text(sum(1 for _ in pl_module.detector.parameters())))
+            self._waiting = {}
+
+    @torch.no_grad()
+    def _cross_out(self) -> None:
+        """Forget the parameters that learn; waits for the device, and only while some do not."""
+        present = {n: p.grad for n, p in self._waiting.items() if p.grad is not None}
+        self._absent -= set(present)
+        if not present:
+            return
+        norms = torch.stack([gradient.norm() for gradient in present.values()]).tolist()
+        for name, norm in zip(present, norms, strict=True):
+            if norm != 0:  # NaN is a gradient, and not the concern of this
+                del self._waiting[name]
+
+    def _text(self, count: int) -> str:
+        none = [name for name in self._waiting if name in self._absent]
+        zero = [name for name in self._waiting if name not in self._absent]
+        kinds = []
+        if none:
+            kinds.append(f"no gradient (the loss does not use them): {_grouped(none)}")
+        if zero:
+            kinds.append(
+                f"only zeros (nothing that counted in the loss depended on them): {_grouped(zero)}"
+            )
+        return (
+            f"{len(self._waiting)} OF {count} PARAMETERS DO NOT LEARN in the first {self.steps} "
+            f"steps: {'; '.join(kinds)}. Use them in the loss, leave their part out of the model, "
+            "or freeze them; a branch that is trained by positives only needs boxes that match "
+            "its priors. On several devices, parameters without a gradient make PyTorch end the "
+            "training ('Expected to have finished reduction')."
+        )
+
+
+def _shared_text(names: list[str], rank: int) -> str:
+    return (
+        f"{len(names)} PARAMETERS GOT NO GRADIENT in the first step of rank {rank}: "
+        f"{_grouped(names)}. Devices that train together wait for the gradient of each parameter: "
+        "PyTorch ends the training ('Expected to have finished reduction') or hangs. Use them in "
+        "the loss, if only times zero, leave their part out of the model, or freeze them."
+    )
+
+
+def _grouped(names: list[str]) -> str:
+    """Parameters by the module that holds them, with the number of each: `neck.extra (4)`."""
+    depth = 1
+    while depth < 4 and len(_groups(names, depth + 1)) <= _MOST_GROUPS:  # noqa: PLR2004
+        depth += 1
+    groups = _groups(names, depth).most_common()
+    shown = ", ".join(f"{prefix} ({count})" for prefix, count in groups[:_MOST_GROUPS])
+    more = sum(count for _, count in groups[_MOST_GROUPS:])
+    return shown + (f" and {more} more" if more else "")
+
+
+def _groups(names: list[str], depth: int) -> Counter[str]:
+    return Counter(".".join(name.split(".")[:-1][:depth]) or name for name in names)

@@ -1,0 +1,103 @@
+"""Parameters that the loss does not reach are named once, by module."""
+
+import pytest
+import torch
+from torch import nn
+from training_fakes import TinyDetector, batches, cpu_trainer, tiny_module
+
+from detkit.training.callbacks.unused_parameters import UnusedParameters
+from detkit.training.fit import fit
+
+
+class Idle(TinyDetector):
+    """With a branch that the loss does not use, one times zero, and a frozen one."""
+
+    def __init__(self):
+        super().__init__()
+        self.extra = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        self.silent = nn.Linear(4, 1)
+        self.frozen = nn.Linear(4, 1).requires_grad_(False)
+
+    def loss(self, batch):
+        features = self.backbone(batch.images.float() / 255).mean(dim=(2, 3))
+        return {**super().loss(batch), "loss/silent": 0 * self.silent(features).sum()}
+
+
+class Late(TinyDetector):
+    """With a branch that counts for the first time in the third batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.late = nn.Linear(1, 1)
+
+    def loss(self, batch):
+        counts = float(batch.image_ids[0] >= 4)
+        return {
+            "loss/box": super().loss(batch)["loss/box"]
+            + counts * self.late.weight.sum()
+            + counts * self.late.bias.sum()
+        }
+
+
+def train(folder, detector, steps=3, count=4, **settings):
+    callbacks = [UnusedParameters(steps=steps)]
+    trainer = cpu_trainer(folder, callbacks=callbacks, max_epochs=1, **settings)
+    fit(tiny_module(detector=detector), trainer, batches(count))
+
+
+# pain 15
+def test_parameters_without_gradient_are_named_by_module(tmp_path, caplog):
+    train(tmp_path, Idle())
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert text.startswith("6 OF 14 PARAMETERS DO NOT LEARN in the first 3 steps: ")
+    assert "no gradient (the loss does not use them): extra.0 (2), extra.1 (2)" in text
+    assert "only zeros (nothing that counted in the loss depended on them): silent (2)" in text
+    assert "frozen" not in text.split("Use them")[0]
+    assert "Expected to have finished reduction" in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("detector", [TinyDetector, Late])
+def test_parameters_that_learn_are_not_named(tmp_path, caplog, detector):
+    train(tmp_path, detector())
+    assert caplog.records == []
+
+
+def test_parameter_that_waits_longer_is_named(tmp_path, caplog):
+    train(tmp_path, Late(), steps=2)
+    assert "only zeros" in caplog.text
+    assert "late (2)" in caplog.text
+
+
+def test_short_training_is_no_evidence(tmp_path, caplog):
+    train(tmp_path, Idle(), steps=50)
+    assert caplog.records == []
+
+
+def test_many_modules_are_named_by_what_they_are_in(tmp_path, caplog):
+    class Many(TinyDetector):
+        def __init__(self):
+            super().__init__()
+            self.extra = nn.ModuleList([nn.Sequential(nn.Linear(1, 1)) for _ in range(9)])
+
+    train(tmp_path, Many())
+    assert "extra (18)" in caplog.text
+
+
+# pain 15
+def test_several_devices_are_told_after_the_first_step(tmp_path, caplog):
+    module = tiny_module(detector=Idle())
+    callback = UnusedParameters(steps=50)
+
+    class Two:
+        world_size, global_rank, is_global_zero, global_step = 2, 1, False, 0
+
+    callback.on_train_start(Two(), module)
+    sum(module.detector.loss(batches(1).batches[0]).values()).backward()
+    for _ in range(3):
+        callback.on_before_optimizer_step(Two(), module, torch.optim.SGD(module.parameters()))
+    (record,) = caplog.records
+    text = record.getMessage()
+    assert text.startswith("4 PARAMETERS GOT NO GRADIENT in the first step of rank 1: extra.0 (2)")
+    assert "only times zero" in text
