@@ -66,9 +66,13 @@ def _parse(number: int, values: list[str], class_count: int) -> LabelLine:
         across, down = numbers[0::2], numbers[1::2]
         shares = (min(across), min(down), max(across), max(down))
     else:
-        x, y, w, h = numbers
-        shares = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+        shares = shares_of(*numbers)
     return LabelLine(number, int(label), shares, is_polygon=is_polygon)
+
+
+def shares_of(x: float, y: float, w: float, h: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a centre, width and height."""
+    return x - w / 2, y - h / 2, x + w / 2, y + h / 2
 
 
 def _problem(label: int, numbers: list[float], is_polygon: bool, class_count: int) -> str | None:

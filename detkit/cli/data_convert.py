@@ -1,0 +1,106 @@
+"""`detkit data convert`: a data set in another format."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from detkit.data.writers.convert import Report, check_words, convert
+from detkit.errors import UserError, did_you_mean
+
+HELP = """
+usage: detkit data convert SOURCE TARGET format=coco|voc|yolo [split=...] [copy=...] [ignored=...]
+
+Writes a data set in another format into a new folder TARGET. SOURCE, in COCO, Pascal VOC or YOLO
+form, is only read. Splits are kept. What was written is read back and compared before TARGET gets
+its name; what the format cannot hold is said at the end.
+
+  format=coco     annotations/instances_<split>.json, images/
+  format=voc      Annotations/*.xml, JPEGImages/, ImageSets/Main/<split>.txt, classes.txt
+  format=yolo     images/<split>/, labels/<split>/, data.yaml as Ultralytics documents it
+  split=train,val only these splits
+  copy=link       (default) hard links: no time, no space; a copy where links cannot be made. A
+                  program that edits an image in place changes both: use copy=copy then
+  copy=copy       copies of the images
+  copy=none       annotations alone
+  ignored=drop    (default) YOLO cannot mark crowd and difficult objects, so they are left out
+  ignored=keep    write them to YOLO as ordinary objects
+
+  detkit data convert DATA converted format=coco
+"""
+_DEFAULTS = {"format": "", "split": "", "copy": "link", "ignored": "drop"}
+LOGGER = logging.getLogger("detkit.data")
+_IGNORED = ("drop", "keep")
+
+
+def run(words: list[str]) -> int:
+    """Convert and print what was written, left out and lost."""
+    source, target, options = _parse(words)
+    check_words(options["format"], options["copy"])
+    if options["ignored"] not in _IGNORED:
+        raise UserError(f"ignored={options['ignored']}: expected one of {', '.join(_IGNORED)}.")
+    splits = [name for name in options["split"].strip("[]").split(",") if name]
+    LOGGER.setLevel(logging.ERROR)  # the report says once what reading warns of in each split
+    try:
+        report = convert(
+            source,
+            target,
+            to=options["format"],
+            splits=splits or None,
+            copy=options["copy"],
+            keep_ignored=options["ignored"] == "keep",
+        )
+    finally:
+        LOGGER.setLevel(logging.NOTSET)
+    print(describe(report, target))
+    return 0
+
+
+def _parse(words: list[str]) -> tuple[Path, Path, dict[str, str]]:
+    options = dict(_DEFAULTS)
+    places = []
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or "/" in key:
+            places.append(Path(word))
+        elif key in options:
+            options[key] = value.strip("'\"")
+        else:
+            raise UserError(
+                f"detkit data convert knows no '{key}'.{did_you_mean(key, options)} It takes "
+                f"{', '.join(f'{name}=...' for name in options)}."
+            )
+    if len(places) != 2:  # noqa: PLR2004
+        raise UserError(
+            "detkit data convert takes two folders, SOURCE and TARGET, and format=coco|voc|yolo; "
+            f"got {', '.join(map(str, places)) or 'none'}."
+        )
+    return places[0], places[1], options
+
+
+def describe(report: Report, target: Path) -> str:
+    """What a conversion did, as text."""
+    lines = [f"{report.source} -> {report.target}: {target}", ""]
+    width = max(len(name) for name in (*report.splits, "no splits"))
+    lines.append(f"  {'split':{width}}  {'images':>8}  {'objects':>9}")
+    for split, (images, objects) in report.splits.items():
+        lines.append(f"  {split or 'no splits':{width}}  {images:>8,}  {objects:>9,}")
+    lines += ["", f"images: {_images(report.images, report.target)}"]
+    for heading, told in (
+        ("left out, as it cannot be used", report.left_out),
+        ("read otherwise than the source says", report.changed),
+    ):
+        lines += [f"{heading}:", *(f"  {line}" for line in told)] * bool(told)
+    if report.losses:
+        lines += [f"not the same in {report.target}:", *(f"  {line}" for line in report.losses)]
+    else:
+        lines += ["nothing is lost."]
+    return "\n".join(lines)
+
+
+def _images(placed: dict[str, int], target: str) -> str:
+    folder = {"coco": "images/", "voc": "JPEGImages/", "yolo": "images/, in its splits' folders"}
+    if not placed:
+        return f"none (copy=none); put them into {folder[target]} under the names written"
+    words = {"linked": "hard links to the source's files, which take no space", "copied": "copies"}
+    return ", ".join(f"{count:,} {words[how]}" for how, count in placed.items())

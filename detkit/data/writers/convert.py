@@ -1,0 +1,236 @@
+"""A data set in one form written in another."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from detkit.data.left_out import sentences
+from detkit.data.readers.auto import detect
+from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.voc import VocReader
+from detkit.data.readers.yolo import YoloReader
+from detkit.data.splits import require_split
+from detkit.data.writers import coco, voc, yolo
+from detkit.data.writers.losses import losses
+from detkit.data.writers.material import UNDIVIDED, Material, Picture, gather
+from detkit.errors import DataError, UserError
+from detkit.interfaces import Reader
+from detkit.structures import DatasetIndex
+
+WRITERS = {"coco": coco, "voc": voc, "yolo": yolo}
+READERS: dict[str, type[CocoReader | VocReader | YoloReader]] = {
+    "coco": CocoReader,
+    "voc": VocReader,
+    "yolo": YoloReader,
+}
+COPY = ("link", "copy", "none")
+
+
+class Count(NamedTuple):
+    """Images and objects of a split."""
+
+    images: int
+    objects: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did.
+
+    Attributes:
+        source: Format that was read.
+        target: Format that was written.
+        splits: Images and objects written, by split; "" where there are no splits.
+        images: How many image files were "linked" and "copied".
+        left_out: What reading left out, one sentence for each reason.
+        changed: What reading changed, such as boxes cut at the edge of their image.
+        losses: What the written format cannot hold, one sentence each.
+    """
+
+    source: str
+    target: str
+    splits: dict[str, Count]
+    images: dict[str, int]
+    left_out: list[str]
+    changed: list[str]
+    losses: list[str]
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    to: str,
+    splits: Sequence[str] | None = None,
+    copy: str = "link",
+    keep_ignored: bool = False,
+) -> Report:
+    """Write a data set in another format; the source is not changed.
+
+    All is written into a folder beside the target, read back, compared, and renamed at the end, so
+    that a target is never half a data set.
+
+    Args:
+        source: Folder of the data set, in any form that is recognised.
+        target: Folder to make; it may exist only if it is empty.
+        to: "coco", "voc" or "yolo".
+        splits: The splits to convert; None converts all.
+        copy: "link" makes hard links, which take no space, and copies where the file system cannot;
+            "copy" copies; "none" writes the annotations alone.
+        keep_ignored: Write crowd and difficult objects as ordinary ones where the format has no
+            mark for them, instead of leaving them out.
+
+    Raises:
+        DataError: The source cannot be read, or the target cannot be made.
+    """
+    source, target = source.expanduser(), target.expanduser()
+    reader = detect(source)
+    kind = next(name for name, part in READERS.items() if isinstance(reader, part))
+    _check_target(source, target)
+    indices = _read(reader, source, splits)
+    faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
+    left_out = sentences([fault for fault in faults if fault.left_out], short=True)
+    changed = sentences([fault for fault in faults if not fault.left_out], short=True)
+    material = gather(indices, keep_ids=kind == "coco", unique_stems=to != "coco")
+    lost = losses(kind, to, material, indices, keep_ignored=keep_ignored)
+    if to == "yolo" and not keep_ignored:
+        material = _without_ignored(material)
+    folder = _side_folder(target)
+    try:
+        placed = _write(folder, material, to, copy)
+        if copy != "none":
+            _check_written(folder, to, material)
+        folder.rename(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return Report(kind, to, _counts(material), placed, left_out, changed, lost)
+
+
+def _check_target(source: Path, target: Path) -> None:
+    if target.is_symlink() or target.is_file():
+        raise DataError(f"'{target}' exists and is no folder: name one that does not exist yet.")
+    if target.is_dir() and any(target.iterdir()):
+        raise DataError(
+            f"the folder '{target}' is not empty: name one that does not exist yet, or empty it."
+        )
+    if target.resolve().is_relative_to(source.resolve()):
+        raise DataError(
+            f"'{target}' lies in the data set '{source}', which is not changed: name another place."
+        )
+
+
+def _read(reader: Reader, source: Path, wanted: Sequence[str] | None) -> dict[str, DatasetIndex]:
+    available = reader.splits(source)
+    if wanted is not None:
+        return {
+            name: reader.read(source, name)
+            for name in (require_split(split, available, "split") for split in wanted)
+        }
+    return {name: reader.read(source, name or None) for name in available or [UNDIVIDED]}
+
+
+def _without_ignored(material: Material) -> Material:
+    def plain(picture: Picture) -> Picture:
+        keep = ~picture.ignored
+        return replace(
+            picture,
+            boxes=picture.boxes[keep],
+            labels=picture.labels[keep],
+            ignored=picture.ignored[keep],
+            areas=picture.areas[keep],
+        )
+
+    changed = {id(picture): plain(picture) for picture in material.pictures}
+    splits = {
+        split: [(number, changed[id(picture)]) for number, picture in pictures]
+        for split, pictures in material.splits.items()
+    }
+    return replace(material, splits=splits, pictures=list(changed.values()))
+
+
+def _side_folder(target: Path) -> Path:
+    """A new folder beside the target, on the same file system."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(
+            prefix=f".{target.name}.", suffix=".unfinished", dir=target.parent
+        )
+        os.chmod(folder, 0o777 & ~_umask())  # mkdtemp makes it for this user alone
+    except OSError as error:
+        raise DataError(f"'{target}' cannot be made ({error}): name another place.") from error
+    return Path(folder)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _write(folder: Path, material: Material, to: str, copy: str) -> dict[str, int]:
+    """Write images and annotations; returns how the images came there."""
+    placed: Counter[str] = Counter()
+    try:
+        for picture in material.pictures if copy != "none" else []:
+            place = folder / WRITERS[to].image_place(picture)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            placed[_place(picture.path, place, copy)] += 1
+        WRITERS[to].write(folder, material)
+    except OSError as error:
+        raise DataError(
+            f"writing stopped ({error}); nothing is left of it. Free some space or name another "
+            "target."
+        ) from error
+    return dict(placed)
+
+
+def _place(source: Path, place: Path, copy: str) -> str:
+    file = source.resolve()  # a link to a link would break with the source's folder
+    if copy == "link":
+        try:
+            os.link(file, place)
+        except OSError:  # another file system, or one without links
+            pass
+        else:
+            return "linked"
+    shutil.copy2(file, place)
+    return "copied"
+
+
+def _counts(material: Material) -> dict[str, Count]:
+    return {
+        split: Count(len(pictures), sum(len(picture.labels) for _, picture in pictures))
+        for split, pictures in material.splits.items()
+    }
+
+
+def _check_written(folder: Path, to: str, material: Material) -> None:
+    """Read what was written, as a user will.
+
+    Raises:
+        RuntimeError: It is not what was to be written: a fault of the writer.
+    """
+    read: Mapping[str, DatasetIndex] = _read(READERS[to](), folder, None)
+    found = sorted(Count(len(index), len(index.labels)) for index in read.values())
+    if found != sorted(_counts(material).values()):
+        faults = "; ".join(line for index in read.values() for line in index.dropped)
+        raise RuntimeError(
+            f"what was written reads back as {found}, not {_counts(material)} ({faults})"
+        )
+
+
+def check_words(to: str | None, copy: str) -> None:
+    """Raise UserError where the words of a command name no format or no way to copy."""
+    if to not in WRITERS:
+        given = f"format={to} is none of them" if to else "it is missing"
+        raise UserError(f"format=... says what to write: {', '.join(WRITERS)}; {given}.")
+    if copy not in COPY:
+        raise UserError(f"copy={copy}: expected one of {', '.join(COPY)}.")

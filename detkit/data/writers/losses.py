@@ -1,0 +1,106 @@
+"""What the written format cannot hold, one sentence each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from detkit.data.writers import voc, yolo
+from detkit.data.writers.material import UNDIVIDED, Material
+from detkit.structures import DatasetIndex
+
+_COCO_PAGE = (
+    "COCO's info, licenses, dates and addresses of images, supercategories and annotation ids"
+)
+_AREA_TOLERANCE = 1e-4  # relative; areas are float32
+
+
+def losses(
+    source: str,
+    target: str,
+    material: Material,
+    indices: Mapping[str, DatasetIndex],
+    *,
+    keep_ignored: bool,
+) -> list[str]:
+    """What is not in the written data set though it was in the source, or is there differently."""
+    found = [*_unused(source, indices), *_renamed(material)]
+    if source == "coco":
+        found.append(f"{_COCO_PAGE} are not kept")
+        if target != "coco":
+            found.append(f"ids of images and categories are not kept: {target} numbers from 1 or 0")
+            found += _areas(material)
+    return found + _ignored(source, target, material, keep_ignored) + _of_target(target, material)
+
+
+def _unused(source: str, indices: Mapping[str, DatasetIndex]) -> list[str]:
+    names = sorted({name for index in indices.values() for name in index.unused})
+    if not names:
+        return []
+    what = {"coco": "of annotations", "voc": "of objects", "yolo": "of labels"}[source]
+    boxes = " (their bounding boxes are)" if "polygons" in names else ""
+    return [f"values {what} that boxes have no place for are not kept: {', '.join(names)}{boxes}"]
+
+
+def _renamed(material: Material) -> list[str]:
+    changed = [p for p in material.pictures if p.name != p.path.name]
+    if not changed:
+        return []
+    examples = ", ".join(f"{p.path.name!r} is {p.name!r}" for p in changed[:3])
+    return [f"{_count(len(changed), 'image')} renamed, so that names differ: {examples}"]
+
+
+def _areas(material: Material) -> list[str]:
+    count = 0
+    for picture in material.pictures:
+        sides = picture.boxes[:, 2:] - picture.boxes[:, :2]
+        for area, whole in zip(picture.areas.tolist(), sides.prod(axis=1).tolist(), strict=True):
+            count += math.isfinite(area) and abs(area - whole) > _AREA_TOLERANCE * whole
+    if not count:
+        return []
+    return [
+        f"areas of {_count(count, 'object')} that differ from their boxes' are not kept, by which "
+        "COCO sorts objects into small, medium and large"
+    ]
+
+
+def _ignored(source: str, target: str, material: Material, keep: bool) -> list[str]:
+    count = sum(int(picture.ignored.sum()) for picture in material.pictures)
+    kind = {"coco": "crowd", "voc": "difficult"}.get(source, "ignored")
+    if not count or (source == target != "yolo"):
+        return []
+    objects = f"{_count(count, f'{kind} object')}"
+    if target == "yolo" and keep:
+        return [f"{objects} written as ordinary ones: YOLO has no mark for them"]
+    if target == "yolo":
+        return [
+            f"{objects} left out: YOLO has no mark for them (ignored=keep writes them as "
+            "ordinary ones)"
+        ]
+    if target == "coco":
+        return [
+            f"{objects} written as iscrowd=1: neither counts against a detector, but a crowd may "
+            "be found several times"
+        ]
+    return [f"{objects} written as difficult=1: neither counts, but a difficult object is single"]
+
+
+def _of_target(target: str, material: Material) -> list[str]:
+    if target == "voc":
+        boxes = [box for picture in material.pictures for box in picture.boxes.tolist()]
+        rough = sum(not voc.is_whole(box) for box in boxes)
+        if rough:
+            return [
+                f"{rough:,} of {_count(len(boxes), 'box', 'boxes')} written with fractions of a "
+                "pixel, as VOC's whole ones cannot say them: detkit reads them exactly, the VOC "
+                "devkit rounds"
+            ]
+    if target == "yolo":
+        splits = list(material.splits)
+        keys = {split: yolo.key_of(split, splits) for split in splits if split != UNDIVIDED}
+        return [f"the split '{s}' is called '{key}'" for s, key in keys.items() if s != key]
+    return []
+
+
+def _count(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
