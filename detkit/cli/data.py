@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 
+from detkit.cli.main import VERBS
 from detkit.errors import UserError, did_you_mean
 
 HELP = """
@@ -18,7 +19,6 @@ usage: detkit data check|convert|stats PATH [KEY=VALUE ...]
 
 `detkit data check --help` explains each.
 """
-VERBS = ("check", "convert", "stats")  # as in main.py, which shows their help
 
 
 def run(arguments: list[str]) -> int:
@@ -28,10 +28,11 @@ def run(arguments: list[str]) -> int:
         UserError: There is no such verb.
     """
     verb = arguments[0] if arguments else ""
-    if verb not in VERBS:
+    verbs = VERBS["data"]
+    if verb not in verbs:
         said = f"there is no 'detkit data {verb}'." if verb else "'detkit data' needs a verb."
         raise UserError(
-            f"{said}{did_you_mean(verb, VERBS)} Write detkit data {'|'.join(VERBS)} PATH."
+            f"{said}{did_you_mean(verb, verbs)} Write detkit data {'|'.join(verbs)} PATH."
         )
     code: int = importlib.import_module(f"detkit.cli.data_{verb}").run(arguments[1:])
     return code

@@ -161,7 +161,7 @@ def read_splits(
     Raises:
         DataError: The folder is no data set that the reader knows, or has no such split.
     """
-    known = reader.splits(path)
+    known = _in_order(reader.splits(path))
     for name in chosen or []:
         require_split(path, name, known)
     names: list[str | None] = [*(chosen or known)]
@@ -173,6 +173,12 @@ def read_splits(
             refused[split or WHOLE] = str(error)
     unions = {} if chosen else _unions(splits)
     return [split for split in splits if split.name not in unions], refused, unions
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Splits as one thinks of them: training, validation, the others."""
+    roles = [find_split(wanted, list(names)) for wanted in ("train", "val")]
+    return sorted(names, key=lambda name: roles.index(name) if name in roles else len(roles))
 
 
 def _unions(splits: Sequence[Split]) -> dict[str, list[str]]:

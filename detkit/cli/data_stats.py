@@ -1,0 +1,106 @@
+"""`detkit data stats`: a data set in numbers and plots."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from detkit.cli.data_check import quiet_readers, resizing_of
+from detkit.cli.data_words import build_reader, options, output_folder
+from detkit.data.audit.evidence import Resizing, Split, read_splits
+from detkit.data.audit.statistics import (
+    measure,
+    split_statistics,
+    statistics_as_plain,
+    statistics_as_text,
+)
+from detkit.errors import DataError
+from detkit.registry import PositiveInt, Slot
+from detkit.visualization.data_plots import SplitMeasures, plot_data
+
+HELP = """
+usage: detkit data stats PATH [KEY=VALUE ...]
+
+Counts images, objects and classes of each split, and measures images and boxes: in their own
+pixels, and as the detector will see them after resizing, against the strides of its levels.
+Prints tables; writes stats.json and stats.png.
+
+  detkit data stats DATA
+  detkit data stats DATA short_side=1024 long_side=null strides=[4,8,16,32]
+
+reader=auto           how the folder is read; its settings are reader.KEY=VALUE
+splits=[A,B]          look at these splits only
+output=data_stats     folder for stats.json and stats.png; null writes none
+short_side=640        how the detector will see the images, as the transform `resize` has it
+long_side=1066        (null: no limit)
+enlarge=false
+strides=[8,16,...]    strides of the detector's levels, finest first
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command.
+
+    Args:
+        path: Folder of the data set.
+        reader: How the folder is read.
+        splits: Splits to look at; null takes all.
+        output: Folder for stats.json and stats.png; null writes none.
+        short_side: Length that the short side of an image gets.
+        long_side: Largest length of the long side; null sets no limit.
+        enlarge: Whether small images are enlarged.
+        strides: Strides of the detector's levels, finest first.
+    """
+
+    path: str
+    reader: Annotated[object, Slot("reader", "auto")]
+    splits: list[str] | None = None
+    output: str | None = "data_stats"
+    short_side: PositiveInt = 640
+    long_side: PositiveInt | None = 1066
+    enlarge: bool = False
+    strides: list[PositiveInt] | None = None
+
+
+def run(words: list[str]) -> int:
+    """Print the numbers of a data set.
+
+    Raises:
+        DataError: A split cannot be read.
+    """
+    chosen = options(Options, words)
+    path = Path(chosen["path"]).expanduser()
+    resizing = resizing_of(chosen)
+    with quiet_readers():
+        splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
+    if refused:
+        raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
+    numbers = {split.name: split_statistics(split, resizing) for split in splits}
+    print(statistics_as_text(path, numbers))
+    output = output_folder(chosen["output"], path)
+    if output is not None:
+        text = json.dumps(statistics_as_plain(path, numbers, resizing), indent=2)
+        (output / "stats.json").write_text(text + "\n", encoding="utf-8")
+        measures = [_measures(split, resizing) for split in splits]
+        plot_data(measures, resizing.strides, output / "stats.png")
+        print(f"\n{output}: stats.json, stats.png")
+    return 0
+
+
+def _measures(split: Split, resizing: Resizing) -> SplitMeasures:
+    boxes = measure(split, resizing)
+    counts = np.bincount(boxes.labels, minlength=len(split.index.class_names)).tolist()
+    return SplitMeasures(
+        name=split.name,
+        class_counts=dict(zip(split.index.class_names, counts, strict=True)),
+        image_sizes=split.index.sizes,
+        objects_per_image=np.bincount(boxes.owners, minlength=len(split.index)),
+        seen=boxes.seen,
+        ratios=boxes.sides[:, 0] / boxes.sides[:, 1],
+        centres=boxes.centres,
+    )
