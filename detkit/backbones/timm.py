@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import timm
@@ -13,6 +14,8 @@ from detkit.backbones.weights import is_without_memory, load_weights, read_weigh
 from detkit.errors import UserError, did_you_mean
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
+
+_NAME = re.compile(r"[\w.-]+")
 
 
 @register("backbone", "timm")
@@ -70,6 +73,8 @@ class TimmBackbone(nn.Module):
 
 
 def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool = False) -> Any:
+    if not _NAME.fullmatch(model):  # timm would read `hf-hub:...` and `local-dir:...` from there
+        raise UserError(_unknown(model))
     arguments: dict[str, Any] = {"features_only": True, "pretrained": pretrained}
     if indices is not None:
         arguments["out_indices"] = indices

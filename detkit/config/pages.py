@@ -15,6 +15,7 @@ from typing import Any
 from detkit import registry
 from detkit.config import root
 from detkit.config.signatures import MISSING, Argument, arguments
+from detkit.errors import ConfigError
 
 Node = dict[str, Any]
 ROOTS: dict[str, Callable[..., Any]] = {
@@ -144,6 +145,10 @@ def offer_checkpoint(config: Node) -> None:
     for argument in root_arguments().values():
         value = config.get(argument.name)
         if argument.slot or argument.block:
+            if value is not None and not isinstance(value, Mapping):
+                kind = type(value).__name__
+                message = f"expected a mapping in the checkpoint, got {value!r} ({kind})."
+                raise ConfigError([f"{argument.name}: {message}"])
             if value is not None:
                 page_options[f"{argument.name}/{CHECKPOINT}"] = (value, CHECKPOINT)
         elif value is not None and argument.name not in ("plugins", "ckpt"):

@@ -39,6 +39,12 @@ def test_unknown_model_is_refused_with_the_nearest_name():
         TimmBackbone(model="convnext_tinny")
 
 
+@pytest.mark.parametrize("model", ["hf-hub:someone/model", "local-dir:folder", "../model"])
+def test_a_place_is_no_name_of_a_model(model):
+    with pytest.raises(UserError, match=f"has no model '{model}'"):
+        TimmBackbone(model=model)
+
+
 def test_unknown_level_is_refused_with_those_that_there_are():
     with pytest.raises(UserError, match=r"has no levels \[3, 6\]: it gives levels \[1, 2, 3, 4, 5"):
         TimmBackbone(model=SMALL, levels=(3, 6))
