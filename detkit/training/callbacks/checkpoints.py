@@ -100,7 +100,11 @@ class Checkpoints(Checkpoint):
         finds the same best state again.
         """
         part = self.last_path.with_suffix(PART)
-        trainer.save_checkpoint(part)
+        try:
+            trainer.save_checkpoint(part)
+        except OSError:
+            part.unlink(missing_ok=True)  # half a file helps nobody, least of all on a full disk
+            raise
         if trainer.is_global_zero:
             if is_best:
                 _link_or_copy(part, self.best_path)

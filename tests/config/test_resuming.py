@@ -1,0 +1,70 @@
+import copy
+
+import pytest
+
+from detkit.config.resuming import check_resume
+from detkit.errors import ConfigError
+
+RUN = {
+    "model": {"name": "one_stage", "neck": {"name": "fpn", "out_channels": 256}},
+    "data": {"path": "photos", "batch_size": 8, "workers": 2},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01},
+    "trainer": {"max_epochs": 12, "devices": 1, "accumulate_grad_batches": 1},
+    "callbacks": {"ema": {"name": "ema", "decay": 0.9}, "pictures": {"name": "pictures"}},
+    "logger": None,
+    "seed": 0,
+    "ckpt": None,
+}
+
+
+def changed(path, value):
+    config = copy.deepcopy(RUN)
+    *parents, key = path.split(".")
+    node = config
+    for parent in parents:
+        node = node[parent]
+    node[key] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("data.workers", 8, "data.workers: 2 -> 8"),
+        ("data.path", "moved", "data.path: photos -> moved"),
+        ("logger", {"name": "wandb", "mode": "offline"}, "logger: null -> wandb"),
+        ("callbacks.pictures", None, "callbacks.pictures: pictures -> null"),
+        ("trainer.max_epochs", 24, "trainer.max_epochs: 12 -> 24 (the learning rate follows"),
+        ("trainer.devices", 4, "trainer.devices: 1 -> 4 (results are no longer bit-equal"),
+    ],
+)
+def test_what_may_change_is_said(path, value, line):
+    (said,) = check_resume(RUN, changed(path, value))
+    assert said.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("seed", 1, "seed: 0 -> 1"),
+        ("optimizer.learning_rate", 0.1, "optimizer.learning_rate: 0.01 -> 0.1"),
+        ("optimizer", {"name": "adamw"}, "optimizer: sgd -> adamw"),
+        ("model.neck", {"name": "pan"}, "model.neck: fpn -> pan"),
+        ("trainer.accumulate_grad_batches", 2, "trainer.accumulate_grad_batches: 1 -> 2"),
+        ("callbacks.ema.decay", 0.5, "callbacks.ema.decay: 0.9 -> 0.5"),
+        ("callbacks.ema", None, "callbacks.ema: ema -> null"),
+    ],
+)
+def test_what_the_state_depends_on_may_not_change(path, value, problem):
+    # pain 18
+    with pytest.raises(ConfigError) as refused:
+        check_resume(RUN, changed(path, value))
+    first, allowed = refused.value.problems
+    assert first.startswith(f"{problem}: cannot change when a run is resumed")
+    assert "weights=RUN starts a new run" in first
+    assert "trainer.max_epochs" in allowed
+    assert "data.workers" in allowed
+
+
+def test_a_checkpoint_of_its_own_is_no_change():
+    assert check_resume(RUN, changed("ckpt", "runs/a/checkpoints/last.ckpt")) == []
