@@ -19,6 +19,7 @@ from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault
 
 LARGEST_AREA = 3e38  # what float32 holds
+THIN = 0.01  # pixels; float32 tells more than that apart in images of 100,000 pixels a side
 PARTLY_OUTSIDE = "partly outside the image"
 
 
@@ -190,6 +191,8 @@ def check_box(
     if x2 <= x1 or y2 <= y1:
         return box, "outside the image"
     # float32 is what the index holds, so the check is on what will be read back.
+    if min(x2 - x1, y2 - y1) > THIN:
+        return (x1, y1, x2, y2), None
     if np.float32(x2) <= np.float32(x1) or np.float32(y2) <= np.float32(y1):
         return box, "no area"
     return (x1, y1, x2, y2), None

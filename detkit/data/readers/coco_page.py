@@ -140,6 +140,8 @@ def read_page(file: Path) -> CocoPage:
 
 def whole_number(value: Any) -> int:
     """A whole number, also as text ("7") or with a point (7.0); NO_ID for anything else."""
+    if type(value) is int and -_LARGEST <= value <= _LARGEST:  # nearly always, so first
+        return value
     try:
         number = int(value) if isinstance(value, int | str) else float(value)
     except (TypeError, ValueError):
@@ -154,7 +156,7 @@ def _four_numbers(value: Any) -> tuple[float, float, float, float]:
     if not isinstance(value, list) or len(value) != _CORNERS:
         return nothing
     try:
-        x, y, width, height = map(float, value)
+        x, y, width, height = float(value[0]), float(value[1]), float(value[2]), float(value[3])
     except (TypeError, ValueError, OverflowError):
         return nothing
     return x, y, width, height
