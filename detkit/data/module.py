@@ -18,6 +18,7 @@ from detkit.data.collate import Collate
 from detkit.data.dataset import DetectionDataset
 from detkit.data.index import relabel, select
 from detkit.data.randomness import WORKERS, generator_of
+from detkit.data.ranges import check_index
 from detkit.data.sampling import EvaluationBatches, TrainingBatches
 from detkit.data.splits import find_split, overlap, require_split, split_positions
 from detkit.errors import DataError
@@ -138,7 +139,7 @@ class DetectionData:
         """
         if self._validation_name is None:
             return self._limited(select(self._train_split_index, self._positions[1]))
-        index = self.reader.read(self.path, self._validation_name)
+        index = self._read(self._validation_name)
         if self._known_classes is not None:
             return self._limited(relabel(index, self._known_classes, "the checkpoint"))
         shared = overlap(self._train_split_index, index)
@@ -161,9 +162,15 @@ class DetectionData:
         split = None
         if self._splits:
             split = require_split(self.train_split, self._splits, "data.train_split")
-        index = self.reader.read(self.path, split)
+        index = self._read(split)
         if self._known_classes is not None:
             index = relabel(index, self._known_classes, "the checkpoint")
+        return index
+
+    def _read(self, split: str | None) -> DatasetIndex:
+        """What the reader makes of a split, checked: plugins have readers too."""
+        index = self.reader.read(self.path, split)
+        check_index(index)
         return index
 
     @cached_property
@@ -239,7 +246,7 @@ class DetectionData:
             dataset,
             batch_sampler=batches,
             num_workers=self.workers,
-            collate_fn=Collate(pad_multiple=self.pad_multiple),
+            collate_fn=Collate(pad_multiple=self.pad_multiple, num_classes=len(self.class_names)),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
             worker_init_fn=_leave_interrupts_to_the_main_process,
