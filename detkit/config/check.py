@@ -17,6 +17,7 @@ from detkit.config.signatures import MISSING, Argument, arguments, check_value, 
 from detkit.errors import ConfigError, did_you_mean
 
 Node = dict[str, Any]
+LONGEST_SHOWN = 100  # characters of a wrong value in a message
 
 
 def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = None) -> Node:
@@ -75,7 +76,8 @@ class _Checker:
             message = "is set by detkit from the data and the parts before; remove it."
         else:
             allowed = [name for name, argument in schema.items() if not argument.wired]
-            message = f"unknown key.{did_you_mean(key, allowed)}{hint}"
+            nested = f" Keys are nested, not dotted: write {_nested(key)}." if "." in key else ""
+            message = f"unknown key.{nested or did_you_mean(key, allowed)}{hint}"
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
         self.report((*path, key), message)
 
@@ -186,5 +188,14 @@ def _owner_hint(family: str, name: str, key: str) -> str:
     )
 
 
+def _nested(key: str) -> str:
+    """A dotted key as YAML nests it."""
+    *outer, last = key.split(".")
+    return "".join(f"{name}: {{" for name in outer) + f"{last}: ..." + "}" * len(outer)
+
+
 def _shown(value: Any) -> str:
-    return f"{value!r} ({type(value).__name__})"
+    text = repr(value)
+    if len(text) > LONGEST_SHOWN:
+        text = f"{text[:LONGEST_SHOWN]}..., {len(text):,} characters"
+    return f"{text} ({type(value).__name__})"

@@ -16,16 +16,18 @@ class Includes:
     def __init__(self) -> None:
         self._included: dict[str, list[str]] = {}
         self._files: dict[str, Path] = {}
+        self._chosen: dict[str, str] = {}
 
     def record(self, config_path: str, file: Path, entries: Any) -> None:
         """Note the defaults list of a page."""
-        self._included[config_path] = list(_included(config_path, entries))
+        self._included[config_path] = list(_included(config_path, entries, self._chosen))
         self._files[config_path] = file
 
-    def clear(self) -> None:
-        """Forget all pages, before a new composition."""
+    def start(self, words: list[str]) -> None:
+        """Forget all pages, before a composition in which these words choose options of groups."""
         self._included.clear()
         self._files.clear()
+        self._chosen = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
 
     def circle(self) -> str | None:
         """`a -> b -> a` with the files, where pages include each other; or None."""
@@ -38,17 +40,21 @@ class Includes:
         return None
 
 
-def _included(config_path: str, entries: Any) -> Iterator[str]:
+def _included(config_path: str, entries: Any, chosen: Mapping[str, str]) -> Iterator[str]:
+    """The pages that a defaults list names; of a group that the command line chose, its choice."""
     group = config_path.rpartition("/")[0]
     for entry in entries if isinstance(entries, list) else []:
-        for key, option in (entry if isinstance(entry, Mapping) else {"": entry}).items():
-            words = str(key).split()
-            if "override" in words or option in (None, "_self_"):
-                continue
-            place = words[-1] if words else ""
-            for each in option if isinstance(option, list) else [option]:
-                path = f"{place}/{each}" if place else str(each)
-                yield path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
+        if isinstance(entry, Mapping):
+            ((key, option),) = entry.items()
+            if option is not None and "override" not in key.split():
+                place = _absolute(key.split()[-1], group)
+                yield f"{place}/{chosen.get(place, option)}"
+        elif entry != "_self_":
+            yield _absolute(entry, group)
+
+
+def _absolute(path: str, group: str) -> str:
+    return path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
 
 
 includes = Includes()

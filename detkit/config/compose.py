@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from detkit.config.overrides import (
     take_config_folder,
 )
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
-from detkit.config.source import register_hydra_plugins
+from detkit.config.source import page_folders, register_hydra_plugins
 from detkit.errors import ConfigError, did_you_mean
 
 Config = dict[str, Any]
@@ -71,9 +72,19 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     try:
         plain = OmegaConf.to_container(own, resolve=True)
     except OmegaConfBaseException as error:
-        raise ConfigError([f"{error.full_key}: {_first_line(error)}"]) from error
+        place = origins.find(str(error.full_key), _written(own, str(error.full_key)))
+        where = f" ({place})" if place else ""
+        raise ConfigError([f"{error.full_key}: {_first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
     return check(pages.ROOTS[root], content, overrides)
+
+
+def _written(composed: DictConfig, path: str) -> Any:
+    """The value at a config path with its interpolation."""
+    node: Any = OmegaConf.to_container(composed, resolve=False)
+    for key in path.split("."):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node
 
 
 def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
@@ -139,7 +150,7 @@ def prepare(words: list[str]) -> list[str]:
     registry.load_plugins(listed_plugins(words))
     register_hydra_plugins()
     origins.clear()
-    includes.clear()
+    includes.start(words)
     pages.page_options.clear()
     pages.root_values.clear()
     return prepared(words)
@@ -167,6 +178,7 @@ def _missing_option(error: MissingConfigException) -> str:
     options = [option for option in error.options or [] if "--" not in option]
     if not group:
         return _first_line(error)
+    options += [page.stem for each in page_folders() for page in (each / group).glob("*.yaml")]
     slot = pages.slot_at(tuple(group.split("/")))
     if slot is not None and not set(options) - set(registry.names(slot.family)):
         return f"{group}: {registry.unknown_part(slot.family, name)}"
@@ -177,6 +189,13 @@ def _missing_option(error: MissingConfigException) -> str:
 
 def _first_line(error: BaseException) -> str:
     """What an error of Hydra says, with its cause, on one line."""
-    text = " ".join(str(error).split())
-    cause = error.__cause__
-    return f"{text} ({' '.join(str(cause).split())})" if cause and str(cause) not in text else text
+    text, cause = _one_line(error), error.__cause__
+    group = re.search(r"Could not override '([\w/]+)'", text)
+    if group:
+        return f"{text}{did_you_mean(group[1], pages.root_arguments())}"
+    return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text
+
+
+def _one_line(error: BaseException) -> str:
+    text = re.sub(r"\s*(full_key|object_type)[:=][^\n]*", "", str(error))
+    return " ".join(text.split()).replace("KeyError raised while resolving interpolation: ", "")

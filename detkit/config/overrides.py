@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from detkit import registry
 from detkit.config import pages
 from detkit.config.safety import refuse_code, refuse_group, refuse_hydra
+from detkit.config.shape import stands_mapping
 from detkit.config.source import USER_FOLDER_VARIABLE, page_folders
 from detkit.errors import ConfigError, did_you_mean, nearest
 
@@ -78,10 +79,20 @@ def parse(word: str) -> Override:
     Raises:
         ConfigError: It is no override.
     """
-    try:
-        return OverridesParser.create().parse_override(word)
-    except (HydraException, RecursionError) as error:
-        raise ConfigError([_unreadable(word, error)]) from error
+    parser = OverridesParser.create()
+    for form in (word, _quoted(word)):
+        try:
+            return parser.parse_override(form)
+        except (HydraException, RecursionError) as error:
+            problem = error
+    raise ConfigError([_unreadable(word, problem)]) from problem
+
+
+def _quoted(word: str) -> str:
+    """The word with its value in quotes where only letters beyond ASCII need them."""
+    key, separator, value = word.partition("=")
+    simple = separator and not value.isascii() and not set(value) & set("\"'\\,()[]{}$")
+    return f'{key}="{value}"' if simple else word
 
 
 def _unreadable(word: str, error: Exception) -> str:
@@ -127,13 +138,26 @@ def prepared(words: list[str]) -> list[str]:
 
 def _prepared(word: str) -> str:
     override = parse(word)
+    key, word = override.key_or_group, str(override.input_line)
     _refuse_unsafe(word, override)
-    key = override.key_or_group
     if "/" in key and not key.startswith("hydra/") and not is_group(key):
         raise ConfigError([f"{word}: there is no group '{key}'.{_nearest_group(key)}"])
+    _require_kind(word, override)
     if not (is_group(key) or re.match(r"hydra[./]", key) or word[0] in "+~"):
         return f"++{word}"  # so that a wrong key reaches the check, which names all of them
     return word
+
+
+def _require_kind(word: str, override: Override) -> None:
+    """Raise ConfigError for a word that Hydra could not merge."""
+    key = override.key_or_group
+    for value in _values(override):
+        if not key or (is_group(key) and not isinstance(value, str | list | dict | None)):
+            raise ConfigError([f"{word}: choose an option of '{key}' by its name."])
+        if isinstance(value, list) and "/" not in key and stands_mapping(tuple(key.split("."))):
+            raise ConfigError(
+                [f"{key}: expected a mapping of keys to values, got a list. (command line)"]
+            )
 
 
 def _refuse_unsafe(word: str, override: Override) -> None:

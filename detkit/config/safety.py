@@ -185,7 +185,7 @@ def refuse_composed(hydra: Mapping[str, Any]) -> None:
 def _default_groups(entries: Any) -> Iterator[str]:
     """The groups and pages that a defaults list names, without `override` and `optional`."""
     for entry in entries if isinstance(entries, list) else []:
-        for name, option in (entry if isinstance(entry, Mapping) else {entry: ""}).items():
+        for name, option in entry.items() if isinstance(entry, Mapping) else [(entry, "")]:
             group = re.sub(r"^\s*((override|optional)\s+)*", "", str(name))
             yield group
             options = option if isinstance(option, list) else [option]

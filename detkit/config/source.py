@@ -19,6 +19,7 @@ from detkit.config import pages, plugins
 from detkit.config.circles import includes
 from detkit.config.origins import origins
 from detkit.config.safety import Trust, refuse_group, refuse_in_page
+from detkit.config.shape import require_shape
 from detkit.config.signatures import arguments
 from detkit.config.syntax import parse, read_text, shown
 from detkit.errors import ConfigError
@@ -92,8 +93,11 @@ class PageSource(ConfigSource):
         package = self._package(file, text)
         refuse_in_page(mapping, package, shown(file), trust)
         is_global = package == "_global_"
+        if not is_global:
+            _require_place(path, file)
         prefix = () if is_global or len(path) == 1 else path[:-1]
         origins.record(file, tree, prefix)
+        require_shape(mapping, prefix, file)
         includes.record(config_path, file, mapping.get("defaults"))
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
@@ -213,10 +217,21 @@ def read_page(file: Path, text: str) -> dict[str, Any]:
     """
     try:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-    except OmegaConfBaseException as error:
-        message = " ".join(str(error).split())
+    except (OmegaConfBaseException, ValueError) as error:
+        message = " ".join(str(error).split("full_key")[0].split())
         raise ConfigError([f"{shown(file)}: this is not a valid page: {message}."]) from error
     return {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
+
+
+def _require_place(path: tuple[str, ...], file: Path) -> None:
+    """Raise ConfigError for a page whose keys would land where the configuration has none."""
+    if len(path) > 1 and path[0] not in (*pages.root_arguments(), "hydra"):
+        raise ConfigError(
+            [
+                f"{shown(file)}: the first line of a page in the folder '{path[0]}' must be "
+                "'# @package _global_', so that its keys start at the root of the configuration."
+            ]
+        )
 
 
 def _inherits(mapping: dict[str, Any]) -> bool:

@@ -59,7 +59,7 @@ def parse(file: Path, text: str) -> yaml.MappingNode | None:
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise ConfigError([_syntax_error(file, error)]) from error
+        raise ConfigError([_syntax_error(file, text, error)]) from error
     except RecursionError as error:
         raise ConfigError([f"{shown(file)}: is {_TOO_DEEP}"]) from error
     if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_STANDARD}null"):
@@ -76,11 +76,12 @@ def parse(file: Path, text: str) -> yaml.MappingNode | None:
 _TOO_DEEP = f"nested more than {DEEPEST} levels deep: write it flatter."
 
 
-def _syntax_error(file: Path, error: yaml.YAMLError) -> str:
+def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     place = f"{shown(file)}, line {mark.line + 1}" if mark is not None else shown(file)
-    hint = " Indent with spaces, not with tabs." if "\\t" in problem or "tab" in problem else ""
+    line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
+    hint = " Indent with spaces, not with tabs." if "\t" in "".join(line) else ""
     context = getattr(error, "context", None)
     return f"{place}: this is not valid YAML: {f'{context}, ' if context else ''}{problem}.{hint}"
 
