@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 _LONGEST_NAME = 32
 
@@ -64,15 +65,35 @@ def class_table(
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def metrics_json(numbers: Mapping[str, float]) -> str:
-    """Numbers as JSON; what is not a finite number becomes null."""
-    plain = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
-    return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+def metrics_json(numbers: Mapping[str, float], analysis: Mapping[str, Any] | None = None) -> str:
+    """Numbers as JSON, an analysis beside them; what is not a finite number becomes null."""
+    content = dict(numbers) if analysis is None else {**numbers, "analysis": analysis}
+    return _json(content, "") + "\n"
 
 
-def write_metrics(path: Path, numbers: Mapping[str, float]) -> None:
+def _json(value: Any, margin: str) -> str:
+    """Mappings a line for each key, lists in one line."""
+    if isinstance(value, Mapping) and value:
+        inner = margin + "  "
+        lines = [
+            f"{inner}{json.dumps(name, ensure_ascii=False)}: {_json(part, inner)}"
+            for name, part in value.items()
+        ]
+        return "{\n" + ",\n".join(lines) + f"\n{margin}}}"
+    return json.dumps(_without_nan(value), ensure_ascii=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_metrics(
+    path: Path, numbers: Mapping[str, float], analysis: Mapping[str, Any] | None = None
+) -> None:
     """Write `metrics_json` to a file."""
-    path.write_text(metrics_json(numbers), encoding="utf-8")
+    path.write_text(metrics_json(numbers, analysis), encoding="utf-8")
 
 
 def _line(name: str, value: float, meaning: str) -> str:
