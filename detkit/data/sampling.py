@@ -63,6 +63,9 @@ class TrainingBatches(_EpochSampler):
     ) -> None:
         super().__init__()
         self.skip = skip
+        # Lightning makes the first iterator, whose workers draw keys at once, before it sets the
+        # epoch: a resumed training would begin with batches of epoch 0.
+        self.epoch = skip[0]
         self.count = count
         self.batch_size = batch_size
         self.seed = seed

@@ -98,3 +98,14 @@ def test_evaluation_is_the_same_in_every_epoch():
     batches.set_epoch(3)
     assert list(batches) == first
     assert positions(first) == [[0, 1], [2, 3], [4]]
+
+
+def test_interrupted_epoch_goes_on_with_the_batches_that_are_left():
+    whole = TrainingBatches(20, batch_size=4, seed=1, scales=[0.5, 1.0])
+    whole.set_epoch(3)
+    rest = TrainingBatches(20, batch_size=4, seed=1, scales=[0.5, 1.0], skip=(3, 2))
+    assert list(rest) == list(whole)[2:]  # of epoch 3 before anybody sets it
+    assert len(rest) == len(whole)
+    rest.set_epoch(4)
+    whole.set_epoch(4)
+    assert list(rest) == list(whole)
