@@ -113,7 +113,7 @@ def _require_plain(content: Mapping[str, Any], path: Path) -> None:
         elif not isinstance(value, _PLAIN):
             raise _wrong(path, f"'{'.'.join(where)}' is {_shown(value)}, expected a plain value")
         elif isinstance(value, str) and where[0] == "config" and "${" in value:
-            raise _wrong(path, f"'{'.'.join(where)}' asks to be replaced ({_shown(value)})")
+            raise _wrong(path, f"'{'.'.join(where)}' is {_shown(value)}, to be read from elsewhere")
 
 
 def _require_key(key: Any, where: tuple[str, ...], path: Path) -> None:
@@ -134,7 +134,7 @@ def _is_list_of(value: Any, kind: type[T]) -> TypeGuard[list[T]]:
 def _wrong(path: Path, what: str) -> UserError:
     return UserError(
         f"{path}: its record is not as detkit writes it: {what}. Take another copy of the file, or "
-        "import its weights alone: detkit import FILE."
+        "another checkpoint of the run."
     )
 
 

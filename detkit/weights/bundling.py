@@ -18,7 +18,9 @@ def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         UserError: The folder is there already or cannot be written.
     """
     about = _environment(checkpoint.path)
-    record = checkpoint.record
+    # Where the run lay says nothing to others, and may name its user.
+    config = {k: v for k, v in checkpoint.config.items() if k not in ("run_folder", "ckpt")}
+    record = replace(checkpoint.record, config=config)
     if record.data is None and isinstance(about.get("data"), dict):
         record = replace(record, data=about["data"])
     versions = about.get("versions")
