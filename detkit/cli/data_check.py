@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from tqdm import tqdm
 
 from detkit.cli.data_pictures import write_pictures
-from detkit.cli.data_words import build_reader, options, output_folder
+from detkit.cli.data_words import build_reader, make_folder, options, output_folder
 from detkit.data.audit.evidence import Resizing, gather
 from detkit.data.audit.report import as_plain, as_text
 from detkit.data.audit.rules import audit, is_hurt
@@ -81,6 +81,7 @@ def run(words: list[str]) -> int:
     """Check a data set; 1 if training would be hurt."""
     chosen = options(Options, words)
     path = Path(chosen["path"]).expanduser()
+    output = output_folder(chosen["output"], path)
     with quiet_readers():
         evidence = gather(
             build_reader(chosen["reader"]),
@@ -92,12 +93,12 @@ def run(words: list[str]) -> int:
         )
     findings = audit(evidence)
     plain = as_plain(evidence, findings)
-    output = output_folder(chosen["output"], path)
     if chosen["json"]:
         print(json.dumps(plain, indent=2))
     else:
         print(as_text(evidence, findings, shutil.get_terminal_size((100, 24)).columns))
     if output is not None:
+        make_folder(output)
         (output / "audit.json").write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
         drawn = write_pictures(evidence, findings, output / "pictures", chosen["pictures"])
         pictures = f", {len(drawn)} pictures" if drawn else ""

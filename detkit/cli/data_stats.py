@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 
 from detkit.cli.data_check import quiet_readers, resizing_of
-from detkit.cli.data_words import build_reader, options, output_folder
+from detkit.cli.data_words import build_reader, make_folder, options, output_folder
 from detkit.data.audit.evidence import Resizing, Split, read_splits
 from detkit.data.audit.statistics import (
     measure,
@@ -75,6 +75,7 @@ def run(words: list[str]) -> int:
     """
     chosen = options(Options, words)
     path = Path(chosen["path"]).expanduser()
+    output = output_folder(chosen["output"], path)
     resizing = resizing_of(chosen)
     with quiet_readers():
         splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
@@ -82,8 +83,8 @@ def run(words: list[str]) -> int:
         raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
     numbers = {split.name: split_statistics(split, resizing) for split in splits}
     print(statistics_as_text(path, numbers))
-    output = output_folder(chosen["output"], path)
     if output is not None:
+        make_folder(output)
         text = json.dumps(statistics_as_plain(path, numbers, resizing), indent=2)
         (output / "stats.json").write_text(text + "\n", encoding="utf-8")
         measures = [_measures(split, resizing) for split in splits]

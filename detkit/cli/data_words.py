@@ -62,10 +62,10 @@ def build_reader(node: dict[str, Any]) -> Reader:
 
 
 def output_folder(name: str | None, data: Path) -> Path | None:
-    """The folder for results, made; None where none is wanted.
+    """The folder for results, not made yet; None where none is wanted.
 
     Raises:
-        UserError: It lies inside the data folder, or cannot be written.
+        UserError: It lies inside the data folder.
     """
     if name is None:
         return None
@@ -75,10 +75,19 @@ def output_folder(name: str | None, data: Path) -> Path | None:
             f"output={name} lies inside the data folder, where pictures would be taken for data: "
             "choose another folder, or output=null to write nothing."
         )
+    return folder
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made.
+
+    Raises:
+        UserError: It cannot be made or written to.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"output={name} cannot be written ({error.strerror}): choose another folder."
+            f"output={folder} cannot be written ({error.strerror}): choose another folder."
         ) from error
     return folder

@@ -24,6 +24,7 @@ _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 THUMBNAIL = 32  # height and width
 _HASH_ROWS, _HASH_COLUMNS = 8, 9  # neighbours in a row are compared: 8 x 8 bits
 _SAMPLED = 256  # rows and columns of which the thumbnail is made; all pixels would be no better
+_LUMA = torch.tensor([0.299, 0.587, 0.114])  # as files store grey, so that a grey copy is alike
 _MOST_THREADS = 8
 _AHEAD = 4  # files in the queue of each thread, so that a long list takes no memory
 
@@ -79,7 +80,8 @@ def look_at(path: Path) -> FileFacts:
 def _brightness(pixels: Tensor) -> Tensor:
     """(3, H, W) uint8 to (1, h, w) float32, every n-th row and column of a large image."""
     down, across = (max(1, length // _SAMPLED) for length in pixels.shape[-2:])
-    return pixels[:, ::down, ::across].float().mean(dim=0, keepdim=True)
+    sampled = pixels[:, ::down, ::across].float()
+    return torch.einsum("chw,c->hw", sampled, _LUMA)[None]
 
 
 def scan(paths: Iterable[Path], threads: int | None = None) -> Iterator[tuple[Path, FileFacts]]:

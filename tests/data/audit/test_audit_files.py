@@ -1,0 +1,146 @@
+"""Each check of files, by a data set that it finds something in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from detkit.data.audit.evidence import gather
+from detkit.data.audit.rules import audit, is_hurt
+from detkit.data.audit.scan import look_at, scan
+from detkit.data.readers.voc import VocReader
+from detkit.data.readers.yolo import YoloReader
+
+
+def test_a_sound_data_set_has_no_finding(maker):
+    assert maker.findings() == {}
+
+
+# pain 23
+def test_a_truncated_image_is_found_by_decoding_it(maker):
+    file = maker.root / "train" / "3.png"
+    file.write_bytes(file.read_bytes()[:-400])
+    found = maker.findings()["broken or truncated images"]
+    assert (found.severity, found.count, found.total) == ("warning", 1, 30)
+    assert found.examples[0].name == "train/3.png"
+
+
+def test_a_truncated_jpeg_is_found(tmp_path, scenes):
+    file = tmp_path / "a.jpg"
+    scenes(1, 400, 300).save(file)
+    assert look_at(file).problem is None
+    file.write_bytes(file.read_bytes()[:-2000])
+    assert look_at(file).problem
+
+
+# pain 23
+def test_a_text_file_named_png_and_a_missing_file(maker):
+    (maker.root / "train" / "0.png").write_text("<html>404 not found</html>")
+    (maker.root / "val" / "101.png").unlink()
+    found = maker.findings()
+    assert found["files that are no images"].examples[0].name == "train/0.png"
+    missing = found["images whose file is missing"]
+    assert (missing.counts, missing.severity) == ({"val": 1}, "error")  # more than 5% of val
+
+
+def test_many_unreadable_files_are_an_error(maker):
+    for number in range(2):
+        (maker.root / "train" / f"{number}.png").write_text("no image")
+    found = maker.findings()["files that are no images"]
+    assert (found.severity, found.count) == ("error", 2)
+
+
+# pain 23
+def test_a_size_that_differs_from_the_annotated_one(maker):
+    maker.pages["train"]["images"][4]["width"] = 80
+    found = maker.findings()["images whose size is not the annotated one"]
+    assert found.severity == "warning"
+    assert found.examples[0].detail == "annotated 80 x 48, file 64 x 48"
+    for image in maker.pages["train"]["images"][:2]:
+        image["height"] = 480
+    assert maker.findings()["images whose size is not the annotated one"].severity == "error"
+
+
+# pain 23
+def test_exif_orientation_is_named(maker, scenes):
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    scenes(5).save(maker.root / "train" / "5.png", exif=turned)
+    found = maker.findings()["images with EXIF orientation"]
+    assert (found.severity, found.examples[0].detail) == ("note", "EXIF orientation 3")
+
+
+@pytest.mark.parametrize(
+    ("name", "picture", "kind"),
+    [
+        ("a.png", Image.fromarray(np.arange(64 * 48, dtype=np.uint16).reshape(48, 64)), "8 bits"),
+        ("a.png", "P", "palette images"),
+        ("a.jpg", "CMYK", "CMYK images"),
+    ],
+    ids=["16 bits", "palette", "CMYK"],
+)
+def test_unusual_images_are_notes(maker, scenes, name, picture, kind):
+    maker.add("train", name, 7)
+    picture = scenes(50).convert(picture) if isinstance(picture, str) else picture
+    picture.save(maker.root / "train" / name)
+    found = next(f for title, f in maker.findings().items() if kind in title)
+    assert (found.severity, [e.name for e in found.examples]) == ("note", [f"train/{name}"])
+
+
+def test_blank_and_tiny_images(maker):
+    Image.new("RGB", (64, 48), (90, 90, 90)).save(maker.root / "train" / "2.png")
+    maker.add("train", "tiny.png", 7, [("cat", (1, 1, 9, 9))], width=30, height=20)
+    Image.effect_noise((30, 20), 90).convert("RGB").save(maker.root / "train" / "tiny.png")
+    found = maker.findings()
+    assert found["blank images"].examples[0].name == "train/2.png"
+    assert found["images with a side below 32 pixels"].examples[0].detail == "30 x 20 pixels"
+
+
+def test_an_image_that_no_split_lists(maker, scenes):
+    scenes(70).save(maker.root / "train" / "forgotten.png")
+    found = maker.findings()["image files that no split lists"]
+    assert (found.severity, found.examples[0].name) == ("note", "train/forgotten.png")
+
+
+def test_a_split_that_cannot_be_read_is_an_error_and_the_other_is_looked_at(maker):
+    maker.pages["val"]["categories"] = []
+    findings = audit(maker.evidence())
+    assert is_hurt(findings)
+    refused = next(f for f in findings if f.kind == "splits that cannot be read")
+    assert refused.examples[0].split == "val"
+    assert "no categories" in refused.examples[0].detail
+
+
+def test_a_split_without_a_readable_image_is_an_error(maker):
+    for number in range(100, 110):
+        (maker.root / "val" / f"{number}.png").write_text("no image")
+    found = maker.findings()["splits that cannot be read"]
+    assert found.severity == "error"
+    assert "no usable image" in found.examples[0].detail
+
+
+def test_xml_that_cannot_be_read(tmp_path, scenes, voc_pages):
+    for number in range(3):
+        (tmp_path / "JPEGImages").mkdir(exist_ok=True)
+        scenes(number, 40, 30).save(tmp_path / "JPEGImages" / f"{number}.jpg")
+        voc_pages(tmp_path, str(number), [("cat", 0, 1, 1, 20, 10)])
+    page = tmp_path / "Annotations" / "1.xml"
+    page.write_text(page.read_text()[:40])
+    found = {f.kind: f for f in audit(gather(VocReader(), tmp_path))}
+    lost = found["annotation files left out (unreadable XML)"]
+    assert (lost.severity, lost.examples[0].name) == ("error", "1.xml")  # a third of all
+
+
+def test_a_yolo_folder_is_looked_at_too(yolo):
+    (yolo / "labels/train/a.txt").write_text("1 0.5 0.5 0.5 0.2\n7 0.5 0.5 0.1 0.1\n0 .5 .5 0 .2\n")
+    found = {f.kind: f for f in audit(gather(YoloReader(), yolo))}
+    assert found["boxes of an unknown class"].count == 1
+    assert found["boxes without area"].count == 1
+
+
+def test_scanning_keeps_the_order_and_each_file_once(maker):
+    paths = sorted((maker.root / "train").iterdir())
+    seen = [path for path, _ in scan(iter(paths), threads=3)]
+    assert seen == paths
+    assert list(scan([])) == []
