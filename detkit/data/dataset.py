@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +12,14 @@ import torch
 from torch.utils.data import Dataset
 
 from detkit.data.images import UnreadableImageError, decode
-from detkit.data.randomness import AUGMENTATION, generator_of
+from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.transforms.geometry import scale_to
 from detkit.errors import DataError
 from detkit.interfaces import Transform
 from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
+NAMED = 100  # unreadable files that are named; a disk that went away would name all
 
 
 class Key(NamedTuple):
@@ -39,8 +40,9 @@ class DetectionDataset(Dataset[Sample]):
     """Samples by key: image decoded, transformed, and resized by the key's scale.
 
     A sample depends on (seed, key) only, never on which worker makes it. An image that cannot be
-    decoded is replaced by the one at the next position, with a warning once per file and process,
-    and is counted in `unreadable`; training goes on.
+    decoded is replaced by others drawn from (seed, epoch, position), so that a run that is resumed
+    takes the same ones; it is named once, counted in `unreadable`, and tried again each time, so
+    that nothing has to be remembered. When half of the images are unreadable, training stops.
 
     Args:
         index: Images and objects.
@@ -71,18 +73,23 @@ class DetectionDataset(Dataset[Sample]):
         """The sample of a key.
 
         Raises:
-            DataError: No image of the data set can be decoded.
+            DataError: Half of the images that the data set has cannot be decoded.
         """
-        count = len(self.index)
-        for offset in range(count):
-            position = (key.position + offset) % count
+        for position in self._candidates(key):
             try:
                 sample = self.read(position)
             except UnreadableImageError as error:
                 self._note_unreadable(position, error)
                 continue
-            return self._transform(sample, key._replace(position=position))
-        raise DataError(f"none of the {count} images of '{self.index.root}' can be decoded.")
+            return self._transform(sample, key)  # drawn as for the image that was asked for
+        raise DataError(self._too_many(len(self.index)))
+
+    def _candidates(self, key: Key) -> Iterator[int]:
+        """The position of a key, then all others in an order drawn from (seed, epoch, position)."""
+        yield key.position
+        generator = generator_of(REPLACEMENT, self.seed, key.epoch, key.position)
+        order = torch.randperm(len(self.index), generator=generator).tolist()
+        yield from (position for position in order if position != key.position)
 
     def read(self, position: int) -> Sample:
         """The image and its objects as annotated, without transforms.
@@ -131,10 +138,24 @@ class DetectionDataset(Dataset[Sample]):
         return scale_to(sample, (height, width))
 
     def _note_unreadable(self, position: int, error: UnreadableImageError) -> None:
-        if not self._unreadable[position]:
-            self._unreadable[position] = True
+        if self._unreadable[position]:
+            return
+        self._unreadable[position] = True
+        count = int(self._unreadable.sum())
+        if count * 2 > len(self.index) and count > 1:
+            raise DataError(self._too_many(count)) from error
+        if count <= NAMED:
             LOGGER.warning(
-                "cannot decode %s (%s); the next image takes its place",
+                "cannot decode %s (%s); another image takes its place each time",
                 Path(error.path),
                 error.reason,
             )
+        if count == NAMED:
+            LOGGER.warning("further images that cannot be decoded are counted, but not named")
+
+    def _too_many(self, count: int) -> str:
+        return (
+            f"{count:,} of the {len(self.index):,} images of '{self.index.root}' cannot be decoded "
+            "any more: check that the disk is still there, then resume the run. `detkit data "
+            "check` names the files that are damaged."
+        )

@@ -106,8 +106,15 @@ def decode(path: Path) -> Tensor:
                 pass  # PIL reads more kinds of JPEG, and says what is wrong with the others
         if image.mode in _DEEP_MODES:
             return turn(_stretch(np.array(image, dtype=np.float64)), orientation)
-        interleaved = np.array(image if image.mode == "RGB" else image.convert("RGB"))  # (H, W, 3)
+        interleaved = _to_rgb(image)
     return turn(torch.from_numpy(interleaved).permute(2, 0, 1), orientation)
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+    """The pixels as (H, W, 3), without a copy that is not needed: panoramas are large."""
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # as PIL wants it, though the colours are the same
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def turn(pixels: Tensor, orientation: int) -> Tensor:

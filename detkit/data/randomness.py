@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 # What a generator is for, so that equal numbers give unrelated draws.
-ORDER, AUGMENTATION, SCALE, SPLIT, WORKERS = range(5)
+ORDER, AUGMENTATION, SCALE, SPLIT, WORKERS, REPLACEMENT = range(6)
 
 
 def generator_of(purpose: int, *numbers: int) -> torch.Generator:

@@ -55,7 +55,8 @@ def test_nothing_is_read_before_it_is_asked_for(tmp_path):
         _ = data.class_names
 
 
-def test_workers_make_the_batches_that_one_process_makes(many):  # pain 24
+# pain 24
+def test_workers_make_the_batches_that_one_process_makes(many):
     transforms = {
         "flip": HorizontalFlip(),
         "crop": RandomCrop(),
@@ -75,7 +76,8 @@ def test_workers_make_the_batches_that_one_process_makes(many):  # pain 24
     assert not any(equal(a, b) for a, b in zip(epochs[0], epochs[1], strict=True))
 
 
-def test_loaders_do_not_touch_the_global_generator(many):  # pain 18
+# pain 18
+def test_loaders_do_not_touch_the_global_generator(many):
     loader = data_of(many, batch_size=2, train_transforms={"flip": HorizontalFlip()}).train_loader()
     before = torch.get_rng_state()
     list(loader)
@@ -156,7 +158,8 @@ def test_a_train_split_without_objects_is_an_error(coco, coco_files):
     assert len(data.validation_index) == 1
 
 
-def test_validation_labels_follow_the_names_of_the_train_split(coco, coco_files):  # pain 12
+# pain 12
+def test_validation_labels_follow_the_names_of_the_train_split(coco, coco_files):
     renumbered = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     objects = [{"image_id": 1, "category_id": 2, "bbox": [1, 1, 4, 4]}]
     file = coco / "annotations/instances_val2017.json"
@@ -169,7 +172,8 @@ def test_validation_labels_follow_the_names_of_the_train_split(coco, coco_files)
         _ = data_of(coco).validation_index
 
 
-def test_labels_follow_the_names_of_a_checkpoint(coco):  # pain 11
+# pain 11
+def test_labels_follow_the_names_of_a_checkpoint(coco):
     data = data_of(coco).with_classes(["cat", "bird", "dog"])
     assert data.validation_index.labels.tolist() == [2]
     assert data.train_index.labels.tolist() == [0, 2]

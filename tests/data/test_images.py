@@ -24,7 +24,8 @@ def test_every_mode_becomes_rgb(tmp_path, mode):
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied(tmp_path, suffix, orientation):  # pain 23
+# pain 23
+def test_orientation_is_applied(tmp_path, suffix, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     pixels = np.zeros((16, 32, 3), dtype=np.uint8)

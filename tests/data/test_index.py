@@ -44,7 +44,8 @@ def test_relabel_maps_by_name(index):
     assert mapped.category_ids == [10, 9, 7]  # bird takes an id that no other class has
 
 
-def test_relabel_names_the_classes_that_are_not_known(index):  # pain 11
+# pain 11
+def test_relabel_names_the_classes_that_are_not_known(index):
     with pytest.raises(DataError, match=r"the checkpoint does not know the classes 'dog' .*'cat'"):
         relabel(index, ["cat", "dogs"], "the checkpoint")
 

@@ -16,7 +16,8 @@ def test_boxes_labels_areas_and_crowds(coco):
     assert index.object_offsets.tolist() == [0, 2, 2]
 
 
-def test_classes_are_sorted_by_id_and_keep_their_ids(coco):  # pain 12
+# pain 12
+def test_classes_are_sorted_by_id_and_keep_their_ids(coco):
     index = CocoReader().read(coco, "val")
     assert (index.class_names, index.category_ids) == (["dog", "cat"], [3, 7])
 
@@ -92,7 +93,8 @@ def test_faulty_annotations_are_dropped_and_named(coco, coco_files):
     }
 
 
-def test_rotated_photographs_have_the_size_that_is_seen(coco):  # pain 23
+# pain 23
+def test_rotated_photographs_have_the_size_that_is_seen(coco):
     from PIL import Image
 
     exif = Image.Exif()

@@ -11,7 +11,8 @@ def boxes_of(index, position):
     return index.boxes[slice(*index.object_offsets[position : position + 2])].tolist()
 
 
-def test_first_corner_loses_one_and_the_second_stays(voc):  # pain 25
+# pain 25
+def test_first_corner_loses_one_and_the_second_stays(voc):
     index = VocReader().read(voc, "train")
     assert boxes_of(index, 0) == [[0, 0, 20, 10], [4, 5, 40, 30]]
 
@@ -28,7 +29,8 @@ def test_classes_are_the_same_in_every_split(voc):
     assert reader.read(voc, "train").category_ids == [1, 2]
 
 
-def test_images_without_objects_are_kept(voc):  # pain 14
+# pain 14
+def test_images_without_objects_are_kept(voc):
     index = VocReader().read(voc, "train")
     assert len(index) == 2
     assert boxes_of(index, 1) == []

@@ -17,7 +17,8 @@ def test_classes_keep_the_order_of_the_file(yolo):
     assert (index.class_names, index.category_ids) == (["dog", "cat"], [1, 2])
 
 
-def test_an_image_without_a_label_file_has_no_objects(yolo):  # pain 14
+# pain 14
+def test_an_image_without_a_label_file_has_no_objects(yolo):
     assert YoloReader().read(yolo, "train").object_offsets.tolist() == [0, 1, 1]
 
 
