@@ -27,7 +27,7 @@ from detkit.training.fit import fit
 from detkit.training.lock import only_one
 from detkit.training.module import DetectionModule
 from detkit.training.position import Position, read_position, require_same_batches
-from detkit.training.run import environment
+from detkit.training.run import environment, record_start
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
@@ -48,7 +48,6 @@ def run(folder: Path) -> dict[str, float]:
         Stopped: The user ended the training.
     """
     config = read_frozen(folder)
-    registry.load_plugins(config["plugins"])
     with plain_failures(folder):
         return _train(config, folder)
 
@@ -78,8 +77,8 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
         fit(module, trainer, *loaders, resume=config["ckpt"])
         return {}
     with only_one(folder):
-        record = environment(seed=config["seed"])
-        (folder / "environment.json").write_text(json.dumps(record, indent=2) + "\n")
+        after = f"epoch {position.epoch}, batch {position.batch}" if resumed else None
+        record_start(folder, environment(config["seed"], prints), after)
         fit(module, trainer, *loaders, resume=config["ckpt"])
         return _finish(config, folder, data, classes)
 
@@ -118,7 +117,7 @@ def _module(
         class_names=classes.names,
         category_ids=classes.category_ids,
         version=__version__,
-        plugins=plugin_names(registry.load_plugins(config["plugins"])),
+        plugins=plugin_names(registry.load_plugins()),
         data=prints,
     )
     return DetectionModule(

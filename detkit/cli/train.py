@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,11 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from detkit.cli.words import checkpoint_of, value_of
-from detkit.config import compose
+from detkit.config import compose, plugins
 from detkit.config.freeze import CHECKPOINTS, FILE, discard, freeze
 from detkit.config.resuming import check_resume
 from detkit.errors import Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
+from detkit.training.run import COMMAND_VARIABLE
 
 HELP = """
 usage: detkit train [KEY=VALUE ...]
@@ -48,6 +51,7 @@ HYDRA_WORDS = (*HYDRA_FLAGS, "--hydra-help", "-hp", "--hydra-completion")
 
 def run(arguments: list[str]) -> int:
     """Train, or hand the words to Hydra where they ask for what Hydra does."""
+    os.environ[COMMAND_VARIABLE] = shlex.join(["detkit", "train", *arguments])
     resumed = None
     if value_of(arguments, "ckpt") not in (None, "null"):
         resumed = checkpoint_of(arguments, "train", prefer="last")
@@ -102,7 +106,8 @@ def start(config: dict[str, Any], in_process: bool) -> int:
             raise
         return 0
     command = [sys.executable, "-m", "detkit.run_frozen", str(folder)]
-    with subprocess.Popen(command) as child, _left_to(child):
+    settings = {**os.environ, **plugins.for_child(config["plugins"])}
+    with subprocess.Popen(command, env=settings) as child, _left_to(child):
         return child.wait()
 
 

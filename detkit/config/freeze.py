@@ -8,8 +8,12 @@ from typing import Any
 
 import yaml
 
+from detkit.config import plugins
 from detkit.config.check import check
+from detkit.config.origins import origins
 from detkit.config.root import Train
+from detkit.config.safety import refuse_code
+from detkit.config.syntax import parse, read_text
 from detkit.errors import UserError
 
 FILE = "config.yaml"
@@ -58,13 +62,21 @@ def discard(folder: Path) -> None:
 
 
 def read_frozen(folder: Path) -> dict[str, Any]:
-    """The configuration in a run folder, checked again.
+    """The configuration in a run folder, checked again; it imports nothing by itself.
 
     Raises:
-        UserError: The folder holds none, or it does not pass the check.
+        UserError: The folder holds none, it does not pass the check, or it lists plugins that the
+            user has not allowed.
     """
     file = folder / FILE
     if not file.is_file():
         raise UserError(f"{folder}: there is no {FILE}; give a run folder.")
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    text = read_text(file)
+    tree = parse(file, text)
+    origins.clear()
+    origins.record(file, tree, ())
+    content = {} if tree is None else yaml.safe_load(text)
+    refuse_code(content, str(file))
+    listed = content.get("plugins")
+    plugins.require_loaded(map(str, listed if isinstance(listed, list) else []), str(file))
     return check(Train, content)

@@ -7,11 +7,14 @@ for plugins that one of these has loaded.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from detkit import registry
 from detkit.config.safety import Trust
 from detkit.errors import ConfigError
+
+VARIABLE = "DETKIT_PLUGINS"
 
 
 def load_from_page(listed: Iterable[object], where: str, by: Trust) -> None:
@@ -48,3 +51,9 @@ def not_loaded(named: Iterable[str]) -> list[str]:
     """Those plugins that the user's own settings have neither loaded nor tried to load."""
     known = {*registry.load_plugins(), *registry.plugin_failures}
     return [plugin for plugin in named if plugin not in known]
+
+
+def for_child(named: Iterable[str]) -> dict[str, str]:
+    """The environment variable by which a process that this one starts may load these plugins."""
+    known = [plugin for plugin in os.environ.get(VARIABLE, "").split(os.pathsep) if plugin]
+    return {VARIABLE: os.pathsep.join(dict.fromkeys([*known, *named]))}

@@ -1,54 +1,178 @@
-"""What a run depended on besides its configuration."""
+"""What a run depended on besides its configuration: `environment.json` of its folder.
+
+It names no user, machine or folder beyond what was typed and what lies in the working directory, so
+that it can be published with the run.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import json
+import os
 import platform
-import subprocess
+import shlex
 import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_PACKAGES = ("detkit", "torch", "torchvision", "lightning", "timm", "numpy", "pycocotools")
+import detkit
+from detkit import registry
+from detkit.training.code_state import code_state
+
+FILE = "environment.json"
+COMMAND_VARIABLE = "DETKIT_COMMAND"  # what was typed, for the processes that the command starts
+_PACKAGES = (
+    *("detkit", "torch", "torchvision", "lightning", "timm", "numpy", "pillow", "pycocotools"),
+    *("faster-coco-eval", "hydra-core", "omegaconf", "pydantic", "safetensors", "wandb"),
+    *("tensorboard",),
+)
+# What changes numbers or devices from outside; no other variable is looked at.
+_VARIABLES = (
+    *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "OMP_NUM_THREADS"),
+    *("NVIDIA_TF32_OVERRIDE", "PYTHONHASHSEED", "PYTORCH_CUDA_ALLOC_CONF"),
+)
 
 
-def environment(seed: int) -> dict[str, Any]:
-    """What a run depended on besides its configuration, as plain values for a JSON file."""
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
+    """What this start of a run depends on, as plain values for a JSON file.
+
+    Args:
+        seed: The run's seed.
+        data: Fingerprints of the splits, by name.
+    """
     return {
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": os.environ.get(COMMAND_VARIABLE) or _command(sys.argv),
+        "seed": seed,
+        "data": dict(data),
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "devices": devices or [platform.processor() or platform.machine()],
-        "cuda": torch.version.cuda,
-        "threads": torch.get_num_threads(),
-        "seed": seed,
-        "command": sys.argv,
-        "commit": _commit(Path.cwd()),
+        "devices": _devices(),
+        "arithmetic": _arithmetic(),
+        "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        "code": {
+            "working folder": code_state(Path.cwd()),
+            "detkit": code_state(Path(detkit.__file__).parent),
+        },
+        "plugins": [_plugin(name) for name in registry.load_plugins()],
     }
 
 
+def record_start(folder: Path, record: dict[str, Any], after: str | None = None) -> None:
+    """Write the first start of a run into its folder, or add a later one to it.
+
+    The record of the first start stays as it is; of a later one, what differs from the first is
+    appended to its list `resumed`.
+
+    Args:
+        folder: The run folder.
+        record: What `environment` gave.
+        after: Where the run goes on, such as `epoch 3`; None where it begins.
+    """
+    file = folder / FILE
+    first = _read(file)
+    if first is None:
+        content = {**record, "resumed": []}
+    else:
+        differing = {key: value for key, value in record.items() if first.get(key) != value}
+        known = first.get("resumed")
+        starts = known if isinstance(known, list) else []
+        content = {**first, "resumed": [*starts, {"after": after, **differing}]}
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, file)
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """The record of earlier starts; one that cannot be read is put aside, not written over."""
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return content
+    os.replace(file, file.with_name("environment_damaged.json"))
+    return None
+
+
+def _command(words: Iterable[str]) -> str:
+    """The command as it was typed, quoted for a shell, without the folder of the program."""
+    program, *rest = words
+    return shlex.join([Path(program).name, *rest])
+
+
 def _version(package: str) -> str | None:
+    if package == "torch":
+        return str(torch.__version__)  # says which build, which the package's own version does not
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _commit(folder: Path) -> str | None:
-    """The commit that a folder is at, with `+changes` when files differ; None without git."""
+def _devices() -> dict[str, Any]:
+    count = torch.cuda.device_count()
+    found: dict[str, Any] = {
+        "cpu": _cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpus": [torch.cuda.get_device_name(number) for number in range(count)],
+    }
+    if count:
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+        found["driver"] = _driver()
+    return found
+
+
+def _cpu_name() -> str:
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or platform.machine())
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's kernel module, where the system shows it."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
         return None
-    return commit + ("+changes" if changed else "")
+    return next((word for word in text.split() if word[:1].isdigit() and "." in word), None)
 
 
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
-    )
-    return done.stdout.strip()
+def _arithmetic() -> dict[str, Any]:
+    return {
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "deterministic_warn_only": torch.is_deterministic_algorithms_warn_only_enabled(),
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }
+
+
+def _plugin(name: str) -> dict[str, str | None]:
+    """A plugin with its file, from the working directory where it lies inside, and a hash of it."""
+    source = Path(name)
+    if not source.exists():
+        spec = importlib.util.find_spec(name)
+        source = Path(spec.origin) if spec is not None and spec.origin else source
+    inside = source.resolve().is_relative_to(Path.cwd())
+    shown = str(source.resolve().relative_to(Path.cwd())) if inside else source.name
+    named = shown if Path(name).is_absolute() else name
+    files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
+    if not all(file.is_file() for file in files):
+        return {"name": named, "file": shown, "sha256": None}
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return {"name": named, "file": shown, "sha256": digest.hexdigest()[:16]}

@@ -12,7 +12,9 @@ import torch
 
 from detkit.cli.main import main
 from detkit.config import compose, source
-from detkit.errors import ConfigError
+from detkit.config.freeze import read_frozen
+from detkit.config.plugins import for_child
+from detkit.errors import ConfigError, UserError
 
 CANARY = """\
 from pathlib import Path
@@ -283,3 +285,33 @@ def test_a_checkpoint_runs_nothing(work: Path, refused: Callable[..., str], dama
     torch.save({"state_dict": {}, "detkit": record}, "x.ckpt")
     for command in ("config", "evaluate", "train"):
         refused(command, "ckpt=x.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("plugins: [canary]", r"plugins=\[canary\]"),
+        (f"trainer: {{{TARGET}}}", "refused"),
+        ("model: !!python/object/apply:canary.sing []", "refused"),
+        ("model: {name: one_stage, neck: {name: canary.sing}}", "there is no neck 'canary.sing'"),
+    ],
+)
+# pain 19
+def test_a_run_folder_edited_by_hand_runs_nothing(work: Path, added: str, message: str) -> None:
+    (work / "config.yaml").write_text(f"{added}\n")
+    with pytest.raises(UserError, match=message):
+        read_frozen(work)
+    assert not (work.parent / "trace").exists()
+
+
+def test_a_process_that_a_command_starts_may_load_its_plugins(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work / "config.yaml").write_text("plugins: [canary]\n")
+    monkeypatch.setenv("DETKIT_PLUGINS", "")
+    for name, value in for_child(["canary"]).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        read_frozen(work)  # as far as the check, which misses the rest of the configuration
+    assert "canary" not in str(caught.value)
+    assert (work.parent / "trace").read_text() == "imported"

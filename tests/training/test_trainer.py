@@ -8,7 +8,6 @@ from torch import nn
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
 from detkit.training.fit import fit
-from detkit.training.run import environment
 from detkit.training.trainer import prepare_detector, seed_everything
 
 
@@ -102,12 +101,3 @@ def test_compile_takes_the_parts_that_are_there(monkeypatch):
     detector = TinyDetector()
     prepare_detector(detector, channels_last=False, compile=True)
     assert compiled == [detector.backbone]
-
-
-def test_environment_names_versions_seed_and_commit(tmp_path, monkeypatch):
-    record = environment(seed=5)
-    assert record["seed"] == 5
-    assert record["versions"]["torch"] == torch.__version__.split("+")[0] or torch.__version__
-    assert record["commit"] is None or len(record["commit"].removesuffix("+changes")) == 40
-    monkeypatch.chdir(tmp_path)
-    assert environment(seed=5)["commit"] is None
