@@ -10,6 +10,7 @@ import hydra.utils
 import pytest
 import torch
 
+from detkit import registry
 from detkit.cli.main import main
 from detkit.config import compose, source
 from detkit.config.freeze import read_frozen
@@ -36,6 +37,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(source.USER_FOLDER_VARIABLE, "")  # is put back, whatever the words set
+    monkeypatch.setattr(registry, "_loaded_plugins", {})
+    monkeypatch.setattr(registry, "plugin_failures", {})
     monkeypatch.setattr("detkit.cli.train.start", lambda *_, **__: 0)
     yield folder
     sys.modules.pop("canary", None)
