@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from detkit.data.ranges import check_samples
 from detkit.data.transforms.resizing import PADDING
 from detkit.structures import Batch, Sample, Target
 
@@ -18,21 +17,13 @@ class Collate:
 
     Args:
         pad_multiple: Height and width of the batch are multiples of this.
-        num_classes: Labels must be below this, and boxes inside their image; None does not check.
     """
 
-    def __init__(self, *, pad_multiple: int, num_classes: int | None = None) -> None:
+    def __init__(self, *, pad_multiple: int) -> None:
         self.pad_multiple = pad_multiple
-        self.num_classes = num_classes
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """One batch in the order of the samples.
-
-        Raises:
-            DataError: A label or a box is out of range.
-        """
-        if self.num_classes is not None:
-            check_samples(samples, self.num_classes)
+        """One batch in the order of the samples."""
         sizes = [sample.size for sample in samples]
         height, width = (
             -(-max(lengths) // self.pad_multiple) * self.pad_multiple

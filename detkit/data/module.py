@@ -246,7 +246,7 @@ class DetectionData:
             dataset,
             batch_sampler=batches,
             num_workers=self.workers,
-            collate_fn=Collate(pad_multiple=self.pad_multiple, num_classes=len(self.class_names)),
+            collate_fn=Collate(pad_multiple=self.pad_multiple),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
             worker_init_fn=_leave_interrupts_to_the_main_process,

@@ -1,20 +1,14 @@
-"""Labels and boxes that no detector can be trained on, found on the CPU where their file is known.
+"""Labels and boxes that no detector can be trained on, found before anything is trained.
 
 On a GPU a label out of range ends the process with an assertion that names nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import torch
-from torch import Tensor
 
 from detkit.errors import DataError
-from detkit.structures import DatasetIndex, Sample
-
-_OUTSIDE = 1.0  # pixels over the edge, for rounding
+from detkit.structures import DatasetIndex
 
 
 def check_index(index: DatasetIndex) -> None:
@@ -36,38 +30,6 @@ def check_index(index: DatasetIndex) -> None:
             "reader has to number the classes from 0 without gaps (detkit's own do) and leave out "
             "such boxes."
         )
-
-
-def check_samples(samples: Sequence[Sample], num_classes: int) -> None:
-    """Refuse a batch in which a transform has spoilt labels or boxes; takes microseconds.
-
-    Raises:
-        DataError: The message names the file of the first one.
-    """
-    boxes = torch.cat([sample.target.boxes for sample in samples])
-    labels = torch.cat([sample.target.labels for sample in samples])
-    if not len(labels):
-        return
-    counts = torch.tensor([len(sample.target) for sample in samples])
-    sizes = torch.tensor([sample.size[::-1] for sample in samples]).repeat_interleave(counts, dim=0)
-    good = _inside(boxes, sizes) & (labels >= 0) & (labels < num_classes)
-    if good.all():
-        return
-    row = int(good.logical_not().nonzero()[0])
-    sample = samples[int((counts.cumsum(0) <= row).sum())]
-    height, width = sample.size
-    raise DataError(
-        f"{sample.path}: {_object(boxes[row].tolist(), int(labels[row]))} after the transforms: "
-        f"expected a label in 0..{num_classes - 1} and finite corners in order inside the image of "
-        f"{width} x {height}: look at what the transforms of augmentation do to boxes, a plugin's "
-        "first of all."
-    )
-
-
-def _inside(boxes: Tensor, sizes: Tensor) -> Tensor:
-    """Which boxes (N, 4) lie in images of (width, height) (N, 2); NaN is nowhere."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    return ((low >= -_OUTSIDE) & (high >= low) & (high <= sizes + _OUTSIDE)).all(dim=1)
 
 
 def _object(box: list[float], label: int) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
+
 from detkit.structures import Batch
 
 THINNEST = 1.0  # pixels; below it log-scale codes and IoU gradients grow without bound
 LONGEST = 50.0  # times longer than wide
-_OUTSIDE = 0.5  # pixels over the edge that rounding explains
+_OUTSIDE = 1.0  # pixels over the edge that rounding explains
 
 
 class Suspicion(NamedTuple):
@@ -20,39 +22,59 @@ class Suspicion(NamedTuple):
         label: Its label.
         box: In the coordinates of the batch's image.
         reason: What is odd about it.
+        out_of_range: Whether nothing can be trained on it.
     """
 
     path: str
     label: int
     box: tuple[float, float, float, float]
     reason: str
+    out_of_range: bool
+
+
+def in_range(batch: Batch, num_classes: int) -> bool:
+    """Whether all labels are classes and all boxes are finite, in order and inside their image."""
+    boxes = torch.cat([target.boxes for target in batch.targets])
+    labels = torch.cat([target.labels for target in batch.targets])
+    counts = torch.tensor([len(target) for target in batch.targets])
+    sizes = torch.tensor(batch.image_sizes).flip(1).repeat_interleave(counts, dim=0).to(boxes)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    inside = (low >= -_OUTSIDE) & (high >= low) & (high <= sizes + _OUTSIDE)  # NaN is not
+    return bool((inside.all(dim=1) & (labels >= 0) & (labels < num_classes)).all())
 
 
 def suspicious(batch: Batch, num_classes: int) -> list[Suspicion]:
-    """The odd objects of a batch, image by image."""
+    """The odd objects of a batch, those that are out of range first."""
     found = []
     for path, target, size in zip(batch.paths, batch.targets, batch.image_sizes, strict=True):
         rows = zip(target.boxes.tolist(), target.labels.tolist(), strict=True)
         for box, label in rows:
-            reason = _reason(box, label, size, num_classes)
-            if reason is not None:
-                found.append(Suspicion(path, label, tuple(box), reason))
-    return found
+            reason = _out_of_range(box, label, size, num_classes)
+            odd = reason or _odd(box)
+            if odd is not None:
+                found.append(Suspicion(path, label, tuple(box), odd, reason is not None))
+    return sorted(found, key=lambda suspicion: not suspicion.out_of_range)
 
 
-def _reason(box: list[float], label: int, size: tuple[int, int], num_classes: int) -> str | None:
+def _out_of_range(
+    box: list[float], label: int, size: tuple[int, int], num_classes: int
+) -> str | None:
     if not 0 <= label < num_classes:
         return f"label {label} is none of 0 to {num_classes - 1}"
     if not all(map(math.isfinite, box)):
         return "not finite"
     left, top, right, bottom = box
-    width, height = right - left, bottom - top
-    over = max(-left, -top, right - size[1], bottom - size[0])
-    reasons = {
-        "without area": width <= 0 or height <= 0,
-        f"reaches outside the image of {size[1]} x {size[0]}": over > _OUTSIDE,
-        f"thinner than {THINNEST:g} pixel": min(width, height) < THINNEST,
-        f"more than {LONGEST:g} times as long as wide": max(width, height)
-        > LONGEST * min(width, height),
-    }
-    return next((reason for reason, holds in reasons.items() if holds), None)
+    if right < left or bottom < top:
+        return "its corners are not in order"
+    if max(-left, -top, right - size[1], bottom - size[0]) > _OUTSIDE:
+        return f"reaches outside the image of {size[1]} x {size[0]}"
+    return None
+
+
+def _odd(box: list[float]) -> str | None:
+    short, long = sorted((box[2] - box[0], box[3] - box[1]))
+    if short == 0:
+        return "without area"
+    if short < THINNEST:
+        return f"thinner than {THINNEST:g} pixel"
+    return f"more than {LONGEST:g} times as long as wide" if long > LONGEST * short else None

@@ -18,9 +18,9 @@ def reasons(box, label=0):
     ("box", "reason"),
     [
         ([5.0, 5.0, 5.0, 9.0], "without area"),
-        ([9.0, 5.0, 5.0, 9.0], "without area"),
+        ([9.0, 5.0, 5.0, 9.0], "its corners are not in order"),
         ([float("nan"), 5.0, 9.0, 9.0], "not finite"),
-        ([5.0, 5.0, 81.0, 9.0], "reaches outside the image of 80 x 60"),
+        ([5.0, 5.0, 81.5, 9.0], "reaches outside the image of 80 x 60"),
         ([-3.0, 5.0, 9.0, 9.0], "reaches outside the image of 80 x 60"),
         ([5.0, 5.0, 5.5, 9.0], "thinner than 1 pixel"),
         ([1.0, 5.0, 79.0, 6.2], "more than 50 times as long as wide"),

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import lightning.pytorch as pl
 import torch
 import torch.distributed
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from detkit.errors import UserError
@@ -68,15 +68,22 @@ class NonFinite(pl.Callback):
         self.run_folder = Path(run_folder)
         self.check_every = check_every
         self._seen: list[_Seen] = []
-        self._buffers: dict[str, Tensor] = {}
+        self._buffers: dict[str, tuple[Tensor, Tensor]] = {}  # each with its copy
         self._steps = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Start anew, with room for a copy of each buffer."""
+        buffers = pl_module.detector.named_buffers()
+        self._buffers = {name: (value, value.clone()) for name, value in buffers}
+        self._seen, self._steps = [], 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Note what the forward pass is about to change."""
         if not self._seen:
-            self._keep_buffers(pl_module.detector)
+            for value, kept in self._buffers.values():
+                kept.copy_(value)
         self._seen.append(_Seen(trainer.global_step + 1, batch, random_state()))
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -125,10 +132,10 @@ class NonFinite(pl.Callback):
     def _stop(self, trainer: pl.Trainer, pl_module: Any, seen: _Seen) -> NoReturn:
         """Repeat the step on every rank, save the first bad one, and say the same on all ranks."""
         detector, precision = pl_module.detector, str(trainer.precision)
-        self._restore(detector, seen)
+        self._restore(seen)
         spoilt = [name for name, value in detector.state_dict().items() if _is_bad(value)]
         repetition = repeat(detector, seen.batch, precision)
-        self._restore(detector, seen)
+        self._restore(seen)
         finding = repetition.finding()
         if spoilt:
             finding = f"the weights are not finite themselves, the first of them {spoilt[0]}"
@@ -159,17 +166,11 @@ class NonFinite(pl.Callback):
             torch.distributed.broadcast_object_list(texts, src=culprit)
         raise UserError(texts[0])
 
-    def _keep_buffers(self, detector: nn.Module) -> None:
-        """Copy the buffers, such as the statistics of norm layers, which a forward changes."""
-        self._buffers = {name: value.clone() for name, value in detector.named_buffers()}
-
-    def _restore(self, detector: nn.Module, seen: _Seen) -> None:
+    def _restore(self, seen: _Seen) -> None:
         """Put random generators and buffers to where they were before the step."""
         set_random_state(seen.random_state)
-        for name, value in detector.named_buffers():
-            kept = self._buffers.get(name)
-            if kept is not None and kept.shape == value.shape:
-                value.copy_(kept)
+        for value, kept in self._buffers.values():
+            value.copy_(kept)
 
     def _save(self, step: SavedStep, pl_module: Any) -> list[str]:
         """Save the step and say how to repeat it, or why it could not be saved."""

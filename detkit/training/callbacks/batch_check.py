@@ -1,0 +1,51 @@
+"""Refuse a batch whose objects are out of range, while its files are still known."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+
+from detkit.errors import DataError
+from detkit.registry import PositiveInt, Wired, register
+from detkit.structures import Batch
+from detkit.training.suspicious import in_range, suspicious
+
+
+@register("callback", "batch_check")
+class BatchCheck(pl.Callback):
+    """Stop when a transform has spoilt a label or a box, in the first epochs.
+
+    What a data set holds is checked when it is read; this is about what the augmentation makes of
+    it. On a GPU a label out of range would end the process with an assertion that names nothing.
+
+    Args:
+        num_classes: Labels have to be below this.
+        epochs: Epochs in which each batch is looked at; each look waits for the GPU.
+    """
+
+    def __init__(self, *, num_classes: Wired[int], epochs: PositiveInt = 1) -> None:
+        self.num_classes = num_classes
+        self.epochs = epochs
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Look, and stop on every rank when one has such a batch, so that none waits for it."""
+        if trainer.current_epoch >= self.epochs:
+            return
+        good = in_range(batch, self.num_classes)
+        if trainer.strategy.reduce_boolean_decision(good, all=True):
+            return
+        if good:
+            raise DataError("a batch of another rank holds an object that is out of range.")
+        raise DataError(_description(batch, self.num_classes))
+
+
+def _description(batch: Batch, num_classes: int) -> str:
+    first = suspicious(batch, num_classes)[0]
+    box = ", ".join(f"{value:g}" for value in first.box)
+    return (
+        f"{first.path}: an object with label {first.label} and box [{box}] after the transforms: "
+        f"{first.reason}; expected a label in 0..{num_classes - 1} and finite corners in order "
+        "inside the image. Look at what the transforms of augmentation do to boxes, a plugin's "
+        "first of all; callbacks.batch_check=null trains all the same."
+    )
