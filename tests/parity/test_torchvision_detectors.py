@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from pictures import photograph_batch, rendered_batch
-from torchvision_weights import DIVISOR, our_model, our_name, torchvision_model
+from torchvision_weights import DIVISOR, our_model, torchvision_model
 
 from detkit.heads.fcos import FCOS
+from detkit.weights.naming import name_of_torchvision_detector
 
 LOSS_NAMES = {
     "classification": "loss/classification",
@@ -72,7 +73,9 @@ def test_losses_and_gradients(models, batch):
         model.zero_grad()
         sum(losses.values()).backward()
     parameters = dict(ours.named_parameters())
-    expected_gradients = {our_name(key): p.grad for key, p in theirs.named_parameters()}
+    expected_gradients = {
+        name_of_torchvision_detector(key): p.grad for key, p in theirs.named_parameters()
+    }
     assert expected_gradients.keys() == parameters.keys()
     for key, gradient in expected_gradients.items():
         difference = (parameters[key].grad - gradient).norm()

@@ -6,11 +6,13 @@ those of the batch. The tests therefore compare with our loss of each image, ave
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import fcos_resnet50_fpn, retinanet_resnet50_fpn
+from torchvision.models.detection import (
+    fcos_resnet50_fpn,
+    retinanet_resnet50_fpn,
+    retinanet_resnet50_fpn_v2,
+)
 from torchvision.models.resnet import Bottleneck
 
 from detkit.assigners import FCOSAssigner, MaxIoUAssigner
@@ -24,47 +26,24 @@ from detkit.necks.fpn import FPN
 from detkit.postprocess import NMS
 from detkit.priors import Anchors, Points
 from detkit.samplers import KeepAll
+from detkit.weights.naming import name_of_torchvision_detector
 
 NUM_CLASSES = 3
 DIVISOR = 128  # of the image's sides, as torchvision takes an anchor's stride from their ratio
 MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
-_NAMES = [
-    (r"^backbone\.body\.", "backbone."),
-    (r"^backbone\.fpn\.inner_blocks\.(\d+)\.0\.", r"neck.lateral.\1.conv."),
-    (r"^backbone\.fpn\.layer_blocks\.(\d+)\.0\.", r"neck.output.\1.conv."),
-    (r"^backbone\.fpn\.extra_blocks\.", "neck."),
-    (r"^head\.classification_head\.conv\.", "head.layers.class_tower."),
-    (r"^head\.regression_head\.conv\.", "head.layers.box_tower."),
-    (r"^head\.classification_head\.cls_logits\.", "head.layers.class_layer."),
-    (r"^head\.regression_head\.bbox_reg\.", "head.layers.box_layer."),
-    (r"^head\.regression_head\.bbox_ctrness\.", "head.layers.quality_layer."),
-    (r"_tower\.(\d+)\.0\.", r"_tower.\1.conv."),  # RetinaNet: blocks
-]
-
-
-def our_name(name: str) -> str:
-    """What detkit calls a tensor of torchvision's RetinaNet or FCOS."""
-    for pattern, replacement in _NAMES:
-        name = re.sub(pattern, replacement, name)
-    found = re.search(
-        r"_tower\.(\d+)\.(weight|bias)$", name
-    )  # FCOS: convolution, norm, ReLU in line
-    if found:
-        block, layer = divmod(int(found[1]), 3)
-        name = f"{name[: found.start()]}_tower.{block}.{('conv', 'norm')[layer]}.{found[2]}"
-    return name
 
 
 def torchvision_model(name: str, images: Tensor) -> nn.Module:
     """torchvision's model, in evaluation mode, that resizes nothing and detects something.
 
     Args:
-        name: Which of the two.
+        name: Which of the three.
         images: (B, 3, H, W) uint8; its weights are such that there are detections in these.
     """
     torch.manual_seed(0)
     build, logits, codes = {
         "retinanet": (retinanet_resnet50_fpn, (-6.0, 1.5), (0.0, 0.3)),
+        "retinanet_v2": (retinanet_resnet50_fpn_v2, (-6.0, 1.5), (0.0, 0.3)),
         "fcos": (fcos_resnet50_fpn, (-4.0, 1.5), (1.0, 0.5)),
     }[name]
     # The mean in 0..255 as ours is; in 0..1 other roundings would flip a few ReLUs.
@@ -98,7 +77,8 @@ def _spread_the_outputs(
         for layer in head.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight)
-                nn.init.normal_(layer.bias, std=0.1)
+                if layer.bias is not None:
+                    nn.init.normal_(layer.bias, std=0.1)
         head.regression_head.bbox_reg.bias.add_(100.0)  # for now no code is cut by FCOS's ReLU
         outputs = head(features)
         _rescale(head.classification_head.cls_logits, outputs["cls_logits"], *logits)
@@ -120,7 +100,9 @@ def our_model(name: str, state: dict[str, Tensor]) -> OneStageDetector:
     neck = FPN(feature_specs=backbone.feature_specs, extra="p6p7_on_p5")
     head = {"retinanet": _retinanet, "fcos": _fcos}[name](neck.feature_specs)
     detector = OneStageDetector(backbone=backbone, neck=neck, head=head)
-    detector.load_state_dict({our_name(key): value for key, value in state.items()})
+    detector.load_state_dict(
+        {name_of_torchvision_detector(key): value for key, value in state.items()}
+    )
     return detector.eval()
 
 

@@ -1,0 +1,152 @@
+import pytest
+import torch
+from weight_fakes import classes, source_of, tiny_detector, tiny_model
+
+from detkit.errors import UserError
+from detkit.weights.class_layers import ClassRows, class_rows
+from detkit.weights.class_names import Slots
+from detkit.weights.report import coverage_text
+from detkit.weights.source import WeightSource
+from detkit.weights.transfer import pair_classes, transfer
+
+CLASS_LAYER = "head.layers.class_layer.weight"
+ANCHORS = 9
+MODEL = tiny_model()
+SOFTMAX = tiny_model("retinanet", "model.head.classification_loss=cross_entropy")
+
+
+def slots(*names):
+    return Slots(list(names), list(range(1, len(names) + 1)))
+
+
+def logits_of(detector):
+    """(A, K, channels, 3, 3) of the class layer."""
+    weight = detector.state_dict()[CLASS_LAYER]
+    return weight.view(ANCHORS, -1, *weight.shape[1:])
+
+
+def test_the_same_classes_are_copied_bit_by_bit():
+    theirs, ours = tiny_detector("abc", seed=1), tiny_detector("abc", seed=2)
+    coverage = transfer(
+        ours, source_of(theirs, slots(*"abc")), "abc", class_rows(MODEL, classes("abc"))
+    )
+    for name, value in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], value), name
+    assert coverage.is_complete
+    assert len(coverage.matched) == len(theirs.state_dict())
+    assert not coverage.unused
+
+
+# pain 12
+def test_classes_in_another_order_are_matched_by_name():
+    theirs, ours = tiny_detector(["cat", "dog"], seed=1), tiny_detector(["dog", "cat"], seed=2)
+    rows = class_rows(MODEL, classes(["dog", "cat"]))
+    transfer(ours, source_of(theirs, slots("cat", "dog")), ["dog", "cat"], rows)
+    assert torch.equal(logits_of(ours), logits_of(theirs).flip(1))
+
+
+# pain 12
+def test_other_classes_keep_their_first_values():
+    theirs, ours = tiny_detector("abc", seed=1), tiny_detector("xcay", seed=2)
+    before = logits_of(ours).clone()
+    rows = class_rows(MODEL, classes("xcay"))
+    coverage = transfer(ours, source_of(theirs, slots(*"abc")), "xcay", rows)
+    after = logits_of(ours)
+    assert torch.equal(after[:, 1], logits_of(theirs)[:, 2])
+    assert torch.equal(after[:, 2], logits_of(theirs)[:, 0])
+    assert torch.equal(after[:, [0, 3]], before[:, [0, 3]])
+    assert (coverage.classes, coverage.new_classes) == (["c", "a"], ["x", "y"])
+    assert coverage.left_classes == ["b"]
+    assert sorted(coverage.by_class) == [CLASS_LAYER.replace("weight", "bias"), CLASS_LAYER]
+    assert not coverage.is_complete
+
+
+def test_background_of_a_softmax_goes_to_background():
+    theirs = tiny_detector("abc", SOFTMAX, seed=1)
+    ours = tiny_detector("b", SOFTMAX, seed=2)
+    rows = class_rows(SOFTMAX, classes("b"))
+    assert rows[CLASS_LAYER] == ClassRows(axis=0, priors=ANCHORS, extra=1)
+    transfer(ours, source_of(theirs, slots(*"abc")), "b", rows)
+    assert torch.equal(logits_of(ours), logits_of(theirs)[:, [1, 3]])
+
+
+def test_gaps_between_the_classes_are_skipped():
+    theirs, ours = tiny_detector("012", seed=1), tiny_detector("ab", seed=2)
+    rows = class_rows(MODEL, classes("ab"))
+    transfer(ours, source_of(theirs, slots(None, "a", "b")), "ab", rows)
+    assert torch.equal(logits_of(ours), logits_of(theirs)[:, [1, 2]])
+
+
+def test_without_names_no_class_is_taken_for_another():
+    theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ab", seed=2)
+    before = logits_of(ours).clone()
+    coverage = transfer(ours, source_of(theirs, None), "ab", class_rows(MODEL, classes("ab")))
+    assert torch.equal(logits_of(ours), before)
+    assert coverage.new_classes == ["a", "b"]
+    assert "the file names none" in coverage_text(coverage, source_of(theirs, None))
+
+
+def test_a_head_of_another_kind_is_reshaped_and_keeps_its_values():
+    fcos = tiny_model("fcos", "model.head.norm=none")
+    theirs, ours = tiny_detector("ab", fcos, seed=1), tiny_detector("ab", seed=2)
+    before = logits_of(ours).clone()
+    source = source_of(theirs, slots(*"ab"))
+    coverage = transfer(ours, source, "ab", class_rows(MODEL, classes("ab")))
+    assert torch.equal(logits_of(ours), before)
+    layers = {name.split(".")[2] for name, _, _ in coverage.reshaped}
+    assert layers == {"class_layer", "box_layer"}
+    assert {name.split(".")[2] for name in coverage.unused} == {"quality_layer", "scales"}
+    text = coverage_text(coverage, source)
+    assert "head.layers.box_layer.weight (4, 32, 3, 3) -> (36, 32, 3, 3)" in text
+    assert "unused: head.layers (scales), head.layers.quality_layer (weight, bias)" in text
+
+
+def test_missing_tensors_are_counted_by_part():
+    theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ab", seed=2)
+    source = source_of(theirs, slots(*"ab"))
+    for name in [n for n in source.tensors if n.startswith("neck.")]:
+        del source.tensors[name]
+    coverage = transfer(ours, source, "ab", class_rows(MODEL, classes("ab")))
+    assert len(coverage.missing) == 16
+    row = next(line for line in coverage_text(coverage, source).splitlines() if "neck" in line)
+    assert row.split() == ["neck", "-", "-", "-", "16"]
+
+
+def test_half_precision_and_another_memory_format_are_taken():
+    theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ba", seed=2)
+    ours.to(memory_format=torch.channels_last)
+    source = source_of(theirs, slots(*"ab"))
+    source.tensors.update({n: v.half() for n, v in source.tensors.items() if v.is_floating_point()})
+    transfer(ours, source, "ba", class_rows(MODEL, classes("ba")))
+    assert torch.equal(logits_of(ours), logits_of(theirs).half().float().flip(1))
+
+
+def test_weights_that_fit_nowhere_are_an_error():
+    source = WeightSource(path="file", kind="x", tensors={"a.b": torch.ones(1)}, is_backbone=True)
+    with pytest.raises(
+        UserError, match=r"file: none of its 1 tensors fits this detector .a.b there"
+    ):
+        transfer(tiny_detector("ab"), source, "ab", class_rows(MODEL, classes("ab")))
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "expected"),
+    [
+        (["Dog"], ["dog"], [(0, 0)]),
+        (["traffic_light"], ["traffic light"], [(0, 0)]),
+        (["dog"], ["Dog", "dog"], [(0, 1)]),
+        (["DOG"], ["Dog", "dog"], []),  # which of them, nobody knows
+        (["dog", "Dog"], ["dog"], [(0, 0)]),
+        (["cat"], ["dog"], []),
+    ],
+)
+def test_names_are_compared_first_as_they_are(own, theirs, expected):
+    source = WeightSource(path="file", kind="x", tensors={}, slots=slots(*theirs))
+    assert pair_classes(own, source) == expected
+
+
+def test_rows_of_classes_are_found_in_every_head():
+    for head in ("retinanet", "fcos", "atss"):
+        rows = class_rows(tiny_model(head), classes("abc"))
+        assert {name.rpartition(".")[0] for name in rows} == {"head.layers.class_layer"}
+        assert {(r.axis, r.extra) for r in rows.values()} == {(0, 0)}
