@@ -15,7 +15,7 @@ _PRODUCTS_AT_ONCE = 20_000_000  # pairs of hashes compared at a time: 80 MB
 _PAIRS_AT_ONCE = 512
 _MOST_SHIFT = 4  # cells of the thumbnail, an eighth of the image, in each direction
 _FLAT = 2.0  # standard deviation of grey levels below which there is nothing to compare
-MOST_PAIRS = 100_000  # of a set of repeated images; more would tell nothing new
+_NEAREST = 8  # images that are compared closely, of those with a like hash
 
 
 class Pair(NamedTuple):
@@ -38,7 +38,7 @@ def near_pairs(
     most_bits: int,
     least_likeness: float,
 ) -> list[Pair]:
-    """Pairs across two lists that show the same scene, most alike first.
+    """For each image of the second list the one of the first that shows the same scene, if any.
 
     Candidates are pairs whose difference hashes disagree in few of 64 bits. A candidate counts when
     the brightness of the two thumbnails correlates, with one moved against the other by up to an
@@ -49,25 +49,26 @@ def near_pairs(
         second: Facts of the others.
         most_bits: Bits of the hash that may differ.
         least_likeness: Least correlation.
+
+    Returns:
+        Pairs, most alike first; each image of the second list is in one at most.
     """
     left, right = _comparable(first), _comparable(second)
     if not left or not right:
         return []
-    candidates = np.array(
-        list(_alike(_signs(first, left), _signs(second, right), most_bits)), dtype=np.int64
-    ).reshape(-1, 2)
-    pairs = []
+    found = _candidates(_signs(first, left), _signs(second, right), most_bits)
+    candidates = np.array(list(found), dtype=np.int64).reshape(-1, 2)
+    best: dict[int, Pair] = {}
     for start in range(0, len(candidates), _PAIRS_AT_ONCE):
         chosen = candidates[start : start + _PAIRS_AT_ONCE]
         a = _thumbnails(first, [left[position] for position in chosen[:, 0]])
         b = _thumbnails(second, [right[position] for position in chosen[:, 1]])
-        likeness = shifted_correlation(a, b)
-        pairs += [
-            Pair(left[i], right[j], round(float(value), 3))
-            for (i, j), value in zip(chosen, likeness, strict=True)
-            if value >= least_likeness
-        ]
-    return sorted(pairs, key=lambda pair: -pair.likeness)
+        for (i, j), value in zip(chosen.tolist(), shifted_correlation(a, b), strict=True):
+            pair = Pair(left[i], right[j], round(float(value), 3))
+            known = best.get(pair.second)
+            if value >= least_likeness and (known is None or known.likeness < pair.likeness):
+                best[pair.second] = pair
+    return sorted(best.values(), key=lambda pair: -pair.likeness)
 
 
 def _comparable(facts: Sequence[FileFacts]) -> list[int]:
@@ -83,18 +84,21 @@ def _thumbnails(facts: Sequence[FileFacts], positions: Sequence[int]) -> Floats:
     return np.stack([facts[position].thumbnail for position in positions]).astype(np.float32)
 
 
-def _alike(left: Floats, right: Floats, most_bits: int) -> Iterator[tuple[int, int]]:
-    """Positions of signs that differ in few places: of n signs, a product sums to n - 2 x those."""
+def _candidates(left: Floats, right: Floats, most_bits: int) -> Iterator[tuple[int, int]]:
+    """Positions of signs that differ in few places, for each at the right the nearest few.
+
+    The product of two rows of n signs is n less two for each place in which they differ.
+    """
     least = left.shape[1] - 2 * most_bits
-    found = 0
-    step = max(1, _PRODUCTS_AT_ONCE // len(right))
-    for start in range(0, len(left), step):
-        rows, columns = np.nonzero(left[start : start + step] @ right.T >= least)
-        for i, j in zip(rows.tolist(), columns.tolist(), strict=True):
-            if found == MOST_PAIRS:
-                return
-            found += 1
-            yield start + i, j
+    step = max(1, _PRODUCTS_AT_ONCE // len(left))
+    for start in range(0, len(right), step):
+        products = right[start : start + step] @ left.T
+        alike = products >= least
+        for row in np.flatnonzero(alike.any(axis=1)).tolist():
+            places = np.flatnonzero(alike[row])
+            nearest = places[np.argsort(-products[row, places], kind="stable")[:_NEAREST]]
+            for place in nearest.tolist():
+                yield place, start + row
 
 
 def shifted_correlation(first: Floats, second: Floats) -> Floats:
@@ -125,13 +129,12 @@ def _standard(values: Floats) -> Floats:
 
 
 def equal_pairs(first: Sequence[FileFacts], second: Sequence[FileFacts]) -> list[Pair]:
-    """Pairs across two lists whose files hold the same bytes."""
-    places: dict[bytes, list[int]] = {}
-    for position, facts in enumerate(second):
-        if facts.digest:
-            places.setdefault(facts.digest, []).append(position)
+    """For each image of the second list the first of the other whose file holds the same bytes."""
+    places: dict[bytes, int] = {}
+    for position, facts in enumerate(first):
+        places.setdefault(facts.digest, position)
     return [
-        Pair(position, other, 1.0)
-        for position, facts in enumerate(first)
-        for other in places.get(facts.digest, [])[:1]
+        Pair(places[facts.digest], position, 1.0)
+        for position, facts in enumerate(second)
+        if facts.digest and facts.digest in places
     ]

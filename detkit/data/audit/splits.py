@@ -56,23 +56,20 @@ def shared_images(evidence: Evidence, limits: Limits) -> list[Finding]:
 def _leak(
     evidence: Evidence, limits: Limits, kind: str, examples: Sequence[Example], advice: str
 ) -> list[Finding]:
-    train = evidence.train
-    leaked: Counter[str] = Counter()
-    for split, name in {
-        (example.split, example.name)
+    train, counts = evidence.train, evidence.image_counts
+    leaked = Counter(
+        example.split
         for example in examples
         if train is not None and example.twin is not None and example.twin[0] == train.name
-    }:
-        leaked[split] += bool(name)
-    counts = evidence.image_counts
+    )
     hurt = any(count > limits.most_leaked * counts[split] for split, count in leaked.items())
     severity: Severity = "error" if hurt else "warning"
     return found(
         kind,
         examples,
         counts,
-        unit="pairs",
-        advice=f"Results on the second split come out too good. {advice}",
+        unit="images",
+        advice=f"What is measured on them comes out too good. {advice}",
         severity=severity,
     )
 
@@ -84,8 +81,9 @@ def _pairs_of_splits(evidence: Evidence) -> list[tuple[Split, Split]]:
 
 
 def _without(pairs: Sequence[Pair], others: Sequence[Pair]) -> list[Pair]:
-    known = {(pair.first, pair.second) for pair in others}
-    return [pair for pair in pairs if (pair.first, pair.second) not in known]
+    """The pairs whose second image is in none of the others."""
+    known = {pair.second for pair in others}
+    return [pair for pair in pairs if pair.second not in known]
 
 
 def _twins(first: Split, second: Split, pair: Pair, detail: str) -> Example:

@@ -74,6 +74,14 @@ def test_pairs_are_those_of_comparing_one_by_one(scenes, facts, monkeypatch):
     assert found == expected == {(0, 4), (2, 2), (4, 1)}
 
 
+def test_an_image_is_paired_with_the_one_that_is_most_alike(scenes, facts):
+    darker = photo(scenes).point(lambda value: value * 0.6)
+    cropped = photo(scenes).crop((24, 12, 400, 300))
+    first = [facts(cropped), facts(photo(scenes)), facts(photo(scenes, 1))]
+    pairs = near_pairs(first, [facts(darker)] * 20, **OPTIONS)
+    assert [(pair.first, pair.second) for pair in pairs] == [(1, place) for place in range(20)]
+
+
 def test_blank_images_are_flat_and_never_pairs(facts):
     blank = facts(Image.new("RGB", (64, 48), (9, 9, 9)))
     assert is_flat(blank)
@@ -92,6 +100,7 @@ def test_equal_pairs_go_by_the_bytes(scenes, facts):
     a, b = facts(photo(scenes)), facts(photo(scenes, 1))
     broken = FileFacts(problem="broken")
     assert [tuple(pair) for pair in equal_pairs([a, b, broken], [broken, b])] == [(1, 1, 1.0)]
+    assert [tuple(pair) for pair in equal_pairs([a, a], [a, a])] == [(0, 0, 1.0), (0, 1, 1.0)]
 
 
 def test_an_identical_image_in_train_and_validation_is_an_error(maker):
