@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from detkit.visualization.colours import class_colour
+from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
 
 Curve = tuple[list[float], list[float]]
 _MOST_DOTS = 40  # points of a curve that are shown one by one
@@ -41,16 +39,13 @@ def plot_curves(metrics_file: Path, picture: Path) -> Path | None:
         return None
     columns = min(2, len(drawn))
     rows = -(-len(drawn) // columns)
-    figure = Figure(figsize=(6 * columns, 3.6 * rows), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6 * columns, 3.6 * rows)
     last = max(steps[-1] for _, found in drawn for steps, _ in found.values())
     for position, (title, found) in enumerate(drawn, start=1):
         axes = figure.add_subplot(rows, columns, position)
         _draw(axes, found, noisy=title == "loss", least_top=_LEAST_AP if "AP" in title else 0)
         _describe(axes, title, last, legend=len(found) > 1 or title == "AP of each class")
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(picture, dpi=120, format="png", metadata={"Software": None})
-    return picture
+    return save_figure(figure, picture)
 
 
 def read_curves(metrics_file: Path) -> dict[str, Curve]:
@@ -107,14 +102,16 @@ def _named(curves: dict[str, Curve], total: str | None, prefix: str) -> dict[str
 def _draw(axes: Axes, curves: dict[str, Curve], *, noisy: bool, least_top: float) -> None:
     """Lines, from 0 on; noisy ones faint with their average on top."""
     for position, (name, (steps, values)) in enumerate(curves.items()):
-        colour = tuple(part / 255 for part in class_colour(position))
+        colour = line_colour(position)
         many = len(values) > _MOST_DOTS
         shown = values
         if noisy and many:
             axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.3)
             shown = smoothed(values)
         dot = "" if many else "o"
-        axes.plot(steps, shown, color=colour, label=name, linewidth=1.8, marker=dot, markersize=3)
+        axes.plot(
+            steps, shown, color=colour, label=as_text(name), linewidth=1.8, marker=dot, markersize=3
+        )
     values = sorted(value for _, curve in curves.values() for value in curve)
     if values[0] >= 0 and values[-1] > 0:
         # A loss that starts very high is cut, so that what follows can be seen.
@@ -124,12 +121,8 @@ def _draw(axes: Axes, curves: dict[str, Curve], *, noisy: bool, least_top: float
 
 
 def _describe(axes: Axes, title: str, last: float, *, legend: bool) -> None:
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.set_xlabel("step", fontsize=9)
+    describe(axes, title, "step")
     if last > 0:
         axes.set_xlim(0, 1.02 * last)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
     if legend:
         axes.legend(fontsize=8, frameon=False)

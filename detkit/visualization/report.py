@@ -10,48 +10,47 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from detkit.visualization.analysis_pictures import FOLDER, READING
 from detkit.visualization.panels import OVERVIEW
 from detkit.visualization.report_style import STYLE
 
 _KINDS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 _HEADLINE = ("AP", "AP50", "AP75")
-_MEANINGS = {
-    "AP": "mean over IoU 0.50 to 0.95",
-    "AP50": "at IoU 0.50",
-    "AP75": "at IoU 0.75",
-    "AP_small": "objects below 32² pixels",
-    "AP_medium": "objects of 32² to 96² pixels",
-    "AP_large": "objects above 96² pixels",
-    "AR_small": "recall of small objects",
-    "AR_medium": "recall of medium objects",
-    "AR_large": "recall of large objects",
-}
 
 
 def write_report(
-    run_folder: Path, *, title: str, numbers: Mapping[str, float], class_names: Sequence[str]
+    run_folder: Path,
+    *,
+    title: str,
+    numbers: Mapping[str, float],
+    class_names: Sequence[str],
+    meanings: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `report.html` from what lies in a run folder; what is not there is left out.
 
     The page needs no other file: pictures are inside it.
 
     Args:
-        run_folder: Holds `curves.png`, `pictures/`, `config.yaml`, `environment.json`.
+        run_folder: Holds `curves.png`, `analysis/`, `pictures/`, `config.yaml`,
+            `environment.json`.
         title: Heading of the page.
         numbers: Flat names to numbers, as a metric's `compute` gives them.
         class_names: The C names, in label order.
+        meanings: What the numbers over all classes are, in a few words.
 
     Returns:
         The page.
     """
+    meanings = meanings or {}
     files = (p for p in run_folder.glob("pictures/*") if p.suffix.lower() in _KINDS)
     pictures = sorted(p for p in files if p.stem != OVERVIEW)
     sections = [
-        _tiles(numbers),
+        _tiles(numbers, meanings),
         _section("Curves", _image(run_folder / "curves.png", "losses and AP over the steps")),
+        *_analysis(run_folder / FOLDER),
         _section("Validation pictures: objects beside detections", _gallery(pictures)),
         _section("Classes", _classes(numbers, class_names)),
-        _section("All numbers", _all_numbers(numbers)),
+        _section("All numbers", _all_numbers(numbers, meanings)),
         _section("Configuration", _text_file(run_folder / "config.yaml")),
         _section("Environment", _environment(run_folder / "environment.json")),
     ]
@@ -74,10 +73,10 @@ def _section(heading: str, content: str) -> str:
     return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>" if content else ""
 
 
-def _tiles(numbers: Mapping[str, float]) -> str:
+def _tiles(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
     tiles = [
         f'<div class="tile"><b>{_shown(numbers[name])}</b><span>{name}</span>'
-        f"<small>{_MEANINGS[name]}</small></div>"
+        f"<small>{escape(meanings.get(name, ''))}</small></div>"
         for name in _HEADLINE
         if name in numbers
     ]
@@ -85,28 +84,31 @@ def _tiles(numbers: Mapping[str, float]) -> str:
 
 
 def _classes(numbers: Mapping[str, float], class_names: Sequence[str]) -> str:
+    kinds = [k for k in ("AP", "AP50") if any(f"{k}/{name}" in numbers for name in class_names)]
     rows = [
-        [escape(name), *(_bar(numbers.get(f"{kind}/{name}", math.nan)) for kind in ("AP", "AP50"))]
+        [escape(name), *(_bar(numbers.get(f"{kind}/{name}", math.nan)) for kind in kinds)]
         for name in class_names
         if f"AP/{name}" in numbers
     ]
-    return _table(["class", "AP", "AP50"], rows)
+    return _table(["class", *kinds], rows)
 
 
-def _all_numbers(numbers: Mapping[str, float]) -> str:
+def _all_numbers(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
     rows = [
-        [escape(name), _shown(value), escape(_meaning(name))]
+        [escape(name), _shown(value), escape(meanings.get(name, ""))]
         for name, value in numbers.items()
         if "/" not in name
     ]
     return _table(["number", "value", "meaning"], rows)
 
 
-def _meaning(name: str) -> str:
-    count = name.removeprefix("AR")
-    return (
-        f"recall with {count} per image and class" if count.isdigit() else _MEANINGS.get(name, "")
-    )
+def _analysis(folder: Path) -> list[str]:
+    """A section for each picture of the analysis: how to read it, and the picture."""
+    return [
+        _section(heading, f'<p class="reading">{escape(reading)}</p>\n{picture}')
+        for name, (heading, reading) in READING.items()
+        if (picture := _image(folder / f"{name}.png", heading))
+    ]
 
 
 def _environment(file: Path) -> str:

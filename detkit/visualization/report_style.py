@@ -21,6 +21,7 @@ h2 { margin: 2.5rem 0 .75rem; font-size: 1.15rem; }
 .tile b { font-size: 2.2rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .tile span { font-weight: 600; color: var(--accent); }
 .tile small { color: var(--faint); }
+.reading { max-width: 46rem; margin: 0 0 1rem; color: var(--faint); }
 img { display: block; width: 100%; height: auto; border-radius: .6rem;
   border: 1px solid var(--line); background: #ffffff; }
 .gallery { display: grid; gap: 1rem;

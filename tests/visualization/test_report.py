@@ -50,7 +50,13 @@ def folder(tmp_path):
 
 
 def page(folder, numbers=NUMBERS, names=("cat", "<dog>"), title="a <b> & c"):
-    path = write_report(folder, title=title, numbers=numbers, class_names=names)
+    path = write_report(
+        folder,
+        title=title,
+        numbers=numbers,
+        class_names=names,
+        meanings={"AR100": "recall with <100"},
+    )
     assert path == folder / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 
@@ -72,7 +78,7 @@ def test_it_shows_what_the_run_wrote(folder):
         "torch",
         "2.9",
         "detkit train",
-        "recall with 100",
+        "recall with <100",
     ):
         assert shown in text
     assert [image["alt"] for image in report.images] == ["losses and AP over the steps", "01", "02"]

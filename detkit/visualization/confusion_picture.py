@@ -1,0 +1,78 @@
+"""A confusion matrix as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from detkit.structures.analysis import Analysis, Confusion
+from detkit.visualization.figures import as_text, new_figure, save_figure
+
+_MOST_CLASSES = 30  # more than that cannot be read
+_FEW = 14  # rows whose cells have room for large text, and for zeros
+_DARK = 0.55  # share from which on text is white
+
+
+def plot_confusion(analysis: Analysis, picture: Path) -> Path:
+    """Shares of each row at the left, counts at the right; of many classes the most confused."""
+    counts, names = most_confused(analysis.confusion.counts, analysis.class_names)
+    table = Confusion(analysis.confusion.iou_threshold, analysis.confusion.score_threshold, counts)
+    side = 2.6 + 0.32 * max(8, len(names))
+    figure = new_figure(2 * side, side + 0.9)
+    rows = [*names, "background\n(no object)"]
+    columns = [*names, "background\n(missed)"]
+    shares = table.shares()
+    for position, title in enumerate(("share of each row", "counts"), start=1):
+        axes = figure.add_subplot(1, 2, position)
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        size = 9 if len(names) <= _FEW // 2 else 7
+        axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(rows)), rows, fontsize=size)
+        axes.set_xlabel("detected as", fontsize=9)
+        axes.set_ylabel("object", fontsize=9)
+        axes.set_title(title, loc="left", fontsize=11)
+        axes.set_xticks(np.arange(len(columns)) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(rows)) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1)
+        axes.tick_params(which="both", length=0)
+        axes.spines[:].set_visible(False)
+        _write_numbers(axes, shares, counts if title == "counts" else None, size)
+    figure.suptitle(
+        f"Objects and what they were detected as: IoU {table.iou_threshold:.2f}, "
+        f"score {table.score_threshold:.2f} or higher",
+        fontsize=11,
+    )
+    return save_figure(figure, picture)
+
+
+def _write_numbers(
+    axes: Axes, shares: NDArray[np.float64], counts: NDArray[np.int64] | None, size: int
+) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        nothing = row == column == len(shares) - 1  # where there is nothing: cannot be counted
+        if nothing or (share == 0 and len(shares) > _FEW):
+            continue
+        text = f"{share:.2f}" if counts is None else f"{counts[row, column]:,}"
+        colour = "white" if share > _DARK else ("0.7" if share == 0 else "0.1")
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+
+
+def most_confused(
+    counts: NDArray[np.int64], names: list[str]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The classes that are wrong most often, in label order, and the rest as one."""
+    texts = [as_text(name) for name in names]
+    if len(names) <= _MOST_CLASSES:
+        return counts, texts
+    wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
+    kept = np.sort(np.argsort(-wrong[:-1], kind="stable")[: _MOST_CLASSES - 1])
+    place = np.full(len(counts), len(kept))
+    place[kept] = np.arange(len(kept))
+    place[-1] = len(kept) + 1
+    merged = np.zeros((len(kept) + 2, len(kept) + 2), np.int64)
+    np.add.at(merged, (place[:, None], place[None, :]), counts)
+    others = f"{len(names) - len(kept)} other classes"
+    return merged, [*(texts[label] for label in kept), others]

@@ -1,0 +1,51 @@
+"""What all plotted pictures share: the canvas, the axes, the file, names as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from detkit.visualization.colours import class_colour
+
+_LONGEST_NAME = 24
+_DOTS = 120  # per inch
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A white figure of a size in inches, 120 pixels each."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, picture: Path) -> Path:
+    """Write a PNG that depends on what is drawn alone, and return its path."""
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=_DOTS, format="png", metadata={"Software": None})
+    return picture
+
+
+def describe(axes: Axes, title: str, horizontal: str, vertical: str = "") -> None:
+    """Title at the left, names of the axes, a faint grid, no box."""
+    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_xlabel(horizontal, fontsize=9)
+    axes.set_ylabel(vertical, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def line_colour(position: int) -> tuple[float, float, float]:
+    """The colour of a class, as matplotlib takes it."""
+    red, green, blue = class_colour(position)
+    return red / 255, green / 255, blue / 255
+
+
+def as_text(name: str) -> str:
+    """A name that matplotlib shows as it is: `$` starts no formula, `_` hides no legend entry."""
+    shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+    shown = shown.replace("$", r"\$").replace("\n", " ")
+    return f" {shown}" if shown.startswith("_") else shown
