@@ -22,6 +22,7 @@ ROOTS: dict[str, Callable[..., Any]] = {
     "train": root.Train,
     "resume": root.Train,
     "evaluate": root.Evaluate,
+    "measure": root.Measure,
     "predict": root.Predict,
     "import": root.Import,
     "replay": root.Replay,

@@ -150,7 +150,7 @@ class Evaluate:
         ckpt: A run folder or a checkpoint file.
         split: Which of the two splits of the data is measured.
         device: Where the detector runs; `auto` takes a GPU where there is one.
-        output: A folder for metrics.json and detections.json; null writes none.
+        output: A folder for metrics.json, detections.json and pictures; null writes none.
         plugins: Modules or Python files that register parts.
     """
 
@@ -161,6 +161,27 @@ class Evaluate:
     ckpt: str
     split: Literal["validation", "train"] = "validation"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    output: str | None = None
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The root of `detkit evaluate detections=FILE`.
+
+    Args:
+        data: Where the images and their objects are.
+        metric: What is measured.
+        detections: A COCO results file.
+        split: Which images are measured; `all` for a data set that is not split.
+        output: A folder for metrics.json and pictures; null writes none.
+        plugins: Modules or Python files that register parts.
+    """
+
+    data: Annotated[object, Block("detkit.data.module:DetectionData")]
+    metric: Annotated[object, Slot("metric", "coco")]
+    detections: str
+    split: Literal["validation", "train", "all"] = "validation"
     output: str | None = None
     plugins: list[str] = field(default_factory=list)
 

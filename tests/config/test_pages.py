@@ -10,7 +10,7 @@ from detkit.config.compose import compose
 from detkit.config.source import conf_folder
 
 CONF = conf_folder()
-ROOTS = {"train", "resume", "evaluate", "predict", "import"}
+ROOTS = {"train", "resume", "evaluate", "measure", "predict", "import"}
 PAGES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 GROUP_PAGES = [page for page in PAGES if len(page.parts) > 1]
 CLASSES = Classes(["a", "b"], [1, 2])
