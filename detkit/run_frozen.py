@@ -18,9 +18,9 @@ from detkit.assembly import Classes
 from detkit.config.freeze import read_frozen
 from detkit.data.fingerprint import fingerprint
 from detkit.errors import DataError, Stopped, UserError
-from detkit.evaluation.table import metrics_table, write_metrics
 from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.loop import choose_device, detect
+from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
 from detkit.training.failures import plain_failures
 from detkit.training.fit import fit
@@ -151,18 +151,23 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
-    metric = assembly.build_metric(config, classes)
-    for batch, detections in detect(detector, data.validation_loader(), choose_device("auto")):
-        metric.update(batch.image_ids, detections, batch.original_targets)
-    numbers = metric.compute()
-    write_metrics(folder / "metrics.json", numbers)
-    print(metrics_table(numbers, classes.names, meanings=metric.meanings))
+    batches = (
+        (batch.image_ids, detections, batch.original_targets)
+        for batch, detections in detect(detector, data.validation_loader(), choose_device("auto"))
+    )
+    measured = measure(assembly.build_metric(config, classes), classes.names, batches)
+    measured.write(folder)
+    print(measured.text())
     plot_curves(folder / "metrics.csv", folder / "curves.png")
     report = write_report(
-        folder, title=config["run_name"], numbers=numbers, class_names=classes.names
+        folder,
+        title=config["run_name"],
+        numbers=measured.numbers,
+        class_names=classes.names,
+        meanings=measured.meanings,
     )
     print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
-    return numbers
+    return dict(measured.numbers)
 
 
 def _millions(model: Any) -> float:

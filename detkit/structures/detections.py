@@ -21,6 +21,11 @@ class Detections(NamedTuple):
     scores: Tensor
     labels: Tensor
 
+    @staticmethod
+    def empty() -> Detections:
+        """The detections of an image where nothing was found."""
+        return Detections(torch.zeros((0, 4)), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
+
     def to(self, device: torch.device | str) -> Detections:
         """The same detections on a device."""
         return Detections(*(value.to(device) for value in self))

@@ -1,0 +1,56 @@
+"""Detections and objects to numbers, to an analysis, and to what a person reads of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from detkit.evaluation.analysis import analyse, analysis_content, errors_table
+from detkit.evaluation.images import SeenImages
+from detkit.evaluation.table import metrics_table, write_metrics
+from detkit.interfaces import Metric
+from detkit.structures import Detections, Target
+from detkit.structures.analysis import Analysis
+from detkit.visualization.analysis_pictures import FOLDER, write_pictures
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured.
+
+    Attributes:
+        numbers: Flat names to numbers, as the metric gives them.
+        meanings: What the numbers over all classes are, in a few words.
+        analysis: What is found beside them.
+    """
+
+    numbers: Mapping[str, float]
+    meanings: Mapping[str, str]
+    analysis: Analysis
+
+    def text(self) -> str:
+        """All numbers as a table, and what AP loses to which error."""
+        names, objects = self.analysis.class_names, self.analysis.objects.tolist()
+        table = metrics_table(self.numbers, names, objects, meanings=self.meanings)
+        return f"{table}\n\n{errors_table(self.analysis)}"
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write `metrics.json` and the pictures of the analysis; returns what was written."""
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "metrics.json"
+        write_metrics(file, self.numbers, analysis_content(self.analysis))
+        return [file, *write_pictures(self.analysis, self.numbers, folder / FOLDER)]
+
+
+def measure(
+    metric: Metric,
+    class_names: list[str],
+    found: Iterable[tuple[list[int], list[Detections], list[Target]]],
+) -> Measurement:
+    """Measure image ids, detections and objects, batch by batch, in original coordinates."""
+    seen = SeenImages(class_names)
+    for image_ids, detections, targets in found:
+        metric.update(image_ids, detections, targets)
+        seen.update(image_ids, detections, targets)
+    return Measurement(metric.compute(), metric.meanings, analyse(seen))
