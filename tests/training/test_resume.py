@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -144,6 +145,36 @@ def test_killed_training_goes_on_from_a_save_within_the_epoch(tmp_path, whole, s
     assert read_position(last(tmp_path))[:2] == divmod(step - 1, BATCHES)
     train(tmp_path, resume=str(last(tmp_path)), save={"minutes": 1e-9})
     assert result(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [("fsync", 2), ("replace", 3), ("replace", 4), ("link", 2)],
+    ids=["half a file", "before best.ckpt", "between best.ckpt and last.ckpt", "before the link"],
+)
+def test_kill_while_a_checkpoint_is_written_leaves_the_one_before(
+    tmp_path, whole, monkeypatch, function, call
+):
+    # pain 18
+    real, calls = getattr(os, function), []
+
+    def killed(*arguments, **settings):
+        if function != "replace" or Path(arguments[1]).suffix == ".ckpt":  # not metrics.csv
+            calls.append(arguments)
+        if len(calls) == call:
+            calls.clear()
+            raise RuntimeError("killed")
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(os, function, killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path)
+    monkeypatch.undo()
+    assert last(tmp_path).with_suffix(".part").exists()
+    train(tmp_path, resume=str(last(tmp_path)))
+    assert result(tmp_path) == whole
+    left = sorted(path.name for path in last(tmp_path).parent.iterdir())
+    assert left == ["best.ckpt", "last.ckpt"]
 
 
 def test_second_ctrl_c_stops_at_once(tmp_path):
