@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,15 +59,18 @@ def _cases(evidence: Evidence, finding: Finding, most: int) -> list[Case]:
     for examples in by_image.values():
         if shown == most:
             break
-        found = _case(evidence, examples)
+        found = _case(evidence, examples, finding.unit == "boxes")
         cases += found
         shown += bool(found)
     return cases
 
 
-def _case(evidence: Evidence, examples: Sequence[Example]) -> list[Case]:
+def _case(evidence: Evidence, examples: Sequence[Example], about_boxes: bool) -> list[Case]:
     first = examples[0]
-    boxes = [box for example in examples[:_MOST_BOXES] for box in example.boxes]
+    named = [box for example in examples[:_MOST_BOXES] for box in example.boxes]
+    boxes = [box for box in named if all(map(math.isfinite, box))]
+    if about_boxes and not boxes:
+        return []  # NaN has no place
     text = first.detail.split(" [")[0] if 0 < len(boxes) <= _LABELLED else ""
     places = [(first.split, first.name, boxes)]
     if first.twin is not None:

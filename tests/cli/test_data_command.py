@@ -63,6 +63,13 @@ def test_check_of_spoilt_data(data, capsys, caplog):
     assert not caplog.records  # the table says it
 
 
+def test_a_box_of_nan_is_named_and_has_no_picture(data, capsys):
+    (data / "labels/val/2.txt").write_text("0 .5 .5 .4 .4\n0 nan .5 .4 .4\n")
+    main(["data", "check", str(data)])
+    assert "val images/val/2.png" in capsys.readouterr().out
+    assert not list(Path("data_check").glob("pictures/*nan*"))
+
+
 def test_pictures_of_an_earlier_check_are_replaced(data):
     label = data / "labels/val/2.txt"
     label.write_text("0 .9 .5 .4 .4\n")

@@ -28,7 +28,7 @@ def alike_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
         groups["".join(c for c in name.casefold() if c not in " _-")].append(name)
     alike = [names for names in groups.values() if len(names) > 1]
     examples = [
-        Example("", "", " and ".join(f"'{name}' ({totals[name]:,} objects)" for name in names))
+        Example("", "", " and ".join(f"'{name}' (objects: {totals[name]:,})" for name in names))
         for names in alike
     ]
     both_used = any(sum(totals[name] > 0 for name in names) > 1 for names in alike)
@@ -45,7 +45,8 @@ def alike_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
 def unused_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Warning: classes without an object in any split."""
     totals = class_totals(evidence)
-    examples = [Example("", "", name) for name, count in totals.items() if count == 0]
+    unused = [name for name, count in totals.items() if count == 0]
+    examples = [Example("", "", f"'{name}'") for name in unused]
     return found(
         "classes without any object",
         examples,
@@ -69,7 +70,7 @@ def missing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
         severity: Severity = "error" if is_train else "warning"
         findings += found(
             f"classes without objects in '{split.name}'",
-            [Example(split.name, "", f"{name} ({totals[name]:,} elsewhere)") for name in missing],
+            [Example(split.name, "", f"'{name}' ({totals[name]:,} elsewhere)") for name in missing],
             {split.name: len(totals)},
             unit="classes",
             advice="The detector cannot learn them: move images of these classes into it."
@@ -81,16 +82,24 @@ def missing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: splits name different classes; note: the same ones in another order."""
+    """Error: a split has objects of a class that the training split does not name.
+
+    Warning: the lists differ, but no object has such a class. Note: the same classes in another
+    order.
+    """
     first = evidence.train or (evidence.splits[0] if evidence.splits else None)
     if first is None:
         return []
     names = first.index.class_names
     differing, reordered = [], []
+    severity: Severity = "warning"
     for split in evidence.splits:
         own = split.index.class_names
         extra = [f"'{name}'" for name in own if name not in names]
         lacking = [f"'{name}'" for name in names if name not in own]
+        counts = zip(own, split.class_counts.tolist(), strict=True)
+        if any(count and name not in names for name, count in counts):
+            severity = "error"
         if extra or lacking:
             parts = [f"has {', '.join(extra)}"] if extra else []
             parts += [f"lacks {', '.join(lacking)}"] if lacking else []
@@ -105,7 +114,7 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
             {},
             unit="splits",
             advice="Give all splits the same list of classes.",
-            severity="error",
+            severity=severity,
         ),
         *found(
             "splits with the same classes in another order",

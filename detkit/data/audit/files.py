@@ -134,6 +134,24 @@ def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
     ]
 
 
+def unused_values(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: values of the annotations that boxes and classes have no place for."""
+    examples = [
+        Example(split.name, "", f"{name} ({count:,})")
+        for split in evidence.splits
+        for name, count in split.index.unused.items()
+    ]
+    return found(
+        "kinds of values that are not used",
+        examples,
+        {},
+        unit="kinds",
+        advice="Detection takes boxes, classes and the marks crowd and difficult; nothing has to "
+        "be done.",
+        severity="note",
+    )
+
+
 def turned_images(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Note: images with an EXIF orientation, which is applied before boxes are placed."""
     examples = [

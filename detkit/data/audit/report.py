@@ -80,9 +80,11 @@ def _heading(evidence: Evidence) -> str:
 def _table(findings: Sequence[Finding]) -> str:
     rows = [("severity", "what", "how many", "where")]
     for finding in findings:
-        share = f" of {finding.total:,} {finding.unit}" if finding.total else f" {finding.unit}"
+        counted = f"{finding.count:,} of {finding.total:,} {finding.unit}"
+        if not finding.total:
+            counted = f"{finding.count:,} {_unit(finding.count, finding.unit)}"
         where = ", ".join(f"{name} {count:,}" for name, count in finding.counts.items() if name)
-        rows.append((finding.severity, finding.kind, f"{finding.count:,}{share}", where))
+        rows.append((finding.severity, finding.kind, counted, where))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         "  ".join(
@@ -90,6 +92,12 @@ def _table(findings: Sequence[Finding]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+def _unit(count: int, unit: str) -> str:
+    if count != 1:
+        return unit
+    return {"classes": "class", "boxes": "box"}.get(unit, unit.removesuffix("s"))
 
 
 def _details(finding: Finding, columns: int) -> str:

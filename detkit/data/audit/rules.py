@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     splits.ignored_objects,
     splits.crowded_images,
     splits.held_back,
+    files.unused_values,
     files.turned_images,
     files.unusual_images,
     files.blank_images,

@@ -26,6 +26,11 @@ def test_classes_that_differ_between_splits_are_an_error(maker):
     assert found.examples[0].detail == "has 'dig' and lacks 'dog' (compared with 'train')"
 
 
+def test_a_class_that_no_object_has_may_be_named_in_one_split_only(maker):
+    name_classes(maker, "val", ["cat", "dog", "bird"])
+    assert maker.findings()["splits with different classes"].severity == "warning"
+
+
 def test_the_same_classes_in_another_order_are_a_note(maker):
     name_classes(maker, "val", ["dog", "cat"])
     found = maker.findings()["splits with the same classes in another order"]
@@ -41,14 +46,14 @@ def test_names_that_differ_in_case_and_spaces(maker, used, severity):
                 maker.annotate(split, number, " Dog", (40, 2, 8, 8))
     found = maker.findings()["classes whose names differ only in case or spaces"]
     assert found.severity == severity
-    assert "'dog' (30 objects) and ' Dog'" in found.examples[0].detail
+    assert "'dog' (objects: 30) and ' Dog'" in found.examples[0].detail
 
 
 def test_an_unused_class(maker):
     for split in ("train", "val"):
         name_classes(maker, split, ["cat", "dog", "bird"])
     found = maker.findings()["classes without any object"]
-    assert [example.detail for example in found.examples] == ["bird"]
+    assert [example.detail for example in found.examples] == ["'bird'"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +64,7 @@ def test_a_class_that_a_split_misses(maker, without, other, severity):
         name_classes(maker, split, ["cat", "dog", "bird"])
     maker.annotate(other, 1, "bird", (40, 2, 8, 8))
     found = maker.findings()[f"classes without objects in '{without}'"]
-    assert (found.severity, found.examples[0].detail) == (severity, "bird (1 elsewhere)")
+    assert (found.severity, found.examples[0].detail) == (severity, "'bird' (1 elsewhere)")
 
 
 # pain 12

@@ -144,3 +144,9 @@ def test_scanning_keeps_the_order_and_each_file_once(maker):
     seen = [path for path, _ in scan(iter(paths), threads=3)]
     assert seen == paths
     assert list(scan([])) == []
+
+
+def test_values_that_are_not_used_are_named(maker):
+    maker.annotate("train", 1, "cat", (5, 30, 9, 9), segmentation=[[5, 30, 14, 30, 14, 39]])
+    found = maker.findings()["kinds of values that are not used"]
+    assert (found.severity, found.examples[0].detail) == ("note", "segmentation (1)")
