@@ -14,9 +14,10 @@ from detkit.registry import PositiveInt, register
 
 _log = logging.getLogger("detkit.training")
 
-_FIRST = 3  # losses whose median is what the untrained model has; the first one is before any step
+_FIRST = 3  # losses whose median is that of the untrained model; the first is before any step
 _RISE = 2.0  # times the best level
-_EXPLOSION = 10.0  # times the untrained model's level: more than any batch or warm-up explains
+_START_RISE = 3.0  # times the untrained model's, which three batches tell only roughly
+_EXPLOSION = 10.0  # times the untrained model's: more than any batch or warm-up explains
 
 
 class Divergence(NamedTuple):
@@ -37,8 +38,9 @@ class LossWatch:
     A level is the median of a window of losses, so that single bad batches do not count; the best
     level is the lowest median of `patience` levels in a row. The loss diverges when as many levels
     in a row are all twice the best one and, besides, above the middle between the best and the
-    first level: noise around a low loss, multi-scale images and a warm-up do not do that. One level
-    above ten times the start (for the first window: the first losses) is enough too.
+    first level: noise around a low loss, multi-scale images and a warm-up do not do that. Before
+    there is a best one, three times the loss of the first batches is too high, and ten times that
+    at any time.
 
     Args:
         window: Losses of a level.
@@ -48,25 +50,41 @@ class LossWatch:
     def __init__(self, *, window: int, patience: int) -> None:
         self.window = window
         self.patience = patience
-        self.start: float | None = None
+        self.untrained: float | None = None
         self.best: float | None = None
+        self.first = 0.0
         self.levels: list[float] = []
 
     def add(self, losses: list[float]) -> Divergence | None:
         """Take the losses of one window, in their order."""
         level = statistics.median(losses)
-        start = statistics.median(losses[:_FIRST]) if self.start is None else self.start
-        self.start = level if self.start is None else self.start
+        if self.untrained is None:
+            self.untrained, self.first = statistics.median(losses[:_FIRST]), level
         self.levels = [*self.levels, level][-self.patience :]
-        best = start if self.best is None else self.best
-        limit = max(_RISE * best, best + (self.start - best) / 2)
+        limit = _START_RISE * self.untrained
+        if self.best is not None:
+            limit = max(_RISE * self.best, (self.first + self.best) / 2)
         is_full = len(self.levels) == self.patience
-        if level > _EXPLOSION * start or (is_full and min(self.levels) > limit):
-            return Divergence(best, level)
+        if level > _EXPLOSION * self.untrained or (is_full and min(self.levels) > limit):
+            return Divergence(self.untrained if self.best is None else self.best, level)
         if is_full:
             smoothed = statistics.median(self.levels)
             self.best = smoothed if self.best is None else min(self.best, smoothed)
         return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The levels so far."""
+        return {
+            "untrained": self.untrained,
+            "best": self.best,
+            "first": self.first,
+            "levels": self.levels,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on comparing with earlier levels."""
+        self.untrained, self.best = state["untrained"], state["best"]
+        self.first, self.levels = state["first"], state["levels"]
 
 
 @register("callback", "divergence")
@@ -110,19 +128,13 @@ class DivergenceWarning(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The levels so far and whether it was said."""
-        watch = self.watch
-        return {
-            "start": watch.start,
-            "best": watch.best,
-            "levels": watch.levels,
-            "losses": [float(value) for value in self._losses],
-            "done": self._done,
-        }
+        losses = [float(value) for value in self._losses]
+        return {"watch": self.watch.state_dict(), "losses": losses, "done": self._done}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on comparing with the levels of the checkpoint."""
-        self.watch.start, self.watch.best = state_dict["start"], state_dict["best"]
-        self.watch.levels, self._done = state_dict["levels"], state_dict["done"]
+        self.watch.load_state_dict(state_dict["watch"])
+        self._done = state_dict["done"]
         self._losses = [torch.tensor(value) for value in state_dict["losses"]]
 
 

@@ -67,6 +67,14 @@ def test_no_seed_of_strong_noise_raises_an_alarm(seed):
     assert first_warning(noisy(falling(3000, 2.5, 0.5), 0.9, seed)) is None
 
 
+# FCOS on shapes with SGD at a learning rate of 10: 20 losses, then the medians of windows of 20.
+CAUGHT_LATE = [
+    *[2.82, 2.81, 2.65, 29.8, 821.82, 4.07, 10.17, 4.97, 5.22, 6.61],
+    *[8.61, 7.6, 8.65, 30.09, 10.35, 1100.38, 11.06, 11.71, 13.34, 11.74],
+    *(level for level in (10.52, 21.37, 34.34, 23.14, 12.56) for _ in range(WINDOW)),
+]
+
+
 @pytest.mark.parametrize(
     ("losses", "latest"),
     [
@@ -74,8 +82,15 @@ def test_no_seed_of_strong_noise_raises_an_alarm(seed):
         (noisy(falling(1000, 2.0, 0.5) + [2.2] * 300, 0.3), 1000 + 120),
         ([2.0, 1.9, 50.0, 4000.0, *[30.0] * 200], 20),
         (noisy(falling(400, 2.0, 0.4), 0.3) + [1e9] * 40, 440),
+        (CAUGHT_LATE, 100),
     ],
-    ids=["slow explosion", "collapse to the start", "explosion at once", "explosion late"],
+    ids=[
+        "slow explosion",
+        "collapse to the start",
+        "explosion at once",
+        "explosion late",
+        "a real one",
+    ],
 )
 def test_runaway_losses_are_found(losses, latest):
     found = first_warning(losses)
