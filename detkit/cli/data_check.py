@@ -93,16 +93,19 @@ def run(words: list[str]) -> int:
         )
     findings = audit(evidence)
     plain = as_plain(evidence, findings)
-    if chosen["json"]:
-        print(json.dumps(plain, indent=2))
-    else:
-        print(as_text(evidence, findings, shutil.get_terminal_size((100, 24)).columns))
+    written = ""
     if output is not None:
         make_folder(output)
         (output / "audit.json").write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
         drawn = write_pictures(evidence, findings, output / "pictures", chosen["pictures"])
-        pictures = f", {len(drawn)} pictures" if drawn else ""
-        print(f"{output}: audit.json{pictures}", file=sys.stderr if chosen["json"] else sys.stdout)
+        written = f"{output}: audit.json" + (f", {len(drawn)} pictures" if drawn else "")
+    # after the files, as `| head` ends the command at the first line that nobody reads
+    if chosen["json"]:
+        print(json.dumps(plain, indent=2))
+    else:
+        print(as_text(evidence, findings, shutil.get_terminal_size((100, 24)).columns))
+    if written:
+        print(written, file=sys.stderr if chosen["json"] else sys.stdout)
     return int(is_hurt(findings))
 
 

@@ -82,13 +82,14 @@ def run(words: list[str]) -> int:
     if refused:
         raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
     numbers = {split.name: split_statistics(split, resizing) for split in splits}
-    print(statistics_as_text(path, numbers))
     if output is not None:
         make_folder(output)
         text = json.dumps(statistics_as_plain(path, numbers, resizing), indent=2)
         (output / "stats.json").write_text(text + "\n", encoding="utf-8")
         measures = [_measures(split, resizing) for split in splits]
         plot_data(measures, resizing.strides, output / "stats.png")
+    print(statistics_as_text(path, numbers))  # after the files, as `| head` ends the command here
+    if output is not None:
         print(f"\n{output}: stats.json, stats.png")
     return 0
 
