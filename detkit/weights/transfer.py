@@ -93,13 +93,17 @@ def transfer(
     coverage.unused.extend(
         name for name in source.tensors if name not in used and not name.endswith(_COUNTER)
     )
+    _require_something(coverage, source, own)
+    return coverage
+
+
+def _require_something(coverage: Coverage, source: WeightSource, own: Mapping[str, Tensor]) -> None:
     if not coverage.matched and not (coverage.by_class and coverage.classes):
         raise UserError(
             f"{source.path}: none of its {len(source.tensors)} tensors fits this detector "
             f"({_examples(source.tensors)} there; {_examples(own)} here): choose the model, or the "
             "backbone, that the weights were made for."
         )
-    return coverage
 
 
 def pair_classes(class_names: Sequence[str], source: WeightSource) -> list[tuple[int, int]]:

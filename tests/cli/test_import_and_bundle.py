@@ -1,0 +1,203 @@
+"""`detkit import`, `detkit bundle` and `detkit train weights=` from the command line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tiny_run import TINY
+from torchvision.models import resnet18
+
+import detkit
+from detkit.cli.main import main
+from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
+
+SMALL = ["model/backbone=resnet18", "model.neck.out_channels=32", "model.head.convs=1"]
+
+
+@pytest.fixture
+def bundle(work: Path) -> Path:
+    """A bundle of the finished run."""
+    if not (work / "first_bundle").exists():
+        assert main(["bundle", "first"]) == 0
+    return work / "first_bundle"
+
+
+def detections(ckpt: object, output: str) -> str:
+    words = [f"ckpt={ckpt}", "source=one.png", f"output={output}", "score_threshold=0"]
+    assert main(["predict", *words]) == 0
+    return Path(output, "detections.json").read_text()
+
+
+def test_bundle_detects_bit_by_bit_what_the_run_detects(bundle: Path, tmp_path: Path) -> None:
+    Image.effect_noise((120, 90), 60).convert("RGB").save("one.png")
+    first = detections("first", str(tmp_path / "a"))
+    assert json.loads(first)
+    assert detections("first_bundle", str(tmp_path / "b")) == first
+    assert detections("first_bundle/weights.safetensors", str(tmp_path / "c")) == first
+    run = read_checkpoint(find_checkpoint("first"))
+    opened = read_checkpoint(find_checkpoint("first_bundle"))
+    assert all(torch.equal(opened.weights[name], value) for name, value in run.weights.items())
+
+
+def test_bundle_says_what_is_in_it(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = json.loads((bundle / "bundle.json").read_text())
+    about = json.loads(Path("first/environment.json").read_text())
+    assert content["versions"] == about["versions"]
+    assert content["class_names"][0] == "circle"
+    assert "run_folder" not in (bundle / "config.yaml").read_text()
+    assert main(["bundle", "first", "output=other_bundle"]) == 0
+    assert "6 classes (circle, cross, ring, square, star, triangle)" in capsys.readouterr().out
+
+
+def test_bundle_is_measured_as_its_run(bundle: Path, tmp_path: Path) -> None:
+    assert main(["evaluate", "ckpt=first_bundle", f"output={tmp_path / 'numbers'}"]) == 0
+    measured = json.loads((tmp_path / "numbers/metrics.json").read_text())
+    assert measured["AP"] == json.loads(Path("first/metrics.json").read_text())["AP"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["bundle"], "detkit bundle needs a run"),
+        (["bundle", "nowhere"], "there is no such file or folder"),
+        (["bundle", "first", "outptu=x"], "does not know 'outptu=x'. Did you mean 'output'"),
+        (["bundle", "first", "output=first"], "first: is there already"),
+        (["train", "ckpt=first_bundle"], "start a new training from it with weights=first_bundle"),
+        (["import"], "detkit import needs a file"),
+        (["import", "nowhere.pth"], "file=nowhere.pth: there is no such file"),
+        (["import", "first", "output=first_bundle"], "output=first_bundle: is there already"),
+        (["import", "first", "classes=[a]", "output=x.ckpt"], "holds its own class names"),
+        (["import", "first", "new_classes=[a,a]", "output=x.ckpt"], "holds 'a' twice"),
+        (["import", "first", "clases=[a]"], "Did you mean 'classes'"),
+        (["import", "one.png"], "is no checkpoint but a PNG image"),
+        (["train", *TINY, "weights=one.png", "run_folder=no"], "is no checkpoint but a PNG"),
+        (["train", *TINY, "weights=nowhere", "run_folder=no"], "weights=nowhere: there is no such"),
+    ],
+)
+def test_wrong_words_end_in_one_line(
+    bundle: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    Image.new("RGB", (9, 9)).save("one.png")
+    listed = sorted(bundle.parent.iterdir())
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert sorted(bundle.parent.iterdir()) == listed
+
+
+def test_imported_detector_is_used_as_any_other(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.effect_noise((120, 90), 60).convert("RGB").save("one.png")
+    words = ["new_classes=[star,circle]", "output=stars.ckpt"]
+    assert main(["import", "first", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "classes matched by name: 2 of 2" in shown
+    assert "left out: cross, ring, square, triangle" in shown
+    assert "train before you evaluate" not in shown
+    assert {row["category_id"] for row in json.loads(detections("stars.ckpt", "found"))} <= {1, 2}
+    assert main(["train", "ckpt=stars.ckpt"]) == 2
+    assert "weights=stars.ckpt" in capsys.readouterr().err
+
+
+def test_backbone_becomes_a_detector_of_new_classes(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = work / "it's a, [file]=.pth"
+    torch.save(resnet18().state_dict(), file)
+    assert main(["import", str(file), *SMALL]) == 2
+    assert "new_classes=[...], or train with it at once" in capsys.readouterr().err
+    assert main(["import", str(file), *SMALL, "new_classes=[cat]", "output=cat.ckpt"]) == 0
+    assert "train before you evaluate" in capsys.readouterr().out
+    record = read_checkpoint(work / "cat.ckpt").record
+    assert record.class_names == ["cat"]
+    assert record.source is not None
+    assert record.source["file"] == file.name
+
+
+def test_training_starts_from_the_weights_of_a_run(work: Path) -> None:
+    words = ["run_folder=tuned", "weights=first", "trainer.max_epochs=1", "callbacks=default"]
+    rate = ["optimizer.learning_rate=1e-20", "optimizer.weight_decay=0"]
+    assert main(["train", *TINY, *words, *rate]) == 0
+    before = read_checkpoint(find_checkpoint("first")).weights
+    after = read_checkpoint(find_checkpoint("tuned")).weights
+    for name, value in after.items():
+        if name.endswith(("weight", "bias")):  # statistics of norms move without a step
+            torch.testing.assert_close(value, before[name], rtol=0, atol=1e-12)
+    log = Path("tuned/train.log").read_text()
+    assert "classes matched by name: 6 of 6" in log
+
+
+def test_checkpoint_alone_is_enough_in_another_folder(work: Path, tmp_path: Path) -> None:
+    Image.effect_noise((120, 90), 60).convert("RGB").save(tmp_path / "one.png")
+    (tmp_path / "moved.ckpt").write_bytes((work / "first/checkpoints/best.ckpt").read_bytes())
+    environment = {**os.environ, "PYTHONPATH": str(Path(detkit.__file__).parents[1])}
+    for words in (["predict", "source=one.png"], ["evaluate", "output=numbers"]):
+        command = [sys.executable, "-m", "detkit.cli.main", *words, "ckpt=moved.ckpt"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    measured = json.loads((tmp_path / "numbers/metrics.json").read_text())
+    assert measured["AP"] == json.loads((work / "first/metrics.json").read_text())["AP"]
+
+
+def tampered(work: Path, name: str, **changes: object) -> str:
+    """A copy of the run's checkpoint whose record says something else."""
+    content = torch.load(work / "first/checkpoints/best.ckpt", weights_only=True)
+    content["detkit"].update(changes)
+    torch.save(content, work / name)
+    return name
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict", "config", "train"])
+# pain 19
+def test_checkpoint_of_a_newer_detkit_is_refused_by_every_command(
+    work: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    file = tampered(work, "newer.ckpt", format=2, version="3.0")
+    assert main([command, f"ckpt={file}", *(["source=."] if command == "predict" else [])]) == 2
+    assert "was written by detkit 3.0" in capsys.readouterr().err
+
+
+# pain 19
+def test_plugins_of_a_checkpoint_are_named_and_not_imported(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "stranger.py").write_text("raise SystemExit('imported')\n")
+    content = torch.load(work / "first/checkpoints/best.ckpt", weights_only=True)
+    config = content["detkit"]["config"]
+    config["model"]["head"]["name"] = "strange"
+    config["plugins"] = ["stranger.py"]
+    file = tampered(work, "strange.ckpt", config=config, plugins=["stranger.py"])
+    assert main(["predict", f"ckpt={file}", "source=."]) == 2
+    error = capsys.readouterr().err
+    assert "there is no head 'strange'" in error
+    assert "plugins that are not loaded (stranger.py)" in error
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("convs", "many", "model.head.convs: expected int > 0, got 'many'"),
+        ("wider", 3, "model.head.wider: unknown key"),
+        ("box_loss", {"name": "os.system"}, "there is no loss 'os.system'"),
+        ("box_loss", 4, "model.head.box_loss: expected"),
+        ("box_loss", {"name": "giou", "_target_": "os.system"}, "names code to run"),
+    ],
+)
+# pain 19
+def test_tampered_configuration_of_a_checkpoint_is_refused(
+    work: Path, capsys: pytest.CaptureFixture[str], key: str, value: object, message: str
+) -> None:
+    content = torch.load(work / "first/checkpoints/best.ckpt", weights_only=True)
+    config = content["detkit"]["config"]
+    config["model"]["head"][key] = value
+    assert main(["evaluate", f"ckpt={tampered(work, 'changed.ckpt', config=config)}"]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,170 @@
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torchvision.models import resnet18
+from weight_fakes import classes, tiny_detector, tiny_model
+
+from detkit import assembly
+from detkit.config.compose import compose
+from detkit.errors import UserError
+from detkit.inference.bundle import Bundle, write_bundle
+from detkit.inference.record import Record
+from detkit.weights import source as source_module
+from detkit.weights.class_layers import class_rows
+from detkit.weights.source import name_classes, read_source
+from detkit.weights.start import start_from
+from detkit.weights.transfer import transfer
+
+
+def fill(model):
+    """Random values everywhere, so that nothing is right by being a first value."""
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.copy_(torch.randn(value.shape) if value.is_floating_point() else value + 3)
+    return model
+
+
+def small(backbone, *words):
+    chosen = [f"model/backbone={backbone}", "model.neck.out_channels=32", "model.head.convs=1"]
+    return compose("train", ["model=retinanet", *chosen, *words])["model"]
+
+
+RESNET = small("resnet18")
+TIMM = tiny_model()
+
+
+def imported(model, source):
+    detector = assembly.build_detector(model, classes("a"))
+    coverage = transfer(detector, source, "a", class_rows(model, classes("a")))
+    return detector, coverage
+
+
+@pytest.mark.parametrize("wrapped", ["", "state_dict", "model", "model_ema"])
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
+def test_a_classifier_gives_a_backbone_its_weights(tmp_path, wrapped, prefix):
+    theirs = fill(resnet18())
+    state = {f"{prefix}{name}": value for name, value in theirs.state_dict().items()}
+    torch.save({wrapped: state, "epoch": 3} if wrapped else state, tmp_path / "a.pth")
+    detector, coverage = imported(RESNET, read_source(str(tmp_path / "a.pth")))
+    for name, value in detector.backbone.state_dict().items():
+        assert torch.equal(value, theirs.state_dict()[name]), name
+    assert sorted(coverage.unused) == ["fc.bias", "fc.weight"]
+    assert {name.split(".")[0] for name in coverage.missing} == {"neck", "head"}
+
+
+@pytest.mark.parametrize("file", ["a.safetensors", "a.pth"])
+def test_a_timm_model_gives_a_timm_backbone_its_weights(tmp_path, file):
+    theirs = fill(timm.create_model("test_resnet")).state_dict()
+    (save_file if file.endswith("safetensors") else torch.save)(theirs, tmp_path / file)
+    detector, coverage = imported(TIMM, read_source(str(tmp_path / file)))
+    for name, value in detector.backbone.model.state_dict().items():
+        assert torch.equal(value, theirs[name]), name
+    assert sorted(coverage.unused) == ["fc.bias", "fc.weight"]
+
+
+def test_timm_names_with_dots_are_found_where_timm_takes_the_model_apart(tmp_path):
+    model = small("timm", "model.backbone.model=test_convnext", "model.backbone.levels=[3,4,5]")
+    theirs = fill(timm.create_model("test_convnext")).state_dict()
+    torch.save(theirs, tmp_path / "a.pth")
+    detector, coverage = imported(model, read_source(str(tmp_path / "a.pth")))
+    assert not [name for name in coverage.missing if name.startswith("backbone.")]
+    first = detector.backbone.model.state_dict()["stem_0.weight"]
+    assert torch.equal(first, theirs["stem.0.weight"])
+
+
+def test_a_detector_of_another_kind_gives_its_backbone_only(tmp_path):
+    theirs = {f"backbone.body.{n}": v for n, v in fill(resnet18()).state_dict().items()}
+    theirs["backbone.fpn.inner_blocks.0.0.bias"] = torch.ones(32)  # of C2, which is not our first
+    theirs["roi_heads.box_head.fc6.bias"] = torch.ones(4)
+    torch.save(theirs, tmp_path / "a.pth")
+    source = read_source(str(tmp_path / "a.pth"))
+    detector, coverage = imported(RESNET, source)
+    assert "of another kind" in source.kind
+    assert torch.equal(detector.backbone.conv1.weight, theirs["backbone.body.conv1.weight"])
+    assert "neck.lateral.0.conv.bias" in coverage.missing
+    assert "backbone.fpn.inner_blocks.0.0.bias" in coverage.unused
+
+
+def test_bare_tensors_of_detkit_take_names_of_classes(tmp_path):
+    torch.save(tiny_detector("ab").state_dict(), tmp_path / "a.pth")
+    source = read_source(str(tmp_path / "a.pth"))
+    assert (source.logits, source.slots) == (2, None)
+    assert name_classes(source, ["x", "y"]).slots.names == ["x", "y"]
+    with pytest.raises(UserError, match="classes: gives 3 names, and the file's detector has 2"):
+        name_classes(source, ["x", "y", "z"])
+
+
+@pytest.mark.parametrize("place", ["run", "run/checkpoints/best.ckpt", "bundle"])
+def test_detkits_own_are_read_wherever_they_lie(tmp_path, place):
+    record = Record({}, ["cat", "dog"], [1, 2])
+    weights = tiny_detector("ab").state_dict()
+    (tmp_path / "run/checkpoints").mkdir(parents=True)
+    state = {f"detector.{name}": value for name, value in weights.items()}
+    content = {"state_dict": state, "detkit": record.plain(), "epoch": 1}
+    torch.save(content, tmp_path / "run/checkpoints/best.ckpt")
+    write_bundle(Bundle(record, weights, 2, {}), tmp_path / "bundle")
+    source = read_source(str(tmp_path / place))
+    assert source.slots.names == ["cat", "dog"]
+    detector = tiny_detector(["dog"], seed=3)
+    text = start_from(detector, str(tmp_path / place), TIMM, classes(["dog"]))
+    assert "classes matched by name: 1 of 1" in text
+    assert "classes of the file that are left out: cat" in text
+    own = detector.state_dict()["head.layers.class_layer.weight"].view(9, 1, -1)
+    assert torch.equal(own[:, 0], weights["head.layers.class_layer.weight"].view(9, 2, -1)[:, 1])
+    with pytest.raises(UserError, match=r"holds its own class names \(cat, dog\)"):
+        name_classes(source, ["a", "b"])
+
+
+def test_a_backbone_has_no_classes_to_name(tmp_path):
+    torch.save(resnet18().state_dict(), tmp_path / "a.pth")
+    with pytest.raises(UserError, match="holds no detector's head, so no classes"):
+        name_classes(read_source(str(tmp_path / "a.pth")), ["a"])
+
+
+@pytest.mark.parametrize("content", [[torch.ones(1)], {"a": 1}, torch.ones(2), {}])
+def test_a_file_without_named_tensors_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    with pytest.raises(UserError, match="holds no named tensors"):
+        read_source(str(tmp_path / "a.pth"))
+
+
+def test_a_place_that_is_not_there_is_named_with_its_key(tmp_path):
+    with pytest.raises(UserError, match="weights=nowhere: there is no such file"):
+        read_source("nowhere")
+
+
+def detector_file(path):
+    """The few tensors by which a torchvision RetinaNet is recognised."""
+    state = {
+        "backbone.body.bn1.running_var": torch.tensor([0.5, 1e-5]),
+        "backbone.body.bn1.weight": torch.tensor([0.5, 1.0]),
+        "head.classification_head.cls_logits.weight": torch.ones(9 * 91, 1, 1, 1),
+        "head.regression_head.bbox_reg.weight": torch.ones(36, 1, 1, 1),
+    }
+    torch.save(state, path)
+    return state
+
+
+def test_91_classes_are_cocos(tmp_path):
+    detector_file(tmp_path / "a.pth")
+    source = read_source(str(tmp_path / "a.pth"))
+    assert source.slots.names[1] == "person"
+    assert source.page == "torchvision_retinanet"
+    assert "COCO" in source.kind
+    assert source.tensors["backbone.bn1.running_var"][0] == 0.5
+
+
+def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch):
+    state = detector_file(tmp_path / "a.pth")
+    monkeypatch.setattr(source_module, "_is_published_retinanet", lambda path: True)
+    tensors = read_source(str(tmp_path / "a.pth")).tensors
+    ours = torch.rsqrt(tensors["backbone.bn1.running_var"] + 1e-5)
+    torch.testing.assert_close(ours, torch.rsqrt(state["backbone.body.bn1.running_var"]))
+    assert torch.equal(tensors["backbone.bn1.weight"], state["backbone.body.bn1.weight"])
+
+
+def test_the_published_file_is_told_by_the_hash_in_its_name(tmp_path):
+    detector_file(tmp_path / "a.pth")
+    assert not source_module._is_published_retinanet(tmp_path / "a.pth")
+    assert source_module._PUBLISHED.url.endswith("-eeacb38b.pth")
