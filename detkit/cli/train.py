@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from detkit.cli.words import checkpoint_of, value_of
+from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config import compose, plugins
 from detkit.config.freeze import CHECKPOINTS, FILE, discard, freeze
 from detkit.config.resuming import check_resume
@@ -81,9 +81,9 @@ def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
             f"{CHECKPOINTS}/), and this checkpoint lies in none: give the run folder, or start a new "
             f"run from the weights with weights={path}."
         )
-    recorded = {**checkpoint.config, "run_folder": str(folder)}
-    before = compose.compose("resume", [], recorded)
-    config = compose.compose("resume", arguments, recorded)
+    # The words first, since they may load plugins that the run had.
+    config = compose_with(checkpoint, "resume", arguments, run_folder=str(folder))
+    before = compose_with(checkpoint, "resume", [], run_folder=str(folder))
     for line in check_resume(before, config):
         print(f"changed: {line}", file=sys.stderr)
     config["ckpt"] = str(path)
