@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -69,8 +70,14 @@ class StopOnSignal(pl.Callback):
             if isinstance(callback, Checkpoints):
                 callback.save(trainer)
                 saved = callback.last_path
-        where = f"epoch {trainer.current_epoch + 1}, batch {batch_idx}"
-        raise Stopped(
-            f"stopped in {where}; " + (f"saved: {saved}" if saved else "no checkpoint is kept"),
-            self.received or signal.SIGTERM,
-        )
+        where = f"stopped in epoch {trainer.current_epoch + 1}, batch {batch_idx}"
+        raise Stopped(f"{where}; {_kept(saved)}", self.received or signal.SIGTERM)
+
+
+def _kept(saved: Path | None) -> str:
+    if saved is None:
+        return "nothing is saved: there is no callback that saves checkpoints"
+    folder = saved.parent.parent
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
+    return f"saved: {saved.name}; go on with: detkit train ckpt={folder}"
