@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class CocoPage:
     def add_annotation(self, entry: Any) -> None:
         """Take an entry of `annotations`; what is wrong with it is told when it is used."""
         if not isinstance(entry, dict):
-            self.strange.append(f"{entry!r:.40}")
+            self.strange.append(reprlib.repr(entry))
             return
         self.image_ids.append(whole_number(entry.get("image_id")))
         self.category_ids.append(whole_number(entry.get("category_id")))
@@ -90,7 +91,8 @@ class CocoPage:
     def _require(self, entry: Any, key: str, name: str) -> None:
         if not isinstance(entry, dict) or "id" not in entry or not isinstance(entry.get(name), str):
             raise DataError(
-                f"'{self.file}': an entry of '{key}' lacks id or {name}: {entry!r:.120}; add them."
+                f"'{self.file}': an entry of '{key}' lacks id or {name}: {reprlib.repr(entry)}; "
+                "add what is missing."
             )
 
     def _id(self, entry: dict[str, Any], key: str) -> int:

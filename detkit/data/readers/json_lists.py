@@ -57,8 +57,8 @@ def _text(file: Path) -> str:
 def _read(text: str, entries: Mapping[str, Callable[[Any], None]]) -> dict[str, str]:
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
-        kind = {"[": "list", '"': "string"}.get(text[place : place + 1], "other value")
-        raise UnreadableJsonError(f"it holds a {kind} where an object {{...}} is expected")
+        kind = {"[": "a list", '"': "a string"}.get(text[place : place + 1], "another value")
+        raise UnreadableJsonError(f"it holds {kind} where an object {{...}} is expected")
     kinds: dict[str, str] = {}
     place = _skip(text, place + 1)
     while text[place : place + 1] != "}":

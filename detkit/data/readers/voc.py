@@ -101,12 +101,13 @@ def _class_names(path: Path, pages: dict[str, Page]) -> list[str]:
 
 
 def _split_files(path: Path) -> dict[str, Path]:
-    annotations = first_folder(path, ANNOTATION_FOLDERS) or path
+    folder = first_folder(path, ANNOTATION_FOLDERS)
+    stems = {file.stem for file in files_with_suffix(folder, ".xml")} if folder else set()
 
     def is_plain(file: Path) -> bool:
         # lists of a class have a second column; names of images may hold spaces
         first = next(iter(lines_of(file)), "")
-        return len(first.split()) == 1 or (annotations / f"{first}.xml").is_file()
+        return len(first.split()) == 1 or first in stems
 
     return {file.stem: file for file in path.glob("ImageSets/Main/*.txt") if is_plain(file)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib  # aliases of YAML can stand for more text than memory holds
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def class_names_of(path: Path) -> list[str] | None:
         listed = lines_of(file) if file != path else []
     strange = [name for name in listed if not isinstance(name, str | int | float)]
     if strange:
-        raise DataError(f"'{file}': the class name {strange[0]!r:.80} is no text.")
+        raise DataError(f"'{file}': the class name {reprlib.repr(strange[0])} is no text.")
     names = [str(name) for name in listed]
     count = page.get("nc")
     if names and isinstance(count, int) and count != len(names):
