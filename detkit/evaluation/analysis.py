@@ -120,7 +120,10 @@ def _rounded(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
 def errors_table(analysis: Analysis, width: int = 24) -> str:
     """The error split and the best score threshold in a few lines for a terminal."""
     errors, best = analysis.errors, analysis.thresholds.best[-1]
-    lines = [f"what AP50 ({errors.average_precision:.3f}) would gain without each kind of error"]
+    lines = [
+        f"what COCO's AP at IoU {errors.foreground:.2f}, {errors.average_precision:.3f}, would "
+        "gain without each kind of error"
+    ]
     highest = max([0.0, *errors.gains.values()])
     for kind in ERROR_KINDS:
         gain = errors.gains[kind]

@@ -69,6 +69,8 @@ def read_results(path: Path, category_ids: Sequence[int]) -> dict[int, Detection
             box = [left, top, left + width, top + height]
             detection = (float(row["score"]), labels[row["category_id"]], box)
             by_image.setdefault(int(row["image_id"]), []).append(detection)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file.") from error
     except KeyError as error:
         raise DataError(
             f"{path}: {error} is missing: each row needs image_id, category_id (one of "

@@ -19,9 +19,9 @@ FOLDER = "analysis"
 READING: dict[str, tuple[str, str]] = {
     "errors": (
         "What AP loses to which error",
-        "Each bar is how much AP50 would rise if the errors of that kind alone were repaired: the "
-        "longest bar is what to work on first. The numbers beside it count the errors; many wrong "
-        "boxes with low scores cost little AP.",
+        "Each bar is how much AP at IoU 0.50 would rise if the errors of that kind alone were "
+        "repaired: the longest bar is what to work on first. The numbers beside it count the "
+        "errors; many wrong boxes with low scores cost little AP.",
     ),
     "precision_recall": (
         "Precision and recall",
@@ -101,8 +101,11 @@ def plot_errors(analysis: Analysis, picture: Path) -> Path:
     axes.set_yticks(places, [name for name, _, _ in bars])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.3 * reach)
-    title = f"AP50 is {errors.average_precision:.3f}; without each kind of error it would gain"
-    describe(axes, title, "AP50 gained")
+    title = (
+        f"AP at IoU {errors.foreground:.2f} is {errors.average_precision:.3f}; "
+        "without each kind of error it would gain"
+    )
+    describe(axes, title, "AP gained")
     axes.grid(axis="y", visible=False)
     return save_figure(figure, picture)
 

@@ -57,7 +57,8 @@ def _write_numbers(
             continue
         text = f"{share:.2f}" if counts is None else f"{counts[row, column]:,}"
         colour = "white" if share > _DARK else ("0.7" if share == 0 else "0.1")
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        number = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        number.set_in_layout(False)  # it lies inside its cell; asking a thousand takes seconds
 
 
 def most_confused(

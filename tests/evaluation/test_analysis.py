@@ -216,7 +216,7 @@ def test_sets_without_objects_or_detections_have_an_analysis(images):
     content = json.loads(metrics_json({"AP": 0.5}, analysis_content(analysis)))
     assert content["AP"] == 0.5
     assert content["analysis"]["images"] == len(images)
-    assert "AP50" in errors_table(analysis)
+    assert "COCO's AP at IoU 0.50" in errors_table(analysis)
 
 
 def test_json_holds_plain_numbers_by_name():

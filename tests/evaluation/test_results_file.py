@@ -73,5 +73,5 @@ def test_other_files_are_refused(tmp_path, text, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.json"):
+    with pytest.raises(DataError, match=r"none\.json: there is no such file"):
         read_results(tmp_path / "none.json", [1])

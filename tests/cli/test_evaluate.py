@@ -1,0 +1,110 @@
+"""`detkit evaluate`: files of detections, VOC, the analysis in the run folder."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tiny_run import TINY
+
+from detkit.cli.main import main
+from detkit.visualization.analysis_pictures import READING
+
+SHAPES = ["data=shapes", *(word for word in TINY if word.startswith("data.reader."))]
+
+
+@pytest.fixture
+def detections(work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """What the run's detector finds, as `detkit evaluate` writes it."""
+    file = work / "found/detections.json"
+    if not file.is_file():
+        assert main(["evaluate", "ckpt=first", "output=found"]) == 0
+        capsys.readouterr()
+    return file
+
+
+def test_a_training_leaves_its_analysis_and_shows_it(work: Path) -> None:
+    content = json.loads((work / "first/metrics.json").read_text())
+    assert set(content["analysis"]["errors"]["AP_gained"]) >= {"classification", "missed"}
+    pictures = {path.stem for path in (work / "first/analysis").glob("*.png")}
+    assert {"errors", "confusion", "precision_recall", "score_thresholds"} <= pictures
+    page = (work / "first/report.html").read_text()
+    shown = [name for name, (heading, _) in READING.items() if f"<h2>{heading}</h2>" in page]
+    assert set(shown) == pictures
+
+
+# pain 22
+def test_a_file_of_detections_measures_as_its_detector_does(
+    work: Path, detections: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"detections={detections}", *SHAPES, "output=again"]
+    assert main(["evaluate", *words]) == 0
+    printed = capsys.readouterr().out
+    assert "without each kind of error" in printed
+    assert "written: again/metrics.json" in printed
+    again = json.loads((work / "again/metrics.json").read_text())
+    assert again == json.loads((work / "first/metrics.json").read_text())
+
+
+def test_voc_is_measured_on_a_checkpoint(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "ckpt=first", "metric=voc", "metric.average=11_points"]) == 0
+    printed = capsys.readouterr().out
+    assert "Pascal VOC, IoU 0.50, 11 points" in printed
+    assert "AR100" not in printed
+
+
+def test_voc_is_measured_while_training(work: Path) -> None:
+    words = [*TINY, "metric=voc", "trainer.max_epochs=1", "run_folder=voc"]
+    assert main(["train", *words, "callbacks.pictures=null"]) == 0
+    content = json.loads((work / "voc/metrics.json").read_text())
+    assert {"AP", "AP50", "AP/circle"} <= set(content)
+    rows = list(csv.DictReader((work / "voc/metrics.csv").open()))
+    assert any(row["val/AP"] and row["val/AP50"] for row in rows)
+    assert (work / "voc/checkpoints/best.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["detections=none.json", *SHAPES], "none.json: there is no such file"),
+        (["detections=bad.json", *SHAPES], "bad.json: cannot be read as COCO results"),
+        (["detections=other.json", *SHAPES], "1 of its 1 images are not among the 4 images"),
+        (["detections=bad.json", "ckpt=first"], "got both ckpt= and detections="),
+        (["detections=bad.json"], "data.path: a value is missing"),
+        (
+            ["detections=bad.json", *SHAPES, "split=all"],
+            "split=all: datasets/shapes has the splits",
+        ),
+    ],
+)
+def test_wrong_words_give_one_screen(
+    work: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    (work / "bad.json").write_text("{")
+    row = {"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}
+    (work / "other.json").write_text(json.dumps([row]))
+    assert main(["evaluate", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_all_images_of_a_set_that_is_not_split_are_measured(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = work / "one split"
+    folder.mkdir(exist_ok=True)
+    Image.new("RGB", (64, 64)).save(folder / "a.png")
+    annotation = {"id": 1, "image_id": 7, "category_id": 4, "bbox": [0, 0, 40, 40], "area": 1600}
+    content = {
+        "images": [{"id": 7, "file_name": "a.png", "height": 64, "width": 64}],
+        "annotations": [{**annotation, "iscrowd": 0}],
+        "categories": [{"id": 4, "name": "thing"}],
+    }
+    (folder / "instances.json").write_text(json.dumps(content))
+    row = {"image_id": 7, "category_id": 4, "bbox": [0, 0, 40, 40], "score": 0.5}
+    (work / "one.json").write_text(json.dumps([row]))
+    words = ["detections=one.json", "data.path=one split", "data.reader=coco", "split=all"]
+    assert main(["evaluate", *words]) == 0
+    assert "AP         1.000" in capsys.readouterr().out
