@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from detkit.errors import UserError
 from detkit.registry import PositiveInt, register
 
 _log = logging.getLogger("detkit.training")
@@ -21,8 +22,8 @@ _MOST_GROUPS = 6
 class UnusedParameters(pl.Callback):
     """Warn once about parameters that get no gradient, or only zeros, in the first steps.
 
-    Frozen parameters are left out. On several devices those without any gradient are named after
-    the first step, since PyTorch ends or stops such a training in the second one.
+    Frozen parameters are left out. On several devices those without any gradient end the training
+    after the first step: PyTorch would fail or hang in the second one, naming nothing.
 
     Args:
         steps: Optimizer steps that are looked at; a shorter training says nothing.
@@ -44,15 +45,18 @@ class UnusedParameters(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
     ) -> None:
-        """Cross out what has a gradient; speak after the last step that is looked at."""
+        """Cross out what has a gradient; speak after the last step that is looked at.
+
+        Raises:
+            UserError: Several devices train, and a parameter got no gradient in the first step.
+        """
         if self._seen >= self.steps:
             return
         self._seen += 1
         self._cross_out()
         if self._seen == 1 and trainer.world_size > 1 and self._absent:
-            _log.warning("%s", _shared_text(sorted(self._absent), trainer.global_rank))
-            self._seen = self.steps
-        elif self._seen == self.steps:
+            raise UserError(_shared_text(sorted(self._absent), trainer.global_rank))
+        if self._seen == self.steps:
             if self._waiting and trainer.is_global_zero:
                 _log.warning("%s", self._text(sum(1 for _ in pl_module.detector.parameters())))
             self._waiting = {}
@@ -83,17 +87,16 @@ class UnusedParameters(pl.Callback):
             f"{len(self._waiting)} OF {count} PARAMETERS DO NOT LEARN in the first {self.steps} "
             f"steps: {'; '.join(kinds)}. Use them in the loss, leave their part out of the model, "
             "or freeze them; a branch that is trained by positives only needs boxes that match "
-            "its priors. On several devices, parameters without a gradient make PyTorch end the "
-            "training ('Expected to have finished reduction')."
+            "its priors. On several devices, parameters without a gradient end the training."
         )
 
 
 def _shared_text(names: list[str], rank: int) -> str:
     return (
-        f"{len(names)} PARAMETERS GOT NO GRADIENT in the first step of rank {rank}: "
-        f"{_grouped(names)}. Devices that train together wait for the gradient of each parameter: "
-        "PyTorch ends the training ('Expected to have finished reduction') or hangs. Use them in "
-        "the loss, if only times zero, leave their part out of the model, or freeze them."
+        f"{len(names)} parameters got no gradient in the first step of rank {rank}: "
+        f"{_grouped(names)}. Devices that train together wait for the gradient of each parameter, "
+        "so the next step would fail or hang. Use them in the loss, if only times zero, leave "
+        "their part out of the model, or freeze them."
     )
 
 

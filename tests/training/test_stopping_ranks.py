@@ -1,0 +1,52 @@
+"""When one rank has a reason to stop, all stop, and say the same."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def run(folder: Path, case: str) -> list[str]:
+    """What each of two ranks raised."""
+    script = Path(__file__).with_name("two_ranks_stop.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(
+        [*command, str(script), str(folder), case],
+        check=False,
+        timeout=200,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    files = [folder / f"rank{rank}.json" for rank in range(2)]
+    assert all(file.exists() for file in files), done.stderr[-3000:]
+    return [json.loads(file.read_text()) for file in files]
+
+
+# pain 13
+@pytest.mark.slow
+def test_all_ranks_stop_and_the_one_with_the_fault_saves(tmp_path):
+    first, second = run(tmp_path, "loss")
+    assert first == second
+    assert "the loss of step 2 (epoch 1) of rank 1 is nan" in first
+    assert [path.name for path in (tmp_path / "non_finite").iterdir()] == ["step_000002_rank1.pt"]
+
+
+# pain 12
+@pytest.mark.slow
+def test_a_label_out_of_range_on_one_rank_stops_both(tmp_path):
+    first, second = run(tmp_path, "range")
+    assert first == "DataError: a batch of another rank holds an object that is out of range."
+    assert "label 9 is none of 0 to 1" in second
+
+
+# pain 15
+@pytest.mark.slow
+def test_unused_parameters_end_the_training_by_name(tmp_path):
+    for said in run(tmp_path, "unused"):
+        assert "2 parameters got no gradient in the first step of rank " in said
+        assert ": extra (2)" in said

@@ -1,0 +1,60 @@
+"""What each rank of `test_stopping_ranks.py` runs: trainings that one rank has a reason to end."""
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from training_fakes import Batches, TinyDetector, cpu_trainer, tiny_module
+
+from detkit.errors import UserError
+from detkit.structures import Target
+from detkit.training.callbacks.batch_check import BatchCheck
+from detkit.training.callbacks.non_finite import NonFinite
+from detkit.training.callbacks.unused_parameters import UnusedParameters
+from detkit.training.fit import fit
+
+
+class Spoilt(TinyDetector):
+    """NaN for batch 3, which rank 1 has second."""
+
+    def loss(self, batch):
+        value = math.nan if batch.image_ids[0] // 2 == 3 else 0.0
+        return {**super().loss(batch), "loss/extra": self.head.weight.sum() * 0 + value}
+
+
+class Unused(TinyDetector):
+    def __init__(self):
+        super().__init__()
+        self.extra = nn.Linear(1, 1)
+
+
+if __name__ == "__main__":
+    folder, rank, case = Path(sys.argv[1]), int(os.environ["RANK"]), sys.argv[2]
+    detector = Unused() if case == "unused" else Spoilt()
+    data = Batches(rank, rank + 2)
+    if case == "range" and rank == 1:
+        boxes, marks = torch.zeros(1, 4), torch.tensor([False])
+        data.batches[0].targets[0] = Target(boxes, torch.tensor([9]), marks)
+    watching = {
+        "loss": NonFinite(run_folder=str(folder)),
+        "range": BatchCheck(num_classes=2),
+        "unused": UnusedParameters(),
+    }
+    trainer = cpu_trainer(
+        folder,
+        devices=2,
+        strategy="ddp",
+        max_epochs=1,
+        callbacks=[watching[case]],
+    )
+    said = ""
+    try:
+        fit(tiny_module(detector=detector), trainer, data)
+    except (UserError, RuntimeError) as error:
+        said = f"{type(error).__name__}: {error}"
+    (folder / f"rank{rank}.json").write_text(json.dumps(said))
+    os._exit(0)  # PyTorch's reducer is in the middle of a step
