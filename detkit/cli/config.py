@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.errors import UserError
@@ -24,13 +26,19 @@ read, and no memory is taken for weights.
   detkit config experiment=demo image_size=320
   detkit config ckpt=RUN                          the configuration of a run
 
+  detkit config explain KEY [KEY=VALUE ...]       where a value came from, what it overrode
+  detkit config diff RUN RUN                      what differs between two runs
+
 image_size=N       side of the image for which priors are counted (640)
 num_classes=N      classes to assume, which the data decide in training (80)
 """
 
 
 def run(arguments: list[str]) -> int:
-    """Print the configuration and the wiring."""
+    """Print the configuration and the wiring, or hand over to `explain` or `diff`."""
+    if arguments and arguments[0] in VERBS["config"]:
+        code: int = importlib.import_module(f"detkit.cli.config_{arguments[0]}").run(arguments[1:])
+        return code
     own = ("image_size", "num_classes")
     values = {
         key: _whole(arguments, key, default) for key, default in zip(own, (640, 80), strict=True)

@@ -25,13 +25,16 @@ COMMANDS = {
     "import": "put weights of torchvision, timm or detkit into a detector",
     "bundle": "one folder of safetensors, configuration and class names from a run",
     "data": "check a data set, convert it, show it in numbers and plots",
-    "config": "print the composed configuration, check it, show the wiring",
+    "config": "the composed configuration and the wiring; explain a value; compare two runs",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",
     "version": "versions of detkit and of what it stands on",
 }
 MODULES = {"import": "import_weights"}  # a keyword is no name for a module
-VERBS = {"data": ("check", "convert", "stats")}  # `detkit data check` is in data_check.py
+VERBS = {  # `detkit data check` is in data_check.py
+    "config": ("explain", "diff"),
+    "data": ("check", "convert", "stats"),
+}
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\

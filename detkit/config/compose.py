@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -58,6 +60,19 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
             composed = hydra.compose(root, words, return_hydra_config=True)
         HydraConfig.instance().set_config(composed)
         return checked(root, composed, words)
+
+
+def merge_order(
+    root: str, overrides: list[str], checkpoint: Config | None = None
+) -> list[tuple[str, str]]:
+    """(config path, where it lands) of all that Hydra merges for a root, the strongest last."""
+    words = prepare(split_flags(overrides)[1])
+    if checkpoint is not None:
+        pages.offer_checkpoint(checkpoint)
+    with _translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
+        loader = GlobalHydra.instance().config_loader()
+        found = loader.compute_defaults_list(root, words, RunMode.RUN)
+    return [(each.config_path or "", each.package or "") for each in found.defaults]
 
 
 def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:

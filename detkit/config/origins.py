@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -33,6 +34,7 @@ class Origins:
 
     def __init__(self) -> None:
         self._places: dict[str, list[tuple[Origin, str]]] = {}
+        self._written: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
 
     def record(self, file: Path, tree: yaml.Node | None, prefix: tuple[str, ...]) -> None:
         """Note the line of every key of a page whose body lands under a prefix."""
@@ -45,9 +47,37 @@ class Origins:
         fitting = [origin for origin, written in places if written == str(value)]
         return next(iter(fitting + [origin for origin, _ in places]), None)
 
+    def note(self, config_path: str, mapping: Mapping[str, Any], file: Path | None) -> None:
+        """Keep what Hydra is given for a config path, and the page that it comes from."""
+        self._written[config_path] = (mapping, file)
+
+    def file_of(self, tag: str) -> Path | None:
+        """The file of the page whose config path, joined by dashes, is a tag."""
+        files = {path.replace("/", "-"): file for path, (_, file) in self._written.items()}
+        return files.get(tag)
+
+    def written(self, config_path: str) -> tuple[Mapping[str, Any], Path | None]:
+        """What Hydra was given for a config path, and the page that it comes from."""
+        return self._written.get(config_path, ({}, None))
+
+    def lines(self, path: str) -> list[tuple[Origin, str]]:
+        """The places where a config path was written, with the text of plain values."""
+        return list(self._places.get(path, []))
+
     def clear(self) -> None:
         """Forget all places, before a new composition."""
         self._places.clear()
+        self._written.clear()
+
+
+def in_both(written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a page's text is in what Hydra is given: parts that moved to their groups are not."""
+    kept: dict[str, Any] = {}
+    for key, value in written.items():
+        if key in given and key != "defaults":
+            both = isinstance(value, Mapping) and isinstance(given[key], Mapping)
+            kept[key] = in_both(value, given[key]) if both else value
+    return kept
 
 
 def _key_lines(
@@ -56,10 +86,25 @@ def _key_lines(
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
+        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
+            yield from _choices(value, prefix)
+            continue
         path = (*prefix, str(key.value))
         written = value.value if isinstance(value, yaml.ScalarNode) else ""
         yield path, key.start_mark.line + 1, written
         yield from _key_lines(value, path)
+
+
+def _choices(
+    entries: yaml.SequenceNode, prefix: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], int, str]]:
+    """The lines at which a defaults list chooses options of groups."""
+    for entry in entries.value:
+        for key, value in entry.value if isinstance(entry, yaml.MappingNode) else []:
+            group = str(key.value).split(" ")[-1]
+            path = group.strip("/").split("/")
+            whole = tuple(path) if group.startswith("/") else (*prefix, *path)
+            yield whole, key.start_mark.line + 1, str(value.value)
 
 
 origins = Origins()

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from detkit import registry
 from detkit.config import pages, plugins
 from detkit.config.circles import includes
-from detkit.config.origins import origins
+from detkit.config.origins import in_both, origins
 from detkit.config.safety import Trust, refuse_group, refuse_in_page
 from detkit.config.shape import require_shape
 from detkit.config.signatures import arguments
@@ -99,6 +99,7 @@ class PageSource(ConfigSource):
         origins.record(file, tree, prefix)
         require_shape(mapping, prefix, file)
         includes.record(config_path, file, mapping.get("defaults"))
+        written = dict(mapping)
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
             plugins.load_from_page(mapping["plugins"], shown(file), trust)
@@ -110,6 +111,7 @@ class PageSource(ConfigSource):
             page_defaults = mapping.pop("defaults", None) or []
             node = pages.part_node(prefix, mapping, tag)
             node["defaults"] = [*page_defaults, *node.get("defaults", [])]
+        origins.note(config_path, in_both(written, node), file)
         return _result(self, node, package)
 
     def _package(self, file: Path, text: str) -> str | None:
@@ -158,7 +160,9 @@ class PartSource(ConfigSource):
         """The node of a part with every default of its constructor."""
         *group, name = config_path.split("/")
         mapping, tag = pages.page_options.get(config_path, ({"name": name}, name))
-        return _result(self, pages.part_node(tuple(group), mapping, tag), None)
+        node = pages.part_node(tuple(group), mapping, tag)
+        origins.note(config_path, in_both(mapping, node), origins.file_of(tag))
+        return _result(self, node, None)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Names of the parts, and of the slots, under a group."""

@@ -1,0 +1,129 @@
+"""`detkit config diff`: what differs between two runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detkit.cli.words import without
+from detkit.config.comparison import Comparison, RunRecord, compare
+from detkit.config.difference import ABSENT, Difference, value_text
+from detkit.config.freeze import FILE
+from detkit.config.syntax import parse, read_text
+from detkit.errors import UserError
+from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
+from detkit.training.run import FILE as ENVIRONMENT
+
+HELP = """
+usage: detkit config diff RUN RUN [--json]
+
+Shows what differs between two runs, path by path: configuration, then what it depended on
+(versions, seed, data, code, devices), then what never changes a result (folder, name, command).
+A part that was replaced is one line; --json shows both parts whole.
+RUN is a run folder, a config.yaml, or a checkpoint.
+Exit code: 0 if the runs are equal, 1 if they differ, 2 if one of them cannot be read.
+
+  detkit config diff runs/first runs/second
+  detkit config diff runs/first/config.yaml best.ckpt --json
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Print what differs; 1 if anything does.
+
+    Raises:
+        UserError: Not two runs are named, or one cannot be read.
+    """
+    places, flags = without(arguments, "--json")
+    if len(places) != 2 or any(place.startswith("-") for place in places):  # noqa: PLR2004
+        raise UserError(
+            "'detkit config diff' takes two runs, such as `detkit config diff runs/first "
+            f"runs/second`; got '{' '.join(arguments)}'."
+        )
+    found = compare(*map(read_run, places))
+    print(json.dumps(as_plain(found), indent=2) if flags else table(found, places))
+    return 1 if found else 0
+
+
+def read_run(place: str) -> RunRecord:
+    """What a run folder, a configuration file or a checkpoint says of its run.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    path = Path(place)
+    file = path / FILE if path.is_dir() else path
+    if file.is_file() and file.suffix in (".yaml", ".yml"):
+        content = yaml.safe_load(read_text(file)) if parse(file, read_text(file)) else {}
+        return RunRecord(content, _environment(file.with_name(ENVIRONMENT)))
+    checkpoint = read_checkpoint(find_checkpoint(place))
+    known = {"seed": checkpoint.config.get("seed"), "data": checkpoint.record.data}
+    return RunRecord(checkpoint.config, {k: v for k, v in known.items() if v is not None})
+
+
+def _environment(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as JSON: {error}.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def as_plain(found: Comparison) -> dict[str, Any]:
+    """The comparison for a program; what one side lacks is left out of its entry."""
+    return {
+        "equal": not found,
+        **{
+            name: [_entry(each) for each in getattr(found, name)]
+            for name in ("configuration", "environment", "apart")
+        },
+    }
+
+
+def _entry(each: Difference) -> dict[str, Any]:
+    sides = {"before": each.before, "after": each.after}
+    known = {side: value for side, value in sides.items() if value is not ABSENT}
+    return {"path": each.path, **known}
+
+
+def table(found: Comparison, places: list[str]) -> str:
+    """The comparison for a reader: a line for each path, both values beside it."""
+    titles = {
+        "configuration": "configuration",
+        "environment": "what it depended on",
+        "apart": "changes no result",
+    }
+    rows = {title: list(_rows(getattr(found, name))) for name, title in titles.items()}
+    every = [row for some in rows.values() for row in some] + [("", *places)]
+    room = shutil.get_terminal_size((100, 24)).columns
+    first = max(len(row[0]) for row in every)
+    each = max(12, (room - first - 6) // 2)
+    second = min(each, max(len(row[1]) for row in every))
+    lines = [] if found else ["no difference that could change a result"]
+    if any(rows.values()):
+        lines.append(_line(("", *places), first, second, each))
+    for title, some in rows.items():
+        if some:
+            lines += ["", title, *(_line(row, first, second, each) for row in some)]
+    return "\n".join(lines)
+
+
+def _rows(found: Iterable[Difference]) -> Iterator[tuple[str, str, str]]:
+    for each in found:
+        values = (each.before, each.after)
+        plain = all(isinstance(value, str) and value.isprintable() for value in values)
+        before, after = (str(value) if plain else value_text(value) for value in values)
+        yield each.path, before, after
+
+
+def _line(row: tuple[str, ...], first: int, second: int, longest: int) -> str:
+    path, before, after = row
+    shown = [v if len(v) <= longest else f"{v[: longest - 1]}…" for v in (before, after)]
+    return f"  {path:{first}}  {shown[0]:{second}}  {shown[1]}".rstrip()

@@ -1,0 +1,62 @@
+"""`detkit config explain`: where a value came from, what it overrode, what it means."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+
+from detkit.cli.words import checkpoint_of, value_of
+from detkit.config import compose
+from detkit.config.difference import value_text
+from detkit.config.history import Explanation, History
+from detkit.errors import UserError
+
+HELP = """
+usage: detkit config explain KEY [KEY=VALUE ...]
+
+Shows where a value came from that `detkit train` with the same words would use: the default of the
+constructor, each page with its line, the command line; what overrode what, and what it means. The
+value in force is marked with *. KEY may also be a block: then each value in it is shown.
+
+  detkit config explain model.neck.out_channels model=fcos
+  detkit config explain optimizer experiment=demo optimizer.learning_rate=0.01
+  detkit config explain data ckpt=RUN             a run; what its pages were is not kept
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Print the history of a key, or of each key of a block.
+
+    Raises:
+        UserError: Not one key is named, or there is none of this name.
+    """
+    keys = [word for word in arguments if "=" not in word and not word.startswith(("-", "~"))]
+    if len(keys) != 1:
+        raise UserError(
+            "'detkit config explain' takes one KEY and the words of a run, such as `detkit config "
+            f"explain model.neck.out_channels model=fcos`; got {len(keys)} keys."
+        )
+    words = [word for word in arguments if word != keys[0]]
+    root, checkpoint = "train", None
+    if value_of(words, "ckpt") not in (None, "null"):
+        root, checkpoint = "resume", checkpoint_of(words, "config", prefer="last").config
+    config = compose.compose(root, words, checkpoint)
+    found = History(root, config, words, checkpoint).explain(keys[0])
+    print("\n\n".join(map(text, found)))
+    return 0
+
+
+def text(found: Explanation) -> str:
+    """A value, what it means, and the values before it, the one in force marked."""
+    width = shutil.get_terminal_size((100, 24)).columns
+    lines = [f"{found.path} = {value_text(found.value)}"]
+    if found.meaning:
+        lines.append(
+            textwrap.fill(found.meaning, width, initial_indent="  ", subsequent_indent="  ")
+        )
+    values = [value_text(step.value) for step in found.steps]
+    longest = min(max(map(len, values)), 30)
+    for number, (value, step) in enumerate(zip(values, found.steps, strict=True), 1):
+        mark = "*" if number == len(values) else " "
+        lines.append(f"  {mark} {value:{longest}}  {step.source}")
+    return "\n".join(lines)

@@ -1,0 +1,193 @@
+"""Where each value of a configuration came from, and what it overrode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detkit import registry
+from detkit.config import pages
+from detkit.config.compose import merge_order
+from detkit.config.origins import origins
+from detkit.config.overrides import is_group, parse
+from detkit.config.pages import default_value
+from detkit.config.places import Place, leaves, meaning, place_at
+from detkit.config.signatures import MISSING
+from detkit.config.syntax import shown
+from detkit.errors import UserError, did_you_mean
+
+Config = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One value that a config path was given on the way to its final one.
+
+    Attributes:
+        value: The value, interpolations kept.
+        source: What gave it: a default, a page with its line, or a word of the command line.
+    """
+
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A config path with its value, its meaning and its history.
+
+    Attributes:
+        path: The config path.
+        value: The final value.
+        meaning: Its type and the help of the constructor's argument.
+        steps: The values given, the weakest first; the last one is in force.
+    """
+
+    path: str
+    value: Any
+    meaning: str
+    steps: list[Step]
+
+
+class History:
+    """The history of one composition.
+
+    Args:
+        root: The root page, one of `pages.ROOTS`.
+        config: What it composed to, checked and complete.
+        words: The command line's words.
+        checkpoint: The checkpoint's configuration where one was composed in.
+    """
+
+    def __init__(
+        self, root: str, config: Config, words: list[str], checkpoint: dict[str, Any] | None = None
+    ) -> None:
+        self._root = pages.ROOTS[root]
+        self._config = config
+        self._words = words
+        self._order = merge_order(root, words, checkpoint)
+
+    def explain(self, path: str) -> list[Explanation]:
+        """The leaf at a path, or each leaf below it.
+
+        Raises:
+            UserError: There is no such key.
+        """
+        node: Any = self._config
+        for key in path.split("."):
+            if not isinstance(node, Mapping) or key not in node:
+                raise UserError(self._unknown(path))
+            node = node[key]
+        return [self._explain(leaf, value) for leaf, value in leaves(node, path)]
+
+    def _unknown(self, path: str) -> str:
+        place = place_at(self._root, self._config, path)
+        if place is not None and place.argument is not None and place.argument.wired:
+            about = f" ({place.argument.doc})" if place.argument.doc else ""
+            return (
+                f"{path}: is filled in by detkit from the data and the parts before, for "
+                f"{place.owner}{about}; it never stands in a configuration."
+            )
+        paths = [leaf for leaf, _ in leaves(self._config)]
+        blocks = {leaf.rsplit(".", count)[0] for leaf in paths for count in range(1, 6)}
+        text = f"there is no key '{path}' in this configuration."
+        return f"{text}{did_you_mean(path, sorted({*paths, *blocks}))} `detkit config` shows all."
+
+    def _explain(self, path: str, value: Any) -> Explanation:
+        place = place_at(self._root, self._config, path)
+        steps = _default_steps(place) if place is not None else []
+        steps += self._written_steps(path)
+        steps += self._word_steps(path)
+        if not steps or steps[-1].value != value:
+            why = "interpolation resolved" if _is_interpolation(steps) else "filled in by detkit"
+            steps.append(Step(value, why))
+        text = meaning(place, self._config, path) if place is not None else ""
+        return Explanation(path, value, text, steps)
+
+    def _written_steps(self, path: str) -> list[Step]:
+        """What pages say, in the order in which Hydra merges them."""
+        steps: list[Step] = []
+        keys = path.split(".")
+        for config_path, package in self._order:
+            prefix = package.split(".") if package else []
+            mapping, file = origins.written(config_path)
+            if keys[: len(prefix)] != prefix:
+                continue
+            given = _look_up(mapping, keys[len(prefix) :])
+            if given is not MISSING:
+                steps.append(Step(given, self._source(path, config_path, file)))
+        if keys[-1] == "name":
+            steps = self._replaced(path, steps) + steps
+        return steps
+
+    def _replaced(self, path: str, steps: list[Step]) -> list[Step]:
+        """The names of parts that pages chose for a slot and that were replaced whole."""
+        parent = path.removesuffix(".name")
+        slot = pages.slot_at(tuple(parent.split(".")))
+        if slot is None:
+            return []
+        files = [origins.written(config_path)[1] for config_path, _ in self._order]
+        position = {file: number for number, file in enumerate(files)}
+        in_force = {step.source for step in steps}
+        written = [*origins.lines(parent), *origins.lines(path)]
+        written.sort(key=lambda each: position.get(each[0].file, -1))
+        return [
+            Step(text, str(place))
+            for place, text in written
+            if text in registry.names(slot.family) and str(place) not in in_force
+        ]
+
+    def _source(self, path: str, config_path: str, file: Path | None) -> str:
+        if config_path.rsplit("/", 1)[-1] == pages.CHECKPOINT:
+            return "the checkpoint"
+        parent = path.removesuffix(".name")
+        places = [o for name in (path, parent) for o, _ in origins.lines(name) if o.file == file]
+        if places:
+            return str(places[-1])
+        group, _, option = config_path.rpartition("/")
+        for word in self._words:
+            if word.lstrip("+") == f"{group}={option}":
+                return f"command line: {word}"
+        outer, _, slot = group.rpartition("/")
+        owner = place_at(self._root, self._config, f"{outer.replace('/', '.')}.name")
+        return f"default of {owner.owner if owner else 'the root'} for its {slot}"
+
+    def _word_steps(self, path: str) -> list[Step]:
+        """What the command line says of a value, in the order of its words."""
+        steps: list[Step] = []
+        for word in self._words:
+            override = parse(word)
+            key = override.key_or_group
+            if word.startswith("~") or "/" in key or (is_group(key) and path != key):
+                continue
+            if path == key or path.startswith(f"{key}."):
+                rest = path[len(key) + 1 :].split(".") if path != key else []
+                given = _look_up(override.value(), rest)
+                if given is not MISSING:
+                    steps.append(Step(given, f"command line: {word}"))
+        return steps
+
+
+def _default_steps(place: Place) -> list[Step]:
+    argument = place.argument
+    if argument is None or argument.slot is not None or argument.default is MISSING:
+        return []
+    where = f" ({shown(place.file)})" if place.file is not None else ""
+    return [Step(default_value(argument), f"default of {place.owner}{where}")]
+
+
+def _look_up(value: Any, keys: list[str]) -> Any:
+    """The value at a path inside what a page or word gives; a bare name is a part's `name`."""
+    for position, key in enumerate(keys):
+        if isinstance(value, str) and keys[position:] == ["name"]:
+            return value
+        if not isinstance(value, Mapping) or key not in value:
+            return MISSING
+        value = value[key]
+    return MISSING if isinstance(value, Mapping) and value else value
+
+
+def _is_interpolation(steps: list[Step]) -> bool:
+    return bool(steps) and isinstance(steps[-1].value, str) and "${" in steps[-1].value
