@@ -201,3 +201,42 @@ def test_tampered_configuration_of_a_checkpoint_is_refused(
     config["model"]["head"][key] = value
     assert main(["evaluate", f"ckpt={tampered(work, 'changed.ckpt', config=config)}"]) == 2
     assert message in capsys.readouterr().err
+
+
+PLUGIN = '''
+from detkit import register
+from detkit.losses import L1Loss
+
+
+@register("loss", "own_l1")
+class OwnL1(L1Loss):
+    """L1 of a plugin.
+
+    Args:
+        weight: Factor.
+    """
+
+    def __init__(self, *, weight: float = 1.0) -> None:
+        super().__init__(weight=weight)
+'''
+
+
+@pytest.mark.slow
+def test_run_with_a_plugin_resumes_where_the_words_name_it(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(PLUGIN)
+    environment = {**os.environ, "PYTHONPATH": str(Path(detkit.__file__).parents[1])}
+
+    def train(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "detkit.cli.main", "train", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    words = ["run_folder=a", "plugins=[own.py]", "model.head.box_loss=own_l1"]
+    first = train(*TINY, *words, "trainer.max_epochs=1")
+    assert first.returncode == 0, first.stderr[-2000:]
+    without = train("ckpt=a", "trainer.max_epochs=2")
+    assert without.returncode == 2
+    assert "not loaded (own.py)" in without.stderr
+    again = train("ckpt=a", "trainer.max_epochs=2", "plugins=[own.py]")
+    assert again.returncode == 0, again.stderr[-2000:]
