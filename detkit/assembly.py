@@ -61,6 +61,10 @@ def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str,
         raise
     except UserError as error:
         raise ConfigError([f"{'.'.join(path)}: {error}"]) from error
+    except Exception as error:
+        if not getattr(error, "__notes__", None):  # the innermost part is the one to look at
+            error.add_note(f"while building {'.'.join(path)}: {family} '{node['name']}'")
+        raise
 
 
 def _values(
