@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config import compose
@@ -13,7 +16,7 @@ from detkit.inference.checkpoint import Checkpoint, load_weights, read_checkpoin
 from detkit.inference.files import read_tensors
 from detkit.inference.loop import choose_device
 from detkit.training.random_state import set_random_state
-from detkit.training.repeat import Repetition, repeat
+from detkit.training.repeat import repeat
 from detkit.training.saved_step import SavedStep, find_step, parse_step
 from detkit.training.step_report import (
     draw_batch,
@@ -52,10 +55,14 @@ def run(words: list[str]) -> int:
     checkpoint = read_checkpoint(path)
     step = parse_step(read_tensors(path), path)
     config = compose.compose("replay", words[1:], checkpoint.config)
-    repetition = _repeat(config, checkpoint, step)
+    device = _device(config["device"], step)
+    precision = PRECISION[config["trainer"]["precision"]]
+    detector = _detector(config, checkpoint).to(device)
+    set_random_state(step.random_state)
+    repetition = repeat(detector, step.batch.to(device), precision)
     names = checkpoint.class_names
     sections = [
-        [*step_lines(step), f"saved in {path}"],
+        [*step_lines(step, precision, device.type), f"saved in {path}"],
         loss_lines(step, repetition),
         [*module_lines(repetition), *gradient_lines(repetition)],
         object_lines(step.batch, names),
@@ -68,15 +75,16 @@ def run(words: list[str]) -> int:
     return 0 if repetition.is_finite else 1
 
 
-def _repeat(config: dict[str, Any], checkpoint: Checkpoint, step: SavedStep) -> Repetition:
-    """The step on the device that it ran on, where this machine has it."""
-    ran_on_cpu = config["device"] == "auto" and step.device == "cpu"
-    device = choose_device("cpu" if ran_on_cpu else config["device"])
+def _device(wanted: str, step: SavedStep) -> torch.device:
+    """The kind of device that the step ran on, where nothing else is asked for."""
+    return choose_device("cpu" if wanted == "auto" and step.device == "cpu" else wanted)
+
+
+def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> nn.Module:
+    """The detector with the weights of the step, as it is while training."""
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
+    detector: nn.Module = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
-    settings = config["trainer"]
-    prepare_detector(detector, channels_last=settings["channels_last"], compile=False)
-    detector.to(device).train()
-    set_random_state(step.random_state)
-    return repeat(detector, step.batch.to(device), PRECISION[settings["precision"]])
+    channels_last = config["trainer"]["channels_last"]
+    prepare_detector(detector, channels_last=channels_last, compile=False)
+    return detector.train()

@@ -16,13 +16,15 @@ _MOST_MODULES = 8
 _MOST_OBJECTS = 20
 
 
-def step_lines(step: SavedStep) -> list[str]:
-    """Which step it is, and what can differ when it is repeated."""
+def step_lines(step: SavedStep, precision: str, device: str) -> list[str]:
+    """Which step it is, and what can differ when it is repeated with a precision on a device."""
     of_rank = f", rank {step.rank} of {step.world_size}" if step.world_size > 1 else ""
     lines = [
         f"step {step.number} (epoch {step.epoch}{of_rank}), {len(step.batch)} images, "
         f"{step.precision} on {step.device}"
     ]
+    if (precision, device) != (step.precision, step.device):
+        lines.append(f"repeated with {precision} on {device}")
     if step.world_size > 1:
         lines.append(
             "note: the ranks shared their normaliser; here the losses are those of one rank alone"
@@ -47,7 +49,7 @@ def loss_lines(step: SavedStep, repetition: Repetition) -> list[str]:
 
 def module_lines(repetition: Repetition) -> list[str]:
     """The first calls of modules whose output is not finite, or where the greatest output is."""
-    bad = repetition.bad_modules
+    bad = _without_containers(repetition.bad_modules)
     if not bad:
         return [f"the output of each module is finite; {_greatest(repetition.modules)}"]
     rows = [("module", "kind", "input", "finite output from", "to")]
@@ -100,6 +102,15 @@ def draw_batch(batch: Batch, class_names: Sequence[str], folder: Path) -> list[P
         draw_target(image[:, : size[0], : size[1]], shown, class_names).save(path)
         written.append(path)
     return written
+
+
+def _without_containers(modules: Sequence[ModuleOutput]) -> list[ModuleOutput]:
+    """Leave out a module that passes on what a module in it has given."""
+    kept: list[ModuleOutput] = []
+    for module in modules:
+        if not any(inner.name.startswith(f"{module.name}.") for inner in kept):
+            kept.append(module)
+    return kept
 
 
 def _objects(target: Target) -> str:

@@ -56,7 +56,10 @@ def test_remedy_is_tried_with_overrides_as_in_evaluate(
         if value.is_floating_point():
             value.clamp_(-1, 1)
     torch.save(healthy, tmp_path / "healthy.pt")
-    words = ["replay", str(tmp_path / "healthy.pt"), "model/head/box_loss=iou"]
+    words = ["replay", str(tmp_path / "healthy.pt"), "trainer.precision=bf16"]
+    assert main([*words, "model/head/box_loss=iou"]) == 0
+    assert "repeated with bf16-mixed on cpu" in capsys.readouterr().out
+    words = [*words[:2], "model/head/box_loss=iou"]
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert "the output of each module is finite" in shown
