@@ -13,7 +13,9 @@ from detkit.visualization.figures import as_text, new_figure, save_figure
 
 _MOST_CLASSES = 30  # more than that cannot be read
 _FEW = 14  # rows whose cells have room for large text, and for zeros
-_DARK = 0.55  # share from which on text is white
+_TEXT, _SMALL_TEXT = 9, 7
+_LONG = 10_000  # counts from here on do not fit a small cell
+_DARK = 0.65  # share from which on text is white
 
 
 def plot_confusion(analysis: Analysis, picture: Path) -> Path:
@@ -28,7 +30,7 @@ def plot_confusion(analysis: Analysis, picture: Path) -> Path:
     for position, title in enumerate(("share of each row", "counts"), start=1):
         axes = figure.add_subplot(1, 2, position)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        size = 9 if len(names) <= _FEW // 2 else 7
+        size = _TEXT if len(names) <= _FEW // 2 else _SMALL_TEXT
         axes.set_xticks(range(len(columns)), columns, rotation=90, fontsize=size)
         axes.set_yticks(range(len(rows)), rows, fontsize=size)
         axes.set_xlabel("detected as", fontsize=9)
@@ -53,12 +55,17 @@ def _write_numbers(
 ) -> None:
     for (row, column), share in np.ndenumerate(shares):
         nothing = row == column == len(shares) - 1  # where there is nothing: cannot be counted
-        if nothing or (share == 0 and len(shares) > _FEW):
+        text = f"{share:.2f}" if counts is None else _short(int(counts[row, column]), size)
+        if nothing or (text in ("0", "0.00") and len(shares) > _FEW):
             continue
-        text = f"{share:.2f}" if counts is None else f"{counts[row, column]:,}"
         colour = "white" if share > _DARK else ("0.7" if share == 0 else "0.1")
         number = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
         number.set_in_layout(False)  # it lies inside its cell; asking a thousand takes seconds
+
+
+def _short(count: int, size: int) -> str:
+    """A count; in small text one that fits a cell."""
+    return f"{round(count / 1000):,}k" if count >= _LONG and size == _SMALL_TEXT else f"{count:,}"
 
 
 def most_confused(
