@@ -24,7 +24,7 @@ its name; what the format cannot hold is said at the end.
   copy=copy       copies of the images
   copy=none       annotations alone
   ignored=drop    (default) YOLO cannot mark crowd and difficult objects, so they are left out
-  ignored=keep    write them to YOLO as ordinary objects
+  ignored=keep    write them to YOLO as any other object
 
   detkit data convert DATA converted format=coco
 """
@@ -102,5 +102,5 @@ def _images(placed: dict[str, int], target: str) -> str:
     folder = {"coco": "images/", "voc": "JPEGImages/", "yolo": "images/, in its splits' folders"}
     if not placed:
         return f"none (copy=none); put them into {folder[target]} under the names written"
-    words = {"linked": "hard links to the source's files, which take no space", "copied": "copies"}
-    return ", ".join(f"{count:,} {words[how]}" for how, count in placed.items())
+    words = {"linked": "linked to the source's files (hard links, which take no space)"}
+    return ", ".join(f"{count:,} {words.get(how, how)}" for how, count in placed.items())

@@ -70,13 +70,11 @@ def _ignored(source: str, target: str, material: Material, keep: bool) -> list[s
     if not count or (source == target != "yolo"):
         return []
     objects = f"{_count(count, f'{kind} object')}"
+    mark = f"YOLO has no mark for {'it' if count == 1 else 'them'}"
     if target == "yolo" and keep:
-        return [f"{objects} written as ordinary ones: YOLO has no mark for them"]
+        return [f"{objects} written like any other: {mark}"]
     if target == "yolo":
-        return [
-            f"{objects} left out: YOLO has no mark for them (ignored=keep writes them as "
-            "ordinary ones)"
-        ]
+        return [f"{objects} left out: {mark} (ignored=keep writes them like any other)"]
     if target == "coco":
         return [
             f"{objects} written as iscrowd=1: neither counts against a detector, but a crowd may "
