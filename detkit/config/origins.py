@@ -34,18 +34,21 @@ class Origins:
 
     def __init__(self) -> None:
         self._places: dict[str, list[tuple[Origin, str]]] = {}
+        self._choices: dict[str, list[tuple[Origin, str]]] = {}
         self._written: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
 
     def record(self, file: Path, tree: yaml.Node | None, prefix: tuple[str, ...]) -> None:
         """Note the line of every key of a page whose body lands under a prefix."""
         for path, line, written in _key_lines(tree, prefix):
             self._places.setdefault(".".join(path), []).append((Origin(file, line), written))
+        for path, line, option in _choices(tree, prefix):
+            self._choices.setdefault(".".join(path), []).append((Origin(file, line), option))
 
     def find(self, path: str, value: object = None) -> Origin | None:
         """Where a config path was written, of several places one that wrote this value; or None."""
         places = self._places.get(path, [])
         fitting = [origin for origin, written in places if written == str(value)]
-        return next(iter(fitting + [origin for origin, _ in places]), None)
+        return next(iter([*fitting, *(origin for origin, _ in reversed(places))]), None)
 
     def note(self, config_path: str, mapping: Mapping[str, Any], file: Path | None) -> None:
         """Keep what Hydra is given for a config path, and the page that it comes from."""
@@ -61,12 +64,13 @@ class Origins:
         return self._written.get(config_path, ({}, None))
 
     def lines(self, path: str) -> list[tuple[Origin, str]]:
-        """The places where a config path was written, with the text of plain values."""
-        return list(self._places.get(path, []))
+        """Where a config path was written or chosen in a defaults list, with plain text."""
+        return [*self._choices.get(path, []), *self._places.get(path, [])]
 
     def clear(self) -> None:
         """Forget all places, before a new composition."""
         self._places.clear()
+        self._choices.clear()
         self._written.clear()
 
 
@@ -86,9 +90,6 @@ def _key_lines(
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
-        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
-            yield from _choices(value, prefix)
-            continue
         path = (*prefix, str(key.value))
         written = value.value if isinstance(value, yaml.ScalarNode) else ""
         yield path, key.start_mark.line + 1, written
@@ -96,14 +97,16 @@ def _key_lines(
 
 
 def _choices(
-    entries: yaml.SequenceNode, prefix: tuple[str, ...]
+    tree: yaml.Node | None, prefix: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], int, str]]:
-    """The lines at which a defaults list chooses options of groups."""
-    for entry in entries.value:
+    """The lines at which a page's defaults list chooses options of groups."""
+    pairs = tree.value if isinstance(tree, yaml.MappingNode) else []
+    lists = [value for key, value in pairs if key.value == "defaults"]
+    for entry in lists[0].value if lists and isinstance(lists[0], yaml.SequenceNode) else []:
         for key, value in entry.value if isinstance(entry, yaml.MappingNode) else []:
             group = str(key.value).split(" ")[-1]
-            path = group.strip("/").split("/")
-            whole = tuple(path) if group.startswith("/") else (*prefix, *path)
+            path = tuple(group.strip("/").split("/"))
+            whole = path if group.startswith("/") else (*prefix, *path)
             yield whole, key.start_mark.line + 1, str(value.value)
 
 

@@ -151,7 +151,7 @@ def offer_checkpoint(config: Node) -> None:
                 message = f"expected a mapping in the checkpoint, got {value!r} ({kind})."
                 raise ConfigError([f"{argument.name}: {message}"])
             if value is not None:
-                page_options[f"{argument.name}/{CHECKPOINT}"] = (value, CHECKPOINT)
+                page_options[f"{argument.name}/{CHECKPOINT}"] = (dict(value), CHECKPOINT)
         elif value is not None and argument.name not in ("plugins", "ckpt"):
             root_values[argument.name] = value
 

@@ -6,11 +6,11 @@ import pytest
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.config import pages
 from detkit.config.compose import compose
 from detkit.config.source import conf_folder
 
 CONF = conf_folder()
-ROOTS = {"train", "resume", "evaluate", "measure", "predict", "import"}
 PAGES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 GROUP_PAGES = [page for page in PAGES if len(page.parts) > 1]
 CLASSES = Classes(["a", "b"], [1, 2])
@@ -35,7 +35,7 @@ def test_model_of_a_page_builds(page: Path) -> None:
 
 
 def test_no_root_page_is_forgotten() -> None:
-    assert {page.stem for page in PAGES if len(page.parts) == 1} == ROOTS
+    assert {page.stem for page in PAGES if len(page.parts) == 1} == set(pages.ROOTS)
 
 
 @pytest.mark.parametrize("root", ["resume", "evaluate", "predict"])
