@@ -105,7 +105,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         path=path,
         record=record,
         weights={k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)},
-        epoch=_epochs(content.get("epoch"), path),
+        epoch=_epochs(content, path),
         resumable="optimizer_states" in content,
     )
 
@@ -131,15 +131,17 @@ def require_weights(state: Any, path: Path) -> dict[str, Tensor]:
     )
 
 
-def _epochs(last: Any, path: Path) -> int:
-    if last is None:
-        return 0
-    if type(last) is not int:
+def _epochs(content: dict[str, Any], path: Path) -> int:
+    """Epochs that were finished: Lightning counts from 0, and not at all within an epoch."""
+    position = content.get("position")
+    within = isinstance(position, dict)
+    finished = position.get("epoch") if within else content.get("epoch", -1)
+    if type(finished) is not int:
         raise UserError(
-            f"{path}: its epoch is a {type(last).__name__}, expected a whole number: take another "
-            "copy of the file or another checkpoint of the run."
+            f"{path}: its epoch is a {type(finished).__name__}, expected a whole number: take "
+            "another copy of the file or another checkpoint of the run."
         )
-    return last + 1
+    return finished if within else finished + 1
 
 
 def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:

@@ -99,6 +99,11 @@ def _forget_the_started_batch(loops: dict[str, Any]) -> None:
 
 
 def restore_random_state(trainer: pl.Trainer, states: list[Any]) -> None:
-    """Take this rank's state; with another number of ranks there is none, and seeds stay."""
+    """Take this rank's state; where there is none, give each rank noise of its own.
+
+    Lightning starts all ranks from one seed, which would drop the same units on all of them.
+    """
     if len(states) == trainer.world_size:
         set_random_state(states[trainer.global_rank])
+    elif trainer.world_size > 1:
+        torch.manual_seed(torch.initial_seed() + trainer.global_rank)

@@ -11,15 +11,18 @@ from training_fakes import Batches, TinyDetector, TinyMetric
 from detkit.training.metrics_file import read_metrics
 
 
+def run_two_ranks(script, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    command += [str(Path(__file__).with_name(script)), *arguments]
+    subprocess.run(command, check=True, timeout=200, env=environment)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [[[4, 6], [5]], [[4], [5, 6, 4]]])
 def test_two_ranks_validate_as_one(tmp_path, shards):
     # pains 15 and 16: uneven shards end, and the numbers are those of one process
-    script = Path(__file__).with_name("two_ranks.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
-    command += [str(script), str(tmp_path), json.dumps(shards)]
-    subprocess.run(command, check=True, timeout=200, env=environment)
+    run_two_ranks("two_ranks.py", str(tmp_path), json.dumps(shards))
     first, second = (json.loads((tmp_path / f"rank{i}.json").read_text()) for i in range(2))
     first["scores"].pop("loss"), second["scores"].pop("loss")  # of each rank's own batches
     for report in (first, second):
@@ -38,3 +41,22 @@ def test_two_ranks_validate_as_one(tmp_path, shards):
     assert first["scores"]["val/AP"] == pytest.approx(metric.compute()["AP"], rel=1e-6)
     rows = read_metrics(tmp_path / "metrics.csv")
     assert [row["step"] for row in rows] == ["1", "1", "3", "3"]
+
+
+@pytest.mark.slow
+def test_two_ranks_stop_together_and_go_on_as_if_nothing_had_been(tmp_path):
+    # pain 18
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run_two_ranks("two_ranks_resumed.py", str(whole), "train")
+    run_two_ranks("two_ranks_resumed.py", str(parts), "be stopped")
+    run_two_ranks("two_ranks_resumed.py", str(parts), "go on")
+    left, right = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+        for folder in (whole, parts)
+    )
+    for name, value in left["state_dict"].items():
+        assert torch.equal(value, right["state_dict"][name]), name
+    states = [[state["torch"] for state in content["random_states"]] for content in (left, right)]
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
+    assert not torch.equal(*states[0])  # each rank drops other units
+    assert read_metrics(whole / "metrics.csv") == read_metrics(parts / "metrics.csv")

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
-from torch import nn
-from training_fakes import TinyDetector, batch, batches, cpu_trainer, tiny_module
+from resume_fakes import BATCHES, Loader, Noisy
+from training_fakes import batches, cpu_trainer, tiny_module
 
-from detkit.data.sampling import TrainingBatches
 from detkit.errors import Stopped
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
@@ -20,7 +19,7 @@ from detkit.training.optimizers import AdamW
 from detkit.training.position import Position, read_position
 from detkit.training.trainer import seed_everything
 
-EPOCHS, BATCHES = 3, 5
+EPOCHS = 3
 KEYS = (
     "state_dict",
     "raw_state_dict",
@@ -32,28 +31,6 @@ KEYS = (
     "epoch",
     "global_step",
 )
-
-
-class Noisy(TinyDetector):
-    """Draws from the global generators of PyTorch in each step."""
-
-    def __init__(self):
-        super().__init__()
-        self.backbone.append(nn.Dropout(0.3))
-
-
-class Loader:
-    """Batches in the order of the real sampler, which can begin within an epoch."""
-
-    def __init__(self, skip=(0, 0)):
-        self.batch_sampler = TrainingBatches(BATCHES * 2, batch_size=2, seed=3, skip=skip)
-
-    def __len__(self):
-        return len(self.batch_sampler)
-
-    def __iter__(self):
-        for keys in self.batch_sampler:
-            yield batch(sum(key.position * 100**n for n, key in enumerate(keys)))
 
 
 class SignalAt(Callback):
