@@ -44,7 +44,7 @@ def test_a_strangers_page_may_point_at_keys(text: str) -> None:
 )
 # pain 19
 def test_a_strangers_page_reads_nothing_else(text: str) -> None:
-    with pytest.raises(ConfigError, match="'list: .*' is refused"):
+    with pytest.raises(ConfigError, match=r"'list: .*' is refused"):
         refuse_outside_values({"list": ["a", text]}, "a page")
 
 
