@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,21 +75,22 @@ class DetectionDataset(Dataset[Sample]):
         Raises:
             DataError: Half of the images that the data set has cannot be decoded.
         """
-        for position in self._candidates(key):
+        try:
+            sample = self.read(key.position)
+        except UnreadableImageError as error:
+            self._note_unreadable(key.position, error)
+            sample = self._replacement(key)
+        return self._transform(sample, key)  # drawn as for the image that was asked for
+
+    def _replacement(self, key: Key) -> Sample:
+        """The first image that can be decoded, in an order drawn from (seed, epoch, position)."""
+        generator = generator_of(REPLACEMENT, self.seed, key.epoch, key.position)
+        for position in torch.randperm(len(self.index), generator=generator).tolist():
             try:
-                sample = self.read(position)
+                return self.read(position)
             except UnreadableImageError as error:
                 self._note_unreadable(position, error)
-                continue
-            return self._transform(sample, key)  # drawn as for the image that was asked for
         raise DataError(self._too_many(len(self.index)))
-
-    def _candidates(self, key: Key) -> Iterator[int]:
-        """The position of a key, then all others in an order drawn from (seed, epoch, position)."""
-        yield key.position
-        generator = generator_of(REPLACEMENT, self.seed, key.epoch, key.position)
-        order = torch.randperm(len(self.index), generator=generator).tolist()
-        yield from (position for position in order if position != key.position)
 
     def read(self, position: int) -> Sample:
         """The image and its objects as annotated, without transforms.

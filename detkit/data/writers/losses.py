@@ -28,7 +28,7 @@ def losses(
     if source == "coco":
         found.append(f"{_COCO_PAGE} are not kept")
         if target != "coco":
-            found.append(f"ids of images and categories are not kept: {target} numbers from 1 or 0")
+            found.append("ids of images and categories are not kept")
             found += _areas(material)
     return found + _ignored(source, target, material, keep_ignored) + _of_target(target, material)
 
