@@ -19,7 +19,7 @@ from detkit.interfaces import Transform
 from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
-NAMED = 100  # unreadable files that are named; a disk that went away would name all
+NAMED = 20  # unreadable files that are named; a disk that went away would name all
 
 
 class Key(NamedTuple):
