@@ -78,8 +78,8 @@ def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
     if path.parent.name != CHECKPOINTS or not (folder / FILE).is_file():
         raise UserError(
             f"ckpt={path}: to go on with a run takes its folder ({FILE}, metrics.csv and "
-            f"{CHECKPOINTS}/), and this checkpoint lies in none: give the run folder, or start a new "
-            f"run from the weights with weights={path}."
+            f"{CHECKPOINTS}/), and this checkpoint lies in none: give the run folder, or start a "
+            f"new run from the weights with weights={path}."
         )
     # The words first, since they may load plugins that the run had.
     config = compose_with(checkpoint, "resume", arguments, run_folder=str(folder))

@@ -135,7 +135,9 @@ def _epochs(content: dict[str, Any], path: Path) -> int:
     """Epochs that were finished: Lightning counts from 0, and not at all within an epoch."""
     position = content.get("position")
     within = isinstance(position, dict)
-    finished = position.get("epoch") if within else content.get("epoch", -1)
+    finished = content.get("epoch", -1)
+    if isinstance(position, dict):
+        finished = position.get("epoch")
     if type(finished) is not int:
         raise UserError(
             f"{path}: its epoch is a {type(finished).__name__}, expected a whole number: take "

@@ -128,7 +128,7 @@ def _devices() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(number) for number in range(count)],
     }
     if count:
-        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
         found["driver"] = _driver()
     return found
 

@@ -109,7 +109,7 @@ def main() -> int:
         process = start(killed, options.images)
         if kills < options.kills:
             wait_for_training(process, killed)
-            time.sleep(moments.uniform(0, 1.6 * seconds / options.kills))
+            time.sleep(moments.uniform(0, seconds / 4))
         if kills == options.kills or process.poll() is not None:  # trained to its end
             if process.wait() != 0:
                 sys.exit((folder / "training.log").read_text()[-2000:])
