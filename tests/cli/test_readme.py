@@ -7,6 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
+from tiny_run import TINY
+from torchvision.models import resnet18
 
 from detkit.cli.main import COMMANDS, main
 from detkit.config.compose import compose
@@ -39,6 +42,18 @@ def test_there_are_commands() -> None:
     assert len(typed()) >= 6
 
 
+def prepare(work: Path) -> None:
+    """What the README's words stand for: two runs, one with a step that failed, data, weights."""
+    for made in ("converted", "to_send"):
+        shutil.rmtree(work / made, ignore_errors=True)
+    if not (work / "RUN").exists():
+        shutil.copytree(work / "datasets/shapes", work / "DATA")
+        assert main(["train", *TINY, "optimizer.learning_rate=1e20", "run_folder=OTHER"]) == 2
+        shutil.copytree(work / "first", work / "RUN")
+        shutil.copytree(work / "OTHER/non_finite", work / "RUN/non_finite")
+        torch.save(resnet18().state_dict(), work / "WEIGHTS.pth")
+
+
 @pytest.mark.parametrize("line", commands())
 def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program, command, *words = shlex.split(line)
@@ -51,10 +66,17 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
     (work / "PHOTOS").mkdir(exist_ok=True)
     picture = next((work / "datasets/shapes/val").glob("*.jpg"))
     (work / "PHOTOS/photo.jpg").write_bytes(picture.read_bytes())
-    if not (work / "RUN").exists():
-        shutil.copytree(work / "first", work / "RUN")
+    prepare(work)
+    if "ckpt=to_send" in words:
+        assert main(["bundle", "RUN", "output=to_send"]) == 0
     assert command in COMMANDS
-    if command == "train" and "ckpt=RUN" not in words:
+    if command == "replay":
+        assert main([command, *words]) == 1  # the loss is not finite again
+    elif (command, words[:1]) == ("config", ["diff"]):
+        assert main([command, *words]) == 1  # they differ
+    elif command == "import":
+        assert main([command, *words, "model/backbone=resnet18", "new_classes=[a]"]) == 0
+    elif command == "train" and "ckpt=RUN" not in words:
         assert compose("train", words)["model"]["name"]
     else:
         assert main([command, *words]) == 0

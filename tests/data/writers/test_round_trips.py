@@ -72,7 +72,6 @@ def usable(index):
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(images=st.lists(objects, min_size=1, max_size=2))
 # pain 25
-# pain 25
 def test_six_directions_give_back_every_box(tmp_path_factory, first, second, images):
     folder = tmp_path_factory.mktemp("trip")
     index = index_of(folder, images, ignoring="yolo" not in (first, second))
@@ -110,7 +109,6 @@ def test_yolo_shares_have_the_digits_that_they_need(box, text):
 @pytest.mark.slow
 @pytest.mark.needs_bccd
 @pytest.mark.parametrize("middle", ["coco", "yolo"])
-# pain 25
 # pain 25
 def test_photographs_come_back_as_they_were(bccd, tmp_path, middle):
     report = convert(bccd, tmp_path / "middle", to=middle)
