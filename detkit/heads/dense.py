@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from detkit.heads.quality import centreness, mean_over_ranks
+from detkit.heads.quality import centreness
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
@@ -21,7 +21,7 @@ from detkit.interfaces import (
     Sampler,
     Sizes,
 )
-from detkit.ops import clip_boxes, mark_ignored, select_candidates
+from detkit.ops import clip_boxes, mark_ignored, mean_over_ranks, select_candidates
 from detkit.structures import BACKGROUND, DensePredictions, Detections, Priors, Target
 
 

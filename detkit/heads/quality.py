@@ -1,8 +1,7 @@
-"""What the quality branch of a dense head learns, and how ranks average their counts."""
+"""What the quality branch of a dense head learns."""
 
 from __future__ import annotations
 
-import torch.distributed
 from torch import Tensor
 
 from detkit.ops import box_centres
@@ -23,12 +22,3 @@ def centreness(priors: Tensor, boxes: Tensor) -> Tensor:
     nearer, farther = before.minimum(after), before.maximum(after)
     ratios = nearer.clamp(min=0) / farther.clamp(min=1e-6)  # (M, 2), a box may have no area
     return ratios.prod(dim=1).sqrt()
-
-
-def mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean of a number over all ranks; every rank has to call it, every time."""
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return value
-    total = value.clone()
-    torch.distributed.all_reduce(total)
-    return total / torch.distributed.get_world_size()

@@ -16,6 +16,7 @@ from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import object_chunks
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
+from detkit.ops.ranks import mean_over_ranks
 
 __all__ = [
     "Candidates",
@@ -29,6 +30,7 @@ __all__ = [
     "generalized_iou",
     "iou",
     "mark_ignored",
+    "mean_over_ranks",
     "object_chunks",
     "pairwise_iou",
     "select_candidates",
