@@ -97,7 +97,8 @@ class Sampler(Protocol):
 class ClassificationLoss(Protocol):
     """One value per prior (summed over its K logits), not weighted, not normalised.
 
-    `logits` (M, K); `labels` (M,) in 0..C-1, or -1 for background; `scores` (M,) soft target of
+    `logits` (M, K); `labels` (M,) in 0..C-1, BACKGROUND, or IGNORED for values that the caller
+    leaves out, so that statistics over priors can leave them out too; `scores` (M,) soft target of
     the labelled class, 1 where None. `activation` says how logits become probabilities: "sigmoid"
     has K = C, "softmax" K = C + 1 with background last.
     """

@@ -22,7 +22,7 @@ from detkit.interfaces import (
     Sizes,
 )
 from detkit.ops import clip_boxes, mark_ignored, mean_over_ranks, select_candidates
-from detkit.structures import BACKGROUND, DensePredictions, Detections, Priors, Target
+from detkit.structures import BACKGROUND, IGNORED, DensePredictions, Detections, Priors, Target
 
 
 class _Matches(NamedTuple):
@@ -126,6 +126,7 @@ class DenseHead(nn.Module):
         rows = _rows_of_objects(matched, objects)  # (B, P)
         nothing = matched.new_full((1,), BACKGROUND)
         labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
+        labels = torch.where(matched == IGNORED, matched, labels)
         logits = predictions.class_logits
         class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten())
         class_losses = class_losses.view_as(matched)

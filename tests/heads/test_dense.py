@@ -283,3 +283,16 @@ def test_layers_that_do_not_fit_the_priors_are_named():
     layers.logits = nn.Parameter(torch.zeros(2, 6, 2))
     with pytest.raises(ValueError, match=r"predict at 6 places and there are 4 priors"):
         head(Listed([0]), layers=layers).predict(FEATURES, [(16, 16)] * 2)
+
+
+def test_the_classification_loss_is_told_which_priors_are_ignored():
+    seen = []
+
+    class Spy(OnePerPrior):
+        def __call__(self, logits, labels, scores=None):
+            seen.append(labels.tolist())
+            return super().__call__(logits, labels, scores)
+
+    parts = {"classification_loss": Spy(), "quality_loss": None}
+    head(Listed([0, -1, -2, -2], [-1] * 4), **parts).loss(FEATURES, [target(1), target()])
+    assert seen == [[1, -1, -2, -2, -1, -1, -1, -1]]
