@@ -22,6 +22,7 @@ from detkit.structures import (
     Detections,
     FeatureSpec,
     Priors,
+    RegionPredictions,
     Sample,
     Target,
 )
@@ -88,8 +89,11 @@ class Sampler(Protocol):
     """Which priors count in the loss.
 
     `matched` (B, P) as in Assignment, `losses` (B, P) detached classification loss; returns a
-    mask (B, P) bool in which ignored priors are False.
+    mask (B, P) bool in which ignored priors are False. Where `uses_losses` is false, zeros may be
+    given: the losses of all regions cost a roi head a pass of its own.
     """
+
+    uses_losses: bool
 
     def __call__(self, matched: Tensor, losses: Tensor) -> Tensor: ...
 
@@ -152,13 +156,69 @@ class Head(Protocol):
     def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
 
 
+class Proposer(Protocol):
+    """Feature maps to regions that may hold an object, of whatever class.
+
+    Regions are Detections with label 0, best first, inside their image. Training asks for losses
+    and regions at once, so that the layers run once; there may be more of them than in `propose`.
+    """
+
+    def __call__(self, features: list[Tensor]) -> DensePredictions: ...
+
+    def propose(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
+
+    def loss_and_proposals(
+        self, features: list[Tensor], targets: list[Target], image_sizes: Sizes
+    ) -> tuple[Losses, list[Detections]]: ...
+
+
+class Pooling(Protocol):
+    """Regions (M, 4) of the images `image` (M,) to a map (M, *region_shape) of each.
+
+    `region_shape` is (channels, height, width).
+    """
+
+    region_shape: tuple[int, int, int]
+
+    def __call__(self, features: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor: ...
+
+
+class BoxHead(Protocol):
+    """Pooled maps (M, *region_shape), which is wired, to features (M, out_channels)."""
+
+    out_channels: int
+
+    def __call__(self, regions: Tensor) -> Tensor: ...
+
+
+class RoIHead(Protocol):
+    """Feature maps and the regions (R_i, 4) of each image to the three verbs' results.
+
+    An image may have no region, and a batch none at all.
+    """
+
+    def __call__(self, features: list[Tensor], regions: list[Tensor]) -> RegionPredictions: ...
+
+    def loss(
+        self,
+        features: list[Tensor],
+        regions: list[Tensor],
+        targets: list[Target],
+        image_sizes: Sizes,
+    ) -> Losses: ...
+
+    def predict(
+        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+    ) -> list[Detections]: ...
+
+
 class Detector(Protocol):
     """Images to raw predictions (`forward`, for export), batches to losses or to detections.
 
     `predict` returns boxes in the coordinates of the original images.
     """
 
-    def __call__(self, images: Tensor) -> DensePredictions: ...
+    def __call__(self, images: Tensor) -> DensePredictions | RegionPredictions: ...
 
     def loss(self, batch: Batch) -> Losses: ...
 

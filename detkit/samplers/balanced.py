@@ -24,6 +24,8 @@ class RandomBalanced:
             background takes their places, but positives never take those of background.
     """
 
+    uses_losses = False
+
     def __init__(self, *, number: PositiveInt = 256, positive_fraction: Fraction = 0.5) -> None:
         self.number = number
         self.positive_fraction = positive_fraction

@@ -12,6 +12,8 @@ from detkit.structures import IGNORED
 class KeepAll:
     """Every prior counts that is not ignored: for losses that weigh easy ones down themselves."""
 
+    uses_losses = False
+
     def __call__(self, matched: Tensor, losses: Tensor) -> Tensor:
         """A mask of the shape of `matched`."""
         return matched != IGNORED

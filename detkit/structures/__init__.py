@@ -5,6 +5,7 @@ from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredic
 from detkit.structures.detections import Detections
 from detkit.structures.features import FeatureSpec
 from detkit.structures.images import Batch, Sample, Target
+from detkit.structures.regions import RegionPredictions
 
 __all__ = [
     "BACKGROUND",
@@ -17,6 +18,7 @@ __all__ = [
     "Fault",
     "FeatureSpec",
     "Priors",
+    "RegionPredictions",
     "Sample",
     "Target",
 ]
