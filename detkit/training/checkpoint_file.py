@@ -28,6 +28,11 @@ class CheckpointFile(TorchCheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            torch.save(checkpoint, file)
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # PyTorch hides it behind its own
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())

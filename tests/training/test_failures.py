@@ -54,9 +54,13 @@ def test_full_disk_keeps_the_last_checkpoint(small_disk):
     assert torch.load(checkpoints.last_path, weights_only=True)["epoch"] == 0
 
 
-def test_checkpoint_that_does_not_fit_leaves_the_one_before(tmp_path):
+@pytest.mark.parametrize("floats", [1_000, 200_000])
+def test_checkpoint_that_does_not_fit_is_an_error_of_the_disk(small_disk, floats):
+    free = shutil.disk_usage(small_disk).free
+    (small_disk / "filler").write_bytes(bytes(max(0, free - 8192)))
+    checkpoint = {"weights": torch.zeros(floats), "more": torch.zeros(10_000)}
     with pytest.raises(OSError, match="No space left") as full:
-        CheckpointFile().save_checkpoint({"weights": torch.zeros(10_000)}, "/dev/full")
+        CheckpointFile().save_checkpoint(checkpoint, small_disk / "last.part")
     assert full.value.errno == errno.ENOSPC
 
 
