@@ -25,13 +25,14 @@ from detkit.ops import clip_boxes, mark_ignored, mean_over_ranks, select_candida
 from detkit.structures import BACKGROUND, IGNORED, DensePredictions, Detections, Priors, Target
 
 
-class _Matches(NamedTuple):
+class Matches(NamedTuple):
     """The positives of a batch: M priors with the predictions for them and their objects."""
 
     priors: Priors  # of M
     codes: Tensor  # (M, D)
     quality: Tensor | None  # (M,) logits
     boxes: Tensor  # (M, 4) of the objects
+    counted: Tensor  # () how many priors count, positives and others
 
 
 class DenseHead(nn.Module):
@@ -132,17 +133,18 @@ class DenseHead(nn.Module):
         class_losses = class_losses.view_as(matched)
         counted = self.sampler(matched, class_losses.detach())  # (B, P) bool
         image, prior = (counted & (matched >= 0)).nonzero(as_tuple=True)
-        matches = _Matches(
+        matches = Matches(
             priors=Priors(*(field[prior] for field in priors)),
             codes=predictions.box_codes[image, prior],
             quality=None if predictions.quality is None else predictions.quality[image, prior],
             boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
+            counted=counted.sum(),
         )
         class_loss = torch.where(counted, class_losses, 0).sum()
         return self._normalised(class_loss, matches, predictions)
 
     def _normalised(
-        self, class_loss: Tensor, matches: _Matches, predictions: DensePredictions
+        self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
     ) -> Losses:
         """Sums over the batch divided by the positives of all ranks, and weighted."""
         quality_target = centreness(matches.priors.boxes, matches.boxes)  # (M,)
@@ -187,14 +189,14 @@ class DenseHead(nn.Module):
             matched.append(mark_ignored(assignment.matched, priors, target))
         return torch.stack(matched)
 
-    def _box_losses(self, matches: _Matches) -> Tensor:
+    def _box_losses(self, matches: Matches) -> Tensor:
         if self.box_loss.space == "boxes":
             return self.box_loss(
                 self.box_coder.decode(matches.codes, matches.priors), matches.boxes
             )
         return self.box_loss(matches.codes, self.box_coder.encode(matches.boxes, matches.priors))
 
-    def _quality_losses(self, matches: _Matches, quality_target: Tensor) -> Tensor:
+    def _quality_losses(self, matches: Matches, quality_target: Tensor) -> Tensor:
         if self.quality_loss is None or matches.quality is None:
             return quality_target.new_zeros(0)
         logits = matches.quality[:, None]  # (M, 1): one class, "well placed"
