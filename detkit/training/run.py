@@ -163,7 +163,7 @@ def _arithmetic() -> dict[str, Any]:
 def _plugin(name: str) -> dict[str, str | None]:
     """A plugin with its file, from the working directory where it lies inside, and a hash of it."""
     source = Path(name)
-    if not source.exists():
+    if not source.exists() and not name.endswith(".py"):  # a file may be gone since it was read
         spec = importlib.util.find_spec(name)
         source = Path(spec.origin) if spec is not None and spec.origin else source
     inside = source.resolve().is_relative_to(Path.cwd())

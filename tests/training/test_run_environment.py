@@ -136,3 +136,12 @@ def test_a_damaged_record_is_put_aside(tmp_path: Path) -> None:
     record_start(tmp_path, {"seed": 1})
     assert json.loads((tmp_path / "environment.json").read_text()) == {"seed": 1, "resumed": []}
     assert (tmp_path / "environment_damaged.json").read_text() == '{"seed": '
+
+
+def test_a_plugin_whose_file_is_gone_is_named_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "load_plugins", lambda: ["gone.py"])
+    (plugin,) = environment(0, {})["plugins"]
+    assert plugin == {"name": "gone.py", "file": "gone.py", "sha256": None}
