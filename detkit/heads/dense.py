@@ -21,7 +21,13 @@ from detkit.interfaces import (
     Sampler,
     Sizes,
 )
-from detkit.ops import clip_boxes, mark_ignored, mean_over_ranks, select_candidates
+from detkit.ops import (
+    class_scores,
+    clip_boxes,
+    mark_ignored,
+    mean_over_ranks,
+    select_candidates,
+)
 from detkit.structures import BACKGROUND, IGNORED, DensePredictions, Detections, Priors, Target
 
 
@@ -179,7 +185,9 @@ class DenseHead(nn.Module):
         scores: Tensor | None = None
         boxes: Tensor | None = None
         if self.assigner.uses_predictions:
-            scores = self._class_scores(predictions.class_logits)
+            scores = class_scores(
+                predictions.class_logits, self.classification_loss.activation
+            )
             boxes = self.box_coder.decode(predictions.box_codes, priors)
         matched = []
         for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):
@@ -205,13 +213,8 @@ class DenseHead(nn.Module):
         labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
         return self.quality_loss(logits, labels, quality_target)
 
-    def _class_scores(self, class_logits: Tensor) -> Tensor:
-        if self.classification_loss.activation == "softmax":
-            return class_logits.softmax(dim=-1)[..., :-1]  # background is last
-        return class_logits.sigmoid()
-
     def _scores(self, predictions: DensePredictions) -> Tensor:
-        scores = self._class_scores(predictions.class_logits)
+        scores = class_scores(predictions.class_logits, self.classification_loss.activation)
         if predictions.quality is None:
             return scores
         return (scores * predictions.quality.sigmoid()[..., None]) ** self.score_exponent

@@ -43,8 +43,8 @@ class Towers(nn.Module):
             UserError: The levels differ in channels or in priors per cell.
         """
         super().__init__()
-        channels = _same_on_all_levels([spec.channels for spec in feature_specs], "channels")
-        priors = _same_on_all_levels(per_cell, "priors per cell")
+        channels = same_on_all_levels([spec.channels for spec in feature_specs], "channels")
+        priors = same_on_all_levels(per_cell, "priors per cell")
         self.class_tower = _tower(channels, convs, norm)
         self.box_tower = _tower(channels, convs, norm)
         self.class_layer = nn.Conv2d(channels, priors * len(class_logits), 3, padding=1)
@@ -65,10 +65,11 @@ class Towers(nn.Module):
             level_codes = self.box_layer(boxes)  # (B, A * D, H, W)
             if self.scales is not None:
                 level_codes = level_codes * self.scales[level]
-            logits.append(_flatten(self.class_layer(self.class_tower(feature)), self._num_logits))
-            codes.append(_flatten(level_codes, self._code_size))
+            class_maps = self.class_layer(self.class_tower(feature))
+            logits.append(flatten_maps(class_maps, self._num_logits))
+            codes.append(flatten_maps(level_codes, self._code_size))
             if self.quality_layer is not None:
-                quality.append(_flatten(self.quality_layer(boxes), 1).squeeze(-1))
+                quality.append(flatten_maps(self.quality_layer(boxes), 1).squeeze(-1))
         return DensePredictions(
             class_logits=torch.cat(logits, dim=1),
             box_codes=torch.cat(codes, dim=1),
@@ -80,12 +81,17 @@ def _tower(channels: int, convs: int, norm: Norm) -> nn.Sequential:
     return nn.Sequential(*(ConvBlock(channels, channels, norm=norm) for _ in range(convs)))
 
 
-def _flatten(maps: Tensor, values: int) -> Tensor:
+def flatten_maps(maps: Tensor, values: int) -> Tensor:
     """(B, A * values, H, W) to (B, H * W * A, values)."""
     return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, values)
 
 
-def _same_on_all_levels(counts: list[int], what: str) -> int:
+def same_on_all_levels(counts: list[int], what: str) -> int:
+    """The count that all levels have.
+
+    Raises:
+        UserError: They differ.
+    """
     if len(set(counts)) != 1:
         raise UserError(
             f"this head shares its layers over all levels, so it needs the same {what} on each, "

@@ -11,6 +11,7 @@ from detkit.ops.boxes import (
     iou,
     pairwise_iou,
     share_inside,
+    sides_at_least,
 )
 from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import object_chunks
@@ -18,11 +19,14 @@ from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 from detkit.ops.ranks import mean_over_ranks
 
+from detkit.ops.scores import class_scores
+
 __all__ = [
     "Candidates",
     "box_areas",
     "box_centres",
     "box_sides",
+    "class_scores",
     "class_wise_nms",
     "clip_boxes",
     "complete_iou",
@@ -35,4 +39,5 @@ __all__ = [
     "pairwise_iou",
     "select_candidates",
     "share_inside",
+    "sides_at_least",
 ]

@@ -20,6 +20,11 @@ def box_sides(boxes: Tensor) -> Tensor:
     return boxes[..., 2:] - boxes[..., :2]
 
 
+def sides_at_least(boxes: Tensor, least: float) -> Tensor:
+    """(..., 4) to (...): whether both sides are as long."""
+    return (box_sides(boxes) >= least).all(dim=-1)
+
+
 def box_areas(boxes: Tensor) -> Tensor:
     """(..., 4) to (...)."""
     return _product(box_sides(boxes))
