@@ -185,9 +185,7 @@ class DenseHead(nn.Module):
         scores: Tensor | None = None
         boxes: Tensor | None = None
         if self.assigner.uses_predictions:
-            scores = class_scores(
-                predictions.class_logits, self.classification_loss.activation
-            )
+            scores = class_scores(predictions.class_logits, self.classification_loss.activation)
             boxes = self.box_coder.decode(predictions.box_codes, priors)
         matched = []
         for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):

@@ -18,7 +18,6 @@ from detkit.ops.chunks import object_chunks
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 from detkit.ops.ranks import mean_over_ranks
-
 from detkit.ops.scores import class_scores
 
 __all__ = [

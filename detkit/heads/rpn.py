@@ -1,0 +1,213 @@
+"""The region proposal network: where there may be an object, of whatever class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from detkit.heads.dense import DenseHead, Matches
+from detkit.heads.towers import flatten_maps, same_on_all_levels
+from detkit.interfaces import (
+    Assigner,
+    BoxCoder,
+    BoxLoss,
+    ClassificationLoss,
+    Losses,
+    Postprocess,
+    PriorGenerator,
+    Sampler,
+    Sizes,
+)
+from detkit.layers import ConvBlock, Probability, normal_convolutions, prior_logits
+from detkit.ops import (
+    class_scores,
+    clip_boxes,
+    mean_over_ranks,
+    select_candidates,
+    sides_at_least,
+)
+from detkit.registry import NonNegativeFloat, PositiveInt, Slot, Wired, register
+from detkit.structures import DensePredictions, Detections, FeatureSpec, Priors, Target
+
+_ANCHORS = {"scale": 8.0, "octaves": 1}
+_OVERLAP = {"foreground": 0.7, "background": 0.3}
+# As many regions per level before suppression as after it in all, twice as many in training.
+_TESTING = {
+    "score_threshold": 0.0,
+    "max_candidates": 1000,
+    "iou_threshold": 0.7,
+    "max_detections": 1000,
+}
+_TRAINING = {**_TESTING, "max_candidates": 2000, "max_detections": 2000}
+
+
+class RPNLayers(nn.Module):
+    """Shared convolutions, then a class layer and a box layer of kernel size 1."""
+
+    def __init__(
+        self,
+        *,
+        feature_specs: list[FeatureSpec],
+        per_cell: Sequence[int],
+        class_logits: Tensor,
+        code_size: int,
+        convs: int,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            feature_specs: The levels that come in.
+            per_cell: A, the priors in a cell, for each level.
+            class_logits: (K,) what the class layer answers before it is trained.
+            code_size: D of the box coder.
+            convs: Shared convolutions.
+
+        Raises:
+            UserError: The levels differ in channels or in priors per cell.
+        """
+        super().__init__()
+        channels = same_on_all_levels([spec.channels for spec in feature_specs], "channels")
+        priors = same_on_all_levels(list(per_cell), "priors per cell")
+        self.shared = nn.Sequential(*(ConvBlock(channels, channels) for _ in range(convs)))
+        self.class_layer = nn.Conv2d(channels, priors * len(class_logits), 1)
+        self.box_layer = nn.Conv2d(channels, priors * code_size, 1)
+        normal_convolutions(self)
+        with torch.no_grad():
+            self.class_layer.bias.copy_(class_logits.repeat(priors))  # type: ignore[union-attr]
+        self._num_logits, self._code_size = len(class_logits), code_size
+
+    def forward(self, features: list[Tensor]) -> DensePredictions:
+        """L maps (B, C, H_l, W_l) to predictions in the order level, row, column, prior."""
+        shared = [self.shared(level) for level in features]
+        logits = [flatten_maps(self.class_layer(level), self._num_logits) for level in shared]
+        codes = [flatten_maps(self.box_layer(level), self._code_size) for level in shared]
+        return DensePredictions(torch.cat(logits, dim=1), torch.cat(codes, dim=1), None)
+
+
+@register("proposer", "rpn")
+class RPN(DenseHead):
+    """Region proposal network: anchors that know one class, "object".
+
+    Paper: Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks (Ren et
+    al., 2015), https://arxiv.org/abs/1506.01497; one anchor size per level as in Feature Pyramid
+    Networks (Lin et al., 2017), https://arxiv.org/abs/1612.03144
+
+    Both losses are divided by the number of sampled anchors, as public implementations do; the
+    paper divides the box loss by the number of positions and weighs it with 10, which is about the
+    same. Suppression of overlapping regions is done level by level.
+
+    Args:
+        convs: 3x3 convolutions before the last layers.
+        prior_probability: Objectness that an untrained network gives each anchor.
+        min_size: Regions with a shorter side, in pixels, are dropped.
+        priors: Where it predicts.
+        box_coder: What a box code means.
+        assigner: Which anchor is responsible for which object.
+        sampler: Which anchors count in the loss.
+        classification_loss: Loss of the objectness.
+        box_loss: Loss of the boxes.
+        postprocess: Candidates to regions; the level of a region takes the place of its label.
+        training_postprocess: The same where the roi head learns from them.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        convs: PositiveInt = 1,
+        prior_probability: Probability = 0.5,
+        min_size: NonNegativeFloat = 1e-3,
+        priors: Annotated[PriorGenerator, Slot("priors", "anchors", _ANCHORS)],
+        box_coder: Annotated[BoxCoder, Slot("box_coder", "delta")],
+        assigner: Annotated[Assigner, Slot("assigner", "max_iou", _OVERLAP)],
+        sampler: Annotated[Sampler, Slot("sampler", "random_balanced")],
+        classification_loss: Annotated[ClassificationLoss, Slot("loss", "bce", space=("classes",))],
+        box_loss: Annotated[BoxLoss, Slot("loss", "smooth_l1", space=("boxes", "codes"))],
+        postprocess: Annotated[Postprocess, Slot("postprocess", "nms", _TESTING)],
+        training_postprocess: Annotated[Postprocess, Slot("postprocess", "nms", _TRAINING)],
+    ) -> None:
+        layers = RPNLayers(
+            feature_specs=feature_specs,
+            per_cell=priors.per_cell,
+            class_logits=prior_logits(prior_probability, 1, classification_loss.activation),
+            code_size=box_coder.code_size,
+            convs=convs,
+        )
+        super().__init__(
+            layers=layers,
+            priors=priors,
+            box_coder=box_coder,
+            assigner=assigner,
+            sampler=sampler,
+            classification_loss=classification_loss,
+            box_loss=box_loss,
+            quality_loss=None,
+            postprocess=postprocess,
+        )
+        self.training_postprocess = training_postprocess
+        self.min_size = min_size
+
+    def loss(self, features: list[Tensor], targets: list[Target]) -> Losses:
+        """The weighted and normalised losses of a batch, in float32, whatever the labels."""
+        return super().loss(features, _without_classes(targets))
+
+    def loss_and_proposals(
+        self, features: list[Tensor], targets: list[Target], image_sizes: Sizes
+    ) -> tuple[Losses, list[Detections]]:
+        """The losses of a batch, and the regions for a roi head to learn from."""
+        predictions, priors = self._predict_at_priors(features)
+        with torch.autocast(features[0].device.type, enabled=False):
+            losses = self._losses(predictions, priors, _without_classes(targets))
+            regions = self._regions(predictions, priors, image_sizes, self.training_postprocess)
+        return losses, regions
+
+    def propose(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]:
+        """The regions of each image, best first, all with label 0."""
+        predictions, priors = self._predict_at_priors(features)
+        with torch.autocast(features[0].device.type, enabled=False):
+            return self._regions(predictions, priors, image_sizes, self.postprocess)
+
+    def _normalised(
+        self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
+    ) -> Losses:
+        """Sums over the batch divided by the sampled anchors of all ranks, and weighted."""
+        count = mean_over_ranks(matches.counted.to(class_loss.dtype)).clamp(min=1)
+        # Without positives nothing else would give the branch a gradient, and ranks would wait.
+        box_loss = self._box_losses(matches).sum() + 0 * predictions.box_codes[:, 0].sum()
+        return {
+            "loss/classification": self.classification_loss.weight * class_loss / count,
+            "loss/box": self.box_loss.weight * box_loss / count,
+        }
+
+    @torch.no_grad()
+    def _regions(
+        self,
+        predictions: DensePredictions,
+        priors: Priors,
+        image_sizes: Sizes,
+        postprocess: Postprocess,
+    ) -> list[Detections]:
+        scores = class_scores(
+            predictions.class_logits, self.classification_loss.activation
+        )  # (B, P, 1)
+        found = []
+        for image_scores, codes, size in zip(
+            scores, predictions.box_codes, image_sizes, strict=True
+        ):
+            best = select_candidates(
+                image_scores, priors.level, postprocess.score_threshold, postprocess.max_candidates
+            )
+            chosen = Priors(*(field[best.prior] for field in priors))
+            boxes = clip_boxes(self.box_coder.decode(codes[best.prior], chosen), size)
+            kept = sides_at_least(boxes, self.min_size)
+            regions = postprocess(boxes[kept], best.score[kept], chosen.level[kept])
+            found.append(regions._replace(labels=torch.zeros_like(regions.labels)))
+        return found
+
+
+def _without_classes(targets: list[Target]) -> list[Target]:
+    return [replace(target, labels=torch.zeros_like(target.labels)) for target in targets]
