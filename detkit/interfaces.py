@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detkit.structures import (
@@ -229,6 +231,28 @@ class Transform(Protocol):
     """One step of augmentation; all randomness comes from `generator`."""
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample: ...
+
+
+@runtime_checkable
+class MixingTransform(Protocol):
+    """A step of augmentation that puts several images of the data set together, as mosaic does.
+
+    `count` draws how many others it takes this time; 0 leaves the sample as it is. The data set
+    draws them, and brings them through the transforms before this one. The result is of the first
+    sample: its id, its path, its map to the original image.
+    """
+
+    def count(self, generator: torch.Generator) -> int: ...
+
+    def mix(
+        self, sample: Sample, others: Sequence[Sample], generator: torch.Generator
+    ) -> Sample: ...
+
+
+class Sampling(Protocol):
+    """How often each image of an index comes in an epoch, in the mean: (N,) numbers from 0 on."""
+
+    def __call__(self, index: DatasetIndex) -> NDArray[np.float64]: ...
 
 
 class Reader(Protocol):

@@ -42,6 +42,7 @@ FAMILIES: dict[str, str] = {
     "postprocess": "candidate boxes to final detections",
     "reader": "a data set on disk to an index of images and objects",
     "transform": "one step of image and box augmentation",
+    "sampling": "how often each training image comes in an epoch",
     "metric": "detections and objects to numbers",
     "optimizer": "parameter updates",
     "scheduler": "learning rate over time",
