@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from detkit import registry
 from detkit.config.signatures import arguments, convert
 from detkit.data.module import DetectionData
 from detkit.errors import ConfigError, UserError
-from detkit.interfaces import Metric, Transform
+from detkit.interfaces import Metric, MixingTransform
 
 Config = Mapping[str, Any]
 _METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
@@ -123,19 +124,41 @@ def describe_on_meta(model: Config, classes: Classes) -> Any:
         return build_detector(model, classes)
 
 
-def build_transforms(augmentation: Config, split: str) -> dict[str, Transform]:
-    """The transforms of `train` or `evaluation`, by label, in order."""
-    return build_labelled("transform", augmentation[split], {}, ("augmentation", split))
+def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
+    """The transforms of `train` or `evaluation`, by label, in order.
+
+    Raises:
+        ConfigError: One of `evaluation` mixes several images.
+    """
+    built = build_labelled("transform", augmentation[split], {}, ("augmentation", split))
+    mixing = [label for label, step in built.items() if isinstance(step, MixingTransform)]
+    if mixing and split != "train":
+        raise ConfigError(
+            [
+                f"augmentation.{split}.{label}: '{augmentation[split][label]['name']}' mixes several "
+                "images, which only training can use: move it to augmentation.train."
+                for label in mixing
+            ]
+        )
+    return built
 
 
 def build_data(config: Config) -> DetectionData:
     """The data set of a configuration with its loaders."""
     wiring = {
+        "mixing_epochs": _mixing_epochs(config),
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
         "seed": config.get("seed", 0),  # only training draws anything
     }
     return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
+
+
+def _mixing_epochs(config: Config) -> float:
+    """The epochs in which several images are mixed: all but the last ones."""
+    if "trainer" not in config:  # nothing is trained
+        return math.inf
+    return float(config["trainer"]["max_epochs"] - config["augmentation"].get("close_mosaic", 0))
 
 
 def build_metric(config: Config, classes: Classes) -> Metric:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from detkit.data.images import UnreadableImageError, decode
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.transforms.geometry import scale_to
 from detkit.errors import DataError
-from detkit.interfaces import Transform
+from detkit.interfaces import MixingTransform, Transform
 from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
@@ -29,11 +30,13 @@ class Key(NamedTuple):
         epoch: The epoch, for the random numbers of augmentation.
         position: The image's position in the index.
         scale: The factor of the batch for multi-scale training.
+        repeat: How often the image has come before in the epoch, as rare classes make it do.
     """
 
     epoch: int
     position: int
     scale: float = 1.0
+    repeat: int = 0
 
 
 class DetectionDataset(Dataset[Sample]):
@@ -44,18 +47,28 @@ class DetectionDataset(Dataset[Sample]):
     takes the same ones; it is named once, counted in `unreadable`, and tried again each time, so
     that nothing has to be remembered. When half of the images are unreadable, training stops.
 
+    A transform that mixes several images gets others drawn from all images of the index, after the
+    transforms that stand before it. Nothing that is decoded is kept.
+
     Args:
         index: Images and objects.
         transforms: The steps in order.
         seed: Seed of the transforms' random numbers.
+        mixing_epochs: Epochs in which several images are mixed; later ones leave these steps out.
     """
 
     def __init__(
-        self, index: DatasetIndex, *, transforms: Mapping[str, Transform], seed: int
+        self,
+        index: DatasetIndex,
+        *,
+        transforms: Mapping[str, Transform | MixingTransform],
+        seed: int,
+        mixing_epochs: float = math.inf,
     ) -> None:
         self.index = index
-        self.transforms = dict(transforms)
+        self.transforms = list(transforms.values())
         self.seed = seed
+        self.mixing_epochs = mixing_epochs
         self._has_areas = bool(np.isfinite(index.areas).any())
         # In shared memory, so that the main process sees what workers found.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool)
@@ -75,21 +88,49 @@ class DetectionDataset(Dataset[Sample]):
         Raises:
             DataError: Half of the images that the data set has cannot be decoded.
         """
-        try:
-            sample = self.read(key.position)
-        except UnreadableImageError as error:
-            self._note_unreadable(key.position, error)
-            sample = self._replacement(key)
-        return self._transform(sample, key)  # drawn as for the image that was asked for
+        again = (key.repeat,) if key.repeat else ()
+        generator = generator_of(AUGMENTATION, self.seed, key.epoch, key.position, *again)
+        sample = self._made(key.epoch, key.position, generator, len(self.transforms))
+        height, width = (max(1, round(length * key.scale)) for length in sample.size)
+        return scale_to(sample, (height, width))
 
-    def _replacement(self, key: Key) -> Sample:
+    def _made(self, epoch: int, position: int, generator: torch.Generator, steps: int) -> Sample:
+        """An image after the first steps."""
+        try:
+            sample = self.read(position)
+        except UnreadableImageError as error:
+            # from a generator of its own: the transforms draw as for the image that was asked for
+            sample = self._replacement(epoch, position, error)
+        for step, transform in enumerate(self.transforms[:steps]):
+            if not isinstance(transform, MixingTransform):
+                sample = transform(sample, generator)
+            elif epoch < self.mixing_epochs:
+                sample = self._mixed(sample, epoch, generator, step, transform)
+        return sample
+
+    def _mixed(
+        self,
+        sample: Sample,
+        epoch: int,
+        generator: torch.Generator,
+        step: int,
+        transform: MixingTransform,
+    ) -> Sample:
+        """The sample mixed with images of any position, after the steps before this one."""
+        count = transform.count(generator)
+        drawn = torch.randint(len(self), (count,), generator=generator).tolist()
+        others = [self._made(epoch, position, generator, step) for position in drawn]
+        return transform.mix(sample, others, generator) if others else sample
+
+    def _replacement(self, epoch: int, position: int, error: UnreadableImageError) -> Sample:
         """The first image that can be decoded, in an order drawn from (seed, epoch, position)."""
-        generator = generator_of(REPLACEMENT, self.seed, key.epoch, key.position)
-        for position in torch.randperm(len(self.index), generator=generator).tolist():
+        self._note_unreadable(position, error)
+        generator = generator_of(REPLACEMENT, self.seed, epoch, position)
+        for other in torch.randperm(len(self.index), generator=generator).tolist():
             try:
-                return self.read(position)
-            except UnreadableImageError as error:
-                self._note_unreadable(position, error)
+                return self.read(other)
+            except UnreadableImageError as another:
+                self._note_unreadable(other, another)
         raise DataError(self._too_many(len(self.index)))
 
     def read(self, position: int) -> Sample:
@@ -128,15 +169,6 @@ class DetectionDataset(Dataset[Sample]):
             ignored=torch.from_numpy(self.index.ignored[objects].copy()),
             areas=areas,
         )
-
-    def _transform(self, sample: Sample, key: Key) -> Sample:
-        generator = generator_of(AUGMENTATION, self.seed, key.epoch, key.position)
-        for transform in self.transforms.values():
-            sample = transform(sample, generator)
-        if key.scale == 1:
-            return sample
-        height, width = (max(1, round(length * key.scale)) for length in sample.size)
-        return scale_to(sample, (height, width))
 
     def _note_unreadable(self, position: int, error: UnreadableImageError) -> None:
         if self._unreadable[position]:

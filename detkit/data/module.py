@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import signal
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from detkit.data.ranges import check_index
 from detkit.data.sampling import EvaluationBatches, TrainingBatches
 from detkit.data.splits import find_split, overlap, require_split, split_positions
 from detkit.errors import DataError
-from detkit.interfaces import Reader, Transform
+from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
 from detkit.structures import DatasetIndex, Sample
 
@@ -48,7 +49,9 @@ class DetectionData:
         workers: Processes that load images; 0 loads in the main process.
         pad_multiple: Height and width of a batch are padded to a multiple of this.
         multi_scale: Factors by which the images of a training batch are resized after the
-            transforms, one drawn for each batch, such as [0.75, 1.0, 1.25]; null does not resize.
+            transforms, such as [0.75, 1.0, 1.25]; null does not resize.
+        multi_scale_every: Batches after which another of these factors is drawn.
+        sampling: How often each training image comes in an epoch; null takes each once.
         limit_images: Use the first images of each split only, to try things out.
     """
 
@@ -57,9 +60,11 @@ class DetectionData:
         *,
         path: str,
         reader: Annotated[Reader, Slot("reader", "auto")],
-        train_transforms: Wired[dict[str, Transform]],
+        train_transforms: Wired[dict[str, Transform | MixingTransform]],
         evaluation_transforms: Wired[dict[str, Transform]],
         seed: Wired[int],
+        sampling: Annotated[Sampling | None, Slot("sampling")],
+        mixing_epochs: Wired[float] = math.inf,
         train_split: str = "train",
         validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
         validation_fraction: Fraction = 0.2,
@@ -69,6 +74,7 @@ class DetectionData:
         workers: NonNegativeInt = 2,
         pad_multiple: PositiveInt = 32,
         multi_scale: list[PositiveFloat] | None = None,
+        multi_scale_every: PositiveInt = 1,
         limit_images: PositiveInt | None = None,
     ) -> None:
         self.path = Path(path).expanduser()
@@ -76,6 +82,8 @@ class DetectionData:
         self.train_transforms = train_transforms
         self.evaluation_transforms = evaluation_transforms
         self.seed = seed
+        self.sampling = sampling
+        self.mixing_epochs = mixing_epochs
         self.train_split = train_split
         self.validation_split = validation_split
         self.validation_fraction = validation_fraction
@@ -85,6 +93,7 @@ class DetectionData:
         self.workers = workers
         self.pad_multiple = pad_multiple
         self.multi_scale = multi_scale
+        self.multi_scale_every = multi_scale_every
         self.limit_images = limit_images
         self._known_classes: list[str] | None = None
 
@@ -213,15 +222,21 @@ class DetectionData:
         Args:
             skip: An epoch, and the number of its first batches that are left out.
         """
+        shares = None if self.sampling is None else self.sampling(self.train_index)
         batches = TrainingBatches(
             len(self.train_index),
             batch_size=self.batch_size,
             seed=self.seed,
             scales=self.multi_scale,
+            scale_every=self.multi_scale_every,
+            shares=shares,
             skip=skip,
         )
         dataset = DetectionDataset(
-            self.train_index, transforms=self.train_transforms, seed=self.seed
+            self.train_index,
+            transforms=self.train_transforms,
+            seed=self.seed,
+            mixing_epochs=self.mixing_epochs,
         )
         return self._loader(dataset, batches)
 

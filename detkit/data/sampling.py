@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import distributed
 from torch.utils.data import Sampler
 
 from detkit.data.dataset import Key
 from detkit.data.randomness import ORDER, SCALE, generator_of
+
+_TINY = 1e-9  # a sum of shares may miss its whole number
 
 
 def _rank_and_world() -> tuple[int, int]:
@@ -47,7 +51,10 @@ class TrainingBatches(_EpochSampler):
         count: Images of the data set.
         batch_size: Images of a batch on one rank.
         seed: Seed of the order and of the scales.
-        scales: Factors for multi-scale training; each step draws one, the same on all ranks.
+        scales: Factors for multi-scale training, the same on all ranks.
+        scale_every: Steps after which another factor is drawn.
+        shares: (N,) how often each image comes in an epoch in the mean; each comes as often as the
+            whole number below or above says, drawn for each epoch. None takes each image once.
         skip: An epoch, and the number of its first batches that are left out: those that a training
             had done when it was interrupted. The length still counts them.
     """
@@ -59,6 +66,8 @@ class TrainingBatches(_EpochSampler):
         batch_size: int,
         seed: int,
         scales: Sequence[float] | None = None,
+        scale_every: int = 1,
+        shares: NDArray[np.float64] | None = None,
         skip: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__()
@@ -66,10 +75,13 @@ class TrainingBatches(_EpochSampler):
         # Lightning makes the first iterator, whose workers draw keys at once, before it sets the
         # epoch: a resumed training would begin with batches of epoch 0.
         self.epoch = skip[0]
-        self.count = count
+        # The same number in each epoch, so that schedules know all steps beforehand.
+        self.count = count if shares is None else max(math.floor(shares.sum() + _TINY), 1)
         self.batch_size = batch_size
         self.seed = seed
         self.scales = list(scales or [1.0])
+        self.scale_every = scale_every
+        self.shares = shares
 
     def __len__(self) -> int:
         _, world = _rank_and_world()
@@ -77,21 +89,35 @@ class TrainingBatches(_EpochSampler):
 
     def __iter__(self) -> Iterator[list[Key]]:
         rank, world = _rank_and_world()
-        order = torch.randperm(self.count, generator=generator_of(ORDER, self.seed, self.epoch))
-        positions = order.tolist()
-        size = self.batch_size
-        if self.count < size * world:
-            size = math.ceil(self.count / world)
-            positions = (positions * world)[: size * world]
+        generator, count = generator_of(ORDER, self.seed, self.epoch), self.count
+        positions, repeats = list(range(count)), [0] * count
+        if self.shares is not None:
+            positions, repeats = _repeated(self.shares, generator)
+        order = torch.randperm(len(positions), generator=generator).tolist()[:count]
+        size = min(self.batch_size, math.ceil(count / world))
         draws = generator_of(SCALE, self.seed, self.epoch)
         choices = torch.randint(len(self.scales), (len(self),), generator=draws).tolist()
-        epoch, done = self.skip
-        for step, choice in enumerate(choices):
-            if self.epoch == epoch and step < done:
-                continue
+        for step in range(self.skip[1] if self.epoch == self.skip[0] else 0, len(self)):
             start = (step * world + rank) * size
-            scale = self.scales[choice]
-            yield [Key(self.epoch, p, scale) for p in positions[start : start + size]]
+            scale = self.scales[choices[step // self.scale_every]]
+            chosen = [order[place % count] for place in range(start, start + size)]
+            yield [Key(self.epoch, positions[i], scale, repeats[i]) for i in chosen]
+
+
+def _repeated(
+    shares: NDArray[np.float64], generator: torch.Generator
+) -> tuple[list[int], list[int]]:
+    """Positions, each as often as its share says, and how often each came before.
+
+    The shares are laid end to end on a line that is shifted by one random number; an image comes
+    once for each whole number in its part. So it comes as often as its share in the mean, and all
+    images together equally often in each epoch, or once more.
+    """
+    ends = np.cumsum(shares) + float(torch.rand((), generator=generator, dtype=torch.float64))
+    counts = np.diff(np.floor(ends + _TINY), prepend=0).astype(np.int64)
+    positions = np.repeat(np.arange(len(counts)), counts)
+    repeats = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return positions.tolist(), repeats.tolist()
 
 
 class EvaluationBatches(_EpochSampler):

@@ -16,6 +16,7 @@ from detkit.errors import DataError
 def data_of(path, **options):
     options.setdefault("train_transforms", {})
     options.setdefault("workers", 0)
+    options.setdefault("sampling", None)
     return DetectionData(
         path=str(path), reader=AutoReader(), evaluation_transforms={}, seed=0, **options
     )

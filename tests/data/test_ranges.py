@@ -25,7 +25,12 @@ def test_index_of_a_careless_reader_is_refused_once(voc: Path, field, monkeypatc
 
     monkeypatch.setattr(VocReader, "read", careless)
     data = DetectionData(
-        path=str(voc), reader=VocReader(), train_transforms={}, evaluation_transforms={}, seed=0
+        path=str(voc),
+        reader=VocReader(),
+        sampling=None,
+        train_transforms={},
+        evaluation_transforms={},
+        seed=0,
     )
     with pytest.raises(DataError, match=r"a\.jpg: an object with .*1 of 2 objects are like this"):
         data.train_loader()

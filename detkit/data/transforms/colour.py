@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 import torch
 from annotated_types import Interval
+from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
 from detkit.data.transforms.geometry import chance, uniform
@@ -61,4 +63,46 @@ class ColorJitter:
         for adjust, factor in zip(adjustments, factors, strict=True):
             image = adjust(image, factor) if factor != 1 else image
         image = F.adjust_hue_image(image, turn) if turn != 0 else image
+        return sample.replace(image=image)
+
+
+@register("transform", "hsv")
+class HSV:
+    """Turns the hue and multiplies saturation and value at random, in 8 bits, as YOLO does.
+
+    Args:
+        hue: Turns are drawn from -this to this, as a share of the colour circle.
+        saturation: Factors are drawn from 1 - this to 1 + this.
+        value: The same for the value, the brightness of the strongest colour.
+        probability: Share of the images that are changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        hue: HueShare = 0.015,
+        saturation: Fraction = 0.7,
+        value: Fraction = 0.4,
+        probability: Fraction = 1.0,
+    ) -> None:
+        self.hue = hue
+        self.saturation = saturation
+        self.value = value
+        self.probability = probability
+
+    def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
+        """Change the colours, or not; the same numbers are drawn whatever is switched off."""
+        changed = chance(generator, self.probability)
+        turn = uniform(generator, -self.hue, self.hue)
+        factors = [uniform(generator, 1 - w, 1 + w) for w in (self.saturation, self.value)]
+        if not changed or (turn == 0 and factors == [1, 1]):
+            return sample
+        levels = np.arange(256)
+        hues = np.round(levels + turn * 256).astype(np.int64) % 256
+        others = [np.round(levels * factor).clip(0, 255).astype(np.int64) for factor in factors]
+        table = np.concatenate([hues, *others]).tolist()
+        # By Pillow: 16 ms for 640 pixels square, where turning the hue alone takes torchvision 24
+        picture = Image.fromarray(sample.image.permute(1, 2, 0).contiguous().numpy())
+        changed_picture = picture.convert("HSV").point(table).convert("RGB")
+        image = torch.from_numpy(np.array(changed_picture)).permute(2, 0, 1).contiguous()
         return sample.replace(image=image)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torchvision.transforms.v2 import functional as F
 
@@ -78,6 +80,42 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
     )
     boxes = moved.target.boxes[:, mirrored]  # the mirror swaps which corner comes first
     return moved.replace(target=moved.target.with_boxes(boxes))
+
+
+def shift(sample: Sample, left: int, top: int) -> Sample:
+    """The sample in coordinates that begin left of it and above it; its image as it is."""
+    by = torch.tensor([left, top, left, top], dtype=torch.float64)
+    return _moved(sample, sample.image, torch.ones(4, dtype=torch.float64), by)
+
+
+def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """The upright boxes (N, 4) around boxes that a (3, 3) projective map has moved.
+
+    The map must not bring a corner behind the viewer.
+    """
+    corners = boxes.double()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    moved = corners @ matrix[:, :2].T + matrix[:, 2]  # (N, 4, 3) homogeneous
+    places = moved[..., :2] / moved[..., 2:]
+    return torch.cat([places.amin(dim=1), places.amax(dim=1)], dim=1).float()
+
+
+def join(targets: Sequence[Target]) -> Target:
+    """The objects of several targets, in order; areas where all have them."""
+    areas = [target.areas for target in targets if target.areas is not None]
+    return Target(
+        boxes=torch.cat([target.boxes for target in targets]),
+        labels=torch.cat([target.labels for target in targets]),
+        ignored=torch.cat([target.ignored for target in targets]),
+        areas=torch.cat(areas) if len(areas) == len(targets) else None,
+    )
+
+
+def visible_shares(boxes: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
+    """(N,) share of each box, in whole pixels, that a mask (H, W) leaves uncovered."""
+    sums = torch.nn.functional.pad(covered.long().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    x1, y1, x2, y2 = boxes.round().long().unbind(1)
+    hidden = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]
+    return 1 - hidden / ((x2 - x1) * (y2 - y1)).clamp(min=1)
 
 
 def _moved(

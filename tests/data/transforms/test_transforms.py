@@ -6,21 +6,36 @@ from detkit.data.transforms.crops import CropToSize, RandomCrop
 from detkit.data.transforms.flips import HorizontalFlip, VerticalFlip
 from detkit.data.transforms.resizing import Letterbox, Resize, ResizeExact, ScaleJitter
 from detkit.errors import ConfigError
+from detkit.interfaces import MixingTransform
 from detkit.registry import get, names
 from detkit.structures import Detections
 
 CORNER = [[4.0, 2.0, 12.0, 10.0], [30.0, 5.0, 40.0, 20.0]]
 
 
+# What leaves no way back for a box: it may be cut, dropped or joined by those of other images.
+CUTTING = {"random_crop", "crop_to_size", "random_perspective", "cut_out"}
+CUTTING |= {"mosaic", "mixup", "copy_paste"}
+
+
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def apply(transform, sample, random, other=None):
+    """A sample after a transform, mixed with the other one as often as it asks."""
+    if not isinstance(transform, MixingTransform):
+        return transform(sample, random)
+    others = [other or sample] * transform.count(random)
+    return transform.mix(sample, others, random) if others else sample
 
 
 @pytest.mark.parametrize("name", names("transform"))
 @pytest.mark.parametrize("seed", range(6))
 def test_every_transform_keeps_the_contract(samples, name, seed):
     sample = samples(CORNER, height=60, width=80)
-    moved = get("transform", name)()(sample, generator(seed))
+    other = samples([[0.0, 0.0, 50.0, 7.0]], height=30, width=50)
+    moved = apply(get("transform", name)(), sample, generator(seed), other)
     assert moved.image.dtype == torch.uint8
     assert moved.target.boxes.dtype == torch.float32
     assert moved.original_target is sample.original_target
@@ -37,7 +52,7 @@ def test_every_transform_repeats_for_a_seed_and_leaves_its_input(samples, name):
     transform = get("transform", name)()
     sample = samples(CORNER, height=60, width=80)
     before = sample.image.clone()
-    first, second = (transform(sample, generator(5)) for _ in range(2))
+    first, second = (apply(transform, sample, generator(5)) for _ in range(2))
     assert first.image.equal(second.image)
     assert first.target.boxes.equal(second.target.boxes)
     assert sample.image.equal(before)
@@ -45,11 +60,11 @@ def test_every_transform_repeats_for_a_seed_and_leaves_its_input(samples, name):
 
 @pytest.mark.parametrize("name", names("transform"))
 def test_every_transform_takes_an_image_without_boxes(samples, name):  # pain 14
-    moved = get("transform", name)()(samples([], height=60, width=80), generator())
+    moved = apply(get("transform", name)(), samples([], height=60, width=80), generator())
     assert moved.target.boxes.shape == (0, 4)
 
 
-@pytest.mark.parametrize("name", [n for n in names("transform") if "crop" not in n])
+@pytest.mark.parametrize("name", [n for n in names("transform") if n not in CUTTING])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_map_to_the_original_image_takes_boxes_back(samples, name, seed):
     sample = samples(CORNER, height=60, width=80)

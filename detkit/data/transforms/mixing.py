@@ -1,0 +1,142 @@
+"""Two images blended, and objects of one image put into another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from detkit.data.transforms.geometry import (
+    chance,
+    cut,
+    flip,
+    join,
+    place_on,
+    scale_to,
+    shift,
+    uniform,
+    visible_shares,
+)
+from detkit.data.transforms.resizing import PADDING
+from detkit.errors import ConfigError
+from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
+from detkit.structures import Sample
+
+
+@register("transform", "mixup")
+class Mixup:
+    """Blends the image with another one; the objects of both are to be found.
+
+    The share of the first image is drawn from Beta(alpha, alpha). All objects count fully, as is
+    common practice, whereas the second paper weighs their losses by the shares.
+    Images of two sizes are laid on a canvas that holds both, at its top left.
+
+    Paper: mixup: Beyond Empirical Risk Minimization (Zhang et al., 2018),
+        https://arxiv.org/abs/1710.09412; for detection: Bag of Freebies for Training Object
+        Detection Neural Networks (Zhang et al., 2019), https://arxiv.org/abs/1902.04103
+
+    Args:
+        alpha: Large values give shares near one half; 1 makes all shares equally likely.
+        probability: Share of the images that are blended.
+    """
+
+    def __init__(self, *, alpha: PositiveFloat = 32.0, probability: Fraction = 0.1) -> None:
+        self.alpha = alpha
+        self.probability = probability
+
+    def count(self, generator: torch.Generator) -> int:
+        """One other image, or none."""
+        return int(chance(generator, self.probability))
+
+    def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
+        """The blended image with the objects of both."""
+        (other,) = others
+        seed = int(torch.randint(2**62, (), generator=generator))  # torch draws no Beta from one
+        share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
+        height, width = (max(lengths) for lengths in zip(sample.size, other.size, strict=True))
+        first, second = (place_on(s, (height, width), 0, 0, PADDING) for s in (sample, other))
+        blended = first.image.float().mul_(share).add_(second.image, alpha=1 - share)
+        return first.replace(
+            image=blended.round_().to(torch.uint8), target=join([first.target, second.target])
+        )
+
+
+@register("transform", "copy_paste")
+class CopyPaste:
+    """Puts objects of another image into this one, at random places, sizes and sides.
+
+    There are no masks, so rectangles are pasted: each object comes with the background in its box,
+    and with the other objects of which enough lies in that box. Objects that are covered too much
+    are dropped.
+
+    Paper: Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation
+        (Ghiasi et al., 2021), https://arxiv.org/abs/2012.07177
+
+    Args:
+        most: Most objects that are pasted; how many is drawn, from 1 on.
+        smallest: Smallest factor by which an object is resized.
+        largest: Largest factor by which an object is resized.
+        least_kept: Share of an object that must be seen for it to stay, or to come along.
+        probability: Share of the images that get objects.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: PositiveInt = 3,
+        smallest: PositiveFloat = 0.75,
+        largest: PositiveFloat = 1.25,
+        least_kept: Fraction = 0.3,
+        probability: Fraction = 0.5,
+    ) -> None:
+        if smallest > largest:
+            raise ConfigError(
+                [f"copy_paste: smallest {smallest} is above largest {largest}; swap them."]
+            )
+        self.most = most
+        self.smallest = smallest
+        self.largest = largest
+        self.least_kept = least_kept
+        self.probability = probability
+
+    def count(self, generator: torch.Generator) -> int:
+        """One other image, or none."""
+        return int(chance(generator, self.probability))
+
+    def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
+        """The sample with objects of the other one."""
+        (other,) = others
+        wanted = int(torch.randint(self.most, (), generator=generator)) + 1
+        candidates = (~other.target.ignored).nonzero().flatten()
+        order = torch.randperm(len(candidates), generator=generator)[:wanted]
+        for row in candidates[order].tolist():
+            piece = self._piece(other, row, generator)
+            if piece.size[0] <= sample.size[0] and piece.size[1] <= sample.size[1]:
+                sample = self._pasted(sample, piece, generator)
+        return sample
+
+    def _piece(self, other: Sample, row: int, generator: torch.Generator) -> Sample:
+        """An object with what lies in its box, resized and mirrored at random."""
+        x1, y1, x2, y2 = (round(value) for value in other.target.boxes[row].tolist())
+        left, top = min(x1, other.size[1] - 1), min(y1, other.size[0] - 1)
+        size = (max(y2 - top, 1), max(x2 - left, 1))
+        piece = cut(other, left, top, size, self.least_kept)
+        factor = uniform(generator, self.smallest, self.largest)
+        height, width = (max(1, round(length * factor)) for length in size)
+        piece = scale_to(piece, (height, width))
+        return flip(piece, horizontal=True) if chance(generator, 0.5) else piece
+
+    def _pasted(self, sample: Sample, piece: Sample, generator: torch.Generator) -> Sample:
+        """The sample with a piece at a random place, without the objects that it hides."""
+        height, width = piece.size
+        top = int(uniform(generator, 0, sample.size[0] - height + 1))
+        left = int(uniform(generator, 0, sample.size[1] - width + 1))
+        image = sample.image.clone()
+        image[:, top : top + height, left : left + width] = piece.image
+        covered = torch.zeros(sample.size, dtype=torch.bool)
+        covered[top : top + height, left : left + width] = True
+        seen = visible_shares(sample.target.boxes, covered) >= self.least_kept
+        moved = shift(piece, left, top)
+        target = join([sample.target.select(seen), moved.target])
+        return sample.replace(image=image, target=target)

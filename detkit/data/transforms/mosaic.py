@@ -1,0 +1,96 @@
+"""Four images in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Interval
+
+from detkit.data.transforms.geometry import chance, clip, join, scale_to, shift, uniform
+from detkit.data.transforms.resizing import PADDING, PixelValue
+from detkit.registry import Fraction, PositiveInt, register
+from detkit.structures import Sample, Target
+
+Jitter = Annotated[float, Interval(ge=0, lt=0.5)]
+
+
+@register("transform", "mosaic")
+class Mosaic:
+    """Puts four images around a random point: objects of four scenes, at half their size.
+
+    Each image is resized to fit a quarter of the canvas, the ratio of its sides kept, and touches
+    the point with a corner; what reaches beyond the canvas is cut. `random_perspective` after it
+    cuts out the middle, as YOLOv5 does; the canvas is then twice as high and wide as its result.
+
+    Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
+        https://arxiv.org/abs/2004.10934
+
+    Args:
+        height: Height of the canvas.
+        width: Width of the canvas.
+        jitter: How far from the middle of the canvas the point lies at most, as a share of height
+            and width.
+        enlarge: Enlarge images that are smaller than a quarter of the canvas.
+        least_kept: Share of a box's area that must remain for the object to stay.
+        fill: Grey value where no image is.
+        probability: Share of the images that are put together with others.
+    """
+
+    def __init__(
+        self,
+        *,
+        height: PositiveInt = 1280,
+        width: PositiveInt = 1280,
+        jitter: Jitter = 0.25,
+        enlarge: bool = True,
+        least_kept: Fraction = 0.1,
+        fill: PixelValue = PADDING,
+        probability: Fraction = 1.0,
+    ) -> None:
+        self.size = (height, width)
+        self.jitter = jitter
+        self.enlarge = enlarge
+        self.least_kept = least_kept
+        self.fill = fill
+        self.probability = probability
+
+    def count(self, generator: torch.Generator) -> int:
+        """Three others, or none."""
+        return 3 if chance(generator, self.probability) else 0
+
+    def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
+        """The sample in a random quarter, the others in those that are left."""
+        low, high = 0.5 - self.jitter, 0.5 + self.jitter
+        row, column = (round(length * uniform(generator, low, high)) for length in self.size)
+        canvas = torch.full((3, *self.size), self.fill, dtype=torch.uint8)
+        targets: list[Target] = []
+        whole = sample
+        quarters = torch.randperm(4, generator=generator).tolist()
+        for quarter, piece in zip(quarters, (sample, *others), strict=True):
+            fitted = self._fitted(piece)
+            height, width = fitted.size
+            top = row - height if quarter < 2 else row  # noqa: PLR2004  # 0 and 1 lie above
+            left = column - width if quarter % 2 == 0 else column
+            _paste(fitted.image, canvas, top, left)
+            moved = shift(fitted, left, top)
+            targets.append(clip(moved.target, self.size, self.least_kept)[0])
+            whole = moved if piece is sample else whole
+        return whole.replace(image=canvas, target=join(targets))
+
+    def _fitted(self, sample: Sample) -> Sample:
+        """The sample as large as a quarter, or smaller."""
+        limits = [max(length // 2, 1) for length in self.size]
+        factor = min(limit / length for limit, length in zip(limits, sample.size, strict=True))
+        factor = factor if self.enlarge else min(factor, 1.0)
+        height, width = (max(1, round(length * factor)) for length in sample.size)
+        return scale_to(sample, (min(height, limits[0]), min(width, limits[1])))
+
+
+def _paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> None:
+    """Copy into the canvas what of the image lies on it."""
+    rows = slice(max(top, 0), min(top + image.shape[1], canvas.shape[1]))
+    columns = slice(max(left, 0), min(left + image.shape[2], canvas.shape[2]))
+    inner = image[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    canvas[:, rows, columns] = inner
