@@ -8,11 +8,13 @@ from detkit.cli.main import VERBS
 from detkit.errors import UserError, did_you_mean
 
 HELP = """
-usage: detkit data check|convert|stats PATH [KEY=VALUE ...]
+usage: detkit data check|convert|stats|anchors|show PATH [KEY=VALUE ...]
 
   check      find what is wrong with a data set; exit code 1 if training would be hurt
   convert    write a data set in another format
   stats      images, boxes and classes in numbers and plots
+  anchors    widths and heights of anchors that fit the boxes, by k-means
+  show       pictures of what the detector sees in training, augmented
 
   detkit data check DATA
   detkit data stats DATA output=stats

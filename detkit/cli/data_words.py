@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,21 @@ def options(root: Callable[..., Any], words: list[str]) -> dict[str, Any]:
         else:
             place[last] = value
     return check(root, node, given)
+
+
+def own_options(root: Callable[..., Any], words: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The values of a command's options, and the words that are not its own.
+
+    Args:
+        root: Its arguments are the options.
+        words: What the user wrote: the command's options among those of `detkit train`.
+
+    Raises:
+        UserError: A value does not fit.
+    """
+    names = signature(root).parameters
+    own = [word for word in words if word.partition("=")[0] in names and "=" in word]
+    return options(root, own), [word for word in words if word not in own]
 
 
 def _value(key: str, text: str) -> Any:

@@ -24,7 +24,7 @@ COMMANDS = {
     "replay": "repeat the step at which a loss was not finite",
     "import": "put weights of torchvision, timm or detkit into a detector",
     "bundle": "one folder of safetensors, configuration and class names from a run",
-    "data": "check a data set, convert it, show it in numbers and plots",
+    "data": "check a data set, convert it, show it in numbers, plots and augmented; fit anchors",
     "config": "the composed configuration and the wiring; explain a value; compare two runs",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",
@@ -33,7 +33,7 @@ COMMANDS = {
 MODULES = {"import": "import_weights"}  # a keyword is no name for a module
 VERBS = {  # `detkit data check` is in data_check.py
     "config": ("explain", "diff"),
-    "data": ("check", "convert", "stats"),
+    "data": ("check", "convert", "stats", "anchors", "show"),
 }
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 COMPLETION = ("-sc", "--shell-completion")

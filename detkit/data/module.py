@@ -222,8 +222,16 @@ class DetectionData:
         Args:
             skip: An epoch, and the number of its first batches that are left out.
         """
+        return self._loader(self.train_dataset(), self.train_batches(skip))
+
+    def train_batches(self, skip: tuple[int, int] = (0, 0)) -> TrainingBatches:
+        """The keys of the samples of each training batch.
+
+        Args:
+            skip: An epoch, and the number of its first batches that are left out.
+        """
         shares = None if self.sampling is None else self.sampling(self.train_index)
-        batches = TrainingBatches(
+        return TrainingBatches(
             len(self.train_index),
             batch_size=self.batch_size,
             seed=self.seed,
@@ -232,13 +240,22 @@ class DetectionData:
             shares=shares,
             skip=skip,
         )
-        dataset = DetectionDataset(
+
+    def train_dataset(self) -> DetectionDataset:
+        """The training samples by key, augmented."""
+        mixing = [n for n, t in self.train_transforms.items() if isinstance(t, MixingTransform)]
+        if mixing and self.mixing_epochs < math.inf:
+            LOGGER.info(
+                "%s: in the first %d epochs (augmentation.close_mosaic)",
+                ", ".join(mixing),
+                max(self.mixing_epochs, 0),
+            )
+        return DetectionDataset(
             self.train_index,
             transforms=self.train_transforms,
             seed=self.seed,
             mixing_epochs=self.mixing_epochs,
         )
-        return self._loader(dataset, batches)
 
     def validation_loader(self) -> Loader:
         """All validation images in order."""

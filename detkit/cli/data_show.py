@@ -1,0 +1,121 @@
+"""`detkit data show`: what the detector sees in training."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from detkit import assembly
+from detkit.cli.data_words import make_folder, output_folder, own_options
+from detkit.config.compose import compose
+from detkit.data.dataset import Key
+from detkit.data.module import DetectionData
+from detkit.errors import UserError
+from detkit.registry import NonNegativeInt, PositiveInt
+from detkit.structures import Sample
+from detkit.visualization.panels import OVERVIEW
+from detkit.visualization.samples import draw_sample, sample_sheet
+
+HELP = """
+usage: detkit data show [PATH] [KEY=VALUE ...]
+
+Draws training samples as the detector sees them: decoded, augmented, resized, with their boxes.
+The words are those of `detkit train`, and the samples are those that it would train on with them,
+in its order: the first ones of an epoch, or those of the images at given positions.
+
+  detkit data show DATA
+  detkit data show DATA augmentation=mosaic count=16
+  detkit data show experiment=small_data data.path=DATA epoch=3 positions=[0,17]
+
+count=9               samples to draw
+epoch=0               the epoch whose samples they are
+positions=[A,B]       images by their position in the training split, instead of the first ones
+output=data_show      folder for overview.png and a picture of each sample
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command, besides those of a training.
+
+    Args:
+        count: Samples to draw.
+        epoch: The epoch whose samples they are.
+        positions: Images by their position in the training split; null takes the first samples.
+        output: Folder for the pictures.
+    """
+
+    count: PositiveInt = 9
+    epoch: NonNegativeInt = 0
+    positions: list[NonNegativeInt] | None = None
+    output: str = "data_show"
+
+
+def run(words: list[str]) -> int:
+    """Draw samples, and list them.
+
+    Raises:
+        UserError: There is no image at a position.
+    """
+    own, rest = own_options(Options, words)
+    places = [word for word in rest if "=" not in word and not word.startswith("-")]
+    if len(places) > 1:
+        raise UserError(f"path is given twice: '{places[0]}' and '{places[1]}'.")
+    given = [word for word in rest if word not in places]
+    for place in places:
+        group = [] if any(word.startswith("data=") for word in given) else ["data=folder"]
+        given += [*group, f"data.path='{place}'"]
+    data = assembly.build_data(compose("train", given))
+    output = output_folder(own["output"], data.path) or Path("data_show")
+    keys = _keys(data, own)
+    dataset = data.train_dataset()
+    samples = [dataset[key] for key in keys]
+    make_folder(output)
+    for earlier in output.glob("*.png"):
+        earlier.unlink()
+    lines = []
+    for number, (key, sample) in enumerate(zip(keys, samples, strict=True), start=1):
+        file = f"{number:03d}.png"
+        draw_sample(sample, data.class_names).save(output / file)
+        lines.append(f"{file}  {_described(key, sample, data.class_names)}")
+    _sheet(keys, samples, data.class_names).save(output / f"{OVERVIEW}.png")
+    print("\n".join([*lines, f"{output}: {OVERVIEW}.png, {len(samples)} pictures"]))
+    return 0
+
+
+def _keys(data: DetectionData, own: dict[str, Any]) -> list[Key]:
+    """The keys of the samples to draw."""
+    batches = data.train_batches()
+    batches.set_epoch(own["epoch"])
+    if own["positions"] is None:
+        found: list[Key] = []
+        for batch in batches:
+            found += batch
+            if len(found) >= own["count"]:
+                break
+        return found[: own["count"]]
+    count = len(data.train_index)
+    absent = [position for position in own["positions"] if position >= count]
+    if absent or not own["positions"]:
+        raise UserError(
+            f"positions={own['positions']}: the training split has images 0 to {count - 1}."
+        )
+    return [Key(own["epoch"], position) for position in own["positions"]]
+
+
+def _described(key: Key, sample: Sample, class_names: list[str]) -> str:
+    height, width = sample.size
+    labels = Counter(class_names[label] for label in sample.target.labels.tolist())
+    objects = ", ".join(f"{count} {name}" for name, count in labels.most_common()) or "no object"
+    name = Path(sample.path).name
+    return f"position {key.position} ({name}), {width} x {height} pixels: {objects}"
+
+
+def _sheet(keys: list[Key], samples: list[Sample], class_names: list[str]) -> Any:
+    captions = [
+        f"{number:03d}  {Path(sample.path).name}  {sample.size[1]} x {sample.size[0]}"
+        for number, sample in enumerate(samples, start=1)
+    ]
+    return sample_sheet(samples, captions, class_names, note=f"epoch {keys[0].epoch}")

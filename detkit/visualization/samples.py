@@ -1,0 +1,47 @@
+"""What a detector sees: samples as they come out of augmentation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from PIL import Image
+
+from detkit.structures import Sample
+from detkit.visualization.colours import IGNORED_COLOUR, class_colour
+from detkit.visualization.draw import draw_target, to_picture
+from detkit.visualization.panels import montage, resized, with_footer
+
+_CELL = 480  # longest side of a picture on the sheet
+
+
+def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
+    """The image with its objects, ignored ones grey and dashed."""
+    return draw_target(to_picture(sample.image), sample.target, class_names)
+
+
+def sample_sheet(
+    samples: Sequence[Sample],
+    captions: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    note: str = "",
+) -> Image.Image:
+    """Samples on one sheet, boxes in the colours of their classes, which stand below.
+
+    Args:
+        samples: One or more.
+        captions: What stands above each.
+        class_names: The C names, in label order.
+        note: Stands at the bottom left.
+    """
+    pictures = []
+    for sample in samples:
+        picture, factor = resized(to_picture(sample.image), _CELL)
+        target = sample.target.with_boxes(sample.target.boxes * factor)
+        pictures.append(draw_target(picture, target, [""] * len(class_names)))
+    labels = Counter(label for s in samples for label in s.target.labels.tolist())
+    colours = {class_names[label]: class_colour(label) for label in sorted(labels)}
+    if any(bool(sample.target.ignored.any()) for sample in samples):
+        colours["ignored"] = IGNORED_COLOUR
+    return with_footer(montage(pictures, captions), note, colours)
