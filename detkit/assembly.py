@@ -43,8 +43,8 @@ class Classes:
 def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """Build a part and the parts inside it.
 
-    Feature specs flow in the order of the constructor's arguments: what a backbone or neck
-    publishes is wired into the parts after it.
+    Shapes flow in the order of the constructor's arguments: the feature specs that a backbone or
+    neck publishes, and the region shape that a pooling does, are wired into the parts after it.
 
     Args:
         family: The part's family.
@@ -91,6 +91,8 @@ def _values(
             values[argument.name] = built
             if argument.slot.family in ("backbone", "neck"):
                 wiring["feature_specs"] = built.feature_specs
+            elif argument.slot.family == "pooling":
+                wiring["region_shape"] = built.region_shape
     return values
 
 

@@ -199,7 +199,9 @@ class RoIHead(Protocol):
     An image may have no region, and a batch none at all.
     """
 
-    def __call__(self, features: list[Tensor], regions: list[Tensor]) -> RegionPredictions: ...
+    def __call__(
+        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+    ) -> RegionPredictions: ...
 
     def loss(
         self,

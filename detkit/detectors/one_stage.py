@@ -61,14 +61,14 @@ class OneStageDetector(nn.Module):
         return [found.to_original(to_image, size) for found, to_image, size in geometry]
 
     def _features_of(self, batch: Batch) -> list[Tensor]:
-        images = _clear_padding(self._normalise(batch.images), batch.image_sizes)
+        images = clear_padding(self._normalise(batch.images), batch.image_sizes)
         return self.neck(self.backbone(images))
 
     def _normalise(self, images: Tensor) -> Tensor:
         return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
 
 
-def _clear_padding(images: Tensor, sizes: Sizes) -> Tensor:
+def clear_padding(images: Tensor, sizes: Sizes) -> Tensor:
     """Zero what is to the right of each image and below, so that its colour has no effect."""
     for image, (height, width) in zip(images, sizes, strict=True):
         image[:, height:] = 0
