@@ -1,0 +1,87 @@
+"""Detectors that first propose regions and then look at each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from detkit.detectors.one_stage import clear_padding
+from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
+from detkit.registry import PositiveFloat, Slot, register
+from detkit.structures import Batch, Detections, RegionPredictions
+
+
+@register("detector", "two_stage")
+class TwoStageDetector(nn.Module):
+    """Backbone, neck, a proposer of regions and a roi head that looks at each.
+
+    The losses of the proposer are named `loss/proposal_...`; the others are the roi head's.
+
+    Paper: Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks (Ren et
+    al., 2015), https://arxiv.org/abs/1506.01497
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        *,
+        backbone: Annotated[Backbone, Slot("backbone", "resnet50", {"levels": (2, 3, 4, 5)})],
+        neck: Annotated[Neck, Slot("neck", "fpn", {"extra": "pool"})],
+        proposer: Annotated[Proposer, Slot("proposer", "rpn")],
+        roi_head: Annotated[RoIHead, Slot("roi_head", "standard")],
+        pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53),
+        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (58.395, 57.12, 57.375),
+    ) -> None:
+        """Take parts that are already built.
+
+        Args:
+            backbone: Images to feature levels.
+            neck: Feature levels to feature levels.
+            proposer: Feature levels to regions that may hold an object.
+            roi_head: Regions to losses and detections.
+            pixel_mean: Subtracted from red, green and blue, 0..255; ImageNet's.
+            pixel_std: Divides red, green and blue after that; ImageNet's.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.proposer = proposer
+        self.roi_head = roi_head
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (pixel_mean, pixel_std))
+        self.register_buffer("pixel_mean", mean, persistent=False)
+        self.register_buffer("pixel_std", std, persistent=False)
+
+    def forward(self, images: Tensor) -> RegionPredictions:
+        """Boxes and scores of regions for images (B, 3, H, W) in 0..255 without padding."""
+        features = self.neck(self.backbone(self._normalise(images)))
+        sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * len(images)
+        regions = [found.boxes for found in self.proposer.propose(features, sizes)]
+        return self.roi_head(features, regions, sizes)
+
+    def loss(self, batch: Batch) -> Losses:
+        """The losses of a batch: the proposer's, and the roi head's on what it proposes."""
+        features, sizes = self._features_of(batch), batch.image_sizes
+        proposing, proposals = self.proposer.loss_and_proposals(features, batch.targets, sizes)
+        regions = [found.boxes for found in proposals]
+        losses = self.roi_head.loss(features, regions, batch.targets, sizes)
+        return {key.replace("/", "/proposal_"): value for key, value in proposing.items()} | losses
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> list[Detections]:
+        """The detections of each image, in the coordinates of the original images."""
+        features, sizes = self._features_of(batch), batch.image_sizes
+        regions = [found.boxes for found in self.proposer.propose(features, sizes)]
+        detections = self.roi_head.predict(features, regions, sizes)
+        geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
+        return [found.to_original(to_image, size) for found, to_image, size in geometry]
+
+    def _features_of(self, batch: Batch) -> list[Tensor]:
+        images = clear_padding(self._normalise(batch.images), batch.image_sizes)
+        return self.neck(self.backbone(images))
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std

@@ -1,0 +1,1 @@
+"""Features and regions to losses and detections."""

@@ -1,0 +1,165 @@
+"""A small map for each region, from the level that fits its size."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align, roi_pool
+
+from detkit.errors import UserError
+from detkit.ops import box_areas
+from detkit.registry import NonNegativeInt, PositiveFloat, PositiveInt, Wired, register
+from detkit.structures import FeatureSpec
+
+_CANONICAL_STRIDE = 16  # level 4 of the pyramid paper
+_EDGE = 1e-6  # lets a region of exactly a level's size into that level, as torchvision does
+
+
+class LevelPooling:
+    """Pools each region from one level, chosen by its size; M counts regions.
+
+    Attributes:
+        region_shape: (channels, height, width) of what is pooled.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: list[FeatureSpec],
+        size: int,
+        coarsest_stride: int,
+        canonical_side: float,
+    ) -> None:
+        """Take the levels.
+
+        Args:
+            feature_specs: The levels that come in.
+            size: Side of the small map, in cells.
+            coarsest_stride: Levels with a larger stride are not pooled from.
+            canonical_side: Side of the square regions that belong to stride 16.
+
+        Raises:
+            UserError: No level is left, or the levels differ in channels.
+        """
+        used = [spec for spec in feature_specs if spec.stride <= coarsest_stride]
+        if not used:
+            strides = ", ".join(str(spec.stride) for spec in feature_specs)
+            raise UserError(
+                f"no level is left to pool regions from: strides {strides}, and the coarsest that "
+                f"counts is {coarsest_stride}: raise coarsest_stride, or give finer levels."
+            )
+        channels = sorted({spec.channels for spec in used})
+        if len(channels) > 1:
+            raise UserError(
+                "regions are pooled from levels that one box head reads, so these need the same "
+                f"channels, got {', '.join(map(str, channels))}: put a neck such as 'fpn' before."
+            )
+        self.region_shape = (channels[0], size, size)
+        self._strides = [spec.stride for spec in used]
+        self._canonical_side = canonical_side
+
+    def __call__(self, features: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
+        """Maps (B, C, H_l, W_l) and regions (M, 4) of the images (M,) to (M, C, size, size)."""
+        regions = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)  # (M, 5)
+        if len(self._strides) == 1:
+            return self._pool(features[0], regions, 1 / self._strides[0])
+        order = self.level_of(boxes)
+        chosen = [(order == level).nonzero().squeeze(1) for level in range(len(self._strides))]
+        pooled = [
+            self._pool(feature, regions[rows], 1 / stride)
+            for feature, rows, stride in zip(features, chosen, self._strides, strict=False)
+        ]
+        return torch.cat(pooled)[torch.cat(chosen).argsort()]
+
+    def level_of(self, boxes: Tensor) -> Tensor:
+        """(M, 4) to (M,): the place of the level among those that are pooled from.
+
+        Equation 1 of Feature Pyramid Networks: regions of the canonical side belong to stride 16,
+        those with half of it to stride 8, and so on; very small and very large ones to the ends.
+        """
+        sides = box_areas(boxes).clamp(min=0).sqrt()
+        octave = torch.floor(torch.log2(sides / self._canonical_side) + _EDGE)  # -inf without area
+        wanted = _CANONICAL_STRIDE * torch.exp2(octave)  # (M,)
+        strides = torch.tensor(self._strides, dtype=wanted.dtype, device=wanted.device)
+        return torch.searchsorted(strides, wanted, right=True).sub(1).clamp(min=0)
+
+    def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
+        raise NotImplementedError
+
+
+@register("pooling", "roi_align")
+class RoIAlign(LevelPooling):
+    """Averages bilinear samples in each cell of a region; nothing is rounded.
+
+    Paper: Mask R-CNN (He et al., 2017), section 3, https://arxiv.org/abs/1703.06870; the level of
+    a region as in Feature Pyramid Networks (Lin et al., 2017), https://arxiv.org/abs/1612.03144
+
+    Args:
+        size: Side of the small map, in cells.
+        samples: Samples of a cell along each side; 0 takes one for each cell of the level.
+        aligned: Whether the middle of the first cell of a level lies at half a stride, where it
+            is; false is what the first implementations did, torchvision's Faster R-CNN among them.
+        coarsest_stride: Levels with a larger stride are not pooled from.
+        canonical_side: Side, in pixels, of the square regions that belong to stride 16.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        size: PositiveInt = 7,
+        samples: NonNegativeInt = 2,
+        aligned: bool = True,
+        coarsest_stride: PositiveInt = 32,
+        canonical_side: PositiveFloat = 224.0,
+    ) -> None:
+        super().__init__(
+            feature_specs=feature_specs,
+            size=size,
+            coarsest_stride=coarsest_stride,
+            canonical_side=canonical_side,
+        )
+        self._align = partial(
+            roi_align, output_size=size, sampling_ratio=samples or -1, aligned=aligned
+        )
+
+    def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
+        # In float32, as the coordinates of a region are; half precision would move them by pixels.
+        pooled: Tensor = self._align(feature.to(regions.dtype), regions, spatial_scale=scale)
+        return pooled.to(feature.dtype)
+
+
+@register("pooling", "roi_pool")
+class RoIPool(LevelPooling):
+    """Takes the largest value in each cell of a region, whose borders are rounded to whole cells.
+
+    Paper: Fast R-CNN (Girshick, 2015), section 2.1, https://arxiv.org/abs/1504.08083; the level of
+    a region as in Feature Pyramid Networks (Lin et al., 2017), https://arxiv.org/abs/1612.03144
+
+    Args:
+        size: Side of the small map, in cells.
+        coarsest_stride: Levels with a larger stride are not pooled from.
+        canonical_side: Side, in pixels, of the square regions that belong to stride 16.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        size: PositiveInt = 7,
+        coarsest_stride: PositiveInt = 32,
+        canonical_side: PositiveFloat = 224.0,
+    ) -> None:
+        super().__init__(
+            feature_specs=feature_specs,
+            size=size,
+            coarsest_stride=coarsest_stride,
+            canonical_side=canonical_side,
+        )
+
+    def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
+        size = self.region_shape[1:]
+        pooled: Tensor = roi_pool(feature.to(regions.dtype), regions, size, spatial_scale=scale)
+        return pooled.to(feature.dtype)

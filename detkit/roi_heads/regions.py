@@ -1,0 +1,79 @@
+"""Regions of several images as one tensor, and back. R_i counts those of an image, M all."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from detkit.ops import box_areas
+from detkit.structures import Priors, Target
+
+
+class Regions(NamedTuple):
+    """Regions of a batch, image by image.
+
+    Attributes:
+        boxes: (M, 4).
+        image: (M,) int64, the place of the region's image in the batch.
+    """
+
+    boxes: Tensor
+    image: Tensor
+
+
+class Sampled(NamedTuple):
+    """The regions that a stage learns from, with what they should be.
+
+    Attributes:
+        regions: M regions, at least one, so that every layer gets a gradient.
+        labels: (M,) class of the object, or BACKGROUND.
+        objects: (M, 4) box of the object; zeros for background.
+        counted: (M,) whether the region counts; false where one had to stand in for none.
+    """
+
+    regions: Regions
+    labels: Tensor
+    objects: Tensor
+    counted: Tensor
+
+
+def join(regions: list[Tensor]) -> Regions:
+    """The boxes (R_i, 4) of each image as one tensor."""
+    counts = torch.tensor([len(boxes) for boxes in regions])
+    image = torch.arange(len(regions)).repeat_interleave(counts)
+    return Regions(torch.cat(regions).float(), image.to(regions[0].device))
+
+
+def pad(values: list[Tensor], filling: float) -> Tensor:
+    """Values (R_i, ...) of each image as (B, R, ...), R being at least 1."""
+    one = values[0].new_full((1, *values[0].shape[1:]), filling)
+    return pad_sequence([*values, one], batch_first=True, padding_value=filling)[:-1]
+
+
+def as_priors(boxes: Tensor) -> Priors:
+    """Regions (..., 4) as what coders and assigners take: one level, a stride of their size."""
+    stride = box_areas(boxes).clamp(min=1).sqrt()
+    return Priors(boxes, stride, torch.zeros_like(stride, dtype=torch.int64))
+
+
+def look_up(objects: list[Target], matched: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+    """The class and the box of the object that each region is matched with.
+
+    Args:
+        objects: The objects of each image.
+        matched: (M,) as in Assignment.
+        image: (M,) image of each region.
+
+    Returns:
+        (M,) classes, where there is no object `matched` itself; (M, 4) boxes, zeros likewise.
+    """
+    starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
+    has_object = matched >= 0
+    row = torch.where(has_object, matched + starts[image], starts[-1])
+    labels = torch.cat([*(target.labels for target in objects), matched.new_zeros(1)])[row]
+    boxes = torch.cat([*(target.boxes for target in objects), objects[0].boxes.new_zeros(1, 4)])
+    return torch.where(has_object, labels, matched), boxes[row]

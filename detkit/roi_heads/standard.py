@@ -1,0 +1,122 @@
+"""One look at each region."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from detkit.interfaces import (
+    Assigner,
+    BoxCoder,
+    BoxHead,
+    BoxLoss,
+    ClassificationLoss,
+    Losses,
+    Pooling,
+    Postprocess,
+    Sampler,
+    Sizes,
+)
+from detkit.registry import NonNegativeFloat, Slot, Wired, register
+from detkit.roi_heads.detecting import detect, region_predictions, with_objects
+from detkit.roi_heads.regions import join
+from detkit.roi_heads.stage import Stage
+from detkit.structures import Detections, RegionPredictions, Target
+
+_OVERLAP = {"foreground": 0.5, "background": 0.5, "low_quality": False}
+_SAMPLES = {"number": 512, "positive_fraction": 0.25}
+_DELTAS = {"stds": (0.1, 0.1, 0.2, 0.2)}
+
+
+@register("roi_head", "standard")
+class StandardRoIHead(nn.Module):
+    """Looks once at each region: its class, and a box for each class.
+
+    Paper: Fast R-CNN (Girshick, 2015), https://arxiv.org/abs/1504.08083
+
+    Both losses are divided by the number of sampled regions.
+
+    Args:
+        class_agnostic: Whether a region has one box, not one for each class.
+        add_objects: Whether the boxes of the objects are among the regions it learns from.
+        min_size: Detections with a shorter side, in pixels, are dropped.
+        pooling: Levels and regions to small maps.
+        box_head: Small maps to features.
+        assigner: Which region is responsible for which object.
+        sampler: Which regions count in the loss.
+        box_coder: What box codes mean, relative to the region.
+        classification_loss: Loss of the class scores.
+        box_loss: Loss of the boxes.
+        postprocess: Candidates to detections.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: Wired[int],
+        class_agnostic: bool = False,
+        add_objects: bool = True,
+        min_size: NonNegativeFloat = 0.01,
+        pooling: Annotated[Pooling, Slot("pooling", "roi_align")],
+        box_head: Annotated[BoxHead, Slot("box_head", "two_fc")],
+        assigner: Annotated[Assigner, Slot("assigner", "max_iou", _OVERLAP)],
+        sampler: Annotated[Sampler, Slot("sampler", "random_balanced", _SAMPLES)],
+        box_coder: Annotated[BoxCoder, Slot("box_coder", "delta", _DELTAS)],
+        classification_loss: Annotated[
+            ClassificationLoss, Slot("loss", "cross_entropy", space=("classes",))
+        ],
+        box_loss: Annotated[BoxLoss, Slot("loss", "smooth_l1", space=("boxes", "codes"))],
+        postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
+    ) -> None:
+        super().__init__()
+        self.stage = Stage(
+            num_classes=num_classes,
+            class_agnostic=class_agnostic,
+            pooling=pooling,
+            box_head=box_head,
+            assigner=assigner,
+            sampler=sampler,
+            box_coder=box_coder,
+            classification_loss=classification_loss,
+            box_loss=box_loss,
+        )
+        self.add_objects = add_objects
+        self.min_size = min_size
+        self.postprocess = postprocess
+
+    def forward(
+        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+    ) -> RegionPredictions:
+        """Scores and refined boxes of the regions (R_i, 4) of each image."""
+        everything = join(regions)
+        outputs = self.stage(features, everything)
+        with torch.autocast(features[0].device.type, enabled=False):
+            boxes, scores = self.stage.boxes(outputs, everything), self.stage.scores(outputs)
+            return region_predictions(boxes, scores, list(map(len, regions)), image_sizes)
+
+    def loss(
+        self,
+        features: list[Tensor],
+        regions: list[Tensor],
+        targets: list[Target],
+        image_sizes: Sizes,
+    ) -> Losses:
+        """The weighted and normalised losses of a batch, in float32.
+
+        Without any object or region all are finite and give every parameter a gradient.
+        """
+        if self.add_objects:
+            regions = with_objects(regions, targets)
+        sampled = self.stage.sample(features, regions, targets)
+        outputs = self.stage(features, sampled.regions)
+        with torch.autocast(features[0].device.type, enabled=False):
+            return self.stage.losses(outputs, sampled)
+
+    @torch.no_grad()
+    def predict(
+        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+    ) -> list[Detections]:
+        """The detections of each image, best first, inside (height, width) of the image."""
+        return detect(self(features, regions, image_sizes), self.postprocess, self.min_size)
