@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import yaml
+from numpy.typing import NDArray
 
 from detkit.cli.data_check import quiet_readers, resizing_of
 from detkit.cli.data_words import build_reader, make_folder, options, output_folder
@@ -18,6 +20,8 @@ from detkit.data.audit.statistics import (
     statistics_as_plain,
     statistics_as_text,
 )
+from detkit.data.balance import class_weights
+from detkit.data.splits import find_split
 from detkit.errors import DataError
 from detkit.registry import PositiveInt, Slot
 from detkit.visualization.data_plots import SplitMeasures, plot_data
@@ -27,7 +31,7 @@ usage: detkit data stats PATH [KEY=VALUE ...]
 
 Counts images, objects and classes of each split, and measures images and boxes: in their own
 pixels, and as the detector will see them after resizing, against the strides of its levels.
-Prints tables; writes stats.json and stats.png.
+Prints tables, and weights of classes for a loss; writes stats.json and stats.png.
 
   detkit data stats DATA
   detkit data stats DATA short_side=1024 long_side=null strides=[4,8,16,32]
@@ -89,9 +93,36 @@ def run(words: list[str]) -> int:
         measures = [_measures(split, resizing) for split in splits]
         plot_data(measures, resizing.strides, output / "stats.png")
     print(statistics_as_text(path, numbers))  # after the files, as `| head` ends the command here
+    print(f"\n{weights_snippet(_for_training(splits))}")
     if output is not None:
         print(f"\n{output}: stats.json, stats.png")
     return 0
+
+
+def _for_training(splits: list[Split]) -> Split:
+    """The split to train on, or the first."""
+    name = find_split("train", [split.name for split in splits])
+    return next((split for split in splits if split.name == name), splits[0])
+
+
+def weights_snippet(split: Split) -> str:
+    """Weights of the classes as YAML, gentle ones and full ones."""
+    counts = np.bincount(
+        split.index.labels[~split.index.ignored], minlength=len(split.index.class_names)
+    )
+    lines = [f"# classes of '{split.name}' weighed by 1 / sqrt(objects); mean over objects 1"]
+    lines += ["model:", "  head:", "    classification_loss:", "      class_weights:"]
+    lines += [f"        {line}" for line in _weights(split.index.class_names, counts, 0.5)]
+    lines += ["# the same by 1 / objects, which makes all classes weigh equally:"]
+    lines += [f"# {line}" for line in _weights(split.index.class_names, counts, 1.0)]
+    return "\n".join(lines)
+
+
+def _weights(names: list[str], counts: NDArray[np.int64], power: float) -> list[str]:
+    rounded = [float(f"{weight:.3g}") for weight in class_weights(counts, power)]
+    known = {n: w for n, w, count in zip(names, rounded, counts, strict=True) if count}
+    text: str = yaml.safe_dump(known, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.splitlines()
 
 
 def _measures(split: Split, resizing: Resizing) -> SplitMeasures:

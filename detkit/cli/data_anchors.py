@@ -1,0 +1,132 @@
+"""`detkit data anchors`: anchors that fit the boxes of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from detkit.cli.data_check import quiet_readers, resizing_of
+from detkit.cli.data_words import build_reader, options
+from detkit.data.anchors import AnchorFit, Sizes, box_sizes, fit_anchors, measure_anchors
+from detkit.data.audit.evidence import Split, read_splits
+from detkit.data.splits import find_split
+from detkit.errors import DataError, UserError
+from detkit.registry import PositiveInt, Slot
+
+HELP = """
+usage: detkit data anchors PATH [KEY=VALUE ...]
+
+Finds widths and heights of anchors for a YOLO head by k-means over the boxes of the training split
+with IoU as the measure, sorts them by area, deals them to the levels, and prints YAML for a model
+page, with how well they fit beside the anchors that YOLOv5 has for COCO.
+
+  detkit data anchors DATA
+  detkit data anchors DATA short_side=640 long_side=640 enlarge=true
+  detkit data anchors DATA strides=[8,16,32,64] count=12
+
+reader=auto           how the folder is read; its settings are reader.KEY=VALUE
+splits=[A,B]          look at these splits only; the training split
+count=9               anchors of all levels together
+strides=[8,16,32]     strides of the detector's levels, finest first
+seeds=5               clusterings from different starts, of which the best is taken
+short_side=640        how the detector will see the images, as the transform `resize` has it
+long_side=1066        (null: no limit)
+enlarge=false
+"""
+# Widths and heights of YOLOv5's and YOLOv3's anchors for COCO at 640 and 416 pixels.
+_COCO = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), (156, 198))
+COCO_ANCHORS = np.array([*_COCO, (373, 326)], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command.
+
+    Args:
+        path: Folder of the data set.
+        reader: How the folder is read.
+        splits: Splits to look at; null takes the training split.
+        count: Anchors of all levels together.
+        strides: Strides of the detector's levels, finest first.
+        seeds: Clusterings from different starts.
+        short_side: Length that the short side of an image gets.
+        long_side: Largest length of the long side; null sets no limit.
+        enlarge: Whether small images are enlarged.
+    """
+
+    path: str
+    reader: Annotated[object, Slot("reader", "auto")]
+    splits: list[str] | None = None
+    count: PositiveInt = 9
+    strides: tuple[PositiveInt, ...] = (8, 16, 32)
+    seeds: PositiveInt = 5
+    short_side: PositiveInt = 640
+    long_side: PositiveInt | None = 1066
+    enlarge: bool = False
+
+
+def run(words: list[str]) -> int:
+    """Print anchors and how well they fit.
+
+    Raises:
+        UserError: The anchors cannot be dealt to the levels.
+        DataError: A split cannot be read, or has too few boxes.
+    """
+    chosen = options(Options, words)
+    levels = len(chosen["strides"])
+    if not levels or chosen["count"] % levels:
+        raise UserError(
+            f"count={chosen['count']} anchors cannot be dealt evenly to {levels} levels: take a "
+            "multiple of the number of strides."
+        )
+    path = Path(chosen["path"]).expanduser()
+    with quiet_readers():
+        splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
+    if refused:
+        raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
+    if chosen["splits"] is None:
+        splits = _for_training(splits)
+    resizing = resizing_of(chosen)
+    boxes = np.concatenate([box_sizes(s.index, resizing.factors(s.index.sizes)) for s in splits])
+    anchors = fit_anchors(boxes, chosen["count"], seeds=chosen["seeds"]).round()
+    names = ", ".join(split.name for split in splits)
+    rows = {
+        f"k-means, {len(anchors)} anchors": measure_anchors(boxes, anchors),
+        "COCO's of YOLOv3 and v5, 9 anchors": measure_anchors(boxes, COCO_ANCHORS),
+    }
+    print(f"{path}, {names}: {len(boxes):,} boxes as the detector sees them\n")
+    print(_table(rows))
+    print("\n" + snippet(anchors, chosen["strides"]))
+    return 0
+
+
+def _for_training(splits: list[Split]) -> list[Split]:
+    """The training split; all of them where none is called so."""
+    name = find_split("train", [split.name for split in splits])
+    return [split for split in splits if split.name == name] or splits
+
+
+def _table(rows: dict[str, AnchorFit]) -> str:
+    width = max(map(len, rows))
+    lines = [f"{'':{width}}  mean IoU  IoU >= 0.5  best possible recall (sides within 4 times)"]
+    lines += [
+        f"{name:{width}}  {fit.mean_iou:8.3f}  {fit.half:10.1%}  {fit.recall:.1%}"
+        for name, fit in rows.items()
+    ]
+    return "\n".join(lines)
+
+
+def snippet(anchors: Sizes, strides: list[int]) -> str:
+    """Anchors (K, 2), smallest first, as YAML for a model page."""
+    levels = anchors.astype(int).reshape(len(strides), -1, 2).tolist()
+    lines = [
+        "model:",
+        "  head:",
+        "    priors:",
+        "      sizes:  # width, height; finest level first",
+    ]
+    lines += [f"        - {level}  # stride {s}" for level, s in zip(levels, strides, strict=True)]
+    return "\n".join(lines)
