@@ -9,10 +9,9 @@ from typing import Annotated
 import numpy as np
 
 from detkit.cli.data_check import quiet_readers, resizing_of
-from detkit.cli.data_words import build_reader, options
+from detkit.cli.data_words import build_reader, options, training_split
 from detkit.data.anchors import AnchorFit, Sizes, box_sizes, fit_anchors, measure_anchors
-from detkit.data.audit.evidence import Split, read_splits
-from detkit.data.splits import find_split
+from detkit.data.audit.evidence import read_splits
 from detkit.errors import DataError, UserError
 from detkit.registry import PositiveInt, Slot
 
@@ -88,7 +87,7 @@ def run(words: list[str]) -> int:
     if refused:
         raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
     if chosen["splits"] is None:
-        splits = _for_training(splits)
+        splits = [training_split(splits)]
     resizing = resizing_of(chosen)
     boxes = np.concatenate([box_sizes(s.index, resizing.factors(s.index.sizes)) for s in splits])
     anchors = fit_anchors(boxes, chosen["count"], seeds=chosen["seeds"]).round()
@@ -101,12 +100,6 @@ def run(words: list[str]) -> int:
     print(_table(rows))
     print("\n" + snippet(anchors, chosen["strides"]))
     return 0
-
-
-def _for_training(splits: list[Split]) -> list[Split]:
-    """The training split; all of them where none is called so."""
-    name = find_split("train", [split.name for split in splits])
-    return [split for split in splits if split.name == name] or splits
 
 
 def _table(rows: dict[str, AnchorFit]) -> str:

@@ -12,7 +12,13 @@ import yaml
 from numpy.typing import NDArray
 
 from detkit.cli.data_check import quiet_readers, resizing_of
-from detkit.cli.data_words import build_reader, make_folder, options, output_folder
+from detkit.cli.data_words import (
+    build_reader,
+    make_folder,
+    options,
+    output_folder,
+    training_split,
+)
 from detkit.data.audit.evidence import Resizing, Split, read_splits
 from detkit.data.audit.statistics import (
     measure,
@@ -21,7 +27,6 @@ from detkit.data.audit.statistics import (
     statistics_as_text,
 )
 from detkit.data.balance import class_weights
-from detkit.data.splits import find_split
 from detkit.errors import DataError
 from detkit.registry import PositiveInt, Slot
 from detkit.visualization.data_plots import SplitMeasures, plot_data
@@ -93,16 +98,10 @@ def run(words: list[str]) -> int:
         measures = [_measures(split, resizing) for split in splits]
         plot_data(measures, resizing.strides, output / "stats.png")
     print(statistics_as_text(path, numbers))  # after the files, as `| head` ends the command here
-    print(f"\n{weights_snippet(_for_training(splits))}")
+    print(f"\n{weights_snippet(training_split(splits))}")
     if output is not None:
         print(f"\n{output}: stats.json, stats.png")
     return 0
-
-
-def _for_training(splits: list[Split]) -> Split:
-    """The split to train on, or the first."""
-    name = find_split("train", [split.name for split in splits])
-    return next((split for split in splits if split.name == name), splits[0])
 
 
 def weights_snippet(split: Split) -> str:

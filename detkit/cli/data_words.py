@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import yaml
 
 from detkit import assembly, registry
 from detkit.config.check import check
+from detkit.data.audit.evidence import Split
+from detkit.data.splits import find_split
 from detkit.errors import UserError
 from detkit.interfaces import Reader
 
@@ -75,6 +77,12 @@ def build_reader(node: dict[str, Any]) -> Reader:
     """The reader that was chosen."""
     reader: Reader = assembly.build("reader", node, {}, ("reader",))
     return reader
+
+
+def training_split(splits: Sequence[Split]) -> Split:
+    """The split to train on, or the first where none is called so."""
+    name = find_split("train", [split.name for split in splits])
+    return next((split for split in splits if split.name == name), splits[0])
 
 
 def output_folder(name: str | None, data: Path) -> Path | None:

@@ -50,7 +50,8 @@ def box_sizes(index: DatasetIndex, factors: NDArray[np.float64]) -> Sizes:
 def size_iou(boxes: Sizes, anchors: Sizes) -> NDArray[np.float64]:
     """(N, K) IoU of boxes and anchors at the same centre."""
     shared: NDArray[np.float64] = np.minimum(boxes[:, None], anchors).prod(axis=2)
-    return shared / (boxes.prod(axis=1)[:, None] + anchors.prod(axis=1) - shared)
+    union: NDArray[np.float64] = boxes.prod(axis=1)[:, None] + anchors.prod(axis=1) - shared
+    return shared / union
 
 
 def measure_anchors(boxes: Sizes, anchors: Sizes) -> AnchorFit:
