@@ -158,6 +158,17 @@ class Head(Protocol):
     def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
 
 
+@runtime_checkable
+class AssigningHead(Protocol):
+    """A head, or a proposer, that can show what its priors are responsible for.
+
+    `assign` returns the P priors, and `matched` (B, P) as in Assignment, as the loss uses it: an
+    index among the objects of the image that are not ignored.
+    """
+
+    def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]: ...
+
+
 class Proposer(Protocol):
     """Feature maps to regions that may hold an object, of whatever class.
 

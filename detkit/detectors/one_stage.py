@@ -51,16 +51,17 @@ class OneStageDetector(nn.Module):
 
     def loss(self, batch: Batch) -> Losses:
         """The losses of a batch."""
-        return self.head.loss(self._features_of(batch), batch.targets)
+        return self.head.loss(self.features_of(batch), batch.targets)
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
-        detections = self.head.predict(self._features_of(batch), batch.image_sizes)
+        detections = self.head.predict(self.features_of(batch), batch.image_sizes)
         geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
         return [found.to_original(to_image, size) for found, to_image, size in geometry]
 
-    def _features_of(self, batch: Batch) -> list[Tensor]:
+    def features_of(self, batch: Batch) -> list[Tensor]:
+        """The levels that the head sees."""
         images = clear_padding(self._normalise(batch.images), batch.image_sizes)
         return self.neck(self.backbone(images))
 

@@ -64,7 +64,7 @@ class TwoStageDetector(nn.Module):
 
     def loss(self, batch: Batch) -> Losses:
         """The losses of a batch: the proposer's, and the roi head's on what it proposes."""
-        features, sizes = self._features_of(batch), batch.image_sizes
+        features, sizes = self.features_of(batch), batch.image_sizes
         proposing, proposals = self.proposer.loss_and_proposals(features, batch.targets, sizes)
         regions = [found.boxes for found in proposals]
         losses = self.roi_head.loss(features, regions, batch.targets, sizes)
@@ -73,13 +73,14 @@ class TwoStageDetector(nn.Module):
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
-        features, sizes = self._features_of(batch), batch.image_sizes
+        features, sizes = self.features_of(batch), batch.image_sizes
         regions = [found.boxes for found in self.proposer.propose(features, sizes)]
         detections = self.roi_head.predict(features, regions, sizes)
         geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
         return [found.to_original(to_image, size) for found, to_image, size in geometry]
 
-    def _features_of(self, batch: Batch) -> list[Tensor]:
+    def features_of(self, batch: Batch) -> list[Tensor]:
+        """The levels that the proposer and the roi head see."""
         images = clear_padding(self._normalise(batch.images), batch.image_sizes)
         return self.neck(self.backbone(images))
 

@@ -111,6 +111,13 @@ class DenseHead(nn.Module):
                 for image, size in enumerate(image_sizes)
             ]
 
+    @torch.no_grad()
+    def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:
+        """The priors, and the object of each (B, P) as the loss would have it; to look at."""
+        predictions, priors = self._predict_at_priors(features)
+        objects = [target.select(~target.ignored) for target in targets]
+        return priors, self._assign(predictions, priors, targets, objects)
+
     def _predict_at_priors(self, features: list[Tensor]) -> tuple[DensePredictions, Priors]:
         """Predictions in float32, whatever the layers ran in, and the priors they belong to."""
         logits, codes, quality = self.layers(features)

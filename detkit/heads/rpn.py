@@ -155,6 +155,10 @@ class RPN(DenseHead):
         """The weighted and normalised losses of a batch, in float32, whatever the labels."""
         return super().loss(features, _without_classes(targets))
 
+    def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:
+        """The anchors, and the object of each (B, P), whatever its label."""
+        return super().assign(features, _without_classes(targets))
+
     def loss_and_proposals(
         self, features: list[Tensor], targets: list[Target], image_sizes: Sizes
     ) -> tuple[Losses, list[Detections]]:

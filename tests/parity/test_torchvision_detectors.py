@@ -53,7 +53,7 @@ def their_losses(model, batch):
 def our_losses(detector, batch):
     if isinstance(detector.head, FCOS):
         return detector.loss(batch)
-    features = detector._features_of(batch)
+    features = detector.features_of(batch)
     images = [
         detector.head.loss([level[i : i + 1] for level in features], [target])
         for i, target in enumerate(batch.targets)
