@@ -46,16 +46,20 @@ class PriorGrid:
         self._cache.move_to_end(key)
         return self._cache[key]
 
+    def _steps(self, sizes: Sequence[tuple[int, int]]) -> Sequence[tuple[float, float]]:
+        """The distance of two rows and of two columns of each level, in pixels."""
+        return [(stride, stride) for stride in self._strides]
+
     def _make(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
         boxes, strides, levels = [], [], []
-        for level, (size, stride, cell) in enumerate(
-            zip(sizes, self._strides, self._cells, strict=True)
+        for level, (size, step, cell) in enumerate(
+            zip(sizes, self._steps(sizes), self._cells, strict=True)
         ):
             rows, columns = (torch.arange(n, dtype=torch.float32) + self._offset for n in size)
-            y, x = torch.meshgrid(rows * stride, columns * stride, indexing="ij")
+            y, x = torch.meshgrid(rows * step[0], columns * step[1], indexing="ij")
             shifts = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
             boxes.append((shifts + cell).reshape(-1, 4))
-            strides.append(torch.full((len(boxes[-1]),), float(stride)))
+            strides.append(torch.full((len(boxes[-1]),), sum(step) / 2))
             levels.append(torch.full((len(boxes[-1]),), level))
         columns_of_priors = (torch.cat(boxes), torch.cat(strides), torch.cat(levels))
         return Priors(*(column.to(device) for column in columns_of_priors))

@@ -1,6 +1,7 @@
 """Which priors count in the loss."""
 
 from detkit.samplers.balanced import RandomBalanced
+from detkit.samplers.hard_negatives import HardNegatives
 from detkit.samplers.keep_all import KeepAll
 
-__all__ = ["KeepAll", "RandomBalanced"]
+__all__ = ["HardNegatives", "KeepAll", "RandomBalanced"]
