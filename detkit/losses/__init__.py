@@ -3,17 +3,22 @@
 from detkit.losses.bce import BinaryCrossEntropy
 from detkit.losses.cross_entropy import CrossEntropy
 from detkit.losses.focal import FocalLoss
+from detkit.losses.ghm import GHMBoxLoss, GHMClassificationLoss
 from detkit.losses.overlap import CIoULoss, DIoULoss, GIoULoss, IoULoss
-from detkit.losses.regression import L1Loss, SmoothL1Loss
+from detkit.losses.regression import BalancedL1Loss, L1Loss, MSELoss, SmoothL1Loss
 
 __all__ = [
+    "BalancedL1Loss",
     "BinaryCrossEntropy",
     "CIoULoss",
     "CrossEntropy",
     "DIoULoss",
     "FocalLoss",
+    "GHMBoxLoss",
+    "GHMClassificationLoss",
     "GIoULoss",
     "IoULoss",
     "L1Loss",
+    "MSELoss",
     "SmoothL1Loss",
 ]

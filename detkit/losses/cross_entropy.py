@@ -7,8 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from detkit.losses.classes import ClassWeights
+from detkit.losses.labels import Smoothing
 from detkit.losses.precision import at_least_float32
-from detkit.registry import NonNegativeFloat, register
+from detkit.registry import NonNegativeFloat, Wired, register
 
 
 @register("loss", "cross_entropy")
@@ -18,14 +20,27 @@ class CrossEntropy(nn.Module):
     A soft target t of the object's class leaves 1 - t to background.
 
     Args:
+        label_smoothing: Share of every target that is spread over all classes and background, as
+            in torch.
+        class_weights: Class name to what an object of this class weighs; others and background
+            weigh 1.
         weight: Factor of this loss in the sum.
     """
 
     space: ClassVar = "classes"
     activation: ClassVar = "softmax"
 
-    def __init__(self, *, weight: NonNegativeFloat = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        label_smoothing: Smoothing = 0.0,
+        class_weights: dict[str, NonNegativeFloat] | None = None,
+        weight: NonNegativeFloat = 1.0,
+        class_names: Wired[list[str] | None] = None,
+    ) -> None:
         super().__init__()
+        self.label_smoothing = label_smoothing
+        self.class_weights = ClassWeights(class_weights, class_names)
         self.weight = weight
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
@@ -35,4 +50,8 @@ class CrossEntropy(nn.Module):
         chosen = logs.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         target = torch.ones_like(chosen) if scores is None else at_least_float32(scores)
         target = target * (labels >= 0)
-        return -(target * chosen + (1 - target) * background)
+        losses = -(target * chosen + (1 - target) * background)
+        if self.label_smoothing:
+            losses = torch.lerp(losses, -logs.mean(dim=-1), self.label_smoothing)
+        weighted: Tensor = self.class_weights(losses, labels, logits.shape[-1] - 1)
+        return weighted

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detkit.losses.labels import split_at_label
+from detkit.losses.classes import ClassWeights
+from detkit.losses.labels import Smoothing, smooth_objects, split_at_label
 from detkit.losses.precision import at_least_float32
-from detkit.registry import Fraction, NonNegativeFloat, register
+from detkit.registry import Fraction, NonNegativeFloat, Wired, register
 
 
 @register("loss", "focal")
@@ -25,6 +26,10 @@ class FocalLoss(nn.Module):
     Args:
         alpha: Weight of the object's class; the other classes weigh 1 - alpha.
         gamma: How fast the loss fades; 0 is weighted cross entropy.
+        label_smoothing: How far the targets of an object's classes are drawn to 1/2; background
+            keeps its target.
+        class_weights: Class name to what an object of this class weighs; others and background
+            weigh 1.
         weight: Factor of this loss in the sum.
     """
 
@@ -36,21 +41,38 @@ class FocalLoss(nn.Module):
         *,
         alpha: Fraction = 0.25,
         gamma: NonNegativeFloat = 2.0,
+        label_smoothing: Smoothing = 0.0,
+        class_weights: dict[str, NonNegativeFloat] | None = None,
         weight: NonNegativeFloat = 1.0,
+        class_names: Wired[list[str] | None] = None,
     ) -> None:
         super().__init__()
         self.alpha = alpha
         self.gamma = gamma
+        self.label_smoothing = label_smoothing
+        self.class_weights = ClassWeights(class_weights, class_names)
         self.weight = weight
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
-        others, chosen = split_at_label(at_least_float32(logits), labels, self.gamma)
+        logits = at_least_float32(logits)
+        others, chosen = split_at_label(logits, labels, self.gamma)
         target = torch.ones_like(chosen) if scores is None else scores.to(chosen)
-        of_object = torch.where(labels >= 0, self._of_object(chosen, target), 0)
-        return (1 - self.alpha) * others + of_object
+        of_object = torch.where(labels >= 0, self._elementwise(chosen, target), 0)
+        losses = (1 - self.alpha) * others + of_object
+        if self.label_smoothing:
+            losses = smooth_objects(
+                losses,
+                logits,
+                labels,
+                scores,
+                smoothing=self.label_smoothing,
+                elementwise=self._elementwise,
+            )
+        weighted: Tensor = self.class_weights(losses, labels, logits.shape[-1])
+        return weighted
 
-    def _of_object(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _elementwise(self, logits: Tensor, target: Tensor) -> Tensor:
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         missed = target * (-logits).sigmoid() + (1 - target) * logits.sigmoid()  # 1 - p_t
         # Where nothing is missed, the slope of a power below 1 would be infinite.

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 
 
 def split_at_label(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
@@ -30,6 +34,54 @@ def split_at_label(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor
     chosen: Tensor
     others, chosen = _SplitAtLabel.apply(logits, labels, gamma)
     return others, chosen
+
+
+def label_targets(logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tensor:
+    """Targets of the size of the logits, for losses that need them all.
+
+    Args:
+        logits: (..., C).
+        labels: (...) in 0..C-1, or negative for background.
+        scores: (...) soft target of the labelled class, 1 where None.
+
+    Returns:
+        (..., C), 0 but at the label.
+    """
+    values = (labels >= 0).to(logits.dtype)
+    values = values if scores is None else values * scores
+    index = labels.clamp(min=0).unsqueeze(-1)
+    return torch.zeros_like(logits).scatter_(-1, index, values.unsqueeze(-1).to(logits.dtype))
+
+
+def smooth_objects(
+    losses: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    scores: Tensor | None,
+    *,
+    smoothing: float,
+    elementwise: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Losses in which those of priors with an object are replaced by those of smoothed targets.
+
+    A target t becomes t * (1 - smoothing) + smoothing / 2, as YOLOv4 and later have it: each class
+    is a question with two answers. Background keeps 0: its priors outnumber the others a thousand
+    times, and would all learn a score of smoothing / 2.
+
+    Args:
+        losses: (...).
+        logits: (..., C).
+        labels: (...) in 0..C-1, or negative for background.
+        scores: (...) soft target of the labelled class, 1 where None.
+        smoothing: 0 to 1.
+        elementwise: Logits (N, C) and targets (N, C) to losses (N, C).
+    """
+    objects = labels >= 0
+    of_objects = None if scores is None else scores[objects]
+    logits = logits[objects]  # (N, C)
+    target = label_targets(logits, labels[objects], of_objects)
+    target = target * (1 - smoothing) + smoothing / 2
+    return losses.masked_scatter(objects, elementwise(logits, target).sum(dim=-1))
 
 
 class _SplitAtLabel(torch.autograd.Function):

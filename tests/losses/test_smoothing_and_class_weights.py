@@ -1,0 +1,103 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from detkit.errors import UserError
+from detkit.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss
+
+NAMES = ["cat", "dog"]
+EVERY = [BinaryCrossEntropy, CrossEntropy, FocalLoss]
+LOGITS = torch.tensor([[0.0, math.log(4)]], dtype=torch.float64)  # p = 0.5, 0.8
+each_loss = pytest.mark.parametrize("loss", EVERY)
+
+
+def inputs(loss, dtype=torch.float32):
+    width = 3 if loss.activation == "softmax" else 2
+    logits = torch.randn(4, width, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    return logits, torch.tensor([0, 1, -1, 0])
+
+
+def test_smoothed_bce_by_hand():
+    # Targets 0.05 and 0.95; background keeps 0 and 0.
+    expected = -math.log(0.5) - 0.95 * math.log(0.8) - 0.05 * math.log(0.2)
+    loss = BinaryCrossEntropy(label_smoothing=0.1)
+    assert loss(LOGITS, torch.tensor([1])).item() == pytest.approx(expected)
+    background = BinaryCrossEntropy()(LOGITS, torch.tensor([-1]))
+    assert_close(loss(LOGITS, torch.tensor([-1])), background)
+
+
+def test_smoothed_focal_by_hand():
+    # alpha_t (1 - p_t)^2 entropy with t = 0.1 and 0.9, p_t = p t + (1 - p) (1 - t).
+    absent = (0.25 * 0.1 + 0.75 * 0.9) * 0.5**2 * math.log(2)
+    missed = 1 - (0.8 * 0.9 + 0.2 * 0.1)
+    entropy = -0.9 * math.log(0.8) - 0.1 * math.log(0.2)
+    present = (0.25 * 0.9 + 0.75 * 0.1) * missed**2 * entropy
+    loss = FocalLoss(label_smoothing=0.2)
+    assert loss(LOGITS, torch.tensor([1])).item() == pytest.approx(absent + present)
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.5])
+def test_smoothed_cross_entropy_equals_torch(smoothing):
+    logits, labels = inputs(CrossEntropy)
+    targets = torch.where(labels >= 0, labels, 2)
+    expected = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+    assert_close(CrossEntropy(label_smoothing=smoothing)(logits, labels), expected)
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy, FocalLoss])
+def test_soft_targets_are_smoothed_too(loss):
+    smooth = loss(label_smoothing=0.2)(LOGITS[:, :1], torch.tensor([0]), torch.tensor([0.75]))
+    plain = loss()(LOGITS[:, :1], torch.tensor([0]), torch.tensor([0.75 * 0.8 + 0.1]))
+    assert_close(smooth, plain)
+
+
+@each_loss
+def test_gradients_of_smoothed_and_weighted_losses(loss):
+    logits, labels = inputs(loss, torch.float64)
+    built = loss(label_smoothing=0.1, class_weights={"dog": 3.0}, class_names=NAMES)
+    assert torch.autograd.gradcheck(lambda x: built(x, labels), logits.requires_grad_())
+
+
+@each_loss
+def test_smoothing_without_any_object_has_a_gradient(loss):
+    logits, labels = inputs(loss)
+    logits.requires_grad_()
+    loss(label_smoothing=0.1)(logits, torch.full_like(labels, -1)).sum().backward()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad != 0).all()
+
+
+@each_loss
+def test_class_weights_multiply_the_loss_of_objects_of_the_class(loss):
+    logits, labels = inputs(loss)
+    weighted = loss(class_weights={"dog": 3.0, "cat": 0.5}, class_names=NAMES)(logits, labels)
+    factors = torch.tensor([0.5, 3.0, 1.0, 0.5])
+    assert_close(weighted, loss()(logits, labels) * factors)
+
+
+@each_loss
+def test_classes_without_a_weight_and_ignored_priors_weigh_one(loss):
+    logits, _ = inputs(loss)
+    labels = torch.tensor([0, 1, -1, -2])
+    weighted = loss(class_weights={"dog": 3.0}, class_names=NAMES)(logits, labels)
+    assert_close(weighted, loss()(logits, labels) * torch.tensor([1.0, 3.0, 1.0, 1.0]))
+
+
+@each_loss
+def test_a_weight_of_an_unknown_class_names_the_nearest(loss):
+    with pytest.raises(UserError, match=r"class_weights names 'dgo'.*'dog'\? Classes: cat, dog\."):
+        loss(class_weights={"dgo": 3.0}, class_names=NAMES)
+
+
+def test_class_weights_of_a_quality_branch_are_refused():
+    loss = BinaryCrossEntropy(class_weights={"dog": 3.0}, class_names=NAMES)
+    with pytest.raises(UserError, match=r"for 2 classes and this loss compares 1.*classification"):
+        loss(torch.zeros(4, 1), torch.zeros(4).long())
+
+
+@each_loss
+def test_class_weights_are_no_part_of_checkpoints(loss):
+    assert not loss(class_weights={"dog": 3.0}, class_names=NAMES).state_dict()
