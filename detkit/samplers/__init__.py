@@ -3,5 +3,6 @@
 from detkit.samplers.balanced import RandomBalanced
 from detkit.samplers.hard_negatives import HardNegatives
 from detkit.samplers.keep_all import KeepAll
+from detkit.samplers.ohem import OnlineHardExamples
 
-__all__ = ["HardNegatives", "KeepAll", "RandomBalanced"]
+__all__ = ["HardNegatives", "KeepAll", "OnlineHardExamples", "RandomBalanced"]

@@ -1,0 +1,33 @@
+"""The hardest priors of an image."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from detkit.registry import Fraction, PositiveInt, register
+from detkit.samplers.balanced import choose_balanced
+
+
+@register("sampler", "ohem")
+class OnlineHardExamples:
+    """The priors with the highest classification loss in each image, positives and background.
+
+    The paper ranks regions by their whole loss and first suppresses those that overlap; here, as in
+    later implementations, the classification loss ranks, positives and background apart.
+
+    Paper: Training Region-based Object Detectors with Online Hard Example Mining (Shrivastava et
+        al., 2016), https://arxiv.org/abs/1604.03540
+
+    Args:
+        number: Priors that count in an image, where there are as many.
+        positive_fraction: The largest share of positives among them; where an image has fewer,
+            background takes their places, but positives never take those of background.
+    """
+
+    def __init__(self, *, number: PositiveInt = 512, positive_fraction: Fraction = 0.25) -> None:
+        self.number = number
+        self.positive_fraction = positive_fraction
+
+    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor:
+        """(B, P) and (B, P) to a mask (B, P)."""
+        return choose_balanced(losses, matched, self.number, self.positive_fraction)
