@@ -25,6 +25,7 @@ COMMANDS = {
     "import": "put weights of torchvision, timm or detkit into a detector",
     "bundle": "one folder of safetensors, configuration and class names from a run",
     "data": "check a data set, convert it, show it in numbers, plots and augmented; fit anchors",
+    "assign": "pictures and counts of which priors are responsible for which objects",
     "config": "the composed configuration and the wiring; explain a value; compare two runs",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",

@@ -1,0 +1,158 @@
+"""`detkit assign`: which priors are responsible for which objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.cli.data_words import make_folder, output_folder, own_options
+from detkit.cli.words import checkpoint_of, compose_with, value_of
+from detkit.config.compose import compose
+from detkit.data.collate import Collate
+from detkit.data.dataset import DetectionDataset, Key
+from detkit.data.module import DetectionData
+from detkit.errors import ConfigError, UserError
+from detkit.inference.assigning import ImageAssignment, assign, count, counts_as_text
+from detkit.inference.checkpoint import Checkpoint, load_weights
+from detkit.registry import NonNegativeInt, PositiveInt
+from detkit.structures import Sample
+from detkit.visualization.assignment import assignment_rows, assignment_sheet
+
+HELP = """
+usage: detkit assign [KEY=VALUE ...]
+
+Shows an assigner at work on training images: for each level, which priors are positive and for
+which object, which are ignored, and which objects got none. Prints counts, draws a picture of each
+image. The words are those of `detkit train`; priors and assigner come from the composed detector.
+
+  detkit assign model=fcos data=folder data.path=DATA
+  detkit assign model=fcos data.path=DATA against=atss against.topk=12
+  detkit assign ckpt=RUN count=20
+
+An assigner that looks at predictions gets those of an untrained detector, or of ckpt=RUN.
+
+against=NAME          a second assigner, drawn below; its settings are against.KEY=VALUE
+count=4               images to count and draw
+positions=[A,B]       images by their position in the training split, instead of the first ones
+augmented=true        training samples of epoch 0; otherwise images as in validation
+output=assignment     folder for the pictures; null draws none
+"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of the command, besides those of a training.
+
+    Args:
+        against: The name of a second assigner.
+        count: Images to count and draw.
+        positions: Images by their position in the training split; null takes the first ones.
+        augmented: Take training samples instead of images as in validation.
+        output: Folder for the pictures; null draws none.
+    """
+
+    against: str | None = None
+    count: PositiveInt = 4
+    positions: list[NonNegativeInt] | None = None
+    augmented: bool = False
+    output: str | None = "assignment"
+
+
+def run(words: list[str]) -> int:
+    """Count and draw assignments."""
+    second = [word for word in words if word.startswith("against.")]
+    own, given = own_options(Options, [word for word in words if word not in second])
+    if second and own["against"] is None:
+        raise UserError(f"{second[0]}: name the second assigner as well, with against=NAME.")
+    given = _with_folder(given)
+    checkpoint = None
+    if value_of(given, "ckpt") not in (None, "null"):
+        checkpoint = checkpoint_of(given, "assign")
+    configs = _configs(given, second, own["against"], checkpoint)
+    first = next(iter(configs.values()))
+    data = assembly.build_data(first)
+    if checkpoint is not None:
+        data = data.with_classes(checkpoint.class_names)
+    output = output_folder(own["output"], data.path)
+    samples = _samples(data, own)
+    detectors = [_detector(config, data, checkpoint) for config in configs.values()]
+    collate = Collate(pad_multiple=data.pad_multiple)
+    found = assign(detectors, (collate([sample]) for sample in samples))
+    if output is not None:
+        make_folder(output)
+        for number, (sample, each) in enumerate(zip(samples, found, strict=True), start=1):
+            picture = _picture(sample, dict(zip(configs, each, strict=True)))
+            picture.save(output / f"{number:03d}.png")
+    columns = zip(configs, zip(*found, strict=True), strict=True)
+    print(counts_as_text({name: count(each) for name, each in columns}))
+    if output is not None:
+        print(f"\n{output}: {len(samples)} pictures")
+    return 0
+
+
+def _with_folder(words: list[str]) -> list[str]:
+    """The words, with `data=folder` where only a path is given."""
+    chosen = any(word.startswith(("data=", "ckpt=", "experiment=")) for word in words)
+    return words if chosen or value_of(words, "data.path") is None else ["data=folder", *words]
+
+
+def _configs(
+    words: list[str], second: list[str], against: str | None, checkpoint: Checkpoint | None
+) -> dict[str, dict[str, Any]]:
+    """The configuration of each assigner, by the assigner's name."""
+
+    def composed(more: list[str]) -> dict[str, Any]:
+        if checkpoint is None:
+            return compose("train", [*words, *more])
+        return compose_with(checkpoint, "resume", [*words, *more])
+
+    first = composed([])
+    model = first["model"]
+    place = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
+    if place is None:
+        raise ConfigError([f"model: '{model['name']}' here has no assigner, so nothing to show."])
+    name = model[place]["assigner"]["name"]
+    if against is None:
+        return {name: first}
+    tuned = [f"model.{place}.assigner.{word.removeprefix('against.')}" for word in second]
+    label = against if against != name else f"{against} (second)"
+    return {name: first, label: composed([f"model/{place}/assigner={against}", *tuned])}
+
+
+def _samples(data: DetectionData, own: dict[str, Any]) -> list[Sample]:
+    index = data.train_index
+    positions = own["positions"]
+    if positions is None:
+        positions = list(range(min(own["count"], len(index))))
+    if not positions or max(positions) >= len(index):
+        raise UserError(
+            f"positions={positions}: the training split has images 0 to {len(index) - 1}."
+        )
+    if own["augmented"]:
+        dataset = data.train_dataset()
+    else:
+        dataset = DetectionDataset(index, transforms=data.evaluation_transforms, seed=data.seed)
+    return [dataset[Key(0, position)] for position in positions]
+
+
+def _detector(config: dict[str, Any], data: DetectionData, checkpoint: Checkpoint | None) -> Any:
+    torch.manual_seed(config["seed"])  # so that two untrained detectors are the same
+    classes = Classes(data.class_names, data.category_ids)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
+    if checkpoint is not None:
+        load_weights(detector, checkpoint)
+    return detector.eval()
+
+
+def _picture(sample: Sample, found: dict[str, ImageAssignment]) -> Any:
+    rows = [
+        assignment_rows(sample.image, each.target, name, each.priors, each.matched)
+        for name, each in found.items()
+    ]
+    height, width = sample.size
+    return assignment_sheet(rows, f"{Path(sample.path).name}, {width} x {height}")

@@ -1,0 +1,144 @@
+"""What the priors of a detector are responsible for, image by image, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from detkit.errors import UserError
+from detkit.interfaces import AssigningHead
+from detkit.ops import box_areas
+from detkit.structures import IGNORED, Batch, Priors, Target
+
+SIZES = (("small", 0.0, 32.0), ("medium", 32.0, 96.0), ("large", 96.0, float("inf")))  # sides
+
+
+class ImageAssignment(NamedTuple):
+    """One image. P priors, N objects.
+
+    Attributes:
+        priors: The P priors.
+        matched: (P,) as in Assignment.
+        target: The N objects that are not ignored, in the coordinates of the priors.
+    """
+
+    priors: Priors
+    matched: Tensor
+    target: Target
+
+    @property
+    def positives(self) -> Tensor:
+        """(N,) priors that are responsible for each object."""
+        return self.matched[self.matched >= 0].bincount(minlength=len(self.target))
+
+
+@torch.no_grad()
+def assign(detectors: Sequence[Any], batches: Iterable[Batch]) -> list[tuple[ImageAssignment, ...]]:
+    """What the priors of each detector are responsible for in the first image of each batch.
+
+    Args:
+        detectors: They differ in nothing but their assigners, so one's features do for all.
+        batches: Of one image each.
+
+    Raises:
+        UserError: A detector has no head that assigns priors.
+    """
+    heads = [_head_of(detector) for detector in detectors]
+    found = []
+    for batch in batches:
+        features = detectors[0].features_of(batch)
+        target = batch.targets[0].select(~batch.targets[0].ignored)
+        assigned = [head.assign(features, batch.targets) for head in heads]
+        found.append(tuple(ImageAssignment(p, matched[0], target) for p, matched in assigned))
+    return found
+
+
+def _head_of(detector: Any) -> AssigningHead:
+    for module in detector.modules():
+        if isinstance(module, AssigningHead):
+            return module
+    raise UserError("this detector has no dense head whose priors are assigned to objects.")
+
+
+@dataclass(frozen=True)
+class AssignmentCounts:
+    """Many images in numbers. N objects, L levels.
+
+    Attributes:
+        sides: (N,) square roots of the objects' areas.
+        of_object: (N,) positive priors of each.
+        positive: (L,) positive priors of each level.
+        ignored: (L,) ignored priors of each level.
+        strides: (L,) pixels per cell.
+    """
+
+    sides: Tensor
+    of_object: Tensor
+    positive: Tensor
+    ignored: Tensor
+    strides: list[float]
+
+
+def count(assignments: Sequence[ImageAssignment]) -> AssignmentCounts:
+    """Add up one or more images of the same detector."""
+    strides: dict[int, float] = {}
+    for each in assignments:
+        strides |= dict(zip(each.priors.level.tolist(), each.priors.stride.tolist(), strict=True))
+    levels = max(strides) + 1
+
+    def on_levels(chosen: Iterable[Tensor]) -> Tensor:
+        return torch.stack([level.bincount(minlength=levels) for level in chosen]).sum(dim=0)
+
+    return AssignmentCounts(
+        sides=torch.cat([box_areas(a.target.boxes).sqrt() for a in assignments]),
+        of_object=torch.cat([a.positives for a in assignments]),
+        positive=on_levels(a.priors.level[a.matched >= 0] for a in assignments),
+        ignored=on_levels(a.priors.level[a.matched == IGNORED] for a in assignments),
+        strides=[strides.get(level, 0.0) for level in range(levels)],
+    )
+
+
+def counts_as_text(counts: dict[str, AssignmentCounts]) -> str:
+    """A table with a column for each assigner."""
+    found = list(counts.values())
+    rows = [["", *counts], ["objects", *(f"{len(c.sides):,}" for c in found)]]
+    rows.append(["positive priors", *(f"{int(c.positive.sum()):,}" for c in found)])
+    rows.append(["  of an object, median (range)", *(_spread(c.of_object) for c in found)])
+    for level, stride in enumerate(found[0].strides):
+        cells = [_on_level(c, level) for c in found]
+        rows.append([f"  stride {stride:g}", *cells])
+    rows.append(["objects without any", *(f"{int((c.of_object == 0).sum()):,}" for c in found)])
+    for name, low, high in SIZES:
+        reach = f"up to {high:g}" if low == 0 else f"{low:g} to {high:g}"
+        label = f"  {name} ({reach if high < float('inf') else f'from {low:g}'} pixels)"
+        rows.append([label, *(_without(c, low, high) for c in found)])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    padded = [
+        [row[0].ljust(widths[0])]
+        + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        for row in rows
+    ]
+    return "\n".join("  ".join(row) for row in padded)
+
+
+def _on_level(counts: AssignmentCounts, level: int) -> str:
+    if level >= len(counts.positive):
+        return "-"
+    ignored = int(counts.ignored[level])
+    return f"{int(counts.positive[level]):,}" + (f" (+{ignored:,} ignored)" if ignored else "")
+
+
+def _spread(values: Tensor) -> str:
+    if len(values) == 0:
+        return "-"
+    return f"{int(values.median())} ({int(values.min())}-{int(values.max())})"
+
+
+def _without(counts: AssignmentCounts, low: float, high: float) -> str:
+    chosen = (counts.sides >= low) & (counts.sides < high)
+    lost = int((counts.of_object[chosen] == 0).sum())
+    return f"{lost:,} of {int(chosen.sum()):,}"
