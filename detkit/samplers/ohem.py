@@ -24,6 +24,8 @@ class OnlineHardExamples:
             background takes their places, but positives never take those of background.
     """
 
+    uses_losses = True
+
     def __init__(self, *, number: PositiveInt = 512, positive_fraction: Fraction = 0.25) -> None:
         self.number = number
         self.positive_fraction = positive_fraction
