@@ -67,17 +67,25 @@ def wiring(model: dict[str, Any], classes: Classes, image_size: int) -> str:
             f"{s.channels} channels at stride {s.stride}" for s in part.feature_specs
         )
         lines.append(f"  {name:9} {model[name]['name']}: {levels}")
-    specs, head = detector.neck.feature_specs, detector.head
-    cells = [math.ceil(image_size / spec.stride) ** 2 for spec in specs]
-    counts = [cell * each for cell, each in zip(cells, head.priors.per_cell, strict=True)]
-    lines.append(f"  head      {model['head']['name']}: {sum(counts):,} priors ({_sum(counts)})")
+    dense = "proposer" if "proposer" in model else "head"
+    cells = [math.ceil(image_size / spec.stride) ** 2 for spec in detector.neck.feature_specs]
+    per_cell = getattr(detector, dense).priors.per_cell
+    counts = [cell * each for cell, each in zip(cells, per_cell, strict=True)]
+    lines.append(f"  {dense:9} {model[dense]['name']}: {sum(counts):,} priors ({_sum(counts)})")
+    if "roi_head" in model:
+        lines.append(f"  roi_head  {_looks(model['roi_head'])}")
     sizes = {
-        name: sum(p.numel() for p in getattr(detector, name).parameters())
-        for name in ("backbone", "neck", "head")
+        name: sum(p.numel() for p in part.parameters()) for name, part in detector.named_children()
     }
     parts = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
     lines.append(f"  weights   {sum(sizes.values()) / 1e6:.2f} M parameters ({parts})")
     return "\n".join(lines)
+
+
+def _looks(roi_head: dict[str, Any]) -> str:
+    """What a roi head is made of, in words."""
+    parts = [roi_head[key]["name"] for key in ("pooling", "box_head") if roi_head.get(key)]
+    return ": ".join([roi_head["name"], " and ".join(parts)])
 
 
 def _sum(counts: list[int]) -> str:

@@ -48,6 +48,10 @@ class Slots:
         pairs = [(n, i) for n, i in zip(self.names, self.ids, strict=True) if n is not None]
         return [name for name, _ in pairs], [number for _, number in pairs]
 
+    def without_first(self) -> Slots:
+        """All but the first."""
+        return Slots(self.names[1:], self.ids[1:])
+
 
 def coco_slots() -> Slots:
     """Those of a detector that torchvision trained on COCO."""
@@ -69,7 +73,8 @@ def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
     if ids is not None and len(names) < count == max(ids) + 1:  # a logit for each number
         by_id = dict(zip(ids, names, strict=True))
         return Slots([by_id.get(number) for number in range(count)], list(range(count)))
-    numbers = ids or list(range(1, len(names) + 1))
+    first = 0 if names[0] is None else 1  # background, or the first class
+    numbers = ids or list(range(first, first + len(names)))
     if len(names) == count:
         return Slots(names, numbers)
     if len(names) + 1 == count:  # torchvision counts the background as class 0

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
-# torchvision's RetinaNet and FCOS, both versions, to detkit's detectors of the same name.
+# torchvision's RetinaNet, FCOS and Faster R-CNN, all versions, to detkit's of the same name.
 _DETECTOR_NAMES = [
     (r"^backbone\.body\.", "backbone."),
-    (r"^backbone\.fpn\.inner_blocks\.(\d+)\.0\.", r"neck.lateral.\1.conv."),
-    (r"^backbone\.fpn\.layer_blocks\.(\d+)\.0\.", r"neck.output.\1.conv."),
+    (r"^backbone\.fpn\.inner_blocks\.(\d+)\.", r"neck.lateral.\1."),
+    (r"^backbone\.fpn\.layer_blocks\.(\d+)\.", r"neck.output.\1."),
+    (r"^(neck\.(?:lateral|output)\.\d+\.)(?:0\.)?(weight|bias)$", r"\1conv.\2"),
+    (r"^(neck\.(?:lateral|output)\.\d+\.)1\.", r"\1norm."),
     (r"^backbone\.fpn\.extra_blocks\.", "neck."),
+    (r"^rpn\.head\.conv\.(\d+)\.0\.", r"proposer.layers.shared.\1.conv."),
+    (r"^rpn\.head\.conv\.(weight|bias)$", r"proposer.layers.shared.0.conv.\1"),
+    (r"^rpn\.head\.cls_logits\.", "proposer.layers.class_layer."),
+    (r"^rpn\.head\.bbox_pred\.", "proposer.layers.box_layer."),
+    (r"^roi_heads\.box_head\.fc6\.", "roi_head.stage.box_head.first."),
+    (r"^roi_heads\.box_head\.fc7\.", "roi_head.stage.box_head.second."),
+    (r"^roi_heads\.box_head\.(\d+)\.0\.", r"roi_head.stage.box_head.convs.\1.conv."),
+    (r"^roi_heads\.box_head\.(\d+)\.1\.", r"roi_head.stage.box_head.convs.\1.norm."),
+    (r"^roi_heads\.box_head\.5\.", "roi_head.stage.box_head.last."),
+    (r"^roi_heads\.box_predictor\.cls_score\.", "roi_head.stage.class_layer."),
+    (r"^roi_heads\.box_predictor\.bbox_pred\.", "roi_head.stage.box_layer."),
     (r"^head\.classification_head\.conv\.", "head.layers.class_tower."),
     (r"^head\.regression_head\.conv\.", "head.layers.box_tower."),
     (r"^head\.classification_head\.cls_logits\.", "head.layers.class_layer."),
@@ -20,6 +34,9 @@ _DETECTOR_NAMES = [
 ]
 # FCOS: convolution, norm and ReLU of all blocks in one line
 _IN_LINE = re.compile(r"_tower\.(\d+)\.(weight|bias)$")
+# RetinaNet before torchvision 0.13: convolution and ReLU of all blocks in one line
+_OLD_BLOCK = re.compile(r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$")
+_ONLY_OLD = "head.classification_head.conv.2.weight"  # in FCOS, a ReLU stands there
 _WRAPPINGS = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of parallel and compiled models
 
 
@@ -28,8 +45,22 @@ def unwrapped_name(name: str) -> str:
     return _WRAPPINGS.sub("", name)
 
 
+def present_names(names: Collection[str]) -> dict[str, str]:
+    """Each name of a torchvision detector's file to what torchvision calls the tensor today.
+
+    The files of its RetinaNet are older than the blocks that its model now consists of; what is
+    old in other files can be told tensor by tensor.
+    """
+    if _ONLY_OLD not in names:
+        return {name: name for name in names}
+    return {
+        name: _OLD_BLOCK.sub(lambda found: f"{found[1]}.{int(found[2]) // 2}.0.{found[3]}", name)
+        for name in names
+    }
+
+
 def name_of_torchvision_detector(name: str) -> str:
-    """What detkit calls a tensor of torchvision's RetinaNet or FCOS; others keep their name."""
+    """What detkit calls a tensor of torchvision's detectors; those it does not know keep theirs."""
     for pattern, replacement in _DETECTOR_NAMES:
         name = re.sub(pattern, replacement, name)
     found = _IN_LINE.search(name)

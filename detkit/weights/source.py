@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
+from torchvision.models.detection import (
+    FasterRCNN_ResNet50_FPN_Weights,
+    RetinaNet_ResNet50_FPN_Weights,
+)
 
 from detkit.errors import UserError
 from detkit.inference.bundle import bundle_at
@@ -29,13 +32,23 @@ from detkit.weights.class_names import (
     place_in_slots,
     read_class_list,
 )
-from detkit.weights.naming import name_of_torchvision_detector, unwrapped_name
+from detkit.weights.naming import (
+    name_of_torchvision_detector,
+    present_names,
+    unwrapped_name,
+)
+from detkit.weights.regions import REGION_CLASS_LAYER, background_last
 
 # Under which training scripts keep the weights; averaged ones before others.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _CLASS_LAYER, _BOX_LAYER = "head.layers.class_layer.weight", "head.layers.box_layer.weight"
+_FOURTH_LEVEL = "neck.lateral.3.conv.weight"  # the pyramid of a ResNet, not of a MobileNet
 _CODE_SIZE = 4
-_PUBLISHED = RetinaNet_ResNet50_FPN_Weights.COCO_V1
+# Those for which torchvision sets the epsilon of the norms to 0.
+_WITHOUT_EPSILON = (
+    RetinaNet_ResNet50_FPN_Weights.COCO_V1,
+    FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
+)
 _EPSILON = 1e-5  # of torch's and torchvision's batch norms
 
 
@@ -49,7 +62,9 @@ class WeightSource:
         tensors: By detkit's names; a backbone's by the file's own.
         is_backbone: Whether they are those of a backbone, with or without its classifier.
         logits: K, what the detector has for each prior; None where it has no such layer.
-        slots: What the detector's logits stand for; None where the file does not say.
+        slots: What the detector's logits stand for, background last left out; None where the file
+            does not say.
+        background_first: Whether the file counts background among its classes, as label 0.
         page: The page of conf/model (and conf/augmentation) that the weights were made for.
         checkpoint: The whole checkpoint where detkit wrote it.
     """
@@ -60,6 +75,7 @@ class WeightSource:
     is_backbone: bool = False
     logits: int | None = None
     slots: Slots | None = None
+    background_first: bool = False
     page: str | None = None
     checkpoint: Checkpoint | None = None
 
@@ -110,6 +126,13 @@ def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> W
             "`new_classes` says what to detect."
         )
     slots = place_in_slots(read_class_list(classes, "classes"), source.logits, "classes")
+    if source.background_first:
+        if slots.names[0] is not None:
+            raise UserError(
+                f"classes: '{slots.names[0]}' stands at label 0, which is the background of "
+                f"{source.path}: give the {source.logits - 1} names after it."
+            )
+        slots = slots.without_first()
     return replace(source, slots=slots)
 
 
@@ -124,22 +147,49 @@ def _of_detkit(checkpoint: Checkpoint) -> WeightSource:
 
 
 def _of_torchvision(path: Path, given: dict[str, Tensor]) -> WeightSource:
-    tensors = {name_of_torchvision_detector(name): value for name, value in given.items()}
-    if _CLASS_LAYER not in tensors:  # levels and layers of other detectors are not those of ours
-        kind = "a torchvision detector of another kind, of which only the backbone fits"
-        return WeightSource(path, kind, given, is_backbone=True)
+    present = present_names(given)
+    tensors = {name_of_torchvision_detector(present[name]): v for name, v in given.items()}
+    if _is_published_without_epsilon(path):
+        tensors = {name: _without_epsilon(name, value) for name, value in tensors.items()}
+    if _FOURTH_LEVEL in tensors and REGION_CLASS_LAYER in tensors:
+        return _two_stage(path, tensors)
+    if _CLASS_LAYER in tensors:
+        return _one_stage(path, tensors)
+    # Levels and layers of other detectors are not those of ours.
+    kind = "a torchvision detector of another kind, of which only the backbone fits"
+    return WeightSource(path, kind, given, is_backbone=True)
+
+
+def _one_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
     page = "torchvision_retinanet"
     if "head.layers.quality_layer.weight" in tensors:
         page = "torchvision_fcos"
     elif "head.layers.class_tower.0.norm.weight" in tensors:
         page = "torchvision_retinanet_v2"
         tensors = {**_zero_biases(tensors), **tensors}
-    elif _is_published_retinanet(path):
-        tensors = {name: _without_epsilon(name, value) for name, value in tensors.items()}
     logits = _logits(tensors)
     slots = coco_slots() if logits == len(COCO_SLOTS) else None
-    kind = f"{page.replace('_', ' ')}{', with the classes of COCO' if slots else ''}"
-    return WeightSource(path, kind, tensors, logits=logits, slots=slots, page=page)
+    return WeightSource(path, _kind(page, slots), tensors, logits=logits, slots=slots, page=page)
+
+
+def _two_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
+    is_second = "roi_head.stage.box_head.convs.0.conv.weight" in tensors
+    page = f"torchvision_faster_rcnn{'_v2' if is_second else ''}"
+    logits = len(tensors[REGION_CLASS_LAYER])
+    slots = coco_slots().without_first() if logits == len(COCO_SLOTS) else None
+    return WeightSource(
+        path=path,
+        kind=_kind(page, slots),
+        tensors=background_last(tensors),
+        logits=logits,
+        slots=slots,
+        background_first=True,
+        page=page,
+    )
+
+
+def _kind(page: str, slots: Slots | None) -> str:
+    return f"{page.replace('_', ' ')}{', with the classes of COCO' if slots else ''}"
 
 
 def _zero_biases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -151,17 +201,17 @@ def _zero_biases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _is_published_retinanet(path: Path) -> bool:
-    """Whether it is torchvision's own file, told by the hash that its name carries."""
-    expected = _PUBLISHED.url.rpartition("-")[2].removesuffix(".pth")
+def _is_published_without_epsilon(path: Path) -> bool:
+    """Whether it is a file of torchvision's own, told by the hash that its name carries."""
+    expected = [w.url.rpartition("-")[2].removesuffix(".pth") for w in _WITHOUT_EPSILON]
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest().startswith(expected)
+        return hashlib.file_digest(stream, "sha256").hexdigest().startswith(tuple(expected))
 
 
 def _without_epsilon(name: str, value: Tensor) -> Tensor:
     """The variance with which our norms give what torchvision's do without an epsilon.
 
-    torchvision sets the epsilon of the norms to 0 when it loads these weights, and only these.
+    torchvision sets the epsilon of the norms to 0 when it loads these weights, and only in a few.
     """
     return value - _EPSILON if name.endswith("running_var") else value
 

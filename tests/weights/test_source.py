@@ -157,7 +157,7 @@ def test_91_classes_are_cocos(tmp_path):
 
 def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch):
     state = detector_file(tmp_path / "a.pth")
-    monkeypatch.setattr(source_module, "_is_published_retinanet", lambda path: True)
+    monkeypatch.setattr(source_module, "_is_published_without_epsilon", lambda path: True)
     tensors = read_source(str(tmp_path / "a.pth")).tensors
     ours = torch.rsqrt(tensors["backbone.bn1.running_var"] + 1e-5)
     torch.testing.assert_close(ours, torch.rsqrt(state["backbone.body.bn1.running_var"]))
@@ -166,5 +166,63 @@ def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch
 
 def test_the_published_file_is_told_by_the_hash_in_its_name(tmp_path):
     detector_file(tmp_path / "a.pth")
-    assert not source_module._is_published_retinanet(tmp_path / "a.pth")
-    assert source_module._PUBLISHED.url.endswith("-eeacb38b.pth")
+    assert not source_module._is_published_without_epsilon(tmp_path / "a.pth")
+    ends = [weights.url[-13:] for weights in source_module._WITHOUT_EPSILON]
+    assert ends == ["-eeacb38b.pth", "-258fb6c6.pth"]
+
+
+def two_stage_file(path, classes):
+    """The tensors of a torchvision Faster R-CNN that matter for classes and levels."""
+    state = {
+        "backbone.body.bn1.weight": torch.ones(2),
+        "backbone.fpn.inner_blocks.3.weight": torch.ones(4, 8, 1, 1),  # named as before 0.13
+        "rpn.head.conv.weight": torch.ones(4, 4, 3, 3),
+        "roi_heads.box_predictor.cls_score.weight": torch.arange(classes)[:, None].float(),
+        "roi_heads.box_predictor.bbox_pred.bias": torch.arange(4 * classes).float(),
+    }
+    torch.save(state, path)
+
+
+def test_background_and_codes_of_a_faster_rcnn_move_to_where_ours_are(tmp_path):
+    two_stage_file(tmp_path / "a.pth", 3)
+    source = read_source(str(tmp_path / "a.pth"))
+    assert source.page == "torchvision_faster_rcnn"
+    tensors = source.tensors
+    assert tensors["roi_head.stage.class_layer.weight"].flatten().tolist() == [1, 2, 0]
+    # Codes 4..7 are those of class 1, 8..11 those of class 2: all first codes come first.
+    moved = tensors["roi_head.stage.box_layer.bias"].tolist()
+    assert moved == [4, 8, 5, 9, 6, 10, 7, 11]
+    assert "neck.lateral.3.conv.weight" in tensors
+    assert "proposer.layers.shared.0.conv.weight" in tensors
+
+
+def test_the_91_classes_of_a_faster_rcnn_are_cocos_without_background(tmp_path):
+    two_stage_file(tmp_path / "a.pth", 91)
+    slots = read_source(str(tmp_path / "a.pth")).slots
+    assert (len(slots.names), slots.names[0], slots.ids[0]) == (90, "person", 1)
+
+
+@pytest.mark.parametrize("names", [["cat", "dog"], ["__background__", "cat", "dog"]])
+def test_names_for_a_faster_rcnn_come_with_background_or_without(tmp_path, names):
+    two_stage_file(tmp_path / "a.pth", 3)
+    source = name_classes(read_source(str(tmp_path / "a.pth")), names)
+    assert (source.slots.names, source.slots.ids) == (["cat", "dog"], [1, 2])
+
+
+def test_a_class_where_background_is_is_refused(tmp_path):
+    two_stage_file(tmp_path / "a.pth", 3)
+    with pytest.raises(
+        UserError, match="'cat' stands at label 0, which is the background of .*2 n"
+    ):
+        name_classes(read_source(str(tmp_path / "a.pth")), ["cat", "dog", "cow"])
+
+
+def test_the_blocks_of_old_retinanet_files_are_found(tmp_path):
+    state = detector_file(tmp_path / "a.pth")
+    for tower in ("classification", "regression"):
+        for place in (0, 2, 4, 6):
+            state[f"head.{tower}_head.conv.{place}.weight"] = torch.full((1,), float(place))
+    torch.save(state, tmp_path / "a.pth")
+    tensors = read_source(str(tmp_path / "a.pth")).tensors
+    found = [tensors[f"head.layers.box_tower.{block}.conv.weight"].item() for block in range(4)]
+    assert found == [0, 2, 4, 6]

@@ -1,0 +1,31 @@
+"""The class layers of torchvision's roi heads in detkit's order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+REGION_CLASS_LAYER = "roi_head.stage.class_layer.weight"
+_CLASS_LAYER, _BOX_LAYER = "roi_head.stage.class_layer.", "roi_head.stage.box_layer."
+
+
+def background_last(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a two-stage detector with background and box codes where detkit has them.
+
+    torchvision counts background as the first class, gives it a box too, and keeps the codes of a
+    box together; detkit has background last, without a box, and the classes of a code together.
+
+    Args:
+        tensors: By detkit's names.
+    """
+    moved = dict(tensors)
+    classes = len(tensors[REGION_CLASS_LAYER])
+    for name, value in tensors.items():
+        if name.startswith(_CLASS_LAYER):
+            moved[name] = torch.cat([value[1:], value[:1]])
+        elif name.startswith(_BOX_LAYER):
+            codes = value.reshape(classes, -1, *value.shape[1:])  # (C + 1, 4, ...)
+            moved[name] = codes[1:].transpose(0, 1).flatten(0, 1)
+    return moved
