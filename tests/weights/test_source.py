@@ -212,7 +212,7 @@ def test_names_for_a_faster_rcnn_come_with_background_or_without(tmp_path, names
 def test_a_class_where_background_is_is_refused(tmp_path):
     two_stage_file(tmp_path / "a.pth", 3)
     with pytest.raises(
-        UserError, match="'cat' stands at label 0, which is the background of .*2 n"
+        UserError, match=r"'cat' stands at label 0, which is the background of .*2 n"
     ):
         name_classes(read_source(str(tmp_path / "a.pth")), ["cat", "dog", "cow"])
 

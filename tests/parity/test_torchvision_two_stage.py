@@ -1,0 +1,108 @@
+"""The same weights give torchvision's proposals, losses, gradients and detections."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from pictures import photograph_batch, rendered_batch
+from torchvision_two_stage import BUILDERS, our_two_stage, our_values, torchvision_two_stage
+from torchvision_weights import DIVISOR
+
+LOSS_NAMES = {
+    "loss_objectness": "loss/proposal_classification",
+    "loss_rpn_box_reg": "loss/proposal_box",
+    "loss_classifier": "loss/classification",
+    "loss_box_reg": "loss/box",
+}
+
+
+@pytest.fixture(
+    scope="module",
+    params=["rendered", pytest.param("photographs", marks=pytest.mark.needs_bccd)],
+)
+def batch(request):
+    if request.param == "rendered":
+        return rendered_batch(DIVISOR)
+    return photograph_batch(request.getfixturevalue("bccd"), DIVISOR)
+
+
+@pytest.fixture(scope="module", params=list(BUILDERS))
+def models(request, batch):
+    theirs = torchvision_two_stage(request.param, batch.images)
+    return theirs, our_two_stage(request.param, theirs.state_dict())
+
+
+def inputs_of_torchvision(batch):
+    images = [
+        image[:, :height, :width].float()
+        for image, (height, width) in zip(batch.images, batch.image_sizes, strict=True)
+    ]
+    return images, [{"boxes": t.boxes, "labels": t.labels + 1} for t in batch.targets]
+
+
+def with_proposals(model, *inputs):
+    """What torchvision's model returns, and the boxes and scores that its first stage proposed."""
+    kept = []
+    original = model.rpn.filter_proposals
+    model.rpn.filter_proposals = lambda *given: kept.append(original(*given)) or kept[0]
+    try:
+        return model(*inputs), kept[0]
+    finally:
+        del model.rpn.filter_proposals
+
+
+def their_training(model, batch):
+    """torchvision's losses and proposals; batch norm stays in evaluation mode."""
+    model.train()
+    model.backbone.eval()
+    model.roi_heads.box_head.eval()
+    losses, proposals = with_proposals(model, *inputs_of_torchvision(batch))
+    model.eval()
+    return {LOSS_NAMES[name]: value for name, value in losses.items()}, proposals
+
+
+def require_same_regions(found, boxes, scores):
+    for ours, their_boxes, their_scores in zip(found, boxes, scores, strict=True):
+        assert len(their_boxes) > 20
+        torch.testing.assert_close(ours.scores, their_scores, rtol=0, atol=1e-5)
+        torch.testing.assert_close(ours.boxes, their_boxes, rtol=0, atol=0.01)
+
+
+def test_losses_and_gradients(models, batch):
+    theirs, ours = models
+    (expected, _), found = their_training(theirs, batch), ours.loss(batch)
+    assert any(len(target) == 0 for target in batch.targets)
+    assert expected.keys() == found.keys()
+    for key, value in expected.items():
+        assert value > 0.005
+        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=0)
+    for model, losses in ((theirs, expected), (ours, found)):
+        model.zero_grad()
+        sum(losses.values()).backward()
+    parameters = dict(ours.named_parameters())
+    gradients = our_values({key: p.grad for key, p in theirs.named_parameters()})
+    assert gradients.keys() == parameters.keys()
+    for key, gradient in gradients.items():
+        difference = (parameters[key].grad - gradient).norm()
+        assert difference <= 1e-4 * gradient.norm(), key
+
+
+def test_proposals_of_training(models, batch):
+    theirs, ours = models
+    _, (boxes, scores) = their_training(theirs, batch)
+    features = ours.features_of(batch)
+    _, found = ours.proposer.loss_and_proposals(features, batch.targets, batch.image_sizes)
+    require_same_regions(found, boxes, scores)
+
+
+def test_proposals_and_detections(models, batch):
+    theirs, ours = models
+    with torch.no_grad():
+        expected, (boxes, scores) = with_proposals(theirs, inputs_of_torchvision(batch)[0])
+        proposed = ours.proposer.propose(ours.features_of(batch), batch.image_sizes)
+    require_same_regions(proposed, boxes, scores)
+    for found, image in zip(ours.predict(batch), expected, strict=True):
+        assert len(image["labels"]) > 5
+        assert torch.equal(found.labels + 1, image["labels"])
+        torch.testing.assert_close(found.scores, image["scores"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(found.boxes, image["boxes"], rtol=0, atol=0.01)
