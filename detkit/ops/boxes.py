@@ -69,7 +69,7 @@ def generalized_iou(first: Tensor, second: Tensor) -> Tensor:
 
 def distance_iou(first: Tensor, second: Tensor) -> Tensor:
     """IoU minus the squared centre distance over the enclosing diagonal (Zheng et al., 2020)."""
-    return iou(first, second) - _distance_penalty(first, second)
+    return iou(first, second) - distance_penalty(first, second)
 
 
 def complete_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def complete_iou(first: Tensor, second: Tensor) -> Tensor:
     penalty = (4 / math.pi**2) * (_angle(second) - _angle(first)).square()
     with torch.no_grad():
         weight = penalty / (1 - overlap + penalty + EPSILON)
-    return overlap - _distance_penalty(first, second) - weight * penalty
+    return overlap - distance_penalty(first, second) - weight * penalty
 
 
 def _angle(boxes: Tensor) -> Tensor:
@@ -90,7 +90,8 @@ def _angle(boxes: Tensor) -> Tensor:
     return torch.atan2(sides[..., 0], sides[..., 1])
 
 
-def _distance_penalty(first: Tensor, second: Tensor) -> Tensor:
+def distance_penalty(first: Tensor, second: Tensor) -> Tensor:
+    """Squared distance of the centres over the squared diagonal of the box around both."""
     diagonal = _enclosing(first, second).square().sum(dim=-1)
     distance = (box_centres(first) - box_centres(second)).square().sum(dim=-1)
     return distance / (diagonal + EPSILON)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from detkit import registry
 
@@ -36,3 +37,47 @@ def test_nothing_in_nothing_out(postprocess):
     found = postprocess(*candidates(0))
     assert [tuple(field.shape) for field in found] == [(0, 4), (0,), (0,)]
     assert found.labels.dtype == torch.int64
+
+
+def test_one_candidate_stays_as_it_is(postprocess):
+    boxes, scores, labels = candidates(1)
+    found = postprocess(boxes, scores, labels)
+    assert_close(found.boxes, boxes)
+    assert torch.equal(found.scores, scores)
+    assert torch.equal(found.labels, labels)
+
+
+def test_no_more_detections_than_asked_for(postprocess):
+    boxes, scores, _ = candidates(4000)
+    labels = torch.arange(4000) % 80
+    found = postprocess(boxes * 20, scores.clamp(min=0.1), labels)
+    assert len(found.scores) == postprocess.max_detections
+    assert (found.scores.diff() <= 0).all()
+
+
+def test_many_equal_candidates(postprocess):
+    box = torch.tensor([[3.0, 4.0, 13.0, 24.0]])
+    found = postprocess(box.repeat(50, 1), torch.full((50,), 0.5), torch.zeros(50).long())
+    assert found.scores[0] == 0.5
+    assert_close(found.boxes, box.expand(len(found.boxes), 4))
+
+
+def test_candidates_without_area(postprocess):
+    boxes = torch.tensor([[3.0, 4.0, 3.0, 4.0], [3.0, 4.0, 3.0, 9.0], [3.0, 4.0, 3.0, 4.0]])
+    found = postprocess(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3).long())
+    assert found.scores[0] == 0.9
+    assert all(field.isfinite().all() for field in found)
+
+
+def test_the_order_of_candidates_does_not_matter(postprocess):
+    boxes, scores, labels = candidates(60)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    shuffled = postprocess(boxes[order], scores[order], labels[order])
+    assert_close(shuffled, postprocess(boxes, scores, labels))
+
+
+def test_candidates_stay_as_they_are(postprocess):
+    inputs = candidates(30)
+    before = [value.clone() for value in inputs]
+    postprocess(*inputs)
+    assert all(map(torch.equal, inputs, before))

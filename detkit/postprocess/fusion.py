@@ -1,0 +1,63 @@
+"""Overlapping boxes to their mean."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from detkit.ops.fusion import fuse_boxes
+from detkit.postprocess.results import best_first, groups_of
+from detkit.registry import Fraction, PositiveInt, register
+from detkit.structures import Detections
+
+
+@register("postprocess", "weighted_boxes_fusion")
+class WeightedBoxesFusion:
+    """Puts overlapping boxes of a class together into their mean, weighted by their scores.
+
+    In the paper the boxes come from several models, and a score is the mean of a cluster's. One
+    model finds an object in many places with low scores, so here the score is the highest unless
+    told otherwise.
+
+    Paper: Weighted Boxes Fusion: Ensembling Boxes from Different Object Detection Models (Solovyev
+        et al., 2021), https://arxiv.org/abs/1910.13302
+
+    Args:
+        score_threshold: Candidates need a score above this.
+        max_candidates: Candidates kept on each level before boxes are decoded; the time grows with
+            it.
+        iou_threshold: A box joins a cluster whose mean it overlaps more than this.
+        score: Whether a detection has the highest score of its cluster or their mean.
+        max_detections: Detections kept in an image.
+        class_agnostic: Whether boxes of all classes are put together; the class is that of the
+            best.
+    """
+
+    def __init__(
+        self,
+        *,
+        score_threshold: Fraction = 0.05,
+        max_candidates: PositiveInt = 200,
+        iou_threshold: Fraction = 0.55,
+        score: Literal["highest", "mean"] = "highest",
+        max_detections: PositiveInt = 100,
+        class_agnostic: bool = False,
+    ) -> None:
+        self.score_threshold = score_threshold
+        self.max_candidates = max_candidates
+        self.iou_threshold = iou_threshold
+        self.score = score
+        self.max_detections = max_detections
+        self.class_agnostic = class_agnostic
+
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
+        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+        scores, order = scores.sort(descending=True, stable=True)
+        boxes, labels = boxes[order], labels[order]
+        groups = groups_of(labels, self.class_agnostic)
+        clusters = fuse_boxes(boxes, scores, groups, self.iou_threshold)
+        mean = clusters.weights / clusters.counts.clamp(min=1)
+        # A cluster has the place of its best box.
+        scores = mean if self.score == "mean" else scores * (clusters.counts > 0)
+        return best_first(clusters.boxes, scores, labels, 0.0, self.max_detections)

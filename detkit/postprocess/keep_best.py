@@ -1,0 +1,35 @@
+"""No suppression."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from detkit.postprocess.results import best_first
+from detkit.registry import Fraction, PositiveInt, register
+from detkit.structures import Detections
+
+
+@register("postprocess", "none")
+class KeepBest:
+    """Keeps the best candidates as they are: for heads that find each object once.
+
+    Args:
+        score_threshold: Candidates need a score above this.
+        max_candidates: Candidates kept on each level before boxes are decoded.
+        max_detections: Detections kept in an image.
+    """
+
+    def __init__(
+        self,
+        *,
+        score_threshold: Fraction = 0.05,
+        max_candidates: PositiveInt = 1000,
+        max_detections: PositiveInt = 100,
+    ) -> None:
+        self.score_threshold = score_threshold
+        self.max_candidates = max_candidates
+        self.max_detections = max_detections
+
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
+        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+        return best_first(boxes, scores, labels, 0.0, self.max_detections)

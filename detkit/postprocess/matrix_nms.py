@@ -1,0 +1,68 @@
+"""NMS without turns."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from detkit.ops.boxes import EPSILON
+from detkit.ops.decay import decay_at_once
+from detkit.postprocess.results import best_first, groups_of
+from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
+from detkit.structures import Detections
+
+
+@register("postprocess", "matrix_nms")
+class MatrixNMS:
+    """Lowers the scores of overlapping boxes like soft-NMS, for all boxes at once.
+
+    A box is lowered most by the better box that overlaps it most, less so where that one is itself
+    overlapped and may not survive.
+
+    Paper: SOLOv2: Dynamic and Fast Instance Segmentation (Wang et al., 2020), equations 6 and 7,
+        https://arxiv.org/abs/2003.10152
+
+    Args:
+        score_threshold: Candidates need a score above this, before any is lowered.
+        max_candidates: Candidates kept on each level before boxes are decoded; the time grows with
+            its square.
+        method: linear multiplies a score by ratios of 1 - IoU, gaussian by those of
+            exp(-IoU^2 / sigma).
+        sigma: Of gaussian: the smaller, the more scores are lowered.
+        minimum_score: Detections need a score above this in the end.
+        max_detections: Detections kept in an image.
+        class_agnostic: Whether boxes of all classes suppress each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        score_threshold: Fraction = 0.05,
+        max_candidates: PositiveInt = 500,
+        method: Literal["linear", "gaussian"] = "gaussian",
+        sigma: PositiveFloat = 0.5,
+        minimum_score: Fraction = 0.05,
+        max_detections: PositiveInt = 100,
+        class_agnostic: bool = False,
+    ) -> None:
+        self.score_threshold = score_threshold
+        self.max_candidates = max_candidates
+        self.method = method
+        self.sigma = sigma
+        self.minimum_score = minimum_score
+        self.max_detections = max_detections
+        self.class_agnostic = class_agnostic
+
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
+        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+        scores, order = scores.sort(descending=True, stable=True)
+        boxes, labels = boxes[order], labels[order]
+        groups = groups_of(labels, self.class_agnostic)
+        scores = scores * decay_at_once(boxes, groups, self._ratio)
+        return best_first(boxes, scores, labels, self.minimum_score, self.max_detections)
+
+    def _ratio(self, overlaps: Tensor, largest: Tensor) -> Tensor:
+        if self.method == "gaussian":
+            return ((largest.square() - overlaps.square()) / self.sigma).exp()
+        return (1 - overlaps).clamp(min=0) / (1 - largest).clamp(min=EPSILON)

@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from detkit.ops import suppression
+from detkit.ops.boxes import iou
+from detkit.ops.suppression import suppress_in_turn
+
+BOXES = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 0, 30, 10], [0, 0, 10, 10]])
+SCORES = torch.tensor([0.8, 0.9, 0.7, 0.6])
+ALONE = torch.zeros(4).long()
+
+
+def halve_what_overlaps(kept, others):
+    return 1 - 0.5 * (iou(kept, others) > 0.1).float()
+
+
+@pytest.fixture(params=["in a table", "row by row"])
+def way(request, monkeypatch):
+    """Both ways of finding factors, whatever the sizes."""
+    pairs = 10**9 if request.param == "in a table" else 0
+    monkeypatch.setattr(suppression, "_PAIRS_OF_A_ROUND", pairs)
+
+
+def test_scores_are_multiplied_round_by_round(way):
+    kept, scores = suppress_in_turn(BOXES, SCORES, ALONE, halve_what_overlaps, 4)
+    assert kept.tolist() == [1, 2, 0, 3]
+    assert scores.tolist() == pytest.approx([0.9, 0.7, 0.4, 0.15])
+
+
+def test_groups_leave_each_other_alone(way):
+    groups = torch.tensor([0, 1, 0, 0])
+    kept, scores = suppress_in_turn(BOXES, SCORES, groups, halve_what_overlaps, 4)
+    assert kept.tolist() == [1, 0, 2, 3]
+    assert scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.3])
+
+
+def test_no_more_rounds_than_asked_for(way):
+    calls = []
+
+    def count_calls(kept, others):
+        calls.append(kept)
+        return halve_what_overlaps(kept, others)
+
+    kept, _ = suppress_in_turn(BOXES, SCORES, ALONE, count_calls, 2)
+    assert kept.tolist() == [1, 2]
+    assert len(calls) <= 2
+
+
+def test_the_first_of_equal_scores_comes_first(way):
+    kept, _ = suppress_in_turn(BOXES, torch.full((4,), 0.5), ALONE, halve_what_overlaps, 4)
+    assert kept.tolist() == [0, 2, 1, 3]
+
+
+def test_scores_that_come_in_stay_as_they_are(way):
+    scores = SCORES.clone()
+    suppress_in_turn(BOXES, scores, ALONE, halve_what_overlaps, 4)
+    assert torch.equal(scores, SCORES)
+
+
+def test_a_table_has_a_bounded_size(monkeypatch):
+    shapes = []
+
+    def see_shapes(kept, others):
+        shapes.append(torch.broadcast_shapes(kept.shape, others.shape)[:-1].numel())
+        return halve_what_overlaps(kept, others)
+
+    monkeypatch.setattr(suppression, "MOST_PAIRS", 100)
+    boxes = BOXES.repeat(5, 1)
+    suppress_in_turn(boxes, SCORES.repeat(5), ALONE.repeat(5), see_shapes, 20)
+    assert max(shapes) <= 100
