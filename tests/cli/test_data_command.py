@@ -90,6 +90,7 @@ def test_stats(data, capsys):
     assert main(["data", "stats", str(data), "short_side=24", "strides=[8,16]"]) == 0
     shown = capsys.readouterr().out
     assert "<8 pixels" in shown
+    assert "      class_weights:\n        cat: 1.0" in shown
     numbers = json.loads(Path("data_stats/stats.json").read_text())
     assert numbers["splits"]["val"]["objects"] == 2
     assert numbers["resizing"]["short_side"] == 24
@@ -147,5 +148,5 @@ def test_the_resizing_is_that_of_the_standard_augmentation():
 @pytest.mark.parametrize("words", [["--help"], ["check", "--help"], ["stats", "-h"]], ids=str)
 def test_help(words, capsys):
     assert main(["data", *words]) == 0
-    verb = "check|convert|stats" if len(words) == 1 else words[0]
+    verb = "check|convert|stats|anchors|show" if len(words) == 1 else words[0]
     assert capsys.readouterr().out.startswith(f"usage: detkit data {verb} PATH")

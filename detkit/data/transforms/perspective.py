@@ -124,7 +124,8 @@ def _warp(
     640 pixels square on one core, where torchvision's `perspective` takes 59 ms and a crop.
     """
     back = torch.linalg.inv(matrix)
-    coefficients = (back / back[2, 2]).flatten().tolist()[:8]
+    # rounded, as Pillow cuts fractions of a level off: a quarter turn is then exact
+    coefficients = (back / back[2, 2]).round(decimals=12).flatten().tolist()[:8]
     way = Image.Transform.PERSPECTIVE if any(coefficients[6:]) else Image.Transform.AFFINE
     picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
     moved = picture.transform(

@@ -1,0 +1,133 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detkit.data.transforms.geometry import warp_boxes
+from detkit.data.transforms.perspective import RandomPerspective
+from detkit.structures import Sample, Target
+
+STILL = {"degrees": 0.0, "translate": 0.0, "scale": 0.0, "shear": 0.0, "perspective": 0.0}
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+class Fixed(RandomPerspective):
+    """Draws the largest value of everything."""
+
+    def _matrix(self, before, after, generator):
+        high = torch.Generator()
+        real = torch.rand
+        try:
+            torch.rand = lambda *_, **options: torch.ones((), dtype=options["dtype"])
+            return super()._matrix(before, after, high)
+        finally:
+            torch.rand = real
+
+
+def test_identity_leaves_the_sample_as_it_is(samples):
+    sample = samples([[4.0, 2.0, 12.0, 10.0]])
+    assert RandomPerspective(**STILL)(sample, generator()) is sample
+
+
+def test_another_size_moves_the_middle_to_the_middle_bit_by_bit(samples):
+    sample = samples([[4.0, 2.0, 12.0, 10.0]])  # 20 high, 40 wide
+    larger = RandomPerspective(**STILL, height=30, width=60, fill=9)(sample, generator())
+    assert larger.image[:, 5:25, 10:50].equal(sample.image)
+    assert (larger.image[:, :5] == 9).all()
+    assert larger.target.boxes.tolist() == [[14, 7, 22, 15]]
+    smaller = RandomPerspective(**STILL, height=10, width=20)(sample, generator())
+    assert smaller.image.equal(sample.image[:, 5:15, 10:30])
+    assert smaller.target.boxes.tolist() == [[0, 0, 2, 5]]
+
+
+def test_a_quarter_turn_bit_by_bit(samples):
+    sample = samples([[4.0, 2.0, 12.0, 10.0]], height=20, width=40)
+    turned = Fixed(**{**STILL, "degrees": 90.0}, height=40, width=20)(sample, generator())
+    assert turned.image.equal(sample.image.rot90(-1, (1, 2)))  # clockwise
+    assert turned.target.boxes.tolist() == [[10, 4, 18, 12]]  # x = 20 - y, y = x
+    expected = torch.tensor([[0, -1, 20], [1, 0, 0], [0, 0, 1]], dtype=torch.float64)
+    torch.testing.assert_close(turned.to_image, expected, atol=1e-12, rtol=0)
+
+
+def test_zoom_shift_and_shear_of_a_box(samples):
+    sample = samples([[16.0, 8.0, 24.0, 12.0]], height=20, width=40)  # around the middle
+    zoomed = Fixed(**{**STILL, "scale": 0.5})(sample, generator())
+    assert zoomed.target.boxes.tolist() == [[14, 7, 26, 13]]
+    shifted = Fixed(**{**STILL, "translate": 0.25})(sample, generator())
+    assert shifted.target.boxes.tolist() == [[26, 13, 34, 17]]
+    assert shifted.image[:, 5:, 10:].equal(sample.image[:, :-5, :-10])
+    sheared = Fixed(**{**STILL, "shear": 45.0})(sample, generator())
+    assert sheared.target.boxes[0].tolist() == pytest.approx([14, 4, 26, 16])
+
+
+def test_perspective_of_a_box_by_hand(samples):
+    sample = samples([[20.0, 10.0, 40.0, 20.0]], height=20, width=40)  # the lower right quarter
+    tilted = Fixed(**{**STILL, "perspective": 0.25})(sample, generator())
+    # w is 1 in the middle, 1.25 at the middle of the right and lower edges, 1.5 in the corner
+    x, y = 20 / 1.25, 10 / 1.25
+    assert tilted.target.boxes[0].tolist() == pytest.approx([20, 10, 20 + x, 10 + y])
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({"least_side": 3.0}, [1, 2]),
+        ({"least_side": 0.0, "most_elongated": 5.0}, [0, 2]),
+        ({"least_side": 0.0, "least_kept": 0.6}, [0, 1]),
+        ({"least_side": 0.0, "least_kept": 0.0}, [0, 1, 2]),
+    ],
+)
+def test_boxes_that_are_too_small_too_thin_or_cut_are_dropped(samples, options, kept):
+    sample = samples([[20.0, 10.0, 22.0, 12.0], [5.0, 5.0, 29.0, 8.0], [30.0, 10.0, 40.0, 20.0]])
+    # shifted by 5 and 0: half of the third box leaves the image
+    moved = Fixed(**{**STILL, "translate": 0.125}, **options)(
+        sample.replace(image=sample.image), generator()
+    )
+    assert moved.target.labels.tolist() == kept
+
+
+def test_boxes_of_a_projective_map_enclose_the_moved_corners():
+    angle = math.radians(45)
+    matrix = torch.tensor(
+        [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]],
+        dtype=torch.float64,
+    )
+    moved = warp_boxes(torch.tensor([[-1.0, -1.0, 1.0, 1.0]]), matrix)
+    torch.testing.assert_close(moved, torch.tensor([[-1.0, -1.0, 1.0, 1.0]]) * 2**0.5)
+    assert warp_boxes(torch.zeros(0, 4), matrix).shape == (0, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**20),
+    degrees=st.sampled_from([0.0, 30.0, 180.0]),
+    perspective=st.sampled_from([0.0, 0.45]),
+    size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+)
+def test_no_box_is_outside_or_degenerate(seed, degrees, perspective, size):
+    random = generator(seed)
+    corners = torch.rand(6, 2, 2, generator=random).sort(dim=1).values.reshape(6, 4)
+    boxes = corners * torch.tensor([40, 20, 40, 20])
+    target = Target(boxes, torch.arange(6), torch.zeros(6, dtype=torch.bool))
+    image = torch.zeros(3, 20, 40, dtype=torch.uint8)
+    sample = Sample(image, target, target, 1, "", (20, 40))
+    step = RandomPerspective(
+        height=size[0],
+        width=size[1],
+        degrees=degrees,
+        perspective=perspective,
+        shear=20.0,
+        scale=0.9,
+        least_side=0.0,
+    )
+    moved = step(sample, random)
+    found = moved.target.boxes
+    assert moved.size == size
+    assert (found >= 0).all()
+    assert (found <= torch.tensor([size[1], size[0]] * 2)).all()
+    assert (found[:, 2:] > found[:, :2]).all()

@@ -1,0 +1,162 @@
+"""Mosaic, mixup and copy-paste, worked out by hand."""
+
+import pytest
+import torch
+
+from detkit.data.transforms.mixing import CopyPaste, Mixup
+from detkit.data.transforms.mosaic import Mosaic
+from detkit.errors import ConfigError
+from detkit.structures import Detections, Sample, Target
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def plain(value, boxes, size=(20, 40), label=0, ignored=()):
+    """An image of one grey value."""
+    count = len(boxes)
+    target = Target(
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        torch.full((count,), label),
+        torch.tensor([number in ignored for number in range(count)], dtype=torch.bool),
+        torch.full((count,), 7.0),
+    )
+    image = torch.full((3, *size), value, dtype=torch.uint8)
+    return Sample(image, target, target, value, f"{value}.png", size)
+
+
+def quarters(mixed):
+    """The grey value in the middle of each quarter: top left, top right, bottom left, ..."""
+    height, width = mixed.size
+    return [
+        int(mixed.image[0, h, w])
+        for h in (height // 2 - 1, height // 2)
+        for w in (width // 2 - 1, width // 2)
+    ]
+
+
+def four():
+    return [plain(value, [[10.0, 5.0, 30.0, 15.0]], label=value) for value in (10, 20, 30, 40)]
+
+
+def test_mosaic_without_jitter_puts_images_around_the_middle():
+    first, *others = four()
+    mixed = Mosaic(height=40, width=80, jitter=0.0).mix(first, others, generator())
+    assert mixed.size == (40, 80)
+    assert sorted(quarters(mixed)) == [10, 20, 30, 40]
+    corners = {(0, 0): 0, (0, 1): 1, (1, 0): 2, (1, 1): 3}
+    for box, label in zip(mixed.target.boxes.tolist(), mixed.target.labels.tolist(), strict=True):
+        row, column = box[1] >= 20, box[0] >= 40
+        assert box == [10 + 40 * column, 5 + 20 * row, 30 + 40 * column, 15 + 20 * row]
+        assert quarters(mixed)[corners[row, column]] == label
+    assert mixed.target.areas.tolist() == [7, 7, 7, 7]
+
+
+def test_mosaic_resizes_to_a_quarter_and_keeps_the_ratio():
+    first, *others = four()
+    mixed = Mosaic(height=80, width=80, jitter=0.0).mix(first, others, generator())
+    sides = mixed.target.boxes[:, 2:] - mixed.target.boxes[:, :2]
+    assert sides.tolist() == [[20, 10]] * 4  # 40 x 20 fits 40 x 40 as it is
+    small = Mosaic(height=40, width=40, jitter=0.0).mix(first, others, generator())
+    assert (small.target.boxes[:, 2:] - small.target.boxes[:, :2]).tolist() == [[10, 5]] * 4
+    large = Mosaic(height=160, width=160, jitter=0.0).mix(first, others, generator())
+    assert (large.target.boxes[:, 2:] - large.target.boxes[:, :2]).tolist() == [[40, 20]] * 4
+    kept = Mosaic(height=160, width=160, jitter=0.0, enlarge=False)
+    assert (kept.mix(first, others, generator()).image == 114).any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_mosaic_maps_the_first_image_and_shows_its_pixels_there(seed):
+    first, *others = four()
+    mixed = Mosaic(height=40, width=80, least_kept=0.0).mix(first, others, generator(seed))
+    assert (mixed.image_id, mixed.path) == (first.image_id, first.path)
+    mine = mixed.target.boxes[mixed.target.labels == 10]
+    if len(mine):
+        x1, y1, x2, y2 = mine[0].round().int().tolist()
+        assert (mixed.image[:, y1:y2, x1:x2] == 10).all()
+        found = Detections(mine, torch.ones(1), torch.zeros(1, dtype=torch.int64))
+        back = found.to_original(mixed.to_image, first.original_size).boxes[0]
+        assert back[0] >= 9.99
+        assert back[2] <= 30.01
+        assert back[1] >= 4.99
+        assert back[3] <= 15.01
+
+
+def test_mosaic_drops_boxes_of_which_too_little_lies_on_the_canvas():
+    images = [plain(value, [[0.0, 0.0, 2.0, 2.0]]) for value in (1, 2, 3, 4)]
+    jittered = Mosaic(height=40, width=80, jitter=0.49, least_kept=1.0)
+    boxes = [jittered.mix(images[0], images[1:], generator(s)).target.boxes for s in range(10)]
+    assert min(len(found) for found in boxes) < 4
+    assert all(((b[:, 2:] - b[:, :2]) == 2).all() for b in boxes)
+
+
+def test_mosaic_comes_with_its_probability():
+    random = generator()
+    counts = [Mosaic(probability=0.25).count(random) for _ in range(400)]
+    assert set(counts) == {0, 3}
+    assert 70 < counts.count(3) < 130
+    assert Mosaic(probability=0.0).count(random) == 0
+
+
+def test_mixup_blends_by_its_share_and_keeps_all_objects():
+    first, second = plain(0, [[1.0, 1.0, 9.0, 9.0]]), plain(200, [[2.0, 2.0, 5.0, 5.0]], label=1)
+    shares = [
+        1 - Mixup(alpha=1.0).mix(first, [second], generator(s)).image[0, 0, 0].item() / 200
+        for s in range(60)
+    ]
+    assert min(shares) < 0.1
+    assert max(shares) > 0.9
+    even = [Mixup(alpha=1e4).mix(first, [second], generator(s)) for s in range(5)]
+    assert all(95 <= int(mixed.image[0, 0, 0]) <= 105 for mixed in even)
+    assert even[0].target.boxes.tolist() == [[1, 1, 9, 9], [2, 2, 5, 5]]
+    assert even[0].target.labels.tolist() == [0, 1]
+
+
+def test_mixup_of_two_sizes_has_room_for_both():
+    first, second = plain(0, [], (10, 40)), plain(0, [[0.0, 0.0, 30.0, 20.0]], (20, 30))
+    mixed = Mixup(alpha=1e4).mix(first, [second], generator())
+    assert mixed.size == (20, 40)
+    assert mixed.target.boxes.tolist() == [[0, 0, 30, 20]]
+    assert (mixed.image[:, :10, :30] == 0).all()
+    assert (mixed.image[:, 10:, 30:] == 114).all()
+
+
+def test_copy_paste_pastes_the_rectangle_of_an_object():
+    first, second = plain(0, []), plain(200, [[4.0, 2.0, 14.0, 8.0]], label=3)
+    paste = CopyPaste(most=1, smallest=1.0, largest=1.0)
+    mixed = paste.mix(first, [second], generator())
+    assert mixed.target.labels.tolist() == [3]
+    x1, y1, x2, y2 = mixed.target.boxes[0].int().tolist()
+    assert (x2 - x1, y2 - y1) == (10, 6)
+    assert (mixed.image[:, y1:y2, x1:x2] == 200).all()
+    assert int((mixed.image == 200).sum()) == 3 * 60
+    assert (first.image == 0).all()
+
+
+def test_copy_paste_takes_along_what_lies_in_the_rectangle():
+    boxes = [[0.0, 0.0, 20.0, 10.0], [5.0, 5.0, 10.0, 10.0], [15.0, 0.0, 40.0, 10.0]]
+    second = plain(200, boxes, ignored=(1, 2))  # only the first can be chosen
+    paste = CopyPaste(most=3, smallest=1.0, largest=1.0, least_kept=0.5)
+    mixed = paste.mix(plain(0, []), [second], generator())
+    sides = (mixed.target.boxes[:, 2:] - mixed.target.boxes[:, :2]).tolist()
+    assert sides == [[20, 10], [5, 5]]  # of the third, a fifth would be seen
+    assert mixed.target.ignored.tolist() == [False, True]
+
+
+def test_copy_paste_drops_what_it_hides():
+    second = plain(200, [[0.0, 0.0, 40.0, 20.0]], label=1)  # as large as the image
+    first = plain(0, [[3.0, 3.0, 9.0, 9.0]])
+    mixed = CopyPaste(most=1, smallest=1.0, largest=1.0).mix(first, [second], generator())
+    assert mixed.target.labels.tolist() == [1]
+
+
+def test_copy_paste_leaves_out_what_does_not_fit():
+    first, second = plain(0, [], (5, 5)), plain(200, [[0.0, 0.0, 30.0, 20.0]])
+    assert CopyPaste().mix(first, [second], generator()) is first
+    assert CopyPaste().mix(first, [plain(9, [])], generator()) is first
+
+
+def test_copy_paste_refuses_an_inverted_range():
+    with pytest.raises(ConfigError, match=r"copy_paste: smallest 2 is above largest 1; swap them"):
+        CopyPaste(smallest=2, largest=1)
