@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from annotated_types import Interval
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, ResNet34_Weights, ResNet50_Weights, WeightsEnum
 from torchvision.models import resnet as torchvision_resnet
 from torchvision.ops import FrozenBatchNorm2d
 
-from detkit.backbones.weights import is_without_memory, load_weights, read_weights
+from detkit.backbones.weights import find_weights, is_without_memory, load_weights
 from detkit.errors import UserError
 from detkit.registry import Wired, register
 from detkit.structures import FeatureSpec
@@ -69,7 +68,7 @@ class ResNet(nn.Module):
             FeatureSpec(whole.fc.in_features // 2 ** (5 - level), 2**level) for level in levels
         ]
         if weights is not None and not is_without_memory(self):
-            load_weights(self, _find_weights(architecture, weights), weights)
+            load_weights(self, find_weights(weights, _PUBLISHED[architecture]), weights)
         # Names, as SyncBN replaces modules.
         self._frozen = [*_STEM, *self._stages][: frozen_stages + 1 if frozen_stages else 0]
         for name in self._frozen:
@@ -91,21 +90,6 @@ class ResNet(nn.Module):
             features = self.get_submodule(stage)(features)
             found[stage] = features
         return [found[stage] for stage in self._read]
-
-
-def _find_weights(architecture: str, weights: str) -> dict[str, Tensor]:
-    """The weights that torchvision publishes for "imagenet", else those of a file."""
-    if weights != "imagenet":
-        return read_weights(weights)
-    published = _PUBLISHED[architecture]
-    try:
-        return dict(published.get_state_dict(progress=False, check_hash=True))
-    except (OSError, RuntimeError) as error:
-        raise UserError(
-            f"the ImageNet weights could not be fetched from {published.url} ({error}): connect "
-            f"to the network, put the file into {torch.hub.get_dir()}/checkpoints, set `weights` "
-            "to the path of a local file, or to null to train from scratch."
-        ) from error
 
 
 @register("backbone", "resnet18")

@@ -11,10 +11,33 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torchvision.models import WeightsEnum
 
 from detkit.errors import UserError
 
 _WRAPPERS = ("state_dict", "model")  # under which training scripts store the weights
+
+
+def find_weights(weights: str, published: WeightsEnum) -> dict[str, Tensor]:
+    """The weights that torchvision publishes for "imagenet", else those of a file.
+
+    Args:
+        weights: "imagenet" or the path of a file.
+        published: torchvision's.
+
+    Raises:
+        UserError: They cannot be fetched or read.
+    """
+    if weights != "imagenet":
+        return read_weights(weights)
+    try:
+        return dict(published.get_state_dict(progress=False, check_hash=True))
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"the ImageNet weights could not be fetched from {published.url} ({error}): connect "
+            f"to the network, put the file into {torch.hub.get_dir()}/checkpoints, set `weights` "
+            "to the path of a local file, or to null to train from scratch."
+        ) from error
 
 
 def read_weights(file: str) -> dict[str, Tensor]:

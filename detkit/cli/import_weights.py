@@ -15,8 +15,8 @@ usage: detkit import FILE [KEY=VALUE ...]
 
 Puts the weights of a file into a composed detector, says what fitted and what did not, and writes a
 checkpoint that evaluates, predicts and can be fine-tuned. FILE holds weights of a torchvision
-detector (RetinaNet, FCOS), of a backbone (torchvision, timm), or of detkit (a run, a checkpoint, a
-bundle): .pt, .pth or .safetensors. It is read as data; a file with Python objects is refused.
+detector (RetinaNet, FCOS, SSD), of a backbone (torchvision, timm), or of detkit (a run, a
+checkpoint, a bundle): .pt, .pth or .safetensors. It is read as data; Python objects are refused.
 
   detkit import retinanet_resnet50_fpn_coco-eeacb38b.pth
   detkit import fcos.pth classes=names.txt output=mine.ckpt
@@ -43,7 +43,7 @@ def run(arguments: list[str]) -> int:
     if chosen and value_of(words, "model") is None:
         words.append(f"model={chosen}")
         if value_of(words, "augmentation") is None:
-            words.append(f"augmentation={'checkpoint' if own else 'torchvision'}")
+            words.append(f"augmentation={'checkpoint' if own else source.augmentation}")
     config = compose.compose("import", [f"file={_quoted(place)}", *words], own)
     imported = import_weights(config, source)
     print(imported.report)

@@ -56,14 +56,14 @@ class SSDBoxes(PriorGrid):
     ) -> None:
         levels = len(feature_specs)
         ratios = _usual_ratios(levels) if aspect_ratios is None else aspect_ratios
-        scales = _even_scales(smallest, largest, levels) if scales is None else scales
-        _require_count("scales", scales, levels, 1)
+        sides = _even_scales(smallest, largest, levels) if scales is None else scales
+        _require_count("scales", sides, levels, 1)
         _require_count("aspect_ratios", ratios, levels)
         if steps is not None:
             _require_count("steps", steps, levels)
             _require_first_step(steps[0], feature_specs[0].stride)
         cells = [
-            _boxes(scales[level], scales[level + 1], ratios[level], image_size, clip)
+            _boxes(sides[level], sides[level + 1], ratios[level], image_size, clip)
             for level in range(levels)
         ]
         super().__init__(cells=cells, specs=feature_specs, offset=0.5)

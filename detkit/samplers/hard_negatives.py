@@ -27,9 +27,7 @@ class HardNegatives:
 
     uses_losses = True
 
-    def __init__(
-        self, *, ratio: NonNegativeFloat = 3.0, minimum: NonNegativeInt = 3
-    ) -> None:
+    def __init__(self, *, ratio: NonNegativeFloat = 3.0, minimum: NonNegativeInt = 3) -> None:
         self.ratio = ratio
         self.minimum = minimum
 

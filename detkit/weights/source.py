@@ -38,6 +38,7 @@ from detkit.weights.naming import (
     unwrapped_name,
 )
 from detkit.weights.regions import REGION_CLASS_LAYER, background_last
+from detkit.weights.ssd import is_torchvision_ssd, logits_of_ssd, page_of_ssd, tensors_of_ssd
 
 # Under which training scripts keep the weights; averaged ones before others.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -65,7 +66,8 @@ class WeightSource:
         slots: What the detector's logits stand for, background last left out; None where the file
             does not say.
         background_first: Whether the file counts background among its classes, as label 0.
-        page: The page of conf/model (and conf/augmentation) that the weights were made for.
+        page: The page of conf/model that the weights were made for.
+        augmentation: The page of conf/augmentation that goes with it.
         checkpoint: The whole checkpoint where detkit wrote it.
     """
 
@@ -77,6 +79,7 @@ class WeightSource:
     slots: Slots | None = None
     background_first: bool = False
     page: str | None = None
+    augmentation: str = "torchvision"
     checkpoint: Checkpoint | None = None
 
 
@@ -97,6 +100,8 @@ def read_source(place: str, key: str = "weights") -> WeightSource:
     tensors = _named_tensors(content, path)
     if any(name.startswith("backbone.body.") for name in tensors):
         return _of_torchvision(path, tensors)
+    if is_torchvision_ssd(tensors):
+        return _of_torchvision_ssd(path, tensors)
     if any(name.startswith("head.layers.") for name in tensors):
         return WeightSource(path, "detkit weights", tensors, logits=_logits(tensors))
     return WeightSource(path, "backbone weights", tensors, is_backbone=True)
@@ -185,6 +190,22 @@ def _two_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
         slots=slots,
         background_first=True,
         page=page,
+    )
+
+
+def _of_torchvision_ssd(path: Path, given: dict[str, Tensor]) -> WeightSource:
+    page, tensors = page_of_ssd(given), tensors_of_ssd(given)
+    logits = logits_of_ssd(tensors)
+    slots = coco_slots().without_first() if logits == len(COCO_SLOTS) else None
+    return WeightSource(
+        path=path,
+        kind=_kind(page, slots),
+        tensors=tensors,
+        logits=logits,
+        slots=slots,
+        background_first=True,
+        page=page,
+        augmentation=page.removeprefix("torchvision_"),
     )
 
 

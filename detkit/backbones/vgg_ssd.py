@@ -1,0 +1,124 @@
+"""VGG-16 as SSD uses it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Interval
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models import VGG16_BN_Weights, VGG16_Weights
+from torchvision.models.vgg import cfgs, make_layers
+
+from detkit.backbones.weights import find_weights, is_without_memory, load_weights
+from detkit.layers import make_norm, uniform_convolutions
+from detkit.registry import PositiveFloat, Wired, register
+from detkit.structures import FeatureSpec
+
+_SIXTEEN_LAYERS = cfgs["D"]
+_CHANNELS, _FC_CHANNELS = 512, 1024
+_FC_SIDE = 7  # cells of the map that VGG's fully connected layer saw
+_NO_NORM, _BATCH_NORM = VGG16_Weights.IMAGENET1K_V1, VGG16_BN_Weights.IMAGENET1K_V1
+
+
+@register("backbone", "vgg16_ssd")
+class VGG16ForSSD(nn.Module):
+    """VGG-16 with its fully connected layers as convolutions; two levels, of strides 8 and 16.
+
+    The first is conv4_3, each cell scaled to a length that is learned; the second is fc7.
+
+    Paper: SSD: Single Shot MultiBox Detector (Liu et al., 2016), section 3,
+        https://arxiv.org/abs/1512.02325
+    """
+
+    def __init__(
+        self,
+        *,
+        fetch_weights: Wired[bool] = True,
+        weights: str | None = None,
+        norm: Literal["none", "batch"] = "none",
+        frozen_stages: Annotated[int, Interval(ge=0, le=5)] = 0,
+        first_scale: PositiveFloat = 20.0,
+    ) -> None:
+        """Build, load and freeze.
+
+        Args:
+            fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
+            weights: `imagenet` for torchvision's published VGG-16, a checkpoint file, or null. Its
+                fully connected layers give fc6 and fc7 their first weights, every third row and
+                column and every fourth channel of them.
+            norm: Normalisation after each convolution; `none` is the paper's and needs pretrained
+                weights, `batch` trains from scratch.
+            frozen_stages: Blocks of convolutions that do not train, from the input.
+            first_scale: Length to which each cell of conv4_3 is scaled before it is learned.
+
+        Raises:
+            UserError: The weights cannot be had or do not fit.
+        """
+        super().__init__()
+        layers = list(make_layers(_SIXTEEN_LAYERS, batch_norm=norm == "batch"))
+        pools = [at for at, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        layers[pools[2]].ceil_mode = True  # 75 cells to 38, as the paper's priors want it
+        self.features = nn.Sequential(*layers[: pools[4]])  # names are torchvision's
+        self._first_level = pools[3]
+        self.scale = nn.Parameter(torch.full((_CHANNELS,), float(first_scale)))
+        has_bias = norm == "none"
+        self.fc6 = nn.Conv2d(_CHANNELS, _FC_CHANNELS, 3, padding=6, dilation=6, bias=has_bias)
+        self.norm6 = make_norm(norm, _FC_CHANNELS)
+        self.fc7 = nn.Conv2d(_FC_CHANNELS, _FC_CHANNELS, 1, bias=has_bias)
+        self.norm7 = make_norm(norm, _FC_CHANNELS)
+        self.feature_specs = [FeatureSpec(_CHANNELS, 8), FeatureSpec(_FC_CHANNELS, 16)]
+        self._initialise()
+        if fetch_weights and weights is not None and not is_without_memory(self):
+            published = _BATCH_NORM if norm == "batch" else _NO_NORM
+            self._load(find_weights(weights, published), weights)
+        self._frozen = [str(at) for at in range(pools[frozen_stages - 1] if frozen_stages else 0)]
+        for at in self._frozen:
+            self.features.get_submodule(at).requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> VGG16ForSSD:
+        """As usual, but the batch norm of frozen stages keeps its statistics."""
+        super().train(mode)
+        for at in self._frozen:
+            self.features.get_submodule(at).eval()
+        return self
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to (B, 512, H / 8, W / 8) and (B, 1024, H / 16, W / 16), rounded up."""
+        first = self.features[: self._first_level](images)
+        last = self.features[self._first_level :](first)
+        last = F.max_pool2d(last, kernel_size=3, stride=1, padding=1)
+        last = F.relu(self.norm6(self.fc6(last)))
+        last = F.relu(self.norm7(self.fc7(last)))
+        return [self.scale.view(1, -1, 1, 1) * F.normalize(first), last]
+
+    def _initialise(self) -> None:
+        for layer in self.features:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        uniform_convolutions(self.fc6)
+        uniform_convolutions(self.fc7)
+
+    def _load(self, weights: dict[str, Tensor], source: str) -> None:
+        """Load VGG-16's weights, which lack what SSD adds, or those of this class."""
+        added = {n: v for n, v in self.state_dict().items() if not n.startswith("features.")}
+        load_weights(self, {**added, **_fully_connected(weights), **weights}, source)
+
+
+def _fully_connected(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """fc6 and fc7 as convolutions of a part of VGG's weights (section 3); nothing without them."""
+    if "classifier.0.weight" not in weights or weights["classifier.0.weight"].isnan().any():
+        return {}
+    fc6 = weights["classifier.0.weight"].reshape(-1, _CHANNELS, _FC_SIDE, _FC_SIDE)
+    fc7 = weights["classifier.3.weight"][:, :, None, None]
+    every = fc6.shape[0] // _FC_CHANNELS
+    return {
+        "fc6.weight": fc6[::every, :, ::3, ::3],
+        "fc6.bias": weights["classifier.0.bias"][::every],
+        "fc7.weight": fc7[::every, ::every],
+        "fc7.bias": weights["classifier.3.bias"][::every],
+    }

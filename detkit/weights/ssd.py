@@ -1,0 +1,83 @@
+"""torchvision's SSD and SSDlite by detkit's names, with background as the last class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+
+from torch import Tensor
+
+_MARK = "head.classification_head.module_list."
+_VGG_MARK = "backbone.scale_weight"
+_CLASS_LAYERS, _BOX_LAYERS = "head.layers.class_layers.", "head.layers.box_layers."
+_CODE_SIZE = 4
+_HEAD_NAMES = {
+    r"head\.classification_head\.module_list\.": _CLASS_LAYERS,
+    r"head\.regression_head\.module_list\.": _BOX_LAYERS,
+}
+# torchvision cuts VGG's layers in two at the fourth pooling, which is layer 23.
+_SSD_NAMES = {
+    **_HEAD_NAMES,
+    r"backbone\.scale_weight": "backbone.scale",
+    r"backbone\.extra\.0\.7\.1\.": "backbone.fc6.",
+    r"backbone\.extra\.0\.7\.3\.": "backbone.fc7.",
+    **{rf"backbone\.extra\.0\.{at}\.": f"backbone.features.{23 + at}." for at in (1, 3, 5)},
+    **{rf"backbone\.extra\.{at + 1}\.0\.": f"neck.extra.{at}.squeeze.conv." for at in range(4)},
+    **{rf"backbone\.extra\.{at + 1}\.2\.": f"neck.extra.{at}.conv." for at in range(4)},
+}
+# It cuts MobileNetV3's inside block 13, after the layer that widens.
+_LITE_NAMES = {
+    **_HEAD_NAMES,
+    r"backbone\.extra\.": "neck.extra.",
+    r"backbone\.features\.0\.13\.": "backbone.features.13.block.0.",
+    r"backbone\.features\.0\.": "backbone.features.",
+    r"backbone\.features\.1\.0\.": "backbone.features.13.block.",
+    **{rf"backbone\.features\.1\.{at}\.": f"backbone.features.{13 + at}." for at in (1, 2, 3)},
+}
+
+
+def is_torchvision_ssd(names: Collection[str]) -> bool:
+    """Whether tensors of these names are of torchvision's SSD or SSDlite."""
+    return any(name.startswith(_MARK) for name in names)
+
+
+def page_of_ssd(names: Collection[str]) -> str:
+    """The page of the detector, by the names of torchvision's tensors."""
+    return "torchvision_ssd300" if _VGG_MARK in names else "torchvision_ssdlite"
+
+
+def tensors_of_ssd(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of torchvision by detkit's names, background as the last logit of each prior."""
+    table = _SSD_NAMES if _VGG_MARK in given else _LITE_NAMES
+    tensors = {_renamed(name, table): value for name, value in given.items()}
+    logits = logits_of_ssd(tensors)
+    for name, value in tensors.items():
+        if name.startswith(_CLASS_LAYERS) and _is_last(name):
+            tensors[name] = _background_last(value, logits)
+    return tensors
+
+
+def logits_of_ssd(tensors: Mapping[str, Tensor]) -> int:
+    """K of each prior, one of them of background, by detkit's names."""
+    rows = [
+        next(len(v) for name, v in tensors.items() if name.startswith(kind) and _is_last(name))
+        for kind in (_CLASS_LAYERS, _BOX_LAYERS)
+    ]
+    return rows[0] * _CODE_SIZE // rows[1]
+
+
+def _renamed(name: str, table: Mapping[str, str]) -> str:
+    for start, ours in table.items():
+        if re.match(start, name):
+            return re.sub(f"^{start}", ours, name)
+    return name
+
+
+def _is_last(name: str) -> bool:
+    """Whether a head's tensor is of the layer that predicts: SSD's only one, SSDlite's second."""
+    return re.fullmatch(r"head\.layers\.\w+\.\d+\.(1\.)?(weight|bias)", name) is not None
+
+
+def _background_last(value: Tensor, logits: int) -> Tensor:
+    """(A * K, ...) with the first of the K rows of each prior behind the others."""
+    return value.reshape(-1, logits, *value.shape[1:]).roll(-1, dims=1).flatten(0, 1)
