@@ -128,6 +128,19 @@ class BoxLoss(Protocol):
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor: ...
 
 
+class QualityTarget(Protocol):
+    """What the quality branch of a dense head learns at the positives: (M,) in 0..1.
+
+    `boxes` (M, 4) are those of the objects, `predicted` (M, 4) what the head says now; called
+    without gradients. Where `learns_background` is true it learns 0 at all other priors that count:
+    then it alone tells objects from background, and classes learn at the positives only.
+    """
+
+    learns_background: bool
+
+    def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor: ...
+
+
 class Postprocess(Protocol):
     """Candidates of one image to its final detections, best first.
 

@@ -38,6 +38,7 @@ FAMILIES: dict[str, str] = {
     "box_coder": "boxes to regression codes and back",
     "assigner": "which prior is responsible for which object",
     "sampler": "which priors count in the loss",
+    "quality_target": "what the quality branch of a head learns: centreness, objectness",
     "loss": "one value per prior from predictions and targets",
     "postprocess": "candidate boxes to final detections",
     "reader": "a data set on disk to an index of images and objects",

@@ -13,6 +13,7 @@ from detkit.interfaces import (
     ClassificationLoss,
     Postprocess,
     PriorGenerator,
+    QualityTarget,
     Sampler,
 )
 from detkit.layers.initialisation import Probability, prior_logits
@@ -44,7 +45,8 @@ class ATSS(DenseHead):
         sampler: Which priors count in the loss.
         classification_loss: Loss of the class scores.
         box_loss: Loss of the boxes.
-        quality_loss: Loss of the centreness.
+        quality_target: What the quality branch learns.
+        quality_loss: Loss of the quality branch.
         postprocess: Candidates to detections.
     """
 
@@ -67,6 +69,7 @@ class ATSS(DenseHead):
             ClassificationLoss, Slot("loss", "focal", space=("classes",))
         ],
         box_loss: Annotated[BoxLoss, Slot("loss", "giou", {"weight": 2.0}, ("boxes", "codes"))],
+        quality_target: Annotated[QualityTarget, Slot("quality_target", "centreness")],
         quality_loss: Annotated[ClassificationLoss, Slot("loss", "bce", space=("classes",))],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms", {"iou_threshold": 0.6})],
     ) -> None:
@@ -90,6 +93,7 @@ class ATSS(DenseHead):
             sampler=sampler,
             classification_loss=classification_loss,
             box_loss=box_loss,
+            quality_target=quality_target,
             quality_loss=quality_loss,
             postprocess=postprocess,
             score_exponent=score_exponent,

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from detkit.heads.quality import centreness
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
@@ -18,6 +17,7 @@ from detkit.interfaces import (
     Losses,
     Postprocess,
     PriorGenerator,
+    QualityTarget,
     Sampler,
     Sizes,
 )
@@ -36,7 +36,8 @@ class Matches(NamedTuple):
 
     priors: Priors  # of M
     codes: Tensor  # (M, D)
-    quality: Tensor | None  # (M,) logits
+    quality: Tensor | None  # (N,) logits where the quality branch learns
+    quality_labels: Tensor  # (N,) 0 at the positives, in their order, BACKGROUND elsewhere
     boxes: Tensor  # (M, 4) of the objects
     counted: Tensor  # () how many priors count, positives and others
 
@@ -54,6 +55,7 @@ class DenseHead(nn.Module):
         sampler: Sampler,
         classification_loss: ClassificationLoss,
         box_loss: BoxLoss,
+        quality_target: QualityTarget | None = None,
         quality_loss: ClassificationLoss | None,
         postprocess: Postprocess,
         score_exponent: float = 1.0,
@@ -69,12 +71,15 @@ class DenseHead(nn.Module):
             sampler: Which priors count in the loss.
             classification_loss: Also says how logits become scores.
             box_loss: Compares boxes or codes, by its `space`.
-            quality_loss: Loss of the quality branch, which learns centreness; None without one.
+            quality_target: What the quality branch learns; None without one.
+            quality_loss: Loss of the quality branch; None without one.
             postprocess: Candidates to detections.
             score_exponent: The score is (class * quality) to this power, where there is a quality.
             weigh_boxes_by_quality: Whether the box loss is a mean weighted by the quality targets.
         """
         super().__init__()
+        if quality_loss is not None and quality_target is None:
+            raise ValueError("a head with a quality loss needs a quality target: pass one.")
         self.layers = layers
         self.priors = priors
         self.box_coder = box_coder
@@ -82,6 +87,7 @@ class DenseHead(nn.Module):
         self.sampler = sampler
         self.classification_loss = classification_loss
         self.box_loss = box_loss
+        self.quality_target = quality_target
         self.quality_loss = quality_loss
         self.postprocess = postprocess
         self.score_exponent = score_exponent
@@ -140,27 +146,33 @@ class DenseHead(nn.Module):
         rows = _rows_of_objects(matched, objects)  # (B, P)
         nothing = matched.new_full((1,), BACKGROUND)
         labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
-        labels = torch.where(matched == IGNORED, matched, labels)
+        objectness = self.quality_target is not None and self.quality_target.learns_background
+        without_class = matched < 0 if objectness else matched == IGNORED
+        labels = torch.where(without_class, IGNORED, labels)
         logits = predictions.class_logits
         class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten())
         class_losses = class_losses.view_as(matched)
-        counted = self.sampler(matched, class_losses.detach())  # (B, P) bool
-        image, prior = (counted & (matched >= 0)).nonzero(as_tuple=True)
+        judged = self._objectness_losses(predictions, matched) if objectness else class_losses
+        counted = self.sampler(matched, judged.detach())  # (B, P) bool
+        positive = counted & (matched >= 0)
+        image, prior = positive.nonzero(as_tuple=True)
+        learning = counted if objectness else positive
         matches = Matches(
             priors=Priors(*(field[prior] for field in priors)),
             codes=predictions.box_codes[image, prior],
-            quality=None if predictions.quality is None else predictions.quality[image, prior],
+            quality=None if predictions.quality is None else predictions.quality[learning],
+            quality_labels=matched[learning].clamp(max=0),
             boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
             counted=counted.sum(),
         )
-        class_loss = torch.where(counted, class_losses, 0).sum()
+        class_loss = torch.where(counted & ~without_class, class_losses, 0).sum()
         return self._normalised(class_loss, matches, predictions)
 
     def _normalised(
         self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
     ) -> Losses:
         """Sums over the batch divided by the positives of all ranks, and weighted."""
-        quality_target = centreness(matches.priors.boxes, matches.boxes)  # (M,)
+        quality_target = self._quality_targets(matches)  # (M,)
         count = class_loss.new_tensor(float(len(quality_target)))
         positives, quality_sum = mean_over_ranks(torch.stack([count, quality_target.sum()]))
         positives = positives.clamp(min=1)
@@ -174,8 +186,10 @@ class DenseHead(nn.Module):
             "loss/classification": self.classification_loss.weight * class_loss / positives,
             "loss/box": self.box_loss.weight * box_loss / box_normaliser,
         }
-        if self.quality_loss is not None and predictions.quality is not None:
-            quality_loss = self._quality_losses(matches, quality_target).sum()
+        if self.quality_loss and predictions.quality is not None and matches.quality is not None:
+            labels = matches.quality_labels
+            scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_target)
+            quality_loss = self._quality_losses(matches.quality, labels, scores).sum()
             quality_loss = quality_loss + 0 * predictions.quality[:, 0].sum()
             losses["loss/quality"] = self.quality_loss.weight * quality_loss / positives
         return losses
@@ -209,14 +223,31 @@ class DenseHead(nn.Module):
             )
         return self.box_loss(matches.codes, self.box_coder.encode(matches.boxes, matches.priors))
 
-    def _quality_losses(self, matches: Matches, quality_target: Tensor) -> Tensor:
-        if self.quality_loss is None or matches.quality is None:
-            return quality_target.new_zeros(0)
-        logits = matches.quality[:, None]  # (M, 1): one class, "well placed"
+    @torch.no_grad()
+    def _quality_targets(self, matches: Matches) -> Tensor:
+        """(M,) what the quality branch should say of the positives."""
+        if self.quality_target is None:
+            return torch.ones_like(matches.boxes[:, 0])
+        predicted = self.box_coder.decode(matches.codes, matches.priors)
+        return self.quality_target(matches.priors, matches.boxes, predicted)
+
+    def _quality_losses(self, logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tensor:
+        """(N,) losses of logits (N,) that answer one question: "well placed?", "an object?"."""
+        if self.quality_loss is None:
+            return torch.zeros_like(logits)
+        rows = logits[:, None]  # (N, 1)
         if self.quality_loss.activation == "softmax":  # which needs a logit of background, so that
-            logits = torch.cat([logits, torch.zeros_like(logits)], dim=1)  # softmax is a sigmoid
-        labels = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-        return self.quality_loss(logits, labels, quality_target)
+            rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)  # softmax is a sigmoid
+        return self.quality_loss(rows, labels, scores)
+
+    @torch.no_grad()
+    def _objectness_losses(self, predictions: DensePredictions, matched: Tensor) -> Tensor:
+        """(B, P) losses by which samplers rank background, where quality alone learns it."""
+        if predictions.quality is None:
+            return torch.zeros_like(matched, dtype=torch.float32)
+        labels = matched.clamp(max=0).flatten()
+        losses = self._quality_losses(predictions.quality.flatten(), labels, None)
+        return losses.view_as(matched)
 
     def _scores(self, predictions: DensePredictions) -> Tensor:
         scores = class_scores(predictions.class_logits, self.classification_loss.activation)

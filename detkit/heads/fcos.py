@@ -13,6 +13,7 @@ from detkit.interfaces import (
     ClassificationLoss,
     Postprocess,
     PriorGenerator,
+    QualityTarget,
     Sampler,
 )
 from detkit.layers.initialisation import Probability, prior_logits
@@ -43,7 +44,8 @@ class FCOS(DenseHead):
         sampler: Which priors count in the loss.
         classification_loss: Loss of the class scores.
         box_loss: Loss of the boxes.
-        quality_loss: Loss of the centreness.
+        quality_target: What the quality branch learns.
+        quality_loss: Loss of the quality branch.
         postprocess: Candidates to detections.
     """
 
@@ -66,6 +68,7 @@ class FCOS(DenseHead):
             ClassificationLoss, Slot("loss", "focal", space=("classes",))
         ],
         box_loss: Annotated[BoxLoss, Slot("loss", "giou", space=("boxes", "codes"))],
+        quality_target: Annotated[QualityTarget, Slot("quality_target", "centreness")],
         quality_loss: Annotated[ClassificationLoss, Slot("loss", "bce", space=("classes",))],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms", {"iou_threshold": 0.6})],
     ) -> None:
@@ -89,6 +92,7 @@ class FCOS(DenseHead):
             sampler=sampler,
             classification_loss=classification_loss,
             box_loss=box_loss,
+            quality_target=quality_target,
             quality_loss=quality_loss,
             postprocess=postprocess,
             score_exponent=score_exponent,

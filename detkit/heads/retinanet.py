@@ -80,6 +80,7 @@ class RetinaNet(DenseHead):
             sampler=sampler,
             classification_loss=classification_loss,
             box_loss=box_loss,
+            quality_target=None,
             quality_loss=None,
             postprocess=postprocess,
         )

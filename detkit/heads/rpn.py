@@ -145,6 +145,7 @@ class RPN(DenseHead):
             sampler=sampler,
             classification_loss=classification_loss,
             box_loss=box_loss,
+            quality_target=None,
             quality_loss=None,
             postprocess=postprocess,
         )

@@ -6,6 +6,7 @@ from torch import nn
 
 from detkit.heads import dense
 from detkit.heads.dense import DenseHead
+from detkit.heads.quality import Centreness, Objectness
 from detkit.structures import Assignment, DensePredictions, Detections, Priors, Target
 
 FEATURES = [torch.zeros(2, 1, 2, 2)]
@@ -101,6 +102,7 @@ def head(assigner, **changes):
         "sampler": keep_all,
         "classification_loss": OnePerPrior(),
         "box_loss": Difference("codes"),
+        "quality_target": Centreness(),
         "quality_loss": OnePerPrior(),
         "postprocess": Everything(),
     }
@@ -181,6 +183,75 @@ def test_a_box_loss_weighed_by_quality_is_divided_by_its_sum():
     assert values(losses)["box"] == pytest.approx(3 * (8 * 16 / 3) / (8 / 3))
     losses = head(Listed([0, -1, -1, -1], [-1] * 4), **parts).loss(FEATURES, [target(0)] * 2)
     assert values(losses)["box"] == pytest.approx(3 * (16 / 3) / 1)  # a sum below 1 counts as 1
+
+
+OBJECT_OR_NOT = {"quality_target": Objectness(overlap_share=0.0)}
+
+
+def test_objectness_learns_everywhere_and_classes_at_objects_only():
+    # 100 and 10 of two objects, where background would cost 1 at each of the six other priors.
+    losses = head(Listed([0, -1, -1, -1], [0, -1, -1, -1]), **OBJECT_OR_NOT).loss(
+        FEATURES, [target(1), target(0)]
+    )
+    assert values(losses)["classification"] == pytest.approx(2 * (100 + 10) / 2)
+    assert values(losses)["quality"] == pytest.approx(2 * (1 + 1) / 2)  # its loss is its target
+
+
+def test_objectness_of_background_is_learned_without_any_object():
+    class Entropy(OnePerPrior):
+        def __call__(self, logits, labels, scores=None):
+            assert (labels < 0).all()
+            return nn.functional.softplus(logits[:, 0])
+
+    dense_head = head(Listed([-1, -1, -2, -1]), quality_loss=Entropy(), **OBJECT_OR_NOT)
+    losses = dense_head.loss(FEATURES, [target()] * 2)
+    assert values(losses) == pytest.approx(
+        {"classification": 0, "box": 0, "quality": 2 * 6 * 0.6931472}
+    )
+    sum(losses.values()).backward()
+    assert dense_head.layers.quality.grad.tolist() == [[1.0, 1.0, 0.0, 1.0]] * 2
+    assert not dense_head.layers.logits.grad.any()
+
+
+def test_objectness_at_an_object_is_the_overlap_of_the_predicted_box_without_gradient():
+    class Spy(OnePerPrior):
+        def __call__(self, logits, labels, scores=None):
+            self.seen = scores
+            return super().__call__(logits, labels, scores)
+
+    loss = Spy()
+    dense_head = head(
+        Listed([-1, 0, -1, -1]), quality_target=Objectness(overlap_share=1.0), quality_loss=loss
+    )
+    with torch.no_grad():
+        dense_head.layers.codes[0, 1] = torch.tensor([-8.0, 0, 0, 8])  # just the object
+    dense_head.loss(FEATURES, [target(0)] * 2)
+    # In the second image a quarter of the object, its centre 32 of 512 off.
+    torch.testing.assert_close(loss.seen, torch.tensor([0, 1, 0, 0, 0, 0.25 - 0.0625, 0, 0]))
+    assert not loss.seen.requires_grad
+
+
+def test_a_sampler_ranks_by_the_output_that_judges_background():
+    seen = []
+
+    def spy(matched, losses):
+        seen.append(losses)
+        return matched != -2
+
+    class Logit(OnePerPrior):
+        def __call__(self, logits, labels, scores=None):
+            return logits[:, 0] + 10 * (labels == 0)
+
+    dense_head = head(Listed([0, -1, -1, -1]), sampler=spy, quality_loss=Logit(), **OBJECT_OR_NOT)
+    with torch.no_grad():
+        dense_head.layers.quality[:] = torch.arange(4)
+    dense_head.loss(FEATURES, [target(1)] * 2)
+    assert seen[0].tolist() == [[10, 1, 2, 3]] * 2
+
+
+def test_a_quality_loss_without_a_target_is_refused():
+    with pytest.raises(ValueError, match="needs a quality target"):
+        head(Listed([0]), quality_target=None)
 
 
 def test_no_quality_branch_no_quality_loss():

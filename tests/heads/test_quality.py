@@ -1,7 +1,16 @@
+import math
+
 import pytest
 import torch
 
-from detkit.heads.quality import centreness
+from detkit.heads.quality import Centreness, Objectness
+from detkit.structures import Priors
+
+
+def priors(*boxes):
+    count = len(boxes)
+    table = torch.tensor(boxes).reshape(-1, 4)
+    return Priors(table, torch.full((count,), 8.0), torch.zeros(count, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(
@@ -17,9 +26,30 @@ from detkit.heads.quality import centreness
     ],
 )
 def test_centreness(box, expected):
-    prior = torch.tensor([[6.0, 6, 14, 14]])
-    assert centreness(prior, torch.tensor([box]).float()).item() == pytest.approx(expected)
+    found = Centreness()(priors([6.0, 6, 14, 14]), torch.tensor([box]).float(), None)
+    assert found.item() == pytest.approx(expected)
 
 
-def test_centreness_of_nothing():
-    assert centreness(torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0,)
+def test_nothing_has_no_quality():
+    for target in (Centreness(), Objectness()):
+        assert target(priors(), torch.zeros(0, 4), torch.zeros(0, 4)).shape == (0,)
+
+
+# Half of the union, centres 5 apart, a squared diagonal of 800 around both, ratios 2 and 1.
+NARROWER = 0.5 - 25 / 800
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 1.0), (1.0, NARROWER), (0.5, (1 + NARROWER) / 2)]
+)
+def test_objectness_is_the_overlap_of_the_predicted_box(share, expected):
+    predicted, box = torch.tensor([[[0.0, 0, 20, 10]], [[0.0, 0, 20, 20]]])
+    angle = (4 / math.pi**2) * (math.atan(2) - math.atan(1)) ** 2
+    ratio_penalty = angle**2 / (0.5 + angle) * share
+    found = Objectness(overlap_share=share)(priors([0.0, 0, 8, 8]), box, predicted)
+    assert found.item() == pytest.approx(expected - ratio_penalty)
+
+
+def test_boxes_far_apart_are_no_less_than_nothing():
+    far = torch.tensor([[90.0, 90, 99, 99]])
+    assert Objectness()(priors([0.0, 0, 8, 8]), torch.tensor([[0.0, 0, 9, 9]]), far).item() == 0

@@ -20,6 +20,7 @@ from detkit.backbones.resnet import resnet50
 from detkit.box_coders import DeltaCoder, DistanceCoder
 from detkit.detectors.one_stage import OneStageDetector
 from detkit.heads.fcos import FCOS
+from detkit.heads.quality import Centreness
 from detkit.heads.retinanet import RetinaNet
 from detkit.losses import BinaryCrossEntropy, FocalLoss, GIoULoss, L1Loss
 from detkit.necks.fpn import FPN
@@ -131,6 +132,7 @@ def _fcos(specs):
         sampler=KeepAll(),
         classification_loss=FocalLoss(),
         box_loss=GIoULoss(),
+        quality_target=Centreness(),
         quality_loss=BinaryCrossEntropy(),
         postprocess=NMS(score_threshold=0.2, iou_threshold=0.6),
     )
