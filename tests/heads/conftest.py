@@ -6,7 +6,7 @@ from detkit.config.signatures import arguments, convert
 from detkit.structures import FeatureSpec
 
 SPECS = [FeatureSpec(8, 8), FeatureSpec(8, 16), FeatureSpec(8, 32)]
-WIRING = {"feature_specs": SPECS, "num_classes": 3}
+WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
 
 
 def build(family, node):
@@ -28,7 +28,8 @@ def build_head():
     """A small head by name, with parts and values as YAML would give them."""
 
     def make(name, **values):
-        node = {"convs": 1, **values}
-        return build("head", {"name": name, **check(registry.get("head", name), node)})
+        factory = registry.get("head", name)
+        small = {"convs": 1} if "convs" in arguments(factory) else {}
+        return build("head", {"name": name, **check(factory, {**small, **values})})
 
     return make
