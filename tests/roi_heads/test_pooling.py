@@ -1,0 +1,125 @@
+"""Which level a region is pooled from, and what is pooled."""
+
+import pytest
+import torch
+from torchvision.ops import MultiScaleRoIAlign, roi_pool
+
+from detkit.errors import UserError
+from detkit.roi_heads.pooling import RoIAlign, RoIPool
+from detkit.structures import FeatureSpec
+
+STRIDES = [4, 8, 16, 32, 64]
+
+
+def specs(strides=STRIDES, channels=3):
+    return [FeatureSpec(channels, stride) for stride in strides]
+
+
+def maps(strides=STRIDES, side=256, channels=3):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(2, channels, side // s, side // s, generator=generator) for s in strides]
+
+
+def square(side):
+    return [10.0, 10.0, 10.0 + side, 10.0 + side]
+
+
+def random_regions(count, longest=250):
+    generator = torch.Generator().manual_seed(1)
+    corners = torch.rand(count, 2, generator=generator) * 5
+    sides = 2 + torch.rand(count, 2, generator=generator) * (longest - 8)
+    return torch.cat([corners, corners + sides], dim=1), torch.arange(count) % 2
+
+
+@pytest.mark.parametrize(
+    ("box", "level"),
+    [
+        (square(224), 2),  # the canonical size belongs to stride 16
+        (square(223.9), 1),
+        (square(112), 1),
+        (square(111.9), 0),
+        (square(448), 3),
+        (square(1000), 3),  # larger than all: the coarsest level that is pooled from
+        (square(3), 0),
+        (square(0), 0),  # without area
+        ([10, 10, 10 + 448, 10 + 112], 2),  # area 224 x 224
+        ([10, 10, 5, 5], 0),  # turned inside out: 5 x 5
+    ],
+)
+def test_the_level_of_a_region_by_hand(box, level):
+    assert RoIAlign(feature_specs=specs()).level_of(torch.tensor([box])).item() == level
+
+
+def test_levels_are_told_by_their_stride_not_by_their_place():
+    pooling = RoIAlign(feature_specs=specs([8, 16, 32, 64, 128]))
+    boxes = torch.tensor([square(20), square(112), square(224), square(900)])
+    assert pooling.level_of(boxes).tolist() == [0, 0, 1, 2]
+
+
+def test_a_neck_that_leaves_levels_out_is_pooled_from_the_next_finer_one():
+    pooling = RoIAlign(feature_specs=specs([4, 16]))
+    boxes = torch.tensor([square(60), square(150), square(224), square(500)])
+    assert pooling.level_of(boxes).tolist() == [0, 0, 1, 1]
+
+
+def test_the_canonical_side_moves_the_levels():
+    pooling = RoIAlign(feature_specs=specs(), canonical_side=56.0)
+    assert pooling.level_of(torch.tensor([square(56), square(55)])).tolist() == [2, 1]
+
+
+def test_roi_align_equals_torchvisions_over_levels():
+    boxes, image = random_regions(40, longest=510)
+    features = maps(side=512)
+    theirs = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
+    by_image = [boxes[image == 0], boxes[image == 1]]
+    expected = theirs(dict(zip("0123", features[:4], strict=True)), by_image, [(512, 512)] * 2)
+    ours = RoIAlign(feature_specs=specs(), aligned=False)(features, boxes, image)
+    order = torch.cat([(image == 0).nonzero(), (image == 1).nonzero()]).squeeze(1)
+    assert len(set(RoIAlign(feature_specs=specs()).level_of(boxes).tolist())) >= 3
+    torch.testing.assert_close(ours[order], expected)
+
+
+def test_roi_pool_equals_torchvisions_on_one_level():
+    boxes, image = random_regions(10)
+    features = maps([16])
+    ours = RoIPool(feature_specs=specs([16]), size=3)(features, boxes, image)
+    expected = roi_pool(features[0], torch.cat([image[:, None], boxes], dim=1), 3, 1 / 16)
+    assert torch.equal(ours, expected)
+
+
+def test_the_middle_of_a_region_of_one_cell_is_that_cell():
+    feature = torch.arange(16.0).view(1, 1, 4, 4)
+    box, image = torch.tensor([[16.0, 8, 24, 16]]), torch.tensor([0])  # column 2, row 1
+    pooling = RoIAlign(feature_specs=specs([8], channels=1), size=1, samples=1)
+    assert pooling([feature], box, image).item() == 6.0
+
+
+@pytest.mark.parametrize("part", [RoIAlign, RoIPool])
+def test_no_region_gives_no_map_but_a_gradient(part):
+    features = [level.requires_grad_() for level in maps()]
+    pooled = part(feature_specs=specs())(features, torch.zeros(0, 4), torch.zeros(0).long())
+    assert pooled.shape == (0, 3, 7, 7)
+    pooled.sum().backward()
+    assert not features[0].grad.any()
+
+
+@pytest.mark.parametrize("part", [RoIAlign, RoIPool])
+def test_half_precision_maps_do_not_move_regions(part):
+    boxes, image = random_regions(8)
+    features = [level + 1 for level in maps()]
+    pooling = part(feature_specs=specs())
+    found = pooling([level.bfloat16() for level in features], boxes, image)
+    assert found.dtype == torch.bfloat16
+    expected = pooling([level.bfloat16().float() for level in features], boxes, image)
+    torch.testing.assert_close(found.float(), expected, rtol=0.01, atol=0.01)
+
+
+def test_levels_that_differ_in_channels_are_refused():
+    levels = [FeatureSpec(8, 8), FeatureSpec(16, 16)]
+    with pytest.raises(UserError, match="need the same channels, got 8, 16: put a neck"):
+        RoIAlign(feature_specs=levels)
+
+
+def test_levels_that_are_all_too_coarse_are_refused():
+    with pytest.raises(UserError, match=r"strides 64, 128, and the coarsest that counts is 32"):
+        RoIPool(feature_specs=specs([64, 128]))
