@@ -34,12 +34,14 @@ class Detections(NamedTuple):
         """Map boxes back to the original image and clip them to it.
 
         Args:
-            to_image: (3, 3) affine map from the original image to the image the detector saw;
-                without rotation.
+            to_image: (3, 3) projective map from the original image to the image the detector saw;
+                where it rotates, the upright box around the corners is taken.
             original_size: (height, width) of the original image.
         """
         back = torch.linalg.inv(to_image).to(self.boxes)
-        corners = self.boxes.reshape(-1, 2, 2) * back.diagonal()[:2] + back[:2, 2]  # (N, 2, 2)
+        corners = self.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+        moved = corners @ back[:, :2].T + back[:, 2]  # (N, 4, 3) homogeneous
+        corners = moved[..., :2] / moved[..., 2:]
         low, high = corners.amin(dim=1), corners.amax(dim=1)
         limit = torch.tensor(original_size[::-1], device=low.device, dtype=low.dtype)
         boxes = torch.cat(

@@ -84,8 +84,12 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
 
 def shift(sample: Sample, left: int, top: int) -> Sample:
     """The sample in coordinates that begin left of it and above it; its image as it is."""
-    by = torch.tensor([left, top, left, top], dtype=torch.float64)
-    return _moved(sample, sample.image, torch.ones(4, dtype=torch.float64), by)
+    boxes = sample.target.boxes.double() + torch.tensor([left, top, left, top])
+    matrix = torch.eye(3, dtype=torch.float64)
+    matrix[0, 2], matrix[1, 2] = left, top
+    return sample.replace(
+        target=sample.target.with_boxes(boxes.float()), to_image=matrix @ sample.to_image
+    )
 
 
 def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

@@ -55,7 +55,10 @@ class Mixup:
         seed = int(torch.randint(2**62, (), generator=generator))  # torch draws no Beta from one
         share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
         height, width = (max(lengths) for lengths in zip(sample.size, other.size, strict=True))
-        first, second = (place_on(s, (height, width), 0, 0, PADDING) for s in (sample, other))
+        first, second = (
+            each if each.size == (height, width) else place_on(each, (height, width), 0, 0, PADDING)
+            for each in (sample, other)
+        )
         blended = first.image.float().mul_(share).add_(second.image, alpha=1 - share)
         return first.replace(
             image=blended.round_().to(torch.uint8), target=join([first.target, second.target])

@@ -135,4 +135,4 @@ def _warp(
         Image.Resampling.BILINEAR,
         fillcolor=(fill,) * 3,
     )
-    return torch.from_numpy(np.array(moved)).permute(2, 0, 1).contiguous()
+    return torch.from_numpy(np.array(moved)).permute(2, 0, 1)

@@ -175,5 +175,7 @@ def moved(boxes: Tensor, to_image: Tensor) -> Tensor:
         to_image: (3, 3); see `Sample.to_image`.
     """
     matrix = to_image.to(boxes)
-    corners = boxes.reshape(-1, 2, 2) * matrix.diagonal()[:2] + matrix[:2, 2]  # (N, 2, 2)
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    places = corners @ matrix[:, :2].T + matrix[:, 2]  # (N, 4, 3) homogeneous
+    corners = places[..., :2] / places[..., 2:]
     return torch.cat([corners.amin(dim=1), corners.amax(dim=1)], dim=1)

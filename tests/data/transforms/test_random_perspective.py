@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from detkit.data.transforms.geometry import warp_boxes
 from detkit.data.transforms.perspective import RandomPerspective
-from detkit.structures import Sample, Target
+from detkit.structures import Detections, Sample, Target
 
 STILL = {"degrees": 0.0, "translate": 0.0, "scale": 0.0, "shear": 0.0, "perspective": 0.0}
 
@@ -131,3 +131,16 @@ def test_no_box_is_outside_or_degenerate(seed, degrees, perspective, size):
     assert (found >= 0).all()
     assert (found <= torch.tensor([size[1], size[0]] * 2)).all()
     assert (found[:, 2:] > found[:, :2]).all()
+
+
+def test_boxes_found_in_a_turned_image_go_back_around_the_object(samples):
+    sample = samples([[16.0, 8.0, 24.0, 12.0]], height=20, width=40)
+    turned = Fixed(**{**STILL, "degrees": 90.0}, height=40, width=20)(sample, generator())
+    found = Detections(turned.target.boxes, torch.ones(1), turned.target.labels)
+    back = found.to_original(turned.to_image, (20, 40))
+    torch.testing.assert_close(back.boxes, sample.target.boxes)
+    slanted = Fixed(**{**STILL, "degrees": 45.0})(sample, generator())
+    found = Detections(slanted.target.boxes, torch.ones(1), slanted.target.labels)
+    around = found.to_original(slanted.to_image, (20, 40)).boxes[0]
+    assert (around[:2] < torch.tensor([16, 8])).all()
+    assert (around[2:] > torch.tensor([24, 12])).all()
