@@ -25,6 +25,11 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
         frozen: nn.Module = FrozenBatchNorm2d(channels)
         return frozen
     if norm == "group":
-        largest = 2 ** int(math.log2(max(1, channels // _LEAST_CHANNELS)))
-        return nn.GroupNorm(min(math.gcd(_GROUPS, channels), largest), channels)
+        return nn.GroupNorm(count_groups(channels), channels)
     return nn.Identity()
+
+
+def count_groups(channels: int) -> int:
+    """The groups of group normalisation for a number of channels, see `make_norm`."""
+    largest: int = 2 ** int(math.log2(max(1, channels // _LEAST_CHANNELS)))
+    return min(math.gcd(_GROUPS, channels), largest)

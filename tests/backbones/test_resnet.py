@@ -7,7 +7,7 @@ from torch import nn
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
-from detkit.backbones.resnet import resnet18, resnet34, resnet50
+from detkit.backbones.resnet import ResNet18, ResNet34, ResNet50
 from detkit.errors import UserError
 
 torch.manual_seed(0)
@@ -17,9 +17,9 @@ IMAGES = torch.randn(2, 3, 64, 96)
 @pytest.mark.parametrize(
     ("build", "levels", "channels"),
     [
-        (resnet18, (3, 4, 5), [128, 256, 512]),
-        (resnet34, (2, 3), [64, 128]),
-        (resnet50, (2, 3, 4, 5), [256, 512, 1024, 2048]),
+        (ResNet18, (3, 4, 5), [128, 256, 512]),
+        (ResNet34, (2, 3), [64, 128]),
+        (ResNet50, (2, 3, 4, 5), [256, 512, 1024, 2048]),
     ],
 )
 def test_maps_have_the_published_channels_and_strides(build, levels, channels):
@@ -32,7 +32,7 @@ def test_maps_have_the_published_channels_and_strides(build, levels, channels):
 
 def test_maps_are_those_of_torchvision():
     whole = models.resnet18().eval()
-    backbone = resnet18().eval()
+    backbone = ResNet18().eval()
     backbone.load_state_dict(whole.state_dict(), strict=False)
     features = whole.layer1(whole.maxpool(whole.relu(whole.bn1(whole.conv1(IMAGES)))))
     stages = (whole.layer2, whole.layer3, whole.layer4)
@@ -42,7 +42,7 @@ def test_maps_are_those_of_torchvision():
 
 
 def test_stages_beyond_the_last_level_are_not_built():
-    backbone = resnet18(levels=(2, 3))
+    backbone = ResNet18(levels=(2, 3))
     assert not [name for name in backbone.state_dict() if name.startswith(("layer3", "fc"))]
     sum(level.sum() for level in backbone(IMAGES)).backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
@@ -53,7 +53,7 @@ def test_stages_beyond_the_last_level_are_not_built():
     [(0, []), (1, ["conv1", "bn1"]), (2, ["conv1", "bn1", "layer1"])],
 )
 def test_frozen_stages_do_not_learn_and_keep_their_statistics(frozen, modules):
-    backbone = resnet18(frozen_stages=frozen).train()
+    backbone = ResNet18(frozen_stages=frozen).train()
     sum(level.sum() for level in backbone(IMAGES)).backward()
     without = {name.split(".")[0] for name, p in backbone.named_parameters() if p.grad is None}
     assert without == set(modules)
@@ -67,18 +67,18 @@ def test_frozen_stages_do_not_learn_and_keep_their_statistics(frozen, modules):
 
 
 def test_frozen_stages_stay_so_when_norms_are_replaced_or_the_model_is_copied():
-    backbone = deepcopy(nn.SyncBatchNorm.convert_sync_batchnorm(resnet18(frozen_stages=2)))
+    backbone = deepcopy(nn.SyncBatchNorm.convert_sync_batchnorm(ResNet18(frozen_stages=2)))
     norms = [m for m in backbone.train().modules() if isinstance(m, nn.SyncBatchNorm)]
     assert sum(not norm.training for norm in norms) == 5  # of the stem and of two blocks
     assert not backbone.bn1.training
 
 
 def test_all_stages_can_be_frozen():
-    assert not any(p.requires_grad for p in resnet18(frozen_stages=5).parameters())
+    assert not any(p.requires_grad for p in ResNet18(frozen_stages=5).parameters())
 
 
 def test_frozen_batch_norm_is_used_everywhere():
-    backbone = resnet18(norm="frozen_batch")
+    backbone = ResNet18(norm="frozen_batch")
     norms = [m for m in backbone.modules() if "BatchNorm" in type(m).__name__]
     assert norms
     assert all(isinstance(norm, FrozenBatchNorm2d) for norm in norms)
@@ -87,25 +87,25 @@ def test_frozen_batch_norm_is_used_everywhere():
 def test_weights_of_a_file_are_loaded_and_its_classifier_is_left_out(tmp_path):
     whole = models.resnet18()
     torch.save({"state_dict": whole.state_dict()}, tmp_path / "weights.pth")
-    backbone = resnet18(weights=str(tmp_path / "weights.pth"), norm="frozen_batch")
+    backbone = ResNet18(weights=str(tmp_path / "weights.pth"), norm="frozen_batch")
     assert torch.equal(backbone.layer4[1].conv2.weight, whole.layer4[1].conv2.weight)
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
     torch.save(models.resnet34().state_dict(), tmp_path / "weights.pth")
     with pytest.raises(UserError, match=r"do not fit.*are missing.*Use weights of the same"):
-        resnet50(weights=str(tmp_path / "weights.pth"))
+        ResNet50(weights=str(tmp_path / "weights.pth"))
 
 
 def test_a_file_that_is_not_there_is_named():
     with pytest.raises(UserError, match=r"there is no file 'nowhere.pth'"):
-        resnet18(weights="nowhere.pth")
+        ResNet18(weights="nowhere.pth")
 
 
 def test_a_file_that_could_run_code_is_refused(tmp_path):
     torch.save(models.resnet18(), tmp_path / "model.pth")
     with pytest.raises(UserError, match="cannot be read as weights"):
-        resnet18(weights=str(tmp_path / "model.pth"))
+        ResNet18(weights=str(tmp_path / "model.pth"))
 
 
 def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
@@ -114,7 +114,7 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
     with pytest.raises(UserError, match=r"could not be fetched from https://.*put the file into"):
-        resnet18(weights="imagenet")
+        ResNet18(weights="imagenet")
 
 
 def test_imagenet_weights_are_those_of_torchvision(monkeypatch):
@@ -125,21 +125,21 @@ def test_imagenet_weights_are_those_of_torchvision(monkeypatch):
         return published[url.rsplit("/", 1)[1]]
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
-    backbone = resnet18(weights="imagenet")
+    backbone = ResNet18(weights="imagenet")
     assert torch.equal(backbone.conv1.weight, published["resnet18-f37072fd.pth"]["conv1.weight"])
 
 
 def test_on_the_meta_device_nothing_is_fetched(monkeypatch):
     monkeypatch.delattr("torchvision.models._api.load_state_dict_from_url")
     with torch.device("meta"):
-        assert resnet18(weights="imagenet").feature_specs[-1].channels == 512
+        assert ResNet18(weights="imagenet").feature_specs[-1].channels == 512
 
 
 @pytest.mark.parametrize("levels", [(5, 4), (3, 3), ()])
 def test_levels_out_of_order_are_refused(levels):
     with pytest.raises(UserError, match="are not in order"):
-        resnet18(levels=levels)
+        ResNet18(levels=levels)
 
 
 def test_weights_are_not_read_where_a_checkpoint_brings_them():
-    assert resnet18(weights="nowhere.pth", fetch_weights=False).feature_specs
+    assert ResNet18(weights="nowhere.pth", fetch_weights=False).feature_specs

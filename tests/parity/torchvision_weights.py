@@ -16,7 +16,7 @@ from torchvision.models.detection import (
 from torchvision.models.resnet import Bottleneck
 
 from detkit.assigners import FCOSAssigner, MaxIoUAssigner
-from detkit.backbones.resnet import resnet50
+from detkit.backbones.resnet import ResNet50
 from detkit.box_coders import DeltaCoder, DistanceCoder
 from detkit.detectors.one_stage import OneStageDetector
 from detkit.heads.fcos import FCOS
@@ -97,7 +97,7 @@ def _rescale(layer: nn.Conv2d, outputs: Tensor, mean: float, std: float) -> None
 
 def our_model(name: str, state: dict[str, Tensor]) -> OneStageDetector:
     """Ours with torchvision's weights, in evaluation mode."""
-    backbone = resnet50()
+    backbone = ResNet50()
     neck = FPN(feature_specs=backbone.feature_specs, extra="p6p7_on_p5")
     head = {"retinanet": _retinanet, "fcos": _fcos}[name](neck.feature_specs)
     detector = OneStageDetector(backbone=backbone, neck=neck, head=head)

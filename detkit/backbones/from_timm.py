@@ -1,0 +1,52 @@
+"""Networks of timm."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import timm
+from timm.layers.norm_act import BatchNormAct2d, GroupNormAct, freeze_batch_norm_2d
+from torch import nn
+
+from detkit.backbones.from_torchvision import replace_batch_norms
+from detkit.backbones.recipe import BatchNorms, Recipe
+from detkit.layers.norm import count_groups
+
+
+def from_timm(
+    model: str,
+    *layers: str,
+    padded: dict[str, int] | None = None,
+    half_centred: bool = False,
+) -> Recipe:
+    """The recipe of a timm model, named with the tag of its published weights."""
+    return Recipe(
+        model=model,
+        build=partial(_build, model),
+        published_at=partial("timm model '{}'".format, model),
+        layers=layers,
+        replace_norms=_replace_norms,
+        padded=tuple((padded or {}).items()),
+        half_centred=half_centred,
+    )
+
+
+def _build(model: str, pretrained: bool) -> nn.Module:
+    whole: nn.Module = timm.create_model(model, pretrained=pretrained)
+    return whole
+
+
+def _replace_norms(module: nn.Module, norm: BatchNorms) -> None:
+    """As for torchvision's networks; timm keeps activations inside its norms, and they stay."""
+    if norm == "frozen_batch":
+        freeze_batch_norm_2d(module)  # type: ignore[no-untyped-call]
+    if norm != "group":
+        return
+    replace_batch_norms(module, norm)
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, BatchNormAct2d):
+                group = GroupNormAct(child.num_features, count_groups(child.num_features))
+                group.weight, group.bias = child.weight, child.bias
+                group.drop, group.act = child.drop, child.act
+                setattr(parent, name, group)

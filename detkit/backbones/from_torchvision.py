@@ -1,0 +1,70 @@
+"""Networks of torchvision."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+from torchvision import models
+from torchvision.ops import FrozenBatchNorm2d
+
+from detkit.backbones.recipe import BatchNorms, Recipe
+from detkit.layers.norm import make_norm
+
+_PUBLISHED = "IMAGENET1K_V1"  # as in the papers' and torchvision's detectors; not all have a V2
+
+
+def from_torchvision(
+    model: str,
+    *layers: str,
+    padded: dict[str, int] | None = None,
+    half_centred: bool = False,
+    channels_last: bool = False,
+    **options: bool,
+) -> Recipe:
+    """The recipe of a torchvision classifier; `options` are those of its builder."""
+    return Recipe(
+        model=model,
+        build=partial(_build, model, options),
+        published_at=partial(_address, model),
+        layers=layers,
+        replace_norms=replace_batch_norms,
+        padded=tuple((padded or {}).items()),
+        half_centred=half_centred,
+        channels_last=channels_last,
+    )
+
+
+def _build(model: str, options: dict[str, bool], pretrained: bool) -> nn.Module:
+    whole: nn.Module
+    if pretrained:  # where some builders set their own options
+        published = models.get_model_weights(model)[_PUBLISHED]
+        whole = models.get_model(model, weights=published, progress=False)
+    else:
+        whole = models.get_model(model, weights=None, **options)
+    return whole
+
+
+def _address(model: str) -> str:
+    return str(models.get_model_weights(model)[_PUBLISHED].url)
+
+
+def replace_batch_norms(module: nn.Module, norm: BatchNorms) -> None:
+    """Put another norm in the place of each batch norm in a module; names and weights stay."""
+    if norm == "batch":
+        return
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.BatchNorm2d:
+                setattr(parent, name, _replaced(child, norm))
+
+
+def _replaced(batch_norm: nn.BatchNorm2d, norm: BatchNorms) -> nn.Module:
+    other = make_norm(norm, batch_norm.num_features)
+    if isinstance(other, FrozenBatchNorm2d):
+        other.eps = batch_norm.eps
+        weights = batch_norm.state_dict()
+        other.load_state_dict({name: weights[name] for name in other.state_dict()})
+    elif isinstance(other, nn.GroupNorm):
+        other.weight, other.bias = batch_norm.weight, batch_norm.bias
+    return other
