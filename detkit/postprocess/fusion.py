@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor
 
 from detkit.ops.fusion import fuse_boxes
+from detkit.ops.packing import pack_groups
 from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveInt, register
 from detkit.structures import Detections
@@ -26,7 +27,7 @@ class WeightedBoxesFusion:
     Args:
         score_threshold: Candidates need a score above this.
         max_candidates: Candidates kept on each level before boxes are decoded; the time grows with
-            it.
+            those of a class.
         iou_threshold: A box joins a cluster whose mean it overlaps more than this.
         score: Whether a detection has the highest score of its cluster or their mean.
         max_detections: Detections kept in an image.
@@ -53,11 +54,12 @@ class WeightedBoxesFusion:
 
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
         """Candidates (M, 4), (M,), (M,) to detections, best first."""
-        scores, order = scores.sort(descending=True, stable=True)
-        boxes, labels = boxes[order], labels[order]
-        groups = groups_of(labels, self.class_agnostic)
-        clusters = fuse_boxes(boxes, scores, groups, self.iou_threshold)
-        mean = clusters.weights / clusters.counts.clamp(min=1)
-        # A cluster has the place of its best box.
-        scores = mean if self.score == "mean" else scores * (clusters.counts > 0)
-        return best_first(clusters.boxes, scores, labels, 0.0, self.max_detections)
+        packed = pack_groups(boxes, scores, groups_of(labels, self.class_agnostic))
+        clusters = fuse_boxes(packed, self.iou_threshold)
+        if self.score == "mean":
+            values = clusters.weights / clusters.counts.clamp(min=1)
+        else:  # a cluster has the place of its best box
+            values = packed.scores * (clusters.counts > 0)
+        labels = labels[packed.candidate.flatten()]
+        fused = clusters.boxes.flatten(0, 1)
+        return best_first(fused, values.flatten(), labels, 0.0, self.max_detections)

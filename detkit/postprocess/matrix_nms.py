@@ -8,6 +8,7 @@ from torch import Tensor
 
 from detkit.ops.boxes import EPSILON
 from detkit.ops.decay import decay_at_once
+from detkit.ops.packing import pack_groups
 from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
 from detkit.structures import Detections
@@ -26,7 +27,7 @@ class MatrixNMS:
     Args:
         score_threshold: Candidates need a score above this, before any is lowered.
         max_candidates: Candidates kept on each level before boxes are decoded; the time grows with
-            its square.
+            the square of those of a class.
         method: linear multiplies a score by ratios of 1 - IoU, gaussian by those of
             exp(-IoU^2 / sigma).
         sigma: Of gaussian: the smaller, the more scores are lowered.
@@ -56,11 +57,11 @@ class MatrixNMS:
 
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
         """Candidates (M, 4), (M,), (M,) to detections, best first."""
-        scores, order = scores.sort(descending=True, stable=True)
-        boxes, labels = boxes[order], labels[order]
-        groups = groups_of(labels, self.class_agnostic)
-        scores = scores * decay_at_once(boxes, groups, self._ratio)
-        return best_first(boxes, scores, labels, self.minimum_score, self.max_detections)
+        packed = pack_groups(boxes, scores, groups_of(labels, self.class_agnostic))
+        lowered = (packed.scores * decay_at_once(packed, self._ratio)).flatten()
+        limits = self.minimum_score, self.max_detections
+        index = packed.candidate.flatten()
+        return best_first(packed.boxes.flatten(0, 1), lowered, labels[index], *limits)
 
     def _ratio(self, overlaps: Tensor, largest: Tensor) -> Tensor:
         if self.method == "gaussian":

@@ -23,8 +23,8 @@ def candidates(draw):
     sides = draw(st.lists(st.tuples(side, side), max_size=12))
     boxes = torch.tensor([[x[0], y[0], x[1], y[1]] for x, y in sides], dtype=torch.float64)
     places = draw(st.permutations(range(len(sides))))
-    # Multiples of the golden ratio: no two are equal, however they are lowered.
-    scores = torch.tensor([(place + 1) * 0.6180339887 % 1 for place in places], dtype=torch.float64)
+    # No ratio of areas, nor its square, makes two of these equal.
+    scores = torch.tensor([math.exp(-(place + 1) / 7.3) for place in places], dtype=torch.float64)
     labels = draw(st.lists(st.integers(0, 1), min_size=len(sides), max_size=len(sides)))
     return boxes.reshape(-1, 4), scores, torch.tensor(labels, dtype=torch.int64)
 

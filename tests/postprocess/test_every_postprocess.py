@@ -48,8 +48,8 @@ def test_one_candidate_stays_as_it_is(postprocess):
 
 
 def test_no_more_detections_than_asked_for(postprocess):
-    boxes, scores, _ = candidates(4000)
-    labels = torch.arange(4000) % 80
+    boxes, scores, _ = candidates(3000)
+    labels = torch.arange(3000) % 80
     found = postprocess(boxes * 20, scores.clamp(min=0.1), labels)
     assert len(found.scores) == postprocess.max_detections
     assert (found.scores.diff() <= 0).all()
