@@ -119,6 +119,7 @@ def snippet(anchors: Sizes, strides: list[int]) -> str:
         "model:",
         "  head:",
         "    priors:",
+        "      name: anchor_sizes",
         "      sizes:  # width, height; finest level first",
     ]
     lines += [f"        - {level}  # stride {s}" for level, s in zip(levels, strides, strict=True)]

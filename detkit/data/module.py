@@ -244,11 +244,15 @@ class DetectionData:
     def train_dataset(self) -> DetectionDataset:
         """The training samples by key, augmented."""
         mixing = [n for n, t in self.train_transforms.items() if isinstance(t, MixingTransform)]
-        if mixing and self.mixing_epochs < math.inf:
+        if mixing and self.mixing_epochs <= 0:
+            LOGGER.warning(
+                "%s: in no epoch, as augmentation.close_mosaic takes in all", ", ".join(mixing)
+            )
+        elif mixing and self.mixing_epochs < math.inf:
             LOGGER.info(
                 "%s: in the first %d epochs (augmentation.close_mosaic)",
                 ", ".join(mixing),
-                max(self.mixing_epochs, 0),
+                self.mixing_epochs,
             )
         return DetectionDataset(
             self.train_index,

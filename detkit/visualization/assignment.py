@@ -89,7 +89,7 @@ def _draw_priors(panel: Image.Image, boxes: Tensor, stride: Tensor, matched: Ten
             if number >= 0 and not pointlike:
                 pen.rectangle(tuple(box), outline=(*class_colour(number), opacity))
     for (x, y, number), count in cells.items():
-        radius = 1.5 + count**0.5
+        radius = 2.0 + count**0.5
         around = (x - radius, y - radius, x + radius, y + radius)
         if number >= 0:
             pen.ellipse(around, fill=(*class_colour(number), 255), outline=(0, 0, 0, 255))

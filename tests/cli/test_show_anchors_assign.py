@@ -12,6 +12,8 @@ from detkit import assembly
 from detkit.cli.main import main
 from detkit.config.compose import compose
 from detkit.data.shapes import render_shapes
+from detkit.registry import get
+from detkit.structures import FeatureSpec
 from detkit.visualization.samples import draw_sample
 
 SMALL_MOSAIC = [
@@ -99,7 +101,11 @@ def test_anchors_print_a_page(work, shapes, capsys):
     assert f"{shapes}, train: " in shown
     assert "COCO's of YOLOv3 and v5, 9 anchors" in shown
     page = yaml.safe_load(shown[shown.index("model:") :])
-    (levels,) = [v for v in page["model"]["head"]["priors"].values() if isinstance(v, list)]
+    priors = page["model"]["head"]["priors"]
+    levels = priors["sizes"]
+    specs = [FeatureSpec(8, 8), FeatureSpec(8, 16)]
+    made = get("priors", priors["name"])(feature_specs=specs, sizes=levels)
+    assert made.per_cell == [3, 3]
     areas = [width * height for level in levels for width, height in level]
     assert [len(level) for level in levels] == [3, 3]
     assert areas == sorted(areas)

@@ -193,4 +193,6 @@ def test_the_epochs_of_a_training_tell_when_mosaic_closes(close, epochs, mixing)
 def test_the_loader_says_until_when_images_are_mixed(shapes, caplog):
     with caplog.at_level("INFO", logger="detkit.data"):
         data_of(shapes, workers=0, mixing_epochs=2.0).train_dataset()
+        data_of(shapes, workers=0, mixing_epochs=-1.0).train_dataset()
     assert "paste, mosaic, mixup: in the first 2 epochs (augmentation.close_mosaic)" in caplog.text
+    assert "paste, mosaic, mixup: in no epoch, as augmentation.close_mosaic" in caplog.text
