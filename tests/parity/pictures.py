@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import torch
+from torch.nn import functional as F
 from torchvision.io import decode_image
 
 from detkit.structures import Batch, Target
@@ -71,3 +72,18 @@ def photograph_batch(folder: Path, divisor):
         kept = [label for label, keep in zip(labels, whole, strict=True) if keep]
         targets.append(_target(boxes[whole].tolist(), kept))
     return _batch(images, targets, divisor)
+
+
+def squared(batch, side):
+    """The first image and the one without a box, each resized to a square, as SSD has them."""
+    kept = [0, next(i for i, target in enumerate(batch.targets) if len(target) == 0)]
+    images, targets = [], []
+    for place in kept:
+        height, width = batch.image_sizes[place]
+        image = batch.images[place : place + 1, :, :height, :width].float()
+        resized = F.interpolate(image, size=(side, side), mode="bilinear")
+        images.append(resized[0].round().to(torch.uint8))
+        factor = torch.tensor([side / width, side / height] * 2)
+        old = batch.targets[place]
+        targets.append(_target((old.boxes * factor).tolist(), old.labels.tolist()))
+    return _batch(images, targets, divisor=1)
