@@ -13,7 +13,7 @@ class GradientHistogram(nn.Module):
 
     Gradient lengths in 0..1 fall into equal bins. The counts of the bins, a mean over the ranks,
     are averaged over training steps and kept in the checkpoint. The average starts unbiased, as
-    Adam's do: the first step has its own counts. Outside training nothing is kept.
+    Adam's do: the first step has its own counts. Without training or gradients nothing is kept.
 
     Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019), equations 6 to 10,
     https://arxiv.org/abs/1811.05181. As in its authors' code, bins that are empty share in nothing,
@@ -31,7 +31,6 @@ class GradientHistogram(nn.Module):
         self.register_buffer("counts", torch.zeros(bins))
         self.register_buffer("share", torch.zeros(()))  # of real counts in the average
 
-    @torch.no_grad()
     def forward(self, lengths: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
         """The weight of each gradient in a sum.
 
@@ -45,12 +44,18 @@ class GradientHistogram(nn.Module):
             (M, K) weights, whose sum over all ranks is the number of ranks without momentum, and
             () the mean over ranks of the M that count times K.
         """
+        # A pass without gradients, such as one that ranks samples, is no training step.
+        keep = self.training and torch.is_grad_enabled()
+        with torch.no_grad():
+            return self._weights(lengths, counted, keep)
+
+    def _weights(self, lengths: Tensor, counted: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
         position = (lengths * self.bins).int().clamp_(0, self.bins - 1)  # NaN falls into some bin
         position.masked_fill_(~counted[:, None], self.bins)
         found = position.flatten().bincount(minlength=self.bins + 1)[:-1]  # (bins,)
         found = mean_over_ranks(found.float())
         counts, share = self._moved(found)
-        if self.training:
+        if keep:
             self.counts.copy_(counts)
             self.share.copy_(share)
         weights = share / (counts * (found > 0).sum())

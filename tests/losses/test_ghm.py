@@ -120,6 +120,14 @@ def test_outside_training_the_average_is_used_and_kept_as_it_is():
     assert not torch.equal(first, fresh)
 
 
+def test_a_pass_without_gradients_is_no_training_step():
+    loss = GHMClassificationLoss()
+    before = {name: value.clone() for name, value in loss.state_dict().items()}
+    with torch.no_grad():
+        loss(logits_of(0.1, 0.2, 0.1), ONE_OBJECT)
+    assert_close(loss.state_dict(), before)
+
+
 def test_logits_that_are_not_finite_stay_visible():
     losses = GHMClassificationLoss()(torch.tensor([[math.nan], [0.0]]), torch.tensor([0, -1]))
     assert losses.isnan().tolist() == [True, False]
