@@ -88,7 +88,7 @@ class Stage(nn.Module):
         """L maps (B, C, H_l, W_l) and M regions to raw outputs."""
         found = self.box_head(self.pooling(features, *regions))
         codes = self.box_layer(found).float()
-        codes = codes.view(len(codes), -1, self._boxes_each).transpose(1, 2)
+        codes = codes.view(-1, self.box_coder.code_size, self._boxes_each).transpose(1, 2)
         return Outputs(self.class_layer(found).float(), codes)
 
     def scores(self, outputs: Outputs) -> Tensor:
