@@ -4,5 +4,14 @@ from detkit.assigners.atss import ATSSAssigner
 from detkit.assigners.best_prior import BestPriorAssigner
 from detkit.assigners.fcos import FCOSAssigner
 from detkit.assigners.max_iou import MaxIoUAssigner
+from detkit.assigners.sim_ota import SimOTAAssigner
+from detkit.assigners.task_aligned import TaskAlignedAssigner
 
-__all__ = ["ATSSAssigner", "BestPriorAssigner", "FCOSAssigner", "MaxIoUAssigner"]
+__all__ = [
+    "ATSSAssigner",
+    "BestPriorAssigner",
+    "FCOSAssigner",
+    "MaxIoUAssigner",
+    "SimOTAAssigner",
+    "TaskAlignedAssigner",
+]

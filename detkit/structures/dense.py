@@ -44,6 +44,9 @@ class Assignment(NamedTuple):
 
     Attributes:
         matched: (P,) int64: the index of the object, BACKGROUND or IGNORED.
+        scores: (P,) in 0..1, for priors with an object: the target of the score of its class, and
+            what the prior counts in the box loss and in the number of positives; None is 1 for all.
     """
 
     matched: Tensor
+    scores: Tensor | None = None
