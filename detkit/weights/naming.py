@@ -12,7 +12,7 @@ _DETECTOR_NAMES = [
     (r"^backbone\.fpn\.layer_blocks\.(\d+)\.", r"neck.output.\1."),
     (r"^(neck\.(?:lateral|output)\.\d+\.)(?:0\.)?(weight|bias)$", r"\1conv.\2"),
     (r"^(neck\.(?:lateral|output)\.\d+\.)1\.", r"\1norm."),
-    (r"^backbone\.fpn\.extra_blocks\.", "neck."),
+    (r"^backbone\.fpn\.extra_blocks\.", "neck.extra."),
     (r"^rpn\.head\.conv\.(\d+)\.0\.", r"proposer.layers.shared.\1.conv."),
     (r"^rpn\.head\.conv\.(weight|bias)$", r"proposer.layers.shared.0.conv.\1"),
     (r"^rpn\.head\.cls_logits\.", "proposer.layers.class_layer."),

@@ -214,6 +214,7 @@ def test_a_norm_replaced_in_a_frozen_stage_stays_frozen():
     assert trained == {"blocks2", "blocks3", "blocks4"}
 
 
+@pytest.mark.parametrize("name", ONE_OF_A_KIND)
 def test_each_batch_norm_is_replaced(name):
     with torch.device("meta"):
         for norm, kind in (("frozen_batch", FrozenBatchNorm2d), ("group", nn.GroupNorm)):

@@ -23,7 +23,7 @@ def maps(height=20, width=28):
 def our_name(name):
     name = re.sub(r"inner_blocks\.(\d+)\.0", r"lateral.\1.conv", name)
     name = re.sub(r"layer_blocks\.(\d+)\.0", r"output.\1.conv", name)
-    return name.removeprefix("extra_blocks.")
+    return name.replace("extra_blocks.", "extra.")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""What necks with equal channels share: the levels they need, and the coarser ones they add."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detkit.errors import UserError
+from detkit.structures import FeatureSpec
+
+Extra = Literal["none", "pool", "p6p7_on_p5", "p6p7_on_c5"]
+
+
+class ExtraLevels(nn.Module):
+    """Levels coarser than the backbone's: none, one by subsampling, two by convolutions."""
+
+    def __init__(self, extra: Extra, *, channels: int, input_channels: int) -> None:
+        """Build the convolutions.
+
+        Args:
+            extra: `pool` one by subsampling, `p6p7_on_p5` two by convolutions on the pyramid's
+                coarsest level, `p6p7_on_c5` on the backbone's.
+            channels: Of each level that goes out.
+            input_channels: Of the backbone's coarsest level.
+        """
+        super().__init__()
+        self._extra = extra
+        if extra in ("p6p7_on_p5", "p6p7_on_c5"):
+            source = channels if extra == "p6p7_on_p5" else input_channels
+            self.p6 = nn.Conv2d(source, channels, 3, stride=2, padding=1)
+            self.p7 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, coarsest: Tensor, coarsest_input: Tensor) -> list[Tensor]:
+        """The pyramid's and the backbone's coarsest maps to coarser ones, fine to coarse."""
+        if self._extra == "none":
+            return []
+        if self._extra == "pool":
+            return [F.max_pool2d(coarsest, kernel_size=1, stride=2)]
+        p6 = self.p6(coarsest if self._extra == "p6p7_on_p5" else coarsest_input)
+        return [p6, self.p7(F.relu(p6))]
+
+    def specs(self, feature_specs: list[FeatureSpec], channels: int) -> list[FeatureSpec]:
+        """The specs of the pyramid: of the levels that came in, then of the extra ones."""
+        strides = [spec.stride for spec in feature_specs]
+        for _ in range({"none": 0, "pool": 1}.get(self._extra, 2)):
+            strides.append(2 * strides[-1])
+        return [FeatureSpec(channels, stride) for stride in strides]
+
+
+def require_levels(neck: str, feature_specs: list[FeatureSpec], min_levels: int) -> None:
+    """Refuse too few levels.
+
+    Raises:
+        UserError: Fewer than `min_levels` come in.
+    """
+    if len(feature_specs) < min_levels:
+        raise UserError(
+            f"neck '{neck}' needs {min_levels} or more feature levels, got {len(feature_specs)} "
+            f"from the backbone (strides {_strides(feature_specs)}): raise model.backbone.levels "
+            "or lower model.neck.min_levels."
+        )
+
+
+def require_doubling(neck: str, feature_specs: list[FeatureSpec]) -> None:
+    """Refuse levels with a gap, where a neck brings each to the size of the next by a stride of 2.
+
+    Raises:
+        UserError: A stride is not twice the one before.
+    """
+    if any(coarse.stride != 2 * fine.stride for fine, coarse in pairwise(feature_specs)):
+        raise UserError(
+            f"neck '{neck}' needs levels of which each has twice the stride of the one before, "
+            f"got strides {_strides(feature_specs)}: list neighbours in model.backbone.levels."
+        )
+
+
+def _strides(feature_specs: list[FeatureSpec]) -> str:
+    return ", ".join(str(spec.stride) for spec in feature_specs)
+
+
+def crop(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """The first rows and columns: halving rounds up, and some backbones round down."""
+    return features[:, :, : size[0], : size[1]]
