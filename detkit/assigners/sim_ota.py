@@ -30,7 +30,7 @@ class _Pairs(NamedTuple):
 
 @register("assigner", "sim_ota")
 class SimOTAAssigner:
-    """Each object takes as many priors, the cheapest ones, as there are predictions that overlap it.
+    """Each object takes its cheapest priors, as many as there are predictions that overlap it.
 
     A prior whose centre lies inside an object, or near its middle, costs the cross entropy of its
     class scores plus `overlap_cost` * -ln(IoU) of its box. An object takes k priors: the sum of its
