@@ -82,29 +82,34 @@ def _values(
         elif argument.slot is None:
             values[argument.name] = convert(argument.annotation, node[argument.name])
         elif argument.by_label:
-            labelled = node[argument.name]
-            values[argument.name] = build_labelled(argument.slot.family, labelled, wiring, where)
+            labelled = build_labelled(argument.slot.family, node[argument.name], wiring, where)
+            values[argument.name] = labelled
         elif node[argument.name] is None:
             values[argument.name] = None
         else:
             built = build(argument.slot.family, node[argument.name], wiring, where)
             values[argument.name] = built
-            if argument.slot.family in ("backbone", "neck"):
-                wiring["feature_specs"] = built.feature_specs
-            elif argument.slot.family == "pooling":
-                wiring["region_shape"] = built.region_shape
+            wiring.update(_published(argument.slot.family, built))
     return values
+
+
+def _published(family: str, part: Any) -> dict[str, Any]:
+    """The shapes that a part tells those after it."""
+    if family in ("backbone", "neck"):
+        return {"feature_specs": part.feature_specs}
+    return {"region_shape": part.region_shape} if family == "pooling" else {}
 
 
 def build_labelled(
     family: str, parts: Config, wiring: Mapping[str, Any], path: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Build parts by label, in the order of the page."""
-    return {
-        label: build(family, node, wiring, (*path, label))
-        for label, node in parts.items()
-        if node is not None
-    }
+    """Build parts by label, in the order of the page; shapes flow from each to the next."""
+    built, wiring = {}, dict(wiring)
+    for label, node in parts.items():
+        if node is not None:
+            built[label] = build(family, node, wiring, (*path, label))
+            wiring.update(_published(family, built[label]))
+    return built
 
 
 def build_detector(model: Config, classes: Classes, *, fetch_weights: bool = True) -> Any:

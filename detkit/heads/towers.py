@@ -7,13 +7,16 @@ from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.layers.conv import ConvBlock
-from detkit.layers.initialisation import normal_convolutions
+from detkit.layers.initialisation import normal_convolutions, uniform_convolutions
 from detkit.layers.norm import Norm
 from detkit.structures import DensePredictions, FeatureSpec
 
 
 class Towers(nn.Module):
-    """A class tower and a box tower, shared by all levels. A counts the priors of a cell."""
+    """A class tower and a box tower, shared by all levels. A counts the priors of a cell.
+
+    Where levels differ in channels, a 1x1 convolution brings each to those of the finest.
+    """
 
     def __init__(
         self,
@@ -40,10 +43,10 @@ class Towers(nn.Module):
             with_scales: Whether each level has a learnable factor on its box codes.
 
         Raises:
-            UserError: The levels differ in channels or in priors per cell.
+            UserError: The levels differ in priors per cell.
         """
         super().__init__()
-        channels = same_on_all_levels([spec.channels for spec in feature_specs], "channels")
+        channels = feature_specs[0].channels
         priors = same_on_all_levels(per_cell, "priors per cell")
         self.class_tower = _tower(channels, convs, norm)
         self.box_tower = _tower(channels, convs, norm)
@@ -53,12 +56,19 @@ class Towers(nn.Module):
         levels = len(feature_specs)
         self.scales = nn.Parameter(torch.ones(levels)) if with_scales else None
         normal_convolutions(self)
+        differ = any(spec.channels != channels for spec in feature_specs)
+        self.entry = nn.ModuleList(
+            nn.Conv2d(spec.channels, channels, 1) for spec in feature_specs if differ
+        )
+        uniform_convolutions(self.entry)
         with torch.no_grad():
             self.class_layer.bias.copy_(class_logits.repeat(priors))  # type: ignore[union-attr]
         self._num_logits, self._code_size = len(class_logits), code_size
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """L maps (B, C, H_l, W_l) to predictions in the order level, row, column, prior."""
+        if self.entry:
+            features = [entry(level) for entry, level in zip(self.entry, features, strict=True)]
         logits, codes, quality = [], [], []
         for level, feature in enumerate(features):
             boxes = self.box_tower(feature)

@@ -1,6 +1,7 @@
 """What networks are made of."""
 
 from detkit.layers.conv import Activation, ConvBlock
+from detkit.layers.csp import CSPStage, Residual
 from detkit.layers.initialisation import (
     Probability,
     normal_convolutions,
@@ -8,12 +9,17 @@ from detkit.layers.initialisation import (
     uniform_convolutions,
 )
 from detkit.layers.norm import Norm, make_norm
+from detkit.layers.pyramid_pooling import ParallelPooling, SerialPooling
 
 __all__ = [
     "Activation",
+    "CSPStage",
     "ConvBlock",
     "Norm",
+    "ParallelPooling",
     "Probability",
+    "Residual",
+    "SerialPooling",
     "make_norm",
     "normal_convolutions",
     "prior_logits",

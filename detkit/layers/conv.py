@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
 
 from detkit.layers.norm import Norm, make_norm
 
-Activation = Literal["none", "relu", "silu"]
-_ACTIVATIONS = {"none": nn.Identity, "relu": nn.ReLU, "silu": nn.SiLU}
+Activation = Literal["none", "relu", "leaky_relu", "silu", "mish"]
+_ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
+    "none": nn.Identity,
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.1),  # as in Darknet
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+}
 
 
 class ConvBlock(nn.Module):
@@ -33,14 +41,14 @@ class ConvBlock(nn.Module):
         Args:
             in_channels: Channels that come in.
             out_channels: Channels that go out.
-            kernel_size: Odd side length of the kernel; padded by half of it.
+            kernel_size: Side length of the kernel; padded by half of what it has beside its middle.
             stride: Step of the kernel.
             norm: Normalisation after the convolution.
             activation: Function after the normalisation.
         """
         super().__init__()
         has_bias = norm in ("none", "group")
-        padding = kernel_size // 2
+        padding = (kernel_size - 1) // 2
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, bias=has_bias
         )

@@ -1,8 +1,9 @@
 """Where dense heads predict."""
 
+from detkit.priors.anchor_sizes import AnchorSizes
 from detkit.priors.anchors import Anchors
 from detkit.priors.grid import PriorGrid
 from detkit.priors.points import Points
 from detkit.priors.ssd_boxes import SSDBoxes
 
-__all__ = ["Anchors", "Points", "PriorGrid", "SSDBoxes"]
+__all__ = ["AnchorSizes", "Anchors", "Points", "PriorGrid", "SSDBoxes"]

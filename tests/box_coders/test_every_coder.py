@@ -12,7 +12,8 @@ PRIORS = Priors(
     torch.tensor([8.0, 16.0, 32.0]),
     torch.tensor([0, 1, 2]),
 )
-BOXES = torch.tensor([[1.0, 2.0, 9.0, 30.0], [3.0, 1.0, 25.0, 12.0], [5.0, 6.0, 90.0, 60.0]])
+# Within the reach of every coder: centres half a cell away at most, sides up to 3.9 times.
+BOXES = torch.tensor([[0.0, -2.0, 10.0, 14.0], [1.0, 4.5, 23.0, 15.5], [-16.0, 11.0, 64.0, 61.0]])
 
 
 @pytest.fixture(params=registry.names("box_coder"))

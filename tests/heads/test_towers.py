@@ -78,10 +78,18 @@ def test_levels_share_all_else(norm):
     }
 
 
-def test_levels_with_different_channels_are_refused():
-    specs = [FeatureSpec(4, 8), FeatureSpec(8, 16)]
-    with pytest.raises(UserError, match=r"same channels on each, got \[4, 8\]: put a neck"):
-        towers(feature_specs=specs)
+def test_levels_with_different_channels_are_brought_to_those_of_the_finest():
+    layers = towers(feature_specs=[FeatureSpec(4, 8), FeatureSpec(8, 16)])
+    wider = torch.cat([FEATURES[1], FEATURES[1]], dim=1)  # (2, 8, 1, 2)
+    assert layers([FEATURES[0], wider]).class_logits.shape == (2, PRIORS, 3)
+    layers.entry[0] = torch.nn.Identity()
+    layers.entry[1] = torch.nn.Conv2d(8, 4, 1, bias=False)
+    with torch.no_grad():
+        layers.entry[1].weight[:] = torch.eye(4).repeat(1, 2)[..., None, None] / 2
+    expected = towers()
+    expected.load_state_dict(layers.state_dict(), strict=False)
+    for value, other in zip(layers([FEATURES[0], wider]), expected(FEATURES), strict=True):
+        torch.testing.assert_close(value, other)
 
 
 def test_levels_with_different_priors_are_refused():

@@ -1,0 +1,69 @@
+"""Assignment of YOLOv5: by the ratio of the sides, in the cell of the centre and beside it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from annotated_types import Gt, Interval
+from torch import Tensor
+
+from detkit.assigners.cells import cells_away, in_cell
+from detkit.ops.boxes import box_sides
+from detkit.ops.chunks import object_chunks
+from detkit.registry import register
+from detkit.structures import BACKGROUND, Assignment, Priors, Target
+
+
+@register("assigner", "size_ratio")
+class SizeRatioAssigner:
+    """Anchors whose sides are not too many times an object's take it, in up to three cells a level.
+
+    The cells are that of the object's centre and the nearer neighbours in x and in y. All levels
+    take part, nothing is ignored. YOLOv5 lets a prior learn several objects; here it takes the one
+    with the smallest ratio, the first of equals. An object that no anchor fits has no prior:
+    `detkit data anchors` counts them.
+
+    Paper: Scaled-YOLOv4: Scaling Cross Stage Partial Network (Wang et al., 2020),
+        https://arxiv.org/abs/2011.08036, which uses the same; first in YOLOv5
+
+    Args:
+        largest_ratio: Every side of the object is less than so many times the anchor's, and the
+            other way round.
+        reach: How far the object's centre may lie from the middle of a cell, in cells, on one of
+            both axes; 0.5 takes the cell of the centre only.
+    """
+
+    uses_predictions = False
+
+    def __init__(
+        self,
+        *,
+        largest_ratio: Annotated[float, Gt(1)] = 4.0,
+        reach: Annotated[float, Interval(ge=0.5, le=1.5)] = 1.0,
+    ) -> None:
+        self.largest_ratio = largest_ratio
+        self.reach = reach
+
+    def __call__(
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+    ) -> Assignment:
+        """Match priors and objects by place and by the ratio of their sides."""
+        matched = torch.full_like(priors.level, BACKGROUND)
+        smallest = torch.full_like(priors.stride, math.inf)
+        for chunk in object_chunks(len(target), len(matched)):
+            objects = target.boxes[chunk]
+            values, index = self._ratios(priors, objects).min(dim=1)
+            matched = torch.where(values < smallest, index + chunk.start, matched)
+            smallest = smallest.minimum(values)
+        return Assignment(matched)
+
+    def _ratios(self, priors: Priors, objects: Tensor) -> Tensor:
+        """(P, N) the larger ratio of sides where a prior is good for an object, else infinity."""
+        factors = box_sides(objects) / box_sides(priors.boxes)[:, None]  # (P, N, 2)
+        ratios = factors.maximum(1 / factors).amax(dim=-1)
+        away = cells_away(priors, objects)  # (P, N, 2)
+        own, near = in_cell(away), away.abs() < self.reach
+        placed = own.all(dim=-1) | (own & near.flip(-1)).any(dim=-1)
+        return ratios.where(placed & (ratios < self.largest_ratio), math.inf)

@@ -1,0 +1,69 @@
+"""What the backbones that are detkit's own share: stages that each halve the map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from annotated_types import Interval, MinLen
+from torch import Tensor, nn
+
+from detkit.errors import UserError
+from detkit.structures import FeatureSpec
+
+DEEPEST = 5
+Levels = Annotated[tuple[Annotated[int, Interval(ge=1, le=DEEPEST)], ...], MinLen(1)]
+FrozenStages = Annotated[int, Interval(ge=0, le=DEEPEST)]
+
+
+class StagedBackbone(nn.Module):
+    """Stages in a row, of which level l gives stride 2**l; those that nobody reads are left out."""
+
+    def __init__(
+        self,
+        *,
+        stages: Sequence[nn.Module],
+        channels: list[int],
+        levels: tuple[int, ...],
+        frozen_stages: int,
+    ) -> None:
+        """Keep the stages that are read.
+
+        Args:
+            stages: Of level 1, 2, ...
+            channels: Of each stage's map.
+            levels: Maps to give, fine to coarse.
+            frozen_stages: Stages that do not train, from the input.
+
+        Raises:
+            UserError: The levels are not in order.
+        """
+        super().__init__()
+        if list(levels) != sorted(set(levels)):
+            raise UserError(
+                f"levels {list(levels)} are not in order: list one or more of 1 to {DEEPEST}, each "
+                "once, fine to coarse."
+            )
+        self.stages = nn.ModuleList(stages[: levels[-1]])
+        self.feature_specs = [FeatureSpec(channels[level - 1], 2**level) for level in levels]
+        self._levels = levels
+        self._frozen = frozen_stages
+        for stage in self.stages[:frozen_stages]:
+            stage.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> StagedBackbone:
+        """As usual, but the batch norm of frozen stages keeps its statistics."""
+        super().train(mode)
+        for stage in self.stages[: self._frozen]:
+            stage.eval()
+        return self
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride) per level."""
+        features, found = images, []
+        for level, stage in enumerate(self.stages, start=1):
+            features = stage(features)
+            if level in self._levels:
+                found.append(features)
+        return found

@@ -1,0 +1,126 @@
+"""The codes of YOLO: a place in the cell, and a size relative to the anchor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from detkit.ops.boxes import EPSILON, box_centres, box_sides
+from detkit.registry import register
+from detkit.structures import Priors
+
+# Where a sigmoid cannot reach a box, or only with an infinite code, the code stops at 0.01 or 0.99
+# of its reach: 4.6, so that a loss on codes is not swamped by a few centres on borders of cells.
+REACH = 0.01
+LARGEST_LOG = 6.9  # e^6.9 = 992 anchors; more only leads to infinities
+Scale = Annotated[float, Ge(1)]
+
+
+@register("box_coder", "yolov3")
+class YOLOv3Coder:
+    """A sigmoid for the centre, which so stays in the prior's cell, and logarithms of the sides.
+
+    Paper: YOLOv3: An Incremental Improvement (Redmon and Farhadi, 2018), section 2.1,
+        https://arxiv.org/abs/1804.02767
+    """
+
+    code_size = 4
+
+    def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
+        """Boxes (..., 4) to codes (..., 4)."""
+        return _encode_with_logarithms(boxes, priors, 1.0)
+
+    def decode(self, codes: Tensor, priors: Priors) -> Tensor:
+        """Codes (..., 4) to boxes (..., 4)."""
+        return _decode_with_exponents(codes, priors, 1.0)
+
+
+@register("box_coder", "yolov4")
+class YOLOv4Coder:
+    """As `yolov3`, but the centre reaches beyond its cell, so that it can lie on the border.
+
+    Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
+        section 3.4, "eliminate grid sensitivity", https://arxiv.org/abs/2004.10934
+
+    Args:
+        scale: Width of the sigmoid in cells; the published configuration has 1.2, 1.1 and 1.05 for
+            strides 8, 16 and 32, here all levels share it.
+    """
+
+    code_size = 4
+
+    def __init__(self, *, scale: Scale = 1.1) -> None:
+        self.scale = scale
+
+    def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
+        """Boxes (..., 4) to codes (..., 4)."""
+        return _encode_with_logarithms(boxes, priors, self.scale)
+
+    def decode(self, codes: Tensor, priors: Priors) -> Tensor:
+        """Codes (..., 4) to boxes (..., 4)."""
+        return _decode_with_exponents(codes, priors, self.scale)
+
+
+@register("box_coder", "yolov5")
+class YOLOv5Coder:
+    """Sigmoids for centre and sides: half a cell beyond the own one, and sides of a bounded ratio.
+
+    The centre is 2 s - 0.5 cells from the cell's corner, the sides are (2 s)^2 anchors, with s the
+    sigmoid of the code. So codes of 0 are the anchor itself.
+
+    Paper: Scaled-YOLOv4: Scaling Cross Stage Partial Network (Wang et al., 2020),
+        https://arxiv.org/abs/2011.08036, which uses the same; first in YOLOv5
+
+    Args:
+        scale: Width of the centre's sigmoid in cells: 2 reaches the middles of the next cells.
+        largest_ratio: Largest side in anchors; as much as the assigner's, or more.
+    """
+
+    code_size = 4
+
+    def __init__(self, *, scale: Scale = 2.0, largest_ratio: Annotated[float, Gt(1)] = 4.0) -> None:
+        self.scale = scale
+        self.largest_ratio = largest_ratio
+
+    def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
+        """Boxes (..., 4) to codes (..., 4)."""
+        ratios = box_sides(boxes) / box_sides(priors.boxes)
+        root = (ratios.clamp(min=0) / self.largest_ratio).sqrt()
+        return torch.cat([_encode_centres(boxes, priors, self.scale), _logit(root)], dim=-1)
+
+    def decode(self, codes: Tensor, priors: Priors) -> Tensor:
+        """Codes (..., 4) to boxes (..., 4)."""
+        sides = codes[..., 2:].sigmoid().square() * self.largest_ratio * box_sides(priors.boxes)
+        return _around(_decode_centres(codes, priors, self.scale), sides)
+
+
+def _encode_with_logarithms(boxes: Tensor, priors: Priors, scale: float) -> Tensor:
+    ratios = (box_sides(boxes) / box_sides(priors.boxes)).clamp(min=EPSILON)
+    return torch.cat([_encode_centres(boxes, priors, scale), ratios.log()], dim=-1)
+
+
+def _decode_with_exponents(codes: Tensor, priors: Priors, scale: float) -> Tensor:
+    sides = codes[..., 2:].clamp(max=LARGEST_LOG).exp() * box_sides(priors.boxes)
+    return _around(_decode_centres(codes, priors, scale), sides)
+
+
+def _encode_centres(boxes: Tensor, priors: Priors, scale: float) -> Tensor:
+    """Of a prior in the middle of its cell; another one's cell is as large and lies around it."""
+    offset = (box_centres(boxes) - box_centres(priors.boxes)) / priors.stride[..., None]
+    return _logit(offset / scale + 0.5)
+
+
+def _decode_centres(codes: Tensor, priors: Priors, scale: float) -> Tensor:
+    offset = (codes[..., :2].sigmoid() - 0.5) * scale
+    return box_centres(priors.boxes) + offset * priors.stride[..., None]
+
+
+def _logit(share: Tensor) -> Tensor:
+    return share.clamp(REACH, 1 - REACH).logit()
+
+
+def _around(centres: Tensor, sides: Tensor) -> Tensor:
+    return torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)

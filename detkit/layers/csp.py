@@ -1,0 +1,107 @@
+"""Residual blocks of Darknet, and the stages that send half of the channels past them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from detkit.layers.conv import Activation, ConvBlock
+from detkit.layers.norm import Norm
+
+
+class Residual(nn.Module):
+    """A 1x1 and a 3x3 convolution, added to what came in."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        inner_channels: int,
+        norm: Norm,
+        activation: Activation,
+        shortcut: bool = True,
+    ) -> None:
+        """Build the block.
+
+        Args:
+            channels: Channels that come in and go out.
+            inner_channels: Channels between the convolutions.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+            shortcut: Whether what came in is added.
+        """
+        super().__init__()
+        self.squeeze = ConvBlock(
+            channels, inner_channels, kernel_size=1, norm=norm, activation=activation
+        )
+        self.spread = ConvBlock(inner_channels, channels, norm=norm, activation=activation)
+        self._shortcut = shortcut
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        changed: Tensor = self.spread(self.squeeze(features))
+        return features + changed if self._shortcut else changed
+
+
+class CSPStage(nn.Module):
+    """Cross-stage partial blocks: half of the channels go through them, half go past.
+
+    Paper: CSPNet: A New Backbone that can Enhance Learning Capability of CNN (Wang et al., 2019),
+        https://arxiv.org/abs/1911.11929
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        blocks: int,
+        norm: Norm,
+        activation: Activation,
+        half_channels: int | None = None,
+        inner_channels: int | None = None,
+        shortcut: bool = True,
+        transition: bool = False,
+    ) -> None:
+        """Build the stage.
+
+        Args:
+            in_channels: Channels that come in.
+            out_channels: Channels that go out.
+            blocks: Residual blocks in a row.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+            half_channels: Channels of each half; None takes half of those that go out.
+            inner_channels: Channels inside a block; None takes those of the half.
+            shortcut: Whether blocks add what came in.
+            transition: Whether a 1x1 convolution follows the blocks (YOLOv4; not YOLOv5).
+        """
+        super().__init__()
+        half = half_channels or out_channels // 2
+        self.past = ConvBlock(in_channels, half, kernel_size=1, norm=norm, activation=activation)
+        self.entry = ConvBlock(in_channels, half, kernel_size=1, norm=norm, activation=activation)
+        self.blocks = nn.Sequential(
+            *(
+                Residual(
+                    half,
+                    inner_channels=inner_channels or half,
+                    norm=norm,
+                    activation=activation,
+                    shortcut=shortcut,
+                )
+                for _ in range(blocks)
+            )
+        )
+        if transition:
+            self.blocks.append(
+                ConvBlock(half, half, kernel_size=1, norm=norm, activation=activation)
+            )
+        self.join = ConvBlock(
+            2 * half, out_channels, kernel_size=1, norm=norm, activation=activation
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H, W)."""
+        through = self.blocks(self.entry(features))
+        joined: Tensor = self.join(torch.cat([through, self.past(features)], dim=1))
+        return joined

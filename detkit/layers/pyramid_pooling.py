@@ -1,0 +1,90 @@
+"""Spatial pyramid pooling that keeps the size: what is near and far of a cell, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from detkit.layers.conv import Activation, ConvBlock
+from detkit.layers.norm import Norm
+
+
+class ParallelPooling(nn.Module):
+    """Max pools of several sizes beside each other, between two 1x1 convolutions."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        kernel_sizes: Sequence[int],
+        norm: Norm,
+        activation: Activation,
+    ) -> None:
+        """Build the block.
+
+        Args:
+            channels: Channels that come in and go out; half of them are pooled.
+            kernel_sizes: Odd sides of the pools.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+        """
+        super().__init__()
+        half = channels // 2
+        self.entry = ConvBlock(channels, half, kernel_size=1, norm=norm, activation=activation)
+        self.pools = nn.ModuleList(
+            nn.MaxPool2d(size, stride=1, padding=size // 2) for size in kernel_sizes
+        )
+        self.join = ConvBlock(
+            half * (1 + len(kernel_sizes)),
+            channels,
+            kernel_size=1,
+            norm=norm,
+            activation=activation,
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        entry = self.entry(features)
+        joined: Tensor = self.join(torch.cat([entry, *(pool(entry) for pool in self.pools)], dim=1))
+        return joined
+
+
+class SerialPooling(nn.Module):
+    """One small max pool after another: n of side k see as far as one of side n * (k - 1) + 1."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        kernel_size: int,
+        times: int,
+        norm: Norm,
+        activation: Activation,
+    ) -> None:
+        """Build the block.
+
+        Args:
+            channels: Channels that come in and go out; half of them are pooled.
+            kernel_size: Odd side of the pool.
+            times: How often it is applied.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+        """
+        super().__init__()
+        half = channels // 2
+        self.entry = ConvBlock(channels, half, kernel_size=1, norm=norm, activation=activation)
+        self.pool = nn.MaxPool2d(kernel_size, stride=1, padding=kernel_size // 2)
+        self.join = ConvBlock(
+            half * (1 + times), channels, kernel_size=1, norm=norm, activation=activation
+        )
+        self._times = times
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        found = [self.entry(features)]
+        for _ in range(self._times):
+            found.append(self.pool(found[-1]))
+        joined: Tensor = self.join(torch.cat(found, dim=1))
+        return joined

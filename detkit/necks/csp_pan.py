@@ -1,0 +1,118 @@
+"""The path aggregation network of YOLOv5 and Scaled-YOLOv4."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detkit.errors import UserError
+from detkit.layers import Activation, ConvBlock, CSPStage
+from detkit.registry import PositiveFloat, PositiveInt, Wired, register
+from detkit.structures import FeatureSpec
+
+_Norm = Literal["none", "batch", "group"]
+
+
+class Look(NamedTuple):
+    """What all convolutions of the neck have in common."""
+
+    norm: _Norm
+    activation: Activation
+
+    def conv(self, before: int, after: int, kernel_size: int, stride: int = 1) -> ConvBlock:
+        """A convolution from so many channels to so many."""
+        return ConvBlock(
+            before,
+            after,
+            kernel_size=kernel_size,
+            stride=stride,
+            norm=self.norm,
+            activation=self.activation,
+        )
+
+    def join(self, before: int, after: int, blocks: int) -> CSPStage:
+        """What two maps side by side go through."""
+        return CSPStage(
+            before,
+            after,
+            blocks=blocks,
+            norm=self.norm,
+            activation=self.activation,
+            shortcut=False,
+        )
+
+
+@register("neck", "csp_pan")
+class CSPPAN(nn.Module):
+    """From coarse to fine and back to coarse, with cross-stage partial blocks where maps join.
+
+    Paper: Path Aggregation Network for Instance Segmentation (Liu et al., 2018),
+    https://arxiv.org/abs/1803.01534; with such blocks in Scaled-YOLOv4 (Wang et al., 2020),
+    https://arxiv.org/abs/2011.08036
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        blocks: PositiveInt = 3,
+        width: PositiveFloat = 1.0,
+        norm: _Norm = "batch",
+        activation: Activation = "silu",
+    ) -> None:
+        """Build the neck.
+
+        Args:
+            feature_specs: The levels that come in.
+            blocks: Blocks at each place where two maps join: 3 times the depth of a YOLOv5.
+            width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+
+        Raises:
+            UserError: There is one level only.
+        """
+        super().__init__()
+        if len(feature_specs) == 1:
+            raise UserError(
+                f"neck 'csp_pan' joins levels and only one comes in (stride "
+                f"{feature_specs[0].stride}): raise model.backbone.levels."
+            )
+        given = [spec.channels for spec in feature_specs]
+        own = [max(2, round(channels * width)) for channels in given]
+
+        look = Look(norm, activation)
+        pairs = list(pairwise(own))  # fine and the coarser next
+        above = [*own[1:-1], given[-1]]
+        self.lateral = nn.ModuleList(
+            look.conv(coarse, fine, 1) for coarse, (fine, _) in zip(above, pairs, strict=True)
+        )
+        self.upward = nn.ModuleList(
+            look.join(fine + same, fine, blocks)
+            for same, (fine, _) in zip(given[:-1], pairs, strict=True)
+        )
+        self.halving = nn.ModuleList(look.conv(fine, fine, 3, stride=2) for fine, _ in pairs)
+        self.downward = nn.ModuleList(look.join(2 * fine, coarse, blocks) for fine, coarse in pairs)
+        self.feature_specs = [
+            FeatureSpec(channels, spec.stride)
+            for channels, spec in zip(own, feature_specs, strict=True)
+        ]
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Maps (B, C_l, H_l, W_l) to maps (B, C_l * width, H_l, W_l)."""
+        narrowed: list[Tensor] = []  # what each coarser level says to the next finer one
+        merged = features[-1]
+        for level in range(len(features) - 2, -1, -1):
+            narrowed.insert(0, self.lateral[level](merged))
+            size = features[level].shape[-2:]
+            coarse = F.interpolate(narrowed[0], size=size, mode="nearest")
+            merged = self.upward[level](torch.cat([coarse, features[level]], dim=1))
+        found = [merged]
+        for level, coarse in enumerate(narrowed):
+            fine = self.halving[level](found[-1])
+            found.append(self.downward[level](torch.cat([fine, coarse], dim=1)))
+        return found

@@ -1,0 +1,109 @@
+"""Spatial pyramid pooling on the coarsest level; the others pass."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from detkit.errors import UserError
+from detkit.layers import Activation, ParallelPooling, SerialPooling
+from detkit.registry import PositiveInt, Wired, register
+from detkit.structures import FeatureSpec
+
+_Norm = Literal["none", "batch", "group"]
+
+
+@register("neck", "spp")
+class SPP(nn.Module):
+    """Max pools of several sizes on the coarsest level, so that each cell sees far around itself.
+
+    Paper: Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition (He et al.,
+    2014), https://arxiv.org/abs/1406.4729; in this form in YOLOv4, https://arxiv.org/abs/2004.10934
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        kernel_sizes: tuple[PositiveInt, ...] = (5, 9, 13),
+        norm: _Norm = "batch",
+        activation: Activation = "leaky_relu",
+    ) -> None:
+        """Build the block.
+
+        Args:
+            feature_specs: The levels that come in.
+            kernel_sizes: Odd sides of the pools, in cells.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+
+        Raises:
+            UserError: A side is even.
+        """
+        super().__init__()
+        _require_odd("spp", "kernel_sizes", kernel_sizes)
+        self.feature_specs = list(feature_specs)
+        self.pooling = ParallelPooling(
+            feature_specs[-1].channels, kernel_sizes=kernel_sizes, norm=norm, activation=activation
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """L maps to L maps of the same shapes."""
+        return [*features[:-1], self.pooling(features[-1])]
+
+
+@register("neck", "sppf")
+class SPPF(nn.Module):
+    """One max pool several times on the coarsest level: as `spp`, with less work.
+
+    Three times side 5 is what sides 5, 9 and 13 are.
+
+    Paper: Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition (He et al.,
+    2014), https://arxiv.org/abs/1406.4729; in this form in YOLOv5 (release 6)
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        kernel_size: PositiveInt = 5,
+        times: PositiveInt = 3,
+        norm: _Norm = "batch",
+        activation: Activation = "silu",
+    ) -> None:
+        """Build the block.
+
+        Args:
+            feature_specs: The levels that come in.
+            kernel_size: Odd side of the pool, in cells.
+            times: How often it is applied.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+
+        Raises:
+            UserError: The side is even.
+        """
+        super().__init__()
+        _require_odd("sppf", "kernel_size", (kernel_size,))
+        self.feature_specs = list(feature_specs)
+        self.pooling = SerialPooling(
+            feature_specs[-1].channels,
+            kernel_size=kernel_size,
+            times=times,
+            norm=norm,
+            activation=activation,
+        )
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """L maps to L maps of the same shapes."""
+        return [*features[:-1], self.pooling(features[-1])]
+
+
+def _require_odd(neck: str, argument: str, sizes: tuple[int, ...]) -> None:
+    even = [size for size in sizes if size % 2 == 0]
+    if even:
+        raise UserError(
+            f"neck '{neck}': {argument} {even[0]} is even, and only an odd pool has a middle: use "
+            f"{even[0] - 1} or {even[0] + 1}."
+        )
