@@ -208,7 +208,9 @@ def _first_line(error: BaseException) -> str:
     group = re.search(r"Could not override '([\w/]+)'", text)
     if group and "/" in group[1] and pages.slot_at(tuple(group[1].split("/"))) is not None:
         owner, _, slot = group[1].rpartition("/")
-        return f"{group[1]}: what was chosen for {owner} takes no {slot}: choose a {owner} that does."
+        return (
+            f"{group[1]}: what was chosen for {owner} takes no {slot}: choose a {owner} that does."
+        )
     if group:
         return f"{text}{did_you_mean(group[1], pages.root_arguments())}"
     return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text
