@@ -1,0 +1,161 @@
+"""What every registered roi head does."""
+
+import pytest
+import torch
+
+from detkit import assembly, registry
+from detkit.config.pages import filled
+from detkit.structures import FeatureSpec, Target
+
+SPECS = [FeatureSpec(4, 8), FeatureSpec(4, 16)]
+SIZES = [(64, 96), (60, 80)]
+WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
+each_roi_head = pytest.mark.parametrize("name", registry.names("roi_head"))
+
+
+def build(name, **values):
+    torch.manual_seed(0)
+    small = {"box_head": {"name": "two_fc", "width": 16}, "sampler": {"name": "keep_all"}}
+    node = filled("roi_head", {"name": name, **small, **values})
+    return assembly.build("roi_head", node, WIRING, ("model", "roi_head"))
+
+
+def features(count=2):
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(8, 12), (4, 6)]
+    return [torch.randn(2, 4, *size, generator=generator)[:count] for size in sizes]
+
+
+def regions():
+    first = torch.tensor([[2.0, 2, 30, 30], [40, 10, 90, 60], [10, 10, 12, 50]])
+    return [first, torch.tensor([[10.0, 8, 52, 50]])]
+
+
+def objects():
+    boxes = torch.tensor([[4.0, 4, 30, 34], [40, 10, 90, 60], [50, 40, 60, 50]])
+    ignored = torch.tensor([False, False, True])
+    first = Target(boxes, torch.tensor([0, 2, 1]), ignored)
+    second = Target(torch.tensor([[10.0, 10, 50, 50]]), torch.tensor([1]), torch.tensor([False]))
+    return [first, second]
+
+
+def total(losses):
+    return torch.stack(list(losses.values())).sum()
+
+
+def require_learning(module):
+    for key, parameter in module.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+
+
+# pain 14, pain 15
+@each_roi_head
+@pytest.mark.parametrize("empty", [[], [0], [1], [0, 1]])
+@pytest.mark.parametrize("proposed", [[0, 1], [0], []])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_without_objects_or_regions_all_is_finite(name, empty, proposed, norm):
+    box_head = {"name": "four_conv_one_fc", "channels": 8, "width": 8, "norm": norm}
+    head = build(name, box_head=box_head)
+    targets = [Target.empty() if i in empty else t for i, t in enumerate(objects())]
+    given = [r if i in proposed else torch.zeros(0, 4) for i, r in enumerate(regions())]
+    loss = total(head.loss(features(), given, targets, SIZES))
+    assert loss.isfinite()
+    loss.backward()
+    require_learning(head)
+    assert all(value.isfinite().all() for value in head.state_dict().values())
+
+
+@each_roi_head
+def test_batch_equals_single(name):
+    head = build(name, postprocess={"name": "nms", "score_threshold": 0.01}).eval()
+    together = head.predict(features(), regions(), SIZES)
+    alone = head.predict(features(1), regions()[:1], SIZES[:1])
+    assert len(together[0].scores) > 0
+    for value, other in zip(together[0], alone[0], strict=True):
+        torch.testing.assert_close(value, other)
+
+
+@each_roi_head
+def test_predictions_have_a_place_for_each_region_and_zeros_after_them(name):
+    found = build(name)(features(), regions(), SIZES)
+    assert found.scores.shape == (2, 3, 3)
+    assert found.boxes.shape in ((2, 3, 3, 4), (2, 3, 1, 4))
+    assert (found.scores[0] > 0).all()
+    assert not found.scores[1, 1:].any()
+    assert found.boxes[1, 0].max() <= 80
+
+
+@each_roi_head
+def test_detections_with_a_short_side_are_dropped(name):
+    values = {"postprocess": {"name": "nms", "score_threshold": 0.0, "iou_threshold": 1.0}}
+    given = [torch.tensor([[0.0, 0, 40, 40], [200, 0, 240, 40]]), torch.zeros(0, 4)]
+    found = build(name, **values).predict(features(), given, SIZES)[0]
+    assert len(found.scores) == 3  # a box for each class; the other region is outside the image
+    assert found.boxes.max() < 60
+
+
+@each_roi_head
+def test_validation_in_inference_mode_does_not_disturb_training(name):
+    head = build(name)
+    with torch.inference_mode():
+        head.predict(features(), regions(), SIZES)
+    total(head.loss(features(), regions(), objects(), SIZES)).backward()
+    require_learning(head)
+
+
+@each_roi_head
+def test_bfloat16_under_autocast_is_close_to_float32(name):
+    head = build(name)
+    expected = total(head.loss(features(), regions(), objects(), SIZES))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = total(head.loss(features(), regions(), objects(), SIZES))
+        detections = head.predict(features(), regions(), SIZES)
+    assert found.dtype == detections[0].boxes.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.03, atol=0)
+
+
+@each_roi_head
+def test_a_few_steps_lower_the_loss(name):
+    head = build(name)
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    losses = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        losses.append(total(head.loss(features(), regions(), objects(), SIZES)))
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+@each_roi_head
+def test_no_gradient_goes_back_through_the_regions(name):
+    given = [boxes.requires_grad_() for boxes in regions()]
+    total(build(name).loss(features(), given, objects(), SIZES)).backward()
+    assert all(boxes.grad is None for boxes in given)
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_a_standard_head_has_a_box_for_each_class_or_one_for_all(class_agnostic):
+    head = build("standard", class_agnostic=class_agnostic)
+    boxes = 1 if class_agnostic else 3
+    assert head.stage.box_layer.weight.shape == (4 * boxes, 16)
+    assert head(features(), regions(), SIZES).boxes.shape == (2, 3, boxes, 4)
+
+
+def test_each_class_is_detected_at_its_own_box():
+    head = build("standard", postprocess={"name": "nms", "score_threshold": 0.2})
+    with torch.no_grad():
+        head.stage.class_layer.weight.zero_()
+        head.stage.box_layer.weight.zero_()
+        # All three classes are likely; the second moves its box by a tenth of its side, 4 pixels.
+        head.stage.class_layer.bias.copy_(torch.tensor([1.0, 2, 1, 0]))
+        head.stage.box_layer.bias.copy_(torch.tensor([0.0, 1, 0, *[0] * 9]))
+    given = [torch.tensor([[0.0, 0, 40, 40]]), torch.zeros(0, 4)]
+    found = head.predict(features(), given, SIZES)[0]
+    assert found.labels[0] == 1
+    torch.testing.assert_close(found.boxes[0], torch.tensor([4.0, 0, 44, 40]))
+    head.postprocess.score_threshold = 0.1
+    others = head.predict(features(), given, SIZES)[0]
+    assert sorted(others.labels.tolist()) == [0, 1, 2]
+    assert others.boxes[1].tolist() == others.boxes[2].tolist() == [0, 0, 40, 40]
