@@ -22,6 +22,7 @@ WIRED = {
     "seed",
     "category_ids",
     "run_folder",
+    "region_shape",
 }
 each_part = pytest.mark.parametrize(("family", "name"), PARTS, ids=map("-".join, PARTS))
 

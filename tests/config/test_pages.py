@@ -31,7 +31,8 @@ def test_page_composes_and_passes_the_check(page: Path) -> None:
 def test_model_of_a_page_builds(page: Path) -> None:
     model = compose("train", words_for(page))["model"]
     detector = assembly.describe_on_meta(model, CLASSES)
-    assert len(detector.head.priors.per_cell) == len(detector.neck.feature_specs)
+    dense = detector.proposer if model["name"] == "two_stage" else detector.head
+    assert len(dense.priors.per_cell) == len(detector.neck.feature_specs)
 
 
 def test_no_root_page_is_forgotten() -> None:
