@@ -3,9 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet50
 
 from detkit import registry
+from detkit.errors import UserError
 from detkit.roi_heads.box_heads import FourConvOneFC, TwoFC
+from detkit.roi_heads.resnet_stage import ResNetStage
 
 SHAPE = (4, 3, 3)
 each_box_head = pytest.mark.parametrize("name", registry.names("box_head"))
@@ -48,3 +51,17 @@ def test_the_convolutions_are_as_many_and_as_wide_as_asked():
     assert [(c.in_channels, c.out_channels) for c in convs] == [(4, 16), (16, 16)]
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in head.modules()) == 2
     assert head.last.weight.shape == (5, 16 * 9)
+
+
+def test_the_last_stage_of_a_resnet_is_torchvisions():
+    torch.manual_seed(0)
+    ours, theirs = ResNetStage(region_shape=(1024, 4, 4)).eval(), resnet50().layer4.eval()
+    ours.blocks.load_state_dict(theirs.state_dict())
+    regions = torch.randn(2, 1024, 4, 4)
+    torch.testing.assert_close(ours(regions), theirs(regions).mean(dim=(2, 3)))
+    assert ours.out_channels == 2048
+
+
+def test_a_stage_needs_channels_that_it_can_divide():
+    with pytest.raises(UserError, match="needs an even number of 4 or more, got 3"):
+        ResNetStage(region_shape=(3, 7, 7))
