@@ -90,14 +90,15 @@ class Assigner(Protocol):
 class Sampler(Protocol):
     """Which priors count in the loss.
 
-    `matched` (B, P) as in Assignment, `losses` (B, P) detached classification loss; returns a
-    mask (B, P) bool in which ignored priors are False. Where `uses_losses` is false, zeros may be
-    given: the losses of all regions cost a roi head a pass of its own.
+    `matched` (B, P) as in Assignment; returns a mask (B, P) bool in which ignored priors are False.
+    `values` (B, P) are what `ranks_by` asks for: detached classification losses, or the highest IoU
+    with an object of the image. Where it asks for nothing, zeros may be given: the losses of all
+    regions cost a roi head a pass of its own.
     """
 
-    uses_losses: bool
+    ranks_by: Literal["nothing", "losses", "overlaps"]
 
-    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor: ...
+    def __call__(self, matched: Tensor, values: Tensor) -> Tensor: ...
 
 
 class ClassificationLoss(Protocol):

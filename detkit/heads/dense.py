@@ -24,6 +24,7 @@ from detkit.interfaces import (
 from detkit.ops import (
     class_scores,
     clip_boxes,
+    highest_overlaps,
     mark_ignored,
     mean_over_ranks,
     select_candidates,
@@ -153,6 +154,8 @@ class DenseHead(nn.Module):
         class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten())
         class_losses = class_losses.view_as(matched)
         judged = self._objectness_losses(predictions, matched) if objectness else class_losses
+        if self.sampler.ranks_by == "overlaps":
+            judged = torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
         counted = self.sampler(matched, judged.detach())  # (B, P) bool
         positive = counted & (matched >= 0)
         image, prior = positive.nonzero(as_tuple=True)

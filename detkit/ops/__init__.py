@@ -17,6 +17,7 @@ from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import object_chunks
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
+from detkit.ops.overlaps import highest_overlaps
 from detkit.ops.ranks import mean_over_ranks
 from detkit.ops.scores import class_scores
 
@@ -31,6 +32,7 @@ __all__ = [
     "complete_iou",
     "distance_iou",
     "generalized_iou",
+    "highest_overlaps",
     "iou",
     "mark_ignored",
     "mean_over_ranks",

@@ -21,7 +21,7 @@ from detkit.interfaces import (
     Pooling,
     Sampler,
 )
-from detkit.ops import class_scores, mark_ignored, mean_over_ranks
+from detkit.ops import class_scores, highest_overlaps, mark_ignored, mean_over_ranks
 from detkit.roi_heads.regions import Regions, Sampled, as_priors, join, look_up, pad
 from detkit.structures import IGNORED, Priors, Target
 
@@ -107,22 +107,35 @@ class Stage(nn.Module):
         objects = [target.select(~target.ignored) for target in targets]
         everything = join(regions)
         outputs: Outputs | None = None
-        if self.assigner.uses_predictions or self.sampler.uses_losses:
+        if self.assigner.uses_predictions or self.sampler.ranks_by == "losses":
             outputs = self(features, everything)
         matched = self._assign(outputs, regions, targets, objects)
-        losses = torch.zeros(len(everything.boxes), device=everything.boxes.device)
-        if outputs is not None and self.sampler.uses_losses:
-            labels, _ = look_up(objects, torch.cat(matched), everything.image)
-            losses = self.classification_loss(outputs.logits, labels)
-        counts = [len(boxes) for boxes in regions]
         padded = pad(matched, IGNORED)  # (B, R)
-        counted = self.sampler(padded, pad(list(torch.split(losses, counts)), 0.0))
+        values = self._values(outputs, matched, regions, objects)
+        counted = self.sampler(padded, pad(values, 0.0))
         chosen = counted.clone()
         chosen[0, 0] |= ~counted.any()
         image, place = chosen.nonzero(as_tuple=True)
         boxes = pad([boxes.float() for boxes in regions], 0.0)[image, place]
         labels, of_objects = look_up(objects, padded[image, place], image)
         return Sampled(Regions(boxes, image), labels, of_objects, counted[image, place])
+
+    def _values(
+        self,
+        outputs: Outputs | None,
+        matched: list[Tensor],
+        regions: list[Tensor],
+        objects: list[Target],
+    ) -> list[Tensor]:
+        """(R_i,) what the sampler ranks the regions of each image by."""
+        if self.sampler.ranks_by == "overlaps":
+            pairs = zip(regions, objects, strict=True)
+            return [highest_overlaps(boxes.float(), each.boxes) for boxes, each in pairs]
+        if outputs is None or self.sampler.ranks_by == "nothing":
+            return [torch.zeros(len(boxes), device=boxes.device) for boxes in regions]
+        labels, _ = look_up(objects, torch.cat(matched), join(regions).image)
+        losses = self.classification_loss(outputs.logits, labels)
+        return list(torch.split(losses, [len(boxes) for boxes in regions]))
 
     def losses(self, outputs: Outputs, sampled: Sampled) -> Losses:
         """Sums divided by the sampled regions of all ranks, and weighted."""

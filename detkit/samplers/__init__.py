@@ -2,7 +2,8 @@
 
 from detkit.samplers.balanced import RandomBalanced
 from detkit.samplers.hard_negatives import HardNegatives
+from detkit.samplers.iou_balanced import IoUBalanced
 from detkit.samplers.keep_all import KeepAll
 from detkit.samplers.ohem import OnlineHardExamples
 
-__all__ = ["HardNegatives", "KeepAll", "OnlineHardExamples", "RandomBalanced"]
+__all__ = ["HardNegatives", "IoUBalanced", "KeepAll", "OnlineHardExamples", "RandomBalanced"]

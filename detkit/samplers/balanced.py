@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -24,13 +26,13 @@ class RandomBalanced:
             background takes their places, but positives never take those of background.
     """
 
-    uses_losses = False
+    ranks_by: ClassVar = "nothing"
 
     def __init__(self, *, number: PositiveInt = 256, positive_fraction: Fraction = 0.5) -> None:
         self.number = number
         self.positive_fraction = positive_fraction
 
-    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor:
+    def __call__(self, matched: Tensor, values: Tensor) -> Tensor:
         """(B, P) and (B, P) to a mask (B, P)."""
         keys = torch.rand(matched.shape, device=matched.device)
         return choose_balanced(keys, matched, self.number, self.positive_fraction)

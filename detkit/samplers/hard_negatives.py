@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from detkit.registry import NonNegativeFloat, NonNegativeInt, register
@@ -25,15 +27,15 @@ class HardNegatives:
             with one positive has, 0 does as torchvision.
     """
 
-    uses_losses = True
+    ranks_by: ClassVar = "losses"
 
     def __init__(self, *, ratio: NonNegativeFloat = 3.0, minimum: NonNegativeInt = 3) -> None:
         self.ratio = ratio
         self.minimum = minimum
 
-    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor:
+    def __call__(self, matched: Tensor, values: Tensor) -> Tensor:
         """(B, P) and (B, P) to a mask (B, P)."""
         positive = matched >= 0
         counts = (positive.sum(dim=1) * self.ratio).long().clamp(min=self.minimum)  # (B,)
         # How many the fullest image wants is known on the device only, so all are ranked.
-        return positive | highest(losses, matched == BACKGROUND, counts, matched.shape[1])
+        return positive | highest(values, matched == BACKGROUND, counts, matched.shape[1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from detkit.registry import register
@@ -12,8 +14,8 @@ from detkit.structures import IGNORED
 class KeepAll:
     """Every prior counts that is not ignored: for losses that weigh easy ones down themselves."""
 
-    uses_losses = False
+    ranks_by: ClassVar = "nothing"
 
-    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor:
+    def __call__(self, matched: Tensor, values: Tensor) -> Tensor:
         """A mask of the shape of `matched`."""
         return matched != IGNORED

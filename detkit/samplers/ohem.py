@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from detkit.registry import Fraction, PositiveInt, register
@@ -24,12 +26,12 @@ class OnlineHardExamples:
             background takes their places, but positives never take those of background.
     """
 
-    uses_losses = True
+    ranks_by: ClassVar = "losses"
 
     def __init__(self, *, number: PositiveInt = 512, positive_fraction: Fraction = 0.25) -> None:
         self.number = number
         self.positive_fraction = positive_fraction
 
-    def __call__(self, matched: Tensor, losses: Tensor) -> Tensor:
+    def __call__(self, matched: Tensor, values: Tensor) -> Tensor:
         """(B, P) and (B, P) to a mask (B, P)."""
-        return choose_balanced(losses, matched, self.number, self.positive_fraction)
+        return choose_balanced(values, matched, self.number, self.positive_fraction)

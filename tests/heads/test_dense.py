@@ -62,8 +62,14 @@ class Listed:
         return Assignment(torch.tensor(self.matched[(len(self.targets) - 1) % len(self.matched)]))
 
 
-def keep_all(matched, losses):
-    return matched != -2
+class Sampling:
+    """Every prior but the ignored ones, or what a function makes of them."""
+
+    def __init__(self, choose=lambda matched, values: matched != -2, ranks_by="losses"):
+        self.choose, self.ranks_by = choose, ranks_by
+
+    def __call__(self, matched, values):
+        return self.choose(matched, values)
 
 
 class OnePerPrior:
@@ -99,7 +105,7 @@ def head(assigner, **changes):
         "priors": FourPriors(),
         "box_coder": Shift(),
         "assigner": assigner,
-        "sampler": keep_all,
+        "sampler": Sampling(),
         "classification_loss": OnePerPrior(),
         "box_loss": Difference("codes"),
         "quality_target": Centreness(),
@@ -153,7 +159,9 @@ def test_what_the_sampler_leaves_out_is_neither_positive_nor_negative():
         assert not losses.requires_grad
         return torch.tensor([True, True, False, False]).expand(2, 4)
 
-    losses = head(Listed([0, -1, 0, 0]), sampler=first_two).loss(FEATURES, [target(0)] * 2)
+    losses = head(Listed([0, -1, 0, 0]), sampler=Sampling(first_two)).loss(
+        FEATURES, [target(0)] * 2
+    )
     assert values(losses)["classification"] == pytest.approx(2 * (11 + 11) / 2)
 
 
@@ -242,11 +250,27 @@ def test_a_sampler_ranks_by_the_output_that_judges_background():
         def __call__(self, logits, labels, scores=None):
             return logits[:, 0] + 10 * (labels == 0)
 
-    dense_head = head(Listed([0, -1, -1, -1]), sampler=spy, quality_loss=Logit(), **OBJECT_OR_NOT)
+    dense_head = head(
+        Listed([0, -1, -1, -1]), sampler=Sampling(spy), quality_loss=Logit(), **OBJECT_OR_NOT
+    )
     with torch.no_grad():
         dense_head.layers.quality[:] = torch.arange(4)
     dense_head.loss(FEATURES, [target(1)] * 2)
     assert seen[0].tolist() == [[10, 1, 2, 3]] * 2
+
+
+def test_a_sampler_of_overlaps_gets_the_highest_with_an_object():
+    seen = []
+
+    def spy(matched, values):
+        seen.append(values)
+        return matched != -2
+
+    head(Listed([0, -1, -1, -1], [-1] * 4), sampler=Sampling(spy, "overlaps")).loss(
+        FEATURES, [target(1), target()]
+    )
+    # Each prior is a quarter of the object.
+    assert seen[0].tolist() == [[0.25] * 4, [0] * 4]
 
 
 def test_a_quality_loss_without_a_target_is_refused():

@@ -131,7 +131,7 @@ class Listed:
 
 
 class FirstFive:
-    uses_losses: ClassVar = False
+    ranks_by: ClassVar = "nothing"
 
     def __call__(self, matched, losses):
         return (torch.arange(PRIORS) < 5).expand(2, -1)

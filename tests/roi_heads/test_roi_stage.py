@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torchvision.ops import box_iou
 
 from detkit.roi_heads import stage as stage_module
 from detkit.roi_heads.stage import Stage
@@ -56,8 +57,8 @@ class Listed:
 
 
 class Keep:
-    def __init__(self, uses_losses=False):
-        self.uses_losses, self.seen = uses_losses, None
+    def __init__(self, ranks_by="nothing"):
+        self.ranks_by, self.seen = ranks_by, None
 
     def __call__(self, matched, losses):
         self.seen = (matched, losses)
@@ -171,13 +172,23 @@ def test_without_positives_all_is_finite_and_everything_has_a_gradient(matches, 
 
 
 def test_a_sampler_of_losses_gets_those_of_all_regions():
-    stage = make((0, -1, 1, -2), sampler=Keep(uses_losses=True))
+    stage = make((0, -1, 1, -2), sampler=Keep(ranks_by="losses"))
     stage.sample(FEATURES, regions(4, 1), [target(1, 0), target(0)])
     matched, losses = stage.sampler.seen
     assert matched.tolist() == [[0, -1, 1, -2], [0, -2, -2, -2]]
     assert losses[0, :3].tolist() == [100, 1, 10]
     assert losses[1].tolist() == [10, 0, 0, 0]
     assert not losses.requires_grad
+
+
+def test_a_sampler_of_overlaps_gets_those_of_all_regions():
+    stage = make((0, -1, 1, -2), sampler=Keep(ranks_by="overlaps"))
+    inputs = regions(4, 1), [target(1, 0), target()]
+    stage.sample(FEATURES, *inputs)
+    _, overlaps = stage.sampler.seen
+    expected = box_iou(inputs[0][0], inputs[1][0].boxes).amax(dim=1)
+    torch.testing.assert_close(overlaps, torch.stack([expected, torch.zeros(4)]))
+    assert expected.max() > 0
 
 
 def test_an_assigner_of_predictions_gets_the_box_of_the_best_class():
