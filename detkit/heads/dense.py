@@ -29,7 +29,15 @@ from detkit.ops import (
     mean_over_ranks,
     select_candidates,
 )
-from detkit.structures import BACKGROUND, IGNORED, DensePredictions, Detections, Priors, Target
+from detkit.structures import (
+    BACKGROUND,
+    IGNORED,
+    Assignment,
+    DensePredictions,
+    Detections,
+    Priors,
+    Target,
+)
 
 
 class Matches(NamedTuple):
@@ -40,6 +48,7 @@ class Matches(NamedTuple):
     quality: Tensor | None  # (N,) logits where the quality branch learns
     quality_labels: Tensor  # (N,) 0 at the positives, in their order, BACKGROUND elsewhere
     boxes: Tensor  # (M, 4) of the objects
+    weights: Tensor  # (M,) what each counts: the assignment's scores
     counted: Tensor  # () how many priors count, positives and others
 
 
@@ -123,7 +132,7 @@ class DenseHead(nn.Module):
         """The priors, and the object of each (B, P) as the loss would have it; to look at."""
         predictions, priors = self._predict_at_priors(features)
         objects = [target.select(~target.ignored) for target in targets]
-        return priors, self._assign(predictions, priors, targets, objects)
+        return priors, self._assign(predictions, priors, targets, objects).matched
 
     def _predict_at_priors(self, features: list[Tensor]) -> tuple[DensePredictions, Priors]:
         """Predictions in float32, whatever the layers ran in, and the priors they belong to."""
@@ -143,7 +152,7 @@ class DenseHead(nn.Module):
         self, predictions: DensePredictions, priors: Priors, targets: list[Target]
     ) -> Losses:
         objects = [target.select(~target.ignored) for target in targets]
-        matched = self._assign(predictions, priors, targets, objects)  # (B, P)
+        matched, scores = self._assign(predictions, priors, targets, objects)  # (B, P) each
         rows = _rows_of_objects(matched, objects)  # (B, P)
         nothing = matched.new_full((1,), BACKGROUND)
         labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
@@ -151,7 +160,8 @@ class DenseHead(nn.Module):
         without_class = matched < 0 if objectness else matched == IGNORED
         labels = torch.where(without_class, IGNORED, labels)
         logits = predictions.class_logits
-        class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten())
+        soft = None if scores is None else scores.flatten()
+        class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten(), soft)
         class_losses = class_losses.view_as(matched)
         judged = self._objectness_losses(predictions, matched) if objectness else class_losses
         if self.sampler.ranks_by == "overlaps":
@@ -166,6 +176,9 @@ class DenseHead(nn.Module):
             quality=None if predictions.quality is None else predictions.quality[learning],
             quality_labels=matched[learning].clamp(max=0),
             boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
+            weights=torch.ones_like(logits[image, prior, 0])
+            if scores is None
+            else scores[positive],
             counted=counted.sum(),
         )
         class_loss = torch.where(counted & ~without_class, class_losses, 0).sum()
@@ -176,19 +189,14 @@ class DenseHead(nn.Module):
     ) -> Losses:
         """Sums over the batch divided by the positives of all ranks, and weighted."""
         quality_target = self._quality_targets(matches)  # (M,)
-        count = class_loss.new_tensor(float(len(quality_target)))
-        positives, quality_sum = mean_over_ranks(torch.stack([count, quality_target.sum()]))
-        positives = positives.clamp(min=1)
-        box_losses = self._box_losses(matches)  # (M,)
-        box_normaliser = positives
-        if self.weigh_boxes_by_quality:
-            box_losses, box_normaliser = box_losses * quality_target, quality_sum.clamp(min=1)
+        shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
+        sums = mean_over_ranks(torch.stack([matches.weights.sum(), shares.sum()]))
+        positives, box_normaliser = sums.clamp(min=1)
+        losses = {"loss/classification": self.classification_loss.weight * class_loss / positives}
         # Without positives nothing else would give the branch a gradient, and ranks would wait.
-        box_loss = box_losses.sum() + 0 * predictions.box_codes[:, 0].sum()
-        losses = {
-            "loss/classification": self.classification_loss.weight * class_loss / positives,
-            "loss/box": self.box_loss.weight * box_loss / box_normaliser,
-        }
+        without_positives = 0 * predictions.box_codes[:, 0].sum()
+        for name, box_losses in self._box_losses_by_name(matches).items():
+            losses[name] = ((shares * box_losses).sum() + without_positives) / box_normaliser
         if self.quality_loss and predictions.quality is not None and matches.quality is not None:
             labels = matches.quality_labels
             scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_target)
@@ -204,20 +212,25 @@ class DenseHead(nn.Module):
         priors: Priors,
         targets: list[Target],
         objects: list[Target],
-    ) -> Tensor:
-        """(B, P) object of each prior: its index among the image's objects that count."""
+    ) -> Assignment:
+        """The object of each prior: its index among the image's objects that count, (B, P)."""
         scores: Tensor | None = None
         boxes: Tensor | None = None
         if self.assigner.uses_predictions:
             scores = class_scores(predictions.class_logits, self.classification_loss.activation)
             boxes = self.box_coder.decode(predictions.box_codes, priors)
-        matched = []
+        assignments, matched = [], []
         for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):
             image_scores = None if scores is None else scores[image]
             image_boxes = None if boxes is None else boxes[image]
             assignment = self.assigner(priors, image_scores, image_boxes, countable)
+            assignments.append(assignment)
             matched.append(mark_ignored(assignment.matched, priors, target))
-        return torch.stack(matched)
+        return Assignment(torch.stack(matched), _soft_targets(assignments, priors))
+
+    def _box_losses_by_name(self, matches: Matches) -> dict[str, Tensor]:
+        """(M,) each, weighted: what boxes learn by, to which a head with more losses adds."""
+        return {"loss/box": self.box_loss.weight * self._box_losses(matches)}
 
     def _box_losses(self, matches: Matches) -> Tensor:
         if self.box_loss.space == "boxes":
@@ -273,3 +286,12 @@ def _rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
     """(B, P) row in the table of the objects of all images; one past its end where none is."""
     starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
     return torch.where(matched >= 0, matched + starts[:-1, None], starts[-1])
+
+
+def _soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None:
+    """(B, P) scores of the assignments, None where all targets are 1."""
+    if all(assignment.scores is None for assignment in assignments):
+        return None
+    ones = torch.ones_like(priors.stride)
+    scores = [ones if each.scores is None else each.scores for each in assignments]
+    return torch.stack(scores)

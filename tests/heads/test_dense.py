@@ -51,15 +51,18 @@ class Listed:
 
     uses_predictions = False
 
-    def __init__(self, *matched):
+    def __init__(self, *matched, scores=()):
         self.matched = list(matched)
+        self.scores = [None if each is None else torch.tensor(each) for each in scores]
         self.targets = []
         self.seen = []
 
     def __call__(self, priors, scores, boxes, target):
         self.seen.append((scores, boxes))
         self.targets.append(target)
-        return Assignment(torch.tensor(self.matched[(len(self.targets) - 1) % len(self.matched)]))
+        place = (len(self.targets) - 1) % len(self.matched)
+        scores = self.scores[place] if self.scores else None
+        return Assignment(torch.tensor(self.matched[place]), scores)
 
 
 class Sampling:
@@ -193,6 +196,40 @@ def test_a_box_loss_weighed_by_quality_is_divided_by_its_sum():
     assert values(losses)["box"] == pytest.approx(3 * (16 / 3) / 1)  # a sum below 1 counts as 1
 
 
+class Entropy(OnePerPrior):
+    """At logits of 0 each prior costs ln 2, whatever its target."""
+
+    def __call__(self, logits, labels, scores=None):
+        self.seen = scores
+        return nn.functional.softplus(logits).mean(dim=-1)
+
+
+LN2 = 0.6931472
+
+
+def test_soft_targets_go_to_the_class_loss_and_their_sum_divides():
+    loss = Entropy()
+    assigner = Listed([0, -1, 0, -1], [-1, 0, -1, -1], scores=[[0.5, 1, 0.75, 1], [1, 0.25, 1, 1]])
+    losses = head(assigner, classification_loss=loss).loss(FEATURES, [target(0)] * 2)
+    assert loss.seen.tolist() == [0.5, 1, 0.75, 1, 1, 0.25, 1, 1]
+    assert values(losses)["classification"] == pytest.approx(2 * 8 * LN2 / 1.5)
+
+
+def test_boxes_count_as_much_as_their_soft_target():
+    # Each box is 16 off in all; the sum of the targets is 1.5, and 0.5 counts as 1.
+    assigner = Listed([0, -1, -1, -1], [0, 0, -1, -1], scores=[[0.5] * 4, None])
+    losses = head(assigner, classification_loss=Entropy()).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["box"] == pytest.approx(3 * 16 * (0.5 + 1 + 1) / 2.5)
+    assigner = Listed([0, -1, -1, -1], [-1] * 4, scores=[[0.5] * 4] * 2)
+    losses = head(assigner, classification_loss=Entropy()).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["box"] == pytest.approx(3 * 16 * 0.5 / 1)
+    # With a quality of 1/3 at all of them it cancels out of the mean of two.
+    assigner = Listed([0, 0, 0, 0], scores=[[0.5, 1, 0.5, 1]])
+    parts = {"classification_loss": Entropy(), "weigh_boxes_by_quality": True}
+    losses = head(assigner, **parts).loss(FEATURES, [target(0)] * 2)
+    assert values(losses)["box"] == pytest.approx(3 * 16 * (6 / 3) / (6 / 3))
+
+
 OBJECT_OR_NOT = {"quality_target": Objectness(overlap_share=0.0)}
 
 
@@ -311,7 +348,7 @@ def test_positives_are_averaged_over_ranks_on_every_rank(monkeypatch):
 
     def other_rank_has_three(value):
         calls.append(value.clone())
-        return (value + torch.tensor([3.0, 0.5])) / 2
+        return (value + 3) / 2
 
     monkeypatch.setattr(dense, "mean_over_ranks", other_rank_has_three)
     losses = head(Listed([0, -1, -1, -1], [-1] * 4)).loss(FEATURES, [target(0), target()])
