@@ -69,8 +69,8 @@ class GHMBoxLoss(nn.Module):
     """Smoothed L1 of box codes in which gradients of each size have the same say.
 
     A difference d of two codes costs sqrt(d^2 + mu^2) - mu, and its gradient length is
-    |d| / sqrt(d^2 + mu^2); weights are found as in ghm_c. They are 1 in the mean, so that this loss
-    replaces L1 with the same weight; the paper's is the mean over the codes, where this is the sum.
+    |d| / sqrt(d^2 + mu^2); weights are found as in ghm_c, and are 1 in the mean. The paper has the
+    mean over the codes of a box, where this is the sum: its authors' weight of 10 is 2.5 here.
 
     Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019), equations 11 to 13,
         https://arxiv.org/abs/1811.05181
