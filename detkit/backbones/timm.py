@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import Annotated, Any
 
 import timm
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
+from detkit.backbones.reach import drop_unused, first_maps, takes_any_size
 from detkit.backbones.weights import is_without_memory, load_weights, read_weights
 from detkit.errors import UserError, did_you_mean
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
+_USUAL_SIDE = 224
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -29,6 +32,7 @@ class TimmBackbone(nn.Module):
         model: str,
         pretrained: bool = False,
         checkpoint: str | None = None,
+        frozen_stages: Annotated[int, Interval(ge=0, le=6)] = 0,
         levels: tuple[PositiveInt, ...] = (3, 4, 5),
     ) -> None:
         """Build the model and load its weights.
@@ -38,24 +42,31 @@ class TimmBackbone(nn.Module):
             model: timm's name, such as `convnext_tiny` or `swin_tiny_patch4_window7_224`.
             pretrained: Whether to fetch timm's published weights.
             checkpoint: A local file with weights of this model (.safetensors or .pth) instead.
+            frozen_stages: Layers that do not train, from the input: 1 those that the map of stride
+                2 needs, 2 also those that the map of stride 4 needs, ...
             levels: Maps to give, fine to coarse; level l has stride 2**l.
 
         Raises:
-            UserError: There is no such model or level, or the weights cannot be had or do not fit.
+            UserError: There is no such model or level or nothing to freeze, or the weights cannot
+                be had or do not fit.
         """
         super().__init__()
         if pretrained and checkpoint is not None:
             raise UserError(
                 f"`pretrained` is true and `checkpoint` is '{checkpoint}': choose one of them."
             )
-        with torch.device("meta"):
-            info = _create(model).feature_info
+        whole, side = _described(model)
+        info = whole.feature_info
         available = dict(zip(info.out_indices, info.reduction(), strict=True))
         indices = _indices_of_levels(model, available, levels)
         fetch = fetch_weights and pretrained and torch.get_default_device().type != "meta"
         self.model = _create_pretrained(model, indices) if fetch else _create(model, indices)
         if fetch_weights and checkpoint is not None and not is_without_memory(self):
             load_weights(self.model, read_weights(checkpoint), checkpoint, _flat_name)
+        with torch.device("meta"):
+            twin = _create(model, indices)
+        drop_unused(self.model, twin, side)
+        self._freeze(whole, list(available.values()), frozen_stages, side)
         info = self.model.feature_info
         self.feature_specs = [
             FeatureSpec(channels, stride)
@@ -63,6 +74,34 @@ class TimmBackbone(nn.Module):
         ]
         layout = getattr(self.model, "output_fmt", None)  # models without it give (B, C, H, W)
         self._channels_last = str(layout or "NCHW").endswith("NHWC")
+
+    def _freeze(self, whole: nn.Module, strides: list[int], frozen_stages: int, side: int) -> None:
+        """Freeze what leads to the maps of `whole`, on the meta device, up to a stride."""
+        places = first_maps(whole, side) if frozen_stages else {}
+        frozen = {name for name, place in places.items() if strides[place] <= 2**frozen_stages}
+        own = dict(self.model.named_parameters())
+        if frozen_stages and not frozen & own.keys():
+            raise UserError(
+                f"frozen_stages {frozen_stages} freezes nothing of this timm model, whose first "
+                f"map has stride {strides[0]}: use {round(math.log2(strides[0]))} or more, or 0."
+            )
+        for name in frozen & own.keys():
+            own[name].requires_grad_(False)
+        # Names, as SyncBN replaces modules.
+        self._frozen = [
+            name
+            for name, module in self.model.named_modules()
+            if (inner := dict(module.named_parameters(prefix=name, recurse=False)))
+            and inner.keys() <= frozen
+        ]
+        self.train()
+
+    def train(self, mode: bool = True) -> TimmBackbone:
+        """As usual, but the batch norm of frozen stages keeps its statistics."""
+        super().train(mode)
+        for name in self._frozen:
+            self.model.get_submodule(name).eval()
+        return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H_l, W_l) per level."""
@@ -92,6 +131,20 @@ def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool
             f"timm model '{model}' gives no feature maps ({error}): choose another, such as "
             "'resnet50' or 'convnext_tiny'."
         ) from error
+
+
+def _described(model: str) -> tuple[Any, int]:
+    """A model with all its maps on the meta device, and the side of the images it was made for."""
+    with torch.device("meta"):
+        whole = _create(model)
+    published = timm.get_pretrained_cfg(model)
+    side = published.input_size[-1] if published is not None else _USUAL_SIDE
+    if not takes_any_size(whole, side, max(whole.feature_info.reduction())):
+        raise UserError(
+            f"timm model '{model}' takes no images of other sizes than {side} x {side}: choose "
+            "a convolutional one, or backbone 'swin_tiny'."
+        )
+    return whole, side
 
 
 def _unknown(model: str) -> str:

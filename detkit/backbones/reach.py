@@ -1,0 +1,77 @@
+"""Which parameters of a network lead to which of its feature maps, found without memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def first_maps(twin: nn.Module, side: int) -> dict[str, int]:
+    """The place of the finest map that each parameter leads to; those of no map are left out.
+
+    Args:
+        twin: The network on the meta device; gives maps, fine to coarse.
+        side: Of the image that it is run with.
+    """
+    parameters = dict(twin.named_parameters())
+    found: dict[str, int] = {}
+    for place, level in enumerate(_run(twin, side, side)):
+        gradients = torch.autograd.grad(
+            level.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
+        )
+        for name, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                found.setdefault(name, place)
+    return found
+
+
+def takes_any_size(twin: nn.Module, side: int, stride: int) -> bool:
+    """Whether a network on the meta device runs with images of other sizes than its own."""
+    try:
+        _run(twin, side + stride, side + 2 * stride)
+    except (RuntimeError, AssertionError, ValueError):
+        return False
+    return True
+
+
+def drop_unused(network: nn.Module, twin: nn.Module, side: int) -> None:
+    """Remove what leads to no map: the layers of sequences where that is safe, else freeze it.
+
+    Args:
+        network: The network.
+        twin: The same on the meta device; is changed too.
+        side: Of the image that it is run with.
+    """
+    used = set(first_maps(twin, side))
+    shapes = [level.shape for level in _run(twin, side, side)]
+    unused = [name for name, module in _layers(twin) if not used.intersection(_held(name, module))]
+    for name in unused:
+        twin.set_submodule(name, nn.Identity())
+    if [level.shape for level in _run(twin, side, side)] == shapes:
+        for name in unused:
+            network.set_submodule(name, nn.Identity())
+    for name, parameter in network.named_parameters():
+        if name not in used:
+            parameter.requires_grad_(False)
+
+
+def _run(twin: nn.Module, height: int, width: int) -> Sequence[Tensor]:
+    maps: Sequence[Tensor] = twin(torch.empty(1, 3, height, width, device="meta"))
+    return maps
+
+
+def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The layers of a network's outermost sequences, which are called with one value each."""
+    return [
+        (f"{name}.{own}", layer)
+        for name, module in network.named_children()
+        if isinstance(module, nn.Sequential)
+        for own, layer in module.named_children()
+        if any(True for _ in layer.parameters())
+    ]
+
+
+def _held(name: str, module: nn.Module) -> list[str]:
+    return [f"{name}.{inner}" for inner, _ in module.named_parameters()]
