@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
 
-from detkit.backbones.weights import find_weights, is_without_memory, load_weights
+from detkit.backbones.weights import (
+    find_weights,
+    is_without_memory,
+    load_weights,
+    require_levels,
+)
 from detkit.errors import UserError
 from detkit.layers import normal_convolutions
 from detkit.layers.mobile import MOBILE_STD, mobile_norm
@@ -13,14 +20,16 @@ from detkit.registry import Wired, register
 from detkit.structures import FeatureSpec
 
 _LAST_BLOCK = 13  # the one that goes from stride 16 to 32; it has no residual connection
+_FINER = {2: 4, 3: 7}  # the blocks before these give the last maps of strides 4 and 8
 
 
 @register("backbone", "mobilenet_v3_large_ssd")
 class MobileNetV3ForSSD(nn.Module):
-    """MobileNetV3-Large with the two levels of SSDlite, of strides 16 and 32.
+    """MobileNetV3-Large with the levels of SSDlite, of strides 16 and 32.
 
     The first is the widened map inside the block that goes to stride 32, the second the last one.
-    Names of parameters are torchvision's, so its checkpoints fit.
+    Finer ones, the last of their stride, serve necks that want more. Names of parameters are
+    torchvision's, so its checkpoints fit.
 
     Paper: Searching for MobileNetV3 (Howard et al., 2019), section 6.3,
         https://arxiv.org/abs/1905.02244
@@ -32,6 +41,7 @@ class MobileNetV3ForSSD(nn.Module):
         fetch_weights: Wired[bool] = True,
         weights: str | None = None,
         reduced_tail: bool = True,
+        levels: tuple[Literal[2, 3, 4, 5], ...] = (4, 5),
     ) -> None:
         """Build and load.
 
@@ -41,11 +51,14 @@ class MobileNetV3ForSSD(nn.Module):
                 checkpoint file, or null.
             reduced_tail: Halve the channels of the blocks of stride 32, as for detection in the
                 paper.
+            levels: Maps to give, fine to coarse: [4, 5], [3, 4, 5] or [2, 3, 4, 5]; level l has
+                stride 2**l.
 
         Raises:
-            UserError: The weights cannot be had or do not fit.
+            UserError: There are no such levels, or the weights cannot be had or do not fit.
         """
         super().__init__()
+        require_levels("mobilenet_v3_large_ssd", levels, [(4, 5), (3, 4, 5), (2, 3, 4, 5)])
         if reduced_tail and weights == "imagenet":
             raise UserError(
                 "backbone 'mobilenet_v3_large_ssd': the published weights are of the network "
@@ -55,7 +68,10 @@ class MobileNetV3ForSSD(nn.Module):
         self.features = whole.features
         normal_convolutions(self.features, MOBILE_STD)
         widened = self.features[_LAST_BLOCK].block[0]
+        finer = [level for level in levels if level in _FINER]
+        self._finer = [_FINER[level] for level in finer]
         self.feature_specs = [
+            *(FeatureSpec(self.features[_FINER[n] - 1].out_channels, 2**n) for n in finer),
             FeatureSpec(widened.out_channels, 16),
             FeatureSpec(self.features[-1].out_channels, 32),
         ]
@@ -64,8 +80,12 @@ class MobileNetV3ForSSD(nn.Module):
             load_weights(self, find_weights(weights, published), weights)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to (B, 672, H / 16, W / 16) and (B, C, H / 32, W / 32), rounded up."""
+        """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride) per level, rounded up."""
+        found, features, start = [], images, 0
+        for stop in self._finer:
+            features, start = self.features[start:stop](features), stop
+            found.append(features)
         block = self.features[_LAST_BLOCK].block
-        first = block[0](self.features[:_LAST_BLOCK](images))
-        last = self.features[_LAST_BLOCK + 1 :](block[1:](first))
-        return [first, last]
+        widened = block[0](self.features[start:_LAST_BLOCK](features))
+        last = self.features[_LAST_BLOCK + 1 :](block[1:](widened))
+        return [*found, widened, last]

@@ -11,22 +11,29 @@ from torch.nn import functional as F
 from torchvision.models import VGG16_BN_Weights, VGG16_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
-from detkit.backbones.weights import find_weights, is_without_memory, load_weights
+from detkit.backbones.weights import (
+    find_weights,
+    is_without_memory,
+    load_weights,
+    require_levels,
+)
 from detkit.layers import make_norm, uniform_convolutions
 from detkit.registry import PositiveFloat, Wired, register
 from detkit.structures import FeatureSpec
 
 _SIXTEEN_LAYERS = cfgs["D"]
 _CHANNELS, _FC_CHANNELS = 512, 1024
+_LEVEL_CHANNELS = {2: 256, 3: _CHANNELS, 4: _FC_CHANNELS}
 _FC_SIDE = 7  # cells of the map that VGG's fully connected layer saw
 _NO_NORM, _BATCH_NORM = VGG16_Weights.IMAGENET1K_V1, VGG16_BN_Weights.IMAGENET1K_V1
 
 
 @register("backbone", "vgg16_ssd")
 class VGG16ForSSD(nn.Module):
-    """VGG-16 with its fully connected layers as convolutions; two levels, of strides 8 and 16.
+    """VGG-16 with its fully connected layers as convolutions; levels of strides 8 and 16.
 
-    The first is conv4_3, each cell scaled to a length that is learned; the second is fc7.
+    The first is conv4_3, each cell scaled to a length that is learned; the second is fc7. A finer
+    one, conv3_3, serves necks that want three.
 
     Paper: SSD: Single Shot MultiBox Detector (Liu et al., 2016), section 3,
         https://arxiv.org/abs/1512.02325
@@ -40,6 +47,7 @@ class VGG16ForSSD(nn.Module):
         norm: Literal["none", "batch"] = "none",
         frozen_stages: Annotated[int, Interval(ge=0, le=5)] = 0,
         first_scale: PositiveFloat = 20.0,
+        levels: tuple[Literal[2, 3, 4], ...] = (3, 4),
     ) -> None:
         """Build, load and freeze.
 
@@ -52,23 +60,25 @@ class VGG16ForSSD(nn.Module):
                 weights, `batch` trains from scratch.
             frozen_stages: Blocks of convolutions that do not train, from the input.
             first_scale: Length to which each cell of conv4_3 is scaled before it is learned.
+            levels: Maps to give, fine to coarse: [3, 4] or [2, 3, 4]; level l has stride 2**l.
 
         Raises:
-            UserError: The weights cannot be had or do not fit.
+            UserError: There are no such levels, or the weights cannot be had or do not fit.
         """
         super().__init__()
+        require_levels("vgg16_ssd", levels, [(3, 4), (2, 3, 4)])
         layers = list(make_layers(_SIXTEEN_LAYERS, batch_norm=norm == "batch"))
         pools = [at for at, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
         layers[pools[2]].ceil_mode = True  # 75 cells to 38, as the paper's priors want it
         self.features = nn.Sequential(*layers[: pools[4]])  # names are torchvision's
-        self._first_level = pools[3]
+        self._cuts = [pools[level] for level in levels[:-1]]  # before the pooling that follows
         self.scale = nn.Parameter(torch.full((_CHANNELS,), float(first_scale)))
         has_bias = norm == "none"
         self.fc6 = nn.Conv2d(_CHANNELS, _FC_CHANNELS, 3, padding=6, dilation=6, bias=has_bias)
         self.norm6 = make_norm(norm, _FC_CHANNELS)
         self.fc7 = nn.Conv2d(_FC_CHANNELS, _FC_CHANNELS, 1, bias=has_bias)
         self.norm7 = make_norm(norm, _FC_CHANNELS)
-        self.feature_specs = [FeatureSpec(_CHANNELS, 8), FeatureSpec(_FC_CHANNELS, 16)]
+        self.feature_specs = [FeatureSpec(_LEVEL_CHANNELS[level], 2**level) for level in levels]
         self._initialise()
         if fetch_weights and weights is not None and not is_without_memory(self):
             published = _BATCH_NORM if norm == "batch" else _NO_NORM
@@ -86,13 +96,16 @@ class VGG16ForSSD(nn.Module):
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to (B, 512, H / 8, W / 8) and (B, 1024, H / 16, W / 16), rounded up."""
-        first = self.features[: self._first_level](images)
-        last = self.features[self._first_level :](first)
-        last = F.max_pool2d(last, kernel_size=3, stride=1, padding=1)
-        last = F.relu(self.norm6(self.fc6(last)))
-        last = F.relu(self.norm7(self.fc7(last)))
-        return [self.scale.view(1, -1, 1, 1) * F.normalize(first), last]
+        """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride) per level."""
+        found, features, start = [], images, 0
+        for cut in self._cuts:
+            features, start = self.features[start:cut](features), cut
+            found.append(features)
+        found[-1] = self.scale.view(1, -1, 1, 1) * F.normalize(features)
+        features = self.features[start:](features)
+        features = F.max_pool2d(features, kernel_size=3, stride=1, padding=1)
+        features = F.relu(self.norm6(self.fc6(features)))
+        return [*found, F.relu(self.norm7(self.fc7(features)))]
 
     def _initialise(self) -> None:
         for layer in self.features:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,18 @@ from torchvision.models import WeightsEnum
 from detkit.errors import UserError
 
 _WRAPPERS = ("state_dict", "model")  # under which training scripts store the weights
+
+
+def require_levels(
+    backbone: str, levels: tuple[int, ...], possible: Sequence[tuple[int, ...]]
+) -> None:
+    """Raise UserError unless a backbone that has few levels is asked for a possible choice."""
+    if tuple(levels) not in possible:
+        choices = " or ".join(str(list(choice)) for choice in possible)
+        raise UserError(
+            f"backbone '{backbone}': levels {list(levels)} cannot be given: set levels to "
+            f"{choices}."
+        )
 
 
 def find_weights(weights: str, published: WeightsEnum) -> dict[str, Tensor]:
