@@ -142,8 +142,8 @@ def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
     if mixing and split != "train":
         raise ConfigError(
             [
-                f"augmentation.{split}.{label}: '{augmentation[split][label]['name']}' mixes several "
-                "images, which only training can use: move it to augmentation.train."
+                f"augmentation.{split}.{label}: '{augmentation[split][label]['name']}' mixes "
+                "several images, which only training can use: move it to augmentation.train."
                 for label in mixing
             ]
         )

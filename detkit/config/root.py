@@ -64,8 +64,8 @@ class Augmentation:
     Args:
         train: What training samples go through.
         evaluation: What validation and prediction images go through.
-        close_mosaic: Last epochs of a training, in which transforms that mix several images (mosaic,
-            mixup, copy_paste) are left out, so that it ends on images as they are.
+        close_mosaic: Last epochs of a training, in which transforms that mix several images
+            (mosaic, mixup, copy_paste) are left out, so that it ends on images as they are.
     """
 
     train: Annotated[dict[str, Any], Slot("transform")]

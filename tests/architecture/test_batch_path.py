@@ -23,7 +23,7 @@ from detkit.structures import Batch
 PACKAGE = Path(detkit.__file__).parent
 # An FCOS batch passes twelve parts with a file each, before what they share; fewer files would mean
 # parts that cannot be swapped. The numbers rose once, from 500, 72 and 29, when files came to be
-# read whatever is wrong with them and quality branches, class weights and image mixing became parts.
+# read whatever is wrong with them, and quality branches, class weights and mixing became parts.
 MOST_LINES, MOST_FUNCTIONS, MOST_FILES = 570, 78, 33
 
 
