@@ -31,7 +31,7 @@ def test_a_residual_adds_what_came_in():
 
 @pytest.mark.parametrize(("transition", "expected"), [(False, 48), (True, 88)])
 def test_half_goes_through_the_blocks_and_half_past_them(transition, expected):
-    # 2 + 2 = 4 on both channels of both halves; a block makes 4 + 2 * 8 = 20 of it, a transition 40;
+    # 2 + 2 = 4 on both channels of both halves; a block makes 4 + 2 * 8 = 20 of it, transition 40;
     # the last convolution sums 20 + 20 (40 + 40) and 4 + 4.
     stage = ones(CSPStage(2, 4, blocks=1, transition=transition, **PLAIN))
     found = stage(torch.full((1, 2, 1, 1), 2.0)).flatten()
