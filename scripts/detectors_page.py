@@ -1,0 +1,204 @@
+"""Write docs/detectors.md: what each detector page costs and sees.
+
+    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20]
+
+Parameters, operations and priors are counted, the receptive field is found by gradients, and the
+time of a training step is measured on this machine. A test of tests/parity that compares a page
+with another library says so in a comment: `# parity retinanet: torchvision`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import platform
+import re
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.config.compose import compose
+from detkit.structures import Batch, Target
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "detectors.md"
+SIZE, STEP_SIZE, STEP_BATCH, CLASSES = 640, 320, 4, 80
+FEWEST_STEPS, MOST_STEPS = 7, 22
+WIDEST, HEIGHT = 3072, 128  # of the image in which the receptive field is looked for
+_PARITY = re.compile(r"# parity (\w+): (\w+)")
+
+
+def batch(images: int, size: int, objects: int = 5) -> Batch:
+    """Noise with some boxes on it."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8, generator=generator)
+    corners = torch.rand((images, objects, 2), generator=generator) * size / 2
+    sides = size / 16 + torch.rand((images, objects, 2), generator=generator) * size / 3
+    targets = [
+        Target(
+            boxes=torch.cat([start, start + side], dim=1),
+            labels=torch.randint(CLASSES, (objects,), generator=generator),
+            ignored=torch.zeros(objects, dtype=torch.bool),
+        )
+        for start, side in zip(corners, sides, strict=True)
+    ]
+    return Batch(
+        images=pixels.contiguous(memory_format=torch.channels_last),
+        image_sizes=[(size, size)] * images,
+        targets=targets,
+        original_targets=targets,
+        image_ids=list(range(images)),
+        paths=["noise"] * images,
+        original_sizes=[(size, size)] * images,
+        to_image=torch.eye(3, dtype=torch.float64).expand(images, 3, 3),
+    )
+
+
+def build(page: str) -> tuple[Any, dict[str, Any]]:
+    """A page's detector with random weights, and its configuration."""
+    config = compose("train", [f"model={page}"])
+    classes = Classes([f"class {i}" for i in range(CLASSES)], list(range(1, CLASSES + 1)))
+    torch.manual_seed(0)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
+    return detector.to(memory_format=torch.channels_last), config
+
+
+def operations(detector: Any) -> float:
+    """Multiplications and additions of one image through network and heads, in 10^9."""
+    detector.eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        detector.predict(batch(1, SIZE))
+    return counter.get_total_flops() / 1e9
+
+
+def priors(detector: Any) -> int:
+    """Priors of an image."""
+    dense = detector.proposer if hasattr(detector, "proposer") else detector.head
+    with torch.no_grad():
+        features = detector.features_of(batch(1, SIZE))
+    return len(dense.priors([tuple(f.shape[-2:]) for f in features], torch.device("cpu")).boxes)
+
+
+def receptive_fields(detector: Any) -> list[str]:
+    """Pixels along a side of the image that a unit of each level can see, after the neck.
+
+    Weights are made positive and norms left out, so that a gradient is zero only where there is no
+    way from the pixel to the unit.
+    """
+    network = nn.Sequential(copy.deepcopy(detector.backbone), copy.deepcopy(detector.neck))
+    open_ways(network)
+    network.eval().double()
+    image = torch.ones(1, 3, HEIGHT, WIDEST, dtype=torch.float64, requires_grad=True)
+    seen = []
+    for level in network(image):
+        (gradient,) = torch.autograd.grad(
+            level[0, :, level.shape[2] // 2, level.shape[3] // 2].sum(), image, retain_graph=True
+        )
+        seen.append(extent(gradient))
+    return seen
+
+
+def extent(gradient: Tensor) -> str:
+    columns = gradient[0].abs().sum(dim=(0, 1)).nonzero().flatten()
+    if not len(columns):
+        return "-"
+    reaches = columns[0] == 0 or columns[-1] == gradient.shape[-1] - 1
+    return "all" if reaches else f"{int(columns[-1] - columns[0]) + 1:,}"
+
+
+def open_ways(module: nn.Module) -> None:
+    """Replace what stops or hides a gradient, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.MaxPool2d):
+            pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
+            setattr(module, name, pool)
+        elif "Norm" in type(child).__name__:
+            setattr(module, name, nn.Identity())
+        else:
+            open_ways(child)
+    for parameter in module.parameters(recurse=False):
+        parameter.requires_grad_(False)
+        parameter.fill_(1.0 / max(parameter[0].numel() if parameter.dim() > 1 else 1, 1))
+
+
+def step_time(detector: Any, seconds: float) -> float:
+    """Median seconds of forward, loss, backward and update, after two steps to warm up."""
+    detector.train()
+    optimizer = torch.optim.SGD(detector.parameters(), lr=1e-6)
+    data, times = batch(STEP_BATCH, STEP_SIZE), []
+    end = time.monotonic() + seconds
+    while len(times) < FEWEST_STEPS or (time.monotonic() < end and len(times) < MOST_STEPS):
+        start = time.perf_counter()
+        losses = detector.loss(data)
+        optimizer.zero_grad()
+        torch.stack([v for k, v in losses.items() if k.startswith("loss/")]).sum().backward()
+        optimizer.step()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:])
+
+
+def parity_sources() -> dict[str, str]:
+    """The library that each page is compared with, by page, from the marks of the tests."""
+    texts = (path.read_text() for path in sorted((ROOT / "tests" / "parity").glob("*.py")))
+    return {page: source for text in texts for page, source in _PARITY.findall(text)}
+
+
+def row(page: str, source: str, seconds: float) -> str:
+    """A line of the table."""
+    detector, config = build(page)
+    millions = sum(p.numel() for p in detector.parameters()) / 1e6
+    cells = [
+        f"`{page}`",
+        config["model"]["backbone"]["name"],
+        f"{millions:.1f}",
+        f"{operations(detector):.1f}",
+        f"{priors(detector):,}",
+        ", ".join(receptive_fields(detector)),
+        source,
+        f"{step_time(detector, seconds):.2f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pages", nargs="*")
+    parser.add_argument("--seconds", type=float, default=20, help="for timing each page")
+    options = parser.parse_args()
+    pages = options.pages or sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
+    sources = parity_sources()
+    lines = [
+        "# Detectors",
+        "",
+        "Made by `python scripts/detectors_page.py`. With the page's own settings and "
+        f"{CLASSES} classes: parameters; operations of one image of {SIZE} x {SIZE} (a "
+        "multiplication and an addition are two); its priors; pixels along a side that a unit of "
+        f"each level after the neck can see (`all`: {WIDEST:,} or more); the library that the "
+        "same weights are compared with; median seconds of a training step of "
+        f"{STEP_BATCH} images of {STEP_SIZE} x {STEP_SIZE} with {torch.get_num_threads()} threads "
+        f"({platform.machine()}, {os.cpu_count()} cores, PyTorch "
+        f"{torch.__version__.split('+')[0]}).",
+        "",
+        "| page | backbone | parameters (M) | operations (G) | priors | receptive field | parity "
+        "| step (s) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for page in pages:
+        lines.append(row(page, sources.get(page, ""), options.seconds))
+        print(lines[-1], flush=True)
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
