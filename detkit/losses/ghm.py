@@ -28,7 +28,7 @@ class GHMClassificationLoss(nn.Module):
     head divides by the positives, so each value is multiplied by their number: the sum is then
     the mean over bins of their mean entropy, the paper's loss. Needs no sampler.
 
-    Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019), equation 9,
+    Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019),
         https://arxiv.org/abs/1811.05181
 
     Args:
@@ -72,7 +72,7 @@ class GHMBoxLoss(nn.Module):
     |d| / sqrt(d^2 + mu^2); weights are found as in ghm_c, and are 1 in the mean. The paper has the
     mean over the codes of a box, where this is the sum: its authors' weight of 10 is 2.5 here.
 
-    Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019), equations 11 to 13,
+    Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019),
         https://arxiv.org/abs/1811.05181
 
     Args:

@@ -15,7 +15,7 @@ class GradientHistogram(nn.Module):
     are averaged over training steps and kept in the checkpoint. The average starts unbiased, as
     Adam's do: the first step has its own counts. Without training or gradients nothing is kept.
 
-    Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019), equations 6 to 10,
+    Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019),
     https://arxiv.org/abs/1811.05181. As in its authors' code, bins that are empty share in nothing,
     so that the mean weight is 1 without momentum; the paper divides by the number of all bins.
     """

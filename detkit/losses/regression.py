@@ -81,8 +81,8 @@ class BalancedL1Loss(nn.Module):
     With b = exp(gamma / alpha) - 1 its slope is alpha * ln(b * |d| / beta + 1) up to beta and gamma
     beyond. The paper has beta 1; another beta stretches both axes, which keeps the slope.
 
-    Paper: Libra R-CNN: Towards Balanced Learning for Object Detection (Pang et al., 2019), equation
-        9, https://arxiv.org/abs/1904.02701
+    Paper: Libra R-CNN: Towards Balanced Learning for Object Detection (Pang et al., 2019), section
+        3.3, https://arxiv.org/abs/1904.02701
 
     Args:
         alpha: How much small differences count: less gives them more.

@@ -18,7 +18,7 @@ class DIoUNMS:
     A box is dropped when its IoU with a better one, less (d^2 / c^2)^beta, is above the threshold;
     d is the distance of the centres and c the diagonal of the box around both.
 
-    Paper: Distance-IoU Loss (Zheng et al., 2020), equation 11, https://arxiv.org/abs/1911.08287
+    Paper: Distance-IoU Loss (Zheng et al., 2020), https://arxiv.org/abs/1911.08287
 
     Args:
         score_threshold: Candidates need a score above this.

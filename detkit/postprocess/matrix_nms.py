@@ -21,7 +21,7 @@ class MatrixNMS:
     A box is lowered most by the better box that overlaps it most, less so where that one is itself
     overlapped and may not survive.
 
-    Paper: SOLOv2: Dynamic and Fast Instance Segmentation (Wang et al., 2020), equations 6 and 7,
+    Paper: SOLOv2: Dynamic and Fast Instance Segmentation (Wang et al., 2020),
         https://arxiv.org/abs/2003.10152
 
     Args:
