@@ -110,6 +110,16 @@ def test_batch_without_any_box_trains(head: str) -> None:  # pains 14 and 15
     require_trainable(detector, batch_of(Target.empty(), Target.empty()))
 
 
+# SSD's boxes are more on some levels than on others; these heads share their layers over levels.
+UNEVEN = [(head, "ssd_boxes") for head in ("atss", "fcos", "retinanet")]
+
+
+@pytest.mark.parametrize(("head", "priors"), UNEVEN)
+def test_priors_that_differ_between_levels_do_not_fit_shared_layers(head: str, priors: str) -> None:
+    with pytest.raises(UserError, match="give all levels the same priors"):
+        build("timm", "fpn", head, priors={"name": priors})
+
+
 def slot_choices() -> list[tuple[str, str, str]]:
     """Every part that fits a slot of a head, by head, slot and name."""
     from detkit.config.signatures import arguments
@@ -120,7 +130,7 @@ def slot_choices() -> list[tuple[str, str, str]]:
             slot = argument.slot
             for name in registry.names(slot.family) if slot else []:
                 space = getattr(registry.get(slot.family, name), "space", None)
-                if not slot.space or space in slot.space:
+                if (not slot.space or space in slot.space) and (head, name) not in UNEVEN:
                     found.append((head, argument.name, name))
     return found
 
