@@ -62,7 +62,7 @@ def test_without_any_object_that_counts_it_learns_background(build_head, name):
 @each_head
 def test_batch_equals_single(build_head, name):
     torch.manual_seed(0)
-    head = build_head(name, postprocess={"name": "nms", "score_threshold": 0.001}).eval()
+    head = build_head(name, postprocess={"name": "nms", "score_threshold": 0.0}).eval()
     together = head.predict(features(), IMAGE_SIZES)
     alone = head.predict(features(1), IMAGE_SIZES[:1])
     assert len(together[0].scores) > 0
