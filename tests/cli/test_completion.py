@@ -24,7 +24,7 @@ def typed(monkeypatch: pytest.MonkeyPatch):
         ("detkit tr", ["train"]),
         ("detkit  de", ["describe"]),
         ("detkit list tran", ["transform"]),
-        ("detkit describe box", ["box_coder"]),
+        ("detkit describe box_c", ["box_coder"]),
         ("detkit describe scheduler cos", ["cosine"]),
         ("detkit list neck x", []),
     ],
