@@ -2,6 +2,7 @@ import pytest
 import torch
 from weight_fakes import classes, source_of, tiny_detector, tiny_model
 
+from detkit.config.compose import compose
 from detkit.errors import UserError
 from detkit.weights.class_layers import ClassRows, class_rows
 from detkit.weights.class_names import Slots
@@ -11,6 +12,12 @@ from detkit.weights.transfer import pair_classes, transfer
 
 CLASS_LAYER = "head.layers.class_layer.weight"
 ANCHORS = 9
+WORDS_OF_TWO_STAGES = [
+    "model/backbone=timm",
+    "model.backbone.model=test_resnet",
+    "model.neck.out_channels=8",
+    "model.roi_head.box_head.width=16",
+]
 MODEL = tiny_model()
 SOFTMAX = tiny_model("retinanet", "model.head.classification_loss=cross_entropy")
 
@@ -150,3 +157,28 @@ def test_rows_of_classes_are_found_in_every_head():
         rows = class_rows(tiny_model(head), classes("abc"))
         assert {name.rpartition(".")[0] for name in rows} == {"head.layers.class_layer"}
         assert {(r.axis, r.extra) for r in rows.values()} == {(0, 0)}
+
+
+def two_stage(names, seed, *words):
+    small = [*WORDS_OF_TWO_STAGES, *words]
+    model = compose("train", ["model=faster_rcnn", *small])["model"]
+    return model, tiny_detector(names, model, seed)
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_the_boxes_of_each_class_move_with_it(class_agnostic):
+    agnostic = f"model.roi_head.class_agnostic={str(class_agnostic).lower()}"
+    _, theirs = two_stage("abc", 1, agnostic)
+    model, ours = two_stage("cxa", 2, agnostic)
+    rows = class_rows(model, classes("cxa"))
+    assert rows["roi_head.stage.class_layer.bias"] == ClassRows(axis=0, priors=1, extra=1)
+    before = ours.roi_head.stage.box_layer.weight.clone().view(4, -1, 16)
+    transfer(ours, source_of(theirs, slots(*"abc")), "cxa", rows)
+    found, given = (d.roi_head.stage.box_layer.weight.view(4, -1, 16) for d in (ours, theirs))
+    if class_agnostic:
+        assert torch.equal(found, given)
+    else:  # (code, class): "c" and "a" from there, "x" as it was
+        assert torch.equal(found[:, [0, 2]], given[:, [2, 0]])
+        assert torch.equal(found[:, 1], before[:, 1])
+    logits, of = (d.roi_head.stage.class_layer.bias for d in (ours, theirs))
+    assert logits[[0, 2, 3]].tolist() == of[[2, 0, 3]].tolist()
