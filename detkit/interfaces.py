@@ -73,6 +73,18 @@ class BoxCoder(Protocol):
     def decode(self, codes: Tensor, priors: Priors) -> Tensor: ...  # (..., D) -> (..., 4)
 
 
+@runtime_checkable
+class DistributionCoder(BoxCoder, Protocol):
+    """A coder whose codes are the logits of four distributions over the distances 0..bins-1.
+
+    `distances` are those of the sides of the boxes from the priors, in the coder's unit.
+    """
+
+    bins: int
+
+    def distances(self, boxes: Tensor, priors: Priors) -> Tensor: ...  # (..., 4) -> (..., 4)
+
+
 class Assigner(Protocol):
     """Priors and the objects of one image to an Assignment; called without gradients.
 
@@ -121,9 +133,10 @@ class BoxLoss(Protocol):
     """One value per box: (M, 4) or (M, D) pairs to (M,); `space` says what the head must feed.
 
     "boxes": decoded absolute xyxy (the IoU family). "codes": the coder's codes (the L1 family).
+    "distribution": the codes (M, 4 * bins) and the distances (M, 4) of a DistributionCoder.
     """
 
-    space: Literal["boxes", "codes"]
+    space: Literal["boxes", "codes", "distribution"]
     weight: float
 
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor: ...

@@ -2,9 +2,11 @@
 
 from detkit.losses.bce import BinaryCrossEntropy
 from detkit.losses.cross_entropy import CrossEntropy
+from detkit.losses.distribution import DistributionFocalLoss
 from detkit.losses.focal import FocalLoss
 from detkit.losses.ghm import GHMBoxLoss, GHMClassificationLoss
 from detkit.losses.overlap import CIoULoss, DIoULoss, GIoULoss, IoULoss
+from detkit.losses.quality_focal import QualityFocalLoss
 from detkit.losses.regression import BalancedL1Loss, L1Loss, MSELoss, SmoothL1Loss
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "CIoULoss",
     "CrossEntropy",
     "DIoULoss",
+    "DistributionFocalLoss",
     "FocalLoss",
     "GHMBoxLoss",
     "GHMClassificationLoss",
@@ -20,5 +23,6 @@ __all__ = [
     "IoULoss",
     "L1Loss",
     "MSELoss",
+    "QualityFocalLoss",
     "SmoothL1Loss",
 ]

@@ -9,7 +9,9 @@ from detkit.structures import IGNORED
 
 FACTORIES = {name: registry.get("loss", name) for name in registry.names("loss")}
 CLASS_LOSSES = [name for name, factory in FACTORIES.items() if factory.space == "classes"]
-BOX_LOSSES = [name for name, factory in FACTORIES.items() if factory.space in ("boxes", "codes")]
+PAIR_LOSSES = [name for name, factory in FACTORIES.items() if factory.space in ("boxes", "codes")]
+DISTRIBUTION_LOSSES = [n for n, factory in FACTORIES.items() if factory.space == "distribution"]
+BOX_LOSSES = PAIR_LOSSES + DISTRIBUTION_LOSSES
 LABELS = torch.tensor([1, -1, 0, -1, 2])
 # Their values come from the whole batch, which tests/losses/test_ghm.py works out by hand.
 OF_THE_BATCH = ["ghm_c", "ghm_r"]
@@ -31,9 +33,13 @@ def class_inputs(name, dtype=torch.float32):
     return torch.randn(5, width, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def box_inputs(dtype=torch.float32):
-    """Pairs that are boxes and, for losses on codes, numbers."""
+def box_inputs(name, dtype=torch.float32):
+    """Pairs that are boxes and, for losses on codes, numbers; logits of 6 bins and distances."""
     generator = torch.Generator().manual_seed(1)
+    if name in DISTRIBUTION_LOSSES:
+        logits = torch.randn(5, 24, generator=generator, dtype=torch.float64)
+        distances = torch.rand(5, 4, generator=generator, dtype=torch.float64) * 5
+        return logits.to(dtype), distances.to(dtype)
     corner, sides = torch.rand(2, 10, 2, generator=generator, dtype=torch.float64)
     boxes = torch.cat([corner * 4, corner * 4 + 2 + sides * 3], dim=1).to(dtype)
     return boxes[:5], boxes[5:]
@@ -47,7 +53,7 @@ def test_each_loss_has_a_space():
 def test_weight_is_kept_for_the_head_and_not_applied(name):
     light, heavy = build(name), build(name, weight=5.0)
     assert (light.weight, heavy.weight) == (1.0, 5.0)
-    inputs = (class_inputs(name), LABELS) if name in CLASS_LOSSES else box_inputs()
+    inputs = (class_inputs(name), LABELS) if name in CLASS_LOSSES else box_inputs(name)
     assert torch.equal(light(*inputs), heavy(*inputs))
 
 
@@ -114,17 +120,22 @@ def test_extreme_logits_give_finite_losses_and_gradients(name):
 
 @pytest.mark.parametrize("name", BOX_LOSSES)
 def test_box_losses_come_one_per_box(name):
-    loss, (predicted, target) = build(name), box_inputs()
+    loss, (predicted, target) = build(name), box_inputs(name)
     losses = loss(predicted, target)
     assert losses.shape == (5,)
     assert (losses > 0).all()
-    assert_close(loss(target, target), torch.zeros(5), atol=1e-6, rtol=0)
     assert loss(predicted[:0], target[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("name", PAIR_LOSSES)  # a cross entropy is that of its target at least
+def test_boxes_that_are_right_cost_nothing(name):
+    _, target = box_inputs(name)
+    assert_close(build(name)(target, target), torch.zeros(5), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", without_those_of_the_batch(BOX_LOSSES))
 def test_each_box_has_its_loss_by_itself(name):
-    loss, (predicted, target) = build(name), box_inputs()
+    loss, (predicted, target) = build(name), box_inputs(name)
     singles = [loss(predicted[i : i + 1], target[i : i + 1]) for i in range(5)]
     assert_close(loss(predicted, target), torch.cat(singles))
 
@@ -132,7 +143,7 @@ def test_each_box_has_its_loss_by_itself(name):
 # The weight in complete IoU is a constant for its gradient, which finite differences cannot know.
 @pytest.mark.parametrize("name", [name for name in BOX_LOSSES if name != "ciou"])
 def test_box_gradients(name):
-    predicted, target = box_inputs(torch.float64)
+    predicted, target = box_inputs(name, torch.float64)
     loss = build(name)
     assert torch.autograd.gradcheck(lambda x: loss(x, target), predicted.requires_grad_())
 
@@ -145,7 +156,7 @@ def test_half_precision_is_computed_in_float32_under_autocast_too(name, dtype):
         first, second = class_inputs(name, dtype), LABELS
         expected = loss(first.float(), LABELS)
     else:
-        first, second = box_inputs(dtype)
+        first, second = box_inputs(name, dtype)
         expected = loss(first.float(), second.float())
     first.requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
