@@ -19,7 +19,7 @@ _LEAST = 1e-8  # of a probability, so that its logarithm is finite
 class DistributionCoder:
     """For each side a distribution over the distances 0, 1, ... in strides; the box is its mean.
 
-    A code holds the logits of the four distributions, left, top, right, bottom, one after the other.
+    A code holds the logits of four distributions, left, top, right, bottom, one after the other.
     The farthest side that it can say is `bins` - 1 strides away; farther ones are cut, nearer than
     the prior's centre too. Losses on boxes see the mean; `distribution_focal` sees the logits.
 
@@ -48,7 +48,7 @@ class DistributionCoder:
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
         """Codes (..., 4 * bins) to boxes (..., 4)."""
-        logits = codes.to(priors.boxes.dtype).unflatten(-1, (4, self.bins))
+        logits = codes.to(priors.boxes.dtype).reshape(*codes.shape[:-1], 4, self.bins)
         distances = logits.softmax(dim=-1) @ self._values_on(logits)  # (..., 4)
         distances = distances * priors.stride[..., None]
         centres = box_centres(priors.boxes)

@@ -32,11 +32,13 @@ class DistributionFocalLoss(nn.Module):
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
         """(M, 4 * bins) logits and (M, 4) distances in 0..bins-1 to (M,); equation 6."""
         bins = predicted.shape[-1] // 4
-        logs = at_least_float32(predicted).unflatten(-1, (4, bins)).log_softmax(dim=-1)
+        sides = at_least_float32(predicted).reshape(*predicted.shape[:-1], 4, bins)
+        logs = sides.log_softmax(dim=-1)
         target = at_least_float32(target)
         below = target.floor().clamp(max=bins - 2)  # the last distance has none above
         nearness = target - below  # to the distance above
         index = below.long().unsqueeze(-1)
         log_below = logs.gather(-1, index).squeeze(-1)
         log_above = logs.gather(-1, index + 1).squeeze(-1)
-        return -((1 - nearness) * log_below + nearness * log_above).mean(dim=-1)
+        losses: Tensor = -((1 - nearness) * log_below + nearness * log_above)  # (M, 4)
+        return losses.mean(dim=-1)
