@@ -10,11 +10,9 @@ from torch import Tensor
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import object_chunks
 from detkit.ops.groups import most_of_groups, ranks_in_groups
+from detkit.ops.typical import typical_boxes
 from detkit.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
-
-# A point is a box as large as its stride; what a level is for is about four times as large.
-_TYPICAL_CELLS = 4
 
 
 class _Pairs(NamedTuple):
@@ -106,7 +104,7 @@ class TaskAlignedAssigner:
         best = most_of_groups(overlap, number, len(objects))
         untrained = (best < self.least_overlap)[number]
         if self.least_overlap > 0:
-            typical = iou(_typical_boxes(priors)[prior], objects[number])
+            typical = iou(typical_boxes(priors)[prior], objects[number])
             overlap = torch.where(untrained, typical, overlap)
         score = scores[prior, target.labels[chunk][number]]
         alignment = score**self.alpha * overlap**self.beta
@@ -118,15 +116,6 @@ class TaskAlignedAssigner:
         reach = box_sides(objects).clamp(min=self.least_cells * priors.stride.amin()) / 2
         offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()  # (n, P, 2)
         return (offset < reach[:, None]).all(dim=-1)
-
-
-def _typical_boxes(priors: Priors) -> Tensor:
-    """(P, 4) the boxes of the priors; those of points are enlarged to what their level is for."""
-    sides = box_sides(priors.boxes)
-    points = sides <= priors.stride[:, None]
-    reach = torch.where(points, _TYPICAL_CELLS * priors.stride[:, None], sides) / 2
-    centres = box_centres(priors.boxes)
-    return torch.cat([centres - reach, centres + reach], dim=1)
 
 
 def _soft_targets(pairs: _Pairs, count: int) -> Tensor:

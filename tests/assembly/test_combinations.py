@@ -138,11 +138,33 @@ def slot_choices() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("head", "slot", "name"), slot_choices())
 def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: str) -> None:
     torch.manual_seed(0)
-    detector = build("timm", "fpn", head, **{slot: {"name": name}})
+    others: dict[str, Any] = {}
+    if head == "yolo_free" and slot == "box_coder" and name != "distribution":
+        others = {"distribution_loss": None}  # it needs distributions: refused, see below
+    detector = build("timm", "fpn", head, **{slot: {"name": name}}, **others)
     batch = batch_of(objects(), Target.empty())
     require_trainable(detector, batch)
     with torch.no_grad():
         assert len(detector.eval().predict(batch)) == 2
+
+
+def test_loss_of_distributions_without_distributions_says_so() -> None:
+    with pytest.raises(UserError, match=r"model\.head: .*choose box_coder 'distribution', or set"):
+        build("timm", "fpn", "yolo_free", box_coder={"name": "distance"})
+
+
+@pytest.mark.parametrize("head", registry.names("head"))
+@pytest.mark.parametrize("assigner", ["sim_ota", "task_aligned"])
+def test_assigners_that_see_predictions_find_objects_in_every_head(
+    head: str, assigner: str
+) -> None:
+    torch.manual_seed(0)
+    detector = build("timm", "fpn", head, assigner={"name": assigner})
+    batch = batch_of(objects(), Target.empty())
+    _, matched = detector.head.assign(detector.features_of(batch), batch.targets)
+    assert set(matched[0].tolist()) == {-1, 0, 1}
+    assert set(matched[1].tolist()) == {-1}
+    assert detector.loss(batch)["loss/box"] > 0
 
 
 def test_neck_that_needs_more_levels_says_so() -> None:

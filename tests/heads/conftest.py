@@ -18,6 +18,8 @@ def build(family, node):
             values[argument.name] = WIRING[argument.name]
         elif argument.slot is None:
             values[argument.name] = convert(argument.annotation, node[argument.name])
+        elif node[argument.name] is None:
+            values[argument.name] = None
         else:
             values[argument.name] = build(argument.slot.family, node[argument.name])
     return factory(**values)

@@ -122,12 +122,24 @@ def slots_of(name):
                 yield argument.name, part
 
 
+def with_what_it_needs(name, parts):
+    """A loss on distributions leaves with the box coder that has them, the only one."""
+    coder = parts.get("box_coder", "distribution")
+    if name == "yolo_free" and coder != "distribution":
+        return {**parts, "distribution_loss": None}
+    return parts
+
+
+def as_nodes(parts):
+    return {slot: part and {"name": part} for slot, part in parts.items()}
+
+
 SWAPS = [(name, slot, part) for name in HEADS for slot, part in slots_of(name)]
 
 
 @pytest.mark.parametrize(("name", "slot", "part"), SWAPS, ids=["-".join(swap) for swap in SWAPS])
 def test_any_part_fits_into_any_head(build_head, name, slot, part):
-    head = build_head(name, **{slot: {"name": part}})
+    head = build_head(name, **as_nodes(with_what_it_needs(name, {slot: part})))
     for targets in (objects(), [Target.empty()] * 2):
         loss = total(head.loss(features(), targets))
         assert loss.isfinite()
@@ -149,7 +161,7 @@ COMBINATIONS = [
 
 @pytest.mark.parametrize(("name", "parts"), COMBINATIONS)
 def test_parts_that_touch_each_other_combine(build_head, name, parts):
-    head = build_head(name, **{slot: {"name": part} for slot, part in parts.items()})
+    head = build_head(name, **as_nodes(with_what_it_needs(name, parts)))
     loss = total(head.loss(features(), objects()))
     loss.backward()
     assert loss.isfinite()

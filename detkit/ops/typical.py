@@ -1,0 +1,22 @@
+"""What a prior is for, before anything is learned."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from detkit.ops.boxes import box_centres, box_sides
+from detkit.structures import Priors
+
+# A point is a box as large as its stride; objects that are learned there are larger. YOLO's anchors
+# are 1 to 4 strides long on the finest level and up to 12 on the coarsest, ATSS has 8 on each.
+_STRIDES = 4
+
+
+def typical_boxes(priors: Priors) -> Tensor:
+    """(P, 4) the boxes of the priors; those of points enlarged to four strides."""
+    sides = box_sides(priors.boxes)
+    strides = priors.stride[:, None]
+    reach = torch.where(sides <= strides, _STRIDES * strides, sides) / 2
+    centres = box_centres(priors.boxes)
+    return torch.cat([centres - reach, centres + reach], dim=1)
