@@ -23,6 +23,7 @@ class _Pairs(NamedTuple):
     alignment: Tensor  # (K,)
     overlap: Tensor  # (K,)
     untrained: Tensor  # (K,) bool: no prediction overlaps the object yet
+    best: Tensor  # (K,) bool: the best aligned of the object
 
     def keep(self, kept: Tensor) -> _Pairs:
         return _Pairs(*(values[kept] for values in self))
@@ -37,9 +38,10 @@ class TaskAlignedAssigner:
     to the one with the highest IoU. The target of a class score is soft: the alignment, scaled so
     that the best prior of an object has the object's highest IoU as its target.
 
-    Two additions keep objects from being lost. The paper trains its first epochs with ATSS; here
-    `least_overlap` does what that is for, object by object. And an object that lies between the
-    centres of all cells counts as a little larger when priors inside it are looked for.
+    Three additions keep objects from being lost, all can be turned off. The paper trains its first
+    epochs with ATSS; here `least_overlap` does what that is for, object by object. An object that
+    lies between the centres of all cells counts as a little larger when priors inside it are looked
+    for. And one that lies in another does not lose its last prior to it.
 
     Paper: TOOD: Task-aligned One-stage Object Detection (Feng et al., 2021), section 3.2,
         https://arxiv.org/abs/2108.07755
@@ -53,6 +55,8 @@ class TaskAlignedAssigner:
             is 1, so that it is learned at all. 0 does without.
         least_cells: Sides shorter than so many cells of the finest level count as that long when
             priors inside an object are looked for. 0 does without.
+        keep_best: Whether the prior with an object's highest alignment is its own, also where
+            another object, for which it is not the best, has a higher IoU.
     """
 
     uses_predictions = True
@@ -65,12 +69,14 @@ class TaskAlignedAssigner:
         beta: PositiveFloat = 6.0,
         least_overlap: Fraction = 0.1,
         least_cells: NonNegativeFloat = 2.0,
+        keep_best: bool = True,
     ) -> None:
         self.topk = topk
         self.alpha = alpha
         self.beta = beta
         self.least_overlap = least_overlap
         self.least_cells = least_cells
+        self.keep_best = keep_best
 
     def __call__(
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
@@ -89,7 +95,8 @@ class TaskAlignedAssigner:
             for chunk in object_chunks(len(target), len(matched))
         ]
         pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
-        pairs = pairs.keep(ranks_in_groups(pairs.overlap, pairs.prior) == 0)
+        claims = pairs.overlap + 1.0 * pairs.best if self.keep_best else pairs.overlap
+        pairs = pairs.keep(ranks_in_groups(claims, pairs.prior) == 0)
         matched[pairs.prior] = pairs.object
         soft[pairs.prior] = _soft_targets(pairs, len(target))
         return Assignment(matched, soft)
@@ -108,8 +115,9 @@ class TaskAlignedAssigner:
             overlap = torch.where(untrained, typical, overlap)
         score = scores[prior, target.labels[chunk][number]]
         alignment = score**self.alpha * overlap**self.beta
-        pairs = _Pairs(number + chunk.start, prior, alignment, overlap, untrained)
-        return pairs.keep((ranks_in_groups(alignment, number) < self.topk) & (alignment > 0))
+        ranks = ranks_in_groups(alignment, number)
+        pairs = _Pairs(number + chunk.start, prior, alignment, overlap, untrained, ranks == 0)
+        return pairs.keep((ranks < self.topk) & (alignment > 0))
 
     def _inside(self, priors: Priors, objects: Tensor) -> Tensor:
         """(n, P) whether the centre of a prior lies inside an object."""

@@ -68,6 +68,24 @@ def test_a_prior_that_two_objects_want_goes_to_the_higher_iou_and_the_first_of_e
     assert found.matched.tolist()[:3] == [0, 0, 0]
 
 
+def test_an_object_inside_another_keeps_its_best_prior():
+    # All boxes fit the large object better; of the small one the third fits best.
+    small, large = [8.0, 0.0, 24.0, 8.0], wide(32)[0]
+    boxes = [*wide(32, 32), [4.0, 0.0, 32.0, 8.0], *wide(32)]
+    target = objects(large, small)
+    assert assign(FOUR, [0.5] * 4, boxes, target, keep_best=False).matched.tolist() == [0] * 4
+    found = assign(FOUR, [0.5] * 4, boxes, target)
+    assert found.matched.tolist() == [0, 0, 1, 0]
+    assert_close(found.scores[2].item(), 16 / 28)
+
+
+def test_a_prior_that_is_the_best_of_two_objects_goes_to_the_higher_iou():
+    small, large = [0.0, 0.0, 8.0, 8.0], [0.0, 0.0, 8.0, 16.0]
+    for order, expected in (((small, large), 1), ((large, small), 0)):
+        found = assign(FOUR, [0.5] * 4, [[0.0, 0.0, 8.0, 14.0]] * 4, objects(*order))
+        assert found.matched.tolist() == [expected, BACKGROUND, BACKGROUND, BACKGROUND]
+
+
 def test_what_an_object_lost_to_another_does_not_count_in_its_targets():
     # The second prior fits the small object best, and goes to it; the large one keeps the third,
     # whose IoU of 3/4 is then its target, not the 1 of the fourth, which lies outside.
@@ -124,6 +142,9 @@ def test_without_objects():
     assert found.matched.tolist() == [BACKGROUND] * 4
 
 
+AS_IN_THE_PAPER = {"least_overlap": 0.0, "least_cells": 0.0, "keep_best": False}
+
+
 def overlap(a, b):
     width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
@@ -162,9 +183,7 @@ def test_equals_the_rule_of_the_paper(seed):
     noise = torch.randn(len(priors.boxes), 4, generator=generator) * 6
     boxes = target.boxes[torch.arange(len(priors.boxes)) % 6] + noise
     boxes[:, 2:] = boxes[:, 2:].maximum(boxes[:, :2] + 4)
-    found = assign(
-        priors, scores.tolist(), boxes.tolist(), target, least_overlap=0.0, least_cells=0.0
-    )
+    found = assign(priors, scores.tolist(), boxes.tolist(), target, **AS_IN_THE_PAPER)
     matched, soft = rule_of_the_paper(priors, scores.tolist(), boxes.tolist(), target, topk=13)
     assert sum(number >= 0 for number in matched) > 20
     assert found.matched.tolist() == matched
