@@ -121,7 +121,7 @@ class YOLOFree(DenseHead):
 
 def _first_codes(box_coder: BoxCoder, generator: PriorGenerator) -> list[Tensor]:
     """For each level (A, D) codes of typical boxes, so that the first predictions find objects."""
-    priors = generator([(1, 1)] * len(generator.per_cell), torch.device("cpu"))
+    priors = generator([(1, 1)] * len(generator.per_cell), torch.get_default_device())
     boxes = typical_boxes(priors)
     if isinstance(box_coder, DistributionCoder):
         distances = box_coder.distances(boxes, priors)

@@ -3,6 +3,8 @@
 import pytest
 import torch
 from assigner_scenes import objects, points, random_objects
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from detkit import registry
 from detkit.structures import IGNORED
@@ -45,3 +47,24 @@ def test_an_object_without_area_does_no_harm(assign):
     usual = [60.0, 30.0, 140.0, 110.0]
     assert (assign(objects(empty)) == 0).sum() <= 9
     assert (assign(objects(usual, empty)) == 0).any()
+
+
+class _Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor holds."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        tensors = [leaf for leaf in tree_leaves(found) if isinstance(leaf, torch.Tensor)]
+        self.numbers = max([self.numbers, *(leaf.numel() for leaf in tensors)])
+        return found
+
+
+@pytest.mark.parametrize("name", registry.names("assigner"))
+def test_memory_grows_with_pairs_and_not_with_pairs_times_classes(name):
+    assigner, priors, target = registry.get("assigner", name)(), points(), random_objects(50, 0)
+    count = len(priors.boxes)
+    with _Largest() as largest:
+        assigner(priors, torch.full((count, 80), 0.1), priors.boxes * 1.5, target)
+    assert largest.numbers <= 6 * count * 50
