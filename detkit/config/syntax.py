@@ -80,6 +80,8 @@ def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
     place = f"{shown(file)}, line {mark.line + 1}" if mark is not None else shown(file)
+    if "nesting depth" in problem:  # libyaml's own limit, which some builds of it have
+        return f"{place}: is {_TOO_DEEP}"
     line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
     hint = " Indent with spaces, not with tabs." if "\t" in "".join(line) else ""
     context = getattr(error, "context", None)

@@ -84,11 +84,10 @@ class YOLOFree(DenseHead):
                 "head 'yolo_free': distribution_loss needs distributions, and this box_coder has "
                 "none: choose box_coder 'distribution', or set distribution_loss to null."
             )
+        activation_of_scores = classification_loss.activation
         layers = DecoupledLayers(
             feature_specs=feature_specs,
-            class_logits=prior_logits(
-                prior_probability, num_classes, classification_loss.activation
-            ),
+            class_logits=prior_logits(prior_probability, num_classes, activation_of_scores),
             box_codes=_first_codes(box_coder, priors),
             convs=convs,
             channels=channels or feature_specs[0].channels,
