@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detkit import registry
-from detkit.config.signatures import MISSING, Argument, arguments, paper, summary
+from detkit.config.signatures import MISSING, Argument, arguments, body, paper, summary
 from detkit.errors import UserError, did_you_mean
 
 HELP = """
@@ -69,9 +69,11 @@ def page(family: str, name: str) -> str:
     factory = registry.get(family, name)
     part = registry.part(family, name)
     schema = arguments(factory).values()
-    lines = [f"{family} '{name}'", f"  {summary(factory)}"]
-    if paper(factory):
-        lines.append(f"  Paper: {paper(factory)}")
+    lines = [f"{family} '{name}'", *_wrapped(summary(factory))]
+    for paragraph in body(factory):
+        lines += ["", *_wrapped(paragraph)]
+    lines += [""] if body(factory) else []
+    lines += _wrapped(f"Paper: {paper(factory)}") if paper(factory) else []
     lines.append(f"  File: {_shown(part.file)} ({part.origin})")
     plain = [a for a in schema if not (a.wired or a.slot)]
     slots = [a for a in schema if a.slot]
@@ -82,17 +84,22 @@ def page(family: str, name: str) -> str:
     return "\n".join(lines)
 
 
+def _wrapped(text: str, indent: str = "  ") -> list[str]:
+    width = shutil.get_terminal_size((100, 24)).columns
+    return textwrap.wrap(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
 def _table(title: str, members: Iterable[Argument]) -> Iterator[str]:
     rows = [(a.name, a.type_text, default_text(a), a.doc) for a in members]
     if not rows:
         return
     yield f"\n{title}:"
-    width = shutil.get_terminal_size((100, 24)).columns
     longest = max(len(row[0]) for row in rows)
     for name, kind, default, doc in rows:
         yield f"  {name:{longest}}  {kind}{default}"
-        indent = " " * (longest + 4)
-        yield from textwrap.wrap(doc, width, initial_indent=indent, subsequent_indent=indent)
+        yield from _wrapped(doc, " " * (longest + 4))
 
 
 def default_text(argument: Argument) -> str:

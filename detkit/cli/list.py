@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 import sys
 
 from detkit import registry
-from detkit.config.signatures import summary
+from detkit.config.docstrings import citation_of, first_line
 from detkit.errors import UserError
 
 HELP = """
 usage: detkit list [FAMILY] [--names]
 
-Lists the parts that a configuration can name, by family, with what each is for.
+Lists the parts that a configuration can name, by family, with what each is for and whose paper
+it follows; `detkit describe NAME` has the paper's title and address.
 Parts of plugins are listed with the plugin that brings them.
 
   FAMILY    one family only, such as neck or loss
@@ -24,7 +26,8 @@ examples:
   detkit list loss
 """
 
-_DOCSTRING = re.compile(r'\n    r?"""(.*?)(?:"""|\n)')
+_SHORTEST = 40  # columns in which it is still said what a part is for
+_DOCSTRING = re.compile(r'\n    r?"""(.*?)"""', re.DOTALL)
 
 
 def run(arguments: list[str]) -> None:
@@ -60,24 +63,26 @@ def family_text(family: str) -> str:
     columns = shutil.get_terminal_size((10_000, 24)).columns  # a pipe gets whole lines
     lines = [f"{family}: {registry.FAMILIES[family]}"]
     for part in parts:
-        text = part_summary(part)
-        if part.origin != "detkit":
-            text = f"{text} ({part.origin})"
-        lines.append(_cut(f"  {part.name:{width}}  {text}", columns))
+        text = docstring(part)
+        citation = citation_of(text)
+        end = f" [{citation}]" if citation else ""
+        end += f" ({part.origin})" if part.origin != "detkit" else ""
+        start = f"  {part.name:{width}}  {first_line(text)}"
+        lines.append(_cut(_cut(start, max(columns - len(end), _SHORTEST)) + end, columns))
     return "\n".join(lines if parts else [*lines, "  no part is registered"])
 
 
 def _cut(line: str, columns: int) -> str:
-    return line if len(line) <= columns else f"{line[: columns - 3].rstrip()}..."
+    return line if len(line) <= columns else f"{line[: max(columns - 3, 0)].rstrip()}..."
 
 
-def part_summary(part: registry.Part) -> str:
-    """The first line of a part's docstring, from its text where it has not been imported."""
+def docstring(part: registry.Part) -> str:
+    """A part's docstring, from its text where it has not been imported."""
     if part.factory is not None:
-        return summary(part.factory)
+        return inspect.getdoc(part.factory) or ""
     text = part.file.read_text(encoding="utf-8")
     decorator = re.compile(rf'^@register\(\s*"{part.family}",\s*"{re.escape(part.name)}"', re.M)
     found = decorator.search(text)
     after = text[found.end() :] if found else ""
-    docstring = _DOCSTRING.search(after.split("\n@register(")[0])
-    return docstring[1].strip() if docstring else ""
+    written = _DOCSTRING.search(after.split("\n@register(")[0])
+    return inspect.cleandoc(written[1]) if written else ""

@@ -9,6 +9,7 @@ import inspect
 import re
 
 _SECTION = re.compile(r"^[A-Z][A-Za-z ]*:$")
+_CITATION = re.compile(r"\(([^()]*, (?:19|20)\d\d)\)")
 _ARGUMENT = re.compile(r"^\*{0,2}(\w+)(?: \([^)]*\))?: ?(.*)$")
 
 
@@ -20,17 +21,33 @@ def first_line(docstring: str | None) -> str:
 
 def paper_of(docstring: str | None) -> str | None:
     """What follows `Paper:` up to the next blank line, section or paper; several are joined."""
-    papers: list[str] = []
-    reading = False
+    papers = [text for text in _blocks(docstring) if text.startswith("Paper:")]
+    return "; ".join(text.removeprefix("Paper:").strip() for text in papers) or None
+
+
+def body_of(docstring: str | None) -> list[str]:
+    """The paragraphs between the first line and the first section, papers left out."""
+    return [text for text in _blocks(docstring)[1:] if not text.startswith("Paper:")]
+
+
+def citation_of(docstring: str | None) -> str | None:
+    """Authors and year of the papers, as they stand there in brackets."""
+    return "; ".join(_CITATION.findall(paper_of(docstring) or "")) or None
+
+
+def _blocks(docstring: str | None) -> list[str]:
+    """First line, paragraphs and papers up to the first section, each joined to one line."""
+    blocks: list[list[str]] = []
+    begins = True
     for line in map(str.strip, inspect.cleandoc(docstring or "").splitlines()):
-        if line.startswith("Paper:"):
-            papers.append(line.removeprefix("Paper:").strip())
-            reading = True
-        elif not line or _SECTION.match(line):
-            reading = False
-        elif reading:
-            papers[-1] += f" {line}"
-    return "; ".join(papers) or None
+        if _SECTION.match(line):
+            break
+        if line and (begins or line.startswith("Paper:")):
+            blocks.append([])
+        if line:
+            blocks[-1].append(line)
+        begins = not line
+    return [" ".join(block) for block in blocks]
 
 
 def argument_help(docstring: str | None) -> dict[str, str]:

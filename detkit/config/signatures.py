@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from detkit.config.docstrings import argument_help, first_line, paper_of
+from detkit.config.docstrings import argument_help, body_of, first_line, paper_of
 from detkit.config.root import Block
 from detkit.config.values import check_value, convert, is_union, type_text, unwritable
 from detkit.errors import UserError
@@ -119,6 +119,11 @@ def summary(factory: Factory) -> str:
 def paper(factory: Factory) -> str | None:
     """The paper that a part's docstring names, with authors, year and address."""
     return paper_of(_docstring(factory))
+
+
+def body(factory: Factory) -> list[str]:
+    """What a part's docstring says between its first line and its sections, by paragraph."""
+    return body_of(_docstring(factory))
 
 
 def _is_dataclass(factory: Factory) -> bool:

@@ -32,10 +32,12 @@ _NMS = {"score_threshold": 0.001, "iou_threshold": 0.7, "max_detections": 300}
 class YOLOFree(DenseHead):
     """Anchor-free YOLO: one point per cell, towers for class and box, no objectness.
 
-    Papers: YOLOX: Exceeding YOLO Series in 2021 (Ge et al., 2021), the decoupled towers,
-    https://arxiv.org/abs/2107.08430; TOOD: Task-aligned One-stage Object Detection (Feng et al.,
-    2021), the assignment and soft class targets, https://arxiv.org/abs/2108.07755; Generalized
-    Focal Loss (Li et al., 2020), sides as distributions, https://arxiv.org/abs/2006.04388
+    Paper: YOLOX: Exceeding YOLO Series in 2021 (Ge et al., 2021), the decoupled towers,
+    https://arxiv.org/abs/2107.08430
+    Paper: TOOD: Task-aligned One-stage Object Detection (Feng et al., 2021), the assignment and
+    soft class targets, https://arxiv.org/abs/2108.07755
+    Paper: Generalized Focal Loss (Li et al., 2020), sides as distributions,
+    https://arxiv.org/abs/2006.04388
 
     The class score also says how well the box fits, as its target does; YOLOX has an output of its
     own for that. All losses are divided by the sum of these targets.

@@ -9,7 +9,7 @@ from torchvision.ops import deform_conv2d
 class DeformableConv(nn.Module):
     """A convolution that looks, for each output cell, where a second convolution tells it to.
 
-    Papers: Deformable Convolutional Networks (Dai et al., 2017), https://arxiv.org/abs/1703.06211;
+    Paper: Deformable Convolutional Networks (Dai et al., 2017), https://arxiv.org/abs/1703.06211;
         modulated, Deformable ConvNets v2 (Zhu et al., 2019), https://arxiv.org/abs/1811.11168
 
     It starts as the plain convolution: offsets are zero, and a modulation is twice a sigmoid, not

@@ -10,8 +10,9 @@ import pytest
 
 import detkit
 from detkit import registry
-from detkit.cli.list import part_summary
-from detkit.config.signatures import MISSING, arguments, check_value, summary
+from detkit.cli.list import docstring
+from detkit.config.docstrings import citation_of, first_line, paper_of
+from detkit.config.signatures import MISSING, arguments, check_value, paper, summary
 
 PARTS = sorted(registry._builtin_parts())
 WIRED = {
@@ -74,6 +75,16 @@ def test_wired_arguments_are_those_that_assembly_fills_in(family, name):
 
 @each_part
 def test_first_line_says_what_it_is_for_and_is_read_from_the_text_alike(family, name):
-    listed = part_summary(registry._builtin_parts()[family, name])
-    assert listed
-    assert listed == summary(registry.get(family, name))
+    listed = docstring(registry._builtin_parts()[family, name])
+    factory = registry.get(family, name)
+    assert first_line(listed)
+    assert first_line(listed) == summary(factory)
+    assert paper_of(listed) == paper(factory)
+
+
+@each_part
+def test_a_paper_has_authors_a_year_and_an_address(family, name):
+    factory = registry.get(family, name)
+    if paper(factory):
+        assert citation_of(factory.__doc__)
+        assert "https://" in paper(factory) or "no paper" in paper(factory)

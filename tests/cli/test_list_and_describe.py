@@ -21,6 +21,9 @@ from detkit.registry import PositiveInt
 class ToyHead:
     """Guess, for tests.
 
+    As the paper does, but
+    faster.
+
     Paper: Guessing (Nobody, 2020), https://example.org
 
     Args:
@@ -76,7 +79,7 @@ def test_list_shows_families_with_parts(capsys):
         "neck: feature levels to feature levels\n"
         "  toy_loss  Not a loss. (file toy.py)\n\n"
         "head: feature levels to losses and detections\n"
-        "  toy_head  Guess, for tests. (file toy.py)\n\n"
+        "  toy_head  Guess, for tests. [Nobody, 2020] (file toy.py)\n\n"
         "loss: one value per prior from predictions and targets\n"
         "  toy_loss  A loss of nothing. (file toy.py)\n"
     )
@@ -101,6 +104,16 @@ def test_lines_are_cut_to_the_terminal(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "24")
     main(["list", "loss"])
     assert capsys.readouterr().out.splitlines()[1] == "  toy_loss  A loss of..."
+
+
+def test_papers_stay_where_lines_are_cut(monkeypatch, capsys):
+    long = PLUGIN.replace("Guess, for tests.", f"Guess{', and guess again' * 9}.")
+    Path("plugins/toy.py").write_text(long)
+    monkeypatch.setenv("COLUMNS", "80")
+    main(["list", "head"])
+    line = capsys.readouterr().out.splitlines()[1]
+    assert len(line) <= 80
+    assert line.endswith("... [Nobody, 2020] (file toy.py)")
 
 
 def test_broken_plugin_is_warned_of(tmp_path, capsys):
@@ -134,6 +147,9 @@ def test_wrong_words_are_named(words, text, capsys):
 PAGE = """\
 head 'toy_head'
   Guess, for tests.
+
+  As the paper does, but faster.
+
   Paper: Guessing (Nobody, 2020), https://example.org
   File: plugins/toy.py (file toy.py)
 

@@ -1,6 +1,12 @@
 """What is read from docstrings."""
 
-from detkit.config.docstrings import argument_help, first_line, paper_of
+from detkit.config.docstrings import (
+    argument_help,
+    body_of,
+    citation_of,
+    first_line,
+    paper_of,
+)
 
 TEXT = """First line: it matters.
 
@@ -34,6 +40,17 @@ def test_papers_end_at_the_next_section():
 
 def test_no_paper():
     assert paper_of("Just a line.") is None
+    assert citation_of("Just a line (Somebody, 2020).") is None
+
+
+def test_citations_are_authors_and_years():
+    assert citation_of(TEXT) == "A, 2019; B, 2020"
+
+
+def test_body_is_what_stands_between_first_line_and_sections():
+    assert body_of(TEXT) == ["Body."]
+    assert body_of("Line.\n\nOne\nand on.\n\nTwo.\n\nArgs:\n    x: No.") == ["One and on.", "Two."]
+    assert body_of(None) == []
 
 
 def test_help_of_each_argument_with_its_continuation():
