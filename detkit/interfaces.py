@@ -119,12 +119,14 @@ class ClassificationLoss(Protocol):
     `logits` (M, K); `labels` (M,) in 0..C-1, BACKGROUND, or IGNORED for values that the caller
     leaves out, so that statistics over priors can leave them out too; `scores` (M,) soft target of
     the labelled class, 1 where None. `activation` says how logits become probabilities: "sigmoid"
-    has K = C, "softmax" K = C + 1 with background last.
+    has K = C, "softmax" K = C + 1 with background last. Where `normalised` is true the values sum
+    up to the loss, as those of GHM do, and the caller divides by nothing.
     """
 
     space: Literal["classes"]
     weight: float
     activation: Literal["sigmoid", "softmax"]
+    normalised: bool
 
     def __call__(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor: ...
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
+from detkit.heads.matches import Matches, rows_of_objects, soft_targets
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
@@ -24,9 +22,11 @@ from detkit.interfaces import (
 from detkit.ops import (
     class_scores,
     clip_boxes,
+    compare_boxes,
     highest_overlaps,
     mark_ignored,
     mean_over_ranks,
+    require_comparable,
     select_candidates,
 )
 from detkit.structures import (
@@ -38,18 +38,6 @@ from detkit.structures import (
     Priors,
     Target,
 )
-
-
-class Matches(NamedTuple):
-    """The positives of a batch: M priors with the predictions for them and their objects."""
-
-    priors: Priors  # of M
-    codes: Tensor  # (M, D)
-    quality: Tensor | None  # (N,) logits where the quality branch learns
-    quality_labels: Tensor  # (N,) 0 at the positives, in their order, BACKGROUND elsewhere
-    boxes: Tensor  # (M, 4) of the objects
-    weights: Tensor  # (M,) what each counts: the assignment's scores
-    counted: Tensor  # () how many priors count, positives and others
 
 
 class DenseHead(nn.Module):
@@ -90,6 +78,7 @@ class DenseHead(nn.Module):
         super().__init__()
         if quality_loss is not None and quality_target is None:
             raise ValueError("a head with a quality loss needs a quality target: pass one.")
+        require_comparable(box_loss, box_coder)
         self.layers = layers
         self.priors = priors
         self.box_coder = box_coder
@@ -102,6 +91,10 @@ class DenseHead(nn.Module):
         self.postprocess = postprocess
         self.score_exponent = score_exponent
         self.weigh_boxes_by_quality = weigh_boxes_by_quality
+
+    @property
+    def _learns_objectness(self) -> bool:
+        return self.quality_target is not None and self.quality_target.learns_background
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """Raw predictions of all levels, in the order of the priors."""
@@ -153,35 +146,33 @@ class DenseHead(nn.Module):
     ) -> Losses:
         objects = [target.select(~target.ignored) for target in targets]
         matched, scores = self._assign(predictions, priors, targets, objects)  # (B, P) each
-        rows = _rows_of_objects(matched, objects)  # (B, P)
+        rows = rows_of_objects(matched, objects)  # (B, P)
         nothing = matched.new_full((1,), BACKGROUND)
         labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
-        objectness = self.quality_target is not None and self.quality_target.learns_background
-        without_class = matched < 0 if objectness else matched == IGNORED
+        without_class = matched < 0 if self._learns_objectness else matched == IGNORED
         labels = torch.where(without_class, IGNORED, labels)
-        logits = predictions.class_logits
-        soft = None if scores is None else scores.flatten()
-        class_losses = self.classification_loss(logits.flatten(0, 1), labels.flatten(), soft)
-        class_losses = class_losses.view_as(matched)
-        judged = self._objectness_losses(predictions, matched) if objectness else class_losses
         if self.sampler.ranks_by == "overlaps":
-            judged = torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
-        counted = self.sampler(matched, judged.detach())  # (B, P) bool
+            values = torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
+        else:
+            values = self._values(predictions, matched, labels, scores)
+        counted = self.sampler(matched, values)  # (B, P) bool
+        labels = torch.where(counted, labels, IGNORED)
+        class_losses = self._class_losses(predictions, labels, scores)
         positive = counted & (matched >= 0)
         image, prior = positive.nonzero(as_tuple=True)
-        learning = counted if objectness else positive
+        learning = counted if self._learns_objectness else positive
         matches = Matches(
             priors=Priors(*(field[prior] for field in priors)),
             codes=predictions.box_codes[image, prior],
             quality=None if predictions.quality is None else predictions.quality[learning],
             quality_labels=matched[learning].clamp(max=0),
             boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
-            weights=torch.ones_like(logits[image, prior, 0])
+            weights=torch.ones_like(predictions.class_logits[image, prior, 0])
             if scores is None
             else scores[positive],
             counted=counted.sum(),
         )
-        class_loss = torch.where(counted & ~without_class, class_losses, 0).sum()
+        class_loss = torch.where(labels == IGNORED, 0, class_losses).sum()
         return self._normalised(class_loss, matches, predictions)
 
     def _normalised(
@@ -192,7 +183,8 @@ class DenseHead(nn.Module):
         shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
         sums = mean_over_ranks(torch.stack([matches.weights.sum(), shares.sum()]))
         positives, box_normaliser = sums.clamp(min=1)
-        losses = {"loss/classification": self.classification_loss.weight * class_loss / positives}
+        divisor = 1 if self.classification_loss.normalised else positives
+        losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
         # Without positives nothing else would give the branch a gradient, and ranks would wait.
         without_positives = 0 * predictions.box_codes[:, 0].sum()
         for name, box_losses in self._box_losses_by_name(matches).items():
@@ -202,7 +194,8 @@ class DenseHead(nn.Module):
             scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_target)
             quality_loss = self._quality_losses(matches.quality, labels, scores).sum()
             quality_loss = quality_loss + 0 * predictions.quality[:, 0].sum()
-            losses["loss/quality"] = self.quality_loss.weight * quality_loss / positives
+            divisor = 1 if self.quality_loss.normalised else positives
+            losses["loss/quality"] = self.quality_loss.weight * quality_loss / divisor
         return losses
 
     @torch.no_grad()
@@ -218,6 +211,8 @@ class DenseHead(nn.Module):
         boxes: Tensor | None = None
         if self.assigner.uses_predictions:
             scores = class_scores(predictions.class_logits, self.classification_loss.activation)
+            if self._learns_objectness and predictions.quality is not None:
+                scores = scores * predictions.quality.sigmoid()[..., None]  # as in YOLOX
             boxes = self.box_coder.decode(predictions.box_codes, priors)
         assignments, matched = [], []
         for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):
@@ -226,18 +221,15 @@ class DenseHead(nn.Module):
             assignment = self.assigner(priors, image_scores, image_boxes, countable)
             assignments.append(assignment)
             matched.append(mark_ignored(assignment.matched, priors, target))
-        return Assignment(torch.stack(matched), _soft_targets(assignments, priors))
+        return Assignment(torch.stack(matched), soft_targets(assignments, priors))
 
     def _box_losses_by_name(self, matches: Matches) -> dict[str, Tensor]:
         """(M,) each, weighted: what boxes learn by, to which a head with more losses adds."""
         return {"loss/box": self.box_loss.weight * self._box_losses(matches)}
 
     def _box_losses(self, matches: Matches) -> Tensor:
-        if self.box_loss.space == "boxes":
-            return self.box_loss(
-                self.box_coder.decode(matches.codes, matches.priors), matches.boxes
-            )
-        return self.box_loss(matches.codes, self.box_coder.encode(matches.boxes, matches.priors))
+        codes, priors, boxes = matches.codes, matches.priors, matches.boxes
+        return compare_boxes(self.box_loss, self.box_coder, codes, priors, boxes)
 
     @torch.no_grad()
     def _quality_targets(self, matches: Matches) -> Tensor:
@@ -256,14 +248,31 @@ class DenseHead(nn.Module):
             rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)  # softmax is a sigmoid
         return self.quality_loss(rows, labels, scores)
 
+    def _class_losses(
+        self, predictions: DensePredictions, labels: Tensor, scores: Tensor | None
+    ) -> Tensor:
+        """(B, P) losses; what they say of ignored labels has no meaning."""
+        logits = predictions.class_logits.flatten(0, 1)
+        soft = None if scores is None else scores.flatten()
+        return self.classification_loss(logits, labels.flatten(), soft).view_as(labels)
+
     @torch.no_grad()
-    def _objectness_losses(self, predictions: DensePredictions, matched: Tensor) -> Tensor:
-        """(B, P) losses by which samplers rank background, where quality alone learns it."""
-        if predictions.quality is None:
+    def _values(
+        self,
+        predictions: DensePredictions,
+        matched: Tensor,
+        labels: Tensor,
+        scores: Tensor | None,
+    ) -> Tensor:
+        """(B, P) losses by which the sampler ranks: of quality, where that learns background."""
+        if self.sampler.ranks_by == "nothing":
             return torch.zeros_like(matched, dtype=torch.float32)
-        labels = matched.clamp(max=0).flatten()
-        losses = self._quality_losses(predictions.quality.flatten(), labels, None)
-        return losses.view_as(matched)
+        if not self._learns_objectness or predictions.quality is None:
+            return self._class_losses(predictions, labels, scores)
+        objectness = predictions.quality.flatten()
+        return self._quality_losses(objectness, matched.clamp(max=0).flatten(), None).view_as(
+            matched
+        )
 
     def _scores(self, predictions: DensePredictions) -> Tensor:
         scores = class_scores(predictions.class_logits, self.classification_loss.activation)
@@ -280,18 +289,3 @@ class DenseHead(nn.Module):
         chosen = Priors(*(field[candidates.prior] for field in priors))
         boxes = self.box_coder.decode(codes[candidates.prior], chosen)
         return self.postprocess(clip_boxes(boxes, size), candidates.score, candidates.label)
-
-
-def _rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
-    """(B, P) row in the table of the objects of all images; one past its end where none is."""
-    starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
-    return torch.where(matched >= 0, matched + starts[:-1, None], starts[-1])
-
-
-def _soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None:
-    """(B, P) scores of the assignments, None where all targets are 1."""
-    if all(assignment.scores is None for assignment in assignments):
-        return None
-    ones = torch.ones_like(priors.stride)
-    scores = [ones if each.scores is None else each.scores for each in assignments]
-    return torch.stack(scores)

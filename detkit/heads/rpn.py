@@ -9,7 +9,8 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from detkit.heads.dense import DenseHead, Matches
+from detkit.heads.dense import DenseHead
+from detkit.heads.matches import Matches
 from detkit.heads.towers import flatten_maps, same_on_all_levels
 from detkit.interfaces import (
     Assigner,
@@ -183,8 +184,9 @@ class RPN(DenseHead):
         count = mean_over_ranks(matches.counted.to(class_loss.dtype)).clamp(min=1)
         # Without positives nothing else would give the branch a gradient, and ranks would wait.
         box_loss = self._box_losses(matches).sum() + 0 * predictions.box_codes[:, 0].sum()
+        divisor = 1 if self.classification_loss.normalised else count
         return {
-            "loss/classification": self.classification_loss.weight * class_loss / count,
+            "loss/classification": self.classification_loss.weight * class_loss / divisor,
             "loss/box": self.box_loss.weight * box_loss / count,
         }
 

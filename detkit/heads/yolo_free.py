@@ -9,7 +9,8 @@ from torch import Tensor
 
 from detkit.errors import UserError
 from detkit.heads.decoupled_layers import DecoupledLayers
-from detkit.heads.dense import DenseHead, Matches
+from detkit.heads.dense import DenseHead
+from detkit.heads.matches import Matches
 from detkit.interfaces import (
     Assigner,
     BoxCoder,

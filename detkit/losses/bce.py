@@ -28,6 +28,7 @@ class BinaryCrossEntropy(nn.Module):
 
     space: ClassVar = "classes"
     activation: ClassVar = "sigmoid"
+    normalised: ClassVar = False
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class CrossEntropy(nn.Module):
 
     space: ClassVar = "classes"
     activation: ClassVar = "softmax"
+    normalised: ClassVar = False
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class FocalLoss(nn.Module):
 
     space: ClassVar = "classes"
     activation: ClassVar = "sigmoid"
+    normalised: ClassVar = False
 
     def __init__(
         self,

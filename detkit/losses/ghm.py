@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from detkit.losses.histogram import GradientHistogram
 from detkit.losses.labels import label_targets
 from detkit.losses.precision import at_least_float32
-from detkit.ops.ranks import mean_over_ranks
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import IGNORED
 
@@ -25,8 +24,8 @@ class GHMClassificationLoss(nn.Module):
 
     The gradient length of a logit, |p - t|, falls into a bin; its entropy is weighed by 1 over what
     the bin holds, a moving average over steps and a mean over ranks, which checkpoints keep. The
-    head divides by the positives, so each value is multiplied by their number: the sum is then
-    the mean over bins of their mean entropy, the paper's loss. Needs no sampler.
+    sum is the mean over bins of their mean entropy, the paper's loss, so a head divides it by
+    nothing. Needs no sampler; with one, the bins hold what it chose.
 
     Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019),
         https://arxiv.org/abs/1811.05181
@@ -39,6 +38,7 @@ class GHMClassificationLoss(nn.Module):
 
     space: ClassVar = "classes"
     activation: ClassVar = "sigmoid"
+    normalised: ClassVar = True
 
     def __init__(
         self,
@@ -57,10 +57,9 @@ class GHMClassificationLoss(nn.Module):
         target = label_targets(logits, labels, scores)  # (M, C)
         lengths = (logits.detach().sigmoid() - target).abs()
         weights, _ = self.histogram(lengths, labels != IGNORED)
-        positives = mean_over_ranks((labels >= 0).sum().to(logits.dtype)).clamp(min=1)
         # In two terms, as one with a difference would round what is predicted well to 0.
         entropy = target * F.softplus(-logits) + (1 - target) * F.softplus(logits)
-        losses: Tensor = positives * (weights * entropy).sum(dim=-1)
+        losses: Tensor = (weights * entropy).sum(dim=-1)
         return losses
 
 

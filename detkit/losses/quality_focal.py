@@ -29,6 +29,7 @@ class QualityFocalLoss(nn.Module):
 
     space: ClassVar = "classes"
     activation: ClassVar = "sigmoid"
+    normalised: ClassVar = False
 
     def __init__(self, *, beta: NonNegativeFloat = 2.0, weight: NonNegativeFloat = 1.0) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
 """Pure functions on boxes, scores and candidates."""
 
+from detkit.ops.box_losses import compare_boxes, require_comparable
 from detkit.ops.boxes import (
     box_areas,
     box_centres,
@@ -29,6 +30,7 @@ __all__ = [
     "class_scores",
     "class_wise_nms",
     "clip_boxes",
+    "compare_boxes",
     "complete_iou",
     "distance_iou",
     "generalized_iou",
@@ -38,6 +40,7 @@ __all__ = [
     "mean_over_ranks",
     "object_chunks",
     "pairwise_iou",
+    "require_comparable",
     "select_candidates",
     "share_inside",
     "sides_at_least",

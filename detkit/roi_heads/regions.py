@@ -33,12 +33,14 @@ class Sampled(NamedTuple):
         labels: (M,) class of the object, or BACKGROUND.
         objects: (M, 4) box of the object; zeros for background.
         counted: (M,) whether the region counts; false where one had to stand in for none.
+        scores: (M,) soft target of the label, from the assigner; None where all are 1.
     """
 
     regions: Regions
     labels: Tensor
     objects: Tensor
     counted: Tensor
+    scores: Tensor | None
 
 
 def join(regions: list[Tensor]) -> Regions:

@@ -21,7 +21,14 @@ from detkit.interfaces import (
     Pooling,
     Sampler,
 )
-from detkit.ops import class_scores, highest_overlaps, mark_ignored, mean_over_ranks
+from detkit.ops import (
+    class_scores,
+    compare_boxes,
+    highest_overlaps,
+    mark_ignored,
+    mean_over_ranks,
+    require_comparable,
+)
 from detkit.roi_heads.regions import Regions, Sampled, as_priors, join, look_up, pad
 from detkit.structures import IGNORED, Priors, Target
 
@@ -68,6 +75,7 @@ class Stage(nn.Module):
             box_loss: Compares boxes or codes, by its `space`.
         """
         super().__init__()
+        require_comparable(box_loss, box_coder)
         self.pooling = pooling
         self.box_head = box_head
         self.assigner = assigner
@@ -108,8 +116,8 @@ class Stage(nn.Module):
         everything = join(regions)
         outputs: Outputs | None = None
         if self.assigner.uses_predictions or self.sampler.ranks_by == "losses":
-            outputs = self(features, everything)
-        matched = self._assign(outputs, regions, targets, objects)
+            outputs = self._looked_at(features, everything)
+        matched, scores = self._assign(outputs, regions, targets, objects)
         padded = pad(matched, IGNORED)  # (B, R)
         values = self._values(outputs, matched, regions, objects)
         counted = self.sampler(padded, pad(values, 0.0))
@@ -118,7 +126,16 @@ class Stage(nn.Module):
         image, place = chosen.nonzero(as_tuple=True)
         boxes = pad([boxes.float() for boxes in regions], 0.0)[image, place]
         labels, of_objects = look_up(objects, padded[image, place], image)
-        return Sampled(Regions(boxes, image), labels, of_objects, counted[image, place])
+        soft = None if scores is None else pad(scores, 1.0)[image, place]
+        return Sampled(Regions(boxes, image), labels, of_objects, counted[image, place], soft)
+
+    def _looked_at(self, features: list[Tensor], regions: Regions) -> Outputs:
+        """A pass that leaves no trace in averages, which are of the regions that are learned."""
+        before = [buffer.clone() for buffer in self.buffers()]
+        outputs: Outputs = self(features, regions)
+        for buffer, value in zip(self.buffers(), before, strict=True):
+            buffer.copy_(value)
+        return outputs
 
     def _values(
         self,
@@ -140,17 +157,22 @@ class Stage(nn.Module):
     def losses(self, outputs: Outputs, sampled: Sampled) -> Losses:
         """Sums divided by the sampled regions of all ranks, and weighted."""
         count = mean_over_ranks(sampled.counted.sum().to(outputs.logits.dtype)).clamp(min=1)
-        class_losses = self.classification_loss(outputs.logits, sampled.labels)  # (M,)
+        labels = torch.where(sampled.counted, sampled.labels, IGNORED)
+        class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
         class_loss = torch.where(sampled.counted, class_losses, 0).sum()
         positive = (sampled.counted & (sampled.labels >= 0)).nonzero().squeeze(1)
         box = sampled.labels[positive] if self._boxes_each > 1 else 0
         codes = outputs.codes[positive, box]  # (N, code_size)
         priors = Priors(*(field[positive] for field in as_priors(sampled.regions.boxes)))
-        box_losses = self._box_losses(codes, priors, sampled.objects[positive])
+        objects = sampled.objects[positive]
+        box_losses = compare_boxes(self.box_loss, self.box_coder, codes, priors, objects)
+        if sampled.scores is not None:
+            box_losses = sampled.scores[positive] * box_losses
         # Without positives nothing else would give the layer a gradient, and ranks would wait.
         box_loss = box_losses.sum() + 0 * outputs.codes[:1].sum()
+        divisor = 1 if self.classification_loss.normalised else count
         return {
-            "loss/classification": self.classification_loss.weight * class_loss / count,
+            "loss/classification": self.classification_loss.weight * class_loss / divisor,
             "loss/box": self.box_loss.weight * box_loss / count,
         }
 
@@ -160,31 +182,30 @@ class Stage(nn.Module):
         regions: list[Tensor],
         targets: list[Target],
         objects: list[Target],
-    ) -> list[Tensor]:
-        """(R_i,) object of each region of each image: its index among those that count."""
+    ) -> tuple[list[Tensor], list[Tensor] | None]:
+        """(R_i,) object of each region of each image, by its index among those that count.
+
+        And its soft target, where the assigner gives any.
+        """
         scores: list[Tensor | None] = [None] * len(regions)
         boxes: list[Tensor | None] = [None] * len(regions)
         if outputs is not None and self.assigner.uses_predictions:
             counts = [len(of_image) for of_image in regions]
             scores = list(torch.split(self.scores(outputs), counts))
             boxes = list(torch.split(self._best_boxes(outputs, join(regions)), counts))
-        matched = []
+        matched, soft, is_soft = [], [], False
         for image, of_image in enumerate(regions):
-            if len(of_image) == 0:
-                matched.append(torch.zeros(0, dtype=torch.int64, device=of_image.device))
-                continue
             priors = as_priors(of_image.float())
-            found = self.assigner(priors, scores[image], boxes[image], objects[image]).matched
+            found, of_found = torch.zeros_like(priors.level), None
+            if len(of_image) > 0:
+                found, of_found = self.assigner(priors, scores[image], boxes[image], objects[image])
             matched.append(mark_ignored(found, priors, targets[image]))
-        return matched
+            soft.append(torch.ones_like(priors.stride) if of_found is None else of_found)
+            is_soft = is_soft or of_found is not None
+        return matched, soft if is_soft else None
 
     def _best_boxes(self, outputs: Outputs, regions: Regions) -> Tensor:
         """(M, 4) the refined box of each region for its best class."""
         boxes = self.boxes(outputs, regions)
         best = self.scores(outputs).argmax(dim=1) if self._boxes_each > 1 else 0
         return boxes[torch.arange(len(boxes), device=boxes.device), best]
-
-    def _box_losses(self, codes: Tensor, priors: Priors, objects: Tensor) -> Tensor:
-        if self.box_loss.space == "boxes":
-            return self.box_loss(self.box_coder.decode(codes, priors), objects)
-        return self.box_loss(codes, self.box_coder.encode(objects, priors))

@@ -78,7 +78,7 @@ class Sampling:
 class OnePerPrior:
     """A loss of 1 for background, 10 for class 0 and 100 for class 1; quality its target."""
 
-    space, weight, activation = "classes", 2.0, "sigmoid"
+    space, weight, activation, normalised = "classes", 2.0, "sigmoid", False
 
     def __call__(self, logits, labels, scores=None):
         losses = torch.tensor([10.0, 100.0, 1.0])[labels] if scores is None else scores
@@ -427,4 +427,5 @@ def test_the_classification_loss_is_told_which_priors_are_ignored():
 
     parts = {"classification_loss": Spy(), "quality_loss": None}
     head(Listed([0, -1, -2, -2], [-1] * 4), **parts).loss(FEATURES, [target(1), target()])
-    assert seen == [[1, -1, -2, -2, -1, -1, -1, -1]]
+    # First to rank them for the sampler, then for the gradient.
+    assert seen == [[1, -1, -2, -2, -1, -1, -1, -1]] * 2

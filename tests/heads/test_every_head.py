@@ -5,6 +5,7 @@ import torch
 
 from detkit import registry
 from detkit.config.signatures import arguments
+from detkit.errors import UserError
 from detkit.structures import Target
 
 HEADS = registry.names("head")
@@ -122,10 +123,21 @@ def slots_of(name):
                 yield argument.name, part
 
 
+CODE_LOSSES = [
+    loss
+    for loss in registry.names("loss")
+    if getattr(registry.get("loss", loss), "space", None) == "codes"
+]
+
+
 def with_what_it_needs(name, parts):
-    """A loss on distributions leaves with the box coder that has them, the only one."""
-    coder = parts.get("box_coder", "distribution")
-    if name == "yolo_free" and coder != "distribution":
+    """Distributions want a loss of boxes; the loss of distributions leaves with their coder."""
+    coder = parts.get("box_coder", "distribution" if name == "yolo_free" else "")
+    if coder == "distribution" and parts.get("box_loss") in CODE_LOSSES:
+        parts = {**parts, "box_coder": "distance"}
+    elif coder == "distribution":
+        parts = {"box_loss": "giou", **parts}
+    if name == "yolo_free" and parts.get("box_coder", "distribution") != "distribution":
         return {**parts, "distribution_loss": None}
     return parts
 
@@ -156,6 +168,7 @@ COMBINATIONS = [
     for loss in ("l1", "giou")
     for priors in registry.names("priors")
     for assigner in registry.names("assigner")
+    if (coder, loss) != ("distribution", "l1")
 ]
 
 
@@ -166,3 +179,10 @@ def test_parts_that_touch_each_other_combine(build_head, name, parts):
     loss.backward()
     assert loss.isfinite()
     assert_all_learn(head)
+
+
+@each_head
+@pytest.mark.parametrize("loss", CODE_LOSSES)
+def test_losses_of_codes_do_not_compare_distributions(build_head, name, loss):
+    with pytest.raises(UserError, match="are logits, whose differences mean nothing"):
+        build_head(name, box_coder={"name": "distribution"}, box_loss={"name": loss})

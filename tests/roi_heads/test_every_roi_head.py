@@ -5,6 +5,7 @@ import torch
 
 from detkit import assembly, registry
 from detkit.config.pages import filled
+from detkit.errors import UserError
 from detkit.structures import FeatureSpec, Target
 
 SPECS = [FeatureSpec(4, 8), FeatureSpec(4, 16)]
@@ -159,3 +160,35 @@ def test_each_class_is_detected_at_its_own_box():
     others = head.predict(features(), given, SIZES)[0]
     assert sorted(others.labels.tolist()) == [0, 1, 2]
     assert others.boxes[1].tolist() == others.boxes[2].tolist() == [0, 0, 40, 40]
+
+
+@each_roi_head
+def test_losses_of_codes_do_not_compare_distributions(name):
+    slot = "box_coder" if name == "standard" else "second_box_coder"
+    with pytest.raises(UserError, match="are logits, whose differences mean nothing"):
+        build(name, **{slot: {"name": "distribution"}})
+
+
+@each_roi_head
+@pytest.mark.parametrize("assigner", registry.names("assigner"))
+@pytest.mark.parametrize("sampler", registry.names("sampler"))
+def test_assigners_and_samplers_combine(name, assigner, sampler):
+    slot = "assigner" if name == "standard" else "second_assigner"
+    head = build(name, **{slot: {"name": assigner}, "sampler": {"name": sampler}})
+    loss = total(head.loss(features(), regions(), objects(), SIZES))
+    assert loss.isfinite()
+    loss.backward()
+    require_learning(head)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "ghm_c"])
+def test_ranking_leaves_no_trace_in_averages(loss):
+    box_head = {"name": "four_conv_one_fc", "channels": 8, "width": 8, "norm": "batch"}
+    head = build(
+        "standard", box_head=box_head, sampler={"name": "ohem"}, classification_loss={"name": loss}
+    )
+    head.loss(features(), regions(), objects(), SIZES)
+    buffers = dict(head.named_buffers())
+    steps = [value.item() for name, value in buffers.items() if name.endswith("batches_tracked")]
+    assert steps == [1] * len(steps)
+    assert len(steps) == 4

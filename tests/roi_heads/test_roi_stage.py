@@ -48,12 +48,13 @@ class Listed:
 
     uses_predictions = False
 
-    def __init__(self, matches):
-        self.matches, self.seen = matches, []
+    def __init__(self, matches, soft=None):
+        self.matches, self.soft, self.seen = matches, soft, []
 
     def __call__(self, priors, scores, boxes, target):
         self.seen.append((priors, scores, boxes, target))
-        return Assignment(torch.tensor([self.matches[tuple(b)] for b in priors.boxes.tolist()]))
+        matched = torch.tensor([self.matches[tuple(b)] for b in priors.boxes.tolist()])
+        return Assignment(matched, None if self.soft is None else self.soft[: len(matched)])
 
 
 class Keep:
@@ -68,7 +69,7 @@ class Keep:
 class OnePerRegion:
     """A loss of 1 for background, 10 for class 0 and 100 for class 1."""
 
-    space, weight, activation = "classes", 2.0, "sigmoid"
+    space, weight, activation, normalised = "classes", 2.0, "sigmoid", False
 
     def __call__(self, logits, labels, scores=None):
         return torch.tensor([10.0, 100.0, 7.0, 1.0])[labels] + 0 * logits.sum(dim=-1)
@@ -222,3 +223,25 @@ def test_regions_are_priors_as_large_as_their_stride():
     stage.sample(FEATURES, [torch.tensor([HERE[0]]), torch.zeros(0, 4)], [target(0)] * 2)
     priors = stage.assigner.seen[0][0]
     assert (priors.stride.tolist(), priors.level.tolist()) == ([8], [0])
+
+
+def test_soft_targets_reach_both_losses():
+    class Spy(OnePerRegion):
+        def __call__(self, logits, labels, scores=None):
+            self.seen = scores
+            return super().__call__(logits, labels)
+
+    matches = dict(zip(map(tuple, HERE), (0, -1, -1, 0), strict=True))
+    soft = torch.tensor([0.25, 0.0, 0.0, 0.75])
+    stage = make(assigner=Listed(matches, soft), classification_loss=Spy())
+    losses = values(stage, regions(4, 0), [target(1), target()])
+    assert stage.classification_loss.seen.tolist() == soft.tolist()
+    # Corners move by 0, 0, 8, 8 and by 8, 8, 0, 0; four regions are sampled.
+    assert losses["box"] == pytest.approx(3 * (0.25 * 16 + 0.75 * 16) / 4)
+
+
+def test_a_normalised_loss_is_divided_by_nothing():
+    loss = OnePerRegion()
+    loss.normalised = True
+    losses = values(make((0, -1, -1, -2), classification_loss=loss), regions(4, 2), [target(1)] * 2)
+    assert losses["classification"] == pytest.approx(2 * (100 + 1 + 1 + 100 + 1))
