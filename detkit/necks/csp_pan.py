@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from detkit.errors import UserError
 from detkit.layers import Activation, ConvBlock, CSPStage
+from detkit.necks.extra_levels import crop, require_doubling
 from detkit.registry import PositiveFloat, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
@@ -74,7 +75,7 @@ class CSPPAN(nn.Module):
             activation: Function after each normalisation.
 
         Raises:
-            UserError: There is one level only.
+            UserError: There is one level only, or a gap between levels.
         """
         super().__init__()
         if len(feature_specs) == 1:
@@ -82,6 +83,7 @@ class CSPPAN(nn.Module):
                 f"neck 'csp_pan' joins levels and only one comes in (stride "
                 f"{feature_specs[0].stride}): raise model.backbone.levels."
             )
+        require_doubling("csp_pan", feature_specs)
         given = [spec.channels for spec in feature_specs]
         own = [max(2, round(channels * width)) for channels in given]
 
@@ -113,6 +115,7 @@ class CSPPAN(nn.Module):
             merged = self.upward[level](torch.cat([coarse, features[level]], dim=1))
         found = [merged]
         for level, coarse in enumerate(narrowed):
-            fine = self.halving[level](found[-1])
+            size = coarse.shape[-2:]
+            fine = crop(self.halving[level](found[-1]), (size[0], size[1]))
             found.append(self.downward[level](torch.cat([fine, coarse], dim=1)))
         return found

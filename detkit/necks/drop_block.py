@@ -17,8 +17,9 @@ from detkit.structures import FeatureSpec
 class DropBlock(nn.Module):
     """Hides squares of each map while training, more of them as training goes on.
 
-    Put it into a `sequence` before or after the neck that mixes levels. Paper: DropBlock: A
-    regularization method for convolutional networks (Ghiasi et al., 2018),
+    Put it into a `sequence` before or after the neck that mixes levels.
+
+    Paper: DropBlock: A regularization method for convolutional networks (Ghiasi et al., 2018),
     https://arxiv.org/abs/1810.12890
 
     Args:
