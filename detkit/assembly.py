@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from detkit.data.module import DetectionData
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
 
+LOGGER = logging.getLogger("detkit.assembly")
 Config = Mapping[str, Any]
 _METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
 
@@ -125,10 +127,25 @@ def build_detector(model: Config, classes: Classes, *, fetch_weights: bool = Tru
     return build("detector", model, wiring, ("model",))
 
 
+def refuse_misfits(model: Config) -> None:
+    """Find out whether parts fit each other before any data is read; classes are not known yet.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    try:
+        with torch.device("meta"):
+            build("detector", model, {"num_classes": 2, "fetch_weights": False}, ("model",))
+    except UserError:
+        raise
+    except Exception:  # a part that cannot be built without memory; building it will tell
+        LOGGER.debug("the detector cannot be built on the meta device", exc_info=True)
+
+
 def describe_on_meta(model: Config, classes: Classes) -> Any:
     """The same detector without memory for its weights, to read channels and strides from."""
     with torch.device("meta"):
-        return build_detector(model, classes)
+        return build_detector(model, classes, fetch_weights=False)
 
 
 def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
@@ -154,6 +171,7 @@ def build_data(config: Config) -> DetectionData:
     """The data set of a configuration with its loaders."""
     wiring = {
         "mixing_epochs": _mixing_epochs(config),
+        "pad_multiple": config["augmentation"]["pad_multiple"],
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
         "seed": config.get("seed", 0),  # only training draws anything

@@ -81,7 +81,7 @@ def run(words: list[str]) -> int:
     output = output_folder(own["output"], data.path)
     samples = _samples(data, own)
     detectors = [_detector(config, data, checkpoint) for config in configs.values()]
-    collate = Collate(pad_multiple=data.pad_multiple)
+    collate = Collate(pad_multiple=first["augmentation"]["pad_multiple"])
     found = assign(detectors, (collate([sample]) for sample in samples))
     if output is not None:
         make_folder(output)

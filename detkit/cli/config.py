@@ -6,6 +6,7 @@ import importlib
 import math
 from typing import Any
 
+import torch
 import yaml
 
 from detkit import assembly
@@ -14,6 +15,7 @@ from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.errors import UserError
+from detkit.interfaces import PriorGenerator
 
 HELP = """
 usage: detkit config [KEY=VALUE ...]
@@ -29,9 +31,13 @@ read, and no memory is taken for weights.
   detkit config explain KEY [KEY=VALUE ...]       where a value came from, what it overrode
   detkit config diff RUN RUN                      what differs between two runs
 
-image_size=N       side of the image for which priors are counted (640)
+image_size=N       side of the image for which priors are counted; where it is not given, the size
+                   to which augmentation.evaluation brings all images, or 640
 num_classes=N      classes to assume, which the data decide in training (80)
 """
+
+
+DEFAULT_SIZE = 640
 
 
 def run(arguments: list[str]) -> int:
@@ -39,10 +45,9 @@ def run(arguments: list[str]) -> int:
     if arguments and arguments[0] in VERBS["config"]:
         code: int = importlib.import_module(f"detkit.cli.config_{arguments[0]}").run(arguments[1:])
         return code
+    side = _whole(arguments, "image_size", 0)
+    count = _whole(arguments, "num_classes", 80)
     own = ("image_size", "num_classes")
-    values = {
-        key: _whole(arguments, key, default) for key, default in zip(own, (640, 80), strict=True)
-    }
     words = [word for word in arguments if word.partition("=")[0] not in own]
     if value_of(words, "ckpt") not in (None, "null"):
         checkpoint = checkpoint_of(words, "config", prefer="last")
@@ -50,17 +55,30 @@ def run(arguments: list[str]) -> int:
         classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     else:
         config = compose.compose("train", words)
-        count = values["num_classes"]
         classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
+    size = (side, side) if side else image_size(config["augmentation"])
+    table = wiring(config["model"], classes, size)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    print(wiring(config["model"], classes, values["image_size"]))
+    print(table)
     return 0
 
 
-def wiring(model: dict[str, Any], classes: Classes, image_size: int) -> str:
-    """A table of levels, and the sizes of the detector."""
-    detector = assembly.describe_on_meta(model, classes)
-    lines = [f"wiring, for {image_size} x {image_size} pixels and {len(classes.names)} classes"]
+def image_size(augmentation: dict[str, Any]) -> tuple[int, int]:
+    """Height and width to which all images are brought, or 640 where they stay different."""
+    for step in reversed(augmentation["evaluation"].values()):
+        if {"height", "width"} <= step.keys():
+            return step["height"], step["width"]
+    return DEFAULT_SIZE, DEFAULT_SIZE
+
+
+def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> str:
+    """A table of levels, and the sizes of the detector, for images of (height, width).
+
+    Raises:
+        UserError: The detector takes no such images.
+    """
+    detector = assembly.describe_on_meta(model, classes).eval()
+    lines = [f"wiring, for {size[0]} x {size[1]} pixels and {len(classes.names)} classes"]
     for name in ("backbone", "neck"):
         part = getattr(detector, name)
         levels = ", ".join(
@@ -68,9 +86,7 @@ def wiring(model: dict[str, Any], classes: Classes, image_size: int) -> str:
         )
         lines.append(f"  {name:9} {model[name]['name']}: {levels}")
     dense = "proposer" if "proposer" in model else "head"
-    cells = [math.ceil(image_size / spec.stride) ** 2 for spec in detector.neck.feature_specs]
-    per_cell = getattr(detector, dense).priors.per_cell
-    counts = [cell * each for cell, each in zip(cells, per_cell, strict=True)]
+    counts = _priors_by_level(detector, getattr(detector, dense).priors, size)
     lines.append(f"  {dense:9} {model[dense]['name']}: {sum(counts):,} priors ({_sum(counts)})")
     if "roi_head" in model:
         lines.append(f"  roi_head  {_looks(model['roi_head'])}")
@@ -80,6 +96,16 @@ def wiring(model: dict[str, Any], classes: Classes, image_size: int) -> str:
     parts = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
     lines.append(f"  weights   {sum(sizes.values()) / 1e6:.2f} M parameters ({parts})")
     return "\n".join(lines)
+
+
+@torch.no_grad()
+def _priors_by_level(detector: Any, priors: PriorGenerator, size: tuple[int, int]) -> list[int]:
+    """How many priors lie on each level, by the maps that really come out."""
+    with torch.device("meta") as meta:
+        maps = detector.neck(detector.backbone(torch.empty(1, 3, *size)))
+        sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
+        priors(sizes, meta)  # which refuses sizes that it does not fit
+    return [math.prod(cells) * each for cells, each in zip(sizes, priors.per_cell, strict=True)]
 
 
 def _looks(roi_head: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from detkit.config.signatures import MISSING, Argument, arguments, body, paper, 
 from detkit.errors import UserError, did_you_mean
 
 HELP = """
-usage: detkit describe [FAMILY] NAME
+usage: detkit describe [FAMILY] NAME, or FAMILY/NAME
 
 Shows what a part is for, its paper and file, and each argument: type, default, meaning.
 A slot takes another part; what is wired is filled in by detkit and never stands in YAML.
@@ -31,6 +31,8 @@ def run(words: list[str]) -> None:
     Raises:
         UserError: There is no such part.
     """
+    if len(words) == 1:
+        words = words[0].split("/")
     *family, name = words or [""]
     if not name or family[1:] or any(word.startswith("-") for word in words):
         raise UserError(f"'detkit describe' takes [FAMILY] NAME, got '{' '.join(words)}'.")

@@ -34,7 +34,6 @@ reported and skipped.
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
   detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
 """
-PAD_MULTIPLE = 32
 
 
 def run(arguments: list[str]) -> int:
@@ -52,7 +51,7 @@ def run(arguments: list[str]) -> int:
         read=partial(
             read_image, transforms=assembly.build_transforms(config["augmentation"], "evaluation")
         ),
-        collate=Collate(pad_multiple=PAD_MULTIPLE),
+        collate=Collate(pad_multiple=config["augmentation"]["pad_multiple"]),
         device=choose_device(config["device"]),
         batch_size=config["batch_size"],
     )

@@ -6,7 +6,7 @@ its path, what is allowed, the nearest name, and where the value was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from detkit import registry
@@ -31,7 +31,9 @@ def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = 
     Raises:
         ConfigError: One message per problem.
     """
-    checker = _Checker([override.lstrip("+~").split("=")[0] for override in overrides or []])
+    checker = _Checker(
+        config, [override.lstrip("+~").split("=")[0] for override in overrides or []]
+    )
     complete = checker.block(arguments(root), config, ())
     if checker.problems:
         raise ConfigError(checker.problems)
@@ -39,8 +41,9 @@ def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = 
 
 
 class _Checker:
-    def __init__(self, overridden: list[str]) -> None:
+    def __init__(self, config: Node, overridden: list[str]) -> None:
         self.problems: list[str] = []
+        self._config = config
         self._overridden = {path.replace("/", ".") for path in overridden}
 
     def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
@@ -77,7 +80,10 @@ class _Checker:
         else:
             allowed = [name for name, argument in schema.items() if not argument.wired]
             nested = f" Keys are nested, not dotted: write {_nested(key)}." if "." in key else ""
-            message = f"unknown key.{nested or did_you_mean(key, allowed)}{hint}"
+            meant = did_you_mean(key, allowed)
+            if not path and (places := list(_places_of(key, self._config))):
+                meant = f" Did you mean {' or '.join(repr(place) for place in places)}?"
+            message = f"unknown key.{nested or meant}{hint}"
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
         self.report((*path, key), message)
 
@@ -186,6 +192,15 @@ def _owner_hint(family: str, name: str, key: str) -> str:
         f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
         f"'{name}': to replace a part whole, choose it by its group (.../{family}={name})."
     )
+
+
+def _places_of(key: str, config: Mapping[Any, Any], path: str = "") -> Iterator[str]:
+    """Where a key that is not one of the root stands."""
+    for name, value in config.items():
+        if path and name == key:
+            yield f"{path}{name}"
+        elif isinstance(value, Mapping):
+            yield from _places_of(key, value, f"{path}{name}.")
 
 
 def _nested(key: str) -> str:

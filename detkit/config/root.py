@@ -64,12 +64,15 @@ class Augmentation:
     Args:
         train: What training samples go through.
         evaluation: What validation and prediction images go through.
+        pad_multiple: Height and width of a batch are padded to multiples of this, at the right and
+            the bottom.
         close_mosaic: Last epochs of a training, in which transforms that mix several images
             (mosaic, mixup, copy_paste) are left out, so that it ends on images as they are.
     """
 
     train: Annotated[dict[str, Any], Slot("transform")]
     evaluation: Annotated[dict[str, Any], Slot("transform")]
+    pad_multiple: PositiveInt = 32
     close_mosaic: NonNegativeInt = 0
 
 

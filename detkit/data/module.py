@@ -47,7 +47,6 @@ class DetectionData:
         batch_size: Images of a training step on each device.
         validation_batch_size: Images of a validation step on each device; null takes batch_size.
         workers: Processes that load images; 0 loads in the main process.
-        pad_multiple: Height and width of a batch are padded to a multiple of this.
         multi_scale: Factors by which the images of a training batch are resized after the
             transforms, such as [0.75, 1.0, 1.25]; null does not resize.
         multi_scale_every: Batches after which another of these factors is drawn.
@@ -65,6 +64,7 @@ class DetectionData:
         seed: Wired[int],
         sampling: Annotated[Sampling | None, Slot("sampling")],
         mixing_epochs: Wired[float] = math.inf,
+        pad_multiple: Wired[int] = 32,
         train_split: str = "train",
         validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
         validation_fraction: Fraction = 0.2,
@@ -72,7 +72,6 @@ class DetectionData:
         batch_size: PositiveInt = 8,
         validation_batch_size: PositiveInt | None = None,
         workers: NonNegativeInt = 2,
-        pad_multiple: PositiveInt = 32,
         multi_scale: list[PositiveFloat] | None = None,
         multi_scale_every: PositiveInt = 1,
         limit_images: PositiveInt | None = None,
