@@ -61,6 +61,8 @@ def our_losses(detector, batch):
     return {key: torch.stack([losses[key] for losses in images]).mean() for key in images[0]}
 
 
+# parity retinanet: torchvision
+# parity fcos: torchvision
 def test_losses_and_gradients(models, batch):
     theirs, ours = models
     expected, found = their_losses(theirs, batch), our_losses(ours, batch)

@@ -69,6 +69,8 @@ def their_losses(model, batch):
     return {LOSS_NAMES[name]: value for name, value in losses.items()}
 
 
+# parity torchvision_ssd300: torchvision
+# parity torchvision_ssdlite: torchvision
 def test_losses_and_gradients(models):
     theirs, ours, batch = models
     expected, found = their_losses(theirs, batch), ours.loss(batch)

@@ -68,6 +68,8 @@ def require_same_regions(found, boxes, scores):
         torch.testing.assert_close(ours.boxes, their_boxes, rtol=0, atol=0.01)
 
 
+# parity torchvision_faster_rcnn: torchvision
+# parity torchvision_faster_rcnn_v2: torchvision
 def test_losses_and_gradients(models, batch):
     theirs, ours = models
     (expected, _), found = their_training(theirs, batch), ours.loss(batch)

@@ -1,0 +1,55 @@
+"""Each page of conf/model learns, also with a batch without any box among the others.
+
+What a page is about are its neck, head and losses: ResNet-50 makes place for small networks, SSD's
+maps for those of small images.
+"""
+
+from pathlib import Path
+
+import pytest
+from eight_images import batch_without_boxes, first_images, train
+
+PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
+YOLO = tuple(page for page in PAGES if page.startswith("yolo"))
+TINY_YOLO = ["model.backbone.depth=0.33", "model.backbone.width=0.125"]
+SSD = ["model.head.priors.image_size=[96,96]", "model.head.priors.steps=null"]
+VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
+
+
+def own(page, network):
+    """Words that fit a page to small pictures, with a small network for ResNet-50."""
+    levels = ["model.backbone.levels=[2,3,4,5]"] if "faster" in page or "cascade" in page else []
+    if page == "faster_rcnn_c4":
+        levels = ["model.backbone.levels=[4]"]
+    if page in YOLO:
+        return [f"model={page}"]
+    if "ssdlite" in page:
+        return [f"model={page}", *SSD]
+    if "ssd" in page:
+        shrink = ",".join(["half"] * (5 if page == "ssd512" else 4))
+        return [f"model={page}", *VGG, f"model.neck.shrink=[{shrink}]"]
+    return [f"model={page}", "model/backbone=timm", f"model.backbone.model={network}", *levels]
+
+
+# pain 14
+@pytest.mark.parametrize("page", PAGES)
+def test_the_loss_falls_with_a_batch_without_boxes_among_the_others(tmp_path, page):
+    words = own(page, "test_resnet")
+    if page in YOLO and page not in ("yolov3", "yolov4"):
+        words += TINY_YOLO
+    batch, detector, _ = first_images(tmp_path / "shapes", 2, 96, *words)
+    totals = train(detector, [batch, batch_without_boxes(2, 96)], 8, 0.003)
+    assert totals[-2] + totals[-1] < totals[0] + totals[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_eight_images_one_without_boxes_are_learned_by_heart(tmp_path, page):
+    words = own(page, "cs3darknet_s")
+    batch, detector, metric = first_images(tmp_path / "shapes", 8, 96, *words)
+    small = sum(parameter.numel() for parameter in detector.parameters()) < 1e7
+    assert min(map(len, batch.targets)) == 0
+    steps, rate = (120, 0.003) if small else (80, 0.001)
+    train(detector, [batch], steps, rate)
+    metric.update(batch.image_ids, detector.eval().predict(batch), batch.original_targets)
+    assert metric.compute()["AP50"] >= 0.95
