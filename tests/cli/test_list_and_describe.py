@@ -174,7 +174,7 @@ wired by detkit, never written in YAML:
 """
 
 
-@pytest.mark.parametrize("words", [["toy_head"], ["head", "toy_head"]], ids=str)
+@pytest.mark.parametrize("words", [["toy_head"], ["head", "toy_head"], ["head/toy_head"]], ids=str)
 def test_describe_shows_everything(words, capsys):
     assert main(["describe", *words]) == 0
     assert capsys.readouterr().out == PAGE

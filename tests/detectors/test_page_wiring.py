@@ -1,0 +1,71 @@
+"""Each page of conf/model as a user takes it, with the augmentation that its comment asks for."""
+
+from pathlib import Path
+
+import pytest
+from eight_images import first_images
+
+from detkit.assembly import Classes
+from detkit.cli.config import image_size, wiring
+from detkit.cli.main import main
+from detkit.config.compose import compose
+
+PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
+PRIORS = {"ssd300": "8,732", "ssd512": "24,564", "ssdlite": "3,234", "retinanet": "76,725"}
+
+
+def words(page):
+    augmentation = page.removeprefix("torchvision_")
+    return [f"model={page}", *([f"augmentation={augmentation}"] if "ssd" in page else [])]
+
+
+def table(page, *more):
+    config = compose("train", [*words(page), *more])
+    classes = Classes(["a", "b"], [1, 2])
+    return wiring(config["model"], classes, image_size(config["augmentation"]))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_maps_and_priors_fit_each_other(page):
+    expected = PRIORS.get(page.removeprefix("torchvision_"), "")
+    assert f"{expected} priors" in table(page)
+
+
+@pytest.mark.parametrize("backbone", ["resnet101", "convnext_tiny", "swin_tiny", "deformable"])
+def test_wiring_needs_no_memory_for_any_kind_of_backbone(backbone):
+    assert "8,525 priors" in table("fcos", f"model/backbone={backbone}")
+
+
+def test_images_of_300_pixels_reach_ssd300_as_they_are(tmp_path):
+    batch, detector, _ = first_images(tmp_path / "shapes", 1, 96, *words("ssd300"))
+    assert batch.images.shape[-2:] == (300, 300)
+    assert all(value.isfinite() for value in detector.loss(batch).values())
+    assert len(detector.eval().predict(batch)) == 1
+
+
+def test_sizes_that_a_page_does_not_take_are_refused(capsys):
+    assert main(["config", "model=ssd300"]) == 2
+    shown = capsys.readouterr()
+    assert "resize images to 300 x 300" in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["model=ssd300", "model/neck=none"], "`scales` has 7 entries and 2 levels come from"),
+        (
+            ["model=yolov5n", "model/backbone=resnet18", "model.backbone.levels=[2,4,5]"],
+            "4, 16, 32",
+        ),
+        (["model=retinanet", "model/head/box_coder=distribution"], "differences mean nothing"),
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit_are_refused_before_any_data_is_read(
+    tmp_path, monkeypatch, capsys, given, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *given]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
