@@ -12,6 +12,7 @@ from detkit.cli.data_check import quiet_readers, resizing_of
 from detkit.cli.data_words import build_reader, options, training_split
 from detkit.data.anchors import AnchorFit, Sizes, box_sizes, fit_anchors, measure_anchors
 from detkit.data.audit.evidence import read_splits
+from detkit.data.counting import counted
 from detkit.errors import DataError, UserError
 from detkit.registry import PositiveInt, Slot
 
@@ -93,10 +94,10 @@ def run(words: list[str]) -> int:
     anchors = fit_anchors(boxes, chosen["count"], seeds=chosen["seeds"]).round()
     names = ", ".join(split.name for split in splits)
     rows = {
-        f"k-means, {len(anchors)} anchors": measure_anchors(boxes, anchors),
+        f"k-means, {counted(len(anchors), 'anchor')}": measure_anchors(boxes, anchors),
         "COCO's of YOLOv3 and v5, 9 anchors": measure_anchors(boxes, COCO_ANCHORS),
     }
-    print(f"{path}, {names}: {len(boxes):,} boxes as the detector sees them\n")
+    print(f"{path}, {names}: {counted(len(boxes), 'box')} as the detector sees them\n")
     print(_table(rows))
     print("\n" + snippet(anchors, chosen["strides"]))
     return 0

@@ -15,10 +15,17 @@ from typing import Annotated, Any
 from tqdm import tqdm
 
 from detkit.cli.data_pictures import write_pictures
-from detkit.cli.data_words import build_reader, make_folder, options, output_folder
+from detkit.cli.data_words import (
+    build_reader,
+    keep_other_report,
+    make_folder,
+    options,
+    output_folder,
+)
 from detkit.data.audit.evidence import Resizing, gather
 from detkit.data.audit.report import as_plain, as_text
 from detkit.data.audit.rules import audit, is_hurt
+from detkit.data.counting import counted
 from detkit.registry import NonNegativeInt, PositiveInt, Slot
 
 HELP = """
@@ -35,7 +42,8 @@ Exit code: 1 if training would be hurt, 0 if not, 2 if there is no data set that
 
 reader=auto           how the folder is read; its settings are reader.KEY=VALUE
 splits=[A,B]          look at these splits only
-output=data_check     folder for audit.json and pictures; null writes none
+output=data_check     folder for audit.json and pictures, which holds no report of other data;
+                      null writes none
 pictures=6            images on each picture; 0 draws none
 json=true             print what audit.json holds instead of a table
 short_side=640        how the detector will see the images, as the transform `resize` has it
@@ -44,6 +52,7 @@ enlarge=false
 strides=[8,16,...]    strides of the detector's levels, finest first
 threads=N             images decoded at once; one for each core
 """
+REPORT = "audit.json"
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,8 @@ def run(words: list[str]) -> int:
     chosen = options(Options, words)
     path = Path(chosen["path"]).expanduser()
     output = output_folder(chosen["output"], path)
+    if output is not None:
+        keep_other_report(output, REPORT, path)
     with quiet_readers():
         evidence = gather(
             build_reader(chosen["reader"]),
@@ -96,9 +107,9 @@ def run(words: list[str]) -> int:
     written = ""
     if output is not None:
         make_folder(output)
-        (output / "audit.json").write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        (output / REPORT).write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
         drawn = write_pictures(evidence, findings, output / "pictures", chosen["pictures"])
-        written = f"{output}: audit.json" + (f", {len(drawn)} pictures" if drawn else "")
+        written = f"{output}: {REPORT}" + (f", {counted(len(drawn), 'picture')}" if drawn else "")
     # after the files, as `| head` ends the command at the first line that nobody reads
     if chosen["json"]:
         print(json.dumps(plain, indent=2))

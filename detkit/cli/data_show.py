@@ -10,6 +10,7 @@ from typing import Any
 from detkit import assembly
 from detkit.cli.data_words import make_folder, output_folder, own_options
 from detkit.config.compose import compose
+from detkit.data.counting import counted
 from detkit.data.dataset import Key
 from detkit.data.module import DetectionData
 from detkit.errors import UserError
@@ -81,7 +82,7 @@ def run(words: list[str]) -> int:
         draw_sample(sample, data.class_names).save(output / file)
         lines.append(f"{file}  {_described(key, sample, data.class_names)}")
     _sheet(keys, samples, data.class_names).save(output / f"{OVERVIEW}.png")
-    print("\n".join([*lines, f"{output}: {OVERVIEW}.png, {len(samples)} pictures"]))
+    print("\n".join([*lines, f"{output}: {OVERVIEW}.png, {counted(len(samples), 'picture')}"]))
     return 0
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from detkit.cli.data_check import quiet_readers, resizing_of
 from detkit.cli.data_words import (
     build_reader,
+    keep_other_report,
     make_folder,
     options,
     output_folder,
@@ -43,12 +44,14 @@ Prints tables, and weights of classes for a loss; writes stats.json and stats.pn
 
 reader=auto           how the folder is read; its settings are reader.KEY=VALUE
 splits=[A,B]          look at these splits only
-output=data_stats     folder for stats.json and stats.png; null writes none
+output=data_stats     folder for stats.json and stats.png, which holds no report of other data;
+                      null writes none
 short_side=640        how the detector will see the images, as the transform `resize` has it
 long_side=1066        (null: no limit)
 enlarge=false
 strides=[8,16,...]    strides of the detector's levels, finest first
 """
+REPORT = "stats.json"
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def run(words: list[str]) -> int:
     chosen = options(Options, words)
     path = Path(chosen["path"]).expanduser()
     output = output_folder(chosen["output"], path)
+    if output is not None:
+        keep_other_report(output, REPORT, path)
     resizing = resizing_of(chosen)
     with quiet_readers():
         splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
@@ -94,13 +99,13 @@ def run(words: list[str]) -> int:
     if output is not None:
         make_folder(output)
         text = json.dumps(statistics_as_plain(path, numbers, resizing), indent=2)
-        (output / "stats.json").write_text(text + "\n", encoding="utf-8")
+        (output / REPORT).write_text(text + "\n", encoding="utf-8")
         measures = [_measures(split, resizing) for split in splits]
         plot_data(measures, resizing.strides, output / "stats.png")
     print(statistics_as_text(path, numbers))  # after the files, as `| head` ends the command here
     print(f"\n{weights_snippet(training_split(splits))}")
     if output is not None:
-        print(f"\n{output}: stats.json, stats.png")
+        print(f"\n{output}: {REPORT}, stats.png")
     return 0
 
 

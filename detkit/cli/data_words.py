@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
@@ -100,6 +101,29 @@ def output_folder(name: str | None, data: Path) -> Path | None:
             "choose another folder, or output=null to write nothing."
         )
     return folder
+
+
+def keep_other_report(folder: Path, file: str, data: Path) -> None:
+    """See that a folder holds no report of another data set, which would be replaced.
+
+    Args:
+        folder: For results.
+        file: The JSON in it whose `path` names the data set.
+        data: The data set that the new report is about.
+
+    Raises:
+        UserError: It holds one.
+    """
+    try:
+        earlier = json.loads((folder / file).read_text(encoding="utf-8"))
+        path = Path(earlier["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # no report
+    if path.resolve() != data.resolve():
+        raise UserError(
+            f"output={folder} holds the report of another data set, '{path}': set output=FOLDER to "
+            "another folder for this one, or output=null to write nothing."
+        )
 
 
 def make_folder(folder: Path) -> Path:

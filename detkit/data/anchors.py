@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detkit.data.counting import counted
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
 
@@ -87,8 +88,8 @@ def fit_anchors(boxes: Sizes, count: int, *, seeds: int = 5) -> Sizes:
     different = len(np.unique(boxes, axis=0))
     if different < count:
         raise DataError(
-            f"{len(boxes):,} boxes of {different:,} different sizes do not make {count} anchors: "
-            "ask for fewer with count=N."
+            f"{counted(len(boxes), 'box')} of {counted(different, 'different size')} do not make "
+            f"{count} anchors: ask for fewer with count=N."
         )
     random = np.random.default_rng(0)
     fitted = boxes

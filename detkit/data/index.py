@@ -20,6 +20,7 @@ from detkit.structures import DatasetIndex, Fault
 
 LARGEST_AREA = 3e38  # what float32 holds
 THIN = 0.01  # pixels; float32 tells more than that apart in images of 100,000 pixels a side
+ROUNDING = 1e-3  # pixels over the edge that are cut and not told: shares with six digits do that
 PARTLY_OUTSIDE = "partly outside the image"
 
 
@@ -127,7 +128,7 @@ class IndexBuilder:
         if self._orientation != 1:
             given = turn_box(given, self._orientation, self.size)
         box, why = check_box(given, self.size)
-        if why is not None or box != given:
+        if why is not None or _is_cut(given, box):
             reason, label = why or PARTLY_OUTSIDE, annotation.label
             fault = Fault("box", reason, self.name, given, label, place, left_out=why is not None)
             self._faults.append(fault)
@@ -175,6 +176,13 @@ class IndexBuilder:
             unused=dict(self.unused),
             faults=list(self._faults),
         )
+
+
+def _is_cut(given: tuple[float, ...], box: tuple[float, ...]) -> bool:
+    """Whether clipping took more than rounding from a box."""
+    return box != given and any(
+        abs(before - after) > ROUNDING for before, after in zip(given, box, strict=True)
+    )
 
 
 def check_box(

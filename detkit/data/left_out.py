@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from detkit.data.counting import counted
 from detkit.structures import Fault
 
 LOGGER = logging.getLogger("detkit.data")
 NAMES_IN_A_WARNING = 10
 _DETAILS = 5  # of one file
-_PLURALS = {"box": "boxes"}
 
 
 def warn(heading: str, root: Path, faults: Sequence[Fault]) -> None:
@@ -41,8 +41,7 @@ def _sentence(what: str, why: str, faults: Sequence[Fault], short: bool) -> str:
     shown = list(places)[:NAMES_IN_A_WARNING] if short else list(places)
     names = ", ".join(_readable(name, places[name]) for name in shown)
     more = f" and {len(places) - len(shown):,} more" if len(shown) < len(places) else ""
-    count = f"{len(faults):,} {what if len(faults) == 1 else _PLURALS.get(what, what + 's')}"
-    return f"{count} ({why}): {names}{more}"
+    return f"{counted(len(faults), what)} ({why}): {names}{more}"
 
 
 def _readable(name: str, details: list[str]) -> str:

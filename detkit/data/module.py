@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from detkit.data.collate import Collate
+from detkit.data.counting import counted
 from detkit.data.dataset import DetectionDataset
 from detkit.data.index import relabel, select
 from detkit.data.randomness import WORKERS, generator_of
@@ -153,9 +154,9 @@ class DetectionData:
         shared = overlap(self._train_split_index, index)
         if shared:
             LOGGER.warning(
-                "%d validation images are training images too, such as %s: results will be too "
+                "found %s among the training images, such as %s: results will be too "
                 "good; check data.train_split and data.validation_split",
-                len(shared),
+                counted(len(shared), "validation image"),
                 shared[0],
             )
         return self._limited(relabel(index, self.class_names, f"the split '{self.train_split}'"))
@@ -209,11 +210,12 @@ class DetectionData:
     def describe(self) -> str:
         """One line: where the data are, how many images and objects of how many classes."""
         sides = (
-            f"{name} {len(side)} images, {len(side.labels)} objects"
+            f"{name} {counted(len(side), 'image')}, {counted(len(side.labels), 'object')}"
             for name, side in (("train", self.train_index), ("validation", self.validation_index))
         )
         classes = self.class_names
-        return f"{self.path}: {'; '.join(sides)}; {len(classes)} classes ({', '.join(classes)})"
+        named = f"{counted(len(classes), 'class')} ({', '.join(classes)})"
+        return f"{self.path}: {'; '.join(sides)}; {named}"
 
     def train_loader(self, skip: tuple[int, int] = (0, 0)) -> Loader:
         """Shuffled, augmented batches; what they hold is a function of (seed, epoch).

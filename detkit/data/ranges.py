@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from detkit.data.counting import counted
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
 
@@ -26,9 +27,9 @@ def check_index(index: DatasetIndex) -> None:
         raise DataError(
             f"{index.path(position)}: {_object(boxes[row].tolist(), int(index.labels[row]))}: "
             f"expected a label in 0..{classes - 1} ({', '.join(index.class_names)}) and finite "
-            f"corners in order; {int(wrong.sum())} of {len(wrong)} objects are like this. The "
-            "reader has to number the classes from 0 without gaps (detkit's own do) and leave out "
-            "such boxes."
+            f"corners in order; like this: {int(wrong.sum())} of {counted(len(wrong), 'object')}. "
+            "The reader has to number the classes from 0 without gaps (detkit's own do) and leave "
+            "out such boxes."
         )
 
 

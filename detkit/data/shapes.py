@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,60 @@ LOGGER = logging.getLogger("detkit.data")
 MARKER = "shapes.json"
 VERSION = 4  # raise when the pictures change, so that old folders are rendered again
 _OWN_ENTRIES = {MARKER, "annotations", "train", "val"}
+_UNFINISHED = ".unfinished-"  # how the folder begins that is drawn into
 _JPEG_QUALITY = 92
+_DIGITS = 10  # of the hash
+
+
+@dataclass(frozen=True)
+class ShapesSettings:
+    """All that the pictures depend on.
+
+    Attributes:
+        train_images: Images of the train split.
+        validation_images: Images of the val split.
+        image_size: Height and width of the images.
+        seed: The same seed renders the same pictures.
+        clutter: 0 is plain, 1 is faint objects on crowded ground.
+    """
+
+    train_images: int
+    validation_images: int
+    image_size: int
+    seed: int
+    clutter: float = 0.5
+
+    @property
+    def marker(self) -> dict[str, Any]:
+        """What the marker of a whole rendering holds."""
+        own = asdict(self) | {"clutter": float(self.clutter)}
+        return {"data_set": "shapes", "version": VERSION, **own}
+
+    @property
+    def short_hash(self) -> str:
+        """The same for the same settings, on every machine."""
+        return hashlib.sha256(json.dumps(self.marker).encode()).hexdigest()[:_DIGITS]
+
+
+def shapes_below(path: Path, settings: ShapesSettings) -> Path:
+    """The folder with the shapes of some settings, rendered where it is absent.
+
+    It is a subfolder of the path that is named after the settings, so that those of several
+    settings lie side by side and none is replaced while a training reads it. The path itself is
+    taken where an older release rendered the same settings into it.
+
+    Raises:
+        DataError: The path holds something that was not rendered here.
+    """
+    folder = path / settings.short_hash
+    if _read_marker(folder) == settings.marker:
+        return folder
+    if _read_marker(path) == settings.marker:
+        return path
+    _require_free(folder, settings)
+    _require_own(path)
+    _render(folder, settings)
+    return folder
 
 
 def render_shapes(
@@ -35,40 +91,38 @@ def render_shapes(
 ) -> bool:
     """Render the data set into a folder unless it is there with the same settings.
 
-    The folder appears whole or not at all: pictures are drawn into a folder beside it, which is
-    then renamed. An older rendering is replaced; a folder of anything else is never touched.
-
     Returns:
         Whether anything was rendered.
 
     Raises:
-        DataError: The folder holds something that was not rendered here.
+        DataError: The folder holds something else, or shapes of other settings.
     """
-    settings: dict[str, Any] = {
-        "data_set": "shapes",
-        "version": VERSION,
-        "train_images": train_images,
-        "validation_images": validation_images,
-        "image_size": image_size,
-        "seed": seed,
-        "clutter": clutter,
-    }
-    if _read_marker(folder) == settings:
+    return _render(
+        folder, ShapesSettings(train_images, validation_images, image_size, seed, clutter)
+    )
+
+
+def _render(folder: Path, settings: ShapesSettings) -> bool:
+    """Render into a folder unless it is there; whether anything was rendered.
+
+    The folder appears whole or not at all: pictures are drawn into a folder beside it, which is
+    then renamed. What is there is never replaced.
+    """
+    if _read_marker(folder) == settings.marker:
         return False
-    _require_own(folder)
+    _require_free(folder, settings)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    side = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    side = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
     try:
         start = time.perf_counter()
-        counts = (("train", train_images), ("val", validation_images))
-        for number, (split, count) in enumerate(counts):
-            _render_split(side, split, count, seed=(seed, number), size=image_size, clutter=clutter)
-        (side / MARKER).write_text(json.dumps(settings, indent=2) + "\n")
+        counts = {"train": settings.train_images, "val": settings.validation_images}
+        for number, (split, count) in enumerate(counts.items()):
+            _render_split(side, split, count, number, settings)
+        (side / MARKER).write_text(json.dumps(settings.marker, indent=2) + "\n")
         side.chmod(0o755)
-        _swap(side, folder, settings)
+        _put(side, folder, settings)
         seconds = time.perf_counter() - start
-        images = train_images + validation_images
-        LOGGER.info("rendered %d images into %s in %.1f s", images, folder, seconds)
+        LOGGER.info("rendered %d images into %s in %.1f s", sum(counts.values()), folder, seconds)
     finally:
         shutil.rmtree(side, ignore_errors=True)
     return True
@@ -81,16 +135,51 @@ def _read_marker(folder: Path) -> Any:
         return None
 
 
-def _require_own(folder: Path) -> None:
-    """Raise DataError unless a folder is absent, empty, or an earlier rendering."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise DataError(f"'{folder}' is a file; set data.path to a folder to render shapes into.")
-    entries = {entry.name for entry in folder.iterdir()}
+def _is_rendering(folder: Path) -> bool:
     marker = _read_marker(folder)
-    own = isinstance(marker, dict) and marker.get("data_set") == "shapes"
-    foreign = sorted(entries - _OWN_ENTRIES if own else entries)
+    return isinstance(marker, dict) and marker.get("data_set") == "shapes"
+
+
+def _require_own(path: Path) -> None:
+    """Raise DataError unless a path is absent, or holds renderings alone, finished or not."""
+    _require_no_file(path)
+    entries = sorted(path.iterdir()) if path.exists() else []
+    own = _OWN_ENTRIES if _is_rendering(path) else set()
+    _require_no_others(
+        path,
+        [
+            entry.name
+            for entry in entries
+            if entry.name not in own
+            and not entry.name.startswith(_UNFINISHED)
+            and not _is_rendering(entry)
+        ],
+    )
+
+
+def _require_free(folder: Path, settings: ShapesSettings) -> None:
+    """Raise DataError unless a folder is absent or empty."""
+    _require_no_file(folder)
+    marker = _read_marker(folder)
+    if _is_rendering(folder):
+        differing = ", ".join(
+            f"{key} {marker.get(key)}, not {value}"
+            for key, value in settings.marker.items()
+            if marker.get(key) != value
+        )
+        raise DataError(
+            f"'{folder}' holds shapes of other settings ({differing}), which stay as they are. "
+            "Name another folder."
+        )
+    _require_no_others(folder, sorted(e.name for e in folder.iterdir()) if folder.exists() else [])
+
+
+def _require_no_file(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"'{folder}' is a file; set data.path to a folder to render shapes into.")
+
+
+def _require_no_others(folder: Path, foreign: Sequence[str]) -> None:
     if foreign:
         raise DataError(
             f"'{folder}' holds {', '.join(foreign[:5])}, which the renderer of shapes did not "
@@ -98,30 +187,26 @@ def _require_own(folder: Path) -> None:
         )
 
 
-def _swap(side: Path, folder: Path, settings: dict[str, Any]) -> None:
-    """Put a finished rendering in its place, an older one out of it."""
-    old = side.with_name(f"{side.name}-old")
+def _put(side: Path, folder: Path, settings: ShapesSettings) -> None:
+    """Put a finished rendering in its place, unless another process was faster."""
     try:
-        if folder.exists():
-            os.replace(folder, old)
-        os.replace(side, folder)
+        os.replace(side, folder)  # fails where the folder holds anything
     except OSError:
-        if _read_marker(folder) != settings:  # another process was not faster, so it is an error
+        if _read_marker(folder) != settings.marker:
             raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _render_split(
-    folder: Path, split: str, count: int, *, seed: tuple[int, int], size: int, clutter: float
+    folder: Path, split: str, count: int, position: int, settings: ShapesSettings
 ) -> None:
     """Render one split; picture i depends on the seed and i only, not on how many there are."""
     (folder / split).mkdir()
+    size = settings.image_size
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number in range(count):
-        random = np.random.default_rng([*seed, number])
-        pixels, objects = draw_scene(random, size, clutter)
+        random = np.random.default_rng([settings.seed, position, number])
+        pixels, objects = draw_scene(random, size, settings.clutter)
         name = f"{number:06d}.jpg"
         Image.fromarray(pixels).save(
             folder / split / name, quality=_JPEG_QUALITY, subsampling="4:4:4"

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from detkit.data.counting import counted
 from detkit.data.randomness import SPLIT, generator_of
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex
@@ -46,8 +47,9 @@ def split_positions(
     held = round(count * fraction)
     if not 0 < held < count:
         raise DataError(
-            f"data.validation_fraction={fraction} of {count} images leaves {count - held} to train "
-            f"on and {held} to validate on: change the fraction or add images."
+            f"data.validation_fraction={fraction} of {counted(count, 'image')} leaves "
+            f"{count - held} to train on and {held} to validate on: change the fraction or "
+            "add images."
         )
     order = torch.randperm(count, generator=generator_of(SPLIT, seed)).numpy()
     return np.sort(order[held:]), np.sort(order[:held])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -17,6 +17,7 @@ _FAULTY: Colour = (225, 20, 30)
 _SURROUND: Colour = (70, 72, 78)  # beyond the edge of an image
 _CELL = 480  # longest side of a picture on the sheet
 _MOST_BEYOND = 0.25  # of the image's size that is shown beyond its edge
+_LONGEST_RATIO = 6  # of a picture's sides; of a longer one a part is shown, 80 pixels high or more
 _LEAST_SIDE = 0.02  # of the longest side; thinner boxes are drawn wider, around their middle
 
 
@@ -47,12 +48,14 @@ def draw_cases(cases: Sequence[Case], columns: int = 3) -> Image.Image:
     """
     if not cases:
         raise ValueError("a sheet needs one case or more")
-    pictures = [draw_case(case) for case in cases]
-    return montage(pictures, [case.caption for case in cases], columns=min(columns, len(cases)))
+    parts = [part_of(case) for case in cases]
+    pictures = [draw_case(part) for part in parts]
+    return montage(pictures, [part.caption for part in parts], columns=min(columns, len(cases)))
 
 
 def draw_case(case: Case) -> Image.Image:
     """The image with its boxes, with some room around where boxes reach over its edge."""
+    case = part_of(case)
     picture, factor = resized(case.picture.convert("RGB"), _CELL)
     boxes = [_scaled(box, factor) for box in case.faulty if all(map(math.isfinite, box))]
     left, top, right, bottom = _beyond(boxes, picture.size)
@@ -66,6 +69,53 @@ def draw_case(case: Case) -> Image.Image:
         for mark in case.others
     ]
     return resized(draw_marks(canvas, marks), _CELL)[0]
+
+
+def part_of(case: Case) -> Case:
+    """The part of a panorama around its faulty boxes, since the whole would be a line; else all.
+
+    Where the part does not hold all faulty boxes, it is the one around the first. Boxes are cut
+    where the part ends, and as they are where the image ends.
+    """
+    size = case.picture.size
+    axis = 0 if size[0] > size[1] else 1
+    length = _LONGEST_RATIO * min(size)
+    if max(size) <= length:
+        return case
+    boxes = [_scaled(box, 1.0) for box in case.faulty if all(map(math.isfinite, box))]
+    start = _start(boxes, axis, length, size[axis])
+    window = (
+        (start, 0, start + length, size[1]) if axis == 0 else (0, start, size[0], start + length)
+    )
+    inner = (start > 0, start + length < size[axis])
+    cut = [_within(box, axis, start, length, inner) for box in boxes]
+    marks = [(mark, _within(mark.box, axis, start, length, inner)) for mark in case.others]
+    return replace(
+        case,
+        picture=case.picture.crop(window),
+        caption=f"{case.caption} ({'xy'[axis]} {start} to {start + length})",
+        faulty=[box for box in cut if box is not None],
+        others=[replace(mark, box=box) for mark, box in marks if box is not None],
+    )
+
+
+def _start(boxes: Sequence[Box], axis: int, length: int, whole: int) -> int:
+    """Where a part of a length begins that has the boxes in its middle, or the first of them."""
+    low = min((box[axis] for box in boxes), default=0)
+    high = max((box[axis + 2] for box in boxes), default=whole)
+    if boxes and high - low > length:
+        low, high = boxes[0][axis], boxes[0][axis + 2]
+    return round(min(max((low + high - length) / 2, 0), whole - length))
+
+
+def _within(box: Box, axis: int, start: int, length: int, inner: tuple[bool, bool]) -> Box | None:
+    """A box in the coordinates of a part, cut at its inner ends; None where it lies beside it."""
+    low, high = box[axis] - start, box[axis + 2] - start
+    if (inner[0] and high < 0) or (inner[1] and low > length):
+        return None
+    low = max(low, 0.0) if inner[0] else low
+    high = min(high, float(length)) if inner[1] else high
+    return (low, box[1], high, box[3]) if axis == 0 else (box[0], low, box[2], high)
 
 
 def _scaled(box: Box, factor: float) -> Box:

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from detkit.visualization.colours import class_colour
@@ -105,6 +106,8 @@ def _classes(axes: Axes, splits: Sequence[SplitMeasures]) -> None:
     counts = [count for count in totals.values() if count]
     if counts and max(counts) > _MUCH * min(counts):
         axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(_whole_numbers())
     rest = len(totals) - len(names)
     title = "objects of each class" + (f" (the commonest {len(names)})" if rest else "")
     _describe(axes, title, "objects", "")
@@ -117,7 +120,13 @@ def _histogram(axes: Axes, series: Sequence[tuple[str, Numbers]], title: str, y:
     width = max(1, math.ceil((most + 1) / _BINS))
     borders = np.arange(0, most + width + 1, width) - 0.5
     _steps(axes, series, borders)
+    axes.xaxis.set_major_locator(_whole_numbers())
     _describe(axes, title, "", y)
+
+
+def _whole_numbers() -> MaxNLocator:
+    """Ticks for counts, of which there are no halves."""
+    return MaxNLocator("auto", integer=True, min_n_ticks=1)
 
 
 def _octaves(axes: Axes, series: Sequence[tuple[str, Numbers]], title: str, x: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,22 @@ def test_pictures_of_an_earlier_check_are_replaced(data):
     label.write_text("0 .5 .5 .4 .4\n")
     main(["data", "check", str(data)])
     assert not list(Path("data_check/pictures").iterdir())
+
+
+@pytest.mark.parametrize("verb", ["check", "stats"])
+def test_the_report_of_another_data_set_is_not_replaced(data, verb, capsys):
+    shutil.copytree(data, "other")
+    assert main(["data", verb, "data"]) == 0
+    (report,) = Path(f"data_{verb}").glob("*.json")
+    before = report.read_bytes()
+    capsys.readouterr()
+    assert main(["data", verb, "other"]) == 2
+    said = f"output=data_{verb} holds the report of another data set, '{data}': set output=FOLDER"
+    assert said in capsys.readouterr().err
+    assert report.read_bytes() == before
+    assert main(["data", verb, "other", "output=mine"]) == 0
+    assert main(["data", verb, str(data), "splits=[val]"]) == 0  # the same path, written otherwise
+    assert list(json.loads(report.read_text())["splits"]) == ["val"]
 
 
 def test_json_on_the_terminal_and_nothing_written(data, capsys):

@@ -46,7 +46,7 @@ def test_anchors_come_by_area_and_repeat():
 def test_boxes_of_one_size_give_one_anchor_only():
     boxes = np.full((20, 2), 8.0)
     assert fit_anchors(boxes, 1).tolist() == [[8, 8]]
-    with pytest.raises(DataError, match=r"20 boxes of 1 different sizes do not make 3 anchors"):
+    with pytest.raises(DataError, match=r"20 boxes of 1 different size do not make 3 anchors"):
         fit_anchors(boxes, 3)
 
 

@@ -148,7 +148,7 @@ def test_valid_is_another_name_of_val(tmp_path, coco, pictures):
 
 def test_shared_images_are_warned_of(coco, caplog):
     _ = data_of(coco, validation_split="train").validation_index
-    assert "2 validation images are training images too" in caplog.text
+    assert "found 2 validation images among the training images" in caplog.text
 
 
 def test_a_train_split_without_objects_is_an_error(coco, coco_files):
@@ -206,6 +206,11 @@ def test_the_training_images_can_be_measured_without_augmentation(many):
 def test_describe_counts_images_and_objects(many):
     line = data_of(many, validation_fraction=0.25).describe()
     assert "train 6 images, 6 objects; validation 2 images, 2 objects; 2 classes (dog, cat)" in line
+
+
+def test_describe_of_one_image_is_in_the_singular(many):
+    line = data_of(many, validation_fraction=0.25, limit_images=1).describe()
+    assert "train 1 image, 1 object; validation 1 image, 1 object; 2 classes" in line
 
 
 @pytest.mark.needs_bccd

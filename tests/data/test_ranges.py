@@ -32,7 +32,7 @@ def test_index_of_a_careless_reader_is_refused_once(voc: Path, field, monkeypatc
         evaluation_transforms={},
         seed=0,
     )
-    with pytest.raises(DataError, match=r"a\.jpg: an object with .*1 of 2 objects are like this"):
+    with pytest.raises(DataError, match=r"a\.jpg: an object with .*like this: 1 of 2 objects"):
         data.train_loader()
 
 

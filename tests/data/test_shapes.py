@@ -1,5 +1,6 @@
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from detkit.data.drawing.outlines import KINDS, coverage
 from detkit.data.drawing.scene import CLASS_NAMES, _Placed, _visible, draw_scene
+from detkit.data.fingerprint import fingerprint
 from detkit.data.readers.auto import AutoReader
+from detkit.data.readers.coco import CocoReader
 from detkit.data.readers.shapes import ShapesReader
 from detkit.data.shapes import MARKER, render_shapes
 from detkit.errors import DataError
@@ -52,13 +55,79 @@ def test_the_folder_is_coco(tmp_path):
     assert len(CLASS_NAMES) >= 6
 
 
-def test_a_rendering_is_used_again_and_replaced_when_a_setting_changes(tmp_path):
+def reader(**settings):
+    return ShapesReader(**{"train_images": 6, "validation_images": 3, "image_size": 64, **settings})
+
+
+def test_a_rendering_is_used_again_and_never_replaced(tmp_path):
     folder = tmp_path / "shapes"
     assert render_shapes(folder, **SMALL)
     assert not render_shapes(folder, **SMALL)
-    assert render_shapes(folder, **{**SMALL, "train_images": 2})
-    assert len(list((folder / "train").iterdir())) == 2
+    before = content(folder)
+    with pytest.raises(DataError, match=r"shapes of other settings \(train_images 6, not 2\)"):
+        render_shapes(folder, **{**SMALL, "train_images": 2})
+    assert content(folder) == before
     assert list(tmp_path.iterdir()) == [folder]  # nothing is left beside it
+
+
+def test_other_settings_leave_the_pictures_of_a_running_training_alone(tmp_path):
+    running = reader().read(tmp_path, "train")
+    before, seen = content(running.root), fingerprint(running)
+    others = [reader(train_images=2), reader(render_seed=5), reader(clutter=0.9)]
+    roots = {other.read(tmp_path, "train").root for other in others}
+    assert len(roots | {running.root}) == 4
+    assert content(running.root) == before
+    resumed = reader().read(tmp_path, "train")
+    assert (resumed.root, fingerprint(resumed)) == (running.root, seen)
+
+
+def test_a_rendering_of_an_older_release_is_used_where_it_lies(tmp_path):
+    render_shapes(tmp_path / "old", **SMALL)
+    assert reader().read(tmp_path / "old", "val").root == tmp_path / "old"
+    other = reader(render_seed=5).read(tmp_path / "old", "val").root
+    assert other.parent == tmp_path / "old"
+    assert reader().read(tmp_path / "old", "val").root == tmp_path / "old"
+
+
+def test_the_fingerprint_does_not_depend_on_the_folder_of_the_settings(tmp_path):
+    render_shapes(tmp_path / "old", **SMALL)
+    before = fingerprint(CocoReader().read(tmp_path / "old", "train"))
+    assert fingerprint(reader().read(tmp_path / "new", "train")) == before
+
+
+def test_two_that_render_the_same_at_once_both_end_well(tmp_path, monkeypatch):
+    faster = []
+
+    def while_another_is_faster(*arguments):
+        if not faster:
+            faster.append(None)
+            faster[0] = reader().read(tmp_path, "train")
+        return draw_scene(*arguments)
+
+    monkeypatch.setattr("detkit.data.shapes.draw_scene", while_another_is_faster)
+    slower = reader().read(tmp_path, "train")
+    assert slower.root == faster[0].root
+    assert fingerprint(slower) == fingerprint(faster[0])
+    assert list(tmp_path.iterdir()) == [slower.root]
+
+
+def test_four_at_once_of_two_settings(tmp_path):
+    with ThreadPoolExecutor(4) as pool:
+        indices = list(
+            pool.map(lambda n: reader(render_seed=n % 2).read(tmp_path, "val"), range(4))
+        )
+    assert len({index.root for index in indices}) == 2
+    assert sorted(tmp_path.iterdir()) == sorted({index.root for index in indices})
+
+
+def test_what_a_killed_process_leaves_is_neither_used_nor_in_the_way(tmp_path, monkeypatch):
+    with monkeypatch.context() as broken:
+        broken.setattr("detkit.data.shapes.shutil.rmtree", lambda *_, **__: None)
+        broken.setattr("detkit.data.shapes._render_split", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            reader().splits(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert len(reader().read(tmp_path, "train")) == 6
 
 
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path):
@@ -68,33 +137,49 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["holiday.jpg"]
 
 
-def test_a_rendering_with_something_of_the_users_is_left_alone(tmp_path):
-    folder = tmp_path / "shapes"
-    render_shapes(folder, **SMALL)
-    (folder / "notes.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"holds notes\.txt"):
-        render_shapes(folder, **{**SMALL, "seed": 5})
-    assert (folder / "notes.txt").read_text() == "mine"
+def test_a_path_with_something_of_the_users_is_refused(tmp_path):
+    folder = reader().read(tmp_path, "train").root
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"holds mine, which the renderer of shapes did not write"):
+        reader(render_seed=5).splits(tmp_path)
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+    assert reader().read(tmp_path, "train").root == folder  # that of these settings is there
+
+
+def test_a_folder_in_the_place_of_a_rendering_is_refused(tmp_path):
+    folder = reader().read(tmp_path, "train").root
+    (folder / MARKER).unlink()
+    with pytest.raises(DataError, match=r"holds annotations, train, val, which .* did not write"):
+        reader().splits(tmp_path)
+    assert len(list((folder / "train").iterdir())) == 6
+
+
+def test_a_file_as_path_is_refused(tmp_path):
+    (tmp_path / "shapes").write_text("mine")
+    with pytest.raises(DataError, match=r"shapes' is a file; set data\.path to a folder"):
+        reader().splits(tmp_path / "shapes")
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
 
 
 def test_a_broken_off_rendering_leaves_nothing(tmp_path, monkeypatch):
-    def fail(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("detkit.data.shapes.draw_scene", fail)
+    monkeypatch.setattr("detkit.data.shapes.draw_scene", interrupt)
     with pytest.raises(KeyboardInterrupt):
         render_shapes(tmp_path / "shapes", **SMALL)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_reader_renders_what_is_absent(tmp_path, caplog):
-    reader = ShapesReader(train_images=4, validation_images=2, image_size=64)
+    small, path = reader(train_images=4, validation_images=2), tmp_path / "new" / "shapes"
     with caplog.at_level("INFO", logger="detkit"):
-        assert reader.splits(tmp_path / "new" / "shapes") == ["train", "val"]
-        assert len(reader.read(tmp_path / "new" / "shapes", "val")) == 2
+        assert small.splits(path) == ["train", "val"]
+        assert len(small.read(path, "val")) == 2
     assert len([r for r in caplog.records if "rendered 6 images" in r.getMessage()]) == 1
-    marker = json.loads((tmp_path / "new" / "shapes" / MARKER).read_text())
-    assert marker["train_images"] == 4
+    (folder,) = path.iterdir()
+    assert json.loads((folder / MARKER).read_text())["train_images"] == 4
 
 
 def test_boxes_are_tight_around_what_is_seen():

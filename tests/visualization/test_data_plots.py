@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detkit.visualization.data_plots import SplitMeasures, plot_data
+from detkit.visualization.data_plots import SplitMeasures, _classes, _histogram, plot_data
+from detkit.visualization.figures import new_figure
 
 
 def measures(name: str, objects: int, classes: int = 3, seed: int = 0) -> SplitMeasures:
@@ -40,3 +41,24 @@ def test_it_is_drawn(splits, tmp_path):
 def test_it_is_the_same_each_time(tmp_path):
     files = [plot_data([measures("train", 30)], (8,), tmp_path / f"{i}.png") for i in range(2)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def labels_of(axes) -> list[float]:
+    axes.figure.canvas.draw()
+    low, high = axes.get_xlim()
+    ticks = axes.xaxis.get_ticklocs()
+    return [tick for tick in ticks if low <= tick <= high]
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, 200])
+def test_whole_numbers_have_whole_ticks(most):
+    axes = new_figure(4, 3).subplots()
+    _histogram(axes, [("train", np.array([0.0, most]))], "objects", "share")
+    assert labels_of(axes)
+    assert all(float(tick).is_integer() for tick in labels_of(axes))
+
+
+def test_counts_of_classes_have_whole_ticks():
+    axes = new_figure(4, 3).subplots()
+    _classes(axes, [measures("train", 1, classes=1)])
+    assert labels_of(axes) == [0, 1]

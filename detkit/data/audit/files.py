@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from detkit.data.audit.duplicates import is_flat
 from detkit.data.audit.evidence import Evidence
-from detkit.data.audit.findings import Example, Finding, Limits, found
+from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+from detkit.data.readers.coco import SHARED_ID
 
+UNREADABLE_SPLITS = "splits that cannot be read"
 _SIZE_DIFFERS = "size differs"  # how readers begin that reason
 _DEEP = ("I", "F")  # modes of more than 8 bits begin so
 _UPRIGHT = 1
@@ -31,7 +33,7 @@ def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
     totals = dict.fromkeys([*evidence.image_counts, *evidence.refused], 1)
     advice = "Correct what the message names; training on this split would stop at once."
     return found(
-        "splits that cannot be read",
+        UNREADABLE_SPLITS,
         examples,
         totals,
         unit="splits",
@@ -40,10 +42,24 @@ def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
     )
 
 
+def _severity(evidence: Evidence, limits: Limits) -> Severity:
+    """Error where more than `most_lost` of a split's images are left out, whatever the reasons.
+
+    An image weighs at least as much as a box: in a split of fewer boxes than images, as many images
+    as boxes are enough.
+    """
+    for split in evidence.splits:
+        broken = sum(facts.problem is not None for facts in split.files)
+        lost = sum(fault.left_out and fault.what != "box" for fault in split.index.faults)
+        whole = min(split.image_count, split.box_count or split.image_count)
+        if broken + lost > limits.most_lost * whole:
+            return "error"
+    return "warning"
+
+
 def unreadable_images(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Warning: images that cannot be read; error: they are more than `most_lost` of a split."""
+    """Warning: images that cannot be read; error: `most_lost` of a split is left out."""
     by_reason: dict[str, list[Example]] = defaultdict(list)
-    lost: Counter[str] = Counter()
     for split in evidence.splits:
         for fault in split.faults("image"):
             if fault.left_out and not fault.why.startswith(_SIZE_DIFFERS):
@@ -52,10 +68,7 @@ def unreadable_images(evidence: Evidence, limits: Limits) -> list[Finding]:
             if facts.problem is not None:
                 example = Example(split.name, name, facts.problem)
                 by_reason["cannot be decoded"].append(example)
-        lost[split.name] = split.lost("image") + sum(f.problem is not None for f in split.files)
     findings = []
-    counts = evidence.image_counts
-    hurt = any(lost[name] > limits.most_lost * count for name, count in counts.items())
     for why, examples in by_reason.items():
         title, advice = _TITLES.get(why, (f"images left out ({why})", _REPLACE))
         if why == "cannot be decoded":
@@ -63,16 +76,16 @@ def unreadable_images(evidence: Evidence, limits: Limits) -> list[Finding]:
         findings += found(
             title,
             examples,
-            counts,
+            evidence.image_counts,
             unit="images",
             advice=advice,
-            severity="error" if hurt else "warning",
+            severity=_severity(evidence, limits),
         )
     return findings
 
 
 def size_mismatches(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Warning: sizes in file and annotation differ; error: in more than `most_lost` of a split."""
+    """Warning: sizes in file and annotation differ; error: `most_lost` of a split is left out."""
     examples = [
         Example(split.name, fault.name, fault.detail)
         for split in evidence.splits
@@ -90,12 +103,12 @@ def size_mismatches(evidence: Evidence, limits: Limits) -> list[Finding]:
         evidence.image_counts,
         unit="images",
         advice=advice,
-        error_above=limits.most_lost,
+        severity=_severity(evidence, limits),
     )
 
 
 def lost_annotations(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Warning: annotation files left out; error: more than `most_lost` of a split's images."""
+    """Warning: annotation files left out; error: `most_lost` of a split is left out."""
     by_kind: dict[str, list[Example]] = defaultdict(list)
     for split in evidence.splits:
         for fault in split.index.faults:
@@ -112,9 +125,28 @@ def lost_annotations(evidence: Evidence, limits: Limits) -> list[Finding]:
             evidence.image_counts,
             unit="files",
             advice=advice,
-            error_above=limits.most_lost,
+            severity=_severity(evidence, limits),
         )
     ]
+
+
+def shared_ids(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: ids of annotations that several boxes have (COCO)."""
+    examples = [
+        Example(split.name, fault.name, fault.detail)
+        for split in evidence.splits
+        for fault in split.index.faults
+        if fault.why == SHARED_ID
+    ]
+    return found(
+        f"annotations ({SHARED_ID})",
+        examples,
+        {},
+        unit="ids",
+        advice="All of these boxes are used. Tools that look annotations up by id, as pycocotools "
+        "does, take one for the other: number them anew.",
+        severity="note",
+    )
 
 
 def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
@@ -122,7 +154,7 @@ def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
     by_kind: dict[str, list[Example]] = defaultdict(list)
     for split in evidence.splits:
         for fault in split.index.faults:
-            if fault.what != "box" and not fault.left_out:
+            if fault.what != "box" and not fault.left_out and fault.why != SHARED_ID:
                 by_kind[f"{fault.what}s ({fault.why})"].append(
                     Example(split.name, fault.name, fault.detail)
                 )

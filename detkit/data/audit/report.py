@@ -9,8 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from detkit.data.audit.evidence import Evidence
+from detkit.data.audit.files import UNREADABLE_SPLITS
 from detkit.data.audit.findings import SEVERITIES, Example, Finding, Limits
 from detkit.data.audit.rules import is_hurt
+from detkit.data.counting import counted
 
 _SHOWN = 5  # examples of a finding; audit.json has all
 _MOST_CLASSES = 12  # names in the heading
@@ -22,7 +24,7 @@ def as_plain(
 ) -> dict[str, Any]:
     """All findings with all examples, what was looked at, and the limits; values for JSON."""
     return {
-        "path": str(evidence.path),
+        "path": str(evidence.path.absolute()),
         "training_would_be_hurt": is_hurt(findings),
         "splits": {
             split.name: {"images": split.image_count, "boxes": split.box_count}
@@ -52,7 +54,7 @@ def as_text(evidence: Evidence, findings: Sequence[Finding], columns: int) -> st
 def verdict(findings: Sequence[Finding]) -> str:
     """One line: how many findings of each severity, and whether training would be hurt."""
     counts = Counter(finding.severity for finding in findings)
-    said = [f"{counts[s]} {s}{'s' * (counts[s] != 1)}" for s in SEVERITIES if counts[s]]
+    said = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     if is_hurt(findings):
         return f"{', '.join(said)}: training on these data would be hurt."
     return f"{', '.join(said) or 'nothing found'}: training on these data would not be hurt."
@@ -63,11 +65,12 @@ def _heading(evidence: Evidence) -> str:
     more = f" and {len(names) - _MOST_CLASSES} more" if len(names) > _MOST_CLASSES else ""
     lines = [
         str(evidence.path),
-        f"  {len(names)} classes: {', '.join(names[:_MOST_CLASSES])}{more}",
+        f"  {counted(len(names), 'class')}: {', '.join(names[:_MOST_CLASSES])}{more}",
     ]
     width = max([len(split.name) for split in evidence.splits], default=0)
     lines += [
-        f"  {split.name:{width}}  {split.image_count:,} images, {split.box_count:,} boxes"
+        f"  {split.name:{width}}  "
+        f"{counted(split.image_count, 'image')}, {counted(split.box_count, 'box')}"
         for split in evidence.splits
     ]
     lines += [
@@ -102,17 +105,26 @@ def _unit(count: int, unit: str) -> str:
 
 def _details(finding: Finding, columns: int) -> str:
     lines = [f"{finding.severity}: {finding.kind}"]
-    lines += [f"  {_line(example)}" for example in finding.examples[:_SHOWN]]
+    for example in finding.examples[:_SHOWN]:
+        if finding.kind == UNREADABLE_SPLITS:  # the error, which ends in what to change
+            lines += _wrapped(f"{example.split}: {example.detail}", columns)
+        else:
+            lines.append(f"  {_line(example)}")
     rest = len(finding.examples) - _SHOWN
     if rest > 0:
         lines.append(f"  and {rest:,} more")
-    return "\n".join(
-        [
-            *lines,
-            *textwrap.wrap(
-                f"-> {finding.advice}", columns, initial_indent="  ", subsequent_indent="     "
-            ),
-        ]
+    return "\n".join([*lines, *_wrapped(f"-> {finding.advice}", columns)])
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    """Lines of a text, indented; a path is never divided."""
+    return textwrap.wrap(
+        text,
+        columns,
+        initial_indent="  ",
+        subsequent_indent="     ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

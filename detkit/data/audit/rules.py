@@ -33,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     splits.crowded_images,
     splits.held_back,
     files.unused_values,
+    files.shared_ids,
     files.turned_images,
     files.unusual_images,
     files.blank_images,

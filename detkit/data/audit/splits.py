@@ -11,6 +11,7 @@ import numpy as np
 from detkit.data.audit.duplicates import Pair, equal_pairs, near_pairs
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+from detkit.data.counting import counted
 
 _MOVE = "Keep all copies of a scene in one split"
 
@@ -155,7 +156,11 @@ def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
         needed = split in (evidence.train, evidence.validation)
         findings += found(
             f"no object in '{split.name}'",
-            [Example(split.name, "", f"{split.image_count:,} images, none with an object")],
+            [
+                Example(
+                    split.name, "", f"{counted(split.image_count, 'image')}, none with an object"
+                )
+            ],
             {split.name: 1},
             unit="splits",
             advice="Annotate it, or check that the annotations belong to these images."

@@ -203,7 +203,7 @@ def statistics_as_plain(
 ) -> dict[str, Any]:
     """All numbers as values for JSON."""
     return {
-        "path": str(path),
+        "path": str(path.absolute()),
         "resizing": asdict(resizing),
         "splits": {name: asdict(found) for name, found in statistics.items()},
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ _KNOWN = re.compile(
 )
 _OTHER_TASKS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 _WHOLE = ("instances", "annotations", "coco", "_annotations.coco")
+SHARED_ID = "one id for several boxes"
 ALL = ""  # the key of a file that is not of one split
 
 
@@ -121,7 +122,7 @@ class CocoReader:
         objects = _Objects(page)
         folder = self._image_folder(path, page.file, split, [image[1] for image in page.images])
         owners = Counter(number for number, _ in {image[:2] for image in page.images})
-        seen = set()
+        seen, taken = set(), {}
         for image_id, file_name, height, width in page.images:
             name = relative_name(folder / file_name, path)
             if (image_id, file_name) in seen:
@@ -131,10 +132,12 @@ class CocoReader:
                 objects.drop_of(builder, image_id, "of several images with one id")
             elif builder.add_image(name, image_id, (height, width)):
                 objects.add_of(builder, image_id)
+                taken[image_id] = name
             else:
                 objects.pass_over(image_id)
             seen.add((image_id, file_name))
         objects.drop_rest(builder)
+        _note_shared_ids(builder, page, taken)
         return builder.build()
 
     def _image_folder(self, path: Path, file: Path, split: str, names: list[str]) -> Path:
@@ -147,6 +150,7 @@ class CocoReader:
             tried += [path / "images" / name for name in folders]
             tried += [path / "images", file.parent, path]
         some = names[:20] + names[:: max(1, len(names) // 100)]  # the first may be missing
+        tried = list(dict.fromkeys(tried))  # the file may lie in the data folder itself
         for folder in tried:
             if any(_is_file(folder / name) for name in some):
                 return folder
@@ -213,6 +217,36 @@ class _Objects:
             self.drop_of(builder, image_id, "of an image that is not listed")
         for entry in self.page.strange:
             builder.drop("annotation", "no object {...}", entry)
+
+
+def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str]) -> None:
+    """Note ids that different boxes have, with the first two of them.
+
+    Args:
+        builder: Takes the notes.
+        page: The file.
+        names: The images that are used, by id.
+    """
+    numbers = np.array(page.numbers, dtype=np.int64)
+    order = np.argsort(numbers, kind="stable")
+    same = numbers[order[1:]] == numbers[order[:-1]]
+    rows_of: dict[int, dict[int, None]] = defaultdict(dict)
+    for before, after in zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True):
+        rows_of[page.numbers[after]] |= {before: None, after: None}
+    classes = dict(page.categories)
+    for number, rows in rows_of.items():
+        entries: dict[tuple[int, str], None] = {}
+        for row in rows if number != NO_ID else ():
+            if page.image_ids[row] in names:
+                label = classes.get(page.category_ids[row], "unknown class")
+                box = ", ".join(f"{value:g}" for value in page.boxes[4 * row : 4 * row + 4])
+                entries[page.image_ids[row], f"{label} [{box}]"] = None
+        if len(entries) > 1:
+            (image, first), (other, second), *rest = entries
+            place = "" if other == image else f" in {Path(names[other]).name}"
+            more = f" and {len(rest)} more" if rest else ""
+            detail = f"{_place(number)}: {first} and {second}{place}{more}"
+            builder.note("annotation", SHARED_ID, names[image], detail)
 
 
 def _place(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from detkit.data.readers.coco import CocoReader
-from detkit.data.shapes import render_shapes
+from detkit.data.shapes import ShapesSettings, shapes_below
 from detkit.registry import Fraction, NonNegativeInt, PositiveInt, register
 from detkit.structures import DatasetIndex
 
@@ -14,8 +14,8 @@ from detkit.structures import DatasetIndex
 class ShapesReader:
     """The embedded data set: six kinds of shapes on cluttered ground, rendered in seconds.
 
-    Rendered into the data folder when it is not there, and again when a setting changed. A folder
-    that holds anything else is refused.
+    Rendered into a subfolder of the data folder, one for each choice of the settings, when it is
+    not there. A data folder that holds anything else is refused.
 
     Args:
         train_images: Images of the train split.
@@ -42,20 +42,18 @@ class ShapesReader:
 
     def splits(self, path: Path) -> list[str]:
         """Train and val; renders them when absent."""
-        self._render(path)
-        return CocoReader().splits(path)
+        return CocoReader().splits(self._folder(path))
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split; renders the data set when absent."""
-        self._render(path)
-        return CocoReader().read(path, split)
+        return CocoReader().read(self._folder(path), split)
 
-    def _render(self, path: Path) -> None:
-        render_shapes(
-            path,
+    def _folder(self, path: Path) -> Path:
+        settings = ShapesSettings(
             train_images=self.train_images,
             validation_images=self.validation_images,
             image_size=self.image_size,
             seed=self.render_seed,
             clutter=self.clutter,
         )
+        return shapes_below(path, settings)

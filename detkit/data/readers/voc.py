@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from detkit.data.images import SUFFIXES
@@ -16,7 +17,7 @@ from detkit.data.readers.folders import (
     require_folder,
     require_split,
 )
-from detkit.data.readers.voc_page import Page, UnreadablePageError, read_page
+from detkit.data.readers.voc_page import Marks, Page, UnreadablePageError, read_page
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex
@@ -85,12 +86,42 @@ class VocReader:
     def _add_objects(self, builder: IndexBuilder, page: Page, label_of: dict[str, int]) -> None:
         builder.unused.update(page.unused)
         for number, item in enumerate(page.objects, start=1):
-            place = f"object {number}"
+            place = _place(number)
             if item.problem is not None:
                 builder.drop("box", item.problem, builder.name, place)
                 continue
             ignored = item.difficult and self.ignore_difficult
             builder.add_object(Annotation(label_of[item.name], item.box, ignored), place)
+
+
+def marks_of(path: Path, indices: Iterable[DatasetIndex]) -> dict[Path, list[Marks]]:
+    """The marks of each object that VocReader read, in its order, by image file.
+
+    Images that several XML files annotate are left out.
+    """
+    left_out = {
+        (fault.name, fault.detail)
+        for index in indices
+        for fault in index.faults
+        if fault.what == "box" and fault.left_out
+    }
+    pages, _ = _parse_all(path)
+    files = _image_table(path)
+    owned = [(_image_name(files, stem, page.file_name), page) for stem, page in pages.items()]
+    owners = Counter(name for name, _ in owned)
+    return {
+        path / name: [
+            item.marks
+            for number, item in enumerate(page.objects, start=1)
+            if (name, _place(number)) not in left_out
+        ]
+        for name, page in owned
+        if name is not None and owners[name] == 1
+    }
+
+
+def _place(number: int) -> str:
+    return f"object {number}"
 
 
 def _class_names(path: Path, pages: dict[str, Page]) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -19,6 +20,16 @@ class UnreadablePageError(Exception):
     """A file that cannot be read as an annotation; says why in a few words."""
 
 
+class Marks(NamedTuple):
+    """What VOC says of an object and detection has no use for; empty where it says nothing."""
+
+    pose: str = ""
+    truncated: str = ""
+
+
+NO_MARKS = Marks()
+
+
 @dataclass(frozen=True)
 class PageObject:
     """An object, and why it cannot be used where that is already clear."""
@@ -27,6 +38,7 @@ class PageObject:
     box: tuple[float, float, float, float]
     difficult: bool
     problem: str | None = None
+    marks: Marks = NO_MARKS
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,7 @@ def _has_unused_value(child: Element) -> bool:
 def _read_object(element: Element) -> PageObject:
     name = (element.findtext("name") or "").strip()
     difficult = _number(element, "difficult") == 1
+    marks = Marks(*((element.findtext(key) or "").strip() for key in Marks._fields))
     found = [_number(element, f"bndbox/{corner}") for corner in _CORNERS]
     corners = [value for value in found if value is not None]
     if len(corners) < len(_CORNERS):
@@ -91,7 +104,7 @@ def _read_object(element: Element) -> PageObject:
     continuous = any("." in (element.findtext(f"bndbox/{corner}") or "") for corner in _CORNERS)
     shift = 1.0 if continuous or (x2 > x1 and y2 > y1) else 0.0
     box = (x1 - shift, y1 - shift, x2, y2)
-    return PageObject(name, box, difficult, None if name else "without a name")
+    return PageObject(name, box, difficult, None if name else "without a name", marks)
 
 
 def _number(element: Element, name: str) -> float | None:

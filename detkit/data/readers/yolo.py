@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from detkit.data.counting import counted
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.readers.folders import (
     files_below,
@@ -68,8 +69,8 @@ class YoloReader:
         labels = {file: label_file(path, file) for file in files}
         if not any(file.is_file() for file in labels.values()):
             raise DataError(
-                f"'{path}' has no annotations for its {len(files)} images: looked for text files "
-                "in labels/ in place of images/, and beside the images."
+                f"'{path}' has no annotations for its {counted(len(files), 'image')}: looked for "
+                "text files in labels/ in place of images/, and beside the images."
             )
         builder = IndexBuilder(root=path, class_names=names)
         users = Counter(labels.values())

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from detkit.data.counting import counted
 from detkit.data.images import is_image
 from detkit.data.readers.folders import image_files, lines_of, require_distinct
 from detkit.errors import DataError
@@ -37,7 +38,8 @@ def class_names_of(path: Path) -> list[str] | None:
     names = [str(name) for name in listed]
     count = page.get("nc")
     if names and isinstance(count, int) and count != len(names):
-        raise DataError(f"'{file}' says nc: {count} but names {len(names)} classes; correct one.")
+        named = counted(len(names), "class")
+        raise DataError(f"'{file}' says nc: {count} but names {named}; correct one.")
     require_distinct(path, names)
     return names or None
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from detkit.data.left_out import sentences
 from detkit.data.readers.auto import detect
 from detkit.data.readers.coco import CocoReader
-from detkit.data.readers.voc import VocReader
+from detkit.data.readers.voc import VocReader, marks_of
 from detkit.data.readers.yolo import YoloReader
 from detkit.data.splits import require_split
 from detkit.data.writers import coco, voc, yolo
@@ -98,7 +98,8 @@ def convert(
     faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
     left_out = sentences([fault for fault in faults if fault.left_out], short=True)
     changed = sentences([fault for fault in faults if not fault.left_out], short=True)
-    material = gather(indices, keep_ids=kind == "coco", unique_stems=to != "coco")
+    marks = marks_of(source, indices.values()) if kind == to == "voc" else {}
+    material = gather(indices, keep_ids=kind == "coco", unique_stems=to != "coco", marks=marks)
     lost = losses(kind, to, material, indices, keep_ignored=keep_ignored)
     if to == "yolo" and not keep_ignored:
         material = _without_ignored(material)

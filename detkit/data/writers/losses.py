@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from detkit.data.counting import counted
+from detkit.data.readers.voc_page import Marks
 from detkit.data.writers import voc, yolo
 from detkit.data.writers.material import UNDIVIDED, Material
 from detkit.structures import DatasetIndex
@@ -24,7 +26,7 @@ def losses(
     keep_ignored: bool,
 ) -> list[str]:
     """What is not in the written data set though it was in the source, or is there differently."""
-    found = [*_unused(source, indices), *_renamed(material)]
+    found = [*_unused(source, target, material, indices), *_renamed(material)]
     if source == "coco":
         found.append(f"{_COCO_PAGE} are not kept")
         if target != "coco":
@@ -33,8 +35,12 @@ def losses(
     return found + _ignored(source, target, material, keep_ignored) + _of_target(target, material)
 
 
-def _unused(source: str, indices: Mapping[str, DatasetIndex]) -> list[str]:
-    names = sorted({name for index in indices.values() for name in index.unused})
+def _unused(
+    source: str, target: str, material: Material, indices: Mapping[str, DatasetIndex]
+) -> list[str]:
+    has_marks = all(len(picture.marks) == len(picture.labels) for picture in material.pictures)
+    kept = Marks._fields if target == "voc" and has_marks else ()
+    names = sorted({name for index in indices.values() for name in index.unused} - {*kept})
     if not names:
         return []
     what = {"coco": "of annotations", "voc": "of objects", "yolo": "of labels"}[source]
@@ -47,7 +53,7 @@ def _renamed(material: Material) -> list[str]:
     if not changed:
         return []
     examples = ", ".join(f"{p.path.name!r} is {p.name!r}" for p in changed[:3])
-    return [f"{_count(len(changed), 'image')} renamed, so that names differ: {examples}"]
+    return [f"{counted(len(changed), 'image')} renamed, so that names differ: {examples}"]
 
 
 def _areas(material: Material) -> list[str]:
@@ -59,7 +65,7 @@ def _areas(material: Material) -> list[str]:
     if not count:
         return []
     return [
-        f"areas of {_count(count, 'object')} that differ from their boxes' are not kept, by which "
+        f"areas of {counted(count, 'object')} that differ from their boxes' are not kept, by which "
         "COCO sorts objects into small, medium and large"
     ]
 
@@ -69,7 +75,7 @@ def _ignored(source: str, target: str, material: Material, keep: bool) -> list[s
     kind = {"coco": "crowd", "voc": "difficult"}.get(source, "ignored")
     if not count or (source == target != "yolo"):
         return []
-    objects = f"{_count(count, f'{kind} object')}"
+    objects = counted(count, f"{kind} object")
     mark = f"YOLO has no mark for {'it' if count == 1 else 'them'}"
     if target == "yolo" and keep:
         return [f"{objects} written like any other: {mark}"]
@@ -89,7 +95,7 @@ def _of_target(target: str, material: Material) -> list[str]:
         rough = sum(not voc.is_whole(box) for box in boxes)
         if rough:
             return [
-                f"{rough:,} of {_count(len(boxes), 'box', 'boxes')} written with fractions of a "
+                f"{rough:,} of {counted(len(boxes), 'box')} written with fractions of a "
                 "pixel, as VOC's whole ones cannot say them: detkit reads them exactly, the VOC "
                 "devkit rounds"
             ]
@@ -98,7 +104,3 @@ def _of_target(target: str, material: Material) -> list[str]:
         keys = {split: yolo.key_of(split, splits) for split in splits if split != UNDIVIDED}
         return [f"the split '{s}' is called '{key}'" for s, key in keys.items() if s != key]
     return []
-
-
-def _count(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detkit.data.index import relabel
+from detkit.data.readers.voc_page import Marks
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
 
@@ -30,6 +32,7 @@ class Picture:
         labels: (N,) int64.
         ignored: (N,) bool.
         areas: (N,) float32, NaN where the source has none.
+        marks: Pose and truncation of each of the N objects; empty where they are not known.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class Picture:
     labels: NDArray[np.int64]
     ignored: NDArray[np.bool_]
     areas: NDArray[np.float32]
+    marks: Sequence[Marks] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,13 @@ class Material:
     pictures: list[Picture]
 
 
-def gather(indices: Mapping[str, DatasetIndex], *, keep_ids: bool, unique_stems: bool) -> Material:
+def gather(
+    indices: Mapping[str, DatasetIndex],
+    *,
+    keep_ids: bool,
+    unique_stems: bool,
+    marks: Mapping[Path, Sequence[Marks]] = MappingProxyType({}),
+) -> Material:
     """The pictures of all splits with a name for each.
 
     Args:
@@ -67,6 +77,7 @@ def gather(indices: Mapping[str, DatasetIndex], *, keep_ids: bool, unique_stems:
         keep_ids: Keep the ids of images; otherwise they are numbered through all splits, as the
             numbers of formats without ids start anew in each split.
         unique_stems: Names must differ without their suffixes too, as annotations are found by it.
+        marks: VOC's marks of the objects of images, by file.
     """
     class_names, category_ids = _common_classes(indices)
     order = sorted(indices, key=lambda split: (*(split != name for name in _FIRST), split))
@@ -77,7 +88,7 @@ def gather(indices: Mapping[str, DatasetIndex], *, keep_ids: bool, unique_stems:
     for split in order:
         index = relabel(indices[split], class_names, "the conversion")
         splits[split] = []
-        for position, picture in enumerate(_pictures(index, split)):
+        for position, picture in enumerate(_pictures(index, split, marks)):
             # one file with other objects in another split is another picture
             key = (bytes(picture.path), picture.boxes.tobytes(), picture.labels.tobytes(),
                    picture.ignored.tobytes())  # fmt: skip
@@ -89,7 +100,9 @@ def gather(indices: Mapping[str, DatasetIndex], *, keep_ids: bool, unique_stems:
     return Material(class_names, category_ids, splits, list(found.values()))
 
 
-def _pictures(index: DatasetIndex, split: str) -> Iterator[Picture]:
+def _pictures(
+    index: DatasetIndex, split: str, marks: Mapping[Path, Sequence[Marks]]
+) -> Iterator[Picture]:
     for position in range(len(index)):
         objects = slice(*index.object_offsets[position : position + 2])
         height, width = (int(length) for length in index.sizes[position])
@@ -102,6 +115,7 @@ def _pictures(index: DatasetIndex, split: str) -> Iterator[Picture]:
             labels=index.labels[objects],
             ignored=index.ignored[objects],
             areas=index.areas[objects],
+            marks=marks.get(index.path(position), ()),
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from detkit.data.readers.voc import CLASS_LIST
+from detkit.data.readers.voc_page import NO_MARKS
 from detkit.data.writers.material import UNDIVIDED, Material, Picture
 
 IMAGES = "JPEGImages"
@@ -50,8 +51,9 @@ def _page(picture: Picture, class_names: list[str]) -> Element:
     for row, box in enumerate(picture.boxes.tolist()):
         item = SubElement(page, "object")
         SubElement(item, "name").text = class_names[int(picture.labels[row])]
-        SubElement(item, "pose").text = "Unspecified"
-        SubElement(item, "truncated").text = "0"
+        marks = picture.marks[row] if picture.marks else NO_MARKS
+        SubElement(item, "pose").text = marks.pose or "Unspecified"
+        SubElement(item, "truncated").text = marks.truncated or "0"
         SubElement(item, "difficult").text = str(int(picture.ignored[row]))
         bounds = SubElement(item, "bndbox")
         for corner, text in zip(_CORNERS, corner_texts(box), strict=True):

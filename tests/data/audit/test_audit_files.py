@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from detkit.data.audit.evidence import gather
+from detkit.data.audit.report import as_text
 from detkit.data.audit.rules import audit, is_hurt
 from detkit.data.audit.scan import look_at, scan
 from detkit.data.readers.voc import VocReader
@@ -62,6 +63,38 @@ def test_a_size_that_differs_from_the_annotated_one(maker):
     assert maker.findings()["images whose size is not the annotated one"].severity == "error"
 
 
+LEFT_OUT = {
+    "size": "images whose size is not the annotated one",
+    "bytes": "files that are no images",
+}
+
+
+@pytest.mark.parametrize("how", LEFT_OUT)
+def test_an_image_left_out_weighs_at_least_as_much_as_a_box(maker, how):
+    page = maker.pages["train"]
+    page["annotations"] = page["annotations"][:18]  # of 20 images
+    if how == "size":
+        page["images"][19]["width"] = 80
+    else:
+        (maker.root / "train" / "19.png").write_text("no image")
+    assert maker.findings()[LEFT_OUT[how]].severity == "error"
+    maker.annotate("train", 1, "cat", (5, 5, 0, 9))
+    assert maker.findings()["boxes without area"].severity == "error"  # 1 of 19
+
+
+def test_images_left_out_for_several_reasons_count_together(maker):
+    maker.pages["train"]["images"][19]["width"] = 80
+    (maker.root / "train" / "0.png").write_text("no image")
+    found = maker.findings()
+    assert [found[kind].severity for kind in LEFT_OUT.values()] == ["error"] * 2  # 2 of 20
+
+
+def test_an_image_without_boxes_among_others_without_is_no_error(maker):
+    maker.pages["train"]["annotations"] = []
+    (maker.root / "train" / "0.png").write_text("no image")
+    assert maker.findings()["files that are no images"].severity == "warning"
+
+
 # pain 23
 def test_exif_orientation_is_named(maker, scenes):
     turned = Image.Exif()
@@ -112,6 +145,26 @@ def test_a_split_that_cannot_be_read_is_an_error_and_the_other_is_looked_at(make
     assert "no categories" in refused.examples[0].detail
 
 
+def test_the_report_of_one_image_is_in_the_singular(maker):
+    del maker.pages["val"]
+    page = maker.pages["train"]
+    page["images"], page["annotations"] = page["images"][:1], page["annotations"][:1]
+    page["categories"] = page["categories"][:1]
+    evidence = maker.evidence(chosen=["train"])
+    assert "  1 class: cat\n  train  1 image, 1 box\n" in as_text(evidence, [], 100)
+
+
+def test_what_to_change_about_a_split_that_cannot_be_read_is_not_cut_off(maker):
+    for number in range(100, 110):
+        (maker.root / "val" / f"{number}.png").rename(maker.root / f"{number}.txt")
+    evidence = maker.evidence()
+    text = as_text(evidence, audit(evidence), 100)
+    assert max(map(len, text.splitlines())) <= max(100, len(str(maker.root)) + 20)
+    said = " ".join(text.split())
+    assert evidence.refused["val"] in said
+    assert "Set data.reader.images to their folder, relative to data.path." in said
+
+
 def test_a_split_without_a_readable_image_is_an_error(maker):
     for number in range(100, 110):
         (maker.root / "val" / f"{number}.png").write_text("no image")
@@ -150,3 +203,12 @@ def test_values_that_are_not_used_are_named(maker):
     maker.annotate("train", 1, "cat", (5, 30, 9, 9), segmentation=[[5, 30, 14, 30, 14, 39]])
     found = maker.findings()["kinds of values that are not used"]
     assert (found.severity, found.examples[0].detail) == ("note", "segmentation (1)")
+
+
+def test_an_annotation_id_that_two_boxes_have_is_a_note(maker):
+    maker.annotate("train", 1, "cat", (5, 30, 9, 9), id=1)
+    found = maker.findings()["annotations (one id for several boxes)"]
+    assert (found.severity, found.count, found.unit) == ("note", 1, "ids")
+    assert found.examples[0].name == "train/0.png"
+    assert found.examples[0].detail == "annotation 1: cat [4, 4, 20, 16] and cat [5, 30, 9, 9]"
+    assert "number them anew" in found.advice

@@ -253,3 +253,32 @@ def test_a_file_of_500_mb_takes_a_minute_and_a_gigabyte_at_most(tmp_path, pictur
     assert objects == count
     assert taken < 1200  # MiB, the 500 of the file included; json.load alone takes 3000
     assert seconds < 60  # of the processor; 15 on an idle machine
+
+
+def test_an_id_of_two_boxes_is_noted_with_both_and_both_are_used(coco):
+    other = {"id": 9, "image_id": 1, "category_id": 7, "bbox": [5, 6, 7.5, 8]}
+    index = read(coco, page(GOOD, other, {**GOOD, "id": 10}))
+    assert len(index.boxes) == 3
+    assert index.notes == [
+        "1 annotation (one id for several boxes): val2017/c.jpg "
+        "(annotation 9: dog [1, 2, 3, 4] and cat [5, 6, 7.5, 8])"
+    ]
+
+
+def test_an_id_of_boxes_in_two_images_names_both(coco, pictures):
+    pictures(coco / "val2017" / "d.jpg")
+    images = [{"id": number, "file_name": f"{name}.jpg"} for number, name in ((1, "c"), (2, "d"))]
+    objects = [{**GOOD, "image_id": image} for image in (1, 2, 2)]
+    index = read(coco, page(*objects, images=images))
+    assert len(index.boxes) == 2  # the third is the second one again
+    assert index.notes[0].endswith("(annotation 9: dog [1, 2, 3, 4] and dog [1, 2, 3, 4] in d.jpg)")
+
+
+def test_annotations_without_ids_share_none(coco):
+    plain = {key: value for key, value in GOOD.items() if key != "id"}
+    assert read(coco, page(plain, {**plain, "bbox": [5, 6, 7, 8]})).notes == []
+
+
+def test_many_boxes_of_one_id_are_one_note(coco):
+    boxes = [{**GOOD, "bbox": [number, 2, 3, 4]} for number in range(9)]
+    assert read(coco, page(*boxes)).notes[0].endswith("dog [1, 2, 3, 4] and 7 more)")

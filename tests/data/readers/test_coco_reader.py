@@ -147,3 +147,14 @@ def test_images_that_are_nowhere_are_an_error_that_says_where_it_looked(tmp_path
 def test_unknown_split_names_the_known_ones(coco):
     with pytest.raises(DataError, match=r"no split 'test'.*train, val"):
         CocoReader().read(coco, "test")
+
+
+def test_each_folder_that_was_looked_at_is_named_once(tmp_path, coco_files):
+    coco_files(tmp_path / "train.json", ["a.jpg"], [])
+    for image in tmp_path.rglob("a.jpg"):
+        image.unlink()
+    with pytest.raises(DataError) as caught:
+        CocoReader().read(tmp_path, "train")
+    places = str(caught.value).partition("'a.jpg' in ")[2].partition(". Set ")[0].split(", ")
+    folders = ("train", "images/train", "images", "")
+    assert places == [f"'{tmp_path / folder}'" for folder in folders]

@@ -60,6 +60,14 @@ def test_polygons_count_as_their_bounding_boxes(yolo):
     assert YoloReader().read(yolo, "train").boxes[0].tolist() == pytest.approx([10, 3, 30, 27])
 
 
+@pytest.mark.parametrize(("width", "told"), [(0.50004, False), (0.5002, True)])  # 40 pixels
+def test_what_rounding_puts_over_the_edge_is_cut_and_not_told(yolo, width, told):
+    (yolo / "labels/train/a.txt").write_text(f"0 0.75 0.5 {width} 0.2\n")
+    index = YoloReader().read(yolo, "train")
+    assert index.boxes[0, 2] == 40
+    assert len(index.notes) == told
+
+
 def test_faulty_lines_are_dropped_and_named(yolo):
     lines = ["9 .5 .5 .1 .1", "0 .5 .5 .1", "0 a b c d", "0.5 .5 .5 .1 .1", "0 .5 .5 0 .1"]
     lines += ["0 5 5 .1 .1", "", "0 .5 .5 nan .1", "0 .5 .5 .5 .5"]

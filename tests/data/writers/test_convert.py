@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -156,6 +157,42 @@ def test_what_is_lost_is_said(coco, target):
     assert "1 of 3 boxes written with fractions of a pixel" in to_voc
     assert "1 crowd object left out: YOLO has no mark for it" in to_yolo
     assert len(YoloReader().read(target / "yolo", "train").boxes) == 1
+
+
+@pytest.fixture
+def marked(voc):
+    """The objects of an image: without area, truncated and seen from the left, neither."""
+    marks = [(5, 5, "0", "Unspecified"), (5, 9, "1", "Left"), (15, 19, "", "Unspecified")]
+    objects = "".join(
+        f"<object><name>cat</name><pose>{pose}</pose><truncated>{truncated}</truncated><bndbox>"
+        f"<xmin>{low}</xmin><ymin>5</ymin><xmax>{high}</xmax><ymax>20</ymax></bndbox></object>"
+        for low, high, truncated, pose in marks
+    )
+    (voc / "Annotations/b.xml").write_text(f"<annotation>{objects}</annotation>")
+    return voc
+
+
+def test_truncated_and_pose_are_kept_from_voc_to_voc(marked, target):
+    report = convert(marked, target, to="voc")
+    assert report.losses == []
+    text = (target / "Annotations/b.xml").read_text()
+    assert re.findall("<truncated>(.*?)</truncated>", text) == ["1", "0"]
+    assert re.findall("<pose>(.*?)</pose>", text) == ["Left", "Unspecified"]
+
+
+def test_truncated_and_pose_are_lost_where_there_is_no_place(marked, target):
+    assert (
+        "no place for are not kept: pose, truncated" in convert(marked, target, to="coco").losses[0]
+    )
+
+
+def test_marks_of_two_annotations_of_one_image_are_said_to_be_lost(marked, target):
+    text = (marked / "Annotations/b.xml").read_text()
+    named = text.replace("<object>", "<filename>b.jpg</filename><object>", 1)
+    (marked / "Annotations/other.xml").write_text(named)
+    report = convert(marked, target, to="voc", splits=["train"])
+    assert "are not kept: pose, truncated" in report.losses[0]
+    assert "<truncated>1</truncated>" not in (target / "Annotations/b.xml").read_text()
 
 
 def test_difficult_objects_become_crowds_and_come_back(voc, target):
