@@ -70,15 +70,15 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
         _require_same_data(resumed, prints)
         position = read_position(resumed.path)
         require_same_batches(position, data.batch_size, trainer.world_size)
-        log.info("going on after epoch %d, batch %d", position.epoch, position.batch)
+        log.info("going on %s", position)
     module = _module(config, folder, classes, data.batch_size, prints)
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:
         fit(module, trainer, *loaders, resume=config["ckpt"])
         return {}
     with only_one(folder):
-        after = f"epoch {position.epoch}, batch {position.batch}" if resumed else None
-        record_start(folder, environment(config["seed"], prints), after)
+        where = str(position) if resumed else None
+        record_start(folder, environment(config["seed"], prints), where)
         fit(module, trainer, *loaders, resume=config["ckpt"])
         return _finish(config, folder, data, classes)
 

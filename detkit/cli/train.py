@@ -17,13 +17,31 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from detkit.cli.words import checkpoint_of, compose_with, value_of
+from detkit import assembly
+from detkit.cli.words import (
+    checkpoint_of,
+    compose_training,
+    compose_with,
+    unsaved_run,
+    value_of,
+)
 from detkit.config import compose, plugins
-from detkit.config.freeze import CHECKPOINTS, FILE, discard, freeze
+from detkit.config.difference import differences
+from detkit.config.freeze import (
+    CHECKPOINTS,
+    FILE,
+    discard,
+    freeze,
+    read_written,
+    require_plugins,
+)
 from detkit.config.resuming import check_resume
-from detkit.errors import Stopped, UserError
+from detkit.errors import ConfigError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
+from detkit.training.lock import FolderInUseError, only_one
+from detkit.training.loggers import RUN_ID_FILE
 from detkit.training.run import COMMAND_VARIABLE
+from detkit.weights.start import refuse_foreign_weights
 
 HELP = """
 usage: detkit train [KEY=VALUE ...]
@@ -37,6 +55,7 @@ checkpoints, metrics, curves, pictures, report.
   detkit train model/neck=pan model/head/box_loss=giou optimizer.learning_rate=0.005
   detkit train ckpt=RUN                           go on with an interrupted run
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
+  detkit train weights=RUN data.path=DATA         a new run from the weights, with their model
   detkit train -m seed=1,2,3                      several runs, one after the other
 
 Look before you train:
@@ -52,19 +71,23 @@ HYDRA_WORDS = (*HYDRA_FLAGS, "--hydra-help", "-hp", "--hydra-completion")
 def run(arguments: list[str]) -> int:
     """Train, or hand the words to Hydra where they ask for what Hydra does."""
     os.environ[COMMAND_VARIABLE] = shlex.join(["detkit", "train", *arguments])
-    resumed = None
-    if value_of(arguments, "ckpt") not in (None, "null"):
-        resumed = checkpoint_of(arguments, "train", prefer="last")
+    resumed, unsaved, place = None, None, value_of(arguments, "ckpt")
+    if place not in (None, "null"):
+        unsaved = unsaved_run(str(place))
+        resumed = None if unsaved else checkpoint_of(arguments, "train", prefer="last")
     if any(word in HYDRA_WORDS for word in arguments):
-        if resumed is not None:
+        if resumed is not None or unsaved is not None:
             raise UserError("ckpt=... resumes one run: leave out Hydra's flags.")
         compose.run("train", arguments, _job)
         return 0
-    if resumed is None:
-        config = compose.compose("train", arguments)
-    else:
+    if resumed is not None:
         config = _resumed(resumed, arguments)
-    return start(config, in_process=config["trainer"]["devices"] == 1)
+    elif unsaved is not None:
+        config = _beginning_again(unsaved, arguments)
+    else:
+        config = compose_training(arguments)
+    in_process = config["trainer"]["devices"] == 1
+    return start(config, in_process=in_process, again=unsaved is not None)
 
 
 def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
@@ -90,19 +113,58 @@ def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
     return config
 
 
-def start(config: dict[str, Any], in_process: bool) -> int:
+def _beginning_again(folder: Path, arguments: list[str]) -> dict[str, Any]:
+    """The configuration of a run that had no checkpoint yet; all of it may change.
+
+    Raises:
+        UserError: A living process trains in the folder, or the words do not fit.
+    """
+    content = {**read_written(folder), "run_folder": str(folder)}
+    with only_one(folder):
+        (folder / RUN_ID_FILE).unlink(missing_ok=True)
+    try:
+        # The words first, since they may load plugins that the run had.
+        config = compose.compose("resume", arguments, content)
+    except ConfigError:
+        require_plugins(content, folder)
+        raise
+    config["ckpt"] = None
+    print(
+        f"{folder.name}: ended before its first checkpoint; it begins again from its {FILE}",
+        file=sys.stderr,
+    )
+    for change in differences(compose.compose("resume", [], content), config):
+        print(f"changed: {change}", file=sys.stderr)
+    return config
+
+
+def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
     """Freeze a checked configuration into its run folder and run it from there.
 
     Ranks of a run on several devices are started again by Lightning with the command that started
     the first one, so that has to be `python -m detkit.run_frozen FOLDER`, never this command line.
+
+    Args:
+        config: The configuration.
+        in_process: Whether the run takes place in this process.
+        again: Whether it takes the place of one that had no checkpoint yet.
+
+    Raises:
+        UserError: Parts of the detector do not fit each other, or nothing of the weights fits it;
+            then no folder is made.
     """
-    folder = freeze(config)
+    assembly.refuse_misfits(config["model"])
+    if config["weights"] is not None and config["ckpt"] is None:
+        refuse_foreign_weights(config["weights"], config["model"])
+    is_new = not (Path(config["run_folder"]) / FILE).exists()
+    folder = freeze(config, again)
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
         try:
             importlib.import_module("detkit.run_frozen").run(folder)
-        except UserError:
-            discard(folder)
+        except UserError as error:
+            if is_new and not isinstance(error, FolderInUseError):
+                discard(folder)
             raise
         return 0
     command = [sys.executable, "-m", "detkit.run_frozen", str(folder)]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from detkit import registry
 from detkit.config import compose
+from detkit.config.freeze import CHECKPOINTS, is_run
+from detkit.config.pages import CHECKPOINT
 from detkit.errors import ConfigError, UserError
 from detkit.inference.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
 from detkit.inference.record import explain_unknown_part
+from detkit.weights.source import read_source
+from detkit.weights.start import model_text, refuse_other_shapes
 
 
 def value_of(words: list[str], key: str) -> str | None:
@@ -40,6 +47,18 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
     return checkpoint
 
 
+def unsaved_run(place: str) -> Path | None:
+    """The folder of a run that was ended before its first checkpoint, or None.
+
+    A run that is finished and whose checkpoints were taken away is none.
+    """
+    folder = Path(place)
+    names = ("best.ckpt", "last.ckpt", f"{CHECKPOINTS}/best.ckpt", f"{CHECKPOINTS}/last.ckpt")
+    if any((folder / name).is_file() for name in (*names, "metrics.json")) or not is_run(folder):
+        return None
+    return folder.resolve()
+
+
 def compose_with(
     checkpoint: Checkpoint, root: str, words: list[str], **changed: Any
 ) -> dict[str, Any]:
@@ -53,9 +72,56 @@ def compose_with(
 
     Raises:
         ConfigError: With all problems; unknown parts are explained by what the checkpoint says.
+        UserError: The model is not the one of the weights, which a forged file may well say.
     """
+    config = _explained(checkpoint, root, words, {**checkpoint.config, **changed})
+    if "model" in config and (root != "resume" or not names_model(words)):
+        refuse_other_shapes(checkpoint, config["model"])
+    return config
+
+
+def compose_training(words: list[str]) -> dict[str, Any]:
+    """The configuration of a new training, its model that of the weights where no word names one.
+
+    `model=checkpoint` is the model of the weights in any case, and other words tune it.
+
+    Raises:
+        ConfigError: With all problems.
+        UserError: The model of the weights' file is not the one that they are of.
+    """
+    place = value_of(words, "weights")
+    checkpoint = _checkpoint_at(place) if place not in (None, "", "null") else None
+    if place is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):
+        return compose.compose("train", words)
+    model = checkpoint.config["model"]
+    if not names_model(words):
+        about = f"{place} ({model_text(model)})"
+        print(f"model: that of {about}, as no word names one", file=sys.stderr)
+        words = [*words, f"model={CHECKPOINT}"]
+    config = _explained(checkpoint, "train", words, {"model": model})
+    if not names_model([word for word in words if word != f"model={CHECKPOINT}"]):
+        refuse_other_shapes(checkpoint, config["model"])
+    return config
+
+
+def names_model(words: list[str]) -> bool:
+    """Whether a word chooses or tunes the model, or an experiment's page that may do so."""
+    return any(re.match(r"[+~]*(model[=./@]|experiment=)", word) for word in words)
+
+
+def _checkpoint_at(place: str) -> Checkpoint | None:
+    """What detkit wrote there; None for weights of others, and where it cannot be read."""
     try:
-        return compose.compose(root, words, {**checkpoint.config, **changed})
+        return read_source(place).checkpoint
+    except UserError:
+        return None  # told once the configuration is known to be right
+
+
+def _explained(
+    checkpoint: Checkpoint, root: str, words: list[str], config: dict[str, Any]
+) -> dict[str, Any]:
+    try:
+        return compose.compose(root, words, config)
     except ConfigError as error:
         hint = explain_unknown_part(checkpoint.record, registry.load_plugins())
         told = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]

@@ -18,21 +18,25 @@ from detkit.errors import UserError
 
 FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
+_KEYS = {"model", "data", "run_folder"}  # by which a run's file is told from others of its name
+# What a start leaves that was ended before it trained.
+_LEFT = (FILE, "train.log", "environment.json", ".lock")
 
 
-def freeze(config: dict[str, Any]) -> Path:
+def freeze(config: dict[str, Any], again: bool = False) -> Path:
     """Write a checked configuration into its run folder and return the folder.
 
+    Args:
+        config: The configuration.
+        again: Whether the run that lies in the folder begins again.
+
     Raises:
-        UserError: Another run's files are there, or the folder cannot be written.
+        UserError: Files of another run or of the user are there, or the folder cannot be written.
     """
     folder = Path(config["run_folder"]).resolve()
     file = folder / FILE
-    if has_trained(folder) and config["ckpt"] is None:
-        raise UserError(
-            f"run_folder={config['run_folder']}: another run is there; resume it with "
-            f"ckpt={config['run_folder']}, or choose another run_folder."
-        )
+    if config["ckpt"] is None and not again:
+        _require_free(folder, config["run_folder"])
     config = {**config, "run_folder": str(folder)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,6 +49,33 @@ def freeze(config: dict[str, Any]) -> Path:
     return folder
 
 
+def _require_free(folder: Path, given: str) -> None:
+    """Refuse a folder in which a run lies, or something that is no run."""
+    if has_trained(folder) and is_run(folder):
+        raise UserError(
+            f"run_folder={given}: another run is there; resume it with ckpt={given}, or choose "
+            "another run_folder."
+        )
+    if not folder.is_dir() or is_run(folder):
+        return
+    left = (*_LEFT[1:], *(f"{Path(name).stem}.part" for name in _LEFT[:3]))
+    others = sorted(path.name for path in folder.iterdir() if path.name not in left)
+    if others:
+        raise UserError(
+            f"run_folder={given}: holds {others[0]!r} and is no run of detkit: choose a folder "
+            "that is empty or not there yet."
+        )
+
+
+def is_run(folder: Path) -> bool:
+    """Whether the configuration of a run lies in a folder."""
+    try:
+        content = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(content, dict) and content.keys() >= _KEYS
+
+
 def has_trained(folder: Path) -> bool:
     """Whether a training has written anything into a run folder that must not be lost."""
     return any((folder / name).exists() for name in ("metrics.csv", CHECKPOINTS, "non_finite"))
@@ -54,7 +85,7 @@ def discard(folder: Path) -> None:
     """Take back the folder of a run that was refused before it trained."""
     if has_trained(folder):
         return
-    for name in (FILE, "train.log", "environment.json"):
+    for name in _LEFT:
         (folder / name).unlink(missing_ok=True)
     for empty in (folder, folder.parent):
         if empty.is_dir() and not any(empty.iterdir()):
@@ -68,6 +99,24 @@ def read_frozen(folder: Path) -> dict[str, Any]:
         UserError: The folder holds none, it does not pass the check, or it lists plugins that the
             user has not allowed.
     """
+    content = read_written(folder)
+    require_plugins(content, folder)
+    return check(Train, content)
+
+
+def require_plugins(content: dict[str, Any], folder: Path) -> None:
+    """Refuse the plugins that a run folder lists and that the user has not allowed."""
+    listed = content.get("plugins")
+    named = map(str, listed if isinstance(listed, list) else [])
+    plugins.require_loaded(named, str(folder / FILE))
+
+
+def read_written(folder: Path) -> dict[str, Any]:
+    """The configuration in a run folder as it stands there, not checked; it names no code.
+
+    Raises:
+        UserError: The folder holds none, or it cannot be read.
+    """
     file = folder / FILE
     if not file.is_file():
         raise UserError(f"{folder}: there is no {FILE}; give a run folder.")
@@ -75,8 +124,6 @@ def read_frozen(folder: Path) -> dict[str, Any]:
     tree = parse(file, text)
     origins.clear()
     origins.record(file, tree, ())
-    content = {} if tree is None else yaml.safe_load(text)
+    content: dict[str, Any] = {} if tree is None else yaml.safe_load(text)
     refuse_code(content, str(file))
-    listed = content.get("plugins")
-    plugins.require_loaded(map(str, listed if isinstance(listed, list) else []), str(file))
-    return check(Train, content)
+    return content

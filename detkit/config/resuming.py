@@ -22,13 +22,17 @@ _HARMLESS = (
 )
 # What changes the result a little, and why it may: each with what the user has to know.
 _OTHER_BITS = "results are no longer bit-equal to those of an undisturbed run"
+_NO_LONGER = "from here on the run no longer equals one without the change"
 _SAID = {
     "data.batch_size": "batches hold as many images over all devices as before",
+    "optimizer.learning_rate": _NO_LONGER,
+    "scheduler.warmup_steps": _NO_LONGER,
     "trainer.accelerator": _OTHER_BITS,
     "trainer.channels_last": _OTHER_BITS,
     "trainer.compile": _OTHER_BITS,
     "trainer.deterministic": _OTHER_BITS,
     "trainer.devices": _OTHER_BITS,
+    "trainer.gradient_clip_norm": _NO_LONGER,
     "trainer.max_epochs": "the learning rate follows the new length from here on",
     "trainer.num_nodes": _OTHER_BITS,
     "trainer.precision": _OTHER_BITS,
@@ -52,10 +56,9 @@ def check_resume(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     refused = [change for change in changes if not _is_allowed(change, before, after)]
     if refused:
         allowed = ", ".join(sorted({*_SAID, *_HARMLESS} - {"ckpt"}))
-        raise ConfigError(
-            [f"{change}: cannot change when a run is resumed, {_INSTEAD}." for change in refused]
-            + [f"what can change then: {allowed} (but not the averaging of weights)."]
-        )
+        problems = [f"{c}: cannot change when a run is resumed, {_INSTEAD}." for c in refused]
+        problems[-1] += f" What can change: {allowed} (but not the averaging of weights)."
+        raise ConfigError(problems)
     return [_line(change) for change in changes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,13 @@ def find_checkpoint(place: str, prefer: str = "best", key: str = "ckpt") -> Path
         for name in (prefer, other):
             if (folder / f"{name}.ckpt").is_file():
                 return folder / f"{name}.ckpt"
+    again = ""
+    if (path / "config.yaml").is_file() and not (path / "metrics.json").is_file():
+        again = f"; a run that was ended earlier begins again with detkit train ckpt={place}"
     raise UserError(
         f"{key}={place}: the folder holds no checkpoints/best.ckpt or last.ckpt; a run writes the "
-        "first one after its first validation."
+        "first one after callbacks.checkpoints.minutes, or at the end of an epoch before "
+        f"that{again}."
     )
 
 
@@ -152,7 +157,20 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     Raises:
         UserError: Names or shapes differ; the message shows the first few of each kind.
     """
-    own = detector.state_dict()
+    require_fit(detector.state_dict(), checkpoint)
+    detector.load_state_dict(checkpoint.weights)
+
+
+def require_fit(own: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint whose weights are not those of a detector.
+
+    Args:
+        own: The detector's state, with or without memory.
+        checkpoint: Its weights may come from anybody.
+
+    Raises:
+        UserError: Names or shapes differ; the message shows the first few of each kind.
+    """
     missing = sorted(own.keys() - checkpoint.weights.keys())
     unused = sorted(checkpoint.weights.keys() - own.keys())
     shared = own.keys() & checkpoint.weights.keys()
@@ -166,7 +184,6 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
             f"{checkpoint.path}: its weights do not fit this detector: {found}. Use the model "
             "that it was trained with: leave out the model's overrides."
         )
-    detector.load_state_dict(checkpoint.weights)
 
 
 def _some(names: list[str], shown: int = 3) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
+from unicodedata import category
+from urllib.parse import quote
 
 import torch
 from torch import nn
@@ -16,6 +18,8 @@ from detkit.structures import Batch, Detections, Sample
 
 # Those that detkit.data reads, which this package must not import; a test compares the two.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
+
+_CONTROL = ("Cc", "Zl", "Zp")  # Unicode's controls, line and paragraph separators
 
 
 @dataclass(frozen=True)
@@ -99,14 +103,18 @@ def predict_files(
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
-    """A PNG name for each file; equal stems, in any case, are told apart by a number."""
+    """A PNG name for each file; equal stems, in any case, are told apart by a number.
+
+    Control characters, which would act on a terminal that lists the names, are written as `%0A`.
+    """
     taken: set[str] = set()
     names = []
     for path in paths:
-        stem, number = path.stem, 1
+        own = "".join(quote(c) if category(c) in _CONTROL else c for c in path.stem)
+        stem, number = own, 1
         while stem.casefold() in taken:
             number += 1
-            stem = f"{path.stem}-{number}"
+            stem = f"{own}-{number}"
         taken.add(stem.casefold())
         names.append(f"{stem}.png")
     return names

@@ -62,7 +62,7 @@ def raise_if_disk(error: OSError, folder: Path) -> None:
 def kept(folder: Path) -> str:
     """What is left of a run that ends here, and how it goes on."""
     if not (folder / "checkpoints" / "last.ckpt").is_file():
-        return "No checkpoint had been saved."
+        return f"No checkpoint had been saved; begin again with: detkit train ckpt={folder}"
     return f"The last checkpoint is kept; go on with: detkit train ckpt={folder}"
 
 

@@ -15,6 +15,10 @@ FILE = ".lock"
 _log = logging.getLogger("detkit.training")
 
 
+class FolderInUseError(UserError):
+    """Another process trains in the run folder."""
+
+
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Hold a run folder; the system lets go of it when the process ends, however it ends.
@@ -22,14 +26,14 @@ def only_one(folder: Path) -> Iterator[None]:
     A file system without locks is no reason not to train.
 
     Raises:
-        UserError: Another process holds it.
+        FolderInUseError: Another process holds it.
     """
     with (folder / FILE).open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             file.seek(0)
-            raise UserError(
+            raise FolderInUseError(
                 f"run_folder={folder}: process {file.read().strip() or 'of another machine'} is "
                 "training in it: wait for its end, or choose another run_folder."
             ) from error

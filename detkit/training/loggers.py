@@ -13,6 +13,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from detkit.errors import UserError
 from detkit.registry import Wired, register
 
+RUN_ID_FILE = "wandb_run_id.txt"  # in the run folder
+
 
 @register("logger", "wandb")
 class Wandb(WandbLogger):
@@ -51,7 +53,7 @@ class Wandb(WandbLogger):
             name=title or folder.resolve().name,
             save_dir=str(folder),
             project=project,
-            id=run_id or _kept_id(folder / "wandb_run_id.txt"),
+            id=run_id or _kept_id(folder / RUN_ID_FILE),
             entity=entity,
             group=group,
             tags=tags,

@@ -50,6 +50,7 @@ class DetectionModule(pl.LightningModule):
         self.batch_size = batch_size
         self.step_losses: dict[str, Tensor] = {}  # the parts of the last batch, for callbacks
         self._resumed_states: list[Any] = []
+        self._full_rates: list[float] = []
 
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
@@ -77,9 +78,24 @@ class DetectionModule(pl.LightningModule):
     def on_train_start(self) -> None:
         """Go on where the checkpoint was saved; cut what the interrupted run wrote after that."""
         restore_random_state(self.trainer, self._resumed_states)
+        self._set_rates()
         for logger in self.loggers:
             if isinstance(logger, MetricsFile):
                 logger.start_at(self.global_step)
+
+    def _set_rates(self) -> None:
+        """Take this configuration's learning rates and schedule, at the place of the checkpoint.
+
+        Optimizer and scheduler have got those of the checkpoint, from which they may differ. Where
+        nothing differs the values are the same, bit by bit.
+        """
+        scheduler: Any = self.trainer.lr_scheduler_configs[0].scheduler
+        scheduler.base_lrs = list(self._full_rates)
+        groups = scheduler.optimizer.param_groups
+        for group, rate, factor in zip(groups, self._full_rates, scheduler.lr_lambdas, strict=True):
+            group["initial_lr"] = rate
+            group["lr"] = rate * factor(scheduler.last_epoch)
+        scheduler._last_lr = [group["lr"] for group in groups]
 
     def on_validation_start(self) -> None:
         """Let all ranks validate rank 0's model; without SyncBN their norm statistics differ."""
@@ -123,6 +139,7 @@ class DetectionModule(pl.LightningModule):
             )
         batches = self.trainer.world_size * self.trainer.accumulate_grad_batches
         optimizer = self.optimizer_factory(self.detector, self.batch_size * batches)
+        self._full_rates = [group["lr"] for group in optimizer.param_groups]
         last = int(total_steps) - 1
 
         # A plain function, as an object would leave its attributes in the checkpoint.

@@ -29,6 +29,12 @@ class Position(NamedTuple):
     batch: int = 0
     images: int = 0
 
+    def __str__(self) -> str:
+        """For messages: the epoch counted from 1, and its last batch that is done."""
+        if self.batch == 0:
+            return f"at the start of epoch {self.epoch + 1}"
+        return f"in epoch {self.epoch + 1}, batch {self.batch}"
+
 
 def position(trainer: pl.Trainer, batch_size: int = 0) -> Position:
     """Where a training is, at the start of a batch or at the end of an epoch.

@@ -65,7 +65,7 @@ def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def record_start(folder: Path, record: dict[str, Any], after: str | None = None) -> None:
+def record_start(folder: Path, record: dict[str, Any], where: str | None = None) -> None:
     """Write the first start of a run into its folder, or add a later one to it.
 
     The record of the first start stays as it is; of a later one, what differs from the first is
@@ -74,17 +74,18 @@ def record_start(folder: Path, record: dict[str, Any], after: str | None = None)
     Args:
         folder: The run folder.
         record: What `environment` gave.
-        after: Where the run goes on, such as `epoch 3`; None where it begins.
+        where: Where the run goes on, such as `in epoch 3, batch 7`; None where it begins, maybe
+            again, so that what an earlier start wrote no longer holds.
     """
     file = folder / FILE
-    first = _read(file)
+    first = None if where is None else _read(file)
     if first is None:
         content = {**record, "resumed": []}
     else:
         differing = {key: value for key, value in record.items() if first.get(key) != value}
         known = first.get("resumed")
         starts = known if isinstance(known, list) else []
-        content = {**first, "resumed": [*starts, {"after": after, **differing}]}
+        content = {**first, "resumed": [*starts, {"where": where, **differing}]}
     part = file.with_suffix(".part")
     part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(part, file)

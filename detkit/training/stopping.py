@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 from detkit.errors import Stopped
 from detkit.training.agreement import agreed, may_save
 from detkit.training.callbacks.checkpoints import Checkpoints
+from detkit.training.position import Position
 
 _log = logging.getLogger("detkit.training")
 
@@ -29,9 +30,13 @@ class StopOnSignal(pl.Callback):
     def __init__(self) -> None:
         self.received: int | None = None
         self._before: dict[int, Any] = {}
+        self._last_path: Path | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals over."""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, Checkpoints):
+                self._last_path = callback.last_path
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._receive)
@@ -50,7 +55,7 @@ class StopOnSignal(pl.Callback):
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            raise Stopped("stopped at once; the last checkpoint is kept", number)
+            raise Stopped(f"stopped at once; {_kept(self._last_path)}", number)
         self.received = number
         _log.warning(
             "stopping after this step, or after the validation if one is going on, with a "
@@ -65,19 +70,20 @@ class StopOnSignal(pl.Callback):
             return
         if not agreed(trainer, self.received is not None, batch_idx):
             return
-        saved = None
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):
                 callback.save(trainer)
-                saved = callback.last_path
-        where = f"stopped in epoch {trainer.current_epoch + 1}, batch {batch_idx}"
-        raise Stopped(f"{where}; {_kept(saved)}", self.received or signal.SIGTERM)
+        where = Position(trainer.current_epoch, batch_idx)
+        raise Stopped(f"stopped {where}; {_kept(self._last_path)}", self.received or signal.SIGTERM)
 
 
-def _kept(saved: Path | None) -> str:
-    if saved is None:
+def _kept(last_path: Path | None) -> str:
+    """What there is to go on from, and the command."""
+    if last_path is None:
         return "nothing is saved: there is no callback that saves checkpoints"
-    folder = saved.parent.parent
+    folder = last_path.parent.parent
     if folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
-    return f"saved: {saved.name}; go on with: detkit train ckpt={folder}"
+    if not last_path.is_file():
+        return f"nothing is saved yet; begin again with: detkit train ckpt={folder}"
+    return f"saved: {last_path.name}; go on with: detkit train ckpt={folder}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +17,16 @@ from torch import nn
 from detkit import __version__, assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
-from detkit.inference.checkpoint import PREFIX
+from detkit.inference.checkpoint import PREFIX, Checkpoint, require_fit
 from detkit.inference.record import RECORD, Record
 from detkit.weights.class_layers import class_rows
 from detkit.weights.class_names import ClassList, place_in_slots, read_class_list
 from detkit.weights.report import coverage_text
 from detkit.weights.source import WeightSource, name_classes, read_source
 from detkit.weights.transfer import Coverage, transfer
+
+LOGGER = logging.getLogger("detkit.weights")
+_OVERFLOW = "Storage size calculation overflowed"  # how PyTorch counts more bytes than there are
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,82 @@ def start_from(detector: nn.Module, place: str, model: Mapping[str, Any], classe
     source = read_source(place)
     coverage = transfer(detector, source, classes.names, class_rows(model, classes))
     return coverage_text(coverage, source)
+
+
+def refuse_foreign_weights(place: str, model: Mapping[str, Any]) -> None:
+    """Find out whether anything of a file fits a detector before any data is read.
+
+    Args:
+        place: A run, checkpoint, bundle or weight file.
+        model: The detector's configuration.
+
+    Raises:
+        UserError: The file cannot be read, or nothing of it fits.
+    """
+    source = read_source(place)
+    names = source.slots.used() if source.slots else (["a", "b"], [1, 2])
+    classes = Classes(*names)
+    detector = _described(model, classes, "model:")
+    if detector is None:
+        return
+    rows = class_rows(model, classes)
+    try:
+        transfer(detector, source, classes.names, rows)
+    except UserError as error:
+        known = source.checkpoint.config.get("model") if source.checkpoint else None
+        if not isinstance(known, Mapping):
+            raise
+        raise UserError(
+            f"{error} The model that they were made for ({model_text(known)}) is trained with: "
+            f"weights={place} model=checkpoint"
+        ) from error
+
+
+def refuse_other_shapes(checkpoint: Checkpoint, model: Mapping[str, Any]) -> None:
+    """Compare a configured detector with a checkpoint's weights before it takes any memory.
+
+    A checkpoint may come from anybody, and its configuration may ask for layers of any size.
+
+    Raises:
+        UserError: Names or shapes differ.
+    """
+    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    where = f"{checkpoint.path}: its configuration, to which its weights do not fit,"
+    detector = _described(model, classes, where)
+    if detector is not None:
+        require_fit(detector.state_dict(), checkpoint)
+
+
+def _described(model: Mapping[str, Any], classes: Classes, where: str) -> Any:
+    """The detector without memory; None where a part of it cannot be built so.
+
+    Args:
+        model: Its configuration.
+        classes: What it detects.
+        where: Whose configuration it is, to begin a message with.
+
+    Raises:
+        UserError: Its parts do not fit each other, or a tensor is too large for any memory.
+    """
+    try:
+        return assembly.describe_on_meta(model, classes)
+    except UserError:
+        raise
+    except Exception as error:
+        if _OVERFLOW in str(error):
+            raise UserError(
+                f"{where} has a tensor that no machine has room for ({error}): lower its channels, "
+                "or take another copy of the file that it is from."
+            ) from error
+        LOGGER.debug("the detector cannot be built on the meta device", exc_info=True)
+        return None
+
+
+def model_text(model: Mapping[str, Any]) -> str:
+    """A model's configuration in a few words: its name, and those of its parts."""
+    parts = {key: value for key, value in model.items() if isinstance(value, Mapping)}
+    named = [f"{key} {value['name']}" for key, value in parts.items() if "name" in value]
+    return f"{model.get('name')}: {', '.join(named)}"
 
 
 def import_weights(config: Mapping[str, Any], source: WeightSource) -> Imported:

@@ -2,8 +2,10 @@
 
     python scripts/reliability/kill_and_resume.py --kills 20 --folder FOLDER
 
-Both trainings save before every step, so many kills hit a checkpoint that is being written. In the
-end the last checkpoint (weights, average, optimizer, schedule, random states), the best weights,
+A training is killed at any time from the start of its process: while it starts, restores, trains,
+writes or measures. Then `detkit train ckpt=RUN` goes on; nothing is cleaned up in between. Both
+trainings save before every step, so many kills hit a checkpoint that is being written. In the end
+the last checkpoint (weights, average, optimizer, schedule, random states), the best weights,
 metrics.csv and metrics.json have to be the same, bit by bit.
 """
 
@@ -11,16 +13,22 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
+from detkit.training.position import read_position
+
+EPOCHS = 4
 TRAINING = [
     "model=fcos",
     "model/backbone=timm",
@@ -32,11 +40,73 @@ TRAINING = [
     "data.batch_size=4",
     "data.workers=1",
     "data.multi_scale=[0.75,1.0]",
-    "trainer.max_epochs=4",
+    f"trainer.max_epochs={EPOCHS}",
     "trainer.log_every=1",
     "callbacks=average",
     "callbacks.checkpoints.minutes=1e-9",
 ]
+STARTING, TRAINING_NOW, WRITING, MEASURING = (
+    "while it started or restored",
+    "while it trained",
+    "while a checkpoint was written",
+    "after its last checkpoint",
+)
+
+
+class Durations(NamedTuple):
+    """How long a training that is left alone takes.
+
+    Attributes:
+        start: Seconds from the start of its process to its first checkpoint.
+        rest: Seconds from there to its end.
+    """
+
+    start: float
+    rest: float
+
+
+class Run:
+    """A run folder and the process that trains in it."""
+
+    def __init__(self, folder: Path, images: int) -> None:
+        self.folder = folder
+        self.last = folder / "checkpoints" / "last.ckpt"
+        self.words = [*TRAINING, f"data.reader.train_images={images}", f"run_folder={folder}"]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """A training in a process group of its own: a new one, or one that goes on."""
+        exists = (self.folder / "config.yaml").is_file()
+        words = [f"ckpt={self.folder}"] if exists else self.words
+        self._saved_before, self._started = self._saved(), time.time()
+        with (self.folder.parent / "training.log").open("ab") as log:
+            command = [sys.executable, "-m", "detkit.cli.main", "train", *words]
+            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def has_saved(self) -> bool:
+        """Whether the process has written a checkpoint of its own."""
+        return self._saved() != self._saved_before
+
+    def reached(self) -> str:
+        """Where the last checkpoint was saved, in words."""
+        if not self.last.is_file():
+            return "no checkpoint yet"
+        return "saved at its end" if self.is_trained() else f"saved {read_position(self.last)}"
+
+    def is_trained(self) -> bool:
+        """Whether the last checkpoint is that of the end."""
+        return self.last.is_file() and read_position(self.last).epoch == EPOCHS
+
+    def hit(self) -> str:
+        """What the process was doing when it was killed."""
+        part = self.last.with_suffix(".part")
+        if part.is_file() and part.stat().st_mtime > self._started:
+            return WRITING
+        if not self.has_saved():
+            return STARTING
+        return MEASURING if self.is_trained() else TRAINING_NOW
+
+    def _saved(self) -> int:
+        return self.last.stat().st_mtime_ns if self.last.is_file() else 0
 
 
 def plain(value: Any) -> Any:
@@ -62,25 +132,51 @@ def content(folder: Path) -> dict[str, Any]:
     return left
 
 
-def start(folder: Path, images: int) -> subprocess.Popen[bytes]:
-    """A training of its own process group: a new one, or one that goes on."""
-    words = [f"ckpt={folder}"]
-    if not (folder / "checkpoints" / "last.ckpt").exists():
-        for file in folder.glob("*") if folder.exists() else ():
-            if file.is_file():  # killed before the first checkpoint: begin again
-                file.unlink()
-        words = [*TRAINING, f"data.reader.train_images={images}", f"run_folder={folder}"]
-    with (folder.parent / "training.log").open("ab") as log:
-        command = [sys.executable, "-m", "detkit.cli.main", "train", *words]
-        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+def differing(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """The names of what two runs left and that is not equal."""
+    return [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
 
 
-def wait_for_training(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait until the process has trained: until it has written a checkpoint of its own."""
-    last = folder / "checkpoints" / "last.ckpt"
-    before = last.stat().st_mtime_ns if last.exists() else 0
-    while process.poll() is None and (last.stat().st_mtime_ns if last.exists() else 0) == before:
+def require_success(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for the end of a training; end too where it failed."""
+    if process.wait() != 0:
+        sys.exit((folder / "training.log").read_text()[-2000:])
+
+
+def left_alone(run: Run) -> Durations:
+    """Train without a kill."""
+    began = time.time()
+    process = run.start()
+    while process.poll() is None and not run.has_saved():
         time.sleep(0.02)
+    start = time.time() - began
+    require_success(process, run.folder.parent)
+    return Durations(start, time.time() - began - start)
+
+
+def kill_at(run: Run, seconds: float) -> str | None:
+    """Start and kill; what was hit, or None where the training ended before."""
+    process = run.start()
+    try:
+        code = process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return run.hit()
+    if code != 0:
+        require_success(process, run.folder.parent)
+    return None
+
+
+def summary(hits: Counter[str], rounds: int) -> list[str]:
+    """What a page says of this proof: date, machine, kills, what they hit."""
+    kinds = ", ".join(f"{hits[kind]} {kind}" for kind in (STARTING, TRAINING_NOW, WRITING))
+    return [
+        f"date: {datetime.now(UTC):%Y-%m-%d}",
+        f"machine: {platform.machine()}, {os.cpu_count()} cores, Python "
+        f"{platform.python_version()}, torch {torch.__version__}",
+        f"kills: {hits.total()} in {rounds} trainings: {kinds}, {hits[MEASURING]} {MEASURING}",
+    ]
 
 
 def main() -> int:
@@ -92,49 +188,29 @@ def main() -> int:
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
     folder = options.folder.resolve()
-    whole = folder / "whole"
-
-    process = start(whole, options.images)
-    wait_for_training(process, whole)
-    began = time.time()
-    if process.wait() != 0:
-        sys.exit((folder / "training.log").read_text()[-2000:])
-    seconds = (whole / "checkpoints" / "last.ckpt").stat().st_mtime - began
-    print(f"left alone: {seconds:.1f} s from the first checkpoint to the last", flush=True)
+    durations = left_alone(Run(folder / "whole", options.images))
+    print(f"left alone: {durations.start:.1f} s to the first checkpoint, then {durations.rest:.1f}")
 
     moments = random.Random(options.seed)
-    kills, halves, rounds = 0, 0, 1
-    while True:
-        killed = folder / f"killed_{rounds}"
-        process = start(killed, options.images)
-        if kills < options.kills:
-            wait_for_training(process, killed)
-            time.sleep(moments.uniform(0, seconds / 4))
-        if kills == options.kills or process.poll() is not None:  # trained to its end
-            if process.wait() != 0:
-                sys.exit((folder / "training.log").read_text()[-2000:])
-            different = differing(content(whole), content(killed))
-            if different:
-                print(f"DIFFERENT after {kills} kills: {', '.join(different)}")
-                return 1
-            if kills == options.kills:
-                break
-            rounds += 1
-            continue
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        kills += 1
-        halves += (killed / "checkpoints" / "last.part").exists()
-        state = torch.load(killed / "checkpoints" / "last.ckpt", weights_only=True)["position"]
-        print(f"kill {kills}: epoch {state['epoch']}, batch {state['batch']}", flush=True)
-    print(f"{kills} kills in {rounds} trainings, {halves} of them while a checkpoint was written")
-    print("equal bit by bit: last.ckpt, best.ckpt, metrics.csv, metrics.json")
+    expected, hits, rounds = content(folder / "whole"), Counter[str](), 0
+    while hits.total() < options.kills:
+        rounds += 1
+        run = Run(folder / f"killed_{rounds}", options.images)
+        hit: str | None = STARTING
+        while hit is not None and not run.is_trained() and hits.total() < options.kills:
+            hit = kill_at(run, moments.uniform(0, durations.start + durations.rest / 3))
+            if hit is not None:
+                hits[hit] += 1
+                print(f"kill {hits.total()}: {hit}; {run.reached()}", flush=True)
+        if hit is not None:
+            require_success(run.start(), folder)
+        different = differing(expected, content(run.folder))
+        if different:
+            print(f"DIFFERENT after {hits.total()} kills: {', '.join(different)}")
+            return 1
+    print("\n".join(["", "summary", *summary(hits, rounds)]))
+    print("result: equal bit by bit: last.ckpt, best.ckpt, metrics.csv, metrics.json")
     return 0
-
-
-def differing(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The names of what two runs left and that is not equal."""
-    return [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -134,6 +136,61 @@ def test_training_starts_from_the_weights_of_a_run(work: Path) -> None:
     assert "classes matched by name: 6 of 6" in log
 
 
+@pytest.fixture
+def started(work: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The configurations of trainings, which do not take place."""
+    configs: list[dict[str, Any]] = []
+    monkeypatch.setattr("detkit.cli.train.start", lambda config, **_: configs.append(config) or 0)
+    return configs
+
+
+@pytest.mark.parametrize("words", [[], ["model=checkpoint"]])
+def test_model_of_the_weights_is_trained_where_no_word_names_another(
+    started: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["train", "weights=first", "data.reader.image_size=96", *words]) == 0
+    run = read_checkpoint(find_checkpoint("first")).config
+    assert started[0]["model"] == run["model"]
+    assert (started[0]["seed"], started[0]["callbacks"]) != (run["seed"], run["callbacks"])
+    said = capsys.readouterr().err
+    line = "model: that of first (one_stage: backbone timm, neck fpn, head fcos), as no word names"
+    assert (line in said) == (not words)
+
+
+def test_model_of_the_weights_can_be_tuned(started: list[dict[str, Any]]) -> None:
+    assert main(["train", "weights=first", "model=checkpoint", "model.head.box_loss=diou"]) == 0
+    assert started[0]["model"]["head"]["box_loss"]["name"] == "diou"
+    assert started[0]["model"]["head"]["convs"] == 1
+
+
+@pytest.mark.parametrize("words", [["model=retinanet"], ["model.neck.out_channels=32"]])
+def test_weights_of_another_model_are_refused_before_data_are_read(
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+) -> None:
+    monkeypatch.setattr("detkit.assembly.build_data", None)
+    listed = sorted(work.iterdir())
+    assert main(["train", "weights=first", *words, "run_folder=no"]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "none of its" in said
+    assert "tensors fits this detector" in said
+    assert "weights=first model=checkpoint" in said
+    assert "(one_stage: backbone timm, neck fpn, head fcos)" in said
+    assert sorted(work.iterdir()) == listed
+
+
+def test_weights_of_another_backbone_are_refused_before_data_are_read(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("detkit.assembly.build_data", None)
+    torch.save({"stem.weight": torch.ones(3)}, work / "other.pth")
+    assert main(["train", *TINY, "weights=other.pth", "run_folder=no"]) == 2
+    assert "none of its 1 tensors fits this detector" in capsys.readouterr().err
+    assert not Path("no").exists()
+
+
 def test_checkpoint_alone_is_enough_in_another_folder(work: Path, tmp_path: Path) -> None:
     Image.effect_noise((120, 90), 60).convert("RGB").save(tmp_path / "one.png")
     (tmp_path / "moved.ckpt").write_bytes((work / "first/checkpoints/best.ckpt").read_bytes())
@@ -219,6 +276,43 @@ class OwnL1(L1Loss):
     def __init__(self, *, weight: float = 1.0) -> None:
         super().__init__(weight=weight)
 '''
+
+
+def forged(work: Path, name: str, **values: object) -> str:
+    """A copy of the run's checkpoint whose neck has other values."""
+    content = torch.load(work / "first/checkpoints/best.ckpt", weights_only=True)
+    config = content["detkit"]["config"]
+    config["model"]["neck"].update(values)
+    return tampered(work, name, config=config)
+
+
+@pytest.mark.parametrize("channels", [10**9, 10**6])
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_checkpoint_that_asks_for_more_than_it_holds_is_refused_in_one_line(
+    work: Path, capsys: pytest.CaptureFixture[str], command: str, channels: int
+) -> None:
+    file = forged(work, "large.ckpt", out_channels=channels)
+    Image.new("RGB", (64, 64)).save("one.png")
+    words = ["source=one.png", "output=o"] if command == "predict" else []
+    assert main([command, f"ckpt={file}", *words]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"large\.ckpt: its (weights do not fit|.* has a tensor that no machine)", said)
+
+
+@pytest.mark.parametrize("channels", [10**9, 10**6])
+def test_weights_that_ask_for_more_than_they_hold_are_refused_before_data_are_read(
+    work: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    channels: int,
+) -> None:
+    monkeypatch.setattr("detkit.assembly.build_data", None)
+    file = forged(work, "large.ckpt", out_channels=channels)
+    for words in ([f"weights={file}"], [f"weights={file}", "model=checkpoint"], [f"ckpt={file}"]):
+        assert main(["train", *words, "run_folder=no"]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert re.search(r"large\.ckpt: (its|to go on with a run takes its folder)", said)
+    assert not Path("no").exists()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Ctrl-C in a terminal, and the run folder afterwards."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -44,14 +45,20 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
-    assert main(["train", "ckpt=run", "optimizer.learning_rate=1"]) == 2
-    assert "optimizer.learning_rate: 0.01 -> 1" in capsys.readouterr().err
-    assert main(["train", "ckpt=run", "trainer.max_epochs=1", "data.workers=0"]) == 0
+    assert main(["train", "ckpt=run", "optimizer.momentum=0.5"]) == 2
+    assert "optimizer.momentum: 0.9 -> 0.5" in capsys.readouterr().err
+    words = ["trainer.max_epochs=1", "data.workers=0", "optimizer.learning_rate=0.001"]
+    assert main(["train", "ckpt=run", *words]) == 0
+    stopped = re.search(r"stopped (in epoch 1, batch \d+);", said)
     said = capsys.readouterr().err
     assert "changed: data.workers: 1 -> 0" in said
-    assert "going on after epoch 0, batch" in said
-    steps = [int(row["step"]) for row in read_metrics(tmp_path / "run" / "metrics.csv")]
-    assert steps == [*range(50), 49]  # the last row is the validation
+    assert "changed: optimizer.learning_rate: 0.01 -> 0.001 (from here on the run no lon" in said
+    assert stopped is not None
+    assert f"going on {stopped[1]}\n" in said
+    rows = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert [int(row["step"]) for row in rows] == [*range(50), 49]  # the last is the validation
+    done = int(stopped[1].split()[-1])
+    assert all(float(row["learning_rate"]) < 0.001001 for row in rows[done:50])
 
 
 def test_resuming_takes_a_run_folder(

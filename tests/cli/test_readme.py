@@ -47,7 +47,8 @@ def prepare(work: Path) -> None:
     for made in ("converted", "to_send"):
         shutil.rmtree(work / made, ignore_errors=True)
     if not (work / "RUN").exists():
-        shutil.copytree(work / "datasets/shapes", work / "DATA")
+        rendered = next((work / "datasets/shapes").glob("*/shapes.json")).parent
+        shutil.copytree(rendered, work / "DATA")
         assert main(["train", *TINY, "optimizer.learning_rate=1e20", "run_folder=OTHER"]) == 2
         shutil.copytree(work / "first", work / "RUN")
         shutil.copytree(work / "OTHER/non_finite", work / "RUN/non_finite")
@@ -64,7 +65,7 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
         assert done.returncode == 0
         return
     (work / "PHOTOS").mkdir(exist_ok=True)
-    picture = next((work / "datasets/shapes/val").glob("*.jpg"))
+    picture = next((work / "datasets/shapes").glob("*/val/*.jpg"))
     (work / "PHOTOS/photo.jpg").write_bytes(picture.read_bytes())
     prepare(work)
     if "ckpt=to_send" in words:

@@ -2,18 +2,23 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tiny_run import TINY
 
 from detkit.cli.main import main
+from detkit.training.lock import only_one
+from detkit.training.metrics_file import read_metrics
 
 
 def test_run_folder_holds_what_a_person_and_a_program_need(work: Path) -> None:
@@ -80,6 +85,16 @@ def test_predict_refuses_to_write_over_its_inputs(
     Image.new("RGB", (64, 64)).save(work / "mine/a.png")
     assert main(["predict", "ckpt=first", "source=mine", "output=mine"]) == 2
     assert "choose another folder" in capsys.readouterr().err
+
+
+def test_predict_escapes_control_characters_in_the_names_of_its_pictures(
+    work: Path, tmp_path: Path
+) -> None:
+    for name in ("a\nb.png", "a\x1b[31mb.png", "a%0Ab.png", "Grün 5%.png"):
+        Image.new("RGB", (64, 64)).save(tmp_path / name)
+    assert main(["predict", "ckpt=first", f"source={tmp_path}", "output=escaped"]) == 0
+    names = {path.name for path in (work / "escaped").glob("*.png")}
+    assert names == {"a%0Ab.png", "a%1B[31mb.png", "a%0Ab-2.png", "Grün 5%.png"}
 
 
 def test_finished_run_trains_for_longer(work: Path) -> None:
@@ -179,3 +194,70 @@ def test_interrupted_run_resumes(work: Path) -> None:
     rows = list(csv.DictReader((work / "killed/metrics.csv").open()))
     steps = [int(row["step"]) for row in rows if row.get("loss")]
     assert steps == list(range(2 * epochs))
+
+
+@pytest.fixture
+def unsaved(work: Path) -> Iterator[Path]:
+    """What a kill before the first checkpoint leaves of a run of one epoch."""
+    run = work / "unsaved"
+    shutil.copytree(work / "first", run, ignore=shutil.ignore_patterns("*.ckpt", "metrics.json"))
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config.update(run_folder=str(run), ckpt=None)
+    config["trainer"]["max_epochs"] = 1
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    (run / "checkpoints" / "last.part").write_bytes(b"half")
+    yield run
+    shutil.rmtree(run)
+
+
+def test_run_without_a_checkpoint_begins_again(
+    unsaved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "ckpt=unsaved"]) == 2
+    assert "begins again with detkit train ckpt=unsaved" in capsys.readouterr().err
+    assert main(["train", "ckpt=unsaved", "trainer.gradient_clip_norm=10"]) == 0
+    said = capsys.readouterr().err
+    assert "unsaved: ended before its first checkpoint; it begins again from its config.y" in said
+    assert "changed: trainer.gradient_clip_norm: null -> 10" in said
+    assert [int(row["step"]) for row in read_metrics(unsaved / "metrics.csv")] == [0, 1, 1]
+    assert json.loads((unsaved / "environment.json").read_text())["resumed"] == []
+    assert sorted(p.name for p in (unsaved / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_run_of_a_living_process_does_not_begin_again(
+    unsaved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in unsaved.iterdir() if path.is_file()}
+    with only_one(unsaved):
+        assert main(["train", "ckpt=unsaved"]) == 2
+    assert "is training in it" in capsys.readouterr().err
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_run_that_cannot_begin_again_keeps_its_configuration(
+    unsaved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("metrics.csv", "checkpoints/last.part"):
+        (unsaved / name).unlink()
+    (unsaved / "checkpoints").rmdir()
+    assert main(["train", "ckpt=unsaved", "data=folder", "data.path=nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    assert (unsaved / "config.yaml").is_file()
+
+
+def test_finished_run_whose_checkpoints_are_gone_does_not_begin_again(
+    unsaved: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (unsaved / "metrics.json").write_text("{}")
+    assert main(["train", "ckpt=unsaved"]) == 2
+    assert "holds no checkpoints/best.ckpt or last.ckpt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "config.yaml"])
+def test_folder_of_other_files_is_no_run_folder(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / name).write_text("mine: 1\n")
+    assert main(["train", *TINY, f"run_folder={tmp_path}"]) == 2
+    assert f"run_folder={tmp_path}: holds '{name}' and is no run" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -8,13 +8,20 @@ from detkit.errors import ConfigError
 RUN = {
     "model": {"name": "one_stage", "neck": {"name": "fpn", "out_channels": 256}},
     "data": {"path": "photos", "batch_size": 8, "workers": 2},
-    "optimizer": {"name": "sgd", "learning_rate": 0.01},
-    "trainer": {"max_epochs": 12, "devices": 1, "accumulate_grad_batches": 1},
+    "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
+    "scheduler": {"name": "cosine", "warmup_steps": 500},
+    "trainer": {
+        "max_epochs": 12,
+        "devices": 1,
+        "accumulate_grad_batches": 1,
+        "gradient_clip_norm": None,
+    },
     "callbacks": {"ema": {"name": "ema", "decay": 0.9}, "pictures": {"name": "pictures"}},
     "logger": None,
     "seed": 0,
     "ckpt": None,
 }
+NO_LONGER = "from here on the run no longer equals one without the change"
 
 
 def changed(path, value):
@@ -36,6 +43,13 @@ def changed(path, value):
         ("callbacks.pictures", None, "callbacks.pictures: pictures -> null"),
         ("trainer.max_epochs", 24, "trainer.max_epochs: 12 -> 24 (the learning rate follows"),
         ("trainer.devices", 4, "trainer.devices: 1 -> 4 (results are no longer bit-equal"),
+        ("optimizer.learning_rate", 0.1, f"optimizer.learning_rate: 0.01 -> 0.1 ({NO_LONGER})"),
+        ("scheduler.warmup_steps", 900, f"scheduler.warmup_steps: 500 -> 900 ({NO_LONGER})"),
+        (
+            "trainer.gradient_clip_norm",
+            10,
+            f"trainer.gradient_clip_norm: null -> 10 ({NO_LONGER})",
+        ),
     ],
 )
 def test_what_may_change_is_said(path, value, line):
@@ -47,7 +61,7 @@ def test_what_may_change_is_said(path, value, line):
     ("path", "value", "problem"),
     [
         ("seed", 1, "seed: 0 -> 1"),
-        ("optimizer.learning_rate", 0.1, "optimizer.learning_rate: 0.01 -> 0.1"),
+        ("optimizer.momentum", 0.5, "optimizer.momentum: 0.9 -> 0.5"),
         ("optimizer", {"name": "adamw"}, "optimizer: sgd -> adamw"),
         ("model.neck", {"name": "pan"}, "model.neck: fpn -> pan"),
         ("trainer.accumulate_grad_batches", 2, "trainer.accumulate_grad_batches: 1 -> 2"),
@@ -59,11 +73,22 @@ def test_what_the_state_depends_on_may_not_change(path, value, problem):
     # pain 18
     with pytest.raises(ConfigError) as refused:
         check_resume(RUN, changed(path, value))
-    first, allowed = refused.value.problems
-    assert first.startswith(f"{problem}: cannot change when a run is resumed")
-    assert "weights=RUN starts a new run" in first
+    (said,) = refused.value.problems  # what can change is a hint, not a second problem
+    assert said.startswith(f"{problem}: cannot change when a run is resumed")
+    assert "weights=RUN starts a new run" in said
+    allowed = said.partition("What can change: ")[2]
     assert "trainer.max_epochs" in allowed
     assert "data.workers" in allowed
+
+
+def test_each_value_that_may_not_change_is_named():
+    with pytest.raises(ConfigError) as refused:
+        check_resume(RUN, {**changed("seed", 1), "optimizer": {"name": "adamw"}})
+    first, second = refused.value.problems
+    assert first.startswith("optimizer: sgd -> adamw: cannot change")
+    assert second.startswith("seed: 0 -> 1: cannot change")
+    assert "What can change" not in first
+    assert "What can change: callbacks" in second
 
 
 def test_a_checkpoint_of_its_own_is_no_change():

@@ -15,7 +15,7 @@ from training_fakes import Batches, batches, cpu_trainer, tiny_module
 from detkit.errors import DataError, UserError
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.checkpoint_file import CheckpointFile
-from detkit.training.failures import plain_failures
+from detkit.training.failures import kept, plain_failures
 from detkit.training.fit import fit
 from detkit.training.lock import only_one
 
@@ -69,6 +69,13 @@ def test_folder_that_became_read_only_is_named(tmp_path):
     message = r"metrics\.csv: cannot be written: Permission denied"
     with pytest.raises(UserError, match=message), plain_failures(tmp_path):
         raise refused
+
+
+def test_what_is_left_of_a_run_is_said_with_the_command(tmp_path):
+    assert kept(tmp_path).endswith(f"begin again with: detkit train ckpt={tmp_path}")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    assert kept(tmp_path).endswith(f"go on with: detkit train ckpt={tmp_path}")
 
 
 def test_faults_of_the_code_keep_their_traceback(tmp_path):

@@ -44,7 +44,7 @@ class SignalAt(Callback):
             os.kill(os.getpid(), self.number)
 
 
-def train(folder, *callbacks, resume=None, **settings):
+def train(folder, *callbacks, resume=None, optimizer=None, **settings):
     start = read_position(resume) if resume else Position()
     checkpoints = Checkpoints(run_folder=str(folder), **settings.pop("save", {}))
     trainer = cpu_trainer(
@@ -55,7 +55,7 @@ def train(folder, *callbacks, resume=None, **settings):
         **settings,
     )
     seed_everything(0)
-    module = tiny_module(detector=Noisy(), optimizer=AdamW(learning_rate=0.01))
+    module = tiny_module(detector=Noisy(), optimizer=optimizer or AdamW(learning_rate=0.01))
     fit(module, trainer, Loader(start[:2]), batches(1), resume=resume)
 
 
@@ -90,8 +90,14 @@ def test_training_stopped_after_any_step_goes_on_with_the_next(tmp_path, whole, 
         train(tmp_path, SignalAt(step))
     assert stopped.value.exit_code == 130
     assert read_position(last(tmp_path))[:2] == divmod(step + 1, BATCHES)
+    assert f"stopped {read_position(last(tmp_path))}; " in str(stopped.value)
     train(tmp_path, resume=str(last(tmp_path)))
     assert result(tmp_path) == whole
+
+
+def test_positions_count_from_one_as_the_terminal_does():
+    assert str(Position(1, 6)) == "in epoch 2, batch 6"
+    assert str(Position(1, 0)) == "at the start of epoch 2"
 
 
 def test_half_summed_gradients_are_never_saved(tmp_path):
@@ -162,6 +168,35 @@ def test_second_ctrl_c_stops_at_once(tmp_path):
     assert read_position(last(tmp_path))[:2] == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("function", "call"), [("fsync", 2), ("fsync", 3), ("replace", 2), ("link", 1), ("link", 2)]
+)
+def test_second_ctrl_c_while_a_checkpoint_is_written_leaves_no_half_of_it(
+    tmp_path, whole, monkeypatch, function, call
+):
+    real, calls = getattr(os, function), []
+
+    def interrupted(*arguments, **settings):
+        if function != "replace" or Path(arguments[1]).suffix == ".ckpt":  # not metrics.csv
+            calls.append(arguments)
+        if len(calls) == call:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(os, function, interrupted)
+    with pytest.raises(Stopped, match="at once") as stopped:
+        train(tmp_path)
+    monkeypatch.undo()
+    folder = last(tmp_path).parent
+    assert not list(folder.glob("*.part"))
+    resume = str(last(tmp_path)) if last(tmp_path).exists() else None
+    said = "saved: last.ckpt; go on with" if resume else "nothing is saved yet; begin again with"
+    assert said in str(stopped.value)
+    train(tmp_path, resume=resume)
+    assert result(tmp_path) == whole
+
+
 def test_sigterm_saves_and_has_its_own_exit_code(tmp_path):
     with pytest.raises(Stopped) as stopped:
         train(tmp_path, SignalAt(2, signal.SIGTERM))
@@ -175,3 +210,56 @@ def test_signals_mean_what_they_meant_after_a_training(tmp_path):
     with pytest.raises(Stopped):
         train(tmp_path / "stopped", SignalAt(1))
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def rates(folder):
+    return {
+        int(row["step"]): float(row["learning_rate"])
+        for row in read_metrics(folder / "metrics.csv")
+        if row["learning_rate"]
+    }
+
+
+@pytest.mark.parametrize("step", [6, BATCHES * 2 - 1], ids=["within an epoch", "after an epoch"])
+def test_changed_learning_rate_takes_effect_at_its_place_in_the_schedule(tmp_path, step):
+    train(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(tmp_path / "parts", SignalAt(step))
+    resume = str(last(tmp_path / "parts"))
+    train(tmp_path / "parts", resume=resume, optimizer=AdamW(learning_rate=0.001))
+    expected = {s: r if s <= step else r / 10 for s, r in rates(tmp_path / "whole").items()}
+    assert rates(tmp_path / "parts") == pytest.approx(expected, rel=1e-6)
+    (kept,) = torch.load(last(tmp_path / "parts"), weights_only=True)["lr_schedulers"]
+    assert kept["base_lrs"] == [0.001] * len(kept["base_lrs"])
+
+
+def test_each_group_keeps_its_own_factor_when_the_learning_rate_changes(tmp_path):
+    class Rates(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            found = [group["lr"] for group in trainer.optimizers[0].param_groups]
+            seen.append({rate / max(found) for rate in found})
+            highest.append(max(found))
+
+    with pytest.raises(Stopped):
+        train(tmp_path, SignalAt(6), optimizer=AdamW(backbone_factor=0.25))
+    seen, highest = [], []
+    slower = AdamW(learning_rate=1e-6, backbone_factor=0.25)
+    train(tmp_path, Rates(), resume=str(last(tmp_path)), optimizer=slower)
+    assert seen == [{0.25, 1.0}] * (EPOCHS * BATCHES - 7)
+    assert max(highest) < 1e-6
+
+
+def test_changed_gradient_clip_takes_effect(tmp_path):
+    class Norms(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            found = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            norms.append(float(torch.nn.utils.get_total_norm(found)))
+
+    norms = []
+    with pytest.raises(Stopped):
+        train(tmp_path, Norms(), SignalAt(6))
+    assert max(norms) > 1e-3
+    norms.clear()
+    train(tmp_path, Norms(), resume=str(last(tmp_path)), gradient_clip_norm=1e-3)
+    assert len(norms) == EPOCHS * BATCHES - 7
+    assert max(norms) < 1.01e-3

@@ -122,18 +122,18 @@ def test_a_later_start_is_added_and_the_first_stays(tmp_path: Path) -> None:
     record_start(tmp_path, first)
     for epoch in (1, 2):
         later = first | {"command": f"again {epoch}", "python": "3.99"}
-        record_start(tmp_path, later, after=f"epoch {epoch}")
+        record_start(tmp_path, later, where=f"in epoch {epoch}, batch 3")
     content = json.loads((tmp_path / "environment.json").read_text())
     assert {**content, "resumed": []} == {**first, "resumed": []}
     assert content["resumed"] == [
-        {"after": f"epoch {epoch}", "command": f"again {epoch}", "python": "3.99"}
+        {"where": f"in epoch {epoch}, batch 3", "command": f"again {epoch}", "python": "3.99"}
         for epoch in (1, 2)
     ]
 
 
 def test_a_damaged_record_is_put_aside(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text('{"seed": ')
-    record_start(tmp_path, {"seed": 1})
+    record_start(tmp_path, {"seed": 1}, where="in epoch 1, batch 2")
     assert json.loads((tmp_path / "environment.json").read_text()) == {"seed": 1, "resumed": []}
     assert (tmp_path / "environment_damaged.json").read_text() == '{"seed": '
 
@@ -145,3 +145,9 @@ def test_a_plugin_whose_file_is_gone_is_named_all_the_same(
     monkeypatch.setattr(registry, "load_plugins", lambda: ["gone.py"])
     (plugin,) = environment(0, {})["plugins"]
     assert plugin == {"name": "gone.py", "file": "gone.py", "sha256": None}
+
+
+def test_a_run_that_begins_again_has_a_new_record(tmp_path: Path) -> None:
+    record_start(tmp_path, {"seed": 1})
+    record_start(tmp_path, {"seed": 2})
+    assert json.loads((tmp_path / "environment.json").read_text()) == {"seed": 2, "resumed": []}

@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
+from detkit.errors import Stopped
 from detkit.registry import PositiveFloat, PositiveInt, Wired, register
 from detkit.training.agreement import agreed, may_save
 
@@ -68,7 +69,7 @@ class Checkpoints(Checkpoint):
         self._validated = False
         self._saved_at = time.monotonic()
         if trainer.is_global_zero:
-            self.last_path.with_suffix(PART).unlink(missing_ok=True)
+            self._remove_parts()
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -102,15 +103,20 @@ class Checkpoints(Checkpoint):
         part = self.last_path.with_suffix(PART)
         try:
             trainer.save_checkpoint(part)
-        except OSError:
-            part.unlink(missing_ok=True)  # half a file helps nobody, least of all on a full disk
+            if trainer.is_global_zero:
+                if is_best:
+                    _link_or_copy(part, self.best_path)
+                os.replace(part, self.last_path)
+        except (OSError, Stopped, KeyboardInterrupt):
+            if trainer.is_global_zero:  # half a file helps nobody, least of all on a full disk
+                self._remove_parts()
             raise
-        if trainer.is_global_zero:
-            if is_best:
-                _link_or_copy(part, self.best_path)
-            os.replace(part, self.last_path)
         trainer.strategy.barrier("checkpoints")
         self._saved_at = time.monotonic()
+
+    def _remove_parts(self) -> None:
+        for path in (self.last_path, self.best_path):
+            path.with_suffix(PART).unlink(missing_ok=True)
 
     def _improves(self, trainer: pl.Trainer) -> bool:
         score = float(trainer.callback_metrics[self.monitor])

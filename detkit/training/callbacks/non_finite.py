@@ -24,7 +24,8 @@ from detkit.training.saved_step import SavedStep, step_path, write_step
 
 _ADVICE = (
     "then: lower optimizer.learning_rate, set trainer.gradient_clip_norm=10, use "
-    "trainer.precision=32, or look at the annotations of these files"
+    "trainer.precision=32, or look at the annotations of these files; the run goes on with: detkit "
+    "train ckpt={run} and these words"
 )
 _MOST_FILES = 8
 
@@ -160,7 +161,8 @@ class NonFinite(pl.Callback):
         culprit = found.index(min(found))  # where all are finite, only their sum was not
         if trainer.global_rank == culprit:
             norm = None if seen.gradient_norm is None else float(seen.gradient_norm)
-            lines = [*_description(step, norm), *self._save(step, pl_module), _ADVICE]
+            advice = _ADVICE.format(run=shlex.quote(_shown(self.run_folder)))
+            lines = [*_description(step, norm), *self._save(step, pl_module), advice]
             texts = ["\n  ".join(lines)]
         if trainer.world_size > 1:
             torch.distributed.broadcast_object_list(texts, src=culprit)
@@ -180,8 +182,11 @@ class NonFinite(pl.Callback):
             write_step(path, step, weights, pl_module.checkpoint_record)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
             return [f"the step could not be saved in {path}: {error}"]
-        shown = os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
-        return [f"repeat the step: detkit replay {shlex.quote(shown)}"]
+        return [f"repeat the step: detkit replay {shlex.quote(_shown(path))}"]
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _is_bad(value: Tensor) -> bool:

@@ -1,11 +1,13 @@
 """A loss or gradient that is not finite stops the run and leaves the step behind."""
 
 import math
+import re
 
 import pytest
 import torch
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
+from detkit.config.resuming import check_resume
 from detkit.errors import UserError
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.non_finite import NonFinite
@@ -90,6 +92,16 @@ def test_loss_that_is_not_finite_stops_with_step_parts_files_and_command(tmp_pat
     assert math.isnan(step.losses["loss/classification"])
     assert step.losses["loss/box"] > 0
     assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_remedies_may_change_when_the_run_goes_on(tmp_path):
+    message, *_ = stopped(tmp_path, BadLoss)
+    assert f"detkit train ckpt={tmp_path} and these words" in message
+    named = re.findall(r"(?:optimizer|trainer|scheduler)\.\w+", message)
+    assert "optimizer.learning_rate" in named
+    for key in named:
+        block, _, name = key.partition(".")
+        assert check_resume({block: {name: 1}}, {block: {name: 2}}), key
 
 
 # pain 13
