@@ -171,7 +171,7 @@ def build_data(config: Config) -> DetectionData:
     """The data set of a configuration with its loaders."""
     wiring = {
         "mixing_epochs": _mixing_epochs(config),
-        "pad_multiple": config["augmentation"]["pad_multiple"],
+        "pad_multiple": config["augmentation"].get("pad_multiple", 1),  # unless nothing is batched
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
         "seed": config.get("seed", 0),  # only training draws anything

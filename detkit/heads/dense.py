@@ -22,7 +22,6 @@ from detkit.interfaces import (
 from detkit.ops import (
     class_scores,
     clip_boxes,
-    compare_boxes,
     highest_overlaps,
     mark_ignored,
     mean_over_ranks,
@@ -78,7 +77,7 @@ class DenseHead(nn.Module):
         super().__init__()
         if quality_loss is not None and quality_target is None:
             raise ValueError("a head with a quality loss needs a quality target: pass one.")
-        require_comparable(box_loss, box_coder)
+        require_comparable(box_loss.space, box_coder.code_size)
         self.layers = layers
         self.priors = priors
         self.box_coder = box_coder
@@ -91,10 +90,7 @@ class DenseHead(nn.Module):
         self.postprocess = postprocess
         self.score_exponent = score_exponent
         self.weigh_boxes_by_quality = weigh_boxes_by_quality
-
-    @property
-    def _learns_objectness(self) -> bool:
-        return self.quality_target is not None and self.quality_target.learns_background
+        self._objectness = quality_target is not None and quality_target.learns_background
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """Raw predictions of all levels, in the order of the priors."""
@@ -149,18 +145,19 @@ class DenseHead(nn.Module):
         rows = rows_of_objects(matched, objects)  # (B, P)
         nothing = matched.new_full((1,), BACKGROUND)
         labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
-        without_class = matched < 0 if self._learns_objectness else matched == IGNORED
+        without_class = matched < 0 if self._objectness else matched == IGNORED
         labels = torch.where(without_class, IGNORED, labels)
-        if self.sampler.ranks_by == "overlaps":
-            values = torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
-        else:
-            values = self._values(predictions, matched, labels, scores)
+        values = torch.zeros_like(matched, dtype=torch.float32)
+        if self.sampler.ranks_by != "nothing":
+            values = self._values(predictions, priors, Assignment(matched, scores), labels, objects)
         counted = self.sampler(matched, values)  # (B, P) bool
         labels = torch.where(counted, labels, IGNORED)
-        class_losses = self._class_losses(predictions, labels, scores)
+        logits = predictions.class_logits.flatten(0, 1)
+        soft = None if scores is None else scores.flatten()
+        class_losses = self.classification_loss(logits, labels.flatten(), soft).view_as(labels)
         positive = counted & (matched >= 0)
         image, prior = positive.nonzero(as_tuple=True)
-        learning = counted if self._learns_objectness else positive
+        learning = counted if self._objectness else positive
         matches = Matches(
             priors=Priors(*(field[prior] for field in priors)),
             codes=predictions.box_codes[image, prior],
@@ -211,7 +208,7 @@ class DenseHead(nn.Module):
         boxes: Tensor | None = None
         if self.assigner.uses_predictions:
             scores = class_scores(predictions.class_logits, self.classification_loss.activation)
-            if self._learns_objectness and predictions.quality is not None:
+            if self._objectness and predictions.quality is not None:
                 scores = scores * predictions.quality.sigmoid()[..., None]  # as in YOLOX
             boxes = self.box_coder.decode(predictions.box_codes, priors)
         assignments, matched = [], []
@@ -229,7 +226,9 @@ class DenseHead(nn.Module):
 
     def _box_losses(self, matches: Matches) -> Tensor:
         codes, priors, boxes = matches.codes, matches.priors, matches.boxes
-        return compare_boxes(self.box_loss, self.box_coder, codes, priors, boxes)
+        if self.box_loss.space == "boxes":
+            return self.box_loss(self.box_coder.decode(codes, priors), boxes)
+        return self.box_loss(codes, self.box_coder.encode(boxes, priors))
 
     @torch.no_grad()
     def _quality_targets(self, matches: Matches) -> Tensor:
@@ -248,31 +247,24 @@ class DenseHead(nn.Module):
             rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)  # softmax is a sigmoid
         return self.quality_loss(rows, labels, scores)
 
-    def _class_losses(
-        self, predictions: DensePredictions, labels: Tensor, scores: Tensor | None
-    ) -> Tensor:
-        """(B, P) losses; what they say of ignored labels has no meaning."""
-        logits = predictions.class_logits.flatten(0, 1)
-        soft = None if scores is None else scores.flatten()
-        return self.classification_loss(logits, labels.flatten(), soft).view_as(labels)
-
     @torch.no_grad()
     def _values(
         self,
         predictions: DensePredictions,
-        matched: Tensor,
+        priors: Priors,
+        assignment: Assignment,
         labels: Tensor,
-        scores: Tensor | None,
+        objects: list[Target],
     ) -> Tensor:
-        """(B, P) losses by which the sampler ranks: of quality, where that learns background."""
-        if self.sampler.ranks_by == "nothing":
-            return torch.zeros_like(matched, dtype=torch.float32)
-        if not self._learns_objectness or predictions.quality is None:
-            return self._class_losses(predictions, labels, scores)
-        objectness = predictions.quality.flatten()
-        return self._quality_losses(objectness, matched.clamp(max=0).flatten(), None).view_as(
-            matched
-        )
+        """(B, P) by what the sampler ranks: losses are of quality, where that learns background."""
+        if self.sampler.ranks_by == "overlaps":
+            return torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
+        if self._objectness and predictions.quality is not None:
+            asked = assignment.matched.clamp(max=0).flatten()
+            return self._quality_losses(predictions.quality.flatten(), asked, None).view_as(labels)
+        logits, soft = predictions.class_logits.flatten(0, 1), assignment.scores
+        soft = None if soft is None else soft.flatten()
+        return self.classification_loss(logits, labels.flatten(), soft).view_as(labels)
 
     def _scores(self, predictions: DensePredictions) -> Tensor:
         scores = class_scores(predictions.class_logits, self.classification_loss.activation)

@@ -1,6 +1,5 @@
 """Pure functions on boxes, scores and candidates."""
 
-from detkit.ops.box_losses import compare_boxes, require_comparable
 from detkit.ops.boxes import (
     box_areas,
     box_centres,
@@ -16,6 +15,7 @@ from detkit.ops.boxes import (
 )
 from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import object_chunks
+from detkit.ops.codes import require_comparable
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 from detkit.ops.overlaps import highest_overlaps
@@ -30,7 +30,6 @@ __all__ = [
     "class_scores",
     "class_wise_nms",
     "clip_boxes",
-    "compare_boxes",
     "complete_iou",
     "distance_iou",
     "generalized_iou",

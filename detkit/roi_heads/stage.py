@@ -23,7 +23,6 @@ from detkit.interfaces import (
 )
 from detkit.ops import (
     class_scores,
-    compare_boxes,
     highest_overlaps,
     mark_ignored,
     mean_over_ranks,
@@ -75,7 +74,7 @@ class Stage(nn.Module):
             box_loss: Compares boxes or codes, by its `space`.
         """
         super().__init__()
-        require_comparable(box_loss, box_coder)
+        require_comparable(box_loss.space, box_coder.code_size)
         self.pooling = pooling
         self.box_head = box_head
         self.assigner = assigner
@@ -164,8 +163,7 @@ class Stage(nn.Module):
         box = sampled.labels[positive] if self._boxes_each > 1 else 0
         codes = outputs.codes[positive, box]  # (N, code_size)
         priors = Priors(*(field[positive] for field in as_priors(sampled.regions.boxes)))
-        objects = sampled.objects[positive]
-        box_losses = compare_boxes(self.box_loss, self.box_coder, codes, priors, objects)
+        box_losses = self._box_losses(codes, priors, sampled.objects[positive])
         if sampled.scores is not None:
             box_losses = sampled.scores[positive] * box_losses
         # Without positives nothing else would give the layer a gradient, and ranks would wait.
@@ -209,3 +207,8 @@ class Stage(nn.Module):
         boxes = self.boxes(outputs, regions)
         best = self.scores(outputs).argmax(dim=1) if self._boxes_each > 1 else 0
         return boxes[torch.arange(len(boxes), device=boxes.device), best]
+
+    def _box_losses(self, codes: Tensor, priors: Priors, objects: Tensor) -> Tensor:
+        if self.box_loss.space == "boxes":
+            return self.box_loss(self.box_coder.decode(codes, priors), objects)
+        return self.box_loss(codes, self.box_coder.encode(objects, priors))
