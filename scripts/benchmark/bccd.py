@@ -67,7 +67,7 @@ def row(folder: Path) -> tuple[float, str]:
         f"`{PREFIX}{folder.name}`",
         log.split(" M parameters")[0].rsplit(" ", 1)[1],
         str(config["trainer"]["max_epochs"]),
-        f"{cost['cpu'] / 60:.1f}",
+        f"{cost['cpu'] / 60:.1f}" if cost["cpu"] else "not measured",
         *(f"{numbers[name]:.3f}" for name in ("AP", "AP50", "AP75")),
         *(f"{numbers[f'AP/{c}']:.3f} / {numbers[f'AP50/{c}']:.3f}" for c in CLASSES),
     ]

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "reliability" / "kill_and_resume.py"
 
 
+# pain 18
 @pytest.mark.slow
 def test_killed_trainings_end_bit_by_bit_as_one_left_alone(tmp_path: Path) -> None:
     words = ["--kills", "4", "--images", "16", "--seed", "1", "--folder", str(tmp_path / "proof")]
