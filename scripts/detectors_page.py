@@ -44,6 +44,7 @@ FIXED_SIZES = {"ssd300": 300, "ssd512": 512, "ssdlite": 320}
 WITHOUT_NORMS = ("ssd300", "ssd512")
 FEWEST_STEPS, MOST_STEPS = 7, 22
 WIDEST, HEIGHT = 3072, 128  # of the image in which the receptive field is looked for
+OF_SSD = (1536, 288)  # its last levels need the height
 _PARITY = re.compile(r"# parity (\w+): (\w+)")
 
 
@@ -82,24 +83,29 @@ def build(page: str) -> tuple[Any, dict[str, Any]]:
     return detector.to(memory_format=torch.channels_last), config
 
 
-def operations(detector: Any) -> float:
+def side(page: str, otherwise: int) -> int:
+    """Side of the images that a page takes."""
+    return FIXED_SIZES.get(page.removeprefix("torchvision_"), otherwise)
+
+
+def operations(detector: Any, size: int) -> float:
     """Multiplications and additions of one image through network and heads, in 10^9."""
     detector.eval()
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        detector.predict(batch(1, SIZE))
+        detector.predict(batch(1, size))
     return counter.get_total_flops() / 1e9
 
 
-def priors(detector: Any) -> int:
+def priors(detector: Any, size: int) -> int:
     """Priors of an image."""
     dense = detector.proposer if hasattr(detector, "proposer") else detector.head
     with torch.no_grad():
-        features = detector.features_of(batch(1, SIZE))
+        features = detector.features_of(batch(1, size))
     return len(dense.priors([tuple(f.shape[-2:]) for f in features], torch.device("cpu")).boxes)
 
 
-def receptive_fields(detector: Any) -> list[str]:
+def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
     """Pixels along a side of the image that a unit of each level can see, after the neck.
 
     Weights are made positive and norms left out, so that a gradient is zero only where there is no
@@ -108,7 +114,7 @@ def receptive_fields(detector: Any) -> list[str]:
     network = nn.Sequential(copy.deepcopy(detector.backbone), copy.deepcopy(detector.neck))
     open_ways(network)
     network.eval().double()
-    image = torch.ones(1, 3, HEIGHT, WIDEST, dtype=torch.float64, requires_grad=True)
+    image = torch.ones(1, 3, height, width, dtype=torch.float64, requires_grad=True)
     seen = []
     for level in network(image):
         (gradient,) = torch.autograd.grad(
@@ -161,7 +167,7 @@ def shapes_ap(page: str, detector: Any, minutes: float) -> str:
     """AP, AP50 and steps of a training of about these minutes on the embedded data set."""
     if page.startswith("torchvision_"):
         return "| |"
-    data = batch(SHAPES_BATCH, FIXED_SIZES.get(page, SHAPES_SIZE))
+    data = batch(SHAPES_BATCH, side(page, SHAPES_SIZE))
     steps = max(round(60 * minutes / step_time(detector, data, 5)), 10)
     epochs = math.ceil(steps * SHAPES_BATCH / SHAPES_IMAGES)
     words = [
@@ -194,19 +200,27 @@ def parity_sources() -> dict[str, str]:
     return {page: source for text in texts for page, source in _PARITY.findall(text)}
 
 
-def row(page: str, source: str, seconds: float, minutes: float) -> str:
-    """A line of the table."""
+def row(
+    page: str, source: str, seconds: float, minutes: float, fields: dict[str, list[str]]
+) -> str:
+    """A line of the table; pages with the same network share its receptive `fields`."""
     detector, config = build(page)
+    size = side(page, SIZE)
+    network = json.dumps([config["model"]["backbone"], config["model"]["neck"]])
+    if network not in fields:
+        width, height = (WIDEST, HEIGHT) if size == SIZE else OF_SSD
+        fields[network] = receptive_fields(detector, width, height)
     millions = sum(p.numel() for p in detector.parameters()) / 1e6
     cells = [
         f"`{page}`",
         config["model"]["backbone"]["name"],
         f"{millions:.1f}",
-        f"{operations(detector):.1f}",
-        f"{priors(detector):,}",
-        ", ".join(receptive_fields(detector)),
+        str(size),
+        f"{operations(detector, size):.1f}",
+        f"{priors(detector, size):,}",
+        ", ".join(fields[network]),
         source,
-        f"{step_time(detector, batch(STEP_BATCH, STEP_SIZE), seconds):.2f}",
+        f"{step_time(detector, batch(STEP_BATCH, side(page, STEP_SIZE)), seconds):.2f}",
         shapes_ap(page, detector, minutes),
     ]
     return f"| {' | '.join(cells)} |"
@@ -225,12 +239,12 @@ def main() -> None:
         "# Detectors",
         "",
         "Made by `python scripts/detectors_page.py`. With the page's own settings and "
-        f"{CLASSES} classes: parameters; operations of one image of {SIZE} x {SIZE} (a "
-        "multiplication and an addition are two); its priors; pixels along a side that a unit of "
-        f"each level after the neck can see (`all`: {WIDEST:,} or more); the library that the "
-        "same weights are compared with; median seconds of a training step of "
-        f"{STEP_BATCH} images of {STEP_SIZE} x {STEP_SIZE} with {torch.get_num_threads()} threads "
-        f"({platform.machine()}, {os.cpu_count()} cores, PyTorch "
+        f"{CLASSES} classes: parameters; operations of one image of {SIZE} x {SIZE}, or of the one "
+        "size that the page takes (a multiplication and an addition are two); its priors; pixels "
+        f"along a side that a unit of each level after the neck can see (`all`: {WIDEST:,} or "
+        "more); the library that the same weights are compared with; median seconds of a training "
+        f"step of {STEP_BATCH} images of {STEP_SIZE} x {STEP_SIZE}, or of that size, with "
+        f"{torch.get_num_threads()} threads ({platform.machine()}, {os.cpu_count()} cores, PyTorch "
         f"{torch.__version__.split('+')[0]}).",
         "",
         f"The last columns: each page trained from scratch on the embedded data set for {minutes} "
@@ -240,15 +254,15 @@ def main() -> None:
         "validation images. Large networks have only begun to learn by then. Pages for "
         "torchvision's weights are the networks of other pages, and are not trained.",
         "",
-        "| page | backbone | parameters (M) | operations (G) | priors | receptive field | parity "
-        "| step (s) | steps | AP | AP50 |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| page | backbone | parameters (M) | size | operations (G) | priors | receptive field "
+        "| parity | step (s) | steps | AP | AP50 |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+    fields: dict[str, list[str]] = {}
     for page in pages:
-        lines.append(row(page, sources.get(page, ""), options.seconds, options.minutes))
+        lines.append(row(page, sources.get(page, ""), options.seconds, options.minutes, fields))
         print(lines[-1], flush=True)
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"written: {PAGE.relative_to(ROOT)}")
 
 

@@ -135,17 +135,31 @@ def slot_choices() -> list[tuple[str, str, str]]:
     return found
 
 
+def space_of(loss: str) -> str:
+    return getattr(registry.get("loss", loss), "space", "")
+
+
 @pytest.mark.parametrize(("head", "slot", "name"), slot_choices())
 def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: str) -> None:
     torch.manual_seed(0)
     others: dict[str, Any] = {}
+    # Distributions go with losses of boxes and of themselves; all else is refused, see below.
     if head == "yolo_free" and slot == "box_coder" and name != "distribution":
-        others = {"distribution_loss": None}  # it needs distributions: refused, see below
+        others = {"distribution_loss": None}
+    elif slot == "box_coder" and name == "distribution":
+        others = {"box_loss": {"name": "giou"}}
+    elif head == "yolo_free" and slot == "box_loss" and space_of(name) == "codes":
+        others = {"distribution_loss": None, "box_coder": {"name": "distance"}}
     detector = build("timm", "fpn", head, **{slot: {"name": name}}, **others)
     batch = batch_of(objects(), Target.empty())
     require_trainable(detector, batch)
     with torch.no_grad():
         assert len(detector.eval().predict(batch)) == 2
+
+
+def test_loss_of_codes_with_distributions_says_so() -> None:
+    with pytest.raises(UserError, match=r"model\.head: .*such as box_loss=giou, or box_coder"):
+        build("timm", "fpn", "retinanet", box_coder={"name": "distribution"})
 
 
 def test_loss_of_distributions_without_distributions_says_so() -> None:

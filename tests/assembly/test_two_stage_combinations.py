@@ -84,14 +84,16 @@ def test_every_part_fits_every_slot_of_a_proposer(owner: str, slot: str, name: s
     torch.manual_seed(0)
     few = FEW if "postprocess" in slot and name != "none" else {}
     few = {key: v for key, v in few.items() if key in arguments(registry.get("postprocess", name))}
-    require_working(build(owner, proposer_values={slot: {"name": name, **few}}))
+    others = {"box_loss": {"name": "giou"}} if name == "distribution" else {}
+    require_working(build(owner, proposer_values={slot: {"name": name, **few}, **others}))
 
 
 @pytest.mark.parametrize(("owner", "slot", "name"), choices("roi_head"))
 def test_every_part_fits_every_slot_of_a_roi_head(owner: str, slot: str, name: str) -> None:
     torch.manual_seed(0)
     values = {"name": name, **(SMALL_BOX_HEADS.get(name, {}) if slot == "box_head" else {})}
-    require_working(build(roi_head=owner, roi_values={slot: values}))
+    others = {"box_loss": {"name": "giou"}} if name == "distribution" else {}
+    require_working(build(roi_head=owner, roi_values={slot: values, **others}))
 
 
 def test_regions_of_levels_that_differ_in_channels_are_refused_with_their_place() -> None:
