@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from detkit.assembly import Classes
 from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
+from detkit.config.replaced import lost_values
 from detkit.errors import UserError
 from detkit.interfaces import PriorGenerator
 
@@ -57,6 +59,8 @@ def run(arguments: list[str]) -> int:
         config = compose.compose("train", words)
         classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
     size = (side, side) if side else image_size(config["augmentation"])
+    for line in lost_values(config, words):
+        print(f"note: {line}", file=sys.stderr)
     table = wiring(config["model"], classes, size)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     print(table)

@@ -35,6 +35,7 @@ from detkit.config.freeze import (
     read_written,
     require_plugins,
 )
+from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
@@ -86,6 +87,8 @@ def run(arguments: list[str]) -> int:
         config = _beginning_again(unsaved, arguments)
     else:
         config = compose_training(arguments)
+        for line in lost_values(config, arguments):
+            print(f"note: {line}", file=sys.stderr)
     in_process = config["trainer"]["devices"] == 1
     return start(config, in_process=in_process, again=unsaved is not None)
 

@@ -91,9 +91,17 @@ def _key_lines(
         return
     for key, value in node.value:
         path = (*prefix, str(key.value))
-        written = value.value if isinstance(value, yaml.ScalarNode) else ""
-        yield path, key.start_mark.line + 1, written
+        yield path, key.start_mark.line + 1, _text(value)
         yield from _key_lines(value, path)
+
+
+def _text(node: yaml.Node) -> str:
+    """A plain value, or a list of plain ones as Python shows it; nothing of all else."""
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    items = node.value if isinstance(node, yaml.SequenceNode) else []
+    plain = all(isinstance(item, yaml.ScalarNode) for item in items)
+    return f"[{', '.join(item.value for item in items)}]" if items and plain else ""
 
 
 def _choices(

@@ -1,0 +1,40 @@
+"""What a page said of a part that the command line replaced, where the new part has it too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from detkit.config.origins import origins
+from detkit.config.overrides import is_group, parse
+from detkit.config.places import leaves
+
+
+def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
+    """A line for each value that a page gave a replaced part and that the new part has otherwise.
+
+    A swap leaves nothing of the old part behind. Where both have an argument, as backbones have
+    `levels`, what the page says of it was often meant for the detector, not for the part.
+
+    Args:
+        config: The composed configuration, complete.
+        words: The command line's words.
+    """
+    given = [word for word in words if "=" in word and not word.startswith(("~", "-"))]
+    keys = [parse(word).key_or_group for word in given]
+    chosen = [key for key in keys if "/" in key and is_group(key)]
+    return [line for group in chosen for line in _lost(config, group.replace("/", "."), keys)]
+
+
+def _lost(config: Mapping[str, Any], part: str, keys: list[str]) -> Iterator[str]:
+    node: Any = config
+    for key in part.split("."):
+        node = node.get(key) if isinstance(node, Mapping) else None
+    for path, value in leaves(node, part) if isinstance(node, Mapping) else ():
+        written = [] if path == f"{part}.name" or path in keys else origins.lines(path)
+        if written and written[-1][1] not in ("", str(value)):
+            place, before = written[-1]
+            yield (
+                f"{path}: is {value}, as '{node['name']}' has it; the part that it replaces had "
+                f"{before} ({place}). To keep that: {path}={before.replace(' ', '')}"
+            )

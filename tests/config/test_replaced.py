@@ -1,0 +1,36 @@
+"""Values of a page that a swap takes along are named where the new part has them otherwise."""
+
+import pytest
+
+from detkit.config.compose import compose
+from detkit.config.replaced import lost_values
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            ["model=faster_rcnn", "model/backbone=resnet101"],
+            ["model.backbone.levels: is [3, 4, 5], as 'resnet101' has it; the part that it "],
+        ),
+        (["model=faster_rcnn", "model/neck=pan"], ["model.neck.extra: is p6p7_on_p5, as 'pan'"]),
+        (["model=faster_rcnn", "model/backbone=resnet101", "model.backbone.levels=[2,3,4,5]"], []),
+        (["model=faster_rcnn", "model/backbone=resnet101", "model.backbone.levels=[3,4,5]"], []),
+        (["model=faster_rcnn"], []),
+        (["model=fcos", "model/backbone=resnet101", "model/neck=pan"], []),
+        (["model=atss", "model/head/assigner=max_iou", "seed=3"], []),
+    ],
+    ids=str,
+)
+def test_lost_values(words, lines):
+    found = lost_values(compose("train", words), words)
+    assert len(found) == len(lines)
+    assert all(line.startswith(start) for line, start in zip(found, lines, strict=True))
+
+
+def test_the_line_has_the_place_and_the_word_that_keeps_the_value():
+    words = ["model=faster_rcnn", "model/backbone=resnet101"]
+    (line,) = lost_values(compose("train", words), words)
+    assert "had [2, 3, 4, 5] (" in line
+    assert "faster_rcnn.yaml, line 3)" in line
+    assert line.endswith("To keep that: model.backbone.levels=[2,3,4,5]")
