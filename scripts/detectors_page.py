@@ -4,8 +4,8 @@
 
 Parameters, operations and priors are counted, the receptive field is found by gradients, the time
 of a training step is measured on this machine, and each page is trained on the embedded data set
-with as many steps as the minutes allow. Pages for torchvision's weights are the networks of other
-pages and are not trained. A test of tests/parity that compares a page
+with as many steps as the minutes allow, quick ones first; the page is written after each. Pages for
+torchvision's weights are the networks of other pages and are not trained. A test of tests/parity that compares a page
 with another library says so in a comment: `# parity retinanet: torchvision`.
 """
 
@@ -43,7 +43,8 @@ SHAPES_SIZE, SHAPES_BATCH, SHAPES_IMAGES = 128, 8, 1500
 FIXED_SIZES = {"ssd300": 300, "ssd512": 512, "ssdlite": 320}
 WITHOUT_NORMS = ("ssd300", "ssd512")
 FEWEST_STEPS, MOST_STEPS = 7, 22
-WIDEST, HEIGHT = 3072, 128  # of the image in which the receptive field is looked for
+COLUMNS = 12
+WIDEST, HEIGHT = 2048, 128  # of the image in which the receptive field is looked for
 OF_SSD = (1536, 288)  # its last levels need the height
 _PARITY = re.compile(r"# parity (\w+): (\w+)")
 
@@ -113,8 +114,8 @@ def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
     """
     network = nn.Sequential(copy.deepcopy(detector.backbone), copy.deepcopy(detector.neck))
     open_ways(network)
-    network.eval().double()
-    image = torch.ones(1, 3, height, width, dtype=torch.float64, requires_grad=True)
+    network.eval()
+    image = torch.ones(1, 3, height, width, requires_grad=True)
     seen = []
     for level in network(image):
         (gradient,) = torch.autograd.grad(
@@ -163,10 +164,9 @@ def step_time(detector: Any, data: Batch, seconds: float) -> float:
     return statistics.median(times[2:])
 
 
-def shapes_ap(page: str, detector: Any, minutes: float) -> str:
-    """AP, AP50 and steps of a training of about these minutes on the embedded data set."""
-    if page.startswith("torchvision_"):
-        return "| |"
+def shapes_ap(page: str, minutes: float) -> list[str]:
+    """Steps, AP and AP50 of a training of about these minutes on the embedded data set."""
+    detector, _ = build(page)
     data = batch(SHAPES_BATCH, side(page, SHAPES_SIZE))
     steps = max(round(60 * minutes / step_time(detector, data, 5)), 10)
     epochs = math.ceil(steps * SHAPES_BATCH / SHAPES_IMAGES)
@@ -191,7 +191,7 @@ def shapes_ap(page: str, detector: Any, minutes: float) -> str:
         command = [sys.executable, "scripts/train.py", *words, f"run_folder={folder}/run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
         numbers = json.loads((Path(folder) / "run" / "metrics.json").read_text())
-    return f"{steps:,} | {numbers['AP']:.3f} | {numbers['AP50']:.3f}"
+    return [f"{steps:,}", f"{numbers['AP']:.3f}", f"{numbers['AP50']:.3f}"]
 
 
 def parity_sources() -> dict[str, str]:
@@ -200,10 +200,11 @@ def parity_sources() -> dict[str, str]:
     return {page: source for text in texts for page, source in _PARITY.findall(text)}
 
 
-def row(
-    page: str, source: str, seconds: float, minutes: float, fields: dict[str, list[str]]
-) -> str:
-    """A line of the table; pages with the same network share its receptive `fields`."""
+def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> tuple[list[str], float]:
+    """The cells of a page before it is trained, and the seconds of a step.
+
+    Pages with the same network share its receptive `fields`.
+    """
     detector, config = build(page)
     size = side(page, SIZE)
     network = json.dumps([config["model"]["backbone"], config["model"]["neck"]])
@@ -211,6 +212,7 @@ def row(
         width, height = (WIDEST, HEIGHT) if size == SIZE else OF_SSD
         fields[network] = receptive_fields(detector, width, height)
     millions = sum(p.numel() for p in detector.parameters()) / 1e6
+    step = step_time(detector, batch(STEP_BATCH, side(page, STEP_SIZE)), seconds)
     cells = [
         f"`{page}`",
         config["model"]["backbone"]["name"],
@@ -219,11 +221,18 @@ def row(
         f"{operations(detector, size):.1f}",
         f"{priors(detector, size):,}",
         ", ".join(fields[network]),
-        source,
-        f"{step_time(detector, batch(STEP_BATCH, side(page, STEP_SIZE)), seconds):.2f}",
-        shapes_ap(page, detector, minutes),
+        parity_sources().get(page, ""),
+        f"{step:.2f}",
     ]
-    return f"| {' | '.join(cells)} |"
+    return cells, step
+
+
+def write(head: list[str], rows: dict[str, list[str]]) -> None:
+    """Write the page with what is known by now."""
+    lines = [
+        f"| {' | '.join([*cells, *[''] * (COLUMNS - len(cells))])} |" for cells in rows.values()
+    ]
+    PAGE.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -233,9 +242,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2, help="for training each page")
     options = parser.parse_args()
     pages = options.pages or sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
-    sources = parity_sources()
     minutes = f"{options.minutes:g} minutes"
-    lines = [
+    head = [
         "# Detectors",
         "",
         "Made by `python scripts/detectors_page.py`. With the page's own settings and "
@@ -251,18 +259,25 @@ def main() -> None:
         f"of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x {SHAPES_SIZE}; "
         f"those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, AdamW with 0.001, "
         "average of the weights): the steps that fit into this time, and AP and AP50 on its 200 "
-        "validation images. Large networks have only begun to learn by then. Pages for "
-        "torchvision's weights are the networks of other pages, and are not trained.",
+        "validation images. Large networks have only begun to learn by then. Where these columns "
+        "are empty nothing was trained; pages for torchvision's weights are others' networks.",
         "",
         "| page | backbone | parameters (M) | size | operations (G) | priors | receptive field "
         "| parity | step (s) | steps | AP | AP50 |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+    rows: dict[str, list[str]] = {}
+    steps: dict[str, float] = {}
     fields: dict[str, list[str]] = {}
     for page in pages:
-        lines.append(row(page, sources.get(page, ""), options.seconds, options.minutes, fields))
-        print(lines[-1], flush=True)
-        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        rows[page], steps[page] = measured(page, options.seconds, fields)
+        print(" | ".join(rows[page]), flush=True)
+        write(head, rows)
+    for page in sorted(steps, key=lambda page: steps[page]):
+        if not page.startswith("torchvision_"):
+            rows[page] += shapes_ap(page, options.minutes)
+            print(" | ".join(rows[page]), flush=True)
+            write(head, rows)
     print(f"written: {PAGE.relative_to(ROOT)}")
 
 
