@@ -5,8 +5,8 @@
 Parameters, operations and priors are counted, the receptive field is found by gradients, the time
 of a training step is measured on this machine, and each page is trained on the embedded data set
 with as many steps as the minutes allow, quick ones first; the page is written after each. Pages for
-torchvision's weights are the networks of other pages and are not trained. A test of tests/parity that compares a page
-with another library says so in a comment: `# parity retinanet: torchvision`.
+torchvision's weights are the networks of other pages and are not trained. A test of tests/parity
+that compares a page with another library says so in a comment: `# parity retinanet: torchvision`.
 """
 
 from __future__ import annotations
