@@ -71,7 +71,8 @@ def find_pairs(images: Mapping[int, ImageArrays], least_iou: float, max_detectio
         found = (image.scores[kept], image.labels[kept])
         objects = (image.object_labels, image.ignored, image.areas)
         pairs = (rows + first_detection, places + first_object, overlaps[rows, places])
-        for column, values in zip(columns, (*found, *objects, *pairs), strict=True):
+        parts: tuple[NDArray[Any], ...] = (*found, *objects, *pairs)
+        for column, values in zip(columns, parts, strict=True):
             column.append(values)
         first_detection += len(kept)
         first_object += len(image.object_labels)
