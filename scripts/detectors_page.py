@@ -1,12 +1,13 @@
 """Write docs/detectors.md: what each detector page costs and sees.
 
-    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20] [--minutes 2]
+    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20] [--minutes 0.5] [--untrained]
 
 Parameters, operations and priors are counted, the receptive field is found by gradients, the time
 of a training step is measured on this machine, and each page is trained on the embedded data set
-with as many steps as the minutes allow, quick ones first; the page is written after each. Pages for
-torchvision's weights are the networks of other pages and are not trained. A test of tests/parity
-that compares a page with another library says so in a comment: `# parity retinanet: torchvision`.
+with as many steps as the minutes allow, quick ones first. With --pages the rows of all others stay
+as they are. Pages for torchvision's weights are the networks of other pages and are not trained. A
+test of tests/parity that compares a page with another library says so in a comment:
+`# parity retinanet: torchvision`.
 """
 
 from __future__ import annotations
@@ -227,10 +228,18 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> tuple[l
     return cells, step
 
 
+def written() -> dict[str, list[str]]:
+    """The rows that the page has already, by detector page."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
+    return {cells[0].strip("`"): cells for cells in rows if cells[0].startswith("`")}
+
+
 def write(head: list[str], rows: dict[str, list[str]]) -> None:
     """Write the page with what is known by now."""
     lines = [
-        f"| {' | '.join([*cells, *[''] * (COLUMNS - len(cells))])} |" for cells in rows.values()
+        f"| {' | '.join([*cells, *[''] * (COLUMNS - len(cells))])} |"
+        for _, cells in sorted(rows.items())
     ]
     PAGE.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
 
@@ -239,7 +248,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", nargs="*")
     parser.add_argument("--seconds", type=float, default=20, help="for timing each page")
-    parser.add_argument("--minutes", type=float, default=2, help="for training each page")
+    parser.add_argument("--minutes", type=float, default=0.5, help="for training each page")
+    parser.add_argument("--untrained", action="store_true", help="measure without training")
     options = parser.parse_args()
     pages = options.pages or sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
     minutes = f"{options.minutes:g} minutes"
@@ -266,7 +276,7 @@ def main() -> None:
         "| parity | step (s) | steps | AP | AP50 |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    rows: dict[str, list[str]] = {}
+    rows = written()
     steps: dict[str, float] = {}
     fields: dict[str, list[str]] = {}
     for page in pages:
@@ -274,7 +284,7 @@ def main() -> None:
         print(" | ".join(rows[page]), flush=True)
         write(head, rows)
     for page in sorted(steps, key=lambda page: steps[page]):
-        if not page.startswith("torchvision_"):
+        if not options.untrained and not page.startswith("torchvision_"):
             rows[page] += shapes_ap(page, options.minutes)
             print(" | ".join(rows[page]), flush=True)
             write(head, rows)
