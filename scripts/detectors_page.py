@@ -118,7 +118,7 @@ def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
     network.eval()
     image = torch.ones(1, 3, height, width, requires_grad=True)
     seen = []
-    for level in network(image):
+    for level in network(image.clone()):  # some networks add in place
         (gradient,) = torch.autograd.grad(
             level[0, :, level.shape[2] // 2, level.shape[3] // 2].sum(), image, retain_graph=True
         )
