@@ -118,7 +118,7 @@ def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
     network.eval()
     image = torch.ones(1, 3, height, width, requires_grad=True)
     seen = []
-    for level in network(image.clone()):  # some networks add in place
+    for level in network(image):
         (gradient,) = torch.autograd.grad(
             level[0, :, level.shape[2] // 2, level.shape[3] // 2].sum(), image, retain_graph=True
         )
@@ -140,7 +140,7 @@ def open_ways(module: nn.Module) -> None:
         if isinstance(child, nn.MaxPool2d):
             pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
             setattr(module, name, pool)
-        elif "Norm" in type(child).__name__:
+        elif "Norm" in type(child).__name__ and not list(child.children()):
             setattr(module, name, nn.Identity())
         else:
             open_ways(child)
