@@ -47,6 +47,7 @@ FEWEST_STEPS, MOST_STEPS = 7, 22
 COLUMNS = 12
 WIDEST, HEIGHT = 2048, 128  # of the image in which the receptive field is looked for
 OF_SSD = (1536, 288)  # its last levels need the height
+STOPS = (nn.Hardsigmoid, nn.Hardswish, nn.ReLU6, nn.Sigmoid)  # flat where values are large
 _PARITY = re.compile(r"# parity (\w+): (\w+)")
 
 
@@ -140,7 +141,9 @@ def open_ways(module: nn.Module) -> None:
         if isinstance(child, nn.MaxPool2d):
             pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
             setattr(module, name, pool)
-        elif "Norm" in type(child).__name__ and not list(child.children()):
+        elif isinstance(child, STOPS) or (
+            "Norm" in type(child).__name__ and not list(child.children())
+        ):
             setattr(module, name, nn.Identity())
         else:
             open_ways(child)
