@@ -44,7 +44,9 @@ SHAPES_SIZE, SHAPES_BATCH, SHAPES_IMAGES = 128, 8, 1500
 FIXED_SIZES = {"ssd300": 300, "ssd512": 512, "ssdlite": 320}
 WITHOUT_NORMS = ("ssd300", "ssd512")
 FEWEST_STEPS, MOST_STEPS = 7, 22
-COLUMNS = 12
+MEASURED = ["page", "backbone", "parameters (M)", "size", "operations (G)", "priors"]
+MEASURED += ["receptive field", "parity", "step (s)"]
+TRAINED = ["steps", "AP", "AP50"]
 WIDEST, HEIGHT = 2048, 128  # of the image in which the receptive field is looked for
 OF_SSD = (1536, 288)  # its last levels need the height
 STOPS = (nn.Hardsigmoid, nn.Hardswish, nn.ReLU6, nn.Sigmoid)  # flat where values are large
@@ -238,13 +240,15 @@ def written() -> dict[str, list[str]]:
     return {cells[0].strip("`"): cells for cells in rows if cells[0].startswith("`")}
 
 
-def write(head: list[str], rows: dict[str, list[str]]) -> None:
-    """Write the page with what is known by now."""
-    lines = [
-        f"| {' | '.join([*cells, *[''] * (COLUMNS - len(cells))])} |"
-        for _, cells in sorted(rows.items())
-    ]
-    PAGE.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+def write(head: list[str], training: str, rows: dict[str, list[str]]) -> None:
+    """Write the page with what is known by now; nothing of training while no page is trained."""
+    trained = any(len(cells) > len(MEASURED) for cells in rows.values())
+    columns = MEASURED + TRAINED if trained else MEASURED
+    lines = [*head, *([training, ""] if trained else [])]
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for _, cells in sorted(rows.items()):
+        lines.append(f"| {' | '.join([*cells, *[''] * (len(columns) - len(cells))])} |")
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -268,29 +272,27 @@ def main() -> None:
         f"{torch.get_num_threads()} threads ({platform.machine()}, {os.cpu_count()} cores, PyTorch "
         f"{torch.__version__.split('+')[0]}).",
         "",
+    ]
+    training = (
         f"The last columns: each page trained from scratch on the embedded data set for {minutes} "
         f"of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x {SHAPES_SIZE}; "
         f"those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, AdamW with 0.001, "
         "average of the weights): the steps that fit into this time, and AP and AP50 on its 200 "
         "validation images. Large networks have only begun to learn by then. Where these columns "
-        "are empty nothing was trained; pages for torchvision's weights are others' networks.",
-        "",
-        "| page | backbone | parameters (M) | size | operations (G) | priors | receptive field "
-        "| parity | step (s) | steps | AP | AP50 |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+        "are empty nothing was trained; pages for torchvision's weights are others' networks."
+    )
     rows = written()
     steps: dict[str, float] = {}
     fields: dict[str, list[str]] = {}
     for page in pages:
         rows[page], steps[page] = measured(page, options.seconds, fields)
         print(" | ".join(rows[page]), flush=True)
-        write(head, rows)
+        write(head, training, rows)
     for page in sorted(steps, key=lambda page: steps[page]):
         if not options.untrained and not page.startswith("torchvision_"):
             rows[page] += shapes_ap(page, options.minutes)
             print(" | ".join(rows[page]), flush=True)
-            write(head, rows)
+            write(head, training, rows)
     print(f"written: {PAGE.relative_to(ROOT)}")
 
 
