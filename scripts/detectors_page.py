@@ -1,13 +1,14 @@
 """Write docs/detectors.md: what each detector page costs and sees.
 
-    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20] [--minutes 0.5] [--untrained]
+    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20] [--minutes 2]
+                                     [--only measure|train]
 
 Parameters, operations and priors are counted, the receptive field is found by gradients, the time
 of a training step is measured on this machine, and each page is trained on the embedded data set
 with as many steps as the minutes allow, quick ones first. With --pages the rows of all others stay
-as they are. Pages for torchvision's weights are the networks of other pages and are not trained. A
-test of tests/parity that compares a page with another library says so in a comment:
-`# parity retinanet: torchvision`.
+as they are, with --only the other columns. Pages for torchvision's weights are the networks of
+other pages and are not trained. A test of tests/parity that compares a page with another library
+says so in a comment: `# parity retinanet: torchvision`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -154,27 +156,32 @@ def open_ways(module: nn.Module) -> None:
         parameter.fill_(1.0 / max(parameter[0].numel() if parameter.dim() > 1 else 1, 1))
 
 
-def step_time(detector: Any, data: Batch, seconds: float) -> float:
+def step_time(
+    detector: Any, data: Batch, seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> float:
     """Median seconds of forward, loss, backward and update, after two steps to warm up."""
     detector.train()
     optimizer = torch.optim.SGD(detector.parameters(), lr=1e-6)
     times: list[float] = []
     end = time.monotonic() + seconds
     while len(times) < FEWEST_STEPS or (time.monotonic() < end and len(times) < MOST_STEPS):
-        start = time.perf_counter()
+        start = clock()
         losses = detector.loss(data)
         optimizer.zero_grad()
         torch.stack([v for k, v in losses.items() if k.startswith("loss/")]).sum().backward()
         optimizer.step()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return statistics.median(times[2:])
 
 
 def shapes_ap(page: str, minutes: float) -> list[str]:
-    """Steps, AP and AP50 of a training of about these minutes on the embedded data set."""
+    """Steps, AP and AP50 of a training of about these minutes of one core on the embedded data."""
     detector, _ = build(page)
     data = batch(SHAPES_BATCH, side(page, SHAPES_SIZE))
-    steps = max(round(60 * minutes / step_time(detector, data, 5)), 10)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so that the time of the process is that of one core
+    steps = max(round(60 * minutes / step_time(detector, data, 5, time.process_time)), 10)
+    torch.set_num_threads(threads)
     epochs = math.ceil(steps * SHAPES_BATCH / SHAPES_IMAGES)
     words = [
         f"model={page}",
@@ -195,7 +202,8 @@ def shapes_ap(page: str, minutes: float) -> list[str]:
         words += ["model.backbone.norm=batch", "model.neck.norm=batch"]
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "scripts/train.py", *words, f"run_folder={folder}/run"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT, env=alone)
         numbers = json.loads((Path(folder) / "run" / "metrics.json").read_text())
     return [f"{steps:,}", f"{numbers['AP']:.3f}", f"{numbers['AP50']:.3f}"]
 
@@ -206,11 +214,8 @@ def parity_sources() -> dict[str, str]:
     return {page: source for text in texts for page, source in _PARITY.findall(text)}
 
 
-def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> tuple[list[str], float]:
-    """The cells of a page before it is trained, and the seconds of a step.
-
-    Pages with the same network share its receptive `fields`.
-    """
+def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> list[str]:
+    """The cells of a page before it is trained; the same networks share receptive `fields`."""
     detector, config = build(page)
     size = side(page, SIZE)
     network = json.dumps([config["model"]["backbone"], config["model"]["neck"]])
@@ -219,7 +224,7 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> tuple[l
         fields[network] = receptive_fields(detector, width, height)
     millions = sum(p.numel() for p in detector.parameters()) / 1e6
     step = step_time(detector, batch(STEP_BATCH, side(page, STEP_SIZE)), seconds)
-    cells = [
+    return [
         f"`{page}`",
         config["model"]["backbone"]["name"],
         f"{millions:.1f}",
@@ -230,7 +235,6 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> tuple[l
         parity_sources().get(page, ""),
         f"{step:.2f}",
     ]
-    return cells, step
 
 
 def written() -> dict[str, list[str]]:
@@ -255,8 +259,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", nargs="*")
     parser.add_argument("--seconds", type=float, default=20, help="for timing each page")
-    parser.add_argument("--minutes", type=float, default=0.5, help="for training each page")
-    parser.add_argument("--untrained", action="store_true", help="measure without training")
+    parser.add_argument("--minutes", type=float, default=2, help="for training each page")
+    parser.add_argument("--only", choices=["measure", "train"], help="leave the other as it is")
     options = parser.parse_args()
     pages = options.pages or sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
     minutes = f"{options.minutes:g} minutes"
@@ -275,22 +279,22 @@ def main() -> None:
     ]
     training = (
         f"The last columns: each page trained from scratch on the embedded data set for {minutes} "
-        f"of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x {SHAPES_SIZE}; "
-        f"those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, AdamW with 0.001, "
-        "average of the weights): the steps that fit into this time, and AP and AP50 on its 200 "
-        "validation images. Large networks have only begun to learn by then. Where these columns "
-        "are empty nothing was trained; pages for torchvision's weights are others' networks."
+        f"of one core of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x "
+        f"{SHAPES_SIZE}; those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, "
+        "AdamW with 0.001, average of the weights): the steps that fit into this time, and AP and "
+        "AP50 on its 200 validation images. Large networks have only begun to learn by then. Where "
+        "these columns are empty nothing was trained; pages for torchvision's weights are others' "
+        "networks."
     )
     rows = written()
-    steps: dict[str, float] = {}
     fields: dict[str, list[str]] = {}
-    for page in pages:
-        rows[page], steps[page] = measured(page, options.seconds, fields)
+    for page in pages if options.only != "train" else []:
+        rows[page] = measured(page, options.seconds, fields) + rows.get(page, [])[len(MEASURED) :]
         print(" | ".join(rows[page]), flush=True)
         write(head, training, rows)
-    for page in sorted(steps, key=lambda page: steps[page]):
-        if not options.untrained and not page.startswith("torchvision_"):
-            rows[page] += shapes_ap(page, options.minutes)
+    for page in sorted(pages, key=lambda page: float(rows[page][MEASURED.index("step (s)")])):
+        if options.only != "measure" and not page.startswith("torchvision_"):
+            rows[page][len(MEASURED) :] = shapes_ap(page, options.minutes)
             print(" | ".join(rows[page]), flush=True)
             write(head, training, rows)
     print(f"written: {PAGE.relative_to(ROOT)}")

@@ -29,6 +29,7 @@ BELOW_ASSEMBLY = {
 ALLOWED: dict[str, set[str]] = {
     "detkit": {"registry"},
     "errors": set(),
+    "process_group": set(),
     "registry": {"errors"},
     "structures": {"errors"},
     "ops": {"errors", "structures"},
@@ -49,8 +50,10 @@ ALLOWED: dict[str, set[str]] = {
     # Where the weights of files meet a detector, which assembly builds.
     "weights": {"detkit", "errors", "inference", "assembly"},
     "run_frozen": BELOW_ASSEMBLY | {"assembly", "weights"},
-    "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
-    "cli": BELOW_ASSEMBLY | {"assembly", "run_frozen", "sweeps", "weights"},
+    "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen", "process_group"},
+    "cli": BELOW_ASSEMBLY
+    | {"assembly", "run_frozen", "sweeps", "weights", "process_group", "contracts"},
+    "contracts": BELOW_ASSEMBLY | {"assembly"},
 }
 PLUGIN_MAY_IMPORT = {"detkit", "registry", "errors", "interfaces", "structures", "ops", "layers"}
 
