@@ -29,12 +29,14 @@ COMMANDS = {
     "config": "the composed configuration and the wiring; explain a value; compare two runs",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",
+    "plugin": "write a part of your own; check one against the contract of its family",
     "version": "versions of detkit and of what it stands on",
 }
 MODULES = {"import": "import_weights"}  # a keyword is no name for a module
 VERBS = {  # `detkit data check` is in data_check.py
     "config": ("explain", "diff"),
     "data": ("check", "convert", "stats", "anchors", "show"),
+    "plugin": ("new", "check"),
 }
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 COMPLETION = ("-sc", "--shell-completion")
