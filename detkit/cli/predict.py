@@ -13,6 +13,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.words import checkpoint_of, compose_with
 from detkit.data.collate import Collate
+from detkit.data.counting import counted
 from detkit.data.images import decode
 from detkit.data.loose import read_image
 from detkit.errors import UserError
@@ -72,7 +73,8 @@ def run(arguments: list[str]) -> int:
         rows += result_rows(image_id, found, classes.category_ids, str(prediction.path))
     write_rows(output / "detections.json", rows)
     read = len(paths) - unread
-    print(f"{len(rows)} detections in {read} images, {unread} skipped: {output}")
+    found_in = f"{counted(len(rows), 'detection')} in {counted(read, 'image')}"
+    print(f"{found_in}, {unread} skipped: {output}")
     return 0 if read else 1
 
 
