@@ -18,6 +18,7 @@ from detkit.interfaces import Metric, MixingTransform
 
 LOGGER = logging.getLogger("detkit.assembly")
 Config = Mapping[str, Any]
+DEFAULT_SIZE = 640  # of images where none is known
 _METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
 
 
@@ -165,6 +166,17 @@ def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
             ]
         )
     return built
+
+
+def image_size(augmentation: Config, split: str = "evaluation") -> tuple[int, int]:
+    """Height and width to which all images of `train` or `evaluation` are brought.
+
+    640 where they stay different: how large they are is known when data are read.
+    """
+    for step in reversed(augmentation[split].values()):
+        if step is not None and {"height", "width"} <= step.keys():
+            return step["height"], step["width"]
+    return DEFAULT_SIZE, DEFAULT_SIZE
 
 
 def build_data(config: Config) -> DetectionData:

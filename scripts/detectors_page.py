@@ -31,11 +31,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
+from detkit.evaluation.cost import operations
 from detkit.structures import Batch, Target
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,13 +95,10 @@ def side(page: str, otherwise: int) -> int:
     return FIXED_SIZES.get(page.removeprefix("torchvision_"), otherwise)
 
 
-def operations(detector: Any, size: int) -> float:
+def billions(detector: Any, size: int) -> float:
     """Multiplications and additions of one image through network and heads, in 10^9."""
     detector.eval()
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        detector.predict(batch(1, size))
-    return counter.get_total_flops() / 1e9
+    return operations(lambda: detector.predict(batch(1, size))) / 1e9
 
 
 def priors(detector: Any, size: int) -> int:
@@ -229,7 +226,7 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> list[st
         config["model"]["backbone"]["name"],
         f"{millions:.1f}",
         str(size),
-        f"{operations(detector, size):.1f}",
+        f"{billions(detector, size):.1f}",
         f"{priors(detector, size):,}",
         ", ".join(fields[network]),
         parity_sources().get(page, ""),

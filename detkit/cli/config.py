@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import math
 import sys
 from typing import Any
 
-import torch
 import yaml
 
 from detkit import assembly
-from detkit.assembly import Classes
+from detkit.assembly import Classes, image_size
 from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.config.replaced import lost_values
 from detkit.errors import UserError
-from detkit.interfaces import PriorGenerator
+from detkit.evaluation.cost import priors_by_level
 
 HELP = """
 usage: detkit config [KEY=VALUE ...]
@@ -37,9 +35,6 @@ image_size=N       side of the image for which priors are counted; where it is n
                    to which augmentation.evaluation brings all images, or 640
 num_classes=N      classes to assume, which the data decide in training (80)
 """
-
-
-DEFAULT_SIZE = 640
 
 
 def run(arguments: list[str]) -> int:
@@ -67,14 +62,6 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def image_size(augmentation: dict[str, Any]) -> tuple[int, int]:
-    """Height and width to which all images are brought, or 640 where they stay different."""
-    for step in reversed(augmentation["evaluation"].values()):
-        if {"height", "width"} <= step.keys():
-            return step["height"], step["width"]
-    return DEFAULT_SIZE, DEFAULT_SIZE
-
-
 def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> str:
     """A table of levels, and the sizes of the detector, for images of (height, width).
 
@@ -90,7 +77,7 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
         )
         lines.append(f"  {name:9} {model[name]['name']}: {levels}")
     dense = "proposer" if "proposer" in model else "head"
-    counts = _priors_by_level(detector, getattr(detector, dense).priors, size)
+    counts = priors_by_level(detector, getattr(detector, dense).priors, size)
     lines.append(f"  {dense:9} {model[dense]['name']}: {sum(counts):,} priors ({_sum(counts)})")
     if "roi_head" in model:
         lines.append(f"  roi_head  {_looks(model['roi_head'])}")
@@ -100,16 +87,6 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
     parts = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
     lines.append(f"  weights   {sum(sizes.values()) / 1e6:.2f} M parameters ({parts})")
     return "\n".join(lines)
-
-
-@torch.no_grad()
-def _priors_by_level(detector: Any, priors: PriorGenerator, size: tuple[int, int]) -> list[int]:
-    """How many priors lie on each level, by the maps that really come out."""
-    with torch.device("meta") as meta:
-        maps = detector.neck(detector.backbone(torch.empty(1, 3, *size)))
-        sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
-        priors(sizes, meta)  # which refuses sizes that it does not fit
-    return [math.prod(cells) * each for cells, each in zip(sizes, priors.per_cell, strict=True)]
 
 
 def _looks(roi_head: dict[str, Any]) -> str:

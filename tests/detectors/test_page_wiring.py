@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from eight_images import first_images
 
-from detkit.assembly import Classes
-from detkit.cli.config import image_size, wiring
+from detkit.assembly import Classes, image_size
+from detkit.cli.config import wiring
 from detkit.cli.main import main
 from detkit.config.compose import compose
 

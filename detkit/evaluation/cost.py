@@ -1,0 +1,114 @@
+"""What a detector costs: operations, priors, and the memory that a training step keeps.
+
+Everything is counted from shapes, so a detector on the meta device, which takes no memory for
+weights and computes nothing, gives the same numbers as a real one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from detkit.interfaces import PriorGenerator
+
+# What autocast runs in 16 bits: the products of matrices, and convolutions, which are such.
+_PRODUCTS = {
+    *(torch.conv1d, torch.conv2d, torch.conv3d),
+    *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
+    *(functional.linear, functional.scaled_dot_product_attention),
+    *(torch.matmul, torch.mm, torch.bmm, torch.addmm, torch.addbmm, torch.baddbmm),
+    *(Tensor.matmul, Tensor.__matmul__, Tensor.mm, Tensor.bmm),
+}
+
+
+def operations(run: Callable[[], Any]) -> int:
+    """Multiplications and additions in convolutions and products of matrices while `run` runs."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        run()
+    return int(counter.get_total_flops())
+
+
+def size_of(tensors: Iterable[Tensor]) -> int:
+    """Bytes of the memory of tensors; memory that several share counts once."""
+    storages = [tensor.untyped_storage() for tensor in tensors]
+    return sum({storage._cdata: storage.nbytes() for storage in storages}.values())
+
+
+def saved_bytes(run: Callable[[], Any], weights: Iterable[Tensor]) -> int:
+    """Bytes that autograd keeps for the backward pass of what `run` computes.
+
+    Args:
+        run: A forward pass, best with its losses.
+        weights: Parameters and buffers, which are there anyway and are not counted.
+    """
+    there = {tensor.untyped_storage()._cdata for tensor in weights}
+    kept: list[Tensor] = []  # held, as the memory of a tensor that is gone may come back as another
+
+    def pack(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage()._cdata not in there:
+            kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        run()
+    return size_of(kept)
+
+
+class HalfProducts(TorchFunctionMode):
+    """Runs products of matrices in 16 bits as autocast does, which knows no meta device.
+
+    As there, the copy of a parameter is made once and serves all levels of a pyramid. That
+    `saved_bytes` is what real autocast gives is tested.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        """Take bfloat16 or float16."""
+        super().__init__()
+        self._dtype = dtype
+        self._copies: dict[int, Tensor] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function of torch, its float32 tensors in 16 bits where it is a product."""
+        named = kwargs or {}
+        if func in _PRODUCTS:
+            args = tuple(self._cast(value) for value in args)
+            named = {name: self._cast(value) for name, value in named.items()}
+        return func(*args, **named)
+
+    def _cast(self, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            return value
+        if not isinstance(value, nn.Parameter):
+            return value.to(self._dtype)
+        if id(value) not in self._copies:
+            self._copies[id(value)] = value.to(self._dtype)
+        return self._copies[id(value)]
+
+
+@torch.no_grad()
+def priors_by_level(detector: Any, priors: PriorGenerator, size: tuple[int, int]) -> list[int]:
+    """How many priors lie on each level, by the maps that really come out.
+
+    Args:
+        detector: A detector on the meta device.
+        priors: Those of its head or proposer.
+        size: Height and width of the image.
+
+    Raises:
+        UserError: The priors take no such images.
+    """
+    with torch.device("meta") as meta:
+        maps = detector.neck(detector.backbone(torch.empty(1, 3, *size)))
+        sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
+        priors(sizes, meta)  # which refuses sizes that it does not fit
+    return [math.prod(cells) * each for cells, each in zip(sizes, priors.per_cell, strict=True)]
