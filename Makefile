@@ -28,7 +28,7 @@ $(INSTALLED): pyproject.toml
 		echo "detkit needs Python 3.11 or newer, '$(PYTHON)' is $$($(PYTHON) --version 2>&1);" \
 			"run make with PYTHON=python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e ".[dev,tensorboard]"
+	$(BIN)/python -m pip install --quiet -e ".[dev,tensorboard,optuna]"
 	@touch $@
 
 demo: $(INSTALLED)
