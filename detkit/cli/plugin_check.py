@@ -1,0 +1,271 @@
+"""`detkit plugin check`: the contract of a part's family, tried on the part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from detkit import registry
+from detkit.config.signatures import arguments
+from detkit.contracts import BrokenContractError, Case, LeftOutError, cases
+from detkit.contracts.tiny import quiet
+from detkit.errors import ConfigError, UserError, did_you_mean
+from detkit.plugin_files import failure_text, shown
+
+HELP = """
+usage: detkit plugin check PATH|NAME [KEY=VALUE ...]
+
+Runs what the part's family promises on it, the same checks that detkit's own parts pass: shapes
+over sizes and batch sizes, images without objects and with a thousand, gradients, bfloat16, state
+dicts, export. Nothing is read but the part; no GPU is needed.
+Exit code: 0 if it keeps its contract, 1 if not, 2 if there is no such part or value.
+
+  detkit plugin check plugins/my_neck.py         every part of a file or folder
+  detkit plugin check my_neck                    one part, or the parts of a module or package
+  detkit plugin check neck/my_neck               where several families have the name
+  detkit plugin check my_neck out_channels=64    with another value of its constructor
+  detkit plugin check my_reader data.path=DATA   a reader, on a folder of its format
+
+KEY=VALUE is an argument of the constructor, as in a configuration; `box_loss=giou` and
+`sampler.number=64` reach the parts inside it.
+"""
+DATA = "data.path"
+_MARKS = {True: "ok", False: "FAILED", None: "left out"}
+_WIDTH = 10  # of the column of marks
+
+
+@dataclass
+class Counts:
+    """How many promises of a part were kept, broken and left out."""
+
+    kept: int = 0
+    broken: int = 0
+    left_out: int = 0
+
+
+def run(words: list[str]) -> int:
+    """Check a part, or all of a plugin; 1 if a promise is broken.
+
+    Raises:
+        UserError: There is no such part, or a value does not fit.
+    """
+    targets = [word for word in words if "=" not in word or Path(word).exists()]
+    if len(targets) != 1 or targets[0].startswith("-"):
+        raise UserError(
+            "'detkit plugin check' takes one PATH or NAME, and KEY=VALUE for its constructor; got "
+            f"{' '.join(words) or 'nothing'}."
+        )
+    given = [word for word in words if word not in targets]
+    with quiet():
+        parts, failure = _found(targets[0])
+    if failure is not None:
+        print(f"{failure}\n\nnot checked: no part of it was registered.")
+        return 1
+    listed = [(part, _cases(part, values)) for part, values in _shared_out(parts, given)]
+    counts = [_report(part, checks) for part, checks in listed]
+    if len(counts) > 1:
+        broken = [
+            f"{p.family}/{p.name}" for (p, _), n in zip(listed, counts, strict=True) if n.broken
+        ]
+        said = f"broken: {', '.join(broken)}" if broken else "all keep their contract"
+        print(f"\n{len(counts)} parts, {said}")
+    return int(any(count.broken for count in counts))
+
+
+def _found(target: str) -> tuple[list[registry.Part], str | None]:
+    """The parts that a path or name means, or why the plugin cannot be loaded.
+
+    Raises:
+        UserError: It means nothing, or several parts of one name.
+    """
+    loaded = registry.load_plugins()
+    path = Path(target).expanduser()
+    family, _, name = target.partition("/")
+    if not path.exists() and family in registry.FAMILIES and name:
+        return [registry.part(family, name)], None
+    if path.exists() or path.suffix == ".py":
+        return _of_path(path)
+    named = [family for family in registry.FAMILIES if target in registry.names(family)]
+    if len(named) > 1:
+        choices = ", ".join(f"{family}/{target}" for family in named)
+        raise UserError(f"several families have a part '{target}': write one of {choices}.")
+    if named:
+        return [registry.part(named[0], target)], None
+    for plugin in (*loaded, *registry.plugin_failures):
+        if target in (plugin, Path(plugin).stem):
+            return _of_plugin(plugin)
+    registry.load_plugins([target])
+    error = registry.plugin_failures.get(target)
+    if isinstance(error, ModuleNotFoundError) and error.name == target.partition(".")[0]:
+        del registry.plugin_failures[target]
+        known = sorted({name for family in registry.FAMILIES for name in registry.names(family)})
+        raise UserError(
+            f"there is no part, module or file '{target}'.{did_you_mean(target, known)} `detkit "
+            f"list` shows the parts; a file is named by its path.{registry.failed_plugins()}"
+        )
+    return _of_plugin(target)
+
+
+def _of_path(path: Path) -> tuple[list[registry.Part], str | None]:
+    """The parts of a file or folder, which is loaded where it is not yet."""
+    if not path.exists() or (path.is_dir() and not (path / "__init__.py").is_file()):
+        what = "no __init__.py in it, so it is no plugin" if path.exists() else "no such file"
+        raise UserError(f"'{path}': {what}. Name a Python file or a folder with __init__.py.")
+    own = path.resolve()
+    for plugin in (*registry.load_plugins(), *registry.plugin_failures):
+        if Path(plugin).resolve() == own:
+            return _of_plugin(plugin)
+    registry.load_plugins([str(own)])
+    return _of_plugin(str(own))
+
+
+def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
+    """The parts that a plugin registered, or why it could not be loaded.
+
+    Raises:
+        UserError: It registers nothing.
+    """
+    if plugin in registry.plugin_failures:
+        return [], failure_text(plugin, registry.plugin_failures[plugin])
+    every = [
+        registry.part(family, name)
+        for family in registry.FAMILIES
+        for name in registry.names(family)
+    ]
+    own = Path(plugin).resolve()
+    found = [p for p in every if p.plugin == plugin or p.file.resolve().is_relative_to(own)]
+    if not found:
+        raise UserError(
+            f"plugin '{shown(plugin)}' registers no part: put @register(FAMILY, NAME) of detkit "
+            "before a class or function, and import its module in __init__.py."
+        )
+    return found, None
+
+
+def _shared_out(
+    parts: Sequence[registry.Part], words: Sequence[str]
+) -> list[tuple[registry.Part, dict[str, Any]]]:
+    """Each part with the values that are for it.
+
+    Raises:
+        UserError: No part has such an argument.
+    """
+    values = [_value(word) for word in words]
+    shared: list[tuple[registry.Part, dict[str, Any]]] = []
+    taken: set[str] = set()
+    known: list[str] = []
+    for part in parts:
+        own = [*_arguments(part), *(["data"] if part.family == "reader" else [])]
+        known += own
+        mine: dict[str, Any] = {}
+        for path, value in values:
+            if path[0] in own:
+                _put(mine, path, value)
+                taken.add(path[0])
+        shared.append((part, mine))
+    for path, _ in values:
+        if path[0] not in taken:
+            raise UserError(
+                f"no constructor here has an argument '{path[0]}'.{did_you_mean(path[0], known)} "
+                f"There {'are' if known else 'is'} {', '.join(dict.fromkeys(known)) or 'none'}."
+            )
+    return shared
+
+
+def _arguments(part: registry.Part) -> list[str]:
+    """What a configuration may give to a part; nothing where its constructor cannot be read."""
+    try:
+        found = arguments(registry.get(part.family, part.name))
+    except UserError:  # told when it is checked
+        return []
+    return [argument.name for argument in found.values() if not argument.wired]
+
+
+def _value(word: str) -> tuple[list[str], Any]:
+    key, _, text = word.partition("=")
+    if key == DATA:
+        return ["data"], text
+    try:
+        return key.split("."), yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{word}: the value is no YAML; quote it.") from error
+
+
+def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set a value inside nested mappings; a part that was named stays named."""
+    *parents, last = path
+    for key in parents:
+        inner = values.get(key, {})
+        values[key] = dict(inner) if isinstance(inner, Mapping) else {"name": inner}
+        values = values[key]
+    before = values.get(last)
+    named = isinstance(before, Mapping) and not isinstance(value, Mapping)
+    values[last] = {**before, "name": value} if named and before is not None else value
+
+
+def _cases(part: registry.Part, values: dict[str, Any]) -> list[Case] | str:
+    """The promises of a part, or what is wrong with its constructor.
+
+    Raises:
+        ConfigError: A value does not fit, or one without default is missing.
+    """
+    try:
+        return cases(part.family, part.name, **values)
+    except ConfigError as error:
+        about = f"{part.family} '{part.name}' ({shown(str(part.file))})"
+        raise ConfigError([f"{about}: {problem}" for problem in error.problems]) from error
+    except UserError as error:
+        return str(error)
+
+
+def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
+    """Check a part and print a line for each promise."""
+    counts, file = Counts(), shown(str(part.file))
+    print(f"{part.family} '{part.name}' ({file})")
+    if isinstance(checks, str):
+        _line(False, "its constructor can be read", checks)
+        counts.broken = 1
+        checks = []
+    for place, case in enumerate(checks):
+        kept, said, seconds = _checked(case)
+        slow = f" ({seconds:.0f} s)" if seconds > 1 else ""
+        _line(kept, case.title + slow, said)
+        counts.kept += kept is True
+        counts.broken += kept is False
+        counts.left_out += kept is None
+        if kept is False and place == 0:
+            rest = len(checks) - 1
+            _line(None, f"{rest} more promises: it has to be built first", "")
+            counts.left_out += rest
+            break
+    said = f"{counts.kept} kept, {counts.broken} broken"
+    said += f", {counts.left_out} left out" if counts.left_out else ""
+    verdict = "keeps its contract" if not counts.broken else "does not keep its contract"
+    print(f"{part.family} '{part.name}' {verdict}: {said}", flush=True)
+    return counts
+
+
+def _checked(case: Case) -> tuple[bool | None, str, float]:
+    """Whether a promise is kept (None: left out), what is said of it, and how long it took."""
+    start = time.monotonic()
+    kept: bool | None = True
+    said = ""
+    try:
+        with quiet():
+            case()
+    except LeftOutError as reason:
+        kept, said = None, str(reason)
+    except BrokenContractError as error:
+        kept, said = False, error.said
+    return kept, said, time.monotonic() - start
+
+
+def _line(kept: bool | None, title: str, said: str) -> None:
+    print(f"  {_MARKS[kept]:{_WIDTH}}{title}")
+    if said:
+        print(f"  {'':{_WIDTH}}{said}", flush=True)

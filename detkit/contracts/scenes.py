@@ -1,0 +1,151 @@
+"""What parts are tried on: images, feature levels, objects, regions and batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
+from detkit.errors import ConfigError
+from detkit.structures import Batch, FeatureSpec, Priors, Target
+
+IMAGE = (64, 96)  # height and width
+SIZES = [IMAGE, (60, 80)]  # of two images that are padded to the first
+MANY = 1000
+CPU = torch.device("cpu")
+
+
+def _specs(channels: Sequence[int], stride: int) -> list[FeatureSpec]:
+    return [FeatureSpec(each, stride * 2**level) for level, each in enumerate(channels)]
+
+
+# Tried in turn: a part may refuse levels that it cannot work on with a UserError.
+_DIFFERENT = [_specs((32, 64, 128), 8), _specs((32, 64, 96, 128), 4)]
+_ALIKE = [_specs((32, 32, 32), 8), _specs((32,) * 5, 8), _specs((32,) * 4, 4), _specs((32,), 32)]
+LEVELS = {"neck": _DIFFERENT + _ALIKE}
+
+
+def build_on_levels(subject: Subject) -> tuple[Any, list[FeatureSpec]]:
+    """The part, built on the first levels that it does not refuse, and these.
+
+    Raises:
+        BrokenContractError: It refuses all.
+    """
+    refusals = []
+    for specs in LEVELS.get(subject.family, _ALIKE + _DIFFERENT):
+        try:
+            return subject.build(feature_specs=list(specs)), list(specs)
+        except ConfigError as error:
+            refusals.append(f"{_levels_text(specs)}: {error}")
+    raise BrokenContractError(f"it refuses to be built on any levels; {refusals[0]}")
+
+
+def _levels_text(specs: Sequence[FeatureSpec]) -> str:
+    return "on " + ", ".join(f"{spec.channels} channels at stride {spec.stride}" for spec in specs)
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    """Normal numbers, the same for a seed."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def images(size: tuple[int, int] = IMAGE, count: int = 2) -> Tensor:
+    """Normalised images (B, 3, H, W)."""
+    return random(count, 3, *size)
+
+
+def maps(
+    specs: Sequence[FeatureSpec], size: tuple[int, int] = IMAGE, count: int = 2
+) -> list[Tensor]:
+    """Levels of images of a size, whose cells are counted upwards, as convolutions do."""
+    height, width = size
+    return [
+        random(
+            2,
+            spec.channels,
+            math.ceil(height / spec.stride),
+            math.ceil(width / spec.stride),
+            seed=level,
+        )[:count]
+        for level, spec in enumerate(specs)
+    ]
+
+
+def boxes_in(size: tuple[int, int], count: int, seed: int = 0) -> Tensor:
+    """(N, 4) boxes inside an image, of sides from 4 pixels on."""
+    generator = torch.Generator().manual_seed(seed)
+    first, second = torch.rand(2, count, 2, generator=generator)
+    extent = torch.tensor([size[1], size[0]], dtype=torch.float32)
+    corner = first * (extent - 8)
+    sides = 4 + second * (extent - corner - 4)
+    return torch.cat([corner, corner + sides], dim=1)
+
+
+def objects(count: int, size: tuple[int, int] = IMAGE, seed: int = 0) -> Target:
+    """So many objects of all classes inside an image."""
+    boxes = boxes_in(size, count, seed)
+    labels = torch.arange(count) % len(CLASS_NAMES)
+    return Target(boxes, labels, torch.zeros(count, dtype=torch.bool))
+
+
+def usual_targets() -> list[Target]:
+    """Three objects in the first image, one of them a crowd, and one in the second."""
+    first = Target(
+        torch.tensor([[4.0, 4, 30, 34], [40, 10, 90, 60], [50, 40, 60, 50]]),
+        torch.tensor([0, 2, 1]),
+        torch.tensor([False, False, True]),
+    )
+    second = Target(torch.tensor([[10.0, 10, 50, 50]]), torch.tensor([1]), torch.tensor([False]))
+    return [first, second]
+
+
+def target_scenes() -> dict[str, list[Target]]:
+    """Objects of two images, by what is special about them."""
+    usual = usual_targets()
+    crowd = [Target(t.boxes, t.labels, torch.ones(len(t), dtype=torch.bool)) for t in usual]
+    return {
+        "objects in both images": usual,
+        "one object in one image": [Target.empty(), usual[1]],
+        "no object in any image": [Target.empty(), Target.empty()],
+        "nothing but crowds": crowd,
+        f"{MANY} objects in an image": [objects(MANY), usual[1]],
+    }
+
+
+def regions() -> list[Tensor]:
+    """Regions (R_i, 4) of two images."""
+    first = torch.tensor([[2.0, 2, 30, 30], [40, 10, 90, 60], [10, 10, 12, 50]])
+    return [first, torch.tensor([[10.0, 8, 52, 50]])]
+
+
+def priors(size: tuple[int, int] = (128, 160)) -> Priors:
+    """A point in each cell of three levels, as a box as large as the stride."""
+    boxes, strides, levels = [], [], []
+    for level, stride in enumerate((8, 16, 32)):
+        rows, columns = (torch.arange(0, side, stride, dtype=torch.float32) for side in size)
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        corner = torch.stack([x, y], dim=-1).reshape(-1, 2)
+        boxes.append(torch.cat([corner, corner + stride], dim=1))
+        strides.append(torch.full((len(corner),), float(stride)))
+        levels.append(torch.full((len(corner),), level))
+    return Priors(torch.cat(boxes), torch.cat(strides), torch.cat(levels))
+
+
+def batch(targets: Sequence[Target], seed: int = 0) -> Batch:
+    """Two images of `SIZES` in one batch, with objects."""
+    generator = torch.Generator().manual_seed(seed)
+    pictures = torch.randint(0, 256, (2, 3, *IMAGE), dtype=torch.uint8, generator=generator)
+    return Batch(
+        images=pictures,
+        image_sizes=list(SIZES),
+        targets=list(targets),
+        original_targets=list(targets),
+        image_ids=[2 * seed, 2 * seed + 1],
+        paths=["first.png", "second.png"],
+        original_sizes=list(SIZES),
+        to_image=torch.eye(3, dtype=torch.float64).expand(2, 3, 3).clone(),
+    )

@@ -1,0 +1,183 @@
+"""A training of a few steps: a detector, data and a metric that are as small as can be."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers.logger import Logger
+from torch import Tensor, nn
+
+from detkit.contracts import scenes
+from detkit.structures import Batch, Detections, Target
+from detkit.training.module import DetectionModule
+from detkit.training.optimizers import SGD
+from detkit.training.schedules import Constant
+from detkit.training.trainer import make_trainer, seed_everything
+
+STEPS = 3  # of an epoch
+
+
+class TinyDetector(nn.Module):
+    """Learns how bright an image is, with dropout, so that random numbers matter.
+
+    Attributes:
+        history: The loss of each training step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(4, 1))
+        self.history: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B,) the brightness of images (B, 3, H, W)."""
+        brightness: Tensor = self.head(self.backbone(images.float() / 255).mean(dim=(2, 3)))
+        return brightness.squeeze(1)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """How far the answer is from the truth."""
+        error = self(batch.images) - batch.images.float().mean(dim=(1, 2, 3)) / 255
+        losses = {
+            "loss/box": error.square().mean(),
+            "loss/classification": 0.1 * error.abs().mean(),
+        }
+        self.history.append(float(sum(losses.values())))
+        return losses
+
+    def predict(self, batch: Batch) -> list[Detections]:
+        """One detection in each image, its score the answer."""
+        box, label = torch.tensor([[2.0, 2, 30, 30]]), torch.zeros(1, dtype=torch.int64)
+        return [Detections(box, score.clamp(0, 1)[None], label) for score in self(batch.images)]
+
+
+class TinyMetric:
+    """AP is the mean score."""
+
+    meanings: Mapping[str, str] = {"AP": "the mean score"}
+
+    def __init__(self) -> None:
+        self.scores: dict[int, float] = {}
+
+    def update(
+        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
+    ) -> None:
+        """Keep the score of each image."""
+        pairs = zip(image_ids, detections, strict=True)
+        self.scores.update({number: float(found.scores.mean()) for number, found in pairs})
+
+    def state(self) -> dict[str, Any]:
+        """The scores."""
+        return {"scores": self.scores}
+
+    def merge(self, states: list[dict[str, Any]]) -> None:
+        """Add those of other ranks."""
+        for state in states:
+            self.scores.update(state["scores"])
+
+    def compute(self) -> dict[str, float]:
+        """Their mean, under the names that callbacks look at."""
+        mean = sum(self.scores.values()) / max(len(self.scores), 1)
+        return {"AP": mean, "AP50": mean}
+
+    def reset(self) -> None:
+        """Forget them."""
+        self.scores = {}
+
+
+class Batches:
+    """A loader of the same few batches."""
+
+    def __init__(self, count: int) -> None:
+        self.batches = [scenes.batch(scenes.usual_targets(), seed=n) for n in range(count)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.batches)
+
+
+class Training:
+    """A training of `STEPS` steps an epoch on the CPU, with a validation after each epoch."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        callbacks: Sequence[pl.Callback] = (),
+        loggers: Sequence[Logger] = (),
+        epochs: int = 2,
+    ) -> None:
+        """Build it.
+
+        Args:
+            folder: Where it writes.
+            callbacks: What happens beside it.
+            loggers: Where its numbers go.
+            epochs: How many.
+        """
+        seed_everything(0)
+        self.detector = TinyDetector()
+        self.module = DetectionModule(
+            detector=self.detector,
+            optimizer=SGD(learning_rate=0.05),
+            schedule=Constant(),
+            metric=TinyMetric(),
+            checkpoint_record={"version": "0", "config": {}, "plugins": [], "class_names": []},
+            batch_size=2,
+        )
+        self.trainer = make_trainer(
+            run_folder=str(folder),
+            callbacks=callbacks,
+            loggers=loggers,
+            max_epochs=epochs,
+            accelerator="cpu",
+            devices=1,
+            num_nodes=1,
+            strategy="auto",
+            precision=32,
+            accumulate_grad_batches=1,
+            gradient_clip_norm=None,
+            sync_batchnorm=False,
+            deterministic="none",
+            validate_every=1,
+            limit_train_batches=None,
+            limit_validation_batches=None,
+            log_every=1,
+        )
+
+    def run(self, resume: Path | None = None) -> list[float]:
+        """The loss of each step; what is printed meanwhile is thrown away.
+
+        Args:
+            resume: A checkpoint to go on from.
+        """
+        with quiet():
+            self.trainer.fit(
+                self.module,
+                Batches(STEPS),
+                Batches(1),
+                ckpt_path=None if resume is None else str(resume),
+                weights_only=True,
+            )
+        return self.detector.history
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Throw away what is printed and logged."""
+    nowhere, before = io.StringIO(), logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            yield
+    finally:
+        logging.disable(before)
