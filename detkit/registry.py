@@ -7,9 +7,7 @@ a part's module is imported when the part is asked for.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +18,9 @@ from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Interval
 
+from detkit import plugin_files
 from detkit.errors import UserError, did_you_mean
+from detkit.plugin_files import Plugin
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
@@ -53,8 +53,15 @@ FAMILIES: dict[str, str] = {
 
 _LINE = re.compile(r'^@register\(\s*"(\w+)",\s*"([\w.-]+)"', re.MULTILINE)
 _SLOT = re.compile(r"^ +(\w+): Annotated\[\s*[^#=]*?Slot\(", re.MULTILINE)
-_SKIPPED_FOLDERS = {"cli", "config", "structures", "ops", "__pycache__", "_conf"}
-ENTRY_POINT_GROUP = "detkit.plugins"
+_SKIPPED_FOLDERS = {
+    "cli",
+    "config",
+    "structures",
+    "ops",
+    "plugin_templates",
+    "__pycache__",
+    "_conf",
+}
 
 # Ranges that the config check enforces; use them in the annotations of constructors.
 Fraction = Annotated[float, Interval(ge=0, le=1)]
@@ -106,12 +113,14 @@ class Part:
     file: Path
     origin: str
     factory: Callable[..., Any] | None = None
+    plugin: str | None = None
 
 
 _parts: dict[tuple[str, str], Part] = {}
-plugin_failures: dict[str, Exception] = {}
+plugin_failures: dict[str, BaseException] = {}
 _loaded_plugins: dict[str, str] = {}
-_origin_now = "detkit"
+_known_plugins: dict[str, Plugin] = {}
+_loading: Plugin | None = None
 
 
 def require_family(family: str) -> None:
@@ -140,18 +149,27 @@ def register(family: str, name: str) -> Callable[[P], P]:
 
     def add(factory: P) -> P:
         _require_explicit_arguments(family, name, factory)
+        ours = (family, name) in _builtin_parts()
         known = _builtin_parts().get((family, name)) or _parts.get((family, name))
-        if known is not None and known.module != factory.__module__:
+        module = factory.__module__
+        if known is not None and module != known.module and not _is_file(module, known.file):
             raise UserError(
-                f"{family} '{name}' in module '{factory.__module__}' clashes with the one in "
+                f"{family} '{name}' in module '{module}' clashes with the one in "
                 f"'{known.module}': register it under another name."
             )
         file = Path(inspect.getfile(factory))
-        origin = "detkit" if known is not None else _origin_now
-        _parts[family, name] = Part(family, name, factory.__module__, file, origin, factory)
+        origin = _loading.origin if _loading else f"module {module}"
+        plugin = _loading.name if _loading and not ours else None
+        origin = "detkit" if ours or module.startswith("detkit.") else origin
+        _parts[family, name] = Part(family, name, module, file, origin, factory, plugin)
         return factory
 
     return add
+
+
+def _is_file(module: str, file: Path) -> bool:
+    """Whether a module is of this file, which a test may import by another name than detkit."""
+    return getattr(sys.modules.get(module), "__file__", None) == str(file)
 
 
 def _require_explicit_arguments(family: str, name: str, factory: Callable[..., Any]) -> None:
@@ -209,10 +227,8 @@ def unknown_part(family: str, name: str) -> str:
 
 def failed_plugins() -> str:
     """A sentence for each plugin that could not be loaded, with its own error; or nothing."""
-    return "".join(
-        f" Plugin '{plugin}' could not be loaded ({type(error).__name__}: {error})."
-        for plugin, error in plugin_failures.items()
-    )
+    told = (plugin_files.failure_text(name, error) for name, error in plugin_failures.items())
+    return "".join(f" P{text[1:]}" for text in told)
 
 
 def get(family: str, name: str) -> Callable[..., Any]:
@@ -230,67 +246,50 @@ def load_plugins(listed: Iterable[str] = ()) -> list[str]:
     """Import plugins: entry points, folder `plugins/`, DETKIT_PLUGINS, then those listed.
 
     A plugin that fails is kept in `plugin_failures`, named when one of its parts is missed, and
-    does not stop the others. Loading again is harmless.
+    does not stop the others; none of its parts is registered. Loading again is harmless.
 
     Returns:
         The names of all plugins loaded so far.
     """
-    wanted = [(name, f"module {name}") for name in _entry_points()]
-    wanted += [(str(path), f"file {path.name}") for path in _folder_plugins()]
-    environment = os.environ.get("DETKIT_PLUGINS", "").split(os.pathsep)
-    wanted += [(name, f"plugin {name}") for name in (*environment, *listed) if name]
-    for plugin, origin in wanted:
-        if plugin not in _loaded_plugins and plugin not in plugin_failures:
-            _load_plugin(plugin, origin)
+    for plugin in plugin_files.found(listed):
+        if plugin.name not in _loaded_plugins and plugin.name not in plugin_failures:
+            _load_plugin(plugin)
     return list(_loaded_plugins)
 
 
-def _entry_points() -> list[str]:
-    if os.environ.get("DETKIT_DISABLE_ENTRYPOINTS"):
-        return []
-    from importlib.metadata import entry_points  # costs 60 ms, so only where plugins are loaded
-
-    return sorted(point.value for point in entry_points(group=ENTRY_POINT_GROUP))
-
-
-def _folder_plugins() -> list[Path]:
-    folder = Path(os.environ.get("DETKIT_PLUGIN_DIR", "plugins")).resolve()
-    if not folder.is_dir():
-        return []
-    files = [p for p in folder.iterdir() if p.suffix == ".py" and not p.name.startswith("_")]
-    return sorted(files + [p.parent for p in folder.glob("*/__init__.py")])
-
-
-def _load_plugin(plugin: str, origin: str) -> None:
-    global _origin_now  # noqa: PLW0603  # `register` runs inside the import and must know whose it is
-    before, _origin_now = _origin_now, origin
+def _load_plugin(plugin: Plugin) -> None:
+    global _loading  # noqa: PLW0603  # `register` runs inside the import and must know whose it is
+    before, _loading = _loading, plugin
+    _known_plugins[plugin.name] = plugin
     try:
-        path = Path(plugin)
-        if path.suffix == ".py" or path.is_dir():
-            _import_path(path.resolve())
-        else:
-            importlib.import_module(plugin)
-        _loaded_plugins[plugin] = origin
-    except Exception as error:  # a plugin may fail in any way; the user sees its own error
-        plugin_failures[plugin] = error
+        plugin_files.import_plugin(plugin, {part.module for part in _parts.values()})
+        _loaded_plugins[plugin.name] = plugin.origin
+    except (Exception, SystemExit) as error:  # it may fail in any way; the user sees its own error
+        plugin_failures[plugin.name] = error
+        for key in [key for key, part in _parts.items() if part.plugin == plugin.name]:
+            del _parts[key]
     finally:
-        _origin_now = before
+        _loading = before
 
 
-def _import_path(path: Path) -> None:
-    name = f"detkit_plugin_{path.stem}"
-    source = path / "__init__.py" if path.is_dir() else path
-    search = [str(path)] if path.is_dir() else None
-    spec = importlib.util.spec_from_file_location(name, source, submodule_search_locations=search)
-    if spec is None or spec.loader is None or not source.is_file():
-        raise FileNotFoundError(f"no Python file at {source}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+def plugin_pages() -> list[Path]:
+    """The folders of pages that plugins bring, those of plugins that failed included."""
+    names = (*_loaded_plugins, *plugin_failures)
+    folders = (plugin_files.pages_of(_known_plugins[n]) for n in names if n in _known_plugins)
+    return list(dict.fromkeys(folder for folder in folders if folder is not None))
+
+
+def plugins_of(config: Any) -> list[str]:
+    """The loaded plugins that a configuration has parts of, by the names of its parts."""
+    waiting, chosen = [config], set()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Mapping):
+            chosen.add(node.get("name"))
+        if isinstance(node, Mapping | list):
+            waiting += node.values() if isinstance(node, Mapping) else node
+    bringing = {part.plugin for part in _parts.values() if part.name in chosen}
+    return [name for name in _loaded_plugins if name in bringing]
 
 
 def slot_names(family: str) -> list[str]:

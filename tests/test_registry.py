@@ -163,7 +163,7 @@ def test_plugins_folder_is_loaded(path, write_plugin):
     write_plugin(path)
     assert len(registry.load_plugins()) == 1
     part = registry.part("neck", "foreign")
-    assert part.origin in ("file single.py", "file folder")
+    assert part.origin in ("file single.py", "folder folder")
     assert registry.get("neck", "foreign")().depth == 1
 
 
@@ -171,7 +171,7 @@ def test_plugin_folder_may_import_its_own_files(write_plugin):
     write_plugin("plugins/many/inner.py")
     write_plugin("plugins/many/__init__.py", text="from . import inner\n")
     registry.load_plugins()
-    assert registry.part("neck", "foreign").origin == "file many"
+    assert registry.part("neck", "foreign").origin == "folder many"
 
 
 def test_files_that_begin_with_an_underscore_are_no_plugins(write_plugin):
@@ -208,21 +208,24 @@ def test_entry_points_are_loaded(write_plugin, monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delenv("DETKIT_DISABLE_ENTRYPOINTS")
     assert "shipped" in registry.load_plugins()
-    assert registry.part("neck", "foreign").origin == "module shipped"
+    assert registry.part("neck", "foreign").origin == "package shipped 1.0"
 
 
 def test_failing_plugin_stops_no_other_and_is_named_when_a_part_is_missed(write_plugin):
     write_plugin("plugins/broken.py", text="import not_installed_anywhere\n")
     write_plugin("plugins/working.py")
     assert [Path(name).name for name in registry.load_plugins()] == ["working.py"]
-    text = r"Plugin '.*broken\.py' could not be loaded \(ModuleNotFoundError: .*anywhere'\)"
+    text = (
+        r"Plugin 'plugins/broken\.py' could not be loaded: ModuleNotFoundError: .*anywhere' "
+        r"\(plugins/broken\.py:1\)\. Install 'not_installed_anywhere' beside detkit"
+    )
     with pytest.raises(UserError, match=text):
         registry.get("neck", "of_the_broken_one")  # pain 9
 
 
 def test_plugin_file_that_is_missing_is_named(tmp_path):
     registry.load_plugins([str(tmp_path / "gone.py")])
-    with pytest.raises(UserError, match=r"gone\.py' could not be loaded \(FileNotFoundError"):
+    with pytest.raises(UserError, match=r"gone\.py' could not be loaded: FileNotFoundError"):
         registry.get("neck", "of_the_missing_one")
 
 

@@ -58,11 +58,9 @@ def families_with(name: str) -> list[str]:
         known = ", ".join(registry.names(name)) or "none"
         raise UserError(f"'{name}' is a family: add the name of one of its parts ({known}).")
     every = sorted({known for family in registry.FAMILIES for known in registry.names(family)})
-    failures = registry.plugin_failures.items()
-    failed = "".join(f" Plugin '{p}' could not be loaded ({e})." for p, e in failures)
     raise UserError(
         f"no family has a part '{name}'.{did_you_mean(name, [*every, *registry.FAMILIES])}"
-        f" `detkit list` shows all parts.{failed}"
+        f" `detkit list` shows all parts.{registry.failed_plugins()}"
     )
 
 

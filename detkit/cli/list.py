@@ -10,6 +10,7 @@ import sys
 from detkit import registry
 from detkit.config.docstrings import citation_of, first_line
 from detkit.errors import UserError
+from detkit.plugin_files import failure_text
 
 HELP = """
 usage: detkit list [FAMILY] [--names]
@@ -50,10 +51,7 @@ def run(arguments: list[str]) -> None:
     else:
         print("\n\n".join(family_text(family) for family in chosen))
     for plugin, error in registry.plugin_failures.items():
-        print(
-            f"warning: plugin '{plugin}' could not be loaded: {type(error).__name__}: {error}",
-            file=sys.stderr,
-        )
+        print(f"warning: {failure_text(plugin, error)}", file=sys.stderr)
 
 
 def family_text(family: str) -> str:

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import hydra
@@ -18,9 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
-from detkit.config import pages
+from detkit.config import pages, plugins
 from detkit.config.check import check
 from detkit.config.circles import includes
+from detkit.config.folders import page_folders
 from detkit.config.origins import origins
 from detkit.config.overrides import (
     jobs,
@@ -31,7 +33,7 @@ from detkit.config.overrides import (
     take_config_folder,
 )
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
-from detkit.config.source import page_folders, register_hydra_plugins
+from detkit.config.source import register_hydra_plugins
 from detkit.errors import ConfigError, did_you_mean
 
 Config = dict[str, Any]
@@ -128,6 +130,38 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         sys.argv = before
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A job of a sweep that is not started yet.
+
+    Attributes:
+        words: What it sets of the swept keys; empty where there is one job.
+        config: Its checked configuration, or None.
+        problems: Why there is none.
+    """
+
+    words: list[str]
+    config: Config | None
+    problems: list[str]
+
+
+def cells(root: str, prepared_words: list[str]) -> list[Cell]:
+    """Compose and check each job of a sweep over listed values, those that are wrong too."""
+    with hydra.initialize(version_base="1.3", config_path=None):
+        return [_cell(root, words, prepared_words) for words in jobs(prepared_words)]
+
+
+def _cell(root: str, words: list[str], prepared_words: list[str]) -> Cell:
+    chosen = [word.lstrip("+") for word in words if word not in prepared_words]
+    try:
+        with _translated_errors():
+            composed = hydra.compose(root, words, return_hydra_config=True)
+            HydraConfig.instance().set_config(composed)
+            return Cell(chosen, checked(root, composed, words), [])
+    except ConfigError as error:
+        return Cell(chosen, None, error.problems)
+
+
 def check_jobs(root: str, prepared_words: list[str]) -> None:
     """Compose and check each job of a sweep over listed values.
 
@@ -139,17 +173,9 @@ def check_jobs(root: str, prepared_words: list[str]) -> None:
     if any(parse(word).is_interval_sweep() for word in prepared_words):
         return
     problems: dict[str, str] = {}
-    with _translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
-        swept = {word for word in prepared_words if parse(word).is_sweep_override()}
-        for words in jobs(prepared_words):
-            chosen = " ".join(word.lstrip("+") for word in words if word not in prepared_words)
-            try:
-                composed = hydra.compose(root, words, return_hydra_config=True)
-                HydraConfig.instance().set_config(composed)
-                checked(root, composed, words)
-            except ConfigError as error:
-                for problem in error.problems:
-                    problems.setdefault(problem, f" (job {chosen})" if swept else "")
+    for cell in cells(root, prepared_words):
+        for problem in cell.problems:
+            problems.setdefault(problem, f" (job {' '.join(cell.words)})" if cell.words else "")
     if problems:
         raise ConfigError([f"{problem}{job}" for problem, job in problems.items()])
 
@@ -162,7 +188,7 @@ def prepare(words: list[str]) -> list[str]:
             code.
     """
     words = take_config_folder(words)
-    registry.load_plugins(listed_plugins(words))
+    plugins.load(listed_plugins(words))
     register_hydra_plugins()
     origins.clear()
     includes.start(words)

@@ -14,9 +14,9 @@ from hydra.errors import HydraException
 
 from detkit import registry
 from detkit.config import pages
+from detkit.config.folders import USER_FOLDER_VARIABLE, page_folders
 from detkit.config.safety import refuse_code, refuse_group, refuse_hydra
 from detkit.config.shape import stands_mapping
-from detkit.config.source import USER_FOLDER_VARIABLE, page_folders
 from detkit.errors import ConfigError, did_you_mean, nearest
 
 # Hydra's flags that detkit hands on, and those of them that take the word after them. Hydra's

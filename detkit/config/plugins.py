@@ -7,14 +7,26 @@ for plugins that one of these has loaded.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 
-from detkit import registry
+from detkit import plugin_files, registry
 from detkit.config.safety import Trust
 from detkit.errors import ConfigError
 
 VARIABLE = "DETKIT_PLUGINS"
+_log = logging.getLogger("detkit.plugins")
+_told: set[str] = set()
+
+
+def load(listed: Iterable[str]) -> None:
+    """Import the user's plugins and those listed, and warn once of each that cannot be loaded."""
+    registry.load_plugins(listed)
+    for name, error in registry.plugin_failures.items():
+        if name not in _told:
+            _told.add(name)
+            _log.warning("warning: %s", plugin_files.failure_text(name, error))
 
 
 def load_from_page(listed: Iterable[object], where: str, by: Trust) -> None:
@@ -27,7 +39,7 @@ def load_from_page(listed: Iterable[object], where: str, by: Trust) -> None:
     if by is Trust.STRANGER:
         require_loaded(named, where)
     else:
-        registry.load_plugins(named)
+        load(named)
 
 
 def require_loaded(named: Iterable[str], where: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 from detkit import registry
 from detkit.config import pages, plugins
 from detkit.config.circles import includes
+from detkit.config.folders import page_folders, trust_of
 from detkit.config.origins import in_both, origins
 from detkit.config.safety import Trust, refuse_group, refuse_in_page
 from detkit.config.shape import require_shape
 from detkit.config.signatures import arguments
 from detkit.config.syntax import parse, read_text, shown
 from detkit.errors import ConfigError
-
-USER_FOLDER_VARIABLE = "DETKIT_CONFIG_DIR"
-OWN_FOLDER = "conf"
-
-
-def conf_folder() -> Path:
-    """The folder of detkit's own pages: inside an installed wheel, else beside the package."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "_conf"
-    return installed if installed.is_dir() else package.parent / "conf"
-
-
-def page_folders() -> list[Path]:
-    """Where pages are looked for, first match wins: the user's folders, then detkit's own."""
-    named = os.environ.get(USER_FOLDER_VARIABLE, "").split(os.pathsep)
-    folders = [Path(name) for name in named if name] + [Path(OWN_FOLDER), conf_folder()]
-    found = [folder.resolve() for folder in folders if folder.is_dir()]
-    return list(dict.fromkeys(found))
-
-
-def trust_of(folder: Path) -> Trust:
-    """Whose the pages of a folder are."""
-    if folder.resolve() == conf_folder().resolve():
-        return Trust.DETKIT
-    return Trust.USER if folder.resolve() == Path(OWN_FOLDER).resolve() else Trust.STRANGER
 
 
 class PageSource(ConfigSource):

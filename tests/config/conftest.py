@@ -7,7 +7,7 @@ import pytest
 from toy_root import ToyRoot
 
 from detkit import registry
-from detkit.config import compose, pages, source
+from detkit.config import compose, folders, pages
 
 HERE = Path(__file__).parent
 MODEL = """\
@@ -34,7 +34,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
     """Write a page into a configuration folder that has a toy root, model and block."""
     registry.load_plugins([str(HERE / "toy_parts.py")])
     monkeypatch.setitem(pages.ROOTS, "toy", ToyRoot)
-    monkeypatch.setattr(source, "conf_folder", lambda: tmp_path)
+    monkeypatch.setattr(folders, "conf_folder", lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
 
     def write_page(name: str, text: str) -> Path:

@@ -77,4 +77,4 @@ def test_failed_plugin_is_named_where_its_part_is_missed(  # pain 9
 
     monkeypatch.setattr(registry, "plugin_failures", {"mine.py": ImportError("no module x")})
     (problem,) = problems(composed, "model/neck=mine")
-    assert "Plugin 'mine.py' could not be loaded (ImportError: no module x)" in problem
+    assert "Plugin 'mine.py' could not be loaded: ImportError: no module x." in problem

@@ -12,7 +12,7 @@ import torch
 
 from detkit import registry
 from detkit.cli.main import main
-from detkit.config import compose, source
+from detkit.config import compose, folders
 from detkit.config.freeze import read_frozen
 from detkit.config.plugins import for_child
 from detkit.errors import ConfigError, UserError
@@ -36,7 +36,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv(source.USER_FOLDER_VARIABLE, "")  # is put back, whatever the words set
+    monkeypatch.setenv(folders.USER_FOLDER_VARIABLE, "")  # is put back, whatever the words set
     monkeypatch.setattr(registry, "_loaded_plugins", {})
     monkeypatch.setattr(registry, "plugin_failures", {})
     monkeypatch.setattr("detkit.cli.train.start", lambda *_, **__: 0)

@@ -8,7 +8,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config import pages
 from detkit.config.compose import compose
-from detkit.config.source import conf_folder
+from detkit.config.folders import conf_folder
 
 CONF = conf_folder()
 PAGES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))

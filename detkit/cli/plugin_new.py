@@ -1,0 +1,183 @@
+"""`detkit plugin new`: a part of your own that works, to be changed. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import sys
+from pathlib import Path
+
+from detkit import __version__, registry
+from detkit.config.folders import conf_folder
+from detkit.errors import UserError
+from detkit.plugin_files import FOLDER, PAGES
+
+HELP = """
+usage: detkit plugin new FAMILY NAME [--package]
+
+Writes plugins/NAME, which works as it is and is there to be changed:
+
+  __init__.py                  the part, with typed settings and a docstring that detkit reads
+  conf/experiment/NAME.yaml    an experiment that trains with it
+  test_NAME.py                 the tests that the parts of its family pass
+  README.md                    how to look at it, check it and train with it
+
+With --package it writes a folder NAME that pip installs, with an entry point by which detkit
+finds the part wherever the package is installed.
+
+  detkit plugin new neck my_neck
+  detkit plugin new loss my_loss --package
+"""
+TEMPLATES = Path(__file__).resolve().parent.parent / "plugin_templates"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_OPTION = "--package"
+# Families whose parts are wholes of other parts: a first version of one is no page long.
+_WHOLES = {
+    "detector": "it is the wiring of whole networks",
+    "proposer": "it is a dense head with two verbs more",
+    "roi_head": "it is a whole stage with five slots",
+}
+_EXAMPLES = {"detector": "one_stage", "proposer": "rpn", "roi_head": "standard"}
+_NEEDED = {"reader": " data.path=DATA"}  # what the experiment cannot know
+
+
+def run(arguments: list[str]) -> int:
+    """Write a plugin and say what can be done with it.
+
+    Raises:
+        UserError: The family or the name cannot be, or something stands in the way.
+    """
+    words = [word for word in arguments if word != _OPTION]
+    if len(words) != 2 or any(word.startswith("-") for word in words):  # noqa: PLR2004
+        raise UserError(
+            f"'detkit plugin new' takes FAMILY NAME and {_OPTION}, got '{' '.join(arguments)}': "
+            "write, for example, detkit plugin new neck my_neck."
+        )
+    family, name = words
+    _require_family(family)
+    _require_name(family, name)
+    is_package = _OPTION in arguments
+    root = Path(name) if is_package else Path(FOLDER) / name
+    _require_free(root, is_package)
+    files = package_files(family, name) if is_package else folder_files(family, name)
+    for path, text in files.items():
+        file = root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    print("\n".join(["written:", *(f"  {root / path}" for path in files), "", "next:"]))
+    print("\n".join(f"  {line}" for line in _next_steps(family, name, is_package)))
+    return 0
+
+
+def folder_files(family: str, name: str) -> dict[str, str]:
+    """The files of a plugin for the folder `plugins`, by their path in it."""
+    place = f"{FOLDER}/{name}"
+    part, page, test = "__init__.py", f"{PAGES}/experiment/{name}.yaml", f"test_{name}.py"
+    return {
+        part: part_text(family, name),
+        page: page_text(family, name),
+        test: _filled("test.txt", family, name, test=f"{place}/{test}"),
+        "README.md": _readme(family, name, f"{place}/{part}", f"{place}/{page}", place),
+    }
+
+
+def package_files(family: str, name: str) -> dict[str, str]:
+    """The files of a plugin that pip installs, by their path in its folder."""
+    part, page = f"{name}/__init__.py", f"{name}/{PAGES}/experiment/{name}.yaml"
+    distribution = name.replace("_", "-")
+    return {
+        "pyproject.toml": _filled(
+            "pyproject.txt", family, name, distribution=distribution, version=__version__
+        ),
+        part: part_text(family, name),
+        page: page_text(family, name),
+        f"tests/test_{name}.py": _filled("test.txt", family, name, test="tests"),
+        "README.md": _readme(family, name, part, page, "tests"),
+    }
+
+
+def part_text(family: str, name: str) -> str:
+    """The module of a part of this family, under this name."""
+    text = (TEMPLATES / f"{family}.py").read_text(encoding="utf-8")
+    return text.replace(f"my_{family}", name).replace(_class_of(f"my_{family}"), _class_of(name))
+
+
+def page_text(family: str, name: str) -> str:
+    """The experiment page that uses it."""
+    text = (TEMPLATES / f"{family}.yaml").read_text(encoding="utf-8").replace(f"my_{family}", name)
+    needed = _NEEDED.get(family, "")
+    note = "" if needed else "\n# Your own images: add data=folder data.path=DATA"
+    start = f"# @package _global_\n# detkit train experiment={name}{needed}{note}\n"
+    return start + text
+
+
+def _readme(family: str, name: str, part: str, page: str, test: str) -> str:
+    return _filled("readme.txt", family, name, part=part, page=page, test=test)
+
+
+def _filled(template: str, family: str, name: str, **values: str) -> str:
+    text = (TEMPLATES / template).read_text(encoding="utf-8")
+    values |= {"family": family, "name": name, "purpose": registry.FAMILIES[family]}
+    values |= {"article": "An" if family[0] in "aeiou" else "A", "needed": _NEEDED.get(family, "")}
+    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
+
+
+def _class_of(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def _require_family(family: str) -> None:
+    registry.require_family(family)
+    if family in _WHOLES:
+        example = _EXAMPLES[family]
+        raise UserError(
+            f"there is no template of a {family}, as {_WHOLES[family]}: start from a copy of the "
+            f"file of '{example}', which detkit describe {family} {example} names, or write one of "
+            "the parts that it takes."
+        )
+
+
+def _require_name(family: str, name: str) -> None:
+    """Refuse names that Python, pytest, Hydra or the registry would trip over."""
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise UserError(
+            f"'{name}' is no name for a plugin: take lower-case letters, digits and underscores, "
+            "beginning with a letter, such as my_neck."
+        )
+    if name in registry.names(family):
+        raise UserError(f"detkit has a {family} '{name}' of its own: take another name.")
+    if name in sys.stdlib_module_names or _is_installed(name):
+        raise UserError(
+            f"Python has a module '{name}', which a plugin of this name would hide: take another "
+            f"name, such as {name}_{family}."
+        )
+    if (conf_folder() / "experiment" / f"{name}.yaml").is_file():
+        raise UserError(
+            f"detkit has an experiment '{name}', which that of a plugin of this name would hide: "
+            f"take another name, such as {name}_{family}."
+        )
+
+
+def _is_installed(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    # A folder of the working directory is no module, though Python may take it for one.
+    return spec is not None and spec.origin is not None
+
+
+def _require_free(root: Path, is_package: bool) -> None:
+    taken = [root] if is_package else [root, root.with_suffix(".py")]
+    for path in taken:
+        if path.exists() or path.is_symlink():
+            raise UserError(f"{path} is there already: take another name, or move it away.")
+
+
+def _next_steps(family: str, name: str, is_package: bool) -> list[str]:
+    needed = _NEEDED.get(family, "")
+    install = [f"pip install -e {name}"] if is_package else []
+    return [
+        *install,
+        f"detkit describe {family} {name}",
+        f"detkit plugin check {family}/{name}",
+        f"detkit train experiment={name} debug=quick{needed}",
+    ]

@@ -1,0 +1,40 @@
+"""Where pages lie, and whose they are. Imports neither torch nor hydra."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from detkit import registry
+from detkit.config.safety import Trust
+
+USER_FOLDER_VARIABLE = "DETKIT_CONFIG_DIR"
+OWN_FOLDER = "conf"
+
+
+def conf_folder() -> Path:
+    """The folder of detkit's own pages: inside an installed wheel, else beside the package."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "_conf"
+    return installed if installed.is_dir() else package.parent / "conf"
+
+
+def page_folders() -> list[Path]:
+    """Where pages are looked for, first match wins: the user's, the plugins', then detkit's own.
+
+    Plugins that are to bring pages must have been loaded, or have failed at it, before.
+    """
+    named = os.environ.get(USER_FOLDER_VARIABLE, "").split(os.pathsep)
+    folders = [Path(name) for name in named if name] + [Path(OWN_FOLDER)]
+    folders += [*registry.plugin_pages(), conf_folder()]
+    found = [folder.resolve() for folder in folders if folder.is_dir()]
+    return list(dict.fromkeys(found))
+
+
+def trust_of(folder: Path) -> Trust:
+    """Whose the pages of a folder are; those of a plugin are the user's, as its code is."""
+    place = folder.resolve()
+    if place == conf_folder().resolve():
+        return Trust.DETKIT
+    own = [Path(OWN_FOLDER), *registry.plugin_pages()]
+    return Trust.USER if place in [known.resolve() for known in own] else Trust.STRANGER

@@ -1,0 +1,31 @@
+"""A box coder: boxes to the numbers that a head predicts, and back."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from detkit import register
+from detkit.registry import PositiveFloat
+from detkit.structures import Priors
+
+
+@register("box_coder", "my_box_coder")
+class MyBoxCoder:
+    """How far each side of the box is from the same side of its prior, in strides.
+
+    Args:
+        scale: Strides that a code of 1 stands for.
+    """
+
+    code_size = 4  # D, the numbers that a head predicts for a box
+
+    def __init__(self, *, scale: PositiveFloat = 1.0) -> None:
+        self.scale = scale
+
+    def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
+        """Boxes (..., 4) to codes (..., 4)."""
+        return (boxes - priors.boxes) / (priors.stride[..., None] * self.scale)
+
+    def decode(self, codes: Tensor, priors: Priors) -> Tensor:
+        """Codes (..., 4) to boxes (..., 4)."""
+        return priors.boxes + codes * (priors.stride[..., None] * self.scale)

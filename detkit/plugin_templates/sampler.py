@@ -1,0 +1,36 @@
+"""A sampler: which priors count in the loss."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from detkit import register
+from detkit.registry import PositiveInt
+from detkit.structures import BACKGROUND
+
+
+@register("sampler", "my_sampler")
+class MySampler:
+    """All positives of an image, and the background of the highest loss.
+
+    Args:
+        ratio: Background priors for each positive; an image without positives has as many as one
+            with a single positive.
+    """
+
+    # "nothing", "losses" or "overlaps": what `values` of the call holds.
+    ranks_by: ClassVar = "losses"
+
+    def __init__(self, *, ratio: PositiveInt = 3) -> None:
+        self.ratio = ratio
+
+    def __call__(self, matched: Tensor, values: Tensor) -> Tensor:
+        """(B, P) as in Assignment and (B, P) losses to a mask (B, P) of those that count."""
+        positive, background = matched >= 0, matched == BACKGROUND
+        wanted = positive.sum(dim=1, keepdim=True).clamp(min=1) * self.ratio  # (B, 1)
+        losses = values.masked_fill(~background, -torch.inf)
+        rank = losses.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # 0 is highest
+        return positive | (background & (rank < wanted))
