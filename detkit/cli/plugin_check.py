@@ -115,7 +115,11 @@ def _of_path(path: Path) -> tuple[list[registry.Part], str | None]:
     """The parts of a file or folder, which is loaded where it is not yet."""
     if not path.exists() or (path.is_dir() and not (path / "__init__.py").is_file()):
         what = "no __init__.py in it, so it is no plugin" if path.exists() else "no such file"
-        raise UserError(f"'{path}': {what}. Name a Python file or a folder with __init__.py.")
+        known = [shown(plugin) for plugin in registry.load_plugins()]
+        raise UserError(
+            f"'{path}': {what}.{did_you_mean(str(path), known)} Name a Python file or a folder "
+            "with __init__.py."
+        )
     own = path.resolve()
     for plugin in (*registry.load_plugins(), *registry.plugin_failures):
         if Path(plugin).resolve() == own:
@@ -172,7 +176,7 @@ def _shared_out(
         if path[0] not in taken:
             raise UserError(
                 f"no constructor here has an argument '{path[0]}'.{did_you_mean(path[0], known)} "
-                f"There {'are' if known else 'is'} {', '.join(dict.fromkeys(known)) or 'none'}."
+                f"Allowed here: {', '.join(dict.fromkeys(known)) or 'nothing'}."
             )
     return shared
 
@@ -245,7 +249,8 @@ def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
             break
     said = f"{counts.kept} kept, {counts.broken} broken"
     said += f", {counts.left_out} left out" if counts.left_out else ""
-    verdict = "keeps its contract" if not counts.broken else "does not keep its contract"
+    verdict = "keeps its contract" + (" as far as it was tried" if counts.left_out else "")
+    verdict = "does not keep its contract" if counts.broken else verdict
     print(f"{part.family} '{part.name}' {verdict}: {said}", flush=True)
     return counts
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from detkit import registry
 from detkit.config.signatures import arguments
 from detkit.contracts import scenes
-from detkit.contracts.case import BrokenContractError, Subject
+from detkit.contracts.case import BrokenContractError, LeftOutError, Subject
 from detkit.contracts.networks import set_mode
 from detkit.contracts.values import (
     require,
@@ -47,16 +47,36 @@ def built(subject: Subject) -> Any:
 
 
 def inputs_of(loss: Any, count: int = 5) -> Inputs:
-    """Pairs that the space of a loss takes."""
-    if loss.space == "classes":
-        width = 3 if loss.activation == "sigmoid" else 4  # softmax has background last
+    """Pairs that the space of a loss takes.
+
+    Raises:
+        LeftOutError: It does not tell its space, which a promise of its own says.
+    """
+    space = getattr(loss, "space", None)
+    if space not in SPACES:
+        raise LeftOutError("it does not tell its `space`")
+    if space == "classes":
+        softmax = getattr(loss, "activation", None) == "softmax"
+        width = 4 if softmax else 3  # softmax has background last
         return Inputs(scenes.random(count, width), _LABELS.repeat(count // 5 + 1)[:count])
-    if loss.space == "distribution":
+    if space == "distribution":
         generator = torch.Generator().manual_seed(1)
         distances = torch.rand(count, 4, generator=generator) * (_BINS - 1)
         return Inputs(scenes.random(count, 4 * _BINS), distances)
     predicted, target = (scenes.boxes_in((9, 9), count, seed) for seed in (1, 2))
     return Inputs(predicted, target)
+
+
+def values_of(loss: Any, *given: Tensor) -> Tensor:
+    """The values of pairs.
+
+    Raises:
+        LeftOutError: They are not one for each pair, which a promise of its own says.
+    """
+    found = loss(*given)
+    if not isinstance(found, Tensor) or found.shape != given[0].shape[:1]:
+        raise LeftOutError("it gives no value for each pair")
+    return found
 
 
 def its_attributes_tell_what_it_takes(subject: Subject) -> None:
@@ -103,8 +123,8 @@ def values_stand_in_the_order_of_the_pairs(subject: Subject) -> None:
     loss = built(subject)
     given, order = inputs_of(loss), torch.tensor([3, 1, 4, 0, 2])
     require_close(
-        loss(*given.rows(order)),
-        loss(*given)[order],
+        values_of(loss, *given.rows(order)),
+        values_of(loss, *given)[order],
         "pairs in another order gave other values: a value is of its own pair.",
         rtol=1e-4,
     )
@@ -115,8 +135,10 @@ def the_same_costs_the_same(subject: Subject) -> None:
     loss = built(subject)
     given = inputs_of(loss)
     with unchanged(given):
-        first = loss(*given)
-        require_same(loss(*given), first, "the same pairs gave other values the second time.")
+        first = values_of(loss, *given)
+        require_same(
+            values_of(loss, *given), first, "the same pairs gave other values the second time."
+        )
 
 
 def the_weight_is_left_to_the_head(subject: Subject) -> None:
@@ -128,7 +150,7 @@ def the_weight_is_left_to_the_head(subject: Subject) -> None:
     require(heavy.weight == 5.0, f"weight=5.0 is kept as {heavy.weight}: set self.weight.")  # noqa: PLR2004
     given = inputs_of(heavy)
     said = "weight=5.0 changed the values: the head applies it, so that it counts once."
-    require_same(heavy(*given), built(subject)(*given), said)
+    require_same(values_of(heavy, *given), values_of(built(subject), *given), said)
 
 
 def half_precision_is_computed_in_float32(subject: Subject) -> None:
@@ -139,9 +161,9 @@ def half_precision_is_computed_in_float32(subject: Subject) -> None:
         predicted = predicted.to(dtype).requires_grad_()
         target = target.to(dtype) if target.is_floating_point() else target
         exact = target.float() if target.is_floating_point() else target
-        expected = loss(predicted.float(), exact)
+        expected = values_of(loss, predicted.float(), exact)
         with torch.autocast("cpu", torch.bfloat16):
-            found = loss(predicted, target)
+            found = values_of(loss, predicted, target)
         count = (len(predicted),)
         require_tensor(found, f"the loss of {dtype} under autocast", count, torch.float32)
         require_close(
@@ -169,7 +191,7 @@ def extreme_values_do_no_harm(subject: Subject) -> None:
     else:
         predicted = torch.full_like(predicted, _EXTREME)
         predicted[:, ::2] = -_EXTREME
-    found = loss(predicted.requires_grad_(), target)
+    found = values_of(loss, predicted.requires_grad_(), target)
     (gradient,) = torch.autograd.grad(found.sum(), predicted)
     require_finite(found, "extreme predictions gave losses that are not finite.")
     require_finite(gradient, "extreme predictions gave gradients that are not finite.")
@@ -179,7 +201,9 @@ def class_losses_fall_towards_the_target(subject: Subject) -> None:
     """The logit of an object's class should rise, those of absent classes fall."""
     loss = built(subject)
     logits, labels = inputs_of(loss)
-    (gradient,) = torch.autograd.grad(loss(logits.requires_grad_(), labels).sum(), logits)
+    (gradient,) = torch.autograd.grad(
+        values_of(loss, logits.requires_grad_(), labels).sum(), logits
+    )
     objects = labels >= 0
     absent = torch.ones(len(labels), 3, dtype=torch.bool)
     absent[objects, labels[objects]] = False
@@ -198,11 +222,11 @@ def ignored_priors_change_no_other_value(subject: Subject) -> None:
     loss = built(subject)
     logits, labels = inputs_of(loss)
     kept = labels != 2  # noqa: PLR2004  # a class
-    found = loss(logits, torch.where(kept, labels, IGNORED))
+    found = values_of(loss, logits, torch.where(kept, labels, IGNORED))
     require_tensor(found, "the loss with ignored priors", (len(labels),), torch.float32)
     require_close(
         found[kept],
-        loss(logits[kept], labels[kept]),
+        values_of(loss, logits[kept], labels[kept]),
         f"a prior with the label {IGNORED}, ignored, changed the values of others.",
         rtol=1e-4,
     )
@@ -214,13 +238,13 @@ def scores_are_soft_targets_of_objects(subject: Subject) -> None:
     logits, labels = inputs_of(loss)
     scores = torch.where(labels >= 0, 1.0, 0.3)
     require_close(
-        loss(logits, labels, scores),
-        loss(logits, labels),
+        values_of(loss, logits, labels, scores),
+        values_of(loss, logits, labels),
         "scores of 1 for objects changed the values: they are the soft target of the labelled "
         "class, and those of background are unused.",
         rtol=1e-4,
     )
-    soft = loss(logits, labels, torch.full((len(labels),), 0.4))
+    soft = values_of(loss, logits, labels, torch.full((len(labels),), 0.4))
     require_finite(soft, "soft targets gave losses that are not finite.")
 
 
@@ -228,13 +252,13 @@ def exact_predictions_cost_least(subject: Subject) -> None:
     """What is predicted exactly costs no more than anything else, and half way costs less."""
     loss = built(subject)
     predicted, target = inputs_of(loss)
-    exact, far = loss(target, target), loss(predicted, target)
+    exact, far = values_of(loss, target, target), values_of(loss, predicted, target)
     require(
         bool((exact <= far + 1e-6).all()),
         f"exact predictions cost {float(exact.max()):.3g}, more than wrong ones: the target is not "
         "where the loss is least.",
     )
-    near = loss(target + 0.1 * (predicted - target), target)
+    near = values_of(loss, target + 0.1 * (predicted - target), target)
     require(
         bool(near.sum() < far.sum()), "predictions that come closer to the target cost no less."
     )
@@ -246,7 +270,10 @@ def distributions_gather_at_their_distance(subject: Subject) -> None:
     distances = torch.tensor([[0.0, 1, 2, 3], [4, 3, 2, 1]])
     even = torch.zeros(2, 4, _BINS)
     high = even.scatter(2, distances.long()[..., None], 5.0)
-    found, worse = loss(high.flatten(1), distances), loss(even.flatten(1), distances)
+    found, worse = (
+        values_of(loss, high.flatten(1), distances),
+        values_of(loss, even.flatten(1), distances),
+    )
     require(
         bool((found < worse).all()), "distributions with their mass at the true distance cost more."
     )

@@ -6,6 +6,7 @@ them and of its state dict alone.
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from detkit.contracts import scenes
-from detkit.contracts.case import BrokenContractError, Subject
+from detkit.contracts.case import BrokenContractError, LeftOutError, Subject
 from detkit.contracts.values import (
+    are_equal,
     require,
     require_finite,
     require_near,
@@ -134,31 +136,44 @@ def _named(names: list[str]) -> str:
 
 
 def each_parameter_gets_a_gradient(subject: Subject) -> None:
-    """Each trainable parameter, and what comes in as far as it is float."""
+    """Each trainable parameter; through a neck also the levels before it."""
     part, inputs = trial(subject, training=True)
+    before: list[Tensor] = []
     if subject.family == "neck":
-        inputs = ([level.requires_grad_() for level in inputs[0]],)
+        before = [level.requires_grad_() for level in inputs[0]]
+        inputs = ([level * 1 for level in before],)  # as the layers of a backbone give them
     outputs = list(tensors(part(*inputs)))
-    total = sum((output.float() * scenes.random(*output.shape)).sum() for output in outputs)
-    require(isinstance(total, Tensor), "it gave no tensor.")
-    require_gradients(part, torch.as_tensor(total), "in a forward")
-    if subject.family == "neck":
-        lost = [level for level, given in enumerate(inputs[0]) if given.grad is None]
-        if lost and not trainable(part):
-            torch.as_tensor(total).backward()  # type: ignore[no-untyped-call]
-            lost = [level for level, given in enumerate(inputs[0]) if given.grad is None]
-        require(
-            len(lost) < len(inputs[0]),
-            "no gradient goes back to the levels that come in, so the backbone cannot learn: do "
-            "not detach them.",
-        )
+    require(len(outputs) > 0, "it gave no tensor.")
+    total = torch.stack([(each.float() * scenes.random(*each.shape)).sum() for each in outputs])
+    require_gradients(part, total.sum(), "in a forward")
+    if before:
+        lost = "no gradient goes back to the levels that come in, so the backbone cannot learn: do "
+        lost += "not detach them."
+        require(total.requires_grad, lost)
+        if not trainable(part):
+            total.sum().backward()  # type: ignore[no-untyped-call]
+        require(any(level.grad is not None for level in before), lost)
+
+
+def repeatable(subject: Subject) -> Trial:
+    """A part in evaluation mode, whose results can be compared.
+
+    Raises:
+        LeftOutError: It gives another result each time, which a promise of its own says.
+    """
+    part, inputs = trial(subject)
+    with torch.no_grad():
+        pair = [list(tensors(part(*copy.deepcopy(inputs)))) for _ in range(2)]
+    if not all(map(are_equal, *pair)):
+        raise LeftOutError("its results are random, so they cannot be compared")
+    return Trial(part, inputs)
 
 
 def the_same_comes_out_twice(subject: Subject) -> None:
     """In evaluation mode nothing is random, and no call changes the next one."""
     part, inputs = trial(subject)
     with torch.no_grad():
-        first, second = part(*inputs), part(*inputs)
+        first, second = part(*copy.deepcopy(inputs)), part(*copy.deepcopy(inputs))
     require_same(
         second,
         first,
@@ -177,9 +192,10 @@ def inputs_stay_as_they_are(subject: Subject) -> None:
 
 def a_state_dict_brings_everything_back(subject: Subject) -> None:
     """A part that is built anew and loads the state of a trained one gives the same."""
-    part, inputs = trial(subject, training=True)
+    part, inputs = repeatable(subject)
     if not isinstance(part, nn.Module):
         return
+    part.train()
     with torch.no_grad():
         part(*inputs)  # moves averages
     file = io.BytesIO()
@@ -203,7 +219,7 @@ def a_state_dict_brings_everything_back(subject: Subject) -> None:
 
 def an_image_does_not_see_others(subject: Subject) -> None:
     """In evaluation mode the first of two images gives what it gives alone."""
-    part, inputs = trial(subject)
+    part, inputs = repeatable(subject)
     with torch.no_grad():
         together = [output[:1] for output in tensors(part(*inputs))]
         alone = list(tensors(part(*_first(inputs))))
@@ -222,7 +238,7 @@ def _first(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def bfloat16_is_close_to_float32(subject: Subject) -> None:
     """Under autocast, as training in mixed precision runs it."""
-    part, inputs = trial(subject)
+    part, inputs = repeatable(subject)
     with torch.no_grad():
         expected = list(tensors(part(*inputs)))
         with torch.autocast("cpu", torch.bfloat16):
@@ -263,7 +279,7 @@ def _halved(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def export_gives_the_same_numbers(subject: Subject) -> None:
     """`torch.export` of the forward, not strict, in evaluation mode."""
-    part, inputs = trial(subject)
+    part, inputs = repeatable(subject)
     with torch.no_grad():
         expected = part(*inputs)
         try:

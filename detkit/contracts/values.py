@@ -47,7 +47,7 @@ def unchanged(*inputs: Any) -> Iterator[None]:
     before = [tensor.detach().clone() for tensor in tensors(inputs)]
     yield
     after = list(tensors(inputs))
-    same = len(before) == len(after) and all(map(_are_equal, before, after))
+    same = len(before) == len(after) and all(map(are_equal, before, after))
     require(
         same,
         "it changed what it was given: work on a copy, without operations in place (`x += 1`, "
@@ -55,7 +55,7 @@ def unchanged(*inputs: Any) -> Iterator[None]:
     )
 
 
-def _are_equal(first: Tensor, second: Tensor) -> bool:
+def are_equal(first: Tensor, second: Tensor) -> bool:
     """Whether two tensors hold the same values, NaN in the same places."""
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
@@ -65,7 +65,7 @@ def _are_equal(first: Tensor, second: Tensor) -> bool:
 def require_same(found: Any, expected: Any, said: str) -> None:
     """Raise BrokenContractError unless two values hold equal tensors, NaN in the same places."""
     first, second = list(tensors(found)), list(tensors(expected))
-    require(len(first) == len(second) and all(map(_are_equal, first, second)), said)
+    require(len(first) == len(second) and all(map(are_equal, first, second)), said)
 
 
 def require_close(
