@@ -14,7 +14,8 @@ import torch
 
 from detkit import assembly, registry
 from detkit.config.check import check
-from detkit.config.signatures import arguments
+from detkit.config.pages import default_value
+from detkit.config.signatures import arguments, check_value
 from detkit.errors import ConfigError, UserError
 
 CLASS_NAMES = ["cat", "dog", "bird"]
@@ -89,11 +90,20 @@ def subject(family: str, name: str, values: Mapping[str, Any], data: Path | None
     """A part with the values that are given, and its defaults for the others.
 
     Raises:
-        UserError: There is no such part.
+        UserError: There is no such part, or its constructor cannot be read.
         ConfigError: A value does not fit, or one without default is missing.
     """
-    factory = registry.get(family, name)
-    return Subject(family, name, registry.part(family, name).file, check(factory, {**values}), data)
+    factory, file = registry.get(family, name), registry.part(family, name).file
+    for argument in arguments(factory).values():
+        if argument.wired or argument.slot is not None or argument.required:
+            continue
+        expected = check_value(argument.annotation, default_value(argument))
+        if expected is not None:
+            raise UserError(
+                f"{family} '{name}' ({file}): the default of '{argument.name}' is "
+                f"{argument.default!r}, expected {expected}: change the default or the annotation."
+            )
+    return Subject(family, name, file, check(factory, {**values}), data)
 
 
 @dataclass(frozen=True)

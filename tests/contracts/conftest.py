@@ -1,0 +1,16 @@
+import pytest
+
+from detkit import registry
+
+
+@pytest.fixture(autouse=True)
+def own_registry():
+    """What a test registers is gone after it, so that no other test takes it for a part."""
+    plugins = [registry._loaded_plugins, registry.plugin_failures]
+    before = [dict(known) for known in plugins]
+    yield
+    for key in [key for key, part in registry._parts.items() if part.origin != "detkit"]:
+        del registry._parts[key]
+    for known, earlier in zip(plugins, before, strict=True):
+        known.clear()
+        known.update(earlier)

@@ -1,0 +1,56 @@
+"""Parts with one fault each: a built-in part, changed, and what its contract should say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from detkit import registry
+from detkit.contracts import BrokenContractError, Case, cases
+
+
+class Fault(NamedTuple):
+    """A built-in part, how it is changed, and the promise that is broken by that."""
+
+    family: str
+    name: str
+    promise: str
+    says: str
+    change: Callable[[Any], Any]
+    values: dict[str, Any]
+
+
+class Faults(list[Fault]):
+    """Faults by decorator, to be tested one by one."""
+
+    def add(self, family: str, name: str, promise: str, says: str, **values: Any) -> Callable:
+        """Take a function that makes a faulty class of the built-in one."""
+
+        def keep(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+            self.append(Fault(family, name, promise, says, change, values))
+            return change
+
+        return keep
+
+    def parametrize(self) -> Any:
+        """One test for each."""
+        names = [f"{fault.family}-{fault.change.__name__}" for fault in self]
+        return pytest.mark.parametrize("fault", list(self), ids=names)
+
+
+def case_of(family: str, name: str, promise: str, **values: Any) -> Case:
+    """One promise of a part."""
+    found = [case for case in cases(family, name, **values) if str(case) == promise]
+    assert len(found) == 1, promise
+    return found[0]
+
+
+def require_caught(fault: Fault) -> None:
+    """The built-in part keeps the promise, the changed one breaks it in these words."""
+    case_of(fault.family, fault.name, fault.promise, **fault.values)()
+    changed = fault.change(registry.get(fault.family, fault.name))
+    registry.register(fault.family, "faulty")(changed)
+    with pytest.raises(BrokenContractError, match=fault.says):
+        case_of(fault.family, "faulty", fault.promise, **fault.values)()
