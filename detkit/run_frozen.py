@@ -1,6 +1,8 @@
 """Train from a frozen configuration: `python -m detkit.run_frozen FOLDER`, for each rank of a run.
 
-Multi-node: `torchrun -m detkit.run_frozen FOLDER` on a folder that all nodes share.
+On several devices of one machine it starts the ranks itself. `torchrun -m detkit.run_frozen FOLDER`
+and `srun python -m detkit.run_frozen FOLDER` start them on several machines that share the folder.
+What has saved a checkpoint and is started again goes on from there.
 """
 
 from __future__ import annotations
@@ -8,14 +10,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch.distributed
 
-from detkit import __version__, assembly, registry
+from detkit import __version__, assembly, ranks, registry
 from detkit.assembly import Classes
-from detkit.config.freeze import read_frozen
+from detkit.config.freeze import checkpoint_to_go_on, read_frozen
 from detkit.data.fingerprint import fingerprint
 from detkit.errors import DataError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
@@ -24,11 +28,22 @@ from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
 from detkit.training.failures import plain_failures
 from detkit.training.fit import fit
+from detkit.training.launch import (
+    is_rank,
+    rank_number,
+    require_as_many,
+    torchrun_command,
+)
 from detkit.training.lock import only_one
 from detkit.training.module import DetectionModule
 from detkit.training.position import Position, read_position, require_same_batches
 from detkit.training.run import environment, record_start
-from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
+from detkit.training.trainer import (
+    device_count,
+    make_trainer,
+    prepare_detector,
+    seed_everything,
+)
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
 from detkit.weights.start import start_from
@@ -48,6 +63,7 @@ def run(folder: Path) -> dict[str, float]:
         Stopped: The user ended the training.
     """
     config = read_frozen(folder)
+    config["ckpt"] = checkpoint_to_go_on(config["ckpt"], folder)
     with plain_failures(folder):
         return _train(config, folder)
 
@@ -74,12 +90,15 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     module = _module(config, folder, classes, data.batch_size, prints)
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:
+        _show_from(logging.WARNING)  # up to here they were those of rank 0
         fit(module, trainer, *loaders, resume=config["ckpt"])
         return {}
     with only_one(folder):
         where = str(position) if resumed else None
         record_start(folder, environment(config["seed"], prints), where)
         fit(module, trainer, *loaders, resume=config["ckpt"])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()  # or only this rank's share were measured
         return _finish(config, folder, data, classes)
 
 
@@ -182,27 +201,79 @@ class _LogFile(logging.FileHandler):
 
 
 def log_to(folder: Path | None) -> None:
-    """Show detkit's messages on the terminal, and keep them with their times in the run folder."""
+    """Show detkit's messages on the terminal, and keep them with their times in the run folder.
+
+    Of several ranks the first speaks for all; the others say what is wrong with them.
+    """
     root = logging.getLogger("detkit")
-    root.setLevel(logging.INFO)
     root.handlers.clear()
+    number = rank_number()
     shown = logging.StreamHandler(sys.stderr)
-    shown.setFormatter(logging.Formatter("%(message)s"))
+    shown.setFormatter(
+        logging.Formatter(f"rank {number}: %(message)s" if number else "%(message)s")
+    )
     root.addHandler(shown)
-    if folder is not None:
+    _show_from(logging.ERROR if number else logging.INFO)
+    if folder is not None and number == 0:
         kept = _LogFile(folder / "train.log", encoding="utf-8")
         kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(kept)
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 2:  # noqa: PLR2004
-        sys.exit("usage: python -m detkit.run_frozen FOLDER")
+def _show_from(level: int) -> None:
+    logging.getLogger("detkit").setLevel(level)
+
+
+def main(words: list[str]) -> int:
+    """Run a folder: as a rank, as the one that starts the ranks, or alone; returns an exit code."""
+    if len(words) != 1:
+        print("usage: python -m detkit.run_frozen FOLDER", file=sys.stderr)
+        return 2
+    folder = Path(words[0])
     try:
-        run(Path(sys.argv[1]))
+        count = _ranks_to_start(read_frozen(folder)["trainer"], folder)
+        if count > 1:
+            return ranks.lead(folder, count)
+        run(folder)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        return _failed(str(error), 2)
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(stopped.exit_code)
+        if rank_number() == 0:
+            print(stopped, file=sys.stderr)
+        return stopped.exit_code
+    except Exception as error:
+        return _failed(traceback.format_exc(), 1, f"{type(error).__name__}: {error}")
+    return 0
+
+
+def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
+    """How many ranks this process has to start; 1 where it is one, or all there is.
+
+    Raises:
+        UserError: Others have started another number, or would have to start any.
+    """
+    devices = device_count(trainer["devices"], trainer["accelerator"])
+    if is_rank():
+        require_as_many(devices, trainer["num_nodes"])
+        return 1
+    if trainer["num_nodes"] > 1:
+        raise UserError(
+            f"trainer.num_nodes={trainer['num_nodes']}: run on each of the machines, which share "
+            f"this folder: {torchrun_command(folder, devices, trainer['num_nodes'])}"
+        )
+    return devices
+
+
+def _failed(text: str, code: int, brief: str = "") -> int:
+    """Tell an error, or leave it to the process that leads the ranks; returns the exit code."""
+    if not ranks.leave_error(text.strip(), code, brief):
+        of_rank = f" of rank {rank_number()}" if is_rank() else ""
+        print(
+            f"{text}error{of_rank}: {brief}" if brief else f"error{of_rank}: {text}",
+            file=sys.stderr,
+        )
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

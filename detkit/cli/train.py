@@ -7,7 +7,6 @@ import importlib
 import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from detkit import assembly
+from detkit import assembly, ranks
 from detkit.cli.words import (
     checkpoint_of,
     compose_training,
@@ -39,6 +38,8 @@ from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
+from detkit.process_group import ProcessGroup
+from detkit.training.launch import is_rank, torchrun_command
 from detkit.training.lock import FolderInUseError, only_one
 from detkit.training.loggers import RUN_ID_FILE
 from detkit.training.run import COMMAND_VARIABLE
@@ -58,6 +59,8 @@ checkpoints, metrics, curves, pictures, report.
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
   detkit train weights=RUN data.path=DATA         a new run from the weights, with their model
   detkit train -m seed=1,2,3                      several runs, one after the other
+  detkit train trainer.devices=4                  on four GPUs of this machine
+  detkit train --freeze trainer.num_nodes=2       on several machines: the folder, and what to type
 
 Look before you train:
   detkit config KEY=VALUE ...                     the whole configuration, checked, and the wiring
@@ -66,12 +69,20 @@ Look before you train:
   detkit train --hydra-help                       Hydra's own flags
 """
 HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
+FREEZE = "--freeze"
+_GRACE = 600.0  # seconds in which a training may end its validation and save, once asked to stop
 HYDRA_WORDS = (*HYDRA_FLAGS, "--hydra-help", "-hp", "--hydra-completion")
 
 
 def run(arguments: list[str]) -> int:
     """Train, or hand the words to Hydra where they ask for what Hydra does."""
     os.environ[COMMAND_VARIABLE] = shlex.join(["detkit", "train", *arguments])
+    if is_rank():
+        raise UserError(
+            "detkit train starts its processes by itself, and was started by torchrun or srun in "
+            f"several: type detkit train {FREEZE} ... once, and let them start what it prints."
+        )
+    only_freeze, arguments = FREEZE in arguments, [w for w in arguments if w != FREEZE]
     resumed, unsaved, place = None, None, value_of(arguments, "ckpt")
     if place not in (None, "null"):
         unsaved = unsaved_run(str(place))
@@ -79,6 +90,8 @@ def run(arguments: list[str]) -> int:
     if any(word in HYDRA_WORDS for word in arguments):
         if resumed is not None or unsaved is not None:
             raise UserError("ckpt=... resumes one run: leave out Hydra's flags.")
+        if only_freeze:
+            raise UserError(f"{FREEZE} prepares one run: leave out Hydra's flags.")
         compose.run("train", arguments, _job)
         return 0
     if resumed is not None:
@@ -89,6 +102,8 @@ def run(arguments: list[str]) -> int:
         config = compose_training(arguments)
         for line in lost_values(config, arguments):
             print(f"note: {line}", file=sys.stderr)
+    if only_freeze or config["trainer"]["num_nodes"] > 1:
+        return _prepare(config, again=unsaved is not None)
     in_process = config["trainer"]["devices"] == 1
     return start(config, in_process=in_process, again=unsaved is not None)
 
@@ -144,8 +159,7 @@ def _beginning_again(folder: Path, arguments: list[str]) -> dict[str, Any]:
 def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
     """Freeze a checked configuration into its run folder and run it from there.
 
-    Ranks of a run on several devices are started again by Lightning with the command that started
-    the first one, so that has to be `python -m detkit.run_frozen FOLDER`, never this command line.
+    The ranks of a run on several devices start from that folder, never from this command line.
 
     Args:
         config: The configuration.
@@ -153,14 +167,15 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
         again: Whether it takes the place of one that had no checkpoint yet.
 
     Raises:
-        UserError: Parts of the detector do not fit each other, or nothing of the weights fits it;
-            then no folder is made.
+        UserError: Parts of the detector do not fit each other, nothing of the weights fits it, or
+            it would take other machines; then no folder is made.
     """
-    assembly.refuse_misfits(config["model"])
-    if config["weights"] is not None and config["ckpt"] is None:
-        refuse_foreign_weights(config["weights"], config["model"])
+    if config["trainer"]["num_nodes"] > 1:
+        raise UserError(
+            "trainer.num_nodes: jobs of a multirun train on one machine each; set it to 1."
+        )
     is_new = not (Path(config["run_folder"]) / FILE).exists()
-    folder = freeze(config, again)
+    folder = _frozen(config, again)
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
         try:
@@ -170,21 +185,49 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
                 discard(folder)
             raise
         return 0
-    command = [sys.executable, "-m", "detkit.run_frozen", str(folder)]
     settings = {**os.environ, **plugins.for_child(config["plugins"])}
-    with subprocess.Popen(command, env=settings) as child, _left_to(child):
-        return child.wait()
+    command = ranks.command(folder, config["trainer"]["devices"])
+    group = ProcessGroup(command, environment=settings, grace=_GRACE)
+    with _left_to(group):
+        return group.wait()
+
+
+def _frozen(config: dict[str, Any], again: bool) -> Path:
+    """Write a configuration whose parts fit each other into its run folder."""
+    assembly.refuse_misfits(config["model"])
+    if config["weights"] is not None and config["ckpt"] is None:
+        refuse_foreign_weights(config["weights"], config["model"])
+    return freeze(config, again)
+
+
+def _prepare(config: dict[str, Any], again: bool) -> int:
+    """Freeze a run that other programs start, and say how they do."""
+    folder = _frozen(config, again)
+    trainer = config["trainer"]
+    command = torchrun_command(folder, trainer["devices"], trainer["num_nodes"])
+    if config["plugins"]:
+        (allowed,) = plugins.for_child(config["plugins"]).items()
+        command = f"{allowed[0]}={shlex.quote(allowed[1])} {command}"
+    where = "start it"
+    if trainer["num_nodes"] > 1:
+        where += (
+            f" on each of the {trainer['num_nodes']} machines, which all see this folder and the "
+            "data (HOST is one of them)"
+        )
+    again_text = "started again, it goes on from its last checkpoint"
+    print(f"frozen: {folder / FILE}\n{where}; {again_text}:\n  {command}\nSLURM: docs/clusters.md")
+    return 0
 
 
 @contextlib.contextmanager
-def _left_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Let a child end by itself at Ctrl-C, which it gets too, and at SIGTERM, which is passed on.
+def _left_to(group: ProcessGroup) -> Iterator[None]:
+    """Let a group end by itself at Ctrl-C, which its guard gets too, and at SIGTERM, passed on.
 
-    A handler that does nothing, as a signal that is ignored would stay so in the child's children.
+    A handler that does nothing, as a signal that is ignored would stay so in the group.
     """
     handlers = {
         signal.SIGINT: lambda number, frame: None,
-        signal.SIGTERM: lambda number, frame: child.send_signal(number),
+        signal.SIGTERM: lambda number, frame: group.send(number),
     }
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:

@@ -76,6 +76,19 @@ def is_run(folder: Path) -> bool:
     return isinstance(content, dict) and content.keys() >= _KEYS
 
 
+def checkpoint_to_go_on(given: str | None, folder: Path) -> str | None:
+    """The checkpoint that a start of a frozen folder goes on from; None where it begins.
+
+    A folder that is started again as it is, by torchrun, SLURM or a hand, goes on from what its
+    earlier starts have saved, and no longer from what was given when it was frozen.
+    """
+    last = folder / CHECKPOINTS / "last.ckpt"
+    if not last.is_file():
+        return given
+    saved_since = last.stat().st_mtime > (folder / FILE).stat().st_mtime
+    return str(last) if given is None or saved_since else given
+
+
 def has_trained(folder: Path) -> bool:
     """Whether a training has written anything into a run folder that must not be lost."""
     return any((folder / name).exists() for name in ("metrics.csv", CHECKPOINTS, "non_finite"))

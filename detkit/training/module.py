@@ -66,7 +66,11 @@ class DetectionModule(pl.LightningModule):
         self.step_losses = parts
         if self._logs_this_step():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            self.log_dict({"loss": total.detach(), **parts}, batch_size=len(batch))
+            # As normalisers are shared, the mean over ranks is the loss of all their images.
+            shared = self.trainer.world_size > 1
+            self.log_dict(
+                {"loss": total.detach(), **parts}, batch_size=len(batch), sync_dist=shared
+            )
             self.log("learning_rate", rate, batch_size=len(batch))
         return {"loss": total, "parts": parts}
 

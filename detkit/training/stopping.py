@@ -20,11 +20,12 @@ _log = logging.getLogger("detkit.training")
 
 
 class StopOnSignal(pl.Callback):
-    """Ends a training between two batches after Ctrl-C or SIGTERM, with a checkpoint.
+    """Ends a training between two batches after Ctrl-C, SIGTERM or SIGUSR1, with a checkpoint.
 
-    A second Ctrl-C ends it at once. Before and after the training the signals mean what they mean
-    elsewhere. They reach the main thread only, so in another one this does nothing. Lightning's own
-    handler of SIGTERM is put aside: it ends the training before a checkpoint could be saved.
+    A second Ctrl-C ends it at once. SIGUSR1 is what SLURM is mostly told to send some time before
+    it ends a job. Before and after the training the signals mean what they mean elsewhere. They
+    reach the main thread only, so in another one this does nothing. Lightning's own handler of
+    SIGTERM is put aside: it ends the training before a checkpoint could be saved.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class StopOnSignal(pl.Callback):
             if isinstance(callback, Checkpoints):
                 self._last_path = callback.last_path
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 self._before[number] = signal.signal(number, self._receive)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

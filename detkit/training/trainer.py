@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers.logger import Logger
@@ -16,6 +21,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 
 from detkit.training.checkpoint_file import CheckpointFile
+from detkit.training.launch import is_slurm_rank, is_torchrun_rank
 from detkit.training.metrics_file import MetricsFile
 from detkit.training.stopping import StopOnSignal
 
@@ -24,6 +30,10 @@ PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     16: "16-mixed",
 }
+# A rank waits so long for the others before it gives up. Ranks that end are noticed at once; this
+# is for a machine that is gone without a word, and longer than all that one rank does while others
+# wait: pictures, a checkpoint onto a slow disk, a first batch that is compiled.
+LONGEST_WAIT = timedelta(minutes=15)
 _DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "none": False}
 
 # The parts of a detector whose `forward` is pure tensor work, in every built-in detector that has
@@ -72,7 +82,7 @@ def make_trainer(
         limit_train_batches=limit_train_batches,
         limit_val_batches=limit_validation_batches,
         log_every_n_steps=log_every,
-        plugins=[CheckpointFile()],
+        plugins=[CheckpointFile(), _cluster()],
         use_distributed_sampler=False,  # the data module shards exactly
         inference_mode=False,  # or priors cached in validation could not be used in training
         num_sanity_val_steps=0,
@@ -80,6 +90,24 @@ def make_trainer(
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         enable_model_summary=False,
     )
+
+
+def device_count(devices: int | Literal["auto"], accelerator: str) -> int:
+    """Devices of this machine that a run uses."""
+    if devices != "auto":
+        return devices
+    return 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
+
+
+def _cluster() -> ClusterEnvironment:
+    """Where this rank finds the others; Lightning's own guess would take a batch script for one.
+
+    SLURM's signals are left to StopOnSignal: Lightning would save a second kind of checkpoint, and
+    put the job back into the queue by itself.
+    """
+    if is_torchrun_rank():
+        return TorchElasticEnvironment()
+    return SLURMEnvironment(auto_requeue=False) if is_slurm_rank() else LightningEnvironment()
 
 
 def _strategy(
@@ -90,11 +118,13 @@ def _strategy(
     Buffers are not sent before each forward: norm layers train on their own batch's statistics,
     and DetectionModule takes rank 0's for validation.
     """
-    if devices == "auto":
-        devices = 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
-    if strategy == "auto" and devices * num_nodes == 1:
+    if strategy == "auto" and device_count(devices, accelerator) * num_nodes == 1:
         return "auto"
-    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    return DDPStrategy(
+        broadcast_buffers=False,
+        gradient_as_bucket_view=True,
+        timeout=LONGEST_WAIT,
+    )
 
 
 def quiet_lightning() -> None:

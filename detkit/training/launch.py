@@ -1,0 +1,84 @@
+"""Who started this process as one of several ranks; imports nothing that takes time."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from detkit.errors import UserError
+
+ERROR_VARIABLE = "DETKIT_RANK_ERROR"  # where a rank that `detkit.ranks` started leaves its error
+
+
+def is_own_rank() -> bool:
+    """Whether `detkit.ranks` started this process."""
+    return ERROR_VARIABLE in os.environ
+
+
+def is_torchrun_rank() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and not is_own_rank()
+
+
+def is_slurm_rank() -> bool:
+    """Whether srun started this process together with others.
+
+    The variables of a step are looked at: those of the whole job are also there in a batch script
+    and in an interactive shell, in which nothing has started any ranks.
+    """
+    others = (is_own_rank(), is_torchrun_rank())
+    return _number("SLURM_STEP_NUM_TASKS", 1) > 1 and not any(others)
+
+
+def is_rank() -> bool:
+    """Whether something has started this process as one of several."""
+    return is_own_rank() or is_torchrun_rank() or is_slurm_rank()
+
+
+def rank_number() -> int:
+    """The number of this process among all that train together; 0 where it is alone."""
+    if is_slurm_rank():
+        return _number("SLURM_PROCID", 0)
+    return _number("RANK", 0) if is_rank() else 0
+
+
+def require_as_many(devices: int, num_nodes: int) -> None:
+    """Refuse to train where others have started more or fewer ranks than were configured.
+
+    Raises:
+        UserError: With the numbers, and what to change.
+    """
+    if is_slurm_rank():
+        started = _number("SLURM_STEP_NUM_TASKS", 1)
+        if "SLURM_NTASKS_PER_NODE" not in os.environ:
+            raise UserError(
+                f"srun has started {started} tasks without saying how many on each machine: start "
+                f"them with --nodes={num_nodes} --ntasks-per-node={devices}."
+            )
+    else:
+        started = _number("WORLD_SIZE", 1)
+    if started != devices * num_nodes:
+        raise UserError(
+            f"trainer.num_nodes={num_nodes} with trainer.devices={devices} makes "
+            f"{devices * num_nodes} processes, and {started} were started: start as many "
+            "(--nproc-per-node of torchrun, --ntasks-per-node of srun), or freeze the run again "
+            "with these numbers."
+        )
+
+
+def torchrun_command(folder: Path, devices: int | str, num_nodes: int) -> str:
+    """What to type on each machine; HOST stands for the address of one of them."""
+    each = "gpu" if devices == "auto" else devices
+    rendezvous = "--rdzv-backend=c10d --rdzv-endpoint=HOST:29400"
+    if num_nodes == 1:
+        rendezvous = "--standalone"
+    return (
+        f"torchrun --nnodes={num_nodes} --nproc-per-node={each} {rendezvous} "
+        f"-m detkit.run_frozen {shlex.quote(str(folder))}"
+    )
+
+
+def _number(variable: str, default: int) -> int:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isdigit() else default
