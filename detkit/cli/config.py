@@ -42,8 +42,8 @@ def run(arguments: list[str]) -> int:
     if arguments and arguments[0] in VERBS["config"]:
         code: int = importlib.import_module(f"detkit.cli.config_{arguments[0]}").run(arguments[1:])
         return code
-    side = _whole(arguments, "image_size", 0)
-    count = _whole(arguments, "num_classes", 80)
+    side = whole(arguments, "image_size", 0)
+    count = whole(arguments, "num_classes", 80)
     own = ("image_size", "num_classes")
     words = [word for word in arguments if word.partition("=")[0] not in own]
     if value_of(words, "ckpt") not in (None, "null"):
@@ -99,7 +99,12 @@ def _sum(counts: list[int]) -> str:
     return " + ".join(f"{count:,}" for count in counts)
 
 
-def _whole(arguments: list[str], key: str, default: int) -> int:
+def whole(arguments: list[str], key: str, default: int) -> int:
+    """The whole number that `key=N` among the words gives.
+
+    Raises:
+        UserError: It is none above 0.
+    """
     text = value_of(arguments, key)
     if text is None:
         return default

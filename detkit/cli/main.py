@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "check a data set, convert it, show it in numbers, plots and augmented; fit anchors",
     "assign": "pictures and counts of which priors are responsible for which objects",
     "config": "the composed configuration and the wiring; explain a value; compare two runs",
+    "plan": "what each job of a sweep would take, and which cannot run, before any starts",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",
     "plugin": "write a part of your own; check one against the contract of its family",

@@ -59,7 +59,7 @@ def class_table(
             continue
         shown = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]
         columns.append([kind, *shown])
-    widths = [max(map(_width, column)) for column in columns]
+    widths = [max(map(text_width, column)) for column in columns]
     lines = ["   ".join(_padded(columns, widths, row)) for row in range(len(class_names) + 1)]
     rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
     return "\n".join([lines[0], rule, *lines[1:]])
@@ -107,11 +107,11 @@ def _shown(value: float) -> str:
 def _padded(columns: list[list[str]], widths: list[int], row: int) -> list[str]:
     """The cells of a row: names to the left, numbers to the right."""
     cells = [(column[row], width) for column, width in zip(columns, widths, strict=True)]
-    first, *others = [(cell, " " * (width - _width(cell))) for cell, width in cells]
+    first, *others = [(cell, " " * (width - text_width(cell))) for cell, width in cells]
     return [first[0] + first[1], *(space + cell for cell, space in others)]
 
 
-def _width(text: str) -> int:
+def text_width(text: str) -> int:
     """Columns that a terminal gives a text; wide characters take two, combining marks none."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
     return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)

@@ -1,0 +1,68 @@
+"""`detkit plan`: what each job of a sweep would take, and which could not run."""
+
+from __future__ import annotations
+
+import sys
+
+from detkit.cli.config import whole
+from detkit.cli.words import value_of, without
+from detkit.config import compose
+from detkit.config.overrides import parse, split_flags
+from detkit.errors import ConfigError, UserError
+from detkit.sweeps.estimate import Estimator
+from detkit.sweeps.plan import images_text, left_out_lines, plan, plan_table, problem_lines
+from detkit.sweeps.text import plural
+
+HELP = """
+usage: detkit plan [KEY=VALUE,VALUE ...]
+
+Looks at every cell of a sweep before anything starts: composes it, checks it, builds it without
+memory, and shows parameters, operations, priors and the memory of a training step. What cannot
+run is named with its reason, and the exit code is 1. Takes the words of `detkit sweep`. Nothing is
+trained, no data is read, no memory is taken for weights.
+
+  detkit plan model=fcos,retinanet model/neck=fpn,pan seed=1,2,3
+  detkit plan model=faster_rcnn data.batch_size=4,8 trainer.precision=32,bf16
+
+image_size=N       side of all images; where it is not given, the size to which the augmentation
+                   brings them, or 640
+num_classes=N      classes to assume, which the data decide in training (80)
+
+GFLOP are for one image, a multiplication and an addition being two. Memory is that of one device
+with data.batch_size images: weights, gradients, the optimizer's state, and what is kept of the
+images for the backward pass. CUDA itself and its libraries take 0.5 to 2 GiB more.
+"""
+MOST_CELLS = 40
+_MULTIRUN = ("-m", "--multirun")
+_OWN = ("image_size", "num_classes")
+
+
+def run(arguments: list[str]) -> int:
+    """Print the table of cells; 1 where one of them cannot run."""
+    words, _ = without(arguments, *_MULTIRUN)
+    if value_of(words, "ckpt") not in (None, "null"):
+        raise UserError("ckpt=... resumes one run, which is no sweep: leave it out.")
+    flags, words = split_flags(words)
+    if flags:
+        raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
+    side, classes = whole(words, "image_size", 0), whole(words, "num_classes", 80)
+    prepared = compose.prepare([word for word in words if word.partition("=")[0] not in _OWN])
+    drawn = [word for word in prepared if parse(word).is_interval_sweep()]
+    for word in drawn:
+        print(
+            f"note: {word.lstrip('+')} is drawn when a job starts: below without it",
+            file=sys.stderr,
+        )
+    cells = compose.cells("train", [word for word in prepared if word not in drawn])
+    planned = plan(cells, Estimator(classes, (side, side) if side else None))
+    told = [plural(len(planned), "cell"), f"{classes} classes", images_text(planned)]
+    print("; ".join(filter(None, told)))
+    print()
+    print("\n".join([*plan_table(planned, MOST_CELLS), *left_out_lines(planned)]))
+    problems = problem_lines(planned)
+    if not problems:
+        return 0
+    bad = sum(1 for each in planned if each.problems)
+    print(f"\n{bad} of {plural(len(planned), 'cell')} cannot run:")
+    print("\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1)))
+    return 1

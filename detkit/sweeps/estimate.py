@@ -1,0 +1,210 @@
+"""What a training would take, counted before it starts: no data are read, no weights are held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.errors import UserError
+from detkit.evaluation.cost import operations, priors_by_level, size_of
+from detkit.sweeps.network import Network
+
+_HALF: dict[int | str, torch.dtype] = {16: torch.float16, "bf16": torch.bfloat16}
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training step holds on one device, when its backward pass begins.
+
+    Not among them: the context of CUDA, what its libraries need while they compute, and what
+    fragments leave. The gradients come while the activations go, so the sum is a little too high.
+
+    Attributes:
+        weights: Parameters and buffers.
+        gradients: Of what is trained.
+        optimizer: What the optimizer keeps of each parameter.
+        average: A moving average of the weights, where a callback keeps one.
+        activations: What autograd keeps of the batch for the backward pass.
+    """
+
+    weights: int
+    gradients: int
+    optimizer: int
+    average: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.optimizer + self.average + self.activations
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a configuration takes. None stands for what cannot be counted without data.
+
+    Attributes:
+        parameters: Numbers that are learned or frozen.
+        operations: Multiplications and additions for the prediction of one image, with as many
+            regions as the proposer may give.
+        priors: Of one image.
+        memory: Of a training step.
+        images: Sizes of the images that this holds for.
+        left_out: What the numbers do not hold.
+    """
+
+    parameters: int
+    operations: int | None
+    priors: int | None
+    memory: Memory | None
+    images: str
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """What is counted of a network, whatever the optimizer and the callbacks are."""
+
+    network: Network
+    images: str
+    priors: int | None
+    operations: int | None
+    activations: int | None
+
+
+class Estimator:
+    """Counts what trainings would take; networks that several have in common are counted once."""
+
+    def __init__(self, num_classes: int, size: Size | None) -> None:
+        """Assume what the data decide in training.
+
+        Args:
+            num_classes: How many classes there are.
+            size: Height and width of all images; None takes those of the augmentation.
+        """
+        names = [f"class {number}" for number in range(num_classes)]
+        self._classes = Classes(names, list(range(1, num_classes + 1)))
+        self._size = size
+        self._known: dict[str, _Counts | UserError] = {}
+
+    def __call__(self, config: Mapping[str, Any]) -> Estimate:
+        """Build the parts of a checked configuration on the meta device and count what they take.
+
+        Raises:
+            UserError: The parts do not fit each other or the images, so that no training could run.
+        """
+        self._build_others(config)
+        counts = self._counts(config)
+        detector = counts.network.detector
+        gradients, optimizer = _of_optimizer(config, self._classes, detector)
+        averaged = [v for v in detector.state_dict().values() if v.is_floating_point()]
+        callbacks = [node["name"] for node in config["callbacks"].values() if node is not None]
+        memory = Memory(
+            weights=size_of([*detector.parameters(), *detector.buffers()]),
+            gradients=gradients,
+            optimizer=optimizer or 0,
+            average=size_of(averaged) if "ema" in callbacks else 0,
+            activations=counts.activations or 0,
+        )
+        left_out = counts.network.left_out()
+        if optimizer is None:
+            left_out.append(f"what the optimizer '{config['optimizer']['name']}' keeps")
+        if None in (counts.priors, counts.operations, counts.activations):
+            left_out.append("what a part of the network computes from values")
+        return Estimate(
+            parameters=sum(parameter.numel() for parameter in detector.parameters()),
+            operations=counts.operations,
+            priors=counts.priors,
+            memory=None if counts.activations is None else memory,
+            images=counts.images,
+            left_out=tuple(left_out),
+        )
+
+    def _build_others(self, config: Mapping[str, Any]) -> None:
+        """Build what else a training is made of, to hear what it refuses."""
+        for split in ("train", "evaluation"):
+            assembly.build_transforms(config["augmentation"], split)
+        assembly.build("scheduler", config["scheduler"], self._classes.wiring(), ("scheduler",))
+        assembly.build_metric(config, self._classes)
+
+    def _counts(self, config: Mapping[str, Any]) -> _Counts:
+        seen, trained = (
+            self._size or assembly.image_size(config["augmentation"], split)
+            for split in ("evaluation", "train")
+        )
+        step = (config["data"]["batch_size"], config["trainer"]["precision"])
+        key = json.dumps([config["model"], seen, trained, step])
+        if key not in self._known:
+            try:
+                self._known[key] = self._count(config["model"], seen, trained, step)
+            except UserError as error:
+                self._known[key] = error
+        known = self._known[key]
+        if isinstance(known, UserError):
+            raise known
+        return known
+
+    def _count(
+        self, model: Mapping[str, Any], seen: Size, trained: Size, step: tuple[int, int | str]
+    ) -> _Counts:
+        network = Network(assembly.describe_on_meta(model, self._classes), model)
+        detector = network.detector.eval()
+        priors = _counted(lambda: sum(priors_by_level(detector, network.dense.priors, seen)), seen)
+        image = torch.empty(1, 3, *seen, device="meta")
+        flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
+        detector.train()
+        batch = torch.empty(step[0], 3, *trained, device="meta")
+        activations = _counted(lambda: network.activations(batch, _HALF.get(step[1])), trained)
+        images = " x ".join(map(str, seen))
+        if trained != seen:
+            images += f" (in training {trained[0]} x {trained[1]})"
+        return _Counts(network, images, priors, flops, activations)
+
+
+def _counted(count: Callable[[], Any], size: Size) -> Any:
+    """What is counted for images of a size; None where that needs data.
+
+    Raises:
+        UserError: No image of this size could go through.
+    """
+    where = f"for images of {size[0]} x {size[1]} pixels"
+    try:
+        return count()
+    except UserError as error:
+        raise UserError(f"{error} ({where})") from error
+    except NotImplementedError:
+        return None
+    except Exception as error:
+        if "meta tensor" in str(error) or "Meta" in str(error):
+            return None
+        text = " ".join(str(error).split())
+        raise UserError(
+            f"the network does not run {where}: {type(error).__name__}: {text}"
+        ) from error
+
+
+def _of_optimizer(
+    config: Mapping[str, Any], classes: Classes, detector: nn.Module
+) -> tuple[int, int | None]:
+    """Bytes of the gradients and of what the optimizer keeps, after a step on the meta device."""
+    factory = assembly.build("optimizer", config["optimizer"], classes.wiring(), ("optimizer",))
+    optimizer: torch.optim.Optimizer = factory(detector, config["data"]["batch_size"])
+    gradients = []
+    for parameter in detector.parameters():
+        if parameter.requires_grad:
+            parameter.grad = torch.empty_like(parameter)
+            gradients.append(parameter.grad)
+    try:
+        optimizer.step()
+    except (NotImplementedError, RuntimeError):  # one that looks at values
+        return size_of(gradients), None
+    kept = [v for of in optimizer.state.values() for v in of.values() if isinstance(v, Tensor)]
+    return size_of(gradients), size_of(kept)

@@ -1,0 +1,104 @@
+"""A detector without memory: what of it can run, and what autograd would keep of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from detkit.evaluation.cost import HalfProducts, saved_bytes
+from detkit.heads.dense import DenseHead
+from detkit.interfaces import ClassificationLoss
+from detkit.roi_heads.stage import Stage
+from detkit.structures import IGNORED
+
+_REGIONS = 1000  # of an image, where the configuration does not say
+
+
+class Network:
+    """A detector on the meta device, of which everything runs that needs no values."""
+
+    def __init__(self, detector: Any, model: Mapping[str, Any]) -> None:
+        """Take a detector, and the configuration that it was built from."""
+        self.detector = detector
+        self.model = model
+        self.dense = detector.proposer if "proposer" in model else detector.head
+        self.stages = [part for part in detector.modules() if isinstance(part, Stage)]
+
+    def left_out(self) -> list[str]:
+        """Parts whose cost is not counted."""
+        unknown = "roi_head" in self.model and not self.stages
+        return [f"the roi head '{self.model['roi_head']['name']}'"] if unknown else []
+
+    def run(self, images: Tensor, postprocess: str) -> list[tuple[ClassificationLoss, Tensor]]:
+        """One pass through the network, the roi head with a number of regions in each image.
+
+        Which part of a level is pooled depends on boxes, so what is pooled comes from nowhere:
+        pooling itself is no product of matrices, and autograd keeps boxes of it only.
+
+        Args:
+            images: (B, 3, H, W).
+            postprocess: Name of the proposer's argument that says how many regions there are.
+
+        Returns:
+            Losses of classes with the logits (M, K) that they look at.
+        """
+        # Where a part makes tensors of its own, such as grids, they have no memory either.
+        with torch.device("meta"):
+            features = self.detector.neck(self.detector.backbone(images))
+            predictions = self.dense(features)
+        outputs = []
+        if isinstance(self.dense, DenseHead):
+            logits = predictions.class_logits.flatten(0, 1)
+            outputs.append((self.dense.classification_loss, logits))
+        for stage in self.stages:
+            pooled = torch.empty(
+                len(images) * self._regions(postprocess),
+                *stage.pooling.region_shape,
+                device="meta",
+                dtype=features[0].dtype,
+                requires_grad=torch.is_grad_enabled(),
+            )
+            found = stage.box_head(pooled)
+            stage.box_layer(found)
+            outputs.append((stage.classification_loss, stage.class_layer(found)))
+        return outputs
+
+    def activations(self, images: Tensor, half: torch.dtype | None) -> int:
+        """Bytes that autograd keeps of a batch of training images, where products are in 16 bits.
+
+        Args:
+            images: (B, 3, H, W).
+            half: Which 16 bits; None computes all in 32.
+        """
+
+        def step() -> None:
+            with nullcontext() if half is None else HalfProducts(half):
+                outputs = self.run(images, "training_postprocess")
+            for loss, logits in outputs:
+                _loss_of_classes(loss, logits.float())
+
+        return saved_bytes(step, [*self.detector.parameters(), *self.detector.buffers()])
+
+    def _regions(self, postprocess: str) -> int:
+        """How many regions of an image the roi head looks at."""
+        after = self.model["proposer"].get(postprocess) or {}
+        proposed = int(after.get("max_detections", _REGIONS))
+        if postprocess == "postprocess":
+            return proposed
+        return int((self.model["roi_head"].get("sampler") or {}).get("number", proposed))
+
+
+def _loss_of_classes(loss: ClassificationLoss, logits: Tensor) -> None:
+    """Compute the loss that is the same for all priors; those of positives take next to nothing.
+
+    One that needs values, such as a histogram, is left out: a few hundredths of the whole.
+    """
+    labels = torch.empty(len(logits), dtype=torch.int64, device="meta")
+    try:
+        torch.where(labels == IGNORED, 0, loss(logits, labels, None)).sum()
+    except (NotImplementedError, RuntimeError):
+        return

@@ -1,0 +1,111 @@
+"""What each job of a sweep would take, and which could not run, before any of them starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from detkit.config.compose import Cell
+from detkit.errors import ConfigError, UserError
+from detkit.sweeps.estimate import Estimate, Estimator
+from detkit.sweeps.text import aligned, pairs, plural
+
+GIB = 2**30
+_UNKNOWN = "?"
+_HEADS = ["parameters (M)", "GFLOP", "priors", "memory (GiB)"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A job of a sweep with what is known of it.
+
+    Attributes:
+        words: What it sets of the swept keys.
+        estimate: What it takes, or None where it cannot run.
+        problems: Why not.
+    """
+
+    words: list[str]
+    estimate: Estimate | None
+    problems: list[str]
+
+
+def plan(cells: Iterable[Cell], estimator: Estimator) -> list[Planned]:
+    """Build what each cell describes on the meta device, and count."""
+    return [_planned(cell, estimator) for cell in cells]
+
+
+def _planned(cell: Cell, estimator: Estimator) -> Planned:
+    if cell.config is None:
+        return Planned(cell.words, None, cell.problems)
+    try:
+        return Planned(cell.words, estimator(cell.config), [])
+    except ConfigError as error:
+        return Planned(cell.words, None, error.problems)
+    except UserError as error:
+        return Planned(cell.words, None, [str(error)])
+
+
+def plan_table(planned: Sequence[Planned], most: int) -> list[str]:
+    """A line for each cell, up to a number of them; images are shown where their sizes differ."""
+    found = [each.estimate for each in planned if each.estimate]
+    parts = ["weights", "gradients", "optimizer", "average", "activations"]
+    if not any(each.memory and each.memory.average for each in found):
+        parts.remove("average")
+    sized = len({each.images for each in found}) > 1
+    keys = list(dict.fromkeys(key for each in planned for key, _ in pairs(each.words)))
+    heads = [*keys, *(["images"] if sized else []), *_HEADS, *parts]
+    rows = []
+    for each in planned[:most]:
+        values = dict(pairs(each.words))
+        rows.append([*(values.get(key, "") for key in keys), *_numbers(each, sized, parts)])
+    lines = aligned([heads, *rows], range(len(keys) + sized, len(heads)))
+    more = len(planned) - most
+    return [*lines, *([f"... and {plural(more, 'more cell')}"] if more > 0 else [])]
+
+
+def images_text(planned: Iterable[Planned]) -> str:
+    """Of what size images are; nothing where the cells differ, and the table says it."""
+    sizes = {each.estimate.images for each in planned if each.estimate}
+    return f"images of {sizes.pop()}" if len(sizes) == 1 else ""
+
+
+def _numbers(planned: Planned, sized: bool, parts: list[str]) -> list[str]:
+    found = planned.estimate
+    if found is None:
+        return [*([""] if sized else []), "cannot run", *[""] * (3 + len(parts))]
+    memory = found.memory
+    flops = _UNKNOWN if found.operations is None else f"{found.operations / 1e9:,.1f}"
+    priors = _UNKNOWN if found.priors is None else f"{found.priors:,}"
+    sizes = [_UNKNOWN] * (1 + len(parts))
+    if memory is not None:
+        sizes = [f"{getattr(memory, name) / GIB:.2f}" for name in ("total", *parts)]
+    images = [found.images] if sized else []
+    return [*images, f"{found.parameters / 1e6:,.2f}", flops, priors, *sizes]
+
+
+def problem_lines(planned: Sequence[Planned]) -> list[str]:
+    """Each distinct problem with the cells that have it."""
+    having: dict[str, list[Planned]] = {}
+    for each in planned:
+        for problem in each.problems:
+            having.setdefault(problem, []).append(each)
+    several = len(planned) > 1
+    return [
+        f"{problem}{_cells_text(cells, len(planned)) if several else ''}"
+        for problem, cells in having.items()
+    ]
+
+
+def _cells_text(cells: list[Planned], everything: int) -> str:
+    if len(cells) == everything:
+        return " (all cells)"
+    if len(cells) == 1:
+        return f" (cell {' '.join(cells[0].words)})"
+    return f" ({plural(len(cells), 'cell')}, the first {' '.join(cells[0].words)})"
+
+
+def left_out_lines(planned: Iterable[Planned]) -> list[str]:
+    """What the numbers do not hold, each once."""
+    texts = (text for each in planned if each.estimate for text in each.estimate.left_out)
+    return [f"not counted: {text}" for text in dict.fromkeys(texts)]

@@ -1,0 +1,193 @@
+"""`detkit plan`: what it counts is what a real detector takes, and what cannot run is named."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.cli.main import main
+from detkit.config.compose import compose
+from detkit.evaluation.cost import operations, saved_bytes, size_of
+from detkit.structures import Batch, Target
+from detkit.sweeps.estimate import Estimator
+
+CLASSES, SIDE, IMAGES = 5, 96, 2
+TINY = ["model/backbone=timm", "model.backbone.model=test_resnet", "model.neck.out_channels=16"]
+SMALL = ["data.batch_size=2", *TINY]
+DETECTORS = [
+    ("fcos", [*SMALL]),
+    ("retinanet", [*SMALL, "trainer.precision=bf16"]),
+    (
+        "faster_rcnn",
+        [*SMALL, "model.backbone.levels=[2,3,4,5]", "model.roi_head.sampler.number=16"],
+    ),
+    ("yolov5n", ["data.batch_size=2"]),
+    ("yolo_free_n", ["data.batch_size=2", "trainer.precision=bf16"]),
+]
+
+
+def batch() -> Batch:
+    """Two images of noise, each with two objects."""
+    boxes = torch.tensor([[8.0, 8.0, 60.0, 56.0], [30.0, 20.0, 90.0, 90.0]])
+    target = Target(boxes, torch.tensor([0, 1]), torch.zeros(2, dtype=torch.bool))
+    return Batch(
+        images=torch.randint(0, 256, (IMAGES, 3, SIDE, SIDE), dtype=torch.uint8),
+        image_sizes=[(SIDE, SIDE)] * IMAGES,
+        targets=[target] * IMAGES,
+        original_targets=[target] * IMAGES,
+        image_ids=list(range(IMAGES)),
+        paths=["noise"] * IMAGES,
+        original_sizes=[(SIDE, SIDE)] * IMAGES,
+        to_image=torch.eye(3, dtype=torch.float64).expand(IMAGES, 3, 3),
+    )
+
+
+def real(config: dict[str, Any]) -> Any:
+    """The detector with its memory."""
+    torch.manual_seed(0)
+    classes = Classes([str(i) for i in range(CLASSES)], list(range(1, CLASSES + 1)))
+    return assembly.build_detector(config["model"], classes, fetch_weights=False)
+
+
+@pytest.mark.parametrize(("page", "words"), DETECTORS, ids=[page for page, _ in DETECTORS])
+def test_what_autograd_keeps_is_counted_within_three_percent(page: str, words: list[str]) -> None:
+    config = compose("train", [f"model={page}", *words])
+    detector = real(config).train()
+    half = config["trainer"]["precision"] == "bf16"
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+            detector.loss(batch())
+
+    there = [*detector.parameters(), *detector.buffers()]
+    kept = saved_bytes(step, there)
+    memory = Estimator(CLASSES, (SIDE, SIDE))(config).memory
+    assert memory is not None
+    assert memory.activations == pytest.approx(kept, rel=0.03)
+    assert memory.weights == size_of(there)
+
+
+@pytest.mark.parametrize(("optimizer", "copies"), [("sgd", 1), ("adamw", 2)])
+def test_optimizer_and_average_are_counted(optimizer: str, copies: int) -> None:
+    words = [*SMALL, f"optimizer={optimizer}", "callbacks=average"]
+    config = compose("train", ["model=fcos", *words, "model.backbone.frozen_stages=1"])
+    detector = real(config)
+    trained = sum(p.numel() for p in detector.parameters() if p.requires_grad)
+    assert trained < sum(p.numel() for p in detector.parameters())
+    memory = Estimator(CLASSES, (SIDE, SIDE))(config).memory
+    assert memory is not None
+    assert memory.gradients == 4 * trained
+    counters = 4 * sum(p.requires_grad for p in detector.parameters()) * (optimizer == "adamw")
+    assert memory.optimizer == 4 * copies * trained + counters
+    floats = [v for v in detector.state_dict().values() if v.is_floating_point()]
+    assert memory.average == size_of(floats)
+    assert memory.total == sum(
+        (memory.weights, memory.gradients, memory.optimizer, memory.average, memory.activations)
+    )
+
+
+def test_numbers_are_those_of_detkit_config_and_of_a_real_detector(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["model=retinanet", *SMALL, "image_size=96", "num_classes=5"]
+    assert main(["config", *words]) == 0
+    wiring = capsys.readouterr().out
+    assert main(["plan", *words]) == 0
+    cells = capsys.readouterr().out.splitlines()[-1].split()
+    assert f"{cells[0]} M parameters" in wiring
+    assert f"{cells[2]} priors" in wiring
+    detector = real(compose("train", ["model=retinanet", *SMALL])).eval()
+    one = batch()
+    counted = operations(lambda: detector(one.images[:1].float()))
+    assert cells[1] == f"{counted / 1e9:.1f}"
+
+
+def test_cells_that_cannot_run_are_named_with_their_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["model=fcos", "model/neck=fpn,pam", "model.backbone.levels=[3,4,5],[5]", *TINY]
+    assert main(["plan", *words, "image_size=128"]) == 1
+    shown = capsys.readouterr().out
+    heading, *reasons = shown[shown.index("3 of 4 cells cannot run") :].splitlines()
+    assert heading == "3 of 4 cells cannot run:"
+    assert "neck 'fpn' needs 3 or more feature levels, got 1" in reasons[0]
+    assert reasons[0].endswith("(cell model/neck=fpn model.backbone.levels=[5])")
+    assert "there is no neck 'pam'. Did you mean 'sam'?" in reasons[1]
+    assert reasons[1].endswith("(2 cells, the first model/neck=pam model.backbone.levels=[3,4,5])")
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["pam", "[5]", "cannot", "run"] in rows
+
+
+def test_network_that_cells_share_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    describe = assembly.describe_on_meta
+
+    def spied(model: Any, classes: Classes) -> Any:
+        built.append(model)
+        return describe(model, classes)
+
+    monkeypatch.setattr(assembly, "describe_on_meta", spied)
+    assert main(["plan", "model=fcos", *SMALL, "seed=1,2", "optimizer=sgd,adamw"]) == 0
+    assert len(built) == 1
+
+
+def test_drawn_value_is_left_out_and_long_tables_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("detkit.cli.plan.MOST_CELLS", 2)
+    rate = "optimizer.learning_rate=interval(0.1,1)"
+    assert main(["plan", "-m", rate, "model=fcos", *SMALL, "seed=1,2,3"]) == 0
+    shown = capsys.readouterr()
+    assert "optimizer.learning_rate=interval(0.1,1) is drawn" in shown.err
+    assert shown.out.startswith("3 cells; ")
+    assert shown.out.rstrip().endswith("... and 1 more cell")
+
+
+PLUGIN = '''
+from torch import Tensor, nn
+
+from detkit import Wired, register
+from detkit.structures import FeatureSpec
+
+
+@register("neck", "NAME")
+class Plugged(nn.Module):
+    """A neck of one layer."""
+
+    def __init__(self, *, feature_specs: Wired[list[FeatureSpec]]) -> None:
+        super().__init__()
+        self.feature_specs = feature_specs
+        self.layer = nn.Conv2d(CHANNELS, feature_specs[0].channels, 1)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        return [FIRST, *features[1:]]
+'''
+LIAR = PLUGIN.replace("CHANNELS", "7").replace("FIRST", "self.layer(features[0])")
+OF_VALUES = LIAR.replace("7", "feature_specs[0].channels").replace(
+    "[self.layer(features[0])", "[features[0] * float(features[0].detach().sum())"
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [
+        (OF_VALUES, 0, "not counted: what a part of the network computes"),
+        (LIAR, 1, "the network does not run for images of"),
+    ],
+    ids=["values", "liar"],
+)
+def test_networks_that_look_at_values_or_do_not_run(
+    source: str, code: int, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"plan_neck_{code}"  # of its own, as what is registered stays so
+    file = tmp_path / f"{name}.py"
+    file.write_text(source.replace("NAME", name))
+    words = [f"plugins=[{file}]", "model=fcos", *TINY[:2]]
+    assert main(["plan", *words, f"model/neck={name}"]) == code
+    assert said in capsys.readouterr().out
