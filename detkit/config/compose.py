@@ -25,9 +25,9 @@ from detkit.config.circles import includes
 from detkit.config.folders import page_folders
 from detkit.config.origins import origins
 from detkit.config.overrides import (
+    has_no_list,
     jobs,
     listed_plugins,
-    parse,
     prepared,
     split_flags,
     take_config_folder,
@@ -154,30 +154,55 @@ def cells(root: str, prepared_words: list[str]) -> list[Cell]:
 def _cell(root: str, words: list[str], prepared_words: list[str]) -> Cell:
     chosen = [word.lstrip("+") for word in words if word not in prepared_words]
     try:
-        with _translated_errors():
-            composed = hydra.compose(root, words, return_hydra_config=True)
-            HydraConfig.instance().set_config(composed)
-            return Cell(chosen, checked(root, composed, words), [])
+        return Cell(chosen, compose_job(root, words), [])
     except ConfigError as error:
         return Cell(chosen, None, error.problems)
+
+
+def compose_job(root: str, prepared_words: list[str]) -> Config:
+    """Compose and check one job while Hydra is set up, as it is where a sweeper runs.
+
+    Raises:
+        ConfigError: With all problems that were found.
+    """
+    with _translated_errors():
+        composed = hydra.compose(root, prepared_words, return_hydra_config=True)
+        HydraConfig.instance().set_config(composed)
+        return checked(root, composed, prepared_words)
 
 
 def check_jobs(root: str, prepared_words: list[str]) -> None:
     """Compose and check each job of a sweep over listed values.
 
-    Sweeps that draw their values (intervals) are checked job by job as they start.
+    A sweeper that draws values checks what it draws from by itself.
 
     Raises:
         ConfigError: One message per problem, with the first job that has it.
     """
-    if any(parse(word).is_interval_sweep() for word in prepared_words):
+    if sweeper_of(root, prepared_words) != "basic":
         return
+    if endless := [word.lstrip("+") for word in prepared_words if has_no_list(word)]:
+        raise ConfigError(
+            [
+                f"{word}: a grid has listed values (0.1,0.2 or range(1,5)); values between bounds "
+                "and patterns are for hydra/sweeper=optuna."
+                for word in endless
+            ]
+        )
     problems: dict[str, str] = {}
     for cell in cells(root, prepared_words):
         for problem in cell.problems:
             problems.setdefault(problem, f" (job {' '.join(cell.words)})" if cell.words else "")
     if problems:
         raise ConfigError([f"{problem}{job}" for problem, job in problems.items()])
+
+
+def sweeper_of(root: str, prepared_words: list[str]) -> str:
+    """The sweeper that words choose, or pages that they choose: of swept words the first value."""
+    listed = [word for word in prepared_words if not has_no_list(word)]
+    with _translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
+        composed = hydra.compose(root, next(jobs(listed)), return_hydra_config=True)
+    return str(composed.hydra.runtime.choices["hydra/sweeper"])
 
 
 def prepare(words: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from detkit import registry
@@ -143,7 +143,8 @@ def _prepared(word: str) -> str:
     if "/" in key and not key.startswith("hydra/") and not is_group(key):
         raise ConfigError([f"{word}: there is no group '{key}'.{_nearest_group(key)}"])
     _require_kind(word, override)
-    if not (is_group(key) or re.match(r"hydra[./]", key) or word[0] in "+~"):
+    is_hydras = re.match(r"hydra(/|\.(?!launcher\.|sweeper\.))", key)
+    if not (is_group(key) or is_hydras or word[0] in "+~"):
         return f"++{word}"  # so that a wrong key reaches the check, which names all of them
     return word
 
@@ -207,6 +208,13 @@ def _nearest_group(key: str) -> str:
     known = registry.slot_names(slot.family) if slot else list(pages.root_arguments())
     match = did_you_mean(path[-1] if slot else path[0], known)
     return f"{match} Groups there: {', '.join(known)}."
+
+
+def has_no_list(word: str) -> bool:
+    """Whether a word's values cannot be listed without Hydra: an interval, a pattern of names."""
+    override = parse(word)
+    listed = isinstance(override.value(), ChoiceSweep | RangeSweep)
+    return override.is_sweep_override() and not listed
 
 
 def jobs(words: list[str]) -> Iterator[list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
@@ -78,7 +80,9 @@ def make_sampler(name: Sampler, seed: int) -> BaseSampler:
 def _tpe(seed: int) -> BaseSampler:
     # Joint draws of all keys, and running trials count as bad ones, so that processes that draw at
     # the same time do not all draw at the same place.
-    return TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    with warnings.catch_warnings():  # both are the defaults of Optuna 5, experimental before
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 
 def make_pruner(name: Pruner, min_epochs: int) -> BasePruner:
