@@ -45,6 +45,7 @@ from typing import Any
 from detkit import registry
 from detkit.contracts.case import BrokenContractError, Case, LeftOutError, Subject, subject
 from detkit.contracts.catalogue import promises
+from detkit.errors import UserError
 
 __all__ = ["BrokenContractError", "Case", "LeftOutError", "Subject", "cases"]
 
@@ -54,7 +55,7 @@ def cases(family: str, name: str, *, data: str | Path | None = None, **values: A
 
     Args:
         family: The part's family.
-        name: Its name; plugins are loaded as the command line loads them.
+        name: Its name; where it is not known, plugins are loaded as the command line does.
         data: For readers: a folder with a data set of their format, for what needs one.
         values: Values of the constructor other than the defaults, as YAML would have them.
 
@@ -62,6 +63,10 @@ def cases(family: str, name: str, *, data: str | Path | None = None, **values: A
         UserError: There is no such part, or its constructor cannot be read.
         ConfigError: A value does not fit, or one without default is missing.
     """
-    registry.load_plugins()
-    chosen = subject(family, name, values, None if data is None else Path(data))
+    folder = None if data is None else Path(data)
+    try:
+        chosen = subject(family, name, values, folder)
+    except UserError:  # a name that only a plugin knows, or what will be told in a moment
+        registry.load_plugins()
+        chosen = subject(family, name, values, folder)
     return [Case(chosen, check) for check in promises(family, name)]

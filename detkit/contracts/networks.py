@@ -64,7 +64,7 @@ def _pooling(subject: Subject) -> Trial:
     return Trial(part, (scenes.maps(specs), torch.cat(scenes.regions()), image))
 
 
-REGION_SHAPE = (32, 7, 7)
+REGION_SHAPE = (32, 4, 4)
 _TRIALS: dict[str, Callable[[Subject], Trial]] = {
     "backbone": lambda subject: Trial(subject.build(), (scenes.images(),)),
     "neck": _on_maps,

@@ -1,0 +1,48 @@
+"""Each promise of detkit's own parts as a test: the same that plugins are checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pytest
+
+from detkit import registry
+from detkit.contracts import Case, cases
+
+EXPORT = "export gives the same numbers"  # takes a second
+
+
+def builtin(family: str) -> list[str]:
+    """The names of a family's parts that are detkit's own."""
+    known = registry.names(family)
+    return [name for name in known if registry.part(family, name).origin == "detkit"]
+
+
+def each_promise(
+    family: str,
+    *,
+    needed: Mapping[str, Mapping[str, Any]] | None = None,
+    quick: Collection[str] | None = None,
+    exported: Collection[str] = (),
+) -> Any:
+    """One test for each promise of each part of a family, as argument `case`.
+
+    Args:
+        family: The family.
+        needed: By name, what a part needs besides its defaults.
+        quick: Parts that are checked by default, the others in slow tests; None checks all.
+        exported: Of these, parts whose export is checked by default.
+    """
+    found = []
+    for name in builtin(family):
+        for case in cases(family, name, **(needed or {}).get(name, {})):
+            slow = quick is not None and name not in quick
+            slow = slow or (str(case) == EXPORT and name not in exported)
+            marks = [pytest.mark.slow] if slow else []
+            found.append(pytest.param(case, marks=marks, id=_id(case)))
+    return pytest.mark.parametrize("case", found)
+
+
+def _id(case: Case) -> str:
+    return f"{case.subject.family}-{case.subject.name}-{str(case).replace(' ', '_')}"

@@ -1,0 +1,258 @@
+"""Heads, roi heads, proposers and detectors that break a promise are caught."""
+
+from types import SimpleNamespace
+
+import torch
+from faults import Faults, require_caught
+from torch import nn
+
+from detkit.structures import Detections, Target
+
+faults = Faults()
+LEARN = "losses are finite and reach each parameter"
+SMALL = {"convs": 1}
+
+
+@faults.add("head", "fcos", "predictions have their form", "gave tuple, expected Dense", **SMALL)
+def a_plain_tuple(base):
+    class Part(base):
+        def forward(self, features):
+            return tuple(super().forward(features))
+
+    return Part
+
+
+@faults.add("head", "fcos", LEARN, r"the losses are \['box'\], expected a dict of scalars", **SMALL)
+def another_name_of_a_loss(base):
+    class Part(base):
+        def loss(self, features, targets):
+            return {"box": super().loss(features, targets)["loss/box"]}
+
+    return Part
+
+
+@faults.add("head", "fcos", LEARN, r"' is \(2,\) torch.float32, expected \(\)", **SMALL)
+def a_loss_that_is_no_scalar(base):
+    class Part(base):
+        def loss(self, features, targets):
+            return {
+                name: value.repeat(2) for name, value in super().loss(features, targets).items()
+            }
+
+    return Part
+
+
+@faults.add(
+    "head", "fcos", LEARN, "with no object in any image a loss is not finite: .*nan", **SMALL
+)
+def nan_without_objects(base):
+    class Part(base):
+        def loss(self, features, targets):
+            count = sum(map(len, targets))
+            return {
+                n: v * count / count if count else v / 0 * 0
+                for n, v in super().loss(features, targets).items()
+            }
+
+    return Part
+
+
+@faults.add(
+    "head", "fcos", LEARN, "got no gradient with one object in one image|with no obj", **SMALL
+)
+def no_gradient_without_objects(base):
+    class Part(base):
+        def loss(self, features, targets):
+            found = super().loss(features, targets)
+            if any(len(target) == 0 for target in targets):
+                found = {"loss/classification": found["loss/classification"]}
+            return found
+
+    return Part
+
+
+@faults.add("head", "fcos", LEARN, "raised IndexError|with nothing but crowds", **SMALL)
+def crowds_are_taken_for_objects(base):
+    class Part(base):
+        def loss(self, features, targets):
+            for target in targets:
+                if len(target):
+                    target.boxes[~target.ignored][0]
+            return super().loss(features, targets)
+
+    return Part
+
+
+@faults.add("head", "fcos", "detections lie in their image", "over the edge of an image", **SMALL)
+def boxes_are_not_clipped(base):
+    class Part(base):
+        def predict(self, features, image_sizes):
+            return super().predict(features, [(999, 999)] * len(image_sizes))
+
+    return Part
+
+
+@faults.add("head", "fcos", "detections lie in their image", "scores do not fall: sort", **SMALL)
+def worst_first(base):
+    class Part(base):
+        def predict(self, features, image_sizes):
+            found = super().predict(features, image_sizes)
+            return [Detections(*(value.flip(0) for value in each)) for each in found]
+
+    return Part
+
+
+@faults.add(
+    "head", "fcos", "detections lie in their image", "labels reach from 1 to 3, exp", **SMALL
+)
+def labels_from_1(base):
+    class Part(base):
+        def predict(self, features, image_sizes):
+            found = super().predict(features, image_sizes)
+            return [each._replace(labels=each.labels + 1) for each in found]
+
+    return Part
+
+
+@faults.add(
+    "head", "fcos", "an image is detected as if alone", "other detections in a batch", **SMALL
+)
+def scores_of_the_batch(base):
+    class Part(base):
+        def predict(self, features, image_sizes):
+            found = super().predict(features, image_sizes)
+            return [each._replace(scores=each.scores / len(found)) for each in found]
+
+    return Part
+
+
+@faults.add(
+    "head", "fcos", "detections come out twice", "other detections the second time", **SMALL
+)
+def random_scores(base):
+    class Part(base):
+        def predict(self, features, image_sizes):
+            found = super().predict(features, image_sizes)
+            return [each._replace(scores=torch.rand(len(each.scores))) for each in found]
+
+    return Part
+
+
+@faults.add("head", "fcos", "losses leave their input", "changed what it was given", **SMALL)
+def targets_are_scaled_in_place(base):
+    class Part(base):
+        def loss(self, features, targets):
+            for target in targets:
+                target.boxes.mul_(1.01)
+            return super().loss(features, targets)
+
+    return Part
+
+
+@faults.add("head", "fcos", "predicting does not disturb training", "inference", **SMALL)
+def a_tensor_of_inference_is_kept(base):
+    class Part(base):
+        kept = None
+
+        def predict(self, features, image_sizes):
+            self.kept = torch.ones(()) * 2
+            return super().predict(features, image_sizes)
+
+        def loss(self, features, targets):
+            one = 1 if self.kept is None else self.kept
+            return {n: v * one for n, v in super().loss(features, targets).items()}
+
+    return Part
+
+
+@faults.add("head", "fcos", "losses are float32 under autocast", "is .* torch.bfloat16", **SMALL)
+def losses_in_half_precision(base):
+    class Part(base):
+        def loss(self, features, targets):
+            found = super().loss(features, targets)
+            if not torch.is_autocast_enabled("cpu"):
+                return found
+            return {name: value.bfloat16() for name, value in found.items()}
+
+    return Part
+
+
+@faults.add("head", "fcos", "assignments name objects", "names object 2 of 2: count those", **SMALL)
+def crowds_are_counted(base):
+    class Part(base):
+        def assign(self, features, targets):
+            return super().assign(
+                features,
+                [Target(t.boxes, t.labels, torch.zeros_like(t.ignored)) for t in targets],
+            )
+
+    return Part
+
+
+@faults.add("proposer", "rpn", "proposals come with the losses", "labels reach from 1 to 1")
+def proposals_have_classes(base):
+    class Part(base):
+        def loss_and_proposals(self, features, targets, image_sizes):
+            losses, found = super().loss_and_proposals(features, targets, image_sizes)
+            return losses, [each._replace(labels=each.labels + 1) for each in found]
+
+    return Part
+
+
+ROI = {"box_head": {"name": "two_fc", "width": 16}}
+
+
+@faults.add(
+    "roi_head", "standard", "scores and boxes have a place for each region", "are not 0", **ROI
+)
+def scores_beside_the_regions(base):
+    class Part(base):
+        def forward(self, features, regions, image_sizes):
+            found = super().forward(features, regions, image_sizes)
+            return found._replace(scores=found.scores + 0.1)
+
+    return Part
+
+
+@faults.add("roi_head", "standard", "batches without regions are learned", "raised ValueErr", **ROI)
+def regions_are_taken_for_granted(base):
+    class Part(base):
+        def loss(self, features, regions, targets, image_sizes):
+            max(len(each) or max([]) for each in regions)
+            return super().loss(features, regions, targets, image_sizes)
+
+    return Part
+
+
+@faults.add(
+    "roi_head", "standard", "regions are learned without their gradient", "detach them", **ROI
+)
+def regions_get_a_gradient(base):
+    class Part(base):
+        def loss(self, features, regions, targets, image_sizes):
+            found = super().loss(features, regions, targets, image_sizes)
+            return {**found, "loss/sides": regions[0].sum()}
+
+    return Part
+
+
+@faults.add(
+    "detector",
+    "one_stage",
+    "it is a module",
+    "SimpleNamespace is no torch.nn.Module",
+    backbone="squeezenet1_1",
+    neck="none",
+    head="ssdlite",
+)
+def no_module(base):
+    def build(*, width: int = 1, backbone: str = "", neck: str = "", head: str = "") -> nn.Module:
+        """A detector."""
+        return SimpleNamespace(width=width)
+
+    return build
+
+
+@faults.parametrize()
+def test_the_fault_of_a_head_is_caught(fault):
+    require_caught(fault)

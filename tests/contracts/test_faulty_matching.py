@@ -1,0 +1,345 @@
+"""Priors, coders, assigners, samplers, quality targets and post-processors: faults are caught."""
+
+import torch
+from faults import Faults, require_caught
+
+from detkit.structures import IGNORED, Assignment, Detections, Priors
+
+faults = Faults()
+FORM = "priors come as per cell says"
+MATCHES = "matches are objects or background or ignored"
+MASKS = "masks leave out what is ignored"
+
+
+@faults.add(
+    "priors", "points", FORM, r"per_cell \[2, 2, 2\] and maps .* make \d+ priors, there are"
+)
+def it_counts_too_many_in_a_cell(base):
+    class Part(base):
+        per_cell = property(lambda self: [2] * 3, lambda self, value: None)
+
+    return Part
+
+
+@faults.add("priors", "points", FORM, "a prior has no area: a point is a box as large as")
+def points_without_area(base):
+    class Part(base):
+        def __call__(self, sizes, device):
+            found = super().__call__(sizes, device)
+            return found._replace(boxes=found.boxes[:, [0, 1, 0, 1]])
+
+    return Part
+
+
+@faults.add(
+    "priors", "points", "cells go row by row", "the order is row, column, prior of the cell"
+)
+def cells_go_column_by_column(base):
+    class Part(base):
+        def __call__(self, sizes, device):
+            found = super().__call__([size[::-1] for size in sizes], device)
+            return Priors(found.boxes[:, [1, 0, 3, 2]], found.stride, found.level)
+
+    return Part
+
+
+@faults.add("priors", "points", "priors are made once", "computed again: keep the priors by sizes")
+def nothing_is_kept(base):
+    class Part(base):
+        def __call__(self, sizes, device):
+            self._cache.clear()
+            return super().__call__(sizes, device)
+
+    return Part
+
+
+@faults.add("priors", "points", "priors are made once", "cannot be used in training")
+def made_in_inference_mode(base):
+    class Part(base):
+        def __call__(self, sizes, device):
+            key = str(sizes)
+            if key not in self._cache:
+                self._cache[key] = Priors(*(f * 1 for f in self._make(sizes, device)))
+            return self._cache[key]
+
+    return Part
+
+
+@faults.add("box_coder", "delta", "decoding undoes encoding", "decode must undo encode")
+def decoding_is_off(base):
+    class Part(base):
+        def decode(self, codes, priors):
+            return super().decode(codes, priors) + 1
+
+    return Part
+
+
+@faults.add("box_coder", "delta", "leading axes broadcast", "index axes from the end")
+def axes_are_counted_from_the_front(base):
+    class Part(base):
+        def decode(self, codes, priors):
+            found = super().decode(codes, priors)
+            return found - found.mean(dim=0) if found.ndim > 2 else found
+
+    return Part
+
+
+@faults.add("box_coder", "delta", "no boxes have no codes", "IndexError")
+def boxes_are_taken_for_granted(base):
+    class Part(base):
+        def encode(self, boxes, priors):
+            boxes.amax(dim=0)
+            return super().encode(boxes, priors)
+
+    return Part
+
+
+@faults.add("box_coder", "delta", "each code gets a gradient from its box", "code gets no gradient")
+def sides_are_not_learned(base):
+    class Part(base):
+        def decode(self, codes, priors):
+            return super().decode(torch.cat([codes[..., :2], codes[..., 2:].detach()], -1), priors)
+
+    return Part
+
+
+@faults.add("box_coder", "delta", "any code gives a finite box", "boxes that are not finite: clamp")
+def exponents_without_limit(base):
+    class Part(base):
+        def decode(self, codes, priors):
+            return super().decode(codes, priors) * codes[..., :1].exp()
+
+    return Part
+
+
+@faults.add(
+    "box_coder", "delta", "half precision codes are decoded in float32", "torch.bfloat16, ex"
+)
+def boxes_in_half_precision(base):
+    class Part(base):
+        def decode(self, codes, priors):
+            return super().decode(codes, priors).to(codes.dtype)
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", MATCHES, "`uses_predictions` is None, expected True")
+def it_does_not_say_what_it_uses(base):
+    class Part(base):
+        uses_predictions = None
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", MATCHES, r"with one object matches reach from .* to 1, expected")
+def matches_beyond_the_objects(base):
+    class Part(base):
+        def __call__(self, *given):
+            matched = super().__call__(*given).matched
+            return Assignment(torch.where(matched >= 0, matched + 1, matched))
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", MATCHES, "is .* torch.bool, expected .* torch.int64")
+def a_mask_of_matches(base):
+    class Part(base):
+        def __call__(self, *given):
+            return Assignment(super().__call__(*given).matched >= 0)
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", MATCHES, "scores of matched priors are not in 0..1")
+def scores_that_are_no_shares(base):
+    class Part(base):
+        def __call__(self, *given):
+            matched = super().__call__(*given).matched
+            return Assignment(matched, torch.full(matched.shape, 2.0))
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", "without objects all is background", "priors are not -1")
+def ignored_without_objects(base):
+    class Part(base):
+        def __call__(self, priors, scores, boxes, target):
+            found = super().__call__(priors, scores, boxes, target)
+            return found if len(target) else Assignment(torch.full_like(found.matched, IGNORED))
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", "objects of a usual size are found", "so it is never learned")
+def small_objects_are_lost(base):
+    class Part(base):
+        def __call__(self, *given):
+            matched = super().__call__(*given).matched
+            return Assignment(torch.where(matched == 0, -1, matched))
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", "the same is assigned twice", "got another assignment")
+def it_remembers_the_image_before(base):
+    class Part(base):
+        most = 0
+
+        def __call__(self, priors, scores, boxes, target):
+            self.most = max(self.most, len(target))
+            matched = super().__call__(priors, scores, boxes, target).matched
+            return Assignment(torch.where(matched < 0, -1 - (self.most > 10), matched))
+
+    return Part
+
+
+@faults.add(
+    "sampler", "keep_all", "what it ranks by is known", "`ranks_by` is 'size', expected one"
+)
+def an_unknown_ranking(base):
+    class Part(base):
+        """A sampler."""
+
+        ranks_by = "size"
+
+    return Part
+
+
+@faults.add("sampler", "keep_all", MASKS, r"ignored priors \(-2\) count: leave them out")
+def ignored_priors_count(base):
+    class Part(base):
+        def __call__(self, matched, values):
+            return torch.ones_like(matched, dtype=torch.bool)
+
+    return Part
+
+
+@faults.add("sampler", "keep_all", MASKS, "no background counts")
+def only_objects_count(base):
+    class Part(base):
+        def __call__(self, matched, values):
+            return matched >= 0
+
+    return Part
+
+
+@faults.add("sampler", "keep_all", "a few priors and none pass", "of four priors not all count")
+def half_of_a_few(base):
+    class Part(base):
+        def __call__(self, matched, values):
+            return (matched != IGNORED) & (values > values.median())
+
+    return Part
+
+
+@faults.add("sampler", "random_balanced", "the same seed draws the same", "drew other priors")
+def a_generator_of_its_own(base):
+    own = torch.Generator()
+
+    class Part(base):
+        def __call__(self, matched, values):
+            return torch.rand(matched.shape, generator=own) > 0.5
+
+    return Part
+
+
+@faults.add("quality_target", "centreness", "targets are shares", "reach from .*, expected 0..1")
+def targets_above_one(base):
+    class Part(base):
+        def __call__(self, priors, boxes, predicted):
+            return super().__call__(priors, boxes, predicted) + 1
+
+    return Part
+
+
+@faults.add("quality_target", "centreness", "targets are shares", "not finite: mind empty boxes")
+def it_divides_by_an_area(base):
+    class Part(base):
+        def __call__(self, priors, boxes, predicted):
+            area = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1)
+            return super().__call__(priors, boxes, predicted) * area / area
+
+    return Part
+
+
+@faults.add(
+    "quality_target", "centreness", "the best place has a high target", "expected above 0.5"
+)
+def the_best_place_has_a_low_target(base):
+    class Part(base):
+        def __call__(self, priors, boxes, predicted):
+            return 1 - super().__call__(priors, boxes, predicted)
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "limits can be read", "`max_candidates` is 0, expected an int")
+def no_candidates(base):
+    class Part(base):
+        max_candidates = property(lambda self: 0, lambda self, value: None)
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "detections come best first", "scores do not fall: sort")
+def worst_first(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            return Detections(*(v.flip(0) for v in super().__call__(boxes, scores, labels)))
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "detections come best first", "gave tuple, expected Detections")
+def a_tuple(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            return tuple(super().__call__(boxes, scores, labels))
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "detections come best first", "it changed what it was given")
+def scores_are_cut_in_place(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            return super().__call__(boxes, scores.clamp_(max=0.5), labels)
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "a single candidate stays as it is", "without others was changed")
+def scores_are_lowered(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            return super().__call__(boxes, scores * 0.9, labels)
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "difficult candidates do no harm", "detections are not finite")
+def boxes_are_divided_by_their_sides(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            found = super().__call__(boxes, scores, labels)
+            sides = found.boxes[:, 2:] - found.boxes[:, :2]
+            return found._replace(boxes=found.boxes * (sides / sides).repeat(1, 2))
+
+    return Part
+
+
+@faults.add(
+    "postprocess", "nms", "the order of candidates does not matter", "in another order gave"
+)
+def the_first_one_says_how_many(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            found = super().__call__(boxes, scores, labels)
+            return Detections(*(value[: 1 + int(boxes[0, 0]) % 5] for value in found))
+
+    return Part
+
+
+@faults.parametrize()
+def test_the_fault_of_matching_is_caught(fault):
+    require_caught(fault)

@@ -1,0 +1,20 @@
+"""What holds for every registered detector, made of small parts."""
+
+from contract_cases import each_promise
+
+NECK = {"name": "fpn", "out_channels": 16}
+BACKBONE = {"name": "shufflenet_v2_x0_5", "levels": [3, 4, 5]}
+SMALL = {
+    "one_stage": {"backbone": BACKBONE, "neck": NECK, "head": {"name": "fcos", "convs": 1}},
+    "two_stage": {
+        "backbone": BACKBONE,
+        "neck": NECK,
+        "roi_head": {"name": "standard", "box_head": {"name": "two_fc", "width": 16}},
+    },
+}
+
+
+@each_promise("detector", needed=SMALL)
+# pain 14
+def test_a_detector_keeps_its_contract(case):
+    case()

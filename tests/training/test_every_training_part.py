@@ -1,0 +1,24 @@
+"""What holds for every registered optimizer, scheduler, callback and logger."""
+
+from contract_cases import each_promise
+
+
+@each_promise("optimizer")
+def test_an_optimizer_keeps_its_contract(case):
+    case()
+
+
+@each_promise("scheduler")
+def test_a_scheduler_keeps_its_contract(case):
+    case()
+
+
+@each_promise("callback")
+def test_a_callback_keeps_its_contract(case):
+    case()
+
+
+@each_promise("logger", quick=["tensorboard"])  # wandb starts a process of its own
+def test_a_logger_keeps_its_contract(case, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    case()
