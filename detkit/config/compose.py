@@ -120,6 +120,8 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         overrides = prepare(overrides)
         if any(flag in ("-m", "--multirun") for flag in flags):
             check_jobs(root, overrides)
+            # For jobs of launchers that compose them again in processes of theirs.
+            os.environ.update(plugins.for_child(listed_plugins(overrides)))
     # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]

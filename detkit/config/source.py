@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -121,10 +122,12 @@ class PartSource(ConfigSource):
 
     def is_group(self, config_path: str) -> bool:
         """Whether a slot has this path."""
+        _load_plugins()
         return pages.slot_at(tuple(config_path.split("/"))) is not None
 
     def is_config(self, config_path: str) -> bool:
         """Whether a part, or an option made from a page, has this path."""
+        _load_plugins()
         if config_path in pages.page_options:
             return True
         *group, name = config_path.split("/")
@@ -158,6 +161,12 @@ class DetkitSearchPath(SearchPathPlugin):
         for folder in page_folders():
             search_path.append("detkit", f"{PageSource.scheme()}://{folder}")
         search_path.append("detkit", f"{PartSource.scheme()}://registry")
+
+
+@functools.cache
+def _load_plugins() -> None:
+    """Load the user's plugins where nothing has done so: launchers compose in other processes."""
+    registry.load_plugins()
 
 
 def register_hydra_plugins() -> None:
