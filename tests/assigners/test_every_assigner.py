@@ -3,11 +3,16 @@
 import pytest
 import torch
 from assigner_scenes import objects, points, random_objects
+from contract_cases import each_promise
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from detkit import registry
-from detkit.structures import IGNORED
+
+
+@each_promise("assigner")
+def test_an_assigner_keeps_its_contract(case):
+    case()
 
 
 @pytest.fixture(params=registry.names("assigner"))
@@ -22,24 +27,6 @@ def assign(request):
         return assigner(priors, scores, boxes, target).matched
 
     return call
-
-
-def test_without_objects_all_is_background(assign):
-    found = assign(objects())
-    assert found.dtype == torch.int64
-    assert found.shape == points().level.shape
-    assert (found == -1).all()
-
-
-def test_every_object_of_a_usual_size_is_found(assign):
-    target = objects([10.0, 10.0, 40.0, 40.0], [60.0, 30.0, 140.0, 110.0])
-    assert set(assign(target).tolist()) >= {0, 1}
-
-
-def test_indices_are_of_objects(assign):
-    found = assign(random_objects(10, 0))
-    assert found.min() >= IGNORED
-    assert found.max() < 10
 
 
 def test_an_object_without_area_does_no_harm(assign):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contract_cases import each_promise
 from torch import distributed
 
 from detkit.data.balance import ClassBalanced, RepeatFactor, class_weights, image_classes
@@ -31,6 +32,11 @@ def index_of(*images, ignored=()):
         ignored=np.isin(np.arange(len(labels)), ignored),
         areas=np.full(len(labels), np.nan, dtype=np.float32),
     )
+
+
+@each_promise("sampling")
+def test_a_sampling_keeps_its_contract(case):
+    case()
 
 
 # 7 images with a common object, one of them with a rare one too, and one image without objects

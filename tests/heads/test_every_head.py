@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from contract_cases import each_promise
 
 from detkit import registry
 from detkit.config.signatures import arguments
@@ -40,15 +41,20 @@ def assert_all_learn(module):
         assert parameter.grad.isfinite().all(), key
 
 
-@each_head
-@pytest.mark.parametrize("filled", [[0, 1], [0], [1], []], ids=["both", "first", "second", "none"])
-def test_images_without_boxes_give_finite_losses_and_gradients(build_head, name, filled):
-    head = build_head(name)  # pain 14, pain 15
-    targets = [t if i in filled else Target.empty() for i, t in enumerate(objects())]
-    loss = total(head.loss(features(), targets))
-    assert loss.isfinite()
-    loss.backward()
-    assert_all_learn(head)
+@each_promise("head", exported=["fcos"])
+# pain 14, pain 15
+def test_a_head_keeps_its_contract(case):
+    case()
+
+
+@each_promise("proposer", exported=["rpn"])
+def test_a_proposer_keeps_its_contract(case):
+    case()
+
+
+@each_promise("quality_target")
+def test_a_quality_target_keeps_its_contract(case):
+    case()
 
 
 @each_head
@@ -58,45 +64,6 @@ def test_without_any_object_that_counts_it_learns_background(build_head, name):
     losses = head.loss(features(), crowd)
     assert losses["loss/box"] == 0
     assert 0 < total(losses) < total(head.loss(features(), [Target.empty()] * 2))
-
-
-@each_head
-def test_batch_equals_single(build_head, name):
-    torch.manual_seed(0)
-    head = build_head(name, postprocess={"name": "nms", "score_threshold": 0.0}).eval()
-    together = head.predict(features(), IMAGE_SIZES)
-    alone = head.predict(features(1), IMAGE_SIZES[:1])
-    assert len(together[0].scores) > 0
-    for value, other in zip(together[0], alone[0], strict=True):
-        torch.testing.assert_close(value, other)
-
-
-@each_head
-def test_state_dict_round_trip(build_head, name):
-    first, second = build_head(name), build_head(name)
-    second.load_state_dict(first.state_dict())
-    for value, other in zip(first(features()), second(features()), strict=True):
-        assert (value is None and other is None) or torch.equal(value, other)
-
-
-@each_head
-def test_validation_in_inference_mode_does_not_disturb_training(build_head, name):
-    head = build_head(name)
-    with torch.inference_mode():
-        head.predict(features(), IMAGE_SIZES)
-    total(head.loss(features(), objects())).backward()
-    assert_all_learn(head)
-
-
-@each_head
-def test_bfloat16_under_autocast_is_close_to_float32(build_head, name):
-    torch.manual_seed(0)
-    head = build_head(name)
-    expected = total(head.loss(features(), objects()))
-    with torch.autocast("cpu", torch.bfloat16):
-        found = total(head.loss(features(), objects()))
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected, rtol=0.02, atol=0)
 
 
 @each_head

@@ -2,9 +2,15 @@
 
 import pytest
 import torch
+from contract_cases import each_promise
 from torch.testing import assert_close
 
 from detkit import registry
+
+
+@each_promise("postprocess")
+def test_a_post_processor_keeps_its_contract(case):
+    case()
 
 
 @pytest.fixture(params=registry.names("postprocess"))
@@ -18,33 +24,6 @@ def candidates(count):
     boxes = torch.cat([corner * 50, corner * 50 + 5 + sides * 30], dim=1)
     scores = torch.rand(count, generator=generator)
     return boxes, scores, torch.arange(count) % 3
-
-
-def test_the_head_can_read_its_limits(postprocess):
-    assert 0 <= postprocess.score_threshold < 1
-    assert postprocess.max_candidates > 0
-
-
-def test_the_best_come_first(postprocess):
-    found = postprocess(*candidates(40))
-    assert 0 < len(found.scores) <= 40
-    assert found.boxes.shape == (len(found.scores), 4)
-    assert (found.scores.diff() <= 0).all()
-    assert set(found.labels.tolist()) <= {0, 1, 2}
-
-
-def test_nothing_in_nothing_out(postprocess):
-    found = postprocess(*candidates(0))
-    assert [tuple(field.shape) for field in found] == [(0, 4), (0,), (0,)]
-    assert found.labels.dtype == torch.int64
-
-
-def test_one_candidate_stays_as_it_is(postprocess):
-    boxes, scores, labels = candidates(1)
-    found = postprocess(boxes, scores, labels)
-    assert_close(found.boxes, boxes)
-    assert torch.equal(found.scores, scores)
-    assert torch.equal(found.labels, labels)
 
 
 def test_no_more_detections_than_asked_for(postprocess):
@@ -67,17 +46,3 @@ def test_candidates_without_area(postprocess):
     found = postprocess(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3).long())
     assert found.scores[0] == 0.9
     assert all(field.isfinite().all() for field in found)
-
-
-def test_the_order_of_candidates_does_not_matter(postprocess):
-    boxes, scores, labels = candidates(60)
-    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    shuffled = postprocess(boxes[order], scores[order], labels[order])
-    assert_close(shuffled, postprocess(boxes, scores, labels))
-
-
-def test_candidates_stay_as_they_are(postprocess):
-    inputs = candidates(30)
-    before = [value.clone() for value in inputs]
-    postprocess(*inputs)
-    assert all(map(torch.equal, inputs, before))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from contract_cases import each_promise
 from torch import nn
 
 from detkit import registry
@@ -11,24 +12,14 @@ CPU = torch.device("cpu")
 SIZES = [(4, 5), (2, 3), (1, 2), (1, 1), (1, 1)]
 
 
+@each_promise("priors")
+def test_priors_keep_their_contract(case):
+    case()
+
+
 @pytest.fixture(params=registry.names("priors"))
 def priors(request, feature_specs):
     return registry.get("priors", request.param)(feature_specs=feature_specs)
-
-
-def test_types_and_counts(priors):
-    found = priors(SIZES, CPU)
-    count = sum(h * w * n for (h, w), n in zip(SIZES, priors.per_cell, strict=True))
-    assert [tuple(field.shape) for field in found] == [(count, 4), (count,), (count,)]
-    assert [field.dtype for field in found] == [torch.float32, torch.float32, torch.int64]
-    assert (found.level.diff() >= 0).all()
-    assert (found.boxes[:, 2:] > found.boxes[:, :2]).all()
-
-
-def test_the_same_sizes_are_made_once(priors):
-    first = priors(SIZES, CPU)
-    assert priors([list(size) for size in SIZES], CPU).boxes is first.boxes
-    assert len(priors([(1, 1)] * 5, CPU).boxes) < len(first.boxes)
 
 
 def test_few_sizes_are_kept_and_the_latest_used_stay(priors):
@@ -39,14 +30,6 @@ def test_few_sizes_are_kept_and_the_latest_used_stay(priors):
     priors([(50, 1)] * 5, CPU)
     assert priors(SIZES, CPU).boxes is first.boxes
     assert len(priors._cache) == grid._KEPT
-
-
-def test_priors_made_while_predicting_serve_in_training(priors):
-    with torch.inference_mode():
-        boxes = priors(SIZES, CPU).boxes
-    weight = torch.ones(1, requires_grad=True)
-    (boxes * weight).sum().backward()
-    assert weight.grad is not None
 
 
 def test_priors_are_not_in_a_state_dict(priors):

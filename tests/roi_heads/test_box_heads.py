@@ -2,37 +2,20 @@
 
 import pytest
 import torch
+from contract_cases import each_promise
 from torch import nn
 from torchvision.models import resnet50
 
-from detkit import registry
 from detkit.errors import UserError
 from detkit.roi_heads.box_heads import FourConvOneFC, TwoFC
 from detkit.roi_heads.resnet_stage import ResNetStage
 
 SHAPE = (4, 3, 3)
-each_box_head = pytest.mark.parametrize("name", registry.names("box_head"))
 
 
-def build(name):
-    torch.manual_seed(0)
-    return registry.get("box_head", name)(region_shape=SHAPE)
-
-
-@each_box_head
-@pytest.mark.parametrize("count", [0, 1, 5])
-def test_features_of_any_number_of_regions(name, count):
-    head = build(name)
-    found = head(torch.randn(count, *SHAPE))
-    assert found.shape == (count, head.out_channels)
-    found.sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in head.parameters())
-
-
-@each_box_head
-def test_a_region_does_not_look_at_others(name):
-    head, regions = build(name).eval(), torch.randn(3, *SHAPE)
-    torch.testing.assert_close(head(regions)[:1], head(regions[:1]))
+@each_promise("box_head", needed={"four_conv_one_fc": {"channels": 32, "width": 64}})
+def test_a_box_head_keeps_its_contract(case):
+    case()
 
 
 def test_two_layers_by_hand():
