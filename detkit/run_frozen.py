@@ -16,6 +16,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch.distributed
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from detkit import __version__, assembly, ranks, registry
 from detkit.assembly import Classes
@@ -30,6 +31,7 @@ from detkit.training.failures import plain_failures
 from detkit.training.fit import fit
 from detkit.training.launch import (
     is_rank,
+    is_torchrun_rank,
     rank_number,
     require_as_many,
     torchrun_command,
@@ -136,7 +138,7 @@ def _module(
         class_names=classes.names,
         category_ids=classes.category_ids,
         version=__version__,
-        plugins=plugin_names(registry.load_plugins()),
+        plugins=plugin_names(registry.plugins_of(config)),
         data=prints,
     )
     return DetectionModule(
@@ -236,13 +238,14 @@ def main(words: list[str]) -> int:
             return ranks.lead(folder, count)
         run(folder)
     except UserError as error:
-        return _failed(str(error), 2)
+        return _failed(error, str(error), 2)
     except Stopped as stopped:
         if rank_number() == 0:
             print(stopped, file=sys.stderr)
         return stopped.exit_code
     except Exception as error:
-        return _failed(traceback.format_exc(), 1, f"{type(error).__name__}: {error}")
+        brief = f"{type(error).__name__}: {error}"
+        return _failed(error, traceback.format_exc(), 1, brief)
     return 0
 
 
@@ -264,14 +267,15 @@ def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
     return devices
 
 
-def _failed(text: str, code: int, brief: str = "") -> int:
-    """Tell an error, or leave it to the process that leads the ranks; returns the exit code."""
-    if not ranks.leave_error(text.strip(), code, brief):
-        of_rank = f" of rank {rank_number()}" if is_rank() else ""
-        print(
-            f"{text}error{of_rank}: {brief}" if brief else f"error{of_rank}: {text}",
-            file=sys.stderr,
-        )
+def _failed(error: Exception, text: str, code: int, brief: str = "") -> int:
+    """Tell an error, or leave it to the process that started the ranks; returns the exit code."""
+    if ranks.leave_error(text.strip(), code, brief):
+        return code
+    if is_torchrun_rank():
+        get_error_handler().record_exception(error)  # it is in what torchrun shows last
+    of_rank = f" of rank {rank_number()}" if is_rank() else ""
+    shown = f"{text}error{of_rank}: {brief}" if brief else f"error{of_rank}: {text}"
+    print(shown, file=sys.stderr)
     return code
 
 

@@ -61,13 +61,22 @@ def run(arguments: list[str]) -> int:
     root = Path(name) if is_package else Path(FOLDER) / name
     _require_free(root, is_package)
     files = package_files(family, name) if is_package else folder_files(family, name)
+    try:
+        _write(root, files)
+    except OSError as error:
+        raise UserError(
+            f"{root} cannot be written ({error.strerror}): start detkit in a folder that is yours."
+        ) from error
+    print("\n".join(["written:", *(f"  {root / path}" for path in files), "", "next:"]))
+    print("\n".join(f"  {line}" for line in _next_steps(family, name, is_package)))
+    return 0
+
+
+def _write(root: Path, files: dict[str, str]) -> None:
     for path, text in files.items():
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    print("\n".join(["written:", *(f"  {root / path}" for path in files), "", "next:"]))
-    print("\n".join(f"  {line}" for line in _next_steps(family, name, is_package)))
-    return 0
 
 
 def folder_files(family: str, name: str) -> dict[str, str]:
@@ -77,8 +86,16 @@ def folder_files(family: str, name: str) -> dict[str, str]:
     return {
         part: part_text(family, name),
         page: page_text(family, name),
-        test: _filled("test.txt", family, name, test=f"{place}/{test}"),
-        "README.md": _readme(family, name, f"{place}/{part}", f"{place}/{page}", place),
+        test: _test_text(family, name),
+        "README.md": _filled(
+            "readme.txt",
+            family,
+            name,
+            part=f"{place}/{part}",
+            page=f"{place}/{page}",
+            test=place,
+            first="",
+        ),
     }
 
 
@@ -92,8 +109,18 @@ def package_files(family: str, name: str) -> dict[str, str]:
         ),
         part: part_text(family, name),
         page: page_text(family, name),
-        f"tests/test_{name}.py": _filled("test.txt", family, name, test="tests"),
-        "README.md": _readme(family, name, part, page, "tests"),
+        # Registers the part where the package is not installed, too.
+        "tests/conftest.py": f"import {name}  # noqa: F401\n",
+        f"tests/test_{name}.py": _test_text(family, name),
+        "README.md": _filled(
+            "readme.txt",
+            family,
+            name,
+            part=part,
+            page=page,
+            test="tests",
+            first="- install it: `pip install -e .`\n",
+        ),
     }
 
 
@@ -112,8 +139,11 @@ def page_text(family: str, name: str) -> str:
     return start + text
 
 
-def _readme(family: str, name: str, part: str, page: str, test: str) -> str:
-    return _filled("readme.txt", family, name, part=part, page=page, test=test)
+def _test_text(family: str, name: str) -> str:
+    """The tests of the family's own template where it has some, else its contract."""
+    own = f"{family}_test.txt"
+    template = own if (TEMPLATES / own).is_file() else "test.txt"
+    return _filled(template, family, name)
 
 
 def _filled(template: str, family: str, name: str, **values: str) -> str:

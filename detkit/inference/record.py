@@ -162,12 +162,25 @@ def explain_unknown_part(record: Record, loaded: Iterable[str]) -> str:
     names = plugin_names(loaded)
     absent = [name for name in record.plugins if name not in names]
     if absent:
-        listed = ", ".join(absent)
         return (
-            f" The checkpoint was made with plugins that are not loaded ({listed}), and detkit "
-            f"loads none because a checkpoint says so: if you have them and trust them, add "
-            f"plugins=[{','.join(absent)}]."
+            f" The checkpoint was made with plugins that are not loaded ({', '.join(absent)}), and "
+            "detkit loads none because a checkpoint says so: if you have them and trust them, "
+            f"{_how_to_bring(absent)}."
         )
     if record.version not in ("unknown", __version__):
         return f" The checkpoint was written by detkit {record.version}, this is {__version__}."
     return ""
+
+
+def _how_to_bring(plugins: list[str]) -> str:
+    """How a user can let detkit load plugins: those that lie here, and those that do not."""
+    elsewhere = [
+        name
+        for name in plugins
+        if (name.endswith(".py") or "/" in name) and not Path(name).exists()
+    ]
+    ways = [f"copy {name} into plugins/ here, or add plugins=[PATH_OF_IT]" for name in elsewhere]
+    here = [name for name in plugins if name not in elsewhere]
+    if here:
+        ways.append(f"add plugins=[{','.join(here)}] (a module has to be installed)")
+    return "; ".join(ways)

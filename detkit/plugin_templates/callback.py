@@ -52,6 +52,7 @@ class MyCallback(pl.Callback):
         mean = sum(losses) / max(len(losses), 1)
         minutes = (time.monotonic() - self._started) / 60
         is_new = not self.file.exists()
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             if is_new:

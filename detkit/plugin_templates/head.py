@@ -18,7 +18,7 @@ from detkit.interfaces import (
     PriorGenerator,
     Sampler,
 )
-from detkit.layers import ConvBlock, normal_convolutions, prior_logits
+from detkit.layers import ConvBlock, prior_logits
 from detkit.registry import PositiveInt
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -45,28 +45,37 @@ class MyHeadLayers(nn.Module):
             convs: 3x3 convolutions on each level.
         """
         super().__init__()
-        self.sizes = (len(class_logits), code_size)  # K and D
-        outputs = sum(self.sizes)
+        self.num_logits = len(class_logits)
+        bias = torch.cat([class_logits, torch.zeros(code_size)])  # (K + D,)
         self.levels = nn.ModuleList(
             nn.Sequential(
                 *(ConvBlock(spec.channels, spec.channels) for _ in range(convs)),
-                nn.Conv2d(spec.channels, priors * outputs, 3, padding=1),
+                _last_layer(spec.channels, bias.repeat(priors)),
             )
             for spec, priors in zip(feature_specs, per_cell, strict=True)
         )
-        normal_convolutions(self)
-        bias = torch.cat([class_logits, torch.zeros(code_size)])
-        for level, priors in zip(self.levels, per_cell, strict=True):
-            level[-1].bias.data.copy_(bias.repeat(priors))
+        self.values = len(bias)  # of a prior
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """L maps (B, C_l, H_l, W_l) to predictions in the order level, row, column, prior."""
         found = []
         for layers, feature in zip(self.levels, features, strict=True):
             maps = layers(feature)  # (B, A * (K + D), H, W)
-            found.append(maps.permute(0, 2, 3, 1).reshape(len(maps), -1, sum(self.sizes)))
-        logits, codes = torch.cat(found, dim=1).split(self.sizes, dim=-1)
-        return DensePredictions(class_logits=logits, box_codes=codes, quality=None)
+            found.append(maps.permute(0, 2, 3, 1).reshape(len(maps), -1, self.values))
+        values = torch.cat(found, dim=1)  # (B, P, K + D)
+        return DensePredictions(
+            class_logits=values[..., : self.num_logits],
+            box_codes=values[..., self.num_logits :],
+            quality=None,
+        )
+
+
+def _last_layer(channels: int, bias: Tensor) -> nn.Conv2d:
+    """A convolution that starts near its bias, so that an untrained head finds nothing."""
+    layer = nn.Conv2d(channels, len(bias), 3, padding=1)
+    nn.init.normal_(layer.weight, std=0.01)
+    layer.bias = nn.Parameter(bias)
+    return layer
 
 
 @register("head", "my_head")

@@ -41,6 +41,7 @@ class MyLogger(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add the numbers of a step; one process of several does."""
         line = json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}})
+        self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 

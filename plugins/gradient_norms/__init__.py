@@ -1,0 +1,78 @@
+"""A callback that draws how large the gradients of each part are while it learns."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from matplotlib.figure import Figure
+from torch.optim import Optimizer
+
+from detkit import Wired, register
+from detkit.registry import PositiveInt
+
+
+@register("callback", "gradient_norms")
+class GradientNorms(pl.Callback):
+    """Draw the norm of the gradients of each part over time into `gradient_norms.png`.
+
+    A part whose line lies far below the others learns little; one that climbs will diverge. Norms
+    are those before clipping, in `gradient_norms.csv` too. Parts are the detector's own children
+    (backbone, neck, head), or theirs at a greater depth.
+
+    Args:
+        run_folder: Where the run writes.
+        every: Optimizer steps between two points.
+        depth: How many names of a parameter's path make a part: 2 tells the towers of a head apart.
+    """
+
+    def __init__(
+        self, *, run_folder: Wired[str], every: PositiveInt = 10, depth: PositiveInt = 1
+    ) -> None:
+        self.folder = Path(run_folder)
+        self.every = every
+        self.depth = depth
+        self.norms: dict[str, list[tuple[int, float]]] = {}  # part -> (step, norm)
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
+    ) -> None:
+        """Measure; asking for the values waits for the device, so only now and then."""
+        if trainer.global_step % self.every:
+            return
+        gradients: dict[str, list[torch.Tensor]] = {}
+        for name, parameter in pl_module.detector.named_parameters():
+            if parameter.grad is not None:
+                part = ".".join(name.split(".")[:-1][: self.depth]) or name
+                gradients.setdefault(part, []).append(parameter.grad.detach().norm())
+        for part, norms in gradients.items():
+            norm = float(torch.stack(norms).norm())
+            self.norms.setdefault(part, []).append((trainer.global_step, norm))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Write table and picture; one process of several does."""
+        if not trainer.is_global_zero or not self.norms:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "gradient_norms.csv").open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["part", "step", "norm"])
+            rows.writerows((part, *point) for part, line in self.norms.items() for point in line)
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        axes = figure.add_subplot()
+        for part, points in self.norms.items():
+            axes.plot(*zip(*points, strict=True), label=part, linewidth=1)
+        axes.set(xlabel="optimizer step", ylabel="norm of the gradients", yscale="log")
+        axes.legend(fontsize="small")
+        figure.savefig(self.folder / "gradient_norms.png", dpi=120)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values for the checkpoint, so that a resumed run draws the whole line."""
+        return {part: [list(point) for point in line] for part, line in self.norms.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.norms = {part: [(s, n) for s, n in line] for part, line in state_dict.items()}
