@@ -56,7 +56,7 @@ def test_an_error_of_the_part_shows_the_last_line_of_its_own():
 
 def test_values_are_those_of_the_constructor_as_yaml_has_them():
     subject = cases("neck", "fpn", out_channels=48)[0].subject
-    neck = subject.build(feature_specs=[FeatureSpec(8, 8), FeatureSpec(8, 16)])
+    neck = subject.build(feature_specs=[FeatureSpec(8, 2**n) for n in (3, 4, 5)])
     assert {spec.channels for spec in neck.feature_specs} == {48}
     with pytest.raises(ConfigError, match=r"out_channels: expected int > 0, got 'many'"):
         cases("neck", "fpn", out_channels="many")
