@@ -31,6 +31,9 @@ class ProcessGroup:
         output: A file that what it prints is added to; None leaves it to the terminal.
         cores: CPU cores that it may use; None admits all.
         grace: Seconds between asking the leader to stop and killing the group.
+        held: File descriptors that stay open until nothing of the group is left, such as that of
+            a locked file.
+        apart: Whether Ctrl-C in the terminal is kept from it.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class ProcessGroup:
         output: Path | None = None,
         cores: Sequence[int] | None = None,
         grace: float = GRACE,
+        held: Sequence[int] = (),
+        apart: bool = False,
     ) -> None:
         words = [sys.executable, "-m", "detkit.process_group", f"{grace}"]
         words += [",".join(map(str, cores or ())) or "-", *command]
@@ -52,6 +57,8 @@ class ProcessGroup:
                 stdout=file,
                 stderr=file,
                 env=None if environment is None else dict(environment),
+                pass_fds=held,
+                process_group=0 if apart else None,
             )
         finally:
             if file is not None:
