@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from detkit.training.failures import kept
 from detkit.training.launch import ERROR_VARIABLE
@@ -46,11 +46,12 @@ def lead(folder: Path, count: int) -> int:
     Returns:
         The exit code: 0, that of the rank that failed, or 128 and the signal.
     """
+    words = [sys.executable, "-m", "detkit.run_frozen", str(folder)]
     with (
         tempfile.TemporaryDirectory(prefix="detkit-ranks-") as errors,
-        Ranks(folder, count, Path(errors)) as ranks,
+        Ranks(words, count, Path(errors)) as ranks,
     ):
-        return ranks.wait()
+        return ranks.wait(kept(folder))
 
 
 def leave_error(text: str, code: int, brief: str = "") -> bool:
@@ -90,16 +91,16 @@ class End(NamedTuple):
 
 
 class Ranks:
-    """The running ranks of a frozen folder.
+    """Running ranks; within the context signals are passed on, and after it none is left.
 
     Args:
-        folder: The run folder.
+        words: The command of each rank.
         count: How many.
         errors: An empty folder in which they leave their errors.
     """
 
-    def __init__(self, folder: Path, count: int, errors: Path) -> None:
-        self.folder = folder
+    def __init__(self, words: Sequence[str], count: int, errors: Path) -> None:
+        self.words = words
         self.errors = errors
         self._ended: queue.SimpleQueue[End] = queue.SimpleQueue()
         self._killed: set[int] = set()
@@ -107,13 +108,14 @@ class Ranks:
         self._asked_at = 0.0
         port = _free_port()
         self._processes = [self._start(rank, count, port) for rank in range(count)]
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.ask_to_stop)
+        self._handlers: dict[int, Any] = {}
         for rank in range(count):
             threading.Thread(target=self._watch, args=(rank,), daemon=True).start()
 
     def __enter__(self) -> Ranks:
-        """Nothing more: they run."""
+        """Pass signals on."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self.ask_to_stop)
         return self
 
     def __exit__(
@@ -122,8 +124,10 @@ class Ranks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave none behind."""
+        """Leave none behind, and give the signals back."""
         self._kill()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
 
     def ask_to_stop(self, number: int, frame: FrameType | None = None) -> None:
         """Ask rank 0 to stop, which agrees with the others on the step after which they do.
@@ -136,8 +140,15 @@ class Ranks:
         self._asked, self._asked_at = number, time.monotonic()
         self._processes[0].send_signal(signal.SIGTERM)
 
-    def wait(self) -> int:
-        """Wait for the end of all ranks, or bring it about; returns the exit code."""
+    def wait(self, how_to_go_on: str = "") -> int:
+        """Wait for the end of all ranks, or bring it about, and tell the error where there is one.
+
+        Args:
+            how_to_go_on: What is told behind an error that is not the user's.
+
+        Returns:
+            The exit code: 0, that of the rank that failed first, or 128 and the signal.
+        """
         ends: list[End] = []
         limit: float | None = None
         while len(ends) < len(self._processes):
@@ -152,7 +163,7 @@ class Ranks:
             given = self._time_for_others(end)
             if given is not None and not self._killed:
                 limit = min(limit or float("inf"), time.monotonic() + given)
-        return self._verdict(ends)
+        return self._verdict(ends, how_to_go_on)
 
     def _time_for_others(self, end: End) -> float | None:
         """Seconds that the other ranks may still run once this one has ended; None for all."""
@@ -175,8 +186,7 @@ class Ranks:
             "LOCAL_RANK": str(rank),
             ERROR_VARIABLE: str(self._error_file(rank)),
         }
-        words = [sys.executable, "-m", "detkit.run_frozen", str(self.folder)]
-        return subprocess.Popen(words, env=environment)
+        return subprocess.Popen(self.words, env=environment)
 
     def _error_file(self, rank: int) -> Path:
         return self.errors / f"{rank}.json"
@@ -196,8 +206,7 @@ class Ranks:
                 self._killed.add(rank)
                 process.kill()
 
-    def _verdict(self, ends: Sequence[End]) -> int:
-        """The exit code of all; shows the error where there is one."""
+    def _verdict(self, ends: Sequence[End], how_to_go_on: str) -> int:
         failed = sorted(end for end in ends if end.code != 0 and end.rank not in self._killed)
         if not failed:
             return 0
@@ -206,7 +215,7 @@ class Ranks:
         first = failed[0]
         if first.code > _STOPPED and not first.text:
             return first.code  # it was asked to stop, and has told so
-        sys.stderr.write(f"{_told(failed, kept(self.folder))}\n")
+        sys.stderr.write(f"{_told(failed, how_to_go_on)}\n")
         return first.code if first.code > 0 else _STOPPED - first.code
 
 

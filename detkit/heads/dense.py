@@ -24,7 +24,7 @@ from detkit.ops import (
     clip_boxes,
     highest_overlaps,
     mark_ignored,
-    mean_over_ranks,
+    normaliser_over_ranks,
     require_comparable,
     select_candidates,
 )
@@ -178,8 +178,8 @@ class DenseHead(nn.Module):
         """Sums over the batch divided by the positives of all ranks, and weighted."""
         quality_target = self._quality_targets(matches)  # (M,)
         shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
-        sums = mean_over_ranks(torch.stack([matches.weights.sum(), shares.sum()]))
-        positives, box_normaliser = sums.clamp(min=1)
+        sums = torch.stack([matches.weights.sum(), shares.sum()])
+        positives, box_normaliser = normaliser_over_ranks(sums)
         divisor = 1 if self.classification_loss.normalised else positives
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
         # Without positives nothing else would give the branch a gradient, and ranks would wait.

@@ -19,7 +19,7 @@ from detkit.ops.codes import require_comparable
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 from detkit.ops.overlaps import highest_overlaps
-from detkit.ops.ranks import mean_over_ranks
+from detkit.ops.ranks import mean_over_ranks, normaliser_over_ranks
 from detkit.ops.scores import class_scores
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "iou",
     "mark_ignored",
     "mean_over_ranks",
+    "normaliser_over_ranks",
     "object_chunks",
     "pairwise_iou",
     "require_comparable",

@@ -13,3 +13,15 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     total = value.clone()
     torch.distributed.all_reduce(total)
     return total / torch.distributed.get_world_size()
+
+
+def normaliser_over_ranks(count: Tensor) -> Tensor:
+    """What a rank divides its sum by, so that ranks together learn as one process would.
+
+    Gradients are averaged over ranks, so that is the mean of their counts. Where they count less
+    than 1 together, it is 1 together: a rank of W divides by 1 / W.
+    """
+    mean = mean_over_ranks(count)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return mean.clamp(min=1 / torch.distributed.get_world_size())
+    return mean.clamp(min=1)

@@ -25,7 +25,7 @@ from detkit.ops import (
     class_scores,
     highest_overlaps,
     mark_ignored,
-    mean_over_ranks,
+    normaliser_over_ranks,
     require_comparable,
 )
 from detkit.roi_heads.regions import Regions, Sampled, as_priors, join, look_up, pad
@@ -155,7 +155,7 @@ class Stage(nn.Module):
 
     def losses(self, outputs: Outputs, sampled: Sampled) -> Losses:
         """Sums divided by the sampled regions of all ranks, and weighted."""
-        count = mean_over_ranks(sampled.counted.sum().to(outputs.logits.dtype)).clamp(min=1)
+        count = normaliser_over_ranks(sampled.counted.sum().to(outputs.logits.dtype))
         labels = torch.where(sampled.counted, sampled.labels, IGNORED)
         class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
         class_loss = torch.where(sampled.counted, class_losses, 0).sum()

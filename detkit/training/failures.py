@@ -12,12 +12,14 @@ from detkit.errors import DataError, UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _WORKER = "DataLoader worker"
+# What gloo and NCCL say when a rank that they talk with has ended, or does not answer.
+_LOST = ("closed by peer", "reset by peer", "remote process exit", "Timed out waiting")
 _CAUGHT = "Caught "  # how PyTorch begins the text of an error that a worker raised
 
 
 @contextmanager
 def plain_failures(folder: Path) -> Iterator[None]:
-    """Tell a full or read-only disk and a lost worker process in one line; others keep theirs.
+    """Tell a full or read-only disk and lost processes in one line; other failures keep theirs.
 
     Args:
         folder: The run folder.
@@ -35,6 +37,7 @@ def plain_failures(folder: Path) -> Iterator[None]:
         raise_if_disk(error, folder)
         raise
     except RuntimeError as error:
+        raise_if_rank_lost(error, folder)
         if _WORKER not in str(error):
             raise
         raise UserError(
@@ -56,6 +59,16 @@ def raise_if_disk(error: OSError, folder: Path) -> None:
         raise UserError(
             f"{error.filename}: cannot be written: {error.strerror}. Give yourself the right to "
             f"write there. {kept(folder)}"
+        ) from error
+
+
+def raise_if_rank_lost(error: RuntimeError, folder: Path) -> None:
+    """Raise a UserError where another rank has ended or does not answer."""
+    text = str(error)
+    if any(name in text for name in ("gloo", "NCCL")) and any(words in text for words in _LOST):
+        raise UserError(
+            "the connection to another rank is lost, which has ended or does not answer: its own "
+            f"error tells why. {kept(folder)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A plugin whose callback lets one rank fail in the middle of a training."""
+"""A plugin whose callback lets one rank fail or be stopped in the middle of a training."""
 
 import os
 import signal
@@ -28,6 +28,9 @@ class Fault(pl.Callback):
             return
         if self.kind == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.kind == "stop":
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
         if self.kind == "exit":
             sys.exit(3)
         if self.kind == "user":
