@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -51,7 +51,7 @@ def lead(folder: Path, count: int) -> int:
         tempfile.TemporaryDirectory(prefix="detkit-ranks-") as errors,
         Ranks(words, count, Path(errors)) as ranks,
     ):
-        return ranks.wait(kept(folder))
+        return ranks.wait(lambda: kept(folder))
 
 
 def leave_error(text: str, code: int, brief: str = "") -> bool:
@@ -140,11 +140,11 @@ class Ranks:
         self._asked, self._asked_at = number, time.monotonic()
         self._processes[0].send_signal(signal.SIGTERM)
 
-    def wait(self, how_to_go_on: str = "") -> int:
+    def wait(self, how_to_go_on: Callable[[], str] = str) -> int:
         """Wait for the end of all ranks, or bring it about, and tell the error where there is one.
 
         Args:
-            how_to_go_on: What is told behind an error that is not the user's.
+            how_to_go_on: What is told, at the end, behind an error that is not the user's.
 
         Returns:
             The exit code: 0, that of the rank that failed first, or 128 and the signal.
@@ -206,7 +206,7 @@ class Ranks:
                 self._killed.add(rank)
                 process.kill()
 
-    def _verdict(self, ends: Sequence[End], how_to_go_on: str) -> int:
+    def _verdict(self, ends: Sequence[End], how_to_go_on: Callable[[], str]) -> int:
         failed = sorted(end for end in ends if end.code != 0 and end.rank not in self._killed)
         if not failed:
             return 0
@@ -215,7 +215,7 @@ class Ranks:
         first = failed[0]
         if first.code > _STOPPED and not first.text:
             return first.code  # it was asked to stop, and has told so
-        sys.stderr.write(f"{_told(failed, how_to_go_on)}\n")
+        sys.stderr.write(f"{_told(failed, how_to_go_on())}\n")
         return first.code if first.code > 0 else _STOPPED - first.code
 
 

@@ -28,7 +28,7 @@ def fail(text, code=1, brief="", after=0.0):
 def run(tmp_path, case, count=2):
     words = [sys.executable, "-c", RANK.replace("{case}", case)]
     with Ranks(words, count, tmp_path) as running:
-        return running.wait("Go on.")
+        return running.wait(lambda: "Go on.")
 
 
 @pytest.fixture

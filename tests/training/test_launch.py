@@ -1,0 +1,76 @@
+"""Who started a process: detkit itself, torchrun, srun, or nobody."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from detkit.cli.main import main
+from detkit.config.freeze import checkpoint_to_go_on
+from detkit.errors import UserError
+from detkit.training import launch
+
+SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_NTASKS_PER_NODE": "2"}
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4"}
+OWN = {launch.ERROR_VARIABLE: "error", "RANK": "3", "WORLD_SIZE": "4"}
+BATCH_SCRIPT = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}
+LEFT_OVER = {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "4"}
+
+
+@pytest.fixture
+def variables(request, monkeypatch):
+    for name, value in request.param.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("variables", [SRUN, TORCHRUN, OWN, {**OWN, **SRUN}], indirect=True)
+def test_a_rank_knows_its_number_and_how_many_there_have_to_be(variables):
+    assert launch.is_rank()
+    assert launch.rank_number() == 3
+    launch.require_as_many(2, 2)
+    with pytest.raises(UserError, match=r"makes 2 processes, and 4 were started"):
+        launch.require_as_many(2, 1)
+
+
+@pytest.mark.parametrize("variables", [{}, BATCH_SCRIPT, LEFT_OVER], indirect=True)
+def test_others_are_no_ranks(variables):
+    assert not launch.is_rank()
+    assert launch.rank_number() == 0
+
+
+def test_srun_has_to_say_how_many_tasks_a_machine_has(monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(UserError, match="--nodes=2 --ntasks-per-node=2"):
+        launch.require_as_many(2, 2)
+
+
+@pytest.mark.parametrize("variables", [SRUN, TORCHRUN], indirect=True)
+def test_detkit_train_is_not_started_by_others(variables, capsys):
+    assert main(["train"]) == 2
+    assert "type detkit train --freeze ... once" in capsys.readouterr().err
+
+
+def test_a_run_for_several_machines_is_frozen_and_its_command_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["trainer.num_nodes=2", "trainer.devices=4", "run_folder=my run"]
+    assert main(["train", *words]) == 0
+    said = capsys.readouterr().out
+    folder = f"'{tmp_path}/my run'"
+    command = (
+        "torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=HOST:29400"
+    )
+    assert f"\n  {command} -m detkit.run_frozen {folder}\n" in said
+    assert [path.name for path in Path("my run").iterdir()] == ["config.yaml"]
+
+
+def test_a_folder_that_is_started_again_goes_on_from_what_it_saved(tmp_path):
+    last = tmp_path / "checkpoints/last.ckpt"
+    assert checkpoint_to_go_on("best.ckpt", tmp_path) == "best.ckpt"
+    last.parent.mkdir()
+    last.touch()
+    (tmp_path / "config.yaml").touch()
+    assert checkpoint_to_go_on(None, tmp_path) == str(last)
+    os.utime(last, (1, 1))  # as when the user has just frozen it to go on from another one
+    assert checkpoint_to_go_on("best.ckpt", tmp_path) == "best.ckpt"
+    os.utime(tmp_path / "config.yaml", (0, 0))
+    assert checkpoint_to_go_on("best.ckpt", tmp_path) == str(last)
