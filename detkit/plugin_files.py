@@ -164,7 +164,8 @@ def _package_folder(module: str) -> Path | None:
 
 def failure_text(name: str, error: BaseException) -> str:
     """Which plugin could not be loaded, why, at which line of its own, and what to do about it."""
-    text = " ".join(str(error).split()).rstrip(".") or "it gave no message"
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(said.split()).rstrip(".") or "it gave no message"
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     place = _place(error)
     where = f" ({place})" if place else ""

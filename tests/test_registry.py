@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -247,3 +248,108 @@ class Head:
     monkeypatch.setattr(registry, "_builtin_parts", lambda: {("head", "one"): part})
     monkeypatch.setattr(registry, "_parts", {})
     assert registry.slot_names("head") == ["box_loss", "quality_loss"]
+
+
+def test_test_files_of_a_plugin_are_not_imported(write_plugin):
+    write_plugin("plugins/tested/__init__.py")
+    write_plugin("plugins/tested/test_tested.py", text="raise RuntimeError('imported')\n")
+    assert [Path(name).name for name in registry.load_plugins()] == ["tested"]
+    assert registry.plugin_failures == {}
+
+
+BAD = {
+    "import enoent_package\n": (
+        "ModuleNotFoundError: No module named 'enoent_package' (plugins/bad.py:1). "
+        "Install 'enoent_package' beside detkit, or leave the import out."
+    ),
+    "import sys\nsys.exit('usage: bad')\n": "SystemExit: usage: bad (plugins/bad.py:2). Correct it",
+    "\ndef broken(:\n": "SyntaxError: invalid syntax (plugins/bad.py:2). Correct it",
+    PLUGIN.replace("*, depth: int = 1", "*depths: int").replace("{name}", "bad"): (
+        "argument 'depths' hides arguments: list each one so that a config can be checked "
+        "(plugins/bad.py:4)."
+    ),
+    PLUGIN.replace("depth: int", "depth").replace("{name}", "bad"): (
+        "argument 'depth' has no type: annotate it so that a config can be checked "
+        "(plugins/bad.py:4)."
+    ),
+    PLUGIN.replace("{name}", "fpn"): (
+        "neck 'fpn' in module 'detkit_plugin_bad' clashes with the one in 'detkit.necks.fpn': "
+        "register it under another name (plugins/bad.py:4)."
+    ),
+    PLUGIN.replace("neck", "neckk").replace("{name}", "bad"): "there is no family 'neckk'",
+}
+
+
+@pytest.mark.parametrize("text", BAD, ids=list(map(str, range(len(BAD)))))
+def test_plugin_that_cannot_be_used_is_one_line_with_its_place_and_a_remedy(text, write_plugin):
+    write_plugin("plugins/bad.py", text=text)
+    write_plugin("plugins/good.py")
+    registry.load_plugins()
+    said = registry.failed_plugins()
+    assert said.startswith(" Plugin 'plugins/bad.py' could not be loaded: ")  # pain 9
+    assert BAD[text] in said
+    assert "\n" not in said
+    assert registry.get("neck", "foreign")().depth == 1
+    assert "bad" not in registry.names("neck")
+
+
+def test_plugin_that_fails_half_way_leaves_no_part(write_plugin):
+    write_plugin("plugins/half.py", text=PLUGIN + "1 / 0\n")
+    registry.load_plugins()
+    assert "foreign" not in registry.names("neck")
+    assert "ZeroDivisionError: division by zero (plugins/half.py:10)" in registry.failed_plugins()
+
+
+def test_place_of_a_failure_is_the_line_of_the_plugin_not_that_of_a_library(write_plugin):
+    write_plugin("plugins/many/inner.py", text="import json\n\njson.loads('{')\n")
+    write_plugin("plugins/many/__init__.py", text="from . import inner\n")
+    registry.load_plugins()
+    assert "(plugins/many/inner.py:3)" in registry.failed_plugins()
+
+
+def test_plugins_of_one_name_in_two_folders_do_not_replace_each_other(write_plugin, tmp_path):
+    files = [write_plugin(f"{place}/same.py", place) for place in ("one", "two")]
+    registry.load_plugins(map(str, files))
+    necks = [registry.get("neck", place) for place in ("one", "two")]
+    assert [registry.part("neck", n).file for n in ("one", "two")] == files
+    assert necks[0].__module__ != necks[1].__module__
+
+
+def test_plugin_that_a_test_has_imported_is_not_loaded_again(write_plugin, monkeypatch, tmp_path):
+    write_plugin("plugins/tested/__init__.py")
+    monkeypatch.syspath_prepend(str(tmp_path / "plugins"))
+    module = importlib.import_module("tested")  # as pytest does before it imports the test
+    assert registry.part("neck", "foreign").origin == "module tested"
+    registry.load_plugins()
+    assert registry.plugin_failures == {}
+    assert registry.get("neck", "foreign") is module.Neck
+
+
+def test_folder_of_the_name_of_a_module_is_not_taken_for_it(write_plugin, monkeypatch, tmp_path):
+    write_plugin("site/listed_module.py")
+    (tmp_path / "listed_module").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    registry.load_plugins(["listed_module"])
+    assert registry.plugin_failures == {}
+    assert "foreign" in registry.names("neck")
+
+
+def test_pages_of_plugins_are_found_without_importing_them(write_plugin, monkeypatch, tmp_path):
+    write_plugin("plugins/own/conf/experiment/own.yaml", text="seed: 1\n")
+    write_plugin("plugins/own/__init__.py", text="1 / 0\n")
+    write_plugin("site/shipped/__init__.py", "shipped")
+    write_plugin("site/shipped/inner.py", text="")
+    write_plugin("site/shipped/conf/experiment/shipped.yaml", text="seed: 1\n")
+    write_plugin("site/alone.py", "alone")
+    write_plugin("site/conf/experiment/alone.yaml", text="seed: 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    registry.load_plugins(["shipped.inner", "alone"])
+    pages = [str(folder.relative_to(tmp_path)) for folder in registry.plugin_pages()]
+    assert sorted(pages) == ["plugins/own/conf", "site/shipped/conf"]
+
+
+def test_plugins_of_a_configuration_are_those_of_its_parts(write_plugin):
+    files = [str(write_plugin(f"{name}.py", name)) for name in ("used", "idle")]
+    registry.load_plugins(files)
+    config = {"model": {"necks": [{"name": "fpn"}, {"name": "used"}]}, "run_name": "idle"}
+    assert registry.plugins_of(config) == files[:1]
