@@ -1,4 +1,4 @@
-"""What holds for every registered detector, made of small parts."""
+"""What holds for every registered detector, made of small parts; two stages take seconds."""
 
 from contract_cases import each_promise
 
@@ -14,7 +14,7 @@ SMALL = {
 }
 
 
-@each_promise("detector", needed=SMALL)
+@each_promise("detector", needed=SMALL, quick=["one_stage"])
 # pain 14
 def test_a_detector_keeps_its_contract(case):
     case()

@@ -42,7 +42,7 @@ def assert_all_learn(module):
         assert parameter.grad.isfinite().all(), key
 
 
-@each_promise("head", needed=SHALLOW, exported=["fcos"])
+@each_promise("head", needed=SHALLOW)
 # pain 14, pain 15
 def test_a_head_keeps_its_contract(case):
     case()
