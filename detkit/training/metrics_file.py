@@ -11,6 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from detkit.training.metrics_rows import read_metrics
+
 FIRST_COLUMNS = ["step", "epoch"]
 
 
@@ -70,15 +72,6 @@ class MetricsFile(Logger):
                 writer.writeheader()
             writer.writerows(rows)
         os.replace(part, self.path)
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file; a last line that a kill cut off is left out."""
-    if not path.is_file():
-        return []
-    text = path.read_text(encoding="utf-8")
-    complete = text[: text.rfind("\n") + 1]
-    return list(csv.DictReader(complete.splitlines()))
 
 
 def _header(path: Path) -> list[str]:

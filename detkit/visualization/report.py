@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from detkit.visualization.analysis_pictures import FOLDER, READING
+from detkit.visualization.page import page, section
 from detkit.visualization.panels import OVERVIEW
-from detkit.visualization.report_style import STYLE
 
 _KINDS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 _HEADLINE = ("AP", "AP50", "AP75")
@@ -46,31 +46,18 @@ def write_report(
     pictures = sorted(p for p in files if p.stem != OVERVIEW)
     sections = [
         _tiles(numbers, meanings),
-        _section("Curves", _image(run_folder / "curves.png", "losses and AP over the steps")),
+        section("Curves", _image(run_folder / "curves.png", "losses and AP over the steps")),
         *_analysis(run_folder / FOLDER),
-        _section("Validation pictures: objects beside detections", _gallery(pictures)),
-        _section("Classes", _classes(numbers, class_names)),
-        _section("All numbers", _all_numbers(numbers, meanings)),
-        _section("Configuration", _text_file(run_folder / "config.yaml")),
-        _section("Environment", _environment(run_folder / "environment.json")),
+        section("Validation pictures: objects beside detections", _gallery(pictures)),
+        section("Classes", _classes(numbers, class_names)),
+        section("All numbers", _all_numbers(numbers, meanings)),
+        section("Configuration", _text_file(run_folder / "config.yaml")),
+        section("Environment", _environment(run_folder / "environment.json")),
     ]
     report = run_folder / "report.html"
-    report.write_text(_page(title, "\n".join(filter(None, sections))), encoding="utf-8")
+    body = "\n".join(filter(None, sections))
+    report.write_text(page(title, body, kind="detkit run"), encoding="utf-8")
     return report
-
-
-def _page(title: str, body: str) -> str:
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<header><p>detkit run</p><h1>{escape(title)}</h1></header>\n{body}\n"
-        "</main>\n</body>\n</html>\n"
-    )
-
-
-def _section(heading: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(heading)}</h2>\n{content}\n</section>" if content else ""
 
 
 def _tiles(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
@@ -105,7 +92,7 @@ def _all_numbers(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> s
 def _analysis(folder: Path) -> list[str]:
     """A section for each picture of the analysis: how to read it, and the picture."""
     return [
-        _section(heading, f'<p class="reading">{escape(reading)}</p>\n{picture}')
+        section(heading, f'<p class="reading">{escape(reading)}</p>\n{picture}')
         for name, (heading, reading) in READING.items()
         if (picture := _image(folder / f"{name}.png", heading))
     ]

@@ -1,0 +1,75 @@
+"""`detkit sweep table`: the jobs of a sweep side by side, and what each key does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detkit.errors import UserError, did_you_mean
+from detkit.sweeps.effects_text import effects_lines, effects_notes, effects_of
+from detkit.sweeps.folder import SweepFolder
+from detkit.sweeps.page import write_page
+from detkit.sweeps.results import read_results
+from detkit.sweeps.table import make_table, table_lines, write_csv
+
+HELP = """
+usage: detkit sweep table DIR [sort=COLUMN] [where=CONDITION ...] [metric=NAME]
+
+All jobs of a sweep, also of one that is running: the keys that vary, the numbers of the best
+checkpoint (of the best epoch so far where a job is not done), its epoch, minutes, state. Below,
+for each key but the seed, what its values do to AP, and how far that is from the spread over
+seeds. Writes DIR/table.csv and DIR/table.html, a page with curves that needs no other file.
+
+  detkit sweep table runs/SWEEP
+  detkit sweep table runs/SWEEP sort=minutes where=model=fcos where='AP>0.3'
+  detkit sweep table runs/SWEEP metric=AP75
+
+sort=COLUMN        order by a column; AP and the like highest first, others lowest first; -COLUMN
+                   the other way round
+where=CONDITION    only jobs that meet it: COLUMN=VALUE, or != < <= > >= in between; may be repeated
+metric=NAME        the number that counts, as in metrics.json (AP)
+"""
+_WORDS = ("sort", "where", "metric")
+
+
+def run(arguments: list[str]) -> int:
+    """Print the table and write both files."""
+    folder, sort, where, metric = _read(arguments)
+    sweep = SweepFolder.open(folder)
+    table = make_table(read_results(sweep), metric, sort, where)
+    if not table.results:
+        print("no job of the sweep meets the conditions" if where else "the sweep has no job yet")
+        return 0
+    print("\n".join(table_lines(table)))
+    found = effects_of(table)
+    if found.jobs:
+        print()
+        print("\n".join([*effects_notes(found, table), *effects_lines(found, table)]))
+    write_csv(table, folder / "table.csv")
+    page = write_page(table, found, folder, sweep.command)
+    print(f"\nwritten: {folder / 'table.csv'}, {page}")
+    return 0
+
+
+def _read(arguments: list[str]) -> tuple[Path, str | None, list[str], str]:
+    """The folder, the column to sort by, the conditions, the metric."""
+    given: dict[str, list[str]] = {}
+    folders: list[str] = []
+    for word in arguments:
+        key, separator, value = word.partition("=")
+        if separator and key in _WORDS:
+            given.setdefault(key, []).append(value.strip("'\""))
+        elif separator and not Path(word).exists():
+            raise UserError(
+                f"{word}: there is no word '{key}'.{did_you_mean(key, _WORDS)} "
+                f"Words: {', '.join(f'{name}=...' for name in _WORDS)}. "
+                f"A condition is where={word}."
+            )
+        else:
+            folders.append(word)
+    if len(folders) != 1:
+        raise UserError(f"detkit sweep table needs one folder of a sweep, got {len(folders)}.")
+    for key in ("sort", "metric"):
+        if len(given.get(key, [])) > 1:
+            raise UserError(f"{key}=... is given {len(given[key])} times: give it once.")
+    sort, metric = (given.get(key, [""])[0] for key in ("sort", "metric"))
+    return Path(folders[0]), sort or None, given.get("where", []), metric or "AP"
