@@ -7,15 +7,24 @@ COMP_LINE. Hydra takes the first word for the program, so the command is taken o
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 
 from detkit import registry
 
-COMPOSING = ("train", "evaluate", "predict", "config")
+COMPOSING = ("train", "evaluate", "predict", "config", "plan", "sweep")
 _LINE = "COMP_LINE"
 
 
-def complete(words: list[str], commands: list[str]) -> list[str]:
-    """Answer a completion request, or return the words with which Hydra answers it."""
+def complete(
+    words: list[str], commands: list[str], verbs: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """Answer a completion request, or return the words with which Hydra answers it.
+
+    Args:
+        words: Those of the shell function.
+        commands: All commands.
+        verbs: Command to the verbs that may follow it.
+    """
     if not any(word.startswith("query=") for word in words):
         return ["train", *words]  # install and uninstall
     typed = os.environ.get(_LINE, "").split(" ")
@@ -25,16 +34,22 @@ def complete(words: list[str], commands: list[str]) -> list[str]:
         return []
     program, command, *rest = done
     if command not in COMPOSING:
-        print("\n".join(name for name in _names(command, rest) if name.startswith(current)))
+        known = _names(command, rest) or ([] if rest else (verbs or {}).get(command, []))
+        print("\n".join(name for name in known if name.startswith(current)))
         return []
     os.environ[_LINE] = " ".join([program, *rest, current])
     return ["train", *words]
 
 
 def _names(command: str, rest: list[str]) -> list[str]:
-    """What may follow `list` and `describe`."""
-    if command in ("list", "describe") and not rest:
+    """What may follow `list`, `describe`, `plugin new` and `plugin check`."""
+    if (command, rest) == ("plugin", ["check"]):
+        registry.load_plugins()
+        parts = [registry.part(f, name) for f in registry.FAMILIES for name in registry.names(f)]
+        return [f"{part.family}/{part.name}" for part in parts if part.plugin is not None]
+    if (command, rest) in (("list", []), ("describe", []), ("plugin", ["new"])):
         return list(registry.FAMILIES)
     if command == "describe" and len(rest) == 1 and rest[0] in registry.FAMILIES:
+        registry.load_plugins()
         return registry.names(rest[0])
     return []

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 
+from detkit import registry
 from detkit.cli.completion import complete
 
 COMMANDS = ["train", "evaluate", "list", "describe"]
+VERBS = {"plugin": ("new", "check")}
 QUERY = ["-sc", "query=bash"]
 
 
@@ -27,11 +30,22 @@ def typed(monkeypatch: pytest.MonkeyPatch):
         ("detkit describe box_c", ["box_coder"]),
         ("detkit describe scheduler cos", ["cosine"]),
         ("detkit list neck x", []),
+        ("detkit plugin ", ["new", "check"]),
+        ("detkit plugin new tran", ["transform"]),
+        ("detkit plugin new loss x", []),
+        ("detkit plugin check neck", ["neck/own_neck"]),
+        ("detkit describe neck own", ["own_neck"]),
     ],
 )
-def test_answered_without_hydra(line, answer, typed, capsys):
+def test_answered_without_hydra(line, answer, typed, capsys, monkeypatch):
+    def load_plugins() -> None:
+        part = registry.part("neck", "fpn")
+        own = replace(part, name="own_neck", origin="file own.py", plugin="own.py")
+        monkeypatch.setitem(registry._parts, ("neck", "own_neck"), own)
+
+    monkeypatch.setattr(registry, "load_plugins", load_plugins)
     typed(line)
-    assert complete(QUERY, COMMANDS) == []
+    assert complete(QUERY, COMMANDS, VERBS) == []
     assert capsys.readouterr().out.split() == answer
 
 
