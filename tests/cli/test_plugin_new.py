@@ -30,14 +30,15 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.chdir(folder)
         patch.setenv("DETKIT_DISABLE_ENTRYPOINTS", "1")
         patch.delenv("DETKIT_PLUGIN_DIR", raising=False)
-        for name, value in (("_parts", dict(registry._parts)), ("_loaded_plugins", {})):
-            patch.setattr(registry, name, value)
-        patch.setattr(registry, "plugin_failures", {})
+        for name in ("_loaded_plugins", "plugin_failures"):
+            patch.setattr(registry, name, {})
         for family in FAMILIES:
             assert main(["plugin", "new", family, f"own_{family}"]) == 0
         registry.load_plugins()
         assert registry.plugin_failures == {}
         yield folder
+    for family in FAMILIES:  # not the whole registry, into which parts of detkit came meanwhile
+        del registry._parts[family, f"own_{family}"]
 
 
 def test_each_family_has_a_template_or_is_refused_with_the_reason(capsys):
