@@ -89,6 +89,9 @@ def compose_training(words: list[str]) -> dict[str, Any]:
         ConfigError: With all problems.
         UserError: The model of the weights' file is not the one that they are of.
     """
+    if (page := value_of(words, "sweep")) not in (None, "null"):
+        searching = f"to search, write detkit sweep sweep={page} ..."
+        print(f"note: this is one run with what sweep={page} sets; {searching}", file=sys.stderr)
     place = value_of(words, "weights")
     checkpoint = _checkpoint_at(place) if place not in (None, "", "null") else None
     if place is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):

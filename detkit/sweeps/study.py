@@ -33,6 +33,12 @@ MOST_CELLS = 10_000  # of which the remaining ones are listed to choose a new on
 MOST_DRAWS = 100  # of configurations that there have been already, in spaces that are larger
 _FOLDER, _WORDS, _NOTE, _VOID, _PRUNED = "folder", "words", "note", "void", "pruned"
 _SEARCH = "search"
+_STATES = {
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "done",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 _BEGINNING = b'{"op_code":'  # of every line of a journal
 _CHOOSE = "choose another hydra.sweeper.storage."
 _log = logging.getLogger("detkit.sweeps")
@@ -48,6 +54,8 @@ class Trial:
         folder: Where its job runs; None before it has one.
         pruned: Whether it has been decided that it ends.
         value: Its metric once it has ended.
+        state: `running`, `done`, `pruned` or `failed`.
+        note: Why it has failed.
     """
 
     number: int
@@ -55,6 +63,8 @@ class Trial:
     folder: Path | None = None
     pruned: bool = False
     value: float | None = None
+    state: str = "running"
+    note: str = ""
 
 
 class StoredStudy:
@@ -195,29 +205,28 @@ class StoredStudy:
         self._storage.set_trial_user_attr(self._id(number), _VOID, reason)
         self._study.tell(number, state=TrialState.FAIL)
 
-    def trials(self, *states: TrialState) -> list[Trial]:
-        """The trials that count, of some states or of all, in their order."""
-        found = self._study.get_trials(deepcopy=False, states=states or None)
+    def trials(self) -> list[Trial]:
+        """The trials that count, in their order."""
         return [
             self._plain(trial)
-            for trial in found
+            for trial in self._study.get_trials(deepcopy=False)
             if _WORDS in trial.user_attrs and _VOID not in trial.user_attrs
         ]
 
     def running(self) -> list[Trial]:
         """The trials that have not ended, whoever runs them."""
-        return self.trials(TrialState.RUNNING)
+        return [trial for trial in self.trials() if trial.state == "running"]
 
-    def best(self) -> Trial | None:
-        """The best of the trials that were trained to their end."""
-        complete = [trial for trial in self.trials(TrialState.COMPLETE) if trial.value is not None]
-        sign = 1 if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else -1
-        return max(complete, key=lambda trial: sign * float(trial.value or 0), default=None)
+    def ranking(self) -> list[Trial]:
+        """The trials, the best of those that were trained to their end first, failed ones last."""
+        order = ("done", "pruned", "running", "failed")
+        sign = -1 if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
 
-    def of_folder(self, folder: Path) -> Trial | None:
-        """The trial whose job runs in a folder."""
-        same = (trial for trial in self.trials() if trial.folder == folder.resolve())
-        return next(same, None)
+        def place(trial: Trial) -> tuple[int, float, int]:
+            value = math.inf if trial.value is None else sign * trial.value
+            return order.index(trial.state), value, trial.number
+
+        return sorted(self.trials(), key=place)
 
     def _plain(self, trial: FrozenTrial) -> Trial:
         attributes = trial.user_attrs
@@ -228,6 +237,8 @@ class StoredStudy:
             folder=None if place is None else (self._folder / place).resolve(),
             pruned=bool(attributes.get(_PRUNED)),
             value=trial.value if trial.state.is_finished() else None,
+            state=_STATES[trial.state],
+            note=str(attributes.get(_NOTE, "")),
         )
 
     def _id(self, number: int) -> int:

@@ -40,7 +40,7 @@ def test_one_seed_draws_the_same_trials_also_by_processes_that_are_ended(tmp_pat
     assert undisturbed == again
     assert len(set(undisturbed)) == 13
     assert other not in undisturbed
-    assert study.best() == max(study.trials(), key=lambda trial: trial.value or 0)
+    assert study.ranking()[0] == max(study.trials(), key=lambda trial: trial.value or 0)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
@@ -111,8 +111,8 @@ def test_a_metric_that_is_no_number_is_a_failure(tmp_path: Path):
             trial = study.draw()
         assert trial is not None
         study.complete(trial.number, value)
-    assert [trial.value for trial in study.trials()] == [None, None]
-    assert study.best() is None
+    assert [(trial.value, trial.state) for trial in study.trials()] == [(None, "failed")] * 2
+    assert study.trials()[0].note == "its metric is not a number"
 
 
 def test_a_study_of_something_else_is_refused_with_what_differs(tmp_path: Path):

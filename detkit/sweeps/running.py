@@ -1,0 +1,156 @@
+"""A search from its settings to its best trial."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from detkit.config import compose
+from detkit.config.compose import Cell
+from detkit.config.overrides import prepared
+from detkit.errors import ConfigError, Stopped
+from detkit.sweeps import devices
+from detkit.sweeps.folder import SweepFolder
+from detkit.sweeps.job import Job
+from detkit.sweeps.launching import checked, pool_for
+from detkit.sweeps.optuna_sweeper import Settings, keep_words, node_of
+from detkit.sweeps.search import Search
+from detkit.sweeps.space import Space, Value
+from detkit.sweeps.study import StoredStudy, Trial
+from detkit.sweeps.text import aligned, pairs, plural
+from detkit.training.run import COMMAND_VARIABLE
+
+JOURNAL = "study.journal"  # in the sweep's folder
+_FLAGS = ("-m", "--multirun")
+_SHOWN = ("done", "pruned", "failed", "running")  # states, as they are counted
+MOST_ROWS = 20  # of the table
+_log = logging.getLogger("detkit.sweeps")
+
+
+def run_search(settings: Settings, space: Space, config: DictConfig) -> None:
+    """Check a space, search it, and tell what came of it.
+
+    Args:
+        settings: Those of the sweeper.
+        space: What is searched.
+        config: What Hydra has composed for the sweep.
+
+    Raises:
+        UserError: The space, the storage or the devices are wrong; then nothing is started.
+        Stopped: Ctrl-C or SIGTERM came; it says how to go on.
+    """
+    given = node_of(config.hydra.launcher)
+    launcher = devices.read_settings(given, config.hydra.overrides.hydra)
+    cells = [_cell(space, space.words(values)) for values in _examples(space, settings.sampler)]
+    good, problems = checked(cells)
+    if problems and not (launcher.skip_bad and good):
+        raise ConfigError(problems)
+    pool = pool_for(launcher, (cell.config for cell in good if cell.config))
+    place = Path(config.hydra.sweep.dir).resolve()
+    study = StoredStudy(
+        Path(settings.storage).resolve() if settings.storage else place / JOURNAL,
+        space,
+        sampler=settings.sampler,
+        pruner=settings.pruner,
+        min_epochs=settings.min_epochs,
+        seed=settings.seed,
+        direction=settings.direction,
+    )
+    command = os.environ.get(COMMAND_VARIABLE, "")
+    words = [word for word in shlex.split(command)[2:] if word not in _FLAGS]
+    folder = SweepFolder.begin(place, command, words, given)
+    keep_words(place, words)
+    _log.info("sweep folder: %s", place)
+    _run(Search(study, pool, Queue(space, folder), settings), place)
+    _log.info("%s", "\n".join(report(study, settings.metric, words)))
+
+
+def _run(search: Search, place: Path) -> None:
+    try:
+        with search.pool:
+            search.run()
+    except Stopped as stopped:
+        ended = sum(trial.state != "running" for trial in search.study.trials())
+        raise Stopped(
+            f"stopped; {plural(ended, 'trial')} have ended; go on with: "
+            f"detkit sweep resume {shlex.quote(str(place))}",
+            stopped.exit_code - 128,
+        ) from None
+
+
+class Queue:
+    """Makes jobs of trials.
+
+    Args:
+        space: What is searched.
+        folder: Where the jobs lie.
+    """
+
+    def __init__(self, space: Space, folder: SweepFolder) -> None:
+        self.space, self.folder = space, folder
+
+    def __call__(self, trial: Trial) -> Job:
+        """The job of a trial, composed, checked and frozen.
+
+        Raises:
+            ConfigError: Its words make no detector.
+        """
+        cell = _cell(self.space, trial.words)
+        _, problems = checked([cell])
+        if problems or cell.config is None:
+            raise ConfigError(problems)
+        return self.folder.queue([(cell.config, cell.words)])[0]
+
+
+def _examples(space: Space, sampler: str) -> Iterator[dict[str, Value]]:
+    """What is checked before anything starts: every cell of a grid, few of what is drawn."""
+    return space.cells() if sampler == "grid" else space.examples()
+
+
+def _cell(space: Space, words: Sequence[str]) -> Cell:
+    try:
+        config = compose.compose_job("train", [*space.fixed, *prepared(list(words))])
+        return Cell(list(words), config, [])
+    except ConfigError as error:
+        return Cell(list(words), None, error.problems)
+
+
+def report(study: StoredStudy, metric: str, words: Sequence[str]) -> list[str]:
+    """What came of a search: a table, the best first, and how to train the best again.
+
+    Args:
+        study: The search.
+        metric: What its values are.
+        words: What was typed.
+    """
+    ranking = study.ranking()
+    keys = [dimension.key for dimension in study.space.dimensions]
+    rows = [["trial", "state", metric, *keys]]
+    for trial in ranking[:MOST_ROWS]:
+        value = "" if trial.value is None else f"{trial.value:.4f}"
+        rows.append([str(trial.number), trial.state, value, *dict(pairs(trial.words)).values()])
+    lines = aligned(rows, numbers=(0, 2))
+    if len(ranking) > MOST_ROWS:
+        lines.append(f"... and {len(ranking) - MOST_ROWS:,} more")
+    counts = Counter(trial.state for trial in ranking)
+    told = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
+    lines.append(f"{plural(len(ranking), 'trial')}: {told}")
+    lines += [f"failed: trial {t.number}: {t.note}" for t in ranking if t.state == "failed"]
+    if ranking and ranking[0].state == "done":
+        best = ranking[0]
+        rest = [word for word in words if not _is_drawn(word, keys)]
+        lines.append(f"best: trial {best.number}, {metric} {best.value:.4f}, {best.folder}")
+        lines.append(f"  {shlex.join(['detkit', 'train', *rest, *best.words])}")
+    return lines
+
+
+def _is_drawn(word: str, keys: Sequence[str]) -> bool:
+    """Whether a typed word is about the search, and not about what every trial has."""
+    key = word.lstrip("+~").partition("=")[0]
+    return key in keys or key.startswith(("hydra.", "hydra/"))
