@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from tiny_run import TINY
 from torchvision.models import resnet18
 
+from detkit import registry
 from detkit.cli.main import COMMANDS, main
 from detkit.config.compose import compose
 
@@ -55,7 +57,29 @@ def prepare(work: Path) -> None:
         torch.save(resnet18().state_dict(), work / "WEIGHTS.pth")
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.fixture
+def own_neck(work: Path) -> Iterator[None]:
+    """The plugin that the README's words mean; gone again after the test."""
+    assert main(["plugin", "new", "neck", "my_neck"]) == 0
+    yield
+    for made in ("plugins", "my_loss"):
+        shutil.rmtree(work / made, ignore_errors=True)
+    registry._parts.pop(("neck", "my_neck"), None)
+    registry._loaded_plugins.pop(str(work / "plugins/my_neck"), None)
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if "my_" in line])
+def test_command_on_a_plugin_of_the_readme(line: str, work: Path, own_neck: None) -> None:
+    _, *words = shlex.split(line)
+    if words[:2] == ["plugin", "new"] and "--package" not in words:
+        shutil.rmtree(work / "plugins")
+    if words[0] == "train":
+        assert compose("train", words[1:])["model"]["neck"]["name"] == "my_neck"
+    else:
+        assert main(words) == 0
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if "my_" not in line])
 def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program, command, *words = shlex.split(line)
     if program == "make":
@@ -111,11 +135,11 @@ def test_page_of_the_readme_is_the_page() -> None:
 
 
 def test_plugin_of_the_readme(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (source,) = (block for block in blocks("python") if "my_neck" in block)
+    (source,) = (block for block in blocks("python") if "register" in block)
     (work / "readme_plugin.py").write_text(source)
-    words = ["plugins=[readme_plugin.py]", "model=fcos", "model/neck=my_neck"]
+    words = ["plugins=[readme_plugin.py]", "model=fcos", "model/neck=thin"]
     assert main(["config", *words, "model.neck.out_channels=96"]) == 0
-    assert "neck      my_neck: 96 channels at stride 8" in capsys.readouterr().out
+    assert "neck      thin: 96 channels at stride 8" in capsys.readouterr().out
 
 
 def test_error_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
