@@ -11,6 +11,7 @@ from detkit.sweeps.results import Result
 _WIDTH, _HEIGHT = 1000, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 40
 _TICKS = 5
+_MOST_DOTS = 60  # points of a curve that are shown one by one
 _STEPS = (1, 2, 5, 10)
 _ROUNDING = 1e-9
 _LEAST_TOP = 0.01  # of the axis, for jobs that have learned nothing yet
@@ -48,7 +49,8 @@ def nice_step(least: float) -> float:
 
 def _curve(result: Result, places: list[tuple[float, float]], metric: str) -> str:
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in places)
+    dotted = places if len(places) <= _MOST_DOTS else []
+    dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/>' for x, y in dotted)
     best = result.numbers.get(metric)
     said = "" if best is None else f": {metric} {best:.4f} in epoch {result.epoch}"
     return (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from detkit.sweeps.effects import Effects, Level, effects
 from detkit.sweeps.results import Result
 from detkit.sweeps.table import Table
-from detkit.sweeps.text import aligned, plural
+from detkit.sweeps.text import aligned, brief, plural
 
 
 def counted(table: Table) -> list[Result]:
@@ -61,7 +61,10 @@ def effects_lines(found: Effects, table: Table) -> list[str]:
         rows = [level_cells(level) for level in each.levels]
         lines += ["", *aligned([heads, *rows], range(1, len(heads)))]
     for trend in found.trends:
-        rows = [[f"{t.lowest} to {t.highest}", str(t.cells), f"{t.mean:.4f}"] for t in trend.thirds]
+        rows = [
+            [f"{brief(t.lowest)} to {brief(t.highest)}", str(t.cells), f"{t.mean:.4f}"]
+            for t in trend.thirds
+        ]
         told = "unknown" if trend.correlation is None else f"{trend.correlation:+.2f}"
         lines += ["", *aligned([[trend.key, "cells", table.metric], *rows], (1, 2))]
         lines.append(f"rank correlation with {table.metric} (Spearman): {told}")
@@ -74,4 +77,4 @@ def level_cells(level: Level) -> Sequence[str]:
     if effect and level.error is not None:
         effect += f" ± {level.error:.4f}"
     spread = "unknown" if level.spread is None else f"{level.spread:.4f}"
-    return [level.value, str(level.jobs), f"{level.mean:.4f}", effect, spread]
+    return [brief(level.value), str(level.jobs), f"{level.mean:.4f}", effect, spread]

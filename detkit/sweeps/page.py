@@ -14,6 +14,7 @@ from detkit.sweeps.effects_text import effects_notes, level_cells
 from detkit.sweeps.page_assets import COLOURS, SCRIPT, STYLE
 from detkit.sweeps.results import Result
 from detkit.sweeps.table import Table, cell
+from detkit.sweeps.text import brief
 from detkit.visualization import report_style
 from detkit.visualization.page import page, section
 
@@ -137,7 +138,11 @@ def _effects(found: Effects, table: Table) -> str:
     ]
     for trend in found.trends:
         thirds = [
-            [f"{third.lowest} to {third.highest}", str(third.cells), f"{third.mean:.4f}"]
+            [
+                f"{brief(third.lowest)} to {brief(third.highest)}",
+                str(third.cells),
+                f"{third.mean:.4f}",
+            ]
             for third in trend.thirds
         ]
         told = "unknown" if trend.correlation is None else f"{trend.correlation:+.2f}"

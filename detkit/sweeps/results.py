@@ -23,6 +23,7 @@ from detkit.training.metrics_rows import read_metrics
 DAMAGED = "damaged"  # the state of a job whose file cannot be read
 _PREFIX = "val/"
 _MONITOR = "val/AP"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # which is ten times as fast
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _job(folder: Path) -> tuple[Job | None, dict[str, Any]]:
     except UserError:
         job = None
     try:
-        config = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+        config = yaml.load((folder / FILE).read_text(encoding="utf-8"), _LOADER)
     except (OSError, ValueError, yaml.YAMLError):
         config = None
     return job, config if isinstance(config, dict) else {}
@@ -145,8 +146,9 @@ def _validations(file: Path) -> Iterator[Validation]:
         rows = read_metrics(file)
     except (OSError, ValueError):
         return
+    names = [key for key in (rows[0] if rows else ()) if str(key).startswith(_PREFIX)]
     for row in rows:
-        cells = {k[len(_PREFIX) :]: v for k, v in row.items() if str(k).startswith(_PREFIX) and v}
+        cells = {name[len(_PREFIX) :]: row[name] for name in names if row[name]}
         numbers = _finite({name: _number(cell) for name, cell in cells.items()})
         epoch = _number(row.get("epoch"))
         if numbers and math.isfinite(epoch):

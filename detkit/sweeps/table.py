@@ -12,7 +12,7 @@ from pathlib import Path
 
 from detkit.errors import UserError, did_you_mean
 from detkit.sweeps.results import Result
-from detkit.sweeps.text import aligned
+from detkit.sweeps.text import aligned, brief
 
 _STATE, _EPOCH, _MINUTES, _JOB = "state", "epoch", "minutes", "job"
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
@@ -175,7 +175,7 @@ def cell(column: str, value: Value) -> str:
         return f"{value:.1f}"
     if isinstance(value, float):
         return f"{value:.4f}"
-    return "" if value is None else str(value)
+    return "" if value is None else brief(str(value))
 
 
 def write_csv(table: Table, file: Path) -> None:

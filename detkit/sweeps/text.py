@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from detkit.evaluation.table import text_width
 
 _LONGEST_CELL = 40
+_LONGEST_NUMBER = 10
 
 
 def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> list[str]:
@@ -32,6 +33,16 @@ def shortened(text: str, longest: int = _LONGEST_CELL) -> str:
     """A text on one line that is cut where it is longer."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def brief(text: str) -> str:
+    """A value as it was typed; a number that was drawn, with all its digits, is rounded to four."""
+    if len(text) <= _LONGEST_NUMBER:
+        return text
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 def plural(count: int, word: str) -> str:

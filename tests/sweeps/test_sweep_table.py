@@ -171,6 +171,16 @@ def test_key_that_an_earlier_job_did_not_name_is_that_of_its_configuration(
     assert [row[:2] for row in rows[1:]] == [["pan", "8"], ["fpn", "4"]]
 
 
+def test_number_that_was_drawn_is_rounded_for_a_reader_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, rate in enumerate(["0.00012345678", "3e-4"]):
+        add_job(tmp_path, [f"optimizer.learning_rate={rate}", f"seed={seed}"], ap=(0.2,))
+    rows = table(capsys, str(tmp_path), "where=optimizer.learning_rate<1", "sort=seed")
+    assert [row[0] for row in rows[1:]] == ["0.0001235", "3e-4"]
+    assert "0.00012345678" in (tmp_path / "table.csv").read_text()
+
+
 def test_damaged_job_is_a_row_and_the_others_are_shown(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
