@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from detkit.config.compose import Cell
+from detkit.config.overrides import has_no_list, jobs, parse, prepared
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimate import Estimate, Estimator
 from detkit.sweeps.text import aligned, pairs, plural
@@ -28,6 +35,26 @@ class Planned:
     words: list[str]
     estimate: Estimate | None
     problems: list[str]
+
+
+def with_params(prepared_words: list[str]) -> list[str]:
+    """The words and those that `hydra.sweeper.params` stands for, on pages or typed.
+
+    A swept word of the command line comes before a page's, as when the sweep runs.
+    """
+    given: dict[str, Any] = {}
+    with hydra.initialize(version_base="1.3", config_path=None):
+        for words in jobs([word for word in prepared_words if not has_no_list(word)]):
+            try:
+                composed = hydra.compose("train", words, return_hydra_config=True)
+            except (HydraException, OmegaConfBaseException):
+                continue  # a cell that cannot be composed is told with the others
+            found = composed.hydra.sweeper.get("params")
+            given = OmegaConf.to_container(found) if found else {}  # type: ignore[assignment]
+            break
+    typed = {parse(word).key_or_group for word in prepared_words}
+    more = [f"{key}={value}" for key, value in given.items() if key not in typed]
+    return [*prepared_words, *prepared(more)]
 
 
 def plan(cells: Iterable[Cell], estimator: Estimator) -> list[Planned]:

@@ -144,9 +144,24 @@ def test_drawn_value_is_left_out_and_long_tables_end(
     rate = "optimizer.learning_rate=interval(0.1,1)"
     assert main(["plan", "-m", rate, "model=fcos", *SMALL, "seed=1,2,3"]) == 0
     shown = capsys.readouterr()
-    assert "optimizer.learning_rate=interval(0.1,1) is drawn" in shown.err
+    assert "optimizer.learning_rate=interval(0.1,1) is drawn by a sweeper" in shown.err
     assert shown.out.startswith("3 cells; ")
     assert shown.out.rstrip().endswith("... and 1 more cell")
+
+
+def test_what_a_page_sweeps_is_planned_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "conf/experiment/swept.yaml"
+    page.parent.mkdir(parents=True)
+    params = "{data.batch_size: '1,2', seed: '1,2', optimizer.learning_rate: 'interval(0.1,1)'}"
+    page.write_text(f"# @package _global_\nhydra: {{sweeper: {{params: {params}}}}}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "model=fcos", *TINY, "experiment=swept", "seed=3"]) == 0
+    shown = capsys.readouterr()
+    assert "optimizer.learning_rate=interval(0.1,1) is drawn" in shown.err
+    rows = [line.split()[:2] for line in shown.out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["data.batch_size", "1", "2"]
 
 
 PLUGIN = '''
