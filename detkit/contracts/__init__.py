@@ -34,7 +34,10 @@ state dict that went through a file. detkit's own parts pass the same checks as 
 - reader, sampling: indices of flat arrays whose boxes lie in their images; shares from 0 on.
 - metric: 1 for perfect detections, an image counts once, ranks together equal one process.
 - optimizer, scheduler: each parameter moves, and from a saved state on as without a break.
-- callback, logger: a training goes as without it, and goes on from its checkpoint.
+- callback, logger: a training goes as without it, and goes on from its checkpoint. A callback that
+  is there to change the training says `changes_training = True` on its class.
+
+A promise that cannot be checked on a part raises LeftOutError, which pytest shows as skipped.
 """
 
 from __future__ import annotations

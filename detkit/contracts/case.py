@@ -140,9 +140,9 @@ class Case:
                 self.check(self.subject)
         except BrokenContractError as error:
             raise BrokenContractError(error.said, self._heading()) from error
-        except Exception as error:
-            if isinstance(error, LeftOutError):
-                raise
+        except LeftOutError:
+            raise
+        except (Exception, SystemExit) as error:  # a part may fail in any way
             said = self._said_of(error)
             raise BrokenContractError(said, self._heading()) from error
 
@@ -150,7 +150,7 @@ class Case:
         about = f"{self.subject.family} '{self.subject.name}' ({self.subject.file})"
         return f"{about} breaks the promise '{self.title}': "
 
-    def _said_of(self, error: Exception) -> str:
+    def _said_of(self, error: BaseException) -> str:
         """An error that the part raised, with the last line of its own code on the way."""
         if isinstance(error, ConfigError):  # assembly has put the part's own error into words
             return f"it refuses to be built: {error}"

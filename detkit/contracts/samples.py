@@ -106,8 +106,8 @@ def samples_stay_as_they_are(subject: Subject) -> None:
 def boxes_find_their_way_back(subject: Subject) -> None:
     """`to_image` maps the original image to the new one, so detections can go back.
 
-    Looked at is a box, not quite in the middle, that was not cut; where the image is turned, what comes back is
-    the upright box around it.
+    Looked at is a box, not quite in the middle, that was not cut; where the image is turned, what
+    comes back is the upright box around it.
     """
     transform = subject.build()
     single = Target(torch.tensor([[22.0, 14, 46, 40]]), torch.tensor([1]), torch.tensor([False]))

@@ -116,3 +116,13 @@ def test_a_plugin_is_loaded_as_on_the_command_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for case in cases("scheduler", "from_a_folder"):
         case()
+
+
+def test_a_part_that_ends_the_program_breaks_its_promise():
+    def forward(self, features):
+        raise SystemExit(0)
+
+    registry.register("neck", "mine")(a_neck(forward=forward))
+    case = next(case for case in cases("neck", "mine") if "feature specs" in str(case))
+    with pytest.raises(BrokenContractError, match=r"it raised SystemExit: 0 \(at"):
+        case()

@@ -140,11 +140,11 @@ def members_are_missing(base):
     return Part
 
 
-@faults.add("metric", "voc", "perfect detections are best", "`compute` gave no AP50, by which")
+@faults.add("metric", "voc", "perfect detections are best", "`compute` gave no 'AP', by which")
 def a_number_is_missing(base):
     class Part(base):
         def compute(self):
-            return {"AP": super().compute()["AP"]}
+            return {"AP50": super().compute()["AP50"]}
 
     return Part
 

@@ -45,11 +45,6 @@ def it_divides_by_a_deviation(base):
     return calling(base, lambda self, right, p, t: right(p, t) / p.std(dim=0).sum())
 
 
-@faults.add("loss", "l1", VALUES, "a loss is below 0")
-def negative_values(base):
-    return calling(base, lambda self, right, *given: right(*given) - 1)
-
-
 @faults.add("loss", "l1", VALUES, "have no way for gradients")
 def detached(base):
     return calling(base, lambda self, right, *given: right(*given).detach())

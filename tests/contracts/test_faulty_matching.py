@@ -223,11 +223,11 @@ def only_objects_count(base):
     return Part
 
 
-@faults.add("sampler", "keep_all", "a few priors and none pass", "of four priors not all count")
-def half_of_a_few(base):
+@faults.add("sampler", "keep_all", "a few priors and none pass", "of four priors none counts")
+def none_of_a_few(base):
     class Part(base):
         def __call__(self, matched, values):
-            return (matched != IGNORED) & (values > values.median())
+            return (matched != IGNORED) & (matched.shape[1] > 100)
 
     return Part
 
