@@ -19,6 +19,7 @@ from detkit.errors import ConfigError, Stopped, UserError, did_you_mean
 
 COMMANDS = {
     "train": "train a detector, or resume a run",
+    "sweep": "train many settings side by side; resume that; the results as a table",
     "evaluate": "measure a checkpoint on a data set",
     "predict": "detect objects in images: pictures and a JSON of boxes",
     "replay": "repeat the step at which a loss was not finite",
@@ -38,6 +39,7 @@ VERBS = {  # `detkit data check` is in data_check.py
     "config": ("explain", "diff"),
     "data": ("check", "convert", "stats", "anchors", "show"),
     "plugin": ("new", "check"),
+    "sweep": ("resume", "table"),
 }
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 COMPLETION = ("-sc", "--shell-completion")
@@ -79,7 +81,7 @@ def dispatch(words: list[str]) -> int:
         print(overview())
         return 0
     if words[0] in COMPLETION:
-        words = complete(words, list(COMMANDS))
+        words = complete(words, list(COMMANDS), VERBS)
         if not words:
             return 0
     command, *arguments = words

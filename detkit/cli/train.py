@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from detkit import assembly, ranks
+from detkit.cli import multirun
 from detkit.cli.words import (
     checkpoint_of,
     compose_training,
@@ -58,7 +59,7 @@ checkpoints, metrics, curves, pictures, report.
   detkit train ckpt=RUN                           go on with an interrupted run
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
   detkit train weights=RUN data.path=DATA         a new run from the weights, with their model
-  detkit train -m seed=1,2,3                      several runs, one after the other
+  detkit train -m seed=1,2,3                      several runs: detkit sweep --help
   detkit train trainer.devices=4                  on four GPUs of this machine
   detkit train --freeze trainer.num_nodes=2       on several machines: the folder, and what to type
 
@@ -70,6 +71,7 @@ Look before you train:
 """
 HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")
 FREEZE = "--freeze"
+_REFUSED = 2  # the exit code of what the user gave
 _GRACE = 600.0  # seconds in which a training may end its validation and save, once asked to stop
 HYDRA_WORDS = (*HYDRA_FLAGS, "--hydra-help", "-hp", "--hydra-completion")
 
@@ -92,8 +94,7 @@ def run(arguments: list[str]) -> int:
             raise UserError("ckpt=... resumes one run: leave out Hydra's flags.")
         if only_freeze:
             raise UserError(f"{FREEZE} prepares one run: leave out Hydra's flags.")
-        compose.run("train", arguments, _job)
-        return 0
+        return multirun.run(arguments, _job)
     if resumed is not None:
         config = _resumed(resumed, arguments)
     elif unsaved is not None:
@@ -189,7 +190,11 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
     command = ranks.command(folder, config["trainer"]["devices"])
     group = ProcessGroup(command, environment=settings, grace=_GRACE)
     with _left_to(group):
-        return group.wait()
+        code = group.wait()
+    if code == _REFUSED and is_new:
+        with contextlib.suppress(FolderInUseError), only_one(folder):
+            discard(folder)
+    return code
 
 
 def _frozen(config: dict[str, Any], again: bool) -> Path:
@@ -238,7 +243,7 @@ def _left_to(group: ProcessGroup) -> Iterator[None]:
 
 
 def _job(composed: DictConfig) -> None:
-    """One job of a multirun, in a process of its own."""
+    """One job of a multirun of a launcher that is not detkit's own, in a process of its own."""
     hydra = HydraConfig.get()
     config = compose.checked("train", composed, list(hydra.overrides.task))
     if hydra.mode == RunMode.MULTIRUN:

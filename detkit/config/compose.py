@@ -25,7 +25,6 @@ from detkit.config.circles import includes
 from detkit.config.folders import page_folders
 from detkit.config.origins import origins
 from detkit.config.overrides import (
-    has_no_list,
     jobs,
     listed_plugins,
     prepared,
@@ -57,7 +56,7 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
     if checkpoint is not None:
         refuse_in_checkpoint(checkpoint, "the checkpoint")
         pages.offer_checkpoint(checkpoint)
-    with _translated_errors():
+    with translated_errors():
         with hydra.initialize(version_base="1.3", config_path=None):
             composed = hydra.compose(root, words, return_hydra_config=True)
         HydraConfig.instance().set_config(composed)
@@ -71,7 +70,7 @@ def merge_order(
     words = prepare(split_flags(overrides)[1])
     if checkpoint is not None:
         pages.offer_checkpoint(checkpoint)
-    with _translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
+    with translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
         loader = GlobalHydra.instance().config_loader()
         found = loader.compute_defaults_list(root, words, RunMode.RUN)
     return [(each.config_path or "", each.package or "") for each in found.defaults]
@@ -107,8 +106,6 @@ def _written(composed: DictConfig, path: str) -> Any:
 def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
     """Hand a command to Hydra: a single job, `--multirun`, `--cfg`, `--info` or shell completion.
 
-    The configurations of all jobs of a sweep are checked before the first one starts.
-
     Raises:
         ConfigError: The words cannot be composed, or a job's configuration is wrong.
     """
@@ -119,14 +116,13 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
     else:
         overrides = prepare(overrides)
         if any(flag in ("-m", "--multirun") for flag in flags):
-            check_jobs(root, overrides)
             # For jobs of launchers that compose them again in processes of theirs.
             os.environ.update(plugins.for_child(listed_plugins(overrides)))
     # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
     try:
-        with _translated_errors():
+        with translated_errors():
             hydra.main(version_base="1.3", config_path=None, config_name=root)(task)()
     finally:
         sys.argv = before
@@ -167,44 +163,10 @@ def compose_job(root: str, prepared_words: list[str]) -> Config:
     Raises:
         ConfigError: With all problems that were found.
     """
-    with _translated_errors():
+    with translated_errors():
         composed = hydra.compose(root, prepared_words, return_hydra_config=True)
         HydraConfig.instance().set_config(composed)
         return checked(root, composed, prepared_words)
-
-
-def check_jobs(root: str, prepared_words: list[str]) -> None:
-    """Compose and check each job of a sweep over listed values.
-
-    A sweeper that draws values checks what it draws from by itself.
-
-    Raises:
-        ConfigError: One message per problem, with the first job that has it.
-    """
-    if sweeper_of(root, prepared_words) != "basic":
-        return
-    if endless := [word.lstrip("+") for word in prepared_words if has_no_list(word)]:
-        raise ConfigError(
-            [
-                f"{word}: a grid has listed values (0.1,0.2 or range(1,5)); values between bounds "
-                "and patterns are for hydra/sweeper=optuna."
-                for word in endless
-            ]
-        )
-    problems: dict[str, str] = {}
-    for cell in cells(root, prepared_words):
-        for problem in cell.problems:
-            problems.setdefault(problem, f" (job {' '.join(cell.words)})" if cell.words else "")
-    if problems:
-        raise ConfigError([f"{problem}{job}" for problem, job in problems.items()])
-
-
-def sweeper_of(root: str, prepared_words: list[str]) -> str:
-    """The sweeper that words choose, or pages that they choose: of swept words the first value."""
-    listed = [word for word in prepared_words if not has_no_list(word)]
-    with _translated_errors(), hydra.initialize(version_base="1.3", config_path=None):
-        composed = hydra.compose(root, next(jobs(listed)), return_hydra_config=True)
-    return str(composed.hydra.runtime.choices["hydra/sweeper"])
 
 
 def prepare(words: list[str]) -> list[str]:
@@ -225,7 +187,7 @@ def prepare(words: list[str]) -> list[str]:
 
 
 @contextmanager
-def _translated_errors() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Hydra's composition errors as ConfigError; all others pass."""
     try:
         yield

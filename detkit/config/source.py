@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ from detkit.config.shape import require_shape
 from detkit.config.signatures import arguments
 from detkit.config.syntax import parse, read_text, shown
 from detkit.errors import ConfigError
+
+# Launchers and sweepers of packages above this one: the functions that publish them.
+_PUBLISHED = (
+    ("detkit.sweeps.launcher", "publish_launcher"),
+    ("detkit.sweeps.optuna_sweeper", "publish_sweeper"),
+)
 
 
 class PageSource(ConfigSource):
@@ -173,6 +180,8 @@ def register_hydra_plugins() -> None:
     """Make the sources and the search path known to Hydra; calling it again is harmless."""
     for plugin in (PageSource, PartSource, DetkitSearchPath):
         Plugins.instance().register(plugin)
+    for module, function in _PUBLISHED:
+        getattr(importlib.import_module(module), function)()
 
 
 def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:

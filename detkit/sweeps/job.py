@@ -19,6 +19,7 @@ OUTPUT = "output.log"
 ENDED = ("done", "pruned")  # what is not started again
 STATES = ("waiting", "running", "done", "failed", "stopped", "pruned")
 _LOCK = "job.lock"
+_NUMBERS = "metrics.json"
 _TRIES, _PAUSE = 3, 0.02
 _TRACES = (OUTPUT, "metrics.csv", "checkpoints/last.ckpt")  # what a running job writes to
 
@@ -107,6 +108,15 @@ class Job:
     def title(self) -> str:
         """What it is called in messages."""
         return " ".join(self.words) or self.folder.name
+
+    def score(self) -> float | None:
+        """AP of the best checkpoint, or what the metric has instead; None where nothing is."""
+        try:
+            numbers = json.loads((self.folder / _NUMBERS).read_text(encoding="utf-8"))
+            first = next(iter(numbers.values()), None)
+            return float(numbers.get("AP", first))
+        except (OSError, ValueError, TypeError, AttributeError):
+            return None
 
     def _end_at_last_trace(self) -> None:
         """Take the last sign of life of a job that could not record its end for that end."""

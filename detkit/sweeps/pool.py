@@ -231,7 +231,10 @@ class DevicePool:
         job.save()
         ended.lock.close()
         told = f": {job.error}; all of it: {job.output}" if job.error else ""
-        _log.info("%s: %s after %s%s", job.state, job.title, _minutes(job.seconds), told)
+        score = job.score() if job.state == "done" else None
+        reached = "" if score is None else f", AP {score:.3f}"
+        time_text = _minutes(job.seconds)
+        _log.info("%s: %s after %s%s%s", job.state, job.title, time_text, reached, told)
 
 
 def _error(ended: _Running, code: int) -> str:

@@ -52,7 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {"detkit", "errors", "inference", "assembly"},
     "ranks": {"training"},
     "run_frozen": BELOW_ASSEMBLY | {"assembly", "weights", "ranks"},
-    "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen", "process_group"},
+    "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen", "process_group", "weights"},
     "cli": BELOW_ASSEMBLY
     | {"assembly", "run_frozen", "ranks", "sweeps", "weights", "process_group", "contracts"}
     | {"plugin_files"},

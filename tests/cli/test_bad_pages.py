@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from detkit.cli.main import main
+from detkit.config.freeze import read_frozen
+from detkit.sweeps.job import Job
 
 GLOBAL = "# @package _global_\n"
 CHAIN = "".join(
@@ -234,8 +236,8 @@ def test_an_empty_page_is_a_page(work: Path, capsys: pytest.CaptureFixture[str])
 def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
     work: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[dict] = []
-    monkeypatch.setattr("detkit.cli.train.start", lambda config, **_: started.append(config) or 0)
+    started: list[Job] = []
+    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
     shown = refused("train", "-m", "seed=1,2", "model=fcos,atss", "trainer.max_epochs=1,none")
     assert "trainer.max_epochs: expected int > 0, got 'none'" in shown
     assert "(job seed=1 model=fcos trainer.max_epochs=none)" in shown
@@ -244,8 +246,9 @@ def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
 
 
 def test_sweep_of_good_values_starts_every_job(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[dict] = []
-    monkeypatch.setattr("detkit.cli.train.start", lambda config, **_: started.append(config) or 0)
+    started: list[Job] = []
+    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
     assert main(["train", "-m", "seed=1,2", "model=fcos,atss"]) == 0
-    chosen = [(each["seed"], each["model"]["head"]["name"]) for each in started]
+    frozen = [read_frozen(job.folder) for job in started]
+    chosen = [(each["seed"], each["model"]["head"]["name"]) for each in frozen]
     assert chosen == [(1, "fcos"), (1, "atss"), (2, "fcos"), (2, "atss")]

@@ -1,0 +1,75 @@
+"""What `detkit train -m` and `detkit sweep` do around Hydra's multirun."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from detkit.cli.words import without
+from detkit.config import compose
+from detkit.config.multirun import check_jobs, multirun
+from detkit.config.overrides import split_flags
+from detkit.sweeps.folder import FILE, SweepFolder
+from detkit.sweeps.launcher import LISTED, POOL, JobFailedError
+from detkit.sweeps.optuna_sweeper import is_search
+from detkit.sweeps.summary import summary_lines
+
+SKIP_BAD = "--skip-bad"
+MULTIRUN = ("-m", "--multirun")
+
+
+def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
+    """Run a sweep and tell what has become of its jobs; 1 where one has failed.
+
+    Args:
+        arguments: The words, with Hydra's flag for a multirun among them.
+        task: What a job does where the launcher is not detkit's own.
+
+    Raises:
+        ConfigError: The words are wrong, or a job could not run; none was started.
+        Stopped: Ctrl-C or SIGTERM came.
+    """
+    arguments, flags = without(arguments, SKIP_BAD)
+    if flags:
+        arguments = [*arguments, "hydra.launcher.skip_bad=true"]
+    hydra_flags, words = split_flags(arguments)
+    if any(flag not in MULTIRUN for flag in hydra_flags):  # it shows something, and runs nothing
+        compose.run("train", arguments, task)
+        return 0
+    show_messages()
+    prepared = compose.prepare(words)
+    known = multirun("train", prepared)
+    # The folder as a word, since its name has the time in it, and has to be known here.
+    quoted = known.folder.replace("\\", "\\\\").replace("'", "\\'")
+    arguments = [*arguments, f"hydra.sweep.dir='{quoted}'"]
+    if (known.launcher, known.sweeper) != (POOL, LISTED):  # which check all jobs themselves
+        check_jobs("train", prepared)
+    try:
+        compose.run("train", arguments, task)
+    except JobFailedError:  # another sweeper has raised it; the summary says more
+        return tell_end(Path(known.folder))
+    return tell_end(Path(known.folder)) if (Path(known.folder) / FILE).is_file() else 0
+
+
+def tell_end(path: Path) -> int:
+    """Print what has become of a sweep's jobs; 1 where one has failed."""
+    folder = SweepFolder.open(path)
+    if is_search(path):  # which has told its trials by itself
+        print(f"numbers, curves, effects of the keys: detkit sweep table {shlex.quote(str(path))}")
+    else:
+        print("\n".join(summary_lines(folder)))
+    return int(any(job.state == "failed" for job in folder.load()))
+
+
+def show_messages() -> None:
+    """Show on the terminal what sweeps say while they run."""
+    log = logging.getLogger("detkit.sweeps")
+    log.handlers = [logging.StreamHandler(sys.stderr)]
+    log.setLevel(logging.INFO)
+    log.propagate = False

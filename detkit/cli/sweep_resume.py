@@ -1,0 +1,66 @@
+"""`detkit sweep resume`: go on with a sweep that was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detkit.cli import train
+from detkit.cli.multirun import show_messages, tell_end
+from detkit.cli.words import without
+from detkit.config import plugins
+from detkit.config.overrides import listed_plugins, parse
+from detkit.errors import UserError
+from detkit.sweeps.devices import read_settings
+from detkit.sweeps.folder import SweepFolder
+from detkit.sweeps.launching import resume
+from detkit.sweeps.optuna_sweeper import is_search, words_to_resume
+
+HELP = """
+usage: detkit sweep resume DIR [--failed] [hydra.launcher.KEY=VALUE ...]
+
+Goes on with a sweep that ended by Ctrl-C, a kill or a power cut: jobs that are done stay as they
+are, half done ones go on from their last checkpoint, waiting ones are started. Several processes,
+on several machines that share DIR, may do so at once: each job is run by one of them.
+
+  detkit sweep resume runs/SWEEP
+  detkit sweep resume runs/SWEEP --failed         failed jobs once more, too
+  detkit sweep resume runs/SWEEP hydra.launcher.jobs_per_device=2
+  detkit sweep resume runs/SEARCH hydra.sweeper.trials=40      a search: more trials
+
+Settings of the launcher are those of the start, and what is given here on top. Plugins that the
+jobs list are allowed with plugins=[...], as everywhere.
+"""
+_PREFIX = "hydra.launcher."
+_OF_SEARCHES = "hydra.sweeper.trials="
+
+
+def run(arguments: list[str]) -> int:
+    """Resume; 1 where a job has failed.
+
+    Raises:
+        UserError: There is no sweep, or a word is none of these.
+    """
+    words, flags = without(arguments, "--failed")
+    own = (_PREFIX, _OF_SEARCHES) if any(is_search(Path(word)) for word in words) else (_PREFIX,)
+    settings = [word for word in words if word.lstrip("+").startswith(own)]
+    allowed = [word for word in words if word.startswith("plugins=")]
+    places = [word for word in words if word not in (*settings, *allowed)]
+    if len(places) != 1:
+        said = f"got {' '.join(places)}" if places else "none is given"
+        raise UserError(
+            f"detkit sweep resume takes one folder, --failed and {_PREFIX}KEY=VALUE; {said}. The "
+            "configuration of its jobs stays what it was."
+        )
+    show_messages()
+    plugins.load(listed_plugins(allowed))
+    if (search := words_to_resume(Path(places[0]))) is not None:
+        if flags:
+            raise UserError("--failed: a search draws others: hydra.sweeper.trials=N for more.")
+        return train.run(["-m", *search, *settings, *allowed])
+    folder = SweepFolder.open(Path(places[0]))
+    given = dict(folder.launcher)
+    for word in settings:
+        override = parse(word)
+        given[override.key_or_group.removeprefix(_PREFIX)] = override.value()
+    resume(folder.path, read_settings(given, settings), "--failed" in flags)
+    return tell_end(folder.path)
