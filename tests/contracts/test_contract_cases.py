@@ -76,7 +76,7 @@ def test_a_default_of_another_type_is_told_with_the_file():
 
     registry.register("neck", "mine")(build)
     with pytest.raises(
-        UserError, match=r"test_cases.py\): the default of 'width' is 'x', expected"
+        UserError, match=r"test_contract_cases.py\): the default of 'width' is 'x', expected"
     ):
         cases("neck", "mine")
 
