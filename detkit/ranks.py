@@ -30,7 +30,8 @@ AFTER_THE_FIRST = 60.0  # the same, once rank 0 has done all that there is to do
 SAME_REQUEST = 1.0  # a signal that comes again within these seconds came to several processes
 _STOPPED = 128  # a rank that was asked to stop ends with this and the signal
 # What others may have set for processes of theirs.
-_OF_OTHERS = ("TORCHELASTIC_", "GROUP_", "ROLE_", "LOCAL_WORLD_SIZE")
+_OF_TORCHRUN = "TORCHELASTIC_"
+_OF_OTHERS = ("GROUP_RANK", "GROUP_WORLD_SIZE", "LOCAL_WORLD_SIZE", "ROLE_RANK", "ROLE_WORLD_SIZE")
 
 
 def command(folder: Path, devices: object) -> list[str]:
@@ -175,7 +176,9 @@ class Ranks:
 
     def _start(self, rank: int, count: int, port: int) -> subprocess.Popen[bytes]:
         environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(_OF_OTHERS)
+            name: value
+            for name, value in os.environ.items()
+            if name not in _OF_OTHERS and not name.startswith(_OF_TORCHRUN)
         }
         environment |= {
             "MASTER_ADDR": "127.0.0.1",

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 
+from detkit.errors import UserError
 from detkit.training.checkpoint_file import CheckpointFile
 from detkit.training.launch import is_slurm_rank, is_torchrun_rank
 from detkit.training.metrics_file import MetricsFile
@@ -61,7 +62,12 @@ def make_trainer(
     limit_validation_batches: int | None,
     log_every: int,
 ) -> pl.Trainer:
-    """A Trainer from the configuration's `trainer` block; it always writes metrics.csv."""
+    """A Trainer from the configuration's `trainer` block; it always writes metrics.csv.
+
+    Raises:
+        UserError: This machine has no such devices, or fewer.
+    """
+    _require_devices(devices, accelerator)
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
@@ -97,6 +103,22 @@ def device_count(devices: int | Literal["auto"], accelerator: str) -> int:
     if devices != "auto":
         return devices
     return 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
+
+
+def _require_devices(devices: int | Literal["auto"], accelerator: str) -> None:
+    gpus = torch.cuda.device_count()
+    has_other = torch.backends.mps.is_available()
+    if accelerator == "gpu" and not gpus and not has_other:
+        raise UserError(
+            "trainer.accelerator=gpu: PyTorch finds no GPU here (python -c 'import torch; "
+            "print(torch.cuda.is_available())' says why not); trainer.accelerator=cpu trains "
+            "without one."
+        )
+    if accelerator != "cpu" and gpus and devices != "auto" and devices > gpus:
+        raise UserError(
+            f"trainer.devices={devices}: there are {gpus} GPUs here (CUDA_VISIBLE_DEVICES hides "
+            f"others); set trainer.devices to {gpus} or less."
+        )
 
 
 def _cluster() -> ClusterEnvironment:

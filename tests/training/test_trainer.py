@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
+from detkit.errors import UserError
 from detkit.training.fit import fit
 from detkit.training.trainer import prepare_detector, seed_everything
 
@@ -101,3 +102,16 @@ def test_compile_takes_the_parts_that_are_there(monkeypatch):
     detector = TinyDetector()
     prepare_detector(detector, channels_last=False, compile=True)
     assert compiled == [detector.backbone]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "settings", "message"),
+    [
+        (0, {"accelerator": "gpu"}, "trainer.accelerator=gpu: PyTorch finds no GPU here"),
+        (2, {"accelerator": "auto", "devices": 4}, "trainer.devices=4: there are 2 GPUs here"),
+    ],
+)
+def test_devices_that_are_not_there_are_named(tmp_path, monkeypatch, gpus, settings, message):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UserError, match=message):
+        cpu_trainer(tmp_path, **settings)
