@@ -220,6 +220,7 @@ class DevicePool:
     def _conclude(self, ended: _Running) -> None:
         """Record how a job ended, and let go of it."""
         job, code = ended.job, ended.group.wait()
+        code = code if code >= 0 else 128 - code  # the guard itself was ended by a signal
         job.exit_code, job.ended = code, _now()
         job.seconds = round(job.seconds + time.monotonic() - ended.began, 1)
         if code == 0:
