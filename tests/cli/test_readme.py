@@ -15,6 +15,7 @@ from torchvision.models import resnet18
 from detkit import registry
 from detkit.cli.main import COMMANDS, main
 from detkit.config.compose import compose
+from detkit.sweeps.folder import SweepFolder
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +56,20 @@ def prepare(work: Path) -> None:
         shutil.copytree(work / "first", work / "RUN")
         shutil.copytree(work / "OTHER/non_finite", work / "RUN/non_finite")
         torch.save(resnet18().state_dict(), work / "WEIGHTS.pth")
+
+
+def check_sweep(words: list[str]) -> None:
+    """Queue a sweep without running it, or do with one that is done what the words say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: None)
+        if words[0] not in ("resume", "table"):
+            assert main(["sweep", *words]) == 0
+            return
+        assert main(["sweep", *TINY, "seed=1,2", "hydra.sweep.dir=SWEEP"]) == 0
+    for job in SweepFolder.open(Path("SWEEP")).load():
+        job.state = "done"
+        job.save()
+    assert main(["sweep", *words]) == 0
 
 
 @pytest.fixture
@@ -101,6 +116,8 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
         assert main([command, *words]) == 1  # they differ
     elif command == "import":
         assert main([command, *words, "model/backbone=resnet18", "new_classes=[a]"]) == 0
+    elif command == "sweep":
+        check_sweep(words)
     elif command == "train" and "ckpt=RUN" not in words:
         assert compose("train", words)["model"]["name"]
     else:
