@@ -138,12 +138,12 @@ def main(words: Sequence[str]) -> int:
         os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
     early: list[int] = []  # or a signal now would end the guard, and leave the leader behind
     for number in _PASSED_ON:
-        signal.signal(number, lambda received, frame: early.append(received))
+        signal.signal(number, lambda sent, frame: early.append(sent))
     guard = _Guard(command, float(grace))
     for number in _PASSED_ON:
         signal.signal(number, guard.pass_on)
-    for number in early:
-        guard.pass_on(number)
+    for received in early:
+        guard.pass_on(received)
     return guard.watch()
 
 
