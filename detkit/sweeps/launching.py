@@ -13,13 +13,14 @@ from typing import Any
 
 from detkit import assembly
 from detkit.config.compose import Cell
-from detkit.config.freeze import read_written, require_plugins
+from detkit.config.freeze import CHECKPOINTS, read_written, require_plugins
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.sweeps.devices import Settings
 from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import Job
 from detkit.sweeps.pool import DevicePool, JobTakenError
 from detkit.sweeps.text import plural
+from detkit.training.loggers import RUN_ID_FILE
 from detkit.training.run import COMMAND_VARIABLE
 from detkit.weights.start import refuse_foreign_weights
 
@@ -185,6 +186,8 @@ def _start(pool: DevicePool, folder: Path, failed: bool) -> None:
     if job.state not in _states(failed):
         _log.info("%s: is %s in another process", job.title, job.state)
         return
+    if not (folder / CHECKPOINTS / "last.ckpt").is_file():
+        (folder / RUN_ID_FILE).unlink(missing_ok=True)  # what begins again is a new run of W&B
     try:
         pool.start(job)
     except JobTakenError as error:

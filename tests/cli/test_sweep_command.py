@@ -136,3 +136,20 @@ def test_wrong_words_start_nothing(
     assert main(["sweep", "resume", "a", "seed=1"]) == 2
     assert "takes one folder, --failed" in capsys.readouterr().err
     assert not list(tmp_path.rglob("sweep.json"))
+
+
+def test_told_to_a_sweep_leaves_out_what_cannot_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started: list[Job] = []
+    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
+    page = tmp_path / "conf/experiment/mine.yaml"
+    page.parent.mkdir(parents=True)
+    page.write_text("# @package _global_\nhydra: {sweeper: {params: {seed: '3,4'}}}\n")
+    words = ["--skip-bad", "experiment=mine", "model=fcos", "model/neck=nope,pan"]
+    assert main(["sweep", *words, "hydra.sweep.dir='my grid'"]) == 0
+    assert [job.words for job in started] == [[f"seed={seed}", "model/neck=pan"] for seed in (3, 4)]
+    shown = capsys.readouterr()
+    assert "left out: model/neck: there is no neck 'nope'" in shown.err
+    assert "go on with: detkit sweep resume 'my grid'" in shown.out
