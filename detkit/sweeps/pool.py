@@ -248,7 +248,7 @@ def _error(ended: _Running, code: int) -> str:
     for line in reversed(lines):
         found = re.match(r"error(?: of rank \d+)?: (.*)", line)
         if found or re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line):
-            return found[1] if found else line
+            return found[1].split("; all ranks were ended")[0] if found else line
     if code > 128:  # noqa: PLR2004  # a signal
         name = signal.Signals(code - 128).name
         hint = " (by hand, or by the system since memory was used up)" if code == _KILLED else ""
