@@ -17,6 +17,7 @@ def python(
     """Run Python in a folder, with this detkit and what is installed at a path."""
     places = os.pathsep.join(place for place in (path, str(ROOT)) if place)
     environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", **variables}
+    environment.pop("DETKIT_DISABLE_ENTRYPOINTS", None)  # what is installed is what is tested
     return subprocess.run(
         [sys.executable, *words],
         cwd=folder,
