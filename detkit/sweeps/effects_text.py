@@ -41,7 +41,8 @@ def effects_notes(found: Effects, table: Table) -> list[str]:
     else:
         notes.append(
             f"Spread over seeds: {found.spread:.4f} (standard deviation, "
-            f"{plural(found.jobs, 'job')} in {plural(found.cells, 'cell')})."
+            f"{plural(found.jobs, 'job')} in {plural(found.cells, 'cell')}); ± is the standard "
+            "error of an effect by it."
         )
     if not found.complete:
         notes.append(
