@@ -81,12 +81,15 @@ def _kind(path: Path) -> str:
     return "file" if path.suffix == ".py" else "folder"
 
 
-def import_plugin(plugin: Plugin, registered: Iterable[str]) -> None:
+def import_plugin(plugin: Plugin, registered: Iterable[str]) -> tuple[str, ...]:
     """Import a plugin's module; a file that is imported already, as a test's package, is not again.
 
     Args:
         plugin: The plugin.
         registered: Modules of the parts that are registered.
+
+    Returns:
+        Of a file that was imported already, those of its modules that are registered.
 
     Raises:
         FileNotFoundError: There is no Python file at its path.
@@ -94,7 +97,7 @@ def import_plugin(plugin: Plugin, registered: Iterable[str]) -> None:
     """
     if plugin.path is None:
         importlib.import_module(plugin.name)
-        return
+        return ()
     is_folder = plugin.path.is_dir()
     source = plugin.path / "__init__.py" if is_folder else plugin.path
     if not source.is_file():
@@ -104,9 +107,10 @@ def import_plugin(plugin: Plugin, registered: Iterable[str]) -> None:
         for name, module in list(sys.modules.items())
         if getattr(module, "__file__", None) == str(source)
     ]
-    if any(name == own or name.startswith(f"{own}.") for own in there for name in registered):
-        return
-    _execute(_free_name(plugin.path, there), source, is_folder)
+    known = {n for n in registered for own in there if n == own or n.startswith(f"{own}.")}
+    if not known:
+        _execute(_free_name(plugin.path, there), source, is_folder)
+    return tuple(known)
 
 
 def _free_name(path: Path, there: list[str]) -> str:
@@ -136,6 +140,11 @@ def _forget(name: str) -> None:
     """Take a module and those inside it out of what is imported."""
     for known in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
         del sys.modules[known]
+
+
+def is_file(module: str, file: Path) -> bool:
+    """Whether a module is of this file, which a test may import by another name than detkit."""
+    return getattr(sys.modules.get(module), "__file__", None) == str(file)
 
 
 def pages_of(plugin: Plugin) -> Path | None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -20,7 +19,7 @@ from annotated_types import Ge, Gt, Interval
 
 from detkit import plugin_files
 from detkit.errors import UserError, did_you_mean
-from detkit.plugin_files import Plugin
+from detkit.plugin_files import Plugin, is_file
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
@@ -152,7 +151,7 @@ def register(family: str, name: str) -> Callable[[P], P]:
         ours = (family, name) in _builtin_parts()
         known = _builtin_parts().get((family, name)) or _parts.get((family, name))
         module = factory.__module__
-        if known is not None and module != known.module and not _is_file(module, known.file):
+        if known is not None and module != known.module and not is_file(module, known.file):
             raise UserError(
                 f"{family} '{name}' in module '{module}' clashes with the one in "
                 f"'{known.module}': register it under another name."
@@ -165,11 +164,6 @@ def register(family: str, name: str) -> Callable[[P], P]:
         return factory
 
     return add
-
-
-def _is_file(module: str, file: Path) -> bool:
-    """Whether a module is of this file, which a test may import by another name than detkit."""
-    return getattr(sys.modules.get(module), "__file__", None) == str(file)
 
 
 def _require_explicit_arguments(family: str, name: str, factory: Callable[..., Any]) -> None:
@@ -227,7 +221,7 @@ def unknown_part(family: str, name: str) -> str:
 
 def failed_plugins() -> str:
     """A sentence for each plugin that could not be loaded, with its own error; or nothing."""
-    told = (plugin_files.failure_text(name, error) for name, error in plugin_failures.items())
+    told = (plugin_files.failure_text(*failure) for failure in plugin_failures.items())
     return "".join(f" P{text[1:]}" for text in told)
 
 
@@ -262,7 +256,10 @@ def _load_plugin(plugin: Plugin) -> None:
     before, _loading = _loading, plugin
     _known_plugins[plugin.name] = plugin
     try:
-        plugin_files.import_plugin(plugin, {part.module for part in _parts.values()})
+        there = plugin_files.import_plugin(plugin, {part.module for part in _parts.values()})
+        for known in [part for part in _parts.values() if part.module in there]:
+            key, origin = (known.family, known.name), plugin.origin
+            _parts[key] = replace(known, origin=origin, plugin=plugin.name)
         _loaded_plugins[plugin.name] = plugin.origin
     except (Exception, SystemExit) as error:  # it may fail in any way; the user sees its own error
         plugin_failures[plugin.name] = error
@@ -274,9 +271,9 @@ def _load_plugin(plugin: Plugin) -> None:
 
 def plugin_pages() -> list[Path]:
     """The folders of pages that plugins bring, those of plugins that failed included."""
-    names = (*_loaded_plugins, *plugin_failures)
-    folders = (plugin_files.pages_of(_known_plugins[n]) for n in names if n in _known_plugins)
-    return list(dict.fromkeys(folder for folder in folders if folder is not None))
+    names = {**_loaded_plugins, **plugin_failures}
+    folders = (plugin_files.pages_of(p) for n, p in _known_plugins.items() if n in names)
+    return list(dict.fromkeys(filter(None, folders)))
 
 
 def plugins_of(config: Any) -> list[str]:
@@ -286,8 +283,8 @@ def plugins_of(config: Any) -> list[str]:
         node = waiting.pop()
         if isinstance(node, Mapping):
             chosen.add(node.get("name"))
-        if isinstance(node, Mapping | list):
-            waiting += node.values() if isinstance(node, Mapping) else node
+            waiting += node.values()
+        waiting += node if isinstance(node, list) else []
     bringing = {part.plugin for part in _parts.values() if part.name in chosen}
     return [name for name in _loaded_plugins if name in bringing]
 

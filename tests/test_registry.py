@@ -323,6 +323,8 @@ def test_plugin_that_a_test_has_imported_is_not_loaded_again(write_plugin, monke
     registry.load_plugins()
     assert registry.plugin_failures == {}
     assert registry.get("neck", "foreign") is module.Neck
+    part = registry.part("neck", "foreign")
+    assert (part.origin, part.plugin) == ("folder tested", str(tmp_path / "plugins/tested"))
 
 
 def test_folder_of_the_name_of_a_module_is_not_taken_for_it(write_plugin, monkeypatch, tmp_path):

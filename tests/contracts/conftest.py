@@ -7,9 +7,10 @@ from detkit import registry
 def own_registry():
     """What a test registers is gone after it, so that no other test takes it for a part."""
     plugins = [registry._loaded_plugins, registry.plugin_failures]
-    before = [dict(known) for known in plugins]
+    before, parts = [dict(known) for known in plugins], set(registry._parts)
     yield
-    for key in [key for key, part in registry._parts.items() if part.origin != "detkit"]:
+    added = {key for key, part in registry._parts.items() if part.origin != "detkit"} - parts
+    for key in added:
         del registry._parts[key]
     for known, earlier in zip(plugins, before, strict=True):
         known.clear()
