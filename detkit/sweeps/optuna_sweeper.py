@@ -178,15 +178,20 @@ def keep_words(place: Path, words: Sequence[str]) -> None:
     os.replace(part, place / WORDS)
 
 
+def is_search(place: Path) -> bool:
+    """Whether a folder is that of a search."""
+    return (place / WORDS).is_file()
+
+
 def words_to_resume(place: Path) -> list[str] | None:
     """What goes on with the search of a folder, or joins it; None where no search was.
 
     Raises:
         UserError: The record is damaged, or lists plugins that the user has not allowed.
     """
-    file = place / WORDS
-    if not file.is_file():
+    if not is_search(place):
         return None
+    file = place / WORDS
     try:
         words = [str(word) for word in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:

@@ -94,7 +94,7 @@ def test_without_optuna_one_line_says_what_to_install(capfd, tmp_path, monkeypat
 def test_a_grid_says_that_it_lists_values(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "-m", "optimizer.learning_rate=interval(0.1,1)"]) == 2
-    assert "a grid has listed values" in capfd.readouterr().err
+    assert "list some, or draw them with hydra/sweeper=optuna" in capfd.readouterr().err
 
 
 def test_a_process_in_which_a_launcher_composes_knows_the_parts_of_plugins(tmp_path: Path):
