@@ -21,7 +21,8 @@ def normaliser_over_ranks(count: Tensor) -> Tensor:
     Gradients are averaged over ranks, so that is the mean of their counts. Where they count less
     than 1 together, it is 1 together: a rank of W divides by 1 / W.
     """
-    mean = mean_over_ranks(count)
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return mean.clamp(min=1 / torch.distributed.get_world_size())
-    return mean.clamp(min=1)
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return count.clamp(min=1)
+    total = count.clone()
+    torch.distributed.all_reduce(total)
+    return total.clamp(min=1) / torch.distributed.get_world_size()

@@ -67,10 +67,8 @@ class DetectionModule(pl.LightningModule):
         if self._logs_this_step():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             # As normalisers are shared, the mean over ranks is the loss of all their images.
-            shared = self.trainer.world_size > 1
-            self.log_dict(
-                {"loss": total.detach(), **parts}, batch_size=len(batch), sync_dist=shared
-            )
+            losses = {"loss": total.detach(), **parts}
+            self.log_dict(losses, batch_size=len(batch), sync_dist=self.trainer.world_size > 1)
             self.log("learning_rate", rate, batch_size=len(batch))
         return {"loss": total, "parts": parts}
 

@@ -62,12 +62,7 @@ def make_trainer(
     limit_validation_batches: int | None,
     log_every: int,
 ) -> pl.Trainer:
-    """A Trainer from the configuration's `trainer` block; it always writes metrics.csv.
-
-    Raises:
-        UserError: This machine has no such devices, or fewer.
-    """
-    _require_devices(devices, accelerator)
+    """A Trainer from the configuration's `trainer` block; it always writes metrics.csv."""
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
@@ -139,7 +134,11 @@ def _strategy(
 
     Buffers are not sent before each forward: norm layers train on their own batch's statistics,
     and DetectionModule takes rank 0's for validation.
+
+    Raises:
+        UserError: This machine has no such devices, or fewer.
     """
+    _require_devices(devices, accelerator)
     if strategy == "auto" and device_count(devices, accelerator) * num_nodes == 1:
         return "auto"
     return DDPStrategy(

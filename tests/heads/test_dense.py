@@ -350,7 +350,7 @@ def test_positives_are_averaged_over_ranks_on_every_rank(monkeypatch):
         calls.append(value.clone())
         return (value + 3) / 2
 
-    monkeypatch.setattr(dense, "mean_over_ranks", other_rank_has_three)
+    monkeypatch.setattr(dense, "normaliser_over_ranks", other_rank_has_three)
     losses = head(Listed([0, -1, -1, -1], [-1] * 4)).loss(FEATURES, [target(0), target()])
     assert values(losses)["box"] == pytest.approx(3 * 16 / 2)
     head(Listed([-1] * 4)).loss(FEATURES, [target()] * 2)
