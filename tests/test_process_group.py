@@ -67,6 +67,7 @@ def test_what_a_leader_leaves_behind_is_ended_with_it(tmp_path, code):
     assert wait_for(lambda: not any(map(lives, members)))
 
 
+# pain 5
 def test_a_leader_that_is_killed_takes_all_along(tmp_path):
     group, members = start(tmp_path, "time.sleep(60)")
     os.kill(members[0], signal.SIGKILL)
@@ -83,6 +84,7 @@ def test_a_leader_that_does_not_stop_is_killed_after_the_grace(tmp_path):
     assert wait_for(lambda: not any(map(lives, members)))
 
 
+# pain 5
 def test_nothing_outlives_the_process_that_started_the_group(tmp_path):
     file = tmp_path / "ids"
     words = [sys.executable, "-c", STARTER, family("time.sleep(60)"), str(file)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import NamedTuple
 
 import hydra
@@ -11,6 +12,7 @@ from detkit.config import compose
 from detkit.config.overrides import has_no_list, jobs
 from detkit.errors import ConfigError
 
+_MOST_TRIED = 100  # jobs that are composed to find one that can be
 _GRIDS = ("listed", "basic")  # the sweepers that run every combination of listed values
 
 
@@ -32,12 +34,12 @@ def multirun(root: str, prepared_words: list[str]) -> Multirun:
     """What the first job of a sweep that can be composed says of the whole.
 
     Raises:
-        ConfigError: None can be composed.
+        ConfigError: None of the first ones can be composed.
     """
     listed = [word for word in prepared_words if not has_no_list(word)]
     problem: ConfigError | None = None
     with hydra.initialize(version_base="1.3", config_path=None):
-        for job in jobs(listed):
+        for job in islice(jobs(listed), _MOST_TRIED):
             try:
                 with compose.translated_errors():
                     composed = hydra.compose(root, job, return_hydra_config=True)

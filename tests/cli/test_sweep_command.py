@@ -56,7 +56,7 @@ def wait_until(condition, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-# pain 18
+# pains 5 and 18
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

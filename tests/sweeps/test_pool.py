@@ -64,6 +64,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "visible_gpus", lambda: ["0", "GPU-b"])
 
 
+# pain 5
 def test_no_device_has_more_jobs_than_it_may_and_jobs_see_no_other(
     tmp_path: Path, two_gpus: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_job_may_have_several_gpus(tmp_path: Path, two_gpus: None) -> None:
     assert Job.load(tmp_path / "long").state == "stopped"
 
 
+# pain 5
 def test_cores_are_split_into_disjoint_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(2, 9)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -159,6 +161,7 @@ def test_a_signal_stops_all_jobs_and_starts_no_other(tmp_path: Path) -> None:
     assert [Job.load(job.folder).state for job in jobs] == ["stopped", "waiting"]
 
 
+# pain 5
 def test_what_a_killed_pool_was_running_is_free_again(tmp_path: Path) -> None:
     make(tmp_path, "long")
     starter = (

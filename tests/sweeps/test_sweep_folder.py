@@ -48,6 +48,7 @@ def test_identity_is_of_what_can_change_the_result(config: dict[str, Any]) -> No
     assert identity_of({**config, "optimizer": slower}) != identity_of(config)
 
 
+# pain 6
 def test_runs_of_a_sweep_are_one_group_of_wandb(tmp_path: Path, config: dict[str, Any]) -> None:
     logger = compose("train", ["logger=wandb"])["logger"]
     folder = SweepFolder.begin(tmp_path / "grid", "", [])

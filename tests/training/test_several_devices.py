@@ -122,6 +122,7 @@ def test_a_run_on_two_devices_is_one_run(tmp_path):
             assert float(row[f"val/{name}"]) == pytest.approx(value, rel=1e-6), name
 
 
+# pain 5
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize(
