@@ -273,8 +273,8 @@ BAD = {
         "(plugins/bad.py:4)."
     ),
     PLUGIN.replace("{name}", "fpn"): (
-        "neck 'fpn' in module 'detkit_plugin_bad' clashes with the one in 'detkit.necks.fpn': "
-        "register it under another name (plugins/bad.py:4)."
+        "clashes with the one in 'detkit.necks.fpn': register it under another name "
+        "(plugins/bad.py:4)."
     ),
     PLUGIN.replace("neck", "neckk").replace("{name}", "bad"): "there is no family 'neckk'",
 }

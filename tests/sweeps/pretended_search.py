@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-EPOCHS, SECONDS = 4, 0.1
+EPOCHS, SECONDS = 4, 0.3
 
 
 def train(folder: Path) -> None:
