@@ -260,7 +260,6 @@ def main() -> None:
     parser.add_argument("--only", choices=["measure", "train"], help="leave the other as it is")
     options = parser.parse_args()
     pages = options.pages or sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
-    minutes = f"{options.minutes:g} minutes"
     head = [
         "# Detectors",
         "",
@@ -275,8 +274,8 @@ def main() -> None:
         "",
     ]
     training = (
-        f"The last columns: each page trained from scratch on the embedded data set for {minutes} "
-        f"of one core of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x "
+        "The last columns: each page trained from scratch on the embedded data set for "
+        f"{options.minutes:g} minutes of one core of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x "
         f"{SHAPES_SIZE}; those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, "
         "AdamW with 0.001, average of the weights): the steps that fit into this time, and AP and "
         "AP50 on its 200 validation images. Large networks have only begun to learn by then. Where "

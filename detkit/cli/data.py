@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 from detkit.cli.main import VERBS
-from detkit.errors import UserError, did_you_mean
+from detkit.cli.verbs import run_verb
 
 HELP = """
 usage: detkit data check|convert|stats|anchors|show PATH [KEY=VALUE ...]
@@ -29,12 +27,4 @@ def run(arguments: list[str]) -> int:
     Raises:
         UserError: There is no such verb.
     """
-    verb = arguments[0] if arguments else ""
-    verbs = VERBS["data"]
-    if verb not in verbs:
-        said = f"there is no 'detkit data {verb}'." if verb else "'detkit data' needs a verb."
-        raise UserError(
-            f"{said}{did_you_mean(verb, verbs)} Write detkit data {'|'.join(verbs)} PATH."
-        )
-    code: int = importlib.import_module(f"detkit.cli.data_{verb}").run(arguments[1:])
-    return code
+    return run_verb("data", arguments, f"detkit data {'|'.join(VERBS['data'])} PATH")

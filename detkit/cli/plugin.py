@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-
-from detkit.cli.main import VERBS
-from detkit.errors import UserError, did_you_mean
+from detkit.cli.verbs import run_verb
 
 HELP = """
 usage: detkit plugin new FAMILY NAME [--package]
@@ -27,13 +24,6 @@ def run(arguments: list[str]) -> int:
     Raises:
         UserError: There is no such verb.
     """
-    verb = arguments[0] if arguments else ""
-    verbs = VERBS["plugin"]
-    if verb not in verbs:
-        said = f"there is no 'detkit plugin {verb}'." if verb else "'detkit plugin' needs a verb."
-        raise UserError(
-            f"{said}{did_you_mean(verb, verbs)} Write detkit plugin new FAMILY NAME, or "
-            "detkit plugin check NAME."
-        )
-    code: int = importlib.import_module(f"detkit.cli.plugin_{verb}").run(arguments[1:]) or 0
-    return code
+    return run_verb(
+        "plugin", arguments, "detkit plugin new FAMILY NAME, or detkit plugin check NAME"
+    )
