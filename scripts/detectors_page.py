@@ -274,8 +274,8 @@ def main() -> None:
         "",
     ]
     training = (
-        "The last columns: each page trained from scratch on the embedded data set for "
-        f"{options.minutes:g} minutes of one core of this machine, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x "
+        f"The last columns: each page trained from scratch for {options.minutes:g} minutes of one "
+        f"core on the embedded data set, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x "
         f"{SHAPES_SIZE}; those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, "
         "AdamW with 0.001, average of the weights): the steps that fit into this time, and AP and "
         "AP50 on its 200 validation images. Large networks have only begun to learn by then. Where "
