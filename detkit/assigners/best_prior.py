@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import pairwise_iou
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.registry import Fraction, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -51,7 +51,7 @@ def _matched_by_overlap(priors: Tensor, objects: Tensor, foreground: float) -> T
     """(P,) the object that each prior overlaps most, the first of several, if it is enough."""
     best = priors.new_zeros(len(priors))
     matched = torch.full((len(priors),), BACKGROUND, device=priors.device)
-    for chunk in object_chunks(len(objects), len(priors)):
+    for chunk in row_chunks(len(objects), len(priors)):
         values, index = pairwise_iou(objects[chunk], priors).max(dim=0)
         matched = torch.where(values > best, index + chunk.start, matched)
         best = best.maximum(values)
@@ -61,7 +61,7 @@ def _matched_by_overlap(priors: Tensor, objects: Tensor, foreground: float) -> T
 def _best_free_priors(priors: Tensor, objects: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
     """(N,) the highest IoU of each object with a prior that is not taken, and that prior."""
     values, index = [], []
-    for chunk in object_chunks(len(objects), len(priors)):
+    for chunk in row_chunks(len(objects), len(priors)):
         overlaps = pairwise_iou(objects[chunk], priors).masked_fill(taken, 0)  # (n, P)
         highest = overlaps.max(dim=1)
         values.append(highest.values)

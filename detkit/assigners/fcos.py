@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import box_areas, box_centres
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveFloat, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -51,7 +51,7 @@ class FCOSAssigner:
         """Match priors and objects by the position of the prior's centre."""
         matched = torch.full_like(priors.level, BACKGROUND)
         smallest = torch.full_like(priors.stride, math.inf)
-        for chunk in object_chunks(len(target), len(matched)):
+        for chunk in row_chunks(len(target), len(matched)):
             objects = target.boxes[chunk]
             areas = box_areas(objects).where(self._fits(priors, objects), math.inf)  # (P, n)
             values, index = areas.min(dim=1)

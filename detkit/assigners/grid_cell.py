@@ -7,7 +7,7 @@ from torch import Tensor
 
 from detkit.assigners.cells import cells_away, in_cell, shape_iou
 from detkit.ops.boxes import pairwise_iou
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.registry import Fraction, register
 from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 
@@ -44,7 +44,7 @@ class GridCellAssigner:
         best = torch.zeros_like(priors.stride)  # of each prior
         matched = torch.full_like(priors.level, BACKGROUND)
         close = torch.zeros_like(best, dtype=torch.bool)
-        for chunk in object_chunks(len(target), len(matched)):
+        for chunk in row_chunks(len(target), len(matched)):
             objects = target.boxes[chunk]
             values, index = self._claims(priors, objects).max(dim=1)
             matched = torch.where(values > best, index + chunk.start, matched)

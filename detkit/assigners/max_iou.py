@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
 from detkit.errors import UserError
 from detkit.ops.boxes import pairwise_iou
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.registry import Fraction, register
 from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 
@@ -68,10 +70,11 @@ def _best_objects(priors: Tensor, objects: Tensor) -> tuple[Tensor, Tensor, Tens
     best = priors.new_full((len(priors),), -1.0)
     matched = torch.zeros_like(best, dtype=torch.int64)
     is_best = torch.zeros_like(best, dtype=torch.bool)
-    for chunk in object_chunks(len(objects), len(priors)):
+    for chunk in row_chunks(len(objects), len(priors)):
         overlaps = pairwise_iou(objects[chunk], priors)  # (n, P)
         highest = overlaps.amax(dim=1, keepdim=True)
-        is_best |= ((overlaps == highest) & (highest > 0)).any(dim=0)
+        highest = highest.masked_fill(highest <= 0, math.inf)  # no prior is best for such an object
+        is_best |= (overlaps == highest).any(dim=0)
         values, index = overlaps.max(dim=0)
         matched = torch.where(values > best, index + chunk.start, matched)
         best = best.maximum(values)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import box_centres, box_sides, iou
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.ops.groups import ranks_in_groups
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
@@ -74,7 +74,7 @@ class SimOTAAssigner:
         log_others = torch.log1p(-scores.clamp(_LEAST, 1 - 1e-7))
         found = [
             self._cheapest_pairs(priors, (log_scores, log_others), boxes, target, chunk)
-            for chunk in object_chunks(len(target), len(matched))
+            for chunk in row_chunks(len(target), len(matched))
         ]
         pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
         pairs = pairs.keep(ranks_in_groups(-pairs.cost, pairs.prior) == 0)

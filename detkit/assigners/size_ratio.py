@@ -11,7 +11,7 @@ from torch import Tensor
 
 from detkit.assigners.cells import cells_away, in_cell
 from detkit.ops.boxes import box_sides
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.registry import register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -52,7 +52,7 @@ class SizeRatioAssigner:
         """Match priors and objects by place and by the ratio of their sides."""
         matched = torch.full_like(priors.level, BACKGROUND)
         smallest = torch.full_like(priors.stride, math.inf)
-        for chunk in object_chunks(len(target), len(matched)):
+        for chunk in row_chunks(len(target), len(matched)):
             objects = target.boxes[chunk]
             values, index = self._ratios(priors, objects).min(dim=1)
             matched = torch.where(values < smallest, index + chunk.start, matched)

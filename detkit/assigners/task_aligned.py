@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import box_centres, box_sides, iou
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.ops.groups import most_of_groups, ranks_in_groups
 from detkit.ops.typical import typical_boxes
 from detkit.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, register
@@ -92,7 +92,7 @@ class TaskAlignedAssigner:
             return Assignment(matched, soft)
         found = [
             self._best_pairs(priors, scores, boxes, target, chunk)
-            for chunk in object_chunks(len(target), len(matched))
+            for chunk in row_chunks(len(target), len(matched))
         ]
         pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
         claims = pairs.overlap + 1.0 * pairs.best if self.keep_best else pairs.overlap

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from detkit.ops.chunks import row_chunks
+
 Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 
 
@@ -87,22 +89,32 @@ def smooth_objects(
 class _SplitAtLabel(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-        index, has_class = labels.clamp(min=0).unsqueeze(-1), (labels >= 0).unsqueeze(-1)
-        chosen = logits.gather(-1, index) * has_class
-        probability, entropy = logits.sigmoid(), F.softplus(logits)
-        losses = probability.pow(gamma)
-        if ctx.needs_input_grad[0]:
-            # p^gamma * (gamma * (1 - p) * entropy + p), as dp/dx = p (1 - p) and dentropy/dx = p.
-            slope = torch.addcmul(probability, 1 - probability, entropy, value=gamma).mul_(losses)
-            slope.scatter_(-1, index, slope.gather(-1, index).masked_fill_(has_class, 0))
-            ctx.save_for_backward(slope, index, has_class)
-        losses.mul_(entropy)
-        losses.scatter_(-1, index, losses.gather(-1, index).masked_fill_(has_class, 0))
-        return losses.sum(dim=-1), chosen.squeeze(-1)
+        rows, index = logits.flatten(0, -2), labels.clamp(min=0).reshape(-1, 1)
+        has_class = (labels >= 0).reshape(-1, 1)
+        chosen = rows.gather(1, index) * has_class
+        others = torch.empty_like(chosen)
+        slope = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        # Part by part, of which four tensors at once stay in the cache, this takes half the time.
+        for part in row_chunks(len(rows), 4 * rows.shape[1]):
+            own, keeps = index[part], ~has_class[part]
+            probability, losses = rows[part].sigmoid(), F.softplus(rows[part])
+            power = probability.pow(gamma)
+            if slope is not None:
+                # p^gamma * (gamma * (1 - p) * entropy + p), as dp/dx = p (1 - p), dentropy/dx = p.
+                of_power = torch.addcmul(losses, probability, losses, value=-1)
+                of_part = torch.add(probability, of_power, alpha=gamma, out=slope[part]).mul_(power)
+                of_part.scatter_(1, own, of_part.gather(1, own) * keeps)
+            losses.mul_(power)
+            losses.scatter_(1, own, losses.gather(1, own) * keeps)
+            torch.sum(losses, dim=1, keepdim=True, out=others[part])
+        if slope is not None:
+            ctx.save_for_backward(slope.view_as(logits), index.view(*labels.shape, 1), has_class)
+        return others.view_as(labels), chosen.view_as(labels)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, of_losses: Tensor, of_chosen: Tensor) -> tuple[Tensor, None, None]:
         slope, index, has_class = ctx.saved_tensors
         gradient = slope * of_losses.unsqueeze(-1)
-        return gradient.scatter_add_(-1, index, of_chosen.unsqueeze(-1) * has_class), None, None
+        own = of_chosen.unsqueeze(-1) * has_class.view_as(index)
+        return gradient.scatter_add_(-1, index, own), None, None

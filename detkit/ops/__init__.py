@@ -14,7 +14,7 @@ from detkit.ops.boxes import (
     sides_at_least,
 )
 from detkit.ops.candidates import Candidates, select_candidates
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.ops.codes import require_comparable
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
@@ -38,9 +38,9 @@ __all__ = [
     "mark_ignored",
     "mean_over_ranks",
     "normaliser_over_ranks",
-    "object_chunks",
     "pairwise_iou",
     "require_comparable",
+    "row_chunks",
     "select_candidates",
     "share_inside",
     "sides_at_least",

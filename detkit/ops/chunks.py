@@ -1,16 +1,17 @@
-"""Comparing many objects with many priors in a bounded amount of memory."""
+"""Tensors of pairs, such as objects and priors, in a bounded amount of memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-# Pairs at once. Comparing boxes holds about ten numbers for each pair, so this is 170 MB, where 100
-# objects and the 200,000 anchors of an 800 x 1333 image would take 800 MB.
-MOST_PAIRS = 2**22
+# Pairs at once: a tensor of 4 MB. Comparing boxes holds about six of them, where 100 objects and the
+# 200,000 anchors of a large image would take 480 MB. On a CPU larger ones are slower, up to tenfold:
+# they leave the cache, and the allocator gives their pages back after each operation.
+MOST_PAIRS = 2**20
 
 
-def object_chunks(objects: int, priors: int) -> Iterator[slice]:
-    """Slices that cover all objects, each of few enough to be compared with all priors."""
-    step = max(1, MOST_PAIRS // max(1, priors))
-    for start in range(0, objects, step):
-        yield slice(start, min(start + step, objects))
+def row_chunks(rows: int, width: int) -> Iterator[slice]:
+    """Slices that cover all rows of a tensor (rows, width), each of few enough to be worked on."""
+    step = max(1, MOST_PAIRS // max(1, width))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))

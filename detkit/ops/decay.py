@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import iou
-from detkit.ops.chunks import object_chunks
+from detkit.ops.chunks import row_chunks
 from detkit.ops.packing import Packed
 
 
@@ -45,7 +45,7 @@ def _overlaps_with_worse(packed: Packed) -> Iterator[tuple[int, Tensor]]:
     boxes, groups = packed.boxes, packed.groups
     rows, places = packed.scores.shape
     rank = torch.arange(places, device=boxes.device)
-    for some in object_chunks(places, rows * places):
+    for some in row_chunks(places, rows * places):
         later = slice(some.start, None)
         worse = rank[some, None] < rank[later]
         worse = worse & (groups[:, some, None] == groups[:, None, later])

@@ -14,5 +14,5 @@ from detkit.ops import chunks
 )
 def test_chunks_cover_all_objects(monkeypatch, objects, priors, expected):
     monkeypatch.setattr(chunks, "MOST_PAIRS", 8)
-    found = [(part.start, part.stop) for part in chunks.object_chunks(objects, priors)]
+    found = [(part.start, part.stop) for part in chunks.row_chunks(objects, priors)]
     assert found == expected
