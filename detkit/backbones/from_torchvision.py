@@ -6,10 +6,9 @@ from functools import partial
 
 from torch import nn
 from torchvision import models
-from torchvision.ops import FrozenBatchNorm2d
 
 from detkit.backbones.recipe import BatchNorms, Recipe
-from detkit.layers.norm import make_norm
+from detkit.layers.norm import FrozenBatchNorm, make_norm
 
 _PUBLISHED = "IMAGENET1K_V1"  # as in the papers' and torchvision's detectors; not all have a V2
 
@@ -61,7 +60,7 @@ def replace_batch_norms(module: nn.Module, norm: BatchNorms) -> None:
 
 def _replaced(batch_norm: nn.BatchNorm2d, norm: BatchNorms) -> nn.Module:
     other = make_norm(norm, batch_norm.num_features)
-    if isinstance(other, FrozenBatchNorm2d):
+    if isinstance(other, FrozenBatchNorm):
         other.eps = batch_norm.eps
         weights = batch_norm.state_dict()
         other.load_state_dict({name: weights[name] for name in other.state_dict()})

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from detkit.errors import DataError, UserError
+from detkit.inference.folding import fold_batch_norms
 from detkit.structures import Batch, Detections, Sample
 
 # Those that detkit.data reads, which this package must not import; a test compares the two.
@@ -79,6 +80,8 @@ def predict_files(
 ) -> Iterator[Prediction]:
     """Detect in files, batch by batch; one that cannot be read is reported, the others go on.
 
+    Batch norms are folded into the convolutions before them, which changes scores by rounding.
+
     Args:
         detector: In evaluation mode afterwards.
         paths: The files; predictions come in their order.
@@ -88,13 +91,16 @@ def predict_files(
         batch_size: Images that it sees at once.
     """
     detector.to(device).eval()
+    folded: nn.Module | None = None
     for start in range(0, len(paths), batch_size):
         files = paths[start : start + batch_size]
         samples = [_sample_or_problem(read, path) for path in files]
         readable = [sample for sample in samples if isinstance(sample, Sample)]
         found: Iterator[Detections] = iter(())
         if readable:
-            found = iter(detector.predict(collate(readable).to(device)))  # type: ignore[operator]
+            batch = collate(readable).to(device)
+            folded = folded or fold_batch_norms(detector, batch.images)
+            found = iter(folded.predict(batch))  # type: ignore[operator]
         for path, sample in zip(files, samples, strict=True):
             if isinstance(sample, Sample):
                 yield Prediction(path, next(found).to("cpu"))

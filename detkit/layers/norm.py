@@ -5,12 +5,29 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 Norm = Literal["none", "batch", "frozen_batch", "group"]
 _GROUPS = 32  # the count of the group normalisation paper (Wu and He, 2018)
 _LEAST_CHANNELS = 8
+
+
+class FrozenBatchNorm(FrozenBatchNorm2d):
+    """torchvision's, as one operation: its product and sum take four times as long on a CPU."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W), normalised by the statistics that it was given."""
+        return F.batch_norm(
+            features,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=False,
+            eps=self.eps,
+        )
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -22,8 +39,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     if norm == "batch":
         return nn.BatchNorm2d(channels)
     if norm == "frozen_batch":
-        frozen: nn.Module = FrozenBatchNorm2d(channels)
-        return frozen
+        return FrozenBatchNorm(channels)
     if norm == "group":
         return nn.GroupNorm(count_groups(channels), channels)
     return nn.Identity()

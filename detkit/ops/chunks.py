@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-# Pairs at once: a tensor of 4 MB. Comparing boxes holds about six, where 100 objects and the 200,000
+# Pairs at once: a tensor of 4 MB. Comparing boxes holds about six, where 100 objects and 200,000
 # anchors of a large image would take 480 MB. On a CPU larger ones are slower, up to tenfold: they
 # leave the cache, and the allocator gives their pages back after each operation.
 MOST_PAIRS = 2**20

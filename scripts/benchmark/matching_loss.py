@@ -25,31 +25,17 @@ from measure import (
     resident_mib,
     times_in_turns,
 )
-from torch import Tensor, nn
+from sides import Given, our_detector
+from torch import Tensor
 from torchvision.models.detection import retinanet_resnet50_fpn
 from torchvision.models.detection.image_list import ImageList
 
-from detkit import assembly
-from detkit.assembly import Classes
-from detkit.config.compose import compose
-from detkit.structures import DensePredictions, Target
+from detkit.structures import Target
 
 SIZE, BATCH, CLASSES = (768, 1408), 2, 80
 STRIDES = (8, 16, 32, 64, 128)
 OBJECTS = (10, 200)
 Step = Callable[[], tuple[Tensor, Tensor]]
-
-
-class Given(nn.Module):
-    """Layers that answer with tensors made before."""
-
-    def __init__(self, logits: Tensor, codes: Tensor) -> None:
-        super().__init__()
-        self.answer = DensePredictions(logits, codes, None)
-
-    def forward(self, features: list[Tensor]) -> DensePredictions:
-        """The same for all features."""
-        return self.answer
 
 
 def random_boxes(count: int) -> Tensor:
@@ -68,9 +54,7 @@ def inputs() -> tuple[Tensor, Tensor]:
 
 def our_step(logits: Tensor, codes: Tensor, targets: list[Target]) -> Step:
     """Losses and their gradients by the head of the page `torchvision_retinanet`."""
-    names = [str(i) for i in range(CLASSES)]
-    model = compose("train", ["model=torchvision_retinanet"])["model"]
-    head = assembly.build_detector(model, Classes(names, list(range(1, CLASSES + 1)))).head
+    head = our_detector("torchvision_retinanet", CLASSES).head
     head.layers = Given(logits, codes)
     features = [torch.zeros(BATCH, 1, SIZE[0] // s, SIZE[1] // s) for s in STRIDES]
 

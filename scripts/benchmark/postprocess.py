@@ -1,27 +1,31 @@
-"""Post-processors on one image, the network left out.
+"""Post-processing of one image, the network left out.
 
-Soft-NMS of 1,000 boxes of 80 classes beside its recurrence in NumPy, both with the same 100
-detections (the recurrence has to stop there too, to be compared) and with all of them. Then every
-post-processor, with its own defaults, on 8,000 candidates, which `select_candidates` takes from the
-scores of 8,400 places and 80 classes.
+From the outputs of a head at 8,400 places (logits of 80 classes, sides as distributions) to 300
+detections, where 8,000 scores are above the threshold, beside Ultralytics' decoding and NMS; that
+both find the same is asserted first. Then soft-NMS of 1,000 boxes beside its recurrence in NumPy,
+which takes a round for each kept box, and has to stop where ours does, to be compared.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
+import math
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from measure import Comparison, report, times_in_turns
 from numpy.typing import NDArray
+from sides import Given, has_ultralytics, our_detector
+from torch import Tensor
+from torch.testing import assert_close
 
-from detkit import registry
-from detkit.ops import select_candidates
 from detkit.postprocess import SoftNMS
+from detkit.structures import Detections
 
-PLACES, CLASSES, CANDIDATES, BOXES, ROUNDS = 8400, 80, 8000, 1000, 7
-OVERLAP, MINIMUM = 0.3, 0.001  # the defaults of detkit's
+SIDE, STRIDES, PLACES = 640, (8, 16, 32), 8400
+CLASSES, BINS, CANDIDATES = 80, 16, 8000
+THRESHOLD, IOU, MOST = 0.25, 0.7, 300
+BOXES, OVERLAP, MINIMUM = 1000, 0.3, 0.001  # the last two are detkit's defaults
 Floats = NDArray[np.float32]
 Kept = tuple[list[int], list[float]]
 
@@ -41,7 +45,7 @@ def overlaps(box: Floats, boxes: Floats) -> Floats:
     return found
 
 
-def recurrence_of_arrays(boxes: Floats, scores: Floats, labels: Floats, limit: int) -> Kept:
+def recurrence(boxes: Floats, scores: Floats, labels: Floats, limit: int) -> Kept:
     """Linear soft-NMS in NumPy: a round for each kept box, the others all at once."""
     left, values = np.arange(len(boxes)), scores.copy()
     kept: list[int] = []
@@ -55,78 +59,90 @@ def recurrence_of_arrays(boxes: Floats, scores: Floats, labels: Floats, limit: i
     return kept, values[kept].tolist()
 
 
-def recurrence_of_pairs(boxes: Floats, scores: Floats, labels: Floats, limit: int) -> Kept:
-    """Linear soft-NMS in NumPy as the paper's listing has it: pair by pair."""
-    left, values = list(range(len(boxes))), scores.copy()
-    kept: list[int] = []
-    while left and len(kept) < limit:
-        best = max(left, key=lambda place: values[place])
-        kept.append(best)
-        left.remove(best)
-        for place in left:
-            if labels[place] != labels[best]:
-                continue
-            overlap = overlaps(boxes[best], boxes[place : place + 1])[0]
-            if overlap >= OVERLAP:
-                values[place] *= 1 - overlap
-        left = [place for place in left if values[place] > MINIMUM]
-    return kept, values[kept].tolist()
+def ultralytics_side(logits: Tensor, codes: Tensor) -> Callable[[], Tensor]:
+    """Decoding by the head of YOLOv8 and its NMS, which see (1, K, P) tensors: (N, 6)."""
+    from ultralytics.nn.modules.head import Detect
+    from ultralytics.utils.nms import non_max_suppression
+
+    head = Detect(nc=CLASSES, reg_max=BINS, ch=(64, 64, 64)).eval()
+    head.stride = torch.tensor([float(stride) for stride in STRIDES])
+    features = [torch.zeros(1, 64, SIDE // stride, SIDE // stride) for stride in STRIDES]
+    outputs = {
+        "boxes": codes.transpose(1, 2).contiguous(),
+        "scores": logits.transpose(1, 2).contiguous(),
+        "feats": features,
+    }
+
+    def run() -> Tensor:
+        with torch.no_grad():
+            return non_max_suppression(
+                head._inference(outputs),
+                conf_thres=THRESHOLD,
+                iou_thres=IOU,
+                multi_label=True,
+                max_det=MOST,
+                max_nms=PLACES * CLASSES,
+            )[0]
+
+    return run
 
 
-def median_time(run: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Milliseconds of the middle one of some runs, after one that does not count."""
-    times = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:]) * 1000
+def our_side(logits: Tensor, codes: Tensor) -> Callable[[], Detections]:
+    """Prediction by the head of the page `yolo_free_n` from its layers' outputs."""
+    choices = {
+        "score_threshold": THRESHOLD,
+        "iou_threshold": IOU,
+        "max_detections": MOST,
+        "max_candidates": PLACES * CLASSES,
+    }
+    words = [f"model.head.postprocess.{key}={value}" for key, value in choices.items()]
+    head = our_detector("yolo_free_n", CLASSES, *words).head
+    head.layers = Given(logits, codes)
+    features = [torch.zeros(1, 1, SIDE // stride, SIDE // stride) for stride in STRIDES]
+    return lambda: head.predict(features, [(SIDE, SIDE)])[0]
 
 
-def soft_nms_beside_numpy(classes: int, limit: int) -> None:
-    """Print the times of both sides, and that they find the same."""
+def beside_ultralytics() -> Comparison:
+    """Dense candidates: 8,000 of 672,000 scores are above the threshold."""
+    logits = torch.randn(1, PLACES, CLASSES)
+    highest = logits.flatten().topk(CANDIDATES + 1).values
+    logits += math.log(THRESHOLD / (1 - THRESHOLD)) - highest[-2:].mean()
+    codes = torch.randn(1, PLACES, 4 * BINS) * 2
+    ours, theirs = our_side(logits, codes), ultralytics_side(logits, codes)
+    found, expected = ours(), theirs()
+    assert_close(found.scores, expected[:, 4])
+    assert_close(found.labels, expected[:, 5].long())
+    # Theirs adds up to 7680 * 79 to the boxes and takes them as they are beyond the image.
+    assert_close(found.boxes, expected[:, :4].clamp(0, SIDE), rtol=0, atol=0.05)
+    work = f"post-processing, {PLACES:,} places x {CLASSES} classes, {CANDIDATES:,} candidates"
+    return Comparison(work, "Ultralytics", 0.2, "s", *times_in_turns(ours, theirs))
+
+
+def soft_nms_beside_numpy(classes: int, limit: int) -> Comparison:
+    """Linear soft-NMS, after asserting that both sides find the same."""
     boxes, scores = random_boxes(BOXES), torch.rand(BOXES) * 0.9 + 0.06
     labels = torch.randint(classes, (BOXES,))
     ours = SoftNMS(max_detections=limit)
     arrays = boxes.numpy(), scores.numpy(), labels.numpy()
-    sides = {
-        "detkit": lambda: ours(boxes, scores, labels),
-        "NumPy, array by array": lambda: recurrence_of_arrays(*arrays, limit),
-        "NumPy, pair by pair": lambda: recurrence_of_pairs(*arrays, limit),
-    }
     found = ours(boxes, scores, labels).scores.numpy()
-    for other in (recurrence_of_arrays, recurrence_of_pairs):
-        np.testing.assert_allclose(found, other(*arrays, limit)[1], rtol=1e-4)
-    times = {side: median_time(run, 3) for side, run in sides.items()}
-    print(f"soft-NMS, {BOXES} boxes, {classes} classes, {limit} detections at most")
-    for side, value in times.items():
-        print(f"  {side:24}{value:9.1f} ms{value / times['detkit']:8.1f} x")
-
-
-def every_postprocess() -> None:
-    """Print the time of each post-processor on the same candidates."""
-    scores = torch.rand(PLACES, CLASSES)
-    boxes = random_boxes(PLACES)
-    level = torch.zeros(PLACES, dtype=torch.int64)
-    chosen = select_candidates(scores, level, 0.05, CANDIDATES)
-    inputs = boxes[chosen.prior], chosen.score, chosen.label
-    selecting = median_time(lambda: select_candidates(scores, level, 0.05, CANDIDATES))
-    print(f"{CANDIDATES} candidates of {PLACES} places and {CLASSES} classes")
-    print(f"  {'(finding them)':24}{selecting:9.1f} ms")
-    for name in registry.names("postprocess"):
-        part = registry.get("postprocess", name)()
-        value = median_time(lambda part=part: part(*inputs), 3)  # type: ignore[misc]
-        print(f"  {name:24}{value:9.1f} ms")
+    np.testing.assert_allclose(found, recurrence(*arrays, limit)[1], rtol=1e-4)
+    many = "classes" if classes > 1 else "class"
+    return Comparison(
+        f"soft-NMS, {BOXES:,} boxes of {classes} {many}, {limit:,} detections at most",
+        "NumPy",
+        0.1,
+        "s",
+        *times_in_turns(lambda: ours(boxes, scores, labels), lambda: recurrence(*arrays, limit)),
+    )
 
 
 def main() -> None:
-    """Print both comparisons."""
+    """Compare both."""
     torch.manual_seed(0)
-    print(f"torch {torch.__version__}, numpy {np.__version__}, {torch.get_num_threads()} threads")
-    for classes in (1, 80):
-        for limit in (100, BOXES):
-            soft_nms_beside_numpy(classes, limit)
-    every_postprocess()
+    rows = [beside_ultralytics()] if has_ultralytics() else []
+    report(
+        [*rows, *(soft_nms_beside_numpy(*each) for each in ((80, BOXES), (80, 100), (1, BOXES)))]
+    )
 
 
 if __name__ == "__main__":

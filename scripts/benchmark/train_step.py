@@ -1,91 +1,144 @@
-"""A training step of RetinaNet and FCOS (ResNet-50, FPN, 320 px, batch 4) beside torchvision's.
+"""A training step beside torchvision's and Ultralytics': 320 px, batch 4, one optimizer step.
 
 Both sides see the same images and objects, take turns, and do the same work: normalise, forward,
-losses, backward. Without an optimizer step, which is PyTorch's on both sides. Weights are random:
-time does not depend on them.
+losses, gradients, a step of SGD with momentum. torchvision's detectors start from the weights that
+ours have; that the classification losses agree is asserted where nothing is sampled at random. The
+limit is what the convolutions alone would take at the machine's rate of matrix products.
 """
 
 from __future__ import annotations
 
-import statistics
-import time
+import sys
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-import torchvision
+from measure import Comparison, gemm_rate, report, times_in_turns
+from sides import batch_of, has_ultralytics, our_detector, random_targets
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import detection
+from weights_of_torchvision import imported
 
-from detkit import assembly
-from detkit.assembly import Classes
-from detkit.config.compose import compose
-from detkit.structures import Batch, Target
+from detkit.structures import Target
 
-SIZE, BATCH, OBJECTS, CLASSES, ROUNDS = 320, 4, 10, 20, 7
-PEERS = {"retinanet": detection.retinanet_resnet50_fpn, "fcos": detection.fcos_resnet50_fpn}
-
-
-def targets() -> list[Target]:
-    """Random objects of 20 to 200 pixels."""
-    found = []
-    for _ in range(BATCH):
-        corner = torch.rand(OBJECTS, 2) * 120
-        boxes = torch.cat([corner, corner + 20 + torch.rand(OBJECTS, 2) * 180], dim=1)
-        labels = torch.randint(CLASSES, (OBJECTS,))
-        found.append(Target(boxes, labels, torch.zeros(OBJECTS, dtype=torch.bool)))
-    return found
+SIDE, BATCH, OBJECTS, CLASSES = 320, 4, 10, 80
+# Of the losses: torchvision's FCOS rounds the areas by which it chooses between objects.
+AGREE = 0.02
+Step = Callable[[], float]
 
 
-def our_step(name: str, images: torch.Tensor, objects: list[Target]) -> Callable[[], None]:
-    """A step of detkit's detector with the settings of its page."""
-    model = compose("train", [f"model={name}"])["model"]
-    classes = Classes([str(i) for i in range(CLASSES)], list(range(1, CLASSES + 1)))
-    detector = assembly.build_detector(model, classes).train()
-    sizes = [(SIZE, SIZE)] * BATCH
-    to_image = torch.eye(3, dtype=torch.float64).repeat(BATCH, 1, 1)
-    ids, paths = list(range(BATCH)), [""] * BATCH
-    batch = Batch(images, sizes, objects, objects, ids, paths, sizes, to_image)
-    return lambda: sum(detector.loss(batch).values()).backward()
+class Model(NamedTuple):
+    """A detector of torchvision; `background` says whether one of its classes is background."""
+
+    build: Callable[..., nn.Module]
+    background: bool
+    at_most: float
+    rounds: int = 7
+    warm_up: int = 1
 
 
-def peer_step(name: str, images: torch.Tensor, objects: list[Target]) -> Callable[[], None]:
-    """A step of torchvision's detector; its resizing has nothing to do."""
-    model = PEERS[name](
-        weights=None,
-        weights_backbone=None,
-        num_classes=CLASSES,
-        min_size=SIZE,
-        max_size=SIZE,
-    ).train()
+MODELS = {
+    "retinanet": Model(detection.retinanet_resnet50_fpn, False, 0.95),
+    "fcos": Model(detection.fcos_resnet50_fpn, False, 0.95),
+    "faster_rcnn": Model(detection.fasterrcnn_resnet50_fpn, True, 0.95),
+    "ssdlite": Model(detection.ssdlite320_mobilenet_v3_large, True, 0.9, 14, 3),
+}
+
+
+def step_of(model: nn.Module, losses: Callable[[], Any]) -> Step:
+    """Forward, losses, gradients and an optimizer step."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-6, momentum=0.9, fused=True)
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = sum(losses().values())
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    return step
+
+
+def compare_torchvision(name: str, images: Tensor, targets: list[Target]) -> Comparison:
+    """Our page `torchvision_NAME` beside what it is made after."""
+    model = MODELS[name]
+    classes = CLASSES + model.background
+    choices = {"weights": None, "weights_backbone": None, "num_classes": classes, **_sizes(name)}
+    peer = model.build(**choices).train()
+    ours = imported(peer, f"torchvision_{name}", CLASSES).train()
     pictures = [image.float() / 255 for image in images]
-    truth = [{"boxes": target.boxes, "labels": target.labels} for target in objects]
-    return lambda: sum(model(pictures, truth).values()).backward()
+    truth = [{"boxes": t.boxes, "labels": t.labels + model.background} for t in targets]
+    batch = batch_of(images, targets)
+    steps = (
+        step_of(ours, lambda: ours.loss(batch)),
+        step_of(peer, lambda: peer(pictures, truth)),
+    )
+    if name != "faster_rcnn":  # which draws its samples at random
+        first, second = (step() for step in steps)
+        if abs(first - second) > AGREE * abs(second):
+            raise AssertionError(f"{name}: the losses are {first} and {second}")
+    times = times_in_turns(*steps, rounds=model.rounds, warm_up=model.warm_up)
+    work = f"train step, {name}, {SIDE} px, batch {BATCH}"
+    return Comparison(work, "torchvision", model.at_most, "s", *times, limit(ours, images))
+
+
+def _sizes(name: str) -> dict[str, int]:
+    return {} if name == "ssdlite" else {"min_size": SIDE, "max_size": SIDE}
+
+
+def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
+    """Our nano YOLO, made a little wider so that it has the operations of YOLOv8n."""
+    from ultralytics.cfg import get_cfg
+    from ultralytics.nn.tasks import DetectionModel
+
+    ours = our_detector("yolo_free_n", CLASSES, "model.backbone.width=0.28").train()
+    peer = DetectionModel("yolov8n.yaml", nc=CLASSES, verbose=False).train()
+    peer.args = get_cfg()
+    boxes = torch.cat([t.boxes for t in targets]) / SIDE
+    theirs = {
+        "img": images.float() / 255,
+        "batch_idx": torch.arange(len(targets)).repeat_interleave(OBJECTS).float(),
+        "cls": torch.cat([t.labels for t in targets])[:, None].float(),
+        "bboxes": torch.cat([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], 1),
+    }
+    batch = batch_of(images, targets)
+    peer_losses = lambda: {"all": peer.loss(theirs)[0].sum()}  # noqa: E731
+    steps = step_of(ours, lambda: ours.loss(batch)), step_of(peer, peer_losses)
+    times = times_in_turns(*steps, rounds=14, warm_up=3)
+    flops = [gigaflops(model, images[:1].float()) for model in (ours, peer)]
+    remark = (
+        f"{flops[0]:.2f} and {flops[1]:.2f} GFLOP an image forward; ours is yolo_free_n with width "
+        f"0.28; {limit(ours, images)}"
+    )
+    work = f"train step, YOLO of equal operations, {SIDE} px, batch {BATCH}"
+    return Comparison(work, "Ultralytics yolov8n", 1.0, "s", *times, remark)
+
+
+def gigaflops(model: nn.Module, images: Tensor) -> float:
+    """Operations of the forward pass, an addition and a multiplication being two."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(images)
+    return float(counter.get_total_flops()) / 1e9
+
+
+def limit(model: nn.Module, images: Tensor) -> str:
+    """What a step would take if convolutions, three times those of the forward, were all."""
+    least = 3 * gigaflops(model, images.float()) / gemm_rate()
+    return f"the convolutions alone need {least:.3g} s at the rate of matrix products"
 
 
 def main() -> None:
-    """Print the median of each side and their ratio."""
+    """Compare all, or those whose names are given."""
     torch.manual_seed(0)
-    images = torch.randint(0, 256, (BATCH, 3, SIZE, SIZE), dtype=torch.uint8)
-    objects = targets()
-    versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
-    print(f"{versions}, {torch.get_num_threads()} threads, median of {ROUNDS}")
-    for name in PEERS:
-        steps = {
-            "detkit": our_step(name, images, objects),
-            "torchvision": peer_step(name, images, objects),
-        }
-        times: dict[str, list[float]] = {side: [] for side in steps}
-        for round_number in range(ROUNDS + 1):
-            for side, step in steps.items():
-                start = time.perf_counter()
-                step()
-                if round_number > 0:  # the first round warms up
-                    times[side].append(time.perf_counter() - start)
-        ratios = sorted(a / b for a, b in zip(times["detkit"], times["torchvision"], strict=True))
-        medians = ", ".join(f"{side} {statistics.median(t):.2f} s" for side, t in times.items())
-        print(
-            f"{name:10} {medians}, ratio {statistics.median(ratios):.2f} "
-            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
+    images = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
+    # The same objects in each image: torchvision's RetinaNet divides by the positives of each.
+    targets = random_targets(1, OBJECTS, CLASSES, SIDE) * BATCH
+    chosen = [name for name in [*MODELS, "yolo"] if name in sys.argv] or [*MODELS, "yolo"]
+    rows = [compare_torchvision(name, images, targets) for name in chosen if name in MODELS]
+    if "yolo" in chosen and has_ultralytics():
+        rows.append(compare_ultralytics(images, targets))
+    report(rows)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ class Brightness(nn.Module):
         super().__init__()
         self.batches = []
 
+    def forward(self, images):
+        return images.float().mean(dim=(1, 2, 3))
+
     def predict(self, batch):
         self.batches.append((len(batch), self.training, torch.is_grad_enabled()))
         scores = batch.images.float().mean(dim=(1, 2, 3)) / 255

@@ -1,0 +1,101 @@
+"""Batch norms folded into the convolutions before them, for a detector that only predicts."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torchvision.ops import FrozenBatchNorm2d
+
+_TOLERANCE = 1e-3  # of the largest output; what rounding leaves is a hundred times less
+
+
+@torch.no_grad()
+def fold_batch_norms(detector: nn.Module, images: Tensor) -> nn.Module:
+    """A copy of a detector without the batch norms that follow a convolution directly.
+
+    In evaluation a batch norm multiplies and adds constants for each channel, which the weights of
+    the convolution can do. Which norm follows which convolution is seen in a run on some images.
+    Should the copy's outputs differ by more than rounding (a layer's map may be read elsewhere
+    too), the detector is returned as it is.
+
+    Args:
+        detector: In evaluation mode; stays as it is.
+        images: (B, 3, H, W) that its `forward` takes.
+    """
+    names, expected = _seen(detector, images)
+    if not names:
+        return detector
+    folded = copy.deepcopy(detector)
+    for conv_name, norm_name in names.items():
+        conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
+        weight, bias = fuse_conv_bn_weights(
+            conv.weight,
+            conv.bias,
+            norm.running_mean,
+            norm.running_var,
+            norm.eps,
+            norm.weight,
+            norm.bias,
+        )
+        conv.weight, conv.bias = weight, bias
+        parent, _, name = norm_name.rpartition(".")
+        setattr(folded.get_submodule(parent), name, nn.Identity())
+    pairs = zip(_tensors(expected), _tensors(folded(images)), strict=True)
+    return folded if all(_agree(*pair) for pair in pairs) else detector
+
+
+def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:
+    """The norm of each convolution whose maps go to it alone, by name, and the outputs."""
+    made: dict[int, tuple[Tensor, str]] = {}  # with the maps, so that no address comes twice
+    read: dict[str, set[str]] = defaultdict(set)  # norm to convolutions
+
+    def remember(name: str, module: nn.Module, given: Any, output: Tensor) -> None:
+        made[id(output)] = output, name
+
+    def look_up(name: str, module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        _, conv = made.get(id(given[0]), (None, ""))
+        read[name].add(conv)
+
+    hooks = []
+    for name, module in detector.named_modules():
+        if type(module) is nn.Conv2d:
+            hooks.append(module.register_forward_hook(partial(remember, name)))
+        elif type(module) is nn.BatchNorm2d or isinstance(module, FrozenBatchNorm2d):
+            hooks.append(module.register_forward_pre_hook(partial(look_up, name)))
+    try:
+        outputs = detector(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    norms: dict[str, set[str]] = defaultdict(set)
+    for norm, convs in read.items():
+        for conv in convs:
+            norms[conv].add(norm)
+    return {
+        conv: norm
+        for norm, (conv, *others) in read.items()
+        if conv and not others and norms[conv] == {norm}
+    }, outputs
+
+
+def _tensors(outputs: Any) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif isinstance(outputs, tuple | list):
+        for output in outputs:
+            yield from _tensors(output)
+
+
+def _agree(first: Tensor, second: Tensor) -> bool:
+    """Whether two outputs hold about the same numbers; rounding may swap regions of like scores."""
+    if first.shape != second.shape or first.numel() == 0:
+        return first.shape == second.shape
+    first, second = first.flatten().sort().values, second.flatten().sort().values
+    return bool((first - second).abs().amax() <= _TOLERANCE * first.abs().amax())

@@ -1,0 +1,72 @@
+"""What several scripts of this folder build: our detectors, their inputs, outputs made up for them.
+
+Ultralytics is there for comparison only. It is kept from reaching for the network and from writing
+into the home folder, and a script leaves its rows out where it is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.config.compose import compose
+from detkit.structures import Batch, DensePredictions, Target
+
+_SETTINGS = tempfile.mkdtemp(prefix="ultralytics-")
+os.environ.update(YOLO_CONFIG_DIR=_SETTINGS, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
+
+
+def has_ultralytics() -> bool:
+    """Whether Ultralytics is installed."""
+    return find_spec("ultralytics") is not None
+
+
+class Given(nn.Module):
+    """Layers of a head that answer with tensors made before."""
+
+    def __init__(self, logits: Tensor, codes: Tensor) -> None:
+        super().__init__()
+        self.answer = DensePredictions(logits, codes, None)
+
+    def forward(self, features: list[Tensor]) -> DensePredictions:
+        """The same for all features."""
+        return self.answer
+
+
+def our_detector(page: str, classes: int, *words: str) -> nn.Module:
+    """The detector of a page, with so many classes and what else a command line could say."""
+    model = compose("train", [f"model={page}", *words])["model"]
+    names = [str(i) for i in range(classes)]
+    return assembly.build_detector(model, Classes(names, list(range(1, classes + 1))))
+
+
+def random_targets(
+    images: int, objects: int, classes: int, side: int, sides: tuple[int, int] = (20, 200)
+) -> list[Target]:
+    """For each image objects with sides of so many pixels, inside of an image with this side."""
+    found = []
+    low, high = sides
+    for _ in range(images):
+        lengths = low + torch.rand(objects, 2) * (min(high, side - 1) - low)
+        corner = torch.rand(objects, 2) * (side - lengths)
+        labels = torch.randint(classes, (objects,))
+        boxes = torch.cat([corner, corner + lengths], dim=1)
+        found.append(Target(boxes, labels, torch.zeros(objects, dtype=torch.bool)))
+    return found
+
+
+def batch_of(images: Tensor, targets: Sequence[Target]) -> Batch:
+    """A batch as the loader makes it of images (B, 3, H, W) that were not resized."""
+    count, _, height, width = images.shape
+    sizes = [(height, width)] * count
+    same = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
+    ids, paths = list(range(count)), [""] * count
+    objects = list(targets)
+    return Batch(images, sizes, objects, objects, ids, paths, sizes, same)
