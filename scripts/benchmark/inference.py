@@ -17,8 +17,9 @@ from measure import Comparison, report, times_in_turns
 from sides import batch_of, random_targets
 from torch import Tensor, nn
 from torchvision.models import detection
-from weights_of_torchvision import imported
+from weights_of_torchvision import as_published, imported
 
+from detkit.inference.folding import fold_batch_norms
 from detkit.structures import Detections
 
 SIDE, CLASSES = 512, 80
@@ -93,16 +94,19 @@ def assert_same(ours: Detections, theirs: dict[str, Tensor], background: bool) -
 def compare(name: str, image: Tensor) -> Comparison:
     """Our page `torchvision_NAME` beside what it is made after."""
     chosen = MODELS[name]
-    peer = chosen.build(
-        weights=None,
-        weights_backbone=None,
-        num_classes=CLASSES + chosen.background,
-        min_size=SIDE,
-        max_size=SIDE,
+    peer = as_published(
+        chosen.build(
+            weights=None,
+            weights_backbone=None,
+            num_classes=CLASSES + chosen.background,
+            min_size=SIDE,
+            max_size=SIDE,
+        )
     ).eval()
     picture = image[0].float() / 255
     spread(peer, picture, chosen.spread)
     ours = imported(peer, f"torchvision_{name}", CLASSES).eval()
+    ours = fold_batch_norms(ours, image)  # as `detkit predict` does
     batch = batch_of(image, random_targets(1, 1, CLASSES, SIDE))
     with torch.inference_mode():
         found, expected = ours.predict(batch)[0], peer([picture])[0]

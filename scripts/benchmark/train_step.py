@@ -1,9 +1,10 @@
 """A training step beside torchvision's and Ultralytics': 320 px, batch 4, one optimizer step.
 
 Both sides see the same images and objects, take turns, and do the same work: normalise, forward,
-losses, gradients, a step of SGD with momentum. torchvision's detectors start from the weights that
-ours have; that the classification losses agree is asserted where nothing is sampled at random. The
-limit is what the convolutions alone would take at the machine's rate of matrix products.
+losses, gradients, a step of SGD with momentum. torchvision's detectors are made like those with
+published weights (norms and the layers up to stride 4 frozen), but the values are random, and the
+same in ours; that the losses agree is asserted where nothing is sampled at random. The limit is
+what the convolutions alone would take at the machine's rate of matrix products.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from sides import batch_of, has_ultralytics, our_detector, random_targets
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import detection
-from weights_of_torchvision import imported
+from weights_of_torchvision import as_published, imported
 
 from detkit.structures import Target
 
@@ -65,8 +66,11 @@ def compare_torchvision(name: str, images: Tensor, targets: list[Target]) -> Com
     model = MODELS[name]
     classes = CLASSES + model.background
     choices = {"weights": None, "weights_backbone": None, "num_classes": classes, **_sizes(name)}
-    peer = model.build(**choices).train()
-    ours = imported(peer, f"torchvision_{name}", CLASSES).train()
+    peer, words = model.build(**choices), []
+    if name != "ssdlite":
+        peer, words = as_published(peer), ["model.backbone.frozen_stages=2"]
+    ours = imported(peer, f"torchvision_{name}", CLASSES, *words).train()
+    peer.train()
     pictures = [image.float() / 255 for image in images]
     truth = [{"boxes": t.boxes, "labels": t.labels + model.background} for t in targets]
     batch = batch_of(images, targets)

@@ -1,4 +1,4 @@
-"""Weights of a torchvision detector in ours, by `detkit import`."""
+"""torchvision's detectors as they are with published weights, and the same weights in ours."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -16,7 +17,25 @@ from detkit.cli.main import main
 from detkit.inference.checkpoint import load_weights, read_checkpoint
 
 
-def imported(model: nn.Module, page: str, classes: int) -> nn.Module:
+def as_published(model: nn.Module) -> nn.Module:
+    """A detector with ResNet-50 that torchvision built without weights, made like one with weights.
+
+    The builders freeze norms, and layers up to stride 4, only where weights are asked for.
+    """
+    body = model.backbone.body
+    for parent in list(body.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                frozen = FrozenBatchNorm2d(child.num_features, child.eps)
+                weights = child.state_dict()
+                frozen.load_state_dict({key: weights[key] for key in frozen.state_dict()})
+                setattr(parent, name, frozen)
+    for name in ("conv1", "layer1"):
+        body.get_submodule(name).requires_grad_(False)
+    return model
+
+
+def imported(model: nn.Module, page: str, classes: int, *words: str) -> nn.Module:
     """Our detector of a page with the weights of a torchvision detector of so many classes.
 
     Raises:
@@ -28,7 +47,7 @@ def imported(model: nn.Module, page: str, classes: int) -> nn.Module:
         names = f"classes=[{','.join(f'class_{i}' for i in range(classes))}]"
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            status = main(["import", str(file), f"model={page}", names, f"output={output}"])
+            status = main(["import", str(file), f"model={page}", names, f"output={output}", *words])
         if status != 0:
             raise RuntimeError(said.getvalue())
         checkpoint = read_checkpoint(output)
