@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -158,3 +159,40 @@ def test_scripts_are_the_commands(name):
         check=True,
     )
     assert done.stdout.startswith(f"usage: detkit {name}")
+
+
+@pytest.fixture
+def collecting(monkeypatch, tmp_path):
+    """Whether the collector ran while a module was imported, and how often it was frozen."""
+
+    def find() -> tuple[bool, int]:
+        frozen: list[bool] = []
+        monkeypatch.setattr(gc, "freeze", lambda: frozen.append(gc.isenabled()))
+        module = command_line.imported("asks_the_collector")
+        return module.ENABLED, len(frozen)
+
+    (tmp_path / "asks_the_collector.py").write_text("import gc\nENABLED = gc.isenabled()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield find
+    sys.modules.pop("asks_the_collector", None)
+
+
+def test_collector_rests_while_a_new_process_imports(collecting, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert collecting() == (False, 1)
+    assert gc.isenabled()
+
+
+def test_collector_of_a_process_that_has_done_more_is_left_alone(collecting, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+    assert collecting() == (True, 0)
+
+
+def test_collector_that_the_user_has_stopped_stays_so(collecting, monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    gc.disable()
+    try:
+        assert collecting() == (False, 0)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
