@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from detkit.errors import UserError
@@ -56,8 +57,12 @@ def found(listed: Iterable[str] = ()) -> Iterator[Plugin]:
 
 
 def _installed() -> list[Plugin]:
-    if os.environ.get("DETKIT_DISABLE_ENTRYPOINTS"):
-        return []
+    return [] if os.environ.get("DETKIT_DISABLE_ENTRYPOINTS") else _on_path(tuple(sys.path))
+
+
+@cache
+def _on_path(_: tuple[str, ...]) -> list[Plugin]:
+    """Those of the packages on a search path, which is long to read and asked for often."""
     from importlib.metadata import entry_points  # costs 60 ms, so only where plugins are loaded
 
     points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.module)

@@ -38,7 +38,7 @@ def multirun(root: str, prepared_words: list[str]) -> Multirun:
     """
     listed = [word for word in prepared_words if not has_no_list(word)]
     problem: ConfigError | None = None
-    with hydra.initialize(version_base="1.3", config_path=None):
+    with compose.set_up():
         for job in islice(jobs(listed), _MOST_TRIED):
             try:
                 with compose.translated_errors():

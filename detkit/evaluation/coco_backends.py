@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import faster_coco_eval
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from detkit.evaluation.coco_index import detections_index, objects_index
 from detkit.evaluation.images import ImageArrays
 
-_BACKENDS: dict[str, tuple[Any, Any]] = {
-    "faster": (faster_coco_eval.COCO, faster_coco_eval.COCOeval_faster),
-    "pycocotools": (COCO, COCOeval),
+# The index and the evaluation as `module:class`, imported when they are first needed: a training
+# builds its metric at its start, and faster-coco-eval takes OpenCV along.
+_BACKENDS = {
+    "faster": ("faster_coco_eval:COCO", "faster_coco_eval:COCOeval_faster"),
+    "pycocotools": ("pycocotools.coco:COCO", "pycocotools.cocoeval:COCOeval"),
 }
 
 
@@ -45,7 +45,7 @@ def accumulated(
         limits: How many detections of an image and class count, ascending.
         backend: `faster` or `pycocotools`.
     """
-    index, evaluator = _BACKENDS[backend]
+    index, evaluator = (_class(place) for place in _BACKENDS[backend])
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = evaluator(
             objects_index(images, category_ids, index),
@@ -58,3 +58,8 @@ def accumulated(
     return Accumulated(
         np.asarray(evaluation.eval["precision"]), np.asarray(evaluation.eval["recall"])
     )
+
+
+def _class(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from detkit.config.compose import Cell
+from detkit.config.compose import Cell, set_up
 from detkit.config.overrides import has_no_list, jobs, parse, prepared
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimate import Estimate, Estimator
@@ -43,7 +43,7 @@ def with_params(prepared_words: list[str]) -> list[str]:
     A swept word of the command line comes before a page's, as when the sweep runs.
     """
     given: dict[str, Any] = {}
-    with hydra.initialize(version_base="1.3", config_path=None):
+    with set_up():
         for words in jobs([word for word in prepared_words if not has_no_list(word)]):
             try:
                 composed = hydra.compose("train", words, return_hydra_config=True)
