@@ -12,7 +12,8 @@ import torch
 def random_state() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's generators: tensors and plain values only.
 
-    Of CUDA the generator of the current device is taken; each rank has its own.
+    Of CUDA the generator of the current device is taken, once something was done there; each rank
+    has its own.
     """
     legacy: Any = np.random.get_state(legacy=False)  # its type says any of two forms
     words = torch.from_numpy(legacy["state"]["key"].astype(np.int64))
@@ -21,7 +22,8 @@ def random_state() -> dict[str, Any]:
         "numpy": {**legacy, "state": {**legacy["state"], "key": words}},
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
+    # `is_available` loads NVIDIA's library at each call.
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         state["cuda"] = torch.cuda.get_rng_state()
     return state
 
