@@ -1,26 +1,28 @@
 """COCO's numbers from the two backends: 5,000 images, 100 detections each, 80 classes.
 
-Each measurement is a process of its own that makes the same images and computes once: its time, and
-by how much its memory rose above what it held before. The backends take turns.
+Each measurement is a process of its own that makes the same images and computes once, from what the
+metric has kept of each image to the numbers: its time, and by how much its memory rose above what
+it held before. The backends take turns; all their numbers have to be equal. pycocotools takes half
+a minute a round, so there are five rounds, and none to warm up, which new processes do not know.
 """
 
 from __future__ import annotations
 
 import json
-import resource
+import math
 import statistics
-import subprocess
 import sys
 import time
 
 import torch
+from measure import Comparison, in_turns, own_process, peak_mib, report
 
 from detkit.evaluation.coco import CocoMetric
 from detkit.structures import Detections, Target
 
-IMAGES, OBJECTS, DETECTIONS, CLASSES, ROUNDS = 5000, 7, 100, 80, 3
+IMAGES, OBJECTS, DETECTIONS, CLASSES, ROUNDS = 5000, 7, 100, 80, 5
 CROWDS, RIGHT_CLASS = 0.02, 0.8  # shares of the objects, and of the detections near one
-BACKENDS = ("faster", "pycocotools")
+AT_MOST, SAME = 0.20, 1e-12
 
 
 def random_image(generator: torch.Generator) -> tuple[Detections, Target]:
@@ -43,13 +45,8 @@ def random_image(generator: torch.Generator) -> tuple[Detections, Target]:
     return Detections(found, scores, found_labels), target
 
 
-def peak() -> float:
-    """The most memory that this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def measure(backend: str) -> None:
-    """Compute once and print time, memory and AP as JSON."""
+    """Compute once and print the numbers, time and memory as JSON."""
     metric = CocoMetric(
         class_names=[str(i) for i in range(CLASSES)],
         category_ids=list(range(1, CLASSES + 1)),
@@ -59,35 +56,49 @@ def measure(backend: str) -> None:
     for image_id in range(IMAGES):
         detections, target = random_image(generator)
         metric.update([image_id], [detections], [target])
-    before, start = peak(), time.perf_counter()
+    before, start = peak_mib(), time.perf_counter()
     numbers = metric.compute()
     seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "mib": peak() - before, "AP": numbers["AP"]}))
+    print(json.dumps({**numbers, "seconds": seconds, "MiB": peak_mib() - before}))
+
+
+def require_same(ours: dict[str, float], theirs: dict[str, float]) -> None:
+    """Raise RuntimeError unless the backends found the same, the 12 numbers and those of classes.
+
+    A number is NaN where there was nothing to measure.
+    """
+    for name in theirs.keys() - {"seconds", "MiB"}:
+        a, b = ours[name], theirs[name]
+        if abs(a - b) > SAME or math.isnan(a) != math.isnan(b):
+            raise RuntimeError(f"{name}: {a} beside {b} of pycocotools")
 
 
 def main() -> None:
-    """Print the median of each backend and their ratios."""
-    runs: dict[str, list[dict[str, float]]] = {backend: [] for backend in BACKENDS}
-    for _ in range(ROUNDS):
-        for backend in BACKENDS:
-            command = [sys.executable, __file__, backend]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            runs[backend].append(json.loads(done.stdout))
-    faster, reference = (runs[backend] for backend in BACKENDS)
-    print(f"{IMAGES} images, {DETECTIONS} detections each, {CLASSES} classes, median of {ROUNDS}")
-    for backend in BACKENDS:
-        seconds, memory = (
-            statistics.median(r[n] for r in runs[backend]) for n in ("seconds", "mib")
-        )
-        print(f"{backend:12} {seconds:6.1f} s  {memory:6.0f} MiB  AP {runs[backend][0]['AP']:.12f}")
-    for name in ("seconds", "mib"):
-        ratios = sorted(a[name] / b[name] for a, b in zip(faster, reference, strict=True))
-        middle = statistics.median(ratios)
-        print(f"{name}: ratio {middle:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})")
+    """Report the time, with the memory beside it."""
+    runs: dict[str, list[dict[str, float]]] = {"faster": [], "pycocotools": []}
+
+    def seconds(backend: str) -> float:
+        runs[backend].append(own_process(__file__, backend))
+        return runs[backend][-1]["seconds"]
+
+    times = in_turns(lambda: seconds("faster"), lambda: seconds("pycocotools"), ROUNDS, warm_up=0)
+    for ours, theirs in zip(*runs.values(), strict=True):
+        require_same(ours, theirs)
+    mib = [statistics.median(run["MiB"] for run in side) for side in runs.values()]
+    row = Comparison(
+        f"COCO's numbers of {IMAGES:,} images with {DETECTIONS} detections each",
+        "pycocotools",
+        AT_MOST,
+        "s",
+        *times,
+        f"{len(runs['faster'][0]) - 2} numbers equal to {SAME:g}; memory rose by {mib[0]:,.0f} MiB "
+        f"beside {mib[1]:,.0f}; median of {ROUNDS} rounds",
+    )
+    report([row])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:2] in (["faster"], ["pycocotools"]):
         measure(sys.argv[1])
     else:
         main()

@@ -1,0 +1,200 @@
+"""A training step as `detkit train` makes it, beside a bare loop around the same detector.
+
+Ours is Lightning's Trainer with DetectionModule, the callbacks of conf/callbacks/default.yaml and
+the metrics file, all with their defaults, in the first epoch, where BatchCheck looks at each batch.
+The loop holds nothing but the loss, backward, the optimizer and its schedule. Both sides train on
+the same batches, which lie in memory, in one process and take turns: whenever the Trainer asks for
+the first batch of its next chunk, the loop trains a chunk of its own before it gets that batch.
+Afterwards the weights of both sides have to be equal. One thread computes, and its processor time
+is taken, in which programs beside it do not count; neither side waits for anything.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from measure import ROUNDS, Comparison, report
+from torch.optim.lr_scheduler import LambdaLR
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.config.compose import compose
+from detkit.structures import Batch, Target
+from detkit.training.fit import fit
+from detkit.training.module import DetectionModule
+from detkit.training.trainer import make_trainer, prepare_detector
+
+SIZE, OBJECTS, CLASSES, BATCHES = 320, 10, 20, 8
+AT_MOST = 1.03
+_FOR_THE_DETECTOR = ("channels_last", "compile")
+
+
+class Case(NamedTuple):
+    """What is trained: a page, the images of a batch and the steps of a chunk."""
+
+    page: str
+    images: int
+    chunk: int
+
+    @property
+    def steps(self) -> int:
+        """Steps of each side: a chunk to warm up, those measured, and one that ends the last."""
+        return (ROUNDS + 1) * self.chunk + 1
+
+
+CASES = (Case("yolo_free_n", 8, 10), Case("retinanet", 2, 2))
+
+
+def random_batch(images: int) -> Batch:
+    """Noise with objects of 20 to 200 pixels."""
+    targets = []
+    for _ in range(images):
+        corner = torch.rand(OBJECTS, 2) * 120
+        boxes = torch.cat([corner, corner + 20 + torch.rand(OBJECTS, 2) * 180], dim=1)
+        labels = torch.randint(CLASSES, (OBJECTS,))
+        targets.append(Target(boxes, labels, torch.zeros(OBJECTS, dtype=torch.bool)))
+    return Batch(
+        images=torch.randint(0, 256, (images, 3, SIZE, SIZE), dtype=torch.uint8),
+        image_sizes=[(SIZE, SIZE)] * images,
+        targets=targets,
+        original_targets=targets,
+        image_ids=list(range(images)),
+        paths=[f"{number}.jpg" for number in range(images)],
+        original_sizes=[(SIZE, SIZE)] * images,
+        to_image=torch.eye(3, dtype=torch.float64).repeat(images, 1, 1),
+    )
+
+
+class BareLoop:
+    """The detector, its optimizer and its schedule; nothing else."""
+
+    def __init__(self, detector: Any, config: dict[str, Any], case: Case) -> None:
+        """Take a detector of its own."""
+        self.detector = detector
+        factory = assembly.build("optimizer", config["optimizer"], {}, ("optimizer",))
+        schedule = assembly.build("scheduler", config["scheduler"], {}, ("scheduler",))
+        last = case.steps - 1
+        self.optimizer = factory(detector, case.images)
+        self.schedule = LambdaLR(self.optimizer, lambda step: schedule(min(step, last), last + 1))
+
+    def step(self, batch: Batch) -> None:
+        """Train on a batch."""
+        self.optimizer.zero_grad()
+        losses = self.detector.loss(batch).items()
+        torch.stack([v.float() for k, v in losses if k.startswith("loss/")]).sum().backward()
+        self.optimizer.step()
+        self.schedule.step()
+
+
+class Turns:
+    """The Trainer's loader; lets the loop train between chunks, and takes the time of both."""
+
+    def __init__(self, batches: Sequence[Batch], loop: BareLoop, case: Case) -> None:
+        """Take the batches, which are used again and again."""
+        self.batches = batches
+        self.loop = loop
+        self.case = case
+        self.ours: list[float] = []
+        self.theirs: list[float] = []
+
+    def __len__(self) -> int:
+        """Steps of the training."""
+        return self.case.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Give the Trainer its batches."""
+        chunk, started = self.case.chunk, 0.0
+        for number in range(len(self)):
+            if number % chunk == 0:
+                if number:
+                    self.ours.append((time.process_time() - started) / chunk)
+                self._let_the_loop_train(range(number, min(number + chunk, len(self))))
+                started = time.process_time()
+            yield self._batch(number)
+
+    def _batch(self, number: int) -> Batch:
+        return self.batches[number % len(self.batches)]
+
+    def _let_the_loop_train(self, numbers: range) -> None:
+        started = time.process_time()
+        for number in numbers:
+            self.loop.step(self._batch(number))
+        if numbers.stop < len(self):
+            self.theirs.append((time.process_time() - started) / len(numbers))
+
+
+def train_both(case: Case, folder: str) -> Turns:
+    """Train on both sides; returns their times, of which the first do not count.
+
+    Raises:
+        RuntimeError: The weights are not equal afterwards.
+    """
+    config = compose("train", [f"model={case.page}", "trainer.accelerator=cpu"])
+    classes = Classes([str(i) for i in range(CLASSES)], list(range(1, CLASSES + 1)))
+    wiring = {**classes.wiring(), "run_folder": folder, "seed": 0}
+    torch.manual_seed(0)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False).train()
+    prepare_detector(detector, **{name: config["trainer"][name] for name in _FOR_THE_DETECTOR})
+    turns = Turns(
+        [random_batch(case.images) for _ in range(BATCHES)],
+        BareLoop(copy.deepcopy(detector), config, case),
+        case,
+    )
+    module = DetectionModule(
+        detector=detector,
+        optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
+        schedule=assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
+        metric=assembly.build_metric(config, classes),
+        checkpoint_record={"class_names": classes.names},
+        batch_size=case.images,
+    )
+    callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
+    settings = {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
+    trainer = make_trainer(
+        run_folder=folder,
+        callbacks=list(callbacks.values()),
+        loggers=[],
+        **{**settings, "max_epochs": 1},
+    )
+    gc.freeze()  # as the command does once everything is imported
+    fit(module, trainer, turns)
+    other = turns.loop.detector.state_dict()
+    differing = [n for n, value in detector.state_dict().items() if not value.equal(other[n])]
+    if differing:
+        raise RuntimeError(f"after {case.steps} steps weights differ: {', '.join(differing[:5])}")
+    return turns
+
+
+def compared(case: Case) -> Comparison:
+    """The row of a case."""
+    with tempfile.TemporaryDirectory() as folder:
+        turns = train_both(case, folder)
+    ours, theirs = turns.ours[1:], turns.theirs[1:]
+    more = statistics.median(a - b for a, b in zip(ours, theirs, strict=True)) * 1000
+    return Comparison(
+        f"training step of {case.page}, {SIZE} px, batch {case.images}",
+        "bare loop",
+        AT_MOST,
+        "s",
+        ours,
+        theirs,
+        f"processor time of one thread; a round is {case.chunk} steps of either side; "
+        f"{more:+.1f} ms a step; equal weights after {case.steps} steps",
+    )
+
+
+def main() -> None:
+    """Report a small detector, whose overhead shows most, and a larger one."""
+    torch.set_num_threads(1)
+    report([compared(case) for case in CASES])
+
+
+if __name__ == "__main__":
+    main()
