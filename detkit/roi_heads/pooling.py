@@ -71,7 +71,7 @@ class LevelPooling:
             self._pool(feature, regions[rows], 1 / stride)
             for feature, rows, stride in zip(features, chosen, self._strides, strict=False)
         ]
-        return torch.cat(pooled)[torch.cat(chosen).argsort()]
+        return torch.cat(pooled).index_select(0, torch.cat(chosen).argsort())
 
     def level_of(self, boxes: Tensor) -> Tensor:
         """(M, 4) to (M,): the place of the level among those that are pooled from.

@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 
 import torch
 from measure import ROUNDS, Comparison, report
+from sides import batch_of, random_targets
 from torch.optim.lr_scheduler import LambdaLR
 
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.structures import Batch, Target
+from detkit.structures import Batch
 from detkit.training.fit import fit
 from detkit.training.module import DetectionModule
 from detkit.training.trainer import make_trainer, prepare_detector
@@ -54,22 +55,8 @@ CASES = (Case("yolo_free_n", 8, 10), Case("retinanet", 2, 2))
 
 def random_batch(images: int) -> Batch:
     """Noise with objects of 20 to 200 pixels."""
-    targets = []
-    for _ in range(images):
-        corner = torch.rand(OBJECTS, 2) * 120
-        boxes = torch.cat([corner, corner + 20 + torch.rand(OBJECTS, 2) * 180], dim=1)
-        labels = torch.randint(CLASSES, (OBJECTS,))
-        targets.append(Target(boxes, labels, torch.zeros(OBJECTS, dtype=torch.bool)))
-    return Batch(
-        images=torch.randint(0, 256, (images, 3, SIZE, SIZE), dtype=torch.uint8),
-        image_sizes=[(SIZE, SIZE)] * images,
-        targets=targets,
-        original_targets=targets,
-        image_ids=list(range(images)),
-        paths=[f"{number}.jpg" for number in range(images)],
-        original_sizes=[(SIZE, SIZE)] * images,
-        to_image=torch.eye(3, dtype=torch.float64).repeat(images, 1, 1),
-    )
+    noise = torch.randint(0, 256, (images, 3, SIZE, SIZE), dtype=torch.uint8)
+    return batch_of(noise, random_targets(images, OBJECTS, CLASSES, SIZE))
 
 
 class BareLoop:
