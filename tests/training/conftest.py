@@ -3,6 +3,9 @@
 import logging
 
 import pytest
+import torch
+import torch.distributed
+from torch.distributed.device_mesh import init_device_mesh
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,12 @@ def _levels_as_before():
     yield
     for logger, level in zip(loggers, before, strict=True):
         logger.setLevel(level)
+
+
+@pytest.fixture
+def one_rank():
+    """The mesh of a process group that this process makes up alone."""
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    yield init_device_mesh("cpu", (1,))
+    torch.distributed.destroy_process_group()

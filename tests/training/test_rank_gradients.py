@@ -7,12 +7,14 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.structures import Target
+from detkit.training.sharding import divide, whole
 
 SIDE = 96
 OBJECTS = [9, 1, 0]  # at most so many in each image of the first rank; 1 in the first of them only
@@ -77,21 +79,32 @@ def compare(rank, store, folder, words):
     for objects in OBJECTS:
         batch, alone = four_images(folder, words, objects)
         Sum(alone)(batch).backward()
-        _, together = four_images(folder, words, objects)
-        place = f"{store}{objects}"
-        torch.distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=2)
-        model = DistributedDataParallel(Sum(together), broadcast_buffers=False)
-        model(half(batch, rank)).backward()
-        torch.distributed.destroy_process_group()
-        require_equal(gradients(together), gradients(alone), objects)
+        for wrap in (replicated, divided):
+            _, together = four_images(folder, words, objects)
+            place = f"{store}{objects}{wrap.__name__}"
+            torch.distributed.init_process_group("gloo", init_method=place, rank=rank, world_size=2)
+            model = wrap(together)
+            model(half(batch, rank)).backward()
+            found = {name: whole(value) for name, value in gradients(together).items()}
+            torch.distributed.destroy_process_group()
+            require_equal(found, gradients(alone), f"{wrap.__name__}, {objects}")
 
 
-def require_equal(found, expected, objects):
+def replicated(detector):
+    return DistributedDataParallel(Sum(detector), broadcast_buffers=False)
+
+
+def divided(detector):
+    divide(detector, init_device_mesh("cpu", (2,)))
+    return Sum(detector)
+
+
+def require_equal(found, expected, case):
     """In double precision, to a millionth of what a parameter's gradient is at its largest."""
     assert max(gradient.abs().max() for gradient in expected.values()) > 0
     for name, gradient in expected.items():
         limit = 1e-6 * float(gradient.abs().max()) + 1e-12
-        about = f"{name}, at most {objects} objects an image"
+        about = f"{name}, {case} objects an image at most"
         torch.testing.assert_close(found[name], gradient, rtol=0, atol=limit, msg=about)
 
 
