@@ -24,7 +24,8 @@ class Trainer:
         accelerator: `auto` takes a GPU where there is one.
         devices: Number of devices on each node, or `auto`.
         num_nodes: Number of machines.
-        strategy: How several devices work together.
+        strategy: How several devices work together: `ddp`, which is `auto`, or `fsdp`, with which
+            each keeps only its part of the weights, their gradients and the optimizer's state.
         precision: Bits of the arithmetic; 16 scales the loss.
         accumulate_grad_batches: Batches whose gradients are summed before a step.
         gradient_clip_norm: Largest L2 norm of all gradients; null does not clip.
@@ -43,7 +44,7 @@ class Trainer:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt | Literal["auto"] = 1
     num_nodes: PositiveInt = 1
-    strategy: Literal["auto", "ddp"] = "auto"
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     precision: Literal[32, 16, "bf16"] = 32
     accumulate_grad_batches: PositiveInt = 1
     gradient_clip_norm: NonNegativeFloat | None = None

@@ -16,6 +16,7 @@ from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
 from detkit.structures import Batch, Detections
 from detkit.training.metrics_file import MetricsFile
 from detkit.training.position import RANDOM_STATES, add_position, restore_random_state
+from detkit.training.sharding import divide_again, gather_weights
 
 
 class DetectionModule(pl.LightningModule):
@@ -104,6 +105,11 @@ class DetectionModule(pl.LightningModule):
         if self.trainer.world_size > 1:
             for buffer in self.detector.buffers():
                 torch.distributed.broadcast(buffer, src=0)
+        gather_weights(self.detector)
+
+    def on_validation_end(self) -> None:
+        """Divide the weights again, where they were."""
+        divide_again(self.detector)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the last validation."""

@@ -24,6 +24,7 @@ from detkit.errors import UserError
 from detkit.training.checkpoint_file import CheckpointFile
 from detkit.training.launch import is_slurm_rank, is_torchrun_rank
 from detkit.training.metrics_file import MetricsFile
+from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal
 
 PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -51,7 +52,7 @@ def make_trainer(
     accelerator: Literal["auto", "cpu", "gpu"],
     devices: int | Literal["auto"],
     num_nodes: int,
-    strategy: Literal["auto", "ddp"],
+    strategy: Literal["auto", "ddp", "fsdp"],
     precision: Literal[32, 16, "bf16"],
     accumulate_grad_batches: int,
     gradient_clip_norm: float | None,
@@ -139,7 +140,16 @@ def _strategy(
         UserError: This machine has no such devices, or fewer.
     """
     _require_devices(devices, accelerator)
-    if strategy == "auto" and device_count(devices, accelerator) * num_nodes == 1:
+    count = device_count(devices, accelerator) * num_nodes
+    if strategy == "fsdp":
+        if count == 1:
+            raise UserError(
+                f"trainer.strategy=fsdp divides the weights over several devices, and "
+                f"trainer.devices={devices} is one here: set trainer.devices=2 or more, or "
+                "trainer.strategy=auto."
+            )
+        return ShardedStrategy(timeout=LONGEST_WAIT)
+    if strategy == "auto" and count == 1:
         return "auto"
     return DDPStrategy(
         broadcast_buffers=False,
@@ -153,6 +163,8 @@ def quiet_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    # Of trainer.strategy=fsdp: a hook may be lost there that gathers weights, which are gathered.
+    warnings.filterwarnings("ignore", message=".*returned a view tensor", category=UserWarning)
     # Lightning's own use of what PyTorch has deprecated; nothing that a user could change.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
 

@@ -11,6 +11,11 @@ from training_fakes import Batches, TinyDetector, TinyMetric
 from detkit.training.metrics_file import read_metrics
 
 
+@pytest.fixture(params=["ddp", "fsdp"])
+def strategy(request):
+    return request.param
+
+
 def run_two_ranks(script, *arguments):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
@@ -20,9 +25,9 @@ def run_two_ranks(script, *arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [[[4, 6], [5]], [[4], [5, 6, 4]]])
-def test_two_ranks_validate_as_one(tmp_path, shards):
+def test_two_ranks_validate_as_one(tmp_path, shards, strategy):
     # pains 15 and 16: uneven shards end, and the numbers are those of one process
-    run_two_ranks("two_ranks.py", str(tmp_path), json.dumps(shards))
+    run_two_ranks("two_ranks.py", str(tmp_path), json.dumps(shards), strategy)
     first, second = (json.loads((tmp_path / f"rank{i}.json").read_text()) for i in range(2))
     first["scores"].pop("loss"), second["scores"].pop("loss")  # of each rank's own batches
     for report in (first, second):
@@ -44,12 +49,12 @@ def test_two_ranks_validate_as_one(tmp_path, shards):
 
 
 @pytest.mark.slow
-def test_two_ranks_stop_together_and_go_on_as_if_nothing_had_been(tmp_path):
+def test_two_ranks_stop_together_and_go_on_as_if_nothing_had_been(tmp_path, strategy):
     # pain 18
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run_two_ranks("two_ranks_resumed.py", str(whole), "train")
-    run_two_ranks("two_ranks_resumed.py", str(parts), "be stopped")
-    run_two_ranks("two_ranks_resumed.py", str(parts), "go on")
+    run_two_ranks("two_ranks_resumed.py", str(whole), "train", strategy)
+    run_two_ranks("two_ranks_resumed.py", str(parts), "be stopped", strategy)
+    run_two_ranks("two_ranks_resumed.py", str(parts), "go on", strategy)
     left, right = (
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
         for folder in (whole, parts)

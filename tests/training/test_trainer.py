@@ -115,3 +115,8 @@ def test_devices_that_are_not_there_are_named(tmp_path, monkeypatch, gpus, setti
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(UserError, match=message):
         cpu_trainer(tmp_path, **settings)
+
+
+def test_weights_of_one_device_are_not_divided(tmp_path):
+    with pytest.raises(UserError, match=r"trainer.devices=auto is one here: set trainer.devices=2"):
+        cpu_trainer(tmp_path, strategy="fsdp", devices="auto")

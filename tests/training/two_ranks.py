@@ -12,6 +12,7 @@ from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.callbacks.non_finite import NonFinite
 from detkit.training.fit import fit
+from detkit.training.sharding import whole
 
 if __name__ == "__main__":
     folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
@@ -21,7 +22,7 @@ if __name__ == "__main__":
     trainer = cpu_trainer(
         folder,
         devices=2,
-        strategy="ddp",
+        strategy=sys.argv[3],
         max_epochs=2,
         callbacks=[
             WeightAverage(decay=0.5),
@@ -35,7 +36,7 @@ if __name__ == "__main__":
         "images": sorted(module.metric.scores),
         "best": checkpoints.best_score,
         "rate": trainer.optimizers[0].param_groups[0]["initial_lr"],
-        "weight": module.detector.head.weight.tolist(),
+        "weight": whole(module.detector.head.weight.detach()).tolist(),
     }
     (folder / f"rank{rank}.json").write_text(json.dumps(report))
     torch.distributed.destroy_process_group()

@@ -12,6 +12,7 @@ from training_fakes import Batches, cpu_trainer, tiny_module
 
 from detkit.errors import Stopped
 from detkit.training.callbacks.checkpoints import Checkpoints
+from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit
 from detkit.training.position import Position, read_position
 from detkit.training.trainer import seed_everything
@@ -28,15 +29,15 @@ class SignalToOneRank(Callback):
 
 
 if __name__ == "__main__":
-    folder, what = Path(sys.argv[1]), sys.argv[2]
+    folder, (what, strategy) = Path(sys.argv[1]), sys.argv[2:]
     last = folder / "checkpoints" / "last.ckpt"
     resume = str(last) if what == "go on" else None
     start = read_position(resume) if resume else Position()
-    callbacks = [Checkpoints(run_folder=str(folder))]
+    callbacks = [Checkpoints(run_folder=str(folder)), WeightAverage(decay=0.5)]
     if what == "be stopped":
         callbacks.append(SignalToOneRank())
     trainer = cpu_trainer(
-        folder, devices=2, strategy="ddp", max_epochs=3, log_every=1, callbacks=callbacks
+        folder, devices=2, strategy=strategy, max_epochs=3, log_every=1, callbacks=callbacks
     )
     seed_everything(0)
     module = tiny_module(detector=Noisy())

@@ -26,6 +26,15 @@ class Spoilt(TinyDetector):
         return {**super().loss(batch), "loss/extra": self.head.weight.sum() * 0 + value}
 
 
+class Steep(TinyDetector):
+    """A loss of 0 whose gradient is NaN for batch 3, in one parameter."""
+
+    def loss(self, batch):
+        distance = (self.head.weight * 0).abs().sum() if batch.image_ids[0] // 2 == 3 else 0.0
+        extra = torch.as_tensor(distance).sqrt() + self.head.weight.sum() * 0
+        return {**super().loss(batch), "loss/extra": extra}
+
+
 class Unused(TinyDetector):
     def __init__(self):
         super().__init__()
@@ -33,21 +42,22 @@ class Unused(TinyDetector):
 
 
 if __name__ == "__main__":
-    folder, rank, case = Path(sys.argv[1]), int(os.environ["RANK"]), sys.argv[2]
-    detector = Unused() if case == "unused" else Spoilt()
+    folder, rank, (case, strategy) = Path(sys.argv[1]), int(os.environ["RANK"]), sys.argv[2:]
+    detector = {"unused": Unused, "gradient": Steep}.get(case, Spoilt)()
     data = Batches(rank, rank + 2)
     if case == "range" and rank == 1:
         boxes, marks = torch.zeros(1, 4), torch.tensor([False])
         data.batches[0].targets[0] = Target(boxes, torch.tensor([9]), marks)
     watching = {
         "loss": NonFinite(run_folder=str(folder)),
+        "gradient": NonFinite(run_folder=str(folder)),
         "range": BatchCheck(num_classes=2),
         "unused": UnusedParameters(),
     }
     trainer = cpu_trainer(
         folder,
         devices=2,
-        strategy="ddp",
+        strategy=strategy,
         max_epochs=1,
         callbacks=[watching[case]],
     )

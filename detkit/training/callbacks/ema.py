@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from detkit.registry import Fraction, register
+from detkit.training.sharding import divided_like, gathered, part_of
 
 RAW_WEIGHTS = "raw_state_dict"
 
@@ -51,7 +52,7 @@ class WeightAverage(pl.Callback):
         live = _averaged_tensors(pl_module)
         resumed = self._stored
         self._stored = {
-            name: resumed[name].to(value.device) if name in resumed else value.clone()
+            name: divided_like(resumed[name], value) if name in resumed else value.clone()
             for name, value in live.items()
         }
 
@@ -70,7 +71,9 @@ class WeightAverage(pl.Callback):
         self.updates += 1
         live = _averaged_tensors(pl_module)
         average = get_ema_multi_avg_fn(self.decay_at(self.updates))  # type: ignore[no-untyped-call]
-        average(list(self._stored.values()), [live[name] for name in self._stored], self.updates)
+        with torch.no_grad():  # the average of a divided tensor is that of its parts
+            stored = [part_of(value) for value in self._stored.values()]
+            average(stored, [part_of(live[name]) for name in self._stored], self.updates)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put the average into the model."""
@@ -102,7 +105,7 @@ class WeightAverage(pl.Callback):
         """Save the average as the model's weights, and the raw weights beside them."""
         if self._stored:
             in_model = checkpoint["state_dict"]
-            other = {**in_model, **self._stored}
+            other = {**in_model, **gathered(self._stored, trainer.is_global_zero)}
             averaged, raw = (in_model, other) if self._swapped else (other, in_model)
             checkpoint["state_dict"], checkpoint[RAW_WEIGHTS] = averaged, raw
 

@@ -21,6 +21,7 @@ from detkit.structures import Batch
 from detkit.training.random_state import random_state, set_random_state
 from detkit.training.repeat import repeat
 from detkit.training.saved_step import SavedStep, step_path, write_step
+from detkit.training.sharding import gathered, on_its_own, whole
 
 _ADVICE = (
     "then: lower optimizer.learning_rate, set trainer.gradient_clip_norm=10, use "
@@ -95,7 +96,7 @@ class NonFinite(pl.Callback):
             groups = trainer.optimizers[0].param_groups
             gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
             with torch.no_grad():
-                seen.gradient_norm = torch.nn.utils.get_total_norm(gradients)
+                seen.gradient_norm = whole(torch.nn.utils.get_total_norm(gradients))
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
@@ -134,8 +135,10 @@ class NonFinite(pl.Callback):
         """Repeat the step on every rank, save the first bad one, and say the same on all ranks."""
         detector, precision = pl_module.detector, str(trainer.precision)
         self._restore(seen)
-        spoilt = [name for name, value in detector.state_dict().items() if _is_bad(value)]
-        repetition = repeat(detector, seen.batch, precision)
+        weights = gathered(detector.state_dict(), keep=True)  # on all ranks, as any may save
+        spoilt = [name for name, value in weights.items() if _is_bad(value)]
+        with on_its_own(detector):
+            repetition = repeat(detector, seen.batch, precision)
         self._restore(seen)
         finding = repetition.finding()
         if spoilt:
@@ -162,7 +165,7 @@ class NonFinite(pl.Callback):
         if trainer.global_rank == culprit:
             norm = None if seen.gradient_norm is None else float(seen.gradient_norm)
             advice = _ADVICE.format(run=shlex.quote(_shown(self.run_folder)))
-            lines = [*_description(step, norm), *self._save(step, pl_module), advice]
+            lines = [*_description(step, norm), *self._save(step, weights, pl_module), advice]
             texts = ["\n  ".join(lines)]
         if trainer.world_size > 1:
             torch.distributed.broadcast_object_list(texts, src=culprit)
@@ -174,10 +177,9 @@ class NonFinite(pl.Callback):
         for value, kept in self._buffers.values():
             value.copy_(kept)
 
-    def _save(self, step: SavedStep, pl_module: Any) -> list[str]:
+    def _save(self, step: SavedStep, weights: dict[str, Tensor], pl_module: Any) -> list[str]:
         """Save the step and say how to repeat it, or why it could not be saved."""
         path = step_path(self.run_folder, step.number, step.rank, step.world_size)
-        weights = pl_module.detector.state_dict()
         try:
             write_step(path, step, weights, pl_module.checkpoint_record)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full

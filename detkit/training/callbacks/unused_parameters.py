@@ -8,11 +8,13 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+import torch.distributed
 from torch import nn
 from torch.optim import Optimizer
 
 from detkit.errors import UserError
 from detkit.registry import PositiveInt, register
+from detkit.training.sharding import is_divided, part_of
 
 _log = logging.getLogger("detkit.training")
 _MOST_GROUPS = 6
@@ -53,23 +55,30 @@ class UnusedParameters(pl.Callback):
         if self._seen >= self.steps:
             return
         self._seen += 1
-        self._cross_out()
+        self._cross_out(is_divided(pl_module.detector))
         if self._seen == 1 and trainer.world_size > 1 and self._absent:
-            raise UserError(_shared_text(sorted(self._absent), trainer.global_rank))
+            where = f"the first step of rank {trainer.global_rank}"
+            raise UserError(unused_text(sorted(self._absent), where))
         if self._seen == self.steps:
             if self._waiting and trainer.is_global_zero:
                 _log.warning("%s", self._text(sum(1 for _ in pl_module.detector.parameters())))
             self._waiting = {}
 
     @torch.no_grad()
-    def _cross_out(self) -> None:
-        """Forget the parameters that learn; waits for the device, and only while some do not."""
+    def _cross_out(self, divided: bool) -> None:
+        """Forget the parameters that learn; waits for the device, and only while some do not.
+
+        Args:
+            divided: Whether each rank holds a part of each gradient only.
+        """
         present = {n: p.grad for n, p in self._waiting.items() if p.grad is not None}
         self._absent -= set(present)
         if not present:
             return
-        norms = torch.stack([gradient.norm() for gradient in present.values()]).tolist()
-        for name, norm in zip(present, norms, strict=True):
+        norms = torch.stack([part_of(gradient).norm() for gradient in present.values()])
+        if divided:
+            torch.distributed.all_reduce(norms)
+        for name, norm in zip(present, norms.tolist(), strict=True):
             if norm != 0:  # NaN is a gradient, and not the concern of this
                 del self._waiting[name]
 
@@ -91,12 +100,13 @@ class UnusedParameters(pl.Callback):
         )
 
 
-def _shared_text(names: list[str], rank: int) -> str:
+def unused_text(names: list[str], where: str) -> str:
+    """What is wrong with parameters that several devices have no gradient of."""
     return (
-        f"{len(names)} parameters got no gradient in the first step of rank {rank}: "
-        f"{_grouped(names)}. Devices that train together wait for the gradient of each parameter, "
-        "so the next step would fail or hang. Use them in the loss, if only times zero, leave "
-        "their part out of the model, or freeze them."
+        f"{len(names)} parameters got no gradient in {where}: {_grouped(names)}. Devices that "
+        "train together wait for the gradient of each parameter, so the training would fail or "
+        "hang. Use them in the loss, if only times zero, leave their part out of the model, or "
+        "freeze them."
     )
 
 
