@@ -31,6 +31,8 @@ from detkit.config.overrides import (
     split_flags,
     take_config_folder,
 )
+from detkit.config.refused import refuse_combinations
+from detkit.config.root import Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
 from detkit.config.source import register_hydra_plugins
 from detkit.errors import ConfigError, did_you_mean
@@ -92,7 +94,10 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         where = f" ({place})" if place else ""
         raise ConfigError([f"{error.full_key}: {_first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
-    return check(pages.ROOTS[root], content, overrides)
+    complete = check(pages.ROOTS[root], content, overrides)
+    if pages.ROOTS[root] is Train:
+        refuse_combinations(complete["trainer"])
+    return complete
 
 
 def _written(composed: DictConfig, path: str) -> Any:

@@ -11,6 +11,7 @@ import yaml
 from detkit.config import plugins
 from detkit.config.check import check
 from detkit.config.origins import origins
+from detkit.config.refused import refuse_combinations
 from detkit.config.root import Train
 from detkit.config.safety import refuse_code
 from detkit.config.syntax import parse, read_text
@@ -114,7 +115,9 @@ def read_frozen(folder: Path) -> dict[str, Any]:
     """
     content = read_written(folder)
     require_plugins(content, folder)
-    return check(Train, content)
+    config = check(Train, content)
+    refuse_combinations(config["trainer"])
+    return config
 
 
 def require_plugins(content: dict[str, Any], folder: Path) -> None:

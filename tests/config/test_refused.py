@@ -1,0 +1,43 @@
+"""Settings of the trainer that are right one by one and cannot go together."""
+
+import pytest
+
+from detkit.config.compose import compose
+from detkit.config.refused import refuse_combinations
+from detkit.errors import ConfigError
+
+FSDP = {
+    "strategy": "fsdp",
+    "devices": 2,
+    "num_nodes": 1,
+    "precision": 32,
+    "channels_last": False,
+    "compile": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"devices": 1}, r"trainer.strategy: fsdp .* got trainer.devices=1: set trainer.devices=2"),
+        ({"precision": 16}, r"trainer.precision: 16 .*: set trainer.precision=bf16 or"),
+        ({"channels_last": True}, r"trainer.channels_last: got true, .*channels_last=false or"),
+        ({"compile": True}, r"trainer.compile: got true, .* trainer.compile=false or"),
+    ],
+)
+def test_what_divided_weights_cannot_do_is_refused(changed, message):
+    with pytest.raises(ConfigError, match=message):
+        refuse_combinations({**FSDP, **changed})
+    refuse_combinations({**FSDP, **changed, "strategy": "ddp"})
+
+
+@pytest.mark.parametrize("changed", [{}, {"devices": "auto"}, {"devices": 1, "num_nodes": 2}])
+def test_several_devices_divide_weights(changed):
+    refuse_combinations({**FSDP, **changed})
+
+
+def test_all_that_cannot_be_is_told_at_once_when_a_run_is_composed():
+    words = ["model=fcos", "trainer.strategy=fsdp", "trainer.precision=16"]
+    with pytest.raises(ConfigError) as caught:
+        compose("train", words)
+    assert len(caught.value.problems) == 2
