@@ -51,7 +51,7 @@ from detkit.visualization.report import write_report
 from detkit.weights.start import start_from
 
 log = logging.getLogger("detkit.run")
-_FOR_THE_DETECTOR = ("channels_last", "compile")  # of the trainer's settings
+_FOR_THE_DETECTOR = ("channels_last", "compile")  # alone, of the trainer's settings
 
 
 def run(folder: Path) -> dict[str, float]:
@@ -130,7 +130,12 @@ def _module(
     )
     if config["weights"] is not None and config["ckpt"] is None:
         log.info("%s", start_from(detector, config["weights"], config["model"], classes))
-    prepare_detector(detector, **{name: config["trainer"][name] for name in _FOR_THE_DETECTOR})
+    trainer = config["trainer"]
+    prepare_detector(
+        detector,
+        **{name: trainer[name] for name in _FOR_THE_DETECTOR},
+        strategy=trainer["strategy"],
+    )
     log.info("model: %s, %.1f M parameters", config["run_name"], _millions(detector))
     wiring = _wiring(config, folder, classes)
     record = Record(

@@ -190,7 +190,6 @@ def shapes_ap(page: str, minutes: float) -> list[str]:
         f"data.batch_size={SHAPES_BATCH}",
         f"data.reader.train_images={SHAPES_IMAGES}",
         "trainer.gradient_clip_norm=10.0",
-        "trainer.channels_last=true",
         f"trainer.max_epochs={epochs}",
         f"trainer.validate_every={epochs}",
         f"trainer.limit_train_batches={math.ceil(steps / epochs)}",

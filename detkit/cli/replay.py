@@ -85,6 +85,11 @@ def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> nn.Module:
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     detector: nn.Module = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
-    channels_last = config["trainer"]["channels_last"]
-    prepare_detector(detector, channels_last=channels_last, compile=False)
+    trainer = config["trainer"]
+    prepare_detector(
+        detector,
+        channels_last=trainer["channels_last"],
+        compile=False,
+        strategy=trainer["strategy"],
+    )
     return detector.train()

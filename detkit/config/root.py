@@ -30,7 +30,8 @@ class Trainer:
         accumulate_grad_batches: Batches whose gradients are summed before a step.
         gradient_clip_norm: Largest L2 norm of all gradients; null does not clip.
         sync_batchnorm: Share batch statistics between devices.
-        channels_last: Keep images and weights in channels-last order.
+        channels_last: Keep weights, and so maps, in channels-last order, which is faster; null does
+            so with every strategy but fsdp, which divides weights in the usual order.
         compile: Compile the detector's network with torch.compile.
         deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `none`
             allows.
@@ -49,7 +50,7 @@ class Trainer:
     accumulate_grad_batches: PositiveInt = 1
     gradient_clip_norm: NonNegativeFloat | None = None
     sync_batchnorm: bool = False
-    channels_last: bool = False
+    channels_last: bool | None = None
     compile: bool = False
     deterministic: Literal["strict", "warn", "none"] = "none"
     validate_every: PositiveInt = 1

@@ -34,21 +34,18 @@ def fold_batch_norms(detector: nn.Module, images: Tensor) -> nn.Module:
         return detector
     folded = copy.deepcopy(detector)
     for conv_name, norm_name in names.items():
-        conv, norm = folded.get_submodule(conv_name), folded.get_submodule(norm_name)
-        weight, bias = fuse_conv_bn_weights(
-            conv.weight,
-            conv.bias,
-            norm.running_mean,
-            norm.running_var,
-            norm.eps,
-            norm.weight,
-            norm.bias,
-        )
-        conv.weight, conv.bias = weight, bias
+        _fold(folded.get_submodule(conv_name), folded.get_submodule(norm_name))
         parent, _, name = norm_name.rpartition(".")
         setattr(folded.get_submodule(parent), name, nn.Identity())
     pairs = zip(_tensors(expected), _tensors(folded(images)), strict=True)
     return folded if all(_agree(*pair) for pair in pairs) else detector
+
+
+def _fold(conv: Any, norm: Any) -> None:
+    statistics = norm.running_mean, norm.running_var, norm.eps
+    conv.weight, conv.bias = fuse_conv_bn_weights(
+        conv.weight, conv.bias, *statistics, norm.weight, norm.bias
+    )
 
 
 def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:

@@ -80,7 +80,8 @@ def predict_files(
 ) -> Iterator[Prediction]:
     """Detect in files, batch by batch; one that cannot be read is reported, the others go on.
 
-    Batch norms are folded into the convolutions before them, which changes scores by rounding.
+    Batch norms are folded into the convolutions before them and weights put into channels-last
+    order, which is faster and changes scores by rounding.
 
     Args:
         detector: In evaluation mode afterwards.
@@ -90,7 +91,7 @@ def predict_files(
         device: Where the detector runs.
         batch_size: Images that it sees at once.
     """
-    detector.to(device).eval()
+    detector.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     folded: nn.Module | None = None
     for start in range(0, len(paths), batch_size):
         files = paths[start : start + batch_size]

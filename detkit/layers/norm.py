@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.ops import FrozenBatchNorm2d
 
 Norm = Literal["none", "batch", "frozen_batch", "group"]
@@ -14,20 +14,18 @@ _GROUPS = 32  # the count of the group normalisation paper (Wu and He, 2018)
 _LEAST_CHANNELS = 8
 
 
-class FrozenBatchNorm(FrozenBatchNorm2d):
-    """torchvision's, as one operation: its product and sum take four times as long on a CPU."""
+class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
+    """torchvision's with one operation on the map instead of two, forward as backward.
+
+    `batch_norm` with given statistics is as fast forward and takes twice as long backward (CPU).
+    """
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W), normalised by the statistics that it was given."""
-        return F.batch_norm(
-            features,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            training=False,
-            eps=self.eps,
-        )
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        scale, shift = (v.to(features.dtype).view(1, -1, 1, 1) for v in (scale, shift))
+        return torch.addcmul(shift, features, scale)
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:

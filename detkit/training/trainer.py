@@ -174,15 +174,19 @@ def seed_everything(seed: int) -> None:
     pl.seed_everything(seed, workers=True, verbose=False)
 
 
-def prepare_detector(detector: nn.Module, *, channels_last: bool, compile: bool) -> None:
+def prepare_detector(
+    detector: nn.Module, *, channels_last: bool | None, compile: bool, strategy: str = "auto"
+) -> None:
     """Choose memory order and compilation of a detector, in place and before it is trained.
 
     Args:
         detector: The detector; its parameter names do not change.
-        channels_last: Keep weights, and so the maps that convolutions make, in that order.
+        channels_last: Keep weights, and so the maps that convolutions make, in that order; None
+            does so unless the strategy divides weights.
         compile: Compile backbone, neck and head layers; the first batches take minutes.
+        strategy: How devices work together.
     """
-    if channels_last:
+    if channels_last or (channels_last is None and strategy != "fsdp"):
         detector.to(memory_format=torch.channels_last)
     if compile:
         parts = dict(detector.named_modules())

@@ -106,7 +106,8 @@ def compare(name: str, image: Tensor) -> Comparison:
     picture = image[0].float() / 255
     spread(peer, picture, chosen.spread)
     ours = imported(peer, f"torchvision_{name}", CLASSES).eval()
-    ours = fold_batch_norms(ours, image)  # as `detkit predict` does
+    # As `detkit predict` does.
+    ours = fold_batch_norms(ours.to(memory_format=torch.channels_last), image)
     batch = batch_of(image, random_targets(1, 1, CLASSES, SIDE))
     with torch.inference_mode():
         found, expected = ours.predict(batch)[0], peer([picture])[0]

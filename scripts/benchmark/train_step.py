@@ -22,6 +22,7 @@ from torchvision.models import detection
 from weights_of_torchvision import as_published, imported
 
 from detkit.structures import Target
+from detkit.training.trainer import prepare_detector
 
 SIDE, BATCH, OBJECTS, CLASSES = 320, 4, 10, 80
 # Of the losses: torchvision's FCOS rounds the areas by which it chooses between objects.
@@ -70,6 +71,7 @@ def compare_torchvision(name: str, images: Tensor, targets: list[Target]) -> Com
     if name != "ssdlite":
         peer, words = as_published(peer), ["model.backbone.frozen_stages=2"]
     ours = imported(peer, f"torchvision_{name}", CLASSES, *words).train()
+    prepare_detector(ours, channels_last=None, compile=False)  # as `detkit train` does
     peer.train()
     pictures = [image.float() / 255 for image in images]
     truth = [{"boxes": t.boxes, "labels": t.labels + model.background} for t in targets]
@@ -97,6 +99,7 @@ def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
     from ultralytics.nn.tasks import DetectionModel
 
     ours = our_detector("yolo_free_n", CLASSES, "model.backbone.width=0.28").train()
+    prepare_detector(ours, channels_last=None, compile=False)
     peer = DetectionModel("yolov8n.yaml", nc=CLASSES, verbose=False).train()
     peer.args = get_cfg()
     boxes = torch.cat([t.boxes for t in targets]) / SIDE

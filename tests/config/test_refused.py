@@ -11,7 +11,7 @@ FSDP = {
     "devices": 2,
     "num_nodes": 1,
     "precision": 32,
-    "channels_last": False,
+    "channels_last": None,
     "compile": False,
 }
 

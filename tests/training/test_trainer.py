@@ -104,6 +104,14 @@ def test_compile_takes_the_parts_that_are_there(monkeypatch):
     assert compiled == [detector.backbone]
 
 
+@pytest.mark.parametrize(("strategy", "expected"), [("auto", True), ("ddp", True), ("fsdp", False)])
+def test_channels_last_is_the_default_where_weights_are_whole(strategy, expected):
+    detector = TinyDetector()
+    prepare_detector(detector, channels_last=None, compile=False, strategy=strategy)
+    weight = detector.backbone[0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) is expected
+
+
 @pytest.mark.parametrize(
     ("gpus", "settings", "message"),
     [
