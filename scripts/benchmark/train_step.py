@@ -98,7 +98,7 @@ def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
 
-    ours = our_detector("yolo_free_n", CLASSES, "model.backbone.width=0.28").train()
+    ours = our_detector("yolo_free_n", CLASSES, "model.backbone.width=0.27").train()
     prepare_detector(ours, channels_last=None, compile=False)
     peer = DetectionModel("yolov8n.yaml", nc=CLASSES, verbose=False).train()
     peer.args = get_cfg()
@@ -116,7 +116,7 @@ def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
     flops = [gigaflops(model, images[:1].float()) for model in (ours, peer)]
     remark = (
         f"{flops[0]:.2f} and {flops[1]:.2f} GFLOP an image forward; ours is yolo_free_n with width "
-        f"0.28; {limit(ours, images)}"
+        f"0.27; {limit(ours, images)}"
     )
     work = f"train step, YOLO of equal operations, {SIDE} px, batch {BATCH}"
     return Comparison(work, "Ultralytics yolov8n", 1.0, "s", *times, remark)
