@@ -156,18 +156,17 @@ class DetectionDataset(Dataset[Sample]):
 
     def target(self, position: int) -> Target:
         """The objects of an image, in its own coordinates; reads no file."""
-        objects = slice(*self.index.object_offsets[position : position + 2])
-        boxes = torch.from_numpy(self.index.boxes[objects].copy())
-        areas = None
+        index = self.index
+        objects = slice(*index.object_offsets[position : position + 2])
+        boxes, areas = index.boxes[objects], None
         if self._has_areas:
-            sides = boxes[:, 2:] - boxes[:, :2]
-            annotated = torch.from_numpy(self.index.areas[objects].copy())
-            areas = torch.where(annotated.isfinite(), annotated, sides.prod(dim=1))
+            sides, annotated = boxes[:, 2:] - boxes[:, :2], index.areas[objects]
+            areas = np.where(np.isfinite(annotated), annotated, sides[:, 0] * sides[:, 1])
         return Target(
-            boxes=boxes,
-            labels=torch.from_numpy(self.index.labels[objects].copy()),
-            ignored=torch.from_numpy(self.index.ignored[objects].copy()),
-            areas=areas,
+            boxes=torch.from_numpy(boxes.copy()),
+            labels=torch.from_numpy(index.labels[objects].copy()),
+            ignored=torch.from_numpy(index.ignored[objects].copy()),
+            areas=None if areas is None else torch.from_numpy(areas),
         )
 
     def _note_unreadable(self, position: int, error: UnreadableImageError) -> None:

@@ -16,6 +16,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
+from detkit.data.jpeg_header import START, plain_jpeg_size
+
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 FIRST_SWAPPED = 5  # EXIF orientations 5 to 8 swap height and width
 _ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
@@ -65,6 +67,9 @@ def read_header(path: Path) -> ImageHeader:
         UnreadableImageError: The file is missing, no image, or larger than PIL's own limit against
             files that blow up (178,956,970 pixels, such as 20,000 x 8,900).
     """
+    size = _plain_size(path)
+    if size is not None:
+        return ImageHeader(size, size, 1, False)
     with _opened(path) as (image, orientation):
         if isinstance(image, TiffImageFile):  # PIL gives the size of the upright image
             stored = int(image.tag_v2[_TIFF_HEIGHT]), int(image.tag_v2[_TIFF_WIDTH])
@@ -73,6 +78,15 @@ def read_header(path: Path) -> ImageHeader:
         upright = stored[::-1] if orientation >= FIRST_SWAPPED else stored
         animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
     return ImageHeader(upright, stored, orientation, animated)
+
+
+def _plain_size(path: Path) -> tuple[int, int] | None:
+    """(height, width) of an ordinary JPEG that is no larger than PIL's limit; else None."""
+    with suppress(OSError, ValueError), open(path, "rb", buffering=0) as stream:
+        size = plain_jpeg_size(stream.read(START))
+        if size is not None and size[0] * size[1] <= (Image.MAX_IMAGE_PIXELS or 0):
+            return size
+    return None
 
 
 def read_size(path: Path) -> tuple[int, int]:

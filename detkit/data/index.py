@@ -125,7 +125,7 @@ class IndexBuilder:
             place: Where it stands, such as a file and a line, for messages.
         """
         given = annotation.box
-        if self._orientation != 1:
+        if self.turned:
             given = turn_box(given, self._orientation, self.size)
         box, why = check_box(given, self.size)
         if why is not None or _is_cut(given, box):
@@ -140,6 +140,32 @@ class IndexBuilder:
         self._ignored.append(annotation.ignored)
         area = annotation.area  # NaN is neither above nor below
         self._areas.append(area if 0 < area < LARGEST_AREA else float("nan"))
+
+    @property
+    def turned(self) -> bool:
+        """Whether the image added last has its boxes turned."""
+        return self._orientation != 1
+
+    def add_checked(
+        self,
+        boxes: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        ignored: NDArray[np.int8],
+        areas: NDArray[np.float32],
+    ) -> None:
+        """Give objects to the image added last, of which `add_object` would have nothing to say.
+
+        Args:
+            boxes: (N, 4) inside of the image.
+            labels: (N,) classes.
+            ignored: (N,) 1 where an object is ignored.
+            areas: (N,) annotated areas, NaN where there is none.
+        """
+        self._counts[-1] += len(labels)
+        self._boxes.frombytes(boxes.tobytes())
+        self._labels.frombytes(labels.tobytes())
+        self._ignored.frombytes(ignored.tobytes())
+        self._areas.frombytes(areas.tobytes())
 
     def build(self) -> DatasetIndex:
         """The index; warns about what was left out, and about what was changed.

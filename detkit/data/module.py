@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import signal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +22,7 @@ from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.ranges import check_index
 from detkit.data.sampling import EvaluationBatches, TrainingBatches
 from detkit.data.splits import find_split, overlap, require_split, split_positions
+from detkit.data.workers import begin_worker
 from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
@@ -286,12 +286,7 @@ class DetectionData:
             collate_fn=Collate(pad_multiple=self.pad_multiple),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.workers > 0,
-            worker_init_fn=_leave_interrupts_to_the_main_process,
+            worker_init_fn=begin_worker,
             # else each epoch would draw from the global generator, which a resume cannot repeat
             generator=generator_of(WORKERS, self.seed),
         )
-
-
-def _leave_interrupts_to_the_main_process(worker: int) -> None:
-    """Let workers go on at Ctrl-C, which reaches all processes of a terminal."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

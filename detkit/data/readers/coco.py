@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from detkit.data.index import Annotation, IndexBuilder
+from detkit.data.index import IndexBuilder
+from detkit.data.readers.coco_objects import Objects, place_of
 from detkit.data.readers.coco_page import NO_ID, CocoPage, read_page
 from detkit.data.readers.folders import relative_name, require_folder, require_split
 from detkit.errors import DataError
@@ -119,12 +119,13 @@ class CocoReader:
             category_ids=[number for number, _ in page.categories],
             unused=page.unused,
         )
-        objects = _Objects(page)
+        objects = Objects(page)
         folder = self._image_folder(path, page.file, split, [image[1] for image in page.images])
+        before = relative_name(folder / "x", path)[:-1]
         owners = Counter(number for number, _ in {image[:2] for image in page.images})
         seen, taken = set(), {}
         for image_id, file_name, height, width in page.images:
-            name = relative_name(folder / file_name, path)
+            name = _name_in(folder, before, file_name, path)
             if (image_id, file_name) in seen:
                 builder.drop("image", "listed twice", name, f"id {image_id}")
             elif owners[image_id] > 1:
@@ -163,62 +164,6 @@ class CocoReader:
         )
 
 
-class _Objects:
-    """The annotations of a page by image; what is not asked for is left over."""
-
-    def __init__(self, page: CocoPage) -> None:
-        self.page = page
-        self.label_of = {number: label for label, (number, _) in enumerate(page.categories)}
-        image_ids = np.array(page.image_ids, dtype=np.int64)
-        self.order = np.argsort(image_ids, kind="stable")
-        found, starts = np.unique(image_ids[self.order], return_index=True)
-        stops = np.append(starts, len(image_ids))[1:]
-        spans = zip(starts.tolist(), stops.tolist(), strict=True)
-        self.spans = dict(zip(found.tolist(), spans, strict=True))
-
-    def _take(self, image_id: int) -> list[int]:
-        start, stop = self.spans.pop(image_id, (0, 0))
-        return list(self.order[start:stop].tolist())
-
-    def pass_over(self, image_id: int) -> None:
-        """Leave out the annotations of an image that is left out itself."""
-        self.spans.pop(image_id, None)
-
-    def add_of(self, builder: IndexBuilder, image_id: int) -> None:
-        """Add the annotations of the image that the builder has just taken."""
-        page, seen = self.page, set()
-        for row in self._take(image_id):
-            box = tuple(page.boxes[4 * row : 4 * row + 4])
-            label = self.label_of.get(page.category_ids[row])
-            entry = (page.numbers[row], label, box)
-            place = _place(page.numbers[row])
-            if label is None:
-                builder.drop("box", "of an unknown category", builder.name, place)
-            elif all(map(math.isnan, box)):
-                builder.drop("box", "no four numbers", builder.name, place)
-            elif place and entry in seen:
-                builder.drop("box", "listed twice", builder.name, place)
-            else:
-                x, y, width, height = box
-                corners = (x, y, x + width, y + height)
-                ignored, area = bool(page.ignored[row]), page.areas[row]
-                builder.add_object(Annotation(label, corners, ignored, area), place)
-            seen.add(entry)
-
-    def drop_of(self, builder: IndexBuilder, image_id: int, why: str) -> None:
-        """Leave out the annotations of an image, and say so."""
-        name = f"image id {image_id}" if image_id != NO_ID else "no image id"
-        for row in self._take(image_id):
-            builder.drop("box", why, name, _place(self.page.numbers[row]))
-
-    def drop_rest(self, builder: IndexBuilder) -> None:
-        """Leave out the annotations of images that are not listed, and what is no annotation."""
-        for image_id in list(self.spans):
-            self.drop_of(builder, image_id, "of an image that is not listed")
-        for entry in self.page.strange:
-            builder.drop("annotation", "no object {...}", entry)
-
-
 def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str]) -> None:
     """Note ids that different boxes have, with the first two of them.
 
@@ -245,12 +190,15 @@ def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str
             (image, first), (other, second), *rest = entries
             place = "" if other == image else f" in {Path(names[other]).name}"
             more = f" and {len(rest)} more" if rest else ""
-            detail = f"{_place(number)}: {first} and {second}{place}{more}"
+            detail = f"{place_of(number)}: {first} and {second}{place}{more}"
             builder.note("annotation", SHARED_ID, names[image], detail)
 
 
-def _place(number: int) -> str:
-    return f"annotation {number}" if number != NO_ID else ""
+def _name_in(folder: Path, before: str, file_name: str, path: Path) -> str:
+    """The name of a file relative to the root; of most by putting it behind that of its folder."""
+    if file_name.isascii() and file_name.replace("_", "").replace(".", "0", 1).isalnum():
+        return before + file_name
+    return relative_name(folder / file_name, path)
 
 
 def _is_file(path: Path) -> bool:

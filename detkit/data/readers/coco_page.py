@@ -6,9 +6,11 @@ import math
 import reprlib
 from array import array
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from detkit.data.readers.folders import require_distinct
 from detkit.data.readers.json_lists import UnreadableJsonError, read_object
@@ -73,8 +75,24 @@ class CocoPage:
         self._require(entry, "categories", "name")
         self.categories.append((self._id(entry, "categories"), entry["name"]))
 
-    def add_annotation(self, entry: Any) -> None:
-        """Take an entry of `annotations`; what is wrong with it is told when it is used."""
+    def add_annotations(self, entries: Sequence[Any]) -> None:
+        """Take entries of `annotations`; what is wrong with them is told when they are used."""
+        try:
+            columns = _columns(entries)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            for entry in entries:  # something is unusual, so with care
+                self._add_annotation(entry)
+            return
+        self.image_ids += columns.image_ids
+        self.category_ids += columns.category_ids
+        self.numbers += columns.numbers
+        self.boxes += columns.boxes
+        self.areas += columns.areas
+        self.ignored += columns.ignored
+        for key in set().union(*entries) - _USED:
+            self.unused[key] += sum(entry.get(key) not in _EMPTY for entry in entries)
+
+    def _add_annotation(self, entry: Any) -> None:
         if not isinstance(entry, dict):
             self.strange.append(reprlib.repr(entry))
             return
@@ -87,6 +105,16 @@ class CocoPage:
         for key, value in entry.items():
             if key not in _USED and value not in _EMPTY:
                 self.unused[key] += 1
+
+    def add_images(self, entries: Sequence[Any]) -> None:
+        """Take entries of `images`; see `add_image`."""
+        for entry in entries:
+            self.add_image(entry)
+
+    def add_categories(self, entries: Sequence[Any]) -> None:
+        """Take entries of `categories`; see `add_category`."""
+        for entry in entries:
+            self.add_category(entry)
 
     def _require(self, entry: Any, key: str, name: str) -> None:
         if not isinstance(entry, dict) or "id" not in entry or not isinstance(entry.get(name), str):
@@ -112,9 +140,11 @@ def read_page(file: Path) -> CocoPage:
         DataError: It is no JSON, no object-detection file, or its categories do not tell classes.
     """
     page = CocoPage(file)
-    takers = dict(zip(LISTS, (page.add_image, page.add_annotation, page.add_category), strict=True))
+    takers = dict(
+        zip(LISTS, (page.add_images, page.add_annotations, page.add_categories), strict=True)
+    )
     try:
-        kinds = read_object(file, takers)
+        kinds = read_object(file, takers, without="segmentation")
     except UnreadableJsonError as error:
         raise DataError(f"'{file}' cannot be read as COCO JSON: {error}. Replace it.") from error
     missing = [
@@ -138,6 +168,48 @@ def read_page(file: Path) -> CocoPage:
         )
     require_distinct(file, [name for _, name in page.categories])
     return page
+
+
+class _Columns(NamedTuple):
+    """Annotations in columns, as CocoPage has them."""
+
+    image_ids: array[int]
+    category_ids: array[int]
+    numbers: array[int]
+    boxes: array[float]
+    areas: array[float]
+    ignored: array[int]
+
+
+def _columns(entries: Sequence[Any]) -> _Columns:
+    """The columns of entries that are all as they should be.
+
+    Raises:
+        AttributeError, KeyError, OverflowError, TypeError, ValueError: One of them is not.
+    """
+    boxes = [entry["bbox"] for entry in entries]
+    corners = list(chain.from_iterable(boxes))
+    areas = [entry["area"] for entry in entries]
+    ids = [[e[key] for e in entries] for key in ("image_id", "category_id", "id")]
+    kinds = set(map(type, chain(corners, areas)))
+    if (
+        set(map(type, boxes)) != {list}
+        or set(map(len, boxes)) != {_CORNERS}
+        or not kinds <= {int, float}
+        or set(map(type, chain.from_iterable(ids))) != {int}
+        or min(map(min, ids)) < -_LARGEST
+    ):
+        raise ValueError("not as it should be")
+    ignored = (_truth(e.get("iscrowd")) or _truth(e.get("ignore")) for e in entries)
+    image_ids, category_ids, numbers = (array("q", column) for column in ids)
+    return _Columns(
+        image_ids,
+        category_ids,
+        numbers,
+        array("d", corners),
+        array("d", areas),
+        array("b", ignored),
+    )
 
 
 def whole_number(value: Any) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from detkit.data.readers.coco import CocoReader, find_annotations
+from detkit.data.readers.coco_objects import Objects
 from detkit.errors import DataError
 
 
@@ -158,3 +159,25 @@ def test_each_folder_that_was_looked_at_is_named_once(tmp_path, coco_files):
     places = str(caught.value).partition("'a.jpg' in ")[2].partition(". Set ")[0].split(", ")
     folders = ("train", "images/train", "images", "")
     assert places == [f"'{tmp_path / folder}'" for folder in folders]
+
+
+def test_images_with_nothing_to_tell_are_read_as_others_are(tmp_path, pictures, monkeypatch):
+    pictures(tmp_path / "val" / "a.jpg", 64, 48)
+    boxes = np.random.default_rng(0).uniform(-1, 40, (60, 4)).round(3).tolist()
+    entry = {"image_id": 1, "category_id": 2, "iscrowd": 0, "area": 7.25}
+    plain = [entry | {"id": n, "bbox": [abs(v) / 3 + 0.1 for v in b]} for n, b in enumerate(boxes)]
+    cut = [entry | {"id": n, "bbox": box} for n, box in enumerate(boxes)]
+    for annotations in (plain, cut):
+        page = {"images": [{"id": 1, "file_name": "a.jpg", "width": 64, "height": 48}]}
+        page |= {"annotations": annotations, "categories": [{"id": 2, "name": "x"}]}
+        (tmp_path / "val.json").write_text(json.dumps(page))
+        found = CocoReader().read(tmp_path, "val")
+        with monkeypatch.context() as patch:
+            patch.setattr(Objects, "add_of", Objects._add_one_by_one)
+            expected = CocoReader().read(tmp_path, "val")
+        assert (found.boxes.tolist(), found.areas.tolist()) == (
+            expected.boxes.tolist(),
+            expected.areas.tolist(),
+        )
+        assert found.faults == expected.faults
+    assert len(expected.faults) > 10

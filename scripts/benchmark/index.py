@@ -1,0 +1,233 @@
+"""Opening the annotations of a data set as large as COCO beside pycocotools, and keeping them.
+
+The file is like instances_train2017.json: 118,000 images, 860,000 boxes of 80 classes, outlines as
+polygons, one crowd in a hundred as runs; written with seeded random numbers into a temporary
+folder. detkit also looks into each image file, so there are 118,000 files, links to a few tiny
+JPEGs; pycocotools looks at none. Each measurement has a process of its own: it opens the file,
+then a loader's worker reads the objects of every image once, without images on either side.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from measure import Comparison, in_turns, own_process, peak_mib, report, resident_mib, seconds
+from PIL import Image
+from pycocotools.coco import COCO
+from torch.utils.data import DataLoader, Dataset
+from torchvision.datasets import CocoDetection
+
+from detkit.data.dataset import DetectionDataset
+from detkit.data.readers.coco import CocoReader
+from detkit.data.workers import begin_worker
+
+IMAGES, BOXES, CLASSES, SAMPLE = 118_000, 860_000, 80, 2_000
+POLYGONS = 20_000  # distinct outlines; the boxes take them in turns
+SIZES = [(640, 480), (480, 640), (640, 427), (640, 426), (427, 640), (500, 375), (375, 500)]
+FILES = 10  # of each size: a file system bounds the links to one
+CROWDS = 0.01  # share of the boxes
+GROWTH_MIB = 30.0  # what a worker may grow by
+ANNOTATIONS = Path("annotations/instances_train2017.json")
+
+
+def outlines(random: np.random.Generator) -> list[str]:
+    """Polygons as JSON; 25 points in the mean, which gives the file the size of COCO's."""
+    points = np.clip(random.gamma(1.6, 15.4, POLYGONS), 4, 400).astype(int)
+    return [json.dumps([(random.random(2 * n) * 480).round(2).tolist()]) for n in points]
+
+
+def annotations(random: np.random.Generator) -> Iterator[str]:
+    """The entries of the boxes, image by image in a random order as in COCO."""
+    shapes = outlines(random)
+    owners = random.integers(0, IMAGES, BOXES)
+    labels = random.integers(1, CLASSES + 1, BOXES)
+    sizes = np.array(SIZES)[owners % len(SIZES)]
+    sides = (sizes * random.beta(0.8, 2.5, (BOXES, 2))).clip(1).round(2)
+    corners = (random.random((BOXES, 2)) * (sizes - sides)).round(2)
+    crowds = random.random(BOXES) < CROWDS
+    runs = json.dumps({"counts": random.integers(1, 2000, 60).tolist(), "size": [480, 640]})
+    columns = (owners, labels, corners, sides, crowds)
+    for number, row in enumerate(zip(*(c.tolist() for c in columns), strict=True), start=1):
+        owner, label, (x, y), (width, height), crowd = row
+        outline = runs if crowd else shapes[number % POLYGONS]
+        yield (
+            f'{{"segmentation": {outline},"area": {width * height * 0.6:.4f},"iscrowd": '
+            f'{int(crowd)},"image_id": {owner + 1},"bbox": [{x:.2f},{y:.2f},{width:.2f},'
+            f'{height:.2f}],"category_id": {label},"id": {number}}}'
+        )
+
+
+def make(folder: Path) -> Path:
+    """Write the data set; returns its annotation file."""
+    (folder / "train2017").mkdir()
+    file = folder / ANNOTATIONS
+    file.parent.mkdir()
+    images = []
+    for number in range(1, IMAGES + 1):
+        kind = (number - 1) % (len(SIZES) * FILES)
+        width, height = SIZES[kind % len(SIZES)]
+        name = f"{number:012d}.jpg"
+        if number <= len(SIZES) * FILES:
+            Image.new("RGB", (width, height)).save(folder / "train2017" / name, quality=30)
+        else:
+            os.link(folder / f"train2017/{kind + 1:012d}.jpg", folder / "train2017" / name)
+        where = f"http://images.cocodataset.org/train2017/{name}"
+        more = {"license": 3, "coco_url": where, "date_captured": "2013-11-14 11:18:45"}
+        more["flickr_url"] = f"http://farm9.staticflickr.com/8186/{number:010d}_4f6a2b8c1d_z.jpg"
+        images.append({"file_name": name, "height": height, "width": width, "id": number} | more)
+    categories = [{"id": n, "name": f"class {n}"} for n in range(1, CLASSES + 1)]
+    with file.open("w", encoding="ascii") as target:
+        target.write(f'{{"info": {{}},"images": {json.dumps(images)},"annotations": [')
+        for number, entry in enumerate(annotations(np.random.default_rng(0))):
+            target.write("," * (number > 0) + entry)
+        target.write(f'],"categories": {json.dumps(categories)}}}')
+    return file
+
+
+def private_mib(process: int) -> float:
+    """Memory that a process shares with no other, in MiB."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+
+
+def growth_mib(dataset: Dataset[int], begin: Callable[[int], None] | None = None) -> float:
+    """What the worker of a loader grows by while it reads every item once."""
+    loader = DataLoader(
+        dataset, batch_size=100, num_workers=1, collate_fn=sum, worker_init_fn=begin
+    )
+    before = {child.pid for child in multiprocessing.active_children()}
+    batches, read = iter(loader), next
+    count = read(batches)
+    (worker,) = {child.pid for child in multiprocessing.active_children()} - before
+    # the worker makes a few batches ahead, and waits: the last is made when few are left to read
+    start, last = private_mib(worker), 0.0
+    for number, found in enumerate(batches, start=2):
+        count += found
+        if number == len(loader) - 1:
+            last = private_mib(worker)
+    if count != BOXES:
+        raise RuntimeError(f"the worker read {count} boxes, not {BOXES}")
+    return last - start
+
+
+def sample() -> list[int]:
+    """Ids of the images that both sides have to agree on."""
+    return np.random.default_rng(1).choice(IMAGES, SAMPLE, replace=False).tolist()
+
+
+def ours(folder: Path, agree: Path | None) -> dict[str, float]:
+    """Open by detkit's reader."""
+    found = {}
+    taken = seconds(lambda: found.update(index=CocoReader().read(folder, "train")))
+    held, peak = resident_mib(), peak_mib()
+    dataset = DetectionDataset(found["index"], transforms={}, seed=0)
+
+    class Objects(Dataset[int]):
+        def __len__(self) -> int:
+            return len(dataset)
+
+        def __getitem__(self, position: int) -> int:
+            return len(dataset.target(position))
+
+    if agree is not None:
+        rows = []
+        for position in sample():
+            target, image_id = dataset.target(position), int(dataset.index.image_ids[position])
+            for box, label in zip(target.boxes.tolist(), target.labels.tolist(), strict=True):
+                rows.append([image_id, dataset.index.category_ids[label], *box])
+        np.save(agree, np.array(rows))
+    grown = growth_mib(Objects(), begin_worker)
+    return {"seconds": taken, "resident": held, "peak": peak, "growth": grown}
+
+
+def theirs(folder: Path, agree: Path | None) -> dict[str, float]:
+    """Open by pycocotools; the worker reads through torchvision's CocoDetection."""
+    found = {}
+    taken = seconds(lambda: found.update(coco=COCO(str(folder / ANNOTATIONS))))
+    held, peak = resident_mib(), peak_mib()
+    coco = found["coco"]
+
+    class Objects(CocoDetection):
+        def __init__(self) -> None:
+            self.coco, self.ids, self.transforms = coco, sorted(coco.imgs), None
+
+        def _load_image(self, id: int) -> None:
+            return None
+
+        def __getitem__(self, position: int) -> int:
+            return len([(o["bbox"], o["category_id"]) for o in super().__getitem__(position)[1]])
+
+    if agree is not None:
+        rows = []
+        for position in sample():
+            image_id = position + 1
+            for entry in coco.imgToAnns[image_id]:
+                x, y, width, height = entry["bbox"]
+                rows.append([image_id, entry["category_id"], x, y, x + width, y + height])
+        np.save(agree, np.array(rows).astype(np.float32))
+    grown = growth_mib(Objects())
+    return {"seconds": taken, "resident": held, "peak": peak, "growth": grown}
+
+
+def require_agreement(folder: Path) -> None:
+    """Raise unless both sides have the same boxes and categories in the sampled images."""
+    rows = []
+    for side in ("ours", "theirs"):
+        own_process(__file__, "--side", side, str(folder), str(folder / f"{side}.npy"))
+        rows.append(np.load(folder / f"{side}.npy"))
+    if rows[0].shape != rows[1].shape or np.abs(rows[0] - rows[1]).max() > 0:
+        raise RuntimeError("the two sides give different boxes or categories")
+    print(f"the same {len(rows[0]):,} boxes in {SAMPLE:,} images, bit by bit", flush=True)
+
+
+def rows_of(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> list[Comparison]:
+    """A row for each quantity."""
+    work = f"COCO file of {IMAGES // 1000}k images, {BOXES // 1000}k boxes"
+    columns = {key: [[one[key] for one in side] for side in (ours, theirs)] for key in ours[0]}
+    peer = "pycocotools"
+    checked = "detkit also reads the header of each image file; pycocotools does not"
+    allowed = GROWTH_MIB / float(np.median(columns["growth"][1]))
+    workers = f"private memory of one worker; at most {GROWTH_MIB:g} MiB is aimed at"
+    loader = "CocoDetection"
+    whole = "of the whole process, which has loaded torch and torchvision on both sides"
+    return [
+        Comparison(f"{work}: open", peer, 0.5, "s", *columns["seconds"], checked),
+        Comparison(f"{work}: memory then", peer, 0.25, "MiB", *columns["resident"], whole),
+        Comparison(f"{work}: peak memory", peer, 0.25, "MiB", *columns["peak"], whole),
+        Comparison(f"{work}: epoch, growth", loader, allowed, "MiB", *columns["growth"], workers),
+    ]
+
+
+def main() -> None:
+    """Compare both sides."""
+    if "--side" in sys.argv:
+        side, folder, *agree = sys.argv[sys.argv.index("--side") + 1 :]
+        run = {"ours": ours, "theirs": theirs}[side]
+        print("\n" + json.dumps(run(Path(folder), Path(agree[0]) if agree else None)))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        file = make(folder)
+        size = file.stat().st_size / 2**20
+        print(f"{ANNOTATIONS.name} of {size:.0f} MiB (COCO's has 448 MiB)", flush=True)
+        require_agreement(folder)
+        found: dict[str, list[dict[str, float]]] = {"ours": [], "theirs": []}
+
+        def once(side: str) -> float:
+            found[side].append(own_process(__file__, "--side", side, name))
+            return found[side][-1]["seconds"]
+
+        in_turns(partial(once, "ours"), partial(once, "theirs"), warm_up=0)
+    report(rows_of(found["ours"], found["theirs"]), annotation_file_mib=round(size))
+
+
+if __name__ == "__main__":
+    main()
