@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from detkit.data.index import LARGEST_AREA, ROUNDING, THIN, Annotation, IndexBuilder
 from detkit.data.readers.coco_page import NO_ID, CocoPage
 
+_ROWS = 2**14  # at a time, so that what is in between takes little memory
+
 
 class Objects:
     """The annotations of a page by image; what is not asked for is left over.
@@ -21,7 +23,7 @@ class Objects:
     def __init__(self, page: CocoPage) -> None:
         self.page = page
         self.label_of = {number: label for label, (number, _) in enumerate(page.categories)}
-        image_ids = np.array(page.image_ids, dtype=np.int64)
+        image_ids = np.asarray(page.image_ids, dtype=np.int64)
         self.order = np.argsort(image_ids, kind="stable")
         image_ids = image_ids[self.order]
         found, starts = np.unique(image_ids, return_index=True)
@@ -30,13 +32,12 @@ class Objects:
         self.spans = dict(zip(found.tolist(), spans, strict=True))
         self.labels = self._labels()
         self.boxes, plain = _boxes(page, self.order, image_ids)
-        plain &= (self.labels >= 0) & _told_apart(
-            np.array(page.numbers, dtype=np.int64)[self.order]
-        )
-        self.ignored = np.array(page.ignored, dtype=np.int8)[self.order]
-        areas = np.array(page.areas, dtype=np.float64)[self.order]
-        usable = (areas > 0) & (areas < LARGEST_AREA)
-        self.areas = np.where(usable, areas, np.nan).astype(np.float32)
+        plain &= self.labels >= 0
+        plain &= _told_apart(np.asarray(page.numbers, dtype=np.int64)[self.order])
+        self.ignored = np.asarray(page.ignored, dtype=np.int8)[self.order]
+        areas = np.asarray(page.areas, dtype=np.float64)[self.order]
+        areas[~((areas > 0) & (areas < LARGEST_AREA))] = np.nan
+        self.areas = areas.astype(np.float32)
         passed = np.append(0, np.cumsum(~plain))
         self.plain = dict(zip(found.tolist(), passed[stops] == passed[starts], strict=True))
 
@@ -44,7 +45,7 @@ class Objects:
         """The label of each annotation in order, -1 where its category is unknown."""
         numbers = np.array(sorted(self.label_of), dtype=np.int64)
         labels = np.array([self.label_of[number] for number in numbers.tolist()], dtype=np.int64)
-        wanted = np.array(self.page.category_ids, dtype=np.int64)[self.order]
+        wanted = np.asarray(self.page.category_ids, dtype=np.int64)[self.order]
         places = np.searchsorted(numbers, wanted).clip(max=len(numbers) - 1)
         return np.where(numbers[places] == wanted, labels[places], -1)
 
@@ -113,21 +114,27 @@ def _boxes(
     sizes = {number: (width, height) for number, _, height, width in page.images} or {NO_ID: (0, 0)}
     known = np.array(sorted(sizes), dtype=np.int64)
     limits = np.array([sizes[number] for number in known.tolist()], dtype=np.float64)
-    places = np.searchsorted(known, image_ids).clip(max=len(known) - 1)
-    limit = np.where((known[places] == image_ids)[:, None], limits[places], 0)
-    corners = np.array(page.boxes, dtype=np.float64).reshape(-1, 4)[order]
-    with np.errstate(invalid="ignore", over="ignore"):
-        corners[:, 2:] += corners[:, :2]
-        boxes = corners.clip(0, np.tile(limit, 2))
-        kept = (np.abs(boxes - corners) <= ROUNDING).all(axis=1)  # not where it is NaN
-        plain = kept & (boxes[:, 2:] - boxes[:, :2] > THIN).all(axis=1)
-        return boxes.astype(np.float32), plain
+    given = np.asarray(page.boxes, dtype=np.float64).reshape(-1, 4)
+    boxes, plain = np.empty((len(order), 4), np.float32), np.empty(len(order), np.bool_)
+    for start in range(0, len(order), _ROWS):
+        rows = slice(start, start + _ROWS)
+        places = np.searchsorted(known, image_ids[rows]).clip(max=len(known) - 1)
+        limit = np.where((known[places] == image_ids[rows])[:, None], limits[places], 0)
+        corners = given[order[rows]]
+        with np.errstate(invalid="ignore", over="ignore"):
+            corners[:, 2:] += corners[:, :2]
+            inside = corners.clip(0, np.tile(limit, 2))
+            kept = (np.abs(inside - corners) <= ROUNDING).all(axis=1)  # not where it is NaN
+            plain[rows] = kept & (inside[:, 2:] - inside[:, :2] > THIN).all(axis=1)
+            boxes[rows] = inside
+    return boxes, plain
 
 
 def _told_apart(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Where an annotation's own id is no other's too, or is missing."""
-    _, place, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-    apart: NDArray[np.bool_] = (counts[place] == 1) | (numbers == NO_ID)
+    order = np.sort(numbers)
+    twice = order[1:][order[1:] == order[:-1]]
+    apart: NDArray[np.bool_] = ~np.isin(numbers, twice[twice != NO_ID])
     return apart
 
 
