@@ -19,6 +19,7 @@ Plane = NDArray[np.int16]
 Step = Callable[[list[Plane]], list[Plane]]
 _ONE, _BITS = 128, 7  # 255 * 128 is the largest product that 16 bits hold with a sign
 _ROWS = 64  # at a time: what they need stays in the processor's cache, twice as fast
+_SIGN = 15  # the bit of the sign
 _HALF = 64  # so that twice as much fits
 _MOST = 255
 _SAME = np.arange(_MOST + 1, dtype=np.float64)
@@ -52,7 +53,8 @@ def jitter(
 ) -> torch.Tensor:
     """The image (3, H, W) uint8 after four adjustments in the order and manner of torchvision's.
 
-    Within three levels of it where hues stay, as it cuts fractions off at each step. The mean that contrast keeps is that of one pixel in 16.
+    Within three levels of it where hues stay, as it cuts fractions off at each step. The mean that
+    contrast keeps is that of one pixel in 16.
 
     Args:
         image: The image.
@@ -83,7 +85,9 @@ def _changed(
     levels = None if table is _SAME else table.round().astype(np.int16)
     for top in range(0, image.shape[1], _ROWS):
         rows = source[:, top : top + _ROWS]
-        colours = [p.astype(np.int16) if levels is None else levels.take(p) for p in rows]
+        colours = [
+            p.astype(np.int16) if levels is None else levels.take(p, mode="clip") for p in rows
+        ]
         for step in steps:
             colours = step(colours)
         for plane, colour in zip(target, colours, strict=True):
@@ -95,7 +99,11 @@ def _faded(colours: list[Plane], saturation: float) -> list[Plane]:
     """Red, green and blue with their distance to grey multiplied."""
     factor = np.int16(round(saturation * _HALF))
     grey = sum((c * w for c, w in zip(colours, _WEIGHTS, strict=True)), start=_WEIGHTS[2]) >> _BITS
-    moved = [grey + ((colour - grey) * factor + _HALF // 2 >> _BITS - 1) for colour in colours]
+    grey *= _HALF - factor
+    grey += _HALF // 2
+    moved = [(colour * factor + grey) >> (_BITS - 1) for colour in colours]
+    if factor <= _HALF:  # they stay between the grey and what they were
+        return moved
     return [np.minimum(np.maximum(colour, 0), _MOST) for colour in moved]
 
 
@@ -105,22 +113,25 @@ def _turned(colours: list[Plane], turn: float) -> list[Plane]:
     strongest = np.maximum(np.maximum(red, green), blue)
     weakest = np.minimum(np.minimum(red, green), blue)
     chroma = strongest - weakest
-    double, sixfold = 2 * chroma, 6 * chroma
+    double = chroma + chroma
+    fourfold, sixfold = double + double, double + double + double
     # the hue times 6 chroma: from -1 to 5 chroma
-    hue = red - green + 2 * double
+    hue = red - green + fourfold
     np.copyto(hue, blue - red + double, where=green == strongest)
     np.copyto(hue, green - blue, where=red == strongest)
     sixths, rest = divmod(6 * turn, 1)
-    hue += chroma * np.int16(sixths) + (chroma * np.int16(round(rest * _ONE)) >> _BITS)
-    hue += sixfold * (hue < 0)
-    hue -= sixfold * (hue >= sixfold)
-    third = double + chroma
-    heights = (
-        np.abs(hue - third) - chroma,
-        double - np.abs(hue - double),
-        double - np.abs(hue - 2 * double),
-    )
-    return [weakest + np.minimum(np.maximum(height, 0), chroma) for height in heights]
+    hue += chroma * np.int16(round(rest * _ONE)) >> _BITS
+    hue += chroma * np.int16(sixths)
+    hue += (hue >> _SIGN) & sixfold  # a shift by 15 is -1 where it is negative
+    hue -= (sixfold - 1 - hue >> _SIGN) & sixfold
+    found = []
+    for middle, width in ((double + chroma, None), (double, double), (fourfold, double)):
+        height = np.abs(hue - middle)
+        height = height - chroma if width is None else width - height
+        np.minimum(np.maximum(height, 0, out=height), chroma, out=height)
+        height += weakest
+        found.append(height)
+    return found
 
 
 def _multiplied(colours: list[Plane], saturation: float, value: float) -> list[Plane]:
