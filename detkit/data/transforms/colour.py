@@ -47,14 +47,14 @@ class ColorJitter:
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Change the colours, or not; the same numbers are drawn whatever is switched off."""
         changed = chance(generator, self.probability)
-        factors = [
+        brightness, contrast, saturation = (
             uniform(generator, 1 - width, 1 + width)
             for width in (self.brightness, self.contrast, self.saturation)
-        ]
+        )
         turn = uniform(generator, -self.hue, self.hue)
         if not changed:
             return sample
-        return sample.replace(image=jitter(sample.image, *factors, turn))
+        return sample.replace(image=jitter(sample.image, brightness, contrast, saturation, turn))
 
 
 @register("transform", "hsv")
