@@ -23,8 +23,8 @@ from detkit.structures import Batch
 PACKAGE = Path(detkit.__file__).parent
 # An FCOS batch passes twelve parts with a file each, before what they share; fewer files would mean
 # parts that cannot be swapped. The numbers rose once, from 500, 72 and 29, when files came to be
-# read whatever is wrong with them, and quality branches, class weights and mixing became parts; the
-# lines and functions once more, from 570 and 78, for losses and overlaps that are computed in pieces that stay in cache.
+# read whatever is wrong with them, and quality branches, class weights and mixing became parts; two
+# of them once more, from 570 and 78, for losses and overlaps that are computed piece by piece.
 MOST_LINES, MOST_FUNCTIONS, MOST_FILES = 590, 79, 33
 
 
