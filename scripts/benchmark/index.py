@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from measure import Comparison, in_turns, own_process, peak_mib_since, report, resident_mib, seconds
+from measure import Comparison, in_turns, own_process, peak_mib, report, resident_mib, seconds
 from PIL import Image
 from pycocotools.coco import COCO
 from torch.utils.data import DataLoader, Dataset
@@ -126,11 +126,10 @@ def sample() -> list[int]:
 def ours(folder: Path, agree: Path | None) -> dict[str, float]:
     """Open by detkit's reader.
 
-    The peak is VmHWM: `ru_maxrss` begins with what the parent held when it started this process.
     """
     found = {}
     taken = seconds(lambda: found.update(index=CocoReader().read(folder, "train")))
-    held, peak = resident_mib(), peak_mib_since()
+    held, peak = resident_mib(), peak_mib()
     dataset = DetectionDataset(found["index"], transforms={}, seed=0)
 
     class Objects(Dataset[int]):
@@ -155,7 +154,7 @@ def theirs(folder: Path, agree: Path | None) -> dict[str, float]:
     """Open by pycocotools; the worker reads through torchvision's CocoDetection."""
     found = {}
     taken = seconds(lambda: found.update(coco=COCO(str(folder / ANNOTATIONS))))
-    held, peak = resident_mib(), peak_mib_since()
+    held, peak = resident_mib(), peak_mib()
     coco = found["coco"]
 
     class Objects(CocoDetection):

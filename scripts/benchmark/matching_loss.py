@@ -20,7 +20,7 @@ from measure import (
     forget_peak,
     in_turns,
     own_process,
-    peak_mib_since,
+    peak_mib,
     report,
     resident_mib,
     times_in_turns,
@@ -131,7 +131,7 @@ def memory(side: str, count: int) -> None:
     before = resident_mib()
     forget_peak()
     step()
-    print(json.dumps({"mib": peak_mib_since() - before}))
+    print(json.dumps({"mib": peak_mib() - before}))
 
 
 def main() -> None:

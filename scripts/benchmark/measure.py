@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -97,18 +96,16 @@ def own_process(script: str, *arguments: str) -> dict[str, float]:
     return found
 
 
-def peak_mib() -> float:
-    """The most memory that this process has held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def forget_peak() -> None:
-    """Let `peak_mib_since` begin anew; Linux only."""
+    """Let `peak_mib` begin anew; Linux only."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def peak_mib_since() -> float:
-    """The most memory that this process has held since `forget_peak`, in MiB; Linux only."""
+def peak_mib() -> float:
+    """The most memory that this process has held since its start, or since `forget_peak`, in MiB.
+
+    Linux only. `getrusage` would count what the process that started this one held, too.
+    """
     return _status_mib("VmHWM")
 
 
