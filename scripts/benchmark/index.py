@@ -124,9 +124,7 @@ def sample() -> list[int]:
 
 
 def ours(folder: Path, agree: Path | None) -> dict[str, float]:
-    """Open by detkit's reader.
-
-    """
+    """Open by detkit's reader."""
     found = {}
     taken = seconds(lambda: found.update(index=CocoReader().read(folder, "train")))
     held, peak = resident_mib(), peak_mib()
