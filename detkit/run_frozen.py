@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,7 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
 
 
 def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Trainer:
-    wiring = _wiring(config, folder, classes)
-    settings = {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
+    wiring = wiring_of(config, str(folder), classes)
     callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
     chosen = {} if config["logger"] is None else {"logger": config["logger"]}
     loggers = assembly.build_labelled("logger", chosen, wiring, ())
@@ -114,8 +114,30 @@ def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Train
         run_folder=str(folder),
         callbacks=list(callbacks.values()),
         loggers=list(loggers.values()),
-        **settings,
+        **trainer_settings(config),
     )
+
+
+def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The trainer's block without what is done to the detector."""
+    return {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
+
+
+def initial_detector(config: Mapping[str, Any], classes: Classes) -> Any:
+    """The detector that a training begins with, with the weights that it starts from."""
+    detector = assembly.build_detector(
+        config["model"], classes, fetch_weights=config["ckpt"] is None
+    )
+    if config["weights"] is not None and config["ckpt"] is None:
+        log.info("%s", start_from(detector, config["weights"], config["model"], classes))
+    return detector
+
+
+def prepare(detector: Any, config: Mapping[str, Any]) -> None:
+    """Do to a detector, in place, what the trainer's block asks for before it is trained."""
+    trainer = config["trainer"]
+    alone = {name: trainer[name] for name in _FOR_THE_DETECTOR}
+    prepare_detector(detector, **alone, strategy=trainer["strategy"])
 
 
 def _module(
@@ -125,19 +147,11 @@ def _module(
     batch_size: int,
     prints: dict[str, str],
 ) -> DetectionModule:
-    detector = assembly.build_detector(
-        config["model"], classes, fetch_weights=config["ckpt"] is None
-    )
-    if config["weights"] is not None and config["ckpt"] is None:
-        log.info("%s", start_from(detector, config["weights"], config["model"], classes))
-    trainer = config["trainer"]
-    prepare_detector(
-        detector,
-        **{name: trainer[name] for name in _FOR_THE_DETECTOR},
-        strategy=trainer["strategy"],
-    )
-    log.info("model: %s, %.1f M parameters", config["run_name"], _millions(detector))
-    wiring = _wiring(config, folder, classes)
+    detector = initial_detector(config, classes)
+    prepare(detector, config)
+    millions = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
+    log.info("model: %s, %.1f M parameters", config["run_name"], millions)
+    wiring = wiring_of(config, str(folder), classes)
     record = Record(
         config=json.loads(json.dumps(config)),
         class_names=classes.names,
@@ -156,8 +170,9 @@ def _module(
     )
 
 
-def _wiring(config: dict[str, Any], folder: Path, classes: Classes) -> dict[str, Any]:
-    return {**classes.wiring(), "run_folder": str(folder), "seed": config["seed"]}
+def wiring_of(config: Mapping[str, Any], folder: str, classes: Classes) -> dict[str, Any]:
+    """The arguments of parts that a run fills in."""
+    return {**classes.wiring(), "run_folder": folder, "seed": config["seed"]}
 
 
 def _require_same_data(resumed: Checkpoint, prints: dict[str, str]) -> None:
@@ -194,10 +209,6 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
     )
     print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
     return dict(measured.numbers)
-
-
-def _millions(model: Any) -> float:
-    return float(sum(parameter.numel() for parameter in model.parameters()) / 1e6)
 
 
 class _LogFile(logging.FileHandler):

@@ -28,22 +28,43 @@ def plain_failures(folder: Path) -> Iterator[None]:
         UserError: With what happened, what is kept and what to do.
     """
     try:
-        yield
-    except UserError as error:
-        if not str(error).startswith(_CAUGHT):
-            raise
-        raise DataError(str(error).rpartition("Error: ")[2].strip()) from None
+        with plain_worker_failures():
+            yield
+    except WorkerDiedError as error:
+        raise UserError(f"{error} {kept(folder)}") from error.__cause__
     except OSError as error:
         raise_if_disk(error, folder)
         raise
     except RuntimeError as error:
         raise_if_rank_lost(error, folder)
+        raise
+
+
+class WorkerDiedError(UserError):
+    """A process that loads images has died."""
+
+
+@contextmanager
+def plain_worker_failures() -> Iterator[None]:
+    """Tell what goes wrong in the processes that load images in one line.
+
+    Raises:
+        DataError: What one of them said.
+        WorkerDiedError: One has died.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not str(error).startswith(_CAUGHT):
+            raise
+        raise DataError(str(error).rpartition("Error: ")[2].strip()) from None
+    except RuntimeError as error:
         if _WORKER not in str(error):
             raise
-        raise UserError(
+        raise WorkerDiedError(
             f"a process that loads images has died ({_first_line(error)}). Mostly the memory was "
             "used up: lower data.workers or data.batch_size, or the size of the images; "
-            f"data.workers=0 shows an error of the loading itself. {kept(folder)}"
+            "data.workers=0 shows an error of the loading itself."
         ) from error
 
 

@@ -101,7 +101,12 @@ def device_count(devices: int | Literal["auto"], accelerator: str) -> int:
     return 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
 
 
-def _require_devices(devices: int | Literal["auto"], accelerator: str) -> None:
+def require_devices(devices: int | Literal["auto"], accelerator: str) -> None:
+    """Refuse what this machine does not have.
+
+    Raises:
+        UserError: It has no GPU, or fewer.
+    """
     gpus = torch.cuda.device_count()
     has_other = torch.backends.mps.is_available()
     if accelerator == "gpu" and not gpus and not has_other:
@@ -139,7 +144,7 @@ def _strategy(
     Raises:
         UserError: This machine has no such devices, or fewer.
     """
-    _require_devices(devices, accelerator)
+    require_devices(devices, accelerator)
     count = device_count(devices, accelerator) * num_nodes
     if strategy == "fsdp":
         if count == 1:

@@ -91,7 +91,7 @@ class SlowLoader(pl.Callback):
         text = starved_text(
             share,
             workers=workers,
-            cores=_cores() // max(trainer.num_devices, 1),
+            cores=cores_here() // max(trainer.num_devices, 1),
             threads=torch.get_num_threads() if _on_cpu(trainer) else 0,
         )
         _log.warning("%s", text)
@@ -137,7 +137,7 @@ def starved_text(share: float, *, workers: int, cores: int, threads: int) -> str
     return f"{start} (data.workers={workers}): raise data.workers to {wanted}; {easier} too."
 
 
-def _cores() -> int:
+def cores_here() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
