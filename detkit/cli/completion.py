@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from detkit import registry
 
-COMPOSING = ("train", "evaluate", "predict", "config", "plan", "sweep")
+COMPOSING = ("train", "evaluate", "predict", "config", "plan", "sweep", "benchmark")
 _LINE = "COMP_LINE"
 
 

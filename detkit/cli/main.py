@@ -30,6 +30,7 @@ COMMANDS = {
     "data": "check a data set, convert it, show it in numbers, plots and augmented; fit anchors",
     "assign": "pictures and counts of which priors are responsible for which objects",
     "config": "the composed configuration and the wiring; explain a value; compare two runs",
+    "benchmark": "how fast a configuration loads, trains and predicts here, and what slows it",
     "plan": "what each job of a sweep would take, and which cannot run, before any starts",
     "list": "the parts that a configuration can name",
     "describe": "one part: its arguments, their types and defaults, its paper",

@@ -80,10 +80,14 @@ def compose_with(
     return config
 
 
-def compose_training(words: list[str]) -> dict[str, Any]:
+def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
     """The configuration of a new training, its model that of the weights where no word names one.
 
     `model=checkpoint` is the model of the weights in any case, and other words tune it.
+
+    Args:
+        words: The command line's.
+        root: The page, `train` or one with all that it has.
 
     Raises:
         ConfigError: With all problems.
@@ -95,13 +99,13 @@ def compose_training(words: list[str]) -> dict[str, Any]:
     place = value_of(words, "weights")
     checkpoint = _checkpoint_at(place) if place not in (None, "", "null") else None
     if place is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):
-        return compose.compose("train", words)
+        return compose.compose(root, words)
     model = checkpoint.config["model"]
     if not names_model(words):
         about = f"{place} ({model_text(model)})"
         print(f"model: that of {about}, as no word names one", file=sys.stderr)
         words = [*words, f"model={CHECKPOINT}"]
-    config = _explained(checkpoint, "train", words, {"model": model})
+    config = _explained(checkpoint, root, words, {"model": model})
     if not names_model([word for word in words if word != f"model={CHECKPOINT}"]):
         refuse_other_shapes(checkpoint, config["model"])
     return config

@@ -32,7 +32,7 @@ from detkit.config.overrides import (
     take_config_folder,
 )
 from detkit.config.refused import refuse_combinations
-from detkit.config.root import Train
+from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
 from detkit.config.source import register_hydra_plugins
 from detkit.errors import ConfigError, did_you_mean
@@ -95,7 +95,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         raise ConfigError([f"{error.full_key}: {_first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
     complete = check(pages.ROOTS[root], content, overrides)
-    if pages.ROOTS[root] is Train:
+    if pages.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
     return complete
 

@@ -21,6 +21,7 @@ Node = dict[str, Any]
 ROOTS: dict[str, Callable[..., Any]] = {
     "train": root.Train,
     "resume": root.Train,
+    "benchmark": root.Benchmark,
     "evaluate": root.Evaluate,
     "measure": root.Measure,
     "predict": root.Predict,

@@ -119,6 +119,17 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Benchmark(Train):
+    """The root of `detkit benchmark`: that of a training, which is measured.
+
+    Args:
+        steps: How often each thing is measured.
+    """
+
+    steps: PositiveInt = 10
+
+
+@dataclass(frozen=True)
 class Import:
     """The root of `detkit import`.
 

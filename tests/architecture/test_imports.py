@@ -53,8 +53,18 @@ ALLOWED: dict[str, set[str]] = {
     "ranks": {"training"},
     "run_frozen": BELOW_ASSEMBLY | {"assembly", "weights", "ranks"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen", "process_group", "weights"},
+    "benchmark": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
     "cli": BELOW_ASSEMBLY
-    | {"assembly", "run_frozen", "ranks", "sweeps", "weights", "process_group", "contracts"}
+    | {
+        "assembly",
+        "run_frozen",
+        "ranks",
+        "sweeps",
+        "benchmark",
+        "weights",
+        "process_group",
+        "contracts",
+    }
     | {"plugin_files"},
     "contracts": BELOW_ASSEMBLY | {"assembly"},
     # Copied into plugins: `test_plugins_use_only_what_is_public` says what of these packages.

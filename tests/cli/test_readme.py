@@ -118,8 +118,8 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
         assert main([command, *words, "model/backbone=resnet18", "new_classes=[a]"]) == 0
     elif command == "sweep":
         check_sweep(words)
-    elif command == "train" and "ckpt=RUN" not in words:
-        assert compose("train", words)["model"]["name"]
+    elif command in ("train", "benchmark") and "ckpt=RUN" not in words:
+        assert compose(command, words)["model"]["name"]
     else:
         assert main([command, *words]) == 0
 

@@ -1,0 +1,188 @@
+"""The rates of a configuration on this machine: nothing is kept of what is trained."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.benchmark.loading import endless, loader_times, sample_times
+from detkit.benchmark.machine import machine_of, peak_memory
+from detkit.benchmark.predicting import prediction_times
+from detkit.benchmark.report import Findings
+from detkit.benchmark.stepping import StepTimes, TrainingStep, step_times, training_times
+from detkit.benchmark.timing import WARM_UP, Times
+from detkit.benchmark.verdict import Settings, size_key
+from detkit.data.collate import Collate
+from detkit.data.dataset import DetectionDataset, Key
+from detkit.data.module import DetectionData
+from detkit.errors import UserError
+from detkit.run_frozen import initial_detector, prepare, trainer_settings, wiring_of
+from detkit.structures import Batch
+from detkit.training.trainer import (
+    device_count,
+    make_trainer,
+    require_devices,
+    seed_everything,
+)
+
+LOGGER = logging.getLogger("detkit.benchmark")
+_ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+
+
+def measure(config: Mapping[str, Any]) -> Findings:
+    """Measure loader, training step and prediction of a checked configuration.
+
+    Raises:
+        UserError: What a training of it would raise at its start, or memory does not suffice.
+    """
+    seed_everything(config["seed"])
+    trainer = _trainer(config)
+    data = assembly.build_data(config)
+    classes = Classes(data.class_names, data.category_ids)
+    LOGGER.info("data: %s", data.describe())
+    detector = initial_detector(config, classes)
+    try:
+        return _measured(config, trainer, data, classes, detector)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the GPU's memory does not suffice for data.batch_size={config['data']['batch_size']}"
+            ": lower it, or the size of the images in augmentation.train, or set "
+            "trainer.precision=bf16."
+        ) from error
+
+
+def _measured(
+    config: Mapping[str, Any],
+    trainer: pl.Trainer,
+    data: DetectionData,
+    classes: Classes,
+    detector: Any,
+) -> Findings:
+    count, device = config["steps"], trainer.strategy.root_device
+    LOGGER.info("measuring the prediction")
+    network, prediction = prediction_times(detector, _single_images(data), device, count)
+    LOGGER.info("measuring the training step")
+    step = _step(config, trainer, data, classes, detector)
+    dataset, keys = data.train_dataset(), data.train_batches()
+    given = [batch.to(device) for batch in _train_batches(data, dataset)]
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    parts = step_times(step, given, count)
+    LOGGER.info("measuring the data")
+    sample, decoding = sample_times(dataset, keys, count)
+    loading, training = _with_loader(data, step, count)
+    return Findings(
+        subject=_subject(config, classes),
+        machine=machine_of(device),
+        settings=_settings(config),
+        size=(given[0].images.shape[-2], given[0].images.shape[-1]),
+        batch_size=len(given[0]),
+        loader=loading,
+        sample=sample,
+        decoding=decoding,
+        step=parts,
+        training=training,
+        network=network,
+        prediction=prediction,
+        memory=peak_memory(device),
+        remarks=tuple(_remarks(config, parts)),
+    )
+
+
+def _trainer(config: Mapping[str, Any]) -> pl.Trainer:
+    """Lightning's choice of device and arithmetic, for one device; it trains nothing."""
+    settings = trainer_settings(config)
+    require_devices(settings["devices"], settings["accelerator"])
+    settings = {**settings, **_ONE_DEVICE}
+    return make_trainer(run_folder=config["run_folder"], callbacks=[], loggers=[], **settings)
+
+
+def _step(
+    config: Mapping[str, Any],
+    trainer: pl.Trainer,
+    data: DetectionData,
+    classes: Classes,
+    detector: Any,
+) -> TrainingStep:
+    prepare(detector, config)
+    wiring = wiring_of(config, config["run_folder"], classes)
+    return TrainingStep(
+        detector,
+        optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
+        trainer=trainer,
+        total_batch=data.batch_size * trainer.accumulate_grad_batches,
+    )
+
+
+def _single_images(data: DetectionData) -> list[Batch]:
+    """A few images for validation, each a batch."""
+    index, collate = data.validation_index, Collate(pad_multiple=data.pad_multiple)
+    dataset = DetectionDataset(index, transforms=data.evaluation_transforms, seed=data.seed)
+    return [collate([dataset[Key(0, place)]]) for place in range(min(WARM_UP, len(index)))]
+
+
+def _train_batches(data: DetectionData, dataset: DetectionDataset) -> list[Batch]:
+    """As many as the warm-up has steps, so that no size is new after it; no worker is started."""
+    collate = Collate(pad_multiple=data.pad_multiple)
+    keys = islice(endless(data.train_batches()), WARM_UP)
+    return [collate([dataset[key] for key in batch]) for batch in keys]
+
+
+def _with_loader(data: DetectionData, step: TrainingStep, count: int) -> tuple[Times, Times]:
+    """Seconds for each image of the loader alone, and of loader and step at once."""
+    loader = data.train_loader()
+    batches = endless(loader)
+    loading = loader_times(loader, batches, count)
+    LOGGER.info("measuring both at once")
+    ready = loader.num_workers * (loader.prefetch_factor or 0)
+    return loading, training_times(step, batches, ready, count)
+
+
+def _settings(config: Mapping[str, Any]) -> Settings:
+    trainer = config["trainer"]
+    return Settings(
+        workers=config["data"]["workers"],
+        precision=trainer["precision"],
+        compile=trainer["compile"],
+        accelerator=trainer["accelerator"],
+        devices=device_count(trainer["devices"], trainer["accelerator"]),
+        size_key=size_key(config["augmentation"]["train"]),
+    )
+
+
+def _subject(config: Mapping[str, Any], classes: Classes) -> str:
+    data, trainer = config["data"], config["trainer"]
+    count = len(classes.names)
+    return (
+        f"{config['run_name']}: {count} class{'' if count == 1 else 'es'}, data.batch_size="
+        f"{data['batch_size']}, data.workers={data['workers']}, "
+        f"trainer.precision={trainer['precision']}; medians of {config['steps']} times"
+    )
+
+
+def _remarks(config: Mapping[str, Any], parts: StepTimes) -> list[str]:
+    trainer = config["trainer"]
+    told = []
+    if trainer["devices"] != 1 or trainer["num_nodes"] != 1:
+        told.append(
+            "all rates are of one device, without what several devices tell each other; each has "
+            "a loader of its own."
+        )
+    if parts.accumulated > 1:
+        told.append(
+            f"the whole step has 1/{parts.accumulated} of an optimizer step in it "
+            "(trainer.accumulate_grad_batches)."
+        )
+    if config["weights"] is None:
+        told.append(
+            "the detector is not trained, so post-processing finds little; with weights=RUN it has "
+            "the work that a trained one gives it."
+        )
+    return told

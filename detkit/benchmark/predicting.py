@@ -1,0 +1,39 @@
+"""How long the detection of objects in one image takes, as `detkit predict` does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from detkit.benchmark.timing import WARM_UP, Times, now
+from detkit.inference.folding import fold_batch_norms
+from detkit.structures import Batch
+
+
+@torch.no_grad()
+def prediction_times(
+    detector: Any, batches: Sequence[Batch], device: torch.device, count: int
+) -> tuple[Times, Times]:
+    """Seconds of the network alone, and of the whole prediction.
+
+    Args:
+        detector: On the device and in evaluation mode afterwards, and otherwise as it was.
+        batches: One image each.
+        device: Where the detector runs.
+        count: Times to measure.
+    """
+    detector.to(device).eval()
+    given = [batch.to(device) for batch in batches]
+    folded: Any = fold_batch_norms(detector, given[0].images)
+    network, whole = [], []
+    for number in range(WARM_UP + count):  # in turns, as other work on the machine comes and goes
+        batch = given[number % len(given)]
+        start = now(device)
+        folded(batch.images)
+        middle = now(device)
+        folded.predict(batch)
+        network.append(middle - start)
+        whole.append(now(device) - middle)
+    return Times(tuple(network[WARM_UP:])), Times(tuple(whole[WARM_UP:]))

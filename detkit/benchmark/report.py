@@ -1,0 +1,120 @@
+"""What a benchmark found, as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from detkit.benchmark.machine import Machine
+from detkit.benchmark.stepping import StepTimes
+from detkit.benchmark.timing import Times
+from detkit.benchmark.verdict import Rates, Settings, rate, verdict
+
+_NAME = 38
+_UNSTEADY = 2.0  # longest over shortest time
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was measured, and on what.
+
+    Attributes:
+        subject: The run that the configuration would be, in a few words.
+        machine: Where.
+        settings: With what.
+        size: (height, width) of a training batch.
+        batch_size: Its images.
+        loader: Seconds an image.
+        sample: Seconds a sample in one process.
+        decoding: Seconds of decoding one image.
+        step: Seconds a batch.
+        training: Seconds an image, loader and step at once.
+        network: Seconds of the network for one image.
+        prediction: Seconds of the whole prediction of one image.
+        memory: Bytes at most while training.
+        remarks: What a reader has to know.
+    """
+
+    subject: str
+    machine: Machine
+    settings: Settings
+    size: tuple[int, int]
+    batch_size: int
+    loader: Times
+    sample: Times
+    decoding: Times
+    step: StepTimes
+    training: Times
+    network: Times
+    prediction: Times
+    memory: int | None
+    remarks: tuple[str, ...]
+
+    @property
+    def rates(self) -> Rates:
+        """What the verdict rests on."""
+        return Rates(
+            loader=1 / self.loader.median,
+            together=1 / self.training.median,
+            sample=self.sample.median,
+            decoding=self.decoding.median,
+            forward=self.step.forward.median,
+            backward=self.step.backward.median,
+            optimizer=self.step.optimizer.median / self.step.accumulated,
+            whole=self.step.whole.median,
+            batch_size=self.batch_size,
+            longest_side=max(self.size),
+            memory=self.memory if self.machine.memory is not None else None,
+        )
+
+    def text(self) -> str:
+        """The machine, a table, and a verdict."""
+        remarks = [f"note: {remark}" for remark in (*self._unsteady(), *self.remarks)]
+        lines = [self.subject, self.machine.text(), "", *self._table(), ""]
+        lines += verdict(self.rates, self.settings, self.machine)
+        return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+    def _unsteady(self) -> Iterator[str]:
+        whole = self.step.whole
+        if whole.high > _UNSTEADY * whole.low:
+            yield (
+                f"the training step took {_ms(whole.low).strip()} to {_ms(whole.high).strip()}: "
+                "something else runs on this machine, or the images differ in size; "
+                f"steps={3 * len(whole.seconds)} tells more."
+            )
+
+    def _table(self) -> Iterator[str]:
+        workers, batch = self.settings.workers, self.batch_size
+        by = f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no workers"
+        yield f"{'':{_NAME}}  {'median':>9}  {'from':>9}  {'to':>9}  {'images/s':>8}"
+        yield "data, an image"
+        yield _row(f"loader, {by}", self.loader, 1)
+        yield _row("one process", self.sample, 1)
+        yield _row("  of it decoding one image", self.decoding)
+        height, width = self.size
+        yield f"training step, {batch} image{'' if batch == 1 else 's'} in {height} x {width}"
+        yield _row("forward and loss", self.step.forward)
+        yield _row("backward", self.step.backward)
+        yield _row("optimizer", self.step.optimizer)
+        yield _row("whole step", self.step.whole, batch)
+        yield "training, an image"
+        yield _row("loader and step at once", self.training, 1)
+        yield "prediction, one image at a time"
+        yield _row("network", self.network)
+        rest = max(self.prediction.median - self.network.median, 0.0)
+        yield f"{'  post-processing (the rest)':{_NAME}}  {_ms(rest)}"
+        yield _row("whole prediction", self.prediction, 1)
+        if self.memory is not None:
+            whose = "this process" if self.machine.memory is None else "PyTorch on the GPU"
+            yield f"most memory of {whose} while training: {self.memory / 2**30:.2f} GiB"
+
+
+def _row(name: str, times: Times, images: int = 0) -> str:
+    numbers = "  ".join(_ms(value) for value in (times.median, times.low, times.high))
+    told = f"  {rate(images / times.median):>8}" if images else ""
+    return f"{'  ' + name:{_NAME}}  {numbers}{told}"
+
+
+def _ms(seconds: float) -> str:
+    value = 1e3 * seconds
+    return f"{value:6,.{2 if value < 10 else 1 if value < 1000 else 0}f} ms"  # noqa: PLR2004

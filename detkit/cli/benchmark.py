@@ -1,0 +1,54 @@
+"""`detkit benchmark`: how fast a configuration loads, trains and predicts on this machine."""
+
+from __future__ import annotations
+
+import sys
+
+from detkit import assembly
+from detkit.benchmark.measuring import measure
+from detkit.cli.words import compose_training, value_of
+from detkit.config.replaced import lost_values
+from detkit.errors import UserError
+from detkit.run_frozen import log_to
+from detkit.training.failures import plain_worker_failures
+from detkit.weights.start import refuse_foreign_weights
+
+HELP = """
+usage: detkit benchmark [KEY=VALUE ...]
+
+Measures what a training would be like on this machine: images/s that the loader delivers, the
+parts of a training step, both at once, and the prediction of one image. Then names the slowest
+stage and the keys that could make it faster here. Takes the words of `detkit train`; writes no run
+folder and keeps nothing.
+
+  detkit benchmark model=fcos data=folder data.path=DATA
+  detkit benchmark model=fcos data.batch_size=16 data.workers=8 trainer.precision=bf16
+  detkit benchmark experiment=small_data data.path=DATA steps=30
+  detkit benchmark weights=RUN data.path=DATA     with the detections of a trained detector
+
+steps=N            times that each is measured after a warm-up of 3 (10); the middle one is shown
+
+A step is measured on batches that are on the device, with all work of the device done before the
+clock is read. Of several devices one is measured. What is decoded comes from the disk, or from
+memory where the system has kept it.
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Measure and print."""
+    if value_of(arguments, "ckpt") not in (None, "null"):
+        raise UserError(
+            "ckpt=... resumes a run, and detkit benchmark trains none: leave it out; weights=RUN "
+            "measures the model of a run."
+        )
+    config = compose_training(arguments, root="benchmark")
+    for line in lost_values(config, arguments):
+        print(f"note: {line}", file=sys.stderr)
+    assembly.refuse_misfits(config["model"])
+    if config["weights"] is not None:
+        refuse_foreign_weights(config["weights"], config["model"])
+    log_to(None)
+    with plain_worker_failures():
+        found = measure(config)
+    print(found.text())
+    return 0
