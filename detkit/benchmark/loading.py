@@ -8,6 +8,8 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import TypeVar
 
+import torch
+
 from detkit.benchmark.timing import WARM_UP, Times
 from detkit.data.dataset import DetectionDataset, Key
 from detkit.data.images import UnreadableImageError
@@ -29,7 +31,7 @@ def sample_times(
 ) -> tuple[Times, Times]:
     """Seconds of one sample in this process, and of decoding one image, means of a round.
 
-    A transform that mixes images decodes several for one sample.
+    With one thread, as a worker has it. A transform that mixes images decodes several for one.
 
     Args:
         dataset: The training samples.
@@ -37,20 +39,25 @@ def sample_times(
         rounds: Times to measure, each over other samples.
     """
     keys = chain.from_iterable(endless(batches))
-    samples, decodings = [], []
-    for number in range(-1, rounds):
-        chosen = list(islice(keys, _MOST_SAMPLES))
-        start = time.perf_counter()
-        for key in chosen:
-            dataset[key]
-        made = time.perf_counter()
-        for key in chosen:
-            with suppress(UnreadableImageError):
-                dataset.read(key.position)
-        if number >= 0:
-            samples.append((made - start) / len(chosen))
-            decodings.append((time.perf_counter() - made) / len(chosen))
-    return Times(tuple(samples)), Times(tuple(decodings))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = [_round(dataset, list(islice(keys, _MOST_SAMPLES))) for _ in range(1 + rounds)]
+    finally:
+        torch.set_num_threads(threads)
+    samples, decodings = zip(*found[1:], strict=True)
+    return Times(samples), Times(decodings)
+
+
+def _round(dataset: DetectionDataset, keys: Sequence[Key]) -> tuple[float, float]:
+    start = time.perf_counter()
+    for key in keys:
+        dataset[key]
+    made = time.perf_counter()
+    for key in keys:
+        with suppress(UnreadableImageError):
+            dataset.read(key.position)
+    return (made - start) / len(keys), (time.perf_counter() - made) / len(keys)
 
 
 def loader_times(loader: Loader, batches: Iterator[Batch], rounds: int) -> Times:

@@ -21,7 +21,7 @@ from detkit.benchmark.timing import WARM_UP, Times
 from detkit.benchmark.verdict import Settings, size_key
 from detkit.data.collate import Collate
 from detkit.data.dataset import DetectionDataset, Key
-from detkit.data.module import DetectionData
+from detkit.data.module import DetectionData, Loader
 from detkit.errors import UserError
 from detkit.run_frozen import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch
@@ -70,14 +70,15 @@ def _measured(
     network, prediction = prediction_times(detector, _single_images(data), device, count)
     LOGGER.info("measuring the training step")
     step = _step(config, trainer, data, classes, detector)
-    dataset, keys = data.train_dataset(), data.train_batches()
+    loader = data.train_loader()
+    dataset: Any = loader.dataset
     given = [batch.to(device) for batch in _train_batches(data, dataset)]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     parts = step_times(step, given, count)
     LOGGER.info("measuring the data")
-    sample, decoding = sample_times(dataset, keys, count)
-    loading, training = _with_loader(data, step, count)
+    sample, decoding = sample_times(dataset, data.train_batches(), count)
+    loading, training = _with_loader(loader, step, count)
     return Findings(
         subject=_subject(config, classes),
         machine=machine_of(device),
@@ -135,9 +136,8 @@ def _train_batches(data: DetectionData, dataset: DetectionDataset) -> list[Batch
     return [collate([dataset[key] for key in batch]) for batch in keys]
 
 
-def _with_loader(data: DetectionData, step: TrainingStep, count: int) -> tuple[Times, Times]:
+def _with_loader(loader: Loader, step: TrainingStep, count: int) -> tuple[Times, Times]:
     """Seconds for each image of the loader alone, and of loader and step at once."""
-    loader = data.train_loader()
     batches = endless(loader)
     loading = loader_times(loader, batches, count)
     LOGGER.info("measuring both at once")

@@ -24,7 +24,7 @@ def prediction_times(
         device: Where the detector runs.
         count: Times to measure.
     """
-    detector.to(device).eval()
+    detector.to(device, memory_format=torch.channels_last).eval()
     given = [batch.to(device) for batch in batches]
     folded: Any = fold_batch_norms(detector, given[0].images)
     network, whole = [], []
@@ -36,4 +36,5 @@ def prediction_times(
         folded.predict(batch)
         network.append(middle - start)
         whole.append(now(device) - middle)
+    detector.to(memory_format=torch.contiguous_format)
     return Times(tuple(network[WARM_UP:])), Times(tuple(whole[WARM_UP:]))

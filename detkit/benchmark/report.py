@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from detkit.benchmark.machine import Machine
 from detkit.benchmark.stepping import StepTimes
@@ -89,7 +90,7 @@ class Findings:
         yield f"{'':{_NAME}}  {'median':>9}  {'from':>9}  {'to':>9}  {'images/s':>8}"
         yield "data, an image"
         yield _row(f"loader, {by}", self.loader, 1)
-        yield _row("one process", self.sample, 1)
+        yield _row("one process, one thread", self.sample, 1)
         yield _row("  of it decoding one image", self.decoding)
         height, width = self.size
         yield f"training step, {batch} image{'' if batch == 1 else 's'} in {height} x {width}"
@@ -101,7 +102,8 @@ class Findings:
         yield _row("loader and step at once", self.training, 1)
         yield "prediction, one image at a time"
         yield _row("network", self.network)
-        rest = max(self.prediction.median - self.network.median, 0.0)
+        pairs = zip(self.network.seconds, self.prediction.seconds, strict=True)
+        rest = max(median(whole - network for network, whole in pairs), 0.0)
         yield f"{'  post-processing (the rest)':{_NAME}}  {_ms(rest)}"
         yield _row("whole prediction", self.prediction, 1)
         if self.memory is not None:

@@ -90,7 +90,8 @@ def verdict(rates: Rates, settings: Settings, machine: Machine) -> list[str]:
         )
         advice = list(_for_step(rates, settings, machine))
         advice = advice or ["a smaller model; detkit plan model=A,B shows what each takes"]
-    advice += _for_sharing(rates, settings, machine)
+    sharing = list(_for_sharing(rates, settings, machine))
+    advice = [*sharing, *advice] if settings.workers == 0 else [*advice, *sharing]
     return [f"{heading}{':' if advice else '.'}", *(f"  - {line}" for line in advice)]
 
 
