@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import box_centres, iou
+from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -36,24 +37,30 @@ class ATSSAssigner:
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
         """Match priors and objects by centre distance, then by IoU."""
-        if len(target) == 0:
-            return Assignment(priors.level.new_full((len(priors.level),), BACKGROUND))
+        matched = torch.full_like(priors.level, BACKGROUND)
+        # -1 is below every IoU, so that an unclaimed prior shows; several claims: highest IoU wins.
+        best = torch.full_like(priors.stride, -1.0)
+        for chunk in row_chunks(len(target), len(matched)):
+            values, index = self._claims(priors, target.boxes[chunk]).max(dim=1)
+            matched = torch.where(values > best, index + chunk.start, matched)
+            best = best.maximum(values)
+        return Assignment(matched)
+
+    def _claims(self, priors: Priors, objects: Tensor) -> Tensor:
+        """(P, n) IoU where an object claims a prior, else -1."""
         centres = box_centres(priors.boxes)  # (P, 2)
-        candidates = self._candidates(centres, priors.level, box_centres(target.boxes))  # (K, N)
-        found = iou(priors.boxes[candidates], target.boxes)  # (K, N)
+        candidates = self._candidates(centres, priors.level, box_centres(objects))  # (K, n)
+        found = iou(priors.boxes[candidates], objects)  # (K, n)
         spread = found.std(dim=0) if len(found) > 1 else torch.zeros_like(found[0])
         threshold = found.mean(dim=0) + spread
-        chosen = centres[candidates]  # (K, N, 2)
-        inside = torch.cat([chosen - target.boxes[:, :2], target.boxes[:, 2:] - chosen], dim=-1)
+        chosen = centres[candidates]  # (K, n, 2)
+        inside = torch.cat([chosen - objects[:, :2], objects[:, 2:] - chosen], dim=-1)
         positive = (found >= threshold) & (inside.amin(dim=-1) > LEAST_DISTANCE)
-        # -1 is below every IoU, so that an unclaimed prior shows; several claims: highest IoU wins.
-        claims = found.new_full((len(centres), len(target)), -1.0)  # (P, N)
-        claims.scatter_(0, candidates, torch.where(positive, found, -1.0))
-        best, matched = claims.max(dim=1)
-        return Assignment(matched.masked_fill(best < 0, BACKGROUND))
+        claims = found.new_full((len(centres), len(objects)), -1.0)
+        return claims.scatter_(0, candidates, torch.where(positive, found, -1.0))
 
     def _candidates(self, centres: Tensor, level: Tensor, objects: Tensor) -> Tensor:
-        """Indices of the nearest priors of each level, one column per object: (K, N)."""
+        """Indices of the nearest priors of each level, one column per object: (K, n)."""
         nearest, start = [], 0
         for block in torch.split(centres, level.bincount().tolist()):
             # Not `cdist`, whose matrix product is off by 0.01 pixels and so turns near ties.

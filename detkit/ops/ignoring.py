@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from detkit.ops.boxes import share_inside
+from detkit.ops.chunks import row_chunks
 from detkit.structures import BACKGROUND, IGNORED, Priors, Target
 
 
@@ -19,5 +21,8 @@ def mark_ignored(matched: Tensor, priors: Priors, target: Target, share: float =
     """
     if not target.ignored.any():
         return matched
-    inside = share_inside(priors.boxes, target.boxes[target.ignored]).amax(dim=1) >= share
+    ignored = target.boxes[target.ignored]
+    inside = torch.zeros_like(matched, dtype=torch.bool)
+    for chunk in row_chunks(len(ignored), len(matched)):
+        inside |= (share_inside(priors.boxes, ignored[chunk]) >= share).any(dim=1)
     return matched.masked_fill(inside & (matched == BACKGROUND), IGNORED)

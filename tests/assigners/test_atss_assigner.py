@@ -6,6 +6,7 @@ import torch
 from assigner_scenes import CPU, anchors, objects, random_objects
 
 from detkit.assigners import ATSSAssigner
+from detkit.ops import chunks
 from detkit.priors import Anchors
 from detkit.structures import BACKGROUND, FeatureSpec, Priors
 
@@ -89,3 +90,12 @@ def test_distances_are_exact_far_from_the_origin():
     expected = matched(priors, objects(box.tolist()), topk=5)
     assert (expected >= 0).any()
     assert torch.equal(matched(shifted, objects((box + 5000).tolist()), topk=5), expected)
+
+
+def test_many_objects_are_compared_in_parts_with_the_same_result(monkeypatch):
+    priors = anchors(scale=4.0, octaves=1, ratios=(1.0,))
+    target = random_objects(20, 0, step=16)
+    whole = matched(priors, target)
+    monkeypatch.setattr(chunks, "MOST_PAIRS", 3 * len(priors.boxes))
+    assert torch.equal(matched(priors, target), whole)
+    assert (whole == BACKGROUND).any()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from detkit.ops import mark_ignored
+from detkit.ops import chunks, mark_ignored
 from detkit.structures import BACKGROUND, IGNORED, Priors, Target
 
 
@@ -37,3 +37,9 @@ def test_without_objects():
     priors = Priors(torch.zeros(3, 4), torch.ones(3), torch.zeros(3).long())
     matched = torch.full((3,), BACKGROUND)
     assert torch.equal(mark_ignored(matched, priors, Target.empty()), matched)
+
+
+def test_many_ignored_objects_are_compared_in_parts(monkeypatch):
+    monkeypatch.setattr(chunks, "MOST_PAIRS", 1)
+    assert mark([0.0, 0.0, 2.0, 4.0]) == IGNORED
+    assert mark([0.0, 0.0, 1.9, 4.0]) == BACKGROUND
