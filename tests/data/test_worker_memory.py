@@ -63,7 +63,7 @@ class AnnotationLists(Dataset):
 
 
 def worker_sizes(dataset, collate):
-    """The PSS of each loader process after its first batch, then after each epoch."""
+    """The PSS of each loader process once each has sent a batch, then after each epoch."""
     sampler = TrainingBatches(IMAGES, batch_size=50, seed=0)
     loader = DataLoader(
         dataset,
@@ -78,7 +78,8 @@ def worker_sizes(dataset, collate):
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
         batches = iter(loader)
-        next(batches)
+        for _ in range(WORKERS):
+            next(batches)
         workers = {child.pid for child in multiprocessing.active_children()} - known
         if not sizes:
             sizes.append([proportional_set_size(pid) for pid in workers])
