@@ -66,17 +66,15 @@ class _Meetings(NamedTuple):
 def _meetings(packed: Packed, factors: Factors) -> _Meetings:
     """All pairs of the G rows of n places, of which place p of row g is number g * n + p."""
     rows, places = packed.scores.shape
-    boxes, groups = packed.boxes, packed.groups
-    index = torch.arange(places, device=boxes.device)
+    boxes, group = packed.boxes, packed.groups.flatten()
     found = []
     for some in row_chunks(places, _TENSORS_OF_PAIRS * rows * places):
         worse = slice(some.start, None)
         factor = factors(boxes[:, some, None], boxes[:, None, worse])  # (G, k, n - start)
-        meets = (factor < 1) & (index[some, None] < index[worse])
-        meets &= groups[:, some, None] == groups[:, None, worse]
-        row, first, second = meets.nonzero(as_tuple=True)
+        row, first, second = (factor < 1).nonzero(as_tuple=True)
         start = row * places + some.start
-        found.append(_Meetings(start + first, start + second, factor[row, first, second]))
+        pairs = _Meetings(start + first, start + second, factor[row, first, second])
+        found.append(pairs.keep((first < second) & (group[pairs.first] == group[pairs.second])))
     one_way = _Meetings(*(torch.cat(values) for values in zip(*found, strict=True)))
     return one_way.both_ways()
 
