@@ -95,7 +95,7 @@ def _amount(value: float, unit: str) -> str:
 
 def remarks(rows: list[Comparison]) -> str:
     """What a reader has to know of single rows."""
-    return "\n".join(f"- {row.work}: {row.remark}." for row in rows if row.remark)
+    return "\n".join(f"- {row.work}: {row.remark.rstrip('.')}." for row in rows if row.remark)
 
 
 def machine_table(found: dict[str, Any]) -> str:
@@ -126,10 +126,12 @@ def plot(rows: list[Comparison], path: Path) -> None:
         axes.plot(row.ratio, place, "o", color=colour)
         axes.plot([row.at_most] * 2, [place - 0.35, place + 0.35], color="black", lw=1.5)
     axes.set_yticks(places, [row.work for row in rows], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xscale("log")
     axes.axvline(1, color="grey", lw=0.8, ls=":")
-    axes.set_xlabel("detkit / peer, lower is better; black: at most; line: lowest to highest round")
+    axes.set_xlabel(
+        "detkit / peer, lower is better\nblack: at most; line: lowest to highest", fontsize=8
+    )
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
@@ -140,7 +142,8 @@ def growth_text(found: dict[str, Any]) -> str:
     content = found.get("growth")
     if content is None:
         return "Not measured."
-    lines = [f"- {each['sentence']}" for each in content["growth"]]
+    held = [f"- {each['sentence']}." for each in content["memory_check"]]
+    lines = [f"- {each['sentence']}." for each in content["growth"]] + held
     return "\n".join(["![growth](performance/growth.svg)", "", *lines])
 
 
