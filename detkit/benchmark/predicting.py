@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from detkit.benchmark.timing import WARM_UP, Times, now
-from detkit.inference.folding import fold_batch_norms
+from detkit.inference.folding import ready_to_predict
 from detkit.structures import Batch
 
 
@@ -24,16 +24,15 @@ def prediction_times(
         device: Where the detector runs.
         count: Times to measure.
     """
-    detector.to(device, memory_format=torch.channels_last).eval()
     given = [batch.to(device) for batch in batches]
-    folded: Any = fold_batch_norms(detector, given[0].images)
+    ready: Any = ready_to_predict(detector, given[0].images)
     network, whole = [], []
     for number in range(WARM_UP + count):  # in turns, as other work on the machine comes and goes
         batch = given[number % len(given)]
         start = now(device)
-        folded(batch.images)
+        ready(batch.images)
         middle = now(device)
-        folded.predict(batch)
+        ready.predict(batch)
         network.append(middle - start)
         whole.append(now(device) - middle)
     detector.to(memory_format=torch.contiguous_format)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from detkit.errors import DataError, UserError
-from detkit.inference.folding import fold_batch_norms
+from detkit.inference.folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
 
 # Those that detkit.data reads, which this package must not import; a test compares the two.
@@ -80,19 +80,15 @@ def predict_files(
 ) -> Iterator[Prediction]:
     """Detect in files, batch by batch; one that cannot be read is reported, the others go on.
 
-    Batch norms are folded into the convolutions before them and weights put into channels-last
-    order, which is faster and changes scores by rounding.
-
     Args:
-        detector: In evaluation mode afterwards.
+        detector: Made ready with the first batch, see `ready_to_predict`.
         paths: The files; predictions come in their order.
         read: A file to a sample, or DataError.
         collate: Samples to a batch.
         device: Where the detector runs.
         batch_size: Images that it sees at once.
     """
-    detector.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    folded: nn.Module | None = None
+    ready: nn.Module | None = None
     for start in range(0, len(paths), batch_size):
         files = paths[start : start + batch_size]
         samples = [_sample_or_problem(read, path) for path in files]
@@ -100,8 +96,8 @@ def predict_files(
         found: Iterator[Detections] = iter(())
         if readable:
             batch = collate(readable).to(device)
-            folded = folded or fold_batch_norms(detector, batch.images)
-            found = iter(folded.predict(batch))  # type: ignore[operator]
+            ready = ready or ready_to_predict(detector, batch.images)
+            found = iter(ready.predict(batch))  # type: ignore[operator]
         for path, sample in zip(files, samples, strict=True):
             if isinstance(sample, Sample):
                 yield Prediction(path, next(found).to("cpu"))

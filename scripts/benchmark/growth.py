@@ -87,8 +87,9 @@ def growth_of(axis: str, detector: str, costs: Sequence[Cost]) -> dict[str, obje
     linear = max(exponents) <= LINEAR
     verdict = "at most linear" if linear else "MORE THAN LINEAR"
     unit = UNITS[axis]
+    more = f"{added[0]:.3g} s" if added[0] >= 1 else f"{1000 * added[0]:.3g} ms"
     sentence = (
-        f"{detector}, {axis} {values[before]:,} to {values[-1]:,}: {1000 * added[0]:.3g} ms and "
+        f"{detector}, {axis} {values[before]:,} to {values[-1]:,}: {more} and "
         f"{added[1]:.3g} MiB for each added {unit}; exponents {exponents[0]:.2f} (time) and "
         f"{exponents[1]:.2f} (memory): {verdict}"
     )

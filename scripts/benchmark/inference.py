@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.models import detection
 from weights_of_torchvision import as_published, imported
 
-from detkit.inference.folding import fold_batch_norms
+from detkit.inference.folding import ready_to_predict
 from detkit.structures import Detections
 
 SIDE, CLASSES = 512, 80
@@ -106,8 +106,7 @@ def compare(name: str, image: Tensor) -> Comparison:
     picture = image[0].float() / 255
     spread(peer, picture, chosen.spread)
     ours = imported(peer, f"torchvision_{name}", CLASSES).eval()
-    # As `detkit predict` does.
-    ours = fold_batch_norms(ours.to(memory_format=torch.channels_last), image)
+    ours = ready_to_predict(ours, image)  # as `detkit predict` does
     batch = batch_of(image, random_targets(1, 1, CLASSES, SIDE))
     with torch.inference_mode():
         found, expected = ours.predict(batch)[0], peer([picture])[0]

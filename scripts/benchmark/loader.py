@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from measure import Comparison, in_turns, report
 from PIL import Image
+from sides import has_ultralytics
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -158,23 +159,29 @@ def ultralytics_set(folder: Path) -> Any:
     return build_yolo_dataset(settings, str(folder / "images/train"), BATCH, data, mode="train")
 
 
-def require_same(folder: Path, resize: Resize, yolo: Any) -> None:
-    """Raise unless all three decode the same picture and have the same boxes."""
+def require_same(folder: Path, resize: Resize, yolo: Any | None) -> None:
+    """Raise unless all sides decode the same picture and have the same boxes."""
     ours = our_data(folder, {}).train_dataset()
     theirs = Photographs(folder, torchvision_steps())
     for position in range(0, IMAGES, 30):
         sample = resize(ours.read(position), torch.Generator())
         image, target = theirs[position]
-        label = yolo.get_image_and_label(position)
-        drawn = torch.from_numpy(label["img"][..., ::-1].copy()).permute(2, 0, 1)
-        label["instances"].convert_bbox("xyxy")
-        label["instances"].denormalize(*sample.size[::-1])
-        for pixels in (image, drawn):
+        sides = [(image, target["boxes"])]
+        if yolo is not None:
+            sides.append(_as_tensors(yolo.get_image_and_label(position), sample.size))
+        for pixels, boxes in sides:
             if (pixels.int() - sample.image.int()).abs().max() > PIXEL_BOUND:
                 raise RuntimeError(f"the sides decode image {position} differently")
-        for boxes in (target["boxes"], torch.from_numpy(label["instances"].bboxes)):
             torch.testing.assert_close(boxes, sample.target.boxes, atol=0.01, rtol=0)
     print(f"the same boxes, and pixels within {PIXEL_BOUND} levels", flush=True)
+
+
+def _as_tensors(label: dict[str, Any], size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """An image and its boxes of Ultralytics in our form."""
+    drawn = torch.from_numpy(label["img"][..., ::-1].copy()).permute(2, 0, 1)
+    label["instances"].convert_bbox("xyxy")
+    label["instances"].denormalize(*size[::-1])
+    return drawn, torch.from_numpy(label["instances"].bboxes)
 
 
 def milliseconds(loader: Iterable[Any], images_of: Callable[[Any], torch.Tensor]) -> float:
@@ -235,15 +242,15 @@ def main() -> None:
     photographs = sorted(Path(given).rglob("*.jpg")) if given else []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
-        # before it is imported, else it writes into the home folder and looks for the network
-        own = {"YOLO_CONFIG_DIR": name, "YOLO_OFFLINE": "true", "YOLO_VERBOSE": "false"}
-        os.environ.update(own)
         size = make(folder, photographs)
         print(f"{given or 'made'}: {IMAGES} images of {size:.0f} kB in the mean", flush=True)
         resize = Resize(short_side=SIDE, long_side=SIDE)
-        yolo = ultralytics_set(folder)
+        yolo = ultralytics_set(folder) if has_ultralytics() else None
         require_same(folder, resize, yolo)
-        report([colours(folder, resize), mosaic(folder, resize, yolo)], image_kb=size)
+        rows = [colours(folder, resize)]
+        if yolo is not None:
+            rows.append(mosaic(folder, resize, yolo))
+        report(rows, image_kb=size)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from statistics import median
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("svg")
-from matplotlib import pyplot as plt
 from measure import Comparison, gemm_rate, machine
+
+from detkit.visualization.figures import new_figure
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -118,7 +117,8 @@ def machine_table(found: dict[str, Any]) -> str:
 
 def plot(rows: list[Comparison], path: Path) -> None:
     """Each ratio as a dot with its spread, and what it aims at as a line."""
-    figure, axes = plt.subplots(figsize=(9, 0.34 * len(rows) + 1))
+    figure = new_figure(9, 0.3 * len(rows) + 1)
+    axes = figure.subplots()
     places = range(len(rows))
     for place, row in zip(places, rows, strict=True):
         colour = "tab:blue" if row.met else "tab:red"
@@ -132,9 +132,7 @@ def plot(rows: list[Comparison], path: Path) -> None:
     axes.set_xlabel(
         "detkit / peer, lower is better\nblack: at most; line: lowest to highest", fontsize=8
     )
-    figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
 
 
 def growth_text(found: dict[str, Any]) -> str:

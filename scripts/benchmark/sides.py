@@ -19,8 +19,8 @@ from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.structures import Batch, DensePredictions, Target
 
-_SETTINGS = tempfile.mkdtemp(prefix="ultralytics-")
-os.environ.update(YOLO_CONFIG_DIR=_SETTINGS, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
+_SETTINGS = tempfile.TemporaryDirectory(prefix="ultralytics-")  # gone when the process ends
+os.environ.update(YOLO_CONFIG_DIR=_SETTINGS.name, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
 
 
 def has_ultralytics() -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from measure import Comparison, report, times_in_turns
 from PIL import Image
+from sides import has_ultralytics
 
 IMAGES, OBJECTS, CLASSES, SIZE, BATCH = 16, 4, 3, 320, 4
 BIN = Path(sys.executable).parent
@@ -149,6 +150,8 @@ def _require_a_step(shown: str) -> None:
 
 def main() -> None:
     """Report help, list and first step."""
+    if not has_ultralytics():
+        sys.exit('this compares with Ultralytics, which is missing: pip install -e ".[bench]"')
     with tempfile.TemporaryDirectory() as name:
         place = Place(Path(name))
 

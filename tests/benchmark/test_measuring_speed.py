@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tiny_run import TINY
 
 from detkit.benchmark.loading import endless, loader_times
 from detkit.benchmark.machine import machine_of, peak_memory
@@ -17,18 +18,7 @@ from detkit.cli.completion import COMPOSING
 from detkit.cli.main import main
 from detkit.config.compose import compose
 
-TINY = [
-    "model=fcos",
-    "model/backbone=timm",
-    "model.backbone.model=test_resnet",
-    "model.neck.out_channels=16",
-    "model.head.convs=1",
-    "data.reader.train_images=6",
-    "data.reader.validation_images=2",
-    "data.reader.image_size=96",
-    "trainer.accelerator=cpu",
-    "steps=2",
-]
+WORDS = [*TINY, "trainer.accelerator=cpu", "steps=2"]
 
 
 def test_times_show_middle_and_spread() -> None:
@@ -100,7 +90,7 @@ def test_a_small_data_set_is_measured_and_nothing_is_kept(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["benchmark", *TINY, *more]) == 0
+    assert main(["benchmark", *WORDS, *more]) == 0
     shown = capsys.readouterr().out
     for row in (
         "loader, ",
@@ -120,6 +110,6 @@ def test_what_an_accelerator_and_a_data_set_lack_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    assert main(["benchmark", *TINY, "trainer.accelerator=gpu"]) == 2
+    assert main(["benchmark", *WORDS, "trainer.accelerator=gpu"]) == 2
     assert "trainer.accelerator=gpu: PyTorch finds no GPU here" in capsys.readouterr().err
-    assert main(["benchmark", *TINY, "data=folder", "data.path=nowhere"]) == 2
+    assert main(["benchmark", *WORDS, "data=folder", "data.path=nowhere"]) == 2
