@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from annotated_types import Interval
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from detkit.data.transforms.geometry import clip, uniform, warp_boxes
 from detkit.data.transforms.resizing import PADDING, PixelValue
@@ -28,7 +29,8 @@ class RandomPerspective:
     The middle of the image comes to the middle of a result of a given size, so that it also cuts a
     mosaic. A box becomes the upright box around its moved corners, cut at the edge; it is dropped
     where too little of it remains, or a side is too short, or too long for the other one. The
-    defaults are those of YOLOv5.
+    defaults are those of YOLOv5. Where the image is only zoomed and shifted, it is resized with
+    antialiasing, and the shift is rounded to whole pixels of the image or of the result.
 
     Args:
         height: Height of the result; null keeps that of the image.
@@ -76,10 +78,13 @@ class RandomPerspective:
         """Move image and boxes; the same numbers are drawn whatever is switched off."""
         size = (self.height or sample.size[0], self.width or sample.size[1])
         matrix = self._matrix(sample.size, size, generator)
+        draw = _warp
+        if _is_zoom(matrix):
+            matrix, draw = _on_whole_pixels(matrix), _zoomed
         if size == sample.size and matrix.equal(torch.eye(3, dtype=torch.float64)):
             return sample
         return sample.replace(
-            image=_warp(sample.image, matrix, size, self.fill),
+            image=draw(sample.image, matrix, size, self.fill),
             target=self._target(sample.target, matrix, size),
             to_image=matrix @ sample.to_image,
         )
@@ -115,6 +120,56 @@ class RandomPerspective:
         return inside.select((short >= self.least_side) & (long <= self.most_elongated * short))
 
 
+def _is_zoom(matrix: torch.Tensor) -> bool:
+    """Whether a (3, 3) map only zooms and shifts."""
+    return not bool(matrix[[0, 1, 2, 2], [1, 0, 0, 1]].any())
+
+
+def _on_whole_pixels(matrix: torch.Tensor) -> torch.Tensor:
+    """A zoom whose shift is rounded, by less than a pixel.
+
+    Either the image begins between two pixels of the result, or the result between two of the
+    image, so that it can be resized from there.
+    """
+    rounded = matrix.clone()
+    for axis in range(2):
+        zoom, moved = float(matrix[axis, axis]), float(matrix[axis, 2])
+        rounded[axis, 2] = round(moved) if moved > 0 else round(moved / zoom) * zoom
+    return rounded
+
+
+def _zoomed(
+    image: torch.Tensor, matrix: torch.Tensor, size: tuple[int, int], fill: int
+) -> torch.Tensor:
+    """The image (3, H, W) zoomed and shifted by whole pixels, antialiased, on a canvas.
+
+    It takes 1.5 to 3 ms where Pillow takes 10 for the same pixels, from 1280 to 640 pixels square.
+    """
+    canvas = torch.full((3, *size), fill, dtype=torch.uint8)
+    factors, windows, firsts = [], [], []
+    for axis, (length, limit) in enumerate(zip(size, image.shape[1:], strict=True)):
+        zoom, moved = float(matrix[1 - axis, 1 - axis]), float(matrix[1 - axis, 2])
+        first = max(round(moved), 0)
+        start = max(round(-moved / zoom), 0)
+        # one pixel of the result more, for what its neighbour is blended with
+        end = min(limit, start + math.ceil((length - first + 1) / zoom))
+        if first >= length or (end - start) * zoom < 1:
+            return canvas
+        factors.append(zoom)
+        windows.append(slice(start, end))
+        firsts.append(first)
+    shown = interpolate(
+        image[:, windows[0], windows[1]][None],
+        scale_factor=factors,
+        mode="bilinear",
+        antialias=True,
+    )[0]
+    part = canvas[:, firsts[0] :, firsts[1] :]
+    height, width = (min(pair) for pair in zip(part.shape[1:], shown.shape[1:], strict=True))
+    part[:, :height, :width] = shown[:, :height, :width]
+    return canvas
+
+
 def _warp(
     image: torch.Tensor, matrix: torch.Tensor, size: tuple[int, int], fill: int
 ) -> torch.Tensor:
@@ -127,11 +182,7 @@ def _warp(
     # rounded, as Pillow cuts fractions of a level off: a quarter turn is then exact
     coefficients = (back / back[2, 2]).round(decimals=12).flatten().tolist()[:8]
     way = Image.Transform.PERSPECTIVE if any(coefficients[6:]) else Image.Transform.AFFINE
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    if not any(coefficients[place] for place in (1, 3, 6, 7)):
-        moved = _zoomed(picture, coefficients[:6], size, fill)
-        return torch.from_numpy(np.array(moved)).permute(2, 0, 1)
-    moved = picture.transform(
+    moved = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy()).transform(
         (size[1], size[0]),
         way,
         coefficients if way is Image.Transform.PERSPECTIVE else coefficients[:6],
@@ -139,33 +190,3 @@ def _warp(
         fillcolor=(fill,) * 3,
     )
     return torch.from_numpy(np.array(moved)).permute(2, 0, 1)
-
-
-def _zoomed(
-    picture: Image.Image, back: list[float], size: tuple[int, int], fill: int
-) -> Image.Image:
-    """The picture zoomed and shifted, antialiased, on a canvas of (height, width).
-
-    It takes 2.5 to 5 ms where any other map takes 7, from 1280 to 640 pixels square.
-
-    Args:
-        picture: The picture.
-        back: The map from the result to the picture, row by row; (x, y) to (a x + c, e y + f).
-        size: Of the canvas.
-        fill: Grey value where no picture is.
-    """
-    spans, windows = [], []
-    lengths = zip(size[::-1], picture.size, ((back[0], back[2]), (back[4], back[5])), strict=True)
-    for length, limit, (step, start) in lengths:
-        # the pixels of the canvas whose middles lie on the picture, and what they show of it
-        first = max(0, math.ceil(-start / step - 0.5))
-        last = min(length, math.ceil((limit - start) / step - 0.5))
-        spans.append((first, last))
-        windows.append([max(0.0, first * step + start), min(float(limit), last * step + start)])
-    canvas = Image.new("RGB", size[::-1], (fill,) * 3)
-    (left, right), (top, bottom) = spans
-    if left < right and top < bottom:
-        box = (windows[0][0], windows[1][0], windows[0][1], windows[1][1])
-        shape = (right - left, bottom - top)
-        canvas.paste(picture.resize(shape, Image.Resampling.BILINEAR, box=box), (left, top))
-    return canvas

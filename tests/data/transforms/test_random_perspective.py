@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from detkit.data.transforms.geometry import warp_boxes
 from detkit.data.transforms.perspective import RandomPerspective
@@ -57,12 +59,64 @@ def test_a_quarter_turn_bit_by_bit(samples):
 def test_zoom_shift_and_shear_of_a_box(samples):
     sample = samples([[16.0, 8.0, 24.0, 12.0]], height=20, width=40)  # around the middle
     zoomed = Fixed(**{**STILL, "scale": 0.5})(sample, generator())
-    assert zoomed.target.boxes.tolist() == [[14, 7, 26, 13]]
+    # [14, 7, 26, 13] but for the shift in whole pixels of the image, from 6.67 to 7 and 3.33 to 3
+    assert zoomed.target.boxes.tolist() == [[13.5, 7.5, 25.5, 13.5]]
     shifted = Fixed(**{**STILL, "translate": 0.25})(sample, generator())
     assert shifted.target.boxes.tolist() == [[26, 13, 34, 17]]
     assert shifted.image[:, 5:, 10:].equal(sample.image[:, :-5, :-10])
     sheared = Fixed(**{**STILL, "shear": 45.0})(sample, generator())
     assert sheared.target.boxes[0].tolist() == pytest.approx([14, 4, 26, 16])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    seed=st.integers(0, 2**20),
+    scale=st.sampled_from([0.0, 0.5, 0.98]),
+    translate=st.sampled_from([0.0, 0.3, 1.0]),
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+)
+def test_a_zoom_shows_a_box_where_it_says(seed, scale, translate, size):
+    image = torch.full((3, 48, 64), 50, dtype=torch.uint8)
+    image[:, 12:36, 8:56] = 250
+    target = Target(torch.tensor([[8.0, 12, 56, 36]]), torch.zeros(1).long(), torch.zeros(1) > 0)
+    step = RandomPerspective(
+        height=size[0],
+        width=size[1],
+        scale=scale,
+        translate=translate,
+        least_side=0.0,
+        least_kept=0.0,
+        fill=0,
+    )
+    moved = step(Sample(image, target, target, 1, "", (48, 64)), generator(seed))
+    assert moved.size == size
+    bright = (moved.image[0] > 150).nonzero()
+    if not len(moved.target):
+        assert len(bright) <= max(size)  # at most a line of half pixels
+        return
+    (box,) = moved.target.boxes.tolist()
+    if min(box[2] - box[0], box[3] - box[1]) < 1:
+        return  # a line of less than a pixel need not be bright
+    seen = [*bright.amin(dim=0).flip(0).tolist(), *(bright.amax(dim=0).flip(0) + 1).tolist()]
+    assert seen == pytest.approx(box, abs=0.75)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_zoomed_pixels_are_those_of_pillow(seed):
+    coarse = torch.rand(1, 3, 20, 25, generator=generator(seed)) * 255
+    smooth = torch.nn.functional.interpolate(coarse, size=(200, 250), mode="bicubic")
+    image = smooth[0].clamp(0, 255).byte()
+    target = Target(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).bool())
+    step = RandomPerspective(height=100, width=120, scale=0.2, translate=0.05)
+    moved = step(Sample(image, target, target, 1, "", (200, 250)), generator(seed))
+    back = torch.linalg.inv(moved.to_image)
+    left, top = back[0, 2].item(), back[1, 2].item()
+    box = (left, top, left + 120 * back[0, 0].item(), top + 100 * back[1, 1].item())
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    expected = np.array(picture.resize((120, 100), Image.Resampling.BILINEAR, box=box))
+    ours = moved.image.permute(1, 2, 0).numpy()
+    levels = np.abs(ours.astype(int) - expected)[1:-1, 1:-1]  # Pillow looks beyond its window
+    assert levels.max() <= 1
 
 
 def test_perspective_of_a_box_by_hand(samples):
