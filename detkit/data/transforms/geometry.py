@@ -33,11 +33,28 @@ def scale_to(sample: Sample, size: tuple[int, int]) -> Sample:
 
 def place_on(sample: Sample, size: tuple[int, int], left: int, top: int, fill: int) -> Sample:
     """The sample on a canvas of (height, width) at an offset, the rest filled."""
-    height, width = sample.size
-    padding = [left, top, size[1] - width - left, size[0] - height - top]
-    image = F.pad_image(sample.image, padding, fill=fill) if any(padding) else sample.image
+    if size == sample.size and left == top == 0:
+        return sample
+    image = blank(size, fill)
+    paste(sample.image, image, top, left)
     shift = torch.tensor([left, top, left, top], dtype=torch.float64)
     return _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
+
+
+def blank(size: tuple[int, int], fill: int) -> torch.Tensor:
+    """(3, height, width) uint8 of one level, colours innermost in memory as images come.
+
+    PyTorch resizes and Pillow reads such images faster, and they are copied row by row.
+    """
+    return torch.full((*size, 3), fill, dtype=torch.uint8).permute(2, 0, 1)
+
+
+def paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> None:
+    """Copy into the canvas what of the image lies on it."""
+    rows = slice(max(top, 0), min(top + image.shape[1], canvas.shape[1]))
+    columns = slice(max(left, 0), min(left + image.shape[2], canvas.shape[2]))
+    inner = image[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    canvas[:, rows, columns] = inner
 
 
 def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: float) -> Sample:
@@ -45,7 +62,7 @@ def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: 
 
     A box of which less than `least_kept` of the area remains is dropped, as is one of no area.
     """
-    image = F.crop_image(sample.image, top, left, *size)
+    image = F.crop_image(sample.image, top, left, *size).clone()  # lets go of the rest
     shift = torch.tensor([-left, -top, -left, -top], dtype=torch.float64)
     moved = _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
     target, _ = clip(moved.target, size, least_kept)
@@ -131,7 +148,7 @@ def _moved(
     matrix[0, 0], matrix[1, 1] = factors[0], factors[1]
     matrix[0, 2], matrix[1, 2] = shift[0], shift[1]
     return sample.replace(
-        image=image.contiguous(),
+        image=image,
         target=sample.target.with_boxes(boxes),
         to_image=matrix @ sample.to_image,
     )

@@ -8,7 +8,16 @@ from typing import Annotated
 import torch
 from annotated_types import Interval
 
-from detkit.data.transforms.geometry import chance, clip, join, scale_to, shift, uniform
+from detkit.data.transforms.geometry import (
+    blank,
+    chance,
+    clip,
+    join,
+    paste,
+    scale_to,
+    shift,
+    uniform,
+)
 from detkit.data.transforms.resizing import PADDING, PixelValue
 from detkit.registry import Fraction, PositiveInt, register
 from detkit.structures import Sample, Target
@@ -64,8 +73,7 @@ class Mosaic:
         """The sample in a random quarter, the others in those that are left."""
         low, high = 0.5 - self.jitter, 0.5 + self.jitter
         row, column = (round(length * uniform(generator, low, high)) for length in self.size)
-        # colours innermost, as images come and Pillow wants them: faster by a third
-        canvas = torch.full((*self.size, 3), self.fill, dtype=torch.uint8).permute(2, 0, 1)
+        canvas = blank(self.size, self.fill)
         targets: list[Target] = []
         whole = sample
         quarters = torch.randperm(4, generator=generator).tolist()
@@ -74,7 +82,7 @@ class Mosaic:
             height, width = fitted.size
             top = row - height if quarter < 2 else row  # noqa: PLR2004  # 0 and 1 lie above
             left = column - width if quarter % 2 == 0 else column
-            _paste(fitted.image, canvas, top, left)
+            paste(fitted.image, canvas, top, left)
             moved = shift(fitted, left, top)
             targets.append(clip(moved.target, self.size, self.least_kept)[0])
             whole = moved if piece is sample else whole
@@ -87,11 +95,3 @@ class Mosaic:
         factor = factor if self.enlarge else min(factor, 1.0)
         height, width = (max(1, round(length * factor)) for length in sample.size)
         return scale_to(sample, (min(height, limits[0]), min(width, limits[1])))
-
-
-def _paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> None:
-    """Copy into the canvas what of the image lies on it."""
-    rows = slice(max(top, 0), min(top + image.shape[1], canvas.shape[1]))
-    columns = slice(max(left, 0), min(left + image.shape[2], canvas.shape[2]))
-    inner = image[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    canvas[:, rows, columns] = inner

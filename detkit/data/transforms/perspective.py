@@ -11,7 +11,7 @@ from annotated_types import Interval
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from detkit.data.transforms.geometry import clip, uniform, warp_boxes
+from detkit.data.transforms.geometry import clip, paste, uniform, warp_boxes
 from detkit.data.transforms.resizing import PADDING, PixelValue
 from detkit.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import Sample, Target
@@ -158,15 +158,9 @@ def _zoomed(
         factors.append(zoom)
         windows.append(slice(start, end))
         firsts.append(first)
-    shown = interpolate(
-        image[:, windows[0], windows[1]][None],
-        scale_factor=factors,
-        mode="bilinear",
-        antialias=True,
-    )[0]
-    part = canvas[:, firsts[0] :, firsts[1] :]
-    height, width = (min(pair) for pair in zip(part.shape[1:], shown.shape[1:], strict=True))
-    part[:, :height, :width] = shown[:, :height, :width]
+    shown = image[None, :, windows[0], windows[1]]
+    shown = interpolate(shown, scale_factor=factors, mode="bilinear", antialias=True)
+    paste(shown[0], canvas, firsts[0], firsts[1])
     return canvas
 
 
