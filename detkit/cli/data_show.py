@@ -103,7 +103,8 @@ def _keys(data: DetectionData, own: dict[str, Any]) -> list[Key]:
         raise UserError(
             f"positions={own['positions']}: the training split has images 0 to {count - 1}."
         )
-    return [Key(own["epoch"], position) for position in own["positions"]]
+    keys = {key.position: key for batch in reversed(list(batches)) for key in reversed(batch)}
+    return [keys.get(p, Key(own["epoch"], p)) for p in own["positions"]]
 
 
 def _described(key: Key, sample: Sample, class_names: list[str]) -> str:

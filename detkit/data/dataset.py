@@ -14,12 +14,14 @@ from torch.utils.data import Dataset
 
 from detkit.data.images import UnreadableImageError, decode
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
+from detkit.data.recent import RecentSamples
 from detkit.data.transforms.geometry import scale_to
 from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Transform
 from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
+_KEPT = 64 * 2**20  # bytes: 52 images of 640 x 640 pixels
 NAMED = 20  # unreadable files that are named; a disk that went away would name all
 
 
@@ -31,12 +33,14 @@ class Key(NamedTuple):
         position: The image's position in the index.
         scale: The factor of the batch for multi-scale training.
         repeat: How often the image has come before in the epoch, as rare classes make it do.
+        group: Positions of the images that it may be mixed with; empty stands for all.
     """
 
     epoch: int
     position: int
     scale: float = 1.0
     repeat: int = 0
+    group: tuple[int, ...] = ()
 
 
 class DetectionDataset(Dataset[Sample]):
@@ -47,8 +51,9 @@ class DetectionDataset(Dataset[Sample]):
     takes the same ones; it is named once, counted in `unreadable`, and tried again each time, so
     that nothing has to be remembered. When half of the images are unreadable, training stops.
 
-    A transform that mixes several images gets others drawn from all images of the index, after the
-    transforms that stand before it. Nothing that is decoded is kept.
+    A transform that mixes several images gets others drawn from the key's group, after the
+    transforms that stand before it. While images are mixed, up to 64 MiB of those decoded last are
+    kept, so that a group is decoded once; what is kept changes no sample.
 
     Args:
         index: Images and objects.
@@ -66,9 +71,18 @@ class DetectionDataset(Dataset[Sample]):
         mixing_epochs: float = math.inf,
     ) -> None:
         self.index = index
-        self.transforms = list(transforms.values())
+        self._plain: dict[int, Transform] = {}
+        self._mixing: dict[int, MixingTransform] = {}
+        for step, transform in enumerate(transforms.values()):
+            if isinstance(transform, MixingTransform):
+                self._mixing[step] = transform
+            else:
+                self._plain[step] = transform
         self.seed = seed
         self.mixing_epochs = mixing_epochs
+        # steps before the first that draws or mixes: what they make of an image can be kept
+        self._fixed = min(self._mixing, default=0)
+        self._recent = RecentSamples(_KEPT)
         self._has_areas = bool(np.isfinite(index.areas).any())
         # In shared memory, so that the main process sees what workers found.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool)
@@ -90,37 +104,54 @@ class DetectionDataset(Dataset[Sample]):
         """
         again = (key.repeat,) if key.repeat else ()
         generator = generator_of(AUGMENTATION, self.seed, key.epoch, key.position, *again)
-        sample = self._made(key.epoch, key.position, generator, len(self.transforms))
+        sample = self._made(key, key.position, generator, len(self._plain) + len(self._mixing))
         height, width = (max(1, round(length * key.scale)) for length in sample.size)
         return scale_to(sample, (height, width))
 
-    def _made(self, epoch: int, position: int, generator: torch.Generator, steps: int) -> Sample:
+    def _made(self, key: Key, position: int, generator: torch.Generator, steps: int) -> Sample:
         """An image after the first steps."""
-        try:
-            sample = self.read(position)
-        except UnreadableImageError as error:
-            # from a generator of its own: the transforms draw as for the image that was asked for
-            sample = self._replacement(epoch, position, error)
-        for step, transform in enumerate(self.transforms[:steps]):
-            if not isinstance(transform, MixingTransform):
-                sample = transform(sample, generator)
-            elif epoch < self.mixing_epochs:
-                sample = self._mixed(sample, epoch, generator, step, transform)
+        done, sample = self._begun(key.epoch, position)
+        for step in range(done, steps):
+            if step in self._plain:
+                sample = self._plain[step](sample, generator)
+            elif key.epoch < self.mixing_epochs:
+                sample = self._mixed(sample, key, generator, step)
         return sample
 
-    def _mixed(
-        self,
-        sample: Sample,
-        epoch: int,
-        generator: torch.Generator,
-        step: int,
-        transform: MixingTransform,
-    ) -> Sample:
-        """The sample mixed with images of any position, after the steps before this one."""
-        count = transform.count(generator)
-        drawn = torch.randint(len(self), (count,), generator=generator).tolist()
-        others = [self._made(epoch, position, generator, step) for position in drawn]
+    def _mixed(self, sample: Sample, key: Key, generator: torch.Generator, step: int) -> Sample:
+        """The sample mixed with others of the group, after the steps before this one."""
+        transform = self._mixing[step]
+        group = key.group or range(len(self))
+        drawn = torch.randint(len(group), (transform.count(generator),), generator=generator)
+        others = [self._made(key, group[place], generator, step) for place in drawn.tolist()]
         return transform.mix(sample, others, generator) if others else sample
+
+    def _begun(self, epoch: int, position: int) -> tuple[int, Sample]:
+        """An image after some steps that draw nothing, and how many they are."""
+        try:
+            if not self._mixing or epoch >= self.mixing_epochs:
+                self._recent.clear()
+                return 0, self.read(position)
+            found = self._recent.get(position)
+            if found is None:
+                found = self._fixed_steps(self.read(position))
+                self._recent.keep(position, *found)
+        except UnreadableImageError as error:
+            # from a generator of its own: the transforms draw as for the image that was asked for
+            return 0, self._replacement(epoch, position, error)
+        return found
+
+    def _fixed_steps(self, sample: Sample) -> tuple[int, Sample]:
+        """The sample after the steps that draw nothing, and how many they are."""
+        generator = torch.Generator()
+        before = generator.get_state()
+        for step in range(self._fixed):
+            changed = self._plain[step](sample, generator)
+            if not generator.get_state().equal(before):
+                self._fixed = step  # it is not tried again
+                break
+            sample = changed
+        return self._fixed, sample
 
     def _replacement(self, epoch: int, position: int, error: UnreadableImageError) -> Sample:
         """The first image that can be decoded, in an order drawn from (seed, epoch, position)."""

@@ -240,6 +240,7 @@ class DetectionData:
             scale_every=self.multi_scale_every,
             shares=shares,
             skip=skip,
+            grouped=any(isinstance(t, MixingTransform) for t in self.train_transforms.values()),
         )
 
     def train_dataset(self) -> DetectionDataset:

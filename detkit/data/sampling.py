@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 from detkit.data.dataset import Key
 from detkit.data.randomness import ORDER, SCALE, generator_of
 
+_GROUP = 32  # images that are mixed with each other, of which a worker decodes each once
 _TINY = 1e-9  # a sum of shares may miss its whole number
 
 
@@ -57,6 +58,8 @@ class TrainingBatches(_EpochSampler):
             whole number below or above says, drawn for each epoch. None takes each image once.
         skip: An epoch, and the number of its first batches that are left out: those that a training
             had done when it was interrupted. The length still counts them.
+        grouped: Whether keys name a group for transforms that mix images: the 32 of the epoch's
+            order among which the image is, whatever the sizes of batches and the number of ranks.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class TrainingBatches(_EpochSampler):
         scale_every: int = 1,
         shares: NDArray[np.float64] | None = None,
         skip: tuple[int, int] = (0, 0),
+        grouped: bool = False,
     ) -> None:
         super().__init__()
         self.skip = skip
@@ -82,6 +86,7 @@ class TrainingBatches(_EpochSampler):
         self.scales = list(scales or [1.0])
         self.scale_every = scale_every
         self.shares = shares
+        self.grouped = grouped
 
     def __len__(self) -> int:
         _, world = _rank_and_world()
@@ -94,14 +99,25 @@ class TrainingBatches(_EpochSampler):
         if self.shares is not None:
             positions, repeats = _repeated(self.shares, generator)
         order = torch.randperm(len(positions), generator=generator).tolist()[:count]
+        groups: list[tuple[int, ...]] = [()] * (count // _GROUP + 1)
+        if self.grouped:
+            groups = _groups([positions[i] for i in order])
         size = min(self.batch_size, math.ceil(count / world))
         draws = generator_of(SCALE, self.seed, self.epoch)
         choices = torch.randint(len(self.scales), (len(self),), generator=draws).tolist()
         for step in range(self.skip[1] if self.epoch == self.skip[0] else 0, len(self)):
             start = (step * world + rank) * size
             scale = self.scales[choices[step // self.scale_every]]
-            chosen = [order[place % count] for place in range(start, start + size)]
-            yield [Key(self.epoch, positions[i], scale, repeats[i]) for i in chosen]
+            places = [place % count for place in range(start, start + size)]
+            chosen = [(order[place], groups[place // _GROUP]) for place in places]
+            yield [Key(self.epoch, positions[i], scale, repeats[i], g) for i, g in chosen]
+
+
+def _groups(positions: list[int]) -> list[tuple[int, ...]]:
+    """Positions, 32 by 32; the last ones begin earlier, to be 32 too."""
+    starts = range(0, len(positions), _GROUP)
+    last = max(len(positions) - _GROUP, 0)
+    return [tuple(positions[min(start, last) :][:_GROUP]) for start in starts]
 
 
 def _repeated(

@@ -13,6 +13,7 @@ from detkit.data.transforms.flips import HorizontalFlip
 from detkit.data.transforms.mixing import CopyPaste, Mixup
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.data.transforms.perspective import RandomPerspective
+from detkit.data.transforms.resizing import Resize
 from detkit.errors import ConfigError
 
 
@@ -133,17 +134,67 @@ def test_the_last_epochs_mix_nothing(shapes):
     assert len(counting.seen) == 2
 
 
-def test_nothing_decoded_is_kept(shapes):  # heard: num_workers + mosaic RAM
-    dataset = dataset_of(shapes)
+class Reads(DetectionDataset):
+    """Counts what it decodes."""
 
-    def tensors():
-        return {name for name, value in vars(dataset).items() if torch.is_tensor(value)}
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.decoded = []
 
-    before = tensors()
+    def read(self, position):
+        self.decoded.append(position)
+        return super().read(position)
+
+
+def reading(folder, transforms, **options):
+    index = CocoReader().read(folder, "train")
+    return Reads(index, transforms=transforms, seed=0, **options)
+
+
+def test_a_group_is_decoded_once_and_gives_the_same_samples(shapes):
+    transforms = {"size": Resize(short_side=40), "mosaic": Mosaic(height=96, width=96)}
+    dataset = reading(shapes, transforms)
+    keys = [Key(0, position, group=(1, 4, 5, 7)) for position in (7, 4, 1, 5)]
+    made = [dataset[key] for key in keys]
+    assert sorted(dataset.decoded) == [1, 4, 5, 7]
+    assert all(same(reading(shapes, transforms)[k], s) for k, s in zip(keys, made, strict=True))
+
+
+def test_others_come_from_the_group(shapes):
+    counting = Count(12)
+    dataset_of(shapes, transforms={"count": counting})[Key(0, 0, group=(2, 3))]
+    assert set(counting.seen[0]) == {3, 4}
+
+
+@pytest.mark.parametrize(
+    "first", [{"mirror": HorizontalFlip()}, {"mirror": HorizontalFlip(probability=1.0)}]
+)
+def test_what_is_random_is_drawn_anew_for_each_sample(shapes, first):
+    mosaic = {"mosaic": Mosaic(height=96, width=96)}
+    dataset = reading(shapes, first | mosaic)
+    made = [dataset[Key(0, position)] for position in range(8)]
+    assert len(dataset.decoded) == 8
+    alone = [reading(shapes, first | mosaic)[Key(0, position)] for position in range(8)]
+    assert all(same(a, b) for a, b in zip(made, alone, strict=True))
+
+
+# pain 17
+def test_what_is_kept_is_bounded_and_let_go_of_when_mosaic_closes(shapes, monkeypatch):
+    monkeypatch.setattr("detkit.data.dataset._KEPT", 3 * 48 * 48 * 3)  # heard: mosaic RAM
+    dataset = reading(shapes, {"mosaic": Mosaic(height=96, width=96)}, mixing_epochs=1)
     for position in range(8):
         dataset[Key(0, position)]
-    assert tensors() == before == {"_unreadable"}
-    assert not any(torch.is_tensor(v) for t in dataset.transforms for v in vars(t).values())
+        assert 0 < dataset._recent.held <= 3 * 48 * 48 * 3
+    assert len(dataset.decoded) > 8
+    dataset[Key(1, 0)]
+    assert dataset._recent.held == 0
+
+
+def test_nothing_is_kept_where_nothing_is_mixed(shapes):
+    dataset = reading(shapes, {"mirror": HorizontalFlip()})
+    made = [dataset[Key(0, 0)] for _ in range(2)]
+    assert dataset.decoded == [0, 0]
+    assert same(*made)
 
 
 def test_a_broken_image_among_the_others_is_replaced(tmp_path):

@@ -109,3 +109,29 @@ def test_interrupted_epoch_goes_on_with_the_batches_that_are_left():
     rest.set_epoch(4)
     whole.set_epoch(4)
     assert list(rest) == list(whole)
+
+
+def test_groups_are_those_of_the_order_whatever_batches_and_ranks_are(ranks):
+    def groups(batch_size):
+        batches = TrainingBatches(80, batch_size=batch_size, seed=0, grouped=True)
+        return [(key.position, key.group) for batch in batches for key in batch]
+
+    alone = groups(8)
+    assert len(alone) == 80
+    order = [position for position, _ in alone]
+    assert [set(group) for _, group in alone[::32]] == [
+        set(order[:32]),
+        set(order[32:64]),
+        set(order[48:]),
+    ]
+    assert all(position in group for position, group in alone)
+    assert groups(2) == alone
+    parts = ranks(4, lambda: groups(2))
+    assert {key for part in parts for key in part} == set(alone)
+
+
+def test_a_group_of_few_images_is_all_of_them():
+    batches = TrainingBatches(5, batch_size=8, seed=0, grouped=True)
+    (batch,) = batches
+    assert all(sorted(key.group) == list(range(5)) for key in batch)
+    assert not any(key.group for batch in TrainingBatches(5, batch_size=2, seed=0) for key in batch)

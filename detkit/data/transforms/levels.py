@@ -163,7 +163,7 @@ def _multiplied(colours: list[Plane], saturation: float, value: float) -> list[P
     if value > 1:
         factor = _looked_up(strongest, shares).view(np.uint16)
     else:  # the same for all
-        factor = np.uint16(round(saturation * value * 2**bits))
+        factor = np.array(round(saturation * value * 2**bits), np.uint16)
     brightest = strongest if value == 1 else _looked_up(strongest, bright)
     least = np.zeros_like(strongest)
     found = []

@@ -84,9 +84,10 @@ class Mosaic:
             left = column - width if quarter % 2 == 0 else column
             paste(fitted.image, canvas, top, left)
             moved = shift(fitted, left, top)
-            targets.append(clip(moved.target, self.size, self.least_kept)[0])
+            targets.append(moved.target)
             whole = moved if piece is sample else whole
-        return whole.replace(image=canvas, target=join(targets))
+        target, _ = clip(join(targets), self.size, self.least_kept)
+        return whole.replace(image=canvas, target=target)
 
     def _fitted(self, sample: Sample) -> Sample:
         """The sample as large as a quarter, or smaller."""
