@@ -57,6 +57,9 @@ def test_show_draws_the_samples_that_training_gets(work, shapes, capsys):
     expected = draw_sample(loader.dataset[key], data.class_names)
     assert np.array_equal(np.asarray(Image.open("data_show/002.png")), np.asarray(expected))
     assert batch.images[1].equal(loader.dataset[key].image)
+    place = [f"positions=[{key.position}]", "output=place"]
+    assert main(["data", "show", str(shapes), *words, *place, "epoch=1"]) == 0
+    assert Path("place/001.png").read_bytes() == Path("data_show/002.png").read_bytes()
 
 
 def test_show_of_positions_with_the_words_of_training(work, shapes, capsys):
