@@ -13,7 +13,8 @@ from detkit.ops.packing import Packed, pack_groups
 
 Factors = Callable[[Tensor, Tensor], Tensor]
 _MOST_LISTED = 4 * MOST_PAIRS  # pairs that are all looked at; each that overlaps takes 40 bytes
-_TENSORS_OF_PAIRS = 8  # that a measure of overlap holds at once
+_TENSORS_OF_PAIRS = 16  # that a measure of overlap and the boxes of its pairs hold at once
+_FAR = 2**24  # pixels; farther away, boxes count as if they were here
 
 
 def suppress_in_turn(
@@ -21,16 +22,18 @@ def suppress_in_turn(
 ) -> tuple[Tensor, Tensor]:
     """Keep the best box, multiply the scores of its group by factors, and so on.
 
-    Two boxes of which neither lowers the other can be kept at once. So where all pairs can be
-    looked at, each round keeps every box that is better than all that it meets, and the rounds are
-    some twenty instead of one for each box. Otherwise each round keeps the best of every group.
+    Two boxes of which neither lowers the other can be kept at once. So where all pairs side by side
+    can be looked at, each round keeps every box that is better than all that it meets, and the
+    rounds are some twenty instead of one for each box. Otherwise each round keeps the best of every
+    group.
 
     Args:
         boxes: (M, 4).
         scores: (M,) above 0.
         groups: (M,); boxes of different groups leave each other alone.
         factors: A kept box and others, any leading axes that broadcast, to what remains of the
-            scores of the others, 0 to 1; the same for the two boxes of a pair.
+            scores of the others, 0 to 1; the same for the two boxes of a pair, and 1 for boxes that
+            do not overlap.
         limit: Most boxes that are kept of a group.
 
     Returns:
@@ -39,12 +42,41 @@ def suppress_in_turn(
     """
     if len(boxes) == 0:
         return groups, scores
+    order = scores.argsort(descending=True, stable=True)
+    pairs = _overlapping(boxes[order], groups[order])
+    if pairs is not None:
+        return order, _lowered(scores[order], _meetings(boxes[order], pairs, factors))
     packed = pack_groups(boxes, scores, groups)
-    rows, places = packed.scores.shape
-    if rows * places**2 <= _MOST_LISTED:
-        values = _lowered(packed.scores.flatten(), _meetings(packed, factors))
-        return packed.candidate.flatten(), values
-    return _row_by_row(packed, factors, min(limit, places))
+    return _row_by_row(packed, factors, min(limit, packed.scores.shape[1]))
+
+
+def _overlapping(boxes: Tensor, groups: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The pairs of a group that overlap, or nearly do, without looking at all pairs.
+
+    Of boxes in the order of their left sides, those that begin before one ends follow it.
+
+    Returns:
+        (K,) first and (K,) second boxes, each pair once; or None where too many begin so.
+    """
+    x1, y1, x2, y2 = boxes.nan_to_num().clamp(-_FAR, _FAR).unbind(1)
+    left, right = x1.floor().long(), x2.ceil().long()
+    least = left.min()
+    row = groups * (right.max() - least + 1) - least  # groups one beside the other
+    begins, place = (row + left).sort()
+    ends = torch.searchsorted(begins, (row + right)[place], right=True)
+    number = torch.arange(len(boxes), device=boxes.device)
+    counts = (ends - number - 1).clamp(min=0)
+    total = int(counts.sum())
+    if total > _MOST_LISTED:
+        return None
+    first = number.repeat_interleave(counts, output_size=total)
+    following = number + 1 - (counts.cumsum(0) - counts)
+    second = torch.arange(total, device=boxes.device) + following.index_select(0, first)
+    top, bottom = y1[place], y2[place]
+    meet = top.index_select(0, first) <= bottom.index_select(0, second)
+    meet &= top.index_select(0, second) <= bottom.index_select(0, first)
+    chosen = meet.nonzero().squeeze(1)
+    return place[first.index_select(0, chosen)], place[second.index_select(0, chosen)]
 
 
 class _Meetings(NamedTuple):
@@ -63,20 +95,15 @@ class _Meetings(NamedTuple):
         return _Meetings(first, second, self.factor.repeat(2))
 
 
-def _meetings(packed: Packed, factors: Factors) -> _Meetings:
-    """All pairs of the G rows of n places, of which place p of row g is number g * n + p."""
-    rows, places = packed.scores.shape
-    boxes, group = packed.boxes, packed.groups.flatten()
+def _meetings(boxes: Tensor, pairs: tuple[Tensor, Tensor], factors: Factors) -> _Meetings:
+    """Those of the pairs that lower each other's score."""
+    sides = boxes.T.contiguous()  # a measure of overlap takes them one by one
     found = []
-    for some in row_chunks(places, _TENSORS_OF_PAIRS * rows * places):
-        worse = slice(some.start, None)
-        factor = factors(boxes[:, some, None], boxes[:, None, worse])  # (G, k, n - start)
-        row, first, second = (factor < 1).nonzero(as_tuple=True)
-        start = row * places + some.start
-        pairs = _Meetings(start + first, start + second, factor[row, first, second])
-        found.append(pairs.keep((first < second) & (group[pairs.first] == group[pairs.second])))
-    one_way = _Meetings(*(torch.cat(values) for values in zip(*found, strict=True)))
-    return one_way.both_ways()
+    for some in row_chunks(max(len(pairs[0]), 1), _TENSORS_OF_PAIRS):
+        first, second = pairs[0][some], pairs[1][some]
+        factor = factors(sides.index_select(1, first).T, sides.index_select(1, second).T)
+        found.append(_Meetings(first, second, factor).keep(factor < 1))
+    return _Meetings(*(torch.cat(values) for values in zip(*found, strict=True))).both_ways()
 
 
 def _lowered(scores: Tensor, meetings: _Meetings) -> Tensor:

@@ -98,3 +98,28 @@ def test_pairs_are_looked_at_in_pieces_of_bounded_size(monkeypatch):
     boxes = BOXES.repeat(5, 1)
     suppress_in_turn(boxes, SCORES.repeat(5), ALONE.repeat(5), see_shapes, 20)
     assert max(shapes) <= 100
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 1e9])  # normalised boxes, and what left the image
+@pytest.mark.parametrize("groups", [1, 7])
+def test_all_pairs_that_overlap_are_looked_at(scale, groups):
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(150, 2, generator=generator) * 100 - 50
+    boxes = torch.cat([corner, corner + torch.rand(150, 2, generator=generator) * 30], dim=1)
+    boxes, group = boxes * scale, torch.randint(groups, (150,), generator=generator)
+    first, second = suppression._overlapping(boxes, group)
+    found = set(zip(first.tolist(), second.tolist(), strict=True))
+    overlap = (iou(boxes[:, None], boxes[None]) > 0) & (group[:, None] == group)
+    expected = {(a, b) for a, b in overlap.nonzero().tolist() if a < b}
+    assert len(expected) > 100
+    assert {tuple(sorted(pair)) for pair in found} >= expected
+    assert len(found) == len(first)
+    assert not any((b, a) in found for a, b in found)
+
+
+def test_boxes_that_are_no_numbers_hide_no_others():
+    boxes = torch.cat([BOXES, torch.tensor([[float("nan")] * 4, [-float("inf"), 0, 1, 1]])])
+    scores, groups = torch.cat([SCORES, torch.tensor([0.1, 0.1])]), torch.zeros(6).long()
+    kept, values = suppress(boxes, scores, groups, halve_what_overlaps, 6)
+    assert kept[:4].tolist() == [1, 2, 0, 3]
+    assert values[:4].tolist() == pytest.approx([0.9, 0.7, 0.4, 0.15])
