@@ -230,8 +230,9 @@ def mosaic(folder: Path, resize: Resize, yolo: Any) -> Comparison:
         partial(milliseconds, theirs, lambda batch: batch["img"]),
     )
     remark = (
-        "Ultralytics takes the other three images from the last 128 that it decoded; detkit "
-        "decodes three drawn from all, so that a sample depends on seed and epoch alone"
+        "Ultralytics takes the other three images from the last 128 that it decoded; detkit from "
+        "the 32 among which the image comes in the epoch's order, so that a sample depends on seed "
+        "and epoch alone"
     )
     return Comparison("one worker: mosaic", "Ultralytics", 1 / 1.2, "ms an image", *values, remark)
 
