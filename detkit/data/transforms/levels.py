@@ -24,6 +24,7 @@ _AT_ONCE = 2**16  # pixels; what they need stays in the processor's cache, three
 _SIGN = 15  # the bit of the sign
 _HALF = 64  # so that twice as much fits
 _MOST = 255
+_SURELY_LESS = 1 - 1 / _ONE
 _LEVELS = np.arange(_MOST + 1)
 _SAME = _LEVELS.astype(np.float64)
 GREY = (0.299, 0.587, 0.114)  # how bright the colours are to the eye
@@ -156,18 +157,27 @@ def _turned_a_little(colours: list[Plane], sixths: float) -> list[Plane]:
 def _multiplied(colours: list[Plane], saturation: float, value: float) -> list[Plane]:
     """Red, green and blue with saturation and value multiplied."""
     strongest = np.maximum(np.maximum(*colours[:2]), colours[2])
-    bright = (_LEVELS * value).clip(max=_MOST)
     # how much farther a colour comes from the strongest one, in as many bits as fit
     bits = min(8, int(math.log2(_MOST / max(saturation * value, 1))))
-    shares = saturation * bright / _LEVELS.clip(1) * 2**bits
+    bound = value if value <= 1 else np.minimum(value, _MOST / _LEVELS.clip(1))
+    shares = np.round(saturation * bound * 2**bits)
+    factor = np.array(shares, np.uint16) if value <= 1 else _looked_up(strongest, shares)
+    factor = factor.view(np.uint16)
+    brightest = strongest
+    if value != 1:
+        brightest = _scaled(strongest, np.array(round(value * _ONE), np.uint16), _BITS)
     if value > 1:
-        factor = _looked_up(strongest, shares).view(np.uint16)
-    else:  # the same for all
-        factor = np.array(round(saturation * value * 2**bits), np.uint16)
-    brightest = strongest if value == 1 else _looked_up(strongest, bright)
+        brightest = np.minimum(brightest, np.full_like(strongest, _MOST))
+    found = [brightest - _scaled(strongest - colour, factor, bits) for colour in colours]
+    if saturation < _SURELY_LESS:  # no colour falls below 0, however numbers were rounded
+        return found
     least = np.zeros_like(strongest)
-    found = []
-    for colour in colours:
-        less = ((strongest - colour).view(np.uint16) * factor + np.uint16(2**bits // 2)) >> bits
-        found.append(np.maximum(brightest - less.view(np.int16), least))
-    return found
+    return [np.maximum(colour, least, out=colour) for colour in found]
+
+
+def _scaled(plane: Plane, factor: NDArray[np.uint16], bits: int) -> Plane:
+    """Levels times a factor in some bits, rounded; less than 2**16 before the bits are dropped."""
+    product = plane.view(np.uint16) * factor
+    product += np.uint16(2**bits // 2)
+    product >>= np.uint16(bits)
+    return product.view(np.int16)

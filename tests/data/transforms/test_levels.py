@@ -4,6 +4,8 @@ import colorsys
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional as F
 
 from detkit.data.transforms.levels import adjust, jitter
@@ -16,7 +18,7 @@ def colours():
     return torch.randint(0, 256, (3, 90, 40), dtype=torch.uint8, generator=random)
 
 
-@pytest.mark.parametrize("turn", [0.015, -0.05, 1 / 3, 0.5, -0.45])
+@pytest.mark.parametrize("turn", [0.015, -0.05, 1 / 6, 0.2, 1 / 3, 0.4, 0.5, -0.28, -0.45])
 def test_hues_turn_as_torchvision_turns_them(colours, turn):
     difference = adjust(colours, turn, 1.0, 1.0).int() - F.adjust_hue_image(colours, turn).int()
     assert difference.abs().max() <= 2
@@ -46,6 +48,23 @@ def test_saturation_and_value_are_those_of_hsv(colours, saturation, value):
         if full * saturation <= 1:
             wanted = colorsys.hsv_to_rgb(hue, full * saturation, min(bright * value, 1))
             assert found[:, place, 5].tolist() == pytest.approx([255 * w for w in wanted], abs=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    saturation=st.floats(0, 2) | st.sampled_from([0.99, 1.0, 1.01]),
+    value=st.floats(0, 2) | st.sampled_from([0.99, 1.0, 1.01]),
+)
+def test_saturation_and_value_of_all_levels(saturation, value):
+    strongest, colour = torch.meshgrid(torch.arange(256), torch.arange(256), indexing="ij")
+    colour = colour.minimum(strongest)
+    found = adjust(torch.stack([strongest, colour, colour]).byte(), 0.0, saturation, value)
+    bright = (strongest * value).clamp(max=255)
+    less = (strongest - colour) * saturation * bright / strongest.clamp(min=1)
+    assert (found[0] - bright).abs().max() <= 1.5
+    # the factor has as many bits as fit, 7 below 1.99 and 5 at 4
+    bound = 3 if saturation * value < 1.99 else 6
+    assert (found[1] - (bright - less).clamp(min=0)).abs().max() <= bound
 
 
 def test_nothing_else_is_written_to(colours):
