@@ -126,6 +126,7 @@ def sample() -> list[int]:
 def ours(folder: Path, agree: Path | None) -> dict[str, float]:
     """Open by detkit's reader."""
     found = {}
+    before = resident_mib()
     taken = seconds(lambda: found.update(index=CocoReader().read(folder, "train")))
     held, peak = resident_mib(), peak_mib()
     dataset = DetectionDataset(found["index"], transforms={}, seed=0)
@@ -145,12 +146,14 @@ def ours(folder: Path, agree: Path | None) -> dict[str, float]:
                 rows.append([image_id, dataset.index.category_ids[label], *box])
         np.save(agree, np.array(rows))
     grown = growth_mib(Objects(), begin_worker)
-    return {"seconds": taken, "resident": held, "peak": peak, "growth": grown}
+    added = held - before
+    return {"seconds": taken, "added": added, "resident": held, "peak": peak, "growth": grown}
 
 
 def theirs(folder: Path, agree: Path | None) -> dict[str, float]:
     """Open by pycocotools; the worker reads through torchvision's CocoDetection."""
     found = {}
+    before = resident_mib()
     taken = seconds(lambda: found.update(coco=COCO(str(folder / ANNOTATIONS))))
     held, peak = resident_mib(), peak_mib()
     coco = found["coco"]
@@ -174,7 +177,8 @@ def theirs(folder: Path, agree: Path | None) -> dict[str, float]:
                 rows.append([image_id, entry["category_id"], x, y, x + width, y + height])
         np.save(agree, np.array(rows).astype(np.float32))
     grown = growth_mib(Objects())
-    return {"seconds": taken, "resident": held, "peak": peak, "growth": grown}
+    added = held - before
+    return {"seconds": taken, "added": added, "resident": held, "peak": peak, "growth": grown}
 
 
 def require_agreement(folder: Path) -> None:
@@ -200,6 +204,7 @@ def rows_of(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> lis
     whole = "of the whole process, which has loaded torch and torchvision on both sides"
     return [
         Comparison(f"{work}: open", peer, 0.5, "s", *columns["seconds"], checked),
+        Comparison(f"{work}: memory that it adds", peer, 0.25, "MiB", *columns["added"]),
         Comparison(f"{work}: memory then", peer, 0.25, "MiB", *columns["resident"], whole),
         Comparison(f"{work}: peak memory", peer, 0.25, "MiB", *columns["peak"], whole),
         Comparison(f"{work}: epoch, growth", loader, allowed, "MiB", *columns["growth"], workers),
