@@ -55,18 +55,20 @@ def lead(folder: Path, count: int) -> int:
         return ranks.wait(lambda: kept(folder))
 
 
-def leave_error(text: str, code: int, brief: str = "") -> bool:
+def leave_error(text: str, code: int, brief: str = "", *, follows: bool = False) -> bool:
     """Leave the error of this rank to the process that leads it; False where there is none.
 
     Args:
         text: What is shown of it.
         code: The exit code that this rank will have.
         brief: One line of it, where the text is longer.
+        follows: Whether it only says that another rank has failed.
     """
     place = os.environ.get(ERROR_VARIABLE)
     if not place:
         return False
     content = {"time": time.time(), "text": text, "code": code, "brief": brief}
+    content["follows"] = follows
     part = Path(f"{place}.part")
     part.write_text(json.dumps(content), encoding="utf-8")
     os.replace(part, place)
@@ -82,6 +84,7 @@ class End(NamedTuple):
         code: Its exit code, negative where a signal ended it.
         text: Its error, where it left one.
         brief: One line of the error, where the text is longer.
+        follows: Whether the error only says that another rank has failed.
     """
 
     time: float
@@ -89,6 +92,7 @@ class End(NamedTuple):
     code: int
     text: str = ""
     brief: str = ""
+    follows: bool = False
 
 
 class Ranks:
@@ -200,7 +204,7 @@ class Ranks:
         end = End(now, rank, code)
         if self._error_file(rank).is_file():
             left = json.loads(self._error_file(rank).read_text(encoding="utf-8"))
-            end = End(left["time"], rank, code, left["text"], left["brief"])
+            end = End(left["time"], rank, code, left["text"], left["brief"], left["follows"])
         self._ended.put(end)
 
     def _kill(self) -> None:
@@ -210,7 +214,9 @@ class Ranks:
                 process.kill()
 
     def _verdict(self, ends: Sequence[End], how_to_go_on: Callable[[], str]) -> int:
-        failed = sorted(end for end in ends if end.code != 0 and end.rank not in self._killed)
+        failed = [end for end in ends if end.code != 0 and end.rank not in self._killed]
+        # a rank may tell that its peer is lost before the system tells that the peer has ended
+        failed.sort(key=lambda end: (end.follows, end.time, end.rank))
         if not failed:
             return 0
         if self._asked is not None:

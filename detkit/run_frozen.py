@@ -28,7 +28,7 @@ from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weight
 from detkit.inference.loop import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
-from detkit.training.failures import plain_failures
+from detkit.training.failures import RankLostError, plain_failures
 from detkit.training.fit import fit
 from detkit.training.launch import (
     is_rank,
@@ -285,7 +285,8 @@ def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
 
 def _failed(error: Exception, text: str, code: int, brief: str = "") -> int:
     """Tell an error, or leave it to the process that started the ranks; returns the exit code."""
-    if ranks.leave_error(text.strip(), code, brief):
+    follows = isinstance(error, RankLostError)
+    if ranks.leave_error(text.strip(), code, brief, follows=follows):
         return code
     if is_torchrun_rank():
         get_error_handler().record_exception(error)  # it is in what torchrun shows last

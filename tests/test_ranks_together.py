@@ -17,9 +17,9 @@ RANK = """
 import os, signal, sys, time
 from detkit.ranks import leave_error
 rank = int(os.environ["RANK"])
-def fail(text, code=1, brief="", after=0.0):
+def fail(text, code=1, brief="", after=0.0, follows=False):
     time.sleep(after)
-    leave_error(text, code, brief)
+    leave_error(text, code, brief, follows=follows)
     sys.exit(code)
 {case}
 """
@@ -57,6 +57,14 @@ def short(tmp_path, monkeypatch):
             137,
             "error: rank 0 was ended by SIGKILL",
         ),
+        # It may notice so before the system tells that the other has ended.
+        (
+            "if rank: fail('lost', 2, follows=True)\n"
+            "time.sleep(0.2); os.kill(os.getpid(), signal.SIGKILL)",
+            137,
+            "error: rank 0 was ended by SIGKILL",
+        ),
+        ("fail('lost', 2, follows=True)", 2, "error: lost"),
         ("sys.exit(143)", 143, ""),  # asked to stop by somebody else, which it has told
         ("time.sleep(60 * rank)", 0, ""),  # rank 0 has done all there is
     ],

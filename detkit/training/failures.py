@@ -40,6 +40,10 @@ def plain_failures(folder: Path) -> Iterator[None]:
         raise
 
 
+class RankLostError(UserError):
+    """Another rank has ended or does not answer, whose own error comes before this one."""
+
+
 class WorkerDiedError(UserError):
     """A process that loads images has died."""
 
@@ -84,10 +88,10 @@ def raise_if_disk(error: OSError, folder: Path) -> None:
 
 
 def raise_if_rank_lost(error: RuntimeError, folder: Path) -> None:
-    """Raise a UserError where another rank has ended or does not answer."""
+    """Raise a RankLostError where another rank has ended or does not answer."""
     text = str(error)
     if any(name in text for name in ("gloo", "NCCL")) and any(words in text for words in _LOST):
-        raise UserError(
+        raise RankLostError(
             "the connection to another rank is lost, which has ended or does not answer: its own "
             f"error tells why. {kept(folder)}"
         ) from error

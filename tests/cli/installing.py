@@ -18,6 +18,7 @@ def python(
     places = os.pathsep.join(place for place in (path, str(ROOT)) if place)
     environment = {**os.environ, "PYTHONPATH": places, "OMP_NUM_THREADS": "1", **variables}
     environment.pop("DETKIT_DISABLE_ENTRYPOINTS", None)  # what is installed is what is tested
+    environment.pop("COLUMNS", None)  # which pytest's workers have, so that lines would be cut
     return subprocess.run(
         [sys.executable, *words],
         cwd=folder,
