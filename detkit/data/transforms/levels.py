@@ -35,7 +35,7 @@ _WEIGHTS = [np.int16(round(share * _ONE)) for share in GREY]  # their sum is _ON
 def adjust(image: torch.Tensor, turn: float, saturation: float, value: float) -> torch.Tensor:
     """The image (3, H, W) uint8 with hues turned, saturation and value multiplied, as HSV has it.
 
-    Turns come within a level of what floating-point numbers give. A colour whose saturation
+    Turns come within two levels of what floating-point numbers give. A colour whose saturation
     would be more than full is cut colour by colour, and a value above 255 becomes 255 with the
     saturation as it is.
 
