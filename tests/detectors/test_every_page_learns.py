@@ -20,7 +20,7 @@ FEW_REGIONS = [
 ]
 # Steps until eight images are known, where that takes long: regions are drawn, anchors are many,
 # and the running statistics of SSDlite's norms follow slowly.
-SLOW_LEARNERS = {"faster_rcnn": 220, "retinanet": 200, "ssdlite": 300}
+SLOW_LEARNERS = {"faster_rcnn": 280, "retinanet": 200, "ssdlite": 300}
 VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
 
 
