@@ -110,12 +110,19 @@ class DetectionDataset(Dataset[Sample]):
 
     def _made(self, key: Key, position: int, generator: torch.Generator, steps: int) -> Sample:
         """An image after the first steps."""
-        done, sample = self._begun(key.epoch, position)
+        mixing = bool(self._mixing) and key.epoch < self.mixing_epochs
+        try:
+            done, sample = self._prepared(position) if mixing else (0, self.read(position))
+        except UnreadableImageError as error:
+            # from a generator of its own: the transforms draw as for the image that was asked for
+            done, sample = 0, self._replacement(key.epoch, position, error)
         for step in range(done, steps):
             if step in self._plain:
                 sample = self._plain[step](sample, generator)
-            elif key.epoch < self.mixing_epochs:
+            elif mixing:
                 sample = self._mixed(sample, key, generator, step)
+            else:
+                self._recent.clear()
         return sample
 
     def _mixed(self, sample: Sample, key: Key, generator: torch.Generator, step: int) -> Sample:
@@ -126,23 +133,16 @@ class DetectionDataset(Dataset[Sample]):
         others = [self._made(key, group[place], generator, step) for place in drawn.tolist()]
         return transform.mix(sample, others, generator) if others else sample
 
-    def _begun(self, epoch: int, position: int) -> tuple[int, Sample]:
-        """An image after some steps that draw nothing, and how many they are."""
-        try:
-            if not self._mixing or epoch >= self.mixing_epochs:
-                self._recent.clear()
-                return 0, self.read(position)
-            found = self._recent.get(position)
-            if found is None:
-                found = self._fixed_steps(self.read(position))
-                self._recent.keep(position, *found)
-        except UnreadableImageError as error:
-            # from a generator of its own: the transforms draw as for the image that was asked for
-            return 0, self._replacement(epoch, position, error)
+    def _prepared(self, position: int) -> tuple[int, Sample]:
+        """How many steps that draw nothing have been done, and an image after them."""
+        found = self._recent.get(position)
+        if found is None:
+            found = self._fixed_steps(self.read(position))
+            self._recent.keep(position, *found)
         return found
 
     def _fixed_steps(self, sample: Sample) -> tuple[int, Sample]:
-        """The sample after the steps that draw nothing, and how many they are."""
+        """How many steps draw nothing, and the sample after them."""
         generator = torch.Generator()
         before = generator.get_state()
         for step in range(self._fixed):

@@ -99,9 +99,7 @@ class TrainingBatches(_EpochSampler):
         if self.shares is not None:
             positions, repeats = _repeated(self.shares, generator)
         order = torch.randperm(len(positions), generator=generator).tolist()[:count]
-        groups: list[tuple[int, ...]] = [()] * (count // _GROUP + 1)
-        if self.grouped:
-            groups = _groups([positions[i] for i in order])
+        groups = _groups([positions[i] for i in order]) if self.grouped else {}
         size = min(self.batch_size, math.ceil(count / world))
         draws = generator_of(SCALE, self.seed, self.epoch)
         choices = torch.randint(len(self.scales), (len(self),), generator=draws).tolist()
@@ -109,15 +107,15 @@ class TrainingBatches(_EpochSampler):
             start = (step * world + rank) * size
             scale = self.scales[choices[step // self.scale_every]]
             places = [place % count for place in range(start, start + size)]
-            chosen = [(order[place], groups[place // _GROUP]) for place in places]
+            chosen = [(order[place], groups.get(place // _GROUP, ())) for place in places]
             yield [Key(self.epoch, positions[i], scale, repeats[i], g) for i, g in chosen]
 
 
-def _groups(positions: list[int]) -> list[tuple[int, ...]]:
-    """Positions, 32 by 32; the last ones begin earlier, to be 32 too."""
+def _groups(positions: list[int]) -> dict[int, tuple[int, ...]]:
+    """Positions by number, 32 by 32; the last ones begin earlier, to be 32 too."""
     starts = range(0, len(positions), _GROUP)
     last = max(len(positions) - _GROUP, 0)
-    return [tuple(positions[min(start, last) :][:_GROUP]) for start in starts]
+    return {n: tuple(positions[min(s, last) :][:_GROUP]) for n, s in enumerate(starts)}
 
 
 def _repeated(
