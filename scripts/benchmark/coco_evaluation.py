@@ -3,7 +3,7 @@
 Each measurement is a process of its own that makes the same images and computes once, from what the
 metric has kept of each image to the numbers: its time, and by how much its memory rose above what
 it held before. The backends take turns; all their numbers have to be equal. pycocotools takes half
-a minute a round, so there are five rounds, and none to warm up, which new processes do not know.
+a minute a round, so there are four rounds, and none to warm up, which new processes do not know.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from measure import Comparison, in_turns, own_process, peak_mib, report
 from detkit.evaluation.coco import CocoMetric
 from detkit.structures import Detections, Target
 
-IMAGES, OBJECTS, DETECTIONS, CLASSES, ROUNDS = 5000, 7, 100, 80, 5
+IMAGES, OBJECTS, DETECTIONS, CLASSES, ROUNDS = 5000, 7, 100, 80, 4
 CROWDS, RIGHT_CLASS = 0.02, 0.8  # shares of the objects, and of the detections near one
 AT_MOST, SAME = 0.20, 1e-12
 
