@@ -5,7 +5,7 @@ polygons, one crowd in a hundred as runs; written with seeded random numbers int
 folder. detkit also looks into each image file, so there are 118,000 files, links to a few tiny
 JPEGs; pycocotools looks at none. Each measurement has a process of its own: it opens the file,
 then a loader's worker reads the objects of every image once, without images on either side. A round
-takes nearly a minute, so there are five, and none to warm up, which new processes do not know.
+takes nearly a minute, so there are four, and none to warm up, which new processes do not know.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ IMAGES, BOXES, CLASSES, SAMPLE = 118_000, 860_000, 80, 2_000
 POLYGONS = 20_000  # distinct outlines; the boxes take them in turns
 SIZES = [(640, 480), (480, 640), (640, 427), (640, 426), (427, 640), (500, 375), (375, 500)]
 FILES = 10  # of each size: a file system bounds the links to one
-ROUNDS = 5
+ROUNDS = 4
 CROWDS = 0.01  # share of the boxes
 GROWTH_MIB = 30.0  # what a worker may grow by
 ANNOTATIONS = Path("annotations/instances_train2017.json")

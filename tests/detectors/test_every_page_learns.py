@@ -44,8 +44,9 @@ def own(page, network):
 
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
-    large = page in ("yolov3", "yolov4", "ssd512") or page.startswith("torchvision_")
-    return pytest.param(page, marks=[pytest.mark.slow] if large else [])
+    slow = page in ("yolov3", "yolov4", "ssd300", "ssd512", "cascade_rcnn", "faster_rcnn_c4")
+    marked = slow or page.startswith("torchvision_")
+    return pytest.param(page, marks=[pytest.mark.slow] if marked else [])
 
 
 # pain 14
