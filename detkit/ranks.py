@@ -67,8 +67,8 @@ def leave_error(text: str, code: int, brief: str = "", *, follows: bool = False)
     place = os.environ.get(ERROR_VARIABLE)
     if not place:
         return False
-    content = {"time": time.time(), "text": text, "code": code, "brief": brief}
-    content["follows"] = follows
+    told = {"text": text, "code": code, "brief": brief, "follows": follows}
+    content = {"time": time.time(), **told}
     part = Path(f"{place}.part")
     part.write_text(json.dumps(content), encoding="utf-8")
     os.replace(part, place)

@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from measure import ROUNDS, Comparison, report
@@ -32,44 +32,30 @@ from detkit.training.fit import fit
 from detkit.training.module import DetectionModule
 from detkit.training.trainer import make_trainer, prepare_detector
 
-SIZE, OBJECTS, CLASSES, BATCHES = 320, 10, 20, 8
+PAGE = "yolo_free_n"  # a small detector, as what is spent beside it shows most
+SIZE, IMAGES, OBJECTS, CLASSES, BATCHES = 320, 8, 10, 20, 8
+CHUNK = 10  # steps of a side before it is the other's turn
+STEPS = (ROUNDS + 1) * CHUNK + 1  # a chunk to warm up, those measured, and one that ends the last
 AT_MOST = 1.03
 _FOR_THE_DETECTOR = ("channels_last", "compile")
 
 
-class Case(NamedTuple):
-    """What is trained: a page, the images of a batch and the steps of a chunk."""
-
-    page: str
-    images: int
-    chunk: int
-
-    @property
-    def steps(self) -> int:
-        """Steps of each side: a chunk to warm up, those measured, and one that ends the last."""
-        return (ROUNDS + 1) * self.chunk + 1
-
-
-CASE = Case("yolo_free_n", 8, 10)
-
-
-def random_batch(images: int) -> Batch:
+def random_batch() -> Batch:
     """Noise with objects of 20 to 200 pixels."""
-    noise = torch.randint(0, 256, (images, 3, SIZE, SIZE), dtype=torch.uint8)
-    return batch_of(noise, random_targets(images, OBJECTS, CLASSES, SIZE))
+    noise = torch.randint(0, 256, (IMAGES, 3, SIZE, SIZE), dtype=torch.uint8)
+    return batch_of(noise, random_targets(IMAGES, OBJECTS, CLASSES, SIZE))
 
 
 class BareLoop:
     """The detector, its optimizer and its schedule; nothing else."""
 
-    def __init__(self, detector: Any, config: dict[str, Any], case: Case) -> None:
+    def __init__(self, detector: Any, config: dict[str, Any]) -> None:
         """Take a detector of its own."""
         self.detector = detector
         factory = assembly.build("optimizer", config["optimizer"], {}, ("optimizer",))
         schedule = assembly.build("scheduler", config["scheduler"], {}, ("scheduler",))
-        last = case.steps - 1
-        self.optimizer = factory(detector, case.images)
-        self.schedule = LambdaLR(self.optimizer, lambda step: schedule(min(step, last), last + 1))
+        self.optimizer = factory(detector, IMAGES)
+        self.schedule = LambdaLR(self.optimizer, lambda step: schedule(min(step, STEPS - 1), STEPS))
 
     def step(self, batch: Batch) -> None:
         """Train on a batch."""
@@ -83,26 +69,25 @@ class BareLoop:
 class Turns:
     """The Trainer's loader; lets the loop train between chunks, and takes the time of both."""
 
-    def __init__(self, batches: Sequence[Batch], loop: BareLoop, case: Case) -> None:
+    def __init__(self, batches: Sequence[Batch], loop: BareLoop) -> None:
         """Take the batches, which are used again and again."""
         self.batches = batches
         self.loop = loop
-        self.case = case
         self.ours: list[float] = []
         self.theirs: list[float] = []
 
     def __len__(self) -> int:
         """Steps of the training."""
-        return self.case.steps
+        return STEPS
 
     def __iter__(self) -> Iterator[Batch]:
         """Give the Trainer its batches."""
-        chunk, started = self.case.chunk, 0.0
+        started = 0.0
         for number in range(len(self)):
-            if number % chunk == 0:
+            if number % CHUNK == 0:
                 if number:
-                    self.ours.append((time.process_time() - started) / chunk)
-                self._let_the_loop_train(range(number, min(number + chunk, len(self))))
+                    self.ours.append((time.process_time() - started) / CHUNK)
+                self._let_the_loop_train(range(number, min(number + CHUNK, len(self))))
                 started = time.process_time()
             yield self._batch(number)
 
@@ -117,22 +102,21 @@ class Turns:
             self.theirs.append((time.process_time() - started) / len(numbers))
 
 
-def train_both(case: Case, folder: str) -> Turns:
+def train_both(folder: str) -> Turns:
     """Train on both sides; returns their times, of which the first do not count.
 
     Raises:
         RuntimeError: The weights are not equal afterwards.
     """
-    config = compose("train", [f"model={case.page}", "trainer.accelerator=cpu"])
+    config = compose("train", [f"model={PAGE}", "trainer.accelerator=cpu"])
     classes = Classes([str(i) for i in range(CLASSES)], list(range(1, CLASSES + 1)))
     wiring = {**classes.wiring(), "run_folder": folder, "seed": 0}
     torch.manual_seed(0)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False).train()
     prepare_detector(detector, **{name: config["trainer"][name] for name in _FOR_THE_DETECTOR})
     turns = Turns(
-        [random_batch(case.images) for _ in range(BATCHES)],
-        BareLoop(copy.deepcopy(detector), config, case),
-        case,
+        [random_batch() for _ in range(BATCHES)],
+        BareLoop(copy.deepcopy(detector), config),
     )
     module = DetectionModule(
         detector=detector,
@@ -140,7 +124,7 @@ def train_both(case: Case, folder: str) -> Turns:
         schedule=assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
         metric=assembly.build_metric(config, classes),
         checkpoint_record={"class_names": classes.names},
-        batch_size=case.images,
+        batch_size=IMAGES,
     )
     callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
     settings = {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
@@ -155,32 +139,32 @@ def train_both(case: Case, folder: str) -> Turns:
     other = turns.loop.detector.state_dict()
     differing = [n for n, value in detector.state_dict().items() if not value.equal(other[n])]
     if differing:
-        raise RuntimeError(f"after {case.steps} steps weights differ: {', '.join(differing[:5])}")
+        raise RuntimeError(f"after {STEPS} steps weights differ: {', '.join(differing[:5])}")
     return turns
 
 
-def compared(case: Case) -> Comparison:
-    """The row of a case."""
+def compared() -> Comparison:
+    """The row of both sides."""
     with tempfile.TemporaryDirectory() as folder:
-        turns = train_both(case, folder)
+        turns = train_both(folder)
     ours, theirs = turns.ours[1:], turns.theirs[1:]
     more = statistics.median(a - b for a, b in zip(ours, theirs, strict=True)) * 1000
     return Comparison(
-        f"training step of {case.page}, {SIZE} px, batch {case.images}",
+        f"training step of {PAGE}, {SIZE} px, batch {IMAGES}",
         "bare loop",
         AT_MOST,
         "s",
         ours,
         theirs,
-        f"processor time of one thread; a round is {case.chunk} steps of either side; "
-        f"{more:+.1f} ms a step; equal weights after {case.steps} steps",
+        f"processor time of one thread; a round is {CHUNK} steps of either side; "
+        f"{more:+.1f} ms a step; equal weights after {STEPS} steps",
     )
 
 
 def main() -> None:
-    """Report a small detector, as what is spent beside it shows most."""
+    """Compare both."""
     torch.set_num_threads(1)
-    report([compared(CASE)])
+    report([compared()])
 
 
 if __name__ == "__main__":
