@@ -13,6 +13,7 @@ from detkit.assembly import Classes
 from detkit.cli.data_words import make_folder, output_folder, own_options
 from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config.compose import compose
+from detkit.config.own_data import OWN, RENDERED, reads_own_path
 from detkit.data.collate import Collate
 from detkit.data.dataset import DetectionDataset, Key
 from detkit.data.module import DetectionData
@@ -30,7 +31,7 @@ Shows an assigner at work on training images: for each level, which priors are p
 which object, which are ignored, and which objects got none. Prints counts, draws a picture of each
 image. The words are those of `detkit train`; priors and assigner come from the composed detector.
 
-  detkit assign model=fcos data=folder data.path=DATA
+  detkit assign model=fcos data.path=DATA
   detkit assign model=fcos data.path=DATA against=atss against.topk=12
   detkit assign ckpt=RUN count=20
 
@@ -69,10 +70,11 @@ def run(words: list[str]) -> int:
     own, given = own_options(Options, [word for word in words if word not in second])
     if second and own["against"] is None:
         raise UserError(f"{second[0]}: name the second assigner as well, with against=NAME.")
-    given = _with_folder(given)
     checkpoint = None
     if value_of(given, "ckpt") not in (None, "null"):
         checkpoint = checkpoint_of(given, "assign")
+        rendered = checkpoint.config["data"]["reader"]["name"] == RENDERED
+        given += [OWN] if rendered and reads_own_path(given) else []
     configs = _configs(given, second, own["against"], checkpoint)
     first = next(iter(configs.values()))
     data = assembly.build_data(first)
@@ -93,12 +95,6 @@ def run(words: list[str]) -> int:
     if output is not None:
         print(f"\n{output}: {len(samples)} pictures")
     return 0
-
-
-def _with_folder(words: list[str]) -> list[str]:
-    """The words, with `data=folder` where only a path is given."""
-    chosen = any(word.startswith(("data=", "ckpt=", "experiment=")) for word in words)
-    return words if chosen or value_of(words, "data.path") is None else ["data=folder", *words]
 
 
 def _configs(

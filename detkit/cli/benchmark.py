@@ -21,7 +21,7 @@ parts of a training step, both at once, and the prediction of one image. Then na
 stage and the keys that could make it faster here. Takes the words of `detkit train`; writes no run
 folder and keeps nothing.
 
-  detkit benchmark model=fcos data=folder data.path=DATA
+  detkit benchmark model=fcos data.path=DATA
   detkit benchmark model=fcos data.batch_size=16 data.workers=8 trainer.precision=bf16
   detkit benchmark experiment=small_data data.path=DATA steps=30
   detkit benchmark weights=RUN data.path=DATA     with the detections of a trained detector

@@ -65,9 +65,7 @@ def run(words: list[str]) -> int:
     if len(places) > 1:
         raise UserError(f"path is given twice: '{places[0]}' and '{places[1]}'.")
     given = [word for word in rest if word not in places]
-    for place in places:
-        group = [] if any(word.startswith("data=") for word in given) else ["data=folder"]
-        given += [*group, f"data.path='{place}'"]
+    given += [f"data.path='{place}'" for place in places]
     data = assembly.build_data(compose("train", given))
     output = output_folder(own["output"], data.path) or Path("data_show")
     keys = _keys(data, own)

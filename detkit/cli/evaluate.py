@@ -38,7 +38,7 @@ With output=FOLDER it writes metrics.json, detections.json and pictures: precisi
 is taken for what, score thresholds, errors, sizes.
 
   detkit evaluate ckpt=runs/demo
-  detkit evaluate ckpt=runs/demo data=folder data.path=OTHER
+  detkit evaluate ckpt=runs/demo data.path=OTHER
   detkit evaluate ckpt=runs/demo split=train output=numbers
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6

@@ -134,7 +134,7 @@ def page_text(family: str, name: str) -> str:
     """The experiment page that uses it."""
     text = (TEMPLATES / f"{family}.yaml").read_text(encoding="utf-8").replace(f"my_{family}", name)
     needed = _NEEDED.get(family, "")
-    note = "" if needed else "\n# Your own images: add data=folder data.path=DATA"
+    note = "" if needed else "\n# Your own images: add data.path=DATA"
     start = f"# @package _global_\n# detkit train experiment={name}{needed}{note}\n"
     return start + text
 

@@ -54,7 +54,7 @@ checkpoints, metrics, curves, pictures, report.
 
   detkit train                                    RetinaNet on the embedded data set
   detkit train experiment=demo                    a page of conf/experiment
-  detkit train model=fcos data=folder data.path=DATA
+  detkit train model=fcos data.path=DATA          your own images: COCO, Pascal VOC or YOLO
   detkit train model/neck=pan model/head/box_loss=giou optimizer.learning_rate=0.005
   detkit train ckpt=RUN                           go on with an interrupted run
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
@@ -245,7 +245,7 @@ def _left_to(group: ProcessGroup) -> Iterator[None]:
 def _job(composed: DictConfig) -> None:
     """One job of a multirun of a launcher that is not detkit's own, in a process of its own."""
     hydra = HydraConfig.get()
-    config = compose.checked("train", composed, list(hydra.overrides.task))
+    config = compose.checked_job("train", composed, list(hydra.overrides.task))
     if hydra.mode == RunMode.MULTIRUN:
         config["run_folder"] = str(Path(hydra.runtime.output_dir))
     code = start(config, in_process=False)

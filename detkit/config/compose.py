@@ -31,6 +31,7 @@ from detkit.config.overrides import (
     split_flags,
     take_config_folder,
 )
+from detkit.config.own_data import explain_rendering, own_data_words
 from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
@@ -60,9 +61,24 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
         pages.offer_checkpoint(checkpoint)
     with translated_errors():
         with set_up():
-            composed = hydra.compose(root, words, return_hydra_config=True)
-        HydraConfig.instance().set_config(composed)
+            composed, words = hydra_compose(root, words)
         return checked(root, composed, words)
+
+
+def hydra_compose(root: str, prepared_words: list[str]) -> tuple[DictConfig, list[str]]:
+    """What Hydra composes while it is set up, and the words, with `data=folder` where it applies.
+
+    Args:
+        root: The page, one of `pages.ROOTS`.
+        prepared_words: The words of one job.
+    """
+    words = prepared_words
+    composed = hydra.compose(root, words, return_hydra_config=True)
+    if own := own_data_words(composed, words, resuming=root == "resume"):
+        words = [*words, *own]
+        composed = hydra.compose(root, words, return_hydra_config=True)
+    HydraConfig.instance().set_config(composed)
+    return composed, words
 
 
 def merge_order(
@@ -73,9 +89,22 @@ def merge_order(
     if checkpoint is not None:
         pages.offer_checkpoint(checkpoint)
     with translated_errors(), set_up():
+        words = hydra_compose(root, words)[1]
+        origins.clear()  # the pages are read again below
         loader = GlobalHydra.instance().config_loader()
         found = loader.compute_defaults_list(root, words, RunMode.RUN)
     return [(each.config_path or "", each.package or "") for each in found.defaults]
+
+
+def checked_job(root: str, composed: DictConfig, overrides: list[str]) -> Config:
+    """The checked configuration of a job that Hydra composed in a process of its own.
+
+    Raises:
+        ConfigError: With all problems that were found.
+    """
+    if own_data_words(composed, overrides):
+        return compose(root, overrides)
+    return checked(root, composed, overrides)
 
 
 def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
@@ -94,7 +123,10 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         where = f" ({place})" if place else ""
         raise ConfigError([f"{error.full_key}: {_first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
-    complete = check(pages.ROOTS[root], content, overrides)
+    try:
+        complete = check(pages.ROOTS[root], content, overrides)
+    except ConfigError as error:
+        raise ConfigError(explain_rendering(error.problems, overrides)) from error
     if pages.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
     return complete
@@ -123,6 +155,9 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         if any(flag in ("-m", "--multirun") for flag in flags):
             # For jobs of launchers that compose them again in processes of theirs.
             os.environ.update(plugins.for_child(listed_plugins(overrides)))
+        else:
+            with translated_errors(), set_up():
+                overrides = hydra_compose(root, overrides)[1]
     # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
@@ -169,9 +204,7 @@ def compose_job(root: str, prepared_words: list[str]) -> Config:
         ConfigError: With all problems that were found.
     """
     with translated_errors():
-        composed = hydra.compose(root, prepared_words, return_hydra_config=True)
-        HydraConfig.instance().set_config(composed)
-        return checked(root, composed, prepared_words)
+        return checked(root, *hydra_compose(root, prepared_words))
 
 
 def prepare(words: list[str]) -> list[str]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import NamedTuple
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-
 from detkit.config import compose
 from detkit.config.overrides import has_no_list, jobs
 from detkit.errors import ConfigError
@@ -42,8 +39,7 @@ def multirun(root: str, prepared_words: list[str]) -> Multirun:
         for job in islice(jobs(listed), _MOST_TRIED):
             try:
                 with compose.translated_errors():
-                    composed = hydra.compose(root, job, return_hydra_config=True)
-                    HydraConfig.instance().set_config(composed)
+                    composed, _ = compose.hydra_compose(root, job)
                     choices = composed.hydra.runtime.choices
                     launcher, sweeper = (choices[f"hydra/{kind}"] for kind in Multirun._fields[1:])
                     return Multirun(str(composed.hydra.sweep.dir), launcher, sweeper)

@@ -28,7 +28,12 @@ def batch_without_boxes(count, side):
 def first_images(folder, count, side, *words):
     """Pictures of the embedded data set as one batch, and the detector and metric for them."""
     render_shapes(folder, train_images=count, validation_images=1, image_size=side, seed=0)
-    settings = [f"data.path={folder}", f"data.reader.image_size={side}", "data.workers=0"]
+    settings = [
+        "data=shapes",
+        f"data.path={folder}",
+        f"data.reader.image_size={side}",
+        "data.workers=0",
+    ]
     settings += [f"data.reader.train_images={count}", "data.reader.validation_images=1"]
     settings += [f"data.batch_size={count}", "augmentation.train.mirror=null"]
     config = compose("train", [*words, *settings])

@@ -47,7 +47,12 @@ class Sum(nn.Module):
 
 def four_images(folder, words, objects):
     """A batch whose second half holds no box, or one with no more than one object; a detector."""
-    settings = [f"data.path={folder}", f"data.reader.image_size={SIDE}", "data.workers=0"]
+    settings = [
+        "data=shapes",
+        f"data.path={folder}",
+        f"data.reader.image_size={SIDE}",
+        "data.workers=0",
+    ]
     settings += ["data.reader.train_images=4", "data.reader.validation_images=1"]
     config = compose("train", [*words, *settings, "data.batch_size=4"])
     data = assembly.build_data(config)
