@@ -33,19 +33,20 @@ def _curves(pairs: Pairs, matched: Indices, objects: Indices) -> Values:
     )
 
 
-def interpolated(right: Flags, objects: int) -> Values:
-    """(101,) best precision at each recall or above it; NaN without objects.
+def interpolated(right: Flags, objects: int, recalls: Values = RECALLS) -> Values:
+    """(R,) best precision at each recall or above it; NaN without objects.
 
     Args:
-        right: (N,) whether each detection that counts found an object, best first.
-        objects: How many there were to be found.
+        right: (N,) whether each counted detection found an object, best first.
+        objects: How many objects there were to find.
+        recalls: (R,) ascending.
     """
     if objects == 0:
-        return np.full(len(RECALLS), math.nan)
+        return np.full(len(recalls), math.nan)
     found = right.cumsum()
     precision = found / np.arange(1, len(right) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    values: Values = np.append(best, 0)[np.searchsorted(found / objects, RECALLS)]
+    values: Values = np.append(best, 0)[np.searchsorted(found / objects, recalls)]
     return values
 
 

@@ -3,16 +3,20 @@
 Paper: TIDE: A General Toolbox for Identifying Object Detection Errors (Bolya et al., 2020),
     https://arxiv.org/abs/2008.08115, section 2.
 
-Kinds are asked for in the order of the authors' program: a wrong detection is a localisation error
-if it touches an object of its class, else a classification error if it lies on one of another
-class, else a duplicate, else background if it touches nothing, else both. A missed object is one
-that was not found and that no classification or localisation error can be turned into.
+The kinds are tested in the order of the authors' program, tidecv 1.0.1. A wrong detection is a
+localisation error if it touches an object of its class, else a classification error if it overlaps
+an object of another class, else a duplicate, else background if it touches nothing, else both. The
+classification and localisation errors of an object compete: repairing only the best of them finds
+it. An object is missed if no detection found it and no classification or localisation error can be
+repaired into finding it. The gains equal tidecv's; a test compares them.
 
 Departures:
-  - Classes without objects do not count in AP, so that AP is COCO's AP50 (there they count as 0).
-  - 100 detections count of each image and class as in COCO, not of each image.
-  - A class whose objects are all missed has AP 1 once they are repaired and nothing wrong is
-    left, 0 otherwise (there it does not count any more in the first case).
+  - Classes without objects do not count in AP, so that AP is COCO's AP50 (tidecv counts them as 0).
+  - AP counts 100 detections of each image and class as COCO does, not 100 of each image.
+  - A class whose objects are all missed has AP 1 once they are repaired if no wrong detection
+    remains, else 0 (tidecv leaves the class out of the mean in the first case).
+  - A detection inside an ignored object counts as an error only if its repair would find an object;
+    tidecv also counts those that gain nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +26,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.evaluation.curves import interpolated
-from detkit.evaluation.pairs import UNMATCHED, Indices, Pairs, match_classes, ranked
+from detkit.evaluation.curves import RECALLS, interpolated
+from detkit.evaluation.pairs import IGNORED, UNMATCHED, Indices, Pairs, match_classes, ranked
 from detkit.structures.analysis import ERROR_KINDS, ErrorSplit
 
 _CLASSIFICATION, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED = range(6)
 _TURNED = (_CLASSIFICATION, _LOCALISATION)  # these can be turned into what they mean
 _RIGHT = -1  # kind of a detection that is no error
 Flags = NDArray[np.bool_]
+# The authors' recalls; COCO's, np.linspace(0, 1, 101), differ in the last bit of some. A recall of
+# exactly 0.07 then counts in one and not in the other: 0.1 AP points with 100 objects.
+_RECALLS = np.arange(101) / 100
 
 
 @dataclass(frozen=True)
@@ -50,17 +57,21 @@ class _Outcome:
     right: Flags
     objects: Indices
 
-    def average_precision(self, measured: Flags) -> float:
-        """Mean over the classes that are measured."""
+    def average_precision(self, measured: Flags, recalls: NDArray[np.float64]) -> float:
+        """Mean over the classes that are measured, and over the recalls."""
         labels, right = self.labels[self.counts], self.right[self.counts]
         rows = ranked(self.scores[self.counts], labels, len(self.objects))
         chosen = np.flatnonzero(measured).tolist()
-        values = [_of_class(right[rows[label]], int(self.objects[label])) for label in chosen]
+        values = [
+            _of_class(right[rows[label]], int(self.objects[label]), recalls) for label in chosen
+        ]
         return float(np.mean(values)) if values else float("nan")
 
 
-def _of_class(right: Flags, objects: int) -> float:
-    return float(interpolated(right, objects).mean()) if objects else float(len(right) == 0)
+def _of_class(right: Flags, objects: int, recalls: NDArray[np.float64]) -> float:
+    if not objects:
+        return float(len(right) == 0)
+    return float(interpolated(right, objects, recalls).mean())
 
 
 def split_errors(pairs: Pairs, classes: int, *, foreground: float, background: float) -> ErrorSplit:
@@ -73,9 +84,14 @@ def split_errors(pairs: Pairs, classes: int, *, foreground: float, background: f
         background: IoU below which a detection touches no object.
     """
     matched = match_classes(pairs, foreground)
-    kinds, meant = _kinds(pairs, matched, foreground, background)
     free = ~pairs.ignored
     free[matched[matched >= 0]] = False
+    kinds, meant = _kinds(pairs, foreground, background)
+    kinds[matched >= 0] = _RIGHT
+    # A detection in an ignored object is wrong only if its repair would find another object.
+    repairable = np.isin(kinds, _TURNED)
+    repairable[repairable] = free[meant[repairable]]
+    kinds[(matched == IGNORED) & ~repairable] = _RIGHT
     missed = free.copy()
     missed[meant[np.isin(kinds, _TURNED)]] = False
 
@@ -83,8 +99,9 @@ def split_errors(pairs: Pairs, classes: int, *, foreground: float, background: f
     outcome = _Outcome(
         pairs.scores, pairs.labels, (matched >= 0) | (matched == UNMATCHED), matched >= 0, objects
     )
+    repairs = _best_repairs(kinds, meant, free)
     repaired = {
-        kind: _turned(outcome, pairs, kinds == kind, meant, free)
+        kind: _turned(outcome, pairs, kinds == kind, meant, repairs[kinds[repairs] == kind])
         if kind in _TURNED
         else replace(outcome, counts=outcome.counts & (kinds != kind))
         for kind in range(_MISSED)
@@ -95,17 +112,17 @@ def split_errors(pairs: Pairs, classes: int, *, foreground: float, background: f
     all_found = replace(outcome, objects=objects - _by_class(pairs.object_labels[free], classes))
 
     measured = objects > 0
-    start = outcome.average_precision(measured)
+    start = outcome.average_precision(measured, _RECALLS)
 
     def gain(better: _Outcome) -> float:
         # A repair never hurts; a loss would be one of looking at 101 recalls only.
-        return max(0.0, better.average_precision(measured) - start)
+        return max(0.0, better.average_precision(measured, _RECALLS) - start)
 
     found = {kind: _by_class(pairs.labels[kinds == kind], classes) for kind in range(_MISSED)}
     return ErrorSplit(
         foreground=foreground,
         background=background,
-        average_precision=start,
+        average_precision=outcome.average_precision(measured, RECALLS),
         gains={name: gain(repaired[kind]) for kind, name in enumerate(ERROR_KINDS)},
         counts={name: {**found, _MISSED: lost}[kind] for kind, name in enumerate(ERROR_KINDS)},
         false_positive_gain=gain(only_right),
@@ -117,22 +134,19 @@ def _by_class(labels: Indices, classes: int) -> Indices:
     return np.bincount(labels, minlength=classes)
 
 
-def _kinds(
-    pairs: Pairs, matched: Indices, foreground: float, background: float
-) -> tuple[Indices, Indices]:
-    """(N,) kind of error of each detection, and (N,) the object that it means, -1 for none."""
+def _kinds(pairs: Pairs, foreground: float, background: float) -> tuple[Indices, Indices]:
+    """(N,) kind of error of each detection if it is wrong, and (N,) the object that it means."""
     counting = (pairs.iou >= background) & ~pairs.ignored[pairs.object]
     same_iou, same = _most_overlapped(pairs, counting & pairs.same_class())
     other_iou, other = _most_overlapped(pairs, counting & ~pairs.same_class())
     touches_own = (same_iou >= background) & (same_iou < foreground)
     conditions = [
-        matched != UNMATCHED,
         touches_own,
         other_iou >= foreground,
         same_iou >= foreground,
         (same_iou < background) & (other_iou < background),
     ]
-    choices = [_RIGHT, _LOCALISATION, _CLASSIFICATION, _DUPLICATE, _BACKGROUND]
+    choices = [_LOCALISATION, _CLASSIFICATION, _DUPLICATE, _BACKGROUND]
     kinds = np.select(conditions, choices, default=_BOTH)
     meant = np.select([kinds == _LOCALISATION, kinds == _CLASSIFICATION], [same, other], default=-1)
     return kinds, meant
@@ -149,14 +163,25 @@ def _most_overlapped(pairs: Pairs, chosen: Flags) -> tuple[NDArray[np.float64], 
     return iou, thing
 
 
-def _turned(outcome: _Outcome, pairs: Pairs, mine: Flags, meant: Indices, free: Flags) -> _Outcome:
-    """The best error of each free object finds it; the others are gone."""
-    candidates = np.flatnonzero(mine)
+def _best_repairs(kinds: Indices, meant: Indices, free: Flags) -> Indices:
+    """The best classification or localisation error of each free object.
+
+    A single one of both kinds together, as in the authors' program: an object that a classification
+    error would find best gains nothing from the repair of its localisation errors.
+    """
+    candidates = np.flatnonzero(np.isin(kinds, _TURNED))
     candidates = candidates[free[meant[candidates]]]
-    # Detections of an image come best first, so the first one is the best.
-    things, first = np.unique(meant[candidates], return_index=True)
-    chosen = candidates[first]
+    # Detections of an image come best first, so the first of each object is its best.
+    _, first = np.unique(meant[candidates], return_index=True)
+    best: Indices = candidates[first]
+    return best
+
+
+def _turned(
+    outcome: _Outcome, pairs: Pairs, mine: Flags, meant: Indices, repairs: Indices
+) -> _Outcome:
+    """The repairs find their objects; the other errors of the kind are gone."""
     counts, right, labels = outcome.counts & ~mine, outcome.right.copy(), outcome.labels.copy()
-    counts[chosen], right[chosen] = True, True
-    labels[chosen] = pairs.object_labels[things]
+    counts[repairs], right[repairs] = True, True
+    labels[repairs] = pairs.object_labels[meant[repairs]]
     return replace(outcome, labels=labels, counts=counts, right=right)
