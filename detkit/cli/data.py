@@ -11,7 +11,7 @@ usage: detkit data check|convert|stats|anchors|show PATH [KEY=VALUE ...]
   check      find what is wrong with a data set; exit code 1 if training would be hurt
   convert    write a data set in another format
   stats      images, boxes and classes in numbers and plots
-  anchors    widths and heights of anchors that fit the boxes, by k-means
+  anchors    widths and heights of anchors that fit the boxes
   show       pictures of what the detector sees in training, augmented
 
   detkit data check DATA

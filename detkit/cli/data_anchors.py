@@ -19,9 +19,9 @@ from detkit.registry import PositiveInt, Slot
 HELP = """
 usage: detkit data anchors PATH [KEY=VALUE ...]
 
-Finds widths and heights of anchors for a YOLO head by k-means over the boxes of the training split
-with IoU as the measure, sorts them by area, deals them to the levels, and prints YAML for a model
-page, with how well they fit beside the anchors that YOLOv5 has for COCO.
+Fits the widths and heights of a YOLO head's anchors to the boxes of the training split: k-means
+with medians and IoU as the distance, then an ascent of the mean IoU. Prints YAML for a model page,
+the anchors sorted by area and dealt to the levels, and how well they fit beside YOLOv5's for COCO.
 
   detkit data anchors DATA
   detkit data anchors DATA short_side=640 long_side=640 enlarge=true
@@ -31,7 +31,7 @@ reader=auto           how the folder is read; its settings are reader.KEY=VALUE
 splits=[A,B]          look at these splits only; the training split
 count=9               anchors of all levels together
 strides=[8,16,32]     strides of the detector's levels, finest first
-seeds=5               clusterings from different starts, of which the best is taken
+seeds=10              starts; the one with the highest mean IoU wins
 short_side=640        how the detector will see the images, as the transform `resize` has it
 long_side=1066        (null: no limit)
 enlarge=false
@@ -51,7 +51,7 @@ class Options:
         splits: Splits to look at; null takes the training split.
         count: Anchors of all levels together.
         strides: Strides of the detector's levels, finest first.
-        seeds: Clusterings from different starts.
+        seeds: Starts; the one with the highest mean IoU wins.
         short_side: Length that the short side of an image gets.
         long_side: Largest length of the long side; null sets no limit.
         enlarge: Whether small images are enlarged.
@@ -62,7 +62,7 @@ class Options:
     splits: list[str] | None = None
     count: PositiveInt = 9
     strides: tuple[PositiveInt, ...] = (8, 16, 32)
-    seeds: PositiveInt = 5
+    seeds: PositiveInt = 10
     short_side: PositiveInt = 640
     long_side: PositiveInt | None = 1066
     enlarge: bool = False
@@ -94,7 +94,7 @@ def run(words: list[str]) -> int:
     anchors = fit_anchors(boxes, chosen["count"], seeds=chosen["seeds"]).round()
     names = ", ".join(split.name for split in splits)
     rows = {
-        f"k-means, {counted(len(anchors), 'anchor')}": measure_anchors(boxes, anchors),
+        f"fitted, {counted(len(anchors), 'anchor')}": measure_anchors(boxes, anchors),
         "COCO's of YOLOv3 and v5, 9 anchors": measure_anchors(boxes, COCO_ANCHORS),
     }
     print(f"{path}, {names}: {counted(len(boxes), 'box')} as the detector sees them\n")
