@@ -77,7 +77,7 @@ def measure_anchors(boxes: Sizes, anchors: Sizes) -> AnchorFit:
 def fit_anchors(boxes: Sizes, count: int, *, seeds: int = 10) -> Sizes:
     """Anchors with a high mean IoU, (K, 2) by area: the best of several starts.
 
-    Each start is a k-means clustering with the distance 1 - IoU. The best clusterings are then moved
+    Each start is a k-means clustering with the distance 1 - IoU. The best ones are then moved
     to raise the mean IoU itself. A cluster's anchor is the median of its widths and heights. The
     paper takes the mean, so that the few largest boxes decide: for 2,000 log-normal sizes, the mean
     IoU of 9 anchors is .564 with means, .614 with medians and .618 after the ascent.
