@@ -18,7 +18,6 @@ from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
 from detkit.data.jpeg_header import START, plain_jpeg_size
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 FIRST_SWAPPED = 5  # EXIF orientations 5 to 8 swap height and width
 _ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
 _FLIPS = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}  # axes, after the swap
@@ -53,11 +52,6 @@ class ImageHeader(NamedTuple):
     stored_size: tuple[int, int]
     orientation: int
     animated: bool
-
-
-def is_image(path: Path) -> bool:
-    """Whether the name of a file is that of an image."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def read_header(path: Path) -> ImageHeader:

@@ -14,11 +14,9 @@ import torch
 from torch import nn
 
 from detkit.errors import DataError, UserError
+from detkit.image_files import files_below, images_among
 from detkit.inference.folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
-
-# Those that detkit.data reads, which this package must not import; a test compares the two.
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm")
 
 _CONTROL = ("Cc", "Zl", "Zp")  # Unicode's controls, line and paragraph separators
 
@@ -41,8 +39,8 @@ class Prediction:
 def find_images(source: str) -> list[Path]:
     """The image files that a file, a folder (with all below it) or a pattern stands for.
 
-    They are sorted by name, numbers by value. A file is taken whatever its name; of folders and
-    patterns, hidden files and those that are no images by their suffix are left out.
+    They are sorted by name, numbers by value. A file is taken whatever its name; folders and
+    patterns leave out hidden files and files that are not images by suffix or content.
 
     Raises:
         UserError: There are none.
@@ -51,21 +49,19 @@ def find_images(source: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        files = [p for p in path.rglob("*") if p.is_file()]
-        shown = [p for p in files if not _is_hidden(p.relative_to(path))]
+        files = [file for file in files_below(path) if file.is_file()]
         looked = f"the folder holds {_counted(files)}"
     else:
         files = [p for p in map(Path, glob(str(path), recursive=True)) if p.is_file()]
-        shown = [p for p in files if not p.name.startswith(".")]
         looked = f"there is no such file or folder; as a pattern it fits {_counted(files)}"
-    found = [p for p in shown if p.suffix.lower() in SUFFIXES]
-    if not found:
-        among = ", none of them an image by its suffix" if files else ""
+    images = images_among(files)
+    if not images:
+        among = ", none of them an image" if files else ""
         raise UserError(
             f"source={source}: {looked}{among}. Give an image, a folder of images, or a pattern "
-            f"in quotes such as 'photos/*.jpg'; images end in {', '.join(SUFFIXES)}."
+            f"in quotes such as 'photos/*.jpg'; images end in .jpg, .png, .webp, .tif and the like."
         )
-    return sorted(found, key=_natural_order)
+    return sorted(images, key=_natural_order)
 
 
 @torch.no_grad()
@@ -128,10 +124,6 @@ def _sample_or_problem(read: Callable[[Path], Sample], path: Path) -> Sample | s
         return read(path)
     except DataError as error:
         return str(error)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _counted(files: Sequence[Path]) -> str:

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BASE = {"detkit", "errors", "interfaces", "structures", "registry", "ops"}
+BASE = {"detkit", "errors", "image_files", "interfaces", "structures", "registry", "ops"}
 PARTS = {
     "backbones",
     "necks",
@@ -29,6 +29,7 @@ BELOW_ASSEMBLY = {
 ALLOWED: dict[str, set[str]] = {
     "detkit": {"registry"},
     "errors": set(),
+    "image_files": set(),
     "process_group": set(),
     "plugin_files": {"errors"},
     "registry": {"errors", "plugin_files"},

@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from detkit.data.images import UnreadableImageError, decode, is_image, read_size
+from detkit.data.images import UnreadableImageError, decode, read_size
 from detkit.data.loose import read_image
 from detkit.data.transforms.resizing import ResizeExact
 from detkit.errors import DataError
@@ -76,12 +76,6 @@ def test_missing_files_and_other_files_are_unreadable(tmp_path):
         read_size(tmp_path / "a.jpg")
     with pytest.raises(UnreadableImageError, match="missing file"):
         decode(tmp_path / "b.jpg")
-
-
-def test_hidden_files_are_no_images(tmp_path):
-    assert is_image(tmp_path / "a.JPG")
-    assert not is_image(tmp_path / "._a.jpg")
-    assert not is_image(tmp_path / "a.txt")
 
 
 def test_loose_images_pass_the_transforms(tmp_path, pictures):

@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from detkit.data import images
 from detkit.errors import DataError, UserError
-from detkit.inference import predictor
 from detkit.inference.loop import choose_device, detect
 from detkit.inference.predictor import find_images, output_names, predict_files
 from detkit.structures import Batch, Detections, Sample, Target
@@ -116,7 +114,7 @@ def make(folder, *names):
 
 def test_a_folder_gives_its_images_sorted_with_numbers_by_value(tmp_path):
     make(tmp_path, "b 10.JPG", "b 9.jpg", "ä ü.png", "notes.txt", ".hidden.jpg", "a/c.webp")
-    make(tmp_path, ".cache/d.jpg")
+    make(tmp_path, ".cache/d.jpg", "__MACOSX/a/c.webp", "._e.jpg")
     found = [path.relative_to(tmp_path).as_posix() for path in find_images(str(tmp_path))]
     assert found == ["a/c.webp", "b 9.jpg", "b 10.JPG", "ä ü.png"]
 
@@ -148,10 +146,6 @@ def test_nothing_found_says_what_was_looked_for(tmp_path, source, message):
     make(tmp_path, "texts/a.txt")
     with pytest.raises(UserError, match=message):
         find_images(str(tmp_path / source))
-
-
-def test_suffixes_are_those_that_can_be_read():
-    assert predictor.SUFFIXES == images.SUFFIXES
 
 
 def test_output_names_are_unique():

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from detkit.data.images import is_image
 from detkit.errors import DataError, did_you_mean
+from detkit.image_files import files_below, images_among, is_hidden
 
 
 def require_folder(path: Path) -> Path:
@@ -60,27 +59,15 @@ def require_distinct(path: Path, class_names: Sequence[str]) -> None:
         raise DataError(f"'{path}' names these classes twice: {', '.join(twice)}; rename them.")
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files and links to files under a folder; links to folders are followed, but not twice."""
-    seen: set[tuple[int, int]] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        entry = os.stat(place)
-        if (entry.st_dev, entry.st_ino) in seen:
-            folders.clear()  # a link that leads back, or a second way to the same folder
-            continue
-        seen.add((entry.st_dev, entry.st_ino))
-        folders.sort()  # the way that is taken does not depend on the file system
-        yield from (Path(place, name) for name in files)
-
-
 def image_files(folder: Path) -> list[Path]:
     """All image files under a folder, sorted by path."""
-    return sorted(file for file in files_below(folder) if is_image(file))
+    return images_among(files_below(folder))
 
 
 def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
-    """Files of a folder by suffix in lower or upper case, sorted."""
-    return sorted(file for file in folder.iterdir() if file.suffix.lower() == suffix)
+    """Files of a folder by suffix in lower or upper case, sorted; hidden ones are left out."""
+    files = (file for file in folder.iterdir() if not is_hidden(file.name))
+    return sorted(file for file in files if file.suffix.lower() == suffix)
 
 
 def lines_of(file: Path) -> list[str]:

@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from detkit.data.images import SUFFIXES
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.readers.folders import (
     files_with_suffix,
@@ -19,6 +18,7 @@ from detkit.data.readers.folders import (
 )
 from detkit.data.readers.voc_page import Marks, Page, UnreadablePageError, read_page
 from detkit.errors import DataError
+from detkit.image_files import SUFFIXES, is_image_file
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 
@@ -181,7 +181,7 @@ def _image_table(path: Path) -> dict[str, list[str]]:
     folder = first_folder(path, IMAGE_FOLDERS) or first_folder(path, ANNOTATION_FOLDERS) or path
     table: dict[str, list[str]] = defaultdict(list)
     for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in SUFFIXES:
+        if is_image_file(file):
             table[file.stem].append(relative_name(file, path))
     return dict(table)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from detkit.data.counting import counted
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.readers.folders import (
-    files_below,
     image_files,
     relative_name,
     require_folder,
@@ -17,6 +16,7 @@ from detkit.data.readers.folders import (
 from detkit.data.readers.yolo_labels import UnreadableLabelsError, read_labels
 from detkit.data.readers.yolo_page import class_names_of, listed_splits
 from detkit.errors import DataError
+from detkit.image_files import files_below
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 

@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from detkit.data.counting import counted
-from detkit.data.images import is_image
 from detkit.data.readers.folders import image_files, lines_of, require_distinct
 from detkit.errors import DataError
+from detkit.image_files import is_image
 
 _PAGES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LISTS = ("classes.txt", "obj.names", "labels/classes.txt")

@@ -1,0 +1,77 @@
+"""Which files are images, and which files and folders are never part of a data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+# What Pillow reads; AVIF and JPEG 2000 only where it was built with them.
+_PILLOW = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".j2k", ".jpx", ".avif"),
+)
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # need the plugin pillow-heif
+# Photographs that nothing here reads: they are named instead of being passed over.
+_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *_RAW)
+SUFFIXES = (*_PILLOW, *NEEDS_CONVERSION)
+
+# How image files begin, for files without a suffix.
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\xff\x0a")
+_BOX_SIGNATURES = (b"ftyp", b"jP  ", b"JXL ")  # at byte 4: AVIF and HEIC, JPEG 2000, JPEG XL
+_JUNK = ("__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a program made a file or folder for itself: .git, .ipynb_checkpoints, ._a.jpg."""
+    return name.startswith(".") or name in _JUNK
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name of a file is that of an image."""
+    return path.suffix.lower() in SUFFIXES and not is_hidden(path.name)
+
+
+def is_image_file(path: Path) -> bool:
+    """Whether a file is an image by its suffix, or by its content if it has no suffix."""
+    if path.suffix:
+        return is_image(path)
+    return not is_hidden(path.name) and looks_like_image(path)
+
+
+def looks_like_image(path: Path) -> bool:
+    """Whether a file begins as an image does."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            start = stream.read(16)
+    except OSError:
+        return False
+    is_webp = start.startswith(b"RIFF") and start[8:12] == b"WEBP"
+    is_bmp = start.startswith(b"BM") and start[6:10] == bytes(4)
+    return is_webp or is_bmp or start.startswith(_SIGNATURES) or start[4:8] in _BOX_SIGNATURES
+
+
+def images_among(files: Iterable[Path]) -> list[Path]:
+    """The image files, sorted; a camera's original is left out beside its converted copy."""
+    images = sorted(file for file in files if is_image_file(file))
+    copies = {file.with_suffix("") for file in images if _is_common(file)}
+    return [file for file in images if _is_common(file) or file.with_suffix("") not in copies]
+
+
+def _is_common(file: Path) -> bool:
+    return file.suffix.lower() not in NEEDS_CONVERSION
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All files under a folder but hidden ones; each folder once, links to folders included."""
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        entry = os.stat(parent)
+        if (entry.st_dev, entry.st_ino) in seen:
+            folders.clear()  # a link that leads back, or a second way to the same folder
+            continue
+        seen.add((entry.st_dev, entry.st_ino))
+        # sorted, so that the order does not depend on the file system
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield from (Path(parent, name) for name in files if not is_hidden(name))
