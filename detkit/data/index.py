@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from detkit.data.images import UnreadableImageError, read_header, turn_box
 from detkit.data.left_out import sentences, warn
+from detkit.data.pairing import report_pairing
 from detkit.errors import DataError, did_you_mean
-from detkit.structures import DatasetIndex, Fault
+from detkit.structures import DatasetIndex, Fault, Pairing
 
 LARGEST_AREA = 3e38  # what float32 holds
 THIN = 0.01  # pixels; float32 tells more than that apart in images of 100,000 pixels a side
@@ -47,12 +48,14 @@ class IndexBuilder:
         class_names: The names in label order.
         category_ids: The format's own ids in the same order; 1..C where it has none.
         unused: Counts what the files say of objects that an index has no place for.
+        pairing: Images and annotations without a counterpart, which the reader finds.
     """
 
     root: Path
     class_names: list[str]
     category_ids: list[int] | None = None
     unused: Counter[str] = field(default_factory=Counter)
+    pairing: Pairing = field(default_factory=Pairing)
     _names: list[bytes] = field(default_factory=list)
     _image_ids: list[int] = field(default_factory=list)
     _sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -178,6 +181,7 @@ class IndexBuilder:
         warn("left out of", self.root, dropped)
         # a box that is cut at the edge of its image is no surprise
         warn("changed in", self.root, [f for f in changed if f.why != PARTLY_OUTSIDE])
+        report_pairing(self.pairing, self.root)
         if not self._names:
             reasons = "; ".join(sentences(dropped, short=True))
             raise DataError(
@@ -201,6 +205,7 @@ class IndexBuilder:
             notes=sentences(changed),
             unused=dict(self.unused),
             faults=list(self._faults),
+            pairing=self.pairing,
         )
 
 

@@ -18,6 +18,7 @@ from detkit.data.collate import Collate
 from detkit.data.counting import counted
 from detkit.data.dataset import DetectionDataset
 from detkit.data.index import relabel, select
+from detkit.data.pairing import describe_pairings
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.ranges import check_index
 from detkit.data.sampling import EvaluationBatches, TrainingBatches
@@ -209,13 +210,15 @@ class DetectionData:
 
     def describe(self) -> str:
         """One line: where the data are, how many images and objects of how many classes."""
+        indices = {"train": self.train_index, "validation": self.validation_index}
         sides = (
             f"{name} {counted(len(side), 'image')}, {counted(len(side.labels), 'object')}"
-            for name, side in (("train", self.train_index), ("validation", self.validation_index))
+            for name, side in indices.items()
         )
         classes = self.class_names
         named = f"{counted(len(classes), 'class')} ({', '.join(classes)})"
-        return f"{self.path}: {'; '.join(sides)}; {named}"
+        lone = describe_pairings({name: index.pairing for name, index in indices.items()})
+        return f"{self.path}: {'; '.join([*sides, named, *lone])}"
 
     def train_loader(self, skip: tuple[int, int] = (0, 0)) -> Loader:
         """Shuffled, augmented batches; what they hold is a function of (seed, epoch).

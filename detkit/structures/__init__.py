@@ -1,6 +1,6 @@
 """The data that crosses package borders."""
 
-from detkit.structures.dataset import DatasetIndex, Fault
+from detkit.structures.dataset import DatasetIndex, Fault, Pairing
 from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
 from detkit.structures.detections import Detections
 from detkit.structures.features import FeatureSpec
@@ -17,6 +17,7 @@ __all__ = [
     "Detections",
     "Fault",
     "FeatureSpec",
+    "Pairing",
     "Priors",
     "RegionPredictions",
     "Sample",

@@ -34,6 +34,26 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Pairing:
+    """Images and annotations of a split that have no counterpart, and how unequal names matched.
+
+    Attributes:
+        annotation: What the format calls the annotation of an image: "label file", "XML file".
+        matches: How many annotations belong to an image under another name, by the difference
+            ("upper and lower case": 3).
+        annotations_without_image: Their names, relative to the root.
+        images_without_annotation: Their names, relative to the root.
+        images_train: Whether images without an annotation are in the index, as background.
+    """
+
+    annotation: str = "annotation"
+    matches: dict[str, int] = field(default_factory=dict)
+    annotations_without_image: list[str] = field(default_factory=list)
+    images_without_annotation: list[str] = field(default_factory=list)
+    images_train: bool = True
+
+
+@dataclass(frozen=True)
 class DatasetIndex:
     """Images and objects of one split. N images, M objects.
 
@@ -55,6 +75,7 @@ class DatasetIndex:
         unused: How many entries have a value that an index has no place for, by its name in the
             format ("segmentation", "truncated").
         faults: The same one by one, and the boxes that were cut at the edge of their image.
+        pairing: Images and annotations without a counterpart.
     """
 
     root: Path
@@ -73,6 +94,7 @@ class DatasetIndex:
     notes: list[str] = field(default_factory=list)
     unused: dict[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    pairing: Pairing = field(default_factory=Pairing)
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -213,6 +213,14 @@ def test_describe_of_one_image_is_in_the_singular(many):
     assert "train 1 image, 1 object; validation 1 image, 1 object; 2 classes" in line
 
 
+# pain 30
+def test_describe_names_images_and_labels_without_a_counterpart(yolo):
+    (yolo / "labels/val/z.txt").write_text("0 .5 .5 1 1")
+    line = data_of(yolo).describe()
+    assert "; train: 1 image without a label file is trained as background (images/train/b" in line
+    assert line.endswith("; validation: 1 label file without an image (labels/val/z.txt)")
+
+
 @pytest.mark.needs_bccd
 def test_photographs_become_batches(bccd, caplog):
     with caplog.at_level(logging.WARNING, logger="detkit"):

@@ -231,4 +231,5 @@ def _paths(split: Split) -> Iterator[Path]:
 def _unlisted(path: Path, splits: Sequence[Split]) -> list[str]:
     listed = {name for split in splits for name in split.names}
     listed |= {fault.name for split in splits for fault in split.index.faults}
+    listed |= {n for split in splits for n in split.index.pairing.images_without_annotation}
     return [name for file in image_files(path) if (name := relative_name(file, path)) not in listed]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from detkit.data.audit import boxes, classes, files, splits
+from detkit.data.audit import boxes, classes, files, pairs, splits
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import SEVERITIES, Finding, Limits
 
@@ -17,6 +17,9 @@ CHECKS: tuple[Check, ...] = (
     files.size_mismatches,
     files.lost_annotations,
     files.changed_things,
+    pairs.annotations_without_image,
+    pairs.images_without_annotation,
+    pairs.unequal_names,
     boxes.lost_boxes,
     boxes.cut_boxes,
     boxes.doubled_boxes,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from detkit.data.counting import counted
 from detkit.data.index import Annotation, IndexBuilder
+from detkit.data.pairing import describe_pairing
 from detkit.data.readers.folders import (
     image_files,
     relative_name,
@@ -15,6 +17,7 @@ from detkit.data.readers.folders import (
 )
 from detkit.data.readers.yolo_labels import UnreadableLabelsError, read_labels
 from detkit.data.readers.yolo_page import class_names_of, listed_splits
+from detkit.data.readers.yolo_pairs import LabelFolder
 from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.registry import register
@@ -66,28 +69,23 @@ class YoloReader:
                 f"'{path}' does not name its classes: add data.yaml with `names:` or classes.txt, "
                 "one name a line, or set data.reader.class_names."
             )
-        labels = {file: label_file(path, file) for file in files}
-        if not any(file.is_file() for file in labels.values()):
+        pairs = LabelFolder(path, files).pairs(files)
+        if not any(pairs.files.values()):
+            lone = describe_pairing(replace(pairs.pairing, images_without_annotation=[]))
             raise DataError(
                 f"'{path}' has no annotations for its {counted(len(files), 'image')}: looked for "
-                "text files in labels/ in place of images/, and beside the images."
+                "text files in labels/ in place of images/, and beside the images"
+                f"{'; found ' + lone if lone else ''}."
             )
-        builder = IndexBuilder(root=path, class_names=names)
-        users = Counter(labels.values())
+        builder = IndexBuilder(root=path, class_names=names, pairing=pairs.pairing)
+        users = Counter(pairs.files.values())
         for image_id, file in enumerate(files, start=1):
-            _add(builder, image_id, file, labels[file], users[labels[file]])
+            if file in pairs.second_files:
+                name = relative_name(file, path)
+                builder.note("image", "has two label files; the one in labels/ is used", name)
+            labels = pairs.files[file]
+            _add(builder, image_id, file, labels, users[labels])
         return builder.build()
-
-
-def label_file(path: Path, image: Path) -> Path:
-    """The text file of an image: in labels/ in place of images/, else beside the image."""
-    parts = list(image.parts)
-    for place in range(len(parts) - 2, len(path.parts) - 1, -1):
-        if parts[place] == "images":
-            swapped = Path(*parts[:place], "labels", *parts[place + 1 :]).with_suffix(".txt")
-            beside = image.with_suffix(".txt")
-            return beside if not swapped.is_file() and beside.is_file() else swapped
-    return image.with_suffix(".txt")
 
 
 def _is_label_file(path: Path, file: Path) -> bool:
@@ -113,11 +111,11 @@ def _splits(path: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _add(builder: IndexBuilder, image_id: int, image: Path, file: Path, users: int) -> None:
+def _add(builder: IndexBuilder, image_id: int, image: Path, file: Path | None, users: int) -> None:
     """Add an image with the objects of its label file; without such a file it has none."""
     name = relative_name(image, builder.root)
     try:
-        lines = read_labels(file, len(builder.class_names)) if file.is_file() else []
+        lines = read_labels(file, len(builder.class_names)) if file is not None else []
     except UnreadableLabelsError as error:
         builder.drop("image", f"its label file {error}", name)
         return

@@ -1,0 +1,100 @@
+"""Checks that images and annotations belong together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from detkit.data.audit.evidence import Evidence, Split
+from detkit.data.audit.findings import Example, Finding, Limits, found
+from detkit.data.counting import plural
+
+
+def annotations_without_image(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: annotations that belong to no image.
+
+    Error: more than `most_lost` of a split's annotations, or any of them while images of the same
+    split are without an annotation, since the two may belong together.
+    """
+    examples = [
+        Example(split.name, name)
+        for split in evidence.splits
+        for name in split.index.pairing.annotations_without_image
+    ]
+    hurt = any(_is_hurt(split, limits) for split in evidence.splits)
+    return found(
+        f"{plural(_noun(evidence))} without an image",
+        examples,
+        {},
+        unit="files",
+        advice="Their objects are not used. Give each the name of its image, restore the image, or "
+        "delete the file.",
+        severity="error" if hurt else "warning",
+    )
+
+
+def _is_hurt(split: Split, limits: Limits) -> bool:
+    pairing = split.index.pairing
+    lone = len(pairing.annotations_without_image)
+    missing = len(pairing.images_without_annotation)
+    annotated = split.image_count - (missing if pairing.images_train else 0) + lone
+    return bool(lone and missing) or lone > limits.most_lost * annotated
+
+
+def images_without_annotation(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: images without an annotation; warning: more than `most_lost` of a split.
+
+    Error: more than `most_unannotated` of a split.
+    """
+    examples = [
+        Example(split.name, name)
+        for split in evidence.splits
+        for name in split.index.pairing.images_without_annotation
+    ]
+    images_train = any(split.index.pairing.images_train for split in evidence.splits)
+    noun = _noun(evidence)
+    use = (
+        f"They train as background. Write an empty {noun} for those that show no object; annotate "
+        "the others, as each unmarked object teaches the detector not to find it."
+        if images_train
+        else "They are not used. Annotate them, or take them out of the folder."
+    )
+    totals = {
+        split.name: split.image_count
+        + (0 if images_train else len(split.index.pairing.images_without_annotation))
+        for split in evidence.splits
+    }
+    return found(
+        f"images without their {noun}",
+        examples,
+        totals,
+        unit="images",
+        advice=use,
+        severity="note",
+        warning_above=limits.most_lost,
+        error_above=limits.most_unannotated,
+    )
+
+
+def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: annotations matched to images of another spelling or folder."""
+    examples = [
+        Example(split.name, "", f"{count:,} by {difference}")
+        for split in evidence.splits
+        for difference, count in split.index.pairing.matches.items()
+    ]
+    findings = found(
+        f"{plural(_noun(evidence))} matched to images of unequal names",
+        examples,
+        {},
+        unit="files",
+        advice="Each match is the only possible one, and is used; rename the files to be sure.",
+        severity="note",
+    )
+    pairings = [(split.name, split.index.pairing) for split in evidence.splits]
+    counts = {name: sum(pairing.matches.values()) for name, pairing in pairings}
+    present = {name: count for name, count in counts.items() if count}
+    return [replace(f, count=sum(counts.values()), counts=present) for f in findings]
+
+
+def _noun(evidence: Evidence) -> str:
+    return next((split.index.pairing.annotation for split in evidence.splits), "annotation")

@@ -1,0 +1,142 @@
+"""Which label file of a YOLO data set belongs to which image."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from detkit.data.pairing import match_unequal_names
+from detkit.data.readers.folders import relative_name
+from detkit.image_files import files_below, images_among, is_image
+from detkit.structures import Pairing
+
+_OTHER_TEXTS = ("classes.txt", "predefined_classes.txt", "notes.txt", "readme.txt")
+_LABEL_FOLDER = "labels"
+_START = 4096  # bytes of a text that tell what it is
+_LEAST_VALUES = 5  # class cx cy w h
+
+
+@dataclass(frozen=True)
+class LabelPairs:
+    """The label files of a split.
+
+    Attributes:
+        files: The label file of each image; None if the image has none.
+        pairing: Images and label files without a counterpart.
+        second_files: Images with a label file beside them that another one in labels/ replaces.
+    """
+
+    files: dict[Path, Path | None]
+    pairing: Pairing
+    second_files: frozenset[Path]
+
+
+class LabelFolder:
+    """All images and label files of a data set, listed once.
+
+    Args:
+        root: The folder of the data set.
+        images: Images that it uses, which may be outside of the folder.
+    """
+
+    def __init__(self, root: Path, images: Iterable[Path]) -> None:
+        self.root = root
+        files = list(files_below(root))
+        self._texts = {str(file) for file in files if file.suffix.lower() == ".txt"}
+        known = [*images_among(files), *images]
+        self._expected = {image: self._expected_files(image) for image in known}
+
+    def pairs(self, images: Sequence[Path]) -> LabelPairs:
+        """Pair the images of a split with their label files."""
+        members = set(images)
+        files = {image: self._existing(image) for image in self._expected}
+        expected = {str(file) for pair in self._expected.values() for file in pair}
+        lone = [Path(text) for text in sorted(self._texts - expected)]
+        lone = [file for file in lone if self._holds_labels(file)]
+        matches: Counter[str] = Counter()
+        taken: set[Path] = set()
+        if lone:
+            paired = {file for pair in files.items() if pair[1] for file in pair if file}
+            annotations = [*(file for file in files.values() if file), *lone]
+            for match in match_unequal_names(
+                self.root, images=files, annotations=dict.fromkeys(annotations), paired=paired
+            ):
+                files[match.image] = match.annotation
+                taken.add(match.annotation)
+                matches[match.difference] += match.image in members
+        split = {image: files[image] for image in images}
+        pairing = Pairing(
+            annotation="label file",
+            matches={way: count for way, count in matches.items() if count},
+            annotations_without_image=self._names(self._of_split(split, set(lone) - taken)),
+            images_without_annotation=self._names(i for i, file in split.items() if file is None),
+        )
+        return LabelPairs(split, pairing, frozenset(filter(self._has_second_file, images)))
+
+    def _expected_files(self, image: Path) -> tuple[str, ...]:
+        """Where the label file of an image can be: in labels/ in place of images/, or beside it."""
+        stem = os.path.splitext(image)[0]
+        start = len(str(self.root)) if image.is_relative_to(self.root) else 0
+        position = stem.rfind("/images/", start)
+        beside = f"{stem}.txt"
+        if position < 0:
+            return (beside,)
+        after = position + len("/images/")
+        return f"{stem[:position]}/{_LABEL_FOLDER}/{stem[after:]}.txt", beside
+
+    def _existing(self, image: Path) -> Path | None:
+        expected = self._expected[image]
+        if image.is_relative_to(self.root):
+            return next((Path(file) for file in expected if file in self._texts), None)
+        return next((file for file in map(Path, expected) if file.is_file()), None)
+
+    def _has_second_file(self, image: Path) -> bool:
+        expected = self._expected[image]
+        return len(expected) > 1 and self._texts.issuperset(expected)
+
+    def _of_split(self, images: Iterable[Path], lone: set[Path]) -> list[Path]:
+        """The lone files in the split's folders of labels, or in no folder of labels at all."""
+        mine = {os.path.dirname(file) for image in images for file in self._expected[image]}
+        all_of_them = {os.path.dirname(file) for pair in self._expected.values() for file in pair}
+        others = all_of_them - mine
+        return sorted(file for file in lone if os.path.dirname(file) not in others)
+
+    def _names(self, files: Iterable[Path]) -> list[str]:
+        return [relative_name(file, self.root) for file in files]
+
+    def _holds_labels(self, file: Path) -> bool:
+        """Whether a text file is meant to be a label file: by its folder, or by its content."""
+        if file.name.lower() in _OTHER_TEXTS:
+            return False
+        folders = file.relative_to(self.root).parts[:-1]
+        return looks_like_labels(file, is_expected=_LABEL_FOLDER in map(str.lower, folders))
+
+
+def looks_like_labels(file: Path, *, is_expected: bool = False) -> bool:
+    """Whether a text file begins with a line of at least five numbers.
+
+    Args:
+        file: The text file.
+        is_expected: Whether the file is where label files are; then it is one unless it is a list.
+    """
+    try:
+        start = file.read_bytes()[:_START].decode("utf-8-sig", errors="replace")
+    except OSError:
+        return is_expected
+    line = next((line for line in start.splitlines() if line.strip()), "")
+    if is_expected:
+        return not is_image(Path(line.strip()))
+    values = re.split(r"[\s,;]+", line.strip())
+    return len(values) >= _LEAST_VALUES and all(map(_is_number, values))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
