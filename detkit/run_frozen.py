@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import traceback
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weight
 from detkit.inference.loop import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
+from detkit.training.expectations import advice, setup_of
 from detkit.training.failures import RankLostError, plain_failures
 from detkit.training.fit import fit
 from detkit.training.launch import (
@@ -38,6 +40,7 @@ from detkit.training.launch import (
     torchrun_command,
 )
 from detkit.training.lock import only_one
+from detkit.training.messages import log_to, report_problems_only
 from detkit.training.module import DetectionModule
 from detkit.training.position import Position, read_position, require_same_batches
 from detkit.training.run import environment, record_start
@@ -93,9 +96,13 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     module = _module(config, folder, classes, data.batch_size, prints)
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:
-        _show_from(logging.WARNING)  # up to here they were those of rank 0
+        report_problems_only()  # up to here they were those of rank 0
         fit(module, trainer, *loaders, resume=config["ckpt"])
         return {}
+    batches = math.ceil(len(loaders[0]) / trainer.world_size)
+    setup = setup_of(config, len(data.train_index), module.detector, batches)
+    for line in advice(setup) if resumed is None else ():
+        log.warning("%s", line)
     with only_one(folder):
         where = str(position) if resumed else None
         record_start(folder, environment(config["seed"], prints), where)
@@ -209,37 +216,6 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
     )
     print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
     return dict(measured.numbers)
-
-
-class _LogFile(logging.FileHandler):
-    """The messages of a run; a full disk is told once, by the run itself."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Leave the message out: the terminal has it."""
-
-
-def log_to(folder: Path | None) -> None:
-    """Show detkit's messages on the terminal, and keep them with their times in the run folder.
-
-    Of several ranks the first speaks for all; the others say what is wrong with them.
-    """
-    root = logging.getLogger("detkit")
-    root.handlers.clear()
-    number = rank_number()
-    shown = logging.StreamHandler(sys.stderr)
-    shown.setFormatter(
-        logging.Formatter(f"rank {number}: %(message)s" if number else "%(message)s")
-    )
-    root.addHandler(shown)
-    _show_from(logging.ERROR if number else logging.INFO)
-    if folder is not None and number == 0:
-        kept = _LogFile(folder / "train.log", encoding="utf-8")
-        kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        root.addHandler(kept)
-
-
-def _show_from(level: int) -> None:
-    logging.getLogger("detkit").setLevel(level)
 
 
 def main(words: list[str]) -> int:

@@ -9,8 +9,8 @@ from detkit.benchmark.measuring import measure
 from detkit.cli.words import compose_training, value_of
 from detkit.config.replaced import lost_values
 from detkit.errors import UserError
-from detkit.run_frozen import log_to
 from detkit.training.failures import plain_worker_failures
+from detkit.training.messages import log_to
 from detkit.weights.start import refuse_foreign_weights
 
 HELP = """

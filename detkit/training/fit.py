@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from detkit.structures import Batch
 from detkit.training.loggers import TensorBoard, Wandb
 from detkit.training.module import DetectionModule
+from detkit.training.pace import pace_of
 
 
 def fit(
@@ -31,6 +32,9 @@ def fit(
     Raises:
         Stopped: The user ended the training, by Ctrl-C or SIGTERM.
     """
+    pace = pace_of(trainer)
+    if pace is not None:
+        pace.expect(train_loader, validation_loader)
     try:
         trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)
     finally:

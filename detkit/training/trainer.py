@@ -24,6 +24,7 @@ from detkit.errors import UserError
 from detkit.training.checkpoint_file import CheckpointFile
 from detkit.training.launch import is_slurm_rank, is_torchrun_rank
 from detkit.training.metrics_file import MetricsFile
+from detkit.training.pace import Pace
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal
 
@@ -67,7 +68,7 @@ def make_trainer(
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
-        callbacks=[StopOnSignal(), *callbacks],
+        callbacks=[StopOnSignal(), Pace(), *callbacks],
         logger=[MetricsFile(run_folder=run_folder), *loggers],
         max_epochs=max_epochs,
         accelerator=accelerator,

@@ -18,6 +18,17 @@ def _levels_as_before():
         logger.setLevel(level)
 
 
+@pytest.fixture(autouse=True)
+def _messages_as_before(monkeypatch):
+    """Undo what a command that ran in this process has done to detkit's messages."""
+    logger = logging.getLogger("detkit")
+    monkeypatch.setattr(logger, "handlers", [])
+    before = logger.level
+    logger.setLevel(logging.NOTSET)
+    yield
+    logger.setLevel(before)
+
+
 @pytest.fixture
 def one_rank():
     """The mesh of a process group that this process makes up alone."""

@@ -4,76 +4,86 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import timedelta
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from torch import Tensor
-from tqdm import tqdm
 
 from detkit.registry import PositiveFloat, register
 from detkit.structures import Batch
-from detkit.training.position import position
+from detkit.terminal import StatusLine, columns, is_terminal
+from detkit.training.pace import Pace, pace_of
+from detkit.wording import counted, duration
+
+_BAR = 10  # characters
 
 
 @register("callback", "progress")
 class Progress(ProgressBar):
-    """Show epoch, loss parts, learning rate, images per second and the time left of the training.
+    """Show epoch, time left, loss parts, images per second and learning rate of the training.
 
-    A line per epoch stays; in a terminal a bar moves below them. Elsewhere (a file, a pipe) there
-    are only the lines.
+    A line per epoch stays. In a terminal, a status line moves below them, and shows what it waits
+    for before the first step ends. Elsewhere (a file, a pipe) there are only lines: one for each
+    epoch, and one in a while during a long epoch or validation.
 
     Args:
-        refresh_seconds: Seconds between two updates of the bar; each waits for the GPU.
+        refresh_seconds: Seconds between two updates of the status line; each waits for the GPU.
+        line_seconds: Seconds without a line after which one is written where there is no terminal.
     """
 
-    def __init__(self, *, refresh_seconds: PositiveFloat = 0.5) -> None:
+    def __init__(
+        self, *, refresh_seconds: PositiveFloat = 0.5, line_seconds: PositiveFloat = 60.0
+    ) -> None:
         super().__init__()
         self.refresh_seconds = refresh_seconds
-        self._shown = True
-        self._bar: tqdm[Any] | None = None
+        self.line_seconds = line_seconds
+        self._is_enabled = True
+        self._status: StatusLine | None = None
         self._sums: dict[str, Tensor] = {}
         self._batches = 0
         self._images = 0
-        self._batches_done = 0
-        self._batches_before = 0
-        self._validated = False
-        self._start = self._epoch_start = self._last_refresh = 0.0
+        self._is_validated = False
+        self._epoch_start = self._last_update = 0.0
         self._training_seconds = 0.0
 
     def disable(self) -> None:
         """Show nothing: Lightning asks so of all ranks but the first."""
-        self._shown = False
+        self._is_enabled = False
 
     def enable(self) -> None:
         """Show again."""
-        self._shown = True
+        self._is_enabled = True
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Open the status line, and say what the training waits for."""
+        self._last_update = time.monotonic()
+        if self._is_enabled and trainer.is_global_zero and is_terminal(sys.stderr):
+            self._status = StatusLine(sys.stderr)
+            self._status.open()
+        pace = pace_of(trainer)
+        workers = 0 if pace is None else pace.workers
+        waiting = f"starting {counted(workers, 'loader process')}" if workers else "loading images"
+        self._show(f"{waiting} for the first batch")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock, and a bar where a training goes on within an epoch."""
-        self._start = time.monotonic()
-        self._batches_done = 0
-        before = position(trainer)
-        self._batches_before = before.epoch * int(self.total_train_batches) + before.batch
-        if before.batch:
-            self._start_epoch(before.batch)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start a bar."""
+        """Start an epoch that is resumed after its first batches."""
         self._start_epoch()
 
-    def _start_epoch(self, batches_before: int = 0) -> None:
-        self._sums, self._batches, self._images, self._validated = {}, 0, 0, False
-        self._epoch_start = self._last_refresh = time.monotonic()
-        if self._shown and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=int(self.total_train_batches),
-                initial=batches_before,
-                leave=False,
-                dynamic_ncols=True,
-                bar_format="{desc} |{bar:20}| {n_fmt}/{total_fmt}{postfix}",
-            )
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start an epoch."""
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        self._sums, self._batches, self._images, self._is_validated = {}, 0, 0, False
+        self._epoch_start = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Show that the first step runs, in which networks are compiled and GPUs start."""
+        if self._batches == 0:
+            self._show(self._line(trainer, batch_idx, ["first step"]))
 
     def on_train_batch_end(
         self,
@@ -87,15 +97,10 @@ class Progress(ProgressBar):
         for name, value in outputs["parts"].items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._batches += 1
-        self._batches_done += 1
         self._images += len(batch) * trainer.world_size
-        now = time.monotonic()
-        self._training_seconds = now - self._epoch_start
-        if self._bar is not None and now - self._last_refresh >= self.refresh_seconds:
-            self._last_refresh = now
-            self._bar.n = self._bar.initial + self._batches
-            self._bar.set_description_str(_epoch(trainer), refresh=False)
-            self._bar.set_postfix_str(self._numbers(trainer))
+        self._training_seconds = time.monotonic() - self._epoch_start
+        if self._is_due():
+            self._update(self._line(trainer, batch_idx + 1, self._numbers(trainer)))
 
     def on_validation_batch_end(  # noqa: PLR0917  # Lightning's signature
         self,
@@ -106,58 +111,123 @@ class Progress(ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count the validation's batches in the bar."""
-        now = time.monotonic()
-        if self._bar is not None and now - self._last_refresh >= self.refresh_seconds:
-            self._last_refresh = now
-            total = self.total_val_batches
-            self._bar.set_description_str(f"{_epoch(trainer)} validating {batch_idx + 1}/{total}")
+        """Count the validation's batches."""
+        if self._is_due():
+            left = time_left(trainer)
+            state = f"validating {batch_idx + 1}/{self.total_val_batches}"
+            self._update(", ".join([f"{_epoch(trainer)} {state}", *left]))
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show that the validation begins."""
+        self._show(", ".join([f"{_epoch(trainer)} validating", *time_left(trainer)]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note that the scores are fresh."""
-        self._validated = True
+        self._is_validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Replace the bar with the epoch's line."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-        if self._shown and self._batches:
-            scores = _scores(trainer) if self._validated else ""
-            tqdm.write(f"{_epoch(trainer)}  {self._numbers(trainer)}{scores}", file=sys.stderr)
+        """Write the epoch's line."""
+        if self._is_enabled and self._batches:
+            scores = _scores(trainer) if self._is_validated else []
+            parts = [*scores, *self._numbers(trainer, ended=True)]
+            _write_line("  ".join([_epoch(trainer), *parts]))
+            self._last_update = time.monotonic()
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Give the terminal back."""
+        self._close()
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
         """Leave the terminal clean for the message."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        self._close()
 
-    def _numbers(self, trainer: pl.Trainer) -> str:
-        """Means over the epoch so far, and the time that all remaining batches will take."""
+    def _close(self) -> None:
+        if self._status is not None:
+            self._status.close()
+            self._status = None
+
+    def _show(self, text: str) -> None:
+        """Replace the status line; nothing where there is no terminal."""
+        if self._status is not None:
+            self._status.show(text)
+
+    def _is_due(self) -> bool:
+        """Whether it is time to read the numbers from the device."""
+        if not self._is_enabled:
+            return False
+        now = time.monotonic()
+        is_first = self._status is not None and self._batches <= 2  # noqa: PLR2004  # at once
+        every = self.line_seconds if self._status is None else self.refresh_seconds
+        return is_first or now - self._last_update >= every
+
+    def _update(self, text: str) -> None:
+        self._last_update = time.monotonic()
+        if self._status is None:
+            _write_line(text)
+        else:
+            self._status.show(text)
+
+    def _line(self, trainer: pl.Trainer, batches: int, parts: list[str]) -> str:
+        """Epoch, bar and counts, and as many of the parts as fit into the terminal whole."""
+        total = int(self.total_train_batches)
+        filled = round(_BAR * batches / max(total, 1))
+        bar = f"[{'#' * filled}{'-' * (_BAR - filled)}]" if self._status else "batch"
+        line = f"{_epoch(trainer)} {bar} {batches:,}/{total:,}"
+        return fitted(line, parts, columns(sys.stderr) - 1 if self._status else None)
+
+    def _numbers(self, trainer: pl.Trainer, ended: bool = False) -> list[str]:
+        """The time left, means over the epoch so far, and speed; the most important first.
+
+        Args:
+            trainer: The trainer.
+            ended: Whether the epoch has ended; after the last one there is no time left.
+        """
+        left = time_left(trainer) or ([] if ended else ["measuring the pace"])
+        if ended and (trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs):
+            left = []
         means = {name: float(value) / self._batches for name, value in self._sums.items()}
         total = sum(value for name, value in means.items() if name.startswith("loss/"))
-        parts = ", ".join(f"{name.split('/')[-1]} {value:.3f}" for name, value in means.items())
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         speed = self._images / max(self._training_seconds, 1e-9)
-        return (
-            f"loss {total:.3f} ({parts})  lr {rate:.2e}  {speed:.1f} images/s  "
-            f"{self._time_left(trainer)} left"
-        )
+        return [
+            *left,
+            f"loss {total:.3f}",
+            f"{speed:.1f} images/s",
+            *(f"{name.split('/')[-1]} {value:.3f}" for name, value in means.items()),
+            f"lr {rate:.2e}",
+        ]
 
-    def _time_left(self, trainer: pl.Trainer) -> str:
-        all_batches = self.total_train_batches * (trainer.max_epochs or 0) - self._batches_before
-        elapsed = time.monotonic() - self._start
-        left = elapsed * (all_batches - self._batches_done) / max(self._batches_done, 1)
-        return str(timedelta(seconds=round(max(left, 0))))
+
+def fitted(start: str, parts: list[str], width: int | None) -> str:
+    """A line that holds the first parts, as many as fit whole; the first one in any case."""
+    line = start
+    for number, part in enumerate(parts):
+        longer = f"{line}, {part}"
+        if number and width is not None and len(longer) > width:
+            break
+        line = longer
+    return line
+
+
+def time_left(trainer: pl.Trainer) -> list[str]:
+    """The time that the rest of the training takes; nothing before it is known."""
+    pace: Pace | None = pace_of(trainer)
+    seconds = None if pace is None else pace.seconds_left(trainer)
+    return [] if seconds is None else [f"{duration(seconds)} left"]
+
+
+def _write_line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _epoch(trainer: pl.Trainer) -> str:
     return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
 
 
-def _scores(trainer: pl.Trainer) -> str:
+def _scores(trainer: pl.Trainer) -> list[str]:
     shown = {"AP": "val/AP", "AP50": "val/AP50"}
     known = trainer.callback_metrics
-    return "".join(f"  {n} {float(known[k]):.3f}" for n, k in shown.items() if k in known)
+    return [f"{name} {float(known[key]):.3f}" for name, key in shown.items() if key in known]

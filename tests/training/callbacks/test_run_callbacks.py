@@ -1,15 +1,13 @@
-"""Checkpoints, early stop and the progress lines."""
+"""Checkpoints and early stop."""
 
 import math
-import re
 
 import pytest
 import torch
-from training_fakes import Batches, TinyDetector, TinyMetric, batches, cpu_trainer, tiny_module
+from training_fakes import Batches, TinyMetric, batches, cpu_trainer, tiny_module
 
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.early_stop import EarlyStop
-from detkit.training.callbacks.progress import Progress
 from detkit.training.fit import fit
 
 
@@ -114,37 +112,3 @@ def test_early_stop_goes_on_counting_after_a_resume(tmp_path):
     trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=4)
     fit(module, trainer, batches(2), Batches(3), resume=str(checkpoints.last_path))
     assert trainer.current_epoch == 3
-
-
-def test_progress_prints_a_line_per_epoch_outside_a_terminal(tmp_path, capsys):
-    train(tmp_path, [Progress()], [0.25, 0.5])
-    printed = capsys.readouterr()
-    first, second = printed.err.splitlines()
-    number = r"\d+\.\d{3}"
-    assert re.fullmatch(
-        rf"epoch 1/2  loss {number} \(box {number}, bias {number}\)  lr \S+e-\d\d  "
-        r"[\d.]+ images/s  0:00:0\d left  AP 0\.250  AP50 0\.250",
-        first,
-    )
-    assert second.startswith("epoch 2/2")
-    assert "0:00:00 left  AP 0.500" in second
-    assert "\r" not in printed.err
-    assert printed.out == ""
-
-
-def test_progress_draws_a_bar_in_a_terminal(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    train(tmp_path, [Progress(refresh_seconds=1e-9)], [0.25])
-    shown = capsys.readouterr().err
-    assert re.search(r"epoch 1/1 \|.*\| 2/2.*loss .* left", shown)
-    assert "epoch 1/1 validating 1/1" in shown
-
-
-def test_progress_shows_the_mean_loss_of_the_epoch(tmp_path, capsys):
-    class Counting(TinyDetector):
-        def loss(self, batch):
-            return {"loss/box": self.head.bias.sum() * 0 + batch.image_ids[0]}
-
-    trainer = cpu_trainer(tmp_path, callbacks=[Progress()], max_epochs=1)
-    fit(tiny_module(detector=Counting()), trainer, batches(2))
-    assert "loss 1.000 (box 1.000)" in capsys.readouterr().err  # of 0 and 2

@@ -1,0 +1,177 @@
+"""A status line at the bottom of a terminal; messages scroll above it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, TextIO
+
+CLEAR = "\r\x1b[K"  # return to the start of the line and erase it
+_DEFAULT_COLUMNS = 80
+
+
+class StatusLine:
+    """One line that stays at the bottom of a terminal while messages scroll above it.
+
+    While it is open, `sys.stdout`, `sys.stderr` and the logging handlers that write to them erase
+    the line before a message and draw it again after it. That covers `print`, warnings, logging and
+    `tqdm.write`.
+
+    Args:
+        stream: The terminal that shows the line.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._text = ""
+        self._is_interrupted = False  # a message has not ended its line yet
+        self._lock = threading.RLock()
+        self._replaced: dict[str, Any] = {}
+
+    def open(self) -> None:
+        """Redirect what this process prints on the terminal."""
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if is_terminal(stream):
+                self._replaced[name] = stream
+                guarded = GuardedStream(stream, self)
+                setattr(sys, name, guarded)
+                _redirect_handlers(stream, guarded)
+
+    def close(self) -> None:
+        """Erase the line and undo the redirection."""
+        with self._lock:
+            self._erase()
+            self._text = ""
+        for name, stream in self._replaced.items():
+            guarded = getattr(sys, name)
+            if isinstance(guarded, GuardedStream):
+                _redirect_handlers(guarded, stream)
+                setattr(sys, name, stream)
+        self._replaced = {}
+
+    def show(self, text: str) -> None:
+        """Replace the line; the terminal's width cuts it."""
+        with self._lock:
+            self._text = text[: columns(self._stream) - 1]
+            self._draw()
+
+    def print_above(self, text: str, stream: TextIO) -> int:
+        """Write a message above the line."""
+        with self._lock:
+            if not self._is_interrupted:
+                self._erase()
+            count = stream.write(text)
+            if text:
+                self._is_interrupted = not text.endswith(("\n", "\r"))
+            stream.flush()
+            self._draw()
+        return count
+
+    def _draw(self) -> None:
+        if self._text and not self._is_interrupted:
+            self._write(CLEAR + self._text)
+
+    def _erase(self) -> None:
+        if self._text and not self._is_interrupted:
+            self._write(CLEAR)
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # the terminal was closed; the training goes on
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class GuardedStream:
+    """A stream on a terminal whose messages do not mix with a status line.
+
+    In another process, such as a loader's worker, the status line cannot be drawn again; the
+    message replaces it until the next update.
+
+    Args:
+        stream: Where the messages go.
+        line: The status line of this process; None where another process draws it.
+    """
+
+    def __init__(self, stream: TextIO, line: StatusLine | None) -> None:
+        self._stream = stream
+        self._line = line
+        self._process = os.getpid()
+        self._is_interrupted = False
+
+    def write(self, text: str) -> int:
+        """Write a message."""
+        if self._line is not None and os.getpid() == self._process:
+            return self._line.print_above(text, self._stream)
+        prefix = "" if self._is_interrupted else CLEAR
+        if text:
+            self._is_interrupted = not text.endswith("\n")
+        return self._stream.write(prefix + text)
+
+    def writelines(self, lines: list[str]) -> None:
+        """Write several messages."""
+        for line in lines:
+            self.write(line)
+
+    def __iter__(self) -> Iterator[str]:
+        """Fail as an output stream does."""
+        return iter(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the stream's."""
+        return getattr(self._stream, name)
+
+
+class TerminalHandler(logging.StreamHandler[Any]):
+    """Writes log messages to whatever `sys.stderr` is at that moment."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:
+        """The stream of this moment."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        """Ignore a stream: it would be out of date when `sys.stderr` is replaced."""
+
+
+def leave_status_line_whole() -> None:
+    """Keep messages of this process out of the status line that another process draws."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if is_terminal(stream) and not isinstance(stream, GuardedStream):
+            setattr(sys, name, GuardedStream(stream, None))
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether a stream is shown to a person; `sys.stdout` may be None or closed."""
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):
+        return False
+
+
+def columns(stream: TextIO) -> int:
+    """Width of a terminal."""
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        width = 0
+    return width or _DEFAULT_COLUMNS
+
+
+def _redirect_handlers(old: Any, new: Any) -> None:
+    """Let all logging handlers that write to one stream write to another."""
+    known = logging.getLogger().manager.loggerDict.values()
+    loggers = [logging.getLogger(), *(one for one in known if isinstance(one, logging.Logger))]
+    for logger in loggers:
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+                handler.setStream(new)

@@ -1,0 +1,212 @@
+"""What a user can expect of a training before it starts, and what to do if it cannot work.
+
+The rules of `advice`, none of which applies when batches are limited to try things out:
+
+1. A network of 10 million parameters or more from random weights on fewer than 1,000 images does
+   not learn to detect: pretrained weights or a small network do.
+2. Fewer than 1,000 optimizer steps from random weights, or 200 from pretrained ones, are too few.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from detkit.wording import counted
+
+_LARGE = 10e6  # parameters
+_FEW_IMAGES = 1000
+_FEWEST_STEPS = {False: 1000, True: 200}  # by: from pretrained weights
+_ENOUGH_STEPS = {False: 2000, True: 500}
+_WEIGHTS = ("weights", "pretrained", "checkpoint")  # arguments of backbones
+_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What decides whether a training can work.
+
+    Attributes:
+        images: To train on.
+        parameters: Of the detector.
+        is_pretrained: Whether it starts from weights that were trained before.
+        steps_per_epoch: Optimizer steps.
+        epochs: Of the whole training.
+        data_path: The data set's path, as the user would type it; None for the embedded one.
+        pretrained_word: What to type for a backbone with published weights; None if it has none.
+        is_trial: Whether images or batches are limited to try things out.
+    """
+
+    images: int
+    parameters: int
+    is_pretrained: bool
+    steps_per_epoch: int
+    epochs: int
+    data_path: str | None
+    pretrained_word: str | None = None
+    is_trial: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole training."""
+        return self.steps_per_epoch * self.epochs
+
+
+def advice(setup: Setup) -> list[str]:
+    """The first rule that applies: what is wrong, and what to type instead."""
+    if setup.is_trial:
+        return []
+    is_hopeless = (
+        not setup.is_pretrained and setup.parameters >= _LARGE and setup.images < _FEW_IMAGES
+    )
+    if is_hopeless:
+        return [
+            f"THIS TRAINING WILL HARDLY LEARN: {setup.parameters / 1e6:.1f} M parameters start "
+            f"from random weights, and there are only {counted(setup.images, 'training image')}. "
+            f"{_instead(setup)}"
+        ]
+    fewest = _FEWEST_STEPS[setup.is_pretrained]
+    if setup.steps < fewest:
+        epochs = math.ceil(_ENOUGH_STEPS[setup.is_pretrained] / max(setup.steps_per_epoch, 1))
+        start = "pretrained" if setup.is_pretrained else "random"
+        return [
+            f"THIS TRAINING IS SHORT: {counted(setup.steps, 'optimizer step')} from {start} "
+            f"weights, where {fewest:,} or more are usual. Add trainer.max_epochs={epochs} for "
+            f"about {setup.steps_per_epoch * epochs:,}."
+        ]
+    return []
+
+
+def _instead(setup: Setup) -> str:
+    path = f" data.path={setup.data_path}" if setup.data_path else ""
+    small = f"train a small network: detkit train experiment=small_data{path}"
+    if setup.data_path is None:
+        small = "train a small network: detkit train experiment=demo"
+    if setup.pretrained_word:
+        return f"Add {setup.pretrained_word} to start from pretrained weights, or {small}"
+    return f"Instead, {small}"
+
+
+def setup_of(config: Mapping[str, Any], images: int, detector: nn.Module, batches: int) -> Setup:
+    """The setup of a training.
+
+    Args:
+        config: Its whole configuration.
+        images: To train on, after all limits.
+        detector: The detector.
+        batches: Of an epoch on each device.
+    """
+    trainer, data = config["trainer"], config["data"]
+    is_embedded = data["reader"]["name"] == "shapes"
+    limits = (trainer["limit_train_batches"], data["limit_images"])
+    return Setup(
+        images=images,
+        parameters=sum(parameter.numel() for parameter in detector.parameters()),
+        is_pretrained=is_pretrained(config),
+        steps_per_epoch=math.ceil(batches / trainer["accumulate_grad_batches"]),
+        epochs=trainer["max_epochs"],
+        data_path=None if is_embedded else str(data["path"]),
+        pretrained_word=pretrained_word(config["model"]),
+        is_trial=any(limit is not None for limit in limits),
+    )
+
+
+def pretrained_word(model: Mapping[str, Any]) -> str | None:
+    """What to type for a model's backbone with published weights; None if it takes none."""
+    backbone = model.get("backbone")
+    if not isinstance(backbone, Mapping):
+        return None
+    if "pretrained" in backbone:
+        return "model.backbone.pretrained=true"
+    return "model.backbone.weights=imagenet" if "weights" in backbone else None
+
+
+def is_pretrained(config: Mapping[str, Any]) -> bool:
+    """Whether a configuration starts from weights: of a file, or a backbone's published ones."""
+    return config.get("weights") is not None or _loads_weights(config["model"].get("backbone"))
+
+
+def _loads_weights(node: Any) -> bool:
+    """Whether a backbone, or one inside it, is set to load weights."""
+    if not isinstance(node, Mapping):
+        return False
+    if any(node.get(key) not in (None, False) for key in _WEIGHTS):
+        return True
+    return any(_loads_weights(part) for part in node.values())
+
+
+def size_text(trainer: pl.Trainer) -> str:
+    """Epochs, batches and optimizer steps of a training."""
+    batches = int(trainer.num_training_batches)
+    steps = math.ceil(batches / trainer.accumulate_grad_batches)
+    epochs = trainer.max_epochs or 0
+    of_batches = counted(batches, "batch")
+    if steps != batches:
+        of_batches += f" ({counted(steps, 'optimizer step')})"
+    return f"{counted(epochs, 'epoch')} of {of_batches}, {counted(steps * epochs, 'step')} in all,"
+
+
+def device_text(trainer: pl.Trainer) -> str:
+    """What the training runs on; if no GPU is used, why not."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return gpu_text(
+            torch.cuda.get_device_name(device), trainer.num_devices, torch.cuda.device_count()
+        ) + (f", on {trainer.num_nodes} machines" if trainer.num_nodes > 1 else "")
+    if device.type != "cpu":
+        return f"on the {device.type.upper()} device"
+    return cpu_text(
+        threads=torch.get_num_threads(),
+        gpus=torch.cuda.device_count(),
+        has_driver=_DRIVER.exists() or shutil.which("nvidia-smi") is not None,
+        built_for_gpus=torch.version.cuda is not None or torch.version.hip is not None,
+        hidden=os.environ.get("CUDA_VISIBLE_DEVICES"),
+    )
+
+
+def gpu_text(name: str, used: int, there: int) -> str:
+    """How many GPUs are used, and whether there are more."""
+    text = f"on {counted(used, 'GPU')} ({name})"
+    if there > used:
+        text += f"; {there} are here, trainer.devices={there} uses all of them"
+    return text
+
+
+def cpu_text(
+    *, threads: int, gpus: int, has_driver: bool, built_for_gpus: bool, hidden: str | None
+) -> str:
+    """Why the CPU trains.
+
+    Args:
+        threads: With which PyTorch computes.
+        gpus: That PyTorch finds.
+        has_driver: Whether the machine has NVIDIA's driver.
+        built_for_gpus: Whether this build of PyTorch can use GPUs.
+        hidden: The value of CUDA_VISIBLE_DEVICES; None if it is not set.
+    """
+    text = f"on the CPU ({counted(threads, 'thread')}); "
+    if gpus:
+        them = "it" if gpus == 1 else "them"
+        return f"{text}PyTorch finds {counted(gpus, 'GPU')}: trainer.accelerator=gpu uses {them}"
+    if not has_driver:
+        return text + "PyTorch finds no GPU"
+    if hidden is not None and not hidden.strip(" -1"):
+        return text + f"CUDA_VISIBLE_DEVICES='{hidden}' hides this machine's GPU from PyTorch"
+    if not built_for_gpus:
+        return text + (
+            f"this machine has an NVIDIA driver, but PyTorch {torch.__version__} is built for CPUs "
+            "only: install a CUDA build (https://pytorch.org/get-started)"
+        )
+    return text + (
+        "this machine has an NVIDIA driver, but PyTorch cannot use its GPU: "
+        "python -c 'import torch; torch.cuda.init()' prints the reason"
+    )

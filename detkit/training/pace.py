@@ -1,0 +1,206 @@
+"""How fast a training goes, and how long the rest of it will take."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from detkit.structures import Batch
+from detkit.training.expectations import device_text, size_text
+from detkit.training.position import position
+from detkit.training.status_file import Status, write_status
+from detkit.wording import duration
+
+_log = logging.getLogger("detkit.run")
+# Batches and seconds to measure before the whole training is estimated; either pair will do.
+_ENOUGH = ((10, 5.0), (2, 20.0))
+_VALIDATION_SHARE = 0.5  # of a training step's time for the same images; before it is measured
+_WRITE_EVERY = 5.0  # seconds between two writes of the status file
+_LONG = 6 * 3600.0  # seconds of a training on a CPU that deserve advice
+_TOO_LONG = (
+    "a training of this length on a CPU wants a smaller network and smaller images: "
+    "experiment=small_data with your data.path, or a machine with a GPU"
+)
+
+
+class Pace(pl.Callback):
+    """Measures batches and validations, says what to expect, and keeps the status file.
+
+    Part of every training; the progress bar asks it for the time left. The first batch does not
+    count once there are others: loader processes start and networks are compiled in it.
+    """
+
+    def __init__(self) -> None:
+        self.workers = 0
+        self.validation_images = 0
+        self._epoch = self._batch = 0  # finished epochs, and finished batches of the next one
+        self._batches = 0  # of an epoch
+        self._batch_seconds = 0.0
+        self._measured = 0
+        self._images = 0
+        self._rests: dict[bool, list[float]] = {True: [], False: []}  # by: with a validation
+        self._is_validating = self._validated = False
+        self._last = self._written = 0.0
+        self._rest_began: float | None = None
+        self._is_stated = False
+
+    def expect(self, train_loader: Iterable[Batch], validation_loader: Any) -> None:
+        """Note what the loaders hold, before the training starts.
+
+        Args:
+            train_loader: Batches to train on.
+            validation_loader: Batches to validate on, or None.
+        """
+        if isinstance(train_loader, DataLoader):
+            self.workers = train_loader.num_workers
+        if isinstance(validation_loader, DataLoader):
+            self.validation_images = len(validation_loader.dataset)  # type: ignore[arg-type]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say how many steps there will be, and on what."""
+        self._batches = int(trainer.num_training_batches)
+        self._epoch, self._batch, _ = position(trainer)
+        self._last = time.monotonic()
+        if trainer.is_global_zero:
+            _log.info("training: %s %s", size_text(trainer), device_text(trainer))
+            self._write(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note how long the end of the last epoch took: validation, checkpoints, pictures."""
+        now = time.monotonic()
+        if self._rest_began is not None:
+            self._rests[self._validated].append(now - self._rest_began)
+        self._rest_began, self._validated = None, False
+        self._epoch, self._batch = trainer.current_epoch, 0
+        self._last = now
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Measure the batch; say how long the training will take once it can be known."""
+        now = time.monotonic()
+        if self._measured == 0:
+            now = _synchronised(trainer)
+        else:
+            self._batch_seconds += now - self._last
+            self._images += len(batch) * trainer.world_size
+        self._last = now
+        self._measured += 1
+        self._batch = batch_idx + 1
+        is_last = batch_idx + 1 >= self._batches
+        if is_last:
+            self._rest_began = now
+        enough = any(
+            self._measured > count and self._batch_seconds >= least for count, least in _ENOUGH
+        )
+        if not self._is_stated and (enough or is_last):
+            self._state(trainer)
+        if trainer.is_global_zero and (is_last or now - self._written >= _WRITE_EVERY):
+            self._write(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that the training waits."""
+        self._is_validating = self._validated = True
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            self._write(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that it goes on."""
+        self._is_validating = False
+
+    def seconds_left(self, trainer: pl.Trainer) -> float | None:
+        """Estimated seconds until the training ends; None before it can be known."""
+        batch = self.seconds_per_batch
+        if batch is None:
+            return None
+        epochs = trainer.max_epochs or 0
+        left = batch * (self._batches * (epochs - self._epoch) - self._batch)
+        every = trainer.check_val_every_n_epoch or 1
+        for epoch in range(self._epoch + 1, epochs + 1):
+            left += self._rest(epoch % every == 0 or epoch == epochs)
+        if self._rest_began is not None:
+            left -= time.monotonic() - self._rest_began
+        return max(left, 0.0)
+
+    @property
+    def seconds_per_batch(self) -> float | None:
+        """Mean seconds of a batch, loading included; None before two batches."""
+        counted = self._measured - 1
+        return self._batch_seconds / counted if counted > 0 else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Images of all devices that are trained on in a second; None before two batches."""
+        return self._images / self._batch_seconds if self._batch_seconds > 0 else None
+
+    def _rest(self, validates: bool) -> float:
+        """Expected seconds between the last batch of an epoch and the next epoch."""
+        measured = self._rests[validates]
+        if measured:
+            return sum(measured) / len(measured)
+        if not validates or not self._images:
+            return 0.0
+        image = self._batch_seconds / self._images
+        return _VALIDATION_SHARE * image * self.validation_images
+
+    def _state(self, trainer: pl.Trainer) -> None:
+        self._is_stated = True
+        if not trainer.is_global_zero:
+            return
+        self._batch_seconds += _synchronised(trainer) - self._last
+        self._last = time.monotonic()
+        left = self.seconds_left(trainer)
+        if left is None or self.images_per_second is None:
+            return
+        _log.info(
+            "pace: %.3g images/s; the training will end in about %s, at %s",
+            self.images_per_second,
+            duration(left),
+            _clock(left),
+        )
+        if left > _LONG and trainer.strategy.root_device.type == "cpu":
+            _log.warning("%s", _TOO_LONG)
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        self._written = time.monotonic()
+        epochs = trainer.max_epochs or 0
+        total = max(self._batches * epochs, 1)
+        status = Status(
+            epoch=self._epoch + 1,
+            epochs=epochs,
+            fraction=min((self._batches * self._epoch + self._batch) / total, 1.0),
+            seconds_left=self.seconds_left(trainer),
+            state="validating" if self._is_validating else "training",
+        )
+        write_status(Path(trainer.default_root_dir), status)
+
+
+def _synchronised(trainer: pl.Trainer) -> float:
+    """The time at which the device has done what it was given."""
+    if trainer.strategy.root_device.type == "cuda":
+        torch.cuda.synchronize(trainer.strategy.root_device)
+    return time.monotonic()
+
+
+def pace_of(trainer: pl.Trainer) -> Pace | None:
+    """The pace of a trainer that `make_trainer` built."""
+    return next((c for c in trainer.callbacks if isinstance(c, Pace)), None)  # type: ignore[attr-defined]
+
+
+def _clock(seconds: float) -> str:
+    """The time of day in so many seconds; with its date if that is another day."""
+    end, now = datetime.now() + timedelta(seconds=seconds), datetime.now()
+    return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%H:%M on %Y-%m-%d}"

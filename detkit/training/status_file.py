@@ -1,0 +1,48 @@
+"""The file in which a running training says how far it is; read by sweeps, imports no Lightning."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+FILE = "progress.json"  # in the run folder
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a training is.
+
+    Attributes:
+        epoch: The current epoch, counted from 1.
+        epochs: Epochs of the whole training; None if another limit ends it.
+        fraction: Share of the training that is done, 0 to 1.
+        seconds_left: Estimated seconds to its end; None before the first steps.
+        state: `training` or `validating`.
+    """
+
+    epoch: int
+    epochs: int | None
+    fraction: float
+    seconds_left: float | None
+    state: str = "training"
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Replace the file in one move; a disk that refuses it must not stop the training."""
+    file = folder / FILE
+    part = file.with_suffix(".json.part")
+    with suppress(OSError):
+        part.write_text(json.dumps(asdict(status)), encoding="utf-8")
+        os.replace(part, file)
+
+
+def read_status(folder: Path) -> Status | None:
+    """The status of a run folder; None if there is none yet or it cannot be read."""
+    try:
+        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return Status(**{field.name: content[field.name] for field in fields(Status)})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
