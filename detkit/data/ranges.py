@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from detkit.data.box_units import find_misreading
 from detkit.data.counting import counted
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
@@ -16,7 +17,8 @@ def check_index(index: DatasetIndex) -> None:
     """Refuse an index, once, whose labels are no classes or whose boxes are no boxes.
 
     Raises:
-        DataError: The reader has made a mistake; the message names the file of the first one.
+        DataError: The reader has made a mistake, and the message names the file of the first one;
+            or the boxes are not in the units that the format has.
     """
     classes, boxes = len(index.class_names), index.boxes
     wrong = (index.labels < 0) | (index.labels >= classes) | ~np.isfinite(boxes).all(axis=1)
@@ -30,6 +32,18 @@ def check_index(index: DatasetIndex) -> None:
             f"corners in order; like this: {int(wrong.sum())} of {counted(len(wrong), 'object')}. "
             "The reader has to number the classes from 0 without gaps (detkit's own do) and leave "
             "out such boxes."
+        )
+    _require_units(index)
+
+
+def _require_units(index: DatasetIndex) -> None:
+    misreading = find_misreading(index)
+    if misreading is not None and misreading.is_hopeless:
+        name, box = misreading.boxes[0]
+        raise DataError(
+            f"'{index.root}' has {misreading.cause}: {len(misreading.boxes):,} of "
+            f"{counted(misreading.total, 'box')}, such as {misreading.written(box)} "
+            f"in {name}. {misreading.advice} `detkit data check` names all of them."
         )
 
 

@@ -87,11 +87,7 @@ def split_errors(pairs: Pairs, classes: int, *, foreground: float, background: f
     free = ~pairs.ignored
     free[matched[matched >= 0]] = False
     kinds, meant = _kinds(pairs, foreground, background)
-    kinds[matched >= 0] = _RIGHT
-    # A detection in an ignored object is wrong only if its repair would find another object.
-    repairable = np.isin(kinds, _TURNED)
-    repairable[repairable] = free[meant[repairable]]
-    kinds[(matched == IGNORED) & ~repairable] = _RIGHT
+    _clear_right(kinds, matched, meant, free)
     missed = free.copy()
     missed[meant[np.isin(kinds, _TURNED)]] = False
 
@@ -150,6 +146,14 @@ def _kinds(pairs: Pairs, foreground: float, background: float) -> tuple[Indices,
     kinds = np.select(conditions, choices, default=_BOTH)
     meant = np.select([kinds == _LOCALISATION, kinds == _CLASSIFICATION], [same, other], default=-1)
     return kinds, meant
+
+
+def _clear_right(kinds: Indices, matched: Indices, meant: Indices, free: Flags) -> None:
+    """Mark the detections that are right, and those in ignored objects, unless a repair helps."""
+    kinds[matched >= 0] = _RIGHT
+    repairable = np.isin(kinds, _TURNED)
+    repairable[repairable] = free[meant[repairable]]
+    kinds[(matched == IGNORED) & ~repairable] = _RIGHT
 
 
 def _most_overlapped(pairs: Pairs, chosen: Flags) -> tuple[NDArray[np.float64], Indices]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from detkit.data.audit import boxes, classes, files, pairs, splits
+from detkit.data.audit import boxes, classes, files, pairs, splits, units
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import SEVERITIES, Finding, Limits
 
@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     pairs.annotations_without_image,
     pairs.images_without_annotation,
     pairs.unequal_names,
+    units.misread_boxes,
     boxes.lost_boxes,
     boxes.cut_boxes,
     boxes.doubled_boxes,
@@ -46,12 +47,23 @@ CHECKS: tuple[Check, ...] = (
     boxes.long_boxes,
     boxes.covering_boxes,
 )
+# What these find means nothing where boxes are in other units than they are read in.
+OF_PIXELS: tuple[Check, ...] = (
+    boxes.lost_boxes,
+    boxes.cut_boxes,
+    boxes.doubled_boxes,
+    boxes.tiny_boxes,
+    boxes.long_boxes,
+    boxes.covering_boxes,
+)
 
 
 def audit(evidence: Evidence, limits: Limits | None = None) -> list[Finding]:
     """What all checks find, errors first."""
     limits = limits or Limits()
-    findings = [finding for check in CHECKS for finding in check(evidence, limits)]
+    skipped = OF_PIXELS if units.are_misread(evidence) else ()
+    checks = [check for check in CHECKS if check not in skipped]
+    findings = [finding for check in checks for finding in check(evidence, limits)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

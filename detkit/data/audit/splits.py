@@ -148,25 +148,26 @@ def empty_images(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: nothing to learn from or to measure on in train or validation; elsewhere a note."""
+    """Error: a split without objects; there is nothing to learn from or to measure on."""
     findings = []
     for split in evidence.splits:
         if (~split.index.ignored).any():
             continue
-        needed = split in (evidence.train, evidence.validation)
+        images = counted(split.image_count, "image")
+        others = [other.name for other in evidence.splits if other is not split]
+        advice = "Annotate it, or check that the annotations belong to these images."
+        if split not in (evidence.train, evidence.validation):
+            advice += (
+                " Nothing can be measured on it. If it is meant to have no annotations, leave it "
+                f"out of the check: splits=[{','.join(others)}]."
+            )
         findings += found(
             f"no object in '{split.name}'",
-            [
-                Example(
-                    split.name, "", f"{counted(split.image_count, 'image')}, none with an object"
-                )
-            ],
+            [Example(split.name, "", f"{images}, none with an object")],
             {split.name: 1},
             unit="splits",
-            advice="Annotate it, or check that the annotations belong to these images."
-            if needed
-            else "Nothing can be measured on it.",
-            severity="error" if needed else "note",
+            advice=advice,
+            severity="error",
         )
     return findings
 

@@ -97,13 +97,6 @@ def test_a_validation_split_without_objects_is_an_error(maker):
     )
 
 
-def test_a_test_split_without_objects_is_a_note(maker):
-    maker.pages["test"] = {**maker.pages["val"], "annotations": [], "images": []}
-    (maker.root / "test").mkdir()
-    maker.add("test", "t.png", 300, [])
-    assert maker.findings()["no object in 'test'"].severity == "note"
-
-
 def test_many_objects_in_one_image(maker):
     for number in range(120):
         maker.annotate("train", 1, "cat", (number % 40, number // 40 * 12, 9, 9))

@@ -1,0 +1,165 @@
+"""Boxes whose numbers are not what the reader takes them for: shares, corners, centres, sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detkit.data.index import PARTLY_OUTSIDE
+from detkit.structures import DatasetIndex
+
+Boxes = NDArray[np.float64]
+NORMALISED = "boxes in 0..1 instead of pixels"
+CORNERS = "x1 y1 x2 y2 where x y width height is expected"
+CENTRES = "centre x, centre y, width, height where x y width height is expected"
+SIZES = "x y width height where x1 y1 x2 y2 is expected"
+ADVICE = {
+    NORMALISED: "Multiply x and width by the width of the image, y and height by its height: only "
+    "YOLO labels hold shares of the image.",
+    CORNERS: "Write each box as [x1, y1, x2 - x1, y2 - y1].",
+    CENTRES: "Write each box as [x - width / 2, y - height / 2, width, height].",
+    SIZES: "Write each box as x, y, x + width, y + height.",
+}
+# A box inside of the first 2 x 2 pixels is none: corners added up twice stay below 2.
+_LARGEST_SHARE = 2.0
+_SMALLEST_IMAGE = 8  # pixels a side, below which such boxes are possible
+_HALF = 0.5
+_FEWEST = 3  # boxes that a conclusion needs
+_MOST_OUTSIDE = 0.2  # of the boxes; as many leave their image only if they are misread
+_FAR = 0.05  # of the image's side; less is careless drawing
+_TOLERANCE = 2.0  # pixels by which boxes of the right reading may leave their image
+_SURE = 0.99  # of the boxes that the right reading has to put into their images
+_SUSPICIOUS = (PARTLY_OUTSIDE, "outside the image", "inverted corners", "no area")
+
+
+@dataclass(frozen=True)
+class Misreading:
+    """What is wrong with the numbers of a split's boxes.
+
+    Attributes:
+        cause: One of the causes above.
+        boxes: The file and the box, as read, of each box that shows it.
+        total: Boxes of the split.
+    """
+
+    cause: str
+    boxes: list[tuple[str, tuple[float, float, float, float]]]
+    total: int
+
+    @property
+    def share(self) -> float:
+        """Share of the boxes that show it."""
+        return len(self.boxes) / max(self.total, 1)
+
+    @property
+    def advice(self) -> str:
+        """What to change."""
+        return ADVICE[self.cause]
+
+    def written(self, box: tuple[float, float, float, float]) -> str:
+        """A box as the file has it, and how it was read."""
+        x1, y1, x2, y2 = box
+        if self.cause in (CORNERS, CENTRES):
+            return f"{_text((x1, y1, x2 - x1, y2 - y1))} read as x y width height"
+        return f"{_text(box)} read as {'pixels ' * (self.cause == NORMALISED)}x1 y1 x2 y2"
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether training on the split would be in vain."""
+        return self.cause != NORMALISED or self.share >= _HALF
+
+
+def _text(numbers: tuple[float, ...]) -> str:
+    return f"[{', '.join(f'{number:g}' for number in numbers)}]"
+
+
+def find_misreading(index: DatasetIndex) -> Misreading | None:
+    """Say whether the boxes of a split are in other units, or other numbers, than they are read in.
+
+    Boxes in 0..1 are those within the first two pixels of their images. Other misreadings show in
+    boxes that leave their images: a fifth of them and more do so by 5 % of a side, while another
+    reading puts all boxes of the split into their images.
+    """
+    if not len(index.boxes) and not index.faults:
+        return None
+    return _normalised(index) or _other_numbers(index)
+
+
+def _normalised(index: DatasetIndex) -> Misreading | None:
+    owners = np.repeat(np.arange(len(index)), np.diff(index.object_offsets))
+    tiny = (index.boxes <= _LARGEST_SHARE).all(axis=1)
+    tiny &= index.sizes[owners].min(axis=1, initial=2**30) >= _SMALLEST_IMAGE
+    rows = np.flatnonzero(tiny)
+    if len(rows) < min(_FEWEST, len(tiny)) or not len(rows):
+        return None
+    names = _names(index)
+    boxes = index.boxes.tolist()
+    shown = [(names[owners[row]], tuple(boxes[row])) for row in rows.tolist()]
+    return Misreading(NORMALISED, shown, len(tiny))
+
+
+def _other_numbers(index: DatasetIndex) -> Misreading | None:
+    total = len(index.labels) + sum(f.left_out and f.what == "box" for f in index.faults)
+    fewest = max(_FEWEST, _MOST_OUTSIDE * total)
+    suspects = [(f.name, f.box) for f in index.faults if f.why in _SUSPICIOUS]
+    if len(suspects) < fewest:
+        return None
+    sides = dict(zip(_names(index), index.sizes[:, ::-1].tolist(), strict=True))
+    wrong = [(name, box) for name, box in suspects if box is not None and name in sides]
+    if len(wrong) < fewest:
+        return None
+    boxes, limits = np.array([box for _, box in wrong]), np.array([sides[n] for n, _ in wrong])
+    over = np.maximum(-boxes[:, :2], boxes[:, 2:] - limits) / limits
+    inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
+    readings = {CORNERS: _as_corners, CENTRES: _as_centres}
+    if (over > _FAR).any(axis=1).sum() < fewest:
+        readings = {SIZES: _as_sizes} if inverted.sum() >= fewest else {}
+    whole, whole_limits = _whole_boxes(index)
+    boxes, limits = np.concatenate([boxes, whole]), np.concatenate([limits, whole_limits])
+    for cause, read in readings.items():
+        if _inside(read(boxes), limits).mean() >= _SURE:
+            return Misreading(cause, wrong, total)
+    return None
+
+
+def _names(index: DatasetIndex) -> list[str]:
+    ends = index.file_offsets.tolist()
+    return [
+        index.file_names[start:stop].decode("utf-8", "surrogateescape")
+        for start, stop in pairwise(ends)
+    ]
+
+
+def _whole_boxes(index: DatasetIndex) -> tuple[Boxes, Boxes]:
+    """(K, 4) boxes that were surely not cut at an edge, and (K, 2) sides of their images."""
+    owners = np.repeat(np.arange(len(index)), np.diff(index.object_offsets))
+    boxes = index.boxes.astype(np.float64)
+    limits = index.sizes[owners][:, ::-1].astype(np.float64)
+    whole = (boxes[:, :2] > 0).all(axis=1) & (boxes[:, 2:] < limits).all(axis=1)
+    return boxes[whole], limits[whole]
+
+
+def _as_corners(boxes: Boxes) -> Boxes:
+    """The boxes if width and height were x2 and y2."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def _as_centres(boxes: Boxes) -> Boxes:
+    """The boxes if x and y were their centres."""
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2
+    centred: Boxes = boxes - np.concatenate([half, half], axis=1)
+    return centred
+
+
+def _as_sizes(boxes: Boxes) -> Boxes:
+    """The boxes if x2 and y2 were width and height."""
+    return np.concatenate([boxes[:, :2], boxes[:, 2:] + boxes[:, :2]], axis=1)
+
+
+def _inside(boxes: Boxes, limits: Boxes) -> NDArray[np.bool_]:
+    """(K,) whether each box has an area and lies in its image."""
+    inside = (boxes[:, :2] >= -_TOLERANCE) & (boxes[:, 2:] <= limits + _TOLERANCE)
+    return np.asarray((inside & (boxes[:, 2:] > boxes[:, :2])).all(axis=1))
