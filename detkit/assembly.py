@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from detkit import registry
+from detkit.config.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
 from detkit.data.module import DetectionData
 from detkit.errors import ConfigError, UserError
@@ -196,14 +197,17 @@ def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
     return built
 
 
-def image_size(augmentation: Config, split: str = "evaluation") -> tuple[int, int]:
+def image_size(config: Config, split: str = "evaluation") -> tuple[int, int]:
     """Height and width to which all images of `train` or `evaluation` are brought.
 
-    640 where they stay different: how large they are is known when data are read.
+    `image_size` where transforms with a short and a long side follow it: the largest that they
+    leave. Without it 640, since how large the images are is known when data are read.
     """
-    for step in reversed(augmentation[split].values()):
+    for step in reversed(config["augmentation"][split].values()):
         if step is not None and {"height", "width"} <= step.keys():
             return step["height"], step["width"]
+    if config.get(KEY) is not None:
+        return as_size(config[KEY])
     return DEFAULT_SIZE, DEFAULT_SIZE
 
 

@@ -7,6 +7,7 @@ import sys
 from detkit import assembly
 from detkit.benchmark.measuring import measure
 from detkit.cli.words import compose_training, value_of
+from detkit.config.image_size import anchor_note
 from detkit.config.replaced import lost_values
 from detkit.errors import UserError
 from detkit.training.failures import plain_worker_failures
@@ -42,7 +43,7 @@ def run(arguments: list[str]) -> int:
             "measures the model of a run."
         )
     config = compose_training(arguments, root="benchmark")
-    for line in lost_values(config, arguments):
+    for line in [*lost_values(config, arguments), *anchor_note(config, arguments)]:
         print(f"note: {line}", file=sys.stderr)
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None:

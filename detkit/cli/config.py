@@ -13,6 +13,7 @@ from detkit.assembly import Classes, image_size
 from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
+from detkit.config.image_size import anchor_note
 from detkit.config.replaced import lost_values
 from detkit.errors import UserError
 from detkit.evaluation.cost import priors_by_level
@@ -31,8 +32,9 @@ read, and no memory is taken for weights.
   detkit config explain KEY [KEY=VALUE ...]       where a value came from, what it overrode
   detkit config diff RUN RUN                      what differs between two runs
 
-image_size=N       side of the image for which priors are counted; where it is not given, the size
-                   to which augmentation.evaluation brings all images, or 640
+Priors are counted for image_size, else for the size to which augmentation.evaluation brings all
+images, else for 640 x 640.
+
 num_classes=N      classes to assume, which the data decide in training (80)
 """
 
@@ -42,10 +44,8 @@ def run(arguments: list[str]) -> int:
     if arguments and arguments[0] in VERBS["config"]:
         code: int = importlib.import_module(f"detkit.cli.config_{arguments[0]}").run(arguments[1:])
         return code
-    side = whole(arguments, "image_size", 0)
     count = whole(arguments, "num_classes", 80)
-    own = ("image_size", "num_classes")
-    words = [word for word in arguments if word.partition("=")[0] not in own]
+    words = [word for word in arguments if word.partition("=")[0] != "num_classes"]
     if value_of(words, "ckpt") not in (None, "null"):
         checkpoint = checkpoint_of(words, "config", prefer="last")
         config = compose.compose("resume", words, checkpoint.config)
@@ -53,8 +53,8 @@ def run(arguments: list[str]) -> int:
     else:
         config = compose.compose("train", words)
         classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
-    size = (side, side) if side else image_size(config["augmentation"])
-    for line in lost_values(config, words):
+    size = image_size(config)
+    for line in [*lost_values(config, words), *anchor_note(config, words)]:
         print(f"note: {line}", file=sys.stderr)
     table = wiring(config["model"], classes, size)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

@@ -39,6 +39,7 @@ is taken for what, score thresholds, errors, sizes.
 
   detkit evaluate ckpt=runs/demo
   detkit evaluate ckpt=runs/demo data.path=OTHER
+  detkit evaluate ckpt=runs/demo image_size=640   larger or smaller images than in training
   detkit evaluate ckpt=runs/demo split=train output=numbers
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6

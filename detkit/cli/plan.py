@@ -32,8 +32,8 @@ for weights.
   detkit plan model=fcos,retinanet model/neck=fpn,pan seed=1,2,3
   detkit plan model=faster_rcnn data.batch_size=4,8 trainer.precision=32,bf16
 
-image_size=N       side of all images; where it is not given, the size to which the augmentation
-                   brings them, or 640
+image_size=N       as in a training: images are resized to fit; without it, the size to which the
+                   augmentation brings them, or 640
 num_classes=N      classes to assume, which the data decide in training (80)
 
 GFLOP are for one image, a multiplication and an addition being two. Memory is that of one device
@@ -43,7 +43,7 @@ libraries take more.
 """
 MOST_CELLS = 40
 _MULTIRUN = ("-m", "--multirun")
-_OWN = ("image_size", "num_classes")
+_OWN = ("num_classes",)
 
 
 def run(arguments: list[str]) -> int:
@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> int:
     flags, words = split_flags(words)
     if flags:
         raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
-    side, classes = whole(words, "image_size", 0), whole(words, "num_classes", 80)
+    classes = whole(words, "num_classes", 80)
     prepared = compose.prepare([word for word in words if word.partition("=")[0] not in _OWN])
     prepared = with_params(prepared)
     drawn = [word for word in prepared if has_no_list(word)]
@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
     cells = compose.cells("train", [word for word in prepared if word not in drawn])
-    planned = plan(cells, Estimator(classes, (side, side) if side else None))
+    planned = plan(cells, Estimator(classes))
     told = [plural(len(planned), "cell"), f"{classes} classes", images_text(planned)]
     print("; ".join(filter(None, told)))
     print()

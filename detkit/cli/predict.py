@@ -33,6 +33,7 @@ reported and skipped.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
+  detkit predict ckpt=runs/demo source=photos image_size=640
   detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
 """
 

@@ -35,6 +35,7 @@ from detkit.config.freeze import (
     read_written,
     require_plugins,
 )
+from detkit.config.image_size import anchor_note
 from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
 from detkit.errors import ConfigError, Stopped, UserError
@@ -55,6 +56,7 @@ checkpoints, metrics, curves, pictures, report.
   detkit train                                    RetinaNet on the embedded data set
   detkit train experiment=demo                    a page of conf/experiment
   detkit train model=fcos data.path=DATA          your own images: COCO, Pascal VOC or YOLO
+  detkit train image_size=416 data.path=DATA      all transforms follow; [320,416]: height, width
   detkit train model/neck=pan model/head/box_loss=giou optimizer.learning_rate=0.005
   detkit train ckpt=RUN                           go on with an interrupted run
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
@@ -101,7 +103,7 @@ def run(arguments: list[str]) -> int:
         config = _beginning_again(unsaved, arguments)
     else:
         config = compose_training(arguments)
-        for line in lost_values(config, arguments):
+        for line in [*lost_values(config, arguments), *anchor_note(config, arguments)]:
             print(f"note: {line}", file=sys.stderr)
     if only_freeze or config["trainer"]["num_nodes"] > 1:
         return _prepare(config, again=unsaved is not None)

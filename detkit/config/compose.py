@@ -23,6 +23,8 @@ from detkit.config import pages, plugins
 from detkit.config.check import check
 from detkit.config.circles import includes
 from detkit.config.folders import page_folders
+from detkit.config.image_size import KEY as IMAGE_SIZE
+from detkit.config.image_size import follow_image_size
 from detkit.config.origins import origins
 from detkit.config.overrides import (
     jobs,
@@ -127,6 +129,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         complete = check(pages.ROOTS[root], content, overrides)
     except ConfigError as error:
         raise ConfigError(explain_rendering(error.problems, overrides)) from error
+    follow_image_size(complete, overrides, pages.root_values.get(IMAGE_SIZE))
     if pages.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
     return complete

@@ -10,6 +10,7 @@ from typing import Any
 from detkit import registry
 from detkit.config import pages
 from detkit.config.compose import merge_order
+from detkit.config.image_size import KEY as IMAGE_SIZE
 from detkit.config.origins import origins
 from detkit.config.overrides import is_group, parse
 from detkit.config.pages import default_value
@@ -101,10 +102,18 @@ class History:
         steps += self._written_steps(path)
         steps += self._word_steps(path)
         if not steps or steps[-1].value != value:
-            why = "interpolation resolved" if _is_interpolation(steps) else "filled in by detkit"
-            steps.append(Step(value, why))
+            steps.append(Step(value, self._filled_by(path, steps)))
         text = meaning(place, self._config, path) if place is not None else ""
         return Explanation(path, value, text, steps)
+
+    def _filled_by(self, path: str, steps: list[Step]) -> str:
+        """The source of a value that neither a page nor a word gave."""
+        if _is_interpolation(steps):
+            return "interpolation resolved"
+        follows = path.startswith("augmentation.") or path.endswith(f".priors.{IMAGE_SIZE}")
+        if follows and self._config.get(IMAGE_SIZE) is not None:
+            return f"follows {IMAGE_SIZE}={self._config[IMAGE_SIZE]}"
+        return "filled in by detkit"
 
     def _written_steps(self, path: str) -> list[Step]:
         """What pages say, in the order in which Hydra merges them."""

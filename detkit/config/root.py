@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from detkit.registry import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
 
+ImageSize = PositiveInt | tuple[PositiveInt, PositiveInt]
+
 
 @dataclass(frozen=True)
 class Block:
@@ -92,6 +94,8 @@ class Train:
         metric: What validation measures.
         callbacks: What happens beside training, by label.
         logger: Where numbers go besides the run folder; null sends nothing anywhere.
+        image_size: Height and width that images are resized to fit into, such as [320,416], or one
+            number for both; every transform with a size follows. Null leaves each page's own.
         seed: Every random choice follows from it.
         run_name: Name of the run in its folder and in loggers.
         run_folder: Where everything that the run writes lies.
@@ -110,6 +114,7 @@ class Train:
     metric: Annotated[object, Slot("metric", "coco")]
     callbacks: Annotated[dict[str, Any], Slot("callback")]
     logger: Annotated[object | None, Slot("logger")]
+    image_size: ImageSize | None = None
     seed: NonNegativeInt = 0
     run_name: str = "run"
     run_folder: str = "runs/run"
@@ -142,6 +147,8 @@ class Import:
             them (a name a line, JSON, COCO JSON, YOLO YAML).
         new_classes: Names of the classes to detect, given in the same ways; null takes the file's.
         output: The checkpoint to write; null names it after the file.
+        image_size: Height and width that images are resized to fit into, such as [320,416], or one
+            number for both; every transform with a size follows. Null leaves each page's own.
         seed: Of the first values of whatever the file does not hold.
         plugins: Modules or Python files that register parts.
     """
@@ -153,6 +160,7 @@ class Import:
     classes: list[str] | str | None = None
     new_classes: list[str] | str | None = None
     output: str | None = None
+    image_size: ImageSize | None = None
     seed: NonNegativeInt = 0
     plugins: list[str] = field(default_factory=list)
 
@@ -168,6 +176,8 @@ class Evaluate:
         metric: What is measured.
         ckpt: A run folder or a checkpoint file.
         split: Which of the two splits of the data is measured.
+        image_size: Height and width that images are resized to fit into, such as [320,416], or one
+            number for both; every transform with a size follows. Null leaves each page's own.
         device: Where the detector runs; `auto` takes a GPU where there is one.
         output: A folder for metrics.json, detections.json and pictures; null writes none.
         plugins: Modules or Python files that register parts.
@@ -179,6 +189,7 @@ class Evaluate:
     metric: Annotated[object, Slot("metric", "coco")]
     ckpt: str
     split: Literal["validation", "train"] = "validation"
+    image_size: ImageSize | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
     plugins: list[str] = field(default_factory=list)
@@ -216,6 +227,8 @@ class Predict:
         source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
         output: The folder that pictures and detections.json are written to.
         score_threshold: Detections below this score are left out of pictures and JSON.
+        image_size: Height and width that images are resized to fit into, such as [320,416], or one
+            number for both; every transform with a size follows. Null leaves each page's own.
         batch_size: Images that the detector sees at once.
         device: Where the detector runs; `auto` takes a GPU where there is one.
         plugins: Modules or Python files that register parts.
@@ -227,6 +240,7 @@ class Predict:
     source: str
     output: str = "predictions"
     score_threshold: Fraction = 0.3
+    image_size: ImageSize | None = None
     batch_size: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"
     plugins: list[str] = field(default_factory=list)

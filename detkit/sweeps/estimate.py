@@ -83,7 +83,7 @@ class _Counts:
 class Estimator:
     """Counts what trainings would take; networks that several have in common are counted once."""
 
-    def __init__(self, num_classes: int, size: Size | None) -> None:
+    def __init__(self, num_classes: int, size: Size | None = None) -> None:
         """Assume what the data decide in training.
 
         Args:
@@ -137,8 +137,7 @@ class Estimator:
 
     def _counts(self, config: Mapping[str, Any]) -> _Counts:
         seen, trained = (
-            self._size or assembly.image_size(config["augmentation"], split)
-            for split in ("evaluation", "train")
+            self._size or assembly.image_size(config, split) for split in ("evaluation", "train")
         )
         step = (config["data"]["batch_size"], config["trainer"]["precision"])
         key = json.dumps([config["model"], seen, trained, step])

@@ -141,7 +141,10 @@ def test_config_shows_and_checks_without_data(
         (["predict", "ckpt=first", "source=nothing/*.jpg"], "source=nothing"),
         (["predict", "ckpt=first", "source=first", "scor_threshold=1"], "score_threshold"),
         (["evaluate", "ckpt=first/config.yaml"], "config.yaml: "),
-        (["config", "image_size=big"], "image_size=big: expected a whole number"),
+        (
+            ["config", "image_size=big"],
+            "image_size: expected int > 0 or [int > 0, int > 0]",
+        ),
     ],
 )
 def test_wrong_words_give_one_screen_and_exit_code_2(

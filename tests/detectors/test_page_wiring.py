@@ -22,7 +22,7 @@ def words(page):
 def table(page, *more):
     config = compose("train", [*words(page), *more])
     classes = Classes(["a", "b"], [1, 2])
-    return wiring(config["model"], classes, image_size(config["augmentation"]))
+    return wiring(config["model"], classes, image_size(config))
 
 
 @pytest.mark.parametrize("page", PAGES)

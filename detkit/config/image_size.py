@@ -1,0 +1,137 @@
+"""The root key `image_size`: one setting that the transforms of an augmentation page follow.
+
+Images are resized to fit into `image_size`, whether they are larger or smaller. A transform with
+`short_side` and `long_side` takes the shorter and the longer of the two; one with `height` and
+`width` takes both, multiplied by what its page had relative to the page's image size: the canvas of
+`mosaic` stays twice as large. Priors that hold an `image_size` follow too. A value typed for a
+transform itself is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from detkit.errors import ConfigError
+
+Node = dict[str, Any]
+Size = tuple[int, int]
+KEY = "image_size"
+_SPLITS = ("train", "evaluation")
+_TYPED = re.compile(r"\+{0,2}(image_size|augmentation)=")
+
+
+def follow_image_size(config: Node, words: Sequence[str], stored: Any = None) -> None:
+    """Bring the transforms and priors of a complete configuration to its `image_size`.
+
+    Args:
+        config: Checked and complete; changed in place.
+        words: The command line's words, whose values for a transform are kept.
+        stored: The checkpoint's `image_size`, which its own augmentation follows already.
+
+    Raises:
+        ConfigError: Nothing in the augmentation resizes, or the model takes one size only.
+    """
+    value = config.get(KEY)
+    applied = value == stored and not any(map(_TYPED.match, words))
+    if value is None or applied or "augmentation" not in config:
+        return
+    size = as_size(value)
+    splits = [split for split in _SPLITS if split == "evaluation" or "trainer" in config]
+    problems = list(_problems(config, size, splits))
+    if problems:
+        raise ConfigError(problems)
+    typed = {word.lstrip("+").partition("=")[0] for word in words}
+    _follow_augmentation(config["augmentation"], size, typed)
+    for path, node in _sized_parts(config.get("model"), "model"):
+        if f"{path}.{KEY}" not in typed:
+            node[KEY] = list(size)
+
+
+def as_size(value: Any) -> Size:
+    """Height and width; one number is a square."""
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+
+
+def anchor_note(config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """A line where anchors in pixels stay as they are although `image_size` is set."""
+    head = config.get("model", {}).get("head") or {}
+    priors = head.get("priors") if isinstance(head, Mapping) else None
+    typed = any(".priors.sizes=" in word for word in words)
+    if config.get(KEY) is None or typed or (priors or {}).get("name") != "anchor_sizes":
+        return []
+    return [
+        "model.head.priors.sizes: anchors in pixels do not follow image_size; `detkit data "
+        "anchors` fits them to your boxes at a size"
+    ]
+
+
+def _problems(config: Node, size: Size, splits: Sequence[str]) -> Iterator[str]:
+    shown = f"{KEY}={_text(size)}"
+    for split in splits:
+        if not any(_sides(step) for step in config["augmentation"][split].values()):
+            yield (
+                f"{shown}: nothing in augmentation.{split} resizes images, so it cannot be "
+                f"followed: add augmentation.{split}.resize.name=resize, or leave image_size out."
+            )
+    for path, node in _sized_parts(config.get("model"), "model"):
+        if node.get("steps") is not None and tuple(node[KEY]) != size:
+            yield (
+                f"{shown}: {path} has cells for images of {_text(tuple(node[KEY]))} alone "
+                f"({path}.steps), as SSD300 and SSD512 do: leave image_size out, or choose another "
+                "model; SSDlite and all detectors without fixed steps take any size."
+            )
+
+
+def _follow_augmentation(augmentation: Node, size: Size, typed: set[str]) -> None:
+    fixed = {
+        (split, label): step
+        for split in _SPLITS
+        for label, step in augmentation[split].items()
+        if _sides(step) == ("height", "width")
+        and not {f"augmentation.{split}.{label}.{key}" for key in ("height", "width")} & typed
+    }
+    base = next(
+        ((s["height"], s["width"]) for (split, _), s in fixed.items() if split == "evaluation"),
+        None,
+    ) or next(((s["height"], s["width"]) for s in reversed(fixed.values())), size)
+    for split in _SPLITS:
+        for label, step in augmentation[split].items():
+            for key, value in _followed(step, size, base).items():
+                if f"augmentation.{split}.{label}.{key}" not in typed:
+                    step[key] = value
+
+
+def _followed(step: Node | None, size: Size, base: Size) -> Node:
+    """The arguments of a transform at an image size; none where it has no size."""
+    sides = _sides(step)
+    if step is None or not sides:
+        return {}
+    if sides == ("height", "width"):
+        scaled = zip(sides, size, base, strict=True)
+        return {key: round(new * step[key] / old) for key, new, old in scaled}
+    larger = {"enlarge": True} if "enlarge" in step else {}
+    return {"short_side": min(size), "long_side": max(size), **larger}
+
+
+def _sides(step: Any) -> tuple[str, ...]:
+    """The arguments that hold a transform's size in pixels."""
+    for keys in (("height", "width"), ("short_side", "long_side")):
+        if isinstance(step, Mapping) and all(key in step for key in keys):
+            return keys if isinstance(step[keys[0]], int) else ()
+    return ()
+
+
+def _sized_parts(node: Any, path: str) -> Iterator[tuple[str, Node]]:
+    """(config path, mapping) of every part of a model that has an `image_size`."""
+    if isinstance(node, dict):
+        if KEY in node:
+            yield path, node
+        for key, inner in node.items():
+            yield from _sized_parts(inner, f"{path}.{key}")
+
+
+def _text(size: Sequence[int]) -> str:
+    height, width = size
+    return f"{height}" if height == width else f"[{height},{width}]"
