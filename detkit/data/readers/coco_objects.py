@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.data.index import LARGEST_AREA, ROUNDING, THIN, Annotation, IndexBuilder
-from detkit.data.readers.coco_page import NO_ID, CocoPage
+from detkit.data.readers.coco_page import CocoPage
+from detkit.data.readers.coco_values import NO_ID
 
 _ROWS = 2**14  # at a time, so that what is in between takes little memory
 
@@ -89,7 +90,8 @@ class Objects:
 
     def drop_of(self, builder: IndexBuilder, image_id: int, why: str) -> None:
         """Leave out the annotations of an image, and say so."""
-        name = f"image id {image_id}" if image_id != NO_ID else "no image id"
+        text = self.page.texts.get(image_id, image_id)
+        name = f"image id {text}" if image_id != NO_ID else "no image id"
         for row in self._take(image_id):
             builder.drop("box", why, name, place_of(self.page.numbers[row]))
 

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import reprlib
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from detkit.data.counting import counted
+from detkit.data.readers.coco_outlines import outline_box
+from detkit.data.readers.coco_values import (
+    NO_ID,
+    ZEROS,
+    TextIds,
+    columns_of,
+    four_numbers,
+    is_set,
+    number_or_nan,
+    whole_number,
+)
 from detkit.data.readers.folders import require_distinct
 from detkit.data.readers.json_lists import UnreadableJsonError, read_object
 from detkit.errors import DataError
 
+LOGGER = logging.getLogger("detkit.data")
 LISTS = ("images", "annotations", "categories")
 _USED = {"id", "image_id", "category_id", "bbox", "area", "iscrowd", "ignore"}
-_CORNERS = 4
 _EMPTY: tuple[Any, ...] = (None, [], {}, "")
-_LARGEST = 2**63 - 1
-NO_ID = -_LARGEST  # stands for an id that is missing or no whole number
+_NO_BOX = (*_EMPTY, ZEROS)
 
 
 @dataclass
@@ -38,6 +48,8 @@ class CocoPage:
         areas: Of each annotation its area, or NaN.
         ignored: Of each annotation whether it is a crowd, or to be ignored.
         strange: What entries of `annotations` are where they are no objects.
+        outlined: The rows of annotations without a bbox but with a segmentation.
+        texts: By number, the ids of images that are text; the numbers are those detkit gives them.
         unused: How many annotations have each value that detkit has no use for.
     """
 
@@ -52,33 +64,39 @@ class CocoPage:
     ignored: array[int] = field(default_factory=lambda: array("b"))
     strange: list[str] = field(default_factory=list)
     unused: Counter[str] = field(default_factory=Counter)
+    outlined: list[int] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)
+    _image_texts: TextIds = field(default_factory=TextIds)
+    _category_texts: TextIds = field(default_factory=TextIds)
 
     def add_image(self, entry: Any) -> None:
         """Take an entry of `images`.
 
         Raises:
-            DataError: It has no file name, or no id that is a whole number.
+            DataError: It has no file name, or no id that is a whole number or text.
         """
         self._require(entry, "images", "file_name")
+        number = self._id(entry, "images", self._image_texts)
         size = (whole_number(entry.get(side)) for side in ("height", "width"))
         height, width = (length if 0 < length < 2**31 else 0 for length in size)
-        self.images.append((self._id(entry, "images"), entry["file_name"], height, width))
+        self.images.append((number, entry["file_name"], height, width))
 
     def add_category(self, entry: Any) -> None:
         """Take an entry of `categories`.
 
         Raises:
-            DataError: It has no name, or no id that is a whole number.
+            DataError: It has no name, or no id that is a whole number or text.
         """
-        if isinstance(entry, dict) and isinstance(entry.get("name"), int | float):
-            entry = {**entry, "name": str(entry["name"])}
+        if isinstance(entry, dict) and isinstance(entry.get("name"), int | float | str):
+            entry = {**entry, "name": str(entry["name"]).strip() or None}
         self._require(entry, "categories", "name")
-        self.categories.append((self._id(entry, "categories"), entry["name"]))
+        number = self._id(entry, "categories", self._category_texts)
+        self.categories.append((number, entry["name"]))
 
     def add_annotations(self, entries: Sequence[Any]) -> None:
         """Take entries of `annotations`; what is wrong with them is told when they are used."""
         try:
-            columns = _columns(entries)
+            columns = columns_of(entries)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
             for entry in entries:  # something is unusual, so with care
                 self._add_annotation(entry)
@@ -96,12 +114,14 @@ class CocoPage:
         if not isinstance(entry, dict):
             self.strange.append(reprlib.repr(entry))
             return
-        self.image_ids.append(whole_number(entry.get("image_id")))
-        self.category_ids.append(whole_number(entry.get("category_id")))
+        if entry.get("bbox") in _NO_BOX and entry.get("segmentation") not in _EMPTY:
+            self.outlined.append(len(self.image_ids))
+        self.image_ids.append(self._image_texts.number_of(entry.get("image_id")))
+        self.category_ids.append(self._category_texts.number_of(entry.get("category_id")))
         self.numbers.append(whole_number(entry.get("id")))
-        self.boxes.extend(_four_numbers(entry.get("bbox")))
-        self.areas.append(_number(entry.get("area")))
-        self.ignored.append(_truth(entry.get("iscrowd")) or _truth(entry.get("ignore")))
+        self.boxes.extend(four_numbers(entry.get("bbox")))
+        self.areas.append(number_or_nan(entry.get("area")))
+        self.ignored.append(is_set(entry.get("iscrowd")) or is_set(entry.get("ignore")))
         for key, value in entry.items():
             if key not in _USED and value not in _EMPTY:
                 self.unused[key] += 1
@@ -123,14 +143,44 @@ class CocoPage:
                 "add what is missing."
             )
 
-    def _id(self, entry: dict[str, Any], key: str) -> int:
-        number = whole_number(entry["id"])
+    def _id(self, entry: dict[str, Any], key: str, texts: TextIds) -> int:
+        number = texts.number_of(entry["id"])
         if number == NO_ID:
             raise DataError(
-                f"'{self.file}': the id {entry['id']!r:.80} in '{key}' is no whole number; "
-                "renumber them, also in 'annotations'."
+                f"'{self.file}': the id {entry['id']!r:.80} in '{key}' is neither a whole number "
+                "nor text; renumber them, also in 'annotations'."
             )
         return number
+
+    def renumber(self) -> None:
+        """Give ids that are text the numbers after those that are numbers, in order of the file."""
+        if self._image_texts.numbers:
+            final = self._image_texts.final_numbers([image[0] for image in self.images])
+            self.images = [(final.get(i, i), *rest) for i, *rest in self.images]
+            self.image_ids = array("q", (final.get(i, i) for i in self.image_ids))
+            self.texts = {final[n]: text for text, n in self._image_texts.numbers.items()}
+        if self._category_texts.numbers:
+            final = self._category_texts.final_numbers([i for i, _ in self.categories])
+            self.categories = [(final.get(i, i), name) for i, name in self.categories]
+            self.category_ids = array("q", (final.get(i, i) for i in self.category_ids))
+
+    def add_outlines(self, first: int, entries: Sequence[Any]) -> int:
+        """Set the boxes of the rows in `outlined` from the segmentation of their entries.
+
+        Args:
+            first: The row of the first entry.
+            entries: Entries of `annotations`, complete.
+
+        Returns:
+            The row after the last entry.
+        """
+        outlined, row = set(self.outlined), first
+        for entry in filter(lambda entry: isinstance(entry, dict), entries):
+            box = outline_box(entry.get("segmentation")) if row in outlined else None
+            if box is not None:
+                self.boxes[4 * row : 4 * row + 4] = array("d", box)
+            row += 1
+        return row
 
 
 def read_page(file: Path) -> CocoPage:
@@ -145,8 +195,11 @@ def read_page(file: Path) -> CocoPage:
     )
     try:
         kinds = read_object(file, takers, without="segmentation")
+        if page.outlined:
+            _read_outlines(page)
     except UnreadableJsonError as error:
         raise DataError(f"'{file}' cannot be read as COCO JSON: {error}. Replace it.") from error
+    page.renumber()
     missing = [
         f"{key} ({kinds[key]})" if key in kinds else key
         for key in LISTS
@@ -170,78 +223,17 @@ def read_page(file: Path) -> CocoPage:
     return page
 
 
-class _Columns(NamedTuple):
-    """Annotations in columns, as CocoPage has them."""
+def _read_outlines(page: CocoPage) -> None:
+    """Read the file once more, with the outlines, for boxes that it does not give."""
+    row = 0
 
-    image_ids: array[int]
-    category_ids: array[int]
-    numbers: array[int]
-    boxes: array[float]
-    areas: array[float]
-    ignored: array[int]
+    def take(entries: Sequence[Any]) -> None:
+        nonlocal row
+        row = page.add_outlines(row, entries)
 
-
-def _columns(entries: Sequence[Any]) -> _Columns:
-    """The columns of entries that are all as they should be.
-
-    Raises:
-        AttributeError, KeyError, OverflowError, TypeError, ValueError: One of them is not.
-    """
-    boxes = [entry["bbox"] for entry in entries]
-    corners = list(chain.from_iterable(boxes))
-    areas = [entry["area"] for entry in entries]
-    ids = [[e[key] for e in entries] for key in ("image_id", "category_id", "id")]
-    kinds = set(map(type, chain(corners, areas)))
-    if (
-        set(map(type, boxes)) != {list}
-        or set(map(len, boxes)) != {_CORNERS}
-        or not kinds <= {int, float}
-        or set(map(type, chain.from_iterable(ids))) != {int}
-        or min(map(min, ids)) < -_LARGEST
-    ):
-        raise ValueError("not as it should be")
-    ignored = (_truth(e.get("iscrowd")) or _truth(e.get("ignore")) for e in entries)
-    image_ids, category_ids, numbers = (array("q", column) for column in ids)
-    return _Columns(
-        image_ids,
-        category_ids,
-        numbers,
-        array("d", corners),
-        array("d", areas),
-        array("b", ignored),
+    read_object(page.file, {"annotations": take})
+    LOGGER.info(
+        "%s: %s without a bbox; the box is the one around the segmentation",
+        page.file,
+        counted(len(page.outlined), "annotation"),
     )
-
-
-def whole_number(value: Any) -> int:
-    """A whole number, also as text ("7") or with a point (7.0); NO_ID for anything else."""
-    if type(value) is int and -_LARGEST <= value <= _LARGEST:  # nearly always, so first
-        return value
-    try:
-        number = int(value) if isinstance(value, int | str) else float(value)
-    except (TypeError, ValueError):
-        return NO_ID
-    if isinstance(number, float):
-        number = int(number) if number.is_integer() else NO_ID
-    return number if abs(number) <= _LARGEST else NO_ID
-
-
-def _four_numbers(value: Any) -> tuple[float, float, float, float]:
-    nothing = (math.nan, math.nan, math.nan, math.nan)
-    if not isinstance(value, list) or len(value) != _CORNERS:
-        return nothing
-    try:
-        x, y, width, height = float(value[0]), float(value[1]), float(value[2]), float(value[3])
-    except (TypeError, ValueError, OverflowError):
-        return nothing
-    return x, y, width, height
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
-
-
-def _truth(value: Any) -> bool:
-    return value in (1, "1")  # true is 1

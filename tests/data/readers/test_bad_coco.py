@@ -65,7 +65,7 @@ def test_an_unknown_category_is_left_out(coco, changes, why):
 @pytest.mark.parametrize("image_id", [5, None, [1], {}, "x", 1.5, 10**30])
 def test_annotations_of_images_that_are_not_there_are_left_out(coco, image_id):
     index = read(coco, page(GOOD, {**GOOD, "id": 17, "image_id": image_id}))
-    name = "image id 5" if image_id == 5 else "no image id"
+    name = f"image id {image_id}" if image_id in (5, "x") else "no image id"
     assert index.dropped == [f"1 box (of an image that is not listed): {name} (annotation 17)"]
 
 
@@ -86,8 +86,9 @@ def test_ids_as_text_or_with_a_point_are_the_numbers(coco):
     assert (index.category_ids, index.labels.tolist()) == ([3, 7], [1, 0])
 
 
-@pytest.mark.parametrize(("crowd", "ignored"), [("0", False), (0, False), (None, False),
-                                                ("1", True), (True, True)])  # fmt: skip
+@pytest.mark.parametrize(("crowd", "ignored"), [
+    ("0", False), (0, False), (None, False), ("1", True), (True, True), ("true", True),
+])  # fmt: skip
 def test_crowd_as_text_or_null(coco, crowd, ignored):
     assert read(coco, page({**GOOD, "iscrowd": crowd})).ignored.tolist() == [ignored]
 
@@ -106,11 +107,12 @@ def test_a_size_that_is_none_is_taken_from_the_file(coco, size):
 
 
 @pytest.mark.parametrize(("changes", "message"), [
-    ({"images": [{"id": "left", "file_name": "c.jpg"}]}, r"the id 'left' in 'images' is no whole"),
-    ({"images": [{"id": None, "file_name": "c.jpg"}]}, r"the id None in 'images' is no whole"),
+    ({"images": [{"id": "", "file_name": "c.jpg"}]}, r"the id '' in 'images' is neither a whole"),
+    ({"images": [{"id": None, "file_name": "c.jpg"}]}, r"the id None in 'images' is neither a"),
     ({"images": [{"id": 1, "file_name": None}]}, r"an entry of 'images' lacks id or file_name: {"),
     ({"images": [None]}, r"an entry of 'images' lacks id or file_name: None"),
-    ({"categories": [{"id": "a", "name": "x"}]}, r"the id 'a' in 'categories' is no whole number"),
+    ({"categories": [{"id": 1.5, "name": "x"}]}, r"the id 1.5 in 'categories' is neither a whole"),
+    ({"categories": [{"id": 1, "name": " "}]}, r"an entry of 'categories' lacks id or name"),
     ({"categories": [{"id": 1, "name": None}]}, r"an entry of 'categories' lacks id or name"),
     ({"categories": [{"id": 3, "name": "dog"}, {"id": 3, "name": "fox"}]},
      r"several categories one id: 3 \(dog\), 3 \(fox\); give each its own"),

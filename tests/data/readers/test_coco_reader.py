@@ -38,8 +38,9 @@ def test_years_are_no_part_of_the_split(coco):
         (["annotations/instances_train2014.json", "annotations/instances_train2017.json"],
          ["train2014", "train2017"]),
         (["train/_annotations.coco.json", "valid/_annotations.coco.json"], ["train", "valid"]),
-        (["annotations.json", "package.json"], [""]),
-        (["annotations/captions_val2017.json", "annotations/mine.json"], ["mine"]),
+        (["annotations.json"], [""]),
+        (["annotations/captions_val2017.json", "annotations/mine.json"], [""]),
+        (["annotations/mine.json", "annotations/theirs.json"], ["mine", "theirs"]),
     ],
 )  # fmt: skip
 def test_annotation_files_are_found_by_name(tmp_path, coco_files, files, splits):
@@ -130,35 +131,17 @@ def test_two_categories_of_one_name_are_an_error(coco, coco_files):
         CocoReader().read(coco, "val")
 
 
-def test_ids_that_are_no_numbers_are_an_error(coco):
-    file = coco / "annotations/instances_val2017.json"
-    page = json.loads(file.read_text())
-    page["images"][0]["id"] = "left"
-    file.write_text(json.dumps(page))
-    with pytest.raises(DataError, match="'left' in 'images' is no whole number"):
-        CocoReader().read(coco, "val")
-
-
 def test_images_that_are_nowhere_are_an_error_that_says_where_it_looked(tmp_path, coco_files):
     coco_files(tmp_path / "annotations" / "train.json", ["a.jpg"], [])
-    with pytest.raises(DataError, match=r"looked for 'a.jpg' in .*images.*data.reader.images"):
+    with pytest.raises(
+        DataError, match=r"no image below '.*' matches 'a.jpg'\..*data.reader.images"
+    ):
         CocoReader().read(tmp_path, "train")
 
 
 def test_unknown_split_names_the_known_ones(coco):
     with pytest.raises(DataError, match=r"no split 'test'.*train, val"):
         CocoReader().read(coco, "test")
-
-
-def test_each_folder_that_was_looked_at_is_named_once(tmp_path, coco_files):
-    coco_files(tmp_path / "train.json", ["a.jpg"], [])
-    for image in tmp_path.rglob("a.jpg"):
-        image.unlink()
-    with pytest.raises(DataError) as caught:
-        CocoReader().read(tmp_path, "train")
-    places = str(caught.value).partition("'a.jpg' in ")[2].partition(". Set ")[0].split(", ")
-    folders = ("train", "images/train", "images", "")
-    assert places == [f"'{tmp_path / folder}'" for folder in folders]
 
 
 def test_images_with_nothing_to_tell_are_read_as_others_are(tmp_path, pictures, monkeypatch):

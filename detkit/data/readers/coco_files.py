@@ -1,0 +1,113 @@
+"""Find the COCO files of a folder, and the split of each."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkit.data.readers.contents import has_coco_lists
+from detkit.data.readers.folders import files_below
+from detkit.data.readers.split_names import split_of_path
+
+# Names that COCO's exporters use. Such a file counts even if its content is broken, so that the
+# error says what is wrong with it.
+_KNOWN = re.compile(
+    r"(instances(_.*)?|annotations|coco|_annotations\.coco|(mini)?val(id(ation)?)?|test|dev"
+    r"|train(ing|val)?)([_-]?\d{4})?"
+)
+_OTHER_TASKS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
+_WHOLE = ("instances", "annotations", "coco", "_annotations.coco")
+_YEAR = re.compile(r"[_-]?\d{4}$")
+_DEPTH = 4  # parts of a path, such as export/annotations/train/labels.json
+_MANY, _SAMPLE = 200, 50  # of more JSON files only a sample and those with a telling name are read
+WHOLE_SET = ""  # the key of a file that does not belong to one split
+
+
+def find_annotations(path: Path) -> dict[str, Path]:
+    """The COCO files below a folder by split; `WHOLE_SET` is the key of one without a split.
+
+    A file is recognised by its content. Its split is the one that its name or the nearest folder
+    states. Of several files of one split, those that COCO names instances_<split>.json count;
+    otherwise the name of each is its split.
+    """
+    files = _annotation_files(path)
+    detection = [file for file in files if not file.stem.startswith(_OTHER_TASKS)]
+    return _by_split(path, detection or files)
+
+
+def json_files(path: Path) -> list[Path]:
+    """The JSON files of a folder and a few levels of folders below it."""
+    return [
+        file
+        for file in files_below(path)
+        if file.suffix.lower() == ".json" and len(file.relative_to(path).parts) <= _DEPTH
+    ]
+
+
+def _annotation_files(path: Path) -> list[Path]:
+    files = sorted(json_files(path))
+    known = [file for file in files if _is_known(path, file)]
+    others = sorted(set(files) - set(known))
+    if len(others) > _MANY:
+        telling = [file for file in others if split_of_path(file.relative_to(path)) is not None]
+        others = sorted({*telling[:_MANY], *others[:: len(others) // _SAMPLE]})
+    return sorted([*known, *(file for file in others if has_coco_lists(file))])
+
+
+def _is_known(path: Path, file: Path) -> bool:
+    """Whether a file has a name and place that COCO's exporters use."""
+    if file.stem.startswith(_OTHER_TASKS):
+        return False
+    if file.parent == path:
+        return _KNOWN.fullmatch(file.stem) is not None
+    if file.parent.parent != path:
+        return False
+    return file.name == "_annotations.coco.json" or (
+        file.parent.name == "annotations" and _KNOWN.fullmatch(file.stem) is not None
+    )
+
+
+def _by_split(path: Path, files: Sequence[Path]) -> dict[str, Path]:
+    if len(files) == 1:
+        return {_split(path, files[0]) or WHOLE_SET: files[0]}
+    splits = {file: _split(path, file) or _stem(file) for file in files}
+    for names in (_plain_instances(splits), splits):
+        counts = Counter(names.values())
+        if all(count == 1 for count in counts.values()):
+            return {name: file for file, name in names.items()}
+    stems = Counter(file.stem for file in files)
+
+    def unique(file: Path) -> str:
+        if counts[splits[file]] == 1:
+            return splits[file]
+        if stems[file.stem] == 1:
+            return file.stem.removeprefix("instances_")
+        return file.relative_to(path).with_suffix("").as_posix()
+
+    return {unique(file): file for file in files}
+
+
+def _plain_instances(splits: dict[Path, str]) -> dict[Path, str]:
+    """Without the files whose split has a file named instances_<split>.json."""
+    named = {name for file, name in splits.items() if file.stem.startswith("instances_")}
+    return {
+        file: name
+        for file, name in splits.items()
+        if name not in named or file.stem.startswith("instances_")
+    }
+
+
+def _split(path: Path, file: Path) -> str | None:
+    """The split that the name of a file or its folders state."""
+    stem = _stem(file)
+    if file.stem not in _WHOLE and _KNOWN.fullmatch(stem) and not stem.startswith("instances"):
+        return stem
+    return split_of_path(file.relative_to(path))
+
+
+def _stem(file: Path) -> str:
+    """The name of a file without prefix and year; `WHOLE_SET` if it says "all of the data"."""
+    stem = file.stem.removeprefix("instances_")
+    return WHOLE_SET if stem in _WHOLE else _YEAR.sub("", stem) or stem

@@ -1,0 +1,162 @@
+"""Find the image files that a COCO file names."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from detkit.data.counting import counted
+from detkit.data.images import is_image
+from detkit.data.readers.folders import files_below, image_files, relative_name
+from detkit.data.readers.path_endings import PathEndings, summary
+from detkit.errors import DataError
+
+LOGGER = logging.getLogger("detkit.data")
+_SAMPLE = 100  # names that are tried in each likely folder
+_NEARBY = 20_000  # files of the folder above that are looked at
+
+
+@dataclass
+class ImageFinder:
+    """Finds the images of one COCO file.
+
+    Attributes:
+        root: The folder of the data set.
+        file: The COCO file.
+        split: Its split; "" if it holds the whole data set.
+        images: The folder of the images relative to the root, as the user set it; None searches.
+    """
+
+    root: Path
+    file: Path
+    split: str
+    images: str | None = None
+    _listings: dict[Path, frozenset[str]] = field(default_factory=dict)
+
+    def locate(self, names: Sequence[str]) -> list[str]:
+        """The image of each name relative to the root; for a missing file, where it should be.
+
+        Raises:
+            DataError: None of the images exists, or a name fits several files equally well.
+        """
+        folder = self._folder(names)
+        prefix = relative_name(folder / "x", self.root)[:-1]
+        paths = [_below(folder, prefix, name, self.root) for name in names]
+        missing = [number for number, name in enumerate(names) if not self._exists(folder, name)]
+        if missing:
+            self._match(names, paths, missing)
+        return paths
+
+    def _match(self, names: Sequence[str], paths: list[str], missing: list[int]) -> None:
+        """Replace the paths of files that do not exist by those that match."""
+        searched = self.root if self.images is None else self._images_folder(self.images)
+        files = [relative_name(f, self.root) for f in image_files(searched)]
+        exact = set(paths) - {paths[number] for number in missing}
+        endings = PathEndings(files)
+        matches = [
+            endings.match(names[number], split=self.split or None, exclude=exact)
+            for number in missing
+        ]
+        lost = [names[number] for number in missing]
+        unclear = [n for n, match in zip(lost, matches, strict=True) if match.candidates]
+        if unclear:
+            candidates = next(match.candidates for match in matches if match.candidates)
+            raise DataError(
+                f"'{self.file}': {counted(len(unclear), 'file name')} could be more than one "
+                f"image, such as '{unclear[0]}': {_either(candidates)}. Set data.reader.images to "
+                "the folder of the images, or correct the names."
+            )
+        self._require_distinct(lost, [match.path for match in matches])
+        if not exact and all(match.path is None for match in matches):
+            raise DataError(self._none_exists(names))
+        for number, match in zip(missing, matches, strict=True):
+            paths[number] = match.path or paths[number]
+        text = summary(lost, matches)
+        if text:
+            LOGGER.info("%s: matched image files: %s", relative_name(self.file, self.root), text)
+
+    def _require_distinct(self, names: Sequence[str], paths: Sequence[str | None]) -> None:
+        """Raise DataError if two different names match one file."""
+        owners: dict[str, str] = {}
+        for name, path in zip(names, paths, strict=True):
+            if path is not None and owners.setdefault(path, name) != name:
+                raise DataError(
+                    f"'{self.file}' names the images '{owners[path]}' and '{name}', but only "
+                    f"'{path}' fits either: restore the other file, or remove its entry."
+                )
+
+    def _none_exists(self, names: Sequence[str]) -> str:
+        below = self.root if self.images is None else self._images_folder(self.images)
+        more = f" or another of its {len(names):,} file names" if len(names) > 1 else ""
+        text = (
+            f"the images of '{self.file}' are not found: no image below '{below}' matches "
+            f"'{names[0]}'{more}."
+        )
+        if self.images is None and self._has_any(self.root.parent, names):
+            return f"{text} The folder above has them: set data.path to '{self.root.parent}'."
+        return (
+            f"{text} Copy the images there, or set data.reader.images to their folder, relative "
+            "to data.path."
+        )
+
+    @staticmethod
+    def _has_any(folder: Path, names: Sequence[str]) -> bool:
+        """Whether images near the data folder match some of the names."""
+        try:
+            nearby = islice(files_below(folder), _NEARBY)
+            files = [relative_name(file, folder) for file in nearby if is_image(file)]
+        except OSError:
+            return False
+        endings = PathEndings(files)
+        return any(endings.match(name).path for name in _sample(names))
+
+    def _folder(self, names: Sequence[str]) -> Path:
+        """The folder that holds some of the names as they are; the likeliest one if none does."""
+        if self.images is not None:
+            return self._images_folder(self.images)
+        stem = self.file.stem.removeprefix("instances_")
+        splits = dict.fromkeys(name for name in (stem, self.split) if name)
+        near = self.file.parent
+        tried = [self.root / name for name in splits]
+        tried += [self.root / "images" / name for name in splits]
+        tried += [self.root / "images", near, near / "images", near / "data"]
+        tried += [self.root / "data", self.root]
+        holds: Callable[[Path], bool] = lambda folder: any(  # noqa: E731
+            self._exists(folder, name) for name in _sample(names)
+        )
+        return next(filter(holds, dict.fromkeys(tried)), self.root)
+
+    def _images_folder(self, images: str) -> Path:
+        return self.root / images.replace("{split}", self.split)
+
+    def _exists(self, folder: Path, name: str) -> bool:
+        """Whether a folder holds a file, from one listing of each folder."""
+        above, _, last = name.replace(os.sep, "/").rpartition("/")
+        place = folder / above if above else folder
+        if place not in self._listings:
+            try:
+                self._listings[place] = frozenset(os.listdir(place))
+            except (OSError, ValueError):  # no such folder, or a name that no folder can have
+                self._listings[place] = frozenset()
+        return last in self._listings[place]
+
+
+def _sample(names: Sequence[str]) -> list[str]:
+    """Some names: the first ones, and others from the whole list."""
+    return [*names[:20], *names[:: max(1, len(names) // _SAMPLE)]]
+
+
+def _either(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""  # noqa: PLR2004
+    return f"'{paths[0]}' or '{paths[1]}'{more}"
+
+
+def _below(folder: Path, prefix: str, name: str, root: Path) -> str:
+    """The path of a file relative to the root; for most, the prefix of its folder and its name."""
+    if name.isascii() and name.replace("_", "").replace(".", "0", 1).isalnum():
+        return prefix + name
+    return relative_name(folder / name, root)

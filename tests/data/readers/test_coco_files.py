@@ -1,0 +1,99 @@
+"""COCO files under any name, recognised by content."""
+
+import json
+
+import pytest
+
+from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_files import find_annotations
+from detkit.data.readers.contents import has_coco_lists
+
+
+@pytest.mark.parametrize(("files", "splits"), [
+    (["result.json"], [""]),  # Label Studio
+    (["labels.json"], [""]),  # FiftyOne
+    (["annotations/instances_default.json"], [""]),  # CVAT
+    (["labels_my-project_2024-01-31-10-11-12.json"], [""]),  # makesense.ai
+    (["train_annotations.json", "val_annotations.json"], ["train", "val"]),
+    (["train/annotations.json", "valid/annotations.json"], ["train", "valid"]),
+    (["Train/labels.json", "Test/labels.json"], ["test", "train"]),
+    (["annotations/train/instances.json", "annotations/val/instances.json"], ["train", "val"]),
+    (["export/coco_trainset.json", "export/coco_testset.json"], ["test", "train"]),
+    (["annotations/instances_train2017.json", "annotations/person_keypoints_train2017.json"],
+     ["train"]),
+    (["annotations/person_keypoints_val2017.json"], ["val"]),
+    (["annotations/instances_train.json", "train_extra.json"], ["train"]),
+    (["part_a.json", "part_b.json"], ["part_a", "part_b"]),
+    (["a/result.json", "b/result.json"], ["a/result", "b/result"]),
+])  # fmt: skip
+def test_the_split_of_a_file_is_in_its_name_or_folder(tmp_path, coco_files, files, splits):
+    for name in files:
+        coco_files(tmp_path / name, [], [])
+    assert sorted(find_annotations(tmp_path)) == splits
+
+
+@pytest.mark.parametrize("text", [
+    "[]",
+    '{"images": [], "annotations": []}',
+    '{"version": "5.0", "shapes": [], "imagePath": "a.jpg"}',
+    '{"images": [], "annotations": [{"id": 1, "score": 0.5}], "categories": []}',
+    '[{"images": [], "annotations": [], "categories": []}]',
+    "",
+])  # fmt: skip
+def test_other_json_is_no_coco_file(tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    assert not has_coco_lists(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_are_recognised_anywhere_in_a_large_file(tmp_path, encoding):
+    blank = " " * 5_000_000
+    page = f'{{"info": {{}}, "images": [{blank}], "annotations": [{blank}],{blank}"categories" : []'
+    (tmp_path / "a.json").write_text(page + f", {blank[:4_500_000]}1]}}", encoding=encoding)
+    assert has_coco_lists(tmp_path / "a.json")
+
+
+def test_a_folder_of_many_json_files_is_sampled(tmp_path, coco_files, monkeypatch):
+    for number in range(300):
+        (tmp_path / f"{number}.json").write_text("{}")
+    coco_files(tmp_path / "my_train.json", [], [])
+    checked = []
+    monkeypatch.setattr(
+        "detkit.data.readers.coco_files.has_coco_lists",
+        lambda file: checked.append(file) or has_coco_lists(file),
+    )
+    assert list(find_annotations(tmp_path)) == ["train"]
+    assert len(checked) < 70
+
+
+def test_hidden_json_is_not_read(tmp_path, coco_files):
+    coco_files(tmp_path / ".ipynb_checkpoints" / "train.json", [], [])
+    coco_files(tmp_path / "train.json", [], [])
+    assert find_annotations(tmp_path) == {"train": tmp_path / "train.json"}
+
+
+def test_spaces_around_class_names_are_removed(tmp_path, coco_files, pictures):
+    pictures(tmp_path / "a.jpg")
+    categories = [{"id": 1, "name": " cat\n"}, {"id": 2, "name": "dog"}]
+    coco_files(tmp_path / "x.json", ["a.jpg"], [], categories=categories)
+    assert CocoReader().read(tmp_path, None).class_names == ["cat", "dog"]
+
+
+def test_ids_may_be_text(tmp_path, pictures):
+    for name in ("a", "b"):
+        pictures(tmp_path / f"{name}.jpg")
+    page = {
+        "images": [{"id": f"{name}.jpg", "file_name": f"{name}.jpg"} for name in "ab"],
+        "annotations": [
+            {"id": "x-1", "image_id": "b.jpg", "category_id": "dog", "bbox": [1, 2, 3, 4]},
+            {"id": "x-2", "image_id": "c.jpg", "category_id": "dog", "bbox": [1, 2, 3, 4]},
+        ],
+        "categories": [{"id": "cat", "name": "cat"}, {"id": "dog", "name": "dog"}],
+    }
+    page = {key: page[key] for key in ("annotations", "categories", "images")}
+    (tmp_path / "result.json").write_text(json.dumps(page))
+    index = CocoReader().read(tmp_path, None)
+    assert (index.image_ids.tolist(), index.object_offsets.tolist()) == ([1, 2], [0, 0, 1])
+    assert (index.class_names, index.category_ids) == (["cat", "dog"], [1, 2])
+    assert index.labels.tolist() == [1]
+    assert index.dropped == ["1 box (of an image that is not listed): image id c.jpg"]
