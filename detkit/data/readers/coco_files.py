@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detkit.data.readers.contents import has_coco_lists
-from detkit.data.readers.folders import files_below
 from detkit.data.readers.split_names import split_of_path
+from detkit.image_files import files_below
 
 # Names that COCO's exporters use. Such a file counts even if its content is broken, so that the
 # error says what is wrong with it.

@@ -6,18 +6,16 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from detkit.data.counting import counted
-from detkit.data.images import is_image
-from detkit.data.readers.folders import files_below, image_files, relative_name
+from detkit.data.readers.folders import image_files, relative_name
+from detkit.data.readers.nearby import parent_with_images
 from detkit.data.readers.path_endings import PathEndings, summary
 from detkit.errors import DataError
 
 LOGGER = logging.getLogger("detkit.data")
 _SAMPLE = 100  # names that are tried in each likely folder
-_NEARBY = 20_000  # files of the folder above that are looked at
 
 
 @dataclass
@@ -96,23 +94,13 @@ class ImageFinder:
             f"the images of '{self.file}' are not found: no image below '{below}' matches "
             f"'{names[0]}'{more}."
         )
-        if self.images is None and self._has_any(self.root.parent, names):
-            return f"{text} The folder above has them: set data.path to '{self.root.parent}'."
+        parent = parent_with_images(self.root, names) if self.images is None else None
+        if parent is not None:
+            return f"{text} The folder above has them: set data.path to '{parent}'."
         return (
             f"{text} Copy the images there, or set data.reader.images to their folder, relative "
             "to data.path."
         )
-
-    @staticmethod
-    def _has_any(folder: Path, names: Sequence[str]) -> bool:
-        """Whether images near the data folder match some of the names."""
-        try:
-            nearby = islice(files_below(folder), _NEARBY)
-            files = [relative_name(file, folder) for file in nearby if is_image(file)]
-        except OSError:
-            return False
-        endings = PathEndings(files)
-        return any(endings.match(name).path for name in _sample(names))
 
     def _folder(self, names: Sequence[str]) -> Path:
         """The folder that holds some of the names as they are; the likeliest one if none does."""

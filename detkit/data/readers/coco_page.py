@@ -156,7 +156,7 @@ class CocoPage:
         """Give ids that are text the numbers after those that are numbers, in order of the file."""
         if self._image_texts.numbers:
             final = self._image_texts.final_numbers([image[0] for image in self.images])
-            self.images = [(final.get(i, i), *rest) for i, *rest in self.images]
+            self.images = [(final.get(image[0], image[0]), *image[1:]) for image in self.images]
             self.image_ids = array("q", (final.get(i, i) for i in self.image_ids))
             self.texts = {final[n]: text for text, n in self._image_texts.numbers.items()}
         if self._category_texts.numbers:

@@ -2,86 +2,116 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from detkit.data.counting import counted
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.readers.folders import (
-    files_with_suffix,
-    first_folder,
+    image_files,
     lines_of,
     relative_name,
     require_distinct,
     require_folder,
     require_split,
 )
-from detkit.data.readers.voc_page import Marks, Page, UnreadablePageError, read_page
+from detkit.data.readers.nearby import parent_with_images
+from detkit.data.readers.voc_files import VocPages, annotation_files, has_annotations, read_pages
+from detkit.data.readers.voc_images import PageImage, images_of_pages
+from detkit.data.readers.voc_page import Marks, Page
+from detkit.data.readers.voc_splits import NameTable, list_folders, splits_of
 from detkit.errors import DataError
-from detkit.image_files import SUFFIXES, is_image_file
 from detkit.registry import register
-from detkit.structures import DatasetIndex
+from detkit.structures import DatasetIndex, Pairing
 
-ANNOTATION_FOLDERS = ("Annotations", "annotations", "xmls")
-IMAGE_FOLDERS = ("JPEGImages", "images", "Images")
+LOGGER = logging.getLogger("detkit.data")
 CLASS_LIST = "classes.txt"
 
 
 def fits(path: Path) -> bool:
-    """Whether a folder looks like Pascal VOC."""
-    folder = first_folder(path, ANNOTATION_FOLDERS)
-    return folder is not None and bool(files_with_suffix(folder, ".xml"))
+    """Whether there are Pascal VOC annotations in a folder or below."""
+    return has_annotations(path)
 
 
 @register("reader", "voc")
 class VocReader:
-    """Pascal VOC folders: Annotations/*.xml, JPEGImages/ and ImageSets/Main/*.txt.
+    """Pascal VOC: XML files and images, in one folder or in any two, and lists of the splits.
 
-    Pixels are 1-based and inclusive in the files, so xmin and ymin lose 1. Difficult objects are
-    ignored. Classes are the sorted names over all annotations of the folder, so that splits agree;
-    those of a classes.txt beside Annotations/ come first, in its order.
+    The splits are the lists in ImageSets/Main, else the folders (train/, valid/, test/). Pixels are
+    1-based and inclusive in the files, so xmin and ymin lose 1. Difficult objects are ignored.
+    Classes are the sorted names over all annotations of the folder, so that splits agree; those
+    of a classes.txt in the data folder come first, in its order.
 
     Args:
         ignore_difficult: Take objects marked difficult neither as positives nor as negatives.
+        annotations: Folder of the XML files, relative to the data folder, `{split}` standing for
+            the split; null searches the data folder.
+        images: Folder of the images in the same way; null searches the data folder.
     """
 
-    def __init__(self, *, ignore_difficult: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        ignore_difficult: bool = True,
+        annotations: str | None = None,
+        images: str | None = None,
+    ) -> None:
         self.ignore_difficult = ignore_difficult
+        self.annotations = annotations
+        self.images = images
 
     def splits(self, path: Path) -> list[str]:
-        """The lists of ImageSets/Main; those of single classes (`cat_train.txt`) are left out."""
-        return sorted(_split_files(require_folder(path)))
+        """The splits that lists or folders state."""
+        files = annotation_files(require_folder(path), self.annotations)
+        splits = splits_of(path, files)
+        folders = list_folders(path)
+        if len(folders) > 1:
+            names = ", ".join(relative_name(folder.parent.parent, path) for folder in folders)
+            LOGGER.info("%s: several data sets of Pascal VOC are read as one: %s", path, names)
+        return sorted(splits)
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split, or of all annotations.
 
         Raises:
-            DataError: There are no annotations, or no such split.
+            DataError: There are no annotations, no images, or no such split.
         """
-        pages, unreadable = _parse_all(require_folder(path))
-        names = _class_names(path, pages)
+        files = annotation_files(require_folder(path), self.annotations)
+        voc = read_pages(path, files)
+        names = _class_names(path, voc.pages)
         label_of = {name: label for label, name in enumerate(names)}
+        located = images_of_pages(path, voc.pages, self._images(path, split))
+        lines = _lines(path, split, files) if split is not None else [*voc.pages, *voc.unreadable]
         builder = IndexBuilder(root=path, class_names=names)
-        files = _image_table(path)
-        stems = _stems(path, split, [*pages, *unreadable])
-        for image_id, stem in enumerate(stems, start=1):
-            page = pages.get(stem)
-            if page is None:
-                self._drop_page(builder, stem, unreadable)
-                continue
-            name = _image_name(files, stem, page.file_name)
-            if name is None:
-                builder.drop("image", "several files of one name", stem, ", ".join(files[stem]))
-            elif builder.add_image(name, image_id, page.size):
-                self._add_objects(builder, page, label_of)
+        table = NameTable(files)
+        lone = []
+        for image_id, line in enumerate(lines if split is not None else sorted(lines), start=1):
+            name = table.find(line) or line
+            if name not in voc.pages:
+                _drop_page(builder, name, voc)
+            elif located[name].image is not None:
+                page = voc.pages[name]
+                if builder.add_image(str(located[name].image), image_id, page.size):
+                    self._add_objects(builder, page, label_of)
+            elif not _drop_unclear(builder, name, located[name]):
+                lone.append(f"{name}.xml")
+        builder.pairing = Pairing(annotation="XML file", annotations_without_image=lone)
         return builder.build()
 
-    @staticmethod
-    def _drop_page(builder: IndexBuilder, stem: str, unreadable: dict[str, str]) -> None:
-        if stem in unreadable:
-            builder.drop("annotation file", "unreadable XML", f"{stem}.xml", unreadable[stem])
-        else:
-            builder.drop("annotation file", "no annotation file", f"{stem}.xml")
+    def _images(self, path: Path, split: str | None) -> list[Path]:
+        """All images, or those of the folder that the user set.
+
+        Raises:
+            DataError: There are none.
+        """
+        folders = [path]
+        if self.images is not None:
+            folders = sorted(path.glob(self.images.replace("{split}", split or "*")))
+        images = [file for folder in folders for file in image_files(folder)]
+        if not images:
+            raise DataError(_no_images(path, self.images))
+        return images
 
     def _add_objects(self, builder: IndexBuilder, page: Page, label_of: dict[str, int]) -> None:
         builder.unused.update(page.unused)
@@ -105,94 +135,66 @@ def marks_of(path: Path, indices: Iterable[DatasetIndex]) -> dict[Path, list[Mar
         for fault in index.faults
         if fault.what == "box" and fault.left_out
     }
-    pages, _ = _parse_all(path)
-    files = _image_table(path)
-    owned = [(_image_name(files, stem, page.file_name), page) for stem, page in pages.items()]
-    owners = Counter(name for name, _ in owned)
+    pages = read_pages(path, annotation_files(path)).pages
+    located = images_of_pages(path, pages, image_files(path))
+    shared = {result.instead_of for result in located.values()}
     return {
-        path / name: [
+        path / str(located[name].image): [
             item.marks
             for number, item in enumerate(page.objects, start=1)
-            if (name, _place(number)) not in left_out
+            if (located[name].image, _place(number)) not in left_out
         ]
-        for name, page in owned
-        if name is not None and owners[name] == 1
+        for name, page in pages.items()
+        if located[name].image is not None and f"{name}.xml" not in shared
     }
+
+
+def _drop_page(builder: IndexBuilder, name: str, voc: VocPages) -> None:
+    if name in voc.unreadable:
+        builder.drop("annotation file", "unreadable XML", f"{name}.xml", voc.unreadable[name])
+    else:
+        builder.drop("annotation file", "no annotation file", f"{name}.xml")
+
+
+def _drop_unclear(builder: IndexBuilder, name: str, result: PageImage) -> bool:
+    """Leave out an XML file whose image is not clear; false if it has no image at all."""
+    if result.candidates:
+        files = ", ".join(result.candidates)
+        builder.drop("image", "several files of one name", name, files)
+    elif result.instead_of:
+        why = "another XML file annotates its image"
+        builder.drop("annotation file", why, f"{name}.xml", result.instead_of)
+    return bool(result.candidates or result.instead_of)
+
+
+def _no_images(path: Path, images: str | None) -> str:
+    """The message that there are XML files but no images."""
+    count = counted(len(annotation_files(path)), "XML file")
+    if images is not None:
+        return (
+            f"there are no images in '{path / images}': correct data.reader.images, which is "
+            "relative to data.path."
+        )
+    text = f"'{path}' holds {count} but no images."
+    parent = parent_with_images(path, [name.rpartition("/")[2] for name in annotation_files(path)])
+    if parent is not None:
+        return f"{text} The folder above has them: set data.path to '{parent}'."
+    return f"{text} Copy the images there, or set data.path to the folder above both."
 
 
 def _place(number: int) -> str:
     return f"object {number}"
 
 
-def _class_names(path: Path, pages: dict[str, Page]) -> list[str]:
+def _class_names(path: Path, pages: Mapping[str, Page]) -> list[str]:
     listed = lines_of(path / CLASS_LIST) if (path / CLASS_LIST).is_file() else []
     require_distinct(path / CLASS_LIST, listed)
-    found = {item.name for page in pages.values() for item in page.objects} - {"", *listed}
-    return [*listed, *sorted(found)]
+    used = {item.name for page in pages.values() for item in page.objects} - {"", *listed}
+    return [*listed, *sorted(used)]
 
 
-def _split_files(path: Path) -> dict[str, Path]:
-    folder = first_folder(path, ANNOTATION_FOLDERS)
-    stems = {file.stem for file in files_with_suffix(folder, ".xml")} if folder else set()
-
-    def is_plain(file: Path) -> bool:
-        # lists of a class have a second column; names of images may hold spaces
-        first = next(iter(lines_of(file)), "")
-        return len(first.split()) == 1 or first in stems
-
-    return {file.stem: file for file in path.glob("ImageSets/Main/*.txt") if is_plain(file)}
-
-
-def _stems(path: Path, split: str | None, known: list[str]) -> list[str]:
-    """Names of the images of a split, without suffix and each once."""
-    if split is None:
-        return sorted(known)
-    files = _split_files(path)
-    require_split(path, split, sorted(files))
-    names = set(known)
-    lines = dict.fromkeys(lines_of(files[split]))
-    return [
-        line if line in names or Path(line).suffix.lower() not in SUFFIXES else Path(line).stem
-        for line in lines
-    ]
-
-
-def _parse_all(path: Path) -> tuple[dict[str, Page], dict[str, str]]:
-    """All pages by stem, and by stem why the others cannot be read."""
-    folder = first_folder(path, ANNOTATION_FOLDERS)
-    files = files_with_suffix(folder, ".xml") if folder is not None else []
-    if not files:
-        raise DataError(
-            f"'{path}' has no annotations: looked for *.xml in {', '.join(ANNOTATION_FOLDERS)}. "
-            "Set data.path to the folder that holds Annotations/ and JPEGImages/."
-        )
-    pages: dict[str, Page] = {}
-    unreadable: dict[str, str] = {}
-    for file in files:
-        try:
-            pages[file.stem] = read_page(file)
-        except UnreadablePageError as error:
-            unreadable[file.stem] = str(error)
-    return pages, unreadable
-
-
-def _image_table(path: Path) -> dict[str, list[str]]:
-    """Image files by stem, relative to the root."""
-    folder = first_folder(path, IMAGE_FOLDERS) or first_folder(path, ANNOTATION_FOLDERS) or path
-    table: dict[str, list[str]] = defaultdict(list)
-    for file in sorted(folder.iterdir()):
-        if is_image_file(file):
-            table[file.stem].append(relative_name(file, path))
-    return dict(table)
-
-
-def _image_name(files: dict[str, list[str]], stem: str, named: str) -> str | None:
-    """The image of an annotation, or None where several could be meant.
-
-    The stem of the XML file counts before its <filename>, which copies of a data set often leave
-    at an older name; of two images with that stem the one that <filename> names is meant.
-    """
-    found = files.get(stem) or files.get(Path(named).stem) or [f"{stem}.jpg"]
-    if len(found) > 1:
-        found = [name for name in found if Path(name).name == named]
-    return found[0] if len(found) == 1 else None
+def _lines(path: Path, split: str, files: Mapping[str, Path]) -> list[str]:
+    """The lines of a split's list, or the names of its XML files."""
+    splits = splits_of(path, files)
+    require_split(path, split, sorted(splits))
+    return splits[split]

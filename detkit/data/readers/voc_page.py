@@ -12,6 +12,8 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
+from detkit.data.readers.truth import is_true
+
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _USED = ("name", "bndbox", "difficult")
 
@@ -90,7 +92,7 @@ def _has_unused_value(child: Element) -> bool:
 
 def _read_object(element: Element) -> PageObject:
     name = (element.findtext("name") or "").strip()
-    difficult = _number(element, "difficult") == 1
+    difficult = is_true(element.findtext("difficult") or "")
     marks = Marks(*((element.findtext(key) or "").strip() for key in Marks._fields))
     found = [_number(element, f"bndbox/{corner}") for corner in _CORNERS]
     corners = [value for value in found if value is not None]

@@ -49,7 +49,7 @@ def test_a_file_that_is_no_annotation_is_left_out_and_named(voc, caplog, text, w
     assert time.perf_counter() - start < 1
     assert [index.path(n).stem for n in range(len(index))] == ["a"]
     (line,) = index.dropped
-    assert line.startswith("1 annotation file (unreadable XML): b.xml (")
+    assert line.startswith("1 annotation file (unreadable XML): Annotations/b.xml (")
     assert any(reason in line for reason in why.split("|"))
     assert caplog.messages == [f"left out of {voc}: {line}"]
 
@@ -121,16 +121,15 @@ def test_of_two_images_with_one_stem_the_named_one_is_meant(voc):
     page(voc, "<annotation><filename>old.jpg</filename></annotation>", "a")
     index = VocReader().read(voc, "train")
     assert index.dropped == [
-        "1 image (several files of one name): a (JPEGImages/a.jpg, JPEGImages/a.png)"
+        "1 image (several files of one name): Annotations/a (JPEGImages/a.jpg, JPEGImages/a.png)"
     ]
 
 
-def test_a_folder_named_like_an_image_is_left_out(voc):
+def test_a_folder_named_like_an_image_is_no_image(voc):
     (voc / "JPEGImages" / "b.jpg").unlink()
     (voc / "JPEGImages" / "b.jpg").mkdir()
-    assert VocReader().read(voc, "train").dropped == [
-        "1 image (a folder, not a file): JPEGImages/b.jpg"
-    ]
+    pairing = VocReader().read(voc, "train").pairing
+    assert pairing.annotations_without_image == ["Annotations/b.xml"]
 
 
 def test_listed_classes_keep_their_order_and_those_without_objects(voc):

@@ -77,9 +77,10 @@ def test_faulty_files_are_dropped_and_named(voc, voc_pages, pictures):
     voc_pages(voc, "e", [])
     index = VocReader().read(voc, None)
     assert [index.path(i).name for i in range(len(index))] == ["a.jpg"]
+    assert index.pairing.annotations_without_image == ["Annotations/b.xml"]
     assert set(index.dropped) == {
-        "1 image (missing file): b.jpg",
-        "1 annotation file (unreadable XML): c.xml (no element found: line 1, column 20)",
+        "1 annotation file (unreadable XML): Annotations/c.xml "
+        "(no element found: line 1, column 20)",
         "1 image (size differs from the annotated one): JPEGImages/d.jpg "
         "(annotated 400 x 30, file 40 x 30)",
         "1 image (not an image): JPEGImages/e.jpg",
@@ -106,14 +107,14 @@ def test_unknown_split_names_the_known_ones(voc):
 
 def test_a_folder_without_annotations_is_an_error(tmp_path, pictures):
     pictures(tmp_path / "JPEGImages" / "a.jpg")
-    with pytest.raises(DataError, match="no annotations: looked for"):
+    with pytest.raises(DataError, match="no annotations of Pascal VOC: no XML file"):
         VocReader().read(tmp_path, None)
 
 
 def test_a_data_set_whose_images_are_all_missing_is_an_error(voc):
     for file in (voc / "JPEGImages").iterdir():
         file.unlink()
-    with pytest.raises(DataError, match=r"no usable image.*2 images \(missing file\)"):
+    with pytest.raises(DataError, match=r"holds 3 XML files but no images. Copy the images"):
         VocReader().read(voc, "train")
 
 

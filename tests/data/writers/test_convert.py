@@ -235,10 +235,9 @@ def test_splits_with_other_class_lists_get_one(coco, coco_files, target):
     assert [index.class_names[label] for label in index.labels] == ["fox"]
 
 
-@pytest.mark.parametrize("name", ["a\nb", " dog"])
-def test_class_names_that_lists_cannot_hold_are_an_error(coco, coco_files, target, name):
+def test_class_names_that_lists_cannot_hold_are_an_error(coco, coco_files, target):
     file = coco / "annotations/instances_val2017.json"
-    coco_files(file, ["c.jpg"], [], categories=[{"id": 3, "name": name}])
+    coco_files(file, ["c.jpg"], [], categories=[{"id": 3, "name": "a\nb"}])
     with pytest.raises(DataError, match=r"class name .* rename the class in the source"):
         convert(coco, target, to="voc", splits=["val"])
 

@@ -1,0 +1,103 @@
+"""Find and parse the XML files of a Pascal VOC data set, wherever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from detkit.data.readers.contents import is_voc_page, root_tag
+from detkit.data.readers.voc_page import Page, UnreadablePageError, read_page
+from detkit.errors import DataError
+from detkit.image_files import files_below
+
+_SAMPLE = 20  # XML files that show whether a folder holds annotations
+_SPLIT = "{split}"
+
+
+@dataclass(frozen=True)
+class VocPages:
+    """The XML files of a data set by path, relative to its folder and without suffix.
+
+    Attributes:
+        pages: The content of those that can be read.
+        unreadable: Why the others cannot be read.
+    """
+
+    pages: dict[str, Page]
+    unreadable: dict[str, str]
+
+
+def has_annotations(path: Path) -> bool:
+    """Whether there are VOC annotations below a folder; looks into a few of its XML files."""
+    return is_any_page(xml_files(path))
+
+
+def is_any_page(files: list[Path]) -> bool:
+    """Whether some XML files include VOC annotations; looks into a few of them."""
+    return any(is_voc_page(file) for file in files[:: max(1, len(files) // _SAMPLE)])
+
+
+def xml_files(path: Path) -> list[Path]:
+    """All XML files below a folder, sorted."""
+    return sorted(file for file in files_below(path) if file.suffix.lower() == ".xml")
+
+
+def annotation_files(path: Path, annotations: str | None = None) -> dict[str, Path]:
+    """The XML files of a data set by path, relative to its folder and without suffix.
+
+    Args:
+        path: The folder of the data set.
+        annotations: The folder of the XML files relative to it, in which `{split}` stands for any
+            name; None takes all that are below the data set's folder.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    files = [file for folder in _folders(path, annotations) for file in xml_files(folder)]
+    return {file.relative_to(path).with_suffix("").as_posix(): file for file in files}
+
+
+def read_pages(path: Path, files: dict[str, Path]) -> VocPages:
+    """Parse the annotations of a data set; intact XML of another kind is left out.
+
+    Raises:
+        DataError: There are none.
+    """
+    pages: dict[str, Page] = {}
+    unreadable: dict[str, str] = {}
+    for name, file in files.items():
+        try:
+            pages[name] = read_page(file)
+        except UnreadablePageError as error:
+            unreadable[name] = str(error)
+    folders = {files[name].parent for name in pages}
+    others = [n for n in unreadable if files[n].parent not in folders and _is_other(files[n])]
+    for name in others:
+        del unreadable[name]
+    if not pages and not unreadable:
+        raise DataError(
+            f"'{path}' has no annotations of Pascal VOC: no XML file below it has the root "
+            "<annotation>. Set data.path to the folder that holds annotations and images."
+        )
+    return VocPages(pages, unreadable)
+
+
+def _folders(path: Path, annotations: str | None) -> Iterable[Path]:
+    if annotations is None:
+        return [path]
+    if _SPLIT in annotations:
+        folders = sorted(f for f in path.glob(annotations.replace(_SPLIT, "*")) if f.is_dir())
+    else:
+        folders = [path / annotations] if (path / annotations).is_dir() else []
+    if not folders:
+        raise DataError(
+            f"there is no folder '{path / annotations}': correct data.reader.annotations, which is "
+            "relative to data.path."
+        )
+    return folders
+
+
+def _is_other(file: Path) -> bool:
+    """Whether a file is intact XML of another kind, such as a project's settings."""
+    return root_tag(file) not in (None, "annotation")

@@ -1,0 +1,132 @@
+"""Find the image of each XML file of a Pascal VOC data set."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+from unicodedata import normalize
+from urllib.parse import unquote
+
+from detkit.data.readers.folders import relative_name
+from detkit.data.readers.path_endings import parts_of
+from detkit.data.readers.split_names import alike, split_of_path
+from detkit.data.readers.voc_page import Page
+
+ANNOTATION_FOLDERS = ("annotations", "xmls")  # in any case
+IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")
+
+
+class PageImage(NamedTuple):
+    """The image of an XML file.
+
+    Attributes:
+        image: The image relative to the data set; None if there is none, or more than one.
+        candidates: The images of the same name, if nothing tells which of them is meant.
+        instead_of: Another XML file of the same image that is read in place of this one.
+    """
+
+    image: str | None
+    candidates: tuple[str, ...] = ()
+    instead_of: str = ""
+
+
+def images_of_pages(
+    root: Path, pages: Mapping[str, Page], images: Iterable[Path]
+) -> dict[str, PageImage]:
+    """The image of each XML file.
+
+    An image has the name of its XML file, or else the one in <filename>, which copies of a data set
+    often leave at an older name. Of several images of that name, the one in the same folder counts,
+    else the one in a folder for images, else the one that <filename> names, else the one whose
+    folders are most like those of the XML file.
+
+    Args:
+        root: The folder of the data set.
+        pages: Its XML files by path, relative to the root and without suffix.
+        images: Its images.
+    """
+    table: dict[str, list[str]] = defaultdict(list)
+    for file in images:
+        table[_folded(file.stem)].append(relative_name(file, root))
+    results = {name: _image_of(name, page.file_name, table) for name, page in pages.items()}
+    return _without_second_pages(results)
+
+
+def _image_of(page: str, file_name: str, table: dict[str, list[str]]) -> PageImage:
+    stem = _folded(page.rpartition("/")[2])
+    named = next(iter(reversed(parts_of(unquote(file_name)))), "")
+    stems = (stem, PurePosixPath(stem).stem, _folded(PurePosixPath(named).stem))
+    split = split_of_path(PurePosixPath(page).parent / "_")
+    for key in stems:
+        candidates = [p for p in table.get(key, ()) if _fits_split(p, split)]
+        best = _choose(page, named, candidates)
+        if len(best) > 1:
+            return PageImage(None, tuple(best))
+        if best:
+            return PageImage(best[0])
+    return PageImage(None)
+
+
+def _fits_split(image: str, split: str | None) -> bool:
+    other = split_of_path(PurePosixPath(image).parent / "_")
+    return None in (split, other) or alike(split, other)
+
+
+def _choose(page: str, named: str, candidates: Sequence[str]) -> Sequence[str]:
+    """Narrow several images of one name down to the one that an XML file means."""
+    folder = PurePosixPath(page).parent
+    if len(candidates) > 1:
+        preferences = (
+            [p for p in candidates if PurePosixPath(p).parent == folder],
+            [p for p in candidates if _is_in(p, IMAGE_FOLDERS)],
+            [p for p in candidates if PurePosixPath(p).name == named],
+        )
+        for preferred in preferences:
+            candidates = [path for path in candidates if path in preferred] or candidates
+        likeness = {path: _likeness(page, path) for path in candidates}
+        candidates = [p for p in candidates if likeness[p] == max(likeness.values())]
+    return candidates
+
+
+def _without_second_pages(results: dict[str, PageImage]) -> dict[str, PageImage]:
+    """Give each image to one XML file: that in a folder for annotations, or most like it."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for name, result in results.items():
+        if result.image is not None:
+            owners[result.image].append(name)
+    for image, names in owners.items():
+        if len(names) > 1:
+            ranks = {name: _rank(name, image) for name in names}
+            first = max(names, key=ranks.__getitem__)
+            for name in names:
+                if name != first:
+                    results[name] = PageImage(None, instead_of=f"{first}.xml")
+    return results
+
+
+def _rank(page: str, image: str) -> tuple[bool, bool, int]:
+    same_stem = page.rpartition("/")[2] == PurePosixPath(image).stem
+    return same_stem, _is_in(page, ANNOTATION_FOLDERS), _likeness(page, image)
+
+
+def _is_in(path: str, folders: Sequence[str]) -> bool:
+    return not {part.casefold() for part in path.split("/")[:-1]}.isdisjoint(folders)
+
+
+def _likeness(first: str, second: str) -> int:
+    """How many folders two paths share at their beginning and at their end."""
+    one, other = (path.casefold().split("/")[:-1] for path in (first, second))
+    shared = _common(one, other)
+    return shared + _common(one[shared:][::-1], other[shared:][::-1])
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    pairs = zip(first, second, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _folded(text: str) -> str:
+    return normalize("NFC", text).casefold()

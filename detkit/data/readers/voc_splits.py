@@ -1,0 +1,153 @@
+"""The splits of a Pascal VOC data set: lists of names, or folders."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from detkit.data.readers.folders import image_files, lines_of
+from detkit.data.readers.split_names import SPLIT_WORDS, split_of_path
+from detkit.data.readers.voc_files import is_any_page
+from detkit.errors import DataError
+
+_LIST_FOLDERS = ("ImageSets/Main", "*/ImageSets/Main", "*/*/ImageSets/Main", "ImageSets")
+_SUFFIXES = (".xml", ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+
+
+class NameTable:
+    """The XML files of a data set, to be looked up by the names in a list."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = set(names)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for name in sorted(self._names):
+            self._by_stem[name.rpartition("/")[2]].append(name)
+
+    def find(self, line: str) -> str | None:
+        """The XML file that a line of a list names; None if there is none.
+
+        A line is a name with or without folders and suffix, or a pair of image and XML file.
+
+        Raises:
+            DataError: It could be more than one.
+        """
+        if line in self._names:
+            return line
+        words = line.split()
+        pair = words[-1] if len(words) > 1 and words[-1].lower().endswith(".xml") else line
+        for text in (pair, _without_suffix(pair)):
+            parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
+            best = self._by_stem.get(parts[-1], []) if parts else []
+            if len(best) > 1:
+                shared = {name: _common_ending(name.split("/"), parts) for name in best}
+                best = [name for name in best if shared[name] == max(shared.values())]
+            if len(best) > 1:
+                raise DataError(
+                    f"the line '{line}' in a list of a split could be more than one XML file: "
+                    f"{', '.join(best[:3])}. Write its folder into the list."
+                )
+            if best:
+                return best[0]
+        return None
+
+    def is_plain(self, file: Path) -> bool:
+        """Whether a list names images only; lists of a class have a second column."""
+        first = next(iter(lines_of(file)), "")
+        return len(first.split()) == 1 or self.find(first) is not None
+
+
+def splits_of(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The lines of each split's list, or the names of the XML files in each split's folder.
+
+    Lists are those of ImageSets/Main, which may be some folders down, or train.txt and the like
+    in the data folder. Lists of a class ("cat_train.txt") count together if there are no others.
+
+    Args:
+        path: The folder of the data set.
+        files: Its XML files by name.
+    """
+    table = NameTable(files)
+    lists: dict[str, list[str]] = defaultdict(list)
+    of_classes: dict[str, list[str]] = defaultdict(list)
+    for file in _list_files(path):
+        if table.is_plain(file):
+            lists[file.stem] += lines_of(file)
+        elif (split := file.stem.rpartition("_")[2]) in SPLIT_WORDS:
+            of_classes[split] += [line.rsplit(maxsplit=1)[0] for line in lines_of(file)]
+    if not lists:
+        lists = of_classes or _listed_beside(path, table)
+    if len(lists) == 1 and not set(lists) & SPLIT_WORDS and _covers(lists, table, files):
+        return {}  # such as default.txt of CVAT
+    if lists:
+        return {split: list(dict.fromkeys(lines)) for split, lines in lists.items()}
+    return _by_folder(path, files) or _by_image_folder(path, files)
+
+
+def list_folders(path: Path) -> list[Path]:
+    """The folders of lists of a data set; several if it holds VOC2007 and VOC2012."""
+    for pattern in _LIST_FOLDERS:
+        folders = sorted(folder for folder in path.glob(pattern) if any(folder.glob("*.txt")))
+        if folders:
+            return folders
+    return []
+
+
+def _list_files(path: Path) -> list[Path]:
+    return [file for folder in list_folders(path) for file in sorted(folder.glob("*.txt"))]
+
+
+def _listed_beside(path: Path, table: NameTable) -> dict[str, list[str]]:
+    """The lists in the data folder itself, if most of their first lines name XML files."""
+    lists = {}
+    for file in sorted(path.glob("*.txt")):
+        if file.stem in SPLIT_WORDS:
+            lines = lines_of(file)
+            first = lines[:20]
+            if sum(table.find(line) is not None for line in first) > len(first) / 2:
+                lists[file.stem] = lines
+    return lists
+
+
+def _covers(lists: Mapping[str, Sequence[str]], table: NameTable, names: Iterable[str]) -> bool:
+    return {table.find(line) for lines in lists.values() for line in lines} >= set(names)
+
+
+def _by_folder(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The XML files by the split that their folders state, if they are VOC annotations."""
+    splits: dict[str, list[str]] = defaultdict(list)
+    for name in files:
+        split = split_of_path(PurePosixPath(name).parent / "_")
+        if split is not None:
+            splits[split].append(name)
+    return _if_divided(
+        {split: names for split, names in splits.items() if is_any_page([files[n] for n in names])}
+    )
+
+
+def _by_image_folder(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
+    """The XML files by the split that the folder of their image states."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for image in image_files(path):
+        split = split_of_path(image.relative_to(path).parent / "_")
+        if split is not None:
+            splits[split].add(image.stem)
+    divided = _if_divided({split: sorted(stems) for split, stems in splits.items()})
+    stems = {name: name.rpartition("/")[2] for name in files}
+    return {
+        split: [name for name, stem in stems.items() if stem in splits[split]] for split in divided
+    }
+
+
+def _if_divided(splits: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Splits, unless there is only one and it is not the training split."""
+    return splits if len(splits) > 1 or "train" in splits else {}
+
+
+def _without_suffix(text: str) -> str:
+    return text.rpartition(".")[0] if text.lower().endswith(_SUFFIXES) else text
+
+
+def _common_ending(first: Sequence[str], second: Sequence[str]) -> int:
+    pairs = list(zip(reversed(first), reversed(second), strict=False))
+    return next((n for n, (one, other) in enumerate(pairs) if one != other), len(pairs))
