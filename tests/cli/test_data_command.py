@@ -146,7 +146,7 @@ def test_settings_of_a_reader_in_any_order():
 
 def test_a_setting_of_another_reader_is_refused():
     with pytest.raises(ConfigError, match=r"reader\.images: unknown key\. It is an argument of"):
-        options(Options, ["data", "reader=voc", "reader.images=p"])
+        options(Options, ["data", "reader=yolo", "reader.images=p"])
 
 
 def test_the_output_must_be_writable(data, capsys):

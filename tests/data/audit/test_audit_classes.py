@@ -46,7 +46,7 @@ def test_names_that_differ_in_case_and_spaces(maker, used, severity):
                 maker.annotate(split, number, " Dog", (40, 2, 8, 8))
     found = maker.findings()["classes whose names differ only in case or spaces"]
     assert found.severity == severity
-    assert "'dog' (objects: 30) and ' Dog'" in found.examples[0].detail
+    assert "'dog' (objects: 30) and 'Dog'" in found.examples[0].detail
 
 
 def test_an_unused_class(maker):
