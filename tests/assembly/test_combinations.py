@@ -86,7 +86,25 @@ COMBINATIONS = {
 }
 
 
-@pytest.mark.parametrize(("backbone", "neck", "head"), sorted(COMBINATIONS))
+# Wider or deeper variants of a smaller backbone in the list; each takes seconds.
+LARGE = {
+    *("resnet101", "resnet152", "resnetv2_101", "resnext101_32x8d", "resnext101_64x4d"),
+    *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg19_bn"),
+    *("convnext_small", "convnext_base", "swin_small", "swin_base"),
+}
+
+
+def test_large_backbones_are_registered() -> None:
+    assert set(registry.names("backbone")) >= LARGE
+
+
+@pytest.mark.parametrize(
+    ("backbone", "neck", "head"),
+    [
+        pytest.param(*row, marks=pytest.mark.slow if row[0] in LARGE else ())
+        for row in sorted(COMBINATIONS)
+    ],
+)
 def test_every_combination_trains_and_predicts(backbone: str, neck: str, head: str) -> None:
     torch.manual_seed(0)
     detector = build(backbone, neck, head)
@@ -139,7 +157,22 @@ def space_of(loss: str) -> str:
     return getattr(registry.get("loss", loss), "space", "")
 
 
-@pytest.mark.parametrize(("head", "slot", "name"), slot_choices())
+def one_head_for_each_part() -> list[Any]:
+    """The choices, all but one of each slot and part marked slow.
+
+    tests/heads puts every part into every head; what is added here is that assembly wires it.
+    """
+    heads = itertools.cycle(registry.names("head"))
+    choices = slot_choices()
+    by_part = sorted({(slot, name) for _, slot, name in choices})
+    default = set()
+    for slot, name in by_part:
+        admitting = {head for head, *part in choices if part == [slot, name]}
+        default.add((next(head for head in heads if head in admitting), slot, name))
+    return [pytest.param(*c, marks=() if c in default else pytest.mark.slow) for c in choices]
+
+
+@pytest.mark.parametrize(("head", "slot", "name"), one_head_for_each_part())
 def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: str) -> None:
     torch.manual_seed(0)
     others: dict[str, Any] = {}

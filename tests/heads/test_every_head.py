@@ -3,6 +3,7 @@
 import pytest
 import torch
 from contract_cases import each_promise
+from covering import pairs_first
 
 from detkit import registry
 from detkit.config.signatures import arguments
@@ -130,7 +131,7 @@ def test_any_part_fits_into_any_head(build_head, name, slot, part):
 
 
 COMBINATIONS = [
-    (name, {"box_coder": coder, "box_loss": loss, "priors": priors, "assigner": assigner})
+    (name, coder, loss, priors, assigner)
     for name in HEADS
     for coder in registry.names("box_coder")
     for loss in ("l1", "giou")
@@ -140,8 +141,13 @@ COMBINATIONS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "parts"), COMBINATIONS)
-def test_parts_that_touch_each_other_combine(build_head, name, parts):
+SLOTS = ("box_coder", "box_loss", "priors", "assigner")
+
+
+@pytest.mark.parametrize("choice", pairs_first(COMBINATIONS), ids="-".join)
+def test_parts_that_touch_each_other_combine(build_head, choice):
+    name, *chosen = choice
+    parts = dict(zip(SLOTS, chosen, strict=True))
     head = build_head(name, **as_nodes(with_what_it_needs(name, parts)))
     loss = total(head.loss(features(), objects()))
     loss.backward()

@@ -1,0 +1,31 @@
+"""A small sample of a product of choices that still holds each pair of choices."""
+
+from collections.abc import Hashable, Sequence
+from itertools import combinations
+
+import pytest
+
+
+def covering_rows(rows: Sequence[Sequence[Hashable]]) -> set[int]:
+    """Positions of rows that together hold every pair of values that any row holds.
+
+    Passes over the rows keep those with many new pairs first, so that few rows are enough.
+    """
+    pairs = [set(combinations(enumerate(row), 2)) for row in rows]
+    missing: set[Hashable] = set().union(*pairs)
+    chosen: set[int] = set()
+    for least_new in range(max(map(len, pairs)), 0, -1):
+        for position, row_pairs in enumerate(pairs):
+            if len(row_pairs & missing) >= least_new:
+                chosen.add(position)
+                missing -= row_pairs
+    return chosen
+
+
+def pairs_first(rows: Sequence[Sequence[Hashable]]) -> list:
+    """The rows, each one test parameter: a covering sample by default, all others marked slow."""
+    chosen = covering_rows(rows)
+    return [
+        pytest.param(row, marks=() if position in chosen else pytest.mark.slow)
+        for position, row in enumerate(rows)
+    ]

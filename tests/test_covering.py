@@ -1,0 +1,18 @@
+"""The sample that stands for a product of choices."""
+
+from itertools import combinations, product
+
+from covering import covering_rows
+
+ROWS = list(product("abcd", "xyz", "12", "+-"))
+
+
+def test_every_pair_is_in_the_sample():
+    sample = [ROWS[position] for position in covering_rows(ROWS)]
+    assert {pair for row in sample for pair in combinations(enumerate(row), 2)} == {
+        pair for row in ROWS for pair in combinations(enumerate(row), 2)
+    }
+
+
+def test_the_sample_is_near_the_least_possible():
+    assert 12 <= len(covering_rows(ROWS)) <= 16  # 4 x 3 pairs of the two longest axes
