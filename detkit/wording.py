@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-_PLURALS = {"batch": "batches", "box": "boxes", "class": "classes", "process": "processes"}
+_PLURALS = {
+    "batch": "batches",
+    "box": "boxes",
+    "class": "classes",
+    "entry": "entries",
+    "process": "processes",
+}
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _FEW_MINUTES = 10
 

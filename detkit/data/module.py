@@ -18,11 +18,18 @@ from detkit.data.collate import Collate
 from detkit.data.counting import counted
 from detkit.data.dataset import DetectionDataset
 from detkit.data.index import relabel, select
-from detkit.data.pairing import describe_pairings
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.ranges import check_index
 from detkit.data.sampling import EvaluationBatches, TrainingBatches
-from detkit.data.splits import find_split, overlap, require_split, split_positions
+from detkit.data.splits import (
+    DEFAULT_TRAIN_SPLIT,
+    DEFAULT_VALIDATION_SPLIT,
+    choose_training,
+    choose_validation,
+    overlap,
+    split_positions,
+)
+from detkit.data.summary import describe_splits
 from detkit.data.workers import begin_worker
 from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
@@ -31,7 +38,6 @@ from detkit.structures import DatasetIndex, Sample
 
 LOGGER = logging.getLogger("detkit.data")
 Loader = DataLoader[Sample]
-DEFAULT_VALIDATION_SPLIT = "val"  # only a name that the user wrote must exist
 
 
 class DetectionData:
@@ -67,7 +73,7 @@ class DetectionData:
         sampling: Annotated[Sampling | None, Slot("sampling")],
         mixing_epochs: Wired[float] = math.inf,
         pad_multiple: Wired[int] = 32,
-        train_split: str = "train",
+        train_split: str = DEFAULT_TRAIN_SPLIT,
         validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
         validation_fraction: Fraction = 0.2,
         split_seed: NonNegativeInt = 0,
@@ -167,12 +173,14 @@ class DetectionData:
         return self.reader.splits(self.path)
 
     @cached_property
+    def _training_name(self) -> str | None:
+        """The split to train on, or None where the data set is not divided."""
+        return choose_training(self.train_split, self._splits)
+
+    @cached_property
     def _train_split_index(self) -> DatasetIndex:
         """What the train split holds, before a fraction is held back."""
-        split = None
-        if self._splits:
-            split = require_split(self.train_split, self._splits, "data.train_split")
-        index = self._read(split)
+        index = self._read(self._training_name)
         if self._known_classes is not None:
             index = relabel(index, self._known_classes, "the checkpoint")
         return index
@@ -186,16 +194,13 @@ class DetectionData:
     @cached_property
     def _validation_name(self) -> str | None:
         """The split to validate on, or None where a fraction of the train split is held back."""
-        wanted = self.validation_split
-        found = None if wanted is None else find_split(wanted, self._splits)
-        if found is None and wanted not in (None, DEFAULT_VALIDATION_SPLIT):
-            return require_split(str(wanted), self._splits, "data.validation_split")
-        if found is None:
+        name = choose_validation(self.validation_split, self._splits)
+        if name is None:
             LOGGER.info(
                 "validating on a fraction of %g of the training images (data.validation_fraction)",
                 self.validation_fraction,
             )
-        return found
+        return name
 
     @cached_property
     def _positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -211,14 +216,7 @@ class DetectionData:
     def describe(self) -> str:
         """One line: where the data are, how many images and objects of how many classes."""
         indices = {"train": self.train_index, "validation": self.validation_index}
-        sides = (
-            f"{name} {counted(len(side), 'image')}, {counted(len(side.labels), 'object')}"
-            for name, side in indices.items()
-        )
-        classes = self.class_names
-        named = f"{counted(len(classes), 'class')} ({', '.join(classes)})"
-        lone = describe_pairings({name: index.pairing for name, index in indices.items()})
-        return f"{self.path}: {'; '.join([*sides, named, *lone])}"
+        return f"{self.path}: {describe_splits(indices, self.class_names)}"
 
     def train_loader(self, skip: tuple[int, int] = (0, 0)) -> Loader:
         """Shuffled, augmented batches; what they hold is a function of (seed, epoch).

@@ -16,6 +16,7 @@ from detkit.image_files import SUFFIXES
 from detkit.structures import Pairing
 
 LOGGER = logging.getLogger("detkit.data")
+BY_ENDING = "with paths of another machine, matched by their endings"
 _EXAMPLES = 3
 _ROLE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "labels", "label", "annotations")
 _SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")

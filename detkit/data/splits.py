@@ -11,29 +11,88 @@ from detkit.data.randomness import SPLIT, generator_of
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex
 
-# What formats and people call the split that is validated on.
-SYNONYMS = {"val": ("valid", "validation", "dev"), "train": ("training", "trainval")}
+DEFAULT_TRAIN_SPLIT = "train"
+DEFAULT_VALIDATION_SPLIT = "val"  # only a name that the user wrote must exist
+# What formats and people call the splits, the most usual name first.
+SYNONYMS = {
+    "train": ("train", "training", "trainval"),
+    "val": ("val", "valid", "validation", "dev", "minival"),
+    "test": ("test", "testing"),
+}
 
 
-def find_split(wanted: str, available: list[str]) -> str | None:
-    """The split of a data set that a configuration means, synonyms included; None without one."""
-    names = (wanted, *SYNONYMS.get(wanted, ()))
-    return next((name for name in names if name in available), None)
+def role_of(split: str) -> str | None:
+    """`train`, `val` or `test` for a split of one of the usual names, else None."""
+    name = split.casefold()
+    return next((role for role, names in SYNONYMS.items() if name in names), None)
 
 
-def require_split(wanted: str, available: list[str], key: str) -> str:
+def find_split(name: str, available: list[str]) -> str | None:
+    """The split of a data set that a name means, synonyms and other case included; else None."""
+    folded = name.casefold()
+    names = (folded, *SYNONYMS.get(role_of(folded) or "", ()))
+    if name in available:
+        return name
+    by_name = {split.casefold(): split for split in available}
+    return next((by_name[other] for other in names if other in by_name), None)
+
+
+def require_split(name: str, available: list[str], key: str) -> str:
     """The split that a configuration means.
 
     Raises:
         DataError: The data set has no such split.
     """
-    found = find_split(wanted, available)
-    if found is None:
+    match = find_split(name, available)
+    if match is None:
         raise DataError(
-            f"{key}={wanted}: the data set has no such split; it has "
-            f"{', '.join(available) or 'none'}.{did_you_mean(wanted, available)}"
+            f"{key}={name}: the data set has no such split; it has "
+            f"{', '.join(available) or 'none'}.{did_you_mean(name, available)}"
         )
-    return found
+    return match
+
+
+def choose_training(name: str, available: list[str]) -> str | None:
+    """The split to train on; None if the data set is not divided.
+
+    A single split that is not called a validation or test split is taken for the training split.
+
+    Raises:
+        DataError: The data set has no such split.
+    """
+    if not available or (_is_undivided(available) and name == DEFAULT_TRAIN_SPLIT):
+        return next(iter(available), None)
+    return require_split(name, available, "data.train_split")
+
+
+def _is_undivided(available: list[str]) -> bool:
+    """Whether there is nothing but a training split, whatever its name."""
+    return len(available) == 1 and role_of(available[0]) in (None, "train")
+
+
+def choose_validation(name: str | None, available: list[str]) -> str | None:
+    """The split to validate on; None if a fraction of the training split is to be held back.
+
+    Args:
+        name: The split that the configuration names; None always holds a fraction back.
+        available: The splits of the data set.
+
+    Raises:
+        DataError: There is no such split, or it is unclear which of the others it is.
+    """
+    if name is None:
+        return None
+    match = find_split(name, available)
+    if match is not None or name != DEFAULT_VALIDATION_SPLIT:
+        return match or require_split(name, available, "data.validation_split")
+    others = [split for split in available if role_of(split) != "train"]
+    if not others or _is_undivided(available):
+        return None
+    raise DataError(
+        f"the data set has no validation split; it has {', '.join(available)}."
+        f"{did_you_mean(name, others)} Set data.validation_split={others[0]} to validate on that "
+        "split, or data.validation_split=null to hold back a fraction of the training images."
+    )
 
 
 def split_positions(

@@ -112,6 +112,7 @@ class Evidence:
         unions: Splits left out because they are others together ("trainval").
         unlisted: Image files below the folder that no split and no fault names.
         resizing: What the detector will see.
+        declared: The names of all splits of the data set, those that are not looked at included.
     """
 
     path: Path
@@ -120,6 +121,7 @@ class Evidence:
     unions: dict[str, list[str]] = field(default_factory=dict)
     unlisted: list[str] = field(default_factory=list)
     resizing: Resizing = field(default_factory=Resizing)
+    declared: list[str] = field(default_factory=list)
 
     @property
     def train(self) -> Split | None:
@@ -162,9 +164,9 @@ def read_splits(
         DataError: The folder is no data set that the reader knows, or has no such split.
     """
     known = _in_order(reader.splits(path))
-    for name in chosen or []:
-        require_split(path, name, known)
-    names: list[str | None] = [*(chosen or known)]
+    names: list[str | None] = [find_split(name, known) or name for name in chosen or known]
+    for name in names if chosen else []:
+        require_split(path, str(name), known)
     splits, refused = [], {}
     for split in names or [None]:
         try:
@@ -221,7 +223,8 @@ def gather(
         Split(split.name, split.index, [facts[file] for file in _paths(split)]) for split in splits
     ]
     unlisted = [] if chosen or refused else _unlisted(path, splits)
-    return Evidence(path, looked_at, refused, unions, unlisted, resizing or Resizing())
+    declared = reader.splits(path)
+    return Evidence(path, looked_at, refused, unions, unlisted, resizing or Resizing(), declared)
 
 
 def _paths(split: Split) -> Iterator[Path]:

@@ -7,7 +7,10 @@ from collections import defaultdict
 from detkit.data.audit.duplicates import is_flat
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+from detkit.data.counting import plural
+from detkit.data.pairing import BY_ENDING
 from detkit.data.readers.coco import SHARED_ID
+from detkit.data.splits import role_of
 
 UNREADABLE_SPLITS = "splits that cannot be read"
 _SIZE_DIFFERS = "size differs"  # how readers begin that reason
@@ -28,17 +31,18 @@ _REPLACE = "Fetch or export these files again, or delete them with their annotat
 
 
 def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: a split cannot be read at all."""
+    """Error: the training or validation split cannot be read; warning: another split cannot."""
     examples = [Example(name, "", why) for name, why in evidence.refused.items()]
     totals = dict.fromkeys([*evidence.image_counts, *evidence.refused], 1)
-    advice = "Correct what the message names; training on this split would stop at once."
+    advice = "Correct what the message names; a run that uses this split would stop at once."
+    needed = any(role_of(name) != "test" for name in evidence.refused)
     return found(
         UNREADABLE_SPLITS,
         examples,
         totals,
         unit="splits",
         advice=advice,
-        severity="error",
+        severity="error" if needed else "warning",
     )
 
 
@@ -113,7 +117,7 @@ def lost_annotations(evidence: Evidence, limits: Limits) -> list[Finding]:
     for split in evidence.splits:
         for fault in split.index.faults:
             if fault.what not in ("image", "box") and fault.left_out:
-                kind = f"{fault.what}s left out ({fault.why})"
+                kind = f"{plural(fault.what)} left out ({fault.why})"
                 by_kind[kind].append(Example(split.name, fault.name, fault.detail))
     advice = "Repair or replace these files: what they annotate is lost to training."
     return [
@@ -154,8 +158,12 @@ def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
     by_kind: dict[str, list[Example]] = defaultdict(list)
     for split in evidence.splits:
         for fault in split.index.faults:
-            if fault.what != "box" and not fault.left_out and fault.why != SHARED_ID:
-                by_kind[f"{fault.what}s ({fault.why})"].append(
+            if (
+                fault.what != "box"
+                and not fault.left_out
+                and fault.why not in (SHARED_ID, BY_ENDING)
+            ):
+                by_kind[f"{plural(fault.what)} ({fault.why})"].append(
                     Example(split.name, fault.name, fault.detail)
                 )
     advice = "They are used as the heading says. Look at the pictures whether that is right."

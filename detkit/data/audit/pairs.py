@@ -7,6 +7,7 @@ from dataclasses import replace
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Example, Finding, Limits, found
 from detkit.data.counting import plural
+from detkit.data.pairing import BY_ENDING
 
 
 def annotations_without_image(evidence: Evidence, limits: Limits) -> list[Finding]:
@@ -94,6 +95,24 @@ def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
     counts = {name: sum(pairing.matches.values()) for name, pairing in pairings}
     present = {name: count for name, count in counts.items() if count}
     return [replace(f, count=sum(counts.values()), counts=present) for f in findings]
+
+
+def paths_of_elsewhere(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: paths that only their ending leads from to a file."""
+    examples = [
+        Example(split.name, fault.name, fault.detail)
+        for split in evidence.splits
+        for fault in split.index.faults
+        if fault.why == BY_ENDING
+    ]
+    return found(
+        f"files {BY_ENDING}",
+        examples,
+        {},
+        unit="files",
+        advice="Each ending fits one file only, which is used; correct the paths to be sure.",
+        severity="note",
+    )
 
 
 def _noun(evidence: Evidence) -> str:

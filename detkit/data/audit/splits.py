@@ -12,6 +12,8 @@ from detkit.data.audit.duplicates import Pair, equal_pairs, near_pairs
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
 from detkit.data.counting import counted
+from detkit.data.splits import DEFAULT_VALIDATION_SPLIT, choose_validation
+from detkit.errors import DataError
 
 _MOVE = "Keep all copies of a scene in one split"
 
@@ -173,9 +175,19 @@ def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Note: no validation split, so that a part of the training split is held back."""
+    """Note: no validation split, so that a part of the training split is held back.
+
+    Error: other splits are declared, and none of them is called so.
+    """
     if evidence.validation is not None or evidence.train is None or evidence.refused:
         return []
+    try:
+        choose_validation(DEFAULT_VALIDATION_SPLIT, evidence.declared)
+    except DataError as error:
+        example = Example(evidence.train.name, "", ", ".join(evidence.declared))
+        return found(
+            "no validation split", [example], {}, unit="splits", advice=str(error), severity="error"
+        )
     return found(
         "no validation split",
         [Example(evidence.train.name, "", "")],

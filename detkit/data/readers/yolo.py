@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from detkit.data.counting import counted
@@ -15,32 +16,40 @@ from detkit.data.readers.folders import (
     require_folder,
     require_split,
 )
-from detkit.data.readers.yolo_labels import UnreadableLabelsError, read_labels
-from detkit.data.readers.yolo_page import class_names_of, listed_splits
-from detkit.data.readers.yolo_pairs import LabelFolder
+from detkit.data.readers.image_lists import ListedImages
+from detkit.data.readers.yolo_formats import LineCounts
+from detkit.data.readers.yolo_labels import LabelFormat, UnreadableLabelsError, read_labels
+from detkit.data.readers.yolo_names import class_names_of
+from detkit.data.readers.yolo_page import read_page
+from detkit.data.readers.yolo_pairs import LabelFolder, LabelPairs, looks_like_labels
+from detkit.data.readers.yolo_splits import split_images, split_names
 from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 
-SPLITS = ("train", "val", "valid", "validation", "test")
+_LOOKED_AT = 200  # text files that are opened to see whether any of them holds labels
 
 
 def fits(path: Path) -> bool:
     """Whether a folder looks like YOLO."""
-    labels = (file for file in files_below(path) if _is_label_file(path, file))
-    return class_names_of(path) is not None and (
-        next(labels, None) is not None or any(listed_splits(path).values())
-    )
+    page = read_page(path)
+    if class_names_of(path, page) is None:
+        return False
+    if page.declared:
+        return True
+    texts = (file for file in files_below(path) if file.suffix.lower() == ".txt")
+    return any(looks_like_labels(file) for file in islice(texts, _LOOKED_AT))
 
 
 @register("reader", "yolo")
 class YoloReader:
-    """YOLO text labels beside images: images/train with labels/train, train/images, or flat.
+    """YOLO text labels: images/train with labels/train, train/images, Darknet lists, or flat.
 
-    The splits are those of data.yaml where its paths exist, else the folders. Classes are the names
-    of data.yaml or classes.txt in the order of the file. An image without a label file has no
-    objects; a polygon counts as its bounding box.
+    Splits are the entries of data.yaml or obj.data, else lists such as train.txt, else folders.
+    Classes are the names of that page, or of classes.txt, in the order of the file. An image
+    without a label file has no objects. Polygons and oriented boxes become the axis-aligned boxes
+    around their corners; key points are left out.
 
     Args:
         class_names: Names of the classes in order; null takes those of data.yaml or classes.txt.
@@ -50,79 +59,77 @@ class YoloReader:
         self.class_names = class_names
 
     def splits(self, path: Path) -> list[str]:
-        """The splits that data.yaml or the folders name."""
-        return sorted(_splits(require_folder(path)))
+        """The splits that data.yaml, obj.data, lists or folders name."""
+        return split_names(path, read_page(require_folder(path)))
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split, or of all images.
 
         Raises:
-            DataError: There are no class names, no images, no label files, or no such split.
+            DataError: There are no class names, no images, no label files, or no such split; or
+                most lines are of another format.
         """
-        splits = _splits(require_folder(path))
-        if split is not None:
-            require_split(path, split, sorted(splits))
-        files = splits[split] if split is not None else image_files(path)
-        names = self.class_names or class_names_of(path)
+        page = read_page(require_folder(path))
+        if split is None:
+            listed = ListedImages(image_files(path), [])
+        else:
+            require_split(path, split, split_names(path, page))
+            listed = split_images(path, page, split)
+        names = self.class_names or class_names_of(path, page)
         if not names:
             raise DataError(
                 f"'{path}' does not name its classes: add data.yaml with `names:` or classes.txt, "
                 "one name a line, or set data.reader.class_names."
             )
-        pairs = LabelFolder(path, files).pairs(files)
+        pairs = LabelFolder(path, listed.images).pairs(listed.images)
         if not any(pairs.files.values()):
-            lone = describe_pairing(replace(pairs.pairing, images_without_annotation=[]))
-            raise DataError(
-                f"'{path}' has no annotations for its {counted(len(files), 'image')}: looked for "
-                "text files in labels/ in place of images/, and beside the images"
-                f"{'; found ' + lone if lone else ''}."
-            )
+            raise _no_labels(path, pairs)
         builder = IndexBuilder(root=path, class_names=names, pairing=pairs.pairing)
-        users = Counter(pairs.files.values())
-        for image_id, file in enumerate(files, start=1):
-            if file in pairs.second_files:
-                name = relative_name(file, path)
-                builder.note("image", "has two label files; the one in labels/ is used", name)
-            labels = pairs.files[file]
-            _add(builder, image_id, file, labels, users[labels])
+        for note in listed.notes:
+            builder.note(note.what, note.why, note.name, note.detail)
+        _add_all(builder, pairs, LabelFormat(names, page.key_points))
         return builder.build()
 
 
-def _is_label_file(path: Path, file: Path) -> bool:
-    if file.suffix.lower() != ".txt":
-        return False
-    return "labels" in file.relative_to(path).parts[:-1] or any(
-        file.with_suffix(suffix).is_file() for suffix in (".jpg", ".jpeg", ".png")
+def _no_labels(path: Path, pairs: LabelPairs) -> DataError:
+    lone = describe_pairing(replace(pairs.pairing, images_without_annotation=[]))
+    return DataError(
+        f"'{path}' has no annotations for its {counted(len(pairs.files), 'image')}: looked for "
+        f"text files in labels/ in place of images/, and beside the images"
+        f"{'; found ' + lone if lone else ''}."
     )
 
 
-def _splits(path: Path) -> dict[str, list[Path]]:
-    """Image files by split; empty when all lie in one place."""
-    listed = listed_splits(path)
-    if listed:
-        return listed
-    found = {}
-    for split in SPLITS:
-        for folder in (path / "images" / split, path / split / "images", path / split):
-            files = image_files(folder) if folder.is_dir() else []
-            if files:
-                found[split] = files
-                break
-    return found
+def _add_all(builder: IndexBuilder, pairs: LabelPairs, label_format: LabelFormat) -> None:
+    """Add the images of a split with their objects."""
+    users = Counter(pairs.files.values())
+    counts = LineCounts(label_format)
+    for image_id, (image, file) in enumerate(pairs.files.items(), start=1):
+        name = relative_name(image, builder.root)
+        if image in pairs.second_files:
+            builder.note("image", "has two label files; the one in labels/ is used", name)
+        has_objects = _add(builder, image_id, image, file, counts)
+        if has_objects and users[file] > 1:
+            builder.note("image", "shares its label file with another of the same name", name)
+    counts.refuse_other_formats()
+    counts.report(builder.root)
+    builder.unused.update(counts.unused)
 
 
-def _add(builder: IndexBuilder, image_id: int, image: Path, file: Path | None, users: int) -> None:
-    """Add an image with the objects of its label file; without such a file it has none."""
+def _add(
+    builder: IndexBuilder, image_id: int, image: Path, file: Path | None, counts: LineCounts
+) -> bool:
+    """Add an image with the objects of its label file; whether it has any."""
     name = relative_name(image, builder.root)
     try:
-        lines = read_labels(file, len(builder.class_names)) if file is not None else []
+        lines = read_labels(file, counts.label_format) if file is not None else []
     except UnreadableLabelsError as error:
         builder.drop("image", f"its label file {error}", name)
-        return
+        return False
+    if file is not None:
+        counts.add(file, lines)
     if not builder.add_image(name, image_id):
-        return
-    if users > 1 and lines:
-        builder.note("image", "shares its label file with another of the same name", name)
+        return False
     height, width = builder.size
     for line in lines:
         place = f"label line {line.number}"
@@ -130,7 +137,6 @@ def _add(builder: IndexBuilder, image_id: int, image: Path, file: Path | None, u
             builder.drop("box", line.problem, name, place)
             continue
         left, top, right, bottom = line.shares
-        if line.is_polygon:
-            builder.unused["polygons"] += 1
         box = (left * width, top * height, right * width, bottom * height)
         builder.add_object(Annotation(line.label, box), place)
+    return bool(lines)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +14,25 @@ _POLYGON_VALUES = 6  # three corners
 _SLACK = 0.01  # how far above 1 or below 0 a share may lie: rounding, not pixels
 _NO_LINE = "not `class cx cy w h`"
 _NOWHERE = (0.0, 0.0, 0.0, 0.0)
+_VISIBILITIES = {0.0, 1.0, 2.0}
+_DECIMAL_COMMA = re.compile(r"\d+(\s+-?\d*,\d+){4,}")
 
 
 class UnreadableLabelsError(Exception):
     """A label file that cannot be read; says why in words that follow "its label file"."""
+
+
+@dataclass(frozen=True)
+class LabelFormat:
+    """What the lines of a data set hold.
+
+    Attributes:
+        class_names: The classes in label order.
+        key_points: The number of key points after a box and of values for each, or None.
+    """
+
+    class_names: Sequence[str]
+    key_points: tuple[int, int] | None = None
 
 
 class LabelLine(NamedTuple):
@@ -25,17 +43,21 @@ class LabelLine(NamedTuple):
         label: The class.
         shares: Left, top, right and bottom as shares of the image.
         problem: Why it cannot be used; None where it can.
-        is_polygon: Whether the line holds corners, of which only the bounding box is kept.
+        is_other_format: Whether the problem is the format of the line, which its file shares.
+        corners: How many corners the line holds, of which only the bounding box is used.
+        key_points: How many key points it holds, which are not used.
     """
 
     number: int
     label: int = -1
     shares: tuple[float, float, float, float] = _NOWHERE
     problem: str | None = None
-    is_polygon: bool = False
+    is_other_format: bool = False
+    corners: int = 0
+    key_points: int = 0
 
 
-def read_labels(file: Path, class_count: int) -> list[LabelLine]:
+def read_labels(file: Path, label_format: LabelFormat) -> list[LabelLine]:
     """The lines of a label file that are not blank.
 
     Raises:
@@ -48,31 +70,89 @@ def read_labels(file: Path, class_count: int) -> list[LabelLine]:
     except OSError as error:
         raise UnreadableLabelsError("cannot be read") from error
     lines = enumerate(text.splitlines(), start=1)
-    return [_parse(number, line.split(), class_count) for number, line in lines if line.strip()]
+    return [_parse(number, line, label_format) for number, line in lines if line.strip()]
 
 
-def _parse(number: int, values: list[str], class_count: int) -> LabelLine:
+def _parse(number: int, text: str, label_format: LabelFormat) -> LabelLine:
     try:
-        label, *numbers = (float(value) for value in values)
+        label, *values = map(float, text.split())
     except ValueError:
-        return LabelLine(number, problem=_NO_LINE)
-    is_polygon = len(numbers) >= _POLYGON_VALUES and len(numbers) % 2 == 0
-    if not label.is_integer() or not (is_polygon or len(numbers) == _BOX_VALUES):
-        return LabelLine(number, problem=_NO_LINE)
-    problem = _problem(int(label), numbers, is_polygon, class_count)
+        reason = _problem_of_text(text.strip(), label_format)
+        return LabelLine(number, problem=reason, is_other_format=reason != _NO_LINE)
+    count, per_point = label_format.key_points or (0, 0)
+    has_points = bool(count) and len(values) == _BOX_VALUES + count * per_point
+    if has_points:
+        values = values[:_BOX_VALUES]
+    is_polygon = len(values) >= _POLYGON_VALUES and len(values) % 2 == 0
+    problem = _problem_of_count(label, values, label_format, is_polygon)
+    if problem is not None:
+        return LabelLine(number, problem=problem, is_other_format=problem != _NO_LINE)
+    problem = _problem(int(label), values, is_polygon, len(label_format.class_names))
     if problem is not None:
         return LabelLine(number, problem=problem)
-    if is_polygon:
-        across, down = numbers[0::2], numbers[1::2]
-        shares = (min(across), min(down), max(across), max(down))
-    else:
-        shares = shares_of(*numbers)
-    return LabelLine(number, int(label), shares, is_polygon=is_polygon)
+    if not is_polygon:
+        points = count if has_points else 0
+        return LabelLine(number, int(label), shares_of(*values), key_points=points)
+    across, down = values[0::2], values[1::2]
+    shares = (min(across), min(down), max(across), max(down))
+    return LabelLine(number, int(label), shares, corners=len(across))
 
 
 def shares_of(x: float, y: float, w: float, h: float) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a centre, width and height."""
     return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+
+
+def _problem_of_text(text: str, label_format: LabelFormat) -> str:
+    """Why a line does not consist of numbers."""
+    if _DECIMAL_COMMA.fullmatch(text):
+        return "decimal commas; write 0.5 instead of 0,5"
+    for separator, name in ((",", "commas"), (";", "semicolons")):
+        if separator in text and _are_numbers(
+            re.split(rf"[\s{separator}]+", text.strip(separator))
+        ):
+            return f"values separated by {name}; separate them by spaces"
+    words = text.split()
+    name = " ".join(words[:-_BOX_VALUES])
+    if name and _are_numbers(words[-_BOX_VALUES:]) and not _are_numbers([name]):
+        names = list(label_format.class_names)
+        number = f"; write its number, {names.index(name)}" if name in names else ""
+        return f"the class name '{name}' instead of a number{number}"
+    return _NO_LINE
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
+    try:
+        return len([float(value) for value in values]) > 0
+    except ValueError:
+        return False
+
+
+def _problem_of_count(
+    label: float, values: Sequence[float], label_format: LabelFormat, is_polygon: bool
+) -> str | None:
+    """Why the values of a line are too many or too few, or None."""
+    if not label.is_integer():
+        return _NO_LINE
+    if label_format.key_points is not None and len(values) != _BOX_VALUES:
+        count, per_point = label_format.key_points
+        expected = 1 + _BOX_VALUES + count * per_point
+        return (
+            f"{1 + len(values)} values; expected {expected} as kpt_shape is [{count}, {per_point}]"
+        )
+    if len(values) == _BOX_VALUES + 1:
+        return "6 values, the last of them a confidence; delete that column"
+    if len(values) > _POLYGON_VALUES and _have_visibility(values):
+        points = (len(values) - _BOX_VALUES) // 3
+        return f"key points after the box; write kpt_shape: [{points}, 3] in data.yaml"
+    return None if is_polygon or len(values) == _BOX_VALUES else _NO_LINE
+
+
+def _have_visibility(values: Sequence[float]) -> bool:
+    """Whether values look like a box and key points (x, y, visibility)."""
+    visibilities = values[_BOX_VALUES + 2 :: 3]
+    fits = (len(values) - _BOX_VALUES) % 3 == 0 and _VISIBILITIES.issuperset(visibilities)
+    return fits and (len(values) % 2 == 1 or max(visibilities) > 1)
 
 
 def _problem(label: int, numbers: list[float], is_polygon: bool, class_count: int) -> str | None:

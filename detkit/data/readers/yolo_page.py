@@ -1,101 +1,139 @@
-"""What the data.yaml or classes.txt of a YOLO folder says."""
+"""The file that describes a YOLO data set: data.yaml, or the obj.data of Darknet."""
 
 from __future__ import annotations
 
-import reprlib  # aliases of YAML can stand for more text than memory holds
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from detkit.data.counting import counted
-from detkit.data.readers.folders import image_files, lines_of, require_distinct
-from detkit.errors import DataError
-from detkit.image_files import is_image
+from detkit.data.readers.folders import files_with_suffix, lines_of
+from detkit.data.splits import role_of
+from detkit.errors import DataError, nearest
 
-_PAGES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-_LISTS = ("classes.txt", "obj.names", "labels/classes.txt")
+_USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # What else a page says; every other key whose value leads to images is a split.
-_NO_SPLITS = ("path", "names", "nc", "download", "channels", "kpt_shape", "flip_idx", "roboflow")
+_NO_SPLITS = {
+    *("path", "names", "nc", "classes", "download", "channels", "kpt_shape", "flip_idx"),
+    *("kpt_names", "roboflow", "backup", "eval"),
+}
+_DIMENSIONS = (2, 3)  # x, y, and perhaps visibility
 
 
-def class_names_of(path: Path) -> list[str] | None:
-    """Class names in file order, or None where no file names them.
+@dataclass(frozen=True)
+class YoloPage:
+    """What data.yaml or obj.data says.
+
+    Attributes:
+        file: The file itself; None if there is none.
+        names: `names:` as written: a list, numbers to names, a file, or None.
+        class_count: `nc:` or `classes=`, or None.
+        base: `path:`, the folder that entries are relative to.
+        entries: By split the folders and lists that it names; empty for a blank entry.
+        key_points: `kpt_shape:`, the number of key points and of values for each, or None.
+    """
+
+    file: Path | None = None
+    names: Any = None
+    class_count: int | None = None
+    base: str | None = None
+    entries: dict[str, list[str]] = field(default_factory=dict)
+    key_points: tuple[int, int] | None = None
+
+    @property
+    def declared(self) -> list[str]:
+        """The entries that must lead to images: those with the name of a split, or close to one.
+
+        A blank `test:` declares nothing, as templates have one.
+        """
+        roles = {role for split in self.entries if (role := role_of(split))}
+        missing = {"train", "val"} - roles
+        return [
+            split
+            for split, names in self.entries.items()
+            if (role_of(split) and (names or role_of(split) != "test"))
+            or (nearest(split, missing) and any("/" in name or "\\" in name for name in names))
+        ]
+
+
+class _TextLoader(yaml.BaseLoader):
+    """Reads every value as text, so that `on`, `01` and `1.10` stay what they are."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if twice:
+            message = f"has the key {', '.join(twice)} twice"
+            raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_page(path: Path) -> YoloPage:
+    """What the page of a folder says, whatever its name; empty if there is no page.
 
     Raises:
-        DataError: The names do not number the classes 0, 1, ..., or are no names.
+        DataError: It cannot be read.
     """
-    page, file = _page(path)
-    listed = page.get("names")
-    if isinstance(listed, dict):
-        listed = _in_order(file, listed)
-    if not isinstance(listed, list):
-        file = next((path / name for name in _LISTS if (path / name).is_file()), path)
-        listed = lines_of(file) if file != path else []
-    strange = [name for name in listed if not isinstance(name, str | int | float)]
-    if strange:
-        raise DataError(f"'{file}': the class name {reprlib.repr(strange[0])} is no text.")
-    names = [str(name) for name in listed]
-    count = page.get("nc")
-    if names and isinstance(count, int) and count != len(names):
-        named = counted(len(names), "class")
-        raise DataError(f"'{file}' says nc: {count} but names {named}; correct one.")
-    require_distinct(path, names)
-    return names or None
+    usual = [path / name for name in _USUAL if (path / name).is_file()]
+    others = [*files_with_suffix(path, ".yaml"), *files_with_suffix(path, ".yml")]
+    for file in dict.fromkeys([*usual, *others]):
+        values = _read_yaml(file, is_usual=file in usual)
+        if file in usual or "names" in values or {"train", "val"} <= values.keys():
+            return _page_of(file, values)
+    for file in files_with_suffix(path, ".data"):
+        values = dict(_setting(line) for line in lines_of(file) if "=" in line)
+        if "names" in values or "train" in values:
+            return _page_of(file, values)
+    return YoloPage()
 
 
-def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
-    by_number = {int(key): name for key, name in names.items() if str(key).isdecimal()}
-    if sorted(by_number) != list(range(len(names))):
-        keys = ", ".join(map(str, names))
+def _read_yaml(file: Path, *, is_usual: bool) -> dict[str, Any]:
+    try:
+        page = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=_TextLoader)
+    except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
+        if not is_usual:  # any other YAML file that lies there
+            return {}
+        raise DataError(f"'{file}' cannot be read as YAML ({error}).") from error
+    return page if isinstance(page, dict) else {}
+
+
+def _setting(line: str) -> tuple[str, str]:
+    key, _, value = line.partition("#")[0].partition("=")
+    return key.strip(), value.strip()
+
+
+def _page_of(file: Path, values: dict[Any, Any]) -> YoloPage:
+    count = values.get("nc", values.get("classes"))
+    base = values.get("path")
+    return YoloPage(
+        file=file,
+        names=values.get("names"),
+        class_count=int(count) if isinstance(count, str) and count.isdecimal() else None,
+        base=base if isinstance(base, str) and base else None,
+        entries={
+            key: _texts(value)
+            for key, value in values.items()
+            if isinstance(key, str) and key not in _NO_SPLITS
+        },
+        key_points=_key_points(file, values.get("kpt_shape")),
+    )
+
+
+def _texts(value: Any) -> list[str]:
+    """The texts of an entry without the empty ones; null and ~ count as empty."""
+    values = value if isinstance(value, list) else [value]
+    texts = [text.strip() for text in values if isinstance(text, str)]
+    return [text for text in texts if text and text.lower() not in ("null", "~")]
+
+
+def _key_points(file: Path, value: Any) -> tuple[int, int] | None:
+    if value is None or not _texts(value):
+        return None
+    numbers = [int(text) for text in _texts(value) if text.isdecimal()]
+    if len(numbers) != len(_DIMENSIONS) or numbers[1] not in _DIMENSIONS:
         raise DataError(
-            f"'{file}' numbers its classes {keys:.80}: expected 0, 1, ... to {len(names) - 1}, as "
-            "label files count them; correct `names:`."
+            f"'{file}': kpt_shape is {value}; expected [number of key points, 2 or 3], such as "
+            "[17, 3]."
         )
-    return [by_number[number] for number in range(len(names))]
-
-
-def listed_splits(path: Path) -> dict[str, list[Path]]:
-    """Image files by split as data.yaml lists them; entries that do not exist are left out."""
-    page, _ = _page(path)
-    base = page.get("path")
-    bases = [path / base] if isinstance(base, str) else []
-    found = {}
-    for split, entry in page.items():
-        if not isinstance(split, str) or split in _NO_SPLITS:
-            continue
-        files: list[Path] = []
-        for name in entry if isinstance(entry, list) else [entry]:
-            if isinstance(name, str):
-                files += _files_of(name, [*bases, path])
-        if files:
-            found[split] = sorted(set(files))
-    return found
-
-
-def _page(path: Path) -> tuple[dict[Any, Any], Path]:
-    """What the page says, empty where there is none, and its file."""
-    for name in _PAGES:
-        file = path / name
-        if file.is_file():
-            try:
-                page = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
-            except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
-                raise DataError(f"'{file}' cannot be read as YAML ({error}).") from error
-            return (page if isinstance(page, dict) else {}), file
-    return {}, path
-
-
-def _files_of(entry: str, bases: list[Path]) -> list[Path]:
-    """The images of an entry: a folder, or a text file that lists images."""
-    # Exports write `../train/images` though the folder lies beside data.yaml.
-    bare = entry
-    while bare.startswith("../"):
-        bare = bare.removeprefix("../")
-    for base in bases:
-        for place in (base / entry, base / bare):
-            if place.is_dir():
-                return image_files(place)
-            if place.is_file() and place.suffix == ".txt":
-                return [base / name for name in lines_of(place) if is_image(Path(name))]
-    return []
+    return numbers[0], numbers[1]

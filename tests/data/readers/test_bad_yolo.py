@@ -19,11 +19,18 @@ def read(yolo, text):
     ("-1 .5 .5 .1 .1", "class -1 of 2, counted from 0"),
     ("0.5 .5 .5 .1 .1", "not `class cx cy w h`"),
     ("nan .5 .5 .1 .1", "not `class cx cy w h`"),
-    ("dog .5 .5 .1 .1", "not `class cx cy w h`"),
+    ("dog .5 .5 .1 .1", "the class name 'dog' instead of a number; write its number, 0"),
+    ("red fox .5 .5 .1 .1", "the class name 'red fox' instead of a number"),
     ("0", "not `class cx cy w h`"),
     ("0 .5 .5 .1", "not `class cx cy w h`"),
-    ("0 .5 .5 .1 .1 .9", "not `class cx cy w h`"),  # six columns: with a score
-    ("0, .5, .5, .1, .1", "not `class cx cy w h`"),
+    ("0 .5 .5 .1 .1 .9", "6 values, the last of them a confidence; delete that column"),
+    ("0, .5, .5, .1, .1", "values separated by commas; separate them by spaces"),
+    ("0,.5,.5,.1,.1", "values separated by commas; separate them by spaces"),
+    ("0;.5;.5;.1;.1", "values separated by semicolons; separate them by spaces"),
+    ("0 0,5 0,5 0,1 0,1", "decimal commas; write 0.5 instead of 0,5"),
+    ("0 .5 .5 .1 .1 .4 .4 2", "key points after the box; write kpt_shape: [1, 3] in data.yaml"),
+    ("0 .5 .5 .1 .1 .4 .4 2 0 0 0", "key points after the box; write kpt_shape: [2, 3] in "
+     "data.yaml"),
     ("0 20 15 4 4", "values above 1, which are no shares of the image"),
     ("0 .5 .5 1.2 .1", "values above 1, which are no shares of the image"),
     ("0 .5 .5 -.1 .1", "negative width or height"),
@@ -76,6 +83,10 @@ def test_images_that_share_a_label_file_are_named(yolo, pictures, caplog):
     ("names: [a, b]\nnc: 3", r"says nc: 3 but names 2 classes; correct one"),
     ("names: [a, b\n", r"cannot be read as YAML"),
     ("names: {0: a, 0: b", r"cannot be read as YAML"),
+    ("names: {0: a, 0: b}", r"cannot be read as YAML \(has the key 0 twice"),
+    ("names: [a, '']", r"class 1 has no name"),
+    ("names: cat", r"names is 'cat', which is neither a list nor a file below"),
+    ("names: [a, b]\nkpt_shape: 17", r"kpt_shape is 17; expected \[number of key points, 2 or 3"),
 ])  # fmt: skip
 def test_class_names_that_do_not_number_the_labels_are_an_error(yolo, page, message):
     (yolo / "data.yaml").write_text(page)

@@ -1,0 +1,181 @@
+"""The splits of a YOLO data set: entries of its page, lists of images, or folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from detkit.data.pairing import BY_ENDING
+from detkit.data.readers.folders import image_files, lines_of, relative_name
+from detkit.data.readers.image_lists import ImageTable, ListedImages, listed_images
+from detkit.data.readers.yolo_page import YoloPage
+from detkit.data.splits import role_of
+from detkit.errors import DataError, did_you_mean
+from detkit.image_files import is_image
+from detkit.structures import Fault
+
+_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")
+_LIST_SUFFIXES = (".txt", ".list", ".lst", "")
+_CERTAIN_PARTS = 2  # names at the end of a path that tell enough of it
+
+
+class Source(NamedTuple):
+    """Where the images of a split are.
+
+    Attributes:
+        place: A folder, or a list of images.
+        is_ending: Whether only the end of the entry leads there, as its path is of elsewhere.
+    """
+
+    place: Path
+    is_ending: bool
+
+
+def split_names(path: Path, page: YoloPage) -> list[str]:
+    """The splits that the page, lists or folders declare, sorted."""
+    return sorted(_entries(path, page))
+
+
+def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
+    """The images of a split, and notes about paths that were matched by their endings.
+
+    Raises:
+        DataError: An entry leads nowhere, or to no image.
+    """
+    names = _entries(path, page)[split]
+    if not names:
+        raise _unusable(path, page, split, problem="is empty")
+    images: list[Path] = []
+    notes: list[Fault] = []
+    for name in names:
+        source = _find(path, page, split, name)
+        if source is None:
+            problem = "names no folder and no list of images"
+            hint = _suggestion(path, page, name)
+            raise _unusable(path, page, split, name, problem=problem, hint=hint)
+        listed = _images_at(path, page, source.place)
+        if not listed.images:
+            problem = f"leads to no image: '{source.place}'"
+            raise _unusable(path, page, split, name, problem=problem)
+        images += listed.images
+        notes += listed.notes
+        if source.is_ending:
+            detail = f"{split}: {name} -> {relative_name(source.place, path)}"
+            file = page.file.name if page.file else ""
+            notes.append(Fault("entry", BY_ENDING, file, detail=detail, left_out=False))
+    return ListedImages(sorted(set(images)), notes)
+
+
+def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
+    """The folders and lists of each split.
+
+    Without entries in the page, lists such as train.txt count, else folders. A folder also gives
+    a split that the entries leave out, unless they may hold its images.
+    """
+    declared = page.declared
+    entries = {
+        split: names
+        for split, names in page.entries.items()
+        if split in declared or (names and all(_find(path, page, split, name) for name in names))
+    }
+    if not entries:
+        lists = (file for file in sorted(path.glob("*.txt")) if role_of(file.stem))
+        entries = {file.stem: [file.name] for file in lists if _lists_images(file)}
+    roles = {role_of(split) for split in entries}
+    sources = [_find(path, page, split, name) for split in entries for name in entries[split]]
+    places = [source.place for source in sources if source is not None]
+    for split, folder in _split_folders(path):
+        is_free = not any(folder.is_relative_to(place) or place.is_file() for place in places)
+        if role_of(split) not in roles and is_free:
+            entries[split] = [relative_name(folder, path)]
+    return entries
+
+
+def _split_folders(path: Path) -> Iterator[tuple[str, Path]]:
+    """Folders with the name of a split: images/train, train/images or train.
+
+    One without images counts only if its name leaves no doubt that it should hold some.
+    """
+    for split in _FOLDERS:
+        folders = [path / "images" / split, path / split / "images", path / split]
+        existing = [folder for folder in folders if folder.is_dir()]
+        filled = next((folder for folder in existing if image_files(folder)), None)
+        if filled is not None:
+            yield split, filled
+        elif existing and existing[0] != folders[-1]:
+            yield split, existing[0]
+
+
+def _lists_images(file: Path) -> bool:
+    first = next(iter(lines_of(file)), "")
+    return is_image(Path(first.replace("\\", "/")))
+
+
+def _bases(path: Path, page: YoloPage) -> list[Path]:
+    return [path / page.base, path] if page.base else [path]
+
+
+def _find(path: Path, page: YoloPage, split: str, name: str) -> Source | None:
+    """The folder or list that an entry names, or one that its path ends in."""
+    text = name.replace("\\", "/")
+    bare = text
+    while bare.startswith("../"):  # exports write ../train/images though it is beside data.yaml
+        bare = bare.removeprefix("../")
+    for base in _bases(path, page):
+        for place in (base / text, base / bare):
+            if _is_source(place):
+                return Source(place, is_ending=False)
+    parts = [part for part in (_bases(path, page)[0] / text).parts if part not in ("/", "..")]
+    for start in range(1, len(parts)):
+        place = path.joinpath(*parts[start:])
+        if _is_certain(path, split, parts, start) and _is_source(place):
+            return Source(place, is_ending=True)
+    return None
+
+
+def _is_certain(path: Path, split: str, parts: Sequence[str], start: int) -> bool:
+    """Whether the end of a path tells enough: a split, two names, or all below the data folder."""
+    ending = parts[start:]
+    roles = {role for part in ending if (role := role_of(Path(part).stem))}
+    if roles:
+        return role_of(split) in (None, *roles)
+    return len(ending) >= _CERTAIN_PARTS or parts[start - 1] == path.resolve().name
+
+
+def _is_source(place: Path) -> bool:
+    return place.is_dir() or (place.is_file() and place.suffix.lower() in _LIST_SUFFIXES)
+
+
+def _images_at(path: Path, page: YoloPage, place: Path) -> ListedImages:
+    if place.is_dir():
+        return ListedImages(image_files(place), [])
+    bases = dict.fromkeys([*_bases(path, page), path, place.parent])
+    return listed_images(place, list(bases), ImageTable(path))
+
+
+def _suggestion(path: Path, page: YoloPage, name: str) -> str:
+    """The nearest folder or list to an entry that leads nowhere."""
+    for base in _bases(path, page):
+        place = base / name.replace("\\", "/")
+        parent = next((p for p in place.parents if p.is_dir()), None)
+        if parent is not None and parent.is_relative_to(path):
+            names = [relative_name(entry, path) for entry in parent.iterdir() if _is_source(entry)]
+            if hint := did_you_mean(relative_name(place, path), names):
+                return hint
+    return ""
+
+
+def _unusable(
+    path: Path, page: YoloPage, split: str, name: str = "", *, problem: str, hint: str = ""
+) -> DataError:
+    if page.file is None or split not in page.entries:
+        return DataError(
+            f"the split '{split}' of '{path}' {problem}: put its images there, or remove it."
+        )
+    separator = "=" if page.file.suffix == ".data" else ":"
+    entry = f"{split}{separator} {name}".strip()
+    remedy = "Correct the entry"
+    if role_of(split) == "val":
+        remedy += ", or set data.validation_split=null to hold back a part of the training images"
+    return DataError(f"'{page.file}': the entry `{entry}` {problem}.{hint} {remedy}.")

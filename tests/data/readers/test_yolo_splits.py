@@ -1,0 +1,105 @@
+"""The splits that a YOLO data set declares are the ones that are read, or an error."""
+
+import shutil
+
+import pytest
+
+from detkit.data.readers.yolo import YoloReader
+from detkit.errors import DataError
+
+
+def declare(yolo, **entries):
+    lines = [f"{split}: {entry}" for split, entry in entries.items()]
+    (yolo / "data.yaml").write_text("\n".join(["names: [dog, cat]", *lines]))
+
+
+def stems(yolo, split):
+    index = YoloReader().read(yolo, split)
+    return [index.path(position).stem for position in range(len(index))]
+
+
+# pain 32
+@pytest.mark.parametrize(("entry", "problem"), [
+    ("images/vall", r"`val: images/vall` names no folder and no list of images\. Did you mean "
+                    r"'images/val'\?"),
+    ("", r"`val:` is empty"),
+    ("null", r"`val:` is empty"),
+    ("[images/val, images/more]", r"`val: images/more` names no folder"),
+    ("labels/val", r"`val: labels/val` leads to no image"),
+    ("val.json", r"`val: val\.json` names no folder and no list"),
+    ("/content/valid/images", r"`val: /content/valid/images` names no folder"),
+])  # fmt: skip
+def test_a_validation_entry_that_leads_nowhere_is_an_error(yolo, entry, problem):
+    declare(yolo, train="images/train", val=entry)
+    assert YoloReader().splits(yolo) == ["train", "val"]
+    with pytest.raises(DataError, match=problem):
+        YoloReader().read(yolo, "val")
+
+
+# pain 32
+def test_a_training_entry_that_leads_nowhere_is_an_error(yolo):
+    declare(yolo, train="images/trian", val="images/val")
+    with pytest.raises(DataError, match=r"`train: images/trian` .* Did you mean 'images/train'"):
+        YoloReader().read(yolo, "train")
+
+
+def test_a_misspelt_name_of_a_split_is_an_error(yolo):
+    declare(yolo, train="images/train", vall="images/vall")
+    assert "vall" in YoloReader().splits(yolo)
+    with pytest.raises(DataError, match=r"`vall: images/vall`"):
+        YoloReader().read(yolo, "vall")
+
+
+def test_a_blank_test_entry_and_other_settings_are_no_splits(yolo):
+    declare(yolo, train="images/train", val="images/val", test="", author="me", url="http://x/y")
+    assert YoloReader().splits(yolo) == ["train", "val"]
+
+
+def test_a_folder_gives_the_split_that_the_page_leaves_out(yolo):
+    declare(yolo, train="images/train")
+    assert YoloReader().splits(yolo) == ["train", "val"]
+    assert stems(yolo, "val") == ["c"]
+
+
+def test_a_folder_inside_another_entry_is_no_split(yolo):
+    declare(yolo, train="images")
+    assert YoloReader().splits(yolo) == ["train"]
+
+
+# pain 32
+def test_an_empty_validation_folder_is_an_error(yolo):
+    (yolo / "images/val/c.jpg").unlink()
+    with pytest.raises(DataError, match=r"the split 'val' of '.*' leads to no image"):
+        YoloReader().read(yolo, "val")
+
+
+@pytest.mark.parametrize("base", ["/content/drive/My Drive/set", "C:\\data\\set", "../datasets/x"])
+def test_entries_of_another_machine_are_matched_by_their_endings(yolo, base):
+    declare(yolo, path=base, train=f"{base}/images/train", val="images/val")
+    assert stems(yolo, "train") == ["a", "b"]
+    assert stems(yolo, "val") == ["c"]
+
+
+@pytest.fixture
+def darknet(yolo):
+    """The data set as Darknet has it, images beside label files."""
+    shutil.rmtree(yolo / "labels" / "val")
+    (yolo / "data.yaml").unlink()
+    (yolo / "images/train").rename(yolo / "obj_train_data")
+    (yolo / "labels/train/a.txt").rename(yolo / "obj_train_data/a.txt")
+    (yolo / "train.txt").write_text("data/obj_train_data/a.jpg\n")
+    (yolo / "valid.txt").write_text("data/obj_train_data/b.jpg\n")
+    (yolo / "obj.names").write_text("dog\ncat\n")
+    return yolo
+
+
+# pain 32
+@pytest.mark.parametrize("page", ["obj.data", "my.data", None])
+def test_the_lists_of_darknet_are_the_splits(darknet, page):
+    if page is not None:
+        entries = "train = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n"
+        (darknet / page).write_text(f"classes = 2\n{entries}backup = backup/\n")
+    assert YoloReader().splits(darknet) == ["train", "valid"]
+    index = YoloReader().read(darknet, "train")
+    assert (stems(darknet, "train"), index.labels.tolist()) == (["a"], [1])
+    assert any("matched by their endings" in note for note in index.notes)
