@@ -66,7 +66,7 @@ def compose_with(
 
     Args:
         checkpoint: It gives what the words leave open.
-        root: The page, one of `pages.ROOTS`.
+        root: The page, one of `slots.ROOTS`.
         words: The command line's.
         changed: Values that differ from the checkpoint's.
 

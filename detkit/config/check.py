@@ -11,9 +11,10 @@ from typing import Any
 
 from detkit import registry
 from detkit.config.origins import origins
-from detkit.config.pages import default_value, resolve
+from detkit.config.pages import default_value
 from detkit.config.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
+from detkit.config.slots import resolve
 from detkit.errors import ConfigError, did_you_mean
 
 Node = dict[str, Any]
@@ -63,7 +64,7 @@ class _Checker:
         complete: Node = {}
         for key in mapping:
             if key not in schema or schema[key].wired:
-                self._unknown_key(schema, str(key), path)
+                self._unknown_key(schema, str(key), path, value=mapping[key])
         for argument in schema.values():
             if not argument.wired:
                 given = mapping.get(argument.name, MISSING)
@@ -71,7 +72,12 @@ class _Checker:
         return complete
 
     def _unknown_key(
-        self, schema: Mapping[str, Argument], key: str, path: tuple[str, ...], hint: str = ""
+        self,
+        schema: Mapping[str, Argument],
+        key: str,
+        path: tuple[str, ...],
+        hint: str = "",
+        value: Any = None,
     ) -> None:
         if key in CODE_KEYS:
             message = f"is refused: {RUNS_NOTHING}."
@@ -85,7 +91,7 @@ class _Checker:
                 meant = f" Did you mean {' or '.join(repr(place) for place in places)}?"
             message = f"unknown key.{nested or meant}{hint}"
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
-        self.report((*path, key), message)
+        self.report((*path, key), message, value)
 
     def _value(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Any:
         if argument.by_label:
@@ -155,7 +161,7 @@ class _Checker:
         schema = arguments(factory)
         rest = {key: given for key, given in value.items() if key != "name"}
         for key in [key for key in rest if key not in schema]:
-            self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key))
+            self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key), rest[key])
             del rest[key]
         return {"name": name, **self.block(schema, rest, path)}
 
@@ -180,7 +186,7 @@ class _Checker:
 
 
 def _owner_hint(family: str, name: str, key: str) -> str:
-    """Says whose argument a key is, as when a part was replaced by name only."""
+    """Name the parts that have this argument, as when a page tunes a part that was replaced."""
     owners = [
         other
         for other in registry.names(family)
@@ -190,7 +196,7 @@ def _owner_hint(family: str, name: str, key: str) -> str:
         return ""
     return (
         f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
-        f"'{name}': to replace a part whole, choose it by its group (.../{family}={name})."
+        f"'{name}': remove the key, or name the part beside it."
     )
 
 

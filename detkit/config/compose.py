@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,21 +19,22 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
-from detkit.config import pages, plugins
+from detkit.config import pages, plugins, slots
 from detkit.config.check import check
 from detkit.config.circles import includes
-from detkit.config.folders import page_folders
 from detkit.config.image_size import KEY as IMAGE_SIZE
 from detkit.config.image_size import follow_image_size
 from detkit.config.origins import origins
 from detkit.config.overrides import (
     jobs,
     listed_plugins,
+    options,
     prepared,
     split_flags,
     take_config_folder,
 )
 from detkit.config.own_data import explain_rendering, own_data_words
+from detkit.config.part_overrides import hydra_words, without_nulls, without_replaced
 from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
@@ -47,7 +48,7 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
     """Compose a root page with overrides, complete and check it.
 
     Args:
-        root: The page, one of `pages.ROOTS`.
+        root: The page, one of `slots.ROOTS`.
         overrides: The command line's words.
         checkpoint: A checkpoint's configuration, to be the option `checkpoint` of each group.
 
@@ -71,16 +72,25 @@ def hydra_compose(root: str, prepared_words: list[str]) -> tuple[DictConfig, lis
     """What Hydra composes while it is set up, and the words, with `data=folder` where it applies.
 
     Args:
-        root: The page, one of `pages.ROOTS`.
+        root: The page, one of `slots.ROOTS`.
         prepared_words: The words of one job.
+
+    Raises:
+        ConfigError: A word leaves out a part that another changes, or that a run needs.
     """
     words = prepared_words
-    composed = hydra.compose(root, words, return_hydra_config=True)
+    composed = _by_hydra(root, words)
     if own := own_data_words(composed, words, resuming=root == "resume"):
         words = [*words, *own]
-        composed = hydra.compose(root, words, return_hydra_config=True)
+        composed = _by_hydra(root, words)
     HydraConfig.instance().set_config(composed)
     return composed, words
+
+
+def _by_hydra(root: str, words: list[str]) -> DictConfig:
+    overrides = hydra_words(words)
+    includes.start(overrides)
+    return hydra.compose(root, overrides, return_hydra_config=True)
 
 
 def merge_order(
@@ -94,19 +104,10 @@ def merge_order(
         words = hydra_compose(root, words)[1]
         origins.clear()  # the pages are read again below
         loader = GlobalHydra.instance().config_loader()
-        found = loader.compute_defaults_list(root, words, RunMode.RUN)
+        overrides = hydra_words(words)
+        includes.start(overrides)
+        found = loader.compute_defaults_list(root, overrides, RunMode.RUN)
     return [(each.config_path or "", each.package or "") for each in found.defaults]
-
-
-def checked_job(root: str, composed: DictConfig, overrides: list[str]) -> Config:
-    """The checked configuration of a job that Hydra composed in a process of its own.
-
-    Raises:
-        ConfigError: With all problems that were found.
-    """
-    if own_data_words(composed, overrides):
-        return compose(root, overrides)
-    return checked(root, composed, overrides)
 
 
 def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
@@ -126,11 +127,11 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         raise ConfigError([f"{error.full_key}: {_first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
     try:
-        complete = check(pages.ROOTS[root], content, overrides)
+        complete = check(slots.ROOTS[root], content, overrides)
     except ConfigError as error:
         raise ConfigError(explain_rendering(error.problems, overrides)) from error
     follow_image_size(complete, overrides, pages.root_values.get(IMAGE_SIZE))
-    if pages.ROOTS[root] in (Train, Benchmark):
+    if slots.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
     return complete
 
@@ -158,9 +159,10 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         if any(flag in ("-m", "--multirun") for flag in flags):
             # For jobs of launchers that compose them again in processes of theirs.
             os.environ.update(plugins.for_child(listed_plugins(overrides)))
+            overrides = without_nulls(overrides)
         else:
             with translated_errors(), set_up():
-                overrides = hydra_compose(root, overrides)[1]
+                overrides = hydra_words(hydra_compose(root, overrides)[1])
     # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
@@ -210,6 +212,22 @@ def compose_job(root: str, prepared_words: list[str]) -> Config:
         return checked(root, *hydra_compose(root, prepared_words))
 
 
+def checked_job(root: str, composed: DictConfig, words: list[str]) -> Config:
+    """The configuration of a job that one of Hydra's own launchers has composed.
+
+    Hydra does not replace named parts whole, and takes a bare `data.path` for a folder to render
+    into, so a job with such words is composed again.
+
+    Raises:
+        ConfigError: With all problems that were found.
+    """
+    if hydra_words(words) == words and not own_data_words(composed, words):
+        return checked(root, composed, words)
+    is_set_up = GlobalHydra.instance().is_initialized()
+    with nullcontext() if is_set_up else set_up():
+        return compose_job(root, words)
+
+
 def prepare(words: list[str]) -> list[str]:
     """Load plugins and config sources; return overrides that Hydra passes on to our check.
 
@@ -221,10 +239,11 @@ def prepare(words: list[str]) -> list[str]:
     plugins.load(listed_plugins(words))
     register_hydra_plugins()
     origins.clear()
-    includes.start(words)
     pages.page_options.clear()
     pages.root_values.clear()
-    return prepared(words)
+    ready = without_replaced(prepared(words))
+    includes.start(ready)
+    return ready
 
 
 def set_up() -> hydra.initialize_config_module:
@@ -255,14 +274,12 @@ def translated_errors() -> Iterator[None]:
 
 def _missing_option(error: MissingConfigException) -> str:
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
-    options = [option for option in error.options or [] if "--" not in option]
     if not group:
         return _first_line(error)
-    options += [page.stem for each in page_folders() for page in (each / group).glob("*.yaml")]
-    slot = pages.slot_at(tuple(group.split("/")))
-    if slot is not None and not set(options) - set(registry.names(slot.family)):
+    slot = slots.slot_at(tuple(group.split("/")))
+    known = options(group) or sorted(error.options or [])
+    if slot is not None and not set(known) - set(registry.names(slot.family)):
         return f"{group}: {registry.unknown_part(slot.family, name)}"
-    known = sorted({*options, *(registry.names(slot.family) if slot else [])})
     message = f"{group}: there is no '{name}'.{did_you_mean(name, known)} "
     return f"{message}Known: {', '.join(known)}.{registry.failed_plugins()}"
 
@@ -271,13 +288,13 @@ def _first_line(error: BaseException) -> str:
     """What an error of Hydra says, with its cause, on one line."""
     text, cause = _one_line(error), error.__cause__
     group = re.search(r"Could not override '([\w/]+)'", text)
-    if group and "/" in group[1] and pages.slot_at(tuple(group[1].split("/"))) is not None:
+    if group and "/" in group[1] and slots.slot_at(tuple(group[1].split("/"))) is not None:
         owner, _, slot = group[1].rpartition("/")
         return (
             f"{group[1]}: what was chosen for {owner} takes no {slot}: choose a {owner} that does."
         )
     if group:
-        return f"{text}{did_you_mean(group[1], pages.root_arguments())}"
+        return f"{text}{did_you_mean(group[1], slots.root_arguments())}"
     return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from detkit import registry
-from detkit.config import pages
+from detkit.config import pages, slots
 from detkit.config.compose import merge_order
 from detkit.config.image_size import KEY as IMAGE_SIZE
 from detkit.config.origins import origins
 from detkit.config.overrides import is_group, parse
 from detkit.config.pages import default_value
+from detkit.config.part_overrides import rewritten
 from detkit.config.places import Place, leaves, meaning, place_at
 from detkit.config.signatures import MISSING
 from detkit.config.syntax import shown
@@ -56,7 +57,7 @@ class History:
     """The history of one composition.
 
     Args:
-        root: The root page, one of `pages.ROOTS`.
+        root: The root page, one of `slots.ROOTS`.
         config: What it composed to, checked and complete.
         words: The command line's words.
         checkpoint: The checkpoint's configuration where one was composed in.
@@ -65,9 +66,9 @@ class History:
     def __init__(
         self, root: str, config: Config, words: list[str], checkpoint: dict[str, Any] | None = None
     ) -> None:
-        self._root = pages.ROOTS[root]
+        self._root = slots.ROOTS[root]
         self._config = config
-        self._words = words
+        self._overrides = rewritten(words)
         self._order = merge_order(root, words, checkpoint)
 
     def explain(self, path: str) -> list[Explanation]:
@@ -134,7 +135,7 @@ class History:
     def _replaced(self, path: str, steps: list[Step]) -> list[Step]:
         """The names of parts that pages chose for a slot and that were replaced whole."""
         parent = path.removesuffix(".name")
-        slot = pages.slot_at(tuple(parent.split(".")))
+        slot = slots.slot_at(tuple(parent.split(".")))
         if slot is None:
             return []
         files = [origins.written(config_path)[1] for config_path, _ in self._order]
@@ -156,26 +157,26 @@ class History:
         if places:
             return str(places[-1])
         group, _, option = config_path.rpartition("/")
-        for word in self._words:
-            if word.lstrip("+") == f"{group}={option}":
-                return f"command line: {word}"
+        for word in self._overrides:
+            if word.text.lstrip("+") == f"{group}={option}":
+                return f"command line: {word.typed}"
         outer, _, slot = group.rpartition("/")
         owner = place_at(self._root, self._config, f"{outer.replace('/', '.')}.name")
         return f"default of {owner.owner if owner else 'the root'} for its {slot}"
 
     def _word_steps(self, path: str) -> list[Step]:
-        """What the command line says of a value, in the order of its words."""
+        """What the command line says of a value, the weakest first."""
         steps: list[Step] = []
-        for word in self._words:
-            override = parse(word)
+        for word in self._overrides:
+            override = parse(word.text)
             key = override.key_or_group
-            if word.startswith("~") or "/" in key or (is_group(key) and path != key):
+            if word.text.startswith("~") or "/" in key or (is_group(key) and path != key):
                 continue
             if path == key or path.startswith(f"{key}."):
                 rest = path[len(key) + 1 :].split(".") if path != key else []
                 given = _look_up(override.value(), rest)
                 if given is not MISSING:
-                    steps.append(Step(given, f"command line: {word}"))
+                    steps.append(Step(given, f"command line: {word.typed}"))
         return steps
 
 

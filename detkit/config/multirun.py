@@ -62,7 +62,7 @@ def check_jobs(root: str, prepared_words: list[str]) -> None:
         raise ConfigError(
             [
                 f"{word}: a grid has listed values (0.1,0.2 or range(1,5)); values between bounds "
-                "and patterns are for hydra/sweeper=optuna."
+                "are for hydra/sweeper=optuna."
                 for word in endless
             ]
         )

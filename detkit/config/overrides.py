@@ -10,11 +10,17 @@ from functools import cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    Override,
+    QuotedString,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 
 from detkit import registry
-from detkit.config import pages
+from detkit.config import slots
 from detkit.config.folders import USER_FOLDER_VARIABLE, page_folders
 from detkit.config.safety import refuse_code, refuse_group, refuse_hydra
 from detkit.config.shape import stands_mapping
@@ -100,7 +106,7 @@ def _quoted(word: str) -> str:
 def _unreadable(word: str, error: Exception) -> str:
     shown = word if len(word) <= 100 else f"{word[:97]}..."  # noqa: PLR2004
     if "=" not in word and not word.startswith("~"):
-        meant = nearest(word, [*pages.root_arguments(), "experiment", "debug"])
+        meant = nearest(word, [*slots.root_arguments(), "experiment", "debug"])
         example = f"{meant}=..." if meant else "KEY=VALUE"
         return f"cannot read '{shown}': it has no '='; write {example}"
     reason = " ".join(str(error).split("See ")[0].split()) or "it is nested too deep"
@@ -145,6 +151,9 @@ def _prepared(word: str) -> str:
     if "/" in key and not key.startswith("hydra/") and not is_group(key):
         raise ConfigError([f"{word}: there is no group '{key}'.{_nearest_group(key)}"])
     _require_kind(word, override)
+    pattern = override.value()
+    if isinstance(pattern, Glob) and not key.startswith("hydra/"):
+        word = _listed(word, key, pattern)
     is_hydras = re.match(r"hydra(/|\.(?!launcher\.|sweeper\.))", key)
     if not (is_group(key) or is_hydras or word[0] in "+~"):
         return f"++{word}"  # so that a wrong key reaches the check, which names all of them
@@ -197,23 +206,46 @@ def _plain(value: Any) -> Any:
 
 
 def is_group(key: str) -> bool:
-    """Whether a key names a config group: a slot, or a folder of pages."""
+    """Whether a key names a config group: a slot, or a folder of slots."""
     path = tuple(key.split("/"))
-    if pages.slot_at(path) is not None:
+    if slots.slot_at(path) is not None:
         return True
     return any((folder / key).is_dir() for folder in page_folders())
 
 
+def options(group: str) -> list[str]:
+    """The options of a config group: registered parts, and pages of all folders."""
+    slot = slots.slot_at(tuple(group.split("/")))
+    pages = [page.stem for folder in page_folders() for page in (folder / group).glob("*.yaml")]
+    return sorted({*pages, *(registry.names(slot.family) if slot else [])})
+
+
+def _listed(word: str, key: str, pattern: Glob) -> str:
+    """The word with the options that its pattern of names fits, so that every command sees them.
+
+    Raises:
+        ConfigError: The key is no group, or the pattern fits no option.
+    """
+    group = key.replace(".", "/")
+    if not is_group(group):
+        raise ConfigError([f"{word}: glob lists options of a config group, and {key} is none."])
+    known = options(group)
+    names = pattern.filter(known)
+    if not names:
+        raise ConfigError([f"{word}: fits no option of {group}; options: {', '.join(known)}."])
+    return f"{key}={','.join(names)}"
+
+
 def _nearest_group(key: str) -> str:
     path = key.split("/")
-    slot = pages.slot_at(tuple(path[:-1]))
-    known = registry.slot_names(slot.family) if slot else list(pages.root_arguments())
+    slot = slots.slot_at(tuple(path[:-1]))
+    known = registry.slot_names(slot.family) if slot else list(slots.root_arguments())
     match = did_you_mean(path[-1] if slot else path[0], known)
     return f"{match} Groups there: {', '.join(known)}."
 
 
 def has_no_list(word: str) -> bool:
-    """Whether a word's values cannot be listed without Hydra: an interval, a pattern of names."""
+    """Whether the values of a word cannot be listed, as those of an interval."""
     override = parse(word)
     listed = isinstance(override.value(), ChoiceSweep | RangeSweep)
     return override.is_sweep_override() and not listed

@@ -8,69 +8,20 @@ each value can be overridden by its path.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from detkit import registry
-from detkit.config import root
 from detkit.config.signatures import MISSING, Argument, arguments
+from detkit.config.slots import block_at, is_block, root_arguments, slot_at
 from detkit.errors import ConfigError
 
 Node = dict[str, Any]
-ROOTS: dict[str, Callable[..., Any]] = {
-    "train": root.Train,
-    "resume": root.Train,
-    "benchmark": root.Benchmark,
-    "evaluate": root.Evaluate,
-    "measure": root.Measure,
-    "predict": root.Predict,
-    "import": root.Import,
-    "replay": root.Replay,
-}
-
 # Options that come from pages: config path -> (part's mapping, tag of the page).
 page_options: dict[str, tuple[Node, str]] = {}
 # Values of the root that come from a checkpoint.
 root_values: Node = {}
 CHECKPOINT = "checkpoint"
-
-
-def root_arguments() -> dict[str, Argument]:
-    """The arguments of every root; one name means the same thing in all."""
-    return {name: value for factory in ROOTS.values() for name, value in arguments(factory).items()}
-
-
-def slot_at(path: tuple[str, ...]) -> registry.Slot | None:
-    """The slot at a config path, or None: by the root's schema, below it by the argument's name."""
-    if not path:
-        return None
-    if len(path) == 1:
-        argument = root_arguments().get(path[0])
-        return argument.slot if argument and not argument.by_label else None
-    family = registry.family_of_slot(path[-1])
-    if family is None or not (slot_at(path[:-1]) or is_block(path[:-1])):
-        return None
-    return registry.Slot(family)
-
-
-def is_block(path: tuple[str, ...]) -> bool:
-    """Whether a block of the root stands at a config path; imports nothing."""
-    argument = root_arguments().get(path[0]) if len(path) == 1 else None
-    return argument is not None and argument.block is not None
-
-
-def block_at(path: tuple[str, ...]) -> Callable[..., Any] | None:
-    """The constructor whose keys stand at a config path, or None where no block is."""
-    argument = root_arguments().get(path[0]) if len(path) == 1 else None
-    return resolve(argument.block) if argument and argument.block else None
-
-
-def resolve(block: root.Block) -> Callable[..., Any]:
-    """Import the constructor that a block names."""
-    module, _, name = block.constructor.partition(":")
-    factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    return factory
 
 
 def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:

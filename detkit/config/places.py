@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from detkit import registry
-from detkit.config.pages import resolve
 from detkit.config.signatures import Argument, arguments, summary
+from detkit.config.slots import resolve
 
 
 @dataclass(frozen=True)

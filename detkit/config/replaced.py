@@ -7,6 +7,7 @@ from typing import Any
 
 from detkit.config.origins import origins
 from detkit.config.overrides import is_group, parse
+from detkit.config.part_overrides import hydra_words
 from detkit.config.places import leaves
 
 
@@ -20,8 +21,8 @@ def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
         config: The composed configuration, complete.
         words: The command line's words.
     """
-    given = [word for word in words if "=" in word and not word.startswith(("~", "-"))]
-    keys = [parse(word).key_or_group for word in given]
+    typed = [word for word in words if "=" in word and not word.startswith(("~", "-"))]
+    keys = [parse(word).key_or_group for word in hydra_words(typed)]
     chosen = [key for key in keys if "/" in key and is_group(key)]
     return [line for group in chosen for line in _lost(config, group.replace("/", "."), keys)]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detkit.config import pages
+from detkit.config import slots
 from detkit.config.origins import origins
 from detkit.config.signatures import arguments
 from detkit.config.syntax import shown
@@ -73,13 +73,13 @@ def _wrong_lists(mapping: Mapping[str, Any], path: tuple[str, ...]) -> list[str]
 
 def stands_mapping(path: tuple[str, ...]) -> bool:
     """Whether a part, a block or parts by label stand at a config path."""
-    argument = pages.root_arguments().get(path[0])
+    argument = slots.root_arguments().get(path[0])
     if argument is None:
         return False
-    if len(path) == 1 or pages.slot_at(path) is not None:
+    if len(path) == 1 or slots.slot_at(path) is not None:
         return argument.slot is not None or argument.block is not None
     if argument.by_label:
         return len(path) == 2  # noqa: PLR2004  # a label of parts
-    block = pages.block_at(path[:1])
+    block = slots.block_at(path[:1])
     inner = arguments(block).get(path[1]) if block is not None else None
     return inner is not None and inner.by_label and len(path) <= 3  # noqa: PLR2004

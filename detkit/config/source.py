@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
-from detkit.config import pages, plugins
+from detkit.config import pages, plugins, slots
 from detkit.config.circles import includes
 from detkit.config.folders import page_folders, trust_of
 from detkit.config.origins import in_both, origins
@@ -86,7 +86,7 @@ class PageSource(ConfigSource):
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
             plugins.load_from_page(mapping["plugins"], shown(file), trust)
-        if len(path) == 1 and path[0] in pages.ROOTS:
+        if len(path) == 1 and path[0] in slots.ROOTS:
             node = root_node(path[0], mapping)
         elif is_global or _inherits(mapping):
             node = pages.tuning_node(prefix, mapping, tag)
@@ -130,7 +130,7 @@ class PartSource(ConfigSource):
     def is_group(self, config_path: str) -> bool:
         """Whether a slot has this path."""
         _load_plugins()
-        return pages.slot_at(tuple(config_path.split("/"))) is not None
+        return slots.slot_at(tuple(config_path.split("/"))) is not None
 
     def is_config(self, config_path: str) -> bool:
         """Whether a part, or an option made from a page, has this path."""
@@ -138,7 +138,7 @@ class PartSource(ConfigSource):
         if config_path in pages.page_options:
             return True
         *group, name = config_path.split("/")
-        slot = pages.slot_at(tuple(group))
+        slot = slots.slot_at(tuple(group))
         return slot is not None and name in registry.names(slot.family)
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -151,7 +151,7 @@ class PartSource(ConfigSource):
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Names of the parts, and of the slots, under a group."""
-        slot = pages.slot_at(tuple(config_path.split("/")))
+        slot = slots.slot_at(tuple(config_path.split("/")))
         if slot is None:
             return []
         found = [] if results_filter == ObjectType.GROUP else registry.names(slot.family)
@@ -186,7 +186,7 @@ def register_hydra_plugins() -> None:
 
 def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:
     """A root page with the defaults of every root argument that is not a slot or block."""
-    schema = arguments(pages.ROOTS[name]).values()
+    schema = arguments(slots.ROOTS[name]).values()
     plain = [a for a in schema if not (a.slot or a.block)]
     defaults = {a.name: pages.default_value(a) for a in plain}
     kept = {key: value for key, value in pages.root_values.items() if key in defaults}
@@ -222,7 +222,7 @@ def read_page(file: Path, text: str) -> dict[str, Any]:
 
 def _require_place(path: tuple[str, ...], file: Path) -> None:
     """Raise ConfigError for a page whose keys would land where the configuration has none."""
-    if len(path) > 1 and path[0] not in (*pages.root_arguments(), "hydra"):
+    if len(path) > 1 and path[0] not in (*slots.root_arguments(), "hydra"):
         raise ConfigError(
             [
                 f"{shown(file)}: the first line of a page in the folder '{path[0]}' must be "

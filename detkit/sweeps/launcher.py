@@ -24,6 +24,7 @@ from detkit.config import compose
 from detkit.config.check import check
 from detkit.config.compose import Cell
 from detkit.config.overrides import prepared
+from detkit.config.part_overrides import subject
 from detkit.config.root import Block
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.devices import Settings, read_settings
@@ -165,7 +166,7 @@ class ListedSweeper(Sweeper):
                 )
             else:
                 each = [str(override.input_line)]
-            values[key.lstrip("+")] = each
+            values[subject(str(override.input_line))] = each
         found = self._launcher.launch(list(itertools.product(*values.values())), 0)
         if not isinstance(self._launcher, DevicePoolLauncher):
             for job in found:

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import hydra
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from detkit.config.compose import Cell, set_up
-from detkit.config.overrides import has_no_list, jobs, parse, prepared
+from detkit.config.compose import Cell, hydra_compose, set_up
+from detkit.config.overrides import has_no_list, jobs, prepared
+from detkit.config.part_overrides import subject
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimate import Estimate, Estimator
 from detkit.sweeps.text import aligned, pairs, plural
@@ -46,15 +46,15 @@ def with_params(prepared_words: list[str]) -> list[str]:
     with set_up():
         for words in jobs([word for word in prepared_words if not has_no_list(word)]):
             try:
-                composed = hydra.compose("train", words, return_hydra_config=True)
-            except (HydraException, OmegaConfBaseException):
+                composed, _ = hydra_compose("train", words)
+            except (ConfigError, HydraException, OmegaConfBaseException):
                 continue  # a cell that cannot be composed is told with the others
             found = composed.hydra.sweeper.get("params")
             given = OmegaConf.to_container(found) if found else {}  # type: ignore[assignment]
             break
-    typed = {parse(word).key_or_group for word in prepared_words}
-    more = [f"{key}={value}" for key, value in given.items() if key not in typed]
-    return [*prepared_words, *prepared(more)]
+    typed = {subject(word) for word in prepared_words}
+    more = prepared([f"{key}={value}" for key, value in given.items()])
+    return [*prepared_words, *(word for word in more if subject(word) not in typed)]
 
 
 def plan(cells: Iterable[Cell], estimator: Estimator) -> list[Planned]:

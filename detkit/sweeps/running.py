@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from detkit.config import compose
 from detkit.config.compose import Cell
 from detkit.config.overrides import prepared
+from detkit.config.part_overrides import subject
 from detkit.errors import ConfigError, Stopped
 from detkit.sweeps import devices
 from detkit.sweeps.folder import SweepFolder
@@ -144,13 +145,13 @@ def report(study: StoredStudy, metric: str, words: Sequence[str]) -> list[str]:
     lines += [f"failed: trial {t.number}: {t.note}" for t in ranking if t.state == "failed"]
     if ranking and ranking[0].state == "done":
         best = ranking[0]
-        rest = [word for word in words if not _is_drawn(word, keys)]
+        rest = [word for word in words if not _is_searched(word, keys)]
         lines.append(f"best: trial {best.number}, {metric} {best.value:.4f}, {best.folder}")
         lines.append(f"  {shlex.join(['detkit', 'train', *rest, *best.words])}")
     return lines
 
 
-def _is_drawn(word: str, keys: Sequence[str]) -> bool:
-    """Whether a typed word is about the search, and not about what every trial has."""
-    key = word.lstrip("+~").partition("=")[0]
-    return key in keys or key.startswith(("hydra.", "hydra/"))
+def _is_searched(word: str, keys: Sequence[str]) -> bool:
+    """Whether an override is about the search, and not about what every trial has."""
+    drawn = {subject(f"{key}=value") for key in keys}
+    return word.lstrip("+~").startswith(("hydra.", "hydra/")) or subject(word) in drawn

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
+from detkit.config.part_overrides import subject
 from detkit.errors import ConfigError, did_you_mean
 
 Value = str | int | float
@@ -178,14 +179,14 @@ def read_space(overrides: Sequence[Override]) -> Space:
     fixed: dict[str, str] = {}
     problems: list[str] = []
     for override in overrides:
-        key = override.key_or_group
-        dimensions.pop(key, None)
-        fixed.pop(key, None)
+        name = subject(str(override.input_line))
+        dimensions.pop(name, None)
+        fixed.pop(name, None)
         if not override.is_sweep_override():
-            fixed[key] = str(override.input_line)
+            fixed[name] = str(override.input_line)
             continue
         try:
-            dimensions[key] = _dimension(override)
+            dimensions[name] = _dimension(override)
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -7,7 +7,7 @@ import pytest
 from toy_root import ToyRoot
 
 from detkit import registry
-from detkit.config import compose, folders, pages
+from detkit.config import compose, folders, slots
 
 HERE = Path(__file__).parent
 MODEL = """\
@@ -33,7 +33,7 @@ title: page
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
     """Write a page into a configuration folder that has a toy root, model and block."""
     registry.load_plugins([str(HERE / "toy_parts.py")])
-    monkeypatch.setitem(pages.ROOTS, "toy", ToyRoot)
+    monkeypatch.setitem(slots.ROOTS, "toy", ToyRoot)
     monkeypatch.setattr(folders, "conf_folder", lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
 

@@ -55,11 +55,14 @@ def test_all_problems_come_at_once(composed: Callable) -> None:
     assert len(found) == 4
 
 
-def test_key_left_over_from_a_replaced_part_names_its_owner(composed: Callable) -> None:
-    (problem,) = problems(composed, "model.neck.name=toy_pan")
+def test_key_left_over_from_a_replaced_part_names_its_owner(
+    composed: Callable, write: Callable
+) -> None:
+    write("experiment/old", "# @package _global_\nmodel:\n  neck: {extra: none}\n")
+    (problem,) = problems(composed, "experiment=old", "model/neck=toy_pan")
     assert "model.neck.extra: unknown key." in problem
     assert re.search(r"an argument of neck .*'toy_fpn', not of 'toy_pan'", problem)
-    assert "/neck=toy_pan" in problem
+    assert "experiment/old.yaml, line 3" in problem
 
 
 def test_place_of_a_wrong_value_is_named(composed: Callable, write: Callable) -> None:  # pain 8

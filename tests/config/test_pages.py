@@ -6,7 +6,7 @@ import pytest
 
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.config import pages
+from detkit.config import slots
 from detkit.config.compose import compose
 from detkit.config.folders import conf_folder
 
@@ -37,7 +37,7 @@ def test_model_of_a_page_builds(page: Path) -> None:
 
 def test_no_root_page_is_forgotten() -> None:
     included = {"multirun"}  # by train.yaml
-    assert {page.stem for page in PAGES if len(page.parts) == 1} == {*pages.ROOTS, *included}
+    assert {page.stem for page in PAGES if len(page.parts) == 1} == {*slots.ROOTS, *included}
 
 
 @pytest.mark.parametrize("root", ["resume", "evaluate", "predict"])

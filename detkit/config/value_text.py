@@ -1,0 +1,30 @@
+"""Values as text in Hydra's grammar for overrides."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+
+_BARE = re.compile(r"[A-Za-z_][\w.-]*")
+_OTHER_TYPES = {"null", "true", "false", "nan", "inf"}  # as Hydra reads these words
+
+
+def override_text(value: Any) -> str:
+    """The text after `=` that Hydra parses back into a plain value."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        pairs = (f"{key}: {override_text(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(override_text, value))}]"
+    text = str(value)
+    if _BARE.fullmatch(text) and text.lower() not in _OTHER_TYPES:
+        return text
+    return QuotedString(text, Quote.single).with_quotes()
