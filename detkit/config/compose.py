@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,13 +20,13 @@ from detkit import registry
 from detkit.config import pages, plugins, slots
 from detkit.config.check import check
 from detkit.config.circles import includes
+from detkit.config.hydra_errors import first_line, translated_errors
 from detkit.config.image_size import KEY as IMAGE_SIZE
 from detkit.config.image_size import follow_image_size
 from detkit.config.origins import origins
 from detkit.config.overrides import (
     jobs,
     listed_plugins,
-    options,
     prepared,
     split_flags,
     take_config_folder,
@@ -39,7 +37,7 @@ from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
 from detkit.config.source import register_hydra_plugins
-from detkit.errors import ConfigError, did_you_mean
+from detkit.errors import ConfigError
 
 Config = dict[str, Any]
 
@@ -124,7 +122,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     except OmegaConfBaseException as error:
         place = origins.find(str(error.full_key), _written(own, str(error.full_key)))
         where = f" ({place})" if place else ""
-        raise ConfigError([f"{error.full_key}: {_first_line(error)}.{where}"]) from error
+        raise ConfigError([f"{error.full_key}: {first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
     try:
         complete = check(slots.ROOTS[root], content, overrides)
@@ -253,51 +251,3 @@ def set_up() -> hydra.initialize_config_module:
     of all modules that are imported for the one that calls it: 50 ms.
     """
     return hydra.initialize_config_module("detkit.config", job_name="detkit", version_base="1.3")
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Hydra's composition errors as ConfigError; all others pass."""
-    try:
-        yield
-    except MissingConfigException as error:
-        raise ConfigError([_missing_option(error)]) from error
-    except RecursionError as error:
-        circle = includes.circle()
-        if circle is None:
-            raise
-        message = f"pages include each other in a circle: {circle}: take one of the defaults out."
-        raise ConfigError([message]) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError([_first_line(error)]) from error
-
-
-def _missing_option(error: MissingConfigException) -> str:
-    group, _, name = (error.missing_cfg_file or "").rpartition("/")
-    if not group:
-        return _first_line(error)
-    slot = slots.slot_at(tuple(group.split("/")))
-    known = options(group) or sorted(error.options or [])
-    if slot is not None and not set(known) - set(registry.names(slot.family)):
-        return f"{group}: {registry.unknown_part(slot.family, name)}"
-    message = f"{group}: there is no '{name}'.{did_you_mean(name, known)} "
-    return f"{message}Known: {', '.join(known)}.{registry.failed_plugins()}"
-
-
-def _first_line(error: BaseException) -> str:
-    """What an error of Hydra says, with its cause, on one line."""
-    text, cause = _one_line(error), error.__cause__
-    group = re.search(r"Could not override '([\w/]+)'", text)
-    if group and "/" in group[1] and slots.slot_at(tuple(group[1].split("/"))) is not None:
-        owner, _, slot = group[1].rpartition("/")
-        return (
-            f"{group[1]}: what was chosen for {owner} takes no {slot}: choose a {owner} that does."
-        )
-    if group:
-        return f"{text}{did_you_mean(group[1], slots.root_arguments())}"
-    return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text
-
-
-def _one_line(error: BaseException) -> str:
-    text = re.sub(r"\s*(full_key|object_type)[:=][^\n]*", "", str(error))
-    return " ".join(text.split()).replace("KeyError raised while resolving interpolation: ", "")

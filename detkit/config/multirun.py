@@ -6,6 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from detkit.config import compose
+from detkit.config.hydra_errors import translated_errors
 from detkit.config.overrides import has_no_list, jobs
 from detkit.errors import ConfigError
 
@@ -38,7 +39,7 @@ def multirun(root: str, prepared_words: list[str]) -> Multirun:
     with compose.set_up():
         for job in islice(jobs(listed), _MOST_TRIED):
             try:
-                with compose.translated_errors():
+                with translated_errors():
                     composed, _ = compose.hydra_compose(root, job)
                     choices = composed.hydra.runtime.choices
                     launcher, sweeper = (choices[f"hydra/{kind}"] for kind in Multirun._fields[1:])

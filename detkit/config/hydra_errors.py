@@ -1,0 +1,64 @@
+"""Hydra's composition errors in detkit's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
+
+from detkit import registry
+from detkit.config import slots
+from detkit.config.circles import includes
+from detkit.config.overrides import options
+from detkit.errors import ConfigError, did_you_mean
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Hydra's composition errors as ConfigError; all others pass."""
+    try:
+        yield
+    except MissingConfigException as error:
+        raise ConfigError([_missing_option(error)]) from error
+    except RecursionError as error:
+        circle = includes.circle()
+        if circle is None:
+            raise
+        message = f"pages include each other in a circle: {circle}: take one of the defaults out."
+        raise ConfigError([message]) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError([first_line(error)]) from error
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    if not group:
+        return first_line(error)
+    slot = slots.slot_at(tuple(group.split("/")))
+    known = options(group) or sorted(error.options or [])
+    if slot is not None and not set(known) - set(registry.names(slot.family)):
+        return f"{group}: {registry.unknown_part(slot.family, name)}"
+    message = f"{group}: there is no '{name}'.{did_you_mean(name, known)} "
+    return f"{message}Known: {', '.join(known)}.{registry.failed_plugins()}"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of Hydra says, with its cause, on one line."""
+    text, cause = _one_line(error), error.__cause__
+    group = re.search(r"Could not override '([\w/]+)'", text)
+    if group and "/" in group[1] and slots.slot_at(tuple(group[1].split("/"))) is not None:
+        owner, _, slot = group[1].rpartition("/")
+        return (
+            f"{group[1]}: what was chosen for {owner} takes no {slot}: choose a {owner} that does."
+        )
+    if group:
+        return f"{text}{did_you_mean(group[1], slots.root_arguments())}"
+    return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text
+
+
+def _one_line(error: BaseException) -> str:
+    text = re.sub(r"\s*(full_key|object_type)[:=][^\n]*", "", str(error))
+    return " ".join(text.split()).replace("KeyError raised while resolving interpolation: ", "")
