@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TextIO
 
 from detkit.cli.completion import complete
+from detkit.cli.typed import as_settings
 from detkit.errors import ConfigError, Stopped, UserError, did_you_mean
 
 COMMANDS = {
@@ -88,6 +89,8 @@ def dispatch(words: list[str]) -> int:
         if not words:
             return 0
     command, *arguments = words
+    if command not in COMPLETION:
+        arguments = as_settings(arguments)
     command = "version" if command == "--version" else command
     if command not in COMMANDS:
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from detkit import registry
 from detkit.config.origins import origins
+from detkit.config.other_words import other_word
 from detkit.config.pages import default_value
 from detkit.config.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
@@ -91,6 +92,8 @@ class _Checker:
                 meant = f" Did you mean {' or '.join(repr(place) for place in places)}?"
             message = f"unknown key.{nested or meant}{hint}"
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
+            if other := other_word((*path, key), value, self._config):
+                message = f"unknown key.{other}"
         self.report((*path, key), message, value)
 
     def _value(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Any:

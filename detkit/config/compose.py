@@ -20,6 +20,7 @@ from detkit import registry
 from detkit.config import pages, plugins, slots
 from detkit.config.check import check
 from detkit.config.circles import includes
+from detkit.config.home import expand_home
 from detkit.config.hydra_errors import first_line, translated_errors
 from detkit.config.image_size import KEY as IMAGE_SIZE
 from detkit.config.image_size import follow_image_size
@@ -33,6 +34,7 @@ from detkit.config.overrides import (
 )
 from detkit.config.own_data import explain_rendering, own_data_words
 from detkit.config.part_overrides import hydra_words, without_nulls, without_replaced
+from detkit.config.path_options import refuse_path_options
 from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
@@ -128,6 +130,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         complete = check(slots.ROOTS[root], content, overrides)
     except ConfigError as error:
         raise ConfigError(explain_rendering(error.problems, overrides)) from error
+    expand_home(complete)
     follow_image_size(complete, overrides, pages.root_values.get(IMAGE_SIZE))
     if slots.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
@@ -239,6 +242,7 @@ def prepare(words: list[str]) -> list[str]:
     origins.clear()
     pages.page_options.clear()
     pages.root_values.clear()
+    refuse_path_options(words)
     ready = without_replaced(prepared(words))
     includes.start(ready)
     return ready

@@ -63,7 +63,7 @@ def find_checkpoint(place: str, prefer: str = "best", key: str = "ckpt") -> Path
     Raises:
         UserError: There is no checkpoint.
     """
-    path = Path(place)
+    path = Path(place).expanduser()
     if path.is_file():
         return path
     if not path.is_dir():

@@ -64,6 +64,18 @@ def test_a_page_that_sets_the_path_alone_means_own_images(page, reader, tmp_path
     assert reader_of(["experiment=mine"]) == reader
 
 
+def test_a_home_folder_in_a_page_is_expanded(tmp_path, monkeypatch):
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    page = "# @package _global_\nweights: ~/run\nrun_folder: ~/runs/a\ndata: {path: ~/photos}\n"
+    (folder / "mine.yaml").write_text(page, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    config = compose("train", ["experiment=mine"])
+    paths = [config["weights"], config["run_folder"], config["data"]["path"]]
+    assert paths == ["/home/me/run", "/home/me/runs/a", "/home/me/photos"]
+
+
 def test_a_users_page_of_rendered_data_stays(tmp_path, monkeypatch):
     folder = Path(tmp_path / "conf" / "data")
     folder.mkdir(parents=True)

@@ -1,0 +1,147 @@
+"""Words of other detection tools, each with the key that does the same here.
+
+They are hints in error messages; nothing is set by another name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Hint(NamedTuple):
+    """What to write for another tool's word.
+
+    Attributes:
+        keys: Keys that do the same; the first whose block the configuration has is named.
+        example: A value for the key; None takes the value that came.
+        about: What else there is to know.
+    """
+
+    keys: tuple[str, ...]
+    example: str | None = None
+    about: str = ""
+
+
+_RATE = Hint(("optimizer.learning_rate",))
+_EPOCHS = Hint(("trainer.max_epochs",))
+_BATCH = Hint(("data.batch_size", "batch_size"))
+_SIZE = Hint(("image_size",))
+_WORKERS = Hint(("data.workers",))
+_FREEZE = Hint(
+    ("model.backbone.frozen_stages",), "2", "`detkit describe backbone NAME` says what it takes."
+)
+_PATIENCE = Hint(
+    ("callbacks.early_stop",),
+    "{{name: early_stop, patience: {value}}}",
+    "Quote it for the shell; patience counts validations.",
+)
+_RESUME = Hint(("ckpt",), "RUN", "RUN is the run's folder.")
+_CHECKPOINT = Hint(("ckpt",))
+_START = Hint(("weights",), "RUN_OR_FILE", "It starts a new run; ckpt=RUN resumes one.")
+_DEVICE = Hint(("trainer.accelerator", "device"), "cpu", "GPUs are taken where there are any.")
+_DEVICES = Hint(("trainer.devices", "device"), None, "CUDA_VISIBLE_DEVICES chooses which GPUs.")
+_OPTIMIZER = Hint(("optimizer",), "adamw", "`detkit list optimizers` shows all.")
+_SCHEDULE = Hint(("scheduler",), "cosine", "`detkit list schedulers` shows all.")
+_IOU = Hint(
+    ("model.head.postprocess.iou_threshold",),
+    None,
+    "Of a two-stage model it is model.roi_head.postprocess.iou_threshold.",
+)
+_SCORE = Hint(
+    ("score_threshold", "model.head.postprocess.score_threshold"),
+    None,
+    "Of a two-stage model it is in model.roi_head.postprocess.",
+)
+_MOST = Hint(
+    ("model.head.postprocess.max_detections",),
+    None,
+    "Of a two-stage model it is model.roi_head.postprocess.max_detections.",
+)
+_PRECISION = Hint(("trainer.precision",), "bf16", "Or 16, which scales the loss; 32 is usual.")
+_SEED = Hint(("seed",))
+_NAME = Hint(("run_name",))
+_FOLDER = Hint(("run_folder", "output"))
+_DECAY = Hint(("optimizer.weight_decay",))
+_WARMUP = Hint(("scheduler.warmup_steps",), "500", "It counts steps, not epochs.")
+_ACCUMULATE = Hint(("trainer.accumulate_grad_batches",))
+_CLIP = Hint(("trainer.gradient_clip_norm",))
+_VALIDATE = Hint(("trainer.validate_every",), None, "It counts epochs.")
+_DATA = Hint(("data.path",), None, "The format and the class names are read from the folder.")
+_MINUTES = Hint(("trainer.max_minutes",), "60", "It counts minutes.")
+_AVERAGE = Hint(("callbacks",), "average")
+_LOGGER = Hint(("logger",), "{word}")
+_MOSAIC = Hint(("augmentation",), "mosaic", "The page has mosaic and mixup.")
+_IMAGES = Hint(("data.limit_images",), "100", "It counts images.")
+
+_WORDS: dict[Hint, str] = {
+    _RATE: "lr lr0 learning_rate base_lr init_lr initial_lr",
+    _EPOCHS: "epochs epoch max_epochs max_epoch num_epochs n_epochs num_train_epochs",
+    _BATCH: "batch batch_size batchsize bs train_batch_size per_device_train_batch_size",
+    _SIZE: "imgsz img_size imgsize img image_sz input_size img_scale resolution size",
+    _WORKERS: "workers num_workers n_workers nw",
+    _FREEZE: "freeze frozen freeze_backbone freeze_layers frozen_stages",
+    _PATIENCE: "patience early_stopping early_stop early_stopping_patience",
+    _RESUME: "resume resume_from resume_from_checkpoint checkpoint checkpoint_path ckpt_path",
+    _CHECKPOINT: "weights model_path run",
+    _START: "load_from pretrained pretrained_weights init_weights finetune",
+    _DEVICE: "device accelerator",
+    _DEVICES: "gpu gpus n_gpus num_gpus devices",
+    _OPTIMIZER: "opt optim",
+    _SCHEDULE: "lr_scheduler lr_schedule sched cos_lr",
+    _IOU: "iou iou_thres iou_thr iou_threshold nms nms_iou nms_thres nms_threshold",
+    _SCORE: "conf conf_thres conf_threshold score_thr score_thres confidence threshold min_score",
+    _MOST: "max_det max_detections max_per_img",
+    _PRECISION: "amp fp16 bf16 half mixed_precision use_amp precision",
+    _SEED: "random_seed random_state manual_seed",
+    _NAME: "exp_name experiment_name",
+    _FOLDER: "project save_dir out_dir output_dir outdir work_dir logdir log_dir exp_dir run_dir",
+    _DECAY: "weight_decay wd",
+    _WARMUP: "warmup warmup_epochs warmup_iters warmup_steps warmup_ratio",
+    _ACCUMULATE: "accumulate grad_accum accumulation_steps gradient_accumulation_steps accum_iter",
+    _CLIP: "grad_clip clip_grad clip_grad_norm max_grad_norm gradient_clip_val clip",
+    _VALIDATE: "val_interval eval_interval val_every eval_every check_val_every_n_epoch val_period",
+    _DATA: "dataset dataset_path data_dir data_path data_root root_dir img_dir train_path path",
+    _MINUTES: "time max_time max_hours max_minutes",
+    _AVERAGE: "ema use_ema",
+    _LOGGER: "wandb tensorboard mlflow csv",
+    _MOSAIC: "mosaic mixup",
+    _IMAGES: "fraction subset max_images limit",
+}
+HINTS: dict[str, Hint] = {word: hint for hint, words in _WORDS.items() for word in words.split()}
+
+
+def other_word(path: tuple[str, ...], value: Any, config: Mapping[Any, Any]) -> str:
+    """A sentence that says what to write for another tool's word; empty for any other key.
+
+    Args:
+        path: Config path of an unknown key: at the root, or in a block such as `trainer`.
+        value: What came.
+        config: The composed configuration.
+    """
+    word = path[-1].lower()
+    hint = HINTS.get(word)
+    if hint is None or len(path) > 2:  # noqa: PLR2004  # inside a part its own keys are nearer
+        return ""
+    keys = [key for key in hint.keys if _is_there(key, config) and key != ".".join(path)]
+    if not keys:
+        return ""
+    typed = value if isinstance(value, str) else json.dumps(value)
+    example = "{value}" if hint.example is None else hint.example
+    example = example.format(value=typed, word=word) if "{" in example else example
+    about = f" {hint.about}" if hint.about else ""
+    return f" Write {keys[0]}={example}.{about}"
+
+
+def _is_there(key: str, config: Mapping[Any, Any]) -> bool:
+    """Whether a configuration has a key; of a model's parts, whether it has a model."""
+    top, *rest = key.split(".")
+    if top in ("model", "callbacks"):
+        return top in config
+    node: Any = config.get(top)
+    for name in rest:
+        if not isinstance(node, Mapping) or name not in node:
+            return False
+        node = node[name]
+    return top in config

@@ -1,0 +1,62 @@
+"""Hints for the words of other tools."""
+
+from __future__ import annotations
+
+import pytest
+
+from detkit.config.compose import compose
+from detkit.config.other_words import HINTS
+from detkit.errors import ConfigError
+
+
+def problem(words: list[str], root: str = "train", stored: dict | None = None) -> str:
+    with pytest.raises(ConfigError) as raised:
+        compose(root, words, stored)
+    (message,) = raised.value.problems
+    return message
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("lr=0.02", "Write optimizer.learning_rate=0.02."),
+        ("trainer.epochs=3", "Write trainer.max_epochs=3."),
+        ("batch=16", "Write data.batch_size=16."),
+        ("imgsz=416", "Write image_size=416."),
+        ("img_size=[320,416]", "Write image_size=[320, 416]."),
+        ("num_workers=4", "Write data.workers=4."),
+        ("freeze=10", "Write model.backbone.frozen_stages=2."),
+        ("patience=5", "Write callbacks.early_stop={name: early_stop, patience: 5}."),
+        ("resume=true", "Write ckpt=RUN."),
+        ("amp=true", "Write trainer.precision=bf16."),
+        ("optimizer.lr=0.1", "Write optimizer.learning_rate=0.1."),
+        ("optim=adam", "Write optimizer=adamw."),
+        ("random_seed=4", "Write seed=4."),
+        ("data_dir=photos", "Write data.path=photos."),
+    ],
+)
+def test_a_word_of_another_tool_is_answered_with_the_key_here(word, answer):
+    message = problem([word])
+    assert f"unknown key. {answer}" in message
+    assert message.startswith(word.partition("=")[0])
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("conf=0.5", "Write score_threshold=0.5."),
+        ("batch=4", "Write batch_size=4."),
+        ("weights=best.pt", "Write ckpt=best.pt."),
+        ("iou=0.6", "Write model.head.postprocess.iou_threshold=0.6."),
+    ],
+)
+def test_the_answer_is_a_key_of_the_command(word, answer):
+    assert answer in problem(["ckpt=X", "source=Y", word], "predict", compose("train", []))
+
+
+def test_an_optimizer_in_the_spelling_of_pytorch_is_recognised():
+    assert "Did you mean 'adamw'?" in problem(["optimizer=AdamW"])
+
+
+def test_keys_of_an_empty_configuration_are_not_named():
+    assert all(hint.keys for hint in HINTS.values())
