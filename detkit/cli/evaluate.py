@@ -13,9 +13,11 @@ from detkit.assembly import Classes
 from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config import compose
 from detkit.data.dataset import DetectionDataset
-from detkit.data.module import DetectionData
+from detkit.data.module import DEFAULT_VALIDATION_SPLIT, DetectionData
+from detkit.data.splits import find_split, require_split
 from detkit.errors import DataError, UserError
-from detkit.evaluation.results import read_results, write_results
+from detkit.evaluation.results import read_rows, write_results
+from detkit.evaluation.results_matching import match_rows
 from detkit.inference.checkpoint import load_weights
 from detkit.inference.loop import choose_device, detect
 from detkit.inference.measuring import Measurement, measure
@@ -30,9 +32,10 @@ Measures a checkpoint: AP, AP50 and the other COCO numbers, AP of each class, an
 which kind of error. RUN is a run folder (its best checkpoint is taken) or a checkpoint file. Model
 and data are those of the run unless the command line says otherwise; classes are matched by name.
 
-With detections=FILE no model runs: FILE is a COCO results file (image_id, category_id, bbox,
-score), such as the detections.json that this command writes. split=all takes every image of a
-data set that is not split.
+With detections=FILE no model runs: FILE is a COCO results file, a list of image_id, category_id,
+bbox and score, such as detections.json of this command, of `detkit predict` or of `yolo val`. Rows
+are matched with images by file_name if they have one, else by image_id, else by the stem of the
+file. split=all takes every image of a data set that is not split.
 
 With output=FOLDER it writes metrics.json, detections.json and pictures: precision and recall, what
 is taken for what, score thresholds, errors, sizes.
@@ -103,10 +106,11 @@ def _measure_file(arguments: list[str]) -> int:
     without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
     index = _index(assembly.build_data(without_transforms), config)
     classes = Classes(index.class_names, index.category_ids)
-    found = read_results(Path(config["detections"]), classes.category_ids)
-    _require_known(found, index, config)
+    file = Path(config["detections"]).expanduser()
+    found = match_rows(read_rows(file), index, str(file), config["split"])
+    print("\n".join(found.notes), end="\n\n")
     metric = assembly.build_metric(config, classes)
-    measured = measure(metric, classes.names, _from_file(found, index))
+    measured = measure(metric, classes.names, _from_file(found.by_image, index))
     print(measured.text())
     if config["output"] is not None:
         _write(measured, config["output"], [])
@@ -120,6 +124,12 @@ def _index(data: DetectionData, config: dict[str, Any]) -> DatasetIndex:
         DataError: All images are asked for, and the data set is split.
     """
     if config["split"] != "all":
+        splits = data.reader.splits(data.path)
+        if config["split"] == "validation" and splits and not find_split(data.train_split, splits):
+            # a data set to measure on alone: nothing else tells its classes
+            wanted = data.validation_split or DEFAULT_VALIDATION_SPLIT
+            name = require_split(wanted, splits, "data.validation_split")
+            return data.reader.read(data.path, name)
         return data.validation_index if config["split"] == "validation" else data.train_index
     splits = data.reader.splits(data.path)
     if len(splits) > 1:
@@ -128,19 +138,6 @@ def _index(data: DetectionData, config: dict[str, Any]) -> DatasetIndex:
             "such as split=validation data.validation_split=" + splits[-1]
         )
     return data.reader.read(data.path, splits[0] if splits else None)
-
-
-def _require_known(
-    found: dict[int, Detections], index: DatasetIndex, config: dict[str, Any]
-) -> None:
-    """Refuse detections of images that are not measured: they would be lost without a word."""
-    unknown = sorted(set(found) - set(index.image_ids.tolist()))
-    if unknown:
-        raise DataError(
-            f"{config['detections']}: {len(unknown)} of its {len(found)} images are not among the "
-            f"{len(index)} images of split={config['split']}, such as image_id {unknown[0]}: "
-            "choose the split with data.validation_split=NAME, split=train or split=all."
-        )
 
 
 def _from_file(

@@ -1,16 +1,38 @@
-"""Detections as a COCO results file."""
+"""Detections as rows of a COCO results file."""
 
 from __future__ import annotations
 
 import json
+import math
+import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import Any, NamedTuple
 
 from detkit.errors import DataError
 from detkit.structures import Detections
+
+_WRAPPERS = ("annotations", "predictions", "detections", "results")  # keys that hold the list
+_NEEDED = "each row needs image_id or file_name, category_id, bbox (x, y, width, height) and score"
+_BOX = 4
+
+
+class Row(NamedTuple):
+    """One detection of a results file.
+
+    Attributes:
+        image: Its image_id, a number or a text; None without one.
+        file_name: Its file_name; None without one.
+        category: Its category_id, a number or a class name.
+        box: (x1, y1, x2, y2).
+        score: Its score.
+    """
+
+    image: int | str | None
+    file_name: str | None
+    category: int | str
+    box: tuple[float, float, float, float]
+    score: float
 
 
 def result_rows(
@@ -55,32 +77,78 @@ def write_results(
     )
 
 
-def read_results(path: Path, category_ids: Sequence[int]) -> dict[int, Detections]:
-    """The detections of a COCO results file by image id, best first.
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a results file: a list, or an object that holds one under a usual key.
 
     Raises:
-        DataError: The file is not a list of results, or names a category that is not known.
+        DataError: The file is not a list of detections; the message names the row.
     """
-    labels = {number: label for label, number in enumerate(category_ids)}
-    by_image: dict[int, list[tuple[float, int, list[float]]]] = {}
     try:
-        for row in json.loads(path.read_text(encoding="utf-8")):
-            left, top, width, height = row["bbox"]
-            box = [left, top, left + width, top + height]
-            detection = (float(row["score"]), labels[row["category_id"]], box)
-            by_image.setdefault(int(row["image_id"]), []).append(detection)
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file.") from error
-    except KeyError as error:
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as JSON: {error}.") from error
+    return [_row(path, number, row) for number, row in enumerate(_list(path, content), start=1)]
+
+
+def _list(path: Path, content: Any) -> list[Any]:
+    if isinstance(content, dict):
+        lists = [key for key in _WRAPPERS if isinstance(content.get(key), list)]
+        if len(lists) == 1:
+            content = content[lists[0]]
+        else:
+            holds = f"the lists {', '.join(lists)}" if lists else f"the keys {_keys(content)}"
+            raise DataError(
+                f"{path}: holds an object with {holds}; expected a list of detections, or an "
+                f"object with one of {', '.join(_WRAPPERS)}."
+            )
+    if not isinstance(content, list):
         raise DataError(
-            f"{path}: {error} is missing: each row needs image_id, category_id (one of "
-            f"{list(category_ids)}), bbox and score."
+            f"{path}: holds {reprlib.repr(content)}; expected a list of detections: {_NEEDED}."
+        )
+    return content
+
+
+def _keys(content: dict[str, Any]) -> str:
+    return ", ".join(list(content)[:8]) or "none"
+
+
+def _row(path: Path, number: int, row: Any) -> Row:
+    if not isinstance(row, dict):
+        raise DataError(f"{path}: row {number} is {reprlib.repr(row)}, no object: {_NEEDED}.")
+    missing = [key for key in ("category_id", "bbox", "score") if row.get(key) is None]
+    if row.get("image_id") is None and not isinstance(row.get("file_name"), str):
+        missing.insert(0, "image_id")
+    if missing:
+        truth = " Is it a file of annotations?" if missing == ["score"] else ""
+        raise DataError(f"{path}: row {number} has no {', '.join(missing)}: {_NEEDED}.{truth}")
+    try:
+        x, y, width, height = map(float, row["bbox"])
+        score = float(row["score"])
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{path}: row {number} has bbox {reprlib.repr(row['bbox'])} and score "
+            f"{reprlib.repr(row['score'])}; expected {_BOX} numbers and a number."
         ) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: cannot be read as COCO results: {error}") from error
-    return {image_id: _detections(rows) for image_id, rows in by_image.items()}
+    if not all(map(math.isfinite, (x, y, width, height, score))):
+        raise DataError(f"{path}: row {number} has a bbox or a score that is not finite.")
+    name = row.get("file_name")
+    return Row(
+        _number_or_text(row.get("image_id")),
+        name if isinstance(name, str) and name else None,
+        _number_or_text(row["category_id"]) or 0,
+        (x, y, x + width, y + height),
+        score,
+    )
 
 
-def _detections(rows: list[tuple[float, int, list[float]]]) -> Detections:
-    scores, labels, boxes = zip(*sorted(rows, key=lambda row: -row[0]), strict=True)
-    return Detections(torch.tensor(boxes), torch.tensor(scores), torch.tensor(labels))
+def _number_or_text(value: Any) -> int | str | None:
+    """7, 7.0 and "7" as 7; any other text as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, int) or value is None:
+        return value
+    text = str(value).strip()
+    # "007" is a stem, not the number 7
+    return int(text) if text.isascii() and text.isdecimal() and str(int(text)) == text else text

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_voc_is_measured_while_training(work: Path) -> None:
     ("words", "message"),
     [
         (["detections=none.json", *SHAPES], "none.json: there is no such file"),
-        (["detections=bad.json", *SHAPES], "bad.json: cannot be read as COCO results"),
+        (["detections=bad.json", *SHAPES], "bad.json: cannot be read as JSON"),
         (["detections=other.json", *SHAPES], "1 of its 1 images are not among the 4 images"),
         (["detections=bad.json", "ckpt=first"], "got both ckpt= and detections="),
         (["detections=bad.json"], "data.path: a value is missing"),
@@ -108,3 +109,21 @@ def test_all_images_of_a_set_that_is_not_split_are_measured(
     words = ["detections=one.json", "data.path=one split", "data.reader=coco", "split=all"]
     assert main(["evaluate", *words]) == 0
     assert "AP         1.000" in capsys.readouterr().out
+
+
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "17_evaluate.tar.gz"
+
+
+# pain 34
+@pytest.mark.skipif(not CASES.is_file(), reason="the shared cases are absent")
+def test_files_of_other_programs_are_matched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(CASES) as archive:
+        archive.extractall(tmp_path, filter="data")
+    data = tmp_path / "17_evaluate"
+    for file in sorted(data.glob("*.json")):
+        assert main(["evaluate", f"detections={file}", f"data.path={data}"]) == 0
+        printed = capsys.readouterr().out
+        assert "4 detections in 2 of 2 images, matched by" in printed
+        assert "AP50       1.000" in printed

@@ -1,0 +1,174 @@
+"""Which image of a data set each row of a results file belongs to."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from detkit.errors import DataError
+from detkit.evaluation.results import Row
+from detkit.evaluation.results_objects import labels_at
+from detkit.structures import DatasetIndex
+
+FILE_NAME = "file_name"
+_TWICE = 2  # how many more boxes at objects make the second choice the first
+
+
+class Reading(NamedTuple):
+    """One way to match rows with images.
+
+    Attributes:
+        name: How messages name it.
+        positions: By row the position of its image in the index, or None.
+    """
+
+    name: str
+    positions: list[int | None]
+
+    @property
+    def matches(self) -> int:
+        """Rows with an image."""
+        return sum(position is not None for position in self.positions)
+
+
+def image_positions(
+    rows: Sequence[Row], index: DatasetIndex, source: str, split: str
+) -> tuple[list[int], str]:
+    """The position of each row's image in an index, and what it was matched by.
+
+    Raises:
+        DataError: Rows have no image in the index.
+    """
+    names = _names(index)
+    reading = _choose(_readings(rows, index, names), rows, index, source)
+    _require_images(reading, rows, index, source, split)
+    return [position for position in reading.positions if position is not None], reading.name
+
+
+def _names(index: DatasetIndex) -> list[str]:
+    return [
+        index.file_names[start:stop].decode("utf-8", "surrogateescape")
+        for start, stop in pairwise(index.file_offsets.tolist())
+    ]
+
+
+def _readings(rows: Sequence[Row], index: DatasetIndex, names: list[str]) -> list[Reading]:
+    """The ways to match that the rows allow, the preferred one first."""
+    readings = []
+    if all(row.file_name is not None for row in rows):
+        by_end = _by_end(names)
+        found = {name: by_end(name) for name in {str(row.file_name) for row in rows}}
+        readings.append(Reading(FILE_NAME, [found[str(row.file_name)] for row in rows]))
+    if all(row.image is not None for row in rows):
+        ids = {int(number): position for position, number in enumerate(index.image_ids.tolist())}
+        by_id = [ids.get(row.image) if isinstance(row.image, int) else None for row in rows]
+        readings.append(Reading("image_id", by_id))
+        stems = _by_stem(names)
+        readings.append(Reading("the stem in image_id", [stems.get(row.image) for row in rows]))
+    return readings
+
+
+def _by_end(names: list[str]) -> Callable[[str], int | None]:
+    """A function from a path to the image whose name ends like it, the stem at least."""
+    exact = {name: position for position, name in enumerate(names)}
+    by_name, by_stem = defaultdict(list), defaultdict(list)
+    for position, name in enumerate(names):
+        by_name[PurePosixPath(name).name].append(position)
+        by_stem[PurePosixPath(name).stem].append(position)
+
+    def position_of(path: str) -> int | None:
+        place = PurePosixPath(path.replace("\\", "/"))
+        if str(place) in exact:
+            return exact[str(place)]
+        candidates = by_name.get(place.name) or by_stem.get(place.stem) or []
+        common = [_common_parts(place, PurePosixPath(names[c])) for c in candidates]
+        best = [c for c, parts in zip(candidates, common, strict=True) if parts == max(common)]
+        return best[0] if len(best) == 1 else None
+
+    return position_of
+
+
+def _common_parts(first: PurePosixPath, second: PurePosixPath) -> int:
+    """How many folders above the files are the same."""
+    count = 0
+    for one, other in zip(first.parts[-2::-1], second.parts[-2::-1], strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _by_stem(names: list[str]) -> dict[Hashable, int]:
+    """Positions by file name, by stem, and by stem as a number, as `yolo val` writes 000139."""
+    table: dict[Hashable, int] = {}
+    stems = Counter(PurePosixPath(name).stem for name in names)
+    numbers = Counter(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
+    for position, name in enumerate(names):
+        path = PurePosixPath(name)
+        table |= {name: position, path.name: position}
+        if stems[path.stem] == 1:
+            table[path.stem] = position
+            if path.stem.isascii() and path.stem.isdecimal() and numbers[int(path.stem)] == 1:
+                table[int(path.stem)] = position
+    return table
+
+
+def _choose(
+    readings: Sequence[Reading], rows: Sequence[Row], index: DatasetIndex, source: str
+) -> Reading:
+    """The first reading that gives all rows an image, else the one that gives the most.
+
+    Numbers can be both ids of the data set and stems of its files (000139.jpg). Then stems count if
+    they put more than twice as many boxes at objects.
+    """
+    if not readings:
+        raise DataError(
+            f"{source}: some rows have no image_id and others no file_name: give all rows the same."
+        )
+    if readings[0].name == FILE_NAME:
+        if readings[0].matches or len(readings) == 1:
+            return readings[0]
+        readings = [
+            Reading(f"{reading.name} (no file_name is in the data set)", reading.positions)
+            for reading in readings[1:]
+        ]
+    complete = [reading for reading in readings if reading.matches == len(rows)]
+    if not complete:
+        return max(readings, key=lambda reading: reading.matches)
+    first, *others = complete
+    for other in others:
+        if other.positions != first.positions:
+            hits, other_hits = (_hits(rows, reading, index) for reading in (first, other))
+            if other_hits > _TWICE * hits:
+                reason = f"{other_hits} boxes are at objects, by image_id only {hits}"
+                return Reading(f"{other.name} ({reason})", other.positions)
+    return first
+
+
+def _hits(rows: Sequence[Row], reading: Reading, index: DatasetIndex) -> int:
+    """Sampled rows that overlap an object of their image."""
+    positions = [position for position in reading.positions if position is not None]
+    boxes = [row.box for row in rows]
+    return sum(label is not None for label in labels_at(boxes, positions, index))
+
+
+def _require_images(
+    reading: Reading, rows: Sequence[Row], index: DatasetIndex, source: str, split: str
+) -> None:
+    """Refuse detections of images that are not measured: they would be lost without a word."""
+    wrong = [r for r, position in zip(rows, reading.positions, strict=True) if position is None]
+    if not wrong:
+        return
+    key = "file_name" if reading.name == FILE_NAME else "image_id"
+    values = dict.fromkeys(row.file_name if key == "file_name" else row.image for row in wrong)
+    all_images = {row.file_name if key == "file_name" else row.image for row in rows}
+    raise DataError(
+        f"{source}: {len(values):,} of its {len(all_images):,} images are not among the "
+        f"{len(index):,} images of split={split}, such as {key} {next(iter(values))!r} (neither an "
+        f"id nor a file name or stem of one image there; its first image is "
+        f"{_names(index)[0]!r} with id {index.image_ids[0]}): choose the split with "
+        "data.validation_split=NAME, split=train or split=all."
+    )
