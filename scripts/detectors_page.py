@@ -31,6 +31,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -112,20 +114,54 @@ def priors(detector: Any, size: int) -> int:
 def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
     """Pixels along a side of the image that a unit of each level can see, after the neck.
 
-    Weights are made positive and norms left out, so that a gradient is zero only where there is no
-    way from the pixel to the unit.
+    Weights are made positive, norms are left out and maxima become means, so that a gradient is
+    zero only where there is no way from the pixel to the unit.
     """
     network = nn.Sequential(copy.deepcopy(detector.backbone), copy.deepcopy(detector.neck))
     open_ways(network)
     network.eval()
     image = torch.ones(1, 3, height, width, requires_grad=True)
     seen = []
-    for level in network(image):
+    with MeansForMaxima():
+        levels = network(image)
+    for level in levels:
         (gradient,) = torch.autograd.grad(
             level[0, :, level.shape[2] // 2, level.shape[3] // 2].sum(), image, retain_graph=True
         )
         seen.append(extent(gradient))
     return seen
+
+
+class MeansForMaxima(TorchFunctionMode):
+    """Runs every max pooling, of a layer or of a function, as average pooling."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call a function of torch, or average pooling with the same window."""
+        named = kwargs or {}
+        if func not in (functional.max_pool2d, torch.max_pool2d):
+            return func(*args, **named)
+        return mean_pool(*args, **named)
+
+
+def mean_pool(
+    features: Tensor,
+    kernel_size: int | list[int],
+    stride: int | list[int] | None = None,
+    padding: int | list[int] = 0,
+    dilation: int | list[int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """Average pooling with the arguments of max pooling.
+
+    Raises:
+        ValueError: It is asked for what average pooling does not have.
+    """
+    if dilation not in (1, [1, 1]) or return_indices:
+        raise ValueError("average pooling has no dilation and no indices")
+    return functional.avg_pool2d(features, kernel_size, stride, padding, ceil_mode)
 
 
 def extent(gradient: Tensor) -> str:
@@ -139,10 +175,7 @@ def extent(gradient: Tensor) -> str:
 def open_ways(module: nn.Module) -> None:
     """Replace what stops or hides a gradient, in place."""
     for name, child in module.named_children():
-        if isinstance(child, nn.MaxPool2d):
-            pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, child.ceil_mode)
-            setattr(module, name, pool)
-        elif isinstance(child, STOPS) or (
+        if isinstance(child, STOPS) or (
             "Norm" in type(child).__name__ and not list(child.children())
         ):
             setattr(module, name, nn.Identity())

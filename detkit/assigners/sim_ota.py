@@ -36,7 +36,9 @@ class SimOTAAssigner:
     class scores plus `overlap_cost` * -ln(IoU) of its box. An object takes k priors: the sum of its
     `topk` highest IoUs, rounded down, 1 at least; those that are inside and near come before the
     others. A prior that several objects want goes to the one for which it is cheapest. Priors
-    that are neither inside nor near are left out, where the paper's code takes them last.
+    that are neither inside nor near are left out, where the paper's code takes them last. In a head
+    with objectness, a class score is the class probability times the objectness; the paper's code
+    takes the square root of this product.
 
     Paper: YOLOX: Exceeding YOLO Series in 2021 (Ge et al., 2021), section 2.2,
         https://arxiv.org/abs/2107.08430; it simplifies OTA, https://arxiv.org/abs/2103.14259

@@ -209,7 +209,7 @@ class DenseHead(nn.Module):
         if self.assigner.uses_predictions:
             scores = class_scores(predictions.class_logits, self.classification_loss.activation)
             if self._objectness and predictions.quality is not None:
-                scores = scores * predictions.quality.sigmoid()[..., None]  # as in YOLOX
+                scores = scores * predictions.quality.sigmoid()[..., None]  # YOLOX: its root
             boxes = self.box_coder.decode(predictions.box_codes, priors)
         assignments, matched = [], []
         for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):

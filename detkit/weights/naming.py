@@ -37,6 +37,13 @@ _IN_LINE = re.compile(r"_tower\.(\d+)\.(weight|bias)$")
 # RetinaNet before torchvision 0.13: convolution and ReLU of all blocks in one line
 _OLD_BLOCK = re.compile(r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$")
 _ONLY_OLD = "head.classification_head.conv.2.weight"  # in FCOS, a ReLU stands there
+# Layers that only a detector has, by the library whose names they carry.
+_DETECTOR_LAYERS = {
+    "MMDetection": re.compile(r"^(bbox_head|rpn_head|mask_head|roi_head\.\w+_head)\."),
+    "Detectron2": re.compile(r"^(backbone\.bottom_up|proposal_generator|roi_heads\.box_pred)"),
+    "Ultralytics": re.compile(r"^(model\.)+\d+\.(cv[23]\.\d|m\.\d+\.(weight|bias)$)"),
+    "the DETR family": re.compile(r"^(model\.)?(class_labels_classifier|(class|bbox)_embed)\."),
+}
 _WRAPPINGS = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of parallel and compiled models
 
 
@@ -79,3 +86,11 @@ def simple_backbone_name(name: str) -> str:
     for prefix in ("backbone.", "body.", "model."):
         name = name.removeprefix(prefix)
     return name.replace(".", "_")
+
+
+def library_of_detector(names: Collection[str]) -> str | None:
+    """The library whose detector a file holds, by layers that only its detectors have."""
+    for library, layer in _DETECTOR_LAYERS.items():
+        if any(layer.match(name) for name in names):
+            return library
+    return None

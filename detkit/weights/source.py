@@ -33,6 +33,7 @@ from detkit.weights.class_names import (
     read_class_list,
 )
 from detkit.weights.naming import (
+    library_of_detector,
     name_of_torchvision_detector,
     present_names,
     unwrapped_name,
@@ -44,6 +45,9 @@ from detkit.weights.ssd import is_torchvision_ssd, logits_of_ssd, page_of_ssd, t
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _CLASS_LAYER, _BOX_LAYER = "head.layers.class_layer.weight", "head.layers.box_layer.weight"
 _FOURTH_LEVEL = "neck.lateral.3.conv.weight"  # the pyramid of a ResNet, not of a MobileNet
+_REGION_BOX_LAYER = "roi_head.stage.box_layer.weight"
+_DETKIT_LAYERS = ("head.layers.", "proposer.layers.")
+_ONLY_BACKBONE = "of which detkit can use only the backbone"
 _CODE_SIZE = 4
 # Those for which torchvision sets the epsilon of the norms to 0.
 _WITHOUT_EPSILON = (
@@ -61,7 +65,8 @@ class WeightSource:
         path: The file.
         kind: Where they are from, for messages.
         tensors: By detkit's names; a backbone's by the file's own.
-        is_backbone: Whether they are those of a backbone, with or without its classifier.
+        is_backbone: Whether only a backbone can be taken from them: they are one, with or without
+            its classifier, or a detector that detkit does not have.
         logits: K, what the detector has for each prior; None where it has no such layer.
         slots: What the detector's logits stand for, background last left out; None where the file
             does not say.
@@ -102,9 +107,11 @@ def read_source(place: str, key: str = "weights") -> WeightSource:
         return _of_torchvision(path, tensors)
     if is_torchvision_ssd(tensors):
         return _of_torchvision_ssd(path, tensors)
-    if any(name.startswith("head.layers.") for name in tensors):
+    if any(name.startswith(_DETKIT_LAYERS) for name in tensors):
         return WeightSource(path, "detkit weights", tensors, logits=_logits(tensors))
-    return WeightSource(path, "backbone weights", tensors, is_backbone=True)
+    library = library_of_detector(tensors)
+    kind = f"a detector of {library}, {_ONLY_BACKBONE}" if library else "backbone weights"
+    return WeightSource(path, kind, tensors, is_backbone=True)
 
 
 def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> WeightSource:
@@ -127,10 +134,13 @@ def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> W
         )
     if source.logits is None:
         raise UserError(
-            f"classes: {source.path} holds no detector's head, so no classes: leave `classes` out; "
-            "`new_classes` says what to detect."
+            f"classes: {source.path} ({source.kind}) holds no class layer that detkit can use: "
+            "leave `classes` out; `new_classes` says what to detect."
         )
-    slots = place_in_slots(read_class_list(classes, "classes"), source.logits, "classes")
+    names = read_class_list(classes, "classes")
+    slots = place_in_slots(names, source.logits, "classes")
+    if source.page is None and len(names.names) < len(slots.names) and slots.names[0] is None:
+        return replace(source, slots=slots.without_first())  # detkit's background is last
     if source.background_first:
         if slots.names[0] is not None:
             raise UserError(
@@ -161,7 +171,7 @@ def _of_torchvision(path: Path, given: dict[str, Tensor]) -> WeightSource:
     if _CLASS_LAYER in tensors:
         return _one_stage(path, tensors)
     # Levels and layers of other detectors are not those of ours.
-    kind = "a torchvision detector of another kind, of which only the backbone fits"
+    kind = f"a torchvision detector of another kind, {_ONLY_BACKBONE}"
     return WeightSource(path, kind, given, is_backbone=True)
 
 
@@ -238,7 +248,13 @@ def _without_epsilon(name: str, value: Tensor) -> Tensor:
 
 
 def _logits(tensors: Mapping[str, Tensor]) -> int | None:
-    """The logits of a prior in a dense head whose box codes are four numbers."""
+    """The logits of a prior in a dense head whose box codes are four numbers.
+
+    Of a roi head, the classes that have boxes of their own: background, its last logit, has none.
+    """
+    if _REGION_BOX_LAYER in tensors:
+        boxes = len(tensors[_REGION_BOX_LAYER]) // _CODE_SIZE
+        return boxes if boxes > 1 else None  # one box may serve all classes
     if not {_CLASS_LAYER, _BOX_LAYER} <= tensors.keys():
         return None
     priors = max(1, tensors[_BOX_LAYER].shape[0] // _CODE_SIZE)

@@ -185,8 +185,8 @@ def _classes(new_classes: str | Sequence[str] | None, source: WeightSource) -> C
         return _all_of(given, "new_classes")
     if source.is_backbone:
         raise UserError(
-            f"{source.path}: holds a backbone without a detector's head: say what to detect with "
-            f"new_classes=[...], or train with it at once: detkit train weights={source.path}"
+            f"{source.path} ({source.kind}) brings no classes: say what to detect with "
+            f"new_classes=[...], or start a training from it: detkit train weights={source.path}"
         )
     if source.slots is None:
         raise UserError(

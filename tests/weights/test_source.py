@@ -12,6 +12,7 @@ from detkit.inference.bundle import Bundle, write_bundle
 from detkit.inference.record import Record
 from detkit.weights import source as source_module
 from detkit.weights.class_layers import class_rows
+from detkit.weights.naming import library_of_detector
 from detkit.weights.source import name_classes, read_source
 from detkit.weights.start import start_from
 from detkit.weights.transfer import transfer
@@ -118,8 +119,56 @@ def test_detkits_own_are_read_wherever_they_lie(tmp_path, place):
 
 def test_a_backbone_has_no_classes_to_name(tmp_path):
     torch.save(resnet18().state_dict(), tmp_path / "a.pth")
-    with pytest.raises(UserError, match="holds no detector's head, so no classes"):
+    with pytest.raises(UserError, match="backbone weights. holds no class layer that detkit can use"):
         name_classes(read_source(str(tmp_path / "a.pth")), ["a"])
+
+
+@pytest.mark.parametrize(
+    ("library", "layer"),
+    [
+        ("MMDetection", "bbox_head.retina_cls.weight"),
+        ("MMDetection", "roi_head.bbox_head.fc_cls.weight"),
+        ("Detectron2", "proposal_generator.rpn_head.conv.weight"),
+        ("Ultralytics", "model.22.cv3.0.2.weight"),
+        ("Ultralytics", "model.24.m.0.bias"),
+        ("the DETR family", "class_embed.weight"),
+    ],
+)
+def test_a_detector_of_another_library_is_no_backbone_without_a_head(tmp_path, library, layer):
+    theirs = {f"backbone.{n}": v for n, v in fill(resnet18()).state_dict().items()}
+    torch.save({**theirs, layer: torch.ones(80, 4)}, tmp_path / "a.pth")
+    source = read_source(str(tmp_path / "a.pth"))
+    assert source.kind.startswith(f"a detector of {library}, of which detkit can use only the back")
+    detector, coverage = imported(RESNET, source)
+    assert torch.equal(detector.backbone.conv1.weight, theirs["backbone.conv1.weight"])
+    assert layer in coverage.unused
+
+
+@pytest.mark.parametrize("model", ["resnet18", "convnext_tiny", "swin_tiny_patch4_window7_224"])
+def test_a_backbone_is_no_detector_of_another_library(model):
+    with torch.device("meta"):
+        names = timm.create_model(model).state_dict()
+    assert library_of_detector([f"model.{name}" for name in names]) is None
+    assert library_of_detector(names) is None
+
+
+def test_bare_tensors_of_a_two_stage_detector_are_detkits(tmp_path):
+    layers = {"proposer.layers.class_layer.bias": torch.ones(3)}
+    regions = {
+        "roi_head.stage.class_layer.weight": torch.ones(5, 4),
+        "roi_head.stage.box_layer.weight": torch.ones(16, 4),
+    }
+    torch.save(layers | regions, tmp_path / "a.pth")
+    source = read_source(str(tmp_path / "a.pth"))
+    assert (source.kind, source.is_backbone, source.logits) == ("detkit weights", False, 4)
+
+
+def test_background_is_the_last_logit_of_detkits_bare_tensors(tmp_path):
+    layers = {"class_layer": torch.ones(2 * 4, 1, 1, 1), "box_layer": torch.ones(2 * 4, 1, 1, 1)}
+    state = {f"head.layers.{name}.weight": value for name, value in layers.items()}
+    torch.save(state, tmp_path / "a.pth")
+    source = name_classes(read_source(str(tmp_path / "a.pth")), ["a", "b", "c"])
+    assert source.slots.names == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("content", [[torch.ones(1)], {"a": 1}, torch.ones(2), {}])

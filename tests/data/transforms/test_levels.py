@@ -39,6 +39,21 @@ def test_jitter_is_what_torchvision_does_one_after_the_other(factors):
     assert difference.max() <= (8 if factors[3] else 3)  # hues of what is nearly grey
 
 
+@pytest.mark.parametrize(("width", "levels"), [(0.2, 4), (1.0, 5)])
+def test_jitter_stays_within_the_levels_that_its_docstring_states(width, levels):
+    generator = torch.Generator().manual_seed(0)
+    worst = 0
+    for _ in range(150):
+        colours = torch.randint(0, 256, (3, 24, 24), dtype=torch.uint8, generator=generator)
+        factors = (1 + width * (2 * torch.rand(3, generator=generator) - 1)).tolist()
+        expected = F.adjust_brightness_image(colours, factors[0])
+        expected = F.adjust_contrast_image(expected, factors[1])
+        expected = F.adjust_saturation_image(expected, factors[2])
+        difference = (jitter(colours, *factors, 0.0).int() - expected.int()).abs().max()
+        worst = max(worst, int(difference))
+    assert worst == levels
+
+
 @pytest.mark.parametrize(("saturation", "value"), [(0.4, 1.0), (1.0, 0.6), (1.0, 1.8), (1.3, 1.2)])
 def test_saturation_and_value_are_those_of_hsv(colours, saturation, value):
     found = adjust(colours, 0.0, saturation, value)
