@@ -35,7 +35,12 @@ Losses = dict[str, Tensor]
 
 @runtime_checkable
 class Backbone(Protocol):
-    """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse."""
+    """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse.
+
+    Images come with the mean and deviation of ImageNet. A class whose weights expect others says so
+    in a static method `pixel_statistics(arguments)`: from the part's configured arguments, a mean
+    and a deviation of three numbers each, in 0..255.
+    """
 
     feature_specs: list[FeatureSpec]
 

@@ -142,26 +142,11 @@ class MeansForMaxima(TorchFunctionMode):
         named = kwargs or {}
         if func not in (functional.max_pool2d, torch.max_pool2d):
             return func(*args, **named)
-        return mean_pool(*args, **named)
-
-
-def mean_pool(
-    features: Tensor,
-    kernel_size: int | list[int],
-    stride: int | list[int] | None = None,
-    padding: int | list[int] = 0,
-    dilation: int | list[int] = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor:
-    """Average pooling with the arguments of max pooling.
-
-    Raises:
-        ValueError: It is asked for what average pooling does not have.
-    """
-    if dilation not in (1, [1, 1]) or return_indices:
-        raise ValueError("average pooling has no dilation and no indices")
-    return functional.avg_pool2d(features, kernel_size, stride, padding, ceil_mode)
+        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+        given = dict(zip(names, args[1:], strict=False)) | named
+        if given.pop("return_indices", False) or given.pop("dilation", 1) not in (1, [1, 1]):
+            raise ValueError("average pooling has no indices and no dilation")
+        return functional.avg_pool2d(args[0], **given)
 
 
 def extent(gradient: Tensor) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import timm
 import torch
 from annotated_types import Interval
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from detkit.backbones.reach import drop_unused, first_maps, takes_any_size
@@ -55,6 +58,7 @@ class TimmBackbone(nn.Module):
             raise UserError(
                 f"`pretrained` is true and `checkpoint` is '{checkpoint}': choose one of them."
             )
+        self._name = model
         whole, side = _described(model)
         info = whole.feature_info
         available = dict(zip(info.out_indices, info.reduction(), strict=True))
@@ -74,6 +78,20 @@ class TimmBackbone(nn.Module):
         ]
         layout = getattr(self.model, "output_fmt", None)  # models without it give (B, C, H, W)
         self._channels_last = str(layout or "NCHW").endswith("NHWC")
+
+    @staticmethod
+    def pixel_statistics(
+        arguments: Mapping[str, Any],
+    ) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation, in 0..255, with which timm trained this model.
+
+        Also without its weights, which may still come from a file.
+        """
+        model = str(arguments["model"])
+        published = timm.get_pretrained_cfg(model) if _NAME.fullmatch(model) else None
+        if published is None:
+            return _in_levels(IMAGENET_DEFAULT_MEAN), _in_levels(IMAGENET_DEFAULT_STD)
+        return _in_levels(published.mean), _in_levels(published.std)
 
     def _freeze(self, whole: nn.Module, strides: list[int], frozen_stages: int, side: int) -> None:
         """Freeze what leads to the maps of `whole`, on the meta device, up to a stride."""
@@ -103,12 +121,30 @@ class TimmBackbone(nn.Module):
             self.model.get_submodule(name).eval()
         return self
 
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that timm's model exempts from weight decay."""
+        with torch.device("meta"):
+            whole = timm.create_model(self._name)
+        exempt = getattr(whole, "no_weight_decay", set)  # not every model of timm has it
+        patterns = [_flat_name(name) for name in exempt()]
+        return {
+            name
+            for name, _ in self.named_parameters()
+            if any(fnmatchcase(_flat_name(name), pattern) for pattern in patterns)
+        }
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H_l, W_l) per level."""
         features: list[Tensor] = self.model(images)
         if self._channels_last:
             features = [level.permute(0, 3, 1, 2) for level in features]
         return features
+
+
+def _in_levels(shares: Sequence[float]) -> tuple[float, ...]:
+    """Shares of the brightest pixel as levels 0..255; grey ones as three equal colours."""
+    levels = tuple(round(255 * share, 6) for share in shares)
+    return levels * 3 if len(levels) == 1 else levels
 
 
 def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool = False) -> Any:

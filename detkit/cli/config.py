@@ -14,6 +14,7 @@ from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.config.image_size import anchor_note
+from detkit.config.pixels import pixels_text
 from detkit.config.replaced import lost_values
 from detkit.errors import UserError
 from detkit.evaluation.cost import priors_by_level
@@ -70,6 +71,8 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
     """
     detector = assembly.describe_on_meta(model, classes).eval()
     lines = [f"wiring, for {size[0]} x {size[1]} pixels and {len(classes.names)} classes"]
+    if "pixel_mean" in model:
+        lines.append(f"  pixels    {pixels_text(model)}")
     for name in ("backbone", "neck"):
         part = getattr(detector, name)
         levels = ", ".join(

@@ -36,6 +36,7 @@ from detkit.config.freeze import (
     require_plugins,
 )
 from detkit.config.image_size import anchor_note
+from detkit.config.pixels import pixel_notes
 from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
 from detkit.errors import ConfigError, Stopped, UserError
@@ -103,7 +104,8 @@ def run(arguments: list[str]) -> int:
         config = _beginning_again(unsaved, arguments)
     else:
         config = compose_training(arguments)
-        for line in [*lost_values(config, arguments), *anchor_note(config, arguments)]:
+        notes = [*anchor_note(config, arguments), *pixel_notes(config["model"])]
+        for line in [*lost_values(config, arguments), *notes]:
             print(f"note: {line}", file=sys.stderr)
     if only_freeze or config["trainer"]["num_nodes"] > 1:
         return _prepare(config, again=unsaved is not None)

@@ -35,6 +35,7 @@ from detkit.config.overrides import (
 from detkit.config.own_data import explain_rendering, own_data_words
 from detkit.config.part_overrides import hydra_words, without_nulls, without_replaced
 from detkit.config.path_options import refuse_path_options
+from detkit.config.pixels import fill_pixels
 from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
@@ -132,6 +133,8 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         raise ConfigError(explain_rendering(error.problems, overrides)) from error
     expand_home(complete)
     follow_image_size(complete, overrides, pages.root_values.get(IMAGE_SIZE))
+    if isinstance(complete.get("model"), dict):
+        fill_pixels(complete["model"])
     if slots.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
     return complete

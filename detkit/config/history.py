@@ -109,6 +109,8 @@ class History:
 
     def _filled_by(self, path: str, steps: list[Step]) -> str:
         """The source of a value that neither a page nor a word gave."""
+        if path in ("model.pixel_mean", "model.pixel_std"):
+            return "what the backbone's published weights expect"
         if _is_interpolation(steps):
             return "interpolation resolved"
         follows = path.startswith("augmentation.") or path.endswith(f".priors.{IMAGE_SIZE}")

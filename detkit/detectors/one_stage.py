@@ -11,6 +11,8 @@ from detkit.interfaces import Backbone, Head, Losses, Neck, Sizes
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, DensePredictions, Detections
 
+_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
 
 @register("detector", "one_stage")
 class OneStageDetector(nn.Module):
@@ -25,8 +27,8 @@ class OneStageDetector(nn.Module):
         backbone: Annotated[Backbone, Slot("backbone", "resnet50")],
         neck: Annotated[Neck, Slot("neck", "fpn")],
         head: Annotated[Head, Slot("head", "retinanet")],
-        pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53),
-        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (58.395, 57.12, 57.375),
+        pixel_mean: tuple[float, float, float] | None = None,
+        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None,
     ) -> None:
         """Take parts that are already built.
 
@@ -34,14 +36,15 @@ class OneStageDetector(nn.Module):
             backbone: Images to feature levels.
             neck: Feature levels to feature levels.
             head: Feature levels to losses and detections.
-            pixel_mean: Subtracted from red, green and blue, 0..255; ImageNet's.
-            pixel_std: Divides red, green and blue after that; ImageNet's.
+            pixel_mean: Subtracted from red, green and blue, 0..255; null takes what the backbone's
+                published weights expect, ImageNet's for most.
+            pixel_std: Divides red, green and blue after that; null as for `pixel_mean`.
         """
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.head = head
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (pixel_mean, pixel_std))
+        mean, std = pixel_columns(pixel_mean, pixel_std)
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_std", std, persistent=False)
 
@@ -67,6 +70,18 @@ class OneStageDetector(nn.Module):
 
     def _normalise(self, images: Tensor) -> Tensor:
         return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+
+
+def pixel_columns(
+    mean: tuple[float, ...] | None, std: tuple[float, ...] | None
+) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of the colours, (3, 1, 1) each; ImageNet's where one is None.
+
+    The configuration replaces null before a detector is built: see detkit/config/pixels.py.
+    """
+    values = (mean or _IMAGENET_MEAN, std or _IMAGENET_STD)
+    mean_column, std_column = (torch.tensor(each).view(3, 1, 1) for each in values)
+    return mean_column, std_column
 
 
 def clear_padding(images: Tensor, sizes: Sizes) -> Tensor:

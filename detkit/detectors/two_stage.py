@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from detkit.detectors.one_stage import clear_padding
+from detkit.detectors.one_stage import clear_padding, pixel_columns
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, Detections, RegionPredictions
@@ -33,8 +33,8 @@ class TwoStageDetector(nn.Module):
         neck: Annotated[Neck, Slot("neck", "fpn", {"extra": "pool"})],
         proposer: Annotated[Proposer, Slot("proposer", "rpn")],
         roi_head: Annotated[RoIHead, Slot("roi_head", "standard")],
-        pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53),
-        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (58.395, 57.12, 57.375),
+        pixel_mean: tuple[float, float, float] | None = None,
+        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None,
     ) -> None:
         """Take parts that are already built.
 
@@ -43,15 +43,16 @@ class TwoStageDetector(nn.Module):
             neck: Feature levels to feature levels.
             proposer: Feature levels to regions that may hold an object.
             roi_head: Regions to losses and detections.
-            pixel_mean: Subtracted from red, green and blue, 0..255; ImageNet's.
-            pixel_std: Divides red, green and blue after that; ImageNet's.
+            pixel_mean: Subtracted from red, green and blue, 0..255; null takes what the backbone's
+                published weights expect, ImageNet's for most.
+            pixel_std: Divides red, green and blue after that; null as for `pixel_mean`.
         """
         super().__init__()
         self.backbone = backbone
         self.neck = neck
         self.proposer = proposer
         self.roi_head = roi_head
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (pixel_mean, pixel_std))
+        mean, std = pixel_columns(pixel_mean, pixel_std)
         self.register_buffer("pixel_mean", mean, persistent=False)
         self.register_buffer("pixel_std", std, persistent=False)
 

@@ -34,8 +34,8 @@ class VocMetric:
 
     With `11_points` the recalls are exact tenths: 3 of 10 objects reach recall 0.3. Python ports of
     the development kit use `np.arange(0, 1.1, 0.1)`, in which 0.3, 0.6 and 0.7 are slightly too
-    large. Where a recall is exactly one of these, they read the precision at the next higher recall,
-    and their AP can be lower.
+    large. Where a recall is exactly one of these, they read the precision at the next higher
+    recall, and their AP can be lower.
 
     Paper: The Pascal Visual Object Classes (VOC) Challenge (Everingham et al., 2010),
         https://doi.org/10.1007/s11263-009-0275-4

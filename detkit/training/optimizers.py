@@ -19,9 +19,7 @@ from detkit.registry import (
     PositiveInt,
     register,
 )
-
-# Norm layers whose weights can have more than one dimension; those of the others have one.
-_NORMS = (nn.LayerNorm, nn.RMSNorm)
+from detkit.training.weight_decay import undecayed_parameters
 
 
 def parameter_groups(
@@ -29,20 +27,17 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate and weight decay; empty groups are left out.
 
-    Parameters of norm layers, biases and any parameter of one dimension or none get no decay. Those
-    below `model.backbone` get `learning_rate * backbone_factor`.
+    What `undecayed_parameters` names gets no decay. Parameters of the backbone get `learning_rate *
+    backbone_factor`.
 
     Raises:
         UserError: Nothing is trainable.
     """
-    undecayed = {
-        id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(False)
-    }
+    undecayed = undecayed_parameters(model)
     members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            plain = parameter.ndim <= 1 or name.split(".")[-1] == "bias"
-            key = (name.startswith("backbone."), plain or id(parameter) in undecayed)
+            key = (name.startswith("backbone."), name in undecayed)
             members.setdefault(key, []).append(parameter)
     if not members:
         raise UserError(
@@ -73,7 +68,8 @@ class SGD:
     Args:
         learning_rate: The rate that the schedule's factors multiply.
         momentum: Share of the last update in the next.
-        weight_decay: L2 penalty; norm layers and biases have none.
+        weight_decay: L2 penalty; none for norm layers, biases, and what a network exempts, such as
+            position biases and layer scales.
         nesterov: Look ahead by the momentum.
         backbone_factor: Factor of the learning rate of the backbone's parameters.
         reference_batch: When set, the learning rate is meant for this many images a step, and is
@@ -119,8 +115,8 @@ class AdamW:
     Args:
         learning_rate: The rate that the schedule's factors multiply.
         betas: Decay of the averages of the gradient and of its square.
-        weight_decay: Share of a weight taken off per step, times the learning rate; norm layers and
-            biases have none.
+        weight_decay: Share of a weight taken off per step, times the learning rate; none for norm
+            layers, biases, and what a network exempts, such as position biases and layer scales.
         backbone_factor: Factor of the learning rate of the backbone's parameters.
         reference_batch: When set, the learning rate is meant for this many images a step, and is
             scaled in proportion to the images that a step really has, over all devices.

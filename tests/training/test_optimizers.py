@@ -1,7 +1,9 @@
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
+from detkit.backbones.timm import TimmBackbone
 from detkit.errors import UserError
 from detkit.training.optimizers import SGD, AdamW, parameter_groups
 
@@ -81,3 +83,56 @@ def test_adamw_step_by_hand():
 def test_nesterov_without_momentum_is_refused():
     with pytest.raises(UserError, match="nesterov needs a momentum above 0"):
         SGD(momentum=0.0, nesterov=True)
+
+
+def undecayed(model):
+    groups = parameter_groups(model, 1.0, 0.5, 1.0)
+    return {name for name, (_, decay) in described(model, groups).items() if decay == 0}
+
+
+def timm_backbone(name):
+    with torch.device("meta"):
+        return nn.ModuleDict({"backbone": TimmBackbone(model=name, fetch_weights=False)})
+
+
+@pytest.mark.slow
+def test_the_position_biases_that_timms_swin_exempts_get_no_decay():
+    exempt = undecayed(timm_backbone("swin_tiny_patch4_window7_224"))
+    biases = {name for name in exempt if name.endswith("relative_position_bias_table")}
+    assert len(biases) == 12  # one for each block
+
+
+def test_a_timm_backbone_passes_on_what_its_model_exempts():
+    backbone = TimmBackbone(model="test_vit", levels=(4,))
+    exempt = {name.rpartition(".")[2] for name in backbone.no_weight_decay()}
+    assert {"pos_embed", "cls_token"} <= exempt
+    assert exempt <= {"pos_embed", "cls_token", "reg_token", "dist_token"}
+
+
+@pytest.mark.parametrize(
+    ("model", "builder", "name"),
+    [
+        ("swin", models.swin_t, "features.1.0.attn.relative_position_bias_table"),
+        ("convnext", models.convnext_tiny, "features.1.0.layer_scale"),
+        ("vit", models.vit_b_32, "encoder.pos_embedding"),
+        ("vit", models.vit_b_32, "class_token"),
+    ],
+)
+def test_torchvisions_transformers_exempt_what_their_papers_do(model, builder, name):
+    with torch.device("meta"):
+        assert name in undecayed(builder())
+
+
+class Exempting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+        self.tables = nn.ModuleList([nn.Linear(2, 2, bias=False)])
+
+    def no_weight_decay(self):
+        return {"second.weight", "tables.*"}
+
+
+def test_a_module_exempts_its_own_parameters_by_name_and_by_pattern():
+    model = nn.ModuleDict({"backbone": Exempting(), "second": nn.Linear(2, 2, bias=False)})
+    assert undecayed(model) == {"backbone.second.weight", "backbone.tables.0.weight"}

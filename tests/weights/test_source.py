@@ -119,7 +119,9 @@ def test_detkits_own_are_read_wherever_they_lie(tmp_path, place):
 
 def test_a_backbone_has_no_classes_to_name(tmp_path):
     torch.save(resnet18().state_dict(), tmp_path / "a.pth")
-    with pytest.raises(UserError, match="backbone weights. holds no class layer that detkit can use"):
+    with pytest.raises(
+        UserError, match=r"backbone weights\) holds no class layer that detkit can use"
+    ):
         name_classes(read_source(str(tmp_path / "a.pth")), ["a"])
 
 
