@@ -128,8 +128,8 @@ class TimmBackbone(nn.Module):
         exempt = getattr(whole, "no_weight_decay", set)  # not every model of timm has it
         patterns = [_flat_name(name) for name in exempt()]
         return {
-            name
-            for name, _ in self.named_parameters()
+            f"model.{name}"
+            for name, _ in self.model.named_parameters()
             if any(fnmatchcase(_flat_name(name), pattern) for pattern in patterns)
         }
 
