@@ -15,11 +15,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import FrameType
+
+from detkit.interruption import StopSignals
 
 GRACE = 60.0  # seconds that a leader has to save what it has before it is killed
 _POLL = 0.2
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 
 
 class ProcessGroup:
@@ -82,7 +82,7 @@ class ProcessGroup:
         return self._guard.wait(timeout)
 
     def send(self, number: int) -> None:
-        """Send a signal to the leader: SIGINT or SIGTERM."""
+        """Send a signal that asks the leader to stop."""
         self._guard.send_signal(number)
 
     def stop(self) -> int:
@@ -100,11 +100,11 @@ class _Guard:
         self.killed_at: float | None = None
         self.leader = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
-    def pass_on(self, number: int, frame: FrameType | None = None) -> None:
-        """Hand a signal to the leader, which has the grace to end."""
+    def pass_on(self, number: int) -> None:
+        """Forward a signal to the leader; all but Ctrl-C give it the grace to end."""
         if self.leader.poll() is None:
             self.leader.send_signal(number)
-            if self.killed_at is None and number == signal.SIGTERM:
+            if self.killed_at is None and number != signal.SIGINT:
                 self.killed_at = time.monotonic() + self.grace
 
     def watch(self) -> int:
@@ -137,14 +137,12 @@ def main(words: Sequence[str]) -> int:
     if cores != "-":
         os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
     early: list[int] = []  # or a signal now would end the guard, and leave the leader behind
-    for number in _PASSED_ON:
-        signal.signal(number, lambda sent, frame: early.append(sent))
-    guard = _Guard(command, float(grace))
-    for number in _PASSED_ON:
-        signal.signal(number, guard.pass_on)
-    for received in early:
-        guard.pass_on(received)
-    return guard.watch()
+    with StopSignals(early.append) as signals:
+        guard = _Guard(command, float(grace))
+        signals.react = guard.pass_on
+        for received in early:
+            guard.pass_on(received)
+        return guard.watch()
 
 
 if __name__ == "__main__":

@@ -19,15 +19,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import NamedTuple
 
+from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
+from detkit.lasting_output import lasting_output
 from detkit.training.failures import kept
 from detkit.training.launch import ERROR_VARIABLE
 
 LAST_WORDS = 10.0  # seconds in which other ranks may end by themselves, once one has failed
 AFTER_THE_FIRST = 60.0  # the same, once rank 0 has done all that there is to do
-SAME_REQUEST = 1.0  # a signal that comes again within these seconds came to several processes
 _STOPPED = 128  # a rank that was asked to stop ends with this and the signal
 # What others may have set for processes of theirs.
 _OF_TORCHRUN = "TORCHELASTIC_"
@@ -96,7 +97,7 @@ class End(NamedTuple):
 
 
 class Ranks:
-    """Running ranks; within the context signals are passed on, and after it none is left.
+    """The ranks of a run: they start with the context, get its signals, and end with it.
 
     Args:
         words: The command of each rank.
@@ -110,17 +111,20 @@ class Ranks:
         self._ended: queue.SimpleQueue[End] = queue.SimpleQueue()
         self._killed: set[int] = set()
         self._asked: int | None = None
-        self._asked_at = 0.0
-        port = _free_port()
-        self._processes = [self._start(rank, count, port) for rank in range(count)]
-        self._handlers: dict[int, Any] = {}
-        for rank in range(count):
-            threading.Thread(target=self._watch, args=(rank,), daemon=True).start()
+        self._signals = StopSignals(self.ask_to_stop)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._count = count
 
     def __enter__(self) -> Ranks:
-        """Pass signals on."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self.ask_to_stop)
+        """Start the ranks; from before their start, pass signals on."""
+        self._signals.__enter__()
+        port = _free_port()
+        for rank in range(self._count):
+            self._processes.append(self._start(rank, self._count, port))
+        if self._asked is not None:  # while they started
+            self._processes[0].send_signal(signal.SIGTERM)
+        for rank in range(self._count):
+            threading.Thread(target=self._watch, args=(rank,), daemon=True).start()
         return self
 
     def __exit__(
@@ -131,19 +135,16 @@ class Ranks:
     ) -> None:
         """Leave none behind, and give the signals back."""
         self._kill()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._signals.__exit__(kind, error, trace)
 
-    def ask_to_stop(self, number: int, frame: FrameType | None = None) -> None:
+    def ask_to_stop(self, number: int) -> None:
         """Ask rank 0 to stop, which agrees with the others on the step after which they do.
 
         It gets SIGTERM in any case: where it cannot stop in order yet, that ends it at once.
         """
-        again = time.monotonic() - self._asked_at < SAME_REQUEST
-        if self._asked is not None and again:
-            return
-        self._asked, self._asked_at = number, time.monotonic()
-        self._processes[0].send_signal(signal.SIGTERM)
+        self._asked = number
+        if len(self._processes) == self._count:
+            self._processes[0].send_signal(signal.SIGTERM)
 
     def wait(self, how_to_go_on: Callable[[], str] = str) -> int:
         """Wait for the end of all ranks, or bring it about, and tell the error where there is one.
@@ -234,7 +235,7 @@ def _told(failed: Sequence[End], how_to_go_on: str) -> str:
     if not first.text:
         reason = f"ended with exit code {first.code}"
         if first.code < 0:
-            reason = f"was ended by {_signal_name(-first.code)}"
+            reason = f"was ended by {signal_name(-first.code)}"
         if first.code == -signal.SIGKILL:
             reason += " (by hand, or by the system because the memory was used up)"
         return f"error: rank {first.rank} {reason}; all ranks were ended. {how_to_go_on}"
@@ -245,13 +246,6 @@ def _told(failed: Sequence[End], how_to_go_on: str) -> str:
     return f"{first.text}\nerror{of_rank}: {first.brief}; all ranks were ended. {how_to_go_on}"
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -260,4 +254,8 @@ def _free_port() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(lead(Path(sys.argv[1]), int(sys.argv[2])))
+    with lasting_output():
+        exit_code = run_stoppable(
+            lambda: lead(Path(sys.argv[1]), int(sys.argv[2])), STOP_SIGNALS, ends_process=True
+        )
+    sys.exit(exit_code)

@@ -29,8 +29,10 @@ from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weight
 from detkit.inference.loop import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
+from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
+from detkit.lasting_output import lasting_output
 from detkit.training.expectations import advice, setup_of
-from detkit.training.failures import RankLostError, plain_failures
+from detkit.training.failures import RankLostError, kept, plain_failures
 from detkit.training.fit import fit
 from detkit.training.launch import (
     is_rank,
@@ -70,7 +72,12 @@ def run(folder: Path) -> dict[str, float]:
     """
     config = read_frozen(folder)
     config["ckpt"] = checkpoint_to_go_on(config["ckpt"], folder)
-    with plain_failures(folder):
+
+    def stop(number: int) -> None:
+        raise Stopped(f"stopped by {signal_name(number)}. {kept(folder)}", number)
+
+    # What the training itself does on a signal is in StopOnSignal.
+    with StopSignals(stop), plain_failures(folder):
         return _train(config, folder)
 
 
@@ -273,4 +280,6 @@ def _failed(error: Exception, text: str, code: int, brief: str = "") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    with lasting_output():
+        exit_code = run_stoppable(lambda: main(sys.argv[1:]), STOP_SIGNALS, ends_process=True)
+    sys.exit(exit_code)

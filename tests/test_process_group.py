@@ -84,6 +84,25 @@ def test_a_leader_that_does_not_stop_is_killed_after_the_grace(tmp_path):
     assert wait_for(lambda: not any(map(lives, members)))
 
 
+# pain 46
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_signal_to_the_guard_reaches_the_leader(tmp_path, number):
+    counting = f"""
+import signal
+received = []
+signal.signal({int(number)}, lambda *_: received.append(1))
+open(sys.argv[1] + ".ready", "w").close()
+while not received: time.sleep(0.01)
+time.sleep(0.2)
+sys.exit(100 + len(received))
+"""
+    group, _ = start(tmp_path, counting)
+    assert wait_for((tmp_path / "ids.ready").is_file)
+    group.send(number)
+    group.send(number)
+    assert group.wait(20) == 101
+
+
 # pain 5
 def test_nothing_outlives_the_process_that_started_the_group(tmp_path):
     file = tmp_path / "ids"

@@ -7,10 +7,12 @@ is read from the text of the module, so that help answers at once.
 from __future__ import annotations
 
 import ast
+import contextlib
 import gc
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +20,9 @@ from typing import TextIO
 
 from detkit.cli.completion import complete
 from detkit.cli.typed import as_settings
-from detkit.errors import ConfigError, Stopped, UserError, did_you_mean
+from detkit.errors import ConfigError, UserError, did_you_mean
+from detkit.interruption import run_stoppable
+from detkit.lasting_output import lasting_output
 
 COMMANDS = {
     "train": "train a detector, or resume a run",
@@ -46,6 +50,8 @@ VERBS = {  # `detkit data check` is in data_check.py
     "sweep": ("resume", "table"),
 }
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Ctrl-C is a KeyboardInterrupt
+LASTING = ("train", "sweep")  # commands that go on when their terminal or their pipe is gone
 COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\
   detkit train experiment=demo
@@ -56,6 +62,12 @@ EXAMPLES = """\
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 for an error of the user."""
     words = sys.argv[1:] if argv is None else argv
+    long_running = bool(words) and words[0] in LASTING
+    with lasting_output() if long_running else contextlib.nullcontext():
+        return run_stoppable(lambda: _run(words), _SIGNALS, ends_process=argv is None)
+
+
+def _run(words: list[str]) -> int:
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -63,9 +75,6 @@ def main(argv: list[str] | None = None) -> int:
         if words[0] not in COMPLETION:  # a half-typed line is no error, and has no room for text
             print(error_text(error, sys.stderr), file=sys.stderr)
         return 2
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        return stopped.exit_code
     except KeyboardInterrupt:
         print("stopped by the keyboard", file=sys.stderr)
         return 130

@@ -6,9 +6,7 @@ import contextlib
 import importlib
 import os
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +39,7 @@ from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
+from detkit.interruption import StopSignals
 from detkit.process_group import ProcessGroup
 from detkit.training.launch import is_rank, torchrun_command
 from detkit.training.lock import FolderInUseError, only_one
@@ -192,9 +191,14 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
         return 0
     settings = {**os.environ, **plugins.for_child(config["plugins"])}
     command = ranks.command(folder, config["trainer"]["devices"])
-    group = ProcessGroup(command, environment=settings, grace=_GRACE)
-    with _left_to(group):
+    early: list[int] = []
+    with StopSignals(early.append) as signals:
+        group = ProcessGroup(command, environment=settings, grace=_GRACE)
+        signals.react = group.send
+        for number in early:
+            group.send(number)
         code = group.wait()
+    code = code if code >= 0 else 128 - code  # a signal ended the guard before it could start
     if code == _REFUSED and is_new:
         with contextlib.suppress(FolderInUseError), only_one(folder):
             discard(folder)
@@ -226,24 +230,6 @@ def _prepare(config: dict[str, Any], again: bool) -> int:
     again_text = "started again, it goes on from its last checkpoint"
     print(f"frozen: {folder / FILE}\n{where}; {again_text}:\n  {command}\nSLURM: docs/clusters.md")
     return 0
-
-
-@contextlib.contextmanager
-def _left_to(group: ProcessGroup) -> Iterator[None]:
-    """Let a group end by itself at Ctrl-C, which its guard gets too, and at SIGTERM, passed on.
-
-    A handler that does nothing, as a signal that is ignored would stay so in the group.
-    """
-    handlers = {
-        signal.SIGINT: lambda number, frame: None,
-        signal.SIGTERM: lambda number, frame: group.send(number),
-    }
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _job(composed: DictConfig) -> None:

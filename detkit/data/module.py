@@ -30,7 +30,7 @@ from detkit.data.splits import (
     split_positions,
 )
 from detkit.data.summary import describe_splits
-from detkit.data.workers import begin_worker
+from detkit.data.workers import WorkerLoader, begin_worker
 from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
@@ -281,7 +281,7 @@ class DetectionData:
     def _loader(
         self, dataset: DetectionDataset, batches: TrainingBatches | EvaluationBatches
     ) -> Loader:
-        return DataLoader(
+        return WorkerLoader(
             dataset,
             batch_sampler=batches,
             num_workers=self.workers,

@@ -7,25 +7,23 @@ import os
 import re
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from types import FrameType, TracebackType
-from typing import IO, Any
+from types import TracebackType
+from typing import IO
 
 from detkit.config import plugins
 from detkit.config.freeze import read_written
 from detkit.errors import Stopped, UserError
+from detkit.interruption import SAME_REQUEST, STOP_CODES, StopSignals
 from detkit.process_group import ProcessGroup
 from detkit.sweeps.devices import Device, Settings, devices_text, find_devices, variables
 from detkit.sweeps.job import ENDED, Job
 
 _POLL = 0.1
 _KILLED = 128 + signal.SIGKILL
-# How a training ends that was asked to stop, or that a signal ended before it could save.
-_STOPPED_CODES = tuple(128 + s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1))
 # What others have set for processes of theirs, and would make a job take itself for one of them.
 _OF_OTHERS = re.compile(
     r"(LOCAL_|GROUP_|NODE_|ROLE_)?RANK$|(LOCAL_|ROLE_)?WORLD_SIZE$|MASTER_|TORCHELASTIC_|SLURM_"
@@ -58,7 +56,7 @@ class _Running:
 class DevicePool:
     """Runs jobs on reserved devices; leaving it, however, ends them with what they have saved.
 
-    While it is open Ctrl-C and SIGTERM make `ended` raise Stopped. The jobs then stop after their
+    While it is open, a signal to stop makes `ended` raise Stopped. The jobs then stop after their
     step, with a checkpoint; a second Ctrl-C stops them at once.
 
     Args:
@@ -82,13 +80,11 @@ class DevicePool:
         self._settings, self._command = settings, command
         self._running: list[_Running] = []
         self._received: list[int] = []
-        self._handlers: dict[int, Any] = {}
+        self._signals = StopSignals(self._received.append)
 
     def __enter__(self) -> DevicePool:
-        """Take Ctrl-C and SIGTERM over."""
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._handlers[number] = signal.signal(number, self._receive)
+        """Handle the signals to stop."""
+        self._signals.__enter__()
         return self
 
     def __exit__(
@@ -102,19 +98,17 @@ class DevicePool:
             _log.info("stopping %s; Ctrl-C again stops at once", _titles(self.running))
         for job in self.running:
             self.stop(job)
-        known = len(self._received)
+        known, asked_at = len(self._received), time.monotonic()
         while self._running:
-            if len(self._received) > known:
+            # sooner, a job would take the second signal for the first once more
+            may_repeat = time.monotonic() - asked_at > SAME_REQUEST + _POLL
+            if len(self._received) > known and may_repeat:
                 known = len(self._received)
                 for each in self._running:
                     each.group.send(signal.SIGTERM)
             self._collect()
             time.sleep(_POLL)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received.append(number)
+        self._signals.__exit__(kind, error, trace)
 
     @property
     def running(self) -> list[Job]:
@@ -189,7 +183,7 @@ class DevicePool:
         """The jobs that have ended since the last call, their records saved.
 
         Raises:
-            Stopped: Ctrl-C or SIGTERM came.
+            Stopped: A signal to stop came.
         """
         found = self._collect()
         if self._received:
@@ -225,7 +219,7 @@ class DevicePool:
         job.seconds = round(job.seconds + time.monotonic() - ended.began, 1)
         if code == 0:
             job.state = "done"
-        elif code in _STOPPED_CODES or (code == _KILLED and ended.asked):
+        elif code in STOP_CODES or (code == _KILLED and ended.asked):
             job.state = ended.asked or "stopped"
         else:
             job.state, job.error = "failed", _error(ended, code)

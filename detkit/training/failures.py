@@ -12,6 +12,7 @@ from detkit.errors import DataError, UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _WORKER = "DataLoader worker"
+_OUT_OF_MEMORY = ("signal: Killed", "signal: Bus error")  # the latter where shared memory is full
 # What gloo and NCCL say when a rank that they talk with has ended, or does not answer.
 _LOST = ("closed by peer", "reset by peer", "remote process exit", "Timed out waiting")
 _CAUGHT = "Caught "  # how PyTorch begins the text of an error that a worker raised
@@ -65,10 +66,18 @@ def plain_worker_failures() -> Iterator[None]:
     except RuntimeError as error:
         if _WORKER not in str(error):
             raise
+        first_line = _first_line(error)
+        remedy = "data.workers=0 shows an error in the loading itself."
+        is_other_signal = "signal:" in first_line and not any(
+            c in first_line for c in _OUT_OF_MEMORY
+        )
+        if not is_other_signal:
+            remedy = (
+                "The machine most likely ran out of memory: lower data.workers, data.batch_size or "
+                f"the image size; {remedy}"
+            )
         raise WorkerDiedError(
-            f"a process that loads images has died ({_first_line(error)}). Mostly the memory was "
-            "used up: lower data.workers or data.batch_size, or the size of the images; "
-            "data.workers=0 shows an error of the loading itself."
+            f"a process that loads images has died ({first_line}). {remedy}"
         ) from error
 
 

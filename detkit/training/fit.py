@@ -10,6 +10,7 @@ from detkit.structures import Batch
 from detkit.training.loggers import TensorBoard, Wandb
 from detkit.training.module import DetectionModule
 from detkit.training.pace import pace_of
+from detkit.training.stopping import StopOnSignal
 
 
 def fit(
@@ -30,7 +31,7 @@ def fit(
         resume: A checkpoint to go on from; its tensors and plain values are read, no code.
 
     Raises:
-        Stopped: The user ended the training, by Ctrl-C or SIGTERM.
+        Stopped: A signal asked for it.
     """
     pace = pace_of(trainer)
     if pace is not None:
@@ -41,3 +42,7 @@ def fit(
         for logger in trainer.loggers:
             if isinstance(logger, (Wandb, TensorBoard)):
                 logger.close()
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    for callback in callbacks if trainer.is_global_zero else []:
+        if isinstance(callback, StopOnSignal):
+            callback.raise_if_received()

@@ -1,17 +1,16 @@
-"""How a training is interrupted: once to stop where nothing is lost, twice to stop at once."""
+"""Stop a training on a signal: the first one saves a checkpoint, a second one stops at once."""
 
 from __future__ import annotations
 
 import logging
 import signal
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
 
 from detkit.errors import Stopped
+from detkit.interruption import StopSignals, signal_name
 from detkit.training.agreement import agreed, may_save
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.position import Position
@@ -20,47 +19,43 @@ _log = logging.getLogger("detkit.training")
 
 
 class StopOnSignal(pl.Callback):
-    """Ends a training between two batches after Ctrl-C, SIGTERM or SIGUSR1, with a checkpoint.
+    """Stops a training between two batches, with a checkpoint, after a signal that asks it to.
 
-    A second Ctrl-C ends it at once. SIGUSR1 is what SLURM is mostly told to send some time before
-    it ends a job. Before and after the training the signals mean what they mean elsewhere. They
-    reach the main thread only, so in another one this does nothing. Lightning's own handler of
-    SIGTERM is put aside: it ends the training before a checkpoint could be saved.
+    These are Ctrl-C, SIGTERM, SIGHUP (the terminal has closed) and SIGUSR1 (what SLURM is usually
+    configured to send some time before it ends a job). A second one stops the training at once.
+    Replaces Lightning's handler of SIGTERM, which ends the training without a checkpoint.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._before: dict[int, Any] = {}
+        self._signals = StopSignals(self._receive)
         self._last_path: Path | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals over."""
+        """Handle the signals."""
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):
                 self._last_path = callback.last_path
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-                self._before[number] = signal.signal(number, self._receive)
+        self._signals.__enter__()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+        """Restore the earlier handlers."""
+        self._signals.__exit__(None, None, None)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Give the signals back."""
+        """Restore the earlier handlers."""
         self.on_train_end(trainer, pl_module)
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int) -> None:
         if self.received is not None:
             raise Stopped(f"stopped at once; {_kept(self._last_path)}", number)
         self.received = number
         _log.warning(
-            "stopping after this step, or after the validation if one is going on, with a "
-            "checkpoint; press Ctrl-C again to stop now"
+            "%s: stopping after this step, or after the validation if one is going on, with a "
+            "checkpoint; press Ctrl-C again to stop now",
+            signal_name(number),
         )
 
     def on_train_batch_start(
@@ -76,6 +71,18 @@ class StopOnSignal(pl.Callback):
                 callback.save(trainer)
         where = Position(trainer.current_epoch, batch_idx)
         raise Stopped(f"stopped {where}; {_kept(self._last_path)}", self.received or signal.SIGTERM)
+
+    def raise_if_received(self) -> None:
+        """Stop a run whose training has ended since the signal came.
+
+        Raises:
+            Stopped: It says how to measure what was trained.
+        """
+        if self.received is not None:
+            raise Stopped(
+                f"stopped after the training, before it was measured; {_kept(self._last_path)}",
+                self.received,
+            )
 
 
 def _kept(last_path: Path | None) -> str:

@@ -33,7 +33,9 @@ ALLOWED: dict[str, set[str]] = {
     "detkit": {"registry"},
     "errors": set(),
     "image_files": set(),
-    "process_group": set(),
+    "interruption": {"errors"},
+    "lasting_output": set(),
+    "process_group": {"interruption"},
     "wording": set(),
     "terminal": set(),
     "plugin_files": {"errors"},
@@ -46,19 +48,21 @@ ALLOWED: dict[str, set[str]] = {
     "heads": BASE | {"layers"},
     "roi_heads": BASE | {"layers"},
     "detectors": BASE,
-    "data": BASE | {"terminal"},
+    "data": BASE | {"terminal", "interruption"},
     "evaluation": BASE,
     "visualization": BASE,
-    "training": BASE | {"evaluation", "visualization", "terminal"},
+    "training": BASE | {"evaluation", "visualization", "terminal", "interruption"},
     "inference": BASE | {"evaluation", "visualization"},
     "export": BASE | {"evaluation", "visualization"},
     "config": {"detkit", "errors", "registry", "plugin_files"},
     "assembly": BELOW_ASSEMBLY,
     # Where the weights of files meet a detector, which assembly builds.
     "weights": {"detkit", "errors", "inference", "assembly"},
-    "ranks": {"training"},
-    "run_frozen": BELOW_ASSEMBLY | {"assembly", "weights", "ranks"},
-    "sweeps": BELOW_ASSEMBLY | {"assembly", "run_frozen", "process_group", "weights"},
+    "ranks": {"training", "interruption", "lasting_output"},
+    "run_frozen": BELOW_ASSEMBLY
+    | {"assembly", "weights", "ranks", "interruption", "lasting_output"},
+    "sweeps": BELOW_ASSEMBLY
+    | {"assembly", "run_frozen", "process_group", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
     "cli": BELOW_ASSEMBLY
     | {
@@ -71,7 +75,7 @@ ALLOWED: dict[str, set[str]] = {
         "process_group",
         "contracts",
     }
-    | {"plugin_files"},
+    | {"plugin_files", "interruption", "lasting_output"},
     "contracts": BELOW_ASSEMBLY | {"assembly"},
     # Copied into plugins: `test_plugins_use_only_what_is_public` says what of these packages.
     "plugin_templates": BASE | {"layers", "heads", "priors", "data"},

@@ -1,7 +1,9 @@
-"""Ctrl-C in a terminal, and the run folder afterwards."""
+"""Signals that stop a training, and the run folder afterwards."""
 
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -13,12 +15,26 @@ from tiny_run import TINY
 
 from detkit.cli.main import main
 from detkit.training.metrics_file import read_metrics
+from detkit.training.position import read_position
+
+COMMAND = [sys.executable, "-m", "detkit.cli.main"]
 
 
 def start(*words: str) -> subprocess.Popen[str]:
     """A command with its workers in a process group of their own, as a terminal makes it."""
-    command = [sys.executable, "-m", "detkit.cli.main", *words]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        [*COMMAND, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def ended_by(process: subprocess.Popen[str], number: int) -> str:
+    """What a run prints once its process group got a signal twice, as `timeout` sends it."""
+    os.killpg(process.pid, number)
+    os.killpg(process.pid, number)
+    _, printed = process.communicate(timeout=120)
+    assert process.returncode == 128 + number, printed
+    assert "Traceback" not in printed
+    return printed
 
 
 def wait_for_steps(process: subprocess.Popen[str], folder: Path) -> None:
@@ -26,7 +42,7 @@ def wait_for_steps(process: subprocess.Popen[str], folder: Path) -> None:
         time.sleep(0.02)
 
 
-LONG = [*TINY, "data.workers=1", "data.reader.train_images=200", "trainer.max_epochs=9"]
+LONG = [*TINY, "data.workers=1", "data.reader.train_images=120", "trainer.max_epochs=9"]
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(
@@ -56,9 +72,68 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(
     assert stopped is not None
     assert f"going on {stopped[1]}\n" in said
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
-    assert [int(row["step"]) for row in rows] == [*range(50), 49]  # the last is the validation
+    assert [int(row["step"]) for row in rows] == [*range(30), 29]  # the last is the validation
     done = int(stopped[1].split()[-1])
-    assert all(float(row["learning_rate"]) < 0.001001 for row in rows[done:50])
+    assert all(float(row["learning_rate"]) < 0.001001 for row in rows[done:30])
+
+
+# pain 46
+def test_a_signal_to_all_processes_saves_and_ends_with_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    process = start("train", *LONG, "run_folder=run")
+    wait_for_steps(process, tmp_path / "run")
+    printed = ended_by(process, signal.SIGTERM)
+    assert "go on with: detkit train ckpt=run" in printed
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert read_position(tmp_path / "run" / "checkpoints" / "last.ckpt").batch >= 2
+
+
+SHORT = [*TINY, "data.workers=1", "data.reader.validation_images=40", "trainer.max_epochs=1"]
+PHASES = {
+    "start-up": lambda run: (run / "config.yaml").is_file(),
+    "training": lambda run: len(read_metrics(run / "metrics.csv")) > 0,
+    "validation": lambda run: len(read_metrics(run / "metrics.csv")) > 1,
+    "measuring": lambda run: (run / "checkpoints" / "best.ckpt").is_file(),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
+@pytest.mark.parametrize("phase", PHASES)
+def test_every_phase_ends_in_order_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, name: str, devices: int
+) -> None:
+    # pain 46
+    monkeypatch.chdir(tmp_path)
+    both = ["trainer.accelerator=cpu", f"trainer.devices={devices}", "data.batch_size=2"]
+    process = start("train", *SHORT, *both, "run_folder=run")
+    while process.poll() is None and not PHASES[phase](tmp_path / "run"):
+        time.sleep(0.01)
+    ended_by(process, signal.Signals[name])
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    if phase != "start-up" and devices == 1:
+        assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
+    assert subprocess.run([*COMMAND, "train", "ckpt=run"], check=False).returncode == 0
+    assert (tmp_path / "run" / "metrics.json").is_file()
+
+
+@pytest.mark.slow
+def test_a_terminal_that_closes_saves(tmp_path: Path) -> None:
+    # pain 46
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [*COMMAND, "train", *LONG, "run_folder=run"])
+    while len(read_metrics(tmp_path / "run" / "metrics.csv")) < 2:
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 4096)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGHUP
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
 
 
 def test_resuming_takes_a_run_folder(

@@ -15,7 +15,7 @@ from training_fakes import Batches, batches, cpu_trainer, tiny_module
 from detkit.errors import DataError, UserError
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.checkpoint_file import CheckpointFile
-from detkit.training.failures import kept, plain_failures
+from detkit.training.failures import WorkerDiedError, kept, plain_failures, plain_worker_failures
 from detkit.training.fit import fit
 from detkit.training.lock import only_one
 
@@ -131,7 +131,16 @@ def run_python(script, *arguments):
 def test_killed_worker_is_one_line(tmp_path):
     said, _ = run_python(KILLED, str(tmp_path)).communicate()
     assert "a process that loads images has died (DataLoader worker" in said
-    assert "lower data.workers or data.batch_size" in said
+    assert "lower data.workers, data.batch_size" in said
+
+
+def test_memory_is_blamed_only_for_a_signal_that_may_mean_it():
+    killed = "DataLoader worker (pid 7) is killed by signal: "
+    with pytest.raises(WorkerDiedError, match="ran out of memory"), plain_worker_failures():
+        raise RuntimeError(killed + "Killed.")
+    with pytest.raises(WorkerDiedError) as raised, plain_worker_failures():
+        raise RuntimeError(killed + "Segmentation fault.")
+    assert "memory" not in str(raised.value)
 
 
 HOLD = """
