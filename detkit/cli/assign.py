@@ -10,7 +10,8 @@ import torch
 
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.cli.data_words import make_folder, output_folder, own_options
+from detkit.cli.data_words import output_folder, own_options
+from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config.compose import compose
 from detkit.config.own_data import OWN, RENDERED, reads_own_path

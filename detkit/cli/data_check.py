@@ -18,10 +18,10 @@ from detkit.cli.data_pictures import write_pictures
 from detkit.cli.data_words import (
     build_reader,
     keep_other_report,
-    make_folder,
     options,
     output_folder,
 )
+from detkit.cli.output_folder import make_folder
 from detkit.data.audit.evidence import Resizing, gather
 from detkit.data.audit.report import as_plain, as_text
 from detkit.data.audit.rules import audit, is_hurt

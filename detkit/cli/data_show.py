@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from detkit import assembly
-from detkit.cli.data_words import make_folder, output_folder, own_options
+from detkit.cli.data_words import output_folder, own_options
+from detkit.cli.output_folder import make_folder
 from detkit.config.compose import compose
 from detkit.data.counting import counted
 from detkit.data.dataset import Key

@@ -15,11 +15,11 @@ from detkit.cli.data_check import quiet_readers, resizing_of
 from detkit.cli.data_words import (
     build_reader,
     keep_other_report,
-    make_folder,
     options,
     output_folder,
     training_split,
 )
+from detkit.cli.output_folder import make_folder
 from detkit.data.audit.evidence import Resizing, Split, read_splits
 from detkit.data.audit.statistics import (
     measure,

@@ -124,18 +124,3 @@ def keep_other_report(folder: Path, file: str, data: Path) -> None:
             f"output={folder} holds the report of another data set, '{path}': set output=FOLDER to "
             "another folder for this one, or output=null to write nothing."
         )
-
-
-def make_folder(folder: Path) -> Path:
-    """The folder, made.
-
-    Raises:
-        UserError: It cannot be made or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"output={folder} cannot be written ({error.strerror}): choose another folder."
-        ) from error
-    return folder

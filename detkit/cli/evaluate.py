@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config import compose
 from detkit.data.dataset import DetectionDataset
@@ -57,6 +58,8 @@ def run(arguments: list[str]) -> int:
         return _measure_file(arguments)
     checkpoint = checkpoint_of(arguments, "evaluate")
     config = compose_with(checkpoint, "evaluate", arguments)
+    if config["output"] is not None:
+        make_folder(Path(config["output"]))
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
@@ -103,6 +106,8 @@ def _measure_file(arguments: list[str]) -> int:
             "detector, or a file of detections to measure what is in it."
         )
     config = compose.compose("measure", arguments)
+    if config["output"] is not None:
+        make_folder(Path(config["output"]))
     without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
     index = _index(assembly.build_data(without_transforms), config)
     classes = Classes(index.class_names, index.category_ids)

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TextIO
 
 from detkit.cli.completion import complete
+from detkit.cli.output_folder import permission_text
 from detkit.cli.typed import as_settings
 from detkit.errors import ConfigError, UserError, did_you_mean
 from detkit.interruption import run_stoppable
@@ -78,6 +79,9 @@ def _run(words: list[str]) -> int:
     except KeyboardInterrupt:
         print("stopped by the keyboard", file=sys.stderr)
         return 130
+    except PermissionError as error:
+        print(error_text(UserError(permission_text(error)), sys.stderr), file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader has gone (`detkit list | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, compose_with
 from detkit.data.collate import Collate
 from detkit.data.counting import counted
@@ -83,7 +84,7 @@ def _output_folder(name: str, paths: list[Path]) -> Path:
     """The output folder, made; never one that holds an input, which a picture could replace.
 
     Raises:
-        UserError: An input lies there.
+        UserError: An input lies there, or the folder cannot be written.
     """
     output = Path(name)
     inside = [path for path in paths if path.resolve().parent == output.resolve()]
@@ -91,5 +92,4 @@ def _output_folder(name: str, paths: list[Path]) -> Path:
         raise UserError(
             f"output={name}: the folder holds the input '{inside[0].name}': choose another folder."
         )
-    output.mkdir(parents=True, exist_ok=True)
-    return output
+    return make_folder(output)

@@ -46,7 +46,10 @@ def freeze(config: dict[str, Any], again: bool = False) -> Path:
         part.write_text(text, encoding="utf-8")
         os.replace(part, file)
     except OSError as error:
-        raise UserError(f"run_folder={folder}: cannot be written: {error.strerror}.") from error
+        raise UserError(
+            f"run_folder={folder}: cannot be written: {error.strerror}. Set run_folder=FOLDER to "
+            "one where you may write."
+        ) from error
     return folder
 
 

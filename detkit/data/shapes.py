@@ -111,8 +111,15 @@ def _render(folder: Path, settings: ShapesSettings) -> bool:
     if _read_marker(folder) == settings.marker:
         return False
     _require_free(folder, settings)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    side = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        side = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder.parent))
+    except OSError as error:
+        raise DataError(
+            f"the embedded data set is rendered into '{folder.parent}', which cannot be written "
+            f"({error.strerror}): add data=shapes data.path=FOLDER with a folder where you may "
+            "write, or data.path=DATA for your own images."
+        ) from error
     try:
         start = time.perf_counter()
         counts = {"train": settings.train_images, "val": settings.validation_images}

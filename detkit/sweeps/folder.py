@@ -94,7 +94,10 @@ class SweepFolder:
                 folder.launcher = dict(launcher or {})
                 folder._write()
         except OSError as error:
-            message = f"hydra.sweep.dir={path}: cannot be written: {error.strerror}."
+            message = (
+                f"hydra.sweep.dir={path}: cannot be written: {error.strerror}. Set it to a folder "
+                "where you may write."
+            )
             raise UserError(message) from error
         return folder
 

@@ -26,6 +26,13 @@ def content(folder: Path) -> dict[str, str]:
     }
 
 
+def test_a_place_that_cannot_be_written_is_answered_with_the_key_to_set(tmp_path):
+    (tmp_path / "datasets").write_text("a file, as nothing stops root from writing")
+    reader = ShapesReader(train_images=1, validation_images=1, image_size=32)
+    with pytest.raises(DataError, match=r"cannot be written .*: add data=shapes data\.path=FOLDER"):
+        reader.read(tmp_path / "datasets" / "shapes", "train")
+
+
 def scene(seed, clutter=0.5, size=96):
     return draw_scene(np.random.default_rng(seed), size, clutter)
 

@@ -1,0 +1,39 @@
+"""The folder that a command writes its results into."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from detkit.errors import UserError
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made; before the work, so that its results have a place.
+
+    Raises:
+        UserError: It cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(_refusal(folder, error.strerror or str(error))) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(_refusal(folder, "Permission denied"))
+    return folder
+
+
+def _refusal(folder: Path, reason: str) -> str:
+    return (
+        f"output={folder} cannot be written ({reason}): set output=FOLDER to one where you may "
+        "write."
+    )
+
+
+def permission_text(error: PermissionError) -> str:
+    """What to say of a file that no command has explained."""
+    return (
+        f"'{error.filename}': {error.strerror}. To write elsewhere, start detkit in a folder where "
+        "you may write, or name one (output=FOLDER; run_folder=FOLDER for a training). To read it, "
+        "change its permissions."
+    )
