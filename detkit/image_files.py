@@ -13,8 +13,8 @@ _PILLOW = (
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # need the plugin pillow-heif
 # Photographs that nothing here reads: they are named instead of being passed over.
-_RAW = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
-NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *_RAW)
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *RAW_SUFFIXES)
 SUFFIXES = (*_PILLOW, *NEEDS_CONVERSION)
 
 # How image files begin, for files without a suffix.

@@ -19,6 +19,7 @@ def photograph(tmp_path):
     return write
 
 
+# pain 33
 @pytest.mark.parametrize("name", ["a.JPG", "a.jfif", "a.jp2", "a.avif", "a.HEIC", "a.jxl", "a.cr2"])
 def test_photographs_are_images_whether_or_not_they_can_be_read(tmp_path, name):
     assert is_image(tmp_path / name)
@@ -40,6 +41,7 @@ def test_a_text_without_a_suffix_is_no_image(tmp_path, content):
     assert not is_image_file(tmp_path / "LICENSE")
 
 
+# pain 33
 @pytest.mark.parametrize("folder", [".ipynb_checkpoints", ".git", "__MACOSX", "@eaDir", "x/.y"])
 def test_hidden_folders_are_never_read(photograph, tmp_path, folder):
     photograph("a.jpg")

@@ -16,7 +16,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
+from detkit.data.image_formats import advice_for, register_formats
 from detkit.data.jpeg_header import START, plain_jpeg_size
+from detkit.image_files import RAW_SUFFIXES
 
 FIRST_SWAPPED = 5  # EXIF orientations 5 to 8 swap height and width
 _ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
@@ -26,6 +28,7 @@ _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # here. Not by catch_warnings, which threads disturb.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+register_formats()
 _JPEG = ("JPEG", "MPO")  # MPO is what phones write: a photograph with a preview or a depth map
 _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF")
 
@@ -61,10 +64,11 @@ def read_header(path: Path) -> ImageHeader:
         UnreadableImageError: The file is missing, no image, or larger than PIL's own limit against
             files that blow up (178,956,970 pixels, such as 20,000 x 8,900).
     """
+    refuse_raw(path)
     size = _plain_size(path)
     if size is not None:
         return ImageHeader(size, size, 1, False)
-    with _opened(path) as (image, orientation):
+    with open_image(path) as (image, orientation):
         if isinstance(image, TiffImageFile):  # PIL gives the size of the upright image
             stored = int(image.tag_v2[_TIFF_HEIGHT]), int(image.tag_v2[_TIFF_WIDTH])
         else:
@@ -72,6 +76,12 @@ def read_header(path: Path) -> ImageHeader:
         upright = stored[::-1] if orientation >= FIRST_SWAPPED else stored
         animated = image.format in _ANIMATED and bool(getattr(image, "is_animated", False))
     return ImageHeader(upright, stored, orientation, animated)
+
+
+def refuse_raw(path: Path) -> None:
+    """Raise UnreadableImageError for a raw file of a camera: Pillow would read its preview."""
+    if path.suffix.lower() in RAW_SUFFIXES:
+        raise UnreadableImageError(path, "a camera's raw format; convert it to JPEG or PNG")
 
 
 def _plain_size(path: Path) -> tuple[int, int] | None:
@@ -104,7 +114,7 @@ def decode(path: Path) -> Tensor:
         UnreadableImageError: The file is missing, broken, too large or no image.
     """
     pixels: Tensor | None = None
-    with _opened(path) as (image, orientation):
+    with open_image(path) as (image, orientation):
         if image.format in _JPEG:
             # 1.7 to 2 times as fast as PIL for 640x480 JPEG, equal pixels; PIL reads more kinds of
             # JPEG, and says what is wrong with the others
@@ -152,7 +162,7 @@ def turn_box(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Image.Image, int]]:
+def open_image(path: Path) -> Iterator[tuple[Image.Image, int]]:
     """The open file and its orientation; any fault becomes an UnreadableImageError."""
     try:
         with Image.open(path) as image:
@@ -182,7 +192,8 @@ def _reason(path: Path, error: Exception) -> str:
     if known is not None:
         if path.is_symlink() and not path.exists():
             return "link to a missing file"
-        return "empty file" if path.is_file() and not path.stat().st_size else known
+        is_empty = path.is_file() and not path.stat().st_size
+        return "empty file" if is_empty else advice_for(path) or known
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "link that leads in a circle"
     if isinstance(error, Image.DecompressionBombError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from detkit.data.images import UnreadableImageError, decode
+from detkit.data.images import UnreadableImageError, decode, refuse_raw
 from detkit.data.randomness import AUGMENTATION, generator_of
 from detkit.errors import DataError
 from detkit.interfaces import Transform
@@ -22,6 +22,7 @@ def read_image(
     """
     file = Path(path)
     try:
+        refuse_raw(file)
         image = decode(file)
     except UnreadableImageError as error:
         raise DataError(f"cannot read the image '{file}': {error.reason}.") from error

@@ -14,13 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from detkit.data.images import UnreadableImageError, decode
+from detkit.data.images import UnreadableImageError, decode, open_image
 
-_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 THUMBNAIL = 32  # height and width
 _HASH_ROWS, _HASH_COLUMNS = 8, 9  # neighbours in a row are compared: 8 x 8 bits
 _SAMPLED = 256  # rows and columns of which the thumbnail is made; all pixels would be no better
@@ -65,12 +63,12 @@ def look_at(path: Path) -> FileFacts:
     grey = _brightness(pixels)
     cells = adaptive_avg_pool2d(grey, (_HASH_ROWS, _HASH_COLUMNS))[0]
     small = adaptive_avg_pool2d(grey, THUMBNAIL)[0].round().to(torch.uint8)
-    with Image.open(path) as image:
+    with open_image(path) as (image, orientation):
         return FileFacts(
             size=(int(pixels.shape[-2]), int(pixels.shape[-1])),
             kind=image.format or "",
             mode=image.mode,
-            orientation=int(Image.Image.getexif(image).get(_ORIENTATION, 1)),
+            orientation=orientation,
             digest=digest,
             bits=(cells[:, 1:] > cells[:, :-1]).flatten().numpy(),
             thumbnail=small.numpy(),

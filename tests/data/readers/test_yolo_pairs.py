@@ -69,6 +69,7 @@ def test_labels_that_belong_to_no_image_at_all_are_an_error_that_counts_them(yol
         YoloReader().read(yolo, "train")
 
 
+# pain 33
 def test_hidden_copies_are_neither_images_nor_label_files(yolo):
     hidden = yolo / "images/train/.ipynb_checkpoints"
     hidden.mkdir()
