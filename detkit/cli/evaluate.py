@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -14,9 +13,8 @@ from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config import compose
 from detkit.data.dataset import DetectionDataset
-from detkit.data.module import DEFAULT_VALIDATION_SPLIT, DetectionData
-from detkit.data.splits import find_split, require_split
-from detkit.errors import DataError, UserError
+from detkit.data.measured import measured_split
+from detkit.errors import UserError
 from detkit.evaluation.results import read_rows, write_results
 from detkit.evaluation.results_matching import match_rows
 from detkit.inference.checkpoint import load_weights
@@ -36,7 +34,10 @@ and data are those of the run unless the command line says otherwise; classes ar
 With detections=FILE no model runs: FILE is a COCO results file, a list of image_id, category_id,
 bbox and score, such as detections.json of this command, of `detkit predict` or of `yolo val`. Rows
 are matched with images by file_name if they have one, else by image_id, else by the stem of the
-file. split=all takes every image of a data set that is not split.
+file.
+
+split=NAME measures another split, in the data set's words or in others for the same (val, valid,
+test, ...); split=all takes every image of a data set that is not split.
 
 With output=FOLDER it writes metrics.json, detections.json and pictures: precision and recall, what
 is taken for what, score thresholds, errors, sizes.
@@ -44,7 +45,7 @@ is taken for what, score thresholds, errors, sizes.
   detkit evaluate ckpt=runs/demo
   detkit evaluate ckpt=runs/demo data.path=OTHER
   detkit evaluate ckpt=runs/demo image_size=640   larger or smaller images than in training
-  detkit evaluate ckpt=runs/demo split=train output=numbers
+  detkit evaluate ckpt=runs/demo split=test output=numbers
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6
   detkit evaluate detections=numbers/detections.json data=shapes output=again
@@ -64,11 +65,9 @@ def run(arguments: list[str]) -> int:
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     data = assembly.build_data(config).with_classes(classes.names)
-    loader = (
-        data.validation_loader()
-        if config["split"] == "validation"
-        else data.measuring_train_loader()
-    )
+    split = measured_split(data, config["split"])
+    loader = data.measuring_loader(split.index)
+    print(split.describe())
     found: list[tuple[int, Detections]] = []
 
     def batches() -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
@@ -109,40 +108,18 @@ def _measure_file(arguments: list[str]) -> int:
     if config["output"] is not None:
         make_folder(Path(config["output"]))
     without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
-    index = _index(assembly.build_data(without_transforms), config)
+    split = measured_split(assembly.build_data(without_transforms), config["split"])
+    index = split.index
     classes = Classes(index.class_names, index.category_ids)
     file = Path(config["detections"]).expanduser()
-    found = match_rows(read_rows(file), index, str(file), config["split"])
-    print("\n".join(found.notes), end="\n\n")
+    found = match_rows(read_rows(file), index, str(file), split.name)
+    print("\n".join([split.describe(), *found.notes]), end="\n\n")
     metric = assembly.build_metric(config, classes)
     measured = measure(metric, classes.names, _from_file(found.by_image, index))
     print(measured.text())
     if config["output"] is not None:
         _write(measured, config["output"], [])
     return 0
-
-
-def _index(data: DetectionData, config: dict[str, Any]) -> DatasetIndex:
-    """The images of the split that is measured.
-
-    Raises:
-        DataError: All images are asked for, and the data set is split.
-    """
-    if config["split"] != "all":
-        splits = data.reader.splits(data.path)
-        if config["split"] == "validation" and splits and not find_split(data.train_split, splits):
-            # a data set to measure on alone: nothing else tells its classes
-            wanted = data.validation_split or DEFAULT_VALIDATION_SPLIT
-            name = require_split(wanted, splits, "data.validation_split")
-            return data.reader.read(data.path, name)
-        return data.validation_index if config["split"] == "validation" else data.train_index
-    splits = data.reader.splits(data.path)
-    if len(splits) > 1:
-        raise DataError(
-            f"split=all: {data.path} has the splits {', '.join(splits)}: measure one of them, "
-            "such as split=validation data.validation_split=" + splits[-1]
-        )
-    return data.reader.read(data.path, splits[0] if splits else None)
 
 
 def _from_file(

@@ -175,7 +175,8 @@ class Evaluate:
         augmentation: What happens to an image before it is in a batch.
         metric: What is measured.
         ckpt: A run folder or a checkpoint file.
-        split: Which of the two splits of the data is measured.
+        split: The split to measure, in any word for it: val, valid, test and so on;
+            `validation` is the one that the configuration validates on.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; every transform with a size follows. Null leaves each page's own.
         device: Where the detector runs; `auto` takes a GPU where there is one.
@@ -188,7 +189,7 @@ class Evaluate:
     augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
     metric: Annotated[object, Slot("metric", "coco")]
     ckpt: str
-    split: Literal["validation", "train"] = "validation"
+    split: str = "validation"
     image_size: ImageSize | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
@@ -203,7 +204,9 @@ class Measure:
         data: Where the images and their objects are.
         metric: What is measured.
         detections: A COCO results file.
-        split: Which images are measured; `all` for a data set that is not split.
+        split: The split to measure, in any word for it: val, valid, test and so on;
+            `validation` is the one that the configuration validates on, `all` takes a data set
+            that is not split.
         output: A folder for metrics.json and pictures; null writes none.
         plugins: Modules or Python files that register parts.
     """
@@ -211,7 +214,7 @@ class Measure:
     data: Annotated[object, Block("detkit.data.module:DetectionData")]
     metric: Annotated[object, Slot("metric", "coco")]
     detections: str
-    split: Literal["validation", "train", "all"] = "validation"
+    split: str = "validation"
     output: str | None = None
     plugins: list[str] = field(default_factory=list)
 

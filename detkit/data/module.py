@@ -136,7 +136,7 @@ class DetectionData:
             DataError: The split does not exist, or has no object.
         """
         index = self._train_split_index
-        if self._validation_name is None:
+        if self.validation_name is None:
             index = select(index, self._positions[0])
         index = self._limited(index)
         if not (~index.ignored).any():
@@ -153,11 +153,11 @@ class DetectionData:
 
         The train split is read only where it tells the classes or is divided.
         """
-        if self._validation_name is None:
+        if self.validation_name is None:
             return self._limited(select(self._train_split_index, self._positions[1]))
-        index = self._read(self._validation_name)
+        index = self._read(self.validation_name)
         if self._known_classes is not None:
-            return self._limited(relabel(index, self._known_classes, "the checkpoint"))
+            return self._limited(index)
         shared = overlap(self._train_split_index, index)
         if shared:
             LOGGER.warning(
@@ -169,32 +169,36 @@ class DetectionData:
         return self._limited(relabel(index, self.class_names, f"the split '{self.train_split}'"))
 
     @cached_property
-    def _splits(self) -> list[str]:
+    def splits(self) -> list[str]:
+        """The data set's own names of its splits."""
         return self.reader.splits(self.path)
 
     @cached_property
-    def _training_name(self) -> str | None:
+    def training_name(self) -> str | None:
         """The split to train on, or None where the data set is not divided."""
-        return choose_training(self.train_split, self._splits)
+        return choose_training(self.train_split, self.splits)
 
     @cached_property
     def _train_split_index(self) -> DatasetIndex:
         """What the train split holds, before a fraction is held back."""
-        index = self._read(self._training_name)
-        if self._known_classes is not None:
-            index = relabel(index, self._known_classes, "the checkpoint")
-        return index
+        return self._read(self.training_name)
+
+    def read_split(self, split: str | None) -> DatasetIndex:
+        """The first `limit_images` images of a split, or of a data set without splits."""
+        return self._limited(self._read(split))
 
     def _read(self, split: str | None) -> DatasetIndex:
         """What the reader makes of a split, checked: plugins have readers too."""
         index = self.reader.read(self.path, split)
         check_index(index)
+        if self._known_classes is not None:
+            index = relabel(index, self._known_classes, "the checkpoint")
         return index
 
     @cached_property
-    def _validation_name(self) -> str | None:
+    def validation_name(self) -> str | None:
         """The split to validate on, or None where a fraction of the train split is held back."""
-        name = choose_validation(self.validation_split, self._splits)
+        name = choose_validation(self.validation_split, self.splits)
         if name is None:
             LOGGER.info(
                 "validating on a fraction of %g of the training images (data.validation_fraction)",
@@ -266,13 +270,10 @@ class DetectionData:
 
     def validation_loader(self) -> Loader:
         """All validation images in order."""
-        return self._measuring_loader(self.validation_index)
+        return self.measuring_loader(self.validation_index)
 
-    def measuring_train_loader(self) -> Loader:
-        """All training images in order, with the evaluation transforms, to measure on them."""
-        return self._measuring_loader(self.train_index)
-
-    def _measuring_loader(self, index: DatasetIndex) -> Loader:
+    def measuring_loader(self, index: DatasetIndex) -> Loader:
+        """All images of an index in order, with the evaluation transforms, to measure on them."""
         dataset = DetectionDataset(index, transforms=self.evaluation_transforms, seed=self.seed)
         return self._loader(
             dataset, EvaluationBatches(len(index), batch_size=self.validation_batch_size)

@@ -198,7 +198,7 @@ def test_limit_images_takes_the_first_of_each_split(many):
 def test_the_training_images_can_be_measured_without_augmentation(many):
     flipped = {"flip": HorizontalFlip(probability=1.0)}
     data = data_of(many, train_transforms=flipped, batch_size=4, validation_batch_size=3)
-    batches = list(data.measuring_train_loader())
+    batches = list(data.measuring_loader(data.train_index))
     assert [len(batch) for batch in batches] == [3, 3]
     assert all((batch.to_image == torch.eye(3)).all() for batch in batches)
 
