@@ -33,7 +33,7 @@ from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal
 from detkit.lasting_output import lasting_output
 from detkit.training.expectations import advice, setup_of
 from detkit.training.failures import RankLostError, kept, plain_failures
-from detkit.training.fit import fit
+from detkit.training.fit import closing_loggers, fit
 from detkit.training.launch import (
     is_rank,
     is_torchrun_rank,
@@ -46,6 +46,7 @@ from detkit.training.messages import log_to, report_problems_only
 from detkit.training.module import DetectionModule
 from detkit.training.position import Position, read_position, require_same_batches
 from detkit.training.run import environment, record_start
+from detkit.training.tracking import TrainingResult, log_result
 from detkit.training.trainer import (
     device_count,
     make_trainer,
@@ -104,19 +105,20 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:
         report_problems_only()  # up to here they were those of rank 0
-        fit(module, trainer, *loaders, resume=config["ckpt"])
+        with closing_loggers(trainer):
+            fit(module, trainer, *loaders, resume=config["ckpt"])
         return {}
     batches = math.ceil(len(loaders[0]) / trainer.world_size)
     setup = setup_of(config, len(data.train_index), module.detector, batches)
     for line in advice(setup) if resumed is None else ():
         log.warning("%s", line)
-    with only_one(folder):
+    with only_one(folder), closing_loggers(trainer):
         where = str(position) if resumed else None
         record_start(folder, environment(config["seed"], prints), where)
         fit(module, trainer, *loaders, resume=config["ckpt"])
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()  # or only this rank's share were measured
-        return _finish(config, folder, data, classes)
+        return _finish(config, folder, data, classes, trainer)
 
 
 def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Trainer:
@@ -201,7 +203,9 @@ def _require_same_data(resumed: Checkpoint, prints: dict[str, str]) -> None:
         )
 
 
-def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -> dict[str, float]:
+def _finish(
+    config: dict[str, Any], folder: Path, data: Any, classes: Classes, trainer: pl.Trainer
+) -> dict[str, float]:
     """Measure the best checkpoint again, from its file, and write what a person reads."""
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
@@ -211,7 +215,7 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
         for batch, detections in detect(detector, data.validation_loader(), choose_device("auto"))
     )
     measured = measure(assembly.build_metric(config, classes), classes.names, batches)
-    measured.write(folder)
+    files = measured.write(folder)
     print(measured.text())
     plot_curves(folder / "metrics.csv", folder / "curves.png")
     report = write_report(
@@ -220,6 +224,17 @@ def _finish(config: dict[str, Any], folder: Path, data: Any, classes: Classes) -
         numbers=measured.numbers,
         class_names=classes.names,
         meanings=measured.meanings,
+    )
+    log_result(
+        trainer,
+        TrainingResult(
+            numbers=measured.numbers,
+            class_names=classes.names,
+            analysis=measured.analysis,
+            checkpoint=checkpoint.path,
+            epoch=checkpoint.epoch,
+            pictures=[file for file in files if file.suffix == ".png"],
+        ),
     )
     print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
     return dict(measured.numbers)

@@ -30,29 +30,32 @@ class StatusLine:
         self._text = ""
         self._is_interrupted = False  # a message has not ended its line yet
         self._lock = threading.RLock()
-        self._replaced: dict[str, Any] = {}
+        self._streams: dict[str, Any] = {}
+        self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def open(self) -> None:
         """Redirect what this process prints on the terminal."""
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if is_terminal(stream):
-                self._replaced[name] = stream
+                self._streams[name] = stream
                 guarded = GuardedStream(stream, self)
                 setattr(sys, name, guarded)
-                _redirect_handlers(stream, guarded)
+                for handler in _handlers_of(stream):
+                    self._handlers.append((handler, handler.stream))
+                    handler.setStream(guarded)
 
     def close(self) -> None:
         """Erase the line and undo the redirection."""
         with self._lock:
             self._erase()
             self._text = ""
-        for name, stream in self._replaced.items():
-            guarded = getattr(sys, name)
-            if isinstance(guarded, GuardedStream):
-                _redirect_handlers(guarded, stream)
+        for handler, stream in self._handlers:
+            handler.setStream(stream)
+        for name, stream in self._streams.items():
+            if isinstance(getattr(sys, name), GuardedStream):
                 setattr(sys, name, stream)
-        self._replaced = {}
+        self._streams, self._handlers = {}, []
 
     def show(self, text: str) -> None:
         """Replace the line; the terminal's width cuts it."""
@@ -167,11 +170,22 @@ def columns(stream: TextIO) -> int:
     return width or _DEFAULT_COLUMNS
 
 
-def _redirect_handlers(old: Any, new: Any) -> None:
-    """Let all logging handlers that write to one stream write to another."""
+def _handlers_of(stream: Any) -> list[logging.StreamHandler[Any]]:
+    """All logging handlers that write to a stream, or to the same terminal by another object."""
     known = logging.getLogger().manager.loggerDict.values()
     loggers = [logging.getLogger(), *(one for one in known if isinstance(one, logging.Logger))]
-    for logger in loggers:
-        for handler in logger.handlers:
-            if isinstance(handler, logging.StreamHandler) and handler.stream is old:
-                handler.setStream(new)
+    return [
+        handler
+        for logger in loggers
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler) and _is_same(handler.stream, stream)
+    ]
+
+
+def _is_same(first: Any, second: Any) -> bool:
+    if first is second:
+        return True
+    try:
+        return bool(first.fileno() == second.fileno())
+    except (AttributeError, OSError, ValueError):  # a stream without a file
+        return False

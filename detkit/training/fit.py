@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import lightning.pytorch as pl
 
@@ -20,7 +21,7 @@ def fit(
     validation_loader: Iterable[Batch] | None = None,
     resume: str | None = None,
 ) -> None:
-    """Train; whatever happens, the loggers are closed.
+    """Train; the loggers stay open for the results.
 
     Args:
         module: What is trained; holds the averaged weights afterwards where a callback averages.
@@ -36,13 +37,19 @@ def fit(
     pace = pace_of(trainer)
     if pace is not None:
         pace.expect(train_loader, validation_loader)
-    try:
-        trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)
-    finally:
-        for logger in trainer.loggers:
-            if isinstance(logger, (Wandb, TensorBoard)):
-                logger.close()
+    trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks if trainer.is_global_zero else []:
         if isinstance(callback, StopOnSignal):
             callback.raise_if_received()
+
+
+@contextmanager
+def closing_loggers(trainer: pl.Trainer) -> Iterator[None]:
+    """Close the loggers of a trainer at the end, whatever happens."""
+    try:
+        yield
+    finally:
+        for logger in trainer.loggers:
+            if isinstance(logger, (Wandb, TensorBoard)):
+                logger.close()

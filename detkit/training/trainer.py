@@ -27,6 +27,7 @@ from detkit.training.metrics_file import MetricsFile
 from detkit.training.pace import Pace
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal
+from detkit.training.tracking import Tracking
 
 PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     32: "32-true",
@@ -68,7 +69,7 @@ def make_trainer(
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
-        callbacks=[StopOnSignal(), Pace(), *callbacks],
+        callbacks=[StopOnSignal(), Pace(), Tracking(), *callbacks],
         logger=[MetricsFile(run_folder=run_folder), *loggers],
         max_epochs=max_epochs,
         accelerator=accelerator,

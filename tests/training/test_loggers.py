@@ -1,11 +1,24 @@
 import importlib.util
+import math
 
 import pytest
-from training_fakes import batches, cpu_trainer, tiny_module
+import torch
+from PIL import Image
+from training_fakes import RECORD, Batches, batches, cpu_trainer, tiny_module
 
 from detkit.errors import UserError
-from detkit.training.fit import fit
+from detkit.evaluation.analysis import analyse
+from detkit.evaluation.images import SeenImages
+from detkit.structures import Detections, Target
+from detkit.training.callbacks.pictures import Pictures
+from detkit.training.fit import closing_loggers, fit
 from detkit.training.loggers import TensorBoard, Wandb
+from detkit.training.metrics_file import MetricsFile
+from detkit.training.tracking import TrainingResult, class_scores, flattened, log_result
+
+NAMES = RECORD["class_names"]
+CONFIG = {"optimizer": {"name": "sgd", "learning_rate": 0.25}, "head": {"sizes": [1, 2]}}
+NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
 
 def test_wandb_is_offline_unless_asked(tmp_path):
@@ -32,22 +45,74 @@ def test_wandb_is_finished_even_when_training_fails(tmp_path):
             raise OSError("disk gone")
 
     logger = Wandb(run_folder=str(tmp_path), mode="disabled")
-    with pytest.raises(OSError, match="disk gone"):
-        fit(tiny_module(), cpu_trainer(tmp_path, loggers=[logger]), Failing())
+    trainer = cpu_trainer(tmp_path, loggers=[logger])
+    with pytest.raises(OSError, match="disk gone"), closing_loggers(trainer):
+        fit(tiny_module(), trainer, Failing())
     assert logger._experiment is None
 
 
 def test_disabled_wandb_trains_and_closes(tmp_path):
     logger = Wandb(run_folder=str(tmp_path), mode="disabled")
-    fit(tiny_module(), cpu_trainer(tmp_path, max_epochs=1, loggers=[logger]), batches(2))
+    trainer = cpu_trainer(tmp_path, max_epochs=1, loggers=[logger])
+    with closing_loggers(trainer):
+        fit(tiny_module(), trainer, batches(2))
     assert logger._experiment is None
 
 
-def test_tensorboard_writes_into_the_run_folder(tmp_path):
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    """Everything that TensorBoard's files of one run hold."""
     pytest.importorskip("tensorboard", reason="an extra of detkit")
-    logger = TensorBoard(run_folder=str(tmp_path))
-    fit(tiny_module(), cpu_trainer(tmp_path, max_epochs=1, loggers=[logger]), batches(2))
-    assert [path.parent.name for path in tmp_path.rglob("events.*")] == ["tensorboard"]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path_factory.mktemp("tensorboard")
+    pictures = Pictures(run_folder=str(folder), class_names=NAMES, count=1)
+    logger = TensorBoard(run_folder=str(folder))
+    trainer = cpu_trainer(folder, callbacks=[pictures], loggers=[logger])
+    module = tiny_module(checkpoint_record={**RECORD, "config": CONFIG})
+    Image.new("RGB", (4, 2)).save(folder / "errors.png")
+    seen = SeenImages(NAMES)
+    seen.update([1], [NOTHING], [Target.empty()])
+    numbers = {"AP": 0.5, "AP/disc": 0.25, "AP/square": math.nan}
+    with closing_loggers(trainer):
+        fit(module, trainer, batches(2), Batches(3))
+        analysis, file = analyse(seen), folder / "errors.png"
+        result = TrainingResult(numbers, NAMES, analysis, folder / "best.ckpt", 2, [file])
+        log_result(trainer, result)
+    assert {path.parent.name for path in folder.rglob("events.*")} == {"tensorboard"}
+    accumulator = EventAccumulator(str(folder / "tensorboard"))
+    return accumulator.Reload()
+
+
+def test_tensorboard_has_losses_scores_and_best_values(events):
+    scalars = {tag: [event.value for event in events.Scalars(tag)] for tag in events.scalars.Keys()}
+    assert len(scalars["loss/box"]) == 2
+    assert len(scalars["val/AP/disc"]) == 2
+    assert (scalars["best/AP"], scalars["best/AP/disc"], scalars["best/epoch"]) == (
+        [0.5],
+        [0.25],
+        [2],
+    )
+    assert "best/AP/square" not in scalars
+
+
+def test_tensorboard_has_the_configuration_as_text_and_as_hyperparameters(events):
+    (text,) = events.Tensors("configuration/text_summary")
+    assert "    optimizer:\n      name: sgd" in text.tensor_proto.string_val[0].decode()
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    content = HParamsPluginData.FromString(
+        events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    )
+    values = content.session_start_info.hparams
+    assert values["optimizer.learning_rate"].number_value == 0.25
+    assert values["head.sizes"].string_value == "[1, 2]"
+
+
+def test_tensorboard_has_validation_pictures_and_the_drawn_analysis(events):
+    assert events.images.Keys() == ["validation/01", "analysis/errors"]
+    assert len(events.Images("validation/01")) == 2
+    assert events.Images("analysis/errors")[0].width == 4
 
 
 @pytest.mark.parametrize(
@@ -57,3 +122,25 @@ def test_missing_package_is_named_with_its_command(tmp_path, monkeypatch, logger
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=f"not installed: run pip install '{hint}'"):
         logger(run_folder=str(tmp_path))
+
+
+def test_numbers_of_classes_are_told_from_those_of_sizes():
+    numbers = {"AP": 0.5, "AP_small": 0.1, "AP/disc": 0.5, "AP50/disc": 0.75, "AP/square": math.nan}
+    scores = class_scores(numbers, NAMES)
+    assert scores.columns == ["AP", "AP50"]
+    assert scores.rows == {"disc": [0.5, 0.75], "square": [None, None]}
+
+
+def test_a_configuration_is_flat_by_path():
+    config = {"a": {"b": 1, "c": None}, "d": [1, 2], "e": True, "f": {}}
+    assert flattened(config) == {"a.b": 1, "a.c": "None", "d": "[1, 2]", "e": True}
+
+
+def test_other_loggers_get_the_configuration_too(tmp_path):
+    class Mine(MetricsFile):
+        def log_hyperparams(self, params, *args, **kwargs):
+            self.params = params
+
+    mine = Mine(run_folder=str(tmp_path / "mine"))
+    fit(tiny_module(), cpu_trainer(tmp_path, loggers=[mine]), batches(2))
+    assert mine.params == RECORD["config"]

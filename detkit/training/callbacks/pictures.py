@@ -18,7 +18,10 @@ T = TypeVar("T")
 _OVERVIEW_SIDE = 800  # longest side of one pair in the overview
 
 
-class _Kept(NamedTuple):
+_LOWEST_SCORE = 0.05  # of detections that loggers get, whose pages have a threshold of their own
+
+
+class ValidationPicture(NamedTuple):
     """One image as the detector saw it, without padding; boxes in its coordinates."""
 
     image: Tensor
@@ -93,7 +96,7 @@ class Pictures(pl.Callback):
         self.score_threshold = score_threshold
         self.every = every
         self._validations = 0
-        self._spread: Spread[_Kept] = Spread(count)
+        self._spread: Spread[ValidationPicture] = Spread(count)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the pictures of the last validation."""
@@ -129,6 +132,10 @@ class Pictures(pl.Callback):
         """Write what the last validation found."""
         self._write(self.folder)
 
+    def samples(self) -> list[ValidationPicture]:
+        """The images of the last validation, with detections of low scores too."""
+        return self._spread.chosen()
+
     def state_dict(self) -> dict[str, int]:
         """How many validations there were."""
         return {"validations": self._validations}
@@ -137,13 +144,12 @@ class Pictures(pl.Callback):
         """Go on counting."""
         self._validations = state_dict["validations"]
 
-    def _keep(self, batch: Batch, found: Detections, position: int) -> _Kept:
+    def _keep(self, batch: Batch, found: Detections, position: int) -> ValidationPicture:
         height, width = batch.image_sizes[position]
         to_image = batch.to_image[position]
         target = batch.original_targets[position]
-        shown = found.scores >= self.score_threshold
-        found = Detections(*(value[shown] for value in found))
-        return _Kept(
+        found = above(found, min(self.score_threshold, _LOWEST_SCORE))
+        return ValidationPicture(
             image=batch.images[position, :, :height, :width].cpu().clone(),
             target=target.with_boxes(moved(target.boxes, to_image)),
             detections=found._replace(boxes=moved(found.boxes, to_image)),
@@ -157,14 +163,27 @@ class Pictures(pl.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         note = f"score {self.score_threshold:.2f} or more"
         pairs = [
-            side_by_side(*kept[:3], self.class_names, caption=kept.name, note=note)
-            for kept in chosen
+            side_by_side(
+                picture.image,
+                picture.target,
+                above(picture.detections, self.score_threshold),
+                self.class_names,
+                caption=picture.name,
+                note=note,
+            )
+            for picture in chosen
         ]
         for number, pair in enumerate(pairs, start=1):
             pair.save(folder / f"{number:02d}.jpg", quality=92, subsampling=0)
         small = [resized(pair, _OVERVIEW_SIDE)[0] for pair in pairs]
         sheet = montage(small, [""] * len(small), columns=min(2, len(small)))
         sheet.save(folder / f"{OVERVIEW}.jpg", quality=90, subsampling=0)
+
+
+def above(detections: Detections, threshold: float) -> Detections:
+    """The detections with at least a score."""
+    shown = detections.scores >= threshold
+    return Detections(*(value[shown] for value in detections))
 
 
 def moved(boxes: Tensor, to_image: Tensor) -> Tensor:

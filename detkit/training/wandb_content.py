@@ -1,0 +1,93 @@
+"""What W&B shows of a run, in W&B's own types."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detkit.structures.analysis import Analysis
+from detkit.training.callbacks.pictures import ValidationPicture
+from detkit.training.tracking import ClassScores, TrainingResult, finite
+
+_MOST_DETECTIONS = 100  # of one image
+_MOST_CURVES = 20  # classes with the most objects
+_OBJECTS, _DETECTIONS = "ground_truth", "predictions"
+
+
+def overlay(picture: ValidationPicture, class_names: list[str]) -> Any:
+    """An image whose objects and detections W&B draws, with classes and scores to choose from."""
+    target, found = picture.target, picture.detections
+    best = found.scores.argsort(descending=True)[:_MOST_DETECTIONS]
+    objects = [
+        _box(corners, label, class_names[label] + (" (ignored)" if ignored else ""))
+        for corners, label, ignored in zip(
+            target.boxes.tolist(), target.labels.tolist(), target.ignored.tolist(), strict=True
+        )
+    ]
+    detections = [
+        _box(corners, label, f"{class_names[label]} {score:.2f}", score)
+        for corners, label, score in zip(
+            found.boxes[best].tolist(),
+            found.labels[best].tolist(),
+            found.scores[best].tolist(),
+            strict=True,
+        )
+    ]
+    names = dict(enumerate(class_names))
+    boxes = {
+        _OBJECTS: {"box_data": objects, "class_labels": names},
+        _DETECTIONS: {"box_data": detections, "class_labels": names},
+    }
+    pixels = picture.image.permute(1, 2, 0).numpy()
+    return _wandb().Image(pixels, caption=picture.name, boxes=boxes, file_type="jpg")
+
+
+def _box(
+    corners: list[float], label: int, caption: str, score: float | None = None
+) -> dict[str, Any]:
+    position = dict(zip(("minX", "minY", "maxX", "maxY"), corners, strict=True))
+    box = {"position": position, "domain": "pixel", "class_id": label, "box_caption": caption}
+    return box if score is None else {**box, "scores": {"score": score}}
+
+
+def class_table(scores: ClassScores) -> Any:
+    """A table with a row for each class."""
+    rows = [[name, *values] for name, values in scores.rows.items()]
+    return _wandb().Table(columns=["class", *scores.columns], data=rows)
+
+
+def precision_recall(analysis: Analysis) -> Any:
+    """Curves of the classes with the most objects, at the lowest IoU threshold."""
+    curves = analysis.precision_recall
+    order = np.argsort(-analysis.objects, kind="stable")[:_MOST_CURVES]
+    shown = [int(label) for label in order if analysis.objects[label] > 0]
+    return _wandb().plot.line_series(
+        xs=curves.recall.tolist(),
+        ys=[[finite(value) for value in curves.precision[0, label]] for label in shown],
+        keys=[analysis.class_names[label] for label in shown],
+        title=f"precision over recall, IoU {curves.iou_thresholds[0]:.2f}",
+        xname="recall",
+    )
+
+
+def picture_file(file: Path) -> Any:
+    """A picture that is on the disk already."""
+    return _wandb().Image(str(file))
+
+
+def best_model(run_id: str, result: TrainingResult, numbers: Mapping[str, float]) -> Any:
+    """The best checkpoint as a model artifact, with what it reached."""
+    known = {name: finite(value) for name, value in numbers.items()}
+    details = {"epoch": result.epoch, "classes": result.class_names, **known}
+    artifact = _wandb().Artifact(f"model-{run_id}", type="model", metadata=details)
+    artifact.add_file(str(result.checkpoint), name="best.ckpt")
+    return artifact
+
+
+def _wandb() -> Any:
+    """W&B, which takes a second to import."""
+    return importlib.import_module("wandb")
