@@ -66,12 +66,12 @@ def test_console_stays_quiet(tmp_path, capfd, caplog):
     with caplog.at_level(logging.INFO):
         fit(tiny_module(), cpu_trainer(tmp_path, max_epochs=1), batches(2), Batches(3))
     assert capfd.readouterr() == ("", "")
-    assert caplog.messages == []
+    assert {record.name for record in caplog.records} == {"detkit.run"}
 
 
-def test_only_the_metrics_file_is_written_without_callbacks(tmp_path):
+def test_only_metrics_and_progress_are_written_without_callbacks(tmp_path):
     fit(tiny_module(), cpu_trainer(tmp_path, max_epochs=1), batches(2), Batches(3))
-    assert [path.name for path in tmp_path.rglob("*")] == ["metrics.csv"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"metrics.csv", "progress.json"}
 
 
 def test_seed_repeats_every_generator():

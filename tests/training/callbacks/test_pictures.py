@@ -7,7 +7,7 @@ from PIL import Image
 from training_fakes import Batches, batch, cpu_trainer, tiny_module
 
 from detkit.structures import Detections, Target
-from detkit.training.callbacks.pictures import Pictures, Spread, moved
+from detkit.training.callbacks.pictures import Pictures, Spread, above, moved
 
 CLASSES = ["disc", "square"]
 
@@ -129,7 +129,9 @@ def test_boxes_are_shown_on_the_image_that_the_detector_saw():
     assert torch.equal(picture.image, one.images[0, :, :6, :4])
     assert picture.image.data_ptr() != one.images.data_ptr()
     assert picture.target.boxes.tolist() == [[2, 2, 6, 6]]
-    assert picture.detections.boxes.tolist() == [[0, 0, 2, 2]]  # 0.2 is below the threshold
+    drawn = above(picture.detections, 0.3)
+    assert drawn.boxes.tolist() == [[0, 0, 2, 2]]  # 0.2 is below the threshold
+    assert len(picture.detections.scores) == 2  # loggers draw it on request
     assert picture.name == "image0.png"
 
 
