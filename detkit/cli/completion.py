@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from detkit import registry
+from detkit.config.page_list import page_groups
 
 COMPOSING = ("train", "evaluate", "predict", "config", "plan", "sweep", "benchmark")
 _LINE = "COMP_LINE"
@@ -47,7 +48,9 @@ def _names(command: str, rest: list[str]) -> list[str]:
         registry.load_plugins()
         parts = [registry.part(f, name) for f in registry.FAMILIES for name in registry.names(f)]
         return [f"{part.family}/{part.name}" for part in parts if part.plugin is not None]
-    if (command, rest) in (("list", []), ("describe", []), ("plugin", ["new"])):
+    if (command, rest) == ("list", []):
+        return [*page_groups(), *registry.FAMILIES]
+    if (command, rest) in (("describe", []), ("plugin", ["new"])):
         return list(registry.FAMILIES)
     if command == "describe" and len(rest) == 1 and rest[0] in registry.FAMILIES:
         registry.load_plugins()

@@ -1,4 +1,4 @@
-"""`detkit list`: the parts of each family, read from the text of their sources."""
+"""`detkit list`: pages and the parts of each family, read from the text of their sources."""
 
 from __future__ import annotations
 
@@ -9,64 +9,133 @@ import sys
 
 from detkit import registry
 from detkit.config.docstrings import citation_of, first_line
-from detkit.errors import UserError
+from detkit.config.page_list import GROUPS, page_groups, pages_of
+from detkit.errors import UserError, did_you_mean
 from detkit.plugin_files import failure_text
 
 HELP = """
-usage: detkit list [FAMILY] [--names]
+usage: detkit list [models|experiments|data|augmentations|callbacks|FAMILY] [--names]
 
-Lists the parts that a configuration can name, by family, with what each is for and whose paper
-it follows; `detkit describe NAME` has the paper's title and address.
-Parts of plugins are listed with the plugin that brings them.
+Lists what a configuration can name: pages (whole detectors, experiments, data, augmentations, sets
+of callbacks, searches), and the parts of each family, with what each is for and whose paper it
+follows. `detkit describe NAME` has a part's arguments and the title and address of its paper.
+Singular and plural are the same. What comes from a plugin or from your own folder `conf` says so.
 
-  FAMILY    one family only, such as neck or loss
+  FAMILY    such as backbone, neck, loss, optimizer, scheduler, logger, transform or reader
   --names   `family name` lines and nothing else, for scripts
 
 examples:
   detkit list
-  detkit list loss
+  detkit list models
+  detkit list losses
 """
 
 _SHORTEST = 40  # columns in which it is still said what a part is for
 _DOCSTRING = re.compile(r'\n    r?"""(.*?)"""', re.DOTALL)
+# What is shown for a group besides its pages, and other words for both.
+_WITH = {"data": ["reader"], "callbacks": ["callback"]}
+_SYNONYMS = {
+    "anchor": "priors",
+    "architecture": "model",
+    "callback": "callbacks",
+    "config": "experiment",
+    "dataset": "data",
+    "format": "reader",
+    "lr_scheduler": "scheduler",
+    "network": "model",
+    "nms": "postprocess",
+    "page": "experiment",
+    "postprocessor": "postprocess",
+    "post_processor": "postprocess",
+    "preset": "experiment",
+    "recipe": "experiment",
+    "schedule": "scheduler",
+    "search": "sweep",
+}
 
 
 def run(arguments: list[str]) -> None:
-    """Print families and their parts.
+    """Print pages, families and their parts.
 
     Raises:
-        UserError: The family or an option does not exist.
+        UserError: There is nothing of this name to list, or no such option.
     """
-    families = [word for word in arguments if not word.startswith("-")]
-    for option in set(arguments) - set(families) - {"--names"}:
+    subjects = [word for word in arguments if not word.startswith("-")]
+    for option in set(arguments) - set(subjects) - {"--names"}:
         raise UserError(f"'detkit list' has no option '{option}'; it has --names.")
-    if len(families) > 1:
-        raise UserError(f"'detkit list' takes one family, got {' '.join(families)}.")
+    if len(subjects) > 1:
+        raise UserError(f"'detkit list' takes one family, got {' '.join(subjects)}.")
     registry.load_plugins()
-    for family in families:
-        registry.require_family(family)
-    chosen = families or [f for f in registry.FAMILIES if registry.names(f)]
-    if "--names" in arguments:
-        print("\n".join(f"{family} {name}" for family in chosen for name in registry.names(family)))
+    if subjects:
+        groups, families = subject(subjects[0])
     else:
-        print("\n\n".join(family_text(family) for family in chosen))
+        groups = [] if "--names" in arguments else page_groups()
+        families = [family for family in registry.FAMILIES if registry.names(family)]
+    if "--names" in arguments:
+        print("\n".join(_names(groups, families)))
+    else:
+        texts = [*map(group_text, groups), *map(family_text, families)]
+        print("\n\n".join(texts))
     for plugin, error in registry.plugin_failures.items():
         print(f"warning: {failure_text(plugin, error)}", file=sys.stderr)
+
+
+def subject(word: str) -> tuple[list[str], list[str]]:
+    """The page groups and the families that a word means, in singular or plural.
+
+    Raises:
+        UserError: It means none.
+    """
+    name = word.lower().replace("-", "_")
+    groups = page_groups()
+    for form in (name, name.removesuffix("s"), name.removesuffix("es")):
+        known = _SYNONYMS.get(form, form)
+        if known == "detector":
+            return ["model"], ["detector"]
+        families = _WITH.get(known, [known] if known in registry.FAMILIES else [])
+        if known in groups or families:
+            return [known] if known in groups else [], families
+    known_words = [*groups, *registry.FAMILIES]
+    raise UserError(
+        f"there is no family '{word}', and no group of pages.{did_you_mean(name, known_words)} "
+        f"Known: {', '.join(dict.fromkeys(known_words))}."
+    )
+
+
+def _names(groups: list[str], families: list[str]) -> list[str]:
+    lines = [f"{group} {page.name}" for group in groups for page in pages_of(group)]
+    return lines + [f"{family} {name}" for family in families for name in registry.names(family)]
+
+
+def group_text(group: str) -> str:
+    """A group's heading and one line for each of its pages."""
+    found = pages_of(group)
+    width = max(len(page.name) for page in found)
+    about = GROUPS.get(group, f"pages, chosen with {group}=NAME")
+    lines = [f"{group}: {about}"]
+    for page in found:
+        end = f" ({page.origin})" if page.origin != "detkit" else ""
+        lines.append(_line(f"  {page.name:{width}}  {page.text}", end))
+    return "\n".join(lines)
+
+
+def _line(start: str, end: str) -> str:
+    """A line of a list, its start cut where both do not fit into the terminal."""
+    columns = shutil.get_terminal_size((10_000, 24)).columns  # a pipe gets whole lines
+    return _cut(_cut(start, max(columns - len(end), _SHORTEST)) + end, columns).rstrip()
 
 
 def family_text(family: str) -> str:
     """A family's heading and one line for each of its parts."""
     parts = [registry.part(family, name) for name in registry.names(family)]
     width = max((len(part.name) for part in parts), default=0)
-    columns = shutil.get_terminal_size((10_000, 24)).columns  # a pipe gets whole lines
     lines = [f"{family}: {registry.FAMILIES[family]}"]
     for part in parts:
         text = docstring(part)
         citation = citation_of(text)
         end = f" [{citation}]" if citation else ""
         end += f" ({part.origin})" if part.origin != "detkit" else ""
-        start = f"  {part.name:{width}}  {first_line(text)}"
-        lines.append(_cut(_cut(start, max(columns - len(end), _SHORTEST)) + end, columns))
+        lines.append(_line(f"  {part.name:{width}}  {first_line(text)}", end))
     return "\n".join(lines if parts else [*lines, "  no part is registered"])
 
 

@@ -38,7 +38,7 @@ COMMANDS = {
     "config": "the composed configuration and the wiring; explain a value; compare two runs",
     "benchmark": "how fast a configuration loads, trains and predicts here, and what slows it",
     "plan": "what each job of a sweep would take, and which cannot run, before any starts",
-    "list": "the parts that a configuration can name",
+    "list": "what a configuration can name: models, experiments, data, parts",
     "describe": "one part: its arguments, their types and defaults, its paper",
     "plugin": "write a part of your own; check one against the contract of its family",
     "version": "versions of detkit and of what it stands on",

@@ -26,7 +26,8 @@ dicts, export. Nothing is read but the part; no GPU is needed.
 Exit code: 0 if it keeps its contract, 1 if not, 2 if there is no such part or value.
 
   detkit plugin check plugins/my_neck.py         every part of a file or folder
-  detkit plugin check my_neck                    one part, or the parts of a module or package
+  detkit plugin check my_neck                    one part, or the parts of a module or package;
+                                                 a folder of a part's name is ./my_neck
   detkit plugin check neck/my_neck               where several families have the name
   detkit plugin check my_neck out_channels=64    with another value of its constructor
   detkit plugin check my_reader data.path=DATA   a reader, on a folder of its format
@@ -86,11 +87,15 @@ def _found(target: str) -> tuple[list[registry.Part], str | None]:
     loaded = registry.load_plugins()
     path = Path(target).expanduser()
     family, _, name = target.partition("/")
-    if not path.exists() and family in registry.FAMILIES and name:
+    if (
+        family in registry.FAMILIES
+        and name
+        and (name in registry.names(family) or not path.exists())
+    ):
         return [registry.part(family, name)], None
-    if path.exists() or path.suffix == ".py":
-        return _of_path(path)
     named = [family for family in registry.FAMILIES if target in registry.names(family)]
+    if not named and (path.exists() or path.suffix == ".py"):
+        return _of_path(path)
     if len(named) > 1:
         choices = ", ".join(f"{family}/{target}" for family in named)
         raise UserError(f"several families have a part '{target}': write one of {choices}.")

@@ -64,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps": BELOW_ASSEMBLY
     | {"assembly", "run_frozen", "process_group", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
+    "__main__": {"cli"},
     "cli": BELOW_ASSEMBLY
     | {
         "assembly",

@@ -39,7 +39,14 @@ def run(folder, *words: str) -> tuple[int, set[str], str]:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["list"], ["list", "loss"], ["list", "--names"], ["nonsense"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["list"],
+        ["list", "--names"],
+        ["list", "models"],
+        ["nonsense"],
+    ],
     ids=" ".join,
 )
 def test_imports_nothing_heavy(words, tmp_path):

@@ -75,8 +75,8 @@ def plugin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_list_shows_families_with_parts(capsys):
     assert main(["list"]) == 0
-    assert capsys.readouterr().out == (
-        "neck: feature levels to feature levels\n"
+    assert capsys.readouterr().out.partition("\n\nneck:")[2] == (
+        " feature levels to feature levels\n"
         "  toy_loss  Not a loss. (file toy.py)\n\n"
         "head: feature levels to losses and detections\n"
         "  toy_head  Guess, for tests. [Nobody, 2020] (file toy.py)\n\n"
@@ -93,6 +93,49 @@ def test_list_of_one_family(capsys):
 def test_list_of_an_empty_family(capsys):
     assert main(["list", "logger"]) == 0
     assert "no part is registered" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("models", "  fcos "),
+        ("model", "model: whole detectors, chosen with model=NAME"),
+        ("detectors", "  retinanet "),
+        ("experiments", "  demo                   A small FCOS on the embedded data set"),
+        ("augmentations", "  mosaic "),
+        ("data", "  folder  Your own images"),
+        ("callbacks", "  average  The default callbacks"),
+        ("sweeps", "  learning_rate "),
+        ("debug", "  overfit  Trains and validates on the same eight images"),
+        ("losses", "  toy_loss  A loss of nothing."),
+        ("schedules", "scheduler: learning rate over time"),
+        ("optimizers", "optimizer: parameter updates"),
+        ("post-processors", "postprocess: candidate boxes to final detections"),
+    ],
+)
+def test_everything_that_can_be_chosen_is_listed_in_singular_and_plural(word, line, capsys):
+    assert main(["list", word]) == 0
+    assert any(shown.startswith(line) for shown in capsys.readouterr().out.splitlines())
+
+
+def test_list_shows_whole_detectors_and_experiments_first(capsys):
+    main(["list"])
+    shown = capsys.readouterr().out
+    assert shown.startswith("model: whole detectors")
+    assert shown.index("experiment: ") < shown.index("neck: feature levels")
+
+
+def test_a_page_of_ones_own_says_where_it_is(tmp_path, capsys):
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text("# My own. More of it.\nname: x\n")
+    main(["list", "models"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["mine", "My", "own.", "(conf)"] in lines
+
+
+def test_names_of_pages_for_scripts(capsys):
+    main(["list", "debug", "--names"])
+    assert capsys.readouterr().out == "debug overfit\ndebug quick\n"
 
 
 def test_names_for_scripts(capsys):
@@ -127,7 +170,7 @@ def test_broken_plugin_is_warned_of(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["list", "los"], "there is no family 'los'"),
+        (["list", "los"], "there is no family 'los', and no group of pages. Did you mean 'loss'?"),
         (["list", "--nmes"], "'detkit list' has no option '--nmes'; it has --names."),
         (["list", "neck", "head"], "takes one family, got neck head."),
         (["describe"], "takes [FAMILY] NAME, got ''."),

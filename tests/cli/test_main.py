@@ -6,6 +6,7 @@ import gc
 import importlib
 import io
 import os
+import runpy
 import subprocess
 import sys
 import types
@@ -196,3 +197,10 @@ def test_collector_that_the_user_has_stopped_stays_so(collecting, monkeypatch):
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_the_package_runs_as_a_module(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["detkit", "version"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("detkit", run_name="__main__")
+    assert capsys.readouterr().out.startswith("detkit ")

@@ -86,6 +86,16 @@ def test_a_folder_a_module_a_family_and_a_bare_name_mean_the_same(check, tmp_pat
         assert shown.startswith("loss 'four_loss' (plugins/four/part.py)\n")
 
 
+def test_a_registered_part_is_meant_before_a_folder_of_its_name(check, tmp_path):
+    (tmp_path / "l1").mkdir()
+    (tmp_path / "loss").mkdir()
+    (tmp_path / "loss" / "l1").mkdir()
+    for name in ("l1", "loss/l1"):
+        code, shown, _ = check(name)
+        assert code == 0
+        assert shown.startswith("loss 'l1'")
+
+
 def test_values_of_the_constructor(check):
     needing = loss("needing_loss", first="groups: int, ")
     code, _, errors = check("needing.py", needing=needing)
