@@ -130,9 +130,10 @@ def _difference(root: Path, image: Path, annotation: Path) -> str:
     folders, other_folders = _folders(root, image), _folders(root, annotation)
     same_case = stem == other and folders == other_folders
     cases = {
-        "another folder": _any_case(folders, "") != _any_case(other_folders, ""),
+        "another folder": _any_case(folders, "") != _any_case(other_folders, "")
+        or (same_case and annotation.suffix.islower() and other != image.name),
         "the image's suffix in the name": other.casefold() == image.name.casefold(),
-        f"the suffix {annotation.suffix}": same_case,
+        f"the suffix {annotation.suffix}": same_case and not annotation.suffix.islower(),
         "upper and lower case": _any_case(folders, stem) == _any_case(other_folders, other),
         "url encoding": unquote(stem).casefold() == unquote(other).casefold(),
         "the prefix of Label Studio": _is_uploaded(image) or _is_uploaded(annotation),

@@ -30,6 +30,7 @@ def matches(images, annotations, paired=()):
     ("images/train/a b.jpg", "labels/train/a%20b.txt", "url encoding"),
     ("images/train/a%20b.jpg", "labels/train/a b.txt", "url encoding"),
     ("images/train/a.jpg", "labels/a.txt", "another folder"),
+    ("Train/Images/a.jpg", "Train/Labels/a.txt", "another folder"),
     ("images/train/a.jpg", "labels/train_a.txt", "another folder"),
     ("train/photos/a.jpg", "train/texts/a.xml", "another folder"),
     ("images/a.jpg", "labels/0a1b2c3d-a.txt", "the prefix of Label Studio"),

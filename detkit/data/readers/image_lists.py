@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from detkit.data.pairing import BY_ENDING
 from detkit.data.readers.folders import image_files, lines_of, relative_name
-from detkit.data.splits import role_of
+from detkit.data.readers.path_endings import PathEndings
 from detkit.errors import DataError
-from detkit.image_files import is_image
 from detkit.structures import Fault
-
-_LEAST_PARTS = 2  # folder and name
 
 
 class ListedImages(NamedTuple):
@@ -25,7 +21,7 @@ class ListedImages(NamedTuple):
 
 
 class ImageTable:
-    """The images of a data set, found by the end of a path.
+    """The images of a data set by their names and the ends of their paths.
 
     Args:
         root: The folder of the data set.
@@ -35,49 +31,7 @@ class ImageTable:
         self.root = root
         files = image_files(root)
         self.names = {str(file) for file in files}
-        self._by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
-        for file in files:
-            self._by_name[_stem(file)].append(file.relative_to(root).parts)
-
-    def ending_matches(self, name: str) -> list[Path]:
-        """The images that share the longest ending with a path; several if that is ambiguous.
-
-        An image that shares only its name has to be the only one of that name, and must not be
-        in the folder of another split.
-        """
-        parts = Path(name).parts
-        candidates = self._by_name.get(_stem(Path(name)), [])
-        if is_image(Path(name)):
-            candidates = [c for c in candidates if c[-1].casefold() == parts[-1].casefold()]
-        shared = [_shared_ending(parts, candidate) for candidate in candidates]
-        longest = max(shared, default=0)
-        if longest < _LEAST_PARTS and len(candidates) == 1 and _roles_differ(parts, candidates[0]):
-            return []
-        return [
-            self.root.joinpath(*candidate)
-            for candidate, count in zip(candidates, shared, strict=True)
-            if count == longest
-        ]
-
-
-def _stem(file: Path) -> str:
-    return (file.stem if is_image(file) else file.name).casefold()
-
-
-def _shared_ending(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many folders before their names two paths share, the name itself included."""
-    count = 1
-    for one, other in zip(reversed(first[:-1]), reversed(second[:-1]), strict=False):
-        if one.casefold() != other.casefold():
-            break
-        count += 1
-    return count
-
-
-def _roles_differ(first: Sequence[str], second: Sequence[str]) -> bool:
-    """Whether two paths lead through folders of different splits."""
-    roles = [{role for part in parts[:-1] if (role := role_of(part))} for parts in (first, second)]
-    return bool(roles[0] and roles[1] and roles[0] != roles[1])
+        self.endings = PathEndings(relative_name(file, root) for file in files)
 
 
 def listed_images(file: Path, bases: Sequence[Path], table: ImageTable) -> ListedImages:
@@ -99,16 +53,16 @@ def listed_images(file: Path, bases: Sequence[Path], table: ImageTable) -> Liste
     for number, line in enumerate(lines_of(file), start=1):
         image = _existing(line, bases, table) or _existing(line.replace("\\", "/"), bases, table)
         if image is None:
-            name = line.replace("\\", "/")
-            matches = table.ending_matches(name)
-            if len(matches) > 1:
-                either = " or ".join(f"'{relative_name(match, table.root)}'" for match in matches)
+            match = table.endings.match(line)
+            if match.candidates:
+                either = " or ".join(f"'{name}'" for name in match.candidates)
                 raise DataError(
                     f"'{file}' line {number}: '{line}' does not exist, and may mean {either}: "
                     "correct the path."
                 )
-            image = matches[0] if matches else bases[0] / name
-            matched += [f"{line} -> {relative_name(image, table.root)}"] * len(matches)
+            if match.path is not None:
+                matched.append(f"{line} -> {match.path}")
+            image = table.root / match.path if match.path else bases[0] / line.replace("\\", "/")
         images.append(image)
     notes = [_note(file, table.root, matched, len(images))] if matched else []
     return ListedImages(images, notes)

@@ -84,7 +84,7 @@ class YoloReader:
         pairs = LabelFolder(path, listed.images).pairs(listed.images)
         if not any(pairs.files.values()):
             raise _no_labels(path, pairs)
-        builder = IndexBuilder(root=path, class_names=names, pairing=pairs.pairing)
+        builder = IndexBuilder(root=path, class_names=names)
         for note in listed.notes:
             builder.note(note.what, note.why, note.name, note.detail)
         _add_all(builder, pairs, LabelFormat(names, page.key_points))
@@ -104,32 +104,41 @@ def _add_all(builder: IndexBuilder, pairs: LabelPairs, label_format: LabelFormat
     """Add the images of a split with their objects."""
     users = Counter(pairs.files.values())
     counts = LineCounts(label_format)
+    unusable = set()
     for image_id, (image, file) in enumerate(pairs.files.items(), start=1):
         name = relative_name(image, builder.root)
         if image in pairs.second_files:
             builder.note("image", "has two label files; the one in labels/ is used", name)
-        has_objects = _add(builder, image_id, image, file, counts)
-        if has_objects and users[file] > 1:
+        lines = _add(builder, image_id, image, file, counts)
+        if lines is None:
+            unusable.add(name)
+        if lines and users[file] > 1:
             builder.note("image", "shares its label file with another of the same name", name)
     counts.refuse_other_formats()
     counts.report(builder.root)
     builder.unused.update(counts.unused)
+    lone = [n for n in pairs.pairing.images_without_annotation if n not in unusable]
+    builder.pairing = replace(pairs.pairing, images_without_annotation=lone)
 
 
 def _add(
     builder: IndexBuilder, image_id: int, image: Path, file: Path | None, counts: LineCounts
-) -> bool:
-    """Add an image with the objects of its label file; whether it has any."""
+) -> int | None:
+    """Add an image with the objects of its label file.
+
+    Returns:
+        How many lines the file has; None if the image cannot be used.
+    """
     name = relative_name(image, builder.root)
     try:
         lines = read_labels(file, counts.label_format) if file is not None else []
     except UnreadableLabelsError as error:
         builder.drop("image", f"its label file {error}", name)
-        return False
+        return None
     if file is not None:
         counts.add(file, lines)
     if not builder.add_image(name, image_id):
-        return False
+        return None
     height, width = builder.size
     for line in lines:
         place = f"label line {line.number}"
@@ -139,4 +148,4 @@ def _add(
         left, top, right, bottom = line.shares
         box = (left * width, top * height, right * width, bottom * height)
         builder.add_object(Annotation(line.label, box), place)
-    return bool(lines)
+    return len(lines)

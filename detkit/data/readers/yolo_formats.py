@@ -61,7 +61,7 @@ class LineCounts:
         file, number = self._first[problem]
         raise DataError(
             f"'{file}' line {number}: {problem}. {alike:,} of {counted(self._lines, 'label line')} "
-            "have this problem; expected `class cx cy w h`, numbers separated by spaces."
+            "have this problem; expected `class cx cy w h` as shares of the image."
         )
 
     def report(self, root: Path) -> None:

@@ -13,6 +13,7 @@ _BOX_VALUES = 4
 _POLYGON_VALUES = 6  # three corners
 _SLACK = 0.01  # how far above 1 or below 0 a share may lie: rounding, not pixels
 _NO_LINE = "not `class cx cy w h`"
+_PIXELS = "values above 1, which are no shares of the image"
 _NOWHERE = (0.0, 0.0, 0.0, 0.0)
 _VISIBILITIES = {0.0, 1.0, 2.0}
 _DECIMAL_COMMA = re.compile(r"\d+(\s+-?\d*,\d+){4,}")
@@ -89,7 +90,7 @@ def _parse(number: int, text: str, label_format: LabelFormat) -> LabelLine:
         return LabelLine(number, problem=problem, is_other_format=problem != _NO_LINE)
     problem = _problem(int(label), values, is_polygon, len(label_format.class_names))
     if problem is not None:
-        return LabelLine(number, problem=problem)
+        return LabelLine(number, problem=problem, is_other_format=problem == _PIXELS)
     if not is_polygon:
         points = count if has_points else 0
         return LabelLine(number, int(label), shares_of(*values), key_points=points)
@@ -162,7 +163,7 @@ def _problem(label: int, numbers: list[float], is_polygon: bool, class_count: in
     if not all(map(math.isfinite, numbers)):
         return "not finite"
     if max(numbers) > 1 + _SLACK:
-        return "values above 1, which are no shares of the image"
+        return _PIXELS
     if not is_polygon and min(numbers[2:]) < 0:
         return "negative width or height"
     return None

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from detkit.data.pairing import BY_ENDING
 from detkit.data.readers.folders import image_files, lines_of, relative_name
 from detkit.data.readers.image_lists import ImageTable, ListedImages, listed_images
+from detkit.data.readers.split_names import split_of
 from detkit.data.readers.yolo_page import YoloPage
 from detkit.data.splits import role_of
 from detkit.errors import DataError, did_you_mean
-from detkit.image_files import is_image
+from detkit.image_files import is_hidden, is_image
 from detkit.structures import Fault
 
-_FOLDERS = ("train", "training", "val", "valid", "validation", "test", "testing")
+LOGGER = logging.getLogger("detkit.data")
 _LIST_SUFFIXES = (".txt", ".list", ".lst", "")
 _CERTAIN_PARTS = 2  # names at the end of a path that tell enough of it
 
@@ -44,6 +47,8 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
         DataError: An entry leads nowhere, or to no image.
     """
     names = _entries(path, page)[split]
+    if page.entries and split not in page.entries and page.file is not None:
+        LOGGER.info("'%s' declares no %s; it is read from %s", page.file, split, ", ".join(names))
     if not names:
         raise _unusable(path, page, split, problem="is empty")
     images: list[Path] = []
@@ -85,26 +90,40 @@ def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
     roles = {role_of(split) for split in entries}
     sources = [_find(path, page, split, name) for split in entries for name in entries[split]]
     places = [source.place for source in sources if source is not None]
-    for split, folder in _split_folders(path):
-        is_free = not any(folder.is_relative_to(place) or place.is_file() for place in places)
+    for split, folders in _split_folders(path).items():
+        is_free = not any(
+            place.is_file() or folder.is_relative_to(place)
+            for folder in folders
+            for place in places
+        )
         if role_of(split) not in roles and is_free:
-            entries[split] = [relative_name(folder, path)]
+            entries[split] = [relative_name(folder, path) for folder in folders]
     return entries
 
 
-def _split_folders(path: Path) -> Iterator[tuple[str, Path]]:
-    """Folders with the name of a split: images/train, train/images or train.
+def _split_folders(path: Path) -> dict[str, list[Path]]:
+    """Folders with the name of a split, in images/ or in the data folder itself.
 
-    One without images counts only if its name leaves no doubt that it should hold some.
+    One without images counts only where images are expected: images/val, or val/images.
     """
-    for split in _FOLDERS:
-        folders = [path / "images" / split, path / split / "images", path / split]
-        existing = [folder for folder in folders if folder.is_dir()]
-        filled = next((folder for folder in existing if image_files(folder)), None)
-        if filled is not None:
-            yield split, filled
-        elif existing and existing[0] != folders[-1]:
-            yield split, existing[0]
+    folders: dict[str, list[Path]] = {}
+    for parent in [*_subfolders(path, "images"), path]:
+        by_split: dict[str, list[Path]] = defaultdict(list)
+        for folder in _subfolders(parent):
+            split = split_of(folder.name)
+            inner = _subfolders(folder, "images")
+            if split is not None and (parent != path or inner or image_files(folder)):
+                by_split[split] += inner or [folder]
+        for split, found in by_split.items():
+            if not any(map(image_files, folders.get(split, []))):
+                folders[split] = found
+    return folders
+
+
+def _subfolders(path: Path, name: str = "") -> list[Path]:
+    """The folders in a folder, sorted; only those of a name, in any case, if one is given."""
+    folders = sorted(f for f in path.iterdir() if f.is_dir() and not is_hidden(f.name))
+    return [folder for folder in folders if folder.name.lower() == name or not name]
 
 
 def _lists_images(file: Path) -> bool:

@@ -59,6 +59,7 @@ def test_polygons_of_any_number_of_corners_are_no_key_points(yolo, caplog):
 @pytest.mark.parametrize(("line", "problem"), [
     ("0 .5 .5 .1 .1 .9", "6 values, the last of them a confidence; delete that column"),
     ("0,.5,.5,.1,.1", "values separated by commas; separate them by spaces"),
+    ("0 20 15 4 4", "values above 1, which are no shares of the image"),
     ("dog .5 .5 .1 .1", "the class name 'dog' instead of a number; write its number, 0"),
 ])  # fmt: skip
 def test_files_of_another_format_are_an_error_with_file_and_line(yolo, line, problem):

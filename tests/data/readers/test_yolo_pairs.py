@@ -18,6 +18,11 @@ def test_an_image_without_a_label_file_is_named(yolo):
     assert pairing.annotations_without_image == []
 
 
+def test_an_image_that_cannot_be_used_is_not_trained_as_background(yolo):
+    (yolo / "images/train/b.jpg").write_bytes(b"text")
+    assert YoloReader().read(yolo, "train").pairing.images_without_annotation == []
+
+
 # pain 30
 def test_a_label_file_without_an_image_is_named_in_its_split(yolo, caplog):
     (yolo / "labels/train/z.txt").write_text(BOX)

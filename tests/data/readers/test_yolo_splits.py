@@ -1,5 +1,6 @@
 """The splits that a YOLO data set declares are the ones that are read, or an error."""
 
+import logging
 import shutil
 
 import pytest
@@ -59,6 +60,28 @@ def test_a_folder_gives_the_split_that_the_page_leaves_out(yolo):
     declare(yolo, train="images/train")
     assert YoloReader().splits(yolo) == ["train", "val"]
     assert stems(yolo, "val") == ["c"]
+
+
+def test_a_folder_that_the_page_leaves_out_is_announced(yolo, caplog):
+    declare(yolo, train="images/train")
+    with caplog.at_level(logging.INFO, logger="detkit"):
+        YoloReader().read(yolo, "val")
+    assert "data.yaml' declares no val; it is read from images/val" in caplog.text
+
+
+# pain 32
+@pytest.mark.parametrize("folder", ["Val", "val2017", "Valid/Images", "../val_images"])
+def test_folders_of_splits_are_known_in_any_spelling(yolo, folder):
+    (yolo / "images" / folder).parent.mkdir(exist_ok=True)
+    (yolo / "images/val").rename(yolo / "images" / folder)
+    _, split = YoloReader().splits(yolo)
+    assert stems(yolo, split) == ["c"]
+
+
+def test_several_folders_of_one_split_are_read_together(yolo):
+    (yolo / "images/train").rename(yolo / "images/train_1")
+    shutil.copytree(yolo / "images/val", yolo / "images/train_2")
+    assert stems(yolo, "train") == ["a", "b", "c"]
 
 
 def test_a_folder_inside_another_entry_is_no_split(yolo):
