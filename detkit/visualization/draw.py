@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -12,8 +14,11 @@ from detkit.structures import Detections, Target
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour, text_colour
 from detkit.visualization.labels import Rectangle, place_labels
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SMALLEST = 448  # a picture with a shorter longest side is enlarged, so that text fits on it
-_FILL, _CASING, _LABEL = 26, 110, 225  # opacities out of 255
+_CASING, _LABEL = 110, 225  # opacities out of 255
+_SMALLEST_TEXT = 10  # pixels
+_THIN = 30  # a line is at most this part of its box's sides, so that a small object stays visible
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Mark:
     Attributes:
         box: (left, top, right, bottom) in pixels of the image.
         text: What its label says; nothing draws no label.
-        colour: Of its line, its fill and its label.
+        colour: Of its line and its label.
         dashed: Whether its line is broken, as that of ignored objects.
     """
 
@@ -43,7 +48,10 @@ def to_picture(image: Tensor | Image.Image) -> Image.Image:
 def draw_detections(
     image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
 ) -> Image.Image:
-    """A copy of an image with each detection's box, class and score, the best ones on top."""
+    """A copy of an image with each detection's box, class and score, the best ones on top.
+
+    A label is left out where it would hide an object.
+    """
     return draw_marks(to_picture(image), detection_marks(detections, class_names))
 
 
@@ -79,7 +87,27 @@ def target_marks(target: Target, class_names: Sequence[str]) -> list[Mark]:
 
 
 def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
-    """A picture with marks, the first ones on top; a tiny picture is enlarged first."""
+    """The picture of `drawing_of`."""
+    return drawing_of(picture, marks).picture
+
+
+class Drawing(NamedTuple):
+    """A picture with boxes.
+
+    Attributes:
+        picture: The picture.
+        unlabelled: Number of boxes whose label had no free position.
+    """
+
+    picture: Image.Image
+    unlabelled: int
+
+
+def drawing_of(picture: Image.Image, marks: Sequence[Mark]) -> Drawing:
+    """A picture with marks, the first ones on top; a tiny picture is enlarged first.
+
+    Boxes are outlines. A label that would hide an object or another label is left out.
+    """
     factor = max(1, -(-_SMALLEST // max(picture.size)))
     if factor > 1:
         larger = (picture.width * factor, picture.height * factor)
@@ -89,9 +117,9 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     width = line_width(picture.size)
     boxes = [_drawn_box(mark.box, factor, picture.size) for mark in marks]
     for mark, box in reversed(list(zip(marks, boxes, strict=True))):
-        _draw_box(pen, box, mark, width)
-    _draw_labels(pen, marks, boxes, picture.size)
-    return picture
+        side = math.sqrt((box.right - box.left) * (box.bottom - box.top))
+        _draw_box(pen, box, mark, max(1, min(width, round(side / _THIN))))
+    return Drawing(picture, _draw_labels(pen, marks, boxes, picture.size))
 
 
 def line_width(size: tuple[int, int]) -> int:
@@ -104,7 +132,7 @@ def text_size(size: tuple[int, int]) -> int:
     return max(12, round(max(size) / 50))
 
 
-def font_of(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font_of(height: int) -> Font:
     """The font that comes with Pillow, at a height in pixels."""
     return ImageFont.load_default(height)
 
@@ -119,7 +147,7 @@ def _drawn_box(
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, width: int) -> None:
-    """A translucent box, and its line between two thin dark ones that show it on any ground."""
+    """The outline of a box, between two thin dark lines that show it on any ground."""
     edges = (box.left, box.top, box.right - 1, box.bottom - 1)
     around = (edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1)
     if mark.dashed:
@@ -128,7 +156,7 @@ def _draw_box(pen: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, width: int) 
             pen.line(line, fill=(*mark.colour, 255), width=width)
         return
     pen.rectangle(around, outline=(0, 0, 0, _CASING), width=width + 2)
-    pen.rectangle(edges, fill=(*mark.colour, _FILL), outline=(*mark.colour, 255), width=width)
+    pen.rectangle(edges, outline=(*mark.colour, 255), width=width)
 
 
 def _dashes(box: Rectangle, length: int) -> list[tuple[float, float, float, float]]:
@@ -149,25 +177,38 @@ def _draw_labels(
     marks: Sequence[Mark],
     boxes: Sequence[Rectangle],
     size: tuple[int, int],
-) -> None:
-    """Text on a plate of the mark's colour; the first marks choose their places first."""
-    font = font_of(text_size(size))
-    margin = max(2, text_size(size) // 5)
-    ascent, descent = _line_of(font)
-    named = [(mark, box) for mark, box in zip(marks, boxes, strict=True) if mark.text]
-    sizes = [
-        (ascent + descent + margin, round(font.getlength(mark.text)) + 2 * margin)
-        for mark, _ in named
-    ]
-    places = place_labels([box for _, box in named], sizes, (size[1], size[0]))
-    for (mark, _), place in reversed(list(zip(named, places, strict=True))):
-        plate = (place.left, place.top, place.right - 1, place.bottom - 1)
-        pen.rectangle(plate, fill=(*mark.colour, _LABEL))
-        start = (place.left + margin, place.top + margin // 2 + ascent)
+) -> int:
+    """Text on a plate of the mark's colour, the first marks first; counts labels left out."""
+    heights = [text_size(size), max(_SMALLEST_TEXT, text_size(size) * 3 // 4)]
+    fonts = [font_of(height) for height in heights]
+    sizes = [[_plate_size(mark.text, font) for font in fonts] for mark in marks]
+    placements = place_labels(boxes, sizes, (size[1], size[0]))
+    for mark, placement in reversed(list(zip(marks, placements, strict=True))):
+        if placement is None or not mark.text:
+            continue
+        plate, font = placement.rectangle, fonts[placement.size]
+        pen.rectangle(
+            (plate.left, plate.top, plate.right - 1, plate.bottom - 1), fill=(*mark.colour, _LABEL)
+        )
+        margin = _margin(font)
+        start = (plate.left + margin, plate.top + margin // 2 + _line_of(font)[0])
         pen.text(start, mark.text, fill=(*text_colour(mark.colour), 255), font=font, anchor="ls")
+    return placements.count(None)
 
 
-def _line_of(font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> tuple[int, int]:
+def _plate_size(text: str, font: Font) -> tuple[int, int]:
+    """(height, width) of a label; nothing for a box without one."""
+    if not text:
+        return 0, 0
+    return sum(_line_of(font)) + _margin(font), round(font.getlength(text)) + 2 * _margin(font)
+
+
+def _margin(font: Font) -> int:
+    """Pixels around the text of a label."""
+    return max(2, _line_of(font)[0] // 4)
+
+
+def _line_of(font: Font) -> tuple[int, int]:
     """(ascent, descent) of a line of text, the same for all labels."""
     _, top, _, bottom = font.getbbox("Ag", anchor="ls")
     return -round(top), round(bottom)

@@ -1,9 +1,15 @@
-"""Where the labels of boxes go: inside the picture, near their box, off each other."""
+"""Positions for the labels of boxes: near their box, where they hide nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+_MOST_HIDDEN = 0.15  # share of a box that labels may cover
 
 
 class Rectangle(NamedTuple):
@@ -14,32 +20,76 @@ class Rectangle(NamedTuple):
     right: float
     bottom: float
 
-    def overlap(self, other: Rectangle) -> float:
-        """The area that two rectangles share."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(0.0, width) * max(0.0, height)
+
+class Placement(NamedTuple):
+    """The position of a label.
+
+    Attributes:
+        rectangle: The pixels that it covers.
+        size: Index of its size among those offered.
+    """
+
+    rectangle: Rectangle
+    size: int
 
 
 def place_labels(
-    boxes: Sequence[Rectangle], sizes: Sequence[tuple[int, int]], picture: tuple[int, int]
-) -> list[Rectangle]:
-    """A place for the label of each box; earlier labels choose first.
+    boxes: Sequence[Rectangle], sizes: Sequence[Sequence[tuple[int, int]]], picture: tuple[int, int]
+) -> list[Placement | None]:
+    """Place the label of each box where it hides neither an object nor another label.
 
-    Each label takes the first free place of: on top of its box, at the box's other corners, inside
-    it. Where none is free, it takes the one that covers least of the labels placed so far.
+    Each label takes the first position that is free of earlier labels and covers little of every
+    box: above its box, below it, inside it. If there is none, it tries its smaller sizes. A label
+    without a free position is left out (None), so objects stay visible in a crowd.
 
     Args:
-        boxes: What the labels belong to.
-        sizes: (height, width) of each label.
+        boxes: The boxes that the labels belong to; earlier ones choose first.
+        sizes: (height, width) of each label, from the preferred size to the smallest.
         picture: (height, width) that the labels stay inside, as far as they fit.
     """
-    placed: list[Rectangle] = []
-    for box, size in zip(boxes, sizes, strict=True):
-        candidates = [_inside(place, size, picture) for place in _corners(box, size)]
-        covered = [sum(place.overlap(other) for other in placed) for place in candidates]
-        placed.append(candidates[covered.index(min(covered))])
-    return placed
+    state = _Surroundings(boxes)
+    placements: list[Placement | None] = []
+    for box, offered in zip(boxes, sizes, strict=True):
+        placement = None
+        for index, size in enumerate(offered):
+            candidates = [_inside(corner, size, picture) for corner in _corners(box, size)]
+            position = state.first_free(candidates)
+            if position is not None:
+                placement = Placement(candidates[position], index)
+                break
+        placements.append(placement)
+    return placements
+
+
+class _Surroundings:
+    """What labels must not hide: N boxes, and the labels placed so far."""
+
+    def __init__(self, boxes: Sequence[Rectangle]) -> None:
+        self._boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+        self._areas = np.prod(self._boxes[:, 2:] - self._boxes[:, :2], axis=1)
+        self._hidden = np.zeros(len(self._boxes))  # share of each box
+        self._labels = np.empty((0, 4))
+
+    def first_free(self, candidates: Sequence[Rectangle]) -> int | None:
+        """Take the first candidate that hides no label and little of the boxes; its index."""
+        rectangles = np.array(candidates)  # (R, 4)
+        hidden = self._hidden + _overlaps(rectangles, self._boxes) / self._areas  # (R, N)
+        is_free = _overlaps(rectangles, self._labels).sum(axis=1) == 0
+        usable = np.flatnonzero(is_free & (hidden.max(axis=1, initial=0.0) <= _MOST_HIDDEN))
+        if not len(usable):
+            return None
+        first = int(usable[0])
+        self._hidden = hidden[first]
+        self._labels = np.vstack([self._labels, rectangles[first]])
+        return first
+
+
+def _overlaps(rectangles: Values, others: Values) -> Values:
+    """(R, N) areas that R rectangles share with N others."""
+    least = np.maximum(rectangles[:, None, :2], others[None, :, :2])
+    most = np.minimum(rectangles[:, None, 2:], others[None, :, 2:])
+    shared: Values = np.prod(np.clip(most - least, 0, None), axis=2)
+    return shared
 
 
 def _corners(box: Rectangle, size: tuple[int, int]) -> list[tuple[float, float]]:
@@ -55,9 +105,9 @@ def _corners(box: Rectangle, size: tuple[int, int]) -> list[tuple[float, float]]
 
 
 def _inside(
-    place: tuple[float, float], size: tuple[int, int], picture: tuple[int, int]
+    corner: tuple[float, float], size: tuple[int, int], picture: tuple[int, int]
 ) -> Rectangle:
     height, width = size
-    left = max(0.0, min(place[0], picture[1] - width))
-    top = max(0.0, min(place[1], picture[0] - height))
+    left = max(0.0, min(corner[0], picture[1] - width))
+    top = max(0.0, min(corner[1], picture[0] - height))
     return Rectangle(left, top, left + width, top + height)

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from detkit.structures import Detections, Target
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour
-from detkit.visualization.draw import draw_detections, draw_target, font_of, to_picture
+from detkit.visualization.draw import (
+    detection_marks,
+    draw_detections,
+    draw_target,
+    drawing_of,
+    font_of,
+    to_picture,
+)
+from detkit.wording import counted
 
 OVERVIEW = "overview"  # name of the picture that shows all others of its folder
 _PAPER: Colour = (250, 250, 248)
@@ -45,8 +53,8 @@ def side_by_side(
     target = target.with_boxes(target.boxes * factor)
     detections = detections._replace(boxes=detections.boxes * factor)
     ignored = int(target.ignored.sum())
-    left = f"{_counted(len(target) - ignored, 'object')}{f', {ignored} ignored' if ignored else ''}"
-    right = f"{_counted(len(detections.scores), 'detection')}{f', {note}' if note else ''}"
+    left = f"{counted(len(target) - ignored, 'object')}{f', {ignored} ignored' if ignored else ''}"
+    right = f"{counted(len(detections.scores), 'detection')}{f', {note}' if note else ''}"
     pictures = [
         draw_target(picture, target, class_names),
         draw_detections(picture, detections, class_names),
@@ -57,6 +65,24 @@ def side_by_side(
     if ignored:
         colours["ignored"] = IGNORED_COLOUR
     return with_footer(sheet, caption, colours)
+
+
+def draw_with_legend(
+    image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
+) -> Image.Image:
+    """An image with its detections; where labels had to be left out, a line explains the colours.
+
+    Args:
+        image: (3, H, W) uint8, or a picture.
+        detections: The detections, in the coordinates of `image`.
+        class_names: The C names, in label order.
+    """
+    drawing = drawing_of(to_picture(image), detection_marks(detections, class_names))
+    if not drawing.unlabelled:
+        return drawing.picture
+    labels = sorted(set(detections.labels.tolist()))
+    note = f"no room for {counted(drawing.unlabelled, 'label')}"
+    return with_footer(drawing.picture, note, {class_names[i]: class_colour(i) for i in labels})
 
 
 def montage(
@@ -140,7 +166,3 @@ def resized(picture: Image.Image, longest_side: int) -> tuple[Image.Image, float
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
     way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
     return picture.resize(size, way), factor
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -11,6 +11,7 @@ from detkit.visualization.draw import (
     draw_detections,
     draw_marks,
     draw_target,
+    drawing_of,
     target_marks,
     text_size,
     to_picture,
@@ -57,13 +58,28 @@ def test_the_line_has_the_colour_of_the_class_and_lies_on_the_box():
     assert tuple(drawn[250, 97]) == (128, 128, 128)
 
 
-def test_the_inside_is_tinted_and_the_image_is_not_changed():
-    image = GREY.clone()
+def test_the_object_inside_a_box_is_not_painted_over():
+    image = torch.randint(0, 256, GREY.shape, dtype=torch.uint8)
     drawn = pixels(draw_detections(image, found([100, 200, 300, 400]), CLASSES))
-    inside, colour = drawn[300, 200], np.array(class_colour(0))
-    assert np.array_equal(np.sign(inside - 128), np.sign(colour - 128))
-    assert np.abs(inside - 128).max() < 20
-    assert torch.equal(image, GREY)
+    assert np.array_equal(drawn[210:390, 110:290], pixels(to_picture(image))[210:390, 110:290])
+
+
+def test_a_crowd_stays_visible_and_its_labels_are_counted():
+    steps = torch.arange(0, 480, 20.0)
+    corners = torch.cartesian_prod(steps, steps)
+    crowd = found(*torch.cat([corners, corners + 18], dim=1).tolist())
+    drawing = drawing_of(to_picture(GREY), detection_marks(crowd, CLASSES))
+    inside = pixels(drawing.picture)[:480, :480].reshape(24, 20, 24, 20, 3)[:, 5:13, :, 5:13]
+    unchanged = (inside == 128).all(axis=4).mean(axis=(1, 3))
+    assert unchanged.min() > 0.5
+    assert drawing.unlabelled > 400
+
+
+def test_lines_of_small_boxes_are_thin():
+    small, large = found([100, 100, 120, 120]), found([100, 100, 400, 400])
+    left = [pixels(draw_detections(GREY, box, CLASSES))[110, 100:106] for box in (small, large)]
+    counts = [(row == class_colour(0)).all(axis=1).sum() for row in left]
+    assert counts == [1, 2]
 
 
 def test_the_best_detection_lies_on_top():
