@@ -1,14 +1,11 @@
 """Write docs/detectors.md: what each detector page costs and sees.
 
-    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20] [--minutes 2]
-                                     [--only measure|train]
+    python scripts/detectors_page.py [--pages NAME ...] [--seconds 20]
 
-Parameters, operations and priors are counted, the receptive field is found by gradients, the time
-of a training step is measured on this machine, and each page is trained on the embedded data set
-with as many steps as the minutes allow, quick ones first. With --pages the rows of all others stay
-as they are, with --only the other columns. Pages for torchvision's weights are the networks of
-other pages and are not trained. A test of tests/parity that compares a page with another library
-says so in a comment: `# parity retinanet: torchvision`.
+The script counts parameters, operations and priors, finds receptive fields by gradients, and
+measures the time of a training step on this machine. With --pages the rows of all others stay as
+they are. A test of tests/parity that compares a page with another library says so in a comment:
+`# parity retinanet: torchvision`.
 """
 
 from __future__ import annotations
@@ -16,16 +13,11 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import os
 import platform
 import re
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +35,15 @@ from detkit.structures import Batch, Target
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "detectors.md"
 SIZE, STEP_SIZE, STEP_BATCH, CLASSES = 640, 320, 4, 80
-SHAPES_SIZE, SHAPES_BATCH, SHAPES_IMAGES = 128, 8, 1500
-# What their comments ask for: images of one size, and norms where no pretrained weights are used.
 FIXED_SIZES = {"ssd300": 300, "ssd512": 512, "ssdlite": 320}
-WITHOUT_NORMS = ("ssd300", "ssd512")
 FEWEST_STEPS, MOST_STEPS = 7, 22
 MEASURED = ["page", "backbone", "parameters (M)", "size", "operations (G)", "priors"]
 MEASURED += ["receptive field", "parity", "step (s)"]
-TRAINED = ["steps", "AP", "AP50"]
+LEARNING = [
+    "Every page learns: `make test-all` trains each one on eight images until it finds their "
+    "objects (AP50 of 0.95 or more, `tests/detectors/test_every_page_learns.py`). "
+    "[bccd.md](bccd.md) compares what small versions of nine of them reach from scratch."
+]
 WIDEST, HEIGHT = 2048, 128  # of the image in which the receptive field is looked for
 OF_SSD = (1536, 288)  # its last levels need the height
 STOPS = (nn.Hardsigmoid, nn.Hardswish, nn.ReLU6, nn.Sigmoid)  # flat where values are large
@@ -171,55 +164,20 @@ def open_ways(module: nn.Module) -> None:
         parameter.fill_(1.0 / max(parameter[0].numel() if parameter.dim() > 1 else 1, 1))
 
 
-def step_time(
-    detector: Any, data: Batch, seconds: float, clock: Callable[[], float] = time.perf_counter
-) -> float:
+def step_time(detector: Any, data: Batch, seconds: float) -> float:
     """Median seconds of forward, loss, backward and update, after two steps to warm up."""
     detector.train()
     optimizer = torch.optim.SGD(detector.parameters(), lr=1e-6)
     times: list[float] = []
     end = time.monotonic() + seconds
     while len(times) < FEWEST_STEPS or (time.monotonic() < end and len(times) < MOST_STEPS):
-        start = clock()
+        start = time.perf_counter()
         losses = detector.loss(data)
         optimizer.zero_grad()
         torch.stack([v for k, v in losses.items() if k.startswith("loss/")]).sum().backward()
         optimizer.step()
-        times.append(clock() - start)
+        times.append(time.perf_counter() - start)
     return statistics.median(times[2:])
-
-
-def shapes_ap(page: str, minutes: float) -> list[str]:
-    """Steps, AP and AP50 of a training of about these minutes of one core on the embedded data."""
-    detector, _ = build(page)
-    data = batch(SHAPES_BATCH, side(page, SHAPES_SIZE))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so that the time of the process is that of one core
-    steps = max(round(60 * minutes / step_time(detector, data, 5, time.process_time)), 10)
-    torch.set_num_threads(threads)
-    epochs = math.ceil(steps * SHAPES_BATCH / SHAPES_IMAGES)
-    words = [
-        f"model={page}",
-        f"augmentation={page if page in FIXED_SIZES else 'standard'}",
-        "callbacks=average",
-        "callbacks.pictures=null",
-        "optimizer=adamw",
-        "optimizer.learning_rate=0.001",
-        f"data.batch_size={SHAPES_BATCH}",
-        f"data.reader.train_images={SHAPES_IMAGES}",
-        "trainer.gradient_clip_norm=10.0",
-        f"trainer.max_epochs={epochs}",
-        f"trainer.validate_every={epochs}",
-        f"trainer.limit_train_batches={math.ceil(steps / epochs)}",
-    ]
-    if page in WITHOUT_NORMS:
-        words += ["model.backbone.norm=batch", "model.neck.norm=batch"]
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "scripts/train.py", *words, f"run_folder={folder}/run"]
-        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=ROOT, env=alone)
-        numbers = json.loads((Path(folder) / "run" / "metrics.json").read_text())
-    return [f"{steps:,}", f"{numbers['AP']:.3f}", f"{numbers['AP50']:.3f}"]
 
 
 def parity_sources() -> dict[str, str]:
@@ -229,7 +187,7 @@ def parity_sources() -> dict[str, str]:
 
 
 def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> list[str]:
-    """The cells of a page before it is trained; the same networks share receptive `fields`."""
+    """The cells of a page; the same networks share receptive `fields`."""
     detector, config = build(page)
     size = side(page, SIZE)
     network = json.dumps([config["model"]["backbone"], config["model"]["neck"]])
@@ -258,14 +216,10 @@ def written() -> dict[str, list[str]]:
     return {cells[0].strip("`"): cells for cells in rows if cells[0].startswith("`")}
 
 
-def write(head: list[str], training: str, rows: dict[str, list[str]]) -> None:
-    """Write the page with what is known by now; nothing of training while no page is trained."""
-    trained = any(len(cells) > len(MEASURED) for cells in rows.values())
-    columns = MEASURED + TRAINED if trained else MEASURED
-    lines = [*head, *([training, ""] if trained else [])]
-    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for _, cells in sorted(rows.items()):
-        lines.append(f"| {' | '.join([*cells, *[''] * (len(columns) - len(cells))])} |")
+def write(head: list[str], rows: dict[str, list[str]]) -> None:
+    """Write the page with the rows measured so far."""
+    lines = [*head, f"| {' | '.join(MEASURED)} |", "|---" * len(MEASURED) + "|"]
+    lines += [f"| {' | '.join(cells)} |" for _, cells in sorted(rows.items())]
     PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -273,8 +227,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", nargs="*")
     parser.add_argument("--seconds", type=float, default=20, help="for timing each page")
-    parser.add_argument("--minutes", type=float, default=2, help="for training each page")
-    parser.add_argument("--only", choices=["measure", "train"], help="leave the other as it is")
     options = parser.parse_args()
     pages = options.pages or sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
     head = [
@@ -289,27 +241,15 @@ def main() -> None:
         f"{torch.get_num_threads()} threads ({platform.machine()}, {os.cpu_count()} cores, PyTorch "
         f"{torch.__version__.split('+')[0]}).",
         "",
+        *LEARNING,
+        "",
     ]
-    training = (
-        f"The last columns: each page trained from scratch for {options.minutes:g} minutes of one "
-        f"core on the embedded data set, seed 0 ({SHAPES_IMAGES:,} images of {SHAPES_SIZE} x "
-        f"{SHAPES_SIZE}; those of SSD enlarged as their pages ask; batches of {SHAPES_BATCH}, "
-        "AdamW with 0.001, average of the weights): the steps that fit into this time, and AP and "
-        "AP50 on its 200 validation images. Large networks have only begun to learn by then. Where "
-        "these columns are empty nothing was trained: pages for torchvision's weights are others' "
-        "networks, and a step of `faster_rcnn_c4` alone takes minutes."
-    )
     rows = written()
     fields: dict[str, list[str]] = {}
-    for page in pages if options.only != "train" else []:
-        rows[page] = measured(page, options.seconds, fields) + rows.get(page, [])[len(MEASURED) :]
+    for page in pages:
+        rows[page] = measured(page, options.seconds, fields)
         print(" | ".join(rows[page]), flush=True)
-        write(head, training, rows)
-    for page in sorted(pages, key=lambda page: float(rows[page][MEASURED.index("step (s)")])):
-        if options.only != "measure" and not page.startswith("torchvision_"):
-            rows[page][len(MEASURED) :] = shapes_ap(page, options.minutes)
-            print(" | ".join(rows[page]), flush=True)
-            write(head, training, rows)
+        write(head, rows)
     print(f"written: {PAGE.relative_to(ROOT)}")
 
 

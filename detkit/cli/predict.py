@@ -22,15 +22,17 @@ from detkit.evaluation.results import result_rows, write_rows
 from detkit.inference.checkpoint import load_weights
 from detkit.inference.loop import choose_device
 from detkit.inference.predictor import find_images, output_names, predict_files
+from detkit.inference.threshold import default_threshold
 from detkit.structures import Detections
-from detkit.visualization.draw import draw_detections, to_picture
+from detkit.visualization.panels import draw_with_legend
 
 HELP = """
 usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
 
 Detects objects in image files. Writes a picture with labelled boxes for each image, and
 detections.json: a COCO results file whose rows also name their file. A file that cannot be read is
-reported and skipped.
+reported and skipped. Without score_threshold=..., the threshold is the score at which the run
+measured its best F1.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
@@ -48,6 +50,7 @@ def run(arguments: list[str]) -> int:
     output = _output_folder(config["output"], paths)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
+    threshold = _threshold(config["score_threshold"], checkpoint.path)
     predictions = predict_files(
         detector,
         paths,
@@ -68,9 +71,9 @@ def run(arguments: list[str]) -> int:
             unread += 1
             tqdm.write(f"skipped: {prediction.problem}", file=sys.stderr)
             continue
-        kept = prediction.detections.scores >= config["score_threshold"]
+        kept = prediction.detections.scores >= threshold
         found = Detections(*(value[kept] for value in prediction.detections))
-        picture = draw_detections(to_picture(decode(prediction.path)), found, classes.names)
+        picture = draw_with_legend(decode(prediction.path), found, classes.names)
         picture.save(output / name)
         rows += result_rows(image_id, found, classes.category_ids, str(prediction.path))
     write_rows(output / "detections.json", rows)
@@ -78,6 +81,15 @@ def run(arguments: list[str]) -> int:
     found_in = f"{counted(len(rows), 'detection')} in {counted(read, 'image')}"
     print(f"{found_in}, {unread} skipped: {output}")
     return 0 if read else 1
+
+
+def _threshold(requested: float | None, checkpoint: Path) -> float:
+    """The score threshold; printed where the user names none."""
+    if requested is not None:
+        return requested
+    default = default_threshold(checkpoint)
+    print(f"score_threshold={default.value:.2f}: {default.origin}", file=sys.stderr)
+    return default.value
 
 
 def _output_folder(name: str, paths: list[Path]) -> Path:

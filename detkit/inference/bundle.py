@@ -30,12 +30,14 @@ class Bundle:
         weights: The detector's state.
         epoch: Epochs that were finished.
         versions: Of detkit and of what it stood on when the detector was trained.
+        score_threshold: The score with the best F1 on the run's validation images, if known.
     """
 
     record: Record
     weights: dict[str, Tensor]
     epoch: int
     versions: dict[str, Any]
+    score_threshold: float | None = None
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
@@ -61,6 +63,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
         content = {
             **record,
             "epochs": bundle.epoch,
+            "score_threshold": bundle.score_threshold,
             "versions": bundle.versions,
             "files": files,
         }

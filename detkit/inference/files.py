@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import zipfile
@@ -24,6 +25,15 @@ _STARTS = {
     b"RIFF": "a RIFF file (WebP, WAV or AVI)",
 }
 _MEMBER = re.compile(r"(?:GLOBAL|Unsupported class|function) [`']?([\w.]+)")
+
+
+def mapping_in(file: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty where the file is missing, damaged or holds no mapping."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def read_tensors(path: Path, *, check_sums: bool = False) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from detkit.inference.bundle import Bundle, write_bundle
 from detkit.inference.checkpoint import Checkpoint
+from detkit.inference.files import mapping_in
+from detkit.inference.threshold import measured_threshold
 
 
 def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -17,7 +17,8 @@ def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         UserError: The folder is there already or cannot be written.
     """
-    about = _environment(checkpoint.path)
+    # Empty where the checkpoint lies in no run folder.
+    about = mapping_in(checkpoint.path.resolve().parent.parent / "environment.json")
     # Where the run lay says nothing to others, and may name its user.
     config = {k: v for k, v in checkpoint.config.items() if k not in ("run_folder", "ckpt")}
     record = replace(checkpoint.record, config=config)
@@ -28,16 +29,7 @@ def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         record=record,
         weights=checkpoint.weights,
         epoch=checkpoint.epoch,
+        score_threshold=measured_threshold(checkpoint.path),
         versions=versions if isinstance(versions, dict) else {"detkit": record.version},
     )
     write_bundle(bundle, folder)
-
-
-def _environment(path: Path) -> dict[str, Any]:
-    """What the run of a checkpoint wrote of its surroundings; empty where it lies elsewhere."""
-    file = path.resolve().parent.parent / "environment.json"
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

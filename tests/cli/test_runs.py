@@ -17,6 +17,7 @@ from PIL import Image
 from tiny_run import TINY
 
 from detkit.cli.main import main
+from detkit.inference.threshold import default_threshold
 from detkit.training.lock import only_one
 from detkit.training.metrics_file import read_metrics
 
@@ -55,6 +56,16 @@ def test_evaluate_takes_other_data_and_other_settings(
     words = ["ckpt=first", "split=train", "model.head.postprocess.score_threshold=0.9"]
     assert main(["evaluate", *words]) == 0
     assert "0.000" in capsys.readouterr().out
+
+
+def test_predict_prints_the_threshold_that_the_run_measured(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = work / "one.png"
+    Image.new("RGB", (120, 90), (90, 120, 60)).save(photo)
+    value, origin = default_threshold(work / "first/checkpoints/best.ckpt")
+    assert main(["predict", "ckpt=first", "source=one.png", "output=one_box"]) == 0
+    assert f"score_threshold={value:.2f}: {origin}" in capsys.readouterr().err
 
 
 def test_predict_skips_a_broken_image(work: Path, capsys: pytest.CaptureFixture[str]) -> None:

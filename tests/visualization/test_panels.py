@@ -5,7 +5,13 @@ from PIL import Image
 
 from detkit.structures import Detections, Target
 from detkit.visualization.colours import class_colour
-from detkit.visualization.panels import montage, resized, side_by_side, with_footer
+from detkit.visualization.panels import (
+    draw_with_legend,
+    montage,
+    resized,
+    side_by_side,
+    with_footer,
+)
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -87,3 +93,16 @@ def test_resizing_says_its_factor():
     picture, factor = resized(Image.new("RGB", (200, 50)), 100)
     assert (picture.size, factor) == ((100, 25), 0.5)
     assert resized(Image.new("RGB", (1000, 1)), 100)[0].size == (100, 1)
+
+
+def test_a_legend_explains_the_colours_where_labels_had_to_be_left_out():
+    image = torch.zeros((3, 500, 600), dtype=torch.uint8)
+    steps = torch.arange(0, 480, 20.0)
+    corners = torch.cartesian_prod(steps, steps)
+    number = len(corners)
+    crowd = Detections(
+        torch.cat([corners, corners + 18], dim=1), torch.ones(number), torch.arange(number) % 2
+    )
+    assert draw_with_legend(image, crowd, ["cat", "dog"]).height == 500 + 28
+    few = Detections(*(value[:1] for value in crowd))
+    assert draw_with_legend(image, few, ["cat", "dog"]).height == 500

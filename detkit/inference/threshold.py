@@ -1,0 +1,58 @@
+"""The score threshold at which a run measured its best F1."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from detkit.inference.bundle import BUNDLE_FILE, bundle_at
+from detkit.inference.files import mapping_in
+
+USUAL = 0.3  # for detectors whose F1 was not measured
+_KEY = "score_threshold"
+
+
+class ScoreThreshold(NamedTuple):
+    """A score threshold and its origin.
+
+    Attributes:
+        value: Detections with a lower score are left out.
+        origin: Why this value was chosen, to follow the number in a message.
+    """
+
+    value: float
+    origin: str
+
+
+def default_threshold(checkpoint: Path) -> ScoreThreshold:
+    """The threshold for a checkpoint where the user names none.
+
+    Args:
+        checkpoint: The file, in a run folder or a bundle, or on its own.
+    """
+    value = measured_threshold(checkpoint)
+    if value is None:
+        return ScoreThreshold(USUAL, "the default, as no measured F1 comes with this checkpoint")
+    return ScoreThreshold(value, "where F1 on the run's validation images was best")
+
+
+def measured_threshold(checkpoint: Path) -> float | None:
+    """The threshold that a run wrote into metrics.json, or that its bundle carries.
+
+    Args:
+        checkpoint: The file, in a run folder or a bundle, or on its own.
+    """
+    folder = bundle_at(checkpoint)
+    if folder is not None:
+        return _valid(mapping_in(folder / BUNDLE_FILE).get(_KEY))
+    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
+    node: Any = mapping_in(run / "metrics.json")
+    for key in ("analysis", "score_thresholds", "all_classes", _KEY):
+        node = node.get(key) if isinstance(node, dict) else None
+    return _valid(node)
+
+
+def _valid(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) and 0 <= value <= 1 else None

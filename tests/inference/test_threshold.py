@@ -1,0 +1,39 @@
+import json
+
+import pytest
+import torch
+
+from detkit.inference.bundle import Bundle, write_bundle
+from detkit.inference.record import Record
+from detkit.inference.threshold import USUAL, default_threshold, measured_threshold
+
+
+def run_with(folder, value):
+    (folder / "checkpoints").mkdir()
+    best = {"score_thresholds": {"all_classes": {"score_threshold": value}}}
+    (folder / "metrics.json").write_text(json.dumps({"AP": 0.5, "analysis": best}))
+    return folder / "checkpoints" / "best.ckpt"
+
+
+def test_a_run_knows_the_threshold_of_its_best_f1(tmp_path):
+    value, origin = default_threshold(run_with(tmp_path, 0.42))
+    assert value == 0.42
+    assert origin == "where F1 on the run's validation images was best"
+
+
+@pytest.mark.parametrize("value", [None, 1.5, "0.4", True])
+def test_a_threshold_that_is_none_is_not_used(tmp_path, value):
+    assert measured_threshold(run_with(tmp_path, value)) is None
+
+
+def test_a_checkpoint_on_its_own_gets_the_usual_threshold(tmp_path):
+    value, origin = default_threshold(tmp_path / "moved.ckpt")
+    assert value == USUAL
+    assert "no measured F1" in origin
+
+
+@pytest.mark.parametrize("value", [0.37, None])
+def test_a_bundle_carries_the_threshold_of_its_run(tmp_path, value):
+    record = Record({"model": {"name": "x"}}, ["cat"], [1], "0.1")
+    write_bundle(Bundle(record, {"w": torch.zeros(1)}, 1, {}, value), tmp_path / "bundle")
+    assert measured_threshold(tmp_path / "bundle" / "bundle.json") == value
