@@ -90,8 +90,8 @@ def choose_validation(name: str | None, available: list[str]) -> str | None:
         return None
     raise DataError(
         f"the data set has no validation split; it has {', '.join(available)}."
-        f"{did_you_mean(name, others)} Set data.validation_split={others[0]} to validate on that "
-        "split, or data.validation_split=null to hold back a fraction of the training images."
+        f"{did_you_mean(name, others)} Set data.validation_split=null to hold back a fraction of "
+        f"the training images, or data.validation_split={others[0]} to validate on that split."
     )
 
 

@@ -91,6 +91,11 @@ class CocoReader:
         return files
 
     def _index(self, path: Path, split: str, page: CocoPage) -> DatasetIndex:
+        if not page.images:
+            raise DataError(
+                f"'{page.file}' lists no image: add images to it, or remove the file if the data "
+                "set should not have this split."
+            )
         builder = IndexBuilder(
             root=path,
             class_names=[name for _, name in page.categories],

@@ -20,7 +20,7 @@ from detkit.data.readers.nearby import parent_with_images
 from detkit.data.readers.voc_files import VocPages, annotation_files, has_annotations, read_pages
 from detkit.data.readers.voc_images import PageImage, images_of_pages
 from detkit.data.readers.voc_page import Marks, Page
-from detkit.data.readers.voc_splits import NameTable, list_folders, splits_of
+from detkit.data.readers.voc_splits import NameTable, list_folders, refuse_empty, splits_of
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex, Pairing
@@ -197,4 +197,5 @@ def _lines(path: Path, split: str, files: Mapping[str, Path]) -> list[str]:
     """The lines of a split's list, or the names of its XML files."""
     splits = splits_of(path, files)
     require_split(path, split, sorted(splits))
+    refuse_empty(path, split, splits[split])
     return splits[split]

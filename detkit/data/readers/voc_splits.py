@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from detkit.data.readers.folders import image_files, lines_of
 from detkit.data.readers.split_names import SPLIT_WORDS, split_of_path
 from detkit.data.readers.voc_files import is_any_page
+from detkit.data.splits import role_of
 from detkit.errors import DataError
 
 _LIST_FOLDERS = ("ImageSets/Main", "*/ImageSets/Main", "*/*/ImageSets/Main", "ImageSets")
@@ -54,6 +55,8 @@ class NameTable:
     def is_plain(self, file: Path) -> bool:
         """Whether a list names images only; lists of a class have a second column."""
         first = next(iter(lines_of(file)), "")
+        if not first:
+            return file.stem in SPLIT_WORDS  # a split that is declared and empty
         return len(first.split()) == 1 or self.find(first) is not None
 
 
@@ -82,6 +85,21 @@ def splits_of(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     if lists:
         return {split: list(dict.fromkeys(lines)) for split, lines in lists.items()}
     return _by_folder(path, files) or _by_image_folder(path, files)
+
+
+def refuse_empty(path: Path, split: str, lines: Sequence[str]) -> None:
+    """Raise DataError for a split that is declared and names nothing.
+
+    Args:
+        path: The folder of the data set.
+        split: The name of the split.
+        lines: What its list or folder names.
+    """
+    if not lines:
+        raise DataError(
+            f"the split '{split}' of '{path}' is empty: its list or folder names no XML file. Fill "
+            "it, or remove it."
+        )
 
 
 def list_folders(path: Path) -> list[Path]:
@@ -120,9 +138,14 @@ def _by_folder(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
         split = split_of_path(PurePosixPath(name).parent / "_")
         if split is not None:
             splits[split].append(name)
-    return _if_divided(
+    annotated = _if_divided(
         {split: names for split, names in splits.items() if is_any_page([files[n] for n in names])}
     )
+    if annotated and not any(role_of(split) == "val" for split in annotated):
+        stated = {split_of_path(image.relative_to(path)) for image in image_files(path)}
+        # images to validate on without XML files: an error when they are read
+        annotated |= {split: [] for split in stated if split and role_of(split) == "val"}
+    return annotated
 
 
 def _by_image_folder(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:

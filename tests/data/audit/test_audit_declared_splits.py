@@ -32,7 +32,7 @@ def test_splits_without_a_validation_split_among_them_are_an_error(yolo):
     (yolo / "images/val").rename(yolo / "images/test")
     finding = findings(yolo)["no validation split"]
     assert finding.severity == "error"
-    assert "Set data.validation_split=test" in finding.advice
+    assert "or data.validation_split=test to validate on that split" in finding.advice
 
 
 def test_a_split_may_be_chosen_by_another_word_for_it(yolo):
