@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from detkit.sweeps.folder import FILE, SweepFolder
 from detkit.sweeps.launcher import LISTED, POOL, JobFailedError
 from detkit.sweeps.optuna_sweeper import is_search
 from detkit.sweeps.summary import summary_lines
+from detkit.terminal import TerminalHandler
 
 SKIP_BAD = "--skip-bad"
 MULTIRUN = ("-m", "--multirun")
@@ -70,6 +70,6 @@ def tell_end(path: Path) -> int:
 def show_messages() -> None:
     """Show on the terminal what sweeps say while they run."""
     log = logging.getLogger("detkit.sweeps")
-    log.handlers = [logging.StreamHandler(sys.stderr)]
+    log.handlers = [TerminalHandler()]
     log.setLevel(logging.INFO)
     log.propagate = False

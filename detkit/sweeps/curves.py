@@ -14,6 +14,7 @@ _TICKS = 5
 _MOST_DOTS = 60  # points of a curve that are shown one by one
 _STEPS = (1, 2, 5, 10)
 _ROUNDING = 1e-9
+_SAME = 5e-5  # what the table's four digits do not show
 _LEAST_TOP = 0.01  # of the axis, for jobs that have learned nothing yet
 
 
@@ -38,6 +39,26 @@ def curves(results: Sequence[Result], metric: str) -> str:
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{escape(metric)} over the epochs">\n' + "\n".join(lines) + "\n</svg>"
+    )
+
+
+def curves_note(results: Sequence[Result], metric: str) -> str:
+    """How the numbers of the curves are related to those of the table."""
+    note = (
+        "Curves: validations during training. Table: the best checkpoint, measured again after "
+        "training (of an unfinished job, its best validation so far)."
+    )
+    known = [result for result in results if metric in result.difference]
+    if not known:
+        return note
+    largest = max(known, key=lambda result: abs(result.difference[metric]))
+    difference = largest.difference[metric]
+    if abs(difference) < _SAME:
+        return f"{note} The two agree for every finished job."
+    return (
+        f"{note} They differ by up to {abs(difference):.4f} ({largest.name}: {difference:+.4f}): "
+        "training may validate in lower precision (trainer.precision) or on fewer images "
+        "(trainer.limit_validation_batches)."
     )
 
 

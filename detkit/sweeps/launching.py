@@ -19,6 +19,7 @@ from detkit.sweeps.devices import Settings
 from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import Job
 from detkit.sweeps.pool import DevicePool, JobTakenError
+from detkit.sweeps.progress import RunningJobs
 from detkit.sweeps.text import plural
 from detkit.training.loggers import RUN_ID_FILE
 from detkit.training.run import COMMAND_VARIABLE
@@ -151,24 +152,27 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
     waiting = list({job.folder: job for job in jobs if job.state in _states(failed)}.values())
     tried = {job.folder for job in waiting}
     others = len({job.folder for job in jobs}) - len(waiting)
-    told = f"; {others} more are done, failed, or run elsewhere" if others else ""
+    are = "is" if others == 1 else "are"
+    told = f"; {others} more {are} done, failed, or running elsewhere" if others else ""
     at_once = f", {pool.free} at once" if len(waiting) > 1 else ""
     _log.info("sweep folder: %s", _short(folder.path))
     _log.info("%s to run%s%s", plural(len(waiting), "job"), at_once, told)
     try:
-        with pool:
+        with RunningJobs() as shown, pool:
             while waiting or pool.running:
                 pool.ended()
                 while waiting and pool.free > 0:
                     _start(pool, waiting.pop(0).folder, failed)
+                shown.show(pool.running, len(waiting))
                 time.sleep(POLL)
                 if not waiting and not pool.running:
                     waiting = _left(tried, jobs)
                     tried |= {job.folder for job in waiting}
     except Stopped as stopped:
         done = sum(job.state == "done" for job in folder.load())
+        are = "is" if done == 1 else "are"
         text = (
-            f"stopped; {done} of {plural(len(folder.jobs), 'job')} are done; go on with: "
+            f"stopped; {done} of {plural(len(folder.jobs), 'job')} {are} done; go on with: "
             f"detkit sweep resume {shlex.quote(str(_short(folder.path)))}"
         )
         raise Stopped(text, stopped.exit_code - 128) from None

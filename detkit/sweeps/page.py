@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from detkit.sweeps.curves import curves
+from detkit.sweeps.curves import curves, curves_note
 from detkit.sweeps.effects import SEED, Effects
 from detkit.sweeps.effects_text import effects_notes, level_cells
 from detkit.sweeps.page_assets import COLOURS, SCRIPT, STYLE
@@ -36,7 +36,7 @@ def write_page(table: Table, found: Effects, folder: Path, command: str) -> Path
     sections = [
         _tiles(table),
         section(f"Jobs with {heading}" if heading else "Jobs", _jobs(table, folder)),
-        section(f"{table.metric} over the epochs", drawn and _colour_choice(table) + drawn),
+        section(f"{table.metric} over the epochs", drawn and _curves(table, drawn)),
         section(f"Effect of each key on {table.metric}", _effects(found, table)),
         section("Command", f"<pre>{escape(command)}</pre>" if command else ""),
     ]
@@ -49,6 +49,11 @@ def write_page(table: Table, found: Effects, folder: Path, command: str) -> Path
     part.write_text(text, encoding="utf-8")
     os.replace(part, file)
     return file
+
+
+def _curves(table: Table, drawn: str) -> str:
+    note = curves_note(table.results, table.metric)
+    return f'{_colour_choice(table)}{drawn}\n<p class="reading">{escape(note)}</p>'
 
 
 def _tiles(table: Table) -> str:

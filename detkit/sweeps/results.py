@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from detkit.errors import UserError
 from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import FILE as JOB_FILE
 from detkit.sweeps.job import Job
+from detkit.sweeps.progress import job_progress
 from detkit.sweeps.text import pairs
 from detkit.training.metrics_rows import read_metrics
 
@@ -47,6 +48,9 @@ class Result:
         epoch: That of the best checkpoint, counted from 1; None before the first validation.
         numbers: Those of the best checkpoint, or of the best validation so far.
         validations: All of them, in order.
+        progress: Epoch and time left of a running job; empty otherwise.
+        difference: By name, how far the numbers of the checkpoint, measured again after training,
+            are from those of its validation during training.
     """
 
     name: str
@@ -57,6 +61,8 @@ class Result:
     epoch: int | None
     numbers: Mapping[str, float]
     validations: tuple[Validation, ...]
+    progress: str = ""
+    difference: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_results(sweep: SweepFolder) -> list[Result]:
@@ -96,7 +102,8 @@ def _result(folder: Path, keys: list[str], job: Job | None, config: Mapping[str,
     typed = dict(pairs(map(str, job.words)))
     validations = tuple(_validations(folder / "metrics.csv"))
     best = _best(validations, _monitor(config))
-    measured = _mapping(folder / "metrics.json") if job.state == "done" else None
+    measured = _finite((_mapping(folder / "metrics.json") if job.state == "done" else None) or {})
+    validated = best.numbers if best else {}
     return Result(
         name=folder.name,
         values={key: typed[key] if key in typed else _value(config, key) for key in keys},
@@ -104,8 +111,10 @@ def _result(folder: Path, keys: list[str], job: Job | None, config: Mapping[str,
         minutes=_seconds(job) / 60,
         error=None if job.error is None else " ".join(str(job.error).split()),
         epoch=best.epoch if best else None,
-        numbers={**(best.numbers if best else {}), **_finite(measured or {})},
+        numbers={**validated, **measured},
         validations=validations,
+        progress=job_progress(job) if job.state == "running" else "",
+        difference={n: measured[n] - validated[n] for n in measured.keys() & validated.keys()},
     )
 
 

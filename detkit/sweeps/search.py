@@ -11,6 +11,7 @@ from detkit.errors import UserError
 from detkit.sweeps.job import Job
 from detkit.sweeps.optuna_sweeper import Settings
 from detkit.sweeps.pool import DevicePool, JobTakenError
+from detkit.sweeps.progress import RunningJobs
 from detkit.sweeps.study import StoredStudy, Trial
 from detkit.training.metrics_rows import read_metrics
 
@@ -45,21 +46,23 @@ class Search:
         self._left: set[int] = set()  # trials whose jobs somebody has stopped, or runs otherwise
 
     def run(self) -> None:
-        """Run to the end.
+        """Run to the end, showing how far the trials are.
 
         Raises:
             UserError: The runs do not measure the metric.
         """
-        while True:
-            for job in self.pool.ended():
-                self._conclude(self._numbers.pop(job.folder), job)
-            for job in self.pool.running:
-                self._watch(job)
-            while self.pool.free > 0 and self._start_one():
-                pass
-            if not self._numbers:
-                return
-            time.sleep(POLL)
+        with RunningJobs() as shown:
+            while True:
+                for job in self.pool.ended():
+                    self._conclude(self._numbers.pop(job.folder), job)
+                for job in self.pool.running:
+                    self._watch(job)
+                while self.pool.free > 0 and self._start_one():
+                    pass
+                if not self._numbers:
+                    return
+                shown.show(self.pool.running)
+                time.sleep(POLL)
 
     def _watch(self, job: Job) -> None:
         """Report a job's validations, and end it where the pruner says so."""

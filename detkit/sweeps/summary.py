@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from detkit.sweeps.folder import SweepFolder
+from detkit.sweeps.progress import job_progress
 from detkit.sweeps.text import aligned, plural
 
 _MOST = 40
@@ -19,7 +20,8 @@ def summary_lines(folder: SweepFolder) -> list[str]:
     for job in jobs[:_MOST]:
         score = job.score() if job.state == "done" else None
         reached = "" if score is None else f"{score:.3f}"
-        rows.append([job.title, job.state, reached, f"{job.seconds / 60:.1f}"])
+        state = f"running, {job_progress(job)}" if job.state == "running" else job.state
+        rows.append([job.title, state, reached, f"{job.seconds / 60:.1f}"])
     lines = aligned(rows, (2, 3))
     if len(jobs) > _MOST:
         lines.append(f"... and {plural(len(jobs) - _MOST, 'more job')}")

@@ -15,6 +15,7 @@ from detkit.sweeps.results import Result
 from detkit.sweeps.text import aligned, brief
 
 _STATE, _EPOCH, _MINUTES, _JOB = "state", "epoch", "minutes", "job"
+_PROGRESS = "progress"
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -46,13 +47,19 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """Names of all columns, which `sort` and `where` take."""
-        return [*self.keys, *self.numbers, _EPOCH, _MINUTES, _STATE]
+        running = [_PROGRESS] if any(result.progress for result in self.results) else []
+        return [*self.keys, *self.numbers, _EPOCH, _MINUTES, _STATE, *running]
 
     def value(self, result: Result, column: str) -> Value:
         """What a job has in a column; None where there is nothing yet."""
         if column in self.keys:
             return result.values[column]
-        plain = {_EPOCH: result.epoch, _MINUTES: result.minutes or None, _STATE: result.state}
+        plain: dict[str, Value] = {
+            _EPOCH: result.epoch,
+            _MINUTES: result.minutes or None,
+            _STATE: result.state,
+            _PROGRESS: result.progress or None,
+        }
         return plain[column] if column in plain else result.numbers.get(column)
 
 
@@ -159,7 +166,7 @@ def table_lines(table: Table) -> list[str]:
     if not table.keys:
         rows = [[r.name, *row] for r, row in zip(table.results, rows, strict=True)]
     first = heads.index(table.metric)
-    lines = aligned([heads, *rows], range(first, len(heads) - 1))
+    lines = aligned([heads, *rows], range(first, heads.index(_STATE)))
     wrong = [r for r in table.results if r.error]
     return [*lines, *([""] if wrong else []), *(f"{r.name}: {r.error}" for r in wrong)]
 

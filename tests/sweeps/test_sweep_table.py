@@ -16,8 +16,11 @@ import yaml
 from detkit.cli.sweep_table import run
 from detkit.errors import UserError
 from detkit.sweeps.curves import nice_step
+from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import Job
 from detkit.sweeps.page_assets import SCRIPT
+from detkit.sweeps.summary import summary_lines
+from detkit.training.status_file import Status, write_status
 
 NASTY = "<script>alert('\"&')</script>"
 
@@ -298,3 +301,30 @@ def test_script_of_the_page_can_be_read(tmp_path: Path) -> None:
 )
 def test_steps_of_an_axis_are_round(least: float, step: float) -> None:
     assert nice_step(least) == pytest.approx(step)
+
+
+def test_a_running_job_shows_its_epoch_and_the_time_left(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = json.loads((sweep / "sweep.json").read_text())["jobs"][4]
+    write_status(sweep / name, Status(3, 12, 0.2, 725.0))
+    held = Job(sweep / name, id="0a1b").take()
+    assert held is not None
+    with held:
+        assert run([str(sweep), "where=state=running"]) == 0
+        heads, row = capsys.readouterr().out.splitlines()[:2]
+        assert heads.endswith("state    progress")
+        assert row.endswith("running  epoch 3/12, 12 min left")
+        assert "epoch 3/12, 12 min left" in (sweep / "table.html").read_text()
+        lines = summary_lines(SweepFolder.open(sweep))
+        assert any("running, epoch 3/12, 12 min left" in line for line in lines)
+
+
+def test_the_page_says_how_curves_and_table_differ(sweep: Path) -> None:
+    name = json.loads((sweep / "sweep.json").read_text())["jobs"][0]
+    run([str(sweep)])
+    assert "The two agree for every finished job." in (sweep / "table.html").read_text()
+    (sweep / name / "metrics.json").write_text('{"AP": 0.3125}')
+    run([str(sweep)])
+    page = (sweep / "table.html").read_text()
+    assert f"They differ by up to 0.0125 ({name}: +0.0125)" in page

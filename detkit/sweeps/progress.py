@@ -1,0 +1,100 @@
+"""How far the running jobs of a sweep are."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+
+from detkit.sweeps.job import Job
+from detkit.terminal import StatusLine, is_terminal
+from detkit.training.status_file import FILE, read_status
+from detkit.wording import counted, duration
+
+_REFRESH = 1.0  # seconds between two updates of the status line
+_LINE_EVERY = 300.0  # seconds between two lines where there is no terminal
+_log = logging.getLogger("detkit.sweeps")
+
+
+def job_progress(job: Job) -> str:
+    """Epoch and time left of a running job; "starting" before its training begins."""
+    status = read_status(job.folder) if _is_of_this_attempt(job) else None
+    if status is None:
+        return "starting"
+    total = f"/{status.epochs}" if status.epochs else ""
+    parts = [f"epoch {status.epoch}{total}"]
+    if status.epochs is None:
+        parts.append(f"{status.fraction:.0%}")
+    if status.seconds_left is not None:
+        parts.append(f"{duration(status.seconds_left)} left")
+    return ", ".join(parts)
+
+
+def _is_of_this_attempt(job: Job) -> bool:
+    """Whether the status file was written since the job was last started."""
+    try:
+        written = (Path(job.folder) / FILE).stat().st_mtime
+    except OSError:
+        return False
+    if job.started is None:
+        return True
+    return written >= datetime.fromisoformat(job.started).timestamp()
+
+
+class RunningJobs:
+    """Shows how far the running jobs are: a status line in a terminal, elsewhere a line in a while.
+
+    A context: messages of the sweep scroll above the status line.
+    """
+
+    def __init__(self) -> None:
+        self._status: StatusLine | None = None
+        self._shown = time.monotonic()
+
+    def __enter__(self) -> RunningJobs:
+        """Open the status line."""
+        if is_terminal(sys.stderr):
+            self._status = StatusLine(sys.stderr)
+            self._status.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back."""
+        if self._status is not None:
+            self._status.close()
+
+    def show(self, running: Sequence[Job], waiting: int | None = None) -> None:
+        """Update, if it is time.
+
+        Args:
+            running: The jobs that run.
+            waiting: How many are still to start; None if nobody knows.
+        """
+        every = _LINE_EVERY if self._status is None else _REFRESH
+        if time.monotonic() - self._shown < every:
+            return
+        self._shown = time.monotonic()
+        text = running_text(running, waiting)
+        if self._status is not None:
+            self._status.show(text)
+        elif text:
+            _log.info("%s", text)
+
+
+def running_text(running: Sequence[Job], waiting: int | None) -> str:
+    """How many jobs run and wait, and how far each is."""
+    if not running:
+        return ""
+    counts = counted(len(running), "job") + " running"
+    if waiting:
+        counts += f", {waiting:,} waiting"
+    return f"{counts}: " + "; ".join(f"{job.title}: {job_progress(job)}" for job in running)

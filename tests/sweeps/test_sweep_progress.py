@@ -1,0 +1,51 @@
+"""What a sweep says of its running jobs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from detkit.sweeps.job import Job
+from detkit.sweeps.progress import RunningJobs, job_progress, running_text
+from detkit.training.status_file import FILE, Status, write_status
+
+
+def job(folder: Path, **more: str) -> Job:
+    return Job(folder, id="0a1b", words=["seed=1"], state="running", **more)
+
+
+def test_epoch_and_time_left_of_a_job(tmp_path: Path) -> None:
+    assert job_progress(job(tmp_path)) == "starting"
+    write_status(tmp_path, Status(1, 12, 0.0, None))
+    assert job_progress(job(tmp_path)) == "epoch 1/12"
+    write_status(tmp_path, Status(2, None, 0.25, 90.0))
+    assert job_progress(job(tmp_path)) == "epoch 2, 25%, 1 min 30 s left"
+
+
+def test_the_status_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:
+    write_status(tmp_path, Status(3, 12, 0.2, 60.0))
+    os.utime(tmp_path / FILE, (0, 0))
+    assert job_progress(job(tmp_path, started="2026-01-01T00:00:00")) == "starting"
+
+
+def test_running_and_waiting_jobs_are_counted(tmp_path: Path) -> None:
+    one = job(tmp_path)
+    assert running_text([], 3) == ""
+    assert running_text([one], 0) == "1 job running: seed=1: starting"
+    text = running_text([one, one], 1)
+    assert text == "2 jobs running, 1 waiting: seed=1: starting; seed=1: starting"
+
+
+def test_a_line_is_written_in_a_while_outside_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("detkit.sweeps"), "propagate", True)
+    with caplog.at_level(logging.INFO, "detkit.sweeps"), RunningJobs() as shown:
+        shown.show([job(tmp_path)], 2)
+        assert caplog.messages == []
+        monkeypatch.setattr("detkit.sweeps.progress._LINE_EVERY", 0.0)
+        shown.show([job(tmp_path)], 2)
+    assert caplog.messages == ["1 job running, 2 waiting: seed=1: starting"]
