@@ -25,6 +25,8 @@ def job_progress(job: Job) -> str:
     status = read_status(job.folder) if _is_of_this_attempt(job) else None
     if status is None:
         return "starting"
+    if status.state == "measuring":
+        return "measuring the best checkpoint"
     total = f"/{status.epochs}" if status.epochs else ""
     parts = [f"epoch {status.epoch}{total}"]
     if status.epochs is None:

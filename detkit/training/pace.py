@@ -121,6 +121,11 @@ class Pace(pl.Callback):
         """Note that it goes on."""
         self._is_validating = False
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note that only the final measurement is left."""
+        if trainer.is_global_zero:
+            self._write(trainer, "measuring")
+
     def seconds_left(self, trainer: pl.Trainer) -> float | None:
         """Estimated seconds until the training ends; None before it can be known."""
         batch = self.seconds_per_batch
@@ -174,7 +179,7 @@ class Pace(pl.Callback):
         if left > _LONG and trainer.strategy.root_device.type == "cpu":
             _log.warning("%s", _TOO_LONG)
 
-    def _write(self, trainer: pl.Trainer) -> None:
+    def _write(self, trainer: pl.Trainer, state: str | None = None) -> None:
         self._written = time.monotonic()
         epochs = trainer.max_epochs or 0
         total = max(self._batches * epochs, 1)
@@ -183,7 +188,7 @@ class Pace(pl.Callback):
             epochs=epochs,
             fraction=min((self._batches * self._epoch + self._batch) / total, 1.0),
             seconds_left=self.seconds_left(trainer),
-            state="validating" if self._is_validating else "training",
+            state=state or ("validating" if self._is_validating else "training"),
         )
         write_status(Path(trainer.default_root_dir), status)
 

@@ -20,7 +20,7 @@ class Status:
         epochs: Epochs of the whole training; None if another limit ends it.
         fraction: Share of the training that is done, 0 to 1.
         seconds_left: Estimated seconds to its end; None before the first steps.
-        state: `training` or `validating`.
+        state: `training`, `validating`, or `measuring` the best checkpoint after the training.
     """
 
     epoch: int

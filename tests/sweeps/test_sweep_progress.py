@@ -23,6 +23,8 @@ def test_epoch_and_time_left_of_a_job(tmp_path: Path) -> None:
     assert job_progress(job(tmp_path)) == "epoch 1/12"
     write_status(tmp_path, Status(2, None, 0.25, 90.0))
     assert job_progress(job(tmp_path)) == "epoch 2, 25%, 1 min 30 s left"
+    write_status(tmp_path, Status(12, 12, 1.0, 0.0, "measuring"))
+    assert job_progress(job(tmp_path)) == "measuring the best checkpoint"
 
 
 def test_the_status_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:

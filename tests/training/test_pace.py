@@ -97,7 +97,7 @@ def test_a_long_training_on_a_cpu_is_told_what_to_do(tmp_path, clock, caplog):
 def test_the_status_file_tells_how_far_a_training_is(tmp_path):
     trainer = cpu_trainer(tmp_path, max_epochs=2)
     fit(tiny_module(), trainer, batches(3))
-    assert read_status(tmp_path) == Status(2, 2, 1.0, 0.0)
+    assert read_status(tmp_path) == Status(2, 2, 1.0, 0.0, "measuring")
     assert pace_of(trainer) is not None
 
 
