@@ -52,15 +52,7 @@ FAMILIES: dict[str, str] = {
 
 _LINE = re.compile(r'^@register\(\s*"(\w+)",\s*"([\w.-]+)"', re.MULTILINE)
 _SLOT = re.compile(r"^ +(\w+): Annotated\[\s*[^#=]*?Slot\(", re.MULTILINE)
-_SKIPPED_FOLDERS = {
-    "cli",
-    "config",
-    "structures",
-    "ops",
-    "plugin_templates",
-    "__pycache__",
-    "_conf",
-}
+_SKIPPED = {"cli", "config", "structures", "ops", "plugin_templates", "__pycache__", "_conf"}
 
 # Ranges that the config check enforces; use them in the annotations of constructors.
 Fraction = Annotated[float, Interval(ge=0, le=1)]
@@ -181,14 +173,17 @@ def _require_explicit_arguments(family: str, name: str, factory: Callable[..., A
 def _builtin_parts() -> dict[tuple[str, str], Part]:
     root = Path(__file__).parent
     found: dict[tuple[str, str], Part] = {}
-    for folder in sorted(
-        p for p in root.iterdir() if p.is_dir() and p.name not in _SKIPPED_FOLDERS
-    ):
+    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name not in _SKIPPED):
         for path in sorted(folder.rglob("*.py")):
             module = ".".join(("detkit", *path.relative_to(root).with_suffix("").parts))
-            for family, name in _LINE.findall(path.read_text(encoding="utf-8")):
+            for family, name in registered_in(path):
                 found[family, name] = Part(family, name, module, path, "detkit")
     return found
+
+
+def registered_in(file: Path) -> list[tuple[str, str]]:
+    """(family, name) of the parts that a source file registers, read from its text."""
+    return _LINE.findall(file.read_text(encoding="utf-8"))
 
 
 def names(family: str) -> list[str]:

@@ -1,25 +1,44 @@
-"""Tab completion: the command's own word here, everything after it through Hydra.
+"""Tab completion: commands, keys and values, answered in a tenth of a second.
 
 The shell function that Hydra installs calls `detkit -sc query=SHELL` with the typed line in
-COMP_LINE. Hydra takes the first word for the program, so the command is taken out of the line.
+COMP_LINE, and takes the words that are printed. Nothing is composed and no part is imported: what
+can be typed is read from pages and from the text of sources.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from detkit import registry
-from detkit.config.page_list import page_groups
+from detkit.config.outline import Outline, page_names
+from detkit.config.page_list import GROUPS, page_groups
+from detkit.config.static_schema import StaticArgument, block_arguments
 
-COMPOSING = ("train", "evaluate", "predict", "config", "plan", "sweep", "benchmark")
-_LINE = "COMP_LINE"
+# Command -> the class of its root and the root page; of `data show` and such, that of a training.
+ROOTS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("train", "config", "plan", "sweep", "assign", "data show"), ("Train", "train")
+    ),
+    "benchmark": ("Benchmark", "train"),
+    "evaluate": ("Evaluate", "train"),
+    "predict": ("Predict", "train"),
+    "import": ("Import", "import"),
+    "replay": ("Replay", "train"),
+}
+_OPTIONS = ("assign", "data check", "data stats", "data anchors", "data show", "data convert")
+_PATHS = ("ckpt", "weights", "data.path", "source", "output", "run_folder", "file", "detections")
+_FOLDERS = ("data.path", "run_folder", "hydra.sweep.dir", "--config-dir")
+_SWEEP = ("hydra.sweep.dir", "hydra.launcher.devices", "hydra.launcher.jobs_per_device")
+_PREFIX = re.compile(r"(\+{1,2}|--|)(.*)", re.DOTALL)
 
 
 def complete(
     words: list[str], commands: list[str], verbs: Mapping[str, Sequence[str]] | None = None
 ) -> list[str]:
-    """Answer a completion request, or return the words with which Hydra answers it.
+    """Answer a completion request, or return the words with which Hydra installs completion.
 
     Args:
         words: Those of the shell function.
@@ -28,29 +47,131 @@ def complete(
     """
     if not any(word.startswith("query=") for word in words):
         return ["train", *words]  # install and uninstall
-    typed = os.environ.get(_LINE, "").split(" ")
+    typed = os.environ.get("COMP_LINE", "").split(" ")
     done, current = [word for word in typed[:-1] if word], typed[-1]
-    if not done[1:]:
-        print("\n".join(name for name in commands if name.startswith(current)))
-        return []
-    program, command, *rest = done
-    if command not in COMPOSING:
-        known = _names(command, rest) or ([] if rest else (verbs or {}).get(command, []))
-        print("\n".join(name for name in known if name.startswith(current)))
-        return []
-    os.environ[_LINE] = " ".join([program, *rest, current])
-    return ["train", *words]
+    answers = candidates(done[1:], current, commands, verbs or {})
+    print("\n".join(dict.fromkeys(word for word in answers if word.startswith(current))))
+    return []
 
 
-def _names(command: str, rest: list[str]) -> list[str]:
+def candidates(
+    done: Sequence[str], current: str, commands: Sequence[str], verbs: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """What the current word may become.
+
+    Args:
+        done: The finished words after `detkit`.
+        current: What is typed of the next one.
+        commands: All commands.
+        verbs: Command to the verbs that may follow it.
+    """
+    if not done:
+        yield from commands
+        return
+    command, *rest = done
+    if not rest and "=" not in current:
+        yield from verbs.get(command, ())
+    yield from _names(command, rest)
+    if rest and rest[0] in verbs.get(command, ()):
+        command, rest = f"{command} {rest[0]}", rest[1:]
+    yield from _settings(command, rest, current)
+
+
+def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]:
+    """Keys and values of a command that takes KEY=VALUE."""
+    sign, text = _PREFIX.fullmatch(current).groups()  # type: ignore[union-attr]  # fits any text
+    if command in _OPTIONS:
+        module = command.replace(" ", "_")
+        options = block_arguments(f"detkit.cli.{module}:Options")
+        yield from (f"{sign}{word}" for word in _options(options, text))
+    root = ROOTS.get("config" if command == "config explain" else command)
+    if root is None:
+        return
+    outline = Outline(*root, words)
+    key, equals, value = text.partition("=")
+    if equals:
+        start = value[: value.rfind(",") + 1]  # values of a sweep before this one
+        found = _values(outline, key, value[len(start) :])
+        yield from (f"{sign}{key}={start}{word}" for word in found)
+        return
+    if command == "config explain":
+        yield from (word.rstrip("=") for word in _keys(outline, text))
+        return
+    yield from (f"{sign}{word}" for word in _keys(outline, text))
+    if command in ("train", "sweep") and text.startswith("hydra"):
+        yield from (f"{sign}{key}=" for key in _SWEEP)
+
+
+def _options(options: Mapping[str, StaticArgument], text: str) -> Iterator[str]:
+    """The command's options besides those of a training."""
+    for name, argument in options.items():
+        values = Outline.names(argument.family) if argument.family else argument.values
+        files = _files(name, text.partition("=")[2]) if name in ("path", "output") else ()
+        yield from (f"{name}={value}" for value in ("", *values, *files))
+
+
+def _keys(outline: Outline, text: str) -> Iterator[str]:
+    """Keys that may follow, such as `model.head.box_loss=` and `model.head.`."""
+    mark = "/" if "/" in text else "."
+    *path, _ = text.split(mark)
+    start = "".join(f"{key}{mark}" for key in path)
+    for name, argument in outline.arguments(path).items():
+        is_slot = argument.family is not None
+        is_group = is_slot and not argument.by_label
+        has_value = argument.block is None or name in GROUPS
+        if is_group if mark == "/" else has_value:
+            yield f"{start}{name}="
+        if is_slot or argument.block is not None:
+            yield f"{start}{name}{mark}"
+        if is_group and not path:
+            yield f"{name}/"
+    if not path:
+        yield from (f"{group}=" for group in page_groups())
+
+
+def _values(outline: Outline, key: str, value: str) -> Iterator[str]:
+    """Values that a key may be set to."""
+    if key in (*_PATHS, *_FOLDERS):
+        yield from _files(key, value)
+    path = re.split(r"[./]", key)
+    if len(path) == 1:
+        yield from page_names(key)
+        if key == "model":
+            return  # a detector without a page has no parts
+    argument = outline.argument(path)
+    if argument is None:
+        return
+    if argument.family is not None and not argument.by_label:
+        yield from outline.names(argument.family, argument.space)
+    yield from argument.values
+
+
+def _files(key: str, value: str) -> Iterator[str]:
+    """Files and folders that a path may become; of some keys folders alone."""
+    folder, slash, _ = value.rpartition("/")
+    place = Path(f"{folder}/" if slash else ".").expanduser()
+    try:
+        entries = sorted(place.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or any(mark in entry.name for mark in " '\"$"):
+            continue  # the shell would split it
+        if entry.is_dir():
+            yield f"{folder}{slash}{entry.name}/"
+        elif key not in _FOLDERS:
+            yield f"{folder}{slash}{entry.name}"
+
+
+def _names(command: str, rest: Sequence[str]) -> list[str]:
     """What may follow `list`, `describe`, `plugin new` and `plugin check`."""
-    if (command, rest) == ("plugin", ["check"]):
+    if (command, *rest) == ("plugin", "check"):
         registry.load_plugins()
         parts = [registry.part(f, name) for f in registry.FAMILIES for name in registry.names(f)]
         return [f"{part.family}/{part.name}" for part in parts if part.plugin is not None]
-    if (command, rest) == ("list", []):
+    if (command, *rest) == ("list",):
         return [*page_groups(), *registry.FAMILIES]
-    if (command, rest) in (("describe", []), ("plugin", ["new"])):
+    if (command, *rest) in (("describe",), ("plugin", "new")):
         return list(registry.FAMILIES)
     if command == "describe" and len(rest) == 1 and rest[0] in registry.FAMILIES:
         registry.load_plugins()

@@ -22,9 +22,10 @@ print(json.dumps([code, sorted({name.split(".")[0] for name in sys.modules})]), 
 """
 
 
-def run(folder, *words: str) -> tuple[int, set[str], str]:
+def run(folder, *words: str, line: str = "") -> tuple[int, set[str], str]:
     checkout = str(Path(detkit.__file__).parents[1])
     environment = {**os.environ, "DETKIT_DISABLE_ENTRYPOINTS": "1", "PYTHONPATH": checkout}
+    environment["COMP_LINE"] = line
     done = subprocess.run(
         [sys.executable, "-c", REPORT, *words],
         cwd=folder,
@@ -52,6 +53,12 @@ def run(folder, *words: str) -> tuple[int, set[str], str]:
 def test_imports_nothing_heavy(words, tmp_path):
     _, modules, _ = run(tmp_path, *words)
     assert not modules & HEAVY
+
+
+def test_a_key_press_imports_nothing_heavy(tmp_path):
+    _, modules, shown = run(tmp_path, "-sc", "query=bash", line="detkit train model.neck=p")
+    assert not modules & HEAVY
+    assert shown.split() == ["model.neck=pan", "model.neck=projection"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from detkit import registry
 from detkit.cli.completion import complete
+from detkit.config.static_schema import part_files
 
 COMMANDS = ["train", "evaluate", "list", "describe"]
 VERBS = {"plugin": ("new", "check")}
@@ -49,18 +51,89 @@ def test_answered_without_hydra(line, answer, typed, capsys, monkeypatch):
     assert capsys.readouterr().out.split() == answer
 
 
+@pytest.fixture
+def answers(typed, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/one").mkdir(parents=True)
+    (tmp_path / "best.ckpt").write_text("")
+
+    def ask(line: str) -> list[str]:
+        typed(line)
+        assert complete(QUERY, COMMANDS, {"config": ("explain",), "data": ("show",)}) == []
+        return capsys.readouterr().out.split()
+
+    return ask
+
+
 @pytest.mark.parametrize(
-    ("line", "left"),
+    ("line", "answer"),
     [
-        ("detkit train model=", "detkit model="),
-        ("detkit config model=fcos ", "detkit model=fcos "),
-        ("detkit evaluate ", "detkit "),
+        ("train model.head.box_loss=gi", ["model.head.box_loss=giou"]),
+        ("train model/head/box_loss=gi", ["model/head/box_loss=giou"]),
+        ("train model.head.box_loss=gh", ["model.head.box_loss=ghm_r"]),  # not ghm_c
+        ("train model=retina", ["model=retinanet"]),
+        ("train experiment=small", ["experiment=small_data"]),
+        ("train data=", ["data=folder", "data=shapes"]),
+        ("train callbacks=", ["callbacks=average", "callbacks=default"]),
+        ("train optimizer=ada", ["optimizer=adamw"]),
+        ("train trainer.compile=", ["trainer.compile=true", "trainer.compile=false"]),
+        ("train trainer.precision=b", ["trainer.precision=bf16"]),
+        ("train model=fcos model.head.norm=g", ["model.head.norm=group"]),
+        ("train ckpt=", ["ckpt=best.ckpt", "ckpt=runs/", "ckpt=null"]),
+        ("train ckpt=runs/", ["ckpt=runs/one/"]),
+        ("train data.path=", ["data.path=runs/"]),
+        ("train --model=fco", ["--model=fcos"]),
+        ("sweep model/neck=fpn,pa", ["model/neck=fpn,pan"]),
     ],
 )
-def test_hydra_sees_the_line_without_the_command(line, left, typed):
-    typed(line)
-    assert complete(QUERY, COMMANDS) == ["train", *QUERY]
-    assert os.environ["COMP_LINE"] == left
+def test_values_are_completed(line, answer, answers):
+    assert answers(f"detkit {line}") == answer
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("train model.head.box_l", ["model.head.box_loss=", "model.head.box_loss."]),
+        ("train model/ne", ["model/neck=", "model/neck/"]),
+        ("train image", ["image_size="]),
+        ("train model.neck=pan model.neck.min", ["model.neck.min_levels="]),
+        ("train model=fcos model.head.assigner.cent", ["model.head.assigner.centre_radius="]),
+        ("train callbacks.pictures.sc", ["callbacks.pictures.score_threshold="]),
+        ("train augmentation=mosaic augmentation.close", ["augmentation.close_mosaic="]),
+        ("train augmentation.train.resize.en", ["augmentation.train.resize.enlarge="]),
+        ("train experiment=demo model.backbone.mod", ["model.backbone.model="]),
+        ("predict score", ["score_threshold="]),
+        ("data show epo", ["epoch="]),
+        ("config explain model.ne", ["model.neck", "model.neck."]),
+        ("nothing x", []),
+    ],
+)
+def test_keys_are_completed(line, answer, answers):
+    assert answers(f"detkit {line}") == answer
+
+
+def test_nothing_that_cannot_be_typed_is_offered(answers):
+    words = answers("detkit train model.")
+    assert words
+    assert all(re.fullmatch(r"model\.\w+[=.]", word) for word in words)
+
+
+def test_a_runs_parts_are_those_of_its_checkpoint(answers):
+    Path("runs/one/config.yaml").write_text("model: {name: one_stage, neck: {name: pan}}")
+    assert answers("detkit evaluate ckpt=runs/one model.neck.min") == ["model.neck.min_levels="]
+
+
+def test_parts_and_pages_of_a_plugin_are_offered_without_importing_it(answers):
+    Path("plugins/own/conf/experiment").mkdir(parents=True)
+    Path("plugins/own/conf/experiment/own_page.yaml").write_text("")
+    text = (
+        '@register("neck", "own_neck")\nclass Own:\n    def __init__(self, *, own_size: int): ...\n'
+    )
+    Path("plugins/own/__init__.py").write_text(f"raise SystemExit\n{text}")
+    part_files.cache_clear()
+    assert answers("detkit train model.neck=own") == ["model.neck=own_neck"]
+    assert answers("detkit train experiment=own") == ["experiment=own_page"]
+    part_files.cache_clear()
 
 
 def test_installing_goes_to_hydra():
