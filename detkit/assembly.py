@@ -227,7 +227,10 @@ def _mixing_epochs(config: Config) -> float:
     """The epochs in which several images are mixed: all but the last ones."""
     if "trainer" not in config:  # nothing is trained
         return math.inf
-    return float(config["trainer"]["max_epochs"] - config["augmentation"].get("close_mosaic", 0))
+    epochs = config["trainer"]["max_epochs"]
+    if epochs is None:  # the training decides as it goes
+        return math.inf
+    return float(epochs - config["augmentation"].get("close_mosaic", 0))
 
 
 def build_metric(config: Config, classes: Classes) -> Metric:

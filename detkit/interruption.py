@@ -35,6 +35,8 @@ class StopSignals:
         numbers: Signals to handle.
         ends_process: Whether the process ends after the context. It then ignores the signals once a
             request has come, so that a repeated one does not change its exit code.
+        counts_presses: Whether Ctrl-C twice is two requests, however fast. Not where the signal
+            also arrives by way of another process.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class StopSignals:
         react: Callable[[int], None],
         numbers: Sequence[signal.Signals] = STOP_SIGNALS,
         ends_process: bool = False,
+        counts_presses: bool = False,
     ) -> None:
         self.react = react
         self._numbers = numbers
         self._ends_process = ends_process
+        self._counts_presses = counts_presses
         self._handlers: dict[signal.Signals, Any] = {}
         self._process = os.getpid()
         self._latest = _LatestRequest()
@@ -81,18 +85,20 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # a forked child that has not set its own handlers yet
-        now = time.monotonic()
-        if self._latest.time is not None and now - self._latest.time < SAME_REQUEST:
+        now, latest = time.monotonic(), self._latest
+        is_press = self._counts_presses and number == latest.number == signal.SIGINT
+        if latest.time is not None and now - latest.time < SAME_REQUEST and not is_press:
             return
-        self._latest.time = now
+        latest.time, latest.number = now, number
         self.react(number)
 
 
 @dataclass
 class _LatestRequest:
-    """When a process received its latest request; nested contexts share it."""
+    """The latest request that a process received; nested contexts share it."""
 
     time: float | None = None
+    number: int | None = None
 
 
 def run_stoppable(

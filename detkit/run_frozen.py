@@ -43,6 +43,7 @@ from detkit.training.launch import (
 )
 from detkit.training.lock import only_one
 from detkit.training.messages import log_to, report_problems_only
+from detkit.training.mixing_end import MixingEnd
 from detkit.training.module import DetectionModule
 from detkit.training.position import Position, read_position, require_same_batches
 from detkit.training.run import environment, record_start
@@ -128,10 +129,18 @@ def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Train
     loggers = assembly.build_labelled("logger", chosen, wiring, ())
     return make_trainer(
         run_folder=str(folder),
-        callbacks=list(callbacks.values()),
+        callbacks=[*callbacks.values(), *_mixing_end(config)],
         loggers=list(loggers.values()),
         **trainer_settings(config),
     )
+
+
+def _mixing_end(config: Mapping[str, Any]) -> list[pl.Callback]:
+    """What `close_mosaic` takes where the data set cannot know the last epochs beforehand."""
+    trainer, close_epochs = config["trainer"], config["augmentation"].get("close_mosaic", 0)
+    if not close_epochs or trainer["max_steps"] is trainer["max_minutes"] is None:
+        return []
+    return [MixingEnd(close_epochs)]
 
 
 def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,7 +215,10 @@ def _require_same_data(resumed: Checkpoint, prints: dict[str, str]) -> None:
 def _finish(
     config: dict[str, Any], folder: Path, data: Any, classes: Classes, trainer: pl.Trainer
 ) -> dict[str, float]:
-    """Measure the best checkpoint again, from its file, and write what a person reads."""
+    """Measure the best checkpoint again, from its file, and write what a person reads.
+
+    Where no validation gave a valid AP, that is the last one.
+    """
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
@@ -236,7 +248,8 @@ def _finish(
             pictures=[file for file in files if file.suffix == ".png"],
         ),
     )
-    print(f"best checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
+    kind = checkpoint.path.stem
+    print(f"{kind} checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
     return dict(measured.numbers)
 
 

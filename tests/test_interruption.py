@@ -33,6 +33,15 @@ def test_a_later_signal_is_a_second_request(monkeypatch):
     assert received == [signal.SIGTERM, signal.SIGINT]
 
 
+def test_ctrl_c_twice_is_two_requests_where_presses_count():
+    received = []
+    with StopSignals(received.append, counts_presses=True):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+    assert received == [signal.SIGINT, signal.SIGINT]
+
+
 def test_a_repeated_signal_after_an_inner_context_is_still_the_same_request():
     received = []
     with StopSignals(received.append):

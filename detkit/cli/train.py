@@ -37,6 +37,7 @@ from detkit.config.image_size import anchor_note
 from detkit.config.pixels import pixel_notes
 from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
+from detkit.config.training_length import limit_note
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
 from detkit.interruption import StopSignals
@@ -60,6 +61,7 @@ checkpoints, metrics, curves, pictures, report.
   detkit train model/neck=pan model/head/box_loss=giou optimizer.learning_rate=0.005
   detkit train ckpt=RUN                           go on with an interrupted run
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
+  detkit train trainer.max_minutes=10             for 10 minutes; or trainer.max_steps=5000
   detkit train weights=RUN data.path=DATA         a new run from the weights, with their model
   detkit train -m seed=1,2,3                      several runs: detkit sweep --help
   detkit train trainer.devices=4                  on four GPUs of this machine
@@ -104,6 +106,7 @@ def run(arguments: list[str]) -> int:
     else:
         config = compose_training(arguments)
         notes = [*anchor_note(config, arguments), *pixel_notes(config["model"])]
+        notes += limit_note(config["trainer"])
         for line in [*lost_values(config, arguments), *notes]:
             print(f"note: {line}", file=sys.stderr)
     if only_freeze or config["trainer"]["num_nodes"] > 1:

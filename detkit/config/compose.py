@@ -40,6 +40,7 @@ from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
 from detkit.config.source import register_hydra_plugins
+from detkit.config.training_length import choose_limits
 from detkit.errors import ConfigError
 
 Config = dict[str, Any]
@@ -137,6 +138,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         fill_pixels(complete["model"])
     if slots.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
+        choose_limits(complete["trainer"], overrides, resuming=root == "resume")
     return complete
 
 

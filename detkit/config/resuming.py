@@ -23,6 +23,7 @@ _HARMLESS = (
 # What changes the result a little, and why it may: each with what the user has to know.
 _OTHER_BITS = "results are no longer bit-equal to those of an undisturbed run"
 _NO_LONGER = "from here on the run no longer equals one without the change"
+_NEW_LENGTH = "the learning rate follows the new length from here on"
 _SAID = {
     "data.batch_size": "batches hold as many images over all devices as before",
     "optimizer.learning_rate": _NO_LONGER,
@@ -33,7 +34,9 @@ _SAID = {
     "trainer.deterministic": _OTHER_BITS,
     "trainer.devices": _OTHER_BITS,
     "trainer.gradient_clip_norm": _NO_LONGER,
-    "trainer.max_epochs": "the learning rate follows the new length from here on",
+    "trainer.max_epochs": _NEW_LENGTH,
+    "trainer.max_minutes": _NEW_LENGTH,
+    "trainer.max_steps": _NEW_LENGTH,
     "trainer.num_nodes": _OTHER_BITS,
     "trainer.precision": _OTHER_BITS,
     "trainer.strategy": _OTHER_BITS,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from detkit.registry import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Slot
+from detkit.registry import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Slot,
+)
 
 ImageSize = PositiveInt | tuple[PositiveInt, PositiveInt]
 
@@ -22,7 +29,11 @@ class Trainer:
     """How long and on what a detector trains.
 
     Args:
-        max_epochs: Passes over the training split.
+        max_epochs: Passes over the training split; null leaves the end to the next two.
+        max_steps: Optimizer steps after which the training ends; the learning rate follows. Where
+            this or `max_minutes` is set, `max_epochs` counts only if it is typed, too.
+        max_minutes: Minutes of training, in all starts of the run, after which it ends; the
+            learning rate follows. Two such runs are never equal bit by bit.
         accelerator: `auto` takes a GPU where there is one.
         devices: Number of devices on each node, or `auto`.
         num_nodes: Number of machines.
@@ -43,7 +54,9 @@ class Trainer:
         log_every: Steps between two lines of the metrics file.
     """
 
-    max_epochs: PositiveInt = 12
+    max_epochs: PositiveInt | None = 12
+    max_steps: PositiveInt | None = None
+    max_minutes: PositiveFloat | None = None
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: PositiveInt | Literal["auto"] = 1
     num_nodes: PositiveInt = 1

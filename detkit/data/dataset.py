@@ -84,12 +84,20 @@ class DetectionDataset(Dataset[Sample]):
         self._fixed = min(self._mixing, default=0)
         self._recent = RecentSamples(_KEPT)
         self._has_areas = bool(np.isfinite(index.areas).any())
+        # In shared memory, so that workers see what the main process decides.
+        self._mixes = torch.ones((), dtype=torch.bool)
+        self._mixes.share_memory_()  # type: ignore[no-untyped-call]
         # In shared memory, so that the main process sees what workers found.
         self._unreadable = torch.zeros(len(index), dtype=torch.bool)
         self._unreadable.share_memory_()  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def end_mixing(self) -> bool:
+        """Mix no more images, in any worker; whether any were mixed."""
+        self._mixes.fill_(False)
+        return bool(self._mixing)
 
     @property
     def unreadable(self) -> list[str]:
@@ -110,7 +118,7 @@ class DetectionDataset(Dataset[Sample]):
 
     def _made(self, key: Key, position: int, generator: torch.Generator, steps: int) -> Sample:
         """An image after the first steps."""
-        mixing = bool(self._mixing) and key.epoch < self.mixing_epochs
+        mixing = bool(self._mixing) and key.epoch < self.mixing_epochs and bool(self._mixes)
         try:
             done, sample = self._prepared(position) if mixing else (0, self.read(position))
         except UnreadableImageError as error:

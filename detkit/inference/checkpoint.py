@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from detkit.inference.files import read_tensors
 from detkit.inference.record import RECORD, Record, parse_record
 
 PREFIX = "detector."
+_log = logging.getLogger("detkit.inference")
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,12 @@ def find_checkpoint(place: str, prefer: str = "best", key: str = "ckpt") -> Path
     for folder in (path / "checkpoints", path):
         for name in (prefer, other):
             if (folder / f"{name}.ckpt").is_file():
+                if name != prefer == "best":
+                    _log.warning(
+                        "%s: no validation has given a valid AP yet, so there is no best.ckpt: "
+                        "using last.ckpt",
+                        place,
+                    )
                 return folder / f"{name}.ckpt"
     again = ""
     if (path / "config.yaml").is_file() and not (path / "metrics.json").is_file():

@@ -180,6 +180,7 @@ def _finite(numbers: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _best(validations: tuple[Validation, ...], monitor: str) -> Validation | None:
-    """The first validation with the highest number; one without it counts as the lowest."""
+    """The last validation with the highest number; the very last one if none has the number."""
     name = monitor.removeprefix(_PREFIX)
-    return max(validations, key=lambda v: v.numbers.get(name, -math.inf), default=None)
+    latest_first = reversed(validations)
+    return max(latest_first, key=lambda v: v.numbers.get(name, -math.inf), default=None)

@@ -21,6 +21,7 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from detkit.training.length import length_of
 from detkit.wording import counted
 
 _LARGE = 10e6  # parameters
@@ -40,7 +41,7 @@ class Setup:
         parameters: Of the detector.
         is_pretrained: Whether it starts from weights that were trained before.
         steps_per_epoch: Optimizer steps.
-        epochs: Of the whole training.
+        epochs: Of the whole training; None if minutes decide.
         data_path: The data set's path, as the user would type it; None for the embedded one.
         pretrained_word: What to type for a backbone with published weights; None if it has none.
         is_trial: Whether images or batches are limited to try things out.
@@ -50,15 +51,15 @@ class Setup:
     parameters: int
     is_pretrained: bool
     steps_per_epoch: int
-    epochs: int
+    epochs: float | None
     data_path: str | None
     pretrained_word: str | None = None
     is_trial: bool = False
 
     @property
-    def steps(self) -> int:
-        """Optimizer steps of the whole training."""
-        return self.steps_per_epoch * self.epochs
+    def steps(self) -> int | None:
+        """Optimizer steps of the whole training; None if minutes decide."""
+        return None if self.epochs is None else round(self.steps_per_epoch * self.epochs)
 
 
 def advice(setup: Setup) -> list[str]:
@@ -75,7 +76,7 @@ def advice(setup: Setup) -> list[str]:
             f"{_instead(setup)}"
         ]
     fewest = _FEWEST_STEPS[setup.is_pretrained]
-    if setup.steps < fewest:
+    if setup.steps is not None and setup.steps < fewest:
         epochs = math.ceil(_ENOUGH_STEPS[setup.is_pretrained] / max(setup.steps_per_epoch, 1))
         start = "pretrained" if setup.is_pretrained else "random"
         return [
@@ -108,12 +109,17 @@ def setup_of(config: Mapping[str, Any], images: int, detector: nn.Module, batche
     trainer, data = config["trainer"], config["data"]
     is_embedded = data["reader"]["name"] == "shapes"
     limits = (trainer["limit_train_batches"], data["limit_images"])
+    steps_per_epoch = math.ceil(batches / trainer["accumulate_grad_batches"])
+    ends: list[float | None] = [trainer["max_epochs"]]
+    if trainer.get("max_steps") is not None:
+        ends.append(trainer["max_steps"] / max(steps_per_epoch, 1))
+    epochs = min((end for end in ends if end is not None), default=None)
     return Setup(
         images=images,
         parameters=sum(parameter.numel() for parameter in detector.parameters()),
         is_pretrained=is_pretrained(config),
-        steps_per_epoch=math.ceil(batches / trainer["accumulate_grad_batches"]),
-        epochs=trainer["max_epochs"],
+        steps_per_epoch=steps_per_epoch,
+        epochs=None if trainer.get("max_minutes") is not None else epochs,
         data_path=None if is_embedded else str(data["path"]),
         pretrained_word=pretrained_word(config["model"]),
         is_trial=any(limit is not None for limit in limits),
@@ -148,11 +154,14 @@ def size_text(trainer: pl.Trainer) -> str:
     """Epochs, batches and optimizer steps of a training."""
     batches = int(trainer.num_training_batches)
     steps = math.ceil(batches / trainer.accumulate_grad_batches)
-    epochs = trainer.max_epochs or 0
     of_batches = counted(batches, "batch")
     if steps != batches:
         of_batches += f" ({counted(steps, 'optimizer step')})"
-    return f"{counted(epochs, 'epoch')} of {of_batches}, {counted(steps * epochs, 'step')} in all,"
+    length = length_of(trainer)
+    epochs, total = length.epochs(trainer), length.total_steps(trainer)
+    if epochs is None:
+        return f"{length.limit_text()}, in epochs of {of_batches},"
+    return f"{counted(epochs, 'epoch')} of {of_batches}, {counted(total, 'step')} in all,"
 
 
 def device_text(trainer: pl.Trainer) -> str:

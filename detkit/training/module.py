@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from detkit.errors import UserError
 from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
 from detkit.structures import Batch, Detections
+from detkit.training.length import length_of
 from detkit.training.metrics_file import MetricsFile
 from detkit.training.position import RANDOM_STATES, add_position, restore_random_state
 from detkit.training.sharding import divide_again, gather_weights
@@ -139,8 +140,11 @@ class DetectionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer, and a schedule that moves with each of its steps."""
-        total_steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(total_steps) or total_steps < 1:
+        length = length_of(self.trainer)
+        if self.trainer.train_dataloader is None:
+            self.trainer.fit_loop.setup_data()  # as Lightning does where it estimates steps
+        total_steps = length.total_steps(self.trainer)
+        if total_steps < 1:
             raise UserError(
                 f"the training split gives {total_steps} optimizer steps, expected 1 or more: "
                 "check trainer.max_epochs and that the training split has images."
@@ -148,11 +152,12 @@ class DetectionModule(pl.LightningModule):
         batches = self.trainer.world_size * self.trainer.accumulate_grad_batches
         optimizer = self.optimizer_factory(self.detector, self.batch_size * batches)
         self._full_rates = [group["lr"] for group in optimizer.param_groups]
-        last = int(total_steps) - 1
+        trainer = self.trainer
 
         # A plain function, as an object would leave its attributes in the checkpoint.
         def factor(step: int) -> float:
-            return self.schedule(min(step, last), last + 1)  # Lightning asks for one step more
+            total = length.total_steps(trainer, step)
+            return self.schedule(min(step, total - 1), total)  # Lightning asks for one step more
 
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from detkit.structures import Batch
 from detkit.training.expectations import device_text, size_text
+from detkit.training.length import length_of
 from detkit.training.position import position
 from detkit.training.status_file import Status, write_status
 from detkit.wording import duration
@@ -131,8 +132,14 @@ class Pace(pl.Callback):
         batch = self.seconds_per_batch
         if batch is None:
             return None
-        epochs = trainer.max_epochs or 0
-        left = batch * (self._batches * (epochs - self._epoch) - self._batch)
+        length = length_of(trainer)
+        by_time = length.seconds_left()
+        epochs = length.epochs(trainer)
+        if epochs is None:
+            return None if by_time is None else by_time + self._rest(True)
+        total = length.total_steps(trainer) * trainer.accumulate_grad_batches
+        total = min(total, self._batches * epochs)
+        left = batch * max(total - self._batches * self._epoch - self._batch, 0)
         every = trainer.check_val_every_n_epoch or 1
         for epoch in range(self._epoch + 1, epochs + 1):
             left += self._rest(epoch % every == 0 or epoch == epochs)
@@ -181,12 +188,15 @@ class Pace(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, state: str | None = None) -> None:
         self._written = time.monotonic()
-        epochs = trainer.max_epochs or 0
-        total = max(self._batches * epochs, 1)
+        length = length_of(trainer)
+        epochs, fraction = length.epochs(trainer), length.time_share()
+        if epochs is not None:
+            total = length.total_steps(trainer) * trainer.accumulate_grad_batches
+            fraction = (self._batches * self._epoch + self._batch) / max(total, 1)
         status = Status(
             epoch=self._epoch + 1,
             epochs=epochs,
-            fraction=min((self._batches * self._epoch + self._batch) / total, 1.0),
+            fraction=min(fraction, 1.0),
             seconds_left=self.seconds_left(trainer),
             state=state or ("validating" if self._is_validating else "training"),
         )

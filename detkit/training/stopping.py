@@ -28,7 +28,7 @@ class StopOnSignal(pl.Callback):
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._signals = StopSignals(self._receive)
+        self._signals = StopSignals(self._receive, counts_presses=True)
         self._last_path: Path | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

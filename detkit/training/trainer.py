@@ -23,6 +23,7 @@ from torch import nn
 from detkit.errors import UserError
 from detkit.training.checkpoint_file import CheckpointFile
 from detkit.training.launch import is_slurm_rank, is_torchrun_rank
+from detkit.training.length import UNLIMITED, TrainingLength
 from detkit.training.metrics_file import MetricsFile
 from detkit.training.pace import Pace
 from detkit.training.sharded_strategy import ShardedStrategy
@@ -50,7 +51,7 @@ def make_trainer(
     run_folder: str,
     callbacks: Sequence[pl.Callback],
     loggers: Sequence[Logger],
-    max_epochs: int,
+    max_epochs: int | None,
     accelerator: Literal["auto", "cpu", "gpu"],
     devices: int | Literal["auto"],
     num_nodes: int,
@@ -64,14 +65,16 @@ def make_trainer(
     limit_train_batches: int | None,
     limit_validation_batches: int | None,
     log_every: int,
+    max_steps: int | None = None,
+    max_minutes: float | None = None,
 ) -> pl.Trainer:
     """A Trainer from the configuration's `trainer` block; it always writes metrics.csv."""
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
-        callbacks=[StopOnSignal(), Pace(), Tracking(), *callbacks],
+        callbacks=[*_always(max_epochs, max_steps, max_minutes), *callbacks],
         logger=[MetricsFile(run_folder=run_folder), *loggers],
-        max_epochs=max_epochs,
+        max_epochs=UNLIMITED if max_epochs is None else max_epochs,
         accelerator=accelerator,
         devices=devices,
         num_nodes=num_nodes,
@@ -79,7 +82,6 @@ def make_trainer(
         precision=PRECISION[precision],
         accumulate_grad_batches=accumulate_grad_batches,
         gradient_clip_val=gradient_clip_norm,
-        gradient_clip_algorithm="norm",
         sync_batchnorm=sync_batchnorm,
         deterministic=_DETERMINISTIC[deterministic],
         check_val_every_n_epoch=validate_every,
@@ -94,6 +96,13 @@ def make_trainer(
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
         enable_model_summary=False,
     )
+
+
+def _always(
+    max_epochs: int | None, max_steps: int | None, max_minutes: float | None
+) -> list[pl.Callback]:
+    """What every training has beside the callbacks of its configuration."""
+    return [StopOnSignal(), TrainingLength(max_epochs, max_steps, max_minutes), Pace(), Tracking()]
 
 
 def device_count(devices: int | Literal["auto"], accelerator: str) -> int:

@@ -247,3 +247,13 @@ def test_the_loader_says_until_when_images_are_mixed(shapes, caplog):
         data_of(shapes, workers=0, mixing_epochs=-1.0).train_dataset()
     assert "paste, mosaic, mixup: in the first 2 epochs (augmentation.close_mosaic)" in caplog.text
     assert "paste, mosaic, mixup: in no epoch, as augmentation.close_mosaic" in caplog.text
+
+
+def test_mixing_ends_when_the_training_says_so(shapes):
+    dataset = reading(shapes, {"mosaic": Mosaic(height=96, width=96)})
+    dataset[Key(0, 0)]
+    before = len(dataset.decoded)
+    assert dataset.end_mixing()
+    dataset[Key(0, 1)]
+    assert len(dataset.decoded) == before + 1
+    assert not reading(shapes, {}).end_mixing()

@@ -250,6 +250,15 @@ def test_a_run_folder_stands_for_its_checkpoint(tmp_path, prefer, name):
     assert find_checkpoint(str(tmp_path), prefer).name != name
 
 
+# pain 47
+def test_a_run_without_a_best_checkpoint_says_that_it_uses_the_last(tmp_path, caplog):
+    (tmp_path / "last.ckpt").touch()
+    assert find_checkpoint(str(tmp_path), "last") == tmp_path / "last.ckpt"
+    assert not caplog.records
+    assert find_checkpoint(str(tmp_path)) == tmp_path / "last.ckpt"
+    assert "no validation has given a valid AP yet" in caplog.text
+
+
 def test_a_place_without_a_checkpoint(tmp_path):
     with pytest.raises(UserError, match=r"holds no checkpoints/best\.ckpt"):
         find_checkpoint(str(tmp_path))

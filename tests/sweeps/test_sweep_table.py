@@ -93,7 +93,7 @@ def test_best_epoch_so_far_and_state_of_each_job(
         [NASTY, "1", "0.4000", "0.8000", "1", "1.5", "stopped"],
         ["pan", "2", "0.3500", "0.7000", "1", "1.5", "failed"],
         ["fpn", "1", "0.3000", "0.6000", "2", "1.5", "done"],
-        ["fpn", "2", "0.2000", "0.4000", "2", "1.5", "done"],
+        ["fpn", "2", "0.2000", "0.4000", "3", "1.5", "done"],
         ["pan", "1", "0.0800", "0.1600", "2", "1.5", "pruned"],
         [NASTY, "2", "waiting"],
     ]
@@ -126,6 +126,8 @@ def test_best_epoch_is_by_the_number_that_chose_the_checkpoint(
     rows = "step,epoch,val/AP,val/AP50\n1,0,0.2,0.3\n2,1,0.1,0.5\n3,2,,\n4,3,0.9"  # cut off
     (job / "metrics.csv").write_text(rows)
     assert table(capsys, str(tmp_path))[1][1:4] == ["0.1000", "0.5000", "2"]
+    (job / "metrics.csv").write_text("step,epoch,val/AP,val/AP50\n1,0,0,0\n2,1,0,0\n")
+    assert table(capsys, str(tmp_path))[1][3] == "2"  # of equal ones the later
 
 
 @pytest.mark.parametrize(

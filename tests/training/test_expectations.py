@@ -97,9 +97,13 @@ def test_a_setup_is_read_from_the_configuration():
 
 
 def test_the_size_of_a_training_is_told_in_steps():
-    trainer = SimpleNamespace(num_training_batches=13, accumulate_grad_batches=2, max_epochs=3)
+    trainer = SimpleNamespace(
+        num_training_batches=13, accumulate_grad_batches=2, max_epochs=3, callbacks=[]
+    )
     assert size_text(trainer) == "3 epochs of 13 batches (7 optimizer steps), 21 steps in all,"
-    trainer = SimpleNamespace(num_training_batches=1, accumulate_grad_batches=1, max_epochs=1)
+    trainer = SimpleNamespace(
+        num_training_batches=1, accumulate_grad_batches=1, max_epochs=1, callbacks=[]
+    )
     assert size_text(trainer) == "1 epoch of 1 batch, 1 step in all,"
 
 

@@ -25,7 +25,8 @@ class Checkpoints(Checkpoint):
 
     A file appears under its name only when the disk has all of it, so a kill, a crash or a full
     disk leaves the one before. A training that goes on from `last.ckpt` takes the very next
-    batch. An AP that is NaN counts as the lowest.
+    batch. Of equal APs the later one is the best, and one that is NaN never is: a run without a
+    valid AP has no `best.ckpt`.
 
     Lightning's ModelCheckpoint is not used: it saves the last state only when the state is also
     among the best, numbers its files, and forgets the best score in a run folder that was moved.
@@ -70,6 +71,11 @@ class Checkpoints(Checkpoint):
         self._saved_at = time.monotonic()
         if trainer.is_global_zero:
             self._remove_parts()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave no best state behind that no valid AP has chosen, as an earlier detkit did."""
+        if trainer.is_global_zero and self.best_score is None and self.last_path.is_file():
+            self.best_path.unlink(missing_ok=True)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -120,8 +126,7 @@ class Checkpoints(Checkpoint):
 
     def _improves(self, trainer: pl.Trainer) -> bool:
         score = float(trainer.callback_metrics[self.monitor])
-        score = -math.inf if math.isnan(score) else score
-        if self.best_score is not None and score <= self.best_score:
+        if math.isnan(score) or (self.best_score is not None and score < self.best_score):
             return False
         self.best_score, self.best_epoch = score, trainer.current_epoch
         return True
@@ -133,6 +138,8 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on comparing with the best score of the checkpoint."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+        if self.best_score == -math.inf:  # an earlier detkit noted a NaN like that
+            self.best_score = self.best_epoch = None
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

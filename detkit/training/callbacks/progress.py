@@ -13,6 +13,7 @@ from torch import Tensor
 from detkit.registry import PositiveFloat, register
 from detkit.structures import Batch
 from detkit.terminal import StatusLine, columns, is_terminal
+from detkit.training.length import length_of
 from detkit.training.pace import Pace, pace_of
 from detkit.wording import counted, duration
 
@@ -224,7 +225,7 @@ def _write_line(text: str) -> None:
 
 
 def _epoch(trainer: pl.Trainer) -> str:
-    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+    return length_of(trainer).epoch_text(trainer)
 
 
 def _scores(trainer: pl.Trainer) -> list[str]:

@@ -1,0 +1,43 @@
+"""The last epochs of a training whose number of epochs is not known from the start."""
+
+from __future__ import annotations
+
+import logging
+
+import lightning.pytorch as pl
+
+from detkit.training.length import length_of
+
+_log = logging.getLogger("detkit.training")
+
+
+class MixingEnd(pl.Callback):
+    """Ends mosaic and other mixing of images for the last epochs, as they are expected.
+
+    Args:
+        close_epochs: How many last epochs go without.
+    """
+
+    def __init__(self, close_epochs: int) -> None:
+        self.close_epochs = close_epochs
+        self._has_ended = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look, where a run goes on within an epoch."""
+        self._look(trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look before the epoch's images are loaded."""
+        self._look(trainer)
+
+    def _look(self, trainer: pl.Trainer) -> None:
+        if self._has_ended or length_of(trainer).epochs_left(trainer) > self.close_epochs:
+            return
+        self._has_ended = True
+        loader = trainer.train_dataloader
+        if loader is not None and loader.dataset.end_mixing():
+            _log.info(
+                "images are no longer mixed from epoch %d on (augmentation.close_mosaic=%d)",
+                trainer.current_epoch + 1,
+                self.close_epochs,
+            )
