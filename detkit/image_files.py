@@ -63,8 +63,13 @@ def _is_common(file: Path) -> bool:
     return file.suffix.lower() not in NEEDS_CONVERSION
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """All files under a folder but hidden ones; each folder once, links to folders included."""
+def files_below(folder: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[Path]:
+    """All files under a folder but hidden ones; each folder once, links to folders included.
+
+    Args:
+        folder: Where to look.
+        suffixes: Endings of file names in lower case, such as ".json"; names in any case match.
+    """
     seen: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         entry = os.stat(parent)
@@ -74,4 +79,8 @@ def files_below(folder: Path) -> Iterator[Path]:
         seen.add((entry.st_dev, entry.st_ino))
         # sorted, so that the order does not depend on the file system
         folders[:] = sorted(name for name in folders if not is_hidden(name))
-        yield from (Path(parent, name) for name in files if not is_hidden(name))
+        yield from (
+            Path(parent, name)
+            for name in files
+            if name.lower().endswith(suffixes) and not is_hidden(name)
+        )

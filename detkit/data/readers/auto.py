@@ -1,51 +1,151 @@
-"""The format of a folder found by what lies in it."""
+"""Recognise the format of a data set by the content of its files."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+from detkit.data.counting import counted
 from detkit.data.readers import coco, voc, yolo
+from detkit.data.readers.coco_files import find_annotations
+from detkit.data.readers.contents import count_images, has_coco_lists
 from detkit.data.readers.folders import require_folder
+from detkit.data.readers.unrecognised import explain
+from detkit.data.readers.voc_files import xml_files
+from detkit.data.readers.yolo_pairs import looks_like_labels
 from detkit.errors import DataError
+from detkit.image_files import files_below
 from detkit.interfaces import Reader
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 
+LOGGER = logging.getLogger("detkit.data")
+_SAMPLE = 50  # text files that show how many of them are label files
+
+
+class Format(NamedTuple):
+    """A format that data sets have.
+
+    Attributes:
+        name: The name of its reader.
+        title: What people call it.
+        reader: Makes its reader, with default settings.
+        fits: Whether a folder holds data in this format, by the content of its files.
+        count: About how many images of a folder have an annotation in this format.
+    """
+
+    name: str
+    title: str
+    reader: Callable[[], Reader]
+    fits: Callable[[Path], bool]
+    count: Callable[[Path], int]
+
 
 @register("reader", "auto")
 class AutoReader:
-    """COCO, Pascal VOC or YOLO, whichever the folder looks like.
+    """COCO, Pascal VOC or YOLO, recognised by the content of the files.
 
-    The formats' own settings are at their defaults; name the reader to change them.
+    Of several formats in one folder, the one that annotates the most images is read, and one line
+    says so. The settings of the formats are at their defaults; name the reader to change them.
     """
+
+    def __init__(self) -> None:
+        self._readers: dict[Path, Reader] = {}
 
     def splits(self, path: Path) -> list[str]:
         """The splits that the format of the folder names."""
-        return detect(path).splits(path)
+        return self._reader(path).splits(path)
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index that the format's reader makes."""
-        return detect(path).read(path, split)
+        return self._reader(path).read(path, split)
+
+    def _reader(self, path: Path) -> Reader:
+        if path not in self._readers:
+            self._readers[path] = detect(path)
+        return self._readers[path]
 
 
 def detect(path: Path) -> Reader:
-    """The reader whose format a folder looks like.
+    """The reader for the format of a folder.
 
     Raises:
-        DataError: None fits; the message says what was looked for.
+        DataError: No format fits; the message says what the folder holds and what is missing.
     """
     require_folder(path)
-    if coco.fits(path):
+    formats, errors = _fitting(path)
+    if len(formats) > 1:
+        return _largest(path, formats)
+    if formats:
+        return formats[0].reader()
+    if errors:
+        raise errors[0]
+    if coco.fits(path):  # a file has a name of COCO's, and the reader says what is wrong in it
         return coco.CocoReader()
-    if voc.fits(path):
-        return voc.VocReader()
-    if yolo.fits(path):
-        return yolo.YoloReader()
-    shown = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
-    more = ", ..." if len(shown) > 8 else ""  # noqa: PLR2004
-    raise DataError(
-        f"the format of '{path}' is not recognised. It holds: {', '.join(shown[:8])}{more}. Looked "
-        "for COCO (annotations/instances_<split>.json, <split>.json), Pascal VOC "
-        "(Annotations/*.xml) and YOLO (data.yaml or classes.txt, images/ and labels/). Set "
-        "data.path to the folder that holds these, or name the format in data.reader."
+    raise DataError(explain(path, _title))
+
+
+def _fitting(path: Path) -> tuple[list[Format], list[DataError]]:
+    """The formats of a folder, and the errors of files that show a format but are wrong."""
+    formats: list[Format] = []
+    errors: list[DataError] = []
+    for form in FORMATS:
+        try:
+            if form.fits(path):
+                formats.append(form)
+        except DataError as error:
+            errors.append(error)
+    return formats, errors
+
+
+def _largest(path: Path, formats: list[Format]) -> Reader:
+    """The reader of the format that annotates the most images; the first one on a tie."""
+    counts = {form: form.count(path) for form in formats}
+    best = max(formats, key=lambda form: counts[form])
+    shown = {form: f"{form.title} ({counted(counts[form], 'image')})" for form in formats}
+    others = [form for form in formats if form != best]
+    LOGGER.info(
+        "%s holds annotations in several formats: %s. Reading %s, because none of them has more "
+        "images; set data.reader=%s to read %s instead.",
+        path,
+        ", ".join(shown.values()),
+        best.title,
+        others[0].name,
+        others[0].title,
     )
+    return best.reader()
+
+
+def _title(path: Path) -> str | None:
+    """The format of a folder, or None."""
+    formats, _ = _fitting(path)
+    return formats[0].title if formats else None
+
+
+def _has_coco(path: Path) -> bool:
+    return any(map(has_coco_lists, find_annotations(path).values()))
+
+
+def _count_coco(path: Path) -> int:
+    return sum(map(count_images, find_annotations(path).values()))
+
+
+def _count_voc(path: Path) -> int:
+    return len(xml_files(path))
+
+
+def _count_yolo(path: Path) -> int:
+    """The number of text files times the share of label files in a sample."""
+    files = sorted(files_below(path, (".txt",)))
+    sample = files[:: max(1, len(files) // _SAMPLE)]
+    return round(len(files) * sum(map(looks_like_labels, sample)) / max(1, len(sample)))
+
+
+# In order of what they can hold: the first of several that annotate equally many images is read.
+FORMATS = (
+    Format("coco", "COCO", coco.CocoReader, _has_coco, _count_coco),
+    Format("voc", "Pascal VOC", voc.VocReader, voc.fits, _count_voc),
+    Format("yolo", "YOLO", yolo.YoloReader, yolo.fits, _count_yolo),
+)

@@ -39,11 +39,8 @@ def find_annotations(path: Path) -> dict[str, Path]:
 
 def json_files(path: Path) -> list[Path]:
     """The JSON files of a folder and a few levels of folders below it."""
-    return [
-        file
-        for file in files_below(path)
-        if file.suffix.lower() == ".json" and len(file.relative_to(path).parts) <= _DEPTH
-    ]
+    depth = len(path.parts) + _DEPTH
+    return [file for file in files_below(path, (".json",)) if len(file.parts) <= depth]
 
 
 def _annotation_files(path: Path) -> list[Path]:

@@ -40,7 +40,7 @@ def is_any_page(files: list[Path]) -> bool:
 
 def xml_files(path: Path) -> list[Path]:
     """All XML files below a folder, sorted."""
-    return sorted(file for file in files_below(path) if file.suffix.lower() == ".xml")
+    return sorted(files_below(path, (".xml",)))
 
 
 def annotation_files(path: Path, annotations: str | None = None) -> dict[str, Path]:
