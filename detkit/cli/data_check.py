@@ -136,10 +136,32 @@ def with_bar(items: Iterable[Any], count: int) -> Iterable[Any]:
 
 @contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Leave out the readers' warnings: the table says the same in order."""
+    """Print what the readers decided, but not their warnings: the table says the same in order."""
     logger = logging.getLogger("detkit.data")
-    before, logger.disabled = logger.disabled, True
+    before = logger.level, logger.propagate
+    handler = logging.StreamHandler()  # to stderr
+    handler.addFilter(_DecisionsOnce())
+    logger.addHandler(handler)
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        logger.disabled = before
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]
+
+
+class _DecisionsOnce(logging.Filter):
+    """Passes messages of information, each once however many splits are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a message is information that has not been shown."""
+        message = record.getMessage()
+        is_new = record.levelno == logging.INFO and message not in self.shown
+        self.shown.add(message)
+        return is_new

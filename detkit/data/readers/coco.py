@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from detkit.data.readers.coco_values import NO_ID
 from detkit.data.readers.folders import require_folder, require_split
 from detkit.errors import DataError
 from detkit.registry import register
-from detkit.structures import DatasetIndex
+from detkit.structures import DatasetIndex, Pairing
 
 SHARED_ID = "one id for several boxes"
 
@@ -68,7 +69,8 @@ class CocoReader:
         else:
             require_split(path, split, self.splits(path))
             file = files[split]
-        return self._index(path, split or "", read_page(file))
+        others = [other for other in files.values() if other != file]
+        return self._index(path, split or "", read_page(file), others)
 
     def _files(self, path: Path) -> dict[str, Path]:
         require_folder(path)
@@ -90,21 +92,28 @@ class CocoReader:
             )
         return files
 
-    def _index(self, path: Path, split: str, page: CocoPage) -> DatasetIndex:
+    def _index(
+        self, path: Path, split: str, page: CocoPage, others: Sequence[Path]
+    ) -> DatasetIndex:
         if not page.images:
             raise DataError(
                 f"'{page.file}' lists no image: add images to it, or remove the file if the data "
                 "set should not have this split."
             )
+        finder = ImageFinder(path, page.file, split, self.images)
+        names = finder.locate([image[1] for image in page.images])
         builder = IndexBuilder(
             root=path,
             class_names=[name for _, name in page.categories],
             category_ids=[number for number, _ in page.categories],
             unused=page.unused,
+            pairing=Pairing(
+                annotation="COCO record",
+                images_without_annotation=finder.unlisted(names, others),
+                images_train=False,
+            ),
         )
         objects = Objects(page)
-        finder = ImageFinder(path, page.file, split, self.images)
-        names = finder.locate([image[1] for image in page.images])
         owners = Counter(number for number, _ in {image[:2] for image in page.images})
         seen, taken = set(), {}
         for (image_id, file_name, height, width), name in zip(page.images, names, strict=True):

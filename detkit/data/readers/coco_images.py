@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from detkit.data.counting import counted
+from detkit.data.readers.coco_page import file_names_in
 from detkit.data.readers.folders import image_files, relative_name
 from detkit.data.readers.nearby import parent_with_images
-from detkit.data.readers.path_endings import PathEndings, summary
+from detkit.data.readers.path_endings import PathEndings, parts_of, summary
 from detkit.errors import DataError
+from detkit.image_files import is_image
 
 LOGGER = logging.getLogger("detkit.data")
 _SAMPLE = 100  # names that are tried in each likely folder
@@ -49,6 +51,27 @@ class ImageFinder:
             self._match(names, paths, missing)
         return paths
 
+    def unlisted(self, paths: Sequence[str], others: Iterable[Path]) -> list[str]:
+        """Images beside those of the file that neither it nor the file of another split names.
+
+        Args:
+            paths: The images of the file, relative to the root.
+            others: The COCO files of the other splits.
+        """
+        listed = set(paths)
+        beside: list[str] = []
+        for folder in sorted({path.rpartition("/")[0] for path in paths}):
+            try:
+                entries = sorted(os.listdir(self.root / folder))
+            except (OSError, ValueError):
+                continue
+            beside += [f"{folder}/{name}".removeprefix("/") for name in entries]
+        images = [p for p in beside if p not in listed and is_image(self.root / p)]
+        if images:
+            elsewhere = {name for file in others for name in map(_last_part, file_names_in(file))}
+            images = [path for path in images if path.rpartition("/")[2] not in elsewhere]
+        return images
+
     def _match(self, names: Sequence[str], paths: list[str], missing: list[int]) -> None:
         """Replace the paths of files that do not exist by those that match."""
         searched = self.root if self.images is None else self._images_folder(self.images)
@@ -73,9 +96,15 @@ class ImageFinder:
             raise DataError(self._none_exists(names))
         for number, match in zip(missing, matches, strict=True):
             paths[number] = match.path or paths[number]
-        text = summary(lost, matches)
-        if text:
-            LOGGER.info("%s: matched image files: %s", relative_name(self.file, self.root), text)
+        matched = sum(match.path is not None for match in matches)
+        if matched:
+            LOGGER.info(
+                "%s: matched %d of %s: %s",
+                relative_name(self.file, self.root),
+                matched,
+                counted(len(names), "image name"),
+                summary(lost, matches),
+            )
 
     def _require_distinct(self, names: Sequence[str], paths: Sequence[str | None]) -> None:
         """Raise DataError if two different names match one file."""
@@ -131,6 +160,10 @@ class ImageFinder:
             except (OSError, ValueError):  # no such folder, or a name that no folder can have
                 self._listings[place] = frozenset()
         return last in self._listings[place]
+
+
+def _last_part(name: str) -> str:
+    return "".join(parts_of(name)[-1:])
 
 
 def _sample(names: Sequence[str]) -> list[str]:

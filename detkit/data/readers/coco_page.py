@@ -223,6 +223,24 @@ def read_page(file: Path) -> CocoPage:
     return page
 
 
+def file_names_in(file: Path) -> set[str]:
+    """The file names of the images in a COCO file; none if it cannot be read."""
+    names: set[str] = set()
+
+    def take(entries: Sequence[Any]) -> None:
+        names.update(e["file_name"] for e in entries if isinstance(e, dict) and "file_name" in e)
+
+    def pass_over(entries: Sequence[Any]) -> None:
+        """Without it the whole list would be in memory at once."""
+
+    takers = {"images": take, "annotations": pass_over, "categories": pass_over}
+    try:
+        read_object(file, takers, without="segmentation")
+    except UnreadableJsonError:
+        return set()
+    return {name for name in names if isinstance(name, str)}
+
+
 def _read_outlines(page: CocoPage) -> None:
     """Read the file once more, with the outlines, for boxes that it does not give."""
     row = 0

@@ -81,12 +81,13 @@ class VocReader:
         voc = read_pages(path, files)
         names = _class_names(path, voc.pages)
         label_of = {name: label for label, name in enumerate(names)}
-        located = images_of_pages(path, voc.pages, self._images(path, split))
-        lines = _lines(path, split, files) if split is not None else [*voc.pages, *voc.unreadable]
+        images = self._images(path, split)
+        located = images_of_pages(path, voc.pages, images)
+        lines = _lines(path, split, files) or sorted([*voc.pages, *voc.unreadable])
         builder = IndexBuilder(root=path, class_names=names)
         table = NameTable(files)
         lone = []
-        for image_id, line in enumerate(lines if split is not None else sorted(lines), start=1):
+        for image_id, line in enumerate(lines, start=1):
             name = table.find(line) or line
             if name not in voc.pages:
                 _drop_page(builder, name, voc)
@@ -96,7 +97,9 @@ class VocReader:
                     self._add_objects(builder, page, label_of)
             elif not _drop_unclear(builder, name, located[name]):
                 lone.append(f"{name}.xml")
-        builder.pairing = Pairing(annotation="XML file", annotations_without_image=lone)
+        is_list = any(line not in files for line in lines)
+        beside = [] if is_list else _images_without_page(path, images, located, lines)
+        builder.pairing = Pairing("XML file", {}, lone, beside, images_train=False)
         return builder.build()
 
     def _images(self, path: Path, split: str | None) -> list[Path]:
@@ -193,9 +196,29 @@ def _class_names(path: Path, pages: Mapping[str, Page]) -> list[str]:
     return [*listed, *sorted(used)]
 
 
-def _lines(path: Path, split: str, files: Mapping[str, Path]) -> list[str]:
-    """The lines of a split's list, or the names of its XML files."""
+def _lines(path: Path, split: str | None, files: Mapping[str, Path]) -> list[str]:
+    """The lines of a split's list, or the names of its XML files; none without a split."""
+    if split is None:
+        return []
     splits = splits_of(path, files)
     require_split(path, split, sorted(splits))
     refuse_empty(path, split, splits[split])
     return splits[split]
+
+
+def _images_without_page(
+    path: Path, images: Iterable[Path], located: Mapping[str, PageImage], names: Iterable[str]
+) -> list[str]:
+    """Images in the folders of a split's images that no XML file annotates.
+
+    Args:
+        path: The folder of the data set.
+        images: All of its images.
+        located: The images of all XML files.
+        names: The XML files of the split.
+    """
+    used = [located[name].image for name in names if name in located]
+    folders = {image.rpartition("/")[0] for image in used if image is not None}
+    annotated = {i for result in located.values() for i in (result.image, *result.candidates)}
+    others = (relative_name(file, path) for file in images)
+    return [i for i in others if i.rpartition("/")[0] in folders and i not in annotated]

@@ -132,7 +132,7 @@ def test_blank_and_tiny_images(maker):
 
 def test_an_image_that_no_split_lists(maker, scenes):
     scenes(70).save(maker.root / "train" / "forgotten.png")
-    found = maker.findings()["image files that no split lists"]
+    found = maker.findings()["images without their COCO record"]
     assert (found.severity, found.examples[0].name) == ("note", "train/forgotten.png")
 
 

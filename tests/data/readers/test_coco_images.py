@@ -27,7 +27,7 @@ def test_a_name_matches_by_its_end(tmp_path, coco_files, pictures, caplog, case)
         index = CocoReader().read(tmp_path, None)
     assert index.path(0) == tmp_path / file
     assert caplog.messages == [
-        f"result.json: matched image files: 1 {ways} ('{named}' is '{file}')"
+        f"result.json: matched 1 of 1 image name: 1 {ways} ('{named}' is '{file}')"
     ]
 
 
@@ -91,3 +91,17 @@ def test_images_in_the_folder_above_are_named(tmp_path, coco_files, pictures):
     coco_files(tmp_path / "annotations" / "result.json", ["a.jpg"], [])
     with pytest.raises(DataError, match=rf"set data.path to '{tmp_path}'"):
         CocoReader().read(tmp_path / "annotations", None)
+
+
+def test_images_beside_those_of_the_file_are_counted(tmp_path, coco_files, pictures):
+    for name in "abcd":
+        pictures(tmp_path / "images" / f"{name}.jpg")
+    coco_files(tmp_path / "train.json", ["a.jpg", "x.jpg"], [])
+    coco_files(tmp_path / "val.json", ["C:\\images\\b.jpg"], [])
+    pairing = CocoReader().read(tmp_path, "train").pairing
+    assert pairing.images_without_annotation == ["images/c.jpg", "images/d.jpg"]
+    assert not pairing.images_train
+
+
+def test_images_in_the_folder_of_another_split_are_not_counted(coco):
+    assert CocoReader().read(coco, "train").pairing.images_without_annotation == []

@@ -178,3 +178,18 @@ def test_images_in_the_folder_above_are_named(write):
     folder = write("Annotations/a.xml", "JPEGImages/a.jpg")
     with pytest.raises(DataError, match=rf"1 XML file but no images.*set data.path to '{folder}'"):
         VocReader().read(folder / "Annotations", None)
+
+
+def test_images_without_xml_and_xml_without_an_image_are_named(write):
+    folder = write("train/a.xml", "train/a.jpg", "train/b.xml", "train/c.jpg",
+                   "val/a.xml", "val/a.jpg", "val/d.jpg", "elsewhere/e.jpg")  # fmt: skip
+    pairing = VocReader().read(folder, "train").pairing
+    assert pairing.annotations_without_image == ["train/b.xml"]
+    assert pairing.images_without_annotation == ["train/c.jpg"]
+    assert not pairing.images_train
+
+
+def test_images_that_a_list_leaves_out_are_not_missed(write, voc):
+    (voc / "JPEGImages" / "d.jpg").write_bytes((voc / "JPEGImages" / "a.jpg").read_bytes())
+    assert VocReader().read(voc, "train").pairing.images_without_annotation == []
+    assert VocReader().read(voc, None).pairing.images_without_annotation == ["JPEGImages/d.jpg"]
