@@ -107,7 +107,7 @@ def _largest(path: Path, formats: list[Format]) -> Reader:
     shown = {form: f"{form.title} ({counted(counts[form], 'image')})" for form in formats}
     others = [form for form in formats if form != best]
     LOGGER.info(
-        "%s holds annotations in several formats: %s. Reading %s, because none of them has more "
+        "%s holds annotations in several formats: %s. Reading %s, because no other annotates more "
         "images; set data.reader=%s to read %s instead.",
         path,
         ", ".join(shown.values()),

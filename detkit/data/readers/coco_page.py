@@ -200,6 +200,7 @@ def read_page(file: Path) -> CocoPage:
     except UnreadableJsonError as error:
         raise DataError(f"'{file}' cannot be read as COCO JSON: {error}. Replace it.") from error
     page.renumber()
+    page.unused = +page.unused  # without zeros
     missing = [
         f"{key} ({kinds[key]})" if key in kinds else key
         for key in LISTS

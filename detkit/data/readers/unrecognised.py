@@ -45,7 +45,7 @@ _OTHER_JSON = {
 LOOKED_FOR = (
     "Looked for COCO (a JSON file with images, annotations and categories), Pascal VOC (XML files "
     "with the root <annotation>) and YOLO (label files, and their class names in data.yaml or "
-    "classes.txt)."
+    "classes.txt). Set data.path to the folder that holds these, or name the format in data.reader."
 )
 
 
@@ -58,17 +58,17 @@ def explain(path: Path, title_of: TitleOf) -> str:
     """
     entries = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
     more = ", ..." if len(entries) > _SHOWN else ""
+    heading = (
+        f"the format of '{path}' is not recognised. It holds: {', '.join(entries[:_SHOWN])}{more}."
+    )
+    nearby = _below(path, title_of) or _above(path, title_of)
+    if nearby:
+        return f"{heading} {nearby}"
     files = list(islice(files_below(path), _MOST_FILES))
     clues = [*_of_yaml(path, files), *_of_labels(path, files), *_of_json(path, files)]
     clues += [*_of_other(path, files), *_of_images(files)]
-    sentences = [
-        f"the format of '{path}' is not recognised. It holds: {', '.join(entries[:_SHOWN])}{more}.",
-        *(f"{clue[0].upper()}{clue[1:]}." for clue in clues),
-        LOOKED_FOR,
-    ]
-    nearby = _below(path, title_of) or _above(path, title_of)
-    advice = "Set data.path to the folder that holds these, or name the format in data.reader."
-    return " ".join([*sentences, nearby or advice])
+    sentences = [f"{clue[0].upper()}{clue[1:]}." for clue in clues]
+    return " ".join([heading, *sentences, LOOKED_FOR])
 
 
 def _of_yaml(path: Path, files: Sequence[Path]) -> list[str]:
@@ -79,7 +79,9 @@ def _of_yaml(path: Path, files: Sequence[Path]) -> list[str]:
         if not keys & {"names", "train", "val"}:
             continue
         if "names" not in keys:
-            clues.append(f"{name} has no `names`, the class names in the order of their numbers")
+            clues.append(
+                f"{name} has no `names`: add the class names in the order of their numbers"
+            )
         else:
             lists = sorted(keys & {"train", "val", "valid", "test"})
             clues.append(f"{name} names classes{' and ' * bool(lists)}{', '.join(lists)}, but no "
@@ -110,7 +112,9 @@ def _of_json(path: Path, files: Sequence[Path]) -> list[str]:
         missing = missing_coco_lists(file) if program is None else []
         if program is not None:
             others[program] += 1
-        elif 0 < len(missing) < len(COCO_LISTS):
+        elif len(missing) == len(COCO_LISTS):
+            clues.append(f"{_quoted(file, path)} is JSON without the lists of COCO")
+        elif missing:
             clues.append(f"{_quoted(file, path)} is like COCO, but lacks "
                          f"the list {' and '.join(missing)}")  # fmt: skip
         if sum(others.values()) + len(clues) >= _SHOWN:

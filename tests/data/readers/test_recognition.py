@@ -90,13 +90,14 @@ def test_a_wrong_page_beside_a_good_data_set_does_not_stop_it(folder, coco_files
     ("annotations.xml", "<?xml version='1.0'?><annotations/>",
      r"'annotations.xml' has the root <annotations>, not <annotation>, as CVAT writes it"),
     ("boxes.csv", "ImageID,XMin\n", r"'boxes.csv' is a table"),
+    ("detections.json", "[]", r"'detections.json' is JSON without the lists of COCO"),
     ("readme.md", "", r"It has 1 image but no annotation files"),
 ])  # fmt: skip
 def test_the_message_says_what_is_missing(folder, name, text, clue):
     put(folder / name, text)
     with pytest.raises(DataError, match=clue):
         AutoReader().splits(folder)
-    assert "Looked for COCO" in message(folder)
+    assert message(folder).endswith("or name the format in data.reader.")
 
 
 @pytest.mark.parametrize("depth", ["deep", "deep/er"])
