@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from detkit.data.index import IndexBuilder
-from detkit.data.readers.coco_files import WHOLE_SET, find_annotations
+from detkit.data.readers.coco_files import WHOLE_SET, find_annotations, passed_over
 from detkit.data.readers.coco_images import ImageFinder
 from detkit.data.readers.coco_objects import Objects, place_of
 from detkit.data.readers.coco_page import CocoPage, read_page
 from detkit.data.readers.coco_values import NO_ID
-from detkit.data.readers.folders import require_folder, require_split
+from detkit.data.readers.folders import relative_name, require_folder, require_split
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex, Pairing
 
+LOGGER = logging.getLogger("detkit.data")
+_SHOWN = 5  # files in a message
 SHARED_ID = "one id for several boxes"
 
 
@@ -50,7 +53,25 @@ class CocoReader:
 
     def splits(self, path: Path) -> list[str]:
         """The splits that have an annotation file of their own."""
-        return sorted(name for name in self._files(path) if name != WHOLE_SET)
+        splits = sorted(name for name in self._files(path) if name != WHOLE_SET)
+        if self.annotations is None:
+            self._tell_unread(path, splits)
+        return splits
+
+    @staticmethod
+    def _tell_unread(path: Path, splits: Sequence[str]) -> None:
+        """Log the COCO files that are not read."""
+        files = passed_over(path)
+        whole = find_annotations(path).get(WHOLE_SET)
+        if splits and whole is not None:
+            files.append(whole)
+        if files:
+            LOGGER.info(
+                "%s: not read, as other files are those of the splits: %s (to choose, set "
+                "data.reader.annotations={SPLIT: FILE, ...})",
+                path,
+                ", ".join(relative_name(file, path) for file in files[:_SHOWN]),
+            )
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split's file, or of the only file where splits have none of their own.
@@ -67,7 +88,7 @@ class CocoReader:
                 )
             file = files.get(WHOLE_SET) or next(iter(files.values()))
         else:
-            require_split(path, split, self.splits(path))
+            require_split(path, split, sorted(name for name in files if name != WHOLE_SET))
             file = files[split]
         others = [other for other in files.values() if other != file]
         return self._index(path, split or "", read_page(file), others)

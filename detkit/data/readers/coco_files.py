@@ -29,18 +29,26 @@ def find_annotations(path: Path) -> dict[str, Path]:
     """The COCO files below a folder by split; `WHOLE_SET` is the key of one without a split.
 
     A file is recognised by its content. Its split is the one that its name or the nearest folder
-    states. Of several files of one split, those that COCO names instances_<split>.json count;
-    otherwise the name of each is its split.
+    states. Of several files of one split, those that COCO names instances_<split>.json count, and
+    of these the ones in the fewest folders; if that leaves several, the name of each is its split.
     """
-    files = _annotation_files(path)
-    detection = [file for file in files if not file.stem.startswith(_OTHER_TASKS)]
-    return _by_split(path, detection or files)
+    return _by_split(path, _detection_files(path))
+
+
+def passed_over(path: Path) -> list[Path]:
+    """The COCO files below a folder that are not read, as others have the same split."""
+    return sorted(set(_detection_files(path)) - set(find_annotations(path).values()))
 
 
 def json_files(path: Path) -> list[Path]:
     """The JSON files of a folder and a few levels of folders below it."""
     depth = len(path.parts) + _DEPTH
     return [file for file in files_below(path, (".json",)) if len(file.parts) <= depth]
+
+
+def _detection_files(path: Path) -> list[Path]:
+    files = _annotation_files(path)
+    return [file for file in files if not file.stem.startswith(_OTHER_TASKS)] or files
 
 
 def _annotation_files(path: Path) -> list[Path]:
@@ -69,11 +77,9 @@ def _is_known(path: Path, file: Path) -> bool:
 def _by_split(path: Path, files: Sequence[Path]) -> dict[str, Path]:
     if len(files) == 1:
         return {_split(path, files[0]) or WHOLE_SET: files[0]}
-    splits = {file: _split(path, file) or _stem(file) for file in files}
-    for names in (_plain_instances(splits), splits):
-        counts = Counter(names.values())
-        if all(count == 1 for count in counts.values()):
-            return {name: file for file, name in names.items()}
+    splits = _nearest(_plain_instances({f: _split(path, f) or _stem(f) for f in files}))
+    files = list(splits)
+    counts = Counter(splits.values())
     stems = Counter(file.stem for file in files)
 
     def unique(file: Path) -> str:
@@ -94,6 +100,14 @@ def _plain_instances(splits: dict[Path, str]) -> dict[Path, str]:
         for file, name in splits.items()
         if name not in named or file.stem.startswith("instances_")
     }
+
+
+def _nearest(splits: dict[Path, str]) -> dict[Path, str]:
+    """Without the files whose split has a file in fewer folders."""
+    depths: dict[str, int] = {}
+    for file, name in splits.items():
+        depths[name] = min(len(file.parts), depths.get(name, len(file.parts)))
+    return {file: name for file, name in splits.items() if len(file.parts) == depths[name]}
 
 
 def _split(path: Path, file: Path) -> str | None:

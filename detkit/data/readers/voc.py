@@ -17,7 +17,14 @@ from detkit.data.readers.folders import (
     require_split,
 )
 from detkit.data.readers.nearby import parent_with_images
-from detkit.data.readers.voc_files import VocPages, annotation_files, has_annotations, read_pages
+from detkit.data.readers.voc_files import (
+    VocPages,
+    annotation_files,
+    has_annotations,
+    is_any_page,
+    read_pages,
+    unread_files,
+)
 from detkit.data.readers.voc_images import PageImage, images_of_pages
 from detkit.data.readers.voc_page import Marks, Page
 from detkit.data.readers.voc_splits import NameTable, list_folders, refuse_empty, splits_of
@@ -69,6 +76,16 @@ class VocReader:
         if len(folders) > 1:
             names = ", ".join(relative_name(folder.parent.parent, path) for folder in folders)
             LOGGER.info("%s: several data sets of Pascal VOC are read as one: %s", path, names)
+        unread = [] if self.annotations is not None else unread_files(path)
+        if unread and is_any_page(unread):
+            LOGGER.info(
+                "%s: %s outside of the folder for annotations %s not read, such as %s (to choose, "
+                "set data.reader=voc data.reader.annotations=FOLDER)",
+                path,
+                counted(len(unread), "XML file"),
+                "is" if len(unread) == 1 else "are",
+                relative_name(unread[0], path),
+            )
         return sorted(splits)
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:

@@ -11,6 +11,7 @@ from detkit.data.readers.voc_page import Page, UnreadablePageError, read_page
 from detkit.errors import DataError
 from detkit.image_files import files_below
 
+ANNOTATION_FOLDERS = ("annotations", "xmls")  # in any case
 _SAMPLE = 20  # XML files that show whether a folder holds annotations
 _SPLIT = "{split}"
 
@@ -49,13 +50,26 @@ def annotation_files(path: Path, annotations: str | None = None) -> dict[str, Pa
     Args:
         path: The folder of the data set.
         annotations: The folder of the XML files relative to it, in which `{split}` stands for any
-            name; None takes all that are below the data set's folder.
+            name; None takes those below Annotations/, or else all.
 
     Raises:
         DataError: There is no such folder.
     """
     files = [file for folder in _folders(path, annotations) for file in xml_files(folder)]
+    if annotations is None:
+        usual = [file for file in files if _is_usual(path, file)]
+        files = usual if is_any_page(usual) else files
     return {file.relative_to(path).with_suffix("").as_posix(): file for file in files}
+
+
+def unread_files(path: Path) -> list[Path]:
+    """The XML files that are not read, as they are outside of Annotations/."""
+    used = set(annotation_files(path).values())
+    return [file for file in xml_files(path) if file not in used]
+
+
+def _is_usual(path: Path, file: Path) -> bool:
+    return file.relative_to(path).parts[0].lower() in ANNOTATION_FOLDERS
 
 
 def read_pages(path: Path, files: dict[str, Path]) -> VocPages:

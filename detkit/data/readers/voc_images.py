@@ -13,10 +13,10 @@ from urllib.parse import unquote
 from detkit.data.readers.folders import relative_name
 from detkit.data.readers.path_endings import parts_of
 from detkit.data.readers.split_names import alike, split_of_path
+from detkit.data.readers.voc_files import ANNOTATION_FOLDERS
 from detkit.data.readers.voc_page import Page
 
-ANNOTATION_FOLDERS = ("annotations", "xmls")  # in any case
-IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")
+IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")  # in any case
 
 
 class PageImage(NamedTuple):

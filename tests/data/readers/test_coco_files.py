@@ -23,6 +23,7 @@ from detkit.data.readers.contents import has_coco_lists
      ["train"]),
     (["annotations/person_keypoints_val2017.json"], ["val"]),
     (["annotations/instances_train.json", "train_extra.json"], ["train"]),
+    (["annotations/instances_train.json", "old/annotations/instances_train.json"], ["train"]),
     (["part_a.json", "part_b.json"], ["part_a", "part_b"]),
     (["a/result.json", "b/result.json"], ["a/result", "b/result"]),
 ])  # fmt: skip
@@ -104,3 +105,15 @@ def test_values_that_are_empty_are_not_counted(coco, coco_files):
     entries = [{**entry, "id": number, "area": 4} for number in range(3)]
     coco_files(coco / "annotations/instances_val2017.json", ["c.jpg"], entries)
     assert CocoReader().read(coco, "val").unused == {}
+
+
+def test_files_that_are_not_read_are_named(tmp_path, coco_files, caplog):
+    for name in ("all.json", "train.json", "old/train.json"):
+        coco_files(tmp_path / name, [], [])
+    coco_files(tmp_path / "annotations.json", [], [])
+    with caplog.at_level("INFO", logger="detkit"):
+        assert CocoReader().splits(tmp_path) == ["all", "train"]
+    assert (
+        "not read, as other files are those of the splits: old/train.json, annotations.json"
+        in (caplog.messages[0])
+    )

@@ -129,11 +129,11 @@ def test_an_image_without_that_name_is_the_one_in_filename(write):
 
 # pain 28
 def test_a_second_xml_of_an_image_is_left_out_and_named(write):
-    folder = write("Annotations/a.xml", "backup/a.xml", "images/a.jpg")
+    folder = write("labels/a.xml", "labels/old/a.xml", "images/a.jpg")
     index = VocReader().read(folder, None)
     assert boxes(index) == {"images/a.jpg": 1}
     assert index.dropped == [
-        "1 annotation file (another XML file annotates its image): backup/a.xml (Annotations/a.xml)"
+        "1 annotation file (another XML file annotates its image): labels/old/a.xml (labels/a.xml)"
     ]
 
 
@@ -193,3 +193,14 @@ def test_images_that_a_list_leaves_out_are_not_missed(write, voc):
     (voc / "JPEGImages" / "d.jpg").write_bytes((voc / "JPEGImages" / "a.jpg").read_bytes())
     assert VocReader().read(voc, "train").pairing.images_without_annotation == []
     assert VocReader().read(voc, None).pairing.images_without_annotation == ["JPEGImages/d.jpg"]
+
+
+def test_xml_outside_of_the_folder_for_annotations_is_named(write, caplog):
+    folder = write("Annotations/a.xml", "JPEGImages/a.jpg", "old/a.xml", "old/a.jpg")
+    with caplog.at_level(logging.INFO, logger="detkit"):
+        VocReader().splits(folder)
+    assert (
+        "1 XML file outside of the folder for annotations is not read, such as old/a.xml"
+        in (caplog.messages[0])
+    )
+    assert boxes(VocReader().read(folder, None)) == {"JPEGImages/a.jpg": 1}
