@@ -24,8 +24,8 @@ from detkit import __version__, assembly, ranks, registry
 from detkit.assembly import Classes
 from detkit.config.freeze import checkpoint_to_go_on, read_frozen
 from detkit.data.fingerprint import fingerprint
-from detkit.errors import DataError, Stopped, UserError
-from detkit.inference.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
+from detkit.errors import Stopped, UserError
+from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.loop import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
@@ -43,9 +43,14 @@ from detkit.training.launch import (
 )
 from detkit.training.lock import only_one
 from detkit.training.messages import log_to, report_problems_only
-from detkit.training.mixing_end import MixingEnd
+from detkit.training.mixing_end import mixing_end
 from detkit.training.module import DetectionModule
-from detkit.training.position import Position, read_position, require_same_batches
+from detkit.training.position import (
+    Position,
+    read_position,
+    require_same_batches,
+    require_same_data,
+)
 from detkit.training.run import environment, record_start
 from detkit.training.tracking import TrainingResult, log_result
 from detkit.training.trainer import (
@@ -98,7 +103,7 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     trainer = _trainer(config, folder, classes)
     position = Position()
     if resumed is not None:
-        _require_same_data(resumed, prints)
+        require_same_data(resumed.record.data or {}, prints, resumed.path)
         position = read_position(resumed.path)
         require_same_batches(position, data.batch_size, trainer.world_size)
         log.info("going on %s", position)
@@ -129,18 +134,10 @@ def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Train
     loggers = assembly.build_labelled("logger", chosen, wiring, ())
     return make_trainer(
         run_folder=str(folder),
-        callbacks=[*callbacks.values(), *_mixing_end(config)],
+        callbacks=[*callbacks.values(), *mixing_end(config)],
         loggers=list(loggers.values()),
         **trainer_settings(config),
     )
-
-
-def _mixing_end(config: Mapping[str, Any]) -> list[pl.Callback]:
-    """What `close_mosaic` takes where the data set cannot know the last epochs beforehand."""
-    trainer, close_epochs = config["trainer"], config["augmentation"].get("close_mosaic", 0)
-    if not close_epochs or trainer["max_steps"] is trainer["max_minutes"] is None:
-        return []
-    return [MixingEnd(close_epochs)]
 
 
 def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,18 +195,6 @@ def _module(
 def wiring_of(config: Mapping[str, Any], folder: str, classes: Classes) -> dict[str, Any]:
     """The arguments of parts that a run fills in."""
     return {**classes.wiring(), "run_folder": folder, "seed": config["seed"]}
-
-
-def _require_same_data(resumed: Checkpoint, prints: dict[str, str]) -> None:
-    """Refuse to go on with other data than the run was started with."""
-    known = resumed.record.data or {}
-    changed = [name for name, value in prints.items() if known.get(name, value) != value]
-    if changed:
-        raise DataError(
-            f"the {' and '.join(changed)} data are not those that the run was started with "
-            "(images, sizes, classes or boxes have changed), so it cannot go on where it was: put "
-            f"them back, or start a new run from its weights with weights={resumed.path}."
-        )
 
 
 def _finish(

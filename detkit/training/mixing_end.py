@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as pl
 
 from detkit.training.length import length_of
 
 _log = logging.getLogger("detkit.training")
+
+
+def mixing_end(config: Mapping[str, Any]) -> list[pl.Callback]:
+    """What applies `close_mosaic` if the data set cannot know the last epochs beforehand."""
+    trainer, close_epochs = config["trainer"], config["augmentation"].get("close_mosaic", 0)
+    if not close_epochs or trainer["max_steps"] is trainer["max_minutes"] is None:
+        return []
+    return [MixingEnd(close_epochs)]
 
 
 class MixingEnd(pl.Callback):

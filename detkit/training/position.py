@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import lightning.pytorch as pl
 import torch
 import torch.distributed
 
-from detkit.errors import UserError
+from detkit.errors import DataError, UserError
 from detkit.training.random_state import random_state, set_random_state
 
 POSITION = "position"
@@ -72,6 +73,26 @@ def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
         f"batches had {saved.images} images over all devices when the run was interrupted, and "
         f"{ranks} with data.batch_size={batch_size} make {batch_size * ranks}: {remedy}."
     )
+
+
+def require_same_data(known: Mapping[str, str], prints: Mapping[str, str], path: Path) -> None:
+    """Refuse to go on with other data than the run was started with.
+
+    Args:
+        known: Fingerprints of the splits in the checkpoint.
+        prints: Fingerprints of the splits as they are.
+        path: The checkpoint.
+
+    Raises:
+        DataError: Some differ.
+    """
+    changed = [name for name, value in prints.items() if known.get(name, value) != value]
+    if changed:
+        raise DataError(
+            f"the {' and '.join(changed)} data are not those that the run was started with "
+            "(images, sizes, classes or boxes have changed), so it cannot go on where it was: put "
+            f"them back, or start a new run from its weights with weights={path}."
+        )
 
 
 def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any], batch_size: int) -> None:
