@@ -55,12 +55,11 @@ def looks_like_image(path: Path) -> bool:
 def images_among(files: Iterable[Path]) -> list[Path]:
     """The image files, sorted; a camera's original is left out beside its converted copy."""
     images = sorted(file for file in files if is_image_file(file))
-    copies = {file.with_suffix("") for file in images if _is_common(file)}
-    return [file for file in images if _is_common(file) or file.with_suffix("") not in copies]
-
-
-def _is_common(file: Path) -> bool:
-    return file.suffix.lower() not in NEEDS_CONVERSION
+    originals = {file for file in images if file.suffix.lower() in NEEDS_CONVERSION}
+    if not originals:
+        return images
+    copies = {file.with_suffix("") for file in images if file not in originals}
+    return [file for file in images if not (file in originals and file.with_suffix("") in copies)]
 
 
 def files_below(folder: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[Path]:

@@ -93,4 +93,7 @@ def first_folder(path: Path, names: Iterable[str]) -> Path | None:
 
 def relative_name(file: Path, root: Path) -> str:
     """A file name relative to the root where it lies below it, with forward slashes."""
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+    try:
+        return file.relative_to(root).as_posix()
+    except ValueError:
+        return str(file)

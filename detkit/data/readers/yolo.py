@@ -109,7 +109,7 @@ def _add_all(builder: IndexBuilder, pairs: LabelPairs, label_format: LabelFormat
         name = relative_name(image, builder.root)
         if image in pairs.second_files:
             builder.note("image", "has two label files; the one in labels/ is used", name)
-        lines = _add(builder, image_id, image, file, counts)
+        lines = _add(builder, image_id, name, file, counts)
         if lines is None:
             unusable.add(name)
         if lines and users[file] > 1:
@@ -122,14 +122,13 @@ def _add_all(builder: IndexBuilder, pairs: LabelPairs, label_format: LabelFormat
 
 
 def _add(
-    builder: IndexBuilder, image_id: int, image: Path, file: Path | None, counts: LineCounts
+    builder: IndexBuilder, image_id: int, name: str, file: Path | None, counts: LineCounts
 ) -> int | None:
     """Add an image with the objects of its label file.
 
     Returns:
         How many lines the file has; None if the image cannot be used.
     """
-    name = relative_name(image, builder.root)
     try:
         lines = read_labels(file, counts.label_format) if file is not None else []
     except UnreadableLabelsError as error:

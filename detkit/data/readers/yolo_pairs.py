@@ -45,6 +45,7 @@ class LabelFolder:
 
     def __init__(self, root: Path, images: Iterable[Path]) -> None:
         self.root = root
+        self._prefix = f"{root}/"
         files = list(files_below(root))
         self._texts = {str(file) for file in files if file.suffix.lower() == ".txt"}
         known = [*images_among(files), *images]
@@ -80,7 +81,7 @@ class LabelFolder:
     def _expected_files(self, image: Path) -> tuple[str, ...]:
         """Where the label file of an image can be: in labels/ in place of images/, or beside it."""
         stem = os.path.splitext(image)[0]
-        start = len(str(self.root)) if image.is_relative_to(self.root) else 0
+        start = len(self._prefix) - 1 if stem.startswith(self._prefix) else 0
         position = stem.rfind("/images/", start)
         beside = f"{stem}.txt"
         if position < 0:
@@ -90,7 +91,7 @@ class LabelFolder:
 
     def _existing(self, image: Path) -> Path | None:
         expected = self._expected[image]
-        if image.is_relative_to(self.root):
+        if expected[-1].startswith(self._prefix):
             return next((Path(file) for file in expected if file in self._texts), None)
         return next((file for file in map(Path, expected) if file.is_file()), None)
 
