@@ -11,7 +11,7 @@ import yaml
 from detkit import assembly
 from detkit.assembly import Classes, image_size
 from detkit.cli.main import VERBS
-from detkit.cli.words import checkpoint_of, value_of
+from detkit.cli.words import checkpoint_of, compose_training, value_of
 from detkit.config import compose
 from detkit.config.image_size import anchor_note
 from detkit.config.pixels import pixels_text
@@ -31,7 +31,7 @@ read, and no memory is taken for weights.
   detkit config ckpt=RUN                          the configuration of a run
 
   detkit config explain KEY [KEY=VALUE ...]       where a value came from, what it overrode
-  detkit config diff RUN RUN                      what differs between two runs
+  detkit config diff A B                          what differs between runs, pages, experiments
 
 Priors are counted for image_size, else for the size to which augmentation.evaluation brings all
 images, else for 640 x 640.
@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         config = compose.compose("resume", words, checkpoint.config)
         classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     else:
-        config = compose.compose("train", words)
+        config = compose_training(words)
         classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
     size = image_size(config)
     for line in [*lost_values(config, words), *anchor_note(config, words)]:

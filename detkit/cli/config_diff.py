@@ -1,34 +1,32 @@
-"""`detkit config diff`: what differs between two runs."""
+"""`detkit config diff`: what differs between two runs, pages or experiments."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from detkit.cli.compared import read_side
 from detkit.cli.words import without
-from detkit.config.comparison import Comparison, RunRecord, compare
+from detkit.config.comparison import Comparison, compare
 from detkit.config.difference import ABSENT, Difference, value_text
-from detkit.config.freeze import FILE
-from detkit.config.syntax import parse, read_text
 from detkit.errors import UserError
-from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
-from detkit.training.run import FILE as ENVIRONMENT
 
 HELP = """
-usage: detkit config diff RUN RUN [--json]
+usage: detkit config diff A B [--json]
 
-Shows what differs between two runs, path by path: configuration, then what it depended on
-(versions, seed, data, code, devices), then what never changes a result (folder, name, command).
-A part that was replaced is one line; --json shows both parts whole.
-RUN is a run folder, a config.yaml, or a checkpoint.
-Exit code: 0 if the runs are equal, 1 if they differ, 2 if one of them cannot be read.
+Shows what differs between two runs, pages or experiments, path by path: configuration, then what a
+run depended on (versions, seed, data, code, devices), then what never changes a result (folder,
+name, command). A part that was replaced is one line; --json shows both parts whole.
+A and B are each a run folder, a config.yaml, a checkpoint, the name of a page, or the words of a
+training; several words are quoted.
+Exit code: 0 if both are equal, 1 if they differ, 2 if one of them cannot be read.
 
   detkit config diff runs/first runs/second
+  detkit config diff experiment=small_data experiment=demo
+  detkit config diff fcos atss
+  detkit config diff runs/first "experiment=small_data image_size=320"
   detkit config diff runs/first/config.yaml best.ckpt --json
 """
 
@@ -37,43 +35,17 @@ def run(arguments: list[str]) -> int:
     """Print what differs; 1 if anything does.
 
     Raises:
-        UserError: Not two runs are named, or one cannot be read.
+        UserError: Not two are named, or one cannot be read.
     """
     places, flags = without(arguments, "--json")
     if len(places) != 2 or any(place.startswith("-") for place in places):  # noqa: PLR2004
         raise UserError(
-            "'detkit config diff' takes two runs, such as `detkit config diff runs/first "
-            f"runs/second`; got '{' '.join(arguments)}'."
+            "'detkit config diff' takes two runs, pages or quoted words, such as `detkit config "
+            f"diff runs/first experiment=demo`; got '{' '.join(arguments)}'."
         )
-    found = compare(*map(read_run, places))
+    found = compare(*map(read_side, places))
     print(json.dumps(as_plain(found), indent=2) if flags else table(found, places))
     return 1 if found else 0
-
-
-def read_run(place: str) -> RunRecord:
-    """What a run folder, a configuration file or a checkpoint says of its run.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    path = Path(place)
-    file = path / FILE if path.is_dir() else path
-    if file.is_file() and file.suffix in (".yaml", ".yml"):
-        content = yaml.safe_load(read_text(file)) if parse(file, read_text(file)) else {}
-        return RunRecord(content, _environment(file.with_name(ENVIRONMENT)))
-    checkpoint = read_checkpoint(find_checkpoint(place))
-    known = {"seed": checkpoint.config.get("seed"), "data": checkpoint.record.data}
-    return RunRecord(checkpoint.config, {k: v for k, v in known.items() if v is not None})
-
-
-def _environment(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as JSON: {error}.") from error
-    return content if isinstance(content, dict) else {}
 
 
 def as_plain(found: Comparison) -> dict[str, Any]:

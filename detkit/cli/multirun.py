@@ -10,10 +10,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from detkit.cli.words import without
+from detkit.cli.settings import KEY as SETTINGS
+from detkit.cli.words import value_of, without
 from detkit.config import compose
 from detkit.config.multirun import check_jobs, multirun
 from detkit.config.overrides import split_flags
+from detkit.errors import UserError
 from detkit.sweeps.folder import FILE, SweepFolder
 from detkit.sweeps.launcher import LISTED, POOL, JobFailedError
 from detkit.sweeps.optuna_sweeper import is_search
@@ -35,6 +37,8 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
         ConfigError: The words are wrong, or a job could not run; none was started.
         Stopped: Ctrl-C or SIGTERM came.
     """
+    if value_of(arguments, SETTINGS):
+        raise UserError(f"{SETTINGS}=RUN starts one run: leave it or Hydra's flags out.")
     arguments, flags = without(arguments, SKIP_BAD)
     if flags:
         arguments = [*arguments, "hydra.launcher.skip_bad=true"]

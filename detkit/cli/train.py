@@ -63,6 +63,7 @@ checkpoints, metrics, curves, pictures, report.
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
   detkit train trainer.max_minutes=10             for 10 minutes; or trainer.max_steps=5000
   detkit train weights=RUN data.path=DATA         a new run from the weights, with their model
+  detkit train weights=RUN settings=RUN data.path=DATA      and with all settings of that run
   detkit train -m seed=1,2,3                      several runs: detkit sweep --help
   detkit train trainer.devices=4                  on four GPUs of this machine
   detkit train --freeze trainer.num_nodes=2       on several machines: the folder, and what to type

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from detkit import registry
+from detkit.cli.settings import KEY as SETTINGS
+from detkit.cli.settings import not_taken, with_settings
 from detkit.config import compose
 from detkit.config.freeze import CHECKPOINTS, is_run
 from detkit.config.pages import CHECKPOINT
@@ -96,18 +98,37 @@ def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
     if (page := value_of(words, "sweep")) not in (None, "null"):
         searching = f"to search, write detkit sweep sweep={page} ..."
         print(f"note: this is one run with what sweep={page} sets; {searching}", file=sys.stderr)
+    run, stored = value_of(words, SETTINGS), None
+    if run not in (None, "null"):
+        typed = [word for word in words if not re.match(rf"\+*{SETTINGS}=", word)]
+        words, stored = with_settings(str(run), typed)
     place = value_of(words, "weights")
     checkpoint = _checkpoint_at(place) if place not in (None, "", "null") else None
     if place is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):
-        return compose.compose(root, words)
+        if stored is not None and not names_model(words):
+            words = [*words, f"model={CHECKPOINT}"]
+        return compose.compose(root, words, stored)
+    return _from_weights(place, checkpoint, root, words, stored)
+
+
+def _from_weights(
+    place: str,
+    checkpoint: Checkpoint,
+    root: str,
+    words: list[str],
+    stored: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """The configuration of a training from the weights of a run, with the run's model."""
     model = checkpoint.config["model"]
     if not names_model(words):
         about = f"{place} ({model_text(model)})"
         print(f"model: that of {about}, as no word names one", file=sys.stderr)
         words = [*words, f"model={CHECKPOINT}"]
-    config = _explained(checkpoint, root, words, {"model": model})
+    config = _explained(checkpoint, root, words, {**(stored or {}), "model": model})
     if not names_model([word for word in words if word != f"model={CHECKPOINT}"]):
         refuse_other_shapes(checkpoint, config["model"])
+    for line in not_taken(place, checkpoint.config, config) if stored is None else []:
+        print(line, file=sys.stderr)
     return config
 
 

@@ -17,7 +17,7 @@ from detkit.config.pages import CHECKPOINT
 
 RENDERED = "shapes"
 OWN = "data=folder"
-_REQUEST = re.compile(r"\+{0,2}data(/reader|\.reader(\.name)?)?=")
+_REQUEST = re.compile(r"\+{0,2}data(/reader|\.reader(\.name)?)?=(?!checkpoint)")
 _PATH = re.compile(r"\+{0,2}data\.path=")
 RENDER_HINT = (
     " data.path alone means your own images (data=folder); data=shapes data.path=FOLDER renders "
@@ -34,14 +34,18 @@ def own_data_words(composed: DictConfig, words: Sequence[str], resuming: bool = 
         resuming: The run being resumed keeps its reader; a new path means that its data moved.
 
     Returns:
-        `data=folder`, or nothing where shapes are requested or no path is set.
+        `data=folder`, the reader alone for the data of a run, or nothing where shapes are
+        requested or no path is set.
     """
     data = composed.get("data")
     reader = data.get("reader") if isinstance(data, DictConfig) else None
     if resuming or not isinstance(reader, DictConfig) or reader.get("name") != RENDERED:
         return []
-    if composed.hydra.runtime.choices.get("data") not in (RENDERED, CHECKPOINT):
+    choice = composed.hydra.runtime.choices.get("data")
+    if choice not in (RENDERED, CHECKPOINT):
         return []  # a page of the user's data, which names the reader
+    if choice == CHECKPOINT:
+        return ["data/reader=auto"] if reads_own_path(words) else []
     if any(_REQUEST.match(word) for word in words):
         return []
     return [OWN] if reads_own_path(words) or _page_sets_path_only() else []

@@ -65,7 +65,7 @@ def test_diff_as_json_holds_both_parts_whole(
     ("words", "message"),
     [
         (["a"], "takes two runs"),
-        (["a", "nowhere"], "there is no such file or folder"),
+        (["a", "nowhere"], "'nowhere' is no run, checkpoint, config.yaml or page"),
         (["a", "b", "c"], "takes two runs"),
         (["a", "b", "--yaml"], "takes two runs"),
     ],

@@ -1,0 +1,73 @@
+"""One side of `detkit config diff`: a run, a page, or the words of a training."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from detkit.cli.run_record import read_run
+from detkit.cli.words import compose_training
+from detkit.config.comparison import RunRecord
+from detkit.config.folders import page_folders
+from detkit.config.page_list import page_groups, pages_of
+from detkit.errors import ConfigError, UserError, did_you_mean
+
+_MISSING = re.compile(r"([\w.]+): a value is missing")
+
+
+def read_side(text: str) -> RunRecord:
+    """The configuration that a run, a page's name or words such as `experiment=demo` stand for.
+
+    Raises:
+        UserError: It stands for nothing, for several pages, or cannot be composed.
+    """
+    path = Path(text).expanduser()
+    if path.exists() and "=" not in text:
+        page = _page_of(path)
+        return read_run(text) if page is None else _composed([page])
+    words = shlex.split(text)
+    if words and all("=" in word for word in words):
+        return _composed(words)
+    return _composed([_choice(text)])
+
+
+def _page_of(file: Path) -> str | None:
+    """The choice of a page whose file is given, or None for a file that is no page."""
+    for folder in page_folders():
+        if file.is_file() and file.resolve().is_relative_to(folder):
+            group = file.resolve().relative_to(folder).parent.as_posix()
+            return f"{group}={file.stem}" if group != "." else None
+    return None
+
+
+def _choice(name: str) -> str:
+    """`group=NAME` for the name of a page, which may begin with its group.
+
+    Raises:
+        UserError: No page or several have the name.
+    """
+    group, _, stem = name.rpartition("/")
+    groups = [group] if group else page_groups()
+    found = [g for g in groups if any(page.name == stem for page in pages_of(g))]
+    if len(found) == 1:
+        return f"{found[0]}={stem}"
+    if found:
+        choices = ", ".join(f"{group}={stem}" for group in found)
+        raise UserError(f"several pages are called '{name}': write one of {choices}.")
+    known = [page.name for g in page_groups() for page in pages_of(g)]
+    raise UserError(
+        f"'{name}' is no run, checkpoint, config.yaml or page.{did_you_mean(stem, known)} "
+        "`detkit list` shows all pages; words of a training are written KEY=VALUE."
+    )
+
+
+def _composed(words: list[str]) -> RunRecord:
+    """What words compose to; a value that only the user can give is shown as FOLDER."""
+    try:
+        return RunRecord(compose_training(words))
+    except ConfigError as error:
+        missing = [_MISSING.match(problem) for problem in error.problems]
+        if not all(missing):
+            raise
+    return RunRecord(compose_training([*words, *(f"{m[1]}=FOLDER" for m in missing if m)]))
