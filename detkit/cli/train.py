@@ -24,6 +24,7 @@ from detkit.cli.words import (
     value_of,
 )
 from detkit.config import compose, plugins
+from detkit.config.clipping import clipping_notes
 from detkit.config.difference import differences
 from detkit.config.freeze import (
     CHECKPOINTS,
@@ -107,7 +108,7 @@ def run(arguments: list[str]) -> int:
     else:
         config = compose_training(arguments)
         notes = [*anchor_note(config, arguments), *pixel_notes(config["model"])]
-        notes += limit_note(config["trainer"])
+        notes += [*limit_note(config["trainer"]), *clipping_notes(config)]
         for line in [*lost_values(config, arguments), *notes]:
             print(f"note: {line}", file=sys.stderr)
     if only_freeze or config["trainer"]["num_nodes"] > 1:

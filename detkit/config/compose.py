@@ -20,6 +20,7 @@ from detkit import registry
 from detkit.config import pages, plugins, slots
 from detkit.config.check import check
 from detkit.config.circles import includes
+from detkit.config.clipping import fill_clipping
 from detkit.config.home import expand_home
 from detkit.config.hydra_errors import first_line, translated_errors
 from detkit.config.image_size import KEY as IMAGE_SIZE
@@ -136,6 +137,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     follow_image_size(complete, overrides, pages.root_values.get(IMAGE_SIZE))
     if isinstance(complete.get("model"), dict):
         fill_pixels(complete["model"])
+        fill_clipping(complete)
     if slots.ROOTS[root] in (Train, Benchmark):
         refuse_combinations(complete["trainer"])
         choose_limits(complete["trainer"], overrides, resuming=root == "resume")

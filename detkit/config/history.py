@@ -9,6 +9,7 @@ from typing import Any
 
 from detkit import registry
 from detkit.config import pages, slots
+from detkit.config.clipping import CLIPPING
 from detkit.config.compose import merge_order
 from detkit.config.image_size import KEY as IMAGE_SIZE
 from detkit.config.origins import origins
@@ -111,6 +112,8 @@ class History:
         """The source of a value that neither a page nor a word gave."""
         if path in ("model.pixel_mean", "model.pixel_std"):
             return "what the backbone's published weights expect"
+        if path == CLIPPING:
+            return "what the source of the detector's head does"
         if _is_interpolation(steps):
             return "interpolation resolved"
         follows = path.startswith("augmentation.") or path.endswith(f".priors.{IMAGE_SIZE}")

@@ -41,7 +41,8 @@ class Trainer:
             each keeps only its part of the weights, their gradients and the optimizer's state.
         precision: Bits of the arithmetic; 16 scales the loss.
         accumulate_grad_batches: Batches whose gradients are summed before a step.
-        gradient_clip_norm: Largest L2 norm of all gradients; null does not clip.
+        gradient_clip_norm: Largest L2 norm of all gradients; null does not clip, `auto` clips where
+            the source of the detector's head does: at 10 for those of YOLO.
         sync_batchnorm: Share batch statistics between devices.
         channels_last: Keep weights, and so maps, in channels-last order, which is faster; null does
             so with every strategy but fsdp, which divides weights in the usual order.
@@ -63,7 +64,7 @@ class Trainer:
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
     precision: Literal[32, 16, "bf16"] = 32
     accumulate_grad_batches: PositiveInt = 1
-    gradient_clip_norm: NonNegativeFloat | None = None
+    gradient_clip_norm: NonNegativeFloat | Literal["auto"] | None = "auto"
     sync_batchnorm: bool = False
     channels_last: bool | None = None
     compile: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from detkit.heads.matches import Matches, rows_of_objects, soft_targets
+from detkit.heads.matches import Matches, rows_of_objects, soft_targets, with_images
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
@@ -20,11 +20,11 @@ from detkit.interfaces import (
     Sizes,
 )
 from detkit.ops import (
+    Divisors,
     class_scores,
     clip_boxes,
     highest_overlaps,
     mark_ignored,
-    normaliser_over_ranks,
     require_comparable,
     select_candidates,
 )
@@ -40,7 +40,25 @@ from detkit.structures import (
 
 
 class DenseHead(nn.Module):
-    """Layers and the parts that give their outputs a meaning. M counts positive priors."""
+    """Layers and the parts that give their outputs a meaning. M counts positive priors.
+
+    Args:
+        layers: The trainable part.
+        priors: Where the layers predict.
+        box_coder: What their box codes mean.
+        assigner: Which prior is responsible for which object.
+        sampler: Which priors count in the loss.
+        classification_loss: Also says how logits become scores.
+        box_loss: Compares boxes or codes, by its `space`.
+        quality_target: What the quality branch learns; None without one.
+        quality_loss: Loss of the quality branch; None without one.
+        postprocess: Candidates to detections.
+        score_exponent: The score is (class * quality) to this power, where there is a quality.
+        weigh_boxes_by_quality: Whether the box loss is a mean weighted by the quality targets.
+        empty_image: What an image without objects adds to the positives that losses are divided
+            by; without it, a batch of such images would divide by 1.
+        per_image: Divide all losses by the images times this, not by the positives.
+    """
 
     def __init__(
         self,
@@ -57,23 +75,10 @@ class DenseHead(nn.Module):
         postprocess: Postprocess,
         score_exponent: float = 1.0,
         weigh_boxes_by_quality: bool = False,
+        empty_image: float = 0.0,
+        per_image: float | None = None,
     ) -> None:
-        """Take parts that are already built.
-
-        Args:
-            layers: The trainable part.
-            priors: Where the layers predict.
-            box_coder: What their box codes mean.
-            assigner: Which prior is responsible for which object.
-            sampler: Which priors count in the loss.
-            classification_loss: Also says how logits become scores.
-            box_loss: Compares boxes or codes, by its `space`.
-            quality_target: What the quality branch learns; None without one.
-            quality_loss: Loss of the quality branch; None without one.
-            postprocess: Candidates to detections.
-            score_exponent: The score is (class * quality) to this power, where there is a quality.
-            weigh_boxes_by_quality: Whether the box loss is a mean weighted by the quality targets.
-        """
+        """Take parts that are already built."""
         super().__init__()
         if quality_loss is not None and quality_target is None:
             raise ValueError("a head with a quality loss needs a quality target: pass one.")
@@ -90,6 +95,9 @@ class DenseHead(nn.Module):
         self.postprocess = postprocess
         self.score_exponent = score_exponent
         self.weigh_boxes_by_quality = weigh_boxes_by_quality
+        self.empty_image = empty_image
+        self.per_image = per_image
+        self.divisors = Divisors()
         self._objectness = quality_target is not None and quality_target.learns_background
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
@@ -143,8 +151,7 @@ class DenseHead(nn.Module):
         objects = [target.select(~target.ignored) for target in targets]
         matched, scores = self._assign(predictions, priors, targets, objects)  # (B, P) each
         rows = rows_of_objects(matched, objects)  # (B, P)
-        nothing = matched.new_full((1,), BACKGROUND)
-        labels = torch.cat([*(target.labels for target in objects), nothing])[rows]
+        labels = torch.cat([*(t.labels for t in objects), matched.new_full((1,), BACKGROUND)])[rows]
         without_class = matched < 0 if self._objectness else matched == IGNORED
         labels = torch.where(without_class, IGNORED, labels)
         values = torch.zeros_like(matched, dtype=torch.float32)
@@ -164,10 +171,10 @@ class DenseHead(nn.Module):
             quality=None if predictions.quality is None else predictions.quality[learning],
             quality_labels=matched[learning].clamp(max=0),
             boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
-            weights=torch.ones_like(predictions.class_logits[image, prior, 0])
-            if scores is None
-            else scores[positive],
+            weights=(torch.ones_like(logits[:, 0]) if soft is None else soft)[positive.flatten()],
             counted=counted.sum(),
+            empty=self.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum(),
+            cells=len(priors.level) * sum(self.priors.per_cell) / priors.stride.square().sum(),
         )
         class_loss = torch.where(labels == IGNORED, 0, class_losses).sum()
         return self._normalised(class_loss, matches, predictions)
@@ -175,23 +182,28 @@ class DenseHead(nn.Module):
     def _normalised(
         self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
     ) -> Losses:
-        """Sums over the batch divided by the positives of all ranks, and weighted."""
+        """Sums over the batch divided by what all ranks count, and weighted.
+
+        That is the positives, the shares of the box loss, and the positives or, for an objectness,
+        the cells.
+        """
         quality_target = self._quality_targets(matches)  # (M,)
         shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
-        sums = torch.stack([matches.weights.sum(), shares.sum()])
-        positives, box_normaliser = normaliser_over_ranks(sums)
-        divisor = 1 if self.classification_loss.normalised else positives
+        counts = torch.stack([total := matches.weights.sum(), shares.sum(), total]) + matches.empty
+        if self._objectness or self.per_image is not None:
+            counts = with_images(counts, matches, len(predictions.box_codes), self.per_image)
+        class_divisor, box_divisor, quality_divisor = self.divisors(counts)
+        divisor = 1 if self.classification_loss.normalised else class_divisor
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
-        # Without positives nothing else would give the branch a gradient, and ranks would wait.
-        without_positives = 0 * predictions.box_codes[:, 0].sum()
+        without_positives = 0 * predictions.box_codes[:, 0].sum()  # or ranks wait for a gradient
         for name, box_losses in self._box_losses_by_name(matches).items():
-            losses[name] = ((shares * box_losses).sum() + without_positives) / box_normaliser
+            losses[name] = ((shares * box_losses).sum() + without_positives) / box_divisor
         if self.quality_loss and predictions.quality is not None and matches.quality is not None:
             labels = matches.quality_labels
             scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_target)
             quality_loss = self._quality_losses(matches.quality, labels, scores).sum()
             quality_loss = quality_loss + 0 * predictions.quality[:, 0].sum()
-            divisor = 1 if self.quality_loss.normalised else positives
+            divisor = 1 if self.quality_loss.normalised else quality_divisor
             losses["loss/quality"] = self.quality_loss.weight * quality_loss / divisor
         return losses
 

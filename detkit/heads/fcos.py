@@ -17,7 +17,7 @@ from detkit.interfaces import (
     Sampler,
 )
 from detkit.layers.initialisation import Probability, prior_logits
-from detkit.registry import PositiveFloat, PositiveInt, Slot, Wired, register
+from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, Slot, Wired, register
 from detkit.structures import FeatureSpec
 
 
@@ -38,6 +38,8 @@ class FCOS(DenseHead):
         level_scales: Whether each level has a learnable factor on its box codes.
         score_exponent: The final score is (class score * quality) to this power.
         weigh_boxes_by_quality: Whether central points count more in the box loss.
+        empty_image: What an image without objects adds to the positives that all losses are divided
+            by, so that it does not outweigh others; 0 divides as the paper does, by 1 at least.
         priors: Where it predicts.
         box_coder: What a box code means.
         assigner: Which prior is responsible for which object.
@@ -60,6 +62,7 @@ class FCOS(DenseHead):
         level_scales: bool = True,
         score_exponent: PositiveFloat = 0.5,
         weigh_boxes_by_quality: bool = False,
+        empty_image: NonNegativeFloat = 10.0,
         priors: Annotated[PriorGenerator, Slot("priors", "points")],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "distance")],
         assigner: Annotated[Assigner, Slot("assigner", "fcos")],
@@ -72,12 +75,11 @@ class FCOS(DenseHead):
         quality_loss: Annotated[ClassificationLoss, Slot("loss", "bce", space=("classes",))],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms", {"iou_threshold": 0.6})],
     ) -> None:
+        logits = prior_logits(prior_probability, num_classes, classification_loss.activation)
         layers = Towers(
             feature_specs=feature_specs,
             per_cell=priors.per_cell,
-            class_logits=prior_logits(
-                prior_probability, num_classes, classification_loss.activation
-            ),
+            class_logits=logits,
             code_size=box_coder.code_size,
             convs=convs,
             norm=norm,
@@ -95,6 +97,7 @@ class FCOS(DenseHead):
             quality_target=quality_target,
             quality_loss=quality_loss,
             postprocess=postprocess,
+            empty_image=empty_image,
             score_exponent=score_exponent,
             weigh_boxes_by_quality=weigh_boxes_by_quality,
         )

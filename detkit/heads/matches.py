@@ -21,6 +21,8 @@ class Matches(NamedTuple):
     boxes: Tensor  # (M, 4) of the objects
     weights: Tensor  # (M,) what each counts: the assignment's scores
     counted: Tensor  # () how many priors count, positives and others
+    empty: Tensor  # () what images add in which priors count and none is positive
+    cells: Tensor  # () priors for each pixel of an image
 
 
 def rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
@@ -36,3 +38,22 @@ def soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None
     ones = torch.ones_like(priors.stride)
     scores = [ones if each.scores is None else each.scores for each in assignments]
     return torch.stack(scores)
+
+
+def with_images(counts: Tensor, matches: Matches, images: int, per_image: float | None) -> Tensor:
+    """(3,) counts of positives, with images or their cells in their place.
+
+    YOLOv5 takes the mean of the objectness over the priors of a level, times 4, 1 and 0.4, which
+    are 5.4 together, and times the image's area over that of 640 x 640. Its factor of box losses is
+    0.05 and here it is 8, so 160 times as much.
+
+    Args:
+        counts: What divides the losses of classes, boxes and quality.
+        matches: Of the batch.
+        images: B.
+        per_image: What an image counts in all three; None changes the last only.
+    """
+    if per_image is not None:
+        return torch.full_like(counts, per_image * images)
+    cells = images * matches.cells * 640**2 / (5.4 * 160)
+    return torch.stack([counts[0], counts[1], cells.to(counts)])

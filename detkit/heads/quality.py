@@ -37,10 +37,10 @@ class Centreness:
 class Objectness:
     """Whether there is an object at all, learned at every prior; classes learn at objects only.
 
-    YOLOv5 weighs the mean over each level with 4, 1 and 0.4 and the whole with the image's area.
-    Here the sum over all priors is taken, which does the same: with cells on levels 4 to 1 to 1/4,
-    and more of them in a larger image, every prior weighs as much but those of the coarsest level,
-    which weigh 1.6 there. So there is no setting for either.
+    The loss of an objectness is a mean over all priors, times the image's area. YOLOv5 weighs the
+    means over the levels with 4, 1 and 0.4, which are nearly in proportion to the cells of the
+    levels, so that every prior weighs as much; only those of the coarsest level weigh 1.6 there. So
+    there is no setting for either. YOLOv3 divides by the images instead.
 
     Paper: You Only Look Once (Redmon et al., 2016), section 2, https://arxiv.org/abs/1506.02640
 

@@ -16,7 +16,7 @@ from detkit.interfaces import (
     Sampler,
 )
 from detkit.layers.initialisation import Probability, prior_logits
-from detkit.registry import PositiveInt, Slot, Wired, register
+from detkit.registry import NonNegativeFloat, PositiveInt, Slot, Wired, register
 from detkit.structures import FeatureSpec
 
 
@@ -33,6 +33,8 @@ class RetinaNet(DenseHead):
         convs: 3x3 convolutions of each tower before its last layer.
         norm: Normalisation in the towers.
         prior_probability: Score that an untrained head gives each class.
+        empty_image: What an image without objects adds to the positives that all losses are divided
+            by, so that it does not outweigh others; 0 divides as the paper does, by 1 at least.
         priors: Where it predicts.
         box_coder: What a box code means.
         assigner: Which prior is responsible for which object.
@@ -50,6 +52,7 @@ class RetinaNet(DenseHead):
         convs: PositiveInt = 4,
         norm: Literal["none", "group"] = "none",
         prior_probability: Probability = 0.01,
+        empty_image: NonNegativeFloat = 10.0,
         priors: Annotated[PriorGenerator, Slot("priors", "anchors")],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "delta")],
         assigner: Annotated[Assigner, Slot("assigner", "max_iou")],
@@ -83,4 +86,5 @@ class RetinaNet(DenseHead):
             quality_target=None,
             quality_loss=None,
             postprocess=postprocess,
+            empty_image=empty_image,
         )

@@ -27,7 +27,6 @@ from detkit.layers import ConvBlock, Probability, normal_convolutions, prior_log
 from detkit.ops import (
     class_scores,
     clip_boxes,
-    normaliser_over_ranks,
     select_candidates,
     sides_at_least,
 )
@@ -181,7 +180,7 @@ class RPN(DenseHead):
         self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
     ) -> Losses:
         """Sums over the batch divided by the sampled anchors of all ranks, and weighted."""
-        count = normaliser_over_ranks(matches.counted.to(class_loss.dtype))
+        count = self.divisors(matches.counted.to(class_loss.dtype))
         # Without positives nothing else would give the branch a gradient, and ranks would wait.
         box_loss = self._box_losses(matches).sum() + 0 * predictions.box_codes[:, 0].sum()
         divisor = 1 if self.classification_loss.normalised else count

@@ -26,7 +26,7 @@ from detkit.layers.initialisation import (
     uniform_convolutions,
 )
 from detkit.layers.mobile import MOBILE_STD, depthwise_conv
-from detkit.registry import Slot, Wired, register
+from detkit.registry import NonNegativeFloat, Slot, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
 _STDS = {"stds": (0.1, 0.1, 0.2, 0.2)}  # the weights 10, 10, 5, 5
@@ -97,6 +97,8 @@ class SSD(DenseHead):
     Args:
         prior_probability: Score that an untrained head gives the classes; null gives all classes
             and background the same, which suits hard negatives.
+        empty_image: What an image without objects adds to the positives that all losses are divided
+            by, so that it does not outweigh others; 0 divides as the paper does, by 1 at least.
         priors: Where it predicts.
         box_coder: What a box code means.
         assigner: Which prior is responsible for which object.
@@ -112,6 +114,7 @@ class SSD(DenseHead):
         feature_specs: Wired[list[FeatureSpec]],
         num_classes: Wired[int],
         prior_probability: Probability | None = None,
+        empty_image: NonNegativeFloat = 10.0,
         priors: Annotated[PriorGenerator, Slot("priors", "ssd_boxes")],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "delta", _STDS)],
         assigner: Annotated[Assigner, Slot("assigner", "best_prior")],
@@ -143,6 +146,7 @@ class SSD(DenseHead):
             box_loss=box_loss,
             quality_loss=None,
             postprocess=postprocess,
+            empty_image=empty_image,
         )
 
 
@@ -156,6 +160,8 @@ class SSDlite(DenseHead):
     Args:
         prior_probability: Score that an untrained head gives the classes; null gives all classes
             and background the same, which suits hard negatives.
+        empty_image: What an image without objects adds to the positives that all losses are divided
+            by, so that it does not outweigh others; 0 divides as the paper does, by 1 at least.
         priors: Where it predicts.
         box_coder: What a box code means.
         assigner: Which prior is responsible for which object.
@@ -171,6 +177,7 @@ class SSDlite(DenseHead):
         feature_specs: Wired[list[FeatureSpec]],
         num_classes: Wired[int],
         prior_probability: Probability | None = None,
+        empty_image: NonNegativeFloat = 10.0,
         priors: Annotated[PriorGenerator, Slot("priors", "ssd_boxes")],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "delta", _STDS)],
         assigner: Annotated[Assigner, Slot("assigner", "best_prior")],
@@ -202,6 +209,7 @@ class SSDlite(DenseHead):
             box_loss=box_loss,
             quality_loss=None,
             postprocess=postprocess,
+            empty_image=empty_image,
         )
 
 

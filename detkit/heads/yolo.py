@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from detkit.heads.dense import DenseHead
 from detkit.heads.yolo_layers import YOLOLayers
@@ -22,6 +22,7 @@ from detkit.structures import FeatureSpec
 
 # Objectness of 1 at every object, whatever its box; YOLOv5 has the overlap there.
 _ONE = {"overlap_share": 0.0}
+_OBJECTS_PER_IMAGE = 10.0  # by which the losses of YOLOv3 are divided, whatever an image holds
 _SEVERAL = {"shape_iou": 0.213, "ignored_iou": 0.7}
 _BOXES = {"weight": 8.0}
 _NMS_V3 = {"score_threshold": 0.005, "iou_threshold": 0.45}
@@ -36,8 +37,9 @@ class YOLOv3(DenseHead):
     Paper: YOLOv3: An Incremental Improvement (Redmon and Farhadi, 2018),
     https://arxiv.org/abs/1804.02767
 
-    Boxes are learned as codes, with squared differences. All losses are sums divided by the number
-    of objects' priors; the paper's code divides none, so that its learning rate is a thousandth.
+    Boxes are learned as codes, with squared differences. All losses are sums divided by ten times
+    the number of images. The paper's code divides by the images only and has a learning rate of
+    0.001, so a rate of 0.01 here takes the same steps.
 
     Args:
         convs: 3x3 convolutions of each level before its last layers; the first doubles channels.
@@ -55,6 +57,8 @@ class YOLOv3(DenseHead):
         quality_loss: Loss of the quality branch.
         postprocess: Candidates to detections.
     """
+
+    gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class YOLOv3(DenseHead):
             quality_target=quality_target,
             quality_loss=quality_loss,
             postprocess=postprocess,
+            per_image=_OBJECTS_PER_IMAGE,
         )
 
 
@@ -109,7 +114,8 @@ class YOLOv4(DenseHead):
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
     https://arxiv.org/abs/2004.10934
 
-    Losses are sums divided by the number of objects' priors.
+    Losses are normalised as in YOLOv5, which Scaled-YOLOv4 by the same authors does too: those of
+    boxes and classes are means over the objects' priors, that of the objectness over all priors.
 
     Args:
         convs: 3x3 convolutions of each level before its last layers; the first doubles channels.
@@ -127,6 +133,8 @@ class YOLOv4(DenseHead):
         quality_loss: Loss of the quality branch.
         postprocess: Candidates to detections.
     """
+
+    gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
 
     def __init__(
         self,
@@ -181,9 +189,10 @@ class YOLOv5(DenseHead):
     Paper: Scaled-YOLOv4: Scaling Cross Stage Partial Network (Wang et al., 2020),
     https://arxiv.org/abs/2011.08036, which uses the same assignment and codes; YOLOv5 has no paper
 
-    Losses are sums divided by the number of objects' priors. YOLOv5 takes means with the factors
-    0.05 for boxes, 1 for objectness and 0.5 for classes: for 90 such priors in an image, that is 8
-    to 1 to 1 for the sums.
+    Losses of boxes and classes are means over the objects' priors, that of the objectness is a mean
+    over all priors. YOLOv5's factors are 0.05 for boxes, 1 for objectness and 0.5 for classes; all
+    are multiplied by 160 here, so that the box loss has a weight of 8. The factor of the classes is
+    then 1, as here the losses of the classes of a prior are summed.
 
     Args:
         convs: 3x3 convolutions of each level before its last layers; the first doubles channels.
@@ -201,6 +210,8 @@ class YOLOv5(DenseHead):
         quality_loss: Loss of the quality branch.
         postprocess: Candidates to detections.
     """
+
+    gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
 
     def __init__(
         self,

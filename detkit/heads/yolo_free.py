@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from detkit.interfaces import (
 )
 from detkit.layers import Activation, Norm, Probability, prior_logits
 from detkit.ops.typical import typical_boxes
-from detkit.registry import NonNegativeInt, PositiveInt, Slot, Wired, register
+from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt, Slot, Wired, register
 from detkit.structures import FeatureSpec
 
 _NMS = {"score_threshold": 0.001, "iou_threshold": 0.7, "max_detections": 300}
@@ -41,7 +41,8 @@ class YOLOFree(DenseHead):
     https://arxiv.org/abs/2006.04388
 
     The class score also says how well the box fits, as its target does; YOLOX has an output of its
-    own for that. All losses are divided by the sum of these targets.
+    own for that. All losses are divided by the sum of these targets; an image with seven objects
+    has about 15.
 
     Args:
         convs: 3x3 convolutions of each tower.
@@ -49,6 +50,8 @@ class YOLOFree(DenseHead):
         norm: Normalisation after each convolution.
         activation: Function after each normalisation.
         prior_probability: Score that an untrained head gives each class.
+        empty_image: What an image without objects adds to the positives that all losses are divided
+            by, so that it does not outweigh others; 0 divides as the paper does, by 1 at least.
         priors: Where it predicts.
         box_coder: What a box code means.
         assigner: Which prior is responsible for which object.
@@ -60,6 +63,8 @@ class YOLOFree(DenseHead):
         postprocess: Candidates to detections.
     """
 
+    gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
+
     def __init__(
         self,
         *,
@@ -70,6 +75,7 @@ class YOLOFree(DenseHead):
         norm: Norm = "batch",
         activation: Activation = "silu",
         prior_probability: Probability = 0.01,
+        empty_image: NonNegativeFloat = 15.0,
         priors: Annotated[PriorGenerator, Slot("priors", "points")],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "distribution")],
         assigner: Annotated[Assigner, Slot("assigner", "task_aligned")],
@@ -82,15 +88,11 @@ class YOLOFree(DenseHead):
         ],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms", _NMS)],
     ) -> None:
-        if distribution_loss is not None and not isinstance(box_coder, DistributionCoder):
-            raise UserError(
-                "head 'yolo_free': distribution_loss needs distributions, and this box_coder has "
-                "none: choose box_coder 'distribution', or set distribution_loss to null."
-            )
-        activation_of_scores = classification_loss.activation
+        _require_distributions(distribution_loss, box_coder)
+        logits = prior_logits(prior_probability, num_classes, classification_loss.activation)
         layers = DecoupledLayers(
             feature_specs=feature_specs,
-            class_logits=prior_logits(prior_probability, num_classes, activation_of_scores),
+            class_logits=logits,
             box_codes=_first_codes(box_coder, priors),
             convs=convs,
             channels=channels or feature_specs[0].channels,
@@ -108,6 +110,7 @@ class YOLOFree(DenseHead):
             quality_target=None,
             quality_loss=None,
             postprocess=postprocess,
+            empty_image=empty_image,
         )
         self.distribution_loss = distribution_loss
 
@@ -119,6 +122,14 @@ class YOLOFree(DenseHead):
             distances = coder.distances(matches.boxes, matches.priors)
             losses["loss/distribution"] = loss.weight * loss(matches.codes, distances)
         return losses
+
+
+def _require_distributions(loss: BoxLoss | None, box_coder: BoxCoder) -> None:
+    if loss is not None and not isinstance(box_coder, DistributionCoder):
+        raise UserError(
+            "head 'yolo_free': distribution_loss needs distributions, and this box_coder has "
+            "none: choose box_coder 'distribution', or set distribution_loss to null."
+        )
 
 
 def _first_codes(box_coder: BoxCoder, generator: PriorGenerator) -> list[Tensor]:

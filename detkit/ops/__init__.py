@@ -19,11 +19,12 @@ from detkit.ops.codes import require_comparable
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 from detkit.ops.overlaps import highest_overlaps
-from detkit.ops.ranks import mean_over_ranks, normaliser_over_ranks
+from detkit.ops.ranks import Divisors, mean_over_ranks
 from detkit.ops.scores import class_scores
 
 __all__ = [
     "Candidates",
+    "Divisors",
     "box_areas",
     "box_centres",
     "box_sides",
@@ -37,7 +38,6 @@ __all__ = [
     "iou",
     "mark_ignored",
     "mean_over_ranks",
-    "normaliser_over_ranks",
     "pairwise_iou",
     "require_comparable",
     "row_chunks",

@@ -22,10 +22,10 @@ from detkit.interfaces import (
     Sampler,
 )
 from detkit.ops import (
+    Divisors,
     class_scores,
     highest_overlaps,
     mark_ignored,
-    normaliser_over_ranks,
     require_comparable,
 )
 from detkit.roi_heads.regions import Regions, Sampled, as_priors, join, look_up, pad
@@ -82,6 +82,7 @@ class Stage(nn.Module):
         self.box_coder = box_coder
         self.classification_loss = classification_loss
         self.box_loss = box_loss
+        self.divisors = Divisors()
         logits = num_classes + (classification_loss.activation == "softmax")
         self._boxes_each = 1 if class_agnostic else num_classes
         self.class_layer = nn.Linear(box_head.out_channels, logits)
@@ -155,7 +156,7 @@ class Stage(nn.Module):
 
     def losses(self, outputs: Outputs, sampled: Sampled) -> Losses:
         """Sums divided by the sampled regions of all ranks, and weighted."""
-        count = normaliser_over_ranks(sampled.counted.sum().to(outputs.logits.dtype))
+        count = self.divisors(sampled.counted.sum().to(outputs.logits.dtype))
         labels = torch.where(sampled.counted, sampled.labels, IGNORED)
         class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
         class_loss = torch.where(sampled.counted, class_losses, 0).sum()

@@ -230,6 +230,9 @@ def test_boxes_count_as_much_as_their_soft_target():
     assert values(losses)["box"] == pytest.approx(3 * 16 * (6 / 3) / (6 / 3))
 
 
+CELLS = (
+    2 * (640 / 8) ** 2 / (5.4 * 160)
+)  # of two images: the cells of 640 x 640, over YOLOv5's gain
 OBJECT_OR_NOT = {"quality_target": Objectness(overlap_share=0.0)}
 
 
@@ -239,7 +242,7 @@ def test_objectness_learns_everywhere_and_classes_at_objects_only():
         FEATURES, [target(1), target(0)]
     )
     assert values(losses)["classification"] == pytest.approx(2 * (100 + 10) / 2)
-    assert values(losses)["quality"] == pytest.approx(2 * (1 + 1) / 2)  # its loss is its target
+    assert values(losses)["quality"] == pytest.approx(2 * (1 + 1) / CELLS)  # its loss is its target
 
 
 def test_objectness_of_background_is_learned_without_any_object():
@@ -251,10 +254,12 @@ def test_objectness_of_background_is_learned_without_any_object():
     dense_head = head(Listed([-1, -1, -2, -1]), quality_loss=Entropy(), **OBJECT_OR_NOT)
     losses = dense_head.loss(FEATURES, [target()] * 2)
     assert values(losses) == pytest.approx(
-        {"classification": 0, "box": 0, "quality": 2 * 6 * 0.6931472}
+        {"classification": 0, "box": 0, "quality": 2 * 6 * 0.6931472 / CELLS}
     )
     sum(losses.values()).backward()
-    assert dense_head.layers.quality.grad.tolist() == [[1.0, 1.0, 0.0, 1.0]] * 2
+    torch.testing.assert_close(
+        dense_head.layers.quality.grad, torch.tensor([[1.0, 1.0, 0.0, 1.0]] * 2) / CELLS
+    )
     assert not dense_head.layers.logits.grad.any()
 
 
@@ -350,7 +355,7 @@ def test_positives_are_averaged_over_ranks_on_every_rank(monkeypatch):
         calls.append(value.clone())
         return (value + 3) / 2
 
-    monkeypatch.setattr(dense, "normaliser_over_ranks", other_rank_has_three)
+    monkeypatch.setattr(dense, "Divisors", lambda: other_rank_has_three)
     losses = head(Listed([0, -1, -1, -1], [-1] * 4)).loss(FEATURES, [target(0), target()])
     assert values(losses)["box"] == pytest.approx(3 * 16 / 2)
     head(Listed([-1] * 4)).loss(FEATURES, [target()] * 2)
@@ -429,3 +434,16 @@ def test_the_classification_loss_is_told_which_priors_are_ignored():
     head(Listed([0, -1, -2, -2], [-1] * 4), **parts).loss(FEATURES, [target(1), target()])
     # First to rank them for the sampler, then for the gradient.
     assert seen == [[1, -1, -2, -2, -1, -1, -1, -1]] * 2
+
+
+def test_an_image_without_objects_adds_to_the_positives_if_priors_of_it_count():
+    batch, boxes = [target(0), target()], pytest.approx(3 * 16 / (1 + 10))
+    found = head(Listed([0, -1, -1, -1], [-1] * 4), empty_image=10.0).loss(FEATURES, batch)
+    assert values(found)["box"] == boxes
+    nothing_counts = head(Listed([0, -1, -1, -1], [-2] * 4), empty_image=10.0)
+    assert values(nothing_counts.loss(FEATURES, batch))["box"] == pytest.approx(3 * 16)
+
+
+def test_losses_may_be_divided_by_the_images():
+    found = head(Listed([0, -1, -1, -1]), per_image=5.0).loss(FEATURES, [target(0)] * 2)
+    assert values(found)["box"] == pytest.approx(3 * (2 * 16) / (2 * 5))

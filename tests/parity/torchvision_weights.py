@@ -111,6 +111,7 @@ def _retinanet(specs):
     return RetinaNet(
         feature_specs=specs,
         num_classes=NUM_CLASSES,
+        empty_image=0.0,
         priors=Anchors(feature_specs=specs, offset=0.0, rounded=True),
         box_coder=DeltaCoder(),
         assigner=MaxIoUAssigner(),
@@ -126,6 +127,7 @@ def _fcos(specs):
         feature_specs=specs,
         num_classes=NUM_CLASSES,
         level_scales=False,
+        empty_image=0.0,
         priors=Points(feature_specs=specs, offset=0.0),
         box_coder=DistanceCoder(),
         assigner=FCOSAssigner(),

@@ -212,7 +212,7 @@ def test_sampled_regions_are_averaged_over_ranks_on_every_rank(monkeypatch):
         calls.append(value)
         return (value + 3) / 2
 
-    monkeypatch.setattr(stage_module, "normaliser_over_ranks", other_rank_has_three)
+    monkeypatch.setattr(stage_module, "Divisors", lambda: other_rank_has_three)
     assert values(make((0, -1, -1, -1)), regions(1, 0), [target(0)] * 2)["box"] == 3 * 16 / 2
     values(make(), regions(0, 0), [target()] * 2)
     assert len(calls) == 2

@@ -1,0 +1,39 @@
+"""The norm at which gradients are clipped: that of the head's source, unless configured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from detkit import registry
+
+CLIPPING = "trainer.gradient_clip_norm"
+_AUTO = "auto"
+
+
+def head_clipping(model: Mapping[str, Any]) -> float | None:
+    """The norm that the class of a detector's head publishes as `gradient_clip_norm`, or None."""
+    head = model.get("head")
+    if not isinstance(head, Mapping) or "name" not in head:
+        return None
+    norm = getattr(registry.get("head", head["name"]), "gradient_clip_norm", None)
+    return None if norm is None else float(norm)
+
+
+def fill_clipping(config: dict[str, Any]) -> None:
+    """Replace `auto` in a checked configuration that trains, in place."""
+    trainer = config.get("trainer")
+    if isinstance(trainer, dict) and trainer.get("gradient_clip_norm") == _AUTO:
+        trainer["gradient_clip_norm"] = head_clipping(config["model"])
+
+
+def clipping_notes(config: Mapping[str, Any]) -> list[str]:
+    """A line where a training clips as the source of its head does."""
+    norm = config["trainer"]["gradient_clip_norm"]
+    if norm is None or norm != head_clipping(config["model"]):
+        return []
+    name = config["model"]["head"]["name"]
+    return [
+        f"gradients are clipped at a norm of {norm:g}, as in the source of head '{name}' "
+        f"({CLIPPING}=null does not clip)"
+    ]
