@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from detkit.data.counting import counted
 from detkit.data.pairing import describe_pairings
 from detkit.structures import DatasetIndex
+
+_EXAMPLES = 3
 
 
 def describe_splits(indices: Mapping[str, DatasetIndex], class_names: Sequence[str]) -> str:
@@ -17,4 +19,18 @@ def describe_splits(indices: Mapping[str, DatasetIndex], class_names: Sequence[s
     ]
     classes = f"{counted(len(class_names), 'class')} ({', '.join(class_names)})"
     lone = describe_pairings({name: index.pairing for name, index in indices.items()})
-    return "; ".join([*sizes, classes, *lone])
+    return "; ".join([*sizes, classes, *_left_out(indices.values()), *lone])
+
+
+def _left_out(indices: Iterable[DatasetIndex]) -> list[str]:
+    """How many images reading left out, with a few names; parts of one split count once."""
+    names = dict.fromkeys(
+        fault.name
+        for index in indices
+        for fault in index.faults
+        if fault.what == "image" and fault.left_out
+    )
+    if not names:
+        return []
+    more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
+    return [f"{counted(len(names), 'image')} left out ({', '.join([*names][:_EXAMPLES])}{more})"]

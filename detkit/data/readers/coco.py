@@ -53,25 +53,11 @@ class CocoReader:
 
     def splits(self, path: Path) -> list[str]:
         """The splits that have an annotation file of their own."""
-        splits = sorted(name for name in self._files(path) if name != WHOLE_SET)
+        files = self._files(path)
+        splits = sorted(name for name in files if name != WHOLE_SET)
         if self.annotations is None:
-            self._tell_unread(path, splits)
+            _log_unused(path, [files[name] for name in splits] or [*files.values()])
         return splits
-
-    @staticmethod
-    def _tell_unread(path: Path, splits: Sequence[str]) -> None:
-        """Log the COCO files that are not read."""
-        files = passed_over(path)
-        whole = find_annotations(path).get(WHOLE_SET)
-        if splits and whole is not None:
-            files.append(whole)
-        if files:
-            LOGGER.info(
-                "%s: not read, as other files are those of the splits: %s (to choose, set "
-                "data.reader.annotations={SPLIT: FILE, ...})",
-                path,
-                ", ".join(relative_name(file, path) for file in files[:_SHOWN]),
-            )
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split's file, or of the only file where splits have none of their own.
@@ -152,6 +138,18 @@ class CocoReader:
         objects.drop_rest(builder)
         _note_shared_ids(builder, page, taken)
         return builder.build()
+
+
+def _log_unused(path: Path, used: Sequence[Path]) -> None:
+    """Log the COCO files that are not read."""
+    unused = passed_over(path, used)
+    if unused:
+        LOGGER.info(
+            "%s: not read, as other files are those of the splits: %s (to choose, set "
+            "data.reader.annotations={SPLIT: FILE, ...})",
+            path,
+            ", ".join(relative_name(file, path) for file in unused[:_SHOWN]),
+        )
 
 
 def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from detkit.data.readers.contents import has_coco_lists
@@ -35,9 +35,9 @@ def find_annotations(path: Path) -> dict[str, Path]:
     return _by_split(path, _detection_files(path))
 
 
-def passed_over(path: Path) -> list[Path]:
-    """The COCO files below a folder that are not read, as others have the same split."""
-    return sorted(set(_detection_files(path)) - set(find_annotations(path).values()))
+def passed_over(path: Path, used: Iterable[Path]) -> list[Path]:
+    """The COCO files below a folder that are not used."""
+    return sorted(set(_detection_files(path)) - set(used))
 
 
 def json_files(path: Path) -> list[Path]:

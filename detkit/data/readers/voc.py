@@ -25,12 +25,12 @@ from detkit.data.readers.voc_files import (
     read_pages,
     unread_files,
 )
-from detkit.data.readers.voc_images import PageImage, images_of_pages
+from detkit.data.readers.voc_images import PageImage, images_of_pages, pairing_of
 from detkit.data.readers.voc_page import Marks, Page
 from detkit.data.readers.voc_splits import NameTable, list_folders, refuse_empty, splits_of
 from detkit.errors import DataError
 from detkit.registry import register
-from detkit.structures import DatasetIndex, Pairing
+from detkit.structures import DatasetIndex
 
 LOGGER = logging.getLogger("detkit.data")
 CLASS_LIST = "classes.txt"
@@ -96,27 +96,23 @@ class VocReader:
         """
         files = annotation_files(require_folder(path), self.annotations)
         voc = read_pages(path, files)
-        names = _class_names(path, voc.pages)
-        label_of = {name: label for label, name in enumerate(names)}
+        class_names = _class_names(path, voc.pages)
+        label_of = {name: label for label, name in enumerate(class_names)}
         images = self._images(path, split)
         located = images_of_pages(path, voc.pages, images)
         lines = _lines(path, split, files) or sorted([*voc.pages, *voc.unreadable])
-        builder = IndexBuilder(root=path, class_names=names)
+        builder = IndexBuilder(root=path, class_names=class_names)
         table = NameTable(files)
-        lone = []
-        for image_id, line in enumerate(lines, start=1):
-            name = table.find(line) or line
+        names = [table.find(line) or line for line in lines]
+        for image_id, name in enumerate(names, start=1):
             if name not in voc.pages:
                 _drop_page(builder, name, voc)
-            elif located[name].image is not None:
-                page = voc.pages[name]
-                if builder.add_image(str(located[name].image), image_id, page.size):
-                    self._add_objects(builder, page, label_of)
-            elif not _drop_unclear(builder, name, located[name]):
-                lone.append(f"{name}.xml")
+            elif located[name].image is None:
+                _drop_unclear(builder, name, located[name])
+            elif builder.add_image(str(located[name].image), image_id, voc.pages[name].size):
+                self._add_objects(builder, voc.pages[name], label_of)
         is_list = any(line not in files for line in lines)
-        beside = [] if is_list else _images_without_page(path, images, located, lines)
-        builder.pairing = Pairing("XML file", {}, lone, beside, images_train=False)
+        builder.pairing = pairing_of(path, names, located, [] if is_list else images)
         return builder.build()
 
     def _images(self, path: Path, split: str | None) -> list[Path]:
@@ -176,15 +172,14 @@ def _drop_page(builder: IndexBuilder, name: str, voc: VocPages) -> None:
         builder.drop("annotation file", "no annotation file", f"{name}.xml")
 
 
-def _drop_unclear(builder: IndexBuilder, name: str, result: PageImage) -> bool:
-    """Leave out an XML file whose image is not clear; false if it has no image at all."""
+def _drop_unclear(builder: IndexBuilder, name: str, result: PageImage) -> None:
+    """Leave out an XML file whose image is not clear; one without any image is counted later."""
     if result.candidates:
         files = ", ".join(result.candidates)
         builder.drop("image", "several files of one name", name, files)
     elif result.instead_of:
         why = "another XML file annotates its image"
         builder.drop("annotation file", why, f"{name}.xml", result.instead_of)
-    return bool(result.candidates or result.instead_of)
 
 
 def _no_images(path: Path, images: str | None) -> str:
@@ -221,21 +216,3 @@ def _lines(path: Path, split: str | None, files: Mapping[str, Path]) -> list[str
     require_split(path, split, sorted(splits))
     refuse_empty(path, split, splits[split])
     return splits[split]
-
-
-def _images_without_page(
-    path: Path, images: Iterable[Path], located: Mapping[str, PageImage], names: Iterable[str]
-) -> list[str]:
-    """Images in the folders of a split's images that no XML file annotates.
-
-    Args:
-        path: The folder of the data set.
-        images: All of its images.
-        located: The images of all XML files.
-        names: The XML files of the split.
-    """
-    used = [located[name].image for name in names if name in located]
-    folders = {image.rpartition("/")[0] for image in used if image is not None}
-    annotated = {i for result in located.values() for i in (result.image, *result.candidates)}
-    others = (relative_name(file, path) for file in images)
-    return [i for i in others if i.rpartition("/")[0] in folders and i not in annotated]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -15,6 +15,7 @@ from detkit.data.readers.path_endings import parts_of
 from detkit.data.readers.split_names import alike, split_of_path
 from detkit.data.readers.voc_files import ANNOTATION_FOLDERS
 from detkit.data.readers.voc_page import Page
+from detkit.structures import Pairing
 
 IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")  # in any case
 
@@ -53,6 +54,45 @@ def images_of_pages(
         table[_folded(file.stem)].append(relative_name(file, root))
     results = {name: _image_of(name, page.file_name, table) for name, page in pages.items()}
     return _without_second_pages(results)
+
+
+def pairing_of(
+    root: Path, names: Sequence[str], located: Mapping[str, PageImage], images: Iterable[Path]
+) -> Pairing:
+    """XML files without an image, and images in the same folders without an XML file.
+
+    Args:
+        root: The folder of the data set.
+        names: The XML files of a split.
+        located: The images of all XML files.
+        images: The images among which those without an XML file are looked for.
+    """
+    results = {name: located[name] for name in names if name in located}
+    pairs = {name: r.image for name, r in results.items() if r.image is not None}
+    matches = Counter(way for pair in pairs.items() if (way := _difference(*pair)))
+    folders = {image.rpartition("/")[0] for image in pairs.values()}
+    annotated = {i for result in located.values() for i in (result.image, *result.candidates)}
+    others = (relative_name(file, root) for file in images)
+    return Pairing(
+        annotation="XML file",
+        matches=dict(matches),
+        annotations_without_image=[f"{n}.xml" for n, r in results.items() if r == PageImage(None)],
+        images_without_annotation=[
+            i for i in others if i.rpartition("/")[0] in folders and i not in annotated
+        ],
+        images_train=False,
+    )
+
+
+def _difference(page: str, image: str) -> str | None:
+    """How the name of an XML file differs from that of its image; None if it does not."""
+    name, stem = page.rpartition("/")[2], PurePosixPath(image).stem
+    if name == stem:
+        return None
+    if _folded(name) == _folded(stem):
+        return "upper and lower case"
+    suffixed = _folded(PurePosixPath(name).stem) == _folded(stem)
+    return "the image's suffix in the name" if suffixed else "the name in <filename>"
 
 
 def _image_of(page: str, file_name: str, table: dict[str, list[str]]) -> PageImage:

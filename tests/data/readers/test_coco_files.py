@@ -114,6 +114,6 @@ def test_files_that_are_not_read_are_named(tmp_path, coco_files, caplog):
     with caplog.at_level("INFO", logger="detkit"):
         assert CocoReader().splits(tmp_path) == ["all", "train"]
     assert (
-        "not read, as other files are those of the splits: old/train.json, annotations.json"
+        "not read, as other files are those of the splits: annotations.json, old/train.json"
         in (caplog.messages[0])
     )

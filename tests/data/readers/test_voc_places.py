@@ -124,7 +124,9 @@ def test_masks_of_the_same_name_are_not_the_image(write):
 
 def test_an_image_without_that_name_is_the_one_in_filename(write):
     folder = write("labels/1.xml", "data/cat.jpg", file_name="C:\\photos\\cat.jpg")
-    assert boxes(VocReader().read(folder, None)) == {"data/cat.jpg": 1}
+    index = VocReader().read(folder, None)
+    assert boxes(index) == {"data/cat.jpg": 1}
+    assert index.pairing.matches == {"the name in <filename>": 1}
 
 
 # pain 28
