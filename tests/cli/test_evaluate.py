@@ -115,6 +115,7 @@ CASES = Path(__file__).parents[3] / "shared" / "cases" / "17_evaluate.tar.gz"
 
 
 # pain 34
+@pytest.mark.slow  # tests/evaluation/test_results_matching.py proves each kind
 @pytest.mark.skipif(not CASES.is_file(), reason="the shared cases are absent")
 def test_files_of_other_programs_are_matched(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

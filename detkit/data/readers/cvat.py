@@ -1,0 +1,169 @@
+"""CVAT for images 1.1: one XML file for many images."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from detkit.data.readers.contents import root_tag
+from detkit.data.readers.folders import relative_name, require_folder, require_split
+from detkit.data.readers.globox_pages import (
+    WHOLE,
+    ImagePage,
+    PageObject,
+    boxed,
+    globox,
+    index_of,
+    split_of_file,
+    splits_of,
+)
+from detkit.errors import DataError
+from detkit.image_files import files_below
+from detkit.registry import register
+from detkit.structures import DatasetIndex
+
+_CORNERS = ("xtl", "ytl", "xbr", "ybr")
+_OTHERS = ("polyline", "points", "skeleton", "cuboid")  # which give no box
+_MARKS = ("occluded", "group_id")
+_TURNED = "rotation"
+
+
+def fits(path: Path) -> bool:
+    """Whether a folder holds a CVAT file."""
+    return bool(find_files(path))
+
+
+def find_files(path: Path) -> list[Path]:
+    """The CVAT files below a folder, recognised by their root element."""
+    files = sorted(file for file in files_below(path) if file.suffix.lower() == ".xml")
+    return [file for file in files if root_tag(file) == "annotations"]
+
+
+@register("reader", "cvat")
+class CvatReader:
+    """XML files of "CVAT for images 1.1", as globox reads them.
+
+    Boxes are boxes, turned ones the box around them, as are polygons, ellipses and masks; points
+    and lines are left out. Splits are the subsets of CVAT, or else those that the files or their
+    folders name. Needs `pip install "detkit[formats]"`.
+    """
+
+    def splits(self, path: Path) -> list[str]:
+        """The subsets, or the splits that the files name."""
+        return splits_of([page.split for page in _pages(path)])
+
+    def read(self, path: Path, split: str | None) -> DatasetIndex:
+        """The index of a split, or of all images.
+
+        Raises:
+            DataError: There is no such file or split, or globox is not installed.
+        """
+        globox()
+        pages = _pages(path)
+        if split is not None:
+            require_split(path, split, splits_of([page.split for page in pages]))
+        return index_of(path, split, pages, [], annotation="CVAT entry")
+
+
+def _pages(path: Path) -> list[ImagePage]:
+    files = find_files(require_folder(path))
+    if not files:
+        raise DataError(
+            f"'{path}' has no CVAT file: looked for *.xml with the root <annotations>. Set "
+            "data.path to the folder that holds it."
+        )
+    return [page for file in files for page in _pages_of(file, path)]
+
+
+def _pages_of(file: Path, root: Path) -> list[ImagePage]:
+    try:
+        content = parse(file).getroot()
+    except (ParseError, DefusedXmlException, ValueError, OSError) as error:
+        raise DataError(f"'{file}' cannot be read as XML ({error}): export it again.") from error
+    images = content.findall("image")
+    if not images and content.find("track") is not None:
+        raise DataError(
+            f"'{file}' is a CVAT file of a video (tracks): export the task as \"CVAT for images "
+            '1.1", which has an entry for each frame.'
+        )
+    name = relative_name(file, root)
+    return [_page(image, name, split_of_file(file, root)) for image in images]
+
+
+def _page(image: Element, place: str, split: str) -> ImagePage:
+    kinds = Counter(node.tag for node in image)
+    unused = Counter({mark: _marked(image, mark) for mark in _MARKS})
+    unused["attribute"] = len(list(image.iter("attribute")))
+    unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
+    unused[f"{_TURNED}, of which the box around is used"] = _marked(image, _TURNED)
+    subset = (image.get("subset") or "").strip()
+    size = (int(image.get(side) or 0) for side in ("height", "width"))
+    height, width = size
+    return ImagePage(
+        place=f"{place}: {image.get('name')}",
+        image=image.get("name") or "",
+        split=subset if subset and subset.casefold() != "default" else split or WHOLE,
+        size=(height, width),
+        objects=[_object(node) for node in image if node.tag in ("box", *_OUTLINES)],
+        unused=+unused,
+        without_box=Counter({kind: kinds[kind] for kind in _OTHERS if kinds[kind]}),
+    )
+
+
+def _marked(image: Element, key: str) -> int:
+    return sum(node.get(key, "0") not in ("0", "0.0", "") for node in image)
+
+
+def _object(node: Element) -> PageObject:
+    name = (node.get("label") or "").strip()
+    try:
+        corners = _corners(node)
+    except (KeyError, ValueError):
+        return PageObject(name, None, "no numbers")
+    box = Element("box", {"label": name, **dict(zip(_CORNERS, map(str, corners), strict=True))})
+    return boxed(lambda: globox().BoundingBox.from_cvat(box), name)
+
+
+def _corners(node: Element) -> list[float]:
+    """The corners (x1, y1, x2, y2) of the box around a shape."""
+    if node.tag == "box":
+        corners = [float(node.attrib[corner]) for corner in _CORNERS]
+        return _around_turned(corners, float(node.get(_TURNED) or 0))
+    points = _OUTLINES[node.tag](node)
+    columns: Any = list(zip(*points, strict=True))
+    return [*map(min, columns), *map(max, columns)]
+
+
+def _around_turned(corners: list[float], degrees: float) -> list[float]:
+    """The box around one that is turned about its centre."""
+    if not degrees:
+        return corners
+    x1, y1, x2, y2 = corners
+    cos, sin = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    width, height = x2 - x1, y2 - y1
+    half_x, half_y = (width * cos + height * sin) / 2, (width * sin + height * cos) / 2
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    return [x - half_x, y - half_y, x + half_x, y + half_y]
+
+
+def _polygon(node: Element) -> list[list[float]]:
+    return [[float(v) for v in point.split(",")] for point in node.attrib["points"].split(";")]
+
+
+def _ellipse(node: Element) -> list[list[float]]:
+    x, y, rx, ry = (float(node.attrib[key]) for key in ("cx", "cy", "rx", "ry"))
+    return [[x - rx, y - ry], [x + rx, y + ry]]
+
+
+def _mask(node: Element) -> list[list[float]]:
+    left, top, width, height = (float(node.attrib[k]) for k in ("left", "top", "width", "height"))
+    return [[left, top], [left + width, top + height]]
+
+
+_OUTLINES = {"polygon": _polygon, "ellipse": _ellipse, "mask": _mask}

@@ -1,0 +1,204 @@
+"""What the readers of Labelme, CVAT and OpenImages share: pages of boxes, made by globox."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from detkit.data.index import Annotation, IndexBuilder
+from detkit.data.readers.folders import image_files, relative_name
+from detkit.data.readers.path_endings import Match, PathEndings
+from detkit.data.readers.split_names import alike, split_of_path
+from detkit.errors import DataError
+from detkit.structures import DatasetIndex, Pairing
+
+_DIFFERENCES = {
+    "by the end of the path": "the end of the path",
+    "with another suffix": "another suffix",
+    "in other case": "upper and lower case",
+    "URL-encoded": "url encoding",
+}
+WHOLE = ""  # the split of a page in a data set without splits
+
+
+class PageObject(NamedTuple):
+    """One object of a page.
+
+    Attributes:
+        name: Its class.
+        box: Its box (x1, y1, x2, y2) in pixels; None if it has no numbers.
+        problem: Why there is no box.
+        ignored: Whether it stands for a group of objects.
+    """
+
+    name: str
+    box: tuple[float, float, float, float] | None
+    problem: str = ""
+    ignored: bool = False
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """The annotation of one image.
+
+    Attributes:
+        place: Where it is, for messages: a file, or an element of one.
+        image: The file name that it gives its image.
+        folder: The folder that the file name is relative to, if that is known.
+        split: Its split; WHOLE without splits.
+        size: The annotated (height, width), zeros if there is none.
+        objects: Its objects.
+        unused: How many values it has that detection does not use, by name.
+        without_box: How many shapes it has that give no box, by kind.
+    """
+
+    place: str
+    image: str
+    folder: str = ""
+    split: str = WHOLE
+    size: tuple[int, int] = (0, 0)
+    objects: Sequence[PageObject] = ()
+    unused: Counter[str] = field(default_factory=Counter)
+    without_box: Counter[str] = field(default_factory=Counter)
+
+
+def globox() -> Any:
+    """The library.
+
+    Raises:
+        DataError: It is not installed.
+    """
+    try:
+        return importlib.import_module("globox")
+    except ImportError as error:
+        raise DataError(
+            "Labelme, CVAT and OpenImages data are read with globox, which is not installed: "
+            'pip install "detkit[formats]".'
+        ) from error
+
+
+def boxed(parse: Callable[[], Any], name: str, ignored: bool = False) -> PageObject:
+    """An object from what globox makes of it; its problem if globox refuses it.
+
+    Args:
+        parse: Gives globox's bounding box.
+        name: The class, in case that it fails.
+        ignored: Whether the object stands for a group.
+    """
+    errors = importlib.import_module("globox.errors")
+    try:
+        box = parse()
+    except (errors.ParsingError, KeyError, TypeError, ValueError):
+        return PageObject(name, None, "no four numbers", ignored)
+    return PageObject(box.label.strip(), box.ltrb, ignored=ignored)
+
+
+def splits_of(splits: Sequence[str]) -> list[str]:
+    """The splits of pages; none if some pages have none, so that every page is read."""
+    names = sorted(set(splits))
+    return [] if WHOLE in names else names
+
+
+def split_of_file(file: Path, root: Path) -> str:
+    """The split that a file's name or folder states."""
+    return split_of_path(Path(relative_name(file, root))) or WHOLE
+
+
+def index_of(
+    path: Path,
+    split: str | None,
+    pages: Sequence[ImagePage],
+    unreadable: Sequence[tuple[str, str]],
+    *,
+    annotation: str,
+) -> DatasetIndex:
+    """The index of pages whose images are found by the end of their names.
+
+    Args:
+        path: The folder of the data set.
+        split: The split to read; None reads all pages.
+        pages: Of all splits, so that each has the same classes.
+        unreadable: Annotations that cannot be read, and why.
+        annotation: What the format calls the annotation of an image.
+
+    Raises:
+        DataError: No image is usable.
+    """
+    class_names = sorted({item.name for page in pages for item in page.objects if item.name})
+    label_of = {name: label for label, name in enumerate(class_names)}
+    images = [relative_name(file, path) for file in image_files(path)]
+    endings = PathEndings(images)
+    mine = [page for page in pages if split is None or page.split == split]
+    matches = [
+        endings.match(f"{page.folder}/{page.image}", split=page.split or None) for page in mine
+    ]
+    builder = IndexBuilder(root=path, class_names=class_names)
+    builder.pairing = Pairing(
+        annotation=annotation,
+        matches=_unequal_names(matches),
+        annotations_without_image=[
+            page.place for page, match in zip(mine, matches, strict=True) if not _has_image(match)
+        ],
+        images_without_annotation=_unpaired(images, matches, split),
+        images_train=False,
+    )
+    for place, why in unreadable:
+        builder.drop("annotation file", "unreadable", place, why)
+    _add_pages(builder, mine, matches, label_of)
+    return builder.build()
+
+
+def _unequal_names(matches: Sequence[Match]) -> dict[str, int]:
+    """How many images are matched in spite of a difference, by the difference."""
+    ways = Counter(way for match in matches for way in match.ways if way in _DIFFERENCES)
+    return {_DIFFERENCES[way]: count for way, count in ways.items()}
+
+
+def _has_image(match: Match) -> bool:
+    return match.path is not None or bool(match.candidates)
+
+
+def _unpaired(images: Sequence[str], matches: Sequence[Match], split: str | None) -> list[str]:
+    """Images of the split that no page names."""
+    used = {match.path for match in matches}
+    return [
+        name
+        for name in images
+        if name not in used and (split is None or alike(split_of_path(Path(name)), split))
+    ]
+
+
+def _add_pages(
+    builder: IndexBuilder,
+    pages: Sequence[ImagePage],
+    matches: Sequence[Match],
+    label_of: dict[str, int],
+) -> None:
+    owners: dict[str, str] = {}
+    for number, (page, match) in enumerate(zip(pages, matches, strict=True), start=1):
+        builder.unused.update(page.unused)
+        if match.candidates:
+            files = ", ".join(match.candidates)
+            builder.drop("image", "several files of one name", page.place, files)
+        elif match.path is not None and match.path in owners:
+            why = "another one annotates its image"
+            builder.drop("annotation file", why, page.place, owners[match.path])
+        elif match.path is not None:
+            owners[match.path] = page.place
+            if builder.add_image(match.path, number, page.size):
+                _add_objects(builder, page, label_of)
+                for kind, count in page.without_box.items():
+                    builder.note("shape", f"a {kind} gives no box", match.path, f"{count:,}")
+
+
+def _add_objects(builder: IndexBuilder, page: ImagePage, label_of: dict[str, int]) -> None:
+    for number, item in enumerate(page.objects, start=1):
+        place = f"object {number}"
+        if item.box is None or not item.name:
+            builder.drop("box", item.problem or "without a class", builder.name, place)
+        else:
+            builder.add_object(Annotation(label_of[item.name], item.box, item.ignored), place)

@@ -1,0 +1,131 @@
+"""Labelme: a JSON file for each image."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from detkit.data.readers.folders import relative_name, require_folder, require_split
+from detkit.data.readers.globox_pages import (
+    ImagePage,
+    PageObject,
+    boxed,
+    globox,
+    index_of,
+    split_of_file,
+    splits_of,
+)
+from detkit.errors import DataError
+from detkit.image_files import files_below
+from detkit.registry import register
+from detkit.structures import DatasetIndex
+
+_SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
+_HEAD = 2**16  # bytes; `shapes` precedes the image that older versions put into the file
+_OUTLINES = ("polygon", "circle", "mask")
+_BOXED = ("rectangle", *_OUTLINES)
+_USED = {"label", "points", "shape_type"}
+_EMPTY: tuple[Any, ...] = (None, {}, [], "", False)
+
+
+def fits(path: Path) -> bool:
+    """Whether a folder holds Labelme files."""
+    return bool(find_pages(path))
+
+
+def find_pages(path: Path) -> list[Path]:
+    """The Labelme files below a folder, recognised by their content."""
+    files = sorted(file for file in files_below(path) if file.suffix.lower() == ".json")
+    return [file for file in files if _is_page(file)]
+
+
+def _is_page(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return _SHAPES.search(stream.read(_HEAD)) is not None
+    except OSError:
+        return False
+
+
+@register("reader", "labelme")
+class LabelmeReader:
+    """Labelme's JSON files, anywhere in the folder, as globox reads them.
+
+    Rectangles are boxes; polygons, circles and masks give the box around them; points and lines are
+    left out. Splits are the folders named train, val and so on; without them there are none. Images
+    without a JSON file are not used: Labelme writes none until an image is annotated. Needs
+    `pip install "detkit[formats]"`.
+    """
+
+    def splits(self, path: Path) -> list[str]:
+        """The splits that the folders of the files name."""
+        return splits_of([split_of_file(file, path) for file in self._files(path)])
+
+    def read(self, path: Path, split: str | None) -> DatasetIndex:
+        """The index of a split, or of all files.
+
+        Raises:
+            DataError: There are no such files or split, or globox is not installed.
+        """
+        globox()
+        files = self._files(path)
+        if split is not None:
+            require_split(path, split, self.splits(path))
+        pages, unreadable = [], []
+        for file in files:
+            try:
+                pages.append(_page(file, path))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                unreadable.append((relative_name(file, path), str(error) or type(error).__name__))
+        return index_of(path, split, pages, unreadable, annotation="Labelme file")
+
+    @staticmethod
+    def _files(path: Path) -> list[Path]:
+        files = find_pages(require_folder(path))
+        if not files:
+            raise DataError(
+                f"'{path}' has no Labelme files: looked for *.json with a list `shapes`. Set "
+                "data.path to the folder that holds them."
+            )
+        return files
+
+
+def _page(file: Path, root: Path) -> ImagePage:
+    content = json.loads(file.read_text(encoding="utf-8-sig"))
+    shapes = content["shapes"]
+    size = (int(content.get("imageHeight") or 0), int(content.get("imageWidth") or 0))
+    kinds = Counter(_kind(shape) for shape in shapes)
+    unused = Counter(
+        key
+        for shape in shapes
+        for key, value in shape.items()
+        if key not in _USED and value not in _EMPTY
+    )
+    unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
+    return ImagePage(
+        place=relative_name(file, root),
+        image=str(content.get("imagePath") or f"{file.stem}.jpg"),
+        folder=relative_name(file.parent, root),
+        split=split_of_file(file, root),
+        size=size,
+        objects=[_object(shape) for shape in shapes if _kind(shape) in _BOXED],
+        unused=+unused,
+        without_box=Counter({kind: n for kind, n in kinds.items() if kind not in _BOXED}),
+    )
+
+
+def _kind(shape: dict[str, Any]) -> str:
+    return str(shape.get("shape_type") or "polygon")  # which the first versions leave out
+
+
+def _object(shape: dict[str, Any]) -> PageObject:
+    kind, name = _kind(shape), str(shape.get("label") or "").strip()
+    if kind == "circle":
+        (x, y), (edge_x, edge_y) = shape["points"]
+        radius = math.hypot(edge_x - x, edge_y - y)
+        shape = {**shape, "points": [[x - radius, y - radius], [x + radius, y + radius]]}
+    return boxed(lambda: globox().BoundingBox.from_labelme(shape), name)

@@ -1,0 +1,139 @@
+"""OpenImages: CSV files of boxes as shares of the images."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from detkit.data.images import UnreadableImageError, read_size
+from detkit.data.readers.folders import image_files, relative_name, require_folder, require_split
+from detkit.data.readers.globox_pages import (
+    WHOLE,
+    ImagePage,
+    PageObject,
+    boxed,
+    globox,
+    index_of,
+    split_of_file,
+    splits_of,
+)
+from detkit.data.readers.truth import is_true
+from detkit.errors import DataError
+from detkit.image_files import files_below
+from detkit.registry import register
+from detkit.structures import DatasetIndex
+
+_SIDES = ("XMin", "YMin", "XMax", "YMax")
+_COLUMNS = {"ImageID", "LabelName", *_SIDES}
+_MARKS = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
+_PAIR = 2  # columns of a list of class names: its code, its name
+
+
+def fits(path: Path) -> bool:
+    """Whether a folder holds a CSV file of OpenImages."""
+    return bool(find_files(path))
+
+
+def find_files(path: Path) -> list[Path]:
+    """The CSV files of boxes below a folder, recognised by their columns."""
+    files = sorted(file for file in files_below(path) if file.suffix.lower() == ".csv")
+    return [file for file in files if set(_first_row(file)) >= _COLUMNS]
+
+
+def _first_row(file: Path) -> list[str]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            return next(csv.reader(stream), [])
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+
+
+@register("reader", "openimages")
+class OpenImagesReader:
+    """CSV files of OpenImages boxes, converted to pixels by globox.
+
+    Class names come from a CSV file of codes and names (class-descriptions-boxable.csv), if there
+    is one. Groups of objects (IsGroupOf) are ignored, like COCO's crowds. Rows of images that are
+    not here are left out without fault, as the CSV files list millions. Splits are those that the
+    files or their folders name. Needs `pip install "detkit[formats]"`.
+    """
+
+    def splits(self, path: Path) -> list[str]:
+        """The splits that the files name."""
+        return splits_of([split_of_file(file, path) for file in self._files(path)])
+
+    def read(self, path: Path, split: str | None) -> DatasetIndex:
+        """The index of a split, or of all files.
+
+        Raises:
+            DataError: There is no such file or split, or globox is not installed.
+        """
+        globox()
+        files = self._files(path)
+        if split is not None:
+            require_split(path, split, self.splits(path))
+        names = _class_names(path)
+        table = {file.stem: file for file in image_files(path)}
+        pages = [page for file in files for page in _pages(file, path, table, names)]
+        return index_of(path, split, pages, [], annotation="CSV row")
+
+    @staticmethod
+    def _files(path: Path) -> list[Path]:
+        files = find_files(require_folder(path))
+        if not files:
+            raise DataError(
+                f"'{path}' has no OpenImages file: looked for *.csv with the columns "
+                f"{', '.join(sorted(_COLUMNS))}. Set data.path to the folder that holds it."
+            )
+        return files
+
+
+def _class_names(path: Path) -> dict[str, str]:
+    """Names by code, from CSV files of two columns."""
+    names: dict[str, str] = {}
+    for file in sorted(file for file in files_below(path) if file.suffix.lower() == ".csv"):
+        if len(_first_row(file)) == _PAIR:
+            with file.open(encoding="utf-8-sig", newline="") as stream:
+                names |= {row[0]: row[1].strip() for row in csv.reader(stream) if len(row) == _PAIR}
+    return names
+
+
+def _pages(
+    file: Path, root: Path, images: dict[str, Path], names: dict[str, str]
+) -> Iterator[ImagePage]:
+    """The pages of the images that are here."""
+    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        for row in csv.DictReader(stream):
+            identity = Path(row["ImageID"]).stem
+            if identity in images:
+                rows[identity].append(row)
+    for identity, mine in rows.items():
+        image = images[identity]
+        try:
+            height, width = read_size(image)
+        except UnreadableImageError:
+            height, width = 1, 1  # the index names it, and leaves it out
+        yield ImagePage(
+            place=f"{relative_name(file, root)}: {identity}",
+            image=relative_name(image, root),
+            split=split_of_file(file, root) or WHOLE,
+            objects=[_object(row, (width, height), names) for row in mine],
+            unused=Counter(mark for row in mine for mark in _MARKS if is_true(row.get(mark) or "")),
+        )
+
+
+def _object(row: dict[str, str], size: tuple[int, int], names: dict[str, str]) -> PageObject:
+    code = row["LabelName"]
+
+    def box() -> object:
+        return globox().BoundingBox.create(
+            label=names.get(code, code),
+            coords=tuple(float(row[side]) for side in _SIDES),
+            relative=True,
+            image_size=size,
+        )
+
+    return boxed(box, names.get(code, code), is_true(row.get("IsGroupOf") or ""))
