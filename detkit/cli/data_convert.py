@@ -6,19 +6,23 @@ import logging
 from pathlib import Path
 
 from detkit.data.writers.convert import Report, check_words, convert
+from detkit.data.writers.division import Division
 from detkit.errors import UserError, did_you_mean
 
 HELP = """
 usage: detkit data convert SOURCE TARGET format=coco|voc|yolo [split=...] [copy=...] [ignored=...]
 
-Writes a data set in another format into a new folder TARGET. SOURCE, in COCO, Pascal VOC or YOLO
-form, is only read. Splits are kept. What was written is read back and compared before TARGET gets
-its name; what the format cannot hold is said at the end.
+Writes a data set in another format into a new folder TARGET. SOURCE, in any form that detkit reads,
+is not changed. Splits are kept. What was written is read back and compared before TARGET gets its
+name; at the end, a list names what the format cannot hold.
 
   format=coco     annotations/instances_<split>.json, images/
   format=voc      Annotations/*.xml, JPEGImages/, ImageSets/Main/<split>.txt, classes.txt
-  format=yolo     images/<split>/, labels/<split>/, data.yaml as Ultralytics documents it
+  format=yolo     images/<split>/, labels/<split>/, and a data.yaml that Ultralytics trains from
   split=train,val only these splits
+  split=0.8       draws 80 % of the images for train and the others for val, if there are no splits;
+                  split=train,0.8 divides one that is there
+  seed=0          of that draw
   copy=link       (default) hard links: no time, no space; a copy where links cannot be made. A
                   program that edits an image in place changes both: use copy=copy then
   copy=copy       copies of the images
@@ -28,7 +32,7 @@ its name; what the format cannot hold is said at the end.
 
   detkit data convert DATA converted format=coco
 """
-_DEFAULTS = {"format": "", "split": "", "copy": "link", "ignored": "drop"}
+_DEFAULTS = {"format": "", "split": "", "seed": "0", "copy": "link", "ignored": "drop"}
 LOGGER = logging.getLogger("detkit.data")
 _IGNORED = ("drop", "keep")
 
@@ -39,7 +43,7 @@ def run(words: list[str]) -> int:
     check_words(options["format"], options["copy"])
     if options["ignored"] not in _IGNORED:
         raise UserError(f"ignored={options['ignored']}: expected one of {', '.join(_IGNORED)}.")
-    splits = [name for name in options["split"].strip("[]").split(",") if name]
+    splits, division = _split_words(options["split"], options["seed"])
     LOGGER.setLevel(logging.ERROR)  # the report says once what reading warns of in each split
     try:
         report = convert(
@@ -47,13 +51,44 @@ def run(words: list[str]) -> int:
             target,
             to=options["format"],
             splits=splits or None,
+            division=division,
             copy=options["copy"],
             keep_ignored=options["ignored"] == "keep",
         )
     finally:
         LOGGER.setLevel(logging.NOTSET)
     print(describe(report, target))
+    if division is not None:
+        print(f"split: {division.share:g} of the images drawn for train with seed={division.seed}")
     return 0
+
+
+def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:
+    """The splits to convert, and how to divide them if a share is among the words.
+
+    Raises:
+        UserError: The share is not between 0 and 1, there are several, or the seed is no number.
+    """
+    words = [word.strip() for word in text.strip("[]").split(",") if word.strip()]
+    shares = [share for word in words if (share := _share(word)) is not None]
+    names = [word for word in words if _share(word) is None]
+    if not shares:
+        return names, None
+    if len(shares) > 1 or not 0 < shares[0] < 1 or len(names) > 1:
+        raise UserError(
+            f"split={text}: expected names of splits (split=train,val), a share of train between 0 "
+            "and 1 (split=0.8), or one split and a share (split=train,0.8)."
+        )
+    if not seed.isdecimal():
+        raise UserError(f"seed={seed}: expected a whole number from 0.")
+    return names, Division(shares[0], int(seed))
+
+
+def _share(word: str) -> float | None:
+    try:
+        return float(word) if "." in word else None  # a split may be called 2017
+    except ValueError:
+        return None
 
 
 def _parse(words: list[str]) -> tuple[Path, Path, dict[str, str]]:

@@ -22,6 +22,8 @@ def test_what_a_user_sees(voc_set, tmp_path_factory, capsys, caplog):
         "not the same in yolo:",
         "  1 difficult object left out: YOLO has no mark for it "
         "(ignored=keep writes them like any other)",
+        "  data.yaml has no `val`, which Ultralytics requires: convert with split=train,0.8 to "
+        "divide the images",
     ]
     assert caplog.messages == []  # the report says it
     assert logging.getLogger("detkit.data").level == logging.NOTSET
@@ -42,11 +44,30 @@ def test_ignored_objects_and_copies_can_be_asked_for(voc_set, tmp_path_factory, 
     (["a", "b", "formt=voc"], r"knows no 'formt'. Did you mean 'format'\?"),
     (["a", "b", "format=voc", "ignored=x"], r"ignored=x: expected one of drop, keep"),
     (["a", "b", "format=voc"], r"there is no folder 'a'"),
+    (["a", "b", "format=yolo", "split=1.5"], r"split=1.5: expected names of splits"),
+    (["a", "b", "format=yolo", "split=0.8,0.1"], r"expected names of splits"),
+    (["a", "b", "format=yolo", "split=train,val,0.8"], r"one split and a share"),
+    (["a", "b", "format=yolo", "split=0.8", "seed=x"], r"seed=x: expected a whole number"),
 ])  # fmt: skip
 def test_words_that_cannot_be_used(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         run(words)
+
+
+def test_a_share_divides_one_split_and_says_how(voc_set, tmp_path_factory, capsys):
+    for stem in "bcd":
+        for folder, suffix in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+            first = voc_set / folder / f"a.{suffix}"
+            (voc_set / folder / f"{stem}.{suffix}").write_bytes(first.read_bytes())
+    (voc_set / "ImageSets/Main/train.txt").write_text("a\nb\nc\nd\n")
+    target = tmp_path_factory.mktemp("out") / "yolo"
+    run([str(voc_set), str(target), "format=yolo", "split=train,0.75", "seed=5"])
+    text = capsys.readouterr().out
+    assert "  train             3          3" in text
+    assert "  val               1          1" in text
+    assert text.endswith("split: 0.75 of the images drawn for train with seed=5\n")
+    assert (target / "data.yaml").read_text().startswith("train: images/train\nval: images/val\n")
 
 
 @pytest.fixture

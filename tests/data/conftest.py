@@ -120,3 +120,58 @@ def coco_files():
 @pytest.fixture
 def samples():
     return make_sample
+
+
+@pytest.fixture
+def labelme(tmp_path: Path) -> Path:
+    """A cat as a rectangle and a dog as a polygon in train, an image without object in val."""
+    pytest.importorskip("globox")
+    shapes = [
+        {"label": "cat", "shape_type": "rectangle", "points": [[12.5, 8], [2, 3]]},
+        {"label": "dog", "shape_type": "polygon", "points": [[5, 6], [30, 9], [20, 29]]},
+    ]
+    for split, stem, objects in (("train", "a", shapes), ("val", "b", [])):
+        write_picture(tmp_path / split / f"{stem}.jpg")
+        page = {"version": "5.4.1", "flags": {}, "shapes": objects, "imagePath": f"{stem}.jpg"}
+        page |= {"imageData": None, "imageHeight": 30, "imageWidth": 40}
+        (tmp_path / split / f"{stem}.json").write_text(json.dumps(page))
+    return tmp_path
+
+
+CVAT_PAGE = """<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>
+<image id="0" name="a.jpg" subset="train" width="40" height="30">
+<box label="cat" occluded="1" xtl="2" ytl="3" xbr="12.5" ybr="8">
+<attribute name="n">1</attribute></box>
+<polygon label="dog" points="5,6;30,9;20,29"/></image>
+<image id="1" name="b.jpg" subset="val" width="40" height="30"/></annotations>"""
+
+
+@pytest.fixture
+def cvat(tmp_path: Path) -> Path:
+    """A cat as a box and a dog as a polygon in train, an image without object in val."""
+    pytest.importorskip("globox")
+    for stem in "ab":
+        write_picture(tmp_path / "images" / f"{stem}.jpg")
+    (tmp_path / "annotations.xml").write_text(CVAT_PAGE)
+    return tmp_path
+
+
+OPENIMAGES_HEAD = (
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf"
+)
+
+
+@pytest.fixture
+def openimages(tmp_path: Path) -> Path:
+    """A cat and a group of dogs in train, a dog in validation, a row of an image elsewhere."""
+    pytest.importorskip("globox")
+    rows = {
+        "train": ["0a,x,/m/01,1,0.05,0.3,0.1,0.5,0,1,0", "0a,x,/m/02,1,0.5,1,0.5,1,0,0,1"],
+        "validation": ["0b,x,/m/02,1,0,0.25,0,1,0,0,0", "0c,x,/m/02,1,0,0.25,0,1,0,0,0"],
+    }
+    for (split, lines), stem in zip(rows.items(), ("0a", "0b"), strict=True):
+        write_picture(tmp_path / split / f"{stem}.jpg")
+        text = "\n".join([OPENIMAGES_HEAD, *lines, ""])
+        (tmp_path / f"{split}-annotations-bbox.csv").write_text(text)
+    (tmp_path / "class-descriptions-boxable.csv").write_text("/m/01,Cat\n/m/02,Dog\n")
+    return tmp_path

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detkit.data.counting import counted
-from detkit.data.readers import coco, voc, yolo
+from detkit.data.readers import coco, cvat, labelme, openimages, voc, yolo
 from detkit.data.readers.coco_files import find_annotations
 from detkit.data.readers.contents import count_images, has_coco_lists
 from detkit.data.readers.folders import require_folder
@@ -45,7 +45,7 @@ class Format(NamedTuple):
 
 @register("reader", "auto")
 class AutoReader:
-    """COCO, Pascal VOC or YOLO, recognised by the content of the files.
+    """COCO, Pascal VOC, YOLO, CVAT, Labelme or OpenImages, recognised by the content of the files.
 
     Of several formats in one folder, the one that annotates the most images is read, and one line
     says so. The settings of the formats are at their defaults; name the reader to change them.
@@ -148,4 +148,13 @@ FORMATS = (
     Format("coco", "COCO", coco.CocoReader, _has_coco, _count_coco),
     Format("voc", "Pascal VOC", voc.VocReader, voc.fits, _count_voc),
     Format("yolo", "YOLO", yolo.YoloReader, yolo.fits, _count_yolo),
+    Format("cvat", "CVAT", cvat.CvatReader, cvat.fits, cvat.count),
+    Format("labelme", "Labelme", labelme.LabelmeReader, labelme.fits, labelme.count),
+    Format(
+        "openimages",
+        "OpenImages",
+        openimages.OpenImagesReader,
+        openimages.fits,
+        openimages.count,
+    ),
 )

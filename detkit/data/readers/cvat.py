@@ -39,10 +39,17 @@ def fits(path: Path) -> bool:
     return bool(find_files(path))
 
 
+def count(path: Path) -> int:
+    """How many images the CVAT files of a folder list; 0 if they cannot be read."""
+    try:
+        return len(_pages(path))
+    except DataError:
+        return 0
+
+
 def find_files(path: Path) -> list[Path]:
     """The CVAT files below a folder, recognised by their root element."""
-    files = sorted(file for file in files_below(path) if file.suffix.lower() == ".xml")
-    return [file for file in files if root_tag(file) == "annotations"]
+    return [f for f in sorted(files_below(path, (".xml",))) if root_tag(f) == "annotations"]
 
 
 @register("reader", "cvat")

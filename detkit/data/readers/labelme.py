@@ -34,13 +34,17 @@ _EMPTY: tuple[Any, ...] = (None, {}, [], "", False)
 
 def fits(path: Path) -> bool:
     """Whether a folder holds Labelme files."""
-    return bool(find_pages(path))
+    return any(_is_page(file) for file in files_below(path, (".json",)))
+
+
+def count(path: Path) -> int:
+    """How many images of a folder have a Labelme file."""
+    return len(find_pages(path))
 
 
 def find_pages(path: Path) -> list[Path]:
     """The Labelme files below a folder, recognised by their content."""
-    files = sorted(file for file in files_below(path) if file.suffix.lower() == ".json")
-    return [file for file in files if _is_page(file)]
+    return [file for file in sorted(files_below(path, (".json",))) if _is_page(file)]
 
 
 def _is_page(file: Path) -> bool:
@@ -124,6 +128,7 @@ def _kind(shape: dict[str, Any]) -> str:
 
 def _object(shape: dict[str, Any]) -> PageObject:
     kind, name = _kind(shape), str(shape.get("label") or "").strip()
+    shape = {**shape, "label": name}
     if kind == "circle":
         (x, y), (edge_x, edge_y) = shape["points"]
         radius = math.hypot(edge_x - x, edge_y - y)

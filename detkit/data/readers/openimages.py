@@ -36,10 +36,15 @@ def fits(path: Path) -> bool:
     return bool(find_files(path))
 
 
+def count(path: Path) -> int:
+    """How many images of a folder have rows in a CSV file."""
+    table = {file.stem: file for file in image_files(path)}
+    return len({page.image for f in find_files(path) for page in _pages(f, path, table, {})})
+
+
 def find_files(path: Path) -> list[Path]:
     """The CSV files of boxes below a folder, recognised by their columns."""
-    files = sorted(file for file in files_below(path) if file.suffix.lower() == ".csv")
-    return [file for file in files if set(_first_row(file)) >= _COLUMNS]
+    return [f for f in sorted(files_below(path, (".csv",))) if set(_first_row(f)) >= _COLUMNS]
 
 
 def _first_row(file: Path) -> list[str]:
@@ -93,7 +98,7 @@ class OpenImagesReader:
 def _class_names(path: Path) -> dict[str, str]:
     """Names by code, from CSV files of two columns."""
     names: dict[str, str] = {}
-    for file in sorted(file for file in files_below(path) if file.suffix.lower() == ".csv"):
+    for file in sorted(files_below(path, (".csv",))):
         if len(_first_row(file)) == _PAIR:
             with file.open(encoding="utf-8-sig", newline="") as stream:
                 names |= {row[0]: row[1].strip() for row in csv.reader(stream) if len(row) == _PAIR}

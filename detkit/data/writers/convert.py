@@ -14,10 +14,14 @@ from typing import NamedTuple
 from detkit.data.left_out import sentences
 from detkit.data.readers.auto import detect
 from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.cvat import CvatReader
+from detkit.data.readers.labelme import LabelmeReader
+from detkit.data.readers.openimages import OpenImagesReader
 from detkit.data.readers.voc import VocReader, marks_of
 from detkit.data.readers.yolo import YoloReader
 from detkit.data.splits import require_split
 from detkit.data.writers import coco, voc, yolo
+from detkit.data.writers.division import Division
 from detkit.data.writers.losses import losses
 from detkit.data.writers.material import UNDIVIDED, Material, Picture, gather
 from detkit.errors import DataError, UserError
@@ -29,6 +33,12 @@ READERS: dict[str, type[CocoReader | VocReader | YoloReader]] = {
     "coco": CocoReader,
     "voc": VocReader,
     "yolo": YoloReader,
+}
+SOURCES: dict[str, type[Reader]] = {
+    **READERS,
+    "cvat": CvatReader,
+    "labelme": LabelmeReader,
+    "openimages": OpenImagesReader,
 }
 COPY = ("link", "copy", "none")
 
@@ -69,6 +79,7 @@ def convert(
     *,
     to: str,
     splits: Sequence[str] | None = None,
+    division: Division | None = None,
     copy: str = "link",
     keep_ignored: bool = False,
 ) -> Report:
@@ -82,6 +93,7 @@ def convert(
         target: Folder to make; it may exist only if it is empty.
         to: "coco", "voc" or "yolo".
         splits: The splits to convert; None converts all.
+        division: How a data set of one split or none is divided into train and val.
         copy: "link" makes hard links, which take no space, and copies where the file system cannot;
             "copy" copies; "none" writes the annotations alone.
         keep_ignored: Write crowd and difficult objects as ordinary ones where the format has no
@@ -92,9 +104,11 @@ def convert(
     """
     source, target = source.expanduser(), target.expanduser()
     reader = detect(source)
-    kind = next(name for name, part in READERS.items() if isinstance(reader, part))
+    kind = next(name for name, part in SOURCES.items() if isinstance(reader, part))
     _check_target(source, target)
     indices = _read(reader, source, splits)
+    if division is not None:
+        indices = division.of(indices)
     faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
     left_out = sentences([fault for fault in faults if fault.left_out], short=True)
     changed = sentences([fault for fault in faults if not fault.left_out], short=True)

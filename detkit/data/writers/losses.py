@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 from detkit.data.counting import counted
 from detkit.data.readers.voc_page import Marks
@@ -43,7 +45,7 @@ def _unused(
     names = sorted({name for index in indices.values() for name in index.unused} - {*kept})
     if not names:
         return []
-    what = {"coco": "of annotations", "voc": "of objects", "yolo": "of labels"}[source]
+    what = {"coco": "of annotations", "yolo": "of labels"}.get(source, "of objects")
     boxes = " (their bounding boxes are)" if "polygons" in names else ""
     return [f"values {what} that boxes have no place for are not kept: {', '.join(names)}{boxes}"]
 
@@ -99,8 +101,26 @@ def _of_target(target: str, material: Material) -> list[str]:
                 "pixel, as VOC's whole ones cannot say them: detkit reads them exactly, the VOC "
                 "devkit rounds"
             ]
-    if target == "yolo":
-        splits = list(material.splits)
-        keys = {split: yolo.key_of(split, splits) for split in splits if split != UNDIVIDED}
-        return [f"the split '{s}' is called '{key}'" for s, key in keys.items() if s != key]
-    return []
+    return _of_yolo(material) if target == "yolo" else []
+
+
+def _of_yolo(material: Material) -> list[str]:
+    """Splits under other names, and what Ultralytics cannot use."""
+    splits = list(material.splits)
+    keys = {split: yolo.key_of(split, splits) for split in splits if split != UNDIVIDED}
+    lines = [f"the split '{s}' is called '{key}'" for s, key in keys.items() if s != key]
+    missing = [key for key in ("train", "val") if key not in keys.values()]
+    if missing:
+        lines.append(
+            f"data.yaml has no `{'` and no `'.join(missing)}`, which Ultralytics requires: convert "
+            f"with split={next(iter(keys), '')}{',' * bool(keys)}0.8 to divide the images"
+        )
+    suffixes = Counter(Path(picture.name).suffix.lower() for picture in material.pictures)
+    unread = {suffix: n for suffix, n in suffixes.items() if suffix not in yolo.READ_BY_ULTRALYTICS}
+    if unread:
+        names = ", ".join(suffix or "without suffix" for suffix in unread)
+        lines.append(
+            f"{counted(sum(unread.values()), 'image')} ({names}) that Ultralytics passes over: "
+            "save them as .jpg or .png"
+        )
+    return lines

@@ -12,9 +12,13 @@ from detkit.data.splits import SYNONYMS
 from detkit.data.writers.material import UNDIVIDED, Material, Picture
 
 _DIGITS = (6, 9, 12)
+# Suffixes of images in Ultralytics 8.4 (ultralytics/data/utils.py, IMG_FORMATS) and in 8.3.
+READ_BY_ULTRALYTICS = (
+    *(".bmp", ".dng", ".jpeg", ".jpg", ".mpo", ".png", ".tif", ".tiff", ".webp", ".heic"),
+)
 _NO_SPLITS = """\
-# The source has no splits. Tools that need them want a line `train:` and a line `val:` here, each
-# with a folder of images or a text file that lists some.
+# The source has no splits, but Ultralytics requires `train:` and `val:`. Convert it again with
+# split=0.8, or add both, each with a folder of images or a text file that lists some.
 """
 
 
@@ -24,9 +28,10 @@ def image_place(picture: Picture) -> str:
 
 
 def write(folder: Path, material: Material) -> None:
-    """Write label files and data.yaml.
+    """Write label files and a data.yaml that Ultralytics trains from as it is.
 
-    A split that shares images with another becomes a text file that lists its images.
+    It has no `path`: Ultralytics and detkit then take the folder of data.yaml, also after a move. A
+    split that shares images with another becomes a text file that lists its images.
     """
     for picture in material.pictures:
         image = Path(image_place(picture))

@@ -5,7 +5,8 @@ from contract_cases import builtin
 
 from detkit.contracts import cases
 
-FORMATS = {"auto": "yolo", "coco": "coco", "voc": "voc", "yolo": "yolo", "shapes": "tmp_path"}
+FORMATS = {name: name for name in ("coco", "voc", "yolo", "labelme", "cvat", "openimages")}
+FORMATS |= {"auto": "yolo", "shapes": "tmp_path"}
 FEW = {"shapes": {"train_images": 4, "validation_images": 2, "image_size": 64}}
 
 

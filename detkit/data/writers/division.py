@@ -1,0 +1,53 @@
+"""A data set of one split divided into images to train on and images to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from detkit.data.counting import counted
+from detkit.data.index import select
+from detkit.data.randomness import SPLIT, generator_of
+from detkit.errors import UserError
+from detkit.structures import DatasetIndex
+
+TRAIN, VALIDATION = "train", "val"
+
+
+@dataclass(frozen=True)
+class Division:
+    """How images are divided at random.
+
+    Attributes:
+        share: Share of the images to train on, between 0 and 1.
+        seed: Of the draw.
+    """
+
+    share: float
+    seed: int = 0
+
+    def of(self, indices: Mapping[str, DatasetIndex]) -> dict[str, DatasetIndex]:
+        """The splits train and val of a data set that has one split or none.
+
+        Raises:
+            UserError: It has several splits, or one side would be empty.
+        """
+        if len(indices) > 1:
+            raise UserError(
+                f"split={self.share:g}: the data set has the splits {', '.join(indices)} already. "
+                "Leave split= out to keep them, or name one of them to be divided, such as "
+                f"split={next(iter(indices))},{self.share:g}."
+            )
+        index = next(iter(indices.values()))
+        count = round(len(index) * self.share)
+        if not 0 < count < len(index):
+            raise UserError(
+                f"split={self.share:g} of {counted(len(index), 'image')} puts {count} into train "
+                f"and {len(index) - count} into val: each needs one at least."
+            )
+        order = torch.randperm(len(index), generator=generator_of(SPLIT, self.seed)).numpy()
+        positions = {TRAIN: order[:count], VALIDATION: order[count:]}
+        return {name: select(index, np.sort(chosen)) for name, chosen in positions.items()}
