@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from detkit.data.readers.contents import root_tag
+from detkit.data.readers.contents import root_tag, start_of
 from detkit.data.readers.folders import relative_name, require_folder, require_split
 from detkit.data.readers.globox_pages import (
     WHOLE,
@@ -28,6 +29,7 @@ from detkit.image_files import files_below
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 
+_ENTRY = re.compile(rb"<(image|track)[\s/>]")
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
 _OTHERS = ("polyline", "points", "skeleton", "cuboid")  # which give no box
 _MARKS = ("occluded", "group_id")
@@ -49,7 +51,11 @@ def count(path: Path) -> int:
 
 def find_files(path: Path) -> list[Path]:
     """The CVAT files below a folder, recognised by their root element."""
-    return [f for f in sorted(files_below(path, (".xml",))) if root_tag(f) == "annotations"]
+    return [file for file in sorted(files_below(path, (".xml",))) if _is_cvat(file)]
+
+
+def _is_cvat(file: Path) -> bool:
+    return root_tag(file) == "annotations" and _ENTRY.search(start_of(file)) is not None
 
 
 @register("reader", "cvat")
@@ -82,7 +88,8 @@ def _pages(path: Path) -> list[ImagePage]:
     files = find_files(require_folder(path))
     if not files:
         raise DataError(
-            f"'{path}' has no CVAT file: looked for *.xml with the root <annotations>. Set "
+            f"'{path}' has no CVAT file: looked for *.xml with the root <annotations> "
+            "and images in it. Set "
             "data.path to the folder that holds it."
         )
     return [page for file in files for page in _pages_of(file, path)]

@@ -34,7 +34,6 @@ _WORD = re.compile(r"[a-z]+")
 _KEY = re.compile(r"^(\w+)\s*:", re.MULTILINE)
 # Files of other programs, by what is in them.
 _OTHER_JSON = {
-    b'"shapes"': "Labelme",
     b'"_via_': "VGG Image Annotator",
     b'"file_attributes"': "VGG Image Annotator",
     b'"predictions"': "Label Studio",

@@ -86,7 +86,6 @@ def test_a_wrong_page_beside_a_good_data_set_does_not_stop_it(folder, coco_files
      r"but no file names their classes: add data.yaml"),
     ("notes.json", '{"images": [], "annotations": []}',
      r"'notes.json' is like COCO, but lacks the list categories"),
-    ("a.json", '{"shapes": [], "imagePath": "a.jpg"}', r"of Labelme: export them as COCO"),
     ("annotations.xml", "<?xml version='1.0'?><annotations/>",
      r"'annotations.xml' has the root <annotations>, not <annotation>, as CVAT writes it"),
     ("boxes.csv", "ImageID,XMin\n", r"'boxes.csv' is a table"),
