@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
+from detkit.cli.data_check import quiet_readers
 from detkit.data.writers.convert import Report, check_words, convert
 from detkit.data.writers.division import Division
 from detkit.errors import UserError, did_you_mean
@@ -33,7 +33,6 @@ name; at the end, a list names what the format cannot hold.
   detkit data convert DATA converted format=coco
 """
 _DEFAULTS = {"format": "", "split": "", "seed": "0", "copy": "link", "ignored": "drop"}
-LOGGER = logging.getLogger("detkit.data")
 _IGNORED = ("drop", "keep")
 
 
@@ -44,8 +43,7 @@ def run(words: list[str]) -> int:
     if options["ignored"] not in _IGNORED:
         raise UserError(f"ignored={options['ignored']}: expected one of {', '.join(_IGNORED)}.")
     splits, division = _split_words(options["split"], options["seed"])
-    LOGGER.setLevel(logging.ERROR)  # the report says once what reading warns of in each split
-    try:
+    with quiet_readers():  # the report says once what reading warns of in each split
         report = convert(
             source,
             target,
@@ -55,8 +53,6 @@ def run(words: list[str]) -> int:
             copy=options["copy"],
             keep_ignored=options["ignored"] == "keep",
         )
-    finally:
-        LOGGER.setLevel(logging.NOTSET)
     print(describe(report, target))
     if division is not None:
         print(f"split: {division.share:g} of the images drawn for train with seed={division.seed}")

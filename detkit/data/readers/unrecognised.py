@@ -43,8 +43,9 @@ _OTHER_JSON = {
 }
 LOOKED_FOR = (
     "Looked for COCO (a JSON file with images, annotations and categories), Pascal VOC (XML files "
-    "with the root <annotation>) and YOLO (label files, and their class names in data.yaml or "
-    "classes.txt). Set data.path to the folder that holds these, or name the format in data.reader."
+    "with the root <annotation>), YOLO (label files, and their class names in data.yaml or "
+    "classes.txt), CVAT, Labelme and OpenImages. Set data.path to the folder that holds these, or "
+    "name the format in data.reader."
 )
 
 
@@ -128,11 +129,11 @@ def _of_other(path: Path, files: Sequence[Path]) -> list[str]:
     xml = _with_suffix(files, ".xml")[:_EXPLAINED]
     for file in xml:
         tag = root_tag(file)
-        hint = ", as CVAT writes it: export as COCO, Pascal VOC or YOLO" * (tag == "annotations")
-        root = f"the root <{tag}>" if tag else "no root element"
-        clues.append(f"{_quoted(file, path)} has {root}, not <annotation>{hint}")
+        hint = ", as CVAT writes it, but lists no images" * (tag == "annotations")
+        kind = f"has the root <{tag}>, not <annotation>{hint}" if tag else "is empty or no XML"
+        clues.append(f"{_quoted(file, path)} {kind}")
     clues += [
-        f"{_quoted(file, path)} is a table, which is not read: convert it to COCO"
+        f"{_quoted(file, path)} is a table of another form than that of OpenImages"
         for file in _with_suffix(files, ".csv")[:1]
     ]
     return clues[:_EXPLAINED]
