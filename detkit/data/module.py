@@ -201,7 +201,11 @@ class DetectionData:
         name = choose_validation(self.validation_split, self.splits)
         if name is None:
             LOGGER.info(
-                "validating on a fraction of %g of the training images (data.validation_fraction)",
+                "%s: validating on a fraction of %g of the training images "
+                "(data.validation_fraction)",
+                "data.validation_split=null"
+                if self.validation_split is None
+                else "the data set has no validation split",
                 self.validation_fraction,
             )
         return name

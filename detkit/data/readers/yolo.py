@@ -115,6 +115,7 @@ def _add_all(builder: IndexBuilder, pairs: LabelPairs, label_format: LabelFormat
         if lines and users[file] > 1:
             builder.note("image", "shares its label file with another of the same name", name)
     counts.refuse_other_formats()
+    counts.refuse_numbers_from_one()
     counts.report(builder.root)
     builder.unused.update(counts.unused)
     lone = [n for n in pairs.pairing.images_without_annotation if n not in unusable]

@@ -13,6 +13,7 @@ from detkit.errors import DataError
 
 LOGGER = logging.getLogger("detkit.data")
 _ORIENTED_BOX_CORNERS = 4
+_FEW_LINES = 4  # fewer say nothing about how all labels are counted
 
 
 class LineCounts:
@@ -27,6 +28,8 @@ class LineCounts:
         self._lines = 0
         self._corners: Counter[int] = Counter()
         self._poses = 0
+        self._labels: Counter[int] = Counter()
+        self._highest_in: Path | None = None  # the first file with a label above all classes
         self._other_formats: Counter[str] = Counter()
         self._first: dict[str, tuple[Path, int]] = {}
 
@@ -34,6 +37,10 @@ class LineCounts:
         """Count the lines of a file."""
         self._lines += len(lines)
         for line in lines:
+            if not line.is_other_format:
+                self._labels[line.label] += 1
+            if line.label == len(self.label_format.class_names):
+                self._highest_in = self._highest_in or file
             if line.corners:
                 self._corners[line.corners] += 1
             if line.key_points:
@@ -41,6 +48,15 @@ class LineCounts:
             if line.is_other_format and line.problem is not None:
                 self._other_formats[line.problem] += 1
                 self._first.setdefault(line.problem, (file, line.number))
+
+    def refuse_numbers_from_one(self) -> None:
+        """Raise DataError if the labels are 1 to C, all of them, so that each is one too high."""
+        count = len(self.label_format.class_names)
+        if self._labels.total() >= _FEW_LINES and set(self._labels) == set(range(1, count + 1)):
+            raise DataError(
+                f"'{self._highest_in}': the labels of this split are 1 to {count}, and those of "
+                f"{counted(count, 'class')} are expected to be 0 to {count - 1}: subtract 1."
+            )
 
     @property
     def unused(self) -> dict[str, int]:

@@ -90,7 +90,8 @@ def _parse(number: int, text: str, label_format: LabelFormat) -> LabelLine:
         return LabelLine(number, problem=problem, is_other_format=problem != _NO_LINE)
     problem = _problem(int(label), values, is_polygon, len(label_format.class_names))
     if problem is not None:
-        return LabelLine(number, problem=problem, is_other_format=problem == _PIXELS)
+        is_pixels = problem == _PIXELS
+        return LabelLine(number, int(label), problem=problem, is_other_format=is_pixels)
     if not is_polygon:
         points = count if has_points else 0
         return LabelLine(number, int(label), shares_of(*values), key_points=points)

@@ -86,8 +86,10 @@ def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
         if split in declared or (names and all(_find(path, page, split, name) for name in names))
     }
     if not entries:
-        lists = (file for file in sorted(path.glob("*.txt")) if role_of(file.stem))
-        entries = {file.stem: [file.name] for file in lists if _lists_images(file)}
+        texts = [file for file in sorted(path.glob("*.txt")) if role_of(file.stem)]
+        table = ImageTable(path) if texts else None
+        lists = [file for file in texts if table is not None and _lists_images(file, table)]
+        entries = {file.stem: [file.name] for file in lists}
     roles = {role_of(split) for split in entries}
     sources = [_find(path, page, split, name) for split in entries for name in entries[split]]
     places = [source.place for source in sources if source is not None]
@@ -134,9 +136,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir()
 
 
-def _lists_images(file: Path) -> bool:
+def _lists_images(file: Path, table: ImageTable) -> bool:
+    """Whether the first line names an image, with or without its suffix."""
     first = next(iter(lines_of(file)), "")
-    return is_image(Path(first.replace("\\", "/")))
+    return is_image(Path(first.replace("\\", "/"))) or table.endings.match(first).path is not None
 
 
 def _bases(path: Path, page: YoloPage) -> list[Path]:

@@ -55,6 +55,13 @@ def test_polygons_of_any_number_of_corners_are_no_key_points(yolo, caplog):
     assert "kpt_shape" not in caplog.text
 
 
+# pain 12
+def test_labels_that_count_from_one_are_an_error(yolo):
+    with pytest.raises(DataError, match=r"a\.txt': the labels of this split are 1 to 2.*subtract"):
+        read(yolo, "1 .5 .5 .1 .1\n2 .5 .5 .2 .2\n" * 2)
+    assert len(read(yolo, "1 .5 .5 .1 .1\n0 .5 .5 .2 .2\n" * 2 + "2 .5 .5 .1 .1").boxes) == 4
+
+
 # pain 31
 @pytest.mark.parametrize(("line", "problem"), [
     ("0 .5 .5 .1 .1 .9", "6 values, the last of them a confidence; delete that column"),

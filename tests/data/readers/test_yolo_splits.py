@@ -117,6 +117,19 @@ def darknet(yolo):
 
 
 # pain 32
+def test_lists_without_suffixes_are_the_splits(yolo):
+    (yolo / "train.txt").write_text("a\n")
+    (yolo / "val.txt").write_text("b\nc\n")
+    assert stems(yolo, "train") == ["a"]
+    assert stems(yolo, "val") == ["b", "c"]
+
+
+def test_a_text_of_something_else_is_no_list(yolo):
+    (yolo / "train.txt").write_text("epoch loss\n")
+    assert stems(yolo, "train") == ["a", "b"]
+
+
+# pain 32
 @pytest.mark.parametrize("page", ["obj.data", "my.data", None])
 def test_the_lists_of_darknet_are_the_splits(darknet, page):
     if page is not None:
