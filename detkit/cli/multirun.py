@@ -56,8 +56,8 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
         check_jobs("train", prepared)
     try:
         compose.run("train", arguments, task)
-    except JobFailedError:  # another sweeper has raised it; the summary says more
-        return tell_end(Path(known.folder))
+    except JobFailedError:  # a search, or another sweeper; what is printed says more
+        return max(tell_end(Path(known.folder)), 1)
     return tell_end(Path(known.folder)) if (Path(known.folder) / FILE).is_file() else 0
 
 

@@ -20,6 +20,7 @@ from detkit.data.loose import read_image
 from detkit.errors import UserError
 from detkit.evaluation.results import result_rows, write_rows
 from detkit.inference.checkpoint import load_weights
+from detkit.inference.earlier_pictures import RESULTS, clear_earlier
 from detkit.inference.loop import choose_device
 from detkit.inference.predictor import find_images, output_names, predict_files
 from detkit.inference.threshold import default_threshold
@@ -30,9 +31,9 @@ HELP = """
 usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
 
 Detects objects in image files. Writes a picture with labelled boxes for each image, and
-detections.json: a COCO results file whose rows also name their file. A file that cannot be read is
-reported and skipped. Without score_threshold=..., the threshold is the score at which the run
-measured its best F1.
+detections.json: a COCO results file whose rows also name their file. Pictures of an earlier
+prediction in the same folder are removed. A file that cannot be read is reported and skipped.
+Without score_threshold=..., the threshold is the score at which the run measured its best F1.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
@@ -63,7 +64,10 @@ def run(arguments: list[str]) -> int:
     )
     rows: list[dict[str, Any]] = []
     unread = 0
-    named = zip(predictions, output_names(paths), strict=True)
+    names = output_names(paths)
+    if removed := clear_earlier(output, names):
+        print(f"removed {counted(removed, 'picture')} of an earlier prediction from {output}")
+    named = zip(predictions, names, strict=True)
     for image_id, (prediction, name) in enumerate(
         tqdm(named, total=len(paths), unit="image", disable=None), 1
     ):
@@ -76,7 +80,7 @@ def run(arguments: list[str]) -> int:
         picture = draw_with_legend(decode(prediction.path), found, classes.names)
         picture.save(output / name)
         rows += result_rows(image_id, found, classes.category_ids, str(prediction.path))
-    write_rows(output / "detections.json", rows)
+    write_rows(output / RESULTS, rows)
     read = len(paths) - unread
     found_in = f"{counted(len(rows), 'detection')} in {counted(read, 'image')}"
     print(f"{found_in}, {unread} skipped: {output}")

@@ -24,6 +24,7 @@ from detkit.cli.words import (
     value_of,
 )
 from detkit.config import compose, plugins
+from detkit.config.claim import claimed
 from detkit.config.clipping import clipping_notes
 from detkit.config.difference import differences
 from detkit.config.freeze import (
@@ -183,8 +184,14 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
         raise UserError(
             "trainer.num_nodes: jobs of a multirun train on one machine each; set it to 1."
         )
+    _refuse_unfit(config)
+    with claimed(config, again) as own:
+        return _start(own, in_process, again)
+
+
+def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
     is_new = not (Path(config["run_folder"]) / FILE).exists()
-    folder = _frozen(config, again)
+    folder = freeze(config, again)
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
         try:
@@ -210,17 +217,22 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
     return code
 
 
-def _frozen(config: dict[str, Any], again: bool) -> Path:
-    """Write a configuration whose parts fit each other into its run folder."""
+def _refuse_unfit(config: dict[str, Any]) -> None:
+    """Refuse parts that do not fit each other, or weights that do not fit, before a folder is made.
+
+    Raises:
+        UserError: With what does not fit.
+    """
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None and config["ckpt"] is None:
         refuse_foreign_weights(config["weights"], config["model"])
-    return freeze(config, again)
 
 
 def _prepare(config: dict[str, Any], again: bool) -> int:
     """Freeze a run that other programs start, and say how they do."""
-    folder = _frozen(config, again)
+    _refuse_unfit(config)
+    with claimed(config, again) as own:
+        folder = freeze(own, again)
     trainer = config["trainer"]
     command = torchrun_command(folder, trainer["devices"], trainer["num_nodes"])
     if config["plugins"]:

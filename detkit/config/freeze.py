@@ -8,8 +8,9 @@ from typing import Any
 
 import yaml
 
-from detkit.config import plugins
+from detkit.config import claim, plugins
 from detkit.config.check import check
+from detkit.config.claim import not_written_text
 from detkit.config.origins import origins
 from detkit.config.refused import refuse_combinations
 from detkit.config.root import Train
@@ -21,7 +22,7 @@ FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"
 _KEYS = {"model", "data", "run_folder"}  # by which a run's file is told from others of its name
 # What a start leaves that was ended before it trained.
-_LEFT = (FILE, "train.log", "environment.json", ".lock")
+_LEFT = (FILE, "train.log", "environment.json", ".lock", claim.FILE)
 
 
 def freeze(config: dict[str, Any], again: bool = False) -> Path:
@@ -38,7 +39,7 @@ def freeze(config: dict[str, Any], again: bool = False) -> Path:
     file = folder / FILE
     if config["ckpt"] is None and not again:
         _require_free(folder, config["run_folder"])
-    config = {**config, "run_folder": str(folder)}
+    config = {**_absolute(config), "run_folder": str(folder)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part")
@@ -46,11 +47,19 @@ def freeze(config: dict[str, Any], again: bool = False) -> Path:
         part.write_text(text, encoding="utf-8")
         os.replace(part, file)
     except OSError as error:
-        raise UserError(
-            f"run_folder={folder}: cannot be written: {error.strerror}. Set run_folder=FOLDER to "
-            "one where you may write."
-        ) from error
+        raise UserError(not_written_text(folder, error)) from error
     return folder
+
+
+def _absolute(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with paths that hold in every working folder."""
+    data, weights = config.get("data"), config.get("weights")
+    changed: dict[str, Any] = {}
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        changed["data"] = {**data, "path": os.path.abspath(Path(data["path"]).expanduser())}
+    if isinstance(weights, str) and Path(weights).expanduser().exists():  # else a published name
+        changed["weights"] = os.path.abspath(Path(weights).expanduser())
+    return {**config, **changed}
 
 
 def _require_free(folder: Path, given: str) -> None:

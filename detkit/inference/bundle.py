@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
         own = json.loads(json.dumps(bundle.record.config))  # YAML would refer to shared lists
         config = yaml.safe_dump(own, sort_keys=False, allow_unicode=True)
         (part / CONFIG_FILE).write_text(config, encoding="utf-8")
+        # safetensors lets only the owner read; all files get what the umask allows
+        shutil.copymode(part / CONFIG_FILE, part / WEIGHTS_FILE)
         record = bundle.record.plain()
         del record["config"]
         files = {name: _description(part / name) for name in _CHECKED}

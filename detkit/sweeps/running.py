@@ -19,6 +19,7 @@ from detkit.errors import ConfigError, Stopped
 from detkit.sweeps import devices
 from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import Job
+from detkit.sweeps.launcher import JobFailedError
 from detkit.sweeps.launching import checked, pool_for
 from detkit.sweeps.optuna_sweeper import Settings, keep_words, node_of
 from detkit.sweeps.search import Search
@@ -44,7 +45,8 @@ def run_search(settings: Settings, space: Space, config: DictConfig) -> None:
 
     Raises:
         UserError: The space, the storage or the devices are wrong; then nothing is started.
-        Stopped: Ctrl-C or SIGTERM came; it says how to go on.
+        JobFailedError: A trial failed.
+        Stopped: A signal asked for it; it says how to go on.
     """
     given = node_of(config.hydra.launcher)
     launcher = devices.read_settings(given, config.hydra.overrides.hydra)
@@ -70,6 +72,23 @@ def run_search(settings: Settings, space: Space, config: DictConfig) -> None:
     _log.info("sweep folder: %s", place)
     _run(Search(study, pool, Queue(space, folder), settings), place)
     _log.info("%s", "\n".join(report(study, settings.metric, words)))
+    if text := failure(study.trials(), launcher.skip_bad):
+        raise JobFailedError(text)
+
+
+def failure(trials: Sequence[Trial], skip_bad: bool) -> str | None:
+    """Why a search counts as failed: a trial that failed, or could not even be composed.
+
+    Args:
+        trials: All of them.
+        skip_bad: Whether those that cannot be composed may be left out, if others succeed.
+    """
+    failed = [trial for trial in trials if trial.state == "failed"]
+    if skip_bad and any(trial.state in ("done", "pruned") for trial in trials):
+        failed = [trial for trial in failed if trial.folder is not None]
+    if not failed:
+        return None
+    return f"{plural(len(failed), 'trial')} failed; the first: {failed[0].note}"
 
 
 def _run(search: Search, place: Path) -> None:

@@ -119,3 +119,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_weights_of_another_model_are_refused(bundle):
     with pytest.raises(UserError, match="do not fit this detector"):
         load_weights(nn.Linear(2, 2), read_checkpoint(bundle[0] / "bundle.json"))
+
+
+def test_every_file_has_the_permissions_that_the_umask_gives(bundle, tmp_path):
+    folder, _ = bundle
+    (tmp_path / "other").touch()
+    usual = (tmp_path / "other").stat().st_mode & 0o777
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {usual}

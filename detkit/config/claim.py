@@ -1,0 +1,88 @@
+"""A run folder that belongs to one start until its command ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+from detkit.errors import UserError
+
+FILE = ".starting"  # locked in the run folder
+# The name that `detkit train` gives a run of its own, by the second.
+_BY_TIME = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_")
+
+
+@contextmanager
+def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, Any]]:
+    """Claim the folder of a run; another one if detkit chose the name and somebody was faster.
+
+    Args:
+        config: The configuration of the run.
+        again: Whether a run begins again in its folder.
+
+    Yields:
+        The configuration, with the claimed folder.
+
+    Raises:
+        UserError: Another process starts a run in the folder, or it cannot be made.
+    """
+    folder = Path(config["run_folder"])
+    try:
+        if config["ckpt"] is None and not again and _BY_TIME.match(folder.name):
+            folder = _first_free(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _locked(folder)
+    except OSError as error:
+        raise UserError(not_written_text(folder, error)) from error
+    with file:
+        try:
+            yield {**config, "run_folder": str(folder)}
+        finally:
+            (folder / FILE).unlink(missing_ok=True)
+            with suppress(OSError):  # it holds a run
+                folder.rmdir()
+
+
+def not_written_text(folder: Path, error: OSError) -> str:
+    """What to say of a run folder that cannot be written."""
+    return (
+        f"run_folder={folder}: cannot be written: {error.strerror}. Set run_folder=FOLDER to one "
+        "where you may write."
+    )
+
+
+def _first_free(folder: Path) -> Path:
+    """Make the folder, or the first of NAME_2, NAME_3, ... that is not there yet."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        candidate = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
+        with suppress(FileExistsError):
+            candidate.mkdir()
+            return candidate
+    raise AssertionError("count() never ends")
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """The file of the claim, open and locked."""
+    while True:
+        file = (folder / FILE).open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.close()
+            raise UserError(
+                f"run_folder={folder}: another process is starting or running in it: wait for its "
+                "end, or choose another run_folder."
+            ) from error
+        except OSError:
+            return file  # a file system without locks is no reason not to train
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), (folder / FILE).stat()):
+                return file
+        file.close()  # its last owner has removed it meanwhile
