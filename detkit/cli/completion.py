@@ -29,7 +29,18 @@ ROOTS: dict[str, tuple[str, str]] = {
     "replay": ("Replay", "train"),
 }
 _OPTIONS = ("assign", "data check", "data stats", "data anchors", "data show", "data convert")
-_PATHS = ("ckpt", "weights", "data.path", "source", "output", "run_folder", "file", "detections")
+_NEW_RUNS = ("train", "config", "benchmark")  # which can take the settings of an earlier run
+_PATHS = (
+    "ckpt",
+    "weights",
+    "settings",
+    "data.path",
+    "source",
+    "output",
+    "run_folder",
+    "file",
+    "detections",
+)
 _FOLDERS = ("data.path", "run_folder", "hydra.sweep.dir", "--config-dir")
 _SWEEP = ("hydra.sweep.dir", "hydra.launcher.devices", "hydra.launcher.jobs_per_device")
 _PREFIX = re.compile(r"(\+{1,2}|--|)(.*)", re.DOTALL)
@@ -98,6 +109,8 @@ def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]
         yield from (word.rstrip("=") for word in _keys(outline, text))
         return
     yield from (f"{sign}{word}" for word in _keys(outline, text))
+    if command in _NEW_RUNS:
+        yield f"{sign}settings="
     if command in ("train", "sweep") and text.startswith("hydra"):
         yield from (f"{sign}{key}=" for key in _SWEEP)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from detkit.cli.words import checkpoint_of, value_of
+from detkit.cli.settings import KEY as SETTINGS
+from detkit.cli.settings import with_settings
+from detkit.cli.words import checkpoint_of, names_model, value_of
 from detkit.config import compose
 from detkit.config.difference import value_text
 from detkit.config.history import Explanation, History
+from detkit.config.pages import CHECKPOINT
 from detkit.errors import UserError
 
 HELP = """
@@ -40,6 +43,9 @@ def run(arguments: list[str]) -> int:
     root, checkpoint = "train", None
     if value_of(words, "ckpt") not in (None, "null"):
         root, checkpoint = "resume", checkpoint_of(words, "config", prefer="last").config
+    if run := value_of(words, SETTINGS):
+        words, checkpoint = with_settings(run, [w for w in words if not w.startswith(SETTINGS)])
+        words += [] if names_model(words) else [f"model={CHECKPOINT}"]
     config = compose.compose(root, words, checkpoint)
     found = History(root, config, words, checkpoint).explain(keys[0])
     print("\n\n".join(map(text, found)))

@@ -45,6 +45,8 @@ def test_answered_without_hydra(line, answer, typed, capsys, monkeypatch):
         own = replace(part, name="own_neck", origin="file own.py", plugin="own.py")
         monkeypatch.setitem(registry._parts, ("neck", "own_neck"), own)
 
+    loaded = {key: part for key, part in registry._parts.items() if part.plugin is None}
+    monkeypatch.setattr(registry, "_parts", loaded)
     monkeypatch.setattr(registry, "load_plugins", load_plugins)
     typed(line)
     assert complete(QUERY, COMMANDS, VERBS) == []
@@ -96,6 +98,7 @@ def test_values_are_completed(line, answer, answers):
         ("train model.head.box_l", ["model.head.box_loss=", "model.head.box_loss."]),
         ("train model/ne", ["model/neck=", "model/neck/"]),
         ("train image", ["image_size="]),
+        ("train sett", ["settings="]),
         ("train model.neck=pan model.neck.min", ["model.neck.min_levels="]),
         ("train model=fcos model.head.assigner.cent", ["model.head.assigner.centre_radius="]),
         ("train callbacks.pictures.sc", ["callbacks.pictures.score_threshold="]),
