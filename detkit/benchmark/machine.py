@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from detkit.training.callbacks.slow_loader import cores_here
+from detkit.wording import counted
 
 Half = Literal["bf16", 16]
 _FIRST_TENSOR_CORES = (7, 0)  # compute capability from which 16 bits are faster than 32
@@ -42,8 +43,7 @@ class Machine:
 
     def text(self) -> str:
         """It in one line."""
-        cores = f"{self.cores} CPU core{'' if self.cores == 1 else 's'}"
-        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        cores, threads = counted(self.cores, "CPU core"), counted(self.threads, "thread")
         where = f"{self.device}: {self.name}" + (f" ({threads})" if self.device == "cpu" else "")
         if self.memory is not None:
             where += f" ({self.memory / 2**30:.0f} GiB)"

@@ -25,12 +25,14 @@ from detkit.data.module import DetectionData, Loader
 from detkit.errors import UserError
 from detkit.run_frozen import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch
+from detkit.training.extent import Extent, extent_of
 from detkit.training.trainer import (
     device_count,
     make_trainer,
     require_devices,
     seed_everything,
 )
+from detkit.wording import counted
 
 LOGGER = logging.getLogger("detkit.benchmark")
 _ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
@@ -94,6 +96,19 @@ def _measured(
         prediction=prediction,
         memory=peak_memory(device),
         remarks=tuple(_remarks(config, parts)),
+        extent=_extent(config, data),
+    )
+
+
+def _extent(config: Mapping[str, Any], data: DetectionData) -> Extent:
+    """The work of the whole training, shared by all its devices."""
+    trainer = config["trainer"]
+    devices = device_count(trainer["devices"], trainer["accelerator"]) * trainer["num_nodes"]
+    return extent_of(
+        config,
+        batches=-(-len(data.train_batches()) // devices),
+        batch_size=data.batch_size,
+        validation_images=len(data.validation_index),
     )
 
 
@@ -159,9 +174,8 @@ def _settings(config: Mapping[str, Any]) -> Settings:
 
 def _subject(config: Mapping[str, Any], classes: Classes) -> str:
     data, trainer = config["data"], config["trainer"]
-    count = len(classes.names)
     return (
-        f"{config['run_name']}: {count} class{'' if count == 1 else 'es'}, data.batch_size="
+        f"{config['run_name']}: {counted(len(classes.names), 'class')}, data.batch_size="
         f"{data['batch_size']}, data.workers={data['workers']}, "
         f"trainer.precision={trainer['precision']}; medians of {config['steps']} times"
     )

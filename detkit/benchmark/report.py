@@ -10,6 +10,8 @@ from detkit.benchmark.machine import Machine
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Rates, Settings, rate, verdict
+from detkit.training.extent import Extent
+from detkit.wording import counted
 
 _NAME = 38
 _UNSTEADY = 2.0  # longest over shortest time
@@ -34,6 +36,7 @@ class Findings:
         prediction: Seconds of the whole prediction of one image.
         memory: Bytes at most while training.
         remarks: What a reader has to know.
+        extent: How much the whole training does.
     """
 
     subject: str
@@ -50,6 +53,7 @@ class Findings:
     prediction: Times
     memory: int | None
     remarks: tuple[str, ...]
+    extent: Extent
 
     @property
     def rates(self) -> Rates:
@@ -72,8 +76,15 @@ class Findings:
         """The machine, a table, and a verdict."""
         remarks = [f"note: {remark}" for remark in (*self._unsteady(), *self.remarks)]
         lines = [self.subject, self.machine.text(), "", *self._table(), ""]
+        lines += [self._whole_training(), ""]
         lines += verdict(self.rates, self.settings, self.machine)
         return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+    def _whole_training(self) -> str:
+        """How long the training would take at the measured rates."""
+        training = self.extent.training_seconds(self.training.median)
+        # One image at a time, as it was measured; larger batches are faster on a GPU.
+        return self.extent.text(training, self.extent.validation_seconds(self.prediction.median))
 
     def _unsteady(self) -> Iterator[str]:
         whole = self.step.whole
@@ -86,14 +97,14 @@ class Findings:
 
     def _table(self) -> Iterator[str]:
         workers, batch = self.settings.workers, self.batch_size
-        by = f"{workers} worker{'' if workers == 1 else 's'}" if workers else "no workers"
+        by = counted(workers, "worker") if workers else "no workers"
         yield f"{'':{_NAME}}  {'median':>9}  {'from':>9}  {'to':>9}  {'images/s':>8}"
         yield "data, an image"
         yield _row(f"loader, {by}", self.loader, 1)
         yield _row("one process, one thread", self.sample, 1)
         yield _row("  of it decoding one image", self.decoding)
         height, width = self.size
-        yield f"training step, {batch} image{'' if batch == 1 else 's'} in {height} x {width}"
+        yield f"training step, {counted(batch, 'image')} in {height} x {width}"
         yield _row("forward and loss", self.step.forward)
         yield _row("backward", self.step.backward)
         yield _row("optimizer", self.step.optimizer)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from detkit.benchmark.machine import Half, Machine
+from detkit.wording import counted
 
 _HALF_OF_ALL = 0.5
 _LARGE_OPTIMIZER = 0.3  # share of a step from which fewer optimizer steps are worth a word
@@ -132,8 +133,8 @@ def _for_loader(rates: Rates, settings: Settings, machine: Machine) -> Iterator[
         taken = f", on {machine.threads} of which the step computes" if _on_cpu(machine) else ""
         each = f" for {settings.devices} devices" if settings.devices > 1 else ""
         yield (
-            f"data.workers is {settings.workers}, and this machine has {machine.cores} CPU "
-            f"core{'' if machine.cores == 1 else 's'}{each}{taken}: more workers would not help"
+            f"data.workers is {settings.workers}, and this machine has "
+            f"{counted(machine.cores, 'CPU core')}{each}{taken}: more workers would not help"
         )
     of_sample = f"of the {1e3 * rates.sample:.1f} ms of a sample"
     if rates.decoding > _HALF_OF_ALL * rates.sample:

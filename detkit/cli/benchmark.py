@@ -18,7 +18,8 @@ HELP = """
 usage: detkit benchmark [KEY=VALUE ...]
 
 Measures what a training would be like on this machine: images/s that the loader delivers, the
-parts of a training step, both at once, and the prediction of one image. Then names the slowest
+parts of a training step, both at once, and the prediction of one image. Then estimates how long
+the whole training would take, with the images and classes of data.path, and names the slowest
 stage and the keys that could make it faster here. Takes the words of `detkit train`; writes no run
 folder and keeps nothing.
 

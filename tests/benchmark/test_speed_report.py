@@ -9,6 +9,7 @@ from detkit.benchmark.report import Findings
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Settings
+from detkit.training.extent import Extent
 
 ONE = Times((0.001, 0.002, 0.003))
 FOUND = Findings(
@@ -30,6 +31,7 @@ FOUND = Findings(
     prediction=Times((0.05,)),
     memory=2**29,
     remarks=("all is made up.",),
+    extent=Extent(epochs=12, batches=50, batch_size=4, validations=4, validation_images=120),
 )
 
 
@@ -60,3 +62,10 @@ def test_times_that_differ_much_are_remarked() -> None:
         "or the images differ in size; steps=6 tells more."
     ) in replace(FOUND, step=step).text()
     assert "took" not in FOUND.text()
+
+
+def test_the_whole_training_is_estimated() -> None:
+    assert (  # 12 x 50 x 4 images of 0.1 s, and 5 x 120 of 0.05 s
+        "the whole training: 12 epochs of 50 batches and 4 validations of 120 images, about "
+        "4 min 30 s (30 s of it validation)"
+    ) in FOUND.text().splitlines()
