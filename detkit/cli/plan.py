@@ -11,6 +11,7 @@ from detkit.config.overrides import has_no_list, split_flags
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimate import Estimator
 from detkit.sweeps.plan import (
+    classes_text,
     images_text,
     left_out_lines,
     plan,
@@ -18,24 +19,27 @@ from detkit.sweeps.plan import (
     problem_lines,
     with_params,
 )
+from detkit.sweeps.speed import SpeedOfDevices
 from detkit.sweeps.text import plural
 
 HELP = """
 usage: detkit plan [KEY=VALUE,VALUE ...]
 
 Looks at every cell of a sweep before anything starts: composes it, checks it, builds it without
-memory, and shows parameters, operations, priors and the memory of a training step. What cannot
-run is named with its reason, and the exit code is 1. Takes the words of `detkit sweep`; of a search
-it shows all combinations of listed values. Nothing is trained, no data is read, no memory is taken
-for weights.
+memory, and shows the minutes of the whole training, parameters, operations, priors and the memory
+of a training step, for the classes and image sizes of data.path. What cannot run is named with its
+reason, and the exit code is 1. Takes the words of `detkit sweep`; of a search it shows all
+combinations of listed values. Nothing is trained, and no memory is taken for weights; of the data,
+annotations and a few images are read.
 
   detkit plan model=fcos,retinanet model/neck=fpn,pan seed=1,2,3
   detkit plan model=faster_rcnn data.batch_size=4,8 trainer.precision=32,bf16
 
-image_size=N       as in a training: images are resized to fit; without it, the size to which the
-                   augmentation brings them, or 640
-num_classes=N      classes to assume, which the data decide in training (80)
+image_size=N       as in a training: images are resized to fit
+num_classes=N      classes to assume in place of those of the data
 
+Minutes are rough, within a factor of two or three: they follow from the operations and a
+second's measurement of this machine. `detkit benchmark` measures a training's own steps.
 GFLOP are for one image, a multiplication and an addition being two. Memory is that of one device
 with data.batch_size images: weights, gradients, the optimizer's state, and what is kept of the
 images for the backward pass, which is within 3 % of what PyTorch keeps. CUDA itself and its
@@ -54,7 +58,7 @@ def run(arguments: list[str]) -> int:
     flags, words = split_flags(words)
     if flags:
         raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
-    classes = whole(words, "num_classes", 80)
+    classes = whole(words, "num_classes", 0) or None
     prepared = compose.prepare([word for word in words if word.partition("=")[0] not in _OWN])
     prepared = with_params(prepared)
     drawn = [word for word in prepared if has_no_list(word)]
@@ -65,8 +69,8 @@ def run(arguments: list[str]) -> int:
             file=sys.stderr,
         )
     cells = compose.cells("train", [word for word in prepared if word not in drawn])
-    planned = plan(cells, Estimator(classes))
-    told = [plural(len(planned), "cell"), f"{classes} classes", images_text(planned)]
+    planned = plan(cells, Estimator(classes, speed=SpeedOfDevices()))
+    told = [plural(len(planned), "cell"), classes_text(planned), images_text(planned)]
     print("; ".join(filter(None, told)))
     print()
     print("\n".join([*plan_table(planned, MOST_CELLS), *left_out_lines(planned)]))

@@ -1,10 +1,11 @@
-"""What a training would take, counted before it starts: no data are read, no weights are held."""
+"""What a training would take, counted before it starts; no weights are held."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,10 +15,15 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
 from detkit.evaluation.cost import operations, priors_by_level, size_of
+from detkit.sweeps.data_facts import DataFacts, DataReader
 from detkit.sweeps.network import Network
+from detkit.sweeps.speed import HALF, Speed
+from detkit.training.extent import extent_of
+from detkit.training.trainer import device_count
 
-_HALF: dict[int | str, torch.dtype] = {16: torch.float16, "bf16": torch.bfloat16}
 Size = tuple[int, int]
+# Losses, matching, the optimizer and reading images, beside the passes through the network.
+_OTHER_WORK = 1.3
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,8 @@ class Estimate:
         priors: Of one image.
         memory: Of a training step.
         images: Sizes of the images that this holds for.
+        classes: How many classes it holds for.
+        minutes: Of the whole training, roughly; None without a measured speed.
         left_out: What the numbers do not hold.
     """
 
@@ -66,6 +74,8 @@ class Estimate:
     priors: int | None
     memory: Memory | None
     images: str
+    classes: int
+    minutes: float | None
     left_out: tuple[str, ...]
 
 
@@ -74,7 +84,6 @@ class _Counts:
     """What is counted of a network, whatever the optimizer and the callbacks are."""
 
     network: Network
-    images: str
     priors: int | None
     operations: int | None
     activations: int | None
@@ -83,28 +92,38 @@ class _Counts:
 class Estimator:
     """Counts what trainings would take; networks that several have in common are counted once."""
 
-    def __init__(self, num_classes: int, size: Size | None = None) -> None:
-        """Assume what the data decide in training.
+    def __init__(
+        self,
+        num_classes: int | None = None,
+        size: Size | None = None,
+        speed: Callable[[Mapping[str, Any]], Speed] | None = None,
+    ) -> None:
+        """Take what is assumed in place of what the data sets hold.
 
         Args:
-            num_classes: How many classes there are.
-            size: Height and width of all images; None takes those of the augmentation.
+            num_classes: How many classes there are; None takes those of the data.
+            size: Height and width of all images; None takes those of the data.
+            speed: How fast the device of a configuration is; None estimates no time.
         """
-        names = [f"class {number}" for number in range(num_classes)]
-        self._classes = Classes(names, list(range(1, num_classes + 1)))
+        self._num_classes = num_classes
         self._size = size
+        self._speed = speed
+        self._facts = DataReader()
         self._known: dict[str, _Counts | UserError] = {}
 
     def __call__(self, config: Mapping[str, Any]) -> Estimate:
         """Build the parts of a checked configuration on the meta device and count what they take.
 
         Raises:
-            UserError: The parts do not fit each other or the images, so that no training could run.
+            UserError: The parts do not fit each other or the images, or the data cannot be read,
+                so that no training could run.
         """
-        self._build_others(config)
-        counts = self._counts(config)
+        facts = self._facts_of(config)
+        classes = _numbered(facts.classes)
+        self._build_others(config, classes)
+        counts = self._counts(config, facts)
         detector = counts.network.detector
-        gradients, optimizer = _of_optimizer(config, self._classes, detector)
+        gradients, optimizer = _of_optimizer(config, classes, detector)
         averaged = [v for v in detector.state_dict().values() if v.is_floating_point()]
         callbacks = [node["name"] for node in config["callbacks"].values() if node is not None]
         memory = Memory(
@@ -124,26 +143,55 @@ class Estimator:
             operations=counts.operations,
             priors=counts.priors,
             memory=None if counts.activations is None else memory,
-            images=counts.images,
+            images=_sizes_text(facts),
+            classes=facts.classes,
+            minutes=self._minutes(config, counts, facts),
             left_out=tuple(left_out),
         )
 
-    def _build_others(self, config: Mapping[str, Any]) -> None:
+    def _facts_of(self, config: Mapping[str, Any]) -> DataFacts:
+        facts = self._facts(config)
+        if self._num_classes is not None:
+            facts = replace(facts, classes=self._num_classes)
+        if self._size is not None:
+            facts = replace(facts, trained=self._size, seen=self._size)
+        return facts
+
+    def _minutes(
+        self, config: Mapping[str, Any], counts: _Counts, facts: DataFacts
+    ) -> float | None:
+        """Rough minutes of the whole training, from operations and the speed of the device."""
+        if self._speed is None or counts.operations is None:
+            return None
+        trainer, batch = config["trainer"], config["data"]["batch_size"]
+        devices = device_count(trainer["devices"], trainer["accelerator"]) * trainer["num_nodes"]
+        extent = extent_of(
+            config,
+            batches=max(facts.train_images // (batch * devices), 1),
+            batch_size=batch,
+            validation_images=facts.validation_images,
+        )
+        speed, layers = self._speed(config), counts.network.layers
+        larger = math.prod(facts.trained) / math.prod(facts.seen)
+        step = speed.pass_seconds(3 * counts.operations * larger * batch, layers)
+        image = speed.pass_seconds(counts.operations, layers / 3)
+        seconds = extent.training_seconds(step / batch) + extent.validation_seconds(image)
+        return _OTHER_WORK * seconds / 60
+
+    def _build_others(self, config: Mapping[str, Any], classes: Classes) -> None:
         """Build what else a training is made of, to hear what it refuses."""
         for split in ("train", "evaluation"):
             assembly.build_transforms(config["augmentation"], split)
-        assembly.build("scheduler", config["scheduler"], self._classes.wiring(), ("scheduler",))
-        assembly.build_metric(config, self._classes)
+        assembly.build("scheduler", config["scheduler"], classes.wiring(), ("scheduler",))
+        assembly.build_metric(config, classes)
 
-    def _counts(self, config: Mapping[str, Any]) -> _Counts:
-        seen, trained = (
-            self._size or assembly.image_size(config, split) for split in ("evaluation", "train")
-        )
+    def _counts(self, config: Mapping[str, Any], facts: DataFacts) -> _Counts:
         step = (config["data"]["batch_size"], config["trainer"]["precision"])
-        key = json.dumps([config["model"], seen, trained, step])
+        decisive = (facts.seen, facts.trained, facts.classes)
+        key = json.dumps([config["model"], decisive, step])
         if key not in self._known:
             try:
-                self._known[key] = self._count(config["model"], seen, trained, step)
+                self._known[key] = _count(config["model"], facts, step)
             except UserError as error:
                 self._known[key] = error
         known = self._known[key]
@@ -151,21 +199,29 @@ class Estimator:
             raise known
         return known
 
-    def _count(
-        self, model: Mapping[str, Any], seen: Size, trained: Size, step: tuple[int, int | str]
-    ) -> _Counts:
-        network = Network(assembly.describe_on_meta(model, self._classes), model)
-        detector = network.detector.eval()
-        priors = _counted(lambda: sum(priors_by_level(detector, network.dense.priors, seen)), seen)
-        image = torch.empty(1, 3, *seen, device="meta")
-        flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
-        detector.train()
-        batch = torch.empty(step[0], 3, *trained, device="meta")
-        activations = _counted(lambda: network.activations(batch, _HALF.get(step[1])), trained)
-        images = " x ".join(map(str, seen))
-        if trained != seen:
-            images += f" (in training {trained[0]} x {trained[1]})"
-        return _Counts(network, images, priors, flops, activations)
+
+def _count(model: Mapping[str, Any], facts: DataFacts, step: tuple[int, int | str]) -> _Counts:
+    network = Network(assembly.describe_on_meta(model, _numbered(facts.classes)), model)
+    seen, trained = facts.seen, facts.trained
+    detector = network.detector.eval()
+    priors = _counted(lambda: sum(priors_by_level(detector, network.dense.priors, seen)), seen)
+    image = torch.empty(1, 3, *seen, device="meta")
+    flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
+    detector.train()
+    batch = torch.empty(step[0], 3, *trained, device="meta")
+    activations = _counted(lambda: network.activations(batch, HALF.get(step[1])), trained)
+    return _Counts(network, priors, flops, activations)
+
+
+def _numbered(count: int) -> Classes:
+    """Classes of which only the number is known."""
+    names = [f"class {number}" for number in range(count)]
+    return Classes(names, list(range(1, count + 1)))
+
+
+def _sizes_text(facts: DataFacts) -> str:
+    seen, trained = (f"{height} x {width}" for height, width in (facts.seen, facts.trained))
+    return seen if trained == seen else f"{seen} (in training {trained})"
 
 
 def _counted(count: Callable[[], Any], size: Size) -> Any:

@@ -28,6 +28,11 @@ class Network:
         self.dense = detector.proposer if "proposer" in model else detector.head
         self.stages = [part for part in detector.modules() if isinstance(part, Stage)]
 
+    @property
+    def layers(self) -> int:
+        """How many modules have no module inside them."""
+        return sum(1 for module in self.detector.modules() if not any(module.children()))
+
     def left_out(self) -> list[str]:
         """Parts whose cost is not counted."""
         unknown = "roi_head" in self.model and not self.stages

@@ -16,10 +16,11 @@ from detkit.config.part_overrides import subject
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimate import Estimate, Estimator
 from detkit.sweeps.text import aligned, pairs, plural
+from detkit.wording import counted
 
 GIB = 2**30
 _UNKNOWN = "?"
-_HEADS = ["parameters (M)", "GFLOP", "priors", "memory (GiB)"]
+_HEADS = ["minutes", "parameters (M)", "GFLOP", "priors", "memory (GiB)"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,22 @@ def plan_table(planned: Sequence[Planned], most: int) -> list[str]:
     return [*lines, *([f"... and {plural(more, 'more cell')}"] if more > 0 else [])]
 
 
+def minutes_text(minutes: float) -> str:
+    """Rough minutes with two digits: 0.4, 3.2, 45, 1,300."""
+    if minutes < 10:  # noqa: PLR2004  # two digits
+        return f"{minutes:.1f}"
+    digits = len(str(round(minutes))) - 2
+    return f"{round(minutes, -digits):,.0f}"
+
+
+def classes_text(planned: Iterable[Planned]) -> str:
+    """How many classes there are; the numbers of all data sets where cells differ."""
+    counts = sorted({each.estimate.classes for each in planned if each.estimate})
+    if len(counts) == 1:
+        return counted(counts[0], "class")
+    return f"{' or '.join(map(str, counts))} classes" if counts else ""
+
+
 def images_text(planned: Iterable[Planned]) -> str:
     """Of what size images are; nothing where the cells differ, and the table says it."""
     sizes = {each.estimate.images for each in planned if each.estimate}
@@ -100,7 +117,7 @@ def images_text(planned: Iterable[Planned]) -> str:
 def _numbers(planned: Planned, sized: bool, parts: list[str]) -> list[str]:
     found = planned.estimate
     if found is None:
-        return [*([""] if sized else []), "cannot run", *[""] * (3 + len(parts))]
+        return [*([""] if sized else []), "cannot run", *[""] * (len(_HEADS) - 1 + len(parts))]
     memory = found.memory
     flops = _UNKNOWN if found.operations is None else f"{found.operations / 1e9:,.1f}"
     priors = _UNKNOWN if found.priors is None else f"{found.priors:,}"
@@ -108,7 +125,8 @@ def _numbers(planned: Planned, sized: bool, parts: list[str]) -> list[str]:
     if memory is not None:
         sizes = [f"{getattr(memory, name) / GIB:.2f}" for name in ("total", *parts)]
     images = [found.images] if sized else []
-    return [*images, f"{found.parameters / 1e6:,.2f}", flops, priors, *sizes]
+    minutes = _UNKNOWN if found.minutes is None else minutes_text(found.minutes)
+    return [*images, minutes, f"{found.parameters / 1e6:,.2f}", flops, priors, *sizes]
 
 
 def problem_lines(planned: Sequence[Planned]) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -16,6 +18,8 @@ from detkit.config.compose import compose
 from detkit.evaluation.cost import operations, saved_bytes, size_of
 from detkit.structures import Batch, Target
 from detkit.sweeps.estimate import Estimator
+from detkit.sweeps.plan import minutes_text
+from detkit.sweeps.speed import Speed, measure_speed
 
 CLASSES, SIDE, IMAGES = 5, 96, 2
 TINY = ["model/backbone=timm", "model.backbone.model=test_resnet", "model.neck.out_channels=16"]
@@ -100,7 +104,7 @@ def test_numbers_are_those_of_detkit_config_and_of_a_real_detector(
     assert main(["config", *words]) == 0
     wiring = capsys.readouterr().out
     assert main(["plan", *words]) == 0
-    cells = capsys.readouterr().out.splitlines()[-1].split()
+    _minutes, *cells = capsys.readouterr().out.splitlines()[-1].split()
     assert f"{cells[0]} M parameters" in wiring
     assert f"{cells[2]} priors" in wiring
     detector = real(compose("train", ["model=retinanet", *SMALL])).eval()
@@ -207,3 +211,62 @@ def test_networks_that_look_at_values_or_do_not_run(
     words = [f"plugins=[{file}]", "model=fcos", *TINY[:2]]
     assert main(["plan", *words, f"model/neck={name}"]) == code
     assert said in capsys.readouterr().out
+
+
+def test_classes_and_sizes_are_those_of_the_data(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    content["categories"] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    for number in range(5):
+        Image.new("RGB", (320, 240)).save(tmp_path / f"{number}.png")
+        image = {"id": number, "file_name": f"{number}.png", "height": 240, "width": 320}
+        box = {"id": number, "image_id": number, "category_id": 1, "bbox": [9, 9, 50, 50]}
+        content["images"].append(image)
+        content["annotations"].append({**box, "area": 2500, "iscrowd": 0})
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    words = ["model=fcos", f"data.path={tmp_path}", *TINY, "image_size=[96,192]"]
+    estimate = Estimator()(compose("train", words))
+    assert estimate.classes == 2
+    assert estimate.images == "96 x 128"
+
+
+def test_data_that_cannot_be_read_are_a_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "model=fcos", *TINY, f"data.path={tmp_path}"]) == 1
+    shown = capsys.readouterr().out
+    assert "1 of 1 cell cannot run:" in shown
+    assert str(tmp_path) in shown
+
+
+def test_the_embedded_data_set_is_not_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "model=fcos", *TINY, "augmentation=standard,mosaic"]) == 0
+    assert capsys.readouterr().out.startswith("2 cells; 6 classes")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_minutes_are_those_of_the_whole_training() -> None:
+    words = ["model=fcos", *SMALL, "trainer.accelerator=cpu", "data.reader.train_images=20"]
+    config = compose("train", [*words, "data.reader.validation_images=5"])
+    counted = Estimator(CLASSES, (SIDE, SIDE))(config)
+    assert counted.minutes is None
+    assert counted.operations is not None
+    second = Estimator(CLASSES, (SIDE, SIDE), lambda _: Speed(counted.operations, 0.0))(config)
+    seconds = 12 * 20 * 3 + (12 + 1) * 5  # epochs, images; a second a pass, backward is two
+    assert second.minutes == pytest.approx(1.3 * seconds / 60)
+
+
+def test_small_layers_take_their_time() -> None:
+    speed = Speed(operations=100.0, layer=0.5)
+    assert speed.pass_seconds(1000.0, 3) == 10.0
+    assert speed.pass_seconds(10.0, 3) == 1.5
+    measured = measure_speed(torch.device("cpu"), None)
+    assert measured.operations > 1e6
+    assert 0 < measured.layer < 1
+
+
+def test_minutes_have_two_digits() -> None:
+    shown = [minutes_text(minutes) for minutes in (0.04, 3.21, 45.4, 123.4, 12345.0)]
+    assert shown == ["0.0", "3.2", "45", "120", "12,000"]
