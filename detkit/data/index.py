@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detkit.data.images import UnreadableImageError, read_header, turn_box
 from detkit.data.left_out import sentences, warn
-from detkit.data.pairing import report_pairing
+from detkit.data.pairing import describe_pairing, report_pairing
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault, Pairing
 
@@ -183,7 +183,8 @@ class IndexBuilder:
         warn("changed in", self.root, [f for f in changed if f.why != PARTLY_OUTSIDE])
         report_pairing(self.pairing, self.root)
         if not self._names:
-            reasons = "; ".join(sentences(dropped, short=True))
+            lone = describe_pairing(replace(self.pairing, images_without_annotation=[]))
+            reasons = "; ".join([*sentences(dropped, short=True), *([lone] if lone else [])])
             raise DataError(
                 f"no usable image in '{self.root}' ({reasons or 'it lists none'}): check that "
                 "data.path is the folder that the annotations belong to."

@@ -65,7 +65,7 @@ class ImageFinder:
                 entries = sorted(os.listdir(self.root / folder))
             except (OSError, ValueError):
                 continue
-            beside += [f"{folder}/{name}".removeprefix("/") for name in entries]
+            beside += [f"{folder}/{name}" if folder else name for name in entries]
         images = [p for p in beside if p not in listed and is_image(self.root / p)]
         if images:
             elsewhere = {name for file in others for name in map(_last_part, file_names_in(file))}
@@ -138,10 +138,12 @@ class ImageFinder:
         stem = self.file.stem.removeprefix("instances_")
         splits = dict.fromkeys(name for name in (stem, self.split) if name)
         near = self.file.parent
-        tried = [self.root / name for name in splits]
-        tried += [self.root / "images" / name for name in splits]
-        tried += [self.root / "images", near, near / "images", near / "data"]
-        tried += [self.root / "data", self.root]
+        tried: list[Path] = []
+        for base in dict.fromkeys((self.root, near.parent if near != self.root else near)):
+            tried += [base / name for name in splits]
+            tried += [base / "images" / name for name in splits]
+            tried += [base / "images"]
+        tried += [near, near / "images", near / "data", self.root / "data", self.root]
         holds: Callable[[Path], bool] = lambda folder: any(  # noqa: E731
             self._exists(folder, name) for name in _sample(names)
         )

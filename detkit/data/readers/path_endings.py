@@ -126,7 +126,10 @@ def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:
         "by the end of the path": common < len(parts),
         "in a sub-folder": common == len(parts) < len(other),
         "with another suffix": not same_suffix,
-        "in other case": any(one != two for one, two in pairs) and same_suffix,
+        "in other case": any(_composed(one) != _composed(two) for one, two in pairs),
+        "in another Unicode form": any(
+            one != two and _composed(one) == _composed(two) for one, two in pairs
+        ),
     }
     return tuple(way for way, applies in ways.items() if applies)
 
@@ -153,5 +156,10 @@ def _common_ending(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _folded(text: str) -> str:
-    """A text without difference of case, and in one of Unicode's forms (macOS writes another)."""
-    return unicodedata.normalize("NFC", text).casefold()
+    """A text without difference of case and of Unicode's forms."""
+    return _composed(text).casefold()
+
+
+def _composed(text: str) -> str:
+    """A text in one of Unicode's forms; macOS writes another."""
+    return unicodedata.normalize("NFC", text)

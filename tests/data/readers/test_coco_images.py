@@ -17,7 +17,8 @@ from detkit.errors import DataError
     ("a.jpg", "photos/2024/a.jpg", "in a sub-folder"),
     ("s3://bucket/x/a.jpg?token=1", "images/a.jpg", "by the end of the path"),
     ("/data/local-files/?d=photos/a.jpg", "images/a.jpg", "by the end of the path"),
-    ("cafe\u0301.jpg", "images/caf\u00e9.jpg", "in a sub-folder and in other case"),
+    ("cafe\u0301.jpg", "images/caf\u00e9.jpg", "in a sub-folder and in another Unicode form"),
+    ("A.png", "images/a.jpg", "in a sub-folder and with another suffix and in other case"),
 ])  # fmt: skip
 def test_a_name_matches_by_its_end(tmp_path, coco_files, pictures, caplog, case):
     named, file, ways = case
@@ -105,3 +106,17 @@ def test_images_beside_those_of_the_file_are_counted(tmp_path, coco_files, pictu
 
 def test_images_in_the_folder_of_another_split_are_not_counted(coco):
     assert CocoReader().read(coco, "train").pairing.images_without_annotation == []
+
+
+def test_images_outside_of_the_data_folder_are_not_missed(tmp_path, coco_files, pictures):
+    pictures(tmp_path / "photos" / "a.jpg")
+    coco_files(tmp_path / "data" / "result.json", [str(tmp_path / "photos" / "a.jpg")], [])
+    assert CocoReader().read(tmp_path / "data", None).pairing.images_without_annotation == []
+
+
+def test_images_beside_the_folder_of_the_file_are_found(tmp_path, coco_files, pictures, caplog):
+    pictures(tmp_path / "export" / "images" / "a.jpg")
+    coco_files(tmp_path / "export" / "annotations" / "instances_default.json", ["a.jpg"], [])
+    with caplog.at_level("INFO", logger="detkit"):
+        assert len(CocoReader().read(tmp_path, None)) == 1
+    assert caplog.messages == []

@@ -145,6 +145,9 @@ def test_xml_never_takes_an_image_of_another_split(write):
     index = VocReader().read(folder, "train")
     assert boxes(index) == {"train/b.jpg": 3}
     assert index.pairing.annotations_without_image == ["train/a.xml"]
+    (folder / "train/b.jpg").unlink()
+    with pytest.raises(DataError, match=r"no usable image .*2 XML files without an image"):
+        VocReader().read(folder, "train")
 
 
 @pytest.mark.parametrize(("mark", "ignored"), [
