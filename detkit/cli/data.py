@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detkit.cli.data_keys import errors_with_own_keys
 from detkit.cli.main import VERBS
 from detkit.cli.verbs import run_verb
 
@@ -27,4 +28,5 @@ def run(arguments: list[str]) -> int:
     Raises:
         UserError: There is no such verb.
     """
-    return run_verb("data", arguments, f"detkit data {'|'.join(VERBS['data'])} PATH")
+    with errors_with_own_keys(next(iter(arguments), "")):
+        return run_verb("data", arguments, f"detkit data {'|'.join(VERBS['data'])} PATH")

@@ -8,18 +8,19 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from tqdm import tqdm
 
+from detkit.cli.data_keys import own_keys
 from detkit.cli.data_pictures import write_pictures
 from detkit.cli.data_words import (
     build_reader,
-    keep_other_report,
     options,
     output_folder,
+    report_folder,
 )
 from detkit.cli.output_folder import make_folder
 from detkit.data.audit.evidence import Resizing, gather
@@ -42,8 +43,8 @@ Exit code: 1 if training would be hurt, 0 if not, 2 if there is no data set that
 
 reader=auto           how the folder is read; its settings are reader.KEY=VALUE
 splits=[A,B]          look at these splits only
-output=data_check     folder for audit.json and pictures, which holds no report of other data;
-                      null writes none
+output=data_check     folder for audit.json and pictures; the report of another data set stays, and
+                      the new one goes into a folder beside it; null writes none
 pictures=6            images on each picture; 0 draws none
 json=true             print what audit.json holds instead of a table
 short_side=640        how the detector will see the images, as the transform `resize` has it
@@ -91,8 +92,9 @@ def run(words: list[str]) -> int:
     chosen = options(Options, words)
     path = Path(chosen["path"]).expanduser()
     output = output_folder(chosen["output"], path)
+    elsewhere = ""
     if output is not None:
-        keep_other_report(output, REPORT, path)
+        output, elsewhere = report_folder(output, REPORT, path)
     with quiet_readers():
         evidence = gather(
             build_reader(chosen["reader"]),
@@ -102,6 +104,8 @@ def run(words: list[str]) -> int:
             threads=chosen["threads"],
             watch=with_bar,
         )
+    refused = {split: own_keys(why) for split, why in evidence.refused.items()}
+    evidence = replace(evidence, refused=refused)
     findings = audit(evidence)
     plain = as_plain(evidence, findings)
     written = ""
@@ -110,6 +114,7 @@ def run(words: list[str]) -> int:
         (output / REPORT).write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
         drawn = write_pictures(evidence, findings, output / "pictures", chosen["pictures"])
         written = f"{output}: {REPORT}" + (f", {counted(len(drawn), 'picture')}" if drawn else "")
+        written += elsewhere
     # after the files, as `| head` ends the command at the first line that nobody reads
     if chosen["json"]:
         print(json.dumps(plain, indent=2))
@@ -141,6 +146,7 @@ def quiet_readers() -> Iterator[None]:
     before = logger.level, logger.propagate
     handler = logging.StreamHandler()  # to stderr
     handler.addFilter(_DecisionsOnce())
+    handler.setFormatter(_OwnKeys())
     logger.addHandler(handler)
     logger.propagate = False
     logger.setLevel(logging.INFO)
@@ -150,6 +156,14 @@ def quiet_readers() -> Iterator[None]:
         logger.removeHandler(handler)
         logger.setLevel(before[0])
         logger.propagate = before[1]
+
+
+class _OwnKeys(logging.Formatter):
+    """Writes messages with the keys that this command takes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message of a record."""
+        return own_keys(super().format(record))
 
 
 class _DecisionsOnce(logging.Filter):

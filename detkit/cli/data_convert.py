@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from detkit import registry
 from detkit.cli.data_check import quiet_readers
+from detkit.cli.data_words import build_reader
+from detkit.cli.data_words import options as parse_options
 from detkit.data.writers.convert import Report, check_words, convert
 from detkit.data.writers.division import Division
 from detkit.errors import UserError, did_you_mean
+from detkit.interfaces import Reader
+from detkit.registry import Slot
 
 HELP = """
 usage: detkit data convert SOURCE TARGET format=coco|voc|yolo [split=...] [copy=...] [ignored=...]
@@ -19,6 +26,7 @@ name; at the end, a list names what the format cannot hold.
   format=coco     annotations/instances_<split>.json, images/
   format=voc      Annotations/*.xml, JPEGImages/, ImageSets/Main/<split>.txt, classes.txt
   format=yolo     images/<split>/, labels/<split>/, and a data.yaml that Ultralytics trains from
+  reader=coco     how SOURCE is read, if it is not recognised; its settings are reader.KEY=VALUE
   split=train,val only these splits
   split=0.8       draws 80 % of the images for train and the others for val, if there are no splits;
                   split=train,0.8 divides one that is there
@@ -38,7 +46,9 @@ _IGNORED = ("drop", "keep")
 
 def run(words: list[str]) -> int:
     """Convert and print what was written, left out and lost."""
-    source, target, options = _parse(words)
+    registry.load_plugins()
+    of_reader = [word for word in words if word.startswith(("reader=", "reader."))]
+    source, target, options = _parse([word for word in words if word not in of_reader])
     check_words(options["format"], options["copy"])
     if options["ignored"] not in _IGNORED:
         raise UserError(f"ignored={options['ignored']}: expected one of {', '.join(_IGNORED)}.")
@@ -48,6 +58,7 @@ def run(words: list[str]) -> int:
             source,
             target,
             to=options["format"],
+            reader=_reader(of_reader),
             splits=splits or None,
             division=division,
             copy=options["copy"],
@@ -57,6 +68,22 @@ def run(words: list[str]) -> int:
     if division is not None:
         print(f"split: {division.share:g} of the images drawn for train with seed={division.seed}")
     return 0
+
+
+@dataclass(frozen=True)
+class _ReaderOptions:
+    """How SOURCE is read.
+
+    Args:
+        reader: The reader.
+    """
+
+    reader: Annotated[object, Slot("reader", "auto")]
+
+
+def _reader(words: list[str]) -> Reader | None:
+    """The reader that words choose; None lets the format be recognised."""
+    return build_reader(parse_options(_ReaderOptions, words)["reader"]) if words else None
 
 
 def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from detkit.cli.data_check import quiet_readers, resizing_of
 from detkit.cli.data_words import (
     build_reader,
-    keep_other_report,
     options,
     output_folder,
+    report_folder,
     training_split,
 )
 from detkit.cli.output_folder import make_folder
@@ -88,8 +88,9 @@ def run(words: list[str]) -> int:
     chosen = options(Options, words)
     path = Path(chosen["path"]).expanduser()
     output = output_folder(chosen["output"], path)
+    elsewhere = ""
     if output is not None:
-        keep_other_report(output, REPORT, path)
+        output, elsewhere = report_folder(output, REPORT, path)
     resizing = resizing_of(chosen)
     with quiet_readers():
         splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
@@ -105,7 +106,7 @@ def run(words: list[str]) -> int:
     print(statistics_as_text(path, numbers))  # after the files, as `| head` ends the command here
     print(f"\n{weights_snippet(training_split(splits))}")
     if output is not None:
-        print(f"\n{output}: {REPORT}, stats.png")
+        print(f"\n{output}: {REPORT}, stats.png{elsewhere}")
     return 0
 
 

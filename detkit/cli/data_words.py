@@ -17,6 +17,7 @@ from detkit.data.splits import find_split
 from detkit.errors import UserError
 from detkit.interfaces import Reader
 
+_MOST_FOLDERS = 100  # reports of data sets of one name
 _TEXTS = ("path", "output")  # never read as YAML: `2024` is a folder
 
 
@@ -103,24 +104,39 @@ def output_folder(name: str | None, data: Path) -> Path | None:
     return folder
 
 
-def keep_other_report(folder: Path, file: str, data: Path) -> None:
-    """See that a folder holds no report of another data set, which would be replaced.
+def report_folder(folder: Path, file: str, data: Path) -> tuple[Path, str]:
+    """The folder for a report, and the reason if it is another one than asked for.
+
+    A folder that holds the report of another data set is left as it is. The new report then goes
+    into a folder beside it that has the data set's name behind its own, so that a second check of
+    the same data set replaces its own report.
 
     Args:
-        folder: For results.
+        folder: What the user asked for.
         file: The JSON in it whose `path` names the data set.
         data: The data set that the new report is about.
 
     Raises:
-        UserError: It holds one.
+        UserError: All folders beside it hold reports of other data sets.
     """
+    resolved = data.resolve()
+    first = _reported_data(folder / file)
+    beside = folder.with_name(f"{folder.name}_{resolved.name}")
+    numbered = (Path(f"{beside}_{number}") for number in range(2, _MOST_FOLDERS))
+    for candidate in (folder, beside, *numbered):
+        owner = _reported_data(candidate / file)
+        if owner is None or owner.resolve() == resolved:
+            reason = f" (not in {folder}, which holds the report of '{first}')"
+            return candidate, reason * (candidate != folder)
+    raise UserError(
+        f"output={folder} and the folders beside it hold reports of other data sets: set "
+        "output=FOLDER to another one, or output=null to write nothing."
+    )
+
+
+def _reported_data(file: Path) -> Path | None:
+    """The data set of a report; None if there is no report."""
     try:
-        earlier = json.loads((folder / file).read_text(encoding="utf-8"))
-        path = Path(earlier["path"])
+        return Path(json.loads(file.read_text(encoding="utf-8"))["path"])
     except (OSError, ValueError, KeyError, TypeError):
-        return  # no report
-    if path.resolve() != data.resolve():
-        raise UserError(
-            f"output={folder} holds the report of another data set, '{path}': set output=FOLDER to "
-            "another folder for this one, or output=null to write nothing."
-        )
+        return None

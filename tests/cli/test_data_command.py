@@ -81,19 +81,35 @@ def test_pictures_of_an_earlier_check_are_replaced(data):
     assert not list(Path("data_check/pictures").iterdir())
 
 
+# pain 37
 @pytest.mark.parametrize("verb", ["check", "stats"])
 def test_the_report_of_another_data_set_is_not_replaced(data, verb, capsys):
     shutil.copytree(data, "other")
     assert main(["data", verb, "data"]) == 0
     (report,) = Path(f"data_{verb}").glob("*.json")
     before = report.read_bytes()
-    capsys.readouterr()
-    assert main(["data", verb, "other"]) == 2
-    said = f"output=data_{verb} holds the report of another data set, '{data}': set output=FOLDER"
-    assert said in capsys.readouterr().err
+    for _ in range(2):  # the second time it replaces its own
+        capsys.readouterr()
+        assert main(["data", verb, "other"]) == 0
+        shown = f"(not in data_{verb}, which holds the report of '{data}')"
+        assert shown in capsys.readouterr().out
     assert report.read_bytes() == before
-    assert main(["data", verb, "other", "output=mine"]) == 0
-    assert main(["data", verb, str(data), "splits=[val]"]) == 0  # the same path, written otherwise
+    folders = sorted(folder.name for folder in Path().glob(f"data_{verb}*"))
+    assert folders == [f"data_{verb}", f"data_{verb}_other"]
+
+
+def test_a_data_set_of_the_same_name_gets_a_folder_of_its_own(data):
+    for place in ("a/set", "b/set", "c/set"):
+        shutil.copytree(data, place)
+        assert main(["data", "stats", place]) == 0
+    owners = {json.loads(f.read_text())["path"] for f in Path().glob("data_stats*/*.json")}
+    assert owners == {str(Path(place).absolute()) for place in ("a/set", "b/set", "c/set")}
+
+
+def test_the_same_data_set_written_otherwise_replaces_its_report(data):
+    main(["data", "stats", "data"])
+    main(["data", "stats", str(data), "splits=[val]"])
+    (report,) = Path("data_stats").glob("*.json")
     assert list(json.loads(report.read_text())["splits"]) == ["val"]
 
 

@@ -193,8 +193,8 @@ def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
         [Example(evidence.train.name, "", "")],
         {},
         unit="splits",
-        advice="detkit holds back a fifth of the training images at random "
-        "(data.validation_fraction). If images were taken in series, make a split of whole series.",
+        advice="`detkit train` holds back a fifth of the training images at random (its key "
+        "data.validation_fraction). If images were taken in series, make a split of whole series.",
         severity="note",
     )
 

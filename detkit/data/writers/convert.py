@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detkit.data.left_out import sentences
-from detkit.data.readers.auto import detect
+from detkit.data.readers.auto import AutoReader, detect
 from detkit.data.readers.coco import CocoReader
 from detkit.data.readers.cvat import CvatReader
 from detkit.data.readers.labelme import LabelmeReader
@@ -78,6 +78,7 @@ def convert(
     target: Path,
     *,
     to: str,
+    reader: Reader | None = None,
     splits: Sequence[str] | None = None,
     division: Division | None = None,
     copy: str = "link",
@@ -92,6 +93,7 @@ def convert(
         source: Folder of the data set, in any form that is recognised.
         target: Folder to make; it may exist only if it is empty.
         to: "coco", "voc" or "yolo".
+        reader: How the source is read; None recognises its format.
         splits: The splits to convert; None converts all.
         division: How a data set of one split or none is divided into train and val.
         copy: "link" makes hard links, which take no space, and copies where the file system cannot;
@@ -103,20 +105,38 @@ def convert(
         DataError: The source cannot be read, or the target cannot be made.
     """
     source, target = source.expanduser(), target.expanduser()
-    reader = detect(source)
-    kind = next(name for name, part in SOURCES.items() if isinstance(reader, part))
+    reader, kind = _source(reader, source)
     _check_target(source, target)
     indices = _read(reader, source, splits)
     if division is not None:
         indices = division.of(indices)
-    faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
-    left_out = sentences([fault for fault in faults if fault.left_out], short=True)
-    changed = sentences([fault for fault in faults if not fault.left_out], short=True)
+    left_out, changed = _faults(indices)
     marks = marks_of(source, indices.values()) if kind == to == "voc" else {}
     material = gather(indices, keep_ids=kind == "coco", unique_stems=to != "coco", marks=marks)
     lost = losses(kind, to, material, indices, keep_ignored=keep_ignored)
     if to == "yolo" and not keep_ignored:
         material = _without_ignored(material)
+    placed = _make(target, material, to, copy)
+    return Report(kind, to, _counts(material), placed, left_out, changed, lost)
+
+
+def _source(reader: Reader | None, source: Path) -> tuple[Reader, str]:
+    """The reader, recognised if need be, and the name of its format."""
+    if reader is None or isinstance(reader, AutoReader):
+        reader = detect(source)
+    kinds = (name for name, part in SOURCES.items() if isinstance(reader, part))
+    return reader, next(kinds, type(reader).__name__)
+
+
+def _faults(indices: Mapping[str, DatasetIndex]) -> tuple[list[str], list[str]]:
+    """What reading left out, and what it changed, one sentence for each reason."""
+    faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
+    left_out = sentences([fault for fault in faults if fault.left_out], short=True)
+    return left_out, sentences([fault for fault in faults if not fault.left_out], short=True)
+
+
+def _make(target: Path, material: Material, to: str, copy: str) -> dict[str, int]:
+    """Write a data set beside its place, check it, and move it there; how images came there."""
     folder = _side_folder(target)
     try:
         placed = _write(folder, material, to, copy)
@@ -126,7 +146,7 @@ def convert(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return Report(kind, to, _counts(material), placed, left_out, changed, lost)
+    return placed
 
 
 def _check_target(source: Path, target: Path) -> None:

@@ -1,0 +1,38 @@
+"""Keys that messages name, as the commands of `detkit data` take them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from detkit.errors import ConfigError, UserError
+
+_SPLITS = r"data\.train_split and data\.validation_split|data\.(train|validation)_split"
+# Messages of readers name keys of `detkit train`, where a data set is the block `data`.
+_PLAIN = {r"data\.reader": "reader", r"data\.path": "path", _SPLITS: "splits"}
+_BY_VERB = {
+    "check": _PLAIN,
+    "stats": _PLAIN,
+    "anchors": _PLAIN,
+    "convert": {**_PLAIN, r"data\.path": "SOURCE", _SPLITS: "split"},
+}
+
+
+def own_keys(text: str, verb: str = "check") -> str:
+    """A message with the keys of a verb: `data.reader=coco` is `reader=coco` in `data check`."""
+    for pattern, key in _BY_VERB.get(verb, {}).items():
+        text = re.sub(rf"(?<![\w./\\]){pattern}(?![\w])", key, text)
+    return text
+
+
+@contextmanager
+def errors_with_own_keys(verb: str) -> Iterator[None]:
+    """Let errors name the keys that the verb takes."""
+    try:
+        yield
+    except ConfigError:
+        raise  # it names what the user wrote
+    except UserError as error:
+        error.args = (own_keys(str(error), verb),)
+        raise
