@@ -275,8 +275,11 @@ def relabel(index: DatasetIndex, class_names: Sequence[str], owner: str) -> Data
     """
     if list(class_names) == index.class_names:
         return index
+    # readers remove spaces around names, which checkpoints of older versions have
+    position = {name.strip(): label for label, name in enumerate(class_names)}
+    position |= {name: label for label, name in enumerate(class_names)}
     present = [index.class_names[label] for label in np.unique(index.labels)]
-    unknown = [name for name in present if name not in class_names]
+    unknown = [name for name in present if name not in position]
     if unknown:
         raise DataError(
             f"{owner} does not know the classes {', '.join(map(repr, unknown))} that objects of "
@@ -284,13 +287,13 @@ def relabel(index: DatasetIndex, class_names: Sequence[str], owner: str) -> Data
             f"{did_you_mean(unknown[0], class_names)} Rename the classes in the data, or train on "
             "them."
         )
-    position = {name: label for label, name in enumerate(class_names)}
     table = np.array([position.get(name, -1) for name in index.class_names], dtype=np.int64)
     ids = dict(zip(index.class_names, index.category_ids, strict=True))
     free = max(index.category_ids, default=0)
     category_ids = []
     for name in class_names:  # a class that the data lacks takes an id that no other has
-        free += name not in ids
-        category_ids.append(ids.get(name, free))
+        number = ids.get(name, ids.get(name.strip()))
+        free += number is None
+        category_ids.append(free if number is None else number)
     labels = table[index.labels] if len(index.labels) else index.labels
     return replace(index, class_names=list(class_names), category_ids=category_ids, labels=labels)

@@ -44,6 +44,12 @@ def test_relabel_maps_by_name(index):
     assert mapped.category_ids == [10, 9, 7]  # bird takes an id that no other class has
 
 
+def test_relabel_maps_names_with_spaces_of_older_checkpoints(index):
+    mapped = relabel(index, ["bird", "dog", " cat"], "the checkpoint")
+    assert mapped.class_names == ["bird", "dog", " cat"]
+    assert (mapped.labels.tolist(), mapped.category_ids) == ([2, 2, 1], [10, 9, 7])
+
+
 # pain 11
 def test_relabel_names_the_classes_that_are_not_known(index):
     with pytest.raises(DataError, match=r"the checkpoint does not know the classes 'dog' .*'cat'"):

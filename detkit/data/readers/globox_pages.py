@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.readers.folders import image_files, relative_name
 from detkit.data.readers.path_endings import Match, PathEndings
-from detkit.data.readers.split_names import alike, split_of_path
+from detkit.data.readers.split_names import fits_split, split_of_path
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex, Pairing
 
@@ -166,9 +166,7 @@ def _unpaired(images: Sequence[str], matches: Sequence[Match], split: str | None
     """Images of the split that no page names."""
     used = {match.path for match in matches}
     return [
-        name
-        for name in images
-        if name not in used and (split is None or alike(split_of_path(Path(name)), split))
+        name for name in images if name not in used and fits_split(split_of_path(Path(name)), split)
     ]
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from detkit.data.readers.split_names import alike, split_of_path
+from detkit.data.readers.split_names import fits_split, split_of, split_of_path
 
 _LABEL_STUDIO = "?d="  # precedes the path in /data/local-files/?d=photos/a.jpg
 
@@ -58,10 +58,11 @@ class PathEndings:
             exclude: Paths that other names match exactly.
         """
         spellings = _spellings(name)
+        stated = None if split is None else split_of(split)
         for by_stem in (False, True):
             for parts, ways in spellings:
                 paths = [path for path in self._paths(parts[-1], by_stem) if path not in exclude]
-                best = _best(parts, paths, split or split_of_path(PurePosixPath(*parts)))
+                best = _best(parts, paths, stated or split_of_path(PurePosixPath(*parts)))
                 if len(best) > 1:
                     return Match(None, candidates=tuple(best))
                 if best:
@@ -137,7 +138,7 @@ def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:
 def _best(parts: Sequence[str], paths: Sequence[str], split: str | None) -> list[str]:
     """The paths that share the most parts with the end of a name, and fit its split."""
     folders = {path: split_of_path(PurePosixPath(path).parent / "_") for path in paths}
-    fitting = [p for p in paths if None in (split, folders[p]) or alike(split, folders[p])]
+    fitting = [p for p in paths if fits_split(split, folders[p])]
     lengths = {path: _common_ending(parts, path.split("/")) for path in fitting}
     best = [path for path in fitting if lengths[path] == max(lengths.values())]
     choices = (

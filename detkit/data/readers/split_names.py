@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-_ALIKE = (  # "trainval" holds both
-    ("train", "training", "trainval"),
-    ("val", "valid", "validation", "minival", "dev", "trainval"),
-    ("test", "testing"),
-)
+from detkit.data.splits import SYNONYMS, role_of
+
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-SPLIT_WORDS = frozenset(word for words in _ALIKE for word in words)
+SPLIT_WORDS = frozenset(word for words in SYNONYMS.values() for word in words)
 _ENDINGS = ("set", "data", "images", "labels", "annotations")
 
 
@@ -30,9 +27,15 @@ def split_of_path(path: PurePath) -> str | None:
     return next((split for name in names if (split := split_of(name)) is not None), None)
 
 
-def alike(first: str | None, second: str | None) -> bool:
-    """Whether two splits are the same in other words, or one contains the other ("trainval")."""
-    return first == second or any({first, second} <= set(words) for words in _ALIKE)
+def fits_split(first: str | None, second: str | None) -> bool:
+    """Whether files of two splits may belong together.
+
+    They may if one states no split, both mean the same, or one contains the other ("trainval").
+    """
+    if first is None or second is None:
+        return True
+    roles = {role_of(first), role_of(second)}
+    return len(roles) == 1 or ("trainval" in (first, second) and roles == {"train", "val"})
 
 
 def _split(word: str) -> str | None:

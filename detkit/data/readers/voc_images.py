@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from detkit.data.readers.folders import relative_name
 from detkit.data.readers.path_endings import parts_of
-from detkit.data.readers.split_names import alike, split_of_path
+from detkit.data.readers.split_names import fits_split, split_of_path
 from detkit.data.readers.voc_files import ANNOTATION_FOLDERS
 from detkit.data.readers.voc_page import Page
 from detkit.structures import Pairing
@@ -99,9 +99,9 @@ def _image_of(page: str, file_name: str, table: dict[str, list[str]]) -> PageIma
     stem = _folded(page.rpartition("/")[2])
     named = next(iter(reversed(parts_of(unquote(file_name)))), "")
     stems = (stem, PurePosixPath(stem).stem, _folded(PurePosixPath(named).stem))
-    split = split_of_path(PurePosixPath(page).parent / "_")
+    split = _split_of_folder(page)
     for key in stems:
-        candidates = [p for p in table.get(key, ()) if _fits_split(p, split)]
+        candidates = [p for p in table.get(key, ()) if fits_split(split, _split_of_folder(p))]
         best = _choose(page, named, candidates)
         if len(best) > 1:
             return PageImage(None, tuple(best))
@@ -110,9 +110,8 @@ def _image_of(page: str, file_name: str, table: dict[str, list[str]]) -> PageIma
     return PageImage(None)
 
 
-def _fits_split(image: str, split: str | None) -> bool:
-    other = split_of_path(PurePosixPath(image).parent / "_")
-    return None in (split, other) or alike(split, other)
+def _split_of_folder(path: str) -> str | None:
+    return split_of_path(PurePosixPath(path).parent / "_")
 
 
 def _choose(page: str, named: str, candidates: Sequence[str]) -> Sequence[str]:
