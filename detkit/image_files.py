@@ -13,8 +13,10 @@ _PILLOW = (
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # need the plugin pillow-heif
 # Photographs that nothing here reads: they are named instead of being passed over.
-RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
-NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *RAW_SUFFIXES)
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
+# Formats of other fields that hold photographs at times.
+_FOREIGN = (".exr", ".hdr", ".dcm", ".jxr", ".psd")
+NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *RAW_SUFFIXES, *_FOREIGN)
 SUFFIXES = (*_PILLOW, *NEEDS_CONVERSION)
 
 # How image files begin, for files without a suffix.

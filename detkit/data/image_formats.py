@@ -9,6 +9,8 @@ from typing import Any
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
+from detkit.image_files import NEEDS_CONVERSION
+
 _START = 16  # bytes that tell the format
 _BRANDS = {
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
@@ -25,6 +27,8 @@ _ADVICE = {
 def advice_for(path: Path) -> str | None:
     """What to do about a file of a known format that Pillow does not recognise; else None."""
     kind = _format_of(path)
+    if kind is None and path.suffix.lower() in NEEDS_CONVERSION:
+        return f"not an image that can be read ({path.suffix}); convert it to JPEG or PNG"
     return _ADVICE[kind] if kind is not None else None
 
 

@@ -116,7 +116,7 @@ def _content(path: Path, text: str) -> Any:
     if path.suffix == ".json":
         return json.loads(text)
     if path.suffix in (".yaml", ".yml"):
-        return yaml.safe_load(text)["names"]
+        return yaml.load(text, Loader=yaml.BaseLoader)["names"]  # names are text: on, 01
     return text.splitlines()
 
 

@@ -31,6 +31,7 @@ def test_what_pillow_reads_is_read(tmp_path, suffix, kind, feature):
     ("a.jxl", b"\xff\x0a" + bytes(40), "JPEG XL; convert it to JPEG or PNG"),
     ("a.jp2", b"\0\0\0\x0cjP  broken" + bytes(40), "JPEG 2000"),
     ("a.avif", b"\0\0\0\x18ftypavif\0\0\0\0", "AVIF"),
+    ("a.exr", b"v/1\x01" + bytes(40), r"not an image that can be read \(.exr\); convert it"),
     ("a.CR2", b"II*\0\x10\0\0\0CR", "a camera's raw format; convert it"),
 ])  # fmt: skip
 def test_what_cannot_be_read_is_named_with_a_remedy(tmp_path, monkeypatch, name, content, remedy):

@@ -22,6 +22,7 @@ def test_coco_has_80_classes_in_91_slots():
         ("a.json", '["cat", "dog"]', ["cat", "dog"], None),
         ("a.yaml", "names: [cat, dog]", ["cat", "dog"], None),
         ("a.yaml", "names: {1: dog, 0: cat}", ["cat", "dog"], None),
+        ("a.yaml", "names: [on, 01]", ["on", "01"], None),
         (
             "a.json",
             json.dumps({"categories": [{"id": 7, "name": "dog"}, {"id": 2, "name": "cat"}]}),

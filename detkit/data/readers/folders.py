@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
     """Files of a folder by suffix in lower or upper case, sorted; hidden ones are left out."""
     files = (file for file in folder.iterdir() if not is_hidden(file.name))
     return sorted(file for file in files if file.suffix.lower() == suffix)
+
+
+def subfolders(path: Path, name: str = "") -> list[Path]:
+    """The folders in a folder, sorted; only those of a name, in any case, if one is given."""
+    with os.scandir(path) as entries:  # tells folders from files without asking for each
+        names = sorted(entry.name for entry in entries if _is_folder(entry))
+    return [path / n for n in names if not is_hidden(n) and (not name or n.lower() == name)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():  # which may lead in a circle
+        return os.path.isdir(entry.path)
+    return entry.is_dir()
 
 
 def lines_of(file: Path) -> list[str]:

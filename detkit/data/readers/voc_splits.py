@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from detkit.data.readers.folders import image_files, lines_of
+from detkit.data.readers.folders import files_with_suffix, image_files, lines_of
 from detkit.data.readers.split_names import SPLIT_WORDS, split_of_path
 from detkit.data.readers.voc_files import is_any_page
 from detkit.data.splits import role_of
@@ -105,20 +105,22 @@ def refuse_empty(path: Path, split: str, lines: Sequence[str]) -> None:
 def list_folders(path: Path) -> list[Path]:
     """The folders of lists of a data set; several if it holds VOC2007 and VOC2012."""
     for pattern in _LIST_FOLDERS:
-        folders = sorted(folder for folder in path.glob(pattern) if any(folder.glob("*.txt")))
+        folders = sorted(
+            folder for folder in path.glob(pattern) if files_with_suffix(folder, ".txt")
+        )
         if folders:
             return folders
     return []
 
 
 def _list_files(path: Path) -> list[Path]:
-    return [file for folder in list_folders(path) for file in sorted(folder.glob("*.txt"))]
+    return [file for folder in list_folders(path) for file in files_with_suffix(folder, ".txt")]
 
 
 def _listed_beside(path: Path, table: NameTable) -> dict[str, list[str]]:
     """The lists in the data folder itself, if most of their first lines name XML files."""
     lists = {}
-    for file in sorted(path.glob("*.txt")):
+    for file in files_with_suffix(path, ".txt"):
         if file.stem in SPLIT_WORDS:
             lines = lines_of(file)
             first = lines[:20]

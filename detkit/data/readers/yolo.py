@@ -20,7 +20,7 @@ from detkit.data.readers.image_lists import ListedImages
 from detkit.data.readers.yolo_formats import LineCounts
 from detkit.data.readers.yolo_labels import LabelFormat, UnreadableLabelsError, read_labels
 from detkit.data.readers.yolo_names import class_names_of
-from detkit.data.readers.yolo_page import read_page
+from detkit.data.readers.yolo_page import page_below, read_page, require_page_here
 from detkit.data.readers.yolo_pairs import LabelFolder, LabelPairs, looks_like_labels
 from detkit.data.readers.yolo_splits import split_images, split_names
 from detkit.errors import DataError
@@ -34,7 +34,7 @@ _LOOKED_AT = 200  # text files that are opened to see whether any of them holds 
 def fits(path: Path) -> bool:
     """Whether a folder looks like YOLO."""
     page = read_page(path)
-    if class_names_of(path, page) is None:
+    if page_below(path) is not None or class_names_of(path, page) is None:
         return False
     if page.declared:
         return True
@@ -60,7 +60,8 @@ class YoloReader:
 
     def splits(self, path: Path) -> list[str]:
         """The splits that data.yaml, obj.data, lists or folders name."""
-        return split_names(path, read_page(require_folder(path)))
+        require_page_here(require_folder(path))
+        return split_names(path, read_page(path))
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split, or of all images.
@@ -69,7 +70,8 @@ class YoloReader:
             DataError: There are no class names, no images, no label files, or no such split; or
                 most lines are of another format.
         """
-        page = read_page(require_folder(path))
+        require_page_here(require_folder(path))
+        page = read_page(path)
         if split is None:
             listed = ListedImages(image_files(path), [])
         else:

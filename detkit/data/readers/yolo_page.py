@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from detkit.data.readers.folders import files_with_suffix, lines_of
+from detkit.data.readers.folders import files_with_suffix, lines_of, subfolders
 from detkit.data.splits import role_of
 from detkit.errors import DataError, nearest
 
@@ -86,6 +86,27 @@ def read_page(path: Path) -> YoloPage:
         if "names" in values or "train" in values:
             return _page_of(file, values)
     return YoloPage()
+
+
+def page_below(path: Path) -> Path | None:
+    """The page of a sub-folder that declares splits, if the folder itself has no page."""
+    if read_page(path).file is not None:
+        return None
+    for folder in subfolders(path):
+        page = read_page(folder)
+        if page.declared:
+            return page.file
+    return None
+
+
+def require_page_here(path: Path) -> None:
+    """Raise DataError if the page is in a sub-folder, whose splits would be passed over."""
+    file = page_below(path)
+    if file is not None:
+        raise DataError(
+            f"'{path}' has no data.yaml or obj.data, but there is '{file}': set data.path to "
+            f"'{file.parent}'."
+        )
 
 
 def _read_yaml(file: Path, *, is_usual: bool) -> dict[str, Any]:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from detkit.data.counting import counted
 from detkit.data.pairing import BY_ENDING
-from detkit.data.readers.folders import image_files, lines_of, relative_name
+from detkit.data.readers.folders import (
+    files_with_suffix,
+    image_files,
+    lines_of,
+    relative_name,
+    subfolders,
+)
 from detkit.data.readers.image_lists import ImageTable, ListedImages, listed_images
 from detkit.data.readers.split_names import split_of
 from detkit.data.readers.yolo_page import YoloPage
 from detkit.data.splits import role_of
 from detkit.errors import DataError, did_you_mean
-from detkit.image_files import is_hidden, is_image
+from detkit.image_files import is_image
 from detkit.structures import Fault
 
 LOGGER = logging.getLogger("detkit.data")
@@ -61,6 +67,10 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
             hint = _suggestion(path, page, name)
             raise _unusable(path, page, split, name, problem=problem, hint=hint)
         listed = _images_at(path, page, source.place)
+        if listed.images and not any(image.is_file() for image in listed.images):
+            problem = f"lists {counted(len(listed.images), 'image')}, and none of them exists"
+            hint = " Copy the images there; some tools export label files only."
+            raise _unusable(path, page, split, name, problem=problem, hint=hint)
         if not listed.images:
             problem = f"leads to no image: '{source.place}'"
             raise _unusable(path, page, split, name, problem=problem)
@@ -86,7 +96,7 @@ def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
         if split in declared or (names and all(_find(path, page, split, name) for name in names))
     }
     if not entries:
-        texts = [file for file in sorted(path.glob("*.txt")) if role_of(file.stem)]
+        texts = [file for file in files_with_suffix(path, ".txt") if role_of(file.stem)]
         table = ImageTable(path) if texts else None
         lists = [file for file in texts if table is not None and _lists_images(file, table)]
         entries = {file.stem: [file.name] for file in lists}
@@ -110,30 +120,17 @@ def _split_folders(path: Path) -> dict[str, list[Path]]:
     One without images counts only where images are expected: images/val, or val/images.
     """
     folders: dict[str, list[Path]] = {}
-    for parent in [*_subfolders(path, "images"), path]:
+    for parent in [*subfolders(path, "images"), path]:
         by_split: dict[str, list[Path]] = defaultdict(list)
-        for folder in _subfolders(parent):
+        for folder in subfolders(parent):
             split = split_of(folder.name)
-            inner = _subfolders(folder, "images")
+            inner = subfolders(folder, "images")
             if split is not None and (parent != path or inner or image_files(folder)):
                 by_split[split] += inner or [folder]
         for split, found in by_split.items():
             if not any(map(image_files, folders.get(split, []))):
                 folders[split] = found
     return folders
-
-
-def _subfolders(path: Path, name: str = "") -> list[Path]:
-    """The folders in a folder, sorted; only those of a name, in any case, if one is given."""
-    with os.scandir(path) as entries:  # tells folders from files without asking for each
-        names = sorted(entry.name for entry in entries if _is_folder(entry))
-    return [path / n for n in names if not is_hidden(n) and (not name or n.lower() == name)]
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    if entry.is_symlink():  # which may lead in a circle
-        return os.path.isdir(entry.path)
-    return entry.is_dir()
 
 
 def _lists_images(file: Path, table: ImageTable) -> bool:
@@ -203,7 +200,7 @@ def _unusable(
         return DataError(
             f"the split '{split}' of '{path}' {problem}: put its images there, or remove it."
         )
-    separator = "=" if page.file.suffix == ".data" else ":"
+    separator = " =" if page.file.suffix == ".data" else ":"
     entry = f"{split}{separator} {name}".strip()
     remedy = "Correct the entry"
     if role_of(split) == "val":

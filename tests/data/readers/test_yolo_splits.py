@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.yolo import YoloReader, fits
 from detkit.errors import DataError
 
 
@@ -114,6 +114,26 @@ def darknet(yolo):
     (yolo / "valid.txt").write_text("data/obj_train_data/b.jpg\n")
     (yolo / "obj.names").write_text("dog\ncat\n")
     return yolo
+
+
+# pain 32
+def test_a_page_in_a_sub_folder_is_named(darknet):
+    (darknet / "data").mkdir()
+    entries = "train = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n"
+    (darknet / "data" / "obj.data").write_text(entries)
+    for name in ("train.txt", "valid.txt", "obj.names", "obj_train_data"):
+        (darknet / name).rename(darknet / "data" / name)
+    assert not fits(darknet)
+    with pytest.raises(DataError, match=r"set data.path to '.*/data'"):
+        YoloReader().splits(darknet)
+
+
+# pain 32
+def test_a_list_of_images_that_do_not_exist_is_an_error(darknet):
+    (darknet / "obj.data").write_text("train = train.txt\nvalid = valid.txt\nnames = obj.names")
+    (darknet / "valid.txt").write_text("x.jpg\ny.jpg\n")
+    with pytest.raises(DataError, match=r"`valid = valid.txt` lists 2 images, and none of them ex"):
+        YoloReader().read(darknet, "valid")
 
 
 # pain 32
