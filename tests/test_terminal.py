@@ -108,6 +108,7 @@ def test_a_rank_or_worker_erases_the_line_of_another_process(terminal):
     assert screen(terminal) == ["hello", ""]
 
 
+# pain 54
 def test_a_closed_terminal_does_not_stop_the_training():
     class Gone(Terminal):
         def write(self, text):

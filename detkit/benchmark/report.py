@@ -82,9 +82,9 @@ class Findings:
 
     def _whole_training(self) -> str:
         """How long the training would take at the measured rates."""
-        training = self.extent.training_seconds(self.training.median)
         # One image at a time, as it was measured; larger batches are faster on a GPU.
-        return self.extent.text(training, self.extent.validation_seconds(self.prediction.median))
+        time = self.extent.time(self.training.median, self.prediction.median)
+        return self.extent.text(time)
 
     def _unsteady(self) -> Iterator[str]:
         whole = self.step.whole

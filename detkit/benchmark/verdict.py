@@ -191,7 +191,7 @@ def _for_sharing(rates: Rates, settings: Settings, machine: Machine) -> Iterator
     elif _on_cpu(machine):
         yield (
             f"{start}, since {settings.workers} loading and {machine.threads} computing share "
-            f"{machine.cores} CPU core{'' if machine.cores == 1 else 's'}"
+            f"{counted(machine.cores, 'CPU core')}"
         )
     else:
         yield f"{start}: the copy to the GPU, or the process that starts its work, is in the way"

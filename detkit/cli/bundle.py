@@ -8,6 +8,7 @@ from detkit.cli.words import value_of
 from detkit.errors import UserError, did_you_mean
 from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
 from detkit.weights.bundling import bundle_checkpoint
+from detkit.wording import counted
 
 HELP = """
 usage: detkit bundle RUN [output=FOLDER]
@@ -36,8 +37,8 @@ def run(arguments: list[str]) -> int:
     names = ", ".join(opened.class_names[:SHOWN])
     names += ", ..." if len(opened.class_names) > SHOWN else ""
     print(
-        f"written: {folder}: {len(opened.weights)} tensors, {size / 1e6:.1f} MB, "
-        f"{len(opened.class_names)} classes ({names})\n"
+        f"written: {folder}: {counted(len(opened.weights), 'tensor')}, "
+        f"{size / 1e6:.1f} MB, {counted(len(opened.class_names), 'class')} ({names})\n"
         f"use it: detkit predict ckpt={folder} source=PHOTOS"
     )
     return 0

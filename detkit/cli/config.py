@@ -18,6 +18,7 @@ from detkit.config.pixels import pixels_text
 from detkit.config.replaced import lost_values
 from detkit.errors import UserError
 from detkit.evaluation.cost import priors_by_level
+from detkit.wording import counted
 
 HELP = """
 usage: detkit config [KEY=VALUE ...]
@@ -70,7 +71,7 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
         UserError: The detector takes no such images.
     """
     detector = assembly.describe_on_meta(model, classes).eval()
-    lines = [f"wiring, for {size[0]} x {size[1]} pixels and {len(classes.names)} classes"]
+    lines = [f"wiring, for {size[0]} x {size[1]} pixels and {counted(len(classes.names), 'class')}"]
     if "pixel_mean" in model:
         lines.append(f"  pixels    {pixels_text(model)}")
     for name in ("backbone", "neck"):

@@ -14,6 +14,7 @@ from detkit.evaluation.coco_backends import accumulated
 from detkit.evaluation.images import Counts, SeenImages
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import Detections, Target
+from detkit.wording import counted
 
 # Positions in the axes of COCOeval's arrays: IoU thresholds, area ranges, detection limits.
 _IOU50, _IOU75 = 0, 5
@@ -115,7 +116,7 @@ class CocoMetric:
 
 def _meanings(limits: list[int]) -> dict[str, str]:
     sizes = {"small": "area below 32²", "medium": "32² to 96²", "large": "above 96²"}
-    recalls = {f"AR{n}": f"recall, {n} detection{'' if n == 1 else 's'}" for n in limits}
+    recalls = {f"AR{n}": f"recall, {counted(n, 'detection')}" for n in limits}
     return {
         "AP": "IoU 0.50 to 0.95",
         "AP50": "IoU 0.50",

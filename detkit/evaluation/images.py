@@ -13,6 +13,7 @@ from torch import Tensor
 
 from detkit.errors import DataError
 from detkit.structures import Detections, Target
+from detkit.wording import counted
 
 _log = logging.getLogger("detkit.evaluation")
 
@@ -61,9 +62,9 @@ class Counts:
 
     def __str__(self) -> str:
         """The counts as a line for a person."""
-        text = f"{self.images:,} images, {sum(self.objects):,} objects"
-        text += f" and {self.ignored:,} ignored ones" if self.ignored else ""
-        return f"{text}, {self.detections:,} detections"
+        text = f"{counted(self.images, 'image')}, {counted(sum(self.objects), 'object')}"
+        text += f" and {counted(self.ignored, 'ignored one')}" if self.ignored else ""
+        return f"{text}, {counted(self.detections, 'detection')}"
 
 
 class SeenImages:

@@ -17,6 +17,7 @@ from detkit.errors import DataError, UserError
 from detkit.image_files import files_below, images_among
 from detkit.inference.folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
+from detkit.wording import counted
 
 _CONTROL = ("Cc", "Zl", "Zp")  # Unicode's controls, line and paragraph separators
 
@@ -127,7 +128,7 @@ def _sample_or_problem(read: Callable[[Path], Sample], path: Path) -> Sample | s
 
 
 def _counted(files: Sequence[Path]) -> str:
-    return f"{len(files) or 'no'} file{'' if len(files) == 1 else 's'}"
+    return counted(len(files), "file") if files else "no files"
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:

@@ -175,8 +175,7 @@ class Estimator:
         larger = math.prod(facts.trained) / math.prod(facts.seen)
         step = speed.pass_seconds(3 * counts.operations * larger * batch, layers)
         image = speed.pass_seconds(counts.operations, layers / 3)
-        seconds = extent.training_seconds(step / batch) + extent.validation_seconds(image)
-        return _OTHER_WORK * seconds / 60
+        return extent.time(_OTHER_WORK * step / batch, _OTHER_WORK * image).seconds / 60
 
     def _build_others(self, config: Mapping[str, Any], classes: Classes) -> None:
         """Build what else a training is made of, to hear what it refuses."""

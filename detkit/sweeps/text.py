@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from detkit.evaluation.table import text_width
+from detkit.wording import counted
 
 _LONGEST_CELL = 40
 _LONGEST_NUMBER = 10
@@ -47,7 +48,7 @@ def brief(text: str) -> str:
 
 def plural(count: int, word: str) -> str:
     """A count with its word: `1 job`, `2 jobs`."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    return counted(count, word)
 
 
 def pairs(words: Iterable[str]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,35 +15,69 @@ class Extent:
     """The work of a training.
 
     Attributes:
-        epochs: Passes over the training images.
+        epochs: Passes over the training images, the last maybe in part; None if minutes end it.
+        minutes: After which it ends; None has no such limit.
         batches: Of an epoch on each device.
         batch_size: Images of a batch on each device.
-        validations: During training.
-        validation_images: Of each.
+        validate_every: Epochs between validations; the last epoch is always validated.
+        validation_images: Of each validation.
     """
 
-    epochs: int
+    epochs: float | None
+    minutes: float | None
     batches: int
     batch_size: int
-    validations: int
+    validate_every: int
     validation_images: int
 
-    def training_seconds(self, image: float) -> float:
-        """Seconds of all batches, if a device takes so many for an image."""
-        return self.epochs * self.batches * self.batch_size * image
+    def time(self, image: float, validation_image: float) -> ExtentTime:
+        """How long it takes.
 
-    def validation_seconds(self, image: float) -> float:
-        """Seconds of all validations and of measuring the best checkpoint after training."""
-        return (self.validations + 1) * self.validation_images * image
+        Args:
+            image: Seconds in which a device trains on an image.
+            validation_image: Seconds of an image of a validation.
+        """
+        epoch = self.batches * self.batch_size * image
+        validation = self.validation_images * validation_image
+        epochs = math.inf if self.epochs is None else self.epochs
+        if self.minutes is not None:
+            seconds = epoch + validation / self.validate_every
+            epochs = min(epochs, 60 * self.minutes / max(seconds, 1e-9))
+        validations = max(math.ceil(epochs / self.validate_every), 1)
+        # The best checkpoint is measured once more after the training.
+        return ExtentTime(epochs, validations, epochs * epoch, (validations + 1) * validation)
 
-    def text(self, training: float, validation: float) -> str:
-        """The work and its time, for seconds of training and of validation."""
+    def text(self, time: ExtentTime) -> str:
+        """The work and its time in a line."""
+        epochs = f"{time.epochs:,.1f}".removesuffix(".0")
         return (
-            f"the whole training: {counted(self.epochs, 'epoch')} of "
-            f"{counted(self.batches, 'batch')} and {counted(self.validations, 'validation')} of "
-            f"{counted(self.validation_images, 'image')}, about {duration(training + validation)} "
-            f"({duration(validation)} of it validation)"
+            f"the whole training: {epochs} {'epoch' if epochs == '1' else 'epochs'} of "
+            f"{counted(self.batches, 'batch')} and {counted(time.validations, 'validation')} of "
+            f"{counted(self.validation_images, 'image')}, about {duration(time.seconds)} "
+            f"({duration(time.validation)} of it validation)"
         )
+
+
+@dataclass(frozen=True)
+class ExtentTime:
+    """How long a training takes.
+
+    Attributes:
+        epochs: That it reaches.
+        validations: That it makes.
+        training: Seconds of its batches.
+        validation: Seconds of its validations, and of measuring the best checkpoint.
+    """
+
+    epochs: float
+    validations: int
+    training: float
+    validation: float
+
+    @property
+    def seconds(self) -> float:
+        """All of it."""
+        return self.training + self.validation
 
 
 def extent_of(
@@ -62,11 +97,14 @@ def extent_of(
     if trainer["limit_validation_batches"] is not None:
         size = data["validation_batch_size"] or data["batch_size"]
         validation_images = min(validation_images, size * trainer["limit_validation_batches"])
-    epochs, every = trainer["max_epochs"], trainer["validate_every"]
+    ends: list[float] = [] if trainer["max_epochs"] is None else [trainer["max_epochs"]]
+    if trainer["max_steps"] is not None:
+        ends.append(trainer["max_steps"] * trainer["accumulate_grad_batches"] / max(batches, 1))
     return Extent(
-        epochs=epochs,
+        epochs=min(ends, default=None),
+        minutes=trainer["max_minutes"],
         batches=batches,
         batch_size=batch_size,
-        validations=-(-epochs // every),  # the last epoch is always validated
+        validate_every=trainer["validate_every"],
         validation_images=validation_images,
     )

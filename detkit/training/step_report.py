@@ -11,6 +11,7 @@ from detkit.training.repeat import ModuleOutput, Repetition
 from detkit.training.saved_step import SavedStep
 from detkit.training.suspicious import Suspicion, suspicious
 from detkit.visualization.draw import draw_target
+from detkit.wording import counted
 
 _MOST_MODULES = 8
 _MOST_OBJECTS = 20
@@ -20,7 +21,7 @@ def step_lines(step: SavedStep, precision: str, device: str) -> list[str]:
     """Which step it is, and what can differ when it is repeated with a precision on a device."""
     of_rank = f", rank {step.rank} of {step.world_size}" if step.world_size > 1 else ""
     lines = [
-        f"step {step.number} (epoch {step.epoch}{of_rank}), {len(step.batch)} images, "
+        f"step {step.number} (epoch {step.epoch}{of_rank}), {counted(len(step.batch), 'image')}, "
         f"{step.precision} on {step.device}"
     ]
     if (precision, device) != (step.precision, step.device):
@@ -83,7 +84,8 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
     odd = suspicious(batch, len(class_names))
     if not odd:
         return [*lines, "no box looks odd (area, finiteness, position, thinness, label)"]
-    lines.append(f"{len(odd)} objects look odd:")
+    look = "looks" if len(odd) == 1 else "look"
+    lines.append(f"{counted(len(odd), 'object')} {look} odd:")
     lines += [f"  {_odd(one, class_names)}" for one in odd[:_MOST_OBJECTS]]
     more = len(odd) - _MOST_OBJECTS
     return [*lines, *([f"  and {more} more"] if more > 0 else [])]
@@ -117,7 +119,7 @@ def _objects(target: Target) -> str:
     count, ignored = len(target), int(target.ignored.sum())
     if not count:
         return "no objects"
-    text = f"{count} object{'' if count == 1 else 's'}"
+    text = counted(count, "object")
     if ignored:
         text += f" ({ignored} ignored)"
     sides = (target.boxes[:, 2:] - target.boxes[:, :2]).prod(dim=1).clamp(min=0).sqrt()

@@ -12,6 +12,7 @@ import yaml
 from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from detkit.errors import UserError
+from detkit.wording import counted
 
 _UNUSED = ("", "n/a", "__background__")  # what torchvision calls the gaps in COCO's numbers
 # COCO numbers its 80 categories 1 to 90; the networks of torchvision have a logit for each number.
@@ -80,9 +81,9 @@ def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
     if len(names) + 1 == count:  # torchvision counts the background as class 0
         return Slots([None, *names], [0, *numbers])
     raise UserError(
-        f"{key}: gives {len(names)} names, and the file's detector has {count} classes: give "
-        f"{count} names in the order of its labels ('N/A' where one is not used), or "
-        f"{count - 1} where label 0 is the background."
+        f"{key}: gives {counted(len(names), 'name')}, and the file's detector has "
+        f"{counted(count, 'class')}: give {counted(count, 'name')} in the order of its labels "
+        f"('N/A' where one is not used), or {count - 1} where label 0 is the background."
     )
 
 

@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"detkit", "errors", "registry", "plugin_files"},
     "assembly": BELOW_ASSEMBLY,
     # Where the weights of files meet a detector, which assembly builds.
-    "weights": {"detkit", "errors", "inference", "assembly"},
+    "weights": {"detkit", "errors", "wording", "inference", "assembly"},
     "ranks": {"training", "interruption", "lasting_output"},
     "run_frozen": BELOW_ASSEMBLY
     | {"assembly", "weights", "ranks", "interruption", "lasting_output"},

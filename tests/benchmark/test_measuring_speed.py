@@ -14,7 +14,7 @@ from detkit.benchmark.loading import endless, loader_times
 from detkit.benchmark.machine import machine_of, peak_memory
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
-from detkit.cli.completion import COMPOSING
+from detkit.cli.completion import ROOTS
 from detkit.cli.main import main
 from detkit.config.compose import compose
 
@@ -63,7 +63,7 @@ def test_configuration_is_that_of_a_training_and_steps() -> None:
     trained = compose("train", words)
     assert config.pop("steps") == 10
     assert {**config, "run_folder": ""} == {**trained, "run_folder": ""}
-    assert "benchmark" in COMPOSING
+    assert ROOTS["benchmark"] == ("Benchmark", "train")
 
 
 def test_errors_are_those_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:

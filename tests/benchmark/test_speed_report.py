@@ -31,7 +31,9 @@ FOUND = Findings(
     prediction=Times((0.05,)),
     memory=2**29,
     remarks=("all is made up.",),
-    extent=Extent(epochs=12, batches=50, batch_size=4, validations=4, validation_images=120),
+    extent=Extent(
+        epochs=12, batches=50, batch_size=4, validate_every=3, minutes=None, validation_images=120
+    ),
 )
 
 

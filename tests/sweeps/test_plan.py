@@ -213,6 +213,7 @@ def test_networks_that_look_at_values_or_do_not_run(
     assert said in capsys.readouterr().out
 
 
+# pain 57
 def test_classes_and_sizes_are_those_of_the_data(tmp_path: Path) -> None:
     content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     content["categories"] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]

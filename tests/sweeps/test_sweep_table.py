@@ -322,6 +322,7 @@ def test_a_running_job_shows_its_epoch_and_the_time_left(
         assert any("running, epoch 3/12, 12 min left" in line for line in lines)
 
 
+# pain 56
 def test_the_page_says_how_curves_and_table_differ(sweep: Path) -> None:
     name = json.loads((sweep / "sweep.json").read_text())["jobs"][0]
     run([str(sweep)])

@@ -29,6 +29,7 @@ HOPELESS = Setup(
 USUAL = replace(HOPELESS, images=5000, steps_per_epoch=625)
 
 
+# pain 57
 def test_a_large_network_from_scratch_on_few_images_is_told_what_to_type():
     assert advice(HOPELESS) == [
         "THIS TRAINING WILL HARDLY LEARN: 32.2 M parameters start from random weights, and there "

@@ -96,6 +96,7 @@ def test_tensorboard_has_losses_scores_and_best_values(events):
     assert "best/AP/square" not in scalars
 
 
+# pain 55
 def test_tensorboard_has_the_configuration_as_text_and_as_hyperparameters(events):
     (text,) = events.Tensors("configuration/text_summary")
     assert "    optimizer:\n      name: sgd" in text.tensor_proto.string_val[0].decode()

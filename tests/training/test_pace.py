@@ -107,6 +107,7 @@ def test_a_status_file_that_cannot_be_read_is_none(tmp_path, content):
     assert read_status(tmp_path) is None
 
 
+# pain 54
 def test_a_full_disk_does_not_stop_the_training(tmp_path):
     write_status(tmp_path / "missing", Status(1, 2, 0.5, None))
     assert read_status(tmp_path / "missing") is None

@@ -73,12 +73,14 @@ def of_kind(run, kind):
     return [getattr(r, kind) for r in run[1] if r.WhichOneof("record_type") == kind]
 
 
+# pain 55
 def test_the_configuration_is_nested_by_key(run):
     config = values(run, "config")
     assert config["optimizer"] == CONFIG["optimizer"]
     assert config["seed"] == 3
 
 
+# pain 55
 def test_the_summary_has_the_best_values(run):
     summary = values(run, "summary")
     assert (summary["best/AP"], summary["best/AP50"], summary["best/epoch"]) == (0.5, 0.75, 2)

@@ -225,7 +225,7 @@ def crowded_images(evidence: Evidence, limits: Limits) -> list[Finding]:
     for split in evidence.splits:
         counts = np.diff(split.index.object_offsets)
         for position in np.flatnonzero(counts > limits.most_objects).tolist():
-            detail = f"{counts[position]} objects"
+            detail = counted(int(counts[position]), "object")
             cases.append((-counts[position], Example(split.name, split.names[position], detail)))
     cases.sort(key=lambda case: case[0])
     return found(
