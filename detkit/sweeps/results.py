@@ -161,7 +161,7 @@ def _validations(file: Path) -> Iterator[Validation]:
         numbers = _finite({name: _number(cell) for name, cell in cells.items()})
         epoch = _number(row.get("epoch"))
         if numbers and math.isfinite(epoch):
-            yield Validation(int(epoch) + 1, numbers)
+            yield Validation(int(epoch), numbers)
 
 
 def _number(cell: str | None) -> float:

@@ -156,4 +156,4 @@ def validations(folder: Path, metric: str) -> dict[int, float]:
             f"hydra.sweeper.metric={metric}: {folder / 'metrics.csv'} has no such column; "
             f"choose one of {', '.join(measured)}."
         )
-    return {int(row["epoch"]) + 1: float(row[metric]) for row in rows if row.get(metric)}
+    return {int(row["epoch"]): float(row[metric]) for row in rows if row.get(metric)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,27 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from detkit.training.metrics_rows import read_metrics
+from detkit.training.metrics_rows import SECONDS, SPEED, read_metrics
 
-FIRST_COLUMNS = ["step", "epoch"]
+FIRST_COLUMNS = ["step", "epoch", SECONDS, SPEED]
 
 
 class MetricsFile(Logger):
     """Writes `metrics.csv` in the run folder: a row per logged step and per validation.
 
-    `step` counts optimizer steps from 0. A column keeps its place once it is there; a new name
-    becomes the last column. A cell is empty where a row has no such number.
+    `step` counts optimizer steps from 0, `epoch` from 1. `seconds` is the time since the training
+    started, with the earlier starts of a resumed run; `images/s` is the training speed since the
+    last row. A column keeps its place once it is there; a new name becomes the last column. A cell
+    is empty where a row has no such number.
     """
 
     def __init__(self, *, run_folder: str) -> None:
         super().__init__()
         self.path = Path(run_folder) / "metrics.csv"
         self._columns = _header(self.path)
+        self._seconds_before = 0.0
+        self._started = self._row_time = time.monotonic()
+        self._images = 0
 
     @property
     def name(self) -> str:
@@ -41,18 +47,28 @@ class MetricsFile(Logger):
     @rank_zero_only
     def start_at(self, step: int) -> None:
         """Keep the rows of the steps before this one; the others will be written again."""
-        rows = [row for row in read_metrics(self.path) if int(row["step"]) < step]
-        self._columns = list(rows[0]) if rows else []
+        rows = [row for row in _rows(self.path) if int(row["step"]) < step]
+        self._columns = _with_times(rows[0]) if rows else []
         if self.path.is_file():
             self._write(rows)
+        times = [float(row[SECONDS]) for row in rows if row.get(SECONDS)]
+        self._seconds_before = times[-1] if times else 0.0
+        self._started = self._row_time = time.monotonic()
+        self._images = 0
+
+    def count_images(self, count: int) -> None:
+        """Note that so many images have been trained on."""
+        self._images += count
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add a row."""
-        row = {"step": step, **metrics}
+        row: dict[str, Any] = {"step": step, **metrics, **self._times(metrics)}
+        if "epoch" in row:
+            row["epoch"] = int(row["epoch"]) + 1
         new = [name for name in row if name not in self._columns]
         if new:
-            rows = read_metrics(self.path)
+            rows = _rows(self.path)
             self._columns = [*self._columns, *sorted(new, key=_first_columns_first)]
             self._write(rows)
         with self.path.open("a", newline="", encoding="utf-8") as file:
@@ -61,6 +77,15 @@ class MetricsFile(Logger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: the run folder holds the whole configuration."""
+
+    def _times(self, metrics: Mapping[str, float]) -> dict[str, str]:
+        """The cells of times; a row of a validation has no training speed."""
+        now = time.monotonic()
+        times = {SECONDS: f"{self._seconds_before + now - self._started:.2f}"}
+        if self._images and not any(name.startswith("val/") for name in metrics):
+            times[SPEED] = f"{self._images / max(now - self._row_time, 1e-9):.2f}"
+        self._row_time, self._images = now, 0
+        return times
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         """Replace the file in one move, so that a kill leaves the old one or the new one."""
@@ -75,8 +100,17 @@ class MetricsFile(Logger):
 
 
 def _header(path: Path) -> list[str]:
-    rows = read_metrics(path)
-    return list(rows[0]) if rows else []
+    rows = _rows(path)
+    return _with_times(rows[0]) if rows else []
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return read_metrics(path, with_times=True)
+
+
+def _with_times(row: Mapping[str, str]) -> list[str]:
+    """The columns of a row with those of times, which mark a file whose epochs count from 1."""
+    return [*row, *(name for name in (SECONDS, SPEED) if name not in row)]
 
 
 def _first_columns_first(name: str) -> int:

@@ -5,11 +5,30 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+SECONDS, SPEED = "seconds", "images/s"
+TIMES = (SECONDS, SPEED)  # columns that differ between runs that are otherwise equal
 
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a metrics file; a last line that a kill cut off is left out."""
+
+def read_metrics(path: Path, with_times: bool = False) -> list[dict[str, str]]:
+    """The rows of a metrics file; a last line that a kill cut off is left out.
+
+    Epochs count from 1. In files of an earlier detkit, which have no column of seconds, they count
+    from 0 and are raised here.
+
+    Args:
+        path: The file.
+        with_times: Whether the columns of times are among them.
+    """
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")
     complete = text[: text.rfind("\n") + 1]
-    return list(csv.DictReader(complete.splitlines()))
+    reader = csv.DictReader(complete.splitlines())
+    from_zero = SECONDS not in (reader.fieldnames or ())
+    rows = []
+    for row in reader:
+        epoch = row.get("epoch") or ""
+        if from_zero and epoch.isdigit():
+            row["epoch"] = str(int(epoch) + 1)
+        rows.append({name: cell for name, cell in row.items() if with_times or name not in TIMES})
+    return rows

@@ -66,6 +66,9 @@ class DetectionModule(pl.LightningModule):
         total = torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
         parts = {name: value.detach() for name, value in values.items()}
         self.step_losses = parts
+        for logger in self.loggers:
+            if isinstance(logger, MetricsFile):
+                logger.count_images(len(batch) * self.trainer.world_size)
         if self._logs_this_step():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
             # As normalisers are shared, the mean over ranks is the loss of all their images.

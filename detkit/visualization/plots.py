@@ -14,6 +14,7 @@ from detkit.visualization.figures import as_text, describe, line_colour, new_fig
 Curve = tuple[list[float], list[float]]
 _MOST_DOTS = 40  # points of a curve that are shown one by one
 _MOST_CLASSES = 10
+_NO_CURVES = ("step", "epoch", "seconds", "images/s")
 _LEAST_AP = 0.1  # top of the axis for an AP that never rises
 
 
@@ -59,7 +60,7 @@ def read_curves(metrics_file: Path) -> dict[str, Curve]:
             step = float(number) if math.isnan(step) else step
             for name, cell in row.items():
                 value = _number(cell)
-                if name and name not in ("step", "epoch") and not math.isnan(value):
+                if name and name not in _NO_CURVES and not math.isnan(value):
                     steps, values = curves.setdefault(name, ([], []))
                     steps.append(step)
                     values.append(value)

@@ -6,7 +6,7 @@ A training is killed at any time from the start of its process: while it starts,
 writes or measures. Then `detkit train ckpt=RUN` goes on; nothing is cleaned up in between. Both
 trainings save before every step, so many kills hit a checkpoint that is being written. In the end
 the last checkpoint (weights, average, optimizer, schedule, random states), the best weights,
-metrics.csv and metrics.json have to be the same, bit by bit.
+metrics.csv (but for its times) and metrics.json have to be the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from detkit.training.metrics_rows import read_metrics
 from detkit.training.position import read_position
 
 EPOCHS = 4
@@ -127,8 +128,8 @@ def content(folder: Path) -> dict[str, Any]:
         del state["loops"]  # counts how often Lightning was started
         left |= {f"{name}.ckpt: {key}": plain(value) for key, value in state.items()}
         left[f"{name}.ckpt: record"] = record
-    for name in ("metrics.csv", "metrics.json"):
-        left[name] = (folder / name).read_text()
+    left["metrics.csv"] = read_metrics(folder / "metrics.csv")  # without times
+    left["metrics.json"] = (folder / "metrics.json").read_text()
     return left
 
 

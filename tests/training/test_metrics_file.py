@@ -9,11 +9,12 @@ def test_columns_stay_and_new_ones_come_last(tmp_path):
     file.log_metrics({"loss": 0.5, "epoch": 0}, step=1)
     file.log_metrics({"val/AP": 0.25, "epoch": 0}, step=1)
     file.log_metrics({"loss": 0.4, "epoch": 1}, step=3)
-    assert (tmp_path / "metrics.csv").read_text().splitlines() == [
-        "step,epoch,loss,val/AP",
-        "1,0,0.5,",
-        "1,0,,0.25",
-        "3,1,0.4,",
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert lines[0] == "step,epoch,seconds,loss,val/AP"
+    assert [list(row.values()) for row in read_metrics(file.path)] == [
+        ["1", "1", "0.5", ""],
+        ["1", "1", "", "0.25"],
+        ["3", "2", "0.4", ""],
     ]
 
 
@@ -40,6 +41,43 @@ def test_line_cut_off_by_a_kill_is_forgotten(tmp_path):
     resumed.start_at(2)
     resumed.log_metrics({"loss": 0.4, "epoch": 0}, step=3)
     assert [row["loss"] for row in read_metrics(file.path)] == ["0.5", "0.4"]
+
+
+class Clock:
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr("detkit.training.metrics_file.time.monotonic", lambda: self.now)
+
+
+def times(file):
+    return [(row["seconds"], row.get("images/s", "")) for row in read_metrics(file.path, True)]
+
+
+def test_rows_have_the_time_of_all_starts_and_the_speed_of_training(tmp_path, monkeypatch):
+    clock = Clock(monkeypatch)
+    file = MetricsFile(run_folder=str(tmp_path))
+    for name, images, seconds in (("loss", 8, 2.0), ("val/AP", 4, 9.0), ("loss", 8, 4.0)):
+        file.count_images(images)
+        clock.now += seconds
+        file.log_metrics({name: 0.5, "epoch": 0}, step=1)
+    assert times(file) == [("2.00", "4.00"), ("11.00", ""), ("15.00", "2.00")]
+    resumed = MetricsFile(run_folder=str(tmp_path))
+    clock.now += 1000.0
+    resumed.start_at(2)
+    resumed.count_images(3)
+    clock.now += 1.0
+    resumed.log_metrics({"loss": 0.4, "epoch": 0}, step=2)
+    assert times(resumed)[-1] == ("16.00", "3.00")
+
+
+def test_a_file_of_an_earlier_detkit_counts_its_epochs_from_one_when_it_goes_on(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,epoch,loss\n0,0,0.5\n1,0,0.4\n2,1,0.3\n")
+    resumed = MetricsFile(run_folder=str(tmp_path))
+    resumed.start_at(2)
+    assert [row["epoch"] for row in read_metrics(resumed.path)] == ["1", "1"]
+    resumed.log_metrics({"loss": 0.2, "epoch": 1}, step=2)
+    resumed.log_metrics({"val/AP": 0.2, "epoch": 1}, step=2)
+    assert [row["epoch"] for row in read_metrics(resumed.path)] == ["1", "1", "2", "2"]
 
 
 def test_class_names_with_commas_and_quotes_survive(tmp_path):
