@@ -6,7 +6,7 @@ its path, what is allowed, the nearest name, and where the value was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from detkit import registry
@@ -121,11 +121,20 @@ class _Checker:
             self.report(path, f"expected parts by label, got {_shown(value)}.")
             return {}
         family = argument.slot.family
+        there = {str(label): part for label, part in value.items() if part is not None}
+        for label in {*map(str, value)} - {*there}:
+            self._left_out(label, there, path)
         return {
-            str(label): self.part(registry.Slot(family), given, (*path, str(label)))
-            for label, given in value.items()
-            if given is not None
+            label: self.part(registry.Slot(family), part, (*path, label))
+            for label, part in there.items()
         }
+
+    def _left_out(self, label: str, labels: Iterable[str], path: tuple[str, ...]) -> None:
+        """Report a label that the command line leaves out by mistake for a similar one."""
+        key = ".".join((*path, label))
+        meant = did_you_mean(label, labels)
+        if key in self._overridden and not origins.lines(key) and meant:
+            self.report((*path, label), f"there is no such label to leave out.{meant}")
 
     def _slot(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node | None:
         slot = argument.slot

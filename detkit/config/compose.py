@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -45,6 +46,8 @@ from detkit.config.training_length import choose_limits
 from detkit.errors import ConfigError
 
 Config = dict[str, Any]
+MULTIRUN = ("-m", "--multirun")
+_EXCLUSIVE_FLAGS = (*MULTIRUN, "-r", "--run", "-c", "--cfg", "-i", "--info", "--hydra-help")
 
 
 def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -> Config:
@@ -61,6 +64,10 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
     flags, rest = split_flags(overrides)
     if flags:
         raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
+    if for_sweeps := [word for word in rest if re.match(r"[+~]*hydra[./](?!run\.dir)", word)]:
+        raise ConfigError(
+            [f"{word}: has no effect on one run; it is for detkit sweep." for word in for_sweeps]
+        )
     words = prepare(rest)
     if checkpoint is not None:
         refuse_in_checkpoint(checkpoint, "the checkpoint")
@@ -159,12 +166,16 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         ConfigError: The words cannot be composed, or a job's configuration is wrong.
     """
     flags, overrides = split_flags(words)
+    exclusive = [flag for flag in flags if flag.partition("=")[0] in _EXCLUSIVE_FLAGS]
+    if len(exclusive) > 1:
+        hint = " `detkit plan` shows the jobs of a sweep." if set(exclusive) & {*MULTIRUN} else ""
+        raise ConfigError([f"use only one of the flags {' and '.join(exclusive)}.{hint}"])
     if any(flag in ("-sc", "--shell-completion") for flag in flags):
         register_hydra_plugins()
         registry.load_plugins()
     else:
         overrides = prepare(overrides)
-        if any(flag in ("-m", "--multirun") for flag in flags):
+        if any(flag in MULTIRUN for flag in flags):
             # For jobs of launchers that compose them again in processes of theirs.
             os.environ.update(plugins.for_child(listed_plugins(overrides)))
             overrides = without_nulls(overrides)

@@ -48,6 +48,8 @@ def _missing_option(error: MissingConfigException) -> str:
 def first_line(error: BaseException) -> str:
     """What an error of Hydra says, with its cause, on one line."""
     text, cause = _one_line(error), error.__cause__
+    if missing := re.search(r"Could not delete from config. '([\w.-]+)' does not exist", text):
+        return f"~{missing[1]}: there is no such key to leave out."
     group = re.search(r"Could not override '([\w/]+)'", text)
     if group and "/" in group[1] and slots.slot_at(tuple(group[1].split("/"))) is not None:
         owner, _, slot = group[1].rpartition("/")

@@ -32,6 +32,13 @@ FLAGS = (
     *("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-p", "--package"),
     *("--resolve", "-sc", "--shell-completion", "--hydra-help"),
 )
+_FOLDER_FLAGS = ("--config-dir", "-cd")
+_REPLACED_FLAGS = {
+    "--config-name": "there is one root page: save yours as conf/experiment/NAME.yaml, with "
+    "'# @package _global_' as its first line, and choose it with experiment=NAME",
+    "--config-path": "use --config-dir FOLDER: its pages come before those of detkit",
+}
+_SHORT_FLAGS = {"-cn": "--config-name", "-cp": "--config-path"}
 TAKING_A_WORD = ("-c", "--cfg", "-i", "--info", "-p", "--package")
 
 
@@ -46,11 +53,13 @@ def split_flags(words: list[str]) -> tuple[list[str], list[str]]:
     following = iter(words)
     for word in following:
         name = word.partition("=")[0]
-        if not word.startswith("-") or name == "--config-dir":
+        if not word.startswith("-") or name in _FOLDER_FLAGS:
             rest.append(word)
-            if word == "--config-dir":
+            if word in _FOLDER_FLAGS:
                 rest.append(next(following, ""))
             continue
+        if instead := _REPLACED_FLAGS.get(_SHORT_FLAGS.get(name, name)):
+            raise ConfigError([f"{name}: {instead}."])
         if name not in FLAGS:
             known = [flag for flag in FLAGS if flag.startswith("--")] + ["--config-dir"]
             raise ConfigError([f"there is no flag '{word}'.{did_you_mean(name, known)}"])
@@ -70,12 +79,12 @@ def take_config_folder(words: list[str]) -> list[str]:
     following = iter(words)
     for word in following:
         name, _, value = word.partition("=")
-        if name != "--config-dir":
+        if name not in _FOLDER_FLAGS:
             rest.append(word)
             continue
         folder = value or next(following, "")
         if not os.path.isdir(folder):
-            raise ConfigError([f"--config-dir: there is no folder '{folder}'."])
+            raise ConfigError([f"{name}: there is no folder '{folder}'."])
         os.environ[USER_FOLDER_VARIABLE] = os.path.abspath(folder)
     return rest
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hydra.core.override_parser.types import Override
 
-from detkit import registry
-from detkit.config.overrides import is_group
+from detkit.config.overrides import is_group, options
 from detkit.config.slots import (
     ConfigPath,
     label_family,
@@ -52,12 +51,9 @@ def _of_root(key: str, word: str) -> str:
         return word
     if argument.by_label or (argument.slot is not None and argument.optional):
         return f"~{key}"
-    if argument.slot is not None:
-        known = ", ".join(registry.names(argument.slot.family))
-        message = f"a {argument.slot.family} is needed; choose one of {known}, or a page."
-        raise ConfigError([f"{word.lstrip('+')}: {message}"])
-    if argument.block is not None:
-        raise ConfigError([f"{word.lstrip('+')}: this is needed; choose a page: {key}=NAME."])
+    if argument.slot is not None or argument.block is not None:
+        known = ", ".join(options(key))
+        raise ConfigError([f"{word.lstrip('+')}: a run needs {key}; choose one of {known}."])
     if is_deletion:
         raise _plain_value(word)
     return word

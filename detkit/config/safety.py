@@ -20,7 +20,7 @@ RUNS_NOTHING = "a configuration builds registered parts by `name`, nothing else"
 HEADERS = (None, "_global_", "_group_")
 HYDRA_GROUPS = ("launcher", "sweeper", "job_logging", "hydra_logging")
 HYDRA_KEYS = (
-    *("run.dir", "sweep.dir", "sweep.subdir", "output_subdir", "job.name", "job.chdir", "verbose"),
+    *("sweep.dir", "sweep.subdir", "output_subdir", "job.name", "job.chdir", "verbose"),
     *("launcher", "sweeper"),
 )
 # `${key}` and `${key.other}`, `${now:...}` and `${hydra:...}`: what reads nothing from outside.
@@ -116,6 +116,8 @@ def refuse_hydra(block: Any, where: str, by: Trust = Trust.USER) -> None:
         raise ConfigError([f"{where}: 'hydra' is refused: expected a mapping of keys to values."])
     for path, value in _leaves(block, ()):
         name = ".".join(path)
+        if name == "run.dir":
+            raise ConfigError([f"{where}: 'hydra.run.dir' has no effect: set run_folder={value}."])
         if not any(name == key or name.startswith(f"{key}.") for key in HYDRA_KEYS):
             raise ConfigError(
                 [

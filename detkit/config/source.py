@@ -32,6 +32,9 @@ _PUBLISHED = (
     ("detkit.sweeps.optuna_sweeper", "publish_sweeper"),
 )
 
+# Hydra's help lists groups below groups, without end where a backbone holds a backbone.
+_DEEPEST_LISTED = 3
+
 
 class PageSource(ConfigSource):
     """YAML pages of one folder, each rewritten as `detkit.config.pages` says."""
@@ -156,7 +159,9 @@ class PartSource(ConfigSource):
             return []
         found = [] if results_filter == ObjectType.GROUP else registry.names(slot.family)
         if results_filter != ObjectType.CONFIG:
-            found = found + registry.slot_names(slot.family)
+            outer = config_path.split("/")
+            inner = registry.slot_names(slot.family) if len(outer) < _DEEPEST_LISTED else []
+            found = found + [name for name in inner if name not in outer]
         return sorted(set(found))
 
 

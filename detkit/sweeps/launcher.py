@@ -31,6 +31,7 @@ from detkit.sweeps.devices import Settings, read_settings
 from detkit.sweeps.hydra_plugin import publish
 
 POOL, LISTED = "device_pool", "listed"
+_WITHOUT_EFFECT = ("hydra.output_subdir", "hydra.job.name", "hydra.job.chdir", "hydra.verbose")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class DevicePoolLauncher(Launcher):
             f"{key}: the jobs of a device pool lie in hydra.sweep.dir, each in a folder that is "
             "named after what it sets: leave this out."
             for key in ("run_folder", "hydra.sweep.subdir")
+            if key in keys
+        ]
+        problems += [
+            f"{key}: has no effect on jobs of a device pool: leave this out."
+            for key in _WITHOUT_EFFECT
             if key in keys
         ]
         if problems:

@@ -14,6 +14,7 @@ from detkit import registry
 from detkit.cli.main import main
 from detkit.config import compose, folders
 from detkit.config.freeze import read_frozen
+from detkit.config.multirun import multirun
 from detkit.config.plugins import for_child
 from detkit.errors import ConfigError, UserError
 
@@ -261,12 +262,11 @@ def test_the_users_own_page_may_read_the_environment(
     assert "path: somewhere" in capsys.readouterr().out
 
 
-def test_harmless_settings_of_hydra_are_taken(
-    work: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_harmless_settings_of_hydra_are_taken(work: Path) -> None:
     text = "hydra: {sweep: {subdir: '${hydra.job.num}'}, sweeper: {max_batch_size: 2}}\n"
     write(work / "conf", "experiment/x", GLOBAL + text)
-    assert main(["config", "experiment=x", "hydra.run.dir=here", "hydra/launcher=basic"]) == 0
+    words = ["experiment=x", "hydra.sweep.dir=here", "hydra/launcher=basic"]
+    assert multirun("train", compose.prepare(words)).folder == "here"
 
 
 @pytest.mark.parametrize(
