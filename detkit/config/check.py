@@ -121,13 +121,24 @@ class _Checker:
             self.report(path, f"expected parts by label, got {_shown(value)}.")
             return {}
         family = argument.slot.family
-        there = {str(label): part for label, part in value.items() if part is not None}
+        there = {
+            str(label): part
+            for label, part in value.items()
+            if part is not None and not self._has_no_part(part, (*path, str(label)))
+        }
         for label in {*map(str, value)} - {*there}:
             self._left_out(label, there, path)
         return {
             label: self.part(registry.Slot(family), part, (*path, label))
             for label, part in there.items()
         }
+
+    def _has_no_part(self, value: Any, path: tuple[str, ...]) -> bool:
+        """Whether a page tunes a label that a stronger choice of its group does not have."""
+        key = ".".join(path)
+        typed = any(word == key or word.startswith(f"{key}.") for word in self._overridden)
+        unnamed = isinstance(value, Mapping) and "name" not in value
+        return unnamed and origins.is_optional(key) and not typed
 
     def _left_out(self, label: str, labels: Iterable[str], path: tuple[str, ...]) -> None:
         """Report a label that the command line leaves out by mistake for a similar one."""

@@ -1,4 +1,4 @@
-"""Pages that include each other in a circle, found in the defaults lists that were read."""
+"""Which page includes or overrides which, found in the defaults lists that were read."""
 
 from __future__ import annotations
 
@@ -17,17 +17,43 @@ class Includes:
         self._included: dict[str, list[str]] = {}
         self._files: dict[str, Path] = {}
         self._chosen: dict[str, str] = {}
+        self._overridden: dict[str, list[str]] = {}
 
     def record(self, config_path: str, file: Path, entries: Any) -> None:
         """Note the defaults list of a page."""
         self._included[config_path] = list(_included(config_path, entries, self._chosen))
+        self._overridden[config_path] = list(_overridden(config_path, entries))
         self._files[config_path] = file
 
     def start(self, words: list[str]) -> None:
         """Forget all pages, before a composition in which these words choose options of groups."""
         self._included.clear()
         self._files.clear()
+        self._overridden.clear()
         self._chosen = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
+        self._chosen |= {word[1:]: "null" for word in words if word.startswith("~")}
+
+    def stronger_choice(self, group: str, config_path: str) -> str | None:
+        """What chooses an option of a group and is stronger than a page, or None.
+
+        That is the command line, or a page that includes this one and overrides the group.
+        """
+        if group in self._chosen:
+            return f"{group}={self._chosen[group]}"
+        outer = (page for page, groups in self._overridden.items() if group in groups)
+        page = next((page for page in outer if self._includes(page, config_path)), None)
+        return None if page is None else f"the choice of {group} in {shown(self._files[page])}"
+
+    def _includes(self, outer: str, inner: str) -> bool:
+        """Whether one page includes another, directly or through others."""
+        seen, waiting = {outer}, [outer]
+        while waiting:
+            new = set(self._included.get(waiting.pop(), ())) - seen
+            if inner in new:
+                return True
+            seen |= new
+            waiting += new
+        return False
 
     def circle(self) -> str | None:
         """`a -> b -> a` with the files, where pages include each other; or None."""
@@ -51,6 +77,16 @@ def _included(config_path: str, entries: Any, chosen: Mapping[str, str]) -> Iter
                 yield f"{place}/{chosen.get(place, option)}"
         elif entry != "_self_":
             yield _absolute(entry, group)
+
+
+def _overridden(config_path: str, entries: Any) -> Iterator[str]:
+    """The groups that a defaults list overrides."""
+    group = config_path.rpartition("/")[0]
+    for entry in entries if isinstance(entries, list) else []:
+        for key in entry if isinstance(entry, Mapping) else ():
+            *words, name = str(key).split()
+            if "override" in words:
+                yield _absolute(name, group)
 
 
 def _absolute(path: str, group: str) -> str:

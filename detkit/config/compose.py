@@ -64,11 +64,11 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
     flags, rest = split_flags(overrides)
     if flags:
         raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
+    words = prepare(rest)
     if for_sweeps := [word for word in rest if re.match(r"[+~]*hydra[./](?!run\.dir)", word)]:
         raise ConfigError(
             [f"{word}: has no effect on one run; it is for detkit sweep." for word in for_sweeps]
         )
-    words = prepare(rest)
     if checkpoint is not None:
         refuse_in_checkpoint(checkpoint, "the checkpoint")
         pages.offer_checkpoint(checkpoint)

@@ -36,6 +36,8 @@ class Origins:
         self._places: dict[str, list[tuple[Origin, str]]] = {}
         self._choices: dict[str, list[tuple[Origin, str]]] = {}
         self._written: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
+        self._dropped: dict[tuple[str, Path], list[str]] = {}
+        self._tuned_if_there: set[str] = set()
 
     def record(self, file: Path, tree: yaml.Node | None, prefix: tuple[str, ...]) -> None:
         """Note the line of every key of a page whose body lands under a prefix."""
@@ -72,6 +74,25 @@ class Origins:
         self._places.clear()
         self._choices.clear()
         self._written.clear()
+        self._dropped.clear()
+        self._tuned_if_there.clear()
+
+    def drop(self, choice: str, file: Path, paths: list[str]) -> None:
+        """Note config paths of a page that a stronger choice of their group replaces."""
+        self._dropped[choice, file] = paths
+
+    def dropped(self) -> Iterator[tuple[str, Path, list[str]]]:
+        """(stronger choice, page, its config paths that are dropped)."""
+        for (choice, file), paths in self._dropped.items():
+            yield choice, file, paths
+
+    def tune_if_there(self, path: str) -> None:
+        """Note a label that a weaker page tunes, which the chosen page may not have."""
+        self._tuned_if_there.add(path)
+
+    def is_optional(self, path: str) -> bool:
+        """Whether only a weaker page tunes a label."""
+        return path in self._tuned_if_there
 
 
 def in_both(written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

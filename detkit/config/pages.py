@@ -13,7 +13,7 @@ from typing import Any
 
 from detkit import registry
 from detkit.config.signatures import MISSING, Argument, arguments
-from detkit.config.slots import block_at, is_block, root_arguments, slot_at
+from detkit.config.slots import block_at, is_block, label_family, root_arguments, slot_at
 from detkit.errors import ConfigError
 
 Node = dict[str, Any]
@@ -22,6 +22,7 @@ page_options: dict[str, tuple[Node, str]] = {}
 # Values of the root that come from a checkpoint.
 root_values: Node = {}
 CHECKPOINT = "checkpoint"
+CLEARED = "cleared-labels"  # the group of the options that set labels to null
 
 
 def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
@@ -155,7 +156,11 @@ def filled(family: str, mapping: Any) -> Any:
 
 
 def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
-    """A page that changes what other pages chose: named parts become overrides of their groups."""
+    """A page that changes what other pages chose: named parts become overrides of their groups.
+
+    A labelled part that the page names is set to null by an option that Hydra merges just before
+    the page, so that nothing remains of the part that had the label.
+    """
     page_defaults = list(mapping.get("defaults") or [])
     overrides: list[tuple[str, str | None]] = []
     rest = {key: value for key, value in mapping.items() if key != "defaults"}
@@ -165,6 +170,9 @@ def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
             (i for i, entry in enumerate(page_defaults) if _is_override(entry)), len(page_defaults)
         )
         page_defaults.insert(first_override, "_self_")
+    if nulls := _named_labels(prefix, body):
+        page_options[f"{CLEARED}/{tag}"] = (_nested(prefix, nulls), tag)
+        page_defaults.insert(page_defaults.index("_self_"), f"/{CLEARED}/{tag}")
     # An override is written absolutely in a global page, relative to its group in any other.
     start = "/".join(prefix) + "/" if prefix else ""
     entries = [
@@ -172,6 +180,26 @@ def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
         for group, option in overrides
     ]
     return {"defaults": [*page_defaults, *entries], **body}
+
+
+def _named_labels(path: tuple[str, ...], mapping: Node) -> Node:
+    """The labels of a page's body that it names parts for, each null."""
+    nulls: Node = {}
+    is_labelled = label_family(path) is not None
+    for key, value in mapping.items():
+        if is_labelled and isinstance(value, Mapping) and value.get("name") is not None:
+            nulls[key] = None
+        elif isinstance(value, Mapping) and (
+            inner := _named_labels((*path, str(key)), dict(value))
+        ):
+            nulls[key] = inner
+    return nulls
+
+
+def _nested(path: tuple[str, ...], mapping: Node) -> Node:
+    for key in reversed(path):
+        mapping = {key: mapping}
+    return mapping
 
 
 def _is_override(entry: Any) -> bool:
@@ -182,15 +210,16 @@ def _split_tuning(
     prefix: tuple[str, ...], mapping: Node, tag: str, overrides: list[tuple[str, str | None]]
 ) -> Node:
     body: Node = {}
+    is_labelled = label_family(prefix) is not None
     for key, value in mapping.items():
         path = (*prefix, str(key))
         slot = slot_at(path)
         named = {"name": value} if isinstance(value, str) else value
         if slot is None or not (value is None or isinstance(named, Mapping)):
-            if isinstance(value, Mapping) and is_block(path):
+            if isinstance(value, Mapping) and (is_block(path) or label_family(path) is not None):
                 body[key] = _split_tuning(path, dict(value), tag, overrides)
             else:
-                body[key] = value
+                body[key] = named if is_labelled else value
         elif value is None:
             overrides.append(("/".join(path), None))
         elif "name" in named and named["name"] in registry.names(slot.family):

@@ -9,10 +9,11 @@ from detkit.config.origins import origins
 from detkit.config.overrides import is_group, parse
 from detkit.config.part_overrides import hydra_words
 from detkit.config.places import leaves
+from detkit.config.syntax import shown
 
 
 def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
-    """A line for each value that a page gave a replaced part and that the new part has otherwise.
+    """A line for each value, and each list of labels, that a page set and that has no effect.
 
     A swap leaves nothing of the old part behind. Where both have an argument, as backbones have
     `levels`, what the page says of it was often meant for the detector, not for the part.
@@ -24,7 +25,12 @@ def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
     typed = [word for word in words if "=" in word and not word.startswith(("~", "-"))]
     keys = [parse(word).key_or_group for word in hydra_words(typed)]
     chosen = [key for key in keys if "/" in key and is_group(key)]
-    return [line for group in chosen for line in _lost(config, group.replace("/", "."), keys)]
+    dropped = [
+        f"{choice} replaces what {shown(file)} sets: {', '.join(paths)}"
+        for choice, file, paths in origins.dropped()
+    ]
+    lost = (line for group in chosen for line in _lost(config, group.replace("/", "."), keys))
+    return [*dropped, *lost]
 
 
 def _lost(config: Mapping[str, Any], part: str, keys: list[str]) -> Iterator[str]:

@@ -23,6 +23,7 @@ HYDRA_KEYS = (
     *("sweep.dir", "sweep.subdir", "output_subdir", "job.name", "job.chdir", "verbose"),
     *("launcher", "sweeper"),
 )
+_RUN_DIR = "${run_folder}"  # as in detkit's own root pages, of which a user's may be a copy
 # `${key}` and `${key.other}`, `${now:...}` and `${hydra:...}`: what reads nothing from outside.
 _HARMLESS = re.compile(r"\$\{\s*(?:(?:now|hydra):[\w.%: -]*|[\w.\[\]-]+)\s*\}")
 
@@ -116,6 +117,8 @@ def refuse_hydra(block: Any, where: str, by: Trust = Trust.USER) -> None:
         raise ConfigError([f"{where}: 'hydra' is refused: expected a mapping of keys to values."])
     for path, value in _leaves(block, ()):
         name = ".".join(path)
+        if name == "run.dir" and value == _RUN_DIR:
+            continue
         if name == "run.dir":
             raise ConfigError([f"{where}: 'hydra.run.dir' has no effect: set run_folder={value}."])
         if not any(name == key or name.startswith(f"{key}.") for key in HYDRA_KEYS):

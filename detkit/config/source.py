@@ -23,6 +23,7 @@ from detkit.config.origins import in_both, origins
 from detkit.config.safety import Trust, refuse_group, refuse_in_page
 from detkit.config.shape import require_shape
 from detkit.config.signatures import arguments
+from detkit.config.strength import without_replaced_labels
 from detkit.config.syntax import parse, read_text, shown
 from detkit.errors import ConfigError
 
@@ -85,6 +86,8 @@ class PageSource(ConfigSource):
         origins.record(file, tree, prefix)
         require_shape(mapping, prefix, file)
         includes.record(config_path, file, mapping.get("defaults"))
+        if is_global and path[0] not in slots.ROOTS:
+            mapping = without_replaced_labels(config_path, mapping, file)
         written = dict(mapping)
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
@@ -148,6 +151,8 @@ class PartSource(ConfigSource):
         """The node of a part with every default of its constructor."""
         *group, name = config_path.split("/")
         mapping, tag = pages.page_options.get(config_path, ({"name": name}, name))
+        if group == [pages.CLEARED]:
+            return _result(self, mapping, "_global_")
         node = pages.part_node(tuple(group), mapping, tag)
         origins.note(config_path, in_both(mapping, node), origins.file_of(tag))
         return _result(self, node, None)
@@ -195,7 +200,8 @@ def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:
     plain = [a for a in schema if not (a.slot or a.block)]
     defaults = {a.name: pages.default_value(a) for a in plain}
     kept = {key: value for key, value in pages.root_values.items() if key in defaults}
-    return {**defaults, **kept, **mapping, "defaults": _choosable(mapping.get("defaults", []))}
+    entries = _choosable(mapping.get("defaults", []))
+    return pages.tuning_node((), {**defaults, **kept, **mapping, "defaults": entries}, name)
 
 
 def _choosable(entries: list[Any]) -> list[Any]:
