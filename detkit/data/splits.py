@@ -29,10 +29,12 @@ def role_of(split: str) -> str | None:
 
 def find_split(name: str, available: list[str]) -> str | None:
     """The split of a data set that a name means, synonyms and other case included; else None."""
-    folded = name.casefold()
-    names = (folded, *SYNONYMS.get(role_of(folded) or "", ()))
     if name in available:
         return name
+    folded = name.casefold()
+    names = [folded]
+    if folded != "trainval":  # which is more than "train"
+        names += SYNONYMS.get(role_of(folded) or "", ())
     by_name = {split.casefold(): split for split in available}
     return next((by_name[other] for other in names if other in by_name), None)
 

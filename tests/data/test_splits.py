@@ -10,6 +10,7 @@ from detkit.errors import DataError
     ("val", ["train", "valid"], "valid"), ("valid", ["train", "val"], "val"),
     ("validation", ["val"], "val"), ("val", ["Val"], "Val"), ("test", ["testing"], "testing"),
     ("train", ["trainval", "test"], "trainval"), ("val", ["vall"], None),
+    ("trainval", ["train"], None),
     ("extra", ["extra", "train"], "extra"),
 ])  # fmt: skip
 def test_a_name_means_a_split_also_by_another_word_for_it(name, available, match):

@@ -67,8 +67,8 @@ def image_files(folder: Path) -> list[Path]:
 
 def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
     """Files of a folder by suffix in lower or upper case, sorted; hidden ones are left out."""
-    files = (file for file in folder.iterdir() if not is_hidden(file.name))
-    return sorted(file for file in files if file.suffix.lower() == suffix)
+    names = (name for name in os.listdir(folder) if name.lower().endswith(suffix))
+    return [folder / name for name in sorted(names) if not is_hidden(name)]
 
 
 def subfolders(path: Path, name: str = "") -> list[Path]:
