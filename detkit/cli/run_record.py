@@ -16,8 +16,12 @@ from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
 from detkit.training.run import FILE as ENVIRONMENT
 
 
-def read_run(place: str) -> RunRecord:
+def read_run(place: str, key: str = "ckpt") -> RunRecord:
     """What a run folder, a configuration file or a checkpoint says of its run.
+
+    Args:
+        place: The folder or file.
+        key: The key that named it, for messages.
 
     Raises:
         UserError: It cannot be read.
@@ -27,7 +31,7 @@ def read_run(place: str) -> RunRecord:
     if file.is_file() and file.suffix in (".yaml", ".yml"):
         content = yaml.safe_load(read_text(file)) if parse(file, read_text(file)) else {}
         return RunRecord(content, _environment(file.with_name(ENVIRONMENT)))
-    checkpoint = read_checkpoint(find_checkpoint(place))
+    checkpoint = read_checkpoint(find_checkpoint(place, key=key))
     known = {"seed": checkpoint.config.get("seed"), "data": checkpoint.record.data}
     return RunRecord(checkpoint.config, {k: v for k, v in known.items() if v is not None})
 

@@ -38,7 +38,7 @@ def with_settings(place: str, words: list[str]) -> tuple[list[str], dict[str, An
         raise UserError(
             f"{KEY}={place} {pages[0]}: both name a whole training; leave one of them out."
         )
-    config = read_run(place).config
+    config = read_run(place, KEY).config
     stored = {key: config[key] for key in ("model", *BLOCKS, *_PLAIN) if config.get(key)}
     keys = {word.lstrip("+~").partition("=")[0] for word in words}
     chosen = [f"{key}={CHECKPOINT}" for key in BLOCKS if key in stored and key not in keys]

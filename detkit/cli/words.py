@@ -37,8 +37,11 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
     """
     place = value_of(words, "ckpt")
     if not place:
+        other = value_of(words, "weights") or value_of(words, "model")
+        meant = f" Did you mean ckpt={other}?" if other and Path(other).exists() else ""
         raise UserError(
-            f"detkit {command} needs a checkpoint: ckpt=RUN, where RUN is a run folder or a file."
+            f"detkit {command} needs a checkpoint: ckpt=RUN, where RUN is a run folder or a "
+            f"file.{meant}"
         )
     checkpoint = read_checkpoint(find_checkpoint(place, prefer))
     if command == "train" and not checkpoint.resumable:

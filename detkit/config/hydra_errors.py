@@ -42,7 +42,8 @@ def _missing_option(error: MissingConfigException) -> str:
     if slot is not None and not set(known) - set(registry.names(slot.family)):
         return f"{group}: {registry.unknown_part(slot.family, name)}"
     message = f"{group}: there is no '{name}'.{did_you_mean(name, known)} "
-    return f"{message}Known: {', '.join(known)}.{registry.failed_plugins()}"
+    own = f" Your own images: data.path={name}" if group == "data" else ""
+    return f"{message}Known: {', '.join(known)}.{own}{registry.failed_plugins()}"
 
 
 def first_line(error: BaseException) -> str:

@@ -40,7 +40,11 @@ _PATIENCE = Hint(
 _RESUME = Hint(("ckpt",), "RUN", "RUN is the run's folder.")
 _CHECKPOINT = Hint(("ckpt",))
 _START = Hint(("weights",), "RUN_OR_FILE", "It starts a new run; ckpt=RUN resumes one.")
-_DEVICE = Hint(("trainer.accelerator", "device"), "cpu", "GPUs are taken where there are any.")
+_DEVICE = Hint(
+    ("trainer.accelerator", "device"),
+    "{device}",
+    "CUDA_VISIBLE_DEVICES chooses which GPUs, trainer.devices how many.",
+)
 _DEVICES = Hint(("trainer.devices", "device"), None, "CUDA_VISIBLE_DEVICES chooses which GPUs.")
 _OPTIMIZER = Hint(("optimizer",), "adamw", "`detkit list optimizers` shows all.")
 _SCHEDULE = Hint(("scheduler",), "cosine", "`detkit list schedulers` shows all.")
@@ -129,7 +133,8 @@ def other_word(path: tuple[str, ...], value: Any, config: Mapping[Any, Any]) -> 
         return ""
     typed = value if isinstance(value, str) else json.dumps(value)
     example = "{value}" if hint.example is None else hint.example
-    example = example.format(value=typed, word=word) if "{" in example else example
+    device = "cpu" if "cpu" in typed else "gpu"
+    example = example.format(value=typed, word=word, device=device) if "{" in example else example
     about = f" {hint.about}" if hint.about else ""
     return f" Write {keys[0]}={example}.{about}"
 

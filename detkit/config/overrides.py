@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,6 +23,7 @@ from hydra.errors import HydraException
 from detkit import registry
 from detkit.config import slots
 from detkit.config.folders import USER_FOLDER_VARIABLE, page_folders
+from detkit.config.other_words import HINTS
 from detkit.config.safety import refuse_code, refuse_group, refuse_hydra
 from detkit.config.shape import stands_mapping
 from detkit.errors import ConfigError, did_you_mean, nearest
@@ -115,14 +117,24 @@ def _quoted(word: str) -> str:
 def _unreadable(word: str, error: Exception) -> str:
     shown = word if len(word) <= 100 else f"{word[:97]}..."  # noqa: PLR2004
     if "=" not in word and not word.startswith("~"):
-        meant = nearest(word, [*slots.root_arguments(), "experiment", "debug"])
-        example = f"{meant}=..." if meant else "KEY=VALUE"
-        return f"cannot read '{shown}': it has no '='; write {example}"
+        return f"cannot read '{shown}': it has no '='; write {_with_key(word)}"
     reason = " ".join(str(error).split("See ")[0].split()) or "it is nested too deep"
     return (
         f"cannot read '{shown}': {reason[:200]}; write KEY=VALUE, and quote what holds spaces, "
         "commas or brackets."
     )
+
+
+def _with_key(word: str) -> str:
+    """How a word without '=' was most likely meant: a file or folder, or a key."""
+    path = Path(word)
+    if path.exists():
+        is_weights = path.suffix in (".ckpt", ".pt", ".pth", ".safetensors")
+        return f"weights={word}" if is_weights else f"data.path={word}"
+    if hint := HINTS.get(word.lower()):
+        return f"{hint.keys[0]}=..."
+    meant = nearest(word, [*slots.root_arguments(), "experiment", "debug"])
+    return f"{meant}=..." if meant else "KEY=VALUE"
 
 
 def listed_plugins(words: list[str]) -> list[str]:

@@ -32,6 +32,8 @@ def problem(words: list[str], root: str = "train", stored: dict | None = None) -
         ("optimizer.lr=0.1", "Write optimizer.learning_rate=0.1."),
         ("optim=adam", "Write optimizer=adamw."),
         ("random_seed=4", "Write seed=4."),
+        ("device=0", "Write trainer.accelerator=gpu."),
+        ("device=cpu", "Write trainer.accelerator=cpu."),
         ("data_dir=photos", "Write data.path=photos."),
     ],
 )
@@ -52,6 +54,26 @@ def test_a_word_of_another_tool_is_answered_with_the_key_here(word, answer):
 )
 def test_the_answer_is_a_key_of_the_command(word, answer):
     assert answer in problem(["ckpt=X", "source=Y", word], "predict", compose("train", []))
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("epochs", "write trainer.max_epochs=..."),
+        ("photos", "write data.path=photos"),
+        ("best.pt", "write weights=best.pt"),
+        ("optimiser", "write optimizer=..."),
+    ],
+)
+def test_a_word_without_a_value_is_answered_with_its_key(word, answer, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "best.pt").write_text("")
+    monkeypatch.chdir(tmp_path)
+    assert answer in problem([word])
+
+
+def test_data_that_is_no_page_is_answered_with_the_path():
+    assert "Your own images: data.path=fotos" in problem(["data=fotos"])
 
 
 def test_an_optimizer_in_the_spelling_of_pytorch_is_recognised():
