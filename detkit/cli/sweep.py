@@ -31,6 +31,7 @@ hydra.launcher.devices=[0,1]          GPUs to use, or cpu (auto: all)
 hydra.launcher.jobs_per_device=N      jobs at once on each GPU; without GPUs, at once in all,
                                       the CPU cores being split among them (1)
 hydra.launcher.devices_per_job=N      GPUs of a job (its trainer.devices)
+hydra.launcher.share_devices=true     also use GPUs that another sweep of yours uses (wait)
 hydra.launcher.grace=SECONDS          for a job to save when it is stopped (120)
 
 Ctrl-C stops the running jobs with a checkpoint each; a second one stops them at once.

@@ -30,6 +30,8 @@ class Settings:
         devices_per_job: GPUs that a job gets; null takes its trainer.devices.
         grace: Seconds that a job has to save what it has when it is stopped.
         skip_bad: Leave jobs out that cannot run, instead of starting none.
+        share_devices: Use GPUs that another sweep of yours on this machine uses, instead of
+            waiting for them.
     """
 
     devices: Literal["auto", "cpu"] | list[NonNegativeInt | str] = "auto"
@@ -37,6 +39,7 @@ class Settings:
     devices_per_job: PositiveInt | None = None
     grace: NonNegativeFloat = 120.0
     skip_bad: bool = False
+    share_devices: bool = False
 
 
 @dataclass(frozen=True)

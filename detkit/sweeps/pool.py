@@ -21,6 +21,7 @@ from detkit.interruption import SAME_REQUEST, STOP_CODES, StopSignals
 from detkit.process_group import ProcessGroup
 from detkit.sweeps.devices import Device, Settings, devices_text, find_devices, variables
 from detkit.sweeps.job import ENDED, Job
+from detkit.sweeps.reservations import Reservations, shared_folder
 
 _POLL = 0.1
 _KILLED = 128 + signal.SIGKILL
@@ -78,6 +79,9 @@ class DevicePool:
         self._on_gpus = any(device.gpu is not None for device in self._left)
         self._width = width if self._on_gpus else 1
         self._settings, self._command = settings, command
+        self._reserved: Reservations | None = None
+        if self._on_gpus and not settings.share_devices:
+            self._reserved = Reservations(shared_folder())
         self._running: list[_Running] = []
         self._received: list[int] = []
         self._signals = StopSignals(self._received.append)
@@ -108,6 +112,7 @@ class DevicePool:
                     each.group.send(signal.SIGTERM)
             self._collect()
             time.sleep(_POLL)
+        self._release_idle()
         self._signals.__exit__(kind, error, trace)
 
     @property
@@ -120,7 +125,7 @@ class DevicePool:
         """How many more jobs, each as wide as the widest, could start now."""
         if self._received:
             return 0
-        left = sorted(self._left.values(), reverse=True)
+        left = sorted((self._left[device] for device in self._ours()), reverse=True)
         count = 0
         while len(left) >= self._width and left[self._width - 1] > 0:
             left = sorted([n - 1 for n in left[: self._width]] + left[self._width :], reverse=True)
@@ -153,7 +158,7 @@ class DevicePool:
         processes = config["trainer"]["devices"]
         processes = processes if isinstance(processes, int) else 1
         width = (self._settings.devices_per_job or processes) if self._on_gpus else 1
-        devices = sorted(self._left, key=lambda device: -self._left[device])[:width]
+        devices = sorted(self._ours(), key=lambda device: -self._left[device])[:width]
         job.state, job.devices = "running", devices_text(devices)
         job.error = job.exit_code = job.ended = None
         job.started, job.attempts = _now(), job.attempts + 1
@@ -169,7 +174,7 @@ class DevicePool:
             output=job.output,
             cores=[core for device in devices for core in device.cores] or None,
             grace=self._settings.grace,
-            held=[lock.fileno()],
+            held=[lock.fileno(), *self._descriptors(devices)],
             apart=True,
         )
         for device in devices:
@@ -186,9 +191,36 @@ class DevicePool:
             Stopped: A signal to stop came.
         """
         found = self._collect()
+        if not found and not self._running:
+            self._wait_for_devices()
         if self._received:
             raise Stopped("stopped", self._received[0])
         return found
+
+    def _ours(self) -> list[Device]:
+        """The devices that this sweep holds, or can hold now."""
+        if self._reserved is None:
+            return list(self._left)
+        return [device for device in self._left if self._reserved.reserve(str(device.gpu))]
+
+    def _descriptors(self, devices: Sequence[Device]) -> list[int]:
+        if self._reserved is None:
+            return []
+        return [number for d in devices for number in self._reserved.descriptors(str(d.gpu))]
+
+    def _release_idle(self) -> None:
+        """Let other sweeps have the devices on which no job runs."""
+        busy = {device for each in self._running for device in each.devices}
+        for device in self._left:
+            if self._reserved is not None and device not in busy:
+                self._reserved.release(str(device.gpu))
+
+    def _wait_for_devices(self) -> None:
+        """Wait while other sweeps use so many devices that no job could start."""
+        self._release_idle()
+        if self._reserved is not None:
+            gpus = [str(device.gpu) for device in self._left]
+            self._reserved.wait(gpus, self._width, until=lambda: bool(self._received))
 
     def stop(self, job: Job, state: str = "stopped") -> None:
         """Ask a running job to stop with a checkpoint; it is killed after the grace.

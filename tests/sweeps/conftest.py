@@ -1,0 +1,11 @@
+"""Keeps the reservations of pretended GPUs apart from those of other tests."""
+
+import pytest
+
+from detkit.sweeps import pool
+
+
+@pytest.fixture(autouse=True)
+def _own_reservations(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("gpus")
+    monkeypatch.setattr(pool, "shared_folder", lambda: folder)
