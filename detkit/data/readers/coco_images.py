@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -120,7 +120,7 @@ class ImageFinder:
         below = self.root if self.images is None else self._images_folder(self.images)
         more = f" or another of its {len(names):,} file names" if len(names) > 1 else ""
         text = (
-            f"the images of '{self.file}' are not found: no image below '{below}' matches "
+            f"the images of '{self.file}' are missing: no image below '{below}' matches "
             f"'{names[0]}'{more}."
         )
         parent = parent_with_images(self.root, names) if self.images is None else None
@@ -144,10 +144,11 @@ class ImageFinder:
             tried += [base / "images" / name for name in splits]
             tried += [base / "images"]
         tried += [near, near / "images", near / "data", self.root / "data", self.root]
-        holds: Callable[[Path], bool] = lambda folder: any(  # noqa: E731
-            self._exists(folder, name) for name in _sample(names)
+        sample = _sample(names)
+        return next(
+            (f for f in dict.fromkeys(tried) if any(self._exists(f, name) for name in sample)),
+            self.root,
         )
-        return next(filter(holds, dict.fromkeys(tried)), self.root)
 
     def _images_folder(self, images: str) -> Path:
         return self.root / images.replace("{split}", self.split)
@@ -155,13 +156,13 @@ class ImageFinder:
     def _exists(self, folder: Path, name: str) -> bool:
         """Whether a folder holds a file, from one listing of each folder."""
         above, _, last = name.replace(os.sep, "/").rpartition("/")
-        place = folder / above if above else folder
-        if place not in self._listings:
+        parent = folder / above if above else folder
+        if parent not in self._listings:
             try:
-                self._listings[place] = frozenset(os.listdir(place))
+                self._listings[parent] = frozenset(os.listdir(parent))
             except (OSError, ValueError):  # no such folder, or a name that no folder can have
-                self._listings[place] = frozenset()
-        return last in self._listings[place]
+                self._listings[parent] = frozenset()
+        return last in self._listings[parent]
 
 
 def _last_part(name: str) -> str:

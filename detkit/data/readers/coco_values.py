@@ -21,7 +21,7 @@ class TextIds:
     """Numbers for the ids of a file that are text, such as "000001.jpg".
 
     Attributes:
-        numbers: The provisional number of each text, in the order in which they came.
+        numbers: The provisional number of each text, in order of appearance.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class TextIds:
         free = max([0, *(number for number in listed if number > _TEXT_ID)]) + 1
         in_order = dict.fromkeys([*(n for n in listed if n <= _TEXT_ID), *self.numbers.values()])
         in_order.pop(NO_ID, None)
-        return {number: free + place for place, number in enumerate(in_order)}
+        return {number: free + position for position, number in enumerate(in_order)}
 
 
 class Columns(NamedTuple):

@@ -127,9 +127,9 @@ def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:
         "by the end of the path": common < len(parts),
         "in a sub-folder": common == len(parts) < len(other),
         "with another suffix": not same_suffix,
-        "in other case": any(_composed(one) != _composed(two) for one, two in pairs),
+        "in other case": any(_composed(first) != _composed(second) for first, second in pairs),
         "in another Unicode form": any(
-            one != two and _composed(one) == _composed(two) for one, two in pairs
+            first != second and _composed(first) == _composed(second) for first, second in pairs
         ),
     }
     return tuple(way for way, applies in ways.items() if applies)
@@ -141,12 +141,12 @@ def _best(parts: Sequence[str], paths: Sequence[str], split: str | None) -> list
     fitting = [p for p in paths if fits_split(split, folders[p])]
     lengths = {path: _common_ending(parts, path.split("/")) for path in fitting}
     best = [path for path in fitting if lengths[path] == max(lengths.values())]
-    choices = (
+    preferences = (
         [path for path in best if path.rpartition("/")[2] == parts[-1]],  # in the same case
         [path for path in best if split is not None and folders[path] is not None],
     )
-    for chosen in choices:
-        best = [path for path in best if path in chosen] or best
+    for preferred in preferences:
+        best = [path for path in best if path in preferred] or best
     return best
 
 

@@ -132,12 +132,12 @@ class VocReader:
     def _add_objects(self, builder: IndexBuilder, page: Page, label_of: dict[str, int]) -> None:
         builder.unused.update(page.unused)
         for number, item in enumerate(page.objects, start=1):
-            place = _place(number)
+            label = _label(number)
             if item.problem is not None:
-                builder.drop("box", item.problem, builder.name, place)
+                builder.drop("box", item.problem, builder.name, label)
                 continue
             ignored = item.difficult and self.ignore_difficult
-            builder.add_object(Annotation(label_of[item.name], item.box, ignored), place)
+            builder.add_object(Annotation(label_of[item.name], item.box, ignored), label)
 
 
 def marks_of(path: Path, indices: Iterable[DatasetIndex]) -> dict[Path, list[Marks]]:
@@ -158,7 +158,7 @@ def marks_of(path: Path, indices: Iterable[DatasetIndex]) -> dict[Path, list[Mar
         path / str(located[name].image): [
             item.marks
             for number, item in enumerate(page.objects, start=1)
-            if (located[name].image, _place(number)) not in left_out
+            if (located[name].image, _label(number)) not in left_out
         ]
         for name, page in pages.items()
         if located[name].image is not None and f"{name}.xml" not in shared
@@ -178,8 +178,8 @@ def _drop_unclear(builder: IndexBuilder, name: str, result: PageImage) -> None:
         files = ", ".join(result.candidates)
         builder.drop("image", "several files of one name", name, files)
     elif result.instead_of:
-        why = "another XML file annotates its image"
-        builder.drop("annotation file", why, f"{name}.xml", result.instead_of)
+        reason = "another XML file annotates its image"
+        builder.drop("annotation file", reason, f"{name}.xml", result.instead_of)
 
 
 def _no_images(path: Path, images: str | None) -> str:
@@ -197,7 +197,7 @@ def _no_images(path: Path, images: str | None) -> str:
     return f"{text} Copy the images there, or set data.path to the folder above both."
 
 
-def _place(number: int) -> str:
+def _label(number: int) -> str:
     return f"object {number}"
 
 

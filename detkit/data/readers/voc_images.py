@@ -157,9 +157,9 @@ def _is_in(path: str, folders: Sequence[str]) -> bool:
 
 def _likeness(first: str, second: str) -> int:
     """How many folders two paths share at their beginning and at their end."""
-    one, other = (path.casefold().split("/")[:-1] for path in (first, second))
-    shared = _common(one, other)
-    return shared + _common(one[shared:][::-1], other[shared:][::-1])
+    folders, others = (path.casefold().split("/")[:-1] for path in (first, second))
+    shared = _common(folders, others)
+    return shared + _common(folders[shared:][::-1], others[shared:][::-1])
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:

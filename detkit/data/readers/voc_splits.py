@@ -175,4 +175,4 @@ def _without_suffix(text: str) -> str:
 
 def _common_ending(first: Sequence[str], second: Sequence[str]) -> int:
     pairs = list(zip(reversed(first), reversed(second), strict=False))
-    return next((n for n, (one, other) in enumerate(pairs) if one != other), len(pairs))
+    return next((n for n, pair in enumerate(pairs) if pair[0] != pair[1]), len(pairs))
