@@ -111,7 +111,7 @@ class VocReader:
                 _drop_unclear(builder, name, located[name])
             elif builder.add_image(str(located[name].image), image_id, voc.pages[name].size):
                 self._add_objects(builder, voc.pages[name], label_of)
-        is_list = any(line not in files for line in lines)
+        is_list = split is not None and (list_folders(path) or set(lines) - set(files))
         builder.pairing = pairing_of(path, names, located, [] if is_list else images)
         return builder.build()
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from detkit.data.readers.folders import files_with_suffix, image_files, lines_of
+from detkit.data.readers.folders import files_with_suffix, image_files, lines_of, relative_name
 from detkit.data.readers.split_names import SPLIT_WORDS, split_of_path
 from detkit.data.readers.voc_files import is_any_page
 from detkit.data.splits import role_of
@@ -74,10 +74,12 @@ def splits_of(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     lists: dict[str, list[str]] = defaultdict(list)
     of_classes: dict[str, list[str]] = defaultdict(list)
     for file in _list_files(path):
-        if table.is_plain(file):
-            lists[file.stem] += lines_of(file)
+        beside = _files_beside(path, file, files)
+        if beside.is_plain(file):
+            lists[file.stem] += [beside.find(line) or line for line in lines_of(file)]
         elif (split := file.stem.rpartition("_")[2]) in SPLIT_WORDS:
-            of_classes[split] += [line.rsplit(maxsplit=1)[0] for line in lines_of(file)]
+            names = [line.rsplit(maxsplit=1)[0] for line in lines_of(file)]
+            of_classes[split] += [beside.find(name) or name for name in names]
     if not lists:
         lists = of_classes or _listed_beside(path, table)
     if len(lists) == 1 and not set(lists) & SPLIT_WORDS and _covers(lists, table, files):
@@ -115,6 +117,12 @@ def list_folders(path: Path) -> list[Path]:
 
 def _list_files(path: Path) -> list[Path]:
     return [file for folder in list_folders(path) for file in files_with_suffix(folder, ".txt")]
+
+
+def _files_beside(path: Path, file: Path, files: Mapping[str, Path]) -> NameTable:
+    """The XML files of the same data set as a list: VOC2007 and VOC2012 may have equal names."""
+    folder = relative_name(file.parent, path).partition("ImageSets")[0]
+    return NameTable(name for name in files if name.startswith(folder))
 
 
 def _listed_beside(path: Path, table: NameTable) -> dict[str, list[str]]:
