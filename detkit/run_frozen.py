@@ -24,6 +24,7 @@ from detkit import __version__, assembly, ranks, registry
 from detkit.assembly import Classes
 from detkit.config.freeze import checkpoint_to_go_on, read_frozen
 from detkit.data.fingerprint import fingerprint
+from detkit.data.unreadable import describe_unreadable
 from detkit.errors import Stopped, UserError
 from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.loop import choose_device, detect
@@ -207,11 +208,12 @@ def _finish(
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
+    loader, metric = data.validation_loader(), assembly.build_metric(config, classes)
     batches = (
         (batch.image_ids, detections, batch.original_targets)
-        for batch, detections in detect(detector, data.validation_loader(), choose_device("auto"))
+        for batch, detections in detect(detector, loader, choose_device("auto"))
     )
-    measured = measure(assembly.build_metric(config, classes), classes.names, batches)
+    measured = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
     files = measured.write(folder)
     print(measured.text())
     plot_curves(folder / "metrics.csv", folder / "curves.png")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,6 +15,7 @@ from detkit.cli.words import checkpoint_of, compose_with, value_of
 from detkit.config import compose
 from detkit.data.dataset import DetectionDataset
 from detkit.data.measured import measured_split
+from detkit.data.unreadable import describe_unreadable
 from detkit.errors import UserError
 from detkit.evaluation.results import read_rows, write_results
 from detkit.evaluation.results_matching import match_rows
@@ -76,7 +78,8 @@ def run(arguments: list[str]) -> int:
             found.extend(zip(batch.image_ids, detections, strict=True))
             yield batch.image_ids, detections, batch.original_targets
 
-    measured = measure(assembly.build_metric(config, classes), classes.names, batches())
+    metric = assembly.build_metric(config, classes)
+    measured = measure(metric, classes.names, batches(), partial(describe_unreadable, loader))
     print(measured.text())
     if config["output"] is not None:
         file = Path(config["output"]) / "detections.json"

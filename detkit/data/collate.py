@@ -30,8 +30,7 @@ class Collate:
             for lengths in zip(*sizes, strict=True)
         )
         images = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
-        for canvas, sample in zip(images, samples, strict=True):
-            rows, columns = sample.size
+        for canvas, sample, (rows, columns) in zip(images, samples, sizes, strict=True):
             canvas[:, :rows, :columns] = sample.image
             canvas[:, rows:] = PADDING
             canvas[:, :rows, columns:] = PADDING
@@ -44,6 +43,7 @@ class Collate:
             paths=[sample.path for sample in samples],
             original_sizes=[sample.original_size for sample in samples],
             to_image=torch.stack([sample.to_image for sample in samples]),
+            blank=tuple(i for i, sample in enumerate(samples) if not sample.is_decoded),
         )
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from detkit.data.counting import counted
 from detkit.data.images import UnreadableImageError, decode
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.recent import RecentSamples
@@ -22,6 +25,7 @@ from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
 _KEPT = 64 * 2**20  # bytes: 52 images of 640 x 640 pixels
+_BLANK_SIDE = 32  # of a blank image whose size is not known
 NAMED = 20  # unreadable files that are named; a disk that went away would name all
 
 
@@ -51,6 +55,11 @@ class DetectionDataset(Dataset[Sample]):
     takes the same ones; it is named once, counted in `unreadable`, and tried again each time, so
     that nothing has to be remembered. When half of the images are unreadable, training stops.
 
+    A data set that is measured on replaces nothing: another image would change what is measured.
+    An image that cannot be decoded is a blank one there, has no detections, and its objects count
+    as missed, as they do for other programs that measure a file of detections. The results table
+    names it (detkit.data.unreadable).
+
     A transform that mixes several images gets others drawn from the key's group, after the
     transforms that stand before it. While images are mixed, up to 64 MiB of those decoded last are
     kept, so that a group is decoded once; what is kept changes no sample.
@@ -60,6 +69,7 @@ class DetectionDataset(Dataset[Sample]):
         transforms: The steps in order.
         seed: Seed of the transforms' random numbers.
         mixing_epochs: Epochs in which several images are mixed; later ones leave these steps out.
+        is_measured: Whether detections on the samples are measured.
     """
 
     def __init__(
@@ -69,8 +79,10 @@ class DetectionDataset(Dataset[Sample]):
         transforms: Mapping[str, Transform | MixingTransform],
         seed: int,
         mixing_epochs: float = math.inf,
+        is_measured: bool = False,
     ) -> None:
         self.index = index
+        self.is_measured = is_measured
         self._plain: dict[int, Transform] = {}
         self._mixing: dict[int, MixingTransform] = {}
         for step, transform in enumerate(transforms.values()):
@@ -102,7 +114,12 @@ class DetectionDataset(Dataset[Sample]):
     @property
     def unreadable(self) -> list[str]:
         """The files that could not be decoded so far, in any worker."""
-        return [str(self.index.path(p)) for p in self._unreadable.nonzero().flatten().tolist()]
+        return [str(self.index.path(position)) for position in self.unreadable_positions]
+
+    @property
+    def unreadable_positions(self) -> list[int]:
+        """Their positions in the index."""
+        return list(self._unreadable.nonzero().flatten().tolist())
 
     def __getitem__(self, key: Key) -> Sample:
         """The sample of a key.
@@ -123,7 +140,7 @@ class DetectionDataset(Dataset[Sample]):
             done, sample = self._prepared(position) if mixing else (0, self.read(position))
         except UnreadableImageError as error:
             # from a generator of its own: the transforms draw as for the image that was asked for
-            done, sample = 0, self._replacement(key.epoch, position, error)
+            done, sample = 0, self._stand_in(key.epoch, position, error)
         for step in range(done, steps):
             if step in self._plain:
                 sample = self._plain[step](sample, generator)
@@ -161,9 +178,19 @@ class DetectionDataset(Dataset[Sample]):
             sample = changed
         return self._fixed, sample
 
-    def _replacement(self, epoch: int, position: int, error: UnreadableImageError) -> Sample:
-        """The first image that can be decoded, in an order drawn from (seed, epoch, position)."""
+    def _stand_in(self, epoch: int, position: int, error: UnreadableImageError) -> Sample:
+        """A sample in place of one that cannot be decoded."""
         self._note_unreadable(position, error)
+        return self._blank(position) if self.is_measured else self._replacement(epoch, position)
+
+    def _blank(self, position: int) -> Sample:
+        """A black image of the annotated size with the objects of one that cannot be decoded."""
+        height, width = (int(length) or _BLANK_SIDE for length in self.index.sizes[position])
+        image = torch.zeros((3, height, width), dtype=torch.uint8)
+        return replace(self.read(position, image), is_decoded=False)
+
+    def _replacement(self, epoch: int, position: int) -> Sample:
+        """The first image that can be decoded, in an order drawn from (seed, epoch, position)."""
         generator = generator_of(REPLACEMENT, self.seed, epoch, position)
         for other in torch.randperm(len(self.index), generator=generator).tolist():
             try:
@@ -172,14 +199,18 @@ class DetectionDataset(Dataset[Sample]):
                 self._note_unreadable(other, another)
         raise DataError(self._too_many(len(self.index)))
 
-    def read(self, position: int) -> Sample:
+    def read(self, position: int, image: Tensor | None = None) -> Sample:
         """The image and its objects as annotated, without transforms.
+
+        Args:
+            position: Of the image.
+            image: Pixels in place of those of the file.
 
         Raises:
             UnreadableImageError: The file cannot be decoded, or its size is not the annotated one.
         """
         path = self.index.path(position)
-        image = decode(path)
+        image = decode(path) if image is None else image
         height, width = (int(length) for length in self.index.sizes[position])
         if (height, width) not in (tuple(image.shape[-2:]), (0, 0)):
             raise UnreadableImageError(path, "size has changed since the index was read")
@@ -217,12 +248,24 @@ class DetectionDataset(Dataset[Sample]):
             raise DataError(self._too_many(count)) from error
         if count <= NAMED:
             LOGGER.warning(
-                "cannot decode %s (%s); another image takes its place each time",
+                "cannot decode %s (%s); %s",
                 Path(error.path),
                 error.reason,
+                self._consequence(position),
             )
         if count == NAMED:
             LOGGER.warning("further images that cannot be decoded are counted, but not named")
+
+    def _consequence(self, position: int) -> str:
+        """The rest of the warning about an image that cannot be decoded."""
+        if not self.is_measured:
+            return "another image takes its place each time"
+        objects = counted(self.object_count(position), "object")
+        return f"it is measured as an image without detections, in which {objects} is missed"
+
+    def object_count(self, position: int) -> int:
+        """How many objects of an image count."""
+        return int((~self.target(position).ignored).sum())
 
     def _too_many(self, count: int) -> str:
         return (

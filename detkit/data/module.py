@@ -278,10 +278,11 @@ class DetectionData:
 
     def measuring_loader(self, index: DatasetIndex) -> Loader:
         """All images of an index in order, with the evaluation transforms, to measure on them."""
-        dataset = DetectionDataset(index, transforms=self.evaluation_transforms, seed=self.seed)
-        return self._loader(
-            dataset, EvaluationBatches(len(index), batch_size=self.validation_batch_size)
+        dataset = DetectionDataset(
+            index, transforms=self.evaluation_transforms, seed=self.seed, is_measured=True
         )
+        batches = EvaluationBatches(len(index), batch_size=self.validation_batch_size)
+        return self._loader(dataset, batches)
 
     def _loader(
         self, dataset: DetectionDataset, batches: TrainingBatches | EvaluationBatches

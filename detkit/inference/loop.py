@@ -31,4 +31,4 @@ def detect(
     detector.to(device).eval()
     for batch in loader:
         found = detector.predict(batch.to(device))  # type: ignore[operator]
-        yield batch, [detections.to("cpu") for detections in found]
+        yield batch, batch.without_blank([detections.to("cpu") for detections in found])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,23 +23,28 @@ class Measurement:
         numbers: Flat names to numbers, as the metric gives them.
         meanings: What the numbers over all classes are, in a few words.
         analysis: What is found beside them.
+        notes: Lines about images that could not be measured as they should be.
     """
 
     numbers: Mapping[str, float]
     meanings: Mapping[str, str]
     analysis: Analysis
+    notes: Sequence[str] = ()
 
     def text(self) -> str:
         """All numbers as a table, and what AP loses to which error."""
         names, objects = self.analysis.class_names, self.analysis.objects.tolist()
         table = metrics_table(self.numbers, names, objects, meanings=self.meanings)
-        return f"{table}\n\n{errors_table(self.analysis)}"
+        return "\n\n".join([table, *self.notes, errors_table(self.analysis)])
 
     def write(self, folder: Path) -> list[Path]:
         """Write `metrics.json` and the pictures of the analysis; returns what was written."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / "metrics.json"
-        write_metrics(file, self.numbers, analysis_content(self.analysis))
+        content = analysis_content(self.analysis)
+        if self.notes:
+            content["notes"] = list(self.notes)
+        write_metrics(file, self.numbers, content)
         return [file, *write_pictures(self.analysis, self.numbers, folder / FOLDER)]
 
 
@@ -47,10 +52,18 @@ def measure(
     metric: Metric,
     class_names: list[str],
     found: Iterable[tuple[list[int], list[Detections], list[Target]]],
+    notes: Callable[[], Sequence[str]] = list,
 ) -> Measurement:
-    """Measure image ids, detections and objects, batch by batch, in original coordinates."""
+    """Measure image ids, detections and objects, batch by batch, in original coordinates.
+
+    Args:
+        metric: What is measured.
+        class_names: The classes in label order.
+        found: By batch the image ids, detections and objects.
+        notes: Gives lines for the results table; asked after the last batch.
+    """
     seen = SeenImages(class_names)
     for image_ids, detections, targets in found:
         metric.update(image_ids, detections, targets)
         seen.update(image_ids, detections, targets)
-    return Measurement(metric.compute(), metric.meanings, analyse(seen))
+    return Measurement(metric.compute(), metric.meanings, analyse(seen), notes())

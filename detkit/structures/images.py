@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from detkit.structures.detections import Detections
+
 
 @dataclass(frozen=True)
 class Target:
@@ -78,6 +80,7 @@ class Sample:
         original_size: (height, width) of the image as read, EXIF orientation applied.
         to_image: (3, 3) float64; maps homogeneous (x, y, 1) of the original image to `image`. Each
             geometric transform multiplies its own matrix from the left.
+        is_decoded: False where the file cannot be decoded and `image` is a blank one in its place.
     """
 
     image: Tensor
@@ -87,6 +90,7 @@ class Sample:
     path: str
     original_size: tuple[int, int]
     to_image: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
+    is_decoded: bool = True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -111,6 +115,7 @@ class Batch:
         paths: Per image the file it came from.
         original_sizes: Per image (height, width) of the file's image.
         to_image: (B, 3, 3) float64; see `Sample.to_image`.
+        blank: Positions of blank images, which stand in for files that cannot be decoded.
     """
 
     images: Tensor
@@ -121,6 +126,7 @@ class Batch:
     paths: list[str]
     original_sizes: list[tuple[int, int]]
     to_image: Tensor
+    blank: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -129,6 +135,13 @@ class Batch:
         """The same batch with images and targets on a device."""
         images = self.images.to(device, non_blocking=non_blocking)
         return replace(self, images=images, targets=[t.to(device) for t in self.targets])
+
+    def without_blank(self, detections: list[Detections]) -> list[Detections]:
+        """The detections of each image, none where a blank one stands in for its file."""
+        return [
+            Detections.empty() if position in self.blank else found
+            for position, found in enumerate(detections)
+        ]
 
     def pin_memory(self) -> Batch:
         """The same batch with images in pinned memory, for an asynchronous copy to the device."""

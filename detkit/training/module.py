@@ -123,7 +123,7 @@ class DetectionModule(pl.LightningModule):
         self, batch: Batch, batch_idx: int
     ) -> list[Detections]:
         """Hand detections, in original image coordinates, to the metric and to callbacks."""
-        detections = to_cpu(self.detector.predict(batch))
+        detections = batch.without_blank(to_cpu(self.detector.predict(batch)))
         self.metric.update(batch.image_ids, detections, batch.original_targets)
         return detections
 
