@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detkit.data.counting import counted
 from detkit.data.images import UnreadableImageError, decode
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.recent import RecentSamples
@@ -260,8 +259,8 @@ class DetectionDataset(Dataset[Sample]):
         """The rest of the warning about an image that cannot be decoded."""
         if not self.is_measured:
             return "another image takes its place each time"
-        objects = counted(self.object_count(position), "object")
-        return f"it is measured as an image without detections, in which {objects} is missed"
+        count = self.object_count(position)
+        return f"it is measured without detections, so its objects ({count}) count as missed"
 
     def object_count(self, position: int) -> int:
         """How many objects of an image count."""

@@ -52,7 +52,10 @@ def test_the_warning_is_not_that_of_training(spoiled, caplog):
     with caplog.at_level(logging.WARNING, logger="detkit"):
         measured(spoiled)[Key(0, 1)]
     (message,) = caplog.messages
-    assert "1.jpg (truncated file); it is measured as an image without detections" in message
+    assert (
+        "1.jpg (truncated file); it is measured without detections, so its objects (1) count"
+        in message
+    )
     assert "takes its place" not in message
 
 
