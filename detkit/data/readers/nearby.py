@@ -24,4 +24,6 @@ def parent_with_images(path: Path, names: Sequence[str]) -> Path | None:
         return None
     sample = names[:: max(1, len(names) // _SAMPLE)]
     matches = sum(endings.match(name).path is not None for name in sample)
-    return path.parent if matches > len(sample) / 2 else None
+    if matches <= len(sample) / 2:
+        return None
+    return parent if path.name in ("", "..") else path.parent

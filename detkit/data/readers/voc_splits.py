@@ -23,7 +23,7 @@ class NameTable:
         self._names = set(names)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in sorted(self._names):
-            self._by_stem[name.rpartition("/")[2]].append(name)
+            self._by_stem[name.rpartition("/")[2].casefold()].append(name)
 
     def find(self, line: str) -> str | None:
         """The XML file that a line of a list names; None if there is none.
@@ -39,7 +39,8 @@ class NameTable:
         pair = words[-1] if len(words) > 1 and words[-1].lower().endswith(".xml") else line
         for text in (pair, _without_suffix(pair)):
             parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
-            best = self._by_stem.get(parts[-1], []) if parts else []
+            best = self._by_stem.get(parts[-1].casefold(), []) if parts else []
+            best = [name for name in best if name.rpartition("/")[2] == parts[-1]] or best
             if len(best) > 1:
                 shared = {name: _common_ending(name.split("/"), parts) for name in best}
                 best = [name for name in best if shared[name] == max(shared.values())]

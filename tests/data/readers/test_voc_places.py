@@ -1,6 +1,7 @@
 """XML files and images of Pascal VOC, wherever annotation tools put them."""
 
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -81,14 +82,17 @@ def test_folders_of_images_alone_are_splits(write):
 
 @pytest.mark.parametrize(("name", "lines"), [
     ("ImageSets/Main/train.txt", "a\n"),
-    ("ImageSets/train.txt", "a.jpg\n"),
+    ("ImageSets/train.txt", "A.JPG\n"),
     ("train.txt", "./images/a.jpg ./xml/a.xml\n"),  # PaddleDetection
     ("train.txt", "C:\\data\\images\\a.jpg\n"),
     ("ImageSets/Main/cat_train.txt", "a.jpg 1\n"),  # VoTT
 ])  # fmt: skip
 def test_lists_of_splits(write, name, lines):
     folder = write("xml/a.xml", "xml/b.xml", "images/a.jpg", "images/b.jpg")
-    for split, text in (("train", lines), ("val", lines.replace("a.", "b.").replace("a\n", "b\n"))):
+    for split, text in (
+        ("train", lines),
+        ("val", lines.replace("a.", "b.").replace("a\n", "b\n").replace("A.", "B.")),
+    ):
         file = folder / name.replace("train", split)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -184,6 +188,15 @@ def test_images_in_the_folder_above_are_named(write):
     folder = write("Annotations/a.xml", "JPEGImages/a.jpg")
     with pytest.raises(DataError, match=rf"1 XML file but no images.*set data.path to '{folder}'"):
         VocReader().read(folder / "Annotations", None)
+
+
+def test_the_working_folder_is_a_data_set(write, monkeypatch):
+    folder = write("Annotations/a.xml", "JPEGImages/a.jpg")
+    monkeypatch.chdir(folder)
+    assert boxes(AutoReader().read(Path(), None)) == {"JPEGImages/a.jpg": 1}
+    monkeypatch.chdir(folder / "Annotations")
+    with pytest.raises(DataError, match=rf"set data.path to '{folder}'"):
+        AutoReader().read(Path(), None)
 
 
 def test_images_without_xml_and_xml_without_an_image_are_named(write):
