@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
         source = _find(path, page, split, name)
         if source is None:
             problem = "names no folder and no list of images"
-            hint = _suggestion(path, page, name)
+            hint = _suggestion(path, page, split, name)
             raise _unusable(path, page, split, name, problem=problem, hint=hint)
         listed = _images_at(path, page, source.place)
         if listed.images and not any(image.is_file() for image in listed.images):
@@ -154,11 +155,25 @@ def _find(path: Path, page: YoloPage, split: str, name: str) -> Source | None:
             if _is_source(place):
                 return Source(place, is_ending=False)
     parts = [part for part in (_bases(path, page)[0] / text).parts if part not in ("/", "..")]
-    for start in range(1, len(parts)):
-        place = path.joinpath(*parts[start:])
-        if _is_certain(path, split, parts, start) and _is_source(place):
-            return Source(place, is_ending=True)
+    for start in range(len(parts)):
+        match = _in_any_case(path, parts[start:])
+        if match is not None and _is_certain(path, split, parts, start) and _is_source(match):
+            return Source(match, is_ending=True)
     return None
+
+
+def _in_any_case(path: Path, parts: Sequence[str]) -> Path | None:
+    """The only entry below a folder with these names, upper and lower case aside."""
+    for part in parts:
+        if (path / part).exists():
+            path = path / part
+            continue
+        names = os.listdir(path) if path.is_dir() else []
+        alike = [name for name in names if name.casefold() == part.casefold()]
+        if len(alike) != 1:
+            return None
+        path = path / alike[0]
+    return path
 
 
 def _is_certain(path: Path, split: str, parts: Sequence[str], start: int) -> bool:
@@ -181,13 +196,18 @@ def _images_at(path: Path, page: YoloPage, place: Path) -> ListedImages:
     return listed_images(place, list(bases), ImageTable(path))
 
 
-def _suggestion(path: Path, page: YoloPage, name: str) -> str:
-    """The nearest folder or list to an entry that leads nowhere."""
+def _suggestion(path: Path, page: YoloPage, split: str, name: str) -> str:
+    """The nearest folder or list to an entry that leads nowhere, unless it is of another split."""
     for base in _bases(path, page):
         place = base / name.replace("\\", "/")
         parent = next((p for p in place.parents if p.is_dir()), None)
         if parent is not None and parent.is_relative_to(path):
-            names = [relative_name(entry, path) for entry in parent.iterdir() if _is_source(entry)]
+            entries = [entry for entry in parent.iterdir() if _is_source(entry)]
+            names = [
+                relative_name(entry, path)
+                for entry in entries
+                if role_of(entry.stem) in (None, role_of(split))
+            ]
             if hint := did_you_mean(relative_name(place, path), names):
                 return hint
     return ""

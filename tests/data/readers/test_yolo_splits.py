@@ -96,6 +96,20 @@ def test_an_empty_validation_folder_is_an_error(yolo):
         YoloReader().read(yolo, "val")
 
 
+def test_entries_in_another_case_are_matched(yolo):
+    declare(yolo, train="Images/Train", val="images/VAL")
+    assert stems(yolo, "train") == ["a", "b"]
+    index = YoloReader().read(yolo, "val")
+    assert "images/VAL -> images/val" in index.notes[0]
+
+
+def test_the_folder_of_another_split_is_not_suggested(yolo):
+    shutil.rmtree(yolo / "images/val")
+    declare(yolo, train="images/train", val="images/val")
+    with pytest.raises(DataError, match=r"`val: images/val` names .* list of images\. Correct the"):
+        YoloReader().read(yolo, "val")
+
+
 @pytest.mark.parametrize("base", ["/content/drive/My Drive/set", "C:\\data\\set", "../datasets/x"])
 def test_entries_of_another_machine_are_matched_by_their_endings(yolo, base):
     declare(yolo, path=base, train=f"{base}/images/train", val="images/val")
