@@ -209,6 +209,7 @@ def _finish(
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     loader, metric = data.validation_loader(), assembly.build_metric(config, classes)
+    log.info("measuring %s on all validation images", checkpoint.path.name)
     batches = (
         (batch.image_ids, detections, batch.original_targets)
         for batch, detections in detect(detector, loader, choose_device("auto"))

@@ -93,7 +93,8 @@ class GuardedStream:
     """A stream on a terminal whose messages do not mix with a status line.
 
     In another process, such as a loader's worker, the status line cannot be drawn again; the
-    message replaces it until the next update.
+    message replaces it until the next update. There, lines are written whole: `print` writes a
+    message and the end of its line apart, and the status line could be drawn in between.
 
     Args:
         stream: Where the messages go.
@@ -104,16 +105,24 @@ class GuardedStream:
         self._stream = stream
         self._line = line
         self._process = os.getpid()
-        self._is_interrupted = False
+        self._pending = ""  # a line of another process that has not ended
 
     def write(self, text: str) -> int:
         """Write a message."""
         if self._line is not None and os.getpid() == self._process:
             return self._line.print_above(text, self._stream)
-        prefix = "" if self._is_interrupted else CLEAR
-        if text:
-            self._is_interrupted = not text.endswith("\n")
-        return self._stream.write(prefix + text)
+        lines, end, self._pending = (self._pending + text).rpartition("\n")
+        if end:
+            self._stream.write(CLEAR + lines + end)
+            self._stream.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        if self._pending:
+            self._stream.write(CLEAR + self._pending)
+            self._pending = ""
+        self._stream.flush()
 
     def writelines(self, lines: list[str]) -> None:
         """Write several messages."""

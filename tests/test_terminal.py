@@ -108,6 +108,16 @@ def test_a_rank_or_worker_erases_the_line_of_another_process(terminal):
     assert screen(terminal) == ["hello", ""]
 
 
+def test_a_worker_writes_whole_lines(terminal):
+    stream = GuardedStream(terminal, None)
+    stream.write("half a line")
+    assert terminal.getvalue() == ""
+    stream.write(" and the rest\nanother")
+    assert terminal.getvalue() == f"{CLEAR}half a line and the rest\n"
+    stream.flush()
+    assert screen(terminal) == ["half a line and the rest", "another"]
+
+
 # pain 54
 def test_a_closed_terminal_does_not_stop_the_training():
     class Gone(Terminal):

@@ -123,15 +123,16 @@ class Progress(ProgressBar):
         self._show(", ".join([f"{_epoch(trainer)} validating", *time_left(trainer)]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that the scores are fresh."""
+        """Note that the scores are fresh; checkpoints and pictures follow."""
         self._is_validated = True
+        self._show(f"{_epoch(trainer)} saving")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's line."""
         if self._is_enabled and self._batches:
             scores = _scores(trainer) if self._is_validated else []
             parts = [*scores, *self._numbers(trainer, ended=True)]
-            _write_line("  ".join([_epoch(trainer), *parts]))
+            _write_line(fitted(_epoch(trainer), parts, self._width(), "  "))
             self._last_update = time.monotonic()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -176,7 +177,11 @@ class Progress(ProgressBar):
         filled = round(_BAR * batches / max(total, 1))
         bar = f"[{'#' * filled}{'-' * (_BAR - filled)}]" if self._status else "batch"
         line = f"{_epoch(trainer)} {bar} {batches:,}/{total:,}"
-        return fitted(line, parts, columns(sys.stderr) - 1 if self._status else None)
+        return fitted(line, parts, self._width())
+
+    def _width(self) -> int | None:
+        """Characters of a line; None where there is no terminal."""
+        return None if self._status is None else columns(sys.stderr) - 1
 
     def _numbers(self, trainer: pl.Trainer, ended: bool = False) -> list[str]:
         """The time left, means over the epoch so far, and speed; the most important first.
@@ -201,11 +206,11 @@ class Progress(ProgressBar):
         ]
 
 
-def fitted(start: str, parts: list[str], width: int | None) -> str:
+def fitted(start: str, parts: list[str], width: int | None, separator: str = ", ") -> str:
     """A line that holds the first parts, as many as fit whole; the first one in any case."""
     line = start
     for number, part in enumerate(parts):
-        longer = f"{line}, {part}"
+        longer = f"{line}{separator}{part}"
         if number and width is not None and len(longer) > width:
             break
         line = longer
