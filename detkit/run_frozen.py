@@ -225,17 +225,15 @@ def _finish(
         class_names=classes.names,
         meanings=measured.meanings,
     )
-    log_result(
-        trainer,
-        TrainingResult(
-            numbers=measured.numbers,
-            class_names=classes.names,
-            analysis=measured.analysis,
-            checkpoint=checkpoint.path,
-            epoch=checkpoint.epoch,
-            pictures=[file for file in files if file.suffix == ".png"],
-        ),
+    result = TrainingResult(
+        numbers=measured.numbers,
+        class_names=classes.names,
+        analysis=measured.analysis,
+        checkpoint=checkpoint.path,
+        epoch=checkpoint.epoch,
+        pictures=[file for file in files if file.suffix == ".png"],
     )
+    log_result(trainer, result)
     kind = checkpoint.path.stem
     print(f"{kind} checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
     return dict(measured.numbers)
