@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     pairs.images_without_annotation,
     pairs.unequal_names,
     units.misread_boxes,
+    units.cornered_boxes,
     pairs.paths_of_elsewhere,
     boxes.lost_boxes,
     boxes.cut_boxes,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+import numpy as np
+
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import Example, Finding, Limits, found
 from detkit.data.box_units import ADVICE, find_misreading
+
+_FEWEST_BOXES = 20  # fewer may all be in one part by chance
+_TOP_LEFT = 0.6  # of width and height
 
 
 def misread_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
@@ -31,6 +36,28 @@ def misread_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
             error_above=limits.most_lost,
         )
     ]
+
+
+def cornered_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Warning: all boxes of a split are in the top left part of their images."""
+    examples = []
+    for split in evidence.splits:
+        boxes, sizes = split.index.boxes, split.index.sizes[split.owners][:, ::-1]
+        if len(boxes) < _FEWEST_BOXES or find_misreading(split.index) is not None:
+            continue
+        reach = float((boxes[:, 2:] / np.maximum(sizes, 1)).max())
+        if reach <= _TOP_LEFT:
+            detail = f"no box reaches beyond {reach:.0%} of the width or height of its image"
+            examples.append(Example(split.name, "", detail))
+    return found(
+        "all boxes in the top left part of the images",
+        examples,
+        {},
+        unit="splits",
+        advice="The boxes were probably drawn on smaller versions of the images, or are in "
+        "percent. Look at pictures (`detkit data show`); scale the boxes, or use the images that "
+        "were annotated.",
+    )
 
 
 def are_misread(evidence: Evidence) -> bool:

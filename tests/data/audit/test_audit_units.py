@@ -72,3 +72,19 @@ def test_every_split_without_objects_is_an_error(maker):
     found = maker.findings()["no object in 'test'"]
     assert found.severity == "error"
     assert "splits=[train,val]" in found.advice
+
+
+def percent(x, y, w, h):
+    return (x / WIDTH * 20, y / HEIGHT * 20, w / WIDTH * 20, h / HEIGHT * 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_warned"), [(percent, True), (lambda *box: box, False)], ids=["scaled", "right"]
+)
+def test_boxes_of_smaller_images_are_a_warning(maker, change, is_warned):
+    kind = "all boxes in the top left part of the images"
+    findings = rewrite(maker, change).findings()
+    assert (kind in findings) is is_warned
+    if is_warned:
+        assert findings[kind].severity == "warning"
+        assert findings[kind].counts == {"train": 1, "val": 1}
