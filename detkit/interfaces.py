@@ -37,9 +37,8 @@ Losses = dict[str, Tensor]
 class Backbone(Protocol):
     """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse.
 
-    Images come with the mean and deviation of ImageNet. A class whose weights expect others says so
-    in a static method `pixel_statistics(arguments)`: from the part's configured arguments, a mean
-    and a deviation of three numbers each, in 0..255.
+    A class whose weights expect another mean and deviation than ImageNet's gives both, in 0..255,
+    in a static method `pixel_statistics(arguments)` of its configured arguments.
     """
 
     feature_specs: list[FeatureSpec]
@@ -201,6 +200,17 @@ class AssigningHead(Protocol):
     """
 
     def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]: ...
+
+
+@runtime_checkable
+class CountingHead(Protocol):
+    """A head that calls `divisors`, a detkit.ops.Divisors, with what its losses are divided by."""
+
+    divisors: Any
+    has_one_divisor: bool  # for all losses
+
+    # The same before the network runs; None where predictions decide about it.
+    def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None: ...
 
 
 class Proposer(Protocol):

@@ -40,7 +40,12 @@ class Trainer:
         strategy: How several devices work together: `ddp`, which is `auto`, or `fsdp`, with which
             each keeps only its part of the weights, their gradients and the optimizer's state.
         precision: Bits of the arithmetic; 16 scales the loss.
-        accumulate_grad_batches: Batches whose gradients are summed before a step.
+        accumulate_grad_batches: Batches of an optimizer step, whose gradient is that of one batch
+            of all their images: losses are divided by what all of them count. Exceptions: batch
+            norm uses the statistics of each batch (norm `group` does not); `ghm_c` and `ghm_r`
+            weigh by the gradients of each batch; samplers draw for each batch; roi heads divide by
+            the regions of each batch, which are mostly equally many; a head with an objectness and
+            assigner `sim_ota` or `task_aligned` divides by the positives of each batch.
         gradient_clip_norm: Largest L2 norm of all gradients; null does not clip, `auto` clips where
             the source of the detector's head does: at 10 for those of YOLO.
         sync_batchnorm: Share batch statistics between devices.

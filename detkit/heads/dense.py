@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from detkit.heads.counting import count_ahead, has_one_divisor
 from detkit.heads.matches import Matches, rows_of_objects, soft_targets, with_images
 from detkit.interfaces import (
     Assigner,
@@ -55,8 +56,7 @@ class DenseHead(nn.Module):
         postprocess: Candidates to detections.
         score_exponent: The score is (class * quality) to this power, where there is a quality.
         weigh_boxes_by_quality: Whether the box loss is a mean weighted by the quality targets.
-        empty_image: What an image without objects adds to the positives that losses are divided
-            by; without it, a batch of such images would divide by 1.
+        empty_image: What an image without objects adds to the positives that divide the losses.
         per_image: Divide all losses by the images times this, not by the positives.
     """
 
@@ -97,7 +97,7 @@ class DenseHead(nn.Module):
         self.weigh_boxes_by_quality = weigh_boxes_by_quality
         self.empty_image = empty_image
         self.per_image = per_image
-        self.divisors = Divisors()
+        self.divisors, self.has_one_divisor = Divisors(), has_one_divisor(self)
         self._objectness = quality_target is not None and quality_target.learns_background
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
@@ -130,6 +130,11 @@ class DenseHead(nn.Module):
         predictions, priors = self._predict_at_priors(features)
         objects = [target.select(~target.ignored) for target in targets]
         return priors, self._assign(predictions, priors, targets, objects).matched
+
+    def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None:
+        """The (3,) divisors of a batch, for maps of these sizes; see CountingHead."""
+        counted = count_ahead(self, sizes, targets)
+        return None if counted is None else counted.divisors
 
     def _predict_at_priors(self, features: list[Tensor]) -> tuple[DensePredictions, Priors]:
         """Predictions in float32, whatever the layers ran in, and the priors they belong to."""
@@ -191,7 +196,7 @@ class DenseHead(nn.Module):
         shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
         counts = torch.stack([total := matches.weights.sum(), shares.sum(), total]) + matches.empty
         if self._objectness or self.per_image is not None:
-            counts = with_images(counts, matches, len(predictions.box_codes), self.per_image)
+            counts = with_images(counts, matches.cells, len(predictions.box_codes), self.per_image)
         class_divisor, box_divisor, quality_divisor = self.divisors(counts)
         divisor = 1 if self.classification_loss.normalised else class_divisor
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}

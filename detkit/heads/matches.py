@@ -40,7 +40,7 @@ def soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None
     return torch.stack(scores)
 
 
-def with_images(counts: Tensor, matches: Matches, images: int, per_image: float | None) -> Tensor:
+def with_images(counts: Tensor, cells: Tensor, images: int, per_image: float | None) -> Tensor:
     """(3,) counts of positives, with images or their cells in their place.
 
     YOLOv5 takes the mean of the objectness over the priors of a level, times 4, 1 and 0.4, which
@@ -49,11 +49,11 @@ def with_images(counts: Tensor, matches: Matches, images: int, per_image: float 
 
     Args:
         counts: What divides the losses of classes, boxes and quality.
-        matches: Of the batch.
+        cells: Priors for each pixel of an image.
         images: B.
         per_image: What an image counts in all three; None changes the last only.
     """
     if per_image is not None:
         return torch.full_like(counts, per_image * images)
-    cells = images * matches.cells * 640**2 / (5.4 * 160)
+    cells = images * cells * 640**2 / (5.4 * 160)
     return torch.stack([counts[0], counts[1], cells.to(counts)])

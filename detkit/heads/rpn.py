@@ -9,6 +9,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
+from detkit.heads.counting import count_ahead
 from detkit.heads.dense import DenseHead
 from detkit.heads.matches import Matches
 from detkit.heads.towers import flatten_maps, same_on_all_levels
@@ -159,6 +160,11 @@ class RPN(DenseHead):
     def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:
         """The anchors, and the object of each (B, P), whatever its label."""
         return super().assign(features, _without_classes(targets))
+
+    def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None:
+        """The one divisor of a batch, for maps of these sizes; see CountingHead."""
+        counted = count_ahead(self, sizes, _without_classes(targets))
+        return None if counted is None else counted.priors
 
     def loss_and_proposals(
         self, features: list[Tensor], targets: list[Target], image_sizes: Sizes

@@ -41,8 +41,8 @@ class YOLOFree(DenseHead):
     https://arxiv.org/abs/2006.04388
 
     The class score also says how well the box fits, as its target does; YOLOX has an output of its
-    own for that. All losses are divided by the sum of these targets; an image with seven objects
-    has about 15.
+    own for that. All losses are divided by the sum of these targets; an untrained network has about
+    20 of them in an image with ten objects.
 
     Args:
         convs: 3x3 convolutions of each tower.
@@ -75,7 +75,7 @@ class YOLOFree(DenseHead):
         norm: Norm = "batch",
         activation: Activation = "silu",
         prior_probability: Probability = 0.01,
-        empty_image: NonNegativeFloat = 15.0,
+        empty_image: NonNegativeFloat = 20.0,
         priors: Annotated[PriorGenerator, Slot("priors", "points")],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "distribution")],
         assigner: Annotated[Assigner, Slot("assigner", "task_aligned")],

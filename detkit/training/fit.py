@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import lightning.pytorch as pl
 
 from detkit.structures import Batch
+from detkit.training.accumulation import ReadAhead
 from detkit.training.loggers import TensorBoard, Wandb
 from detkit.training.module import DetectionModule
 from detkit.training.pace import pace_of
@@ -37,6 +38,8 @@ def fit(
     pace = pace_of(trainer)
     if pace is not None:
         pace.expect(train_loader, validation_loader)
+    if trainer.accumulate_grad_batches > 1:
+        train_loader = ReadAhead(train_loader, trainer.accumulate_grad_batches)
     trainer.fit(module, train_loader, validation_loader, ckpt_path=resume, weights_only=True)
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     for callback in callbacks if trainer.is_global_zero else []:

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from detkit.errors import UserError
 from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
 from detkit.structures import Batch, Detections
+from detkit.training.accumulation import Accumulation, BatchOfStep
 from detkit.training.length import length_of
 from detkit.training.metrics_file import MetricsFile
 from detkit.training.position import RANDOM_STATES, add_position, restore_random_state
@@ -51,6 +52,7 @@ class DetectionModule(pl.LightningModule):
         self.checkpoint_record = checkpoint_record
         self.batch_size = batch_size
         self.step_losses: dict[str, Tensor] = {}  # the parts of the last batch, for callbacks
+        self._accumulation = Accumulation(detector)  # type: ignore[arg-type]  # also a module
         self._resumed_states: list[Any] = []
         self._full_rates: list[float] = []
 
@@ -62,7 +64,9 @@ class DetectionModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """The sum of the loss parts; callbacks find the parts under "parts"."""
+        share = self._begin_step(batch, batch_idx)
         values = self.detector.loss(batch)
+        self._end_batch(batch, batch_idx)
         total = torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
         parts = {name: value.detach() for name, value in values.items()}
         self.step_losses = parts
@@ -75,7 +79,35 @@ class DetectionModule(pl.LightningModule):
             losses = {"loss": total.detach(), **parts}
             self.log_dict(losses, batch_size=len(batch), sync_dist=self.trainer.world_size > 1)
             self.log("learning_rate", rate, batch_size=len(batch))
-        return {"loss": total, "parts": parts}
+        return {"loss": total if share == 1 else share * total, "parts": parts}
+
+    def _begin_step(self, batch: Batch, batch_idx: int) -> float:
+        """Count the batches of an optimizer step before its first one.
+
+        Returns:
+            What Lightning, which divides by trainer.accumulate_grad_batches, divides too much by in
+            an epoch's last step, which may have fewer batches.
+        """
+        if not isinstance(batch, BatchOfStep):
+            return 1.0
+        number = batch_idx % self.trainer.accumulate_grad_batches
+        batches = min(len(batch.step), int(self.trainer.num_training_batches) - batch_idx + number)
+        if number == 0:
+            self._accumulation.begin(batch, batches)
+        return self.trainer.accumulate_grad_batches / batches
+
+    def _end_batch(self, batch: Batch, batch_idx: int) -> None:
+        if isinstance(batch, BatchOfStep):
+            number = batch_idx % self.trainer.accumulate_grad_batches
+            self._accumulation.after_batch(batch, number)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Correct accumulated gradients where the counts of their batches are known only now."""
+        factor = self._accumulation.correction()
+        if factor != 1:
+            for parameter in self.detector.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.mul_(factor)
 
     def _logs_this_step(self) -> bool:
         """Whether Lightning will send this step to the loggers; logging the others costs time."""

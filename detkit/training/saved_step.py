@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
 
 def _batch_values(batch: Batch) -> dict[str, Any]:
     return {
-        **vars(batch),
+        **{field.name: getattr(batch, field.name) for field in fields(Batch)},
         "images": batch.images.cpu(),
         "targets": [_target_values(target) for target in batch.targets],
         "original_targets": [_target_values(target) for target in batch.original_targets],

@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch.utils.data import DataLoader
 
 from detkit.registry import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, register
 
@@ -87,7 +86,7 @@ class SlowLoader(pl.Callback):
             return
         self._done = True
         loader = trainer.train_dataloader
-        workers = loader.num_workers if isinstance(loader, DataLoader) else 0
+        workers = getattr(loader, "num_workers", 0)  # a loader that reads ahead is no DataLoader
         text = starved_text(
             share,
             workers=workers,
