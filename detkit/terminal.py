@@ -159,7 +159,10 @@ def leave_status_line_whole() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if is_terminal(stream) and not isinstance(stream, GuardedStream):
-            setattr(sys, name, GuardedStream(stream, None))
+            guarded = GuardedStream(stream, None)
+            setattr(sys, name, guarded)
+            for handler in _handlers_of(stream):
+                handler.setStream(guarded)
 
 
 def is_terminal(stream: Any) -> bool:

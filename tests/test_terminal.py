@@ -99,13 +99,17 @@ def test_a_forked_worker_erases_the_line_before_its_message(terminal, monkeypatc
         assert screen(terminal) == ["from a worker", ""]
 
 
-def test_a_rank_or_worker_erases_the_line_of_another_process(terminal):
+def test_a_rank_or_worker_erases_the_line_of_another_process(terminal, monkeypatch):
     terminal.write("epoch 1")
+    logger, handler = logging.getLogger("test.terminal"), logging.StreamHandler(terminal)
+    monkeypatch.setattr(logger, "handlers", [handler])
     with redirect_stdout(terminal), redirect_stderr(terminal):
         leave_status_line_whole()
         print("hello", file=sys.stderr)
         assert isinstance(sys.stderr, GuardedStream)
-    assert screen(terminal) == ["hello", ""]
+    terminal.write("epoch 1")
+    logger.warning("logged")
+    assert screen(terminal) == ["hello", "logged", ""]
 
 
 def test_a_worker_writes_whole_lines(terminal):

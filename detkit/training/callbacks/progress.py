@@ -82,9 +82,9 @@ class Progress(ProgressBar):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Show that the first step runs, in which networks are compiled and GPUs start."""
+        """Start the epoch's line; in the first step, networks are compiled and GPUs start."""
         if self._batches == 0:
-            self._show(self._line(trainer, batch_idx, ["first step"]))
+            self._show(self._line(trainer, batch_idx, time_left(trainer) or ["first step"]))
 
     def on_train_batch_end(
         self,
