@@ -1,4 +1,4 @@
-"""Images and annotation files that belong together under unequal names, and those that do not."""
+"""Match images and annotation files whose names differ, and describe those without a match."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detkit.image_files import SUFFIXES
 from detkit.structures import Pairing
 
 LOGGER = logging.getLogger("detkit.data")
-BY_ENDING = "with paths of another machine, matched by their endings"
+BY_ENDING = "with paths from another machine, matched by their endings"
 _EXAMPLES = 3
 _ROLE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "labels", "label", "annotations")
 _SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
@@ -130,15 +130,17 @@ def _difference(root: Path, image: Path, annotation: Path) -> str:
     folders, other_folders = _folders(root, image), _folders(root, annotation)
     same_case = stem == other and folders == other_folders
     cases = {
-        "another folder": _any_case(folders, "") != _any_case(other_folders, "")
+        "name in another folder": _any_case(folders, "") != _any_case(other_folders, "")
         or (same_case and annotation.suffix.islower() and other != image.name),
-        "the image's suffix in the name": other.casefold() == image.name.casefold(),
-        f"the suffix {annotation.suffix}": same_case and not annotation.suffix.islower(),
-        "upper and lower case": _any_case(folders, stem) == _any_case(other_folders, other),
-        "url encoding": unquote(stem).casefold() == unquote(other).casefold(),
-        "the prefix of Label Studio": _is_uploaded(image) or _is_uploaded(annotation),
+        "name with the image's suffix": other.casefold() == image.name.casefold(),
+        f"name with the suffix {annotation.suffix}": same_case and not annotation.suffix.islower(),
+        "name ignoring case": _any_case(folders, stem) == _any_case(other_folders, other),
+        "URL-decoded name": unquote(stem).casefold() == unquote(other).casefold(),
+        "name without the Label Studio prefix": _is_uploaded(image) or _is_uploaded(annotation),
     }
-    return next((difference for difference, holds in cases.items() if holds), "spelling")
+    return next(
+        (difference for difference, holds in cases.items() if holds), "name in another Unicode form"
+    )
 
 
 def describe_pairing(pairing: Pairing) -> str:
@@ -167,11 +169,11 @@ def describe_pairings(pairings: Mapping[str, Pairing]) -> list[str]:
 
 
 def report_pairing(pairing: Pairing, root: Path) -> None:
-    """Log how unequal names were matched, and warn of annotations that belong to no image."""
+    """Log how names that differ were matched, and warn of annotations that belong to no image."""
     if pairing.matches:
         ways = ", ".join(f"{count:,} by {way}" for way, count in pairing.matches.items())
         total = counted(sum(pairing.matches.values()), pairing.annotation)
-        LOGGER.info("matched %s of %s to images of unequal names: %s", total, root, ways)
+        LOGGER.info("matched %s in %s to images whose names differ: %s", total, root, ways)
     if names := pairing.annotations_without_image:
         LOGGER.warning(
             "left out of %s: %s without an image: %s",

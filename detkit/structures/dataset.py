@@ -35,12 +35,12 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """Images and annotations of a split that have no counterpart, and how unequal names matched.
+    """Images and annotations of a split without a counterpart, and matches of differing names.
 
     Attributes:
         annotation: What the format calls the annotation of an image: "label file", "XML file".
         matches: How many annotations belong to an image under another name, by the difference
-            ("upper and lower case": 3).
+            ("name ignoring case": 3).
         annotations_without_image: Their names, relative to the root.
         images_without_annotation: Their names, relative to the root.
         images_train: Whether images without an annotation are in the index, as background.

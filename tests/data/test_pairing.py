@@ -23,18 +23,18 @@ def matches(images, annotations, paired=()):
 
 
 @pytest.mark.parametrize(("image", "annotation", "difference"), [
-    ("images/train/a.jpg", "labels/train/A.txt", "upper and lower case"),
-    ("Images/train/a.jpg", "Labels/Train/a.txt", "upper and lower case"),
-    ("images/train/a.jpg", "labels/train/a.TXT", "the suffix .TXT"),
-    ("images/train/a.jpg", "labels/train/a.jpg.txt", "the image's suffix in the name"),
-    ("images/train/a b.jpg", "labels/train/a%20b.txt", "url encoding"),
-    ("images/train/a%20b.jpg", "labels/train/a b.txt", "url encoding"),
-    ("images/train/a.jpg", "labels/a.txt", "another folder"),
-    ("Train/Images/a.jpg", "Train/Labels/a.txt", "another folder"),
-    ("images/train/a.jpg", "labels/train_a.txt", "another folder"),
-    ("train/photos/a.jpg", "train/texts/a.xml", "another folder"),
-    ("images/a.jpg", "labels/0a1b2c3d-a.txt", "the prefix of Label Studio"),
-    ("images/e\u0301.jpg", "labels/\u00e9.txt", "spelling"),
+    ("images/train/a.jpg", "labels/train/A.txt", "name ignoring case"),
+    ("Images/train/a.jpg", "Labels/Train/a.txt", "name ignoring case"),
+    ("images/train/a.jpg", "labels/train/a.TXT", "name with the suffix .TXT"),
+    ("images/train/a.jpg", "labels/train/a.jpg.txt", "name with the image's suffix"),
+    ("images/train/a b.jpg", "labels/train/a%20b.txt", "URL-decoded name"),
+    ("images/train/a%20b.jpg", "labels/train/a b.txt", "URL-decoded name"),
+    ("images/train/a.jpg", "labels/a.txt", "name in another folder"),
+    ("Train/Images/a.jpg", "Train/Labels/a.txt", "name in another folder"),
+    ("images/train/a.jpg", "labels/train_a.txt", "name in another folder"),
+    ("train/photos/a.jpg", "train/texts/a.xml", "name in another folder"),
+    ("images/a.jpg", "labels/0a1b2c3d-a.txt", "name without the Label Studio prefix"),
+    ("images/e\u0301.jpg", "labels/\u00e9.txt", "name in another Unicode form"),
 ])  # fmt: skip
 def test_one_annotation_of_another_spelling_is_matched(image, annotation, difference):
     assert matches([image], [annotation]) == [(f"data/{image}", f"data/{annotation}", difference)]

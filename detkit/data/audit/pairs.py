@@ -84,7 +84,7 @@ def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
         for difference, count in split.index.pairing.matches.items()
     ]
     findings = found(
-        f"{plural(_noun(evidence))} matched to images of unequal names",
+        f"{plural(_noun(evidence))} matched to images whose names differ",
         examples,
         {},
         unit="files",
@@ -97,8 +97,8 @@ def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
     return [replace(f, count=sum(counts.values()), counts=present) for f in findings]
 
 
-def paths_of_elsewhere(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Note: paths that only their ending leads from to a file."""
+def foreign_paths(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Note: paths from another machine whose ending leads to a file."""
     examples = [
         Example(split.name, fault.name, fault.detail)
         for split in evidence.splits

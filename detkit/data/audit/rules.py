@@ -22,7 +22,7 @@ CHECKS: tuple[Check, ...] = (
     pairs.unequal_names,
     units.misread_boxes,
     units.cornered_boxes,
-    pairs.paths_of_elsewhere,
+    pairs.foreign_paths,
     boxes.lost_boxes,
     boxes.cut_boxes,
     boxes.doubled_boxes,

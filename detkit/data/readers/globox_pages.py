@@ -19,8 +19,8 @@ from detkit.structures import DatasetIndex, Pairing
 _DIFFERENCES = {
     "by the end of the path": "the end of the path",
     "with another suffix": "another suffix",
-    "in other case": "upper and lower case",
-    "URL-encoded": "url encoding",
+    "in other case": "name ignoring case",
+    "URL-encoded": "URL-decoded name",
 }
 WHOLE = ""  # the split of a page in a data set without splits
 

@@ -1,4 +1,4 @@
-"""Lists of image files, also with the paths of another machine."""
+"""Lists of image files, also with the paths from another machine."""
 
 from __future__ import annotations
 

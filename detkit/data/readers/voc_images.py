@@ -90,9 +90,9 @@ def _difference(page: str, image: str) -> str | None:
     if name == stem:
         return None
     if _folded(name) == _folded(stem):
-        return "upper and lower case"
+        return "name ignoring case"
     suffixed = _folded(PurePosixPath(name).stem) == _folded(stem)
-    return "the image's suffix in the name" if suffixed else "the name in <filename>"
+    return "name with the image's suffix" if suffixed else "the name in <filename>"
 
 
 def _image_of(page: str, file_name: str, table: dict[str, list[str]]) -> PageImage:

@@ -59,7 +59,7 @@ class LabelFolder:
         lone = [Path(text) for text in sorted(self._texts - expected)]
         lone = [file for file in lone if self._holds_labels(file)]
         matches: Counter[str] = Counter()
-        taken: set[Path] = set()
+        matched: set[Path] = set()
         if lone:
             paired = {file for pair in files.items() if pair[1] for file in pair if file}
             annotations = [*(file for file in files.values() if file), *lone]
@@ -67,13 +67,13 @@ class LabelFolder:
                 self.root, images=files, annotations=dict.fromkeys(annotations), paired=paired
             ):
                 files[match.image] = match.annotation
-                taken.add(match.annotation)
+                matched.add(match.annotation)
                 matches[match.difference] += match.image in members
         split = {image: files[image] for image in images}
         pairing = Pairing(
             annotation="label file",
             matches={way: count for way, count in matches.items() if count},
-            annotations_without_image=self._names(self._of_split(split, set(lone) - taken)),
+            annotations_without_image=self._names(self._of_split(split, set(lone) - matched)),
             images_without_annotation=self._names(i for i, file in split.items() if file is None),
         )
         return LabelPairs(split, pairing, frozenset(filter(self._has_second_file, images)))

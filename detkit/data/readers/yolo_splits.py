@@ -35,11 +35,11 @@ class Source(NamedTuple):
     """Where the images of a split are.
 
     Attributes:
-        place: A folder, or a list of images.
-        is_ending: Whether only the end of the entry leads there, as its path is of elsewhere.
+        location: A folder, or a list of images.
+        is_ending: Whether only the end of the entry leads there; the path is from another machine.
     """
 
-    place: Path
+    location: Path
     is_ending: bool
 
 
@@ -67,18 +67,18 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
             problem = "names no folder and no list of images"
             hint = _suggestion(path, page, split, name)
             raise _unusable(path, page, split, name, problem=problem, hint=hint)
-        listed = _images_at(path, page, source.place)
+        listed = _images_at(path, page, source.location)
         if listed.images and not any(image.is_file() for image in listed.images):
             problem = f"lists {counted(len(listed.images), 'image')}, and none of them exists"
             hint = " Copy the images there; some tools export label files only."
             raise _unusable(path, page, split, name, problem=problem, hint=hint)
         if not listed.images:
-            problem = f"leads to no image: '{source.place}'"
+            problem = f"leads to no image: '{source.location}'"
             raise _unusable(path, page, split, name, problem=problem)
         images += listed.images
         notes += listed.notes
         if source.is_ending:
-            detail = f"{split}: {name} -> {relative_name(source.place, path)}"
+            detail = f"{split}: {name} -> {relative_name(source.location, path)}"
             file = page.file.name if page.file else ""
             notes.append(Fault("entry", BY_ENDING, file, detail=detail, left_out=False))
     return ListedImages(sorted(set(images)), notes)
@@ -103,12 +103,12 @@ def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
         entries = {file.stem: [file.name] for file in lists}
     roles = {role_of(split) for split in entries}
     sources = [_find(path, page, split, name) for split in entries for name in entries[split]]
-    places = [source.place for source in sources if source is not None]
+    locations = [source.location for source in sources if source is not None]
     for split, folders in _split_folders(path).items():
         is_free = not any(
-            place.is_file() or folder.is_relative_to(place)
+            location.is_file() or folder.is_relative_to(location)
             for folder in folders
-            for place in places
+            for location in locations
         )
         if role_of(split) not in roles and is_free:
             entries[split] = [relative_name(folder, path) for folder in folders]
@@ -128,9 +128,9 @@ def _split_folders(path: Path) -> dict[str, list[Path]]:
             inner = subfolders(folder, "images")
             if split is not None and (parent != path or inner or image_files(folder)):
                 by_split[split] += inner or [folder]
-        for split, found in by_split.items():
+        for split, matches in by_split.items():
             if not any(map(image_files, folders.get(split, []))):
-                folders[split] = found
+                folders[split] = matches
     return folders
 
 
@@ -151,9 +151,9 @@ def _find(path: Path, page: YoloPage, split: str, name: str) -> Source | None:
     while bare.startswith("../"):  # exports write ../train/images though it is beside data.yaml
         bare = bare.removeprefix("../")
     for base in _bases(path, page):
-        for place in (base / text, base / bare):
-            if _is_source(place):
-                return Source(place, is_ending=False)
+        for location in (base / text, base / bare):
+            if _is_source(location):
+                return Source(location, is_ending=False)
     parts = [part for part in (_bases(path, page)[0] / text).parts if part not in ("/", "..")]
     for start in range(len(parts)):
         match = _in_any_case(path, parts[start:])
@@ -185,22 +185,22 @@ def _is_certain(path: Path, split: str, parts: Sequence[str], start: int) -> boo
     return len(ending) >= _CERTAIN_PARTS or parts[start - 1] == path.resolve().name
 
 
-def _is_source(place: Path) -> bool:
-    return place.is_dir() or (place.is_file() and place.suffix.lower() in _LIST_SUFFIXES)
+def _is_source(location: Path) -> bool:
+    return location.is_dir() or (location.is_file() and location.suffix.lower() in _LIST_SUFFIXES)
 
 
-def _images_at(path: Path, page: YoloPage, place: Path) -> ListedImages:
-    if place.is_dir():
-        return ListedImages(image_files(place), [])
-    bases = dict.fromkeys([*_bases(path, page), path, place.parent])
-    return listed_images(place, list(bases), ImageTable(path))
+def _images_at(path: Path, page: YoloPage, location: Path) -> ListedImages:
+    if location.is_dir():
+        return ListedImages(image_files(location), [])
+    bases = dict.fromkeys([*_bases(path, page), path, location.parent])
+    return listed_images(location, list(bases), ImageTable(path))
 
 
 def _suggestion(path: Path, page: YoloPage, split: str, name: str) -> str:
     """The nearest folder or list to an entry that leads nowhere, unless it is of another split."""
     for base in _bases(path, page):
-        place = base / name.replace("\\", "/")
-        parent = next((p for p in place.parents if p.is_dir()), None)
+        location = base / name.replace("\\", "/")
+        parent = next((p for p in location.parents if p.is_dir()), None)
         if parent is not None and parent.is_relative_to(path):
             entries = [entry for entry in parent.iterdir() if _is_source(entry)]
             names = [
@@ -208,7 +208,7 @@ def _suggestion(path: Path, page: YoloPage, split: str, name: str) -> str:
                 for entry in entries
                 if role_of(entry.stem) in (None, role_of(split))
             ]
-            if hint := did_you_mean(relative_name(place, path), names):
+            if hint := did_you_mean(relative_name(location, path), names):
                 return hint
     return ""
 

@@ -43,5 +43,5 @@ def test_a_split_may_be_chosen_by_another_word_for_it(yolo):
 def test_lists_of_another_machine_are_a_note(yolo):
     (yolo / "train.txt").write_text("/content/x/images/train/a.jpg\n")
     declare(yolo, "train: train.txt", "val: images/val")
-    finding = findings(yolo)["files with paths of another machine, matched by their endings"]
+    finding = findings(yolo)["files with paths from another machine, matched by their endings"]
     assert (finding.severity, finding.examples[0].name) == ("note", "train.txt")

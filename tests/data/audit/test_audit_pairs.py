@@ -64,12 +64,12 @@ def test_images_that_are_not_used_count_beside_those_of_the_split(evidence):
 
 
 def test_matches_of_unequal_names_are_counted(evidence):
-    matched = evidence(matches={"url encoding": 3, "another folder": 2})
+    matched = evidence(matches={"URL-decoded name": 3, "name in another folder": 2})
     (finding,) = unequal_names(matched, Limits())
     assert (finding.count, finding.severity) == (5, "note")
     assert [example.detail for example in finding.examples] == [
-        "3 by url encoding",
-        "2 by another folder",
+        "3 by URL-decoded name",
+        "2 by name in another folder",
     ]
 
 

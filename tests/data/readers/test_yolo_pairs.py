@@ -41,7 +41,7 @@ def test_a_label_file_of_another_spelling_gives_its_objects(yolo, caplog, name):
     with caplog.at_level(logging.INFO, logger="detkit"):
         index = YoloReader().read(yolo, "train")
     assert index.object_offsets.tolist() == [0, 1, 2]
-    assert "matched 1 label file of " in caplog.text
+    assert "matched 1 label file in " in caplog.text
     assert not index.pairing.images_without_annotation
 
 
@@ -49,7 +49,7 @@ def test_label_files_in_a_folder_of_another_name_are_matched(yolo):
     (yolo / "labels").rename(yolo / "yolo_txt")
     index = YoloReader().read(yolo, "train")
     assert len(index.boxes) == 1
-    assert index.pairing.matches == {"another folder": 1}
+    assert index.pairing.matches == {"name in another folder": 1}
 
 
 @pytest.mark.parametrize("name", ["classes.txt", "train.txt", "README.txt", ".x.txt"])
