@@ -54,7 +54,7 @@ class PathEndings:
 
         Args:
             name: A path as written on any machine, or a URL.
-            split: The split that the name belongs to; None takes what its folders state.
+            split: The split that the name belongs to; None if that is not known.
             exclude: Paths that other names match exactly.
         """
         spellings = _spellings(name)
@@ -62,7 +62,7 @@ class PathEndings:
         for by_stem in (False, True):
             for parts, ways in spellings:
                 paths = [path for path in self._paths(parts[-1], by_stem) if path not in exclude]
-                best = _best(parts, paths, stated or split_of_path(PurePosixPath(*parts)))
+                best = _best(parts, paths, stated)
                 if len(best) > 1:
                     return Match(None, candidates=tuple(best))
                 if best:
@@ -136,14 +136,24 @@ def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:
 
 
 def _best(parts: Sequence[str], paths: Sequence[str], split: str | None) -> list[str]:
-    """The paths that share the most parts with the end of a name, and fit its split."""
+    """The paths that share the most parts with the end of a name, and fit its split.
+
+    A path in a folder of another split fits if the name states that split too, as the names of a
+    data set do that was divided anew.
+    """
     folders = {path: split_of_path(PurePosixPath(path).parent / "_") for path in paths}
-    fitting = [p for p in paths if fits_split(split, folders[p])]
+    named = split_of_path(PurePosixPath(*parts[-3:-1], "_"))
+    fitting = [
+        path
+        for path, folder in folders.items()
+        if fits_split(split or named, folder)
+        or (named is not None and folder is not None and fits_split(named, folder))
+    ]
     lengths = {path: _common_ending(parts, path.split("/")) for path in fitting}
     best = [path for path in fitting if lengths[path] == max(lengths.values())]
     preferences = (
         [path for path in best if path.rpartition("/")[2] == parts[-1]],  # in the same case
-        [path for path in best if split is not None and folders[path] is not None],
+        [p for p in best if None not in (split, folders[p]) and fits_split(split, folders[p])],
     )
     for preferred in preferences:
         best = [path for path in best if path in preferred] or best

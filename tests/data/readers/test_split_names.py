@@ -25,3 +25,10 @@ def test_splits_that_may_belong_together(first, second, fits):
 def test_a_split_with_a_year_is_that_split():
     endings = PathEndings(["images/train2014/a.jpg", "images/val2014/a.jpg"])
     assert endings.match("/x/a.jpg", split="train2014").path == "images/train2014/a.jpg"
+
+
+def test_a_name_that_states_another_split_is_in_the_folder_of_that_split():
+    endings = PathEndings(["train2014/a.jpg", "val2014/a.jpg", "val2014/b.jpg"])
+    assert endings.match("/x/val2014/a.jpg", split="train").path == "val2014/a.jpg"
+    assert endings.match("/x/train/b.jpg").path is None
+    assert endings.match("/home/train/x/y/b.jpg", split="val").path == "val2014/b.jpg"
