@@ -6,7 +6,8 @@ its path, what is allowed, the nearest name, and where the value was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from difflib import SequenceMatcher
 from typing import Any
 
 from detkit import registry
@@ -16,25 +17,32 @@ from detkit.config.pages import default_value
 from detkit.config.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
 from detkit.config.slots import resolve
-from detkit.errors import ConfigError, did_you_mean
+from detkit.errors import ConfigError, did_you_mean, nearest
 
 Node = dict[str, Any]
 LONGEST_SHOWN = 100  # characters of a wrong value in a message
 
 
-def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = None) -> Node:
+def check(
+    root: Callable[..., Any],
+    config: Node,
+    overrides: list[str] | None = None,
+    referenced: Set[str] = frozenset(),
+) -> Node:
     """Complete a configuration and refuse it with all its problems at once.
 
     Args:
         root: The constructor whose arguments are the keys of the root.
         config: Plain mapping with interpolations resolved.
         overrides: The command line's overrides, to name as the place of a wrong value.
+        referenced: Config paths that interpolations name. An unknown key among them is a constant
+            of the user's pages, unless it looks like a mistyped key; it is left out.
 
     Raises:
         ConfigError: One message per problem.
     """
     checker = _Checker(
-        config, [override.lstrip("+~").split("=")[0] for override in overrides or []]
+        config, [override.lstrip("+~").split("=")[0] for override in overrides or []], referenced
     )
     complete = checker.block(arguments(root), config, ())
     if checker.problems:
@@ -43,9 +51,10 @@ def check(root: Callable[..., Any], config: Node, overrides: list[str] | None = 
 
 
 class _Checker:
-    def __init__(self, config: Node, overridden: list[str]) -> None:
+    def __init__(self, config: Node, overridden: list[str], referenced: Set[str]) -> None:
         self.problems: list[str] = []
         self._config = config
+        self._referenced = referenced
         self._overridden = {path.replace("/", ".") for path in overridden}
 
     def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
@@ -64,7 +73,9 @@ class _Checker:
             return {}
         complete: Node = {}
         for key in mapping:
-            if key not in schema or schema[key].wired:
+            if (key not in schema or schema[key].wired) and not self._is_constant(
+                str(key), schema, path
+            ):
                 self._unknown_key(schema, str(key), path, value=mapping[key])
         for argument in schema.values():
             if not argument.wired:
@@ -116,7 +127,24 @@ class _Checker:
             self.report(path, f"expected {expected}, got {_shown(value)}.", value)
         return value
 
+    def _is_constant(self, key: str, schema: Mapping[str, Argument], path: tuple[str, ...]) -> bool:
+        """Whether an unknown key is a user's constant that an interpolation refers to."""
+        if ".".join((*path, key)) not in self._referenced or key in (*schema, *CODE_KEYS):
+            return False
+        meant = nearest(key, schema)
+        return meant is None or (not path and not _looks_mistyped(key, meant))
+
     def _labelled(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node:
+        if value == "???":
+            beside = self._config.get(path[0], {})
+            places = [origins.find(f"{path[0]}.{key}") for key in beside]
+            file = next((place.file.name for place in places if place), "the page")
+            about = argument.doc[:1].lower() + argument.doc[1:].rstrip(".")
+            self.report(
+                path,
+                f"{file} has no '{path[-1]}' ({about}): add it, or `{path[-1]}: {{}}` for none.",
+            )
+            return {}
         if argument.slot is None or not isinstance(value, Mapping):
             self.report(path, f"expected parts by label, got {_shown(value)}.")
             return {}
@@ -124,7 +152,9 @@ class _Checker:
         there = {
             str(label): part
             for label, part in value.items()
-            if part is not None and not self._has_no_part(part, (*path, str(label)))
+            if part is not None
+            and not self._has_no_part(part, (*path, str(label)))
+            and not self._is_labelled_constant(part, family, (*path, str(label)))
         }
         for label in {*map(str, value)} - {*there}:
             self._left_out(label, there, path)
@@ -132,6 +162,11 @@ class _Checker:
             label: self.part(registry.Slot(family), part, (*path, label))
             for label, part in there.items()
         }
+
+    def _is_labelled_constant(self, value: Any, family: str, path: tuple[str, ...]) -> bool:
+        """Whether a user's constant is among labels of parts."""
+        names_part = isinstance(value, Mapping) or value in registry.names(family)
+        return not names_part and ".".join(path) in self._referenced
 
     def _has_no_part(self, value: Any, path: tuple[str, ...]) -> bool:
         """Whether a page tunes a label that a stronger choice of its group does not have."""
@@ -184,6 +219,8 @@ class _Checker:
         schema = arguments(factory)
         rest = {key: given for key, given in value.items() if key != "name"}
         for key in [key for key in rest if key not in schema]:
+            if self._is_constant(key, schema, path):
+                continue
             self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key), rest[key])
             del rest[key]
         return {"name": name, **self.block(schema, rest, path)}
@@ -230,6 +267,12 @@ def _places_of(key: str, config: Mapping[Any, Any], path: str = "") -> Iterator[
             yield f"{path}{name}"
         elif isinstance(value, Mapping):
             yield from _places_of(key, value, f"{path}{name}.")
+
+
+def _looks_mistyped(key: str, meant: str) -> bool:
+    """Whether a root's key is so close to a real one that it is no name of the user's own."""
+    ratio = SequenceMatcher(None, key, meant).ratio()
+    return ratio >= 0.85 or (ratio >= 0.75 and key[0] == meant[0])  # noqa: PLR2004
 
 
 def _nested(key: str) -> str:

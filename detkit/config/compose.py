@@ -38,6 +38,7 @@ from detkit.config.own_data import explain_rendering, own_data_words
 from detkit.config.part_overrides import hydra_words, without_nulls, without_replaced
 from detkit.config.path_options import refuse_path_options
 from detkit.config.pixels import fill_pixels
+from detkit.config.references import references
 from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
 from detkit.config.safety import refuse_composed, refuse_in_checkpoint
@@ -126,8 +127,8 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     Raises:
         ConfigError: With all problems that were found.
     """
-    if "hydra" in composed:
-        refuse_composed(OmegaConf.to_container(composed.hydra, resolve=False))  # type: ignore[arg-type]
+    unresolved: Any = OmegaConf.to_container(composed, resolve=False)
+    refuse_composed(unresolved.get("hydra", {}))
     own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     try:
         plain = OmegaConf.to_container(own, resolve=True)
@@ -137,7 +138,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         raise ConfigError([f"{error.full_key}: {first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
     try:
-        complete = check(slots.ROOTS[root], content, overrides)
+        complete = check(slots.ROOTS[root], content, overrides, references(unresolved))
     except ConfigError as error:
         raise ConfigError(explain_rendering(error.problems, overrides)) from error
     expand_home(complete)

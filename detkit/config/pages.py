@@ -55,6 +55,8 @@ def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
             choices.append({argument.name: option})
             if rest is not MISSING:
                 body[argument.name] = rest
+        elif argument.by_label and block is not None and mapping.get(argument.name) is None:
+            body[argument.name] = default_value(argument)
         elif argument.by_label:
             body[argument.name] = labelled(argument, mapping.get(argument.name) or {})
         else:

@@ -127,3 +127,24 @@ def test_root_page_of_ones_own_names_parts(page: Callable[[str, str], None]) -> 
     page("train", f"{defaults}\nmodel: {{neck: {{name: pan, out_channels: 32}}}}\n")
     neck = compose("train", ["model.neck.extra=p6p7_on_p5"])["model"]["neck"]
     assert (neck["name"], neck["out_channels"]) == ("pan", 32)
+
+
+# pain 40
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("train: {resize: resize}\n", "evaluation"),
+        ("train: {resize: resize}\nevaluation:\n", "evaluation"),
+        ("evaluation: {resize: resize}\n", "train"),
+    ],
+)
+def test_page_without_one_of_its_lists_is_refused(
+    text: str, missing: str, page: Callable[[str, str], None]
+) -> None:
+    page("augmentation/mine", text)
+    with pytest.raises(
+        ConfigError, match=rf"augmentation\.{missing}: mine\.yaml has no '{missing}'"
+    ):
+        compose("train", ["augmentation=mine"])
+    words = ["augmentation=mine", f"augmentation.{missing}={{}}"]
+    assert compose("train", words)["augmentation"][missing] == {}
