@@ -114,7 +114,7 @@ def test_backbone_becomes_a_detector_of_new_classes(
     file = work / "it's a, [file]=.pth"
     torch.save(resnet18().state_dict(), file)
     assert main(["import", str(file), *SMALL]) == 2
-    assert "new_classes=[...], or train with it at once" in capsys.readouterr().err
+    assert "new_classes=[...], or start a training from it" in capsys.readouterr().err
     assert main(["import", str(file), *SMALL, "new_classes=[cat]", "output=cat.ckpt"]) == 0
     assert "train before you evaluate" in capsys.readouterr().out
     record = read_checkpoint(work / "cat.ckpt").record
@@ -173,7 +173,7 @@ def test_weights_of_another_model_are_refused_before_data_are_read(
     monkeypatch.setattr("detkit.assembly.build_data", None)
     listed = sorted(work.iterdir())
     assert main(["train", "weights=first", *words, "run_folder=no"]) == 2
-    (said,) = capsys.readouterr().err.splitlines()
+    said = capsys.readouterr().err.splitlines()[-1]
     assert "none of its" in said
     assert "tensors fits this detector" in said
     assert "weights=first model=checkpoint" in said
