@@ -83,11 +83,12 @@ def start_of(file: Path) -> bytes:
     return next(_parts(file, _HEAD), b"")
 
 
-def _parts(file: Path, size: int = _PART) -> Iterator[bytes]:
+def _parts(file: Path, size: int | None = None) -> Iterator[bytes]:
     """The bytes of a file in parts that overlap: the first, the last, then the others in order.
 
     UTF-16 looks like ASCII, as zero bytes are removed.
     """
+    size = size or _PART
     try:
         with file.open("rb") as stream:
             length = stream.seek(0, os.SEEK_END)
