@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Any
 
@@ -39,7 +39,7 @@ class BatchOfStep(Batch):
         step: Height, width and targets of each batch of the step, this one among them.
     """
 
-    step: list[tuple[int, int, list[Target]]]
+    step: list[tuple[int, int, list[Target]]] = field(default_factory=list)
 
 
 class ReadAhead:
@@ -67,7 +67,7 @@ class ReadAhead:
         while together := list(islice(batches, self.batches)):
             step = [(b.images.shape[-2], b.images.shape[-1], b.targets) for b in together]
             for batch in together:
-                values = {field.name: getattr(batch, field.name) for field in fields(Batch)}
+                values = {each.name: getattr(batch, each.name) for each in fields(Batch)}
                 yield BatchOfStep(**values, step=step)
 
 
