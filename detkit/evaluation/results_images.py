@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -60,8 +60,8 @@ def _readings(rows: Sequence[Row], index: DatasetIndex, names: list[str]) -> lis
     readings = []
     if all(row.file_name is not None for row in rows):
         by_end = _by_end(names)
-        found = {name: by_end(name) for name in {str(row.file_name) for row in rows}}
-        readings.append(Reading(FILE_NAME, [found[str(row.file_name)] for row in rows]))
+        table = {name: by_end(name) for name in {str(row.file_name) for row in rows}}
+        readings.append(Reading(FILE_NAME, [table[str(row.file_name)] for row in rows]))
     if all(row.image is not None for row in rows):
         ids = {int(number): position for position, number in enumerate(index.image_ids.tolist())}
         by_id = [ids.get(row.image) if isinstance(row.image, int) else None for row in rows]
@@ -93,22 +93,23 @@ def _by_end(names: list[str]) -> Callable[[str], int | None]:
 
 def _common_parts(first: PurePosixPath, second: PurePosixPath) -> int:
     """How many folders above the files are the same."""
-    count = 0
-    for one, other in zip(first.parts[-2::-1], second.parts[-2::-1], strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
+    pairs = zip(first.parts[-2::-1], second.parts[-2::-1], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _by_stem(names: list[str]) -> dict[Hashable, int]:
-    """Positions by file name, by stem, and by stem as a number, as `yolo val` writes 000139."""
-    table: dict[Hashable, int] = {}
+    """Positions by file name, by stem, and by stem as a number, as `yolo val` writes 000139.
+
+    What several images share is left out.
+    """
+    table: dict[Hashable, int] = {name: position for position, name in enumerate(names)}
+    files = Counter(PurePosixPath(name).name for name in names)
     stems = Counter(PurePosixPath(name).stem for name in names)
     numbers = Counter(int(stem) for stem in stems if stem.isascii() and stem.isdecimal())
     for position, name in enumerate(names):
         path = PurePosixPath(name)
-        table |= {name: position, path.name: position}
+        if files[path.name] == 1:
+            table[path.name] = position
         if stems[path.stem] == 1:
             table[path.stem] = position
             if path.stem.isascii() and path.stem.isdecimal() and numbers[int(path.stem)] == 1:

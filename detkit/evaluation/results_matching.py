@@ -17,6 +17,8 @@ from detkit.structures import DatasetIndex, Detections
 Box = tuple[float, float, float, float]
 Classes = Mapping[int | str, int]  # category ids and class names to labels
 _TWICE = 2  # how much better another reading has to be to be named
+_FEWEST = 3  # boxes that a doubt needs
+_LEAST_SHARE = 0.05  # of the boxes; of noise, some are at objects in any reading
 _SHOWN_CLASSES = 8
 _AS_IDS = "by id"
 
@@ -64,7 +66,7 @@ def match_rows(rows: Sequence[Row], index: DatasetIndex, source: str, split: str
     by_image: dict[int, list[tuple[float, int, Box]]] = defaultdict(list)
     for row, position, label in zip(rows, positions, labels, strict=True):
         by_image[int(index.image_ids[position])].append((row.score, label, row.box))
-    return Matched({image: _detections(found) for image, found in by_image.items()}, notes)
+    return Matched({image: _detections(boxes) for image, boxes in by_image.items()}, notes)
 
 
 def _classes(
@@ -135,7 +137,7 @@ def _doubts(
         return []
     for name, boxes in _box_readings(rows, positions, index).items():
         others = sum(label is not None for label in labels_at(boxes, positions, index))
-        if others > _TWICE * hits:
+        if others > _TWICE * hits and others >= max(_FEWEST, _LEAST_SHARE * len(at_objects)):
             return [
                 f"warning: {hits:,} of {len(at_objects):,} boxes are at objects, but {others:,} "
                 f"would be if bbox held {name}: write x, y, width, height in pixels."
@@ -169,7 +171,7 @@ def _class_doubts(
     right = _agreement(rows, at_objects, classes)
     for name, other in _class_readings(index).items():
         others = _agreement(rows, at_objects, other)
-        if others > _TWICE * right and _TWICE * others > hits:
+        if others > _TWICE * right and others >= max(_FEWEST, hits / _TWICE):
             return [
                 f"warning: of {hits:,} boxes at objects {right:,} have the object's class, but "
                 f"{others:,} would if category ids were classes {name}: check the category ids."

@@ -108,6 +108,16 @@ def test_numbers_that_are_ids_and_stems_go_where_their_boxes_are():
     assert "the stem in image_id (4 boxes are at objects, by image_id only 0)" in found.notes[0]
 
 
+def test_a_name_that_two_images_share_is_not_guessed():
+    index = index_of(["a/im.png", "b/im.png"])
+    with pytest.raises(DataError, match="1 of its 1 images are not among"):
+        matched(rows(images=("im.png",) * 4), index)
+    with pytest.raises(DataError, match=r"such as file_name 'im\.png'"):
+        matched(rows(images=(None,) * 4, names=("im.png",) * 4), index)
+    found = matched(rows(names=("x/a/im.png", "a/im.png", "b/im.png", "/y/b/im.png")), index)
+    assert is_right(found, index)
+
+
 @pytest.mark.parametrize(
     ("some", "message"),
     [
