@@ -264,7 +264,7 @@ def test_counts():
     counts = measured(rows).counts()
     assert (counts.images, counts.ignored, counts.detections) == (2, 1, 2)
     assert counts.objects == [0, 2, 0, 0]
-    assert str(counts) == "2 images, 2 objects and 1 ignored ones, 2 detections"
+    assert str(counts) == "2 images, 2 objects and 1 ignored one, 2 detections"
 
 
 def test_bfloat16_detections_are_taken():
