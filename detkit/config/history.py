@@ -69,7 +69,8 @@ class History:
     ) -> None:
         self._root = slots.ROOTS[root]
         self._config = config
-        self._overrides = rewritten(words)
+        overrides = [w for w in words if w[0] != "-" and ("=" in w or w[0] == "~")]  # no flags
+        self._overrides = rewritten(overrides)
         self._order = merge_order(root, words, checkpoint)
 
     def explain(self, path: str) -> list[Explanation]:

@@ -54,9 +54,9 @@ def first_line(error: BaseException) -> str:
     group = re.search(r"Could not override '([\w/]+)'", text)
     if group and "/" in group[1] and slots.slot_at(tuple(group[1].split("/"))) is not None:
         owner, _, slot = group[1].rpartition("/")
-        return (
-            f"{group[1]}: what was chosen for {owner} takes no {slot}: choose a {owner} that does."
-        )
+        return f"{group[1]}: the chosen {owner} takes no {slot}; choose one that does."
+    if deleted := re.search(r"Could not delete '([\w/]+)'. No match", text):
+        return f"{deleted[1]}: this command has no {deleted[1]} to leave out."
     if group:
         return f"{text}{did_you_mean(group[1], slots.root_arguments())}"
     return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text

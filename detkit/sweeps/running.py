@@ -173,5 +173,7 @@ def report(study: StoredStudy, metric: str, words: Sequence[str]) -> list[str]:
 
 def _is_searched(word: str, keys: Sequence[str]) -> bool:
     """Whether an override is about the search, and not about what every trial has."""
+    if word.startswith("-") or "=" not in word:  # a flag, or the word after it
+        return False
     drawn = {subject(f"{key}=value") for key in keys}
     return word.lstrip("+~").startswith(("hydra.", "hydra/")) or subject(word) in drawn

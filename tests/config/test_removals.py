@@ -114,3 +114,8 @@ def test_page_that_names_hydras_run_folder_is_refused(
 def test_sweep_gives_hydra_no_null_for_a_group() -> None:
     words = ["logger=null", "++model.neck=null", "experiment=null,demo"]
     assert without_nulls(words) == ["~logger", "++model.neck=null", "experiment=null,demo"]
+
+
+def test_command_without_callbacks_has_none_to_leave_out() -> None:
+    with pytest.raises(ConfigError, match="this command has no callbacks to leave out"):
+        compose("measure", ["data=folder", "data.path=x", "detections=y", "callbacks=null"])

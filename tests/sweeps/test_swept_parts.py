@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from detkit.cli.main import main
 from detkit.config import compose
 from detkit.config.freeze import read_frozen
 from detkit.sweeps.job import Job
 from detkit.sweeps.plan import with_params
+from detkit.sweeps.running import report
+from detkit.sweeps.space import read_space
 
 LOSSES = ["model.head.box_loss.weight=1,2", "model.head.box_loss=giou,{name: diou, weight: 3}"]
 
@@ -87,3 +91,24 @@ def test_pattern_that_fits_nothing_is_an_error(capsys: pytest.CaptureFixture[str
     assert "fits no option of model/neck; options: " in capsys.readouterr().err
     assert main(["plan", "seed=glob(x*)"]) == 2
     assert "glob lists options of a config group, and seed is none" in capsys.readouterr().err
+
+
+def test_command_of_the_best_trial_has_the_drawn_part_once() -> None:
+    drawn = ("model/head/box_loss=giou", "seed=2")
+    trial = SimpleNamespace(
+        number=0, state="done", value=0.5, words=drawn, folder=Path("best"), note=""
+    )
+    space = read_space(
+        OverridesParser.create().parse_overrides(["model/head/box_loss=giou,diou", "seed=1,2"])
+    )
+    study = SimpleNamespace(ranking=lambda: [trial], space=space)
+    words = [
+        "--skip-bad",
+        "--config-dir",
+        "F",
+        "model=fcos",
+        "model.head.box_loss=giou,diou",
+        "seed=1,2",
+    ]
+    command = report(study, "val/AP", words)[-1]
+    assert command.strip() == f"detkit train --skip-bad --config-dir F model=fcos {' '.join(drawn)}"
