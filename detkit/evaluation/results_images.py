@@ -80,11 +80,11 @@ def _by_end(names: list[str]) -> Callable[[str], int | None]:
         by_stem[PurePosixPath(name).stem].append(position)
 
     def position_of(path: str) -> int | None:
-        place = PurePosixPath(path.replace("\\", "/"))
-        if str(place) in exact:
-            return exact[str(place)]
-        candidates = by_name.get(place.name) or by_stem.get(place.stem) or []
-        common = [_common_parts(place, PurePosixPath(names[c])) for c in candidates]
+        named = PurePosixPath(path.replace("\\", "/"))
+        if str(named) in exact:
+            return exact[str(named)]
+        candidates = by_name.get(named.name) or by_stem.get(named.stem) or []
+        common = [_common_parts(named, PurePosixPath(names[c])) for c in candidates]
         best = [c for c, parts in zip(candidates, common, strict=True) if parts == max(common)]
         return best[0] if len(best) == 1 else None
 

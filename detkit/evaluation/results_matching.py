@@ -89,10 +89,10 @@ def _classes(
     if _AS_IDS in valid:
         return valid[_AS_IDS], ""
     name = max(valid, key=lambda name: _agreement(rows, at_objects, valid[name]))
-    taken = {c: index.class_names[valid[name][c]] for c in sorted(used, key=str)}
+    meanings = {c: index.class_names[valid[name][c]] for c in sorted(used, key=str)}
     return valid[name], (
         f"category ids are not the data set's ({_known(index)}); they are taken as classes {name}: "
-        f"{_listed(taken)}."
+        f"{_listed(meanings)}."
     )
 
 

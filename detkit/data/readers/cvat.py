@@ -110,7 +110,7 @@ def _pages_of(file: Path, root: Path) -> list[ImagePage]:
     return [_page(image, name, split_of_file(file, root)) for image in images]
 
 
-def _page(image: Element, place: str, split: str) -> ImagePage:
+def _page(image: Element, file: str, split: str) -> ImagePage:
     kinds = Counter(node.tag for node in image)
     unused = Counter({mark: _marked(image, mark) for mark in _MARKS})
     unused["attribute"] = len(list(image.iter("attribute")))
@@ -120,7 +120,7 @@ def _page(image: Element, place: str, split: str) -> ImagePage:
     size = (int(image.get(side) or 0) for side in ("height", "width"))
     height, width = size
     return ImagePage(
-        place=f"{place}: {image.get('name')}",
+        source=f"{file}: {image.get('name')}",
         image=image.get("name") or "",
         split=subset if subset and subset.casefold() != "default" else split or WHOLE,
         size=(height, width),

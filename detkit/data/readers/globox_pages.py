@@ -46,7 +46,7 @@ class ImagePage:
     """The annotation of one image.
 
     Attributes:
-        place: Where it is, for messages: a file, or an element of one.
+        source: Where it is, for messages: a file, or an element of one.
         image: The file name that it gives its image.
         folder: The folder that the file name is relative to, if that is known.
         split: Its split; WHOLE without splits.
@@ -56,7 +56,7 @@ class ImagePage:
         without_box: How many shapes it has that give no box, by kind.
     """
 
-    place: str
+    source: str
     image: str
     folder: str = ""
     split: str = WHOLE
@@ -141,13 +141,13 @@ def index_of(
         annotation=annotation,
         matches=_unequal_names(matches),
         annotations_without_image=[
-            page.place for page, match in zip(mine, matches, strict=True) if not _has_image(match)
+            page.source for page, match in zip(mine, matches, strict=True) if not _has_image(match)
         ],
         images_without_annotation=_unpaired(images, matches, split),
         images_train=False,
     )
-    for place, why in unreadable:
-        builder.drop("annotation file", "unreadable", place, why)
+    for file, reason in unreadable:
+        builder.drop("annotation file", "unreadable", file, reason)
     _add_pages(builder, mine, matches, label_of)
     return builder.build()
 
@@ -181,12 +181,12 @@ def _add_pages(
         builder.unused.update(page.unused)
         if match.candidates:
             files = ", ".join(match.candidates)
-            builder.drop("image", "several files of one name", page.place, files)
+            builder.drop("image", "several files of one name", page.source, files)
         elif match.path is not None and match.path in owners:
-            why = "another one annotates its image"
-            builder.drop("annotation file", why, page.place, owners[match.path])
+            reason = "another one annotates its image"
+            builder.drop("annotation file", reason, page.source, owners[match.path])
         elif match.path is not None:
-            owners[match.path] = page.place
+            owners[match.path] = page.source
             if builder.add_image(match.path, number, page.size):
                 _add_objects(builder, page, label_of)
                 for kind, count in page.without_box.items():
@@ -195,8 +195,8 @@ def _add_pages(
 
 def _add_objects(builder: IndexBuilder, page: ImagePage, label_of: dict[str, int]) -> None:
     for number, item in enumerate(page.objects, start=1):
-        place = f"object {number}"
+        detail = f"object {number}"
         if item.box is None or not item.name:
-            builder.drop("box", item.problem or "without a class", builder.name, place)
+            builder.drop("box", item.problem or "without a class", builder.name, detail)
         else:
-            builder.add_object(Annotation(label_of[item.name], item.box, item.ignored), place)
+            builder.add_object(Annotation(label_of[item.name], item.box, item.ignored), detail)

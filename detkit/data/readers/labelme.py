@@ -111,7 +111,7 @@ def _page(file: Path, root: Path) -> ImagePage:
     )
     unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
     return ImagePage(
-        place=relative_name(file, root),
+        source=relative_name(file, root),
         image=str(content.get("imagePath") or f"{file.stem}.jpg"),
         folder=relative_name(file.parent, root),
         split=split_of_file(file, root),

@@ -122,7 +122,7 @@ def _pages(
         except UnreadableImageError:
             height, width = 1, 1  # the index names it, and leaves it out
         yield ImagePage(
-            place=f"{relative_name(file, root)}: {identity}",
+            source=f"{relative_name(file, root)}: {identity}",
             image=relative_name(image, root),
             split=split_of_file(file, root) or WHOLE,
             objects=[_object(row, (width, height), names) for row in mine],

@@ -50,4 +50,4 @@ class Division:
             )
         order = torch.randperm(len(index), generator=generator_of(SPLIT, self.seed)).numpy()
         positions = {TRAIN: order[:count], VALIDATION: order[count:]}
-        return {name: select(index, np.sort(chosen)) for name, chosen in positions.items()}
+        return {name: select(index, np.sort(part)) for name, part in positions.items()}
