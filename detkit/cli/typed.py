@@ -38,6 +38,6 @@ def _setting(word: str, following: list[str]) -> str:
         return f"{key}={value}"
     if following and "=" not in following[0] and not following[0].startswith("-"):
         raise UserError(
-            f"'{word} {following[0]}': settings are written KEY=VALUE: {key}={following[0]}"
+            f"there is no flag '{word}'. Settings are written KEY=VALUE: {key}={following[0]}"
         )
     return word

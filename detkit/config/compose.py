@@ -91,7 +91,8 @@ def hydra_compose(root: str, prepared_words: list[str]) -> tuple[DictConfig, lis
     """
     words = prepared_words
     composed = _by_hydra(root, words)
-    if own := own_data_words(composed, words, resuming=root == "resume"):
+    choices = composed.hydra.runtime.choices
+    if own := own_data_words(composed, choices, words, resuming=root == "resume"):
         words = [*words, *own]
         composed = _by_hydra(root, words)
     HydraConfig.instance().set_config(composed)
@@ -241,7 +242,8 @@ def checked_job(root: str, composed: DictConfig, words: list[str]) -> Config:
     Raises:
         ConfigError: With all problems that were found.
     """
-    if hydra_words(words) == words and not own_data_words(composed, words):
+    choices = HydraConfig.get().runtime.choices
+    if hydra_words(words) == words and not own_data_words(composed, choices, words):
         return checked(root, composed, words)
     is_set_up = GlobalHydra.instance().is_initialized()
     with nullcontext() if is_set_up else set_up():

@@ -7,7 +7,8 @@ the command line or a page sets would otherwise fill the user's folder with rend
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -25,11 +26,14 @@ RENDER_HINT = (
 )
 
 
-def own_data_words(composed: DictConfig, words: Sequence[str], resuming: bool = False) -> list[str]:
+def own_data_words(
+    composed: DictConfig, choices: Mapping[str, Any], words: Sequence[str], resuming: bool = False
+) -> list[str]:
     """The word that reads the user's own images, where the composed data would be rendered.
 
     Args:
         composed: What Hydra composed from the words.
+        choices: The option of each group, as Hydra lists them.
         words: The command line's words.
         resuming: The run being resumed keeps its reader; a new path means that its data moved.
 
@@ -41,7 +45,7 @@ def own_data_words(composed: DictConfig, words: Sequence[str], resuming: bool = 
     reader = data.get("reader") if isinstance(data, DictConfig) else None
     if resuming or not isinstance(reader, DictConfig) or reader.get("name") != RENDERED:
         return []
-    choice = composed.hydra.runtime.choices.get("data")
+    choice = choices.get("data")
     if choice not in (RENDERED, CHECKPOINT):
         return []  # a page of the user's data, which names the reader
     if choice == CHECKPOINT:

@@ -41,5 +41,7 @@ def test_a_tilde_inside_a_name_stays():
 
 
 def test_a_value_in_the_next_word_is_answered_with_the_way_to_write_it():
-    with pytest.raises(UserError, match=r"'--epochs 3': settings are written KEY=VALUE: epochs=3"):
+    with pytest.raises(
+        UserError, match=r"no flag '--epochs'\. Settings are written KEY=VALUE: epochs=3"
+    ):
         as_settings(["--epochs", "3"])
