@@ -20,8 +20,8 @@ _OBJECTS, _DETECTIONS = "ground_truth", "predictions"
 
 def overlay(picture: ValidationPicture, class_names: list[str]) -> Any:
     """An image whose objects and detections W&B draws, with classes and scores to choose from."""
-    target, found = picture.target, picture.detections
-    best = found.scores.argsort(descending=True)[:_MOST_DETECTIONS]
+    target, predicted = picture.target, picture.detections
+    best = predicted.scores.argsort(descending=True)[:_MOST_DETECTIONS]
     objects = [
         _box(corners, label, class_names[label] + (" (ignored)" if ignored else ""))
         for corners, label, ignored in zip(
@@ -31,9 +31,9 @@ def overlay(picture: ValidationPicture, class_names: list[str]) -> Any:
     detections = [
         _box(corners, label, f"{class_names[label]} {score:.2f}", score)
         for corners, label, score in zip(
-            found.boxes[best].tolist(),
-            found.labels[best].tolist(),
-            found.scores[best].tolist(),
+            predicted.boxes[best].tolist(),
+            predicted.labels[best].tolist(),
+            predicted.scores[best].tolist(),
             strict=True,
         )
     ]

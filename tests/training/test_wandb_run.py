@@ -46,7 +46,7 @@ def result(folder):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     pytest.importorskip("wandb")
-    from wandb_file import read_records
+    from wandb_file import read_finished
 
     folder = tmp_path_factory.mktemp("wandb")
     logger = Wandb(run_folder=str(folder), log_model="best", pictures_every=2)
@@ -60,7 +60,7 @@ def run(tmp_path_factory):
         fit(module, trainer, batches(2), validation)
         log_result(trainer, result(folder))
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return file.parent / "files", read_records(file)
+    return file.parent / "files", read_finished(file)
 
 
 def values(run, kind):
