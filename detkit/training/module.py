@@ -18,6 +18,7 @@ from detkit.training.accumulation import Accumulation, BatchOfStep
 from detkit.training.length import length_of
 from detkit.training.metrics_file import MetricsFile
 from detkit.training.position import RANDOM_STATES, add_position, restore_random_state
+from detkit.training.regrouping import regrouped
 from detkit.training.sharding import divide_again, gather_weights
 
 
@@ -206,8 +207,14 @@ class DetectionModule(pl.LightningModule):
         add_position(self.trainer, checkpoint, self.batch_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the random generators until the training starts."""
+        """Keep the state of the random generators until the training starts.
+
+        And bring that of the optimizer into today's groups.
+        """
         self._resumed_states = checkpoint.get(RANDOM_STATES, [])
+        if "optimizer_states" in checkpoint:
+            states = checkpoint["optimizer_states"]
+            checkpoint["optimizer_states"] = [regrouped(state, self.detector) for state in states]
 
 
 def to_cpu(detections: list[Detections]) -> list[Detections]:

@@ -19,6 +19,7 @@ from detkit.registry import (
     PositiveInt,
     register,
 )
+from detkit.training.regrouping import grouped_names
 from detkit.training.weight_decay import undecayed_parameters
 
 
@@ -33,24 +34,20 @@ def parameter_groups(
     Raises:
         UserError: Nothing is trainable.
     """
-    undecayed = undecayed_parameters(model)
-    members: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            key = (name.startswith("backbone."), name in undecayed)
-            members.setdefault(key, []).append(parameter)
+    members = grouped_names(model, undecayed_parameters(model))
     if not members:
         raise UserError(
             "no parameter of the detector is trainable: unfreeze some, for example with "
             "model.backbone.trainable_stages."
         )
+    parameters = dict(model.named_parameters())
     return [
         {
-            "params": parameters,
+            "params": [parameters[name] for name in names],
             "lr": learning_rate * (backbone_factor if in_backbone else 1.0),
             "weight_decay": 0.0 if without_decay else weight_decay,
         }
-        for (in_backbone, without_decay), parameters in sorted(members.items(), key=lambda m: m[0])
+        for (in_backbone, without_decay), names in members.items()
     ]
 
 

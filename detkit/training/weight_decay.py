@@ -38,18 +38,25 @@ def undecayed_parameters(model: nn.Module) -> set[str]:
     Biases, parameters of norm layers, all parameters with one dimension or none, those that
     papers exempt by name, and those that a module's `no_weight_decay` lists.
     """
+    patterns = list(_listed(model))
+    by_name = {
+        name
+        for name, _ in model.named_parameters()
+        if name.rpartition(".")[2] in _EXEMPT_NAMES
+        or any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+    return by_name | exempt_by_shape(model)
+
+
+def exempt_by_shape(model: nn.Module) -> set[str]:
+    """Names of biases, parameters of norm layers, and those with one dimension or none."""
     by_norms = {
         id(p) for m in model.modules() if isinstance(m, _NORMS) for p in m.parameters(False)
     }
-    patterns = list(_listed(model))
     return {
         name
         for name, parameter in model.named_parameters()
-        if parameter.ndim <= 1
-        or (last := name.rpartition(".")[2]) == "bias"
-        or last in _EXEMPT_NAMES
-        or id(parameter) in by_norms
-        or any(fnmatchcase(name, pattern) for pattern in patterns)
+        if parameter.ndim <= 1 or name.rpartition(".")[2] == "bias" or id(parameter) in by_norms
     }
 
 

@@ -6,6 +6,8 @@ from torchvision import models
 from detkit.backbones.timm import TimmBackbone
 from detkit.errors import UserError
 from detkit.training.optimizers import SGD, AdamW, parameter_groups
+from detkit.training.regrouping import grouped_names, regrouped
+from detkit.training.weight_decay import exempt_by_shape
 
 
 class Detector(nn.Module):
@@ -136,3 +138,29 @@ class Exempting(nn.Module):
 def test_a_module_exempts_its_own_parameters_by_name_and_by_pattern():
     model = nn.ModuleDict({"backbone": Exempting(), "second": nn.Linear(2, 2, bias=False)})
     assert undecayed(model) == {"backbone.second.weight", "backbone.tables.0.weight"}
+
+
+class Swinish(nn.Module):
+    """A parameter that older versions decayed, between two that both treat alike."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 2)
+        self.relative_position_bias_table = nn.Parameter(torch.ones(3, 2))
+        self.last = nn.Linear(2, 2)
+
+
+def test_the_state_of_an_older_optimizer_reaches_the_same_parameters():
+    model = Swinish()
+    named = dict(model.named_parameters())
+    before = grouped_names(model, exempt_by_shape(model))
+    old = torch.optim.AdamW([{"params": [named[n] for n in names]} for names in before.values()])
+    sum((number + 1) * p.sum() for number, p in enumerate(model.parameters())).backward()
+    old.step()
+    new = AdamW()(model, 1)
+    with pytest.raises(ValueError, match="doesn't match the size"):
+        new.load_state_dict(old.state_dict())
+    new.load_state_dict(regrouped(old.state_dict(), model))
+    for parameter in model.parameters():
+        assert torch.equal(new.state[parameter]["exp_avg"], old.state[parameter]["exp_avg"])
+    assert regrouped(new.state_dict(), model) == new.state_dict()
