@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from detkit.config.overrides import parse
+from detkit.config.places import leaves
 from detkit.errors import ConfigError
 
 Node = dict[str, Any]
@@ -42,7 +44,7 @@ def follow_image_size(config: Node, words: Sequence[str], stored: Any = None) ->
     problems = list(_problems(config, size, splits))
     if problems:
         raise ConfigError(problems)
-    typed = {word.lstrip("+").partition("=")[0] for word in words}
+    typed = {path for word in words for path in _typed_paths(word)}
     _follow_augmentation(config["augmentation"], size, typed)
     for path, node in _sized_parts(config.get("model"), "model"):
         if f"{path}.{KEY}" not in typed:
@@ -113,6 +115,14 @@ def _followed(step: Node | None, size: Size, base: Size) -> Node:
         return {key: round(new * step[key] / old) for key, new, old in scaled}
     larger = {"enlarge": True} if "enlarge" in step else {}
     return {"short_side": min(size), "long_side": max(size), **larger}
+
+
+def _typed_paths(word: str) -> list[str]:
+    """The config paths that a word sets; several if its value is a mapping."""
+    key, _, text = word.lstrip("+").partition("=")
+    if not text.startswith("{"):
+        return [key]
+    return [path for path, _ in leaves(parse(word).value(), key)]
 
 
 def _sides(step: Any) -> tuple[str, ...]:

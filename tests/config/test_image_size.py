@@ -52,6 +52,13 @@ def test_a_value_typed_for_a_transform_stays():
     assert sides(found["train"]["mosaic"]) == [600, 832]
 
 
+def test_a_size_typed_inside_a_mapping_stays():
+    resize = "{name: resize, short_side: 300, long_side: 400}"
+    sizes = augmentation("image_size=320", f"augmentation.train.resize={resize}")
+    assert sides(sizes["train"]["resize"]) == [300, 400]
+    assert sides(sizes["evaluation"]["resize"]) == [320, 320]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
