@@ -8,9 +8,14 @@ from contextlib import contextmanager
 
 from detkit.errors import ConfigError, UserError
 
-_SPLITS = r"data\.train_split and data\.validation_split|data\.(train|validation)_split"
+_SPLITS = r"data\.train_split and data\.validation_split|data\.(train|validation)_split(?!=null)"
 # Messages of readers name keys of `detkit train`, where a data set is the block `data`.
-_PLAIN = {r"data\.reader": "reader", r"data\.path": "path", _SPLITS: "splits"}
+_PLAIN = {
+    r"data\.reader": "reader",
+    r"data\.path": "path",
+    _SPLITS: "splits",
+    "set data.validation_split=null": "train with data.validation_split=null",  # no key here
+}
 _BY_VERB = {
     "check": _PLAIN,
     "stats": _PLAIN,

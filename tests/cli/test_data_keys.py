@@ -19,6 +19,7 @@ READERS = Path(__file__).parents[2] / "detkit" / "data"
         ("anchors", "data.path=X is a file", "path=X is a file"),
         ("check", "Set data.train_split and data.validation_split to", "Set splits to"),
         ("check", "data.validation_split=x", "splits=x"),
+        ("check", "set data.validation_split=null to", "train with data.validation_split=null to"),
         ("convert", "set data.path to it, data.train_split=x", "set SOURCE to it, split=x"),
         ("show", "set data.reader", "set data.reader"),
         ("check", "/home/data.path/x, my.data.reader", "/home/data.path/x, my.data.reader"),
@@ -29,7 +30,7 @@ def test_keys_of_training_become_those_of_the_verb(verb, text, shown):
 
 
 def test_every_key_that_readers_name_has_a_counterpart():
-    words = r"(?<![\\w.])data\\.(reader|path|\\w*split)\\b(?! import)"
+    words = r"(?<![\\w.])data\\.(reader|path|\\w*split)\\b(?! import|=null)"
     for file in sorted((READERS / "readers").glob("*.py")):
         for line in file.read_text().splitlines():
             if '"' in line and "import" not in line:

@@ -118,8 +118,12 @@ def _problem_of_text(text: str, label_format: LabelFormat) -> str:
     name = " ".join(words[:-_BOX_VALUES])
     if name and _are_numbers(words[-_BOX_VALUES:]) and not _are_numbers([name]):
         names = list(label_format.class_names)
-        number = f"; write its number, {names.index(name)}" if name in names else ""
-        return f"the class name '{name}' instead of a number{number}"
+        number = (
+            f"write its number, {names.index(name)}"
+            if name in names
+            else "no class of this data set has that name"
+        )
+        return f"the class name '{name}' instead of a number; {number}"
     return _NO_LINE
 
 
@@ -143,7 +147,8 @@ def _problem_of_count(
             f"{1 + len(values)} values; expected {expected} as kpt_shape is [{count}, {per_point}]"
         )
     if len(values) == _BOX_VALUES + 1:
-        return "6 values, the last of them a confidence; delete that column"
+        last = "the last of them a confidence" if 0 <= values[-1] <= 1 else "one too many"
+        return f"6 values, {last}; delete that column"
     if len(values) > _POLYGON_VALUES and _have_visibility(values):
         points = (len(values) - _BOX_VALUES) // 3
         return f"key points after the box; write kpt_shape: [{points}, 3] in data.yaml"

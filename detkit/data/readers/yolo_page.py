@@ -64,7 +64,7 @@ class _TextLoader(yaml.BaseLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:
-            message = f"has the key {', '.join(twice)} twice"
+            message = f"it has the key {', '.join(twice)} twice"
             raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
         return super().construct_mapping(node, deep)
 
@@ -115,8 +115,17 @@ def _read_yaml(file: Path, *, is_usual: bool) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
         if not is_usual:  # any other YAML file that lies there
             return {}
-        raise DataError(f"'{file}' cannot be read as YAML ({error}).") from error
+        raise DataError(f"'{file}'{_yaml_problem(error)}") from error
     return page if isinstance(page, dict) else {}
+
+
+def _yaml_problem(error: Exception) -> str:
+    """What is wrong with a page, and what to do, in words that follow its name."""
+    if isinstance(error, UnicodeDecodeError):
+        return " is not UTF-8 text: save it as UTF-8."
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f" line {error.problem_mark.line + 1} is no valid YAML: {error.problem}. Correct it."
+    return f" cannot be read as YAML: {' '.join(str(error).split())}. Correct it."
 
 
 def _setting(line: str) -> tuple[str, str]:

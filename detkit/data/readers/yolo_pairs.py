@@ -45,7 +45,7 @@ class LabelFolder:
 
     def __init__(self, root: Path, images: Iterable[Path]) -> None:
         self.root = root
-        self._prefix = f"{root}/"
+        self._prefix = f"{root}/" if root.parts else ""  # "." is no part of its files' paths
         files = list(files_below(root))
         self._texts = {str(file) for file in files if file.suffix.lower() == ".txt"}
         known = [*images_among(files), *images]
@@ -81,17 +81,23 @@ class LabelFolder:
     def _expected_files(self, image: Path) -> tuple[str, ...]:
         """Where the label file of an image can be: in labels/ in place of images/, or beside it."""
         stem = os.path.splitext(image)[0]
-        start = len(self._prefix) - 1 if stem.startswith(self._prefix) else 0
-        position = stem.rfind("/images/", start)
+        start = len(self._prefix) if self._is_inside(stem) else 0
+        position = f"/{stem}".rfind("/images/", start)
         beside = f"{stem}.txt"
         if position < 0:
             return (beside,)
-        after = position + len("/images/")
-        return f"{stem[:position]}/{_LABEL_FOLDER}/{stem[after:]}.txt", beside
+        after = position + len("images/")
+        return f"{stem[:position]}{_LABEL_FOLDER}/{stem[after:]}.txt", beside
+
+    def _is_inside(self, file: str) -> bool:
+        """Whether a file is below the folder of the data set."""
+        if not self._prefix:
+            return not file.startswith(("/", "../"))
+        return file.startswith(self._prefix)
 
     def _existing(self, image: Path) -> Path | None:
         expected = self._expected[image]
-        if expected[-1].startswith(self._prefix):
+        if self._is_inside(expected[-1]):
             return next((Path(file) for file in expected if file in self._texts), None)
         return next((file for file in map(Path, expected) if file.is_file()), None)
 

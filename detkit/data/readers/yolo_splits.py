@@ -157,7 +157,10 @@ def _find(path: Path, page: YoloPage, split: str, name: str) -> Source | None:
     parts = [part for part in (_bases(path, page)[0] / text).parts if part not in ("/", "..")]
     for start in range(len(parts)):
         match = _in_any_case(path, parts[start:])
-        if match is not None and _is_certain(path, split, parts, start) and _is_source(match):
+        if match is None or not _is_source(match):
+            continue
+        stated = _roles(Path(text).parts)  # Darknet's own example is `valid = data/test.txt`
+        if stated == _roles(parts[start:]) != set() or _is_certain(path, split, parts, start):
             return Source(match, is_ending=True)
     return None
 
@@ -179,10 +182,14 @@ def _in_any_case(path: Path, parts: Sequence[str]) -> Path | None:
 def _is_certain(path: Path, split: str, parts: Sequence[str], start: int) -> bool:
     """Whether the end of a path tells enough: a split, two names, or all below the data folder."""
     ending = parts[start:]
-    roles = {role for part in ending if (role := role_of(Path(part).stem))}
-    if roles:
+    if roles := _roles(ending):
         return role_of(split) in (None, *roles)
     return len(ending) >= _CERTAIN_PARTS or parts[start - 1] == path.resolve().name
+
+
+def _roles(parts: Sequence[str]) -> set[str]:
+    """The splits that the parts of a path state."""
+    return {role for part in parts if (role := role_of(Path(part).stem))}
 
 
 def _is_source(location: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,20 @@ def test_hidden_copies_are_neither_images_nor_label_files(yolo):
 def test_label_files_are_known_by_their_numbers(tmp_path, text, expected):
     (tmp_path / "a.txt").write_text(text)
     assert looks_like_labels(tmp_path / "a.txt") is expected
+
+
+def test_the_working_folder_is_read_as_the_same_folder_by_its_name(yolo, monkeypatch):
+    (yolo / "labels/train/c.txt").write_text(BOX)  # like that of images/val/c.jpg
+    (yolo / "images/train/c.jpg").write_bytes((yolo / "images/val/c.jpg").read_bytes())
+    expected = YoloReader().read(yolo, "train")
+    monkeypatch.chdir(yolo)
+    index = YoloReader().read(Path(), "train")
+    assert index.object_offsets.tolist() == expected.object_offsets.tolist() == [0, 1, 1, 2]
+    assert not index.pairing.matches
+
+
+def test_images_outside_of_the_working_folder_have_their_labels(yolo, monkeypatch):
+    (yolo / "set").mkdir()
+    (yolo / "set/data.yaml").write_text("train: ../images/train\nnames: [dog, cat]\n")
+    monkeypatch.chdir(yolo / "set")
+    assert len(YoloReader().read(Path(), "train").boxes) == 1

@@ -143,6 +143,15 @@ def test_a_page_in_a_sub_folder_is_named(darknet):
 
 
 # pain 32
+def test_the_list_of_darknets_own_example_is_the_validation_split(darknet):
+    (darknet / "obj.data").write_text("train = data/train.txt\nvalid = data/test.txt\n")
+    (darknet / "valid.txt").rename(darknet / "test.txt")
+    (darknet / "obj_train_data/b.txt").touch()
+    assert YoloReader().splits(darknet) == ["train", "valid"]
+    assert stems(darknet, "valid") == ["b"]
+
+
+# pain 32
 def test_a_list_of_images_that_do_not_exist_is_an_error(darknet):
     (darknet / "obj.data").write_text("train = train.txt\nvalid = valid.txt\nnames = obj.names")
     (darknet / "valid.txt").write_text("x.jpg\ny.jpg\n")
