@@ -87,8 +87,12 @@ def read_rows(path: Path) -> list[Row]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path}: is a folder; name the JSON file of detections in it.") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON: {error}.") from error
+        raise DataError(
+            f"{path}: cannot be read as JSON: {error}. Expected a list of detections: {_NEEDED}."
+        ) from error
     return [_row(path, number, row) for number, row in enumerate(_list(path, content), start=1)]
 
 

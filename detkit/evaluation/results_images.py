@@ -12,6 +12,7 @@ from detkit.errors import DataError
 from detkit.evaluation.results import Row
 from detkit.evaluation.results_objects import labels_at
 from detkit.structures import DatasetIndex
+from detkit.wording import counted
 
 FILE_NAME = "file_name"
 _TWICE = 2  # how many more boxes at objects make the second choice the first
@@ -166,10 +167,12 @@ def _require_images(
     key = "file_name" if reading.name == FILE_NAME else "image_id"
     values = dict.fromkeys(row.file_name if key == "file_name" else row.image for row in wrong)
     all_images = {row.file_name if key == "file_name" else row.image for row in rows}
+    verb = "is" if len(values) == 1 else "are"
     raise DataError(
-        f"{source}: {len(values):,} of its {len(all_images):,} images are not among the "
-        f"{len(index):,} images of split={split}, such as {key} {next(iter(values))!r} (neither an "
-        f"id nor a file name or stem of one image there; its first image is "
-        f"{_names(index)[0]!r} with id {index.image_ids[0]}): choose the split with "
-        "data.validation_split=NAME, split=train or split=all."
+        f"{source}: {len(values):,} of its {counted(len(all_images), 'image')} {verb} not among "
+        f"the {counted(len(index), 'image')} that detkit measures (split: {split}), such as {key} "
+        f"{next(iter(values))!r}, which is neither the id nor the file name or stem of one of "
+        f"them; the first of them is {_names(index)[0]!r} with id {index.image_ids[0]}. Choose the "
+        "split with split=NAME (split=all for a data set without splits), or correct the "
+        f"{key} of each row."
     )

@@ -21,6 +21,7 @@ _FEWEST = 3  # boxes that a doubt needs
 _LEAST_SHARE = 0.05  # of the boxes; of noise, some are at objects in any reading
 _SHOWN_CLASSES = 8
 _AS_IDS = "by id"
+_SHIFTS = {"numbered one too high": 1, "numbered one too low": -1}
 
 
 class Matched(NamedTuple):
@@ -79,7 +80,12 @@ def _classes(
     """
     used = {row.category for row in rows}
     readings = _class_readings(index)
-    valid = {name: classes for name, classes in readings.items() if used <= set(classes)}
+    valid = {
+        name: classes
+        for name, classes in readings.items()
+        if used <= set(classes)
+        and (name not in _SHIFTS or _agreement(rows, at_objects, classes))  # else a mere guess
+    }
     if not valid:
         unknown = sorted(used - set(readings[_AS_IDS]), key=str)
         raise DataError(
@@ -103,6 +109,10 @@ def _class_readings(index: DatasetIndex) -> dict[str, Classes]:
         _AS_IDS: names | dict(zip(index.category_ids, labels, strict=True)),
         "numbered from 0": {label: label for label in labels},
         "numbered from 1": {label + 1: label for label in labels},
+        **{
+            name: {number + shift: label for label, number in enumerate(index.category_ids)}
+            for name, shift in _SHIFTS.items()
+        },
     }
 
 
@@ -166,7 +176,7 @@ def _box_readings(
 def _class_doubts(
     rows: Sequence[Row], at_objects: Sequence[int | None], classes: Classes, index: DatasetIndex
 ) -> list[str]:
-    """A warning where boxes are at objects, but more would have the right class by other ids."""
+    """A warning where boxes are at objects, but few have the right class, or others have more."""
     hits = sum(label is not None for label in at_objects)
     right = _agreement(rows, at_objects, classes)
     for name, other in _class_readings(index).items():
@@ -176,7 +186,12 @@ def _class_doubts(
                 f"warning: of {hits:,} boxes at objects {right:,} have the object's class, but "
                 f"{others:,} would if category ids were classes {name}: check the category ids."
             ]
-    return []
+    if right or hits < _FEWEST:
+        return []
+    return [
+        f"warning: none of {hits:,} boxes at objects has the object's class: check the category "
+        "ids."
+    ]
 
 
 def _detections(rows: list[tuple[float, int, Box]]) -> Detections:

@@ -70,7 +70,7 @@ def test_voc_is_measured_while_training(work: Path) -> None:
     [
         (["detections=none.json", *SHAPES], "none.json: there is no such file"),
         (["detections=bad.json", *SHAPES], "bad.json: cannot be read as JSON"),
-        (["detections=other.json", *SHAPES], "1 of its 1 images are not among the 4 images"),
+        (["detections=other.json", *SHAPES], "1 of its 1 image is not among the 4 images"),
         (["detections=bad.json", "ckpt=first"], "got both ckpt= and detections="),
         (["detections=bad.json"], "data.path: a value is missing"),
         (

@@ -110,7 +110,7 @@ def test_numbers_that_are_ids_and_stems_go_where_their_boxes_are():
 
 def test_a_name_that_two_images_share_is_not_guessed():
     index = index_of(["a/im.png", "b/im.png"])
-    with pytest.raises(DataError, match="1 of its 1 images are not among"):
+    with pytest.raises(DataError, match="1 of its 1 image is not among"):
         matched(rows(images=("im.png",) * 4), index)
     with pytest.raises(DataError, match=r"such as file_name 'im\.png'"):
         matched(rows(images=(None,) * 4, names=("im.png",) * 4), index)
@@ -121,7 +121,7 @@ def test_a_name_that_two_images_share_is_not_guessed():
 @pytest.mark.parametrize(
     ("some", "message"),
     [
-        (rows(images=(2, 2, 7, 7)), r"1 of its 2 images are not among the 2 images .*image_id 7"),
+        (rows(images=(2, 2, 7, 7)), r"1 of its 2 images is not among the 2 images .*image_id 7, "),
         (rows(images=("a", "a", "im1", "b")), r"2 of its 3 images are not .*image_id 'a'"),
         (rows(names=("x.png", "x.png", "im1.png", "im1.png")), "such as file_name 'x.png'"),
         (rows(categories=(1, 2, 7, 1)), r"category_id 7 is none .*: 1 = cat, 2 = dog\. Write"),
@@ -144,6 +144,8 @@ def test_rows_without_an_image_or_a_class_are_refused(some, message):
         ((0, 1), (1, 2, 1, 2), "numbered from 1: 1 = cat, 2 = dog"),
         ((7, 90), (0, 1, 0, 1), "numbered from 0: 0 = cat, 1 = dog"),
         ((7, 90), (1, 2, 1, 2), "numbered from 1: 1 = cat, 2 = dog"),
+        ((7, 90), (8, 91, 8, 91), "numbered one too high: 8 = cat, 91 = dog"),
+        ((7, 90), (6, 89, 6, 89), "numbered one too low: 6 = cat, 89 = dog"),
     ],
 )
 def test_categories_that_count_the_classes_are_taken_so(category_ids, categories, taken):
@@ -161,6 +163,25 @@ def test_valid_categories_that_are_shifted_are_doubted():
     index = replace(INDEX, labels=np.array([1, 1, 1, 1]))
     found = matched(rows(categories=(1, 1, 1, 1)), index)
     assert "4 boxes at objects 0 have the object's class, but 4 would if" in found.notes[1]
+
+
+# pain 34
+def test_valid_categories_that_are_one_too_high_are_doubted():
+    names = ["cat", "dog", "hen"]
+    index = replace(INDEX, class_names=names, category_ids=[1, 2, 3])
+    found = matched(rows(categories=(2, 3, 2, 3)), index)
+    assert "4 would if category ids were classes numbered one too high: check" in found.notes[1]
+
+
+def test_classes_that_are_all_wrong_are_doubted():
+    found = matched(rows(categories=(2, 1, 2, 1)))
+    assert found.notes[1].startswith("warning: none of 4 boxes at objects has the object's class")
+
+
+def test_categories_that_fit_no_object_are_not_guessed():
+    index = replace(INDEX, category_ids=[7, 90])
+    with pytest.raises(DataError, match="category_id 8 is none of"):
+        matched(rows(categories=(8, 91, 8, 91), boxes=[(90, 70, 95, 79)] * 4), index)
 
 
 def corners(box):

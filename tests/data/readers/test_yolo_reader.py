@@ -94,7 +94,7 @@ def test_missing_class_names_are_an_error(yolo):
 
 def test_a_broken_page_is_an_error(yolo):
     (yolo / "data.yaml").write_text("names: [")
-    with pytest.raises(DataError, match=r"data.yaml'  line 1 is no valid YAML"):
+    with pytest.raises(DataError, match=r"data.yaml' line 1 is no valid YAML"):
         YoloReader().read(yolo, "train")
 
 
