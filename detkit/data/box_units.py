@@ -15,12 +15,14 @@ Boxes = NDArray[np.float64]
 NORMALISED = "boxes in 0..1 instead of pixels"
 CORNERS = "x1 y1 x2 y2 where x y width height is expected"
 CENTRES = "centre x, centre y, width, height where x y width height is expected"
+SHARES_OF_CORNERS = "x1 y1 x2 y2 where centre x, centre y, width, height is expected"
 SIZES = "x y width height where x1 y1 x2 y2 is expected"
 ADVICE = {
     NORMALISED: "Multiply x and width by the width of the image, y and height by its height: only "
     "YOLO labels hold shares of the image.",
     CORNERS: "Write each box as [x1, y1, x2 - x1, y2 - y1].",
     CENTRES: "Write each box as [x - width / 2, y - height / 2, width, height].",
+    SHARES_OF_CORNERS: "Write each line as class, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1.",
     SIZES: "Write each box as x, y, x + width, y + height.",
 }
 # A box inside of the first 2 x 2 pixels is none: corners added up twice stay below 2.
@@ -64,6 +66,8 @@ class Misreading:
         x1, y1, x2, y2 = box
         if self.cause in (CORNERS, CENTRES):
             return f"{_text((x1, y1, x2 - x1, y2 - y1))} read as x y width height"
+        if self.cause == SHARES_OF_CORNERS:
+            return f"one that is read as the corners {_text(box)} in pixels"
         return f"{_text(box)} read as {'pixels ' * (self.cause == NORMALISED)}x1 y1 x2 y2"
 
     @property
@@ -115,6 +119,8 @@ def _other_numbers(index: DatasetIndex) -> Misreading | None:
     over = np.maximum(-boxes[:, :2], boxes[:, 2:] - limits) / limits
     inverted = (boxes[:, 2:] < boxes[:, :2]).any(axis=1)
     readings = {CORNERS: _as_corners, CENTRES: _as_centres}
+    if index.pairing.annotation == "label file":  # of YOLO
+        readings = {SHARES_OF_CORNERS: _as_shares_of_corners}
     if (over > _FAR).any(axis=1).sum() < fewest:
         readings = {SIZES: _as_sizes} if inverted.sum() >= fewest else {}
     whole, whole_limits = _whole_boxes(index)
@@ -152,6 +158,11 @@ def _as_centres(boxes: Boxes) -> Boxes:
     half = (boxes[:, 2:] - boxes[:, :2]) / 2
     centred: Boxes = boxes - np.concatenate([half, half], axis=1)
     return centred
+
+
+def _as_shares_of_corners(boxes: Boxes) -> Boxes:
+    """The boxes if their centre, width and height were x1, y1, x2 and y2."""
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def _as_sizes(boxes: Boxes) -> Boxes:

@@ -185,9 +185,10 @@ class IndexBuilder:
         if not self._names:
             lone = describe_pairing(replace(self.pairing, images_without_annotation=[]))
             reasons = "; ".join([*sentences(dropped, short=True), *([lone] if lone else [])])
+            place = "check that data.path is the folder that the annotations belong to."
+            remedy = "correct these." if {f.why for f in dropped} - {"missing file"} else place
             raise DataError(
-                f"no usable image in '{self.root}' ({reasons or 'it lists none'}): check that "
-                "data.path is the folder that the annotations belong to."
+                f"no usable image in '{self.root}' ({reasons or 'it lists none'}): {remedy}"
             )
         return DatasetIndex(
             root=self.root,

@@ -20,7 +20,7 @@ BY_ENDING = "with paths from another machine, matched by their endings"
 _EXAMPLES = 3
 _ROLE_FOLDERS = ("images", "image", "imgs", "img", "jpegimages", "labels", "label", "annotations")
 _SPLIT_FOLDERS = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
-_UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=.)")  # Label Studio puts it before names
+UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-(?=.)")  # Label Studio puts it before names
 
 
 class Match(NamedTuple):
@@ -114,11 +114,11 @@ def _folders_in_name(folders: tuple[str, ...], stem: str) -> Hashable:
 
 
 def _without_prefix(folders: tuple[str, ...], stem: str) -> Hashable:
-    return _UPLOAD_PREFIX.sub("", stem.casefold())
+    return UPLOAD_PREFIX.sub("", stem.casefold())
 
 
 def _is_uploaded(file: Path) -> bool:
-    return _UPLOAD_PREFIX.match(file.name.casefold()) is not None
+    return UPLOAD_PREFIX.match(file.name.casefold()) is not None
 
 
 _KEYS = (_exact, _any_case, _same_split, _any_folder, _folders_in_name, _without_prefix)

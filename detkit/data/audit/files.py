@@ -29,6 +29,11 @@ _TITLES = {
 }
 _REPLACE = "Fetch or export these files again, or delete them with their annotations."
 
+_ON_CHANGES = "detkit uses them as the heading says. Check in the pictures that this is right."
+_ON_SHAPES = (
+    "They are left out. Draw boxes or polygons around these objects if they should be used."
+)
+
 
 def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Error: the training or validation split cannot be read; warning: another split cannot."""
@@ -166,12 +171,11 @@ def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
                 by_kind[f"{plural(fault.what)} ({fault.why})"].append(
                     Example(split.name, fault.name, fault.detail)
                 )
-    advice = "They are used as the heading says. Look at the pictures whether that is right."
-    return [
-        finding
-        for kind, examples in by_kind.items()
-        for finding in found(kind, examples, evidence.image_counts, unit="images", advice=advice)
-    ]
+    findings = []
+    for kind, examples in by_kind.items():
+        advice = _ON_SHAPES if kind.startswith("shapes") else _ON_CHANGES
+        findings += found(kind, examples, evidence.image_counts, unit="images", advice=advice)
+    return findings
 
 
 def unused_values(evidence: Evidence, limits: Limits) -> list[Finding]:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from detkit.data.pairing import UPLOAD_PREFIX
 from detkit.data.readers.split_names import fits_split, split_of, split_of_path
 
 _LABEL_STUDIO = "?d="  # precedes the path in /data/local-files/?d=photos/a.jpg
@@ -112,7 +113,12 @@ def _spellings(name: str) -> list[tuple[list[str], tuple[str, ...]]]:
     spellings = [(literal, backslashes)]
     if decoded != literal:
         spellings.append((decoded, (*backslashes, "URL-encoded")))
-    return [(parts, ways) for parts, ways in spellings if parts]
+    spellings = [(parts, ways) for parts, ways in spellings if parts]
+    return spellings + [
+        ([*parts[:-1], short], (*ways, "without the Label Studio prefix"))
+        for parts, ways in spellings
+        if (short := UPLOAD_PREFIX.sub("", parts[-1])) != parts[-1]
+    ]
 
 
 def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:

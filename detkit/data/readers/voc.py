@@ -169,7 +169,7 @@ def _drop_page(builder: IndexBuilder, name: str, voc: VocPages) -> None:
     if name in voc.unreadable:
         builder.drop("annotation file", "unreadable XML", f"{name}.xml", voc.unreadable[name])
     else:
-        builder.drop("annotation file", "no annotation file", f"{name}.xml")
+        builder.drop("annotation file", "missing", f"{name}.xml")
 
 
 def _drop_unclear(builder: IndexBuilder, name: str, result: PageImage) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +12,7 @@ from detkit.data.audit.evidence import gather
 from detkit.data.audit.report import as_text
 from detkit.data.audit.rules import audit, is_hurt
 from detkit.data.audit.scan import look_at, scan
+from detkit.data.readers.labelme import LabelmeReader
 from detkit.data.readers.voc import VocReader
 from detkit.data.readers.yolo import YoloReader
 
@@ -215,3 +218,13 @@ def test_an_annotation_id_that_two_boxes_have_is_a_note(maker):
     assert found.examples[0].name == "train/0.png"
     assert found.examples[0].detail == "annotation 1: cat [4, 4, 20, 16] and cat [5, 30, 9, 9]"
     assert "number them anew" in found.advice
+
+
+def test_shapes_without_a_box_are_said_to_be_left_out(labelme):
+    file = labelme / "train/a.json"
+    page = json.loads(file.read_text())
+    page["shapes"].append({"label": "cat", "shape_type": "point", "points": [[20, 15]]})
+    file.write_text(json.dumps(page))
+    findings = audit(gather(LabelmeReader(), labelme, threads=1))
+    (finding,) = [f for f in findings if f.kind == "shapes (a point gives no box)"]
+    assert finding.advice.startswith("They are left out.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from detkit.data.box_units import CENTRES, CORNERS, NORMALISED, find_misreading
+from detkit.data.box_units import CENTRES, CORNERS, NORMALISED, SHARES_OF_CORNERS, find_misreading
 from detkit.data.ranges import check_index
 from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.yolo import YoloReader
 from detkit.errors import DataError
 
 WIDTH, HEIGHT = 64, 48
@@ -88,3 +89,18 @@ def test_boxes_of_smaller_images_are_a_warning(maker, change, is_warned):
     if is_warned:
         assert findings[kind].severity == "warning"
         assert findings[kind].counts == {"train": 1, "val": 1}
+
+
+# pain 35
+def test_corners_in_label_files_are_an_error_that_names_the_cause(yolo):
+    lines = "0 .1 .2 .9 .95\n1 .3 .6 .8 .9\n0 .6 .5 .95 .9\n"
+    (yolo / "labels/train/a.txt").write_text(lines)
+    index = YoloReader().read(yolo, "train")
+    assert find_misreading(index).cause == SHARES_OF_CORNERS
+    with pytest.raises(DataError, match=r"3 of 3 boxes, such as one that is read as .* Write each"):
+        check_index(index)
+
+
+def test_ordinary_label_files_are_not_misread(yolo):
+    (yolo / "labels/train/a.txt").write_text("0 .5 .5 .9 .9\n1 .05 .1 .3 .3\n0 .9 .9 .4 .4\n" * 2)
+    assert find_misreading(YoloReader().read(yolo, "train")) is None

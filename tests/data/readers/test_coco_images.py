@@ -17,6 +17,7 @@ from detkit.errors import DataError
     ("a.jpg", "photos/2024/a.jpg", "in a sub-folder"),
     ("s3://bucket/x/a.jpg?token=1", "images/a.jpg", "by the end of the path"),
     ("/data/local-files/?d=photos/a.jpg", "images/a.jpg", "by the end of the path"),
+    ("images/1a2b3c4d-a.jpg", "images/a.jpg", "without the Label Studio prefix"),
     ("cafe\u0301.jpg", "images/caf\u00e9.jpg", "in a sub-folder and in another Unicode form"),
     ("A.png", "images/a.jpg", "in a sub-folder and with another suffix and in other case"),
 ])  # fmt: skip
@@ -30,6 +31,13 @@ def test_a_name_matches_by_its_end(tmp_path, coco_files, pictures, caplog, case)
     assert caplog.messages == [
         f"result.json: matched 1 of 1 image name: 1 {ways} ('{named}' is '{file}')"
     ]
+
+
+def test_two_uploads_of_one_name_are_an_error(tmp_path, coco_files, pictures):
+    pictures(tmp_path / "images" / "a.jpg")
+    coco_files(tmp_path / "result.json", ["images/1a2b3c4d-a.jpg", "images/5e6f7a8b-a.jpg"], [])
+    with pytest.raises(DataError, match=r"but only 'images/a.jpg' fits"):
+        CocoReader().read(tmp_path, None)
 
 
 def test_a_name_that_exists_is_not_worth_a_line(tmp_path, coco_files, pictures, caplog):

@@ -87,11 +87,15 @@ def test_faulty_files_are_dropped_and_named(voc, voc_pages, pictures):
     }
 
 
+def test_lists_that_name_missing_files_only_are_to_be_corrected(voc):
+    (voc / "ImageSets/Main/val.txt").write_text("y\nz\n")
+    with pytest.raises(DataError, match=r"2 annotation files \(missing\).*: correct these\."):
+        VocReader().read(voc, "val")
+
+
 def test_a_listed_image_without_xml_is_dropped(voc):
     (voc / "ImageSets" / "Main" / "train.txt").write_text("a\nz\n")
-    assert VocReader().read(voc, "train").dropped == [
-        "1 annotation file (no annotation file): z.xml"
-    ]
+    assert VocReader().read(voc, "train").dropped == ["1 annotation file (missing): z.xml"]
 
 
 def test_entities_in_xml_are_refused(voc):
