@@ -188,10 +188,11 @@ class _Checker:
             raise ValueError(f"argument '{argument.name}' has no slot")
         if value is MISSING:
             value = {"name": slot.default, **slot.arguments} if slot.default else None
-        if value is None:
+        if value is None or value == {"name": None}:
             if not argument.optional:
                 known = ", ".join(registry.names(slot.family))
-                self.report(path, f"a {slot.family} is missing; choose one of {known}.")
+                message = f"{_article(slot.family)} is missing; choose one of {known}."
+                self.report(path, message, "null")
             return None
         return self.part(slot, value, path)
 
@@ -210,7 +211,7 @@ class _Checker:
         if name not in registry.names(slot.family):
             where = (*path, "name") if "name" in value else path
             known = ", ".join(registry.names(slot.family))
-            message = f"a {slot.family} needs a name; choose one of {known}."
+            message = f"{_article(slot.family)} needs a name; choose one of {known}."
             unknown = registry.unknown_part(slot.family, str(name)) if name else message
             self.report(where, unknown, name)
             return {}
@@ -258,6 +259,10 @@ def _owner_hint(family: str, name: str, key: str) -> str:
         f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
         f"'{name}': remove the key, or name the part beside it."
     )
+
+
+def _article(family: str) -> str:
+    return f"{'an' if family[0] in 'aeiou' else 'a'} {family}"
 
 
 def _places_of(key: str, config: Mapping[Any, Any], path: str = "") -> Iterator[str]:

@@ -9,9 +9,11 @@ each value can be overridden by its path.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from detkit import registry
+from detkit.config.folders import page_folders
 from detkit.config.signatures import MISSING, Argument, arguments
 from detkit.config.slots import block_at, is_block, label_family, root_arguments, slot_at
 from detkit.errors import ConfigError
@@ -23,6 +25,7 @@ page_options: dict[str, tuple[Node, str]] = {}
 root_values: Node = {}
 CHECKPOINT = "checkpoint"
 CLEARED = "cleared-labels"  # the group of the options that set labels to null
+LEFT_OUT = "left-out"  # the option of a slot that a page sets to null
 
 
 def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
@@ -85,10 +88,14 @@ def _choose(
         given = {"name": given}
     elif isinstance(given, Mapping) and "name" not in given:
         given, rest = default, dict(given)
+    if given is None and slot.default is not None:  # without an option, the default takes its place
+        return left_out((*group, argument.name), tag), rest
     if given is None or given == {"name": None}:
         return None, rest
     if isinstance(given, Mapping) and given["name"] in registry.names(slot.family):
         return add_option((*group, argument.name), dict(given), tag), rest
+    if list(given) == ["name"] and is_page((*group, argument.name), given["name"]):
+        return str(given["name"]), rest
     return None, given  # the check says what is wrong with it
 
 
@@ -119,6 +126,12 @@ def add_option(group: tuple[str, ...], mapping: Node, tag: str) -> str:
     option = f"{name}--{tag}"
     page_options["/".join((*group, option))] = (mapping, tag)
     return option
+
+
+def left_out(group: tuple[str, ...], tag: str) -> str:
+    """Make "no part" an option of a group and return the option's name."""
+    page_options["/".join((*group, LEFT_OUT))] = ({"name": None}, tag)
+    return LEFT_OUT
 
 
 def labelled_node(group: tuple[str, ...], mapping: Node) -> Node:
@@ -157,13 +170,36 @@ def filled(family: str, mapping: Any) -> Any:
     return {**node, **{key: value for key, value in mapping.items() if key not in node}}
 
 
+def is_page(group: tuple[str, ...], name: Any) -> bool:
+    """Whether a page of a group has a name."""
+    file = Path(*group, f"{name}.yaml")
+    return isinstance(name, str) and any((folder / file).is_file() for folder in page_folders())
+
+
+def with_named_pages(mapping: Node) -> Node:
+    """A global page whose `model: fcos` chooses that page, as `override /model: fcos` does."""
+    chosen = {key: value for key, value in mapping.items() if _chooses_page(key, value)}
+    rest = {key: value for key, value in mapping.items() if key not in chosen}
+    entries = [{f"override /{group}": option} for group, option in chosen.items()]
+    return {**rest, "defaults": [*(mapping.get("defaults") or []), *entries]} if chosen else rest
+
+
+def _chooses_page(key: str, value: Any) -> bool:
+    argument = root_arguments().get(key)
+    if argument is None or not isinstance(value, str) or "${" in value:
+        return False
+    if argument.slot is not None and value in registry.names(argument.slot.family):
+        return False
+    return argument.slot is not None or argument.block is not None
+
+
 def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
     """A page that changes what other pages chose: named parts become overrides of their groups.
 
     A labelled part that the page names is set to null by an option that Hydra merges just before
     the page, so that nothing remains of the part that had the label.
     """
-    page_defaults = list(mapping.get("defaults") or [])
+    page_defaults = [_left_out_entry(entry, tag) for entry in mapping.get("defaults") or []]
     overrides: list[tuple[str, str | None]] = []
     rest = {key: value for key, value in mapping.items() if key != "defaults"}
     body = _split_tuning(prefix, rest, tag, overrides)
@@ -208,6 +244,20 @@ def _is_override(entry: Any) -> bool:
     return isinstance(entry, Mapping) and any(str(key).startswith("override ") for key in entry)
 
 
+def _left_out_entry(entry: Any, tag: str) -> Any:
+    """An entry of a defaults list, `override /model/neck: null` as a choice of no part."""
+    if not _is_override(entry):
+        return entry
+    return {
+        key: left_out(path, tag)
+        if option is None
+        and len(path := tuple(str(key).removeprefix("override ").strip("/ ").split("/"))) > 1
+        and slot_at(path) is not None
+        else option
+        for key, option in entry.items()
+    }
+
+
 def _split_tuning(
     prefix: tuple[str, ...], mapping: Node, tag: str, overrides: list[tuple[str, str | None]]
 ) -> Node:
@@ -216,6 +266,8 @@ def _split_tuning(
     for key, value in mapping.items():
         path = (*prefix, str(key))
         slot = slot_at(path)
+        if value == {} and label_family(path) is not None:
+            value = None  # Hydra would merge an empty mapping, which changes nothing
         named = {"name": value} if isinstance(value, str) else value
         if slot is None or not (value is None or isinstance(named, Mapping)):
             if isinstance(value, Mapping) and (is_block(path) or label_family(path) is not None):
@@ -223,9 +275,12 @@ def _split_tuning(
             else:
                 body[key] = named if is_labelled else value
         elif value is None:
-            overrides.append(("/".join(path), None))
+            option = left_out(path, tag) if len(path) > 1 or slot.default else None
+            overrides.append(("/".join(path), option))
         elif "name" in named and named["name"] in registry.names(slot.family):
             overrides.append(("/".join(path), add_option(path, dict(named), tag)))
+        elif list(named) == ["name"] and is_page(path, named["name"]):
+            overrides.append(("/".join(path), named["name"]))
         elif "name" in named:
             body[key] = named
         else:

@@ -84,6 +84,8 @@ class PageSource(ConfigSource):
             _require_place(path, file)
         prefix = () if is_global or len(path) == 1 else path[:-1]
         origins.record(file, tree, prefix)
+        if is_global:
+            mapping = pages.with_named_pages(mapping)
         require_shape(mapping, prefix, file)
         includes.record(config_path, file, mapping.get("defaults"))
         if is_global and path[0] not in slots.ROOTS:

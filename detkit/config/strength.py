@@ -24,11 +24,16 @@ def without_replaced_labels(config_path: str, mapping: Node, file: Path) -> Node
     remaining = dict(mapping)
     for group, value in mapping.items():
         choice = includes.stronger_choice(group, config_path)
-        if choice is not None and isinstance(value, Mapping):
-            dropped: list[str] = []
+        if choice is None:
+            continue
+        dropped: list[str] = []
+        if not value and label_family((group,)) is not None:
+            del remaining[group]
+            dropped.append(group)
+        elif isinstance(value, Mapping):
             remaining[group] = _unnamed((group,), value, dropped)
-            if dropped:
-                origins.drop(choice, file, dropped)
+        if dropped:
+            origins.drop(choice, file, dropped)
     return remaining
 
 
@@ -43,6 +48,8 @@ def _unnamed(path: tuple[str, ...], mapping: Mapping[Any, Any], dropped: list[st
         elif is_labelled and isinstance(value, Mapping):
             origins.tune_if_there(".".join(inner))
             remaining[key] = value
+        elif not value and label_family(inner) is not None:
+            dropped.append(".".join(inner))
         elif isinstance(value, Mapping) and label_family(inner) is not None:
             remaining[key] = _unnamed(inner, value, dropped)
         else:
