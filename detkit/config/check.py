@@ -178,9 +178,11 @@ class _Checker:
     def _left_out(self, label: str, labels: Iterable[str], path: tuple[str, ...]) -> None:
         """Report a label that the command line leaves out by mistake for a similar one."""
         key = ".".join((*path, label))
-        meant = did_you_mean(label, labels)
-        if key in self._overridden and not origins.lines(key) and meant:
-            self.report((*path, label), f"there is no such label to leave out.{meant}")
+        meant = nearest(label, labels)
+        mistyped = meant is not None and _looks_mistyped(label, meant)
+        if key in self._overridden and not origins.lines(key) and mistyped:
+            message = f"there is no such label to leave out. Did you mean '{meant}'?"
+            self.report((*path, label), message)
 
     def _slot(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node | None:
         slot = argument.slot

@@ -263,11 +263,11 @@ def _split_tuning(
 ) -> Node:
     body: Node = {}
     is_labelled = label_family(prefix) is not None
-    for key, value in mapping.items():
+    for key, content in mapping.items():
         path = (*prefix, str(key))
         slot = slot_at(path)
-        if value == {} and label_family(path) is not None:
-            value = None  # Hydra would merge an empty mapping, which changes nothing
+        # Hydra would merge an empty mapping, which changes nothing.
+        value = None if content == {} and label_family(path) is not None else content
         named = {"name": value} if isinstance(value, str) else value
         if slot is None or not (value is None or isinstance(named, Mapping)):
             if isinstance(value, Mapping) and (is_block(path) or label_family(path) is not None):

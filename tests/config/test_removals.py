@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detkit.config.compose import compose
+from detkit.config.compose import cells, compose, prepare
 from detkit.config.part_overrides import hydra_words, without_nulls
 from detkit.errors import ConfigError
 
@@ -85,6 +85,14 @@ def test_no_callbacks_and_no_logger() -> None:
 def test_misspelt_label_is_an_error(word: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compose("train", [word])
+
+
+def test_label_that_a_page_lacks_is_left_out_in_a_sweep() -> None:
+    with_average, without = cells("train", prepare(["callbacks.average=ema,null"]))
+    assert with_average.config is not None
+    assert without.config is not None
+    labels = {*with_average.config["callbacks"]} - {*without.config["callbacks"]}
+    assert labels == {"average"}
 
 
 @pytest.mark.parametrize(
