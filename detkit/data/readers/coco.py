@@ -11,7 +11,7 @@ import numpy as np
 
 from detkit.data.index import IndexBuilder
 from detkit.data.readers.coco_files import WHOLE_SET, find_annotations, passed_over
-from detkit.data.readers.coco_images import ImageFinder
+from detkit.data.readers.coco_images import ImageFinder, folder_splits, is_of_split
 from detkit.data.readers.coco_objects import Objects, place_of
 from detkit.data.readers.coco_page import CocoPage, read_page
 from detkit.data.readers.coco_values import NO_ID
@@ -36,7 +36,8 @@ class CocoReader:
 
     The split of a file is the one in its name or its folder: annotations/instances_train2017.json,
     train_annotations.json, train/_annotations.coco.json. File names of images that do not exist
-    as written are matched by the end of their path. An annotation without a bbox gets the box
+    as written are matched by the end of their path. If one file lists all images, and their folders
+    are named train, val and so on, these are the splits. An annotation without a bbox gets the box
     around its segmentation. Crowd objects are ignored. Classes are the categories sorted by id.
 
     Args:
@@ -57,7 +58,16 @@ class CocoReader:
         splits = sorted(name for name in files if name != WHOLE_SET)
         if self.annotations is None:
             _log_unused(path, [files[name] for name in splits] or [*files.values()])
-        return splits
+        if splits or self.annotations is not None:
+            return splits
+        folders = folder_splits(path)
+        if folders:
+            LOGGER.info(
+                "%s lists all images; the splits are their folders: %s",
+                relative_name(files[WHOLE_SET], path),
+                ", ".join(folders),
+            )
+        return folders
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split's file, or of the only file where splits have none of their own.
@@ -66,6 +76,8 @@ class CocoReader:
             DataError: There is no such file or split, or the file is no COCO JSON.
         """
         files = self._files(path)
+        if split is not None and list(files) == [WHOLE_SET] and split in folder_splits(path):
+            return self._index(path, "", read_page(files[WHOLE_SET]), [], folder=split)
         if split is None:
             if WHOLE_SET not in files and len(files) > 1:
                 raise DataError(
@@ -100,7 +112,12 @@ class CocoReader:
         return files
 
     def _index(
-        self, path: Path, split: str, page: CocoPage, others: Sequence[Path]
+        self,
+        path: Path,
+        split: str,
+        page: CocoPage,
+        others: Sequence[Path],
+        folder: str | None = None,
     ) -> DatasetIndex:
         if not page.images:
             raise DataError(
@@ -109,6 +126,7 @@ class CocoReader:
             )
         finder = ImageFinder(path, page.file, split, self.images)
         names = finder.locate([image[1] for image in page.images])
+        mine = _of_folder(names, folder, page)
         builder = IndexBuilder(
             root=path,
             class_names=[name for _, name in page.categories],
@@ -116,7 +134,7 @@ class CocoReader:
             unused=page.unused,
             pairing=Pairing(
                 annotation="COCO record",
-                images_without_annotation=finder.unlisted(names, others),
+                images_without_annotation=finder.unlisted(mine, others),
                 images_train=False,
             ),
         )
@@ -124,7 +142,9 @@ class CocoReader:
         owners = Counter(number for number, _ in {image[:2] for image in page.images})
         seen, taken = set(), {}
         for (image_id, file_name, height, width), name in zip(page.images, names, strict=True):
-            if (image_id, file_name) in seen:
+            if not is_of_split(name, folder):
+                objects.pass_over(image_id)
+            elif (image_id, file_name) in seen:
                 builder.drop("image", "listed twice", name, f"id {image_id}")
             elif owners[image_id] > 1:
                 builder.drop("image", "its id is that of other images too", name, f"id {image_id}")
@@ -138,6 +158,21 @@ class CocoReader:
         objects.drop_rest(builder)
         _note_shared_ids(builder, page, taken)
         return builder.build()
+
+
+def _of_folder(names: Sequence[str], split: str | None, page: CocoPage) -> list[str]:
+    """The images in the folder of a split; all of them for None.
+
+    Raises:
+        DataError: The file lists none of them.
+    """
+    matches = [name for name in names if is_of_split(name, split)]
+    if not matches:
+        raise DataError(
+            f"'{page.file}' lists no image of the split '{split}': add those in its folder to it, "
+            "or set data.validation_split=null to hold back a part of the training images."
+        )
+    return matches
 
 
 def _log_unused(path: Path, used: Sequence[Path]) -> None:

@@ -6,18 +6,37 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from detkit.data.counting import counted
 from detkit.data.readers.coco_page import file_names_in
 from detkit.data.readers.folders import image_files, relative_name
 from detkit.data.readers.nearby import parent_with_images
 from detkit.data.readers.path_endings import PathEndings, parts_of, summary
+from detkit.data.readers.split_names import split_of_path
+from detkit.data.splits import role_of
 from detkit.errors import DataError
 from detkit.image_files import is_image
 
 LOGGER = logging.getLogger("detkit.data")
 _SAMPLE = 100  # names that are tried in each likely folder
+
+
+def folder_splits(path: Path) -> list[str]:
+    """The splits that the folders of all images state, if they are for training and validation."""
+    stated = {_split_of_folder(relative_name(image, path)) for image in image_files(path)}
+    splits = sorted(split for split in stated if split is not None)
+    roles = {role_of(split) for split in splits}
+    return splits if len(splits) == len(stated) and roles >= {"train", "val"} else []
+
+
+def is_of_split(name: str, split: str | None) -> bool:
+    """Whether an image is in the folder of a split; so are all for None, and those in no folder."""
+    return split is None or _split_of_folder(name) in (split, None)
+
+
+def _split_of_folder(name: str) -> str | None:
+    return split_of_path(PurePosixPath(name).parent / "_")
 
 
 @dataclass

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from posixpath import join, normpath
 from typing import Any, NamedTuple
 
 from detkit.data.index import Annotation, IndexBuilder
@@ -133,9 +134,8 @@ def index_of(
     images = [relative_name(file, path) for file in image_files(path)]
     endings = PathEndings(images)
     mine = [page for page in pages if split is None or page.split == split]
-    matches = [
-        endings.match(f"{page.folder}/{page.image}", split=page.split or None) for page in mine
-    ]
+    files = frozenset(images)
+    matches = [_match(page, endings, files) for page in mine]
     builder = IndexBuilder(root=path, class_names=class_names)
     builder.pairing = Pairing(
         annotation=annotation,
@@ -150,6 +150,14 @@ def index_of(
         builder.drop("annotation file", "unreadable", file, reason)
     _add_pages(builder, mine, matches, label_of)
     return builder.build()
+
+
+def _match(page: ImagePage, endings: PathEndings, images: Collection[str]) -> Match:
+    """The image at the path that a page gives, else the one that the path ends like."""
+    exact = normpath(join(page.folder, page.image.replace("\\", "/")))
+    if exact in images:
+        return Match(exact)
+    return endings.match(f"{page.folder}/{page.image}", split=page.split or None)
 
 
 def _unequal_names(matches: Sequence[Match]) -> dict[str, int]:

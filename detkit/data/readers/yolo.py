@@ -20,7 +20,12 @@ from detkit.data.readers.image_lists import ListedImages
 from detkit.data.readers.yolo_formats import LineCounts
 from detkit.data.readers.yolo_labels import LabelFormat, UnreadableLabelsError, read_labels
 from detkit.data.readers.yolo_names import class_names_of
-from detkit.data.readers.yolo_page import page_below, read_page, require_page_here
+from detkit.data.readers.yolo_page import (
+    page_below,
+    read_page,
+    report_other_pages,
+    require_page_here,
+)
 from detkit.data.readers.yolo_pairs import LabelFolder, LabelPairs, looks_like_labels
 from detkit.data.readers.yolo_splits import split_images, split_names
 from detkit.errors import DataError
@@ -61,6 +66,7 @@ class YoloReader:
     def splits(self, path: Path) -> list[str]:
         """The splits that data.yaml, obj.data, lists or folders name."""
         require_page_here(require_folder(path))
+        report_other_pages(path)
         return split_names(path, read_page(path))
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from detkit.data.readers.folders import files_with_suffix, lines_of, subfolders
 from detkit.data.splits import role_of
 from detkit.errors import DataError, nearest
 
+LOGGER = logging.getLogger("detkit.data")
 _USUAL = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 # What else a page says; every other key whose value leads to images is a split.
 _NO_SPLITS = {
@@ -75,17 +78,49 @@ def read_page(path: Path) -> YoloPage:
     Raises:
         DataError: It cannot be read.
     """
-    usual = [path / name for name in _USUAL if (path / name).is_file()]
-    others = [*files_with_suffix(path, ".yaml"), *files_with_suffix(path, ".yml")]
-    for file in dict.fromkeys([*usual, *others]):
-        values = _read_yaml(file, is_usual=file in usual)
-        if file in usual or "names" in values or {"train", "val"} <= values.keys():
-            return _page_of(file, values)
+    page = next(_yaml_pages(path), None)
+    if page is not None:
+        return page
     for file in files_with_suffix(path, ".data"):
         values = dict(_setting(line) for line in lines_of(file) if "=" in line)
         if "names" in values or "train" in values:
             return _page_of(file, values)
     return YoloPage()
+
+
+def _yaml_pages(path: Path) -> Iterator[YoloPage]:
+    """The pages among the YAML files of a folder, those with a usual name first."""
+    usual = [path / name for name in _USUAL if (path / name).is_file()]
+    others = [*files_with_suffix(path, ".yaml"), *files_with_suffix(path, ".yml")]
+    for file in dict.fromkeys([*usual, *others]):
+        values = _read_yaml(file, is_usual=file in usual)
+        if file in usual or "names" in values or {"train", "val"} <= values.keys():
+            yield _page_of(file, values)
+
+
+def report_other_pages(path: Path) -> None:
+    """Log which of several YAML files is read, if they differ.
+
+    Raises:
+        DataError: None of them has a usual name.
+    """
+    first, *others = [*_yaml_pages(path)] or [YoloPage()]
+    differing = [page for page in others if replace(page, file=first.file) != first]
+    if first.file is None or not differing:
+        return
+    names = ", ".join(page.file.name for page in differing if page.file is not None)
+    if first.file.name not in _USUAL:
+        raise DataError(
+            f"'{path}' has several files that describe a YOLO data set, and they differ: "
+            f"{first.file.name}, {names}. Rename the right one to data.yaml."
+        )
+    LOGGER.info(
+        "%s: reading %s because of its usual name, not %s, which differs; to read another file, "
+        "rename it to data.yaml",
+        path,
+        first.file.name,
+        names,
+    )
 
 
 def page_below(path: Path) -> Path | None:

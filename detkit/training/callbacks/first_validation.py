@@ -15,6 +15,7 @@ import torch
 from detkit.ops import pairwise_iou
 from detkit.registry import Wired, register
 from detkit.structures import Batch, Detections, Target
+from detkit.wording import counted
 
 _log = logging.getLogger("detkit.training")
 
@@ -148,14 +149,16 @@ def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
         return None
     if not hits.detections:
         return (
-            f"AP50 IS 0 AFTER THE FIRST VALIDATION: nothing was detected in {hits.images:,} "
-            f"images. {_EARLY} see whether the losses in metrics.csv fall: if not, change "
+            f"AP50 IS 0 AFTER THE FIRST VALIDATION: nothing was detected in "
+            f"{counted(hits.images, 'image')}. {_EARLY} see whether the losses in metrics.csv "
+            "fall: if not, change "
             "optimizer.learning_rate; if they do, train longer or lower "
             "model.head.postprocess.score_threshold."
         )
     return (
-        f"AP50 IS 0 AFTER THE FIRST VALIDATION: {hits.detections:,} detections in "
-        f"{hits.images:,} images, and no object has one of its class on it (IoU {_OVERLAP}). "
+        f"AP50 IS 0 AFTER THE FIRST VALIDATION: "
+        f"{counted(hits.detections, 'detection')} in {counted(hits.images, 'image')}, and no "
+        f"object has one of its class on it (IoU {_OVERLAP}). "
         f"{_EARLY} look at the run folder's pictures (do the boxes of the objects lie on the "
         "objects?), at metrics.csv (if the losses do not fall, lower optimizer.learning_rate) and "
         "at the sizes (are the objects, after resizing, as large as the priors expect?)."

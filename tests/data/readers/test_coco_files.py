@@ -7,6 +7,7 @@ import pytest
 from detkit.data.readers.coco import CocoReader
 from detkit.data.readers.coco_files import find_annotations
 from detkit.data.readers.contents import has_coco_lists
+from detkit.errors import DataError
 
 
 @pytest.mark.parametrize(("files", "splits"), [
@@ -118,3 +119,40 @@ def test_files_that_are_not_read_are_named(tmp_path, coco_files, caplog):
         "not read, as other files are those of the splits: annotations.json, old/train.json"
         in (caplog.messages[0])
     )
+
+
+# pain 61
+def test_folders_of_images_are_the_splits_of_one_file(tmp_path, coco_files, pictures, caplog):
+    names = ["train/a.jpg", "train/b.jpg", "val/a.jpg"]
+    for name in names:
+        pictures(tmp_path / name)
+    box = {"category_id": 3, "bbox": [1, 1, 4, 4]}
+    coco_files(tmp_path / "all.json", names, [{"image_id": n, **box} for n in (1, 3, 3)])
+    reader = CocoReader()
+    with caplog.at_level("INFO", logger="detkit"):
+        assert reader.splits(tmp_path) == ["train", "val"]
+    assert caplog.messages == [
+        "all.json lists all images; the splits are their folders: train, val"
+    ]
+    counts = [(len(i), len(i.boxes)) for i in (reader.read(tmp_path, s) for s in ("train", "val"))]
+    assert counts == [(2, 1), (1, 2)]
+    assert reader.read(tmp_path, "val").dropped == []
+    assert len(reader.read(tmp_path, None)) == 3
+
+
+def test_a_folder_of_a_split_that_the_file_does_not_list_is_an_error(
+    tmp_path, coco_files, pictures
+):
+    pictures(tmp_path / "train/a.jpg")
+    pictures(tmp_path / "val/b.jpg")
+    coco_files(tmp_path / "all.json", ["train/a.jpg"], [])
+    with pytest.raises(DataError, match=r"all\.json' lists no image of the split 'val': add"):
+        CocoReader().read(tmp_path, "val")
+
+
+@pytest.mark.parametrize("folders", [("train", "test"), ("train", "val", "more"), ("a", "b")])
+def test_other_folders_of_images_are_no_splits(tmp_path, coco_files, pictures, folders):
+    for folder in folders:
+        pictures(tmp_path / folder / "a.jpg")
+    coco_files(tmp_path / "all.json", [f"{folder}/a.jpg" for folder in folders], [])
+    assert CocoReader().splits(tmp_path) == []

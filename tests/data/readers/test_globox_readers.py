@@ -64,6 +64,12 @@ def edit(file, change):
     file.write_text(json.dumps(page))
 
 
+def test_the_image_at_the_path_of_a_labelme_file_is_the_one(labelme, pictures):
+    pictures(labelme / "copies/images/train/a.jpg")  # as labelme2yolo makes them
+    index = LabelmeReader().read(labelme, "train")
+    assert [index.path(0), len(index.boxes)] == [labelme / "train/a.jpg", 2]
+
+
 def test_labelme_circles_give_boxes_and_points_are_named(labelme):
     shapes = [
         {"label": "cat", "shape_type": "circle", "points": [[20, 15], [24, 12]]},

@@ -72,3 +72,23 @@ def test_darknet_counts_its_classes(yolo):
     (yolo / "obj.data").write_text("classes = 3\nnames = data/obj.names # two\n")
     with pytest.raises(DataError, match=r"obj\.data' says classes: 3 but names 2 classes"):
         class_names(yolo)
+
+
+# pain 61
+def test_several_pages_that_differ_are_not_guessed(yolo):
+    (yolo / "data.yaml").rename(yolo / "pets.yaml")
+    (yolo / "coco.yaml").write_text("names: [a, b]\n")
+    with pytest.raises(DataError, match=r"they differ: coco\.yaml, pets\.yaml\. Rename the right"):
+        YoloReader().splits(yolo)
+
+
+def test_the_page_of_a_usual_name_is_read_and_the_other_named(yolo, caplog):
+    (yolo / "a.yaml").write_text("names: [a, b]\n")
+    (yolo / "b.yaml").write_text((yolo / "data.yaml").read_text())
+    with caplog.at_level("INFO", logger="detkit"):
+        YoloReader().splits(yolo)
+    assert caplog.messages == [
+        f"{yolo}: reading data.yaml because of its usual name, not a.yaml, which differs; to read "
+        "another file, rename it to data.yaml"
+    ]
+    assert class_names(yolo) == ["dog", "cat"]

@@ -100,7 +100,7 @@ def test_nothing_detected_is_another_matter():
     target = objects(0, 1, 2)
     nothing = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
     text = verdict(0.0, hits_of((nothing, target)), NAMES)
-    assert "nothing was detected in 1 images" in text
+    assert "nothing was detected in 1 image. " in text
     assert "model.head.postprocess.score_threshold" in text
 
 
