@@ -107,7 +107,7 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
         require_same_data(resumed.record.data or {}, prints, resumed.path)
         position = read_position(resumed.path)
         require_same_batches(position, data.batch_size, trainer.world_size)
-        log.info("going on %s", position)
+        log.info("%s", position.resume_text(config["trainer"]["max_epochs"]))
     module = _module(config, folder, classes, data.batch_size, prints)
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from detkit.cli.words import value_of
@@ -39,7 +40,7 @@ def run(arguments: list[str]) -> int:
     print(
         f"written: {folder}: {counted(len(opened.weights), 'tensor')}, "
         f"{size / 1e6:.1f} MB, {counted(len(opened.class_names), 'class')} ({names})\n"
-        f"use it: detkit predict ckpt={folder} source=PHOTOS"
+        f"use it: detkit predict {shlex.quote(f'ckpt={folder}')} source=PHOTOS"
     )
     return 0
 

@@ -120,6 +120,10 @@ def _rounded(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
 def errors_table(analysis: Analysis, width: int = 24) -> str:
     """The error split and the best score threshold in a few lines for a terminal."""
     errors, best = analysis.errors, analysis.thresholds.best[-1]
+    if not math.isfinite(errors.average_precision):
+        counts = {kind: int(errors.counts[kind].sum()) for kind in ERROR_KINDS}
+        shown = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        return f"no AP, since there are no objects to find; errors: {shown or 'none'}"
     lines = [
         f"what COCO's AP at IoU {errors.foreground:.2f}, {errors.average_precision:.3f}, would "
         "gain without each kind of error"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Setup:
         data_path: The data set's path, as the user would type it; None for the embedded one.
         pretrained_word: What to type for a backbone with published weights; None if it has none.
         is_trial: Whether images or batches are limited to try things out.
+        steps_end_it: Whether trainer.max_steps ends it, before trainer.max_epochs.
     """
 
     images: int
@@ -55,6 +57,7 @@ class Setup:
     data_path: str | None
     pretrained_word: str | None = None
     is_trial: bool = False
+    steps_end_it: bool = False
 
     @property
     def steps(self) -> int | None:
@@ -77,18 +80,24 @@ def advice(setup: Setup) -> list[str]:
         ]
     fewest = _FEWEST_STEPS[setup.is_pretrained]
     if setup.steps is not None and setup.steps < fewest:
-        epochs = math.ceil(_ENOUGH_STEPS[setup.is_pretrained] / max(setup.steps_per_epoch, 1))
         start = "pretrained" if setup.is_pretrained else "random"
         return [
             f"THIS TRAINING IS SHORT: {counted(setup.steps, 'optimizer step')} from {start} "
-            f"weights, where {fewest:,} or more are usual. Add trainer.max_epochs={epochs} for "
-            f"about {setup.steps_per_epoch * epochs:,}."
+            f"weights, where {fewest:,} or more are usual. {_longer(setup)}"
         ]
     return []
 
 
+def _longer(setup: Setup) -> str:
+    enough = _ENOUGH_STEPS[setup.is_pretrained]
+    if setup.steps_end_it:
+        return f"Set trainer.max_steps={enough} instead."
+    epochs = math.ceil(enough / max(setup.steps_per_epoch, 1))
+    return f"Add trainer.max_epochs={epochs} for about {setup.steps_per_epoch * epochs:,}."
+
+
 def _instead(setup: Setup) -> str:
-    path = f" data.path={setup.data_path}" if setup.data_path else ""
+    path = f" {shlex.quote(f'data.path={setup.data_path}')}" if setup.data_path else ""
     small = f"train a small network: detkit train experiment=small_data{path}"
     if setup.data_path is None:
         small = "train a small network: detkit train experiment=demo"
@@ -123,6 +132,7 @@ def setup_of(config: Mapping[str, Any], images: int, detector: nn.Module, batche
         data_path=None if is_embedded else str(data["path"]),
         pretrained_word=pretrained_word(config["model"]),
         is_trial=any(limit is not None for limit in limits),
+        steps_end_it=epochs != trainer["max_epochs"],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,9 +109,10 @@ def raise_if_rank_lost(error: RuntimeError, folder: Path) -> None:
 
 def kept(folder: Path) -> str:
     """What is left of a run that ends here, and how it goes on."""
+    command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
     if not (folder / "checkpoints" / "last.ckpt").is_file():
-        return f"No checkpoint had been saved; begin again with: detkit train ckpt={folder}"
-    return f"The last checkpoint is kept; go on with: detkit train ckpt={folder}"
+        return f"No checkpoint had been saved; begin again with: {command}"
+    return f"The last checkpoint is kept; go on with: {command}"
 
 
 def _first_line(error: BaseException) -> str:

@@ -55,8 +55,8 @@ class Wandb(WandbLogger):
         title: Name of the run; null takes the name of the run folder.
         tags: Words to filter runs by.
         run_id: Id of the run; null takes the one in the run folder, or a new one.
-        log_model: `best` stores the best checkpoint as a model artifact after training; null
-            stores none.
+        log_model: `best` stores the best checkpoint as a model artifact after training, or the
+            last one, under that name, if no validation gave a valid AP; null stores none.
         pictures_every: Validations between two uploads of the validation images.
     """
 
@@ -103,7 +103,7 @@ class Wandb(WandbLogger):
                 self.experiment.define_metric(
                     name, summary="max,last", step_metric=_STEP, step_sync=True
                 )
-        super().log_metrics(metrics, step)
+        super().log_metrics(_epochs_from_1(metrics), step)
 
     @rank_zero_only
     def log_pictures(
@@ -134,7 +134,7 @@ class Wandb(WandbLogger):
         self.experiment.summary.update({**best, f"{_BEST}/epoch": result.epoch})
         if self._stores_best:
             model = best_model(self.experiment.id, result, plain)
-            self.experiment.log_artifact(model, aliases=["latest", "best"])
+            self.experiment.log_artifact(model, aliases=["latest", result.checkpoint.stem])
 
     def close(self) -> None:
         """End the W&B run, so that the next run of this process gets its own."""
@@ -177,6 +177,11 @@ class TensorBoard(TensorBoardLogger):
             self.experiment.file_writer.add_summary(record)
 
     @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write numbers as scalars."""
+        super().log_metrics(_epochs_from_1(metrics), step)
+
+    @rank_zero_only
     def log_pictures(
         self, pictures: Sequence[ValidationPicture], class_names: list[str], step: int
     ) -> None:
@@ -209,6 +214,12 @@ class TensorBoard(TensorBoardLogger):
     def close(self) -> None:
         """Write what is still in memory."""
         self.finalize("success")
+
+
+def _epochs_from_1(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Numbers whose epoch counts from 1, as in metrics.csv and `best/epoch`; Lightning's is 0."""
+    epoch = {"epoch": int(metrics["epoch"]) + 1} if "epoch" in metrics else {}
+    return {**metrics, **epoch}
 
 
 def _missing(logger: str, package: str) -> str:

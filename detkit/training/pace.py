@@ -70,7 +70,7 @@ class Pace(pl.Callback):
         self._batches = int(trainer.num_training_batches)
         self._epoch, self._batch, _ = position(trainer)
         self._last = time.monotonic()
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.should_stop:  # else it is complete
             _log.info("training: %s %s", size_text(trainer), device_text(trainer))
             self._write(trainer)
 

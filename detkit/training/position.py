@@ -37,6 +37,16 @@ class Position(NamedTuple):
         return f"in epoch {self.epoch + 1}, batch {self.batch}"
 
 
+    def resume_text(self, max_epochs: int | None) -> str:
+        """Where a resumed training goes on, or that no epoch is left."""
+        if max_epochs is None or self.epoch < max_epochs:
+            return f"going on {self}"
+        return (
+            f"the training is complete: trainer.max_epochs={max_epochs} reached; a higher number "
+            "trains for longer"
+        )
+
+
 def position(trainer: pl.Trainer, batch_size: int = 0) -> Position:
     """Where a training is, at the start of a batch or at the end of an epoch.
 

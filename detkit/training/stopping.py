@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def _kept(last_path: Path | None) -> str:
     folder = last_path.parent.parent
     if folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
+    command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
     if not last_path.is_file():
-        return f"nothing is saved yet; begin again with: detkit train ckpt={folder}"
-    return f"saved: {last_path.name}; go on with: detkit train ckpt={folder}"
+        return f"nothing is saved yet; begin again with: {command}"
+    return f"saved: {last_path.name}; go on with: {command}"

@@ -84,7 +84,7 @@ def best_model(run_id: str, result: TrainingResult, numbers: Mapping[str, float]
     known = {name: finite(value) for name, value in numbers.items()}
     details = {"epoch": result.epoch, "classes": result.class_names, **known}
     artifact = _wandb().Artifact(f"model-{run_id}", type="model", metadata=details)
-    artifact.add_file(str(result.checkpoint), name="best.ckpt")
+    artifact.add_file(str(result.checkpoint), name=result.checkpoint.name)
     return artifact
 
 

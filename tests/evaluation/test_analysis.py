@@ -216,7 +216,12 @@ def test_sets_without_objects_or_detections_have_an_analysis(images):
     content = json.loads(metrics_json({"AP": 0.5}, analysis_content(analysis)))
     assert content["AP"] == 0.5
     assert content["analysis"]["images"] == len(images)
-    assert "COCO's AP at IoU 0.50" in errors_table(analysis)
+    assert "nan" not in errors_table(analysis)
+
+
+def test_errors_without_objects_are_counted_and_gain_nothing():
+    text = errors_table(analysed((found(CAT), target())))
+    assert text == "no AP, since there are no objects to find; errors: 1 background"
 
 
 def test_json_holds_plain_numbers_by_name():

@@ -56,6 +56,11 @@ def test_usual_trainings_get_no_advice(usual):
     assert advice(usual) == []
 
 
+def test_a_training_that_its_steps_end_is_told_to_take_more_steps():
+    (text,) = advice(replace(USUAL, epochs=0.1, steps_end_it=True))
+    assert text.endswith("are usual. Set trainer.max_steps=2000 instead.")
+
+
 def test_a_short_training_is_told_how_many_epochs_it_needs():
     (scratch,) = advice(replace(USUAL, steps_per_epoch=50))
     assert scratch == (

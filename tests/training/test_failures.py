@@ -78,6 +78,10 @@ def test_what_is_left_of_a_run_is_said_with_the_command(tmp_path):
     assert kept(tmp_path).endswith(f"go on with: detkit train ckpt={tmp_path}")
 
 
+def test_the_command_quotes_a_folder_with_spaces(tmp_path):
+    assert kept(tmp_path / "my runs").endswith(f"detkit train 'ckpt={tmp_path}/my runs'")
+
+
 def test_faults_of_the_code_keep_their_traceback(tmp_path):
     elsewhere = PermissionError(errno.EACCES, "Permission denied", "/somewhere/else")
     for fault in (elsewhere, RuntimeError("shapes differ"), OSError(errno.EIO, "broken")):

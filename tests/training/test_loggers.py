@@ -96,6 +96,10 @@ def test_tensorboard_has_losses_scores_and_best_values(events):
     assert "best/AP/square" not in scalars
 
 
+def test_tensorboard_counts_epochs_from_1(events):
+    assert {event.value for event in events.Scalars("epoch")} == {1, 2}
+
+
 # pain 55
 def test_tensorboard_has_the_configuration_as_text_and_as_hyperparameters(events):
     (text,) = events.Tensors("configuration/text_summary")

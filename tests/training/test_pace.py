@@ -38,6 +38,7 @@ def started(folder, **changes):
         "world_size": 1,
         "current_epoch": 0,
         "is_global_zero": False,
+        "should_stop": False,
         "default_root_dir": str(folder),
         "strategy": SimpleNamespace(root_device=SimpleNamespace(type="cpu")),
     }

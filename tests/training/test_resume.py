@@ -100,6 +100,13 @@ def test_positions_count_from_one_as_the_terminal_does():
     assert str(Position(1, 0)) == "at the start of epoch 2"
 
 
+def test_a_resumed_training_without_epochs_left_is_complete():
+    assert Position(2, 0).resume_text(3) == "going on at the start of epoch 3"
+    assert Position(2, 6).resume_text(None) == "going on in epoch 3, batch 6"
+    text = "the training is complete: trainer.max_epochs=3 reached; a higher number trains"
+    assert Position(3, 0).resume_text(3).startswith(text)
+
+
 def test_half_summed_gradients_are_never_saved(tmp_path):
     train(tmp_path / "whole", accumulate_grad_batches=2)
     with pytest.raises(Stopped):

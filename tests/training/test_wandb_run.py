@@ -87,6 +87,16 @@ def test_the_summary_has_the_best_values(run):
     assert summary["val/AP"] == {"max": 0.5, "last": 0.375}
 
 
+# pain 55
+def test_epochs_count_from_1_as_in_the_summary(run):
+    steps = [
+        {item.key or item.nested_key[0]: item.value_json for item in history.item}
+        for history in of_kind(run, "history")
+    ]
+    epochs = {json.loads(step["epoch"]) for step in steps if "epoch" in step}
+    assert epochs == {1, 2, 3}
+
+
 def test_losses_and_scores_are_curves_over_the_steps(run):
     steps = [
         {item.key or item.nested_key[0]: item.value_json for item in history.item}

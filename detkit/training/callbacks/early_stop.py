@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.trainer.states import TrainerFn
 
 from detkit.registry import NonNegativeFloat, PositiveInt, register
+from detkit.wording import counted
 
 _log = logging.getLogger("detkit.training")
 
@@ -17,6 +18,8 @@ _log = logging.getLogger("detkit.training")
 @register("callback", "early_stop")
 class EarlyStop(pl.Callback):
     """Stop when a number of validations in a row have not improved the AP.
+
+    A run that was stopped like this trains on only with a higher patience.
 
     Args:
         patience: Validations without improvement after which training stops.
@@ -37,6 +40,16 @@ class EarlyStop(pl.Callback):
         self.best = -math.inf
         self.waited = 0
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """End a resumed training that had stopped already."""
+        if self.waited >= self.patience:
+            trainer.should_stop = True
+            _log.info(
+                "the training is complete: it stopped early, after %s without improvement; a "
+                "higher patience of the callback early_stop lets it go on",
+                counted(self.waited, "validation"),
+            )
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compare; a number that is NaN counts as no improvement. All ranks see the same one."""
         scores = trainer.callback_metrics
@@ -49,12 +62,14 @@ class EarlyStop(pl.Callback):
         self.waited += 1
         if self.waited >= self.patience:
             trainer.should_stop = True
-            _log.info(
-                "Stopping: %s has not risen above %.4f in %d validations.",
-                self.monitor,
-                self.best + self.minimum_improvement,
-                self.waited,
-            )
+            _log.info("stopping early: %s", self._reason())
+
+    def _reason(self) -> str:
+        validations = counted(self.waited, "validation")
+        if self.best == -math.inf:
+            return f"{self.monitor} has not had a valid value in {validations}"
+        least = self.best + self.minimum_improvement
+        return f"{self.monitor} has not risen above {least:.4f} in {validations}"
 
     def state_dict(self) -> dict[str, Any]:
         """The best score and the patience that is used up."""

@@ -105,6 +105,32 @@ def test_early_stop_waits_for_an_improvement(tmp_path, scores, epochs):
     assert train(tmp_path, [callback], scores).current_epoch == epochs
 
 
+def resumed(checkpoints, patience, scores):
+    callbacks = [checkpoints, EarlyStop(patience=patience)]
+    trainer = cpu_trainer(checkpoints.folder.parent, callbacks=callbacks, max_epochs=9)
+    module = tiny_module(metric=Scripted(*scores))
+    fit(module, trainer, batches(2), Batches(3), resume=str(checkpoints.last_path))
+    return trainer
+
+
+# pain 67
+def test_a_run_that_stopped_early_goes_on_only_with_more_patience(tmp_path, caplog):
+    caplog.set_level("INFO", logger="detkit.training")
+    checkpoints = Checkpoints(run_folder=str(tmp_path))
+    train(tmp_path, [checkpoints, EarlyStop(patience=1)], [0.5, 0.4, 0.3])
+    before = checkpoints.last_path.read_bytes()
+    assert resumed(checkpoints, 1, [0.4]).current_epoch == 2
+    assert "it stopped early, after 1 validation without improvement" in caplog.text
+    assert checkpoints.last_path.read_bytes() == before
+    assert resumed(checkpoints, 2, [0.4]).current_epoch == 3
+
+
+def test_early_stop_without_a_valid_score_says_so(tmp_path, caplog):
+    caplog.set_level("INFO", logger="detkit.training")
+    train(tmp_path, [EarlyStop(patience=2)], [math.nan] * 3)
+    assert "stopping early: val/AP has not had a valid value in 2 validations" in caplog.text
+
+
 def test_early_stop_goes_on_counting_after_a_resume(tmp_path):
     checkpoints = Checkpoints(run_folder=str(tmp_path))
     train(tmp_path, [checkpoints, EarlyStop(patience=2)], [0.5, 0.4])
