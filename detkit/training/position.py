@@ -36,7 +36,6 @@ class Position(NamedTuple):
             return f"at the start of epoch {self.epoch + 1}"
         return f"in epoch {self.epoch + 1}, batch {self.batch}"
 
-
     def resume_text(self, max_epochs: int | None) -> str:
         """Where a resumed training goes on, or that no epoch is left."""
         if max_epochs is None or self.epoch < max_epochs:
