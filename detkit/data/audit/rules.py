@@ -37,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     splits.empty_images,
     splits.ignored_objects,
     splits.crowded_images,
+    splits.without_training,
     splits.held_back,
     files.unused_values,
     files.shared_ids,

@@ -12,7 +12,12 @@ from detkit.data.audit.duplicates import Pair, equal_pairs, near_pairs
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
 from detkit.data.counting import counted
-from detkit.data.splits import DEFAULT_VALIDATION_SPLIT, choose_validation
+from detkit.data.splits import (
+    DEFAULT_TRAIN_SPLIT,
+    DEFAULT_VALIDATION_SPLIT,
+    choose_training,
+    choose_validation,
+)
 from detkit.errors import DataError
 
 _MOVE = "Keep all copies of a scene in one split"
@@ -172,6 +177,24 @@ def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
             severity="error",
         )
     return findings
+
+
+def without_training(evidence: Evidence, limits: Limits) -> list[Finding]:
+    """Error: splits are declared, and none of them is called the training split."""
+    try:
+        choose_training(DEFAULT_TRAIN_SPLIT, evidence.declared)
+    except DataError:
+        names = ", ".join(evidence.declared)
+        return found(
+            "no training split",
+            [Example("", "", f"the splits are {names}")],
+            {},
+            unit="data sets",
+            advice="Name the split to train on: `detkit train` takes data.train_split="
+            f"{evidence.declared[0]}. `detkit evaluate` needs none.",
+            severity="error",
+        )
+    return []
 
 
 def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:

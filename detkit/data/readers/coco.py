@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class CocoReader:
         files = self._files(path)
         splits = sorted(name for name in files if name != WHOLE_SET)
         if self.annotations is None:
-            _log_unused(path, [files[name] for name in splits] or [*files.values()])
+            _log_unused(path, files, splits)
         if splits or self.annotations is not None:
             return splits
         folders = folder_splits(path)
@@ -175,16 +175,22 @@ def _of_folder(names: Sequence[str], split: str | None, page: CocoPage) -> list[
     return matches
 
 
-def _log_unused(path: Path, used: Sequence[Path]) -> None:
+def _log_unused(path: Path, files: Mapping[str, Path], splits: Sequence[str]) -> None:
     """Log the COCO files that are not read."""
+    used = [files[name] for name in splits] or [*files.values()]
     unused = passed_over(path, used)
     if unused:
         LOGGER.info(
-            "%s: not read, as other files are those of the splits: %s (to choose, set "
+            "%s: reading %s by name, not %s (to choose, set "
             "data.reader.annotations={SPLIT: FILE, ...})",
             path,
-            ", ".join(relative_name(file, path) for file in unused[:_SHOWN]),
+            f"{_listed(path, used)} as the file{'s of the splits' if splits else ' of all images'}",
+            _listed(path, unused),
         )
+
+
+def _listed(path: Path, files: Sequence[Path]) -> str:
+    return ", ".join(relative_name(file, path) for file in files[:_SHOWN])
 
 
 def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str]) -> None:

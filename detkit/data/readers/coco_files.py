@@ -9,6 +9,7 @@ from pathlib import Path
 
 from detkit.data.readers.contents import has_coco_lists
 from detkit.data.readers.split_names import split_of_path
+from detkit.data.splits import role_of
 from detkit.image_files import files_below
 
 # Names that COCO's exporters use. Such a file counts even if its content is broken, so that the
@@ -89,7 +90,10 @@ def _by_split(path: Path, files: Sequence[Path]) -> dict[str, Path]:
             return file.stem.removeprefix("instances_")
         return file.relative_to(path).with_suffix("").as_posix()
 
-    return {unique(file): file for file in files}
+    by_split = {unique(file): file for file in files}
+    if WHOLE_SET in by_split and not any(map(role_of, by_split)):
+        return {WHOLE_SET: by_split[WHOLE_SET]}  # annotations.json beside annotations_old.json
+    return by_split
 
 
 def _plain_instances(splits: dict[Path, str]) -> dict[Path, str]:

@@ -46,10 +46,11 @@ def _existing_folder(path: Path) -> Path:
 def require_split(path: Path, split: str, known: Sequence[str]) -> None:
     """Raise DataError when a data set has no such split."""
     if split not in known:
-        names = ", ".join(known) or "none"
+        if not known:
+            raise DataError(f"'{path}' has no split '{split}'; it is not divided into splits.")
         raise DataError(
-            f"'{path}' has no split '{split}'.{did_you_mean(split, known)} Its splits: {names}. "
-            "Set data.train_split and data.validation_split to these names."
+            f"'{path}' has no split '{split}'.{did_you_mean(split, known)} Its splits: "
+            f"{', '.join(known)}. Set data.train_split and data.validation_split to these names."
         )
 
 

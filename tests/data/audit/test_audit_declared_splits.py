@@ -35,6 +35,19 @@ def test_splits_without_a_validation_split_among_them_are_an_error(yolo):
     assert "or data.validation_split=test to validate on that split" in finding.advice
 
 
+# pain 32
+@pytest.mark.parametrize(("names", "severity"), [
+    (("part1", "part2"), "error"), (("val", "test"), "error"), (("train", "test"), None),
+])  # fmt: skip
+def test_splits_without_a_training_split_among_them_are_an_error(yolo, names, severity):
+    for old, new in zip(("train", "val"), names, strict=False):
+        (yolo / "images" / old).rename(yolo / "images" / f"{new}_x")
+    lists = {name: f"images/{name}_x" for name in names}
+    declare(yolo, *(f"{name}: {folder}" for name, folder in lists.items()))
+    finding = findings(yolo).get("no training split")
+    assert (finding and finding.severity) == severity
+
+
 def test_a_split_may_be_chosen_by_another_word_for_it(yolo):
     evidence = gather(YoloReader(), yolo, chosen=["validation"])
     assert [split.name for split in evidence.splits] == ["val"]

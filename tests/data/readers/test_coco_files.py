@@ -116,8 +116,8 @@ def test_files_that_are_not_read_are_named(tmp_path, coco_files, caplog):
     with caplog.at_level("INFO", logger="detkit"):
         assert CocoReader().splits(tmp_path) == ["all", "train"]
     assert (
-        "not read, as other files are those of the splits: annotations.json, old/train.json"
-        in (caplog.messages[0])
+        "reading all.json, train.json as the files of the splits by name, not annotations.json, "
+        "old/train.json (to choose" in caplog.messages[0]
     )
 
 
@@ -156,3 +156,15 @@ def test_other_folders_of_images_are_no_splits(tmp_path, coco_files, pictures, f
         pictures(tmp_path / folder / "a.jpg")
     coco_files(tmp_path / "all.json", [f"{folder}/a.jpg" for folder in folders], [])
     assert CocoReader().splits(tmp_path) == []
+
+
+# pain 61
+def test_a_copy_of_the_file_of_all_images_is_not_read_and_named(tmp_path, coco_files, caplog):
+    for name in ("annotations.json", "annotations_old.json"):
+        coco_files(tmp_path / name, ["a.jpg"], [])
+    with caplog.at_level("INFO", logger="detkit"):
+        assert CocoReader().splits(tmp_path) == []
+    assert (
+        "reading annotations.json as the file of all images by name, not annotations_old.json"
+        in caplog.text
+    )
