@@ -257,7 +257,7 @@ class DevicePool:
             job.state, job.error = "failed", _error(ended, code)
         job.save()
         ended.lock.close()
-        told = f": {job.error}; all of it: {job.output}" if job.error else ""
+        told = f": {job.error.rstrip('.')}; full output: {job.output}" if job.error else ""
         score = job.score() if job.state == "done" else None
         reached = "" if score is None else f", AP {score:.3f}"
         time_text = _minutes(job.seconds)

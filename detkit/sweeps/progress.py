@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 
 from detkit.sweeps.job import Job
-from detkit.terminal import StatusLine, is_terminal
+from detkit.terminal import StatusLine, columns, is_terminal
 from detkit.training.status_file import FILE, read_status
 from detkit.wording import counted, duration
 
 _REFRESH = 1.0  # seconds between two updates of the status line
+_SHORTEST_TITLE = 12  # characters of a title that a status line keeps
 _LINE_EVERY = 300.0  # seconds between two lines where there is no terminal
 _log = logging.getLogger("detkit.sweeps")
 
@@ -85,18 +86,37 @@ class RunningJobs:
         if time.monotonic() - self._shown < every:
             return
         self._shown = time.monotonic()
-        text = running_text(running, waiting)
+        width = None if self._status is None else columns(sys.stderr) - 1
+        text = running_text(running, waiting, width)
         if self._status is not None:
             self._status.show(text)
         elif text:
             _log.info("%s", text)
 
 
-def running_text(running: Sequence[Job], waiting: int | None) -> str:
-    """How many jobs run and wait, and how far each is."""
+def running_text(running: Sequence[Job], waiting: int | None, width: int | None = None) -> str:
+    """How many jobs run and wait, and how far each is.
+
+    Args:
+        running: The jobs that run.
+        waiting: How many are still to start; None if nobody knows.
+        width: Characters of the line. Titles lose their beginning for the epochs to fit; None
+            keeps them whole.
+    """
     if not running:
         return ""
     counts = counted(len(running), "job") + " running"
     if waiting:
         counts += f", {waiting:,} waiting"
-    return f"{counts}: " + "; ".join(f"{job.title}: {job_progress(job)}" for job in running)
+    states = [job_progress(job) for job in running]
+    titles = [job.title for job in running]
+    if width is not None:
+        room = (width - len(counts) - sum(len(state) + 4 for state in states)) // len(running)
+        titles = [_ending(title, max(room, _SHORTEST_TITLE)) for title in titles]
+    parts = (f"{title}: {state}" for title, state in zip(titles, states, strict=True))
+    return f"{counts}: {'; '.join(parts)}"
+
+
+def _ending(title: str, length: int) -> str:
+    """The end of a title, which has the values that tell jobs apart."""
+    return title if len(title) <= length else f"…{title[1 - length :]}"

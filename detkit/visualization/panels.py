@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
@@ -72,6 +73,8 @@ def draw_with_legend(
 ) -> Image.Image:
     """An image with its detections; where labels had to be left out, a line explains the colours.
 
+    The most frequent classes come first, as there may be no room for all.
+
     Args:
         image: (3, H, W) uint8, or a picture.
         detections: The detections, in the coordinates of `image`.
@@ -80,7 +83,7 @@ def draw_with_legend(
     drawing = drawing_of(to_picture(image), detection_marks(detections, class_names))
     if not drawing.unlabelled:
         return drawing.picture
-    labels = sorted(set(detections.labels.tolist()))
+    labels = [label for label, _ in Counter(detections.labels.tolist()).most_common()]
     note = f"no room for {counted(drawing.unlabelled, 'label')}"
     return with_footer(drawing.picture, note, {class_names[i]: class_colour(i) for i in labels})
 

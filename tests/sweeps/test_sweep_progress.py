@@ -41,6 +41,20 @@ def test_running_and_waiting_jobs_are_counted(tmp_path: Path) -> None:
     assert text == "2 jobs running, 1 waiting: seed=1: starting; seed=1: starting"
 
 
+def test_epoch_and_time_left_of_a_job_with_a_long_title_fit_into_the_terminal(
+    tmp_path: Path,
+) -> None:
+    write_status(tmp_path, Status(2, 12, 0.25, 90.0))
+    words = ["model.head.box_loss=giou", "model.head.box_loss.weight=2", "optimizer.momentum=0.5"]
+    long = Job(tmp_path, id="0a1b", words=words, state="running")
+    text = running_text([long], 11, 79)
+    assert len(text) <= 79
+    assert text.endswith("m=0.5: epoch 2/12, 1 min 30 s left")
+    both = running_text([long, long], 11, 119)
+    assert len(both) <= 119
+    assert both.count("epoch 2/12, 1 min 30 s left") == 2
+
+
 def test_a_line_is_written_in_a_while_outside_a_terminal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -106,3 +106,13 @@ def test_a_legend_explains_the_colours_where_labels_had_to_be_left_out():
     assert draw_with_legend(image, crowd, ["cat", "dog"]).height == 500 + 28
     few = Detections(*(value[:1] for value in crowd))
     assert draw_with_legend(image, few, ["cat", "dog"]).height == 500
+
+
+def test_the_legend_begins_with_the_most_frequent_class(monkeypatch):
+    monkeypatch.setattr(
+        "detkit.visualization.panels.with_footer", lambda sheet, note, colours: list(colours)
+    )
+    boxes = torch.tensor([[0.0, 0, 30, 30]]).repeat(9, 1)
+    detections = Detections(boxes, torch.ones(9), torch.tensor([0, 1, 1, 2, 2, 2, 1, 1, 1]))
+    image = torch.zeros((3, 40, 40), dtype=torch.uint8)
+    assert draw_with_legend(image, detections, ["cat", "dog", "fox"]) == ["dog", "fox", "cat"]
