@@ -112,7 +112,8 @@ def test_the_legend_begins_with_the_most_frequent_class(monkeypatch):
     monkeypatch.setattr(
         "detkit.visualization.panels.with_footer", lambda sheet, note, colours: list(colours)
     )
-    boxes = torch.tensor([[0.0, 0, 30, 30]]).repeat(9, 1)
-    detections = Detections(boxes, torch.ones(9), torch.tensor([0, 1, 1, 2, 2, 2, 1, 1, 1]))
+    boxes = torch.tensor([[0.0, 0, 30, 30]]).repeat(90, 1)
+    labels = torch.tensor([0, 1, 1, 2, 2, 2, 1, 1, 1] * 10)
+    detections = Detections(boxes, torch.ones(90), labels)
     image = torch.zeros((3, 40, 40), dtype=torch.uint8)
     assert draw_with_legend(image, detections, ["cat", "dog", "fox"]) == ["dog", "fox", "cat"]
