@@ -38,8 +38,10 @@ class Stopped(BaseException):
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that the user most probably meant, or None."""
-    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.55)
-    return matches[0] if matches else None
+    known = list(candidates)
+    in_another_case = (candidate for candidate in known if candidate.lower() == name.lower())
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.55)
+    return next(in_another_case, matches[0] if matches else None)
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

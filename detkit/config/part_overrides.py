@@ -138,7 +138,8 @@ class _Rewriter:
             if not value and label_family(path) is not None:
                 self._remove(path, word)
             elif not value:
-                raise ConfigError([f"{word}: changes nothing: give it keys, or leave it out."])
+                typed = word.lstrip("+")
+                raise ConfigError([f"{typed}: changes nothing: give it keys, or leave it out."])
             for key, inner in value.items():
                 inner_path = (*path, str(key))
                 set_it = f"++{'.'.join(inner_path)}={override_text(inner)}"

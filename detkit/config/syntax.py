@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> str:
         return f"{place}: is {_TOO_DEEP}"
     line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
     hint = " Indent with spaces, not with tabs." if "\t" in "".join(line) else ""
+    if re.search(r"{[^\"']*: *\${", "".join(line)):
+        hint = ' Inside braces an interpolation needs quotes: "${...}".'
     context = getattr(error, "context", None)
     return f"{place}: this is not valid YAML: {f'{context}, ' if context else ''}{problem}.{hint}"
 

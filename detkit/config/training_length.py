@@ -41,6 +41,6 @@ def limit_note(trainer: dict[str, Any]) -> list[str]:
     if not others or trainer["max_epochs"] is not None:
         return []
     return [
-        f"{' or '.join(others)} decides how long the training takes, instead of {_EPOCHS}; type "
-        "both and the first limit reached ends it"
+        f"{' or '.join(others)} decides how long the training takes, instead of {_EPOCHS}; if you "
+        f"type {_EPOCHS} too, the limit that is reached first ends it"
     ]

@@ -168,3 +168,16 @@ def test_page_that_is_no_yaml(composed: Callable, write: Callable) -> None:
     write("model/broken", "neck: {name: toy_pan\nhead: 3")
     with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: this is not valid YAML"):
         composed("model=broken")
+
+
+def test_interpolation_in_braces_without_quotes_is_explained(
+    composed: Callable, write: Callable
+) -> None:
+    write("experiment/x", "# @package _global_\nmodel: {neck: {out_channels: ${size}}}\n")
+    with pytest.raises(ConfigError, match=r'Inside braces an interpolation needs quotes: "\$'):
+        composed("experiment=x")
+
+
+def test_name_in_another_case_is_meant(composed: Callable) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'toy_fpn'"):
+        composed("model.neck=TOY_FPN")
