@@ -46,7 +46,7 @@ FAMILIES: dict[str, str] = {
     "metric": "detections and objects to numbers",
     "optimizer": "parameter updates",
     "scheduler": "learning rate over time",
-    "callback": "what happens beside training",
+    "callback": "what runs alongside training",
     "logger": "where numbers are sent",
 }
 

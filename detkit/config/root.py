@@ -26,37 +26,40 @@ class Block:
 
 @dataclass(frozen=True)
 class Trainer:
-    """How long and on what a detector trains.
+    """Length and devices of a training.
 
     Args:
-        max_epochs: Passes over the training split; null leaves the end to the next two.
-        max_steps: Optimizer steps after which the training ends; the learning rate follows. Where
-            this or `max_minutes` is set, `max_epochs` counts only if it is typed, too.
-        max_minutes: Minutes of training, in all starts of the run, after which it ends; the
-            learning rate follows. Two such runs are never equal bit by bit.
-        accelerator: `auto` takes a GPU where there is one.
+        max_epochs: Passes over the training split; null means that one of the next two ends the
+            training.
+        max_steps: Optimizer steps after which the training ends; the learning rate schedule covers
+            them. If this or `max_minutes` is set, `max_epochs` has no effect unless it is typed
+            too.
+        max_minutes: Minutes after which the training ends, over all starts of the run; the
+            learning rate schedule covers them. Two such runs are never bit-identical.
+        accelerator: `auto` uses a GPU if there is one.
         devices: Number of devices on each node, or `auto`.
         num_nodes: Number of machines.
-        strategy: How several devices work together: `ddp`, which is `auto`, or `fsdp`, with which
-            each keeps only its part of the weights, their gradients and the optimizer's state.
+        strategy: How several devices work together: `ddp` (also `auto`), or `fsdp`, where each
+            device holds only its share of the weights, gradients and optimizer state.
         precision: Bits of the arithmetic; 16 scales the loss.
-        accumulate_grad_batches: Batches of an optimizer step, whose gradient is that of one batch
-            of all their images: losses are divided by what all of them count. Exceptions: batch
-            norm uses the statistics of each batch (norm `group` does not); `ghm_c` and `ghm_r`
-            weigh by the gradients of each batch; samplers draw for each batch; roi heads divide by
-            the regions of each batch, which are mostly equally many; a head with an objectness and
-            assigner `sim_ota` or `task_aligned` divides by the positives of each batch.
-        gradient_clip_norm: Largest L2 norm of all gradients; null does not clip, `auto` clips where
-            the source of the detector's head does: at 10 for those of YOLO.
+        accumulate_grad_batches: Batches per optimizer step. The gradient is the one of a single
+            batch with all their images: losses are divided by counts over all these batches.
+            Exceptions: batch norm uses the statistics of each batch (norm `group` does not);
+            `ghm_c` and `ghm_r` weight by the gradients of each batch; samplers draw for each
+            batch; roi heads divide by the number of regions in each batch, which rarely varies; a
+            head with an objectness branch and assigner `sim_ota` or `task_aligned` divides by the
+            positives of each batch.
+        gradient_clip_norm: Maximum L2 norm of all gradients together; null does not clip, `auto`
+            clips if the head's original implementation does (at 10 for YOLO heads).
         sync_batchnorm: Share batch statistics between devices.
-        channels_last: Keep weights, and so maps, in channels-last order, which is faster; null does
-            so with every strategy but fsdp, which divides weights in the usual order.
+        channels_last: Keep weights and feature maps in channels-last order, which is faster; null
+            does so with every strategy except fsdp, which shards weights in the default order.
         compile: Compile the detector's network with torch.compile.
-        deterministic: `strict` refuses an operation that cannot repeat, `warn` names it, `none`
-            allows.
+        deterministic: `strict` refuses nondeterministic operations, `warn` reports them, `none`
+            allows them.
         validate_every: Epochs between validations.
-        limit_train_batches: Batches of an epoch; null takes all. For trying things out.
-        limit_validation_batches: Batches of a validation; null takes all.
+        limit_train_batches: Batches per epoch, for quick trials; null takes all.
+        limit_validation_batches: Batches per validation; null takes all.
         log_every: Steps between two lines of the metrics file.
     """
 
@@ -82,15 +85,15 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Transforms by label, in the order of the page; a label set to null is left out.
+    """Transforms by label, in the order of the page; null removes a label.
 
     Args:
-        train: What training samples go through.
-        evaluation: What validation and prediction images go through.
-        pad_multiple: Height and width of a batch are padded to multiples of this, at the right and
-            the bottom.
-        close_mosaic: Last epochs of a training, in which transforms that mix several images
-            (mosaic, mixup, copy_paste) are left out, so that it ends on images as they are.
+        train: Transforms of training samples.
+        evaluation: Transforms of validation and prediction images.
+        pad_multiple: Pad height and width of a batch to multiples of this, on the right and at the
+            bottom.
+        close_mosaic: Number of final epochs without the transforms that mix several images
+            (mosaic, mixup, copy_paste), so that training ends on unmixed images.
     """
 
     train: Annotated[dict[str, Any], Slot("transform")]
@@ -105,22 +108,23 @@ class Train:
 
     Args:
         model: The detector.
-        data: Where the images are and how batches are made of them.
-        augmentation: What happens to an image before it is in a batch.
-        optimizer: How parameters move.
-        scheduler: How the learning rate moves.
-        trainer: How long and on what.
+        data: The images and how they are batched.
+        augmentation: Transforms of training and validation images.
+        optimizer: The optimizer.
+        scheduler: The learning rate schedule.
+        trainer: Length and devices of the training.
         metric: What validation measures.
-        callbacks: What happens beside training, by label.
-        logger: Where numbers go besides the run folder; null sends nothing anywhere.
+        callbacks: What runs alongside training, by label.
+        logger: Where metrics go besides the run folder; null sends nothing anywhere.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
-            number for both; every transform with a size follows. Null leaves each page's own.
-        seed: Every random choice follows from it.
+            number for both; sets the size in every transform. Null keeps each page's sizes.
+        seed: Seed of every random choice.
         run_name: Name of the run in its folder and in loggers.
-        run_folder: Where everything that the run writes lies.
+        run_folder: Folder that the run writes to.
         ckpt: A run folder or checkpoint to resume.
-        weights: What the detector starts from: a run, a checkpoint, a bundle, or weights of
-            torchvision or timm, as far as names and shapes agree; classes by name.
+        weights: Where the detector's initial weights come from: a run, a checkpoint, a bundle, or
+            weights of torchvision or timm. Tensors whose names and shapes agree are taken, classes
+            by name.
         plugins: Modules or Python files that register parts.
     """
 
@@ -144,10 +148,10 @@ class Train:
 
 @dataclass(frozen=True)
 class Benchmark(Train):
-    """The root of `detkit benchmark`: that of a training, which is measured.
+    """The root of `detkit benchmark`: the keys of the training to measure, and `steps`.
 
     Args:
-        steps: How often each thing is measured.
+        steps: Repetitions of each measurement.
     """
 
     steps: PositiveInt = 10
@@ -158,17 +162,17 @@ class Import:
     """The root of `detkit import`.
 
     Args:
-        model: The detector that the weights are put into.
-        augmentation: What happens to an image before the detector sees it.
+        model: The detector that receives the weights.
+        augmentation: Transforms of the images that the detector sees.
         metric: What `detkit evaluate` measures.
         file: A weight file, a checkpoint, a run folder or a bundle.
-        classes: Names of the file's classes, in order, where it holds none: a list, or a file of
-            them (a name a line, JSON, COCO JSON, YOLO YAML).
-        new_classes: Names of the classes to detect, given in the same ways; null takes the file's.
+        classes: Names of the file's classes, in order, if it contains none: a list, or a file of
+            names (one per line, JSON, COCO JSON, YOLO YAML).
+        new_classes: Names of the classes to detect, in the same formats; null takes the file's.
         output: The checkpoint to write; null names it after the file.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
-            number for both; every transform with a size follows. Null leaves each page's own.
-        seed: Of the first values of whatever the file does not hold.
+            number for both; sets the size in every transform. Null keeps each page's sizes.
+        seed: Seed of the initial values of all weights that the file does not contain.
         plugins: Modules or Python files that register parts.
     """
 
@@ -189,16 +193,16 @@ class Evaluate:
     """The root of `detkit evaluate`.
 
     Args:
-        model: The detector; the checkpoint's own, its post-processing can be changed.
-        data: Where the images are; the checkpoint's own unless chosen.
-        augmentation: What happens to an image before it is in a batch.
+        model: The checkpoint's detector; you can change its post-processing.
+        data: The images; the checkpoint's data unless you choose others.
+        augmentation: Transforms of the images.
         metric: What is measured.
         ckpt: A run folder or a checkpoint file.
-        split: The split to measure, in any word for it: val, valid, test and so on;
+        split: The split to measure, by any common name: val, valid, test and so on;
             `validation` is the one that the configuration validates on.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
-            number for both; every transform with a size follows. Null leaves each page's own.
-        device: Where the detector runs; `auto` takes a GPU where there is one.
+            number for both; sets the size in every transform. Null keeps each page's sizes.
+        device: Where the detector runs; `auto` uses a GPU if there is one.
         output: A folder for metrics.json, detections.json and pictures; null writes none.
         plugins: Modules or Python files that register parts.
     """
@@ -220,12 +224,12 @@ class Measure:
     """The root of `detkit evaluate detections=FILE`.
 
     Args:
-        data: Where the images and their objects are.
+        data: The images and their objects.
         metric: What is measured.
         detections: A COCO results file.
-        split: The split to measure, in any word for it: val, valid, test and so on;
+        split: The split to measure, by any common name: val, valid, test and so on;
             `validation` is the one that the configuration validates on, `all` takes a data set
-            that is not split.
+            without splits.
         output: A folder for metrics.json and pictures; null writes none.
         plugins: Modules or Python files that register parts.
     """
@@ -243,17 +247,17 @@ class Predict:
     """The root of `detkit predict`.
 
     Args:
-        model: The detector; the checkpoint's own, its post-processing can be changed.
-        augmentation: What happens to an image before the detector sees it.
+        model: The checkpoint's detector; you can change its post-processing.
+        augmentation: Transforms of the images that the detector sees.
         ckpt: A run folder or a checkpoint file.
         source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
-        output: The folder that pictures and detections.json are written to.
-        score_threshold: Detections below this score are left out of pictures and JSON; null takes
-            the score at which the run measured its best F1, or 0.3 where none was measured.
+        output: Folder for the pictures and detections.json.
+        score_threshold: Minimum score of detections in pictures and JSON; null takes the score
+            with the best F1 on the run's validation images, or 0.3 if the run measured none.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
-            number for both; every transform with a size follows. Null leaves each page's own.
-        batch_size: Images that the detector sees at once.
-        device: Where the detector runs; `auto` takes a GPU where there is one.
+            number for both; sets the size in every transform. Null keeps each page's sizes.
+        batch_size: Images per forward pass.
+        device: Where the detector runs; `auto` uses a GPU if there is one.
         plugins: Modules or Python files that register parts.
     """
 
@@ -274,9 +278,9 @@ class Replay:
     """The root of `detkit replay`.
 
     Args:
-        model: The detector; the step's own, with what the command line changes.
-        trainer: The step's own; of it, precision and channels_last have an effect.
-        device: Where the step is repeated; `auto` takes the kind of device that it ran on.
+        model: The step's detector, with the changes of the command line.
+        trainer: The step's settings; only precision and channels_last have an effect.
+        device: Where to repeat the step; `auto` uses the kind of device it ran on.
         output: A folder for the pictures of the batch; null writes none.
         plugins: Modules or Python files that register parts.
     """

@@ -1,4 +1,4 @@
-"""A callback: what happens beside training."""
+"""A callback: what runs alongside training."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Write docs/reliability.md: what hurts users elsewhere, and the tests by which it cannot here.
+"""Write docs/reliability.md: known failure modes, and the tests that guard against them.
 
     python scripts/reliability/table.py           writes the page
-    python scripts/reliability/table.py --check   says whether it is up to date
+    python scripts/reliability/table.py --check   fails if it is out of date
 
-A test that decides a row says so in a comment with the row's number, directly above its `def`, on
-the same line or as its first line: `# pain 14`. The rows themselves stand in rows.yaml.
+A test that guards a row has a comment with the row's number, directly above its `def`, on the same
+line or as its first line: `# pain 14`. The rows themselves are in rows.yaml.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ def _test_at(lines: list[str], position: int, file: str) -> str:
 def page(rows: list[dict[str, object]], tests: dict[int, list[Test]]) -> str:
     """The page as Markdown."""
     lines = [
-        "# What cannot happen here",
+        "# Known failure modes and the tests that guard against them",
         "",
         "What users of detection frameworks complain about, what they see in detkit instead, and "
-        "the tests that decide it.",
-        "This page is made from the tests by `python scripts/reliability/table.py`; a test checks "
+        "the tests that prove it.",
+        "`python scripts/reliability/table.py` generates this page from the tests; a test checks "
         "that it is up to date.",
     ]
-    lines += ["", "| | what hurts elsewhere | tests here | one of them |", "|---|---|---|---|"]
+    lines += ["", "| | complaint | tests | for example |", "|---|---|---|---|"]
     for row in rows:
         number = int(str(row["number"]))
         deciding = tests.get(number, [])
