@@ -30,19 +30,19 @@ usage: detkit assign [KEY=VALUE ...]
 
 Shows an assigner at work on training images: for each level, which priors are positive and for
 which object, which are ignored, and which objects got none. Prints counts, draws a picture of each
-image. The words are those of `detkit train`; priors and assigner come from the composed detector.
+image. Takes the overrides of `detkit train`; priors and assigner come from the composed detector.
 
   detkit assign model=fcos data.path=DATA
   detkit assign model=fcos data.path=DATA against=atss against.topk=12
   detkit assign ckpt=RUN count=20
 
-An assigner that looks at predictions gets those of an untrained detector, or of ckpt=RUN.
+An assigner that uses predictions gets them from an untrained detector, or from ckpt=RUN.
 
 against=NAME          a second assigner, drawn below; its settings are against.KEY=VALUE
 count=4               images to count and draw
 positions=[A,B]       images by their position in the training split, instead of the first ones
-augmented=true        training samples of epoch 0; otherwise images as in validation
-output=assignment     folder for the pictures; null draws none
+augmented=true        use training samples of epoch 0 instead of unaugmented images
+output=assignment     folder for the pictures; null writes none
 """
 
 

@@ -17,22 +17,21 @@ from detkit.weights.start import refuse_foreign_weights
 HELP = """
 usage: detkit benchmark [KEY=VALUE ...]
 
-Measures what a training would be like on this machine: images/s that the loader delivers, the
-parts of a training step, both at once, and the prediction of one image. Then estimates how long
-the whole training would take, with the images and classes of data.path, and names the slowest
-stage and the keys that could make it faster here. Takes the words of `detkit train`; writes no run
-folder and keeps nothing.
+Measures the speed of a training on this machine: images/s of the loader, the parts of a training
+step, loader and step together, and the prediction of one image. Then estimates the length of the
+whole training, for the images and classes of data.path, and names the slowest stage and the keys
+that could make it faster here. Takes the overrides of `detkit train`; writes nothing.
 
   detkit benchmark model=fcos data.path=DATA
   detkit benchmark model=fcos data.batch_size=16 data.workers=8 trainer.precision=bf16
   detkit benchmark experiment=small_data data.path=DATA steps=30
-  detkit benchmark weights=RUN data.path=DATA     with the detections of a trained detector
+  detkit benchmark weights=RUN data.path=DATA     post-processing with a trained detector
 
-steps=N            times that each is measured after a warm-up of 3 (10); the middle one is shown
+steps=N            repetitions of each measurement after 3 warm-up steps (10); shows the median
 
-A step is measured on batches that are on the device, with all work of the device done before the
-clock is read. Of several devices one is measured. What is decoded comes from the disk, or from
-memory where the system has kept it.
+Steps are timed with batches already on the device, and the device is synchronised before each
+reading of the clock. Only one of several devices is measured. Image files come from the disk, or
+from the system's file cache.
 """
 
 

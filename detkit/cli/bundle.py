@@ -14,14 +14,14 @@ from detkit.wording import counted
 HELP = """
 usage: detkit bundle RUN [output=FOLDER]
 
-Writes a folder that holds all that is needed to use a detector elsewhere, in formats that other
-programs read: weights.safetensors, config.yaml, and bundle.json with class names, category ids,
-versions, the fingerprint of the data and the check sums of the other two. RUN is a run folder (its
-best checkpoint is taken) or a checkpoint file.
+Writes a folder with everything needed to use a detector elsewhere, in formats that other programs
+read: weights.safetensors, config.yaml, and bundle.json with class names, category ids, versions,
+the fingerprint of the data and the checksums of the other two files. RUN is a run folder (bundles
+its best checkpoint) or a checkpoint file.
 
   detkit bundle runs/demo                         writes demo_bundle
   detkit bundle runs/demo output=to_send
-  detkit predict ckpt=to_send source=photos       opens it, as `evaluate` and `train weights=` do
+  detkit predict ckpt=to_send source=photos       also: `evaluate`, `train weights=`
 """
 SHOWN = 8
 KEYS = ("ckpt", "output")

@@ -23,21 +23,21 @@ from detkit.wording import counted
 HELP = """
 usage: detkit config [KEY=VALUE ...]
 
-Prints the configuration that `detkit train` with the same words would run, checks it, and shows
-the wiring: channels and stride of each level, priors, parameters. Nothing is trained, no data is
-read, and no memory is taken for weights.
+Checks and prints the configuration that `detkit train` would run with the same overrides, and shows
+the wiring: channels and stride of each level, priors, parameters. It trains nothing, reads no data
+and allocates no weights.
 
   detkit config model=fcos model/neck=fpn model.neck.out_channels=128
   detkit config experiment=demo image_size=320
   detkit config ckpt=RUN                          the configuration of a run
 
-  detkit config explain KEY [KEY=VALUE ...]       where a value came from, what it overrode
+  detkit config explain KEY [KEY=VALUE ...]       where a value comes from, what it overrides
   detkit config diff A B                          what differs between runs, pages, experiments
 
-Priors are counted for image_size, else for the size to which augmentation.evaluation brings all
-images, else for 640 x 640.
+Priors are counted for image_size, else for the size that augmentation.evaluation gives all images,
+else for 640 x 640.
 
-num_classes=N      classes to assume, which the data decide in training (80)
+num_classes=N      number of classes to assume (80); in training it comes from the data
 """
 
 

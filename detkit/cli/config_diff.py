@@ -16,11 +16,11 @@ from detkit.errors import UserError
 HELP = """
 usage: detkit config diff A B [--json]
 
-Shows what differs between two runs, pages or experiments, path by path: configuration, then what a
-run depended on (versions, seed, data, code, devices), then what never changes a result (folder,
-name, command). A part that was replaced is one line; --json shows both parts whole.
-A and B are each a run folder, a config.yaml, a checkpoint, the name of a page, or the words of a
-training; several words are quoted.
+Shows how two runs, pages or experiments differ, path by path: first the configuration, then what a
+run depends on (versions, seed, data, code, devices), then what never changes a result (folder,
+name, command). A replaced part is one line; --json shows both parts in full.
+A and B are each a run folder, a config.yaml, a checkpoint, the name of a page, or a training's
+overrides in quotes.
 Exit code: 0 if both are equal, 1 if they differ, 2 if one of them cannot be read.
 
   detkit config diff runs/first runs/second

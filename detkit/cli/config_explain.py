@@ -17,13 +17,13 @@ from detkit.errors import UserError
 HELP = """
 usage: detkit config explain KEY [KEY=VALUE ...]
 
-Shows where a value came from that `detkit train` with the same words would use: the default of the
-constructor, each page with its line, the command line; what overrode what, and what it means. The
-value in force is marked with *. KEY may also be a block: then each value in it is shown.
+Shows where a value comes from that `detkit train` would use with the same overrides: the
+constructor's default, each page with its line, the command line; what overrides what, and what the
+value means. The value in force is marked with *. If KEY is a block, shows each value in it.
 
   detkit config explain model.neck.out_channels model=fcos
   detkit config explain optimizer experiment=demo optimizer.learning_rate=0.01
-  detkit config explain data ckpt=RUN             a run; what its pages were is not kept
+  detkit config explain data ckpt=RUN             a run, which does not record its pages
 """
 
 

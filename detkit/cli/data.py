@@ -9,9 +9,9 @@ from detkit.cli.verbs import run_verb
 HELP = """
 usage: detkit data check|convert|stats|anchors|show PATH [KEY=VALUE ...]
 
-  check      find what is wrong with a data set; exit code 1 if training would be hurt
+  check      find problems in a data set; exit code 1 if training would suffer
   convert    write a data set in another format
-  stats      images, boxes and classes in numbers and plots
+  stats      statistics and plots of images, boxes and classes
   anchors    widths and heights of anchors that fit the boxes
   show       pictures of what the detector sees in training, augmented
 

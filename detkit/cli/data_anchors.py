@@ -20,19 +20,20 @@ HELP = """
 usage: detkit data anchors PATH [KEY=VALUE ...]
 
 Fits the widths and heights of a YOLO head's anchors to the boxes of the training split: k-means
-with medians and IoU as the distance, then an ascent of the mean IoU. Prints YAML for a model page,
-the anchors sorted by area and dealt to the levels, and how well they fit beside YOLOv5's for COCO.
+with medians and IoU as the distance, then hill climbing on the mean IoU. Prints YAML for a model
+page, with the anchors sorted by area and assigned to the levels, and their fit next to that of
+YOLOv5's COCO anchors.
 
   detkit data anchors DATA
   detkit data anchors DATA short_side=640 long_side=640 enlarge=true
   detkit data anchors DATA strides=[8,16,32,64] count=12
 
-reader=auto           how the folder is read; its settings are reader.KEY=VALUE
-splits=[A,B]          look at these splits only; the training split
-count=9               anchors of all levels together
+reader=auto           the reader of the folder; its settings are reader.KEY=VALUE
+splits=[A,B]          fit to these splits instead of the training split
+count=9               total number of anchors
 strides=[8,16,32]     strides of the detector's levels, finest first
-seeds=10              starts; the one with the highest mean IoU wins
-short_side=640        how the detector will see the images, as the transform `resize` has it
+seeds=10              restarts; the highest mean IoU wins
+short_side=640        size of the images that the detector sees, as in the transform `resize`
 long_side=1066        (null: no limit)
 enlarge=false
 """

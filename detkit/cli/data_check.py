@@ -32,26 +32,26 @@ from detkit.registry import NonNegativeInt, PositiveInt, Slot
 HELP = """
 usage: detkit data check PATH [KEY=VALUE ...]
 
-Reads a data set as training would, decodes each image once, and says what is wrong: files that
-cannot be read, boxes that cannot be right, classes that do not agree, images that stand in two
-splits, and more. Writes audit.json with every case and pictures of the worst ones.
-Exit code: 1 if training would be hurt, 0 if not, 2 if there is no data set that can be read.
+Reads a data set as training would, decodes each image once, and reports problems: unreadable files,
+impossible boxes, inconsistent classes, images that occur in two splits, and more. Writes audit.json
+with every case, and pictures of the worst ones.
+Exit code: 1 if training would suffer, 0 if not, 2 if there is no readable data set.
 
   detkit data check DATA
   detkit data check DATA reader=coco reader.images=photos splits=[train,val]
   detkit data check DATA short_side=1024 long_side=null strides=[4,8,16,32]
 
-reader=auto           how the folder is read; its settings are reader.KEY=VALUE
-splits=[A,B]          look at these splits only
-output=data_check     folder for audit.json and pictures; the report of another data set stays, and
-                      the new one goes into a folder beside it; null writes none
+reader=auto           the reader of the folder; its settings are reader.KEY=VALUE
+splits=[A,B]          check only these splits
+output=data_check     folder for audit.json and pictures; if it holds another data set's report, a
+                      folder beside it; null writes none
 pictures=6            images on each picture; 0 draws none
-json=true             print what audit.json holds instead of a table
-short_side=640        how the detector will see the images, as the transform `resize` has it
+json=true             print the content of audit.json instead of a table
+short_side=640        size of the images that the detector sees, as in the transform `resize`
 long_side=1066        (null: no limit)
 enlarge=false
 strides=[8,16,...]    strides of the detector's levels, finest first
-threads=N             images decoded at once; one for each core
+threads=N             images to decode at once (one per core)
 """
 REPORT = "audit.json"
 

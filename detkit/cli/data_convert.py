@@ -19,24 +19,25 @@ from detkit.registry import Slot
 HELP = """
 usage: detkit data convert SOURCE TARGET format=coco|voc|yolo [split=...] [copy=...] [ignored=...]
 
-Writes a data set in another format into a new folder TARGET. SOURCE, in any form that detkit reads,
-is not changed. Splits are kept. What was written is read back and compared before TARGET gets its
-name; at the end, a list names what the format cannot hold.
+Writes a data set in another format into a new folder TARGET. SOURCE, in any format that detkit
+reads, is not changed. Splits are kept. detkit reads the result back and compares it before TARGET
+gets its name, and finally lists what the format cannot represent.
 
   format=coco     annotations/instances_<split>.json, images/
   format=voc      Annotations/*.xml, JPEGImages/, ImageSets/Main/<split>.txt, classes.txt
   format=yolo     images/<split>/, labels/<split>/, and a data.yaml that Ultralytics trains from
-  reader=coco     how SOURCE is read, if it is not recognised; its settings are reader.KEY=VALUE
+  reader=coco     the reader of SOURCE, if detkit does not recognise the format; its settings are
+                  reader.KEY=VALUE
   split=train,val only these splits
-  split=0.8       draws 80 % of the images for train and the others for val, if there are no splits;
-                  split=train,0.8 divides one that is there
-  seed=0          of that draw
-  copy=link       (default) hard links: no time, no space; a copy where links cannot be made. A
+  split=0.8       draws 80 % of the images for train and the others for val, if SOURCE has no
+                  splits; split=train,0.8 divides an existing split
+  seed=0          seed of that draw
+  copy=link       (default) hard links: no time, no space; copies if the disk has no links. A
                   program that edits an image in place changes both: use copy=copy then
-  copy=copy       copies of the images
-  copy=none       annotations alone
-  ignored=drop    (default) YOLO cannot mark crowd and difficult objects, so they are left out
-  ignored=keep    write them to YOLO as any other object
+  copy=copy       copy the images
+  copy=none       write only annotations
+  ignored=drop    (default) leave out crowd and difficult objects, which YOLO cannot mark
+  ignored=keep    write them to YOLO like any other object
 
   detkit data convert DATA converted format=coco
 """

@@ -24,15 +24,15 @@ HELP = """
 usage: detkit data show [PATH] [KEY=VALUE ...]
 
 Draws training samples as the detector sees them: decoded, augmented, resized, with their boxes.
-The words are those of `detkit train`, and the samples are those that it would train on with them,
-in its order: the first ones of an epoch, or those of the images at given positions.
+Takes the overrides of `detkit train`, and draws the samples that it would train on, in its order:
+the first ones of an epoch, or the images at the given positions.
 
   detkit data show DATA
   detkit data show DATA augmentation=mosaic count=16
   detkit data show experiment=small_data data.path=DATA epoch=3 positions=[0,17]
 
 count=9               samples to draw
-epoch=0               the epoch whose samples they are
+epoch=0               the epoch of the samples
 positions=[A,B]       images by their position in the training split, instead of the first ones
 output=data_show      folder for overview.png and a picture of each sample
 """

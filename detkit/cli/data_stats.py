@@ -35,18 +35,18 @@ from detkit.visualization.data_plots import SplitMeasures, plot_data
 HELP = """
 usage: detkit data stats PATH [KEY=VALUE ...]
 
-Counts images, objects and classes of each split, and measures images and boxes: in their own
-pixels, and as the detector will see them after resizing, against the strides of its levels.
-Prints tables, and weights of classes for a loss; writes stats.json and stats.png.
+Counts images, objects and classes of each split, and measures images and boxes: in original pixels,
+and after resizing, relative to the strides of the detector's levels.
+Prints tables, and class weights for a loss; writes stats.json and stats.png.
 
   detkit data stats DATA
   detkit data stats DATA short_side=1024 long_side=null strides=[4,8,16,32]
 
-reader=auto           how the folder is read; its settings are reader.KEY=VALUE
-splits=[A,B]          look at these splits only
-output=data_stats     folder for stats.json and stats.png, which holds no report of other data;
-                      null writes none
-short_side=640        how the detector will see the images, as the transform `resize` has it
+reader=auto           the reader of the folder; its settings are reader.KEY=VALUE
+splits=[A,B]          read only these splits
+output=data_stats     folder for stats.json and stats.png; if it holds another data set's report, a
+                      folder beside it; null writes none
+short_side=640        size of the images that the detector sees, as in the transform `resize`
 long_side=1066        (null: no limit)
 enlarge=false
 strides=[8,16,...]    strides of the detector's levels, finest first

@@ -17,7 +17,7 @@ HELP = """
 usage: detkit describe [FAMILY] NAME, or FAMILY/NAME
 
 Shows what a part is for, its paper and file, and each argument: type, default, meaning.
-A slot takes another part; what is wired is filled in by detkit and never stands in YAML.
+A slot takes another part; detkit fills in wired arguments, which never appear in YAML.
 
 examples:
   detkit describe retinanet

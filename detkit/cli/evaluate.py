@@ -29,20 +29,19 @@ HELP = """
 usage: detkit evaluate ckpt=RUN [KEY=VALUE ...]
        detkit evaluate detections=FILE data.path=DATA [KEY=VALUE ...]
 
-Measures a checkpoint: AP, AP50 and the other COCO numbers, AP of each class, and what AP loses to
-which kind of error. RUN is a run folder (its best checkpoint is taken) or a checkpoint file. Model
-and data are those of the run unless the command line says otherwise; classes are matched by name.
+Measures a checkpoint: AP, AP50 and the other COCO metrics, AP per class, and the AP lost to each
+kind of error. RUN is a run folder (measures its best checkpoint) or a checkpoint file. Model and
+data are the run's unless the command line changes them; classes are matched by name.
 
-With detections=FILE no model runs: FILE is a COCO results file, a list of image_id, category_id,
-bbox and score, such as detections.json of this command, of `detkit predict` or of `yolo val`. Rows
-are matched with images by file_name if they have one, else by image_id, else by the stem of the
-file.
+With detections=FILE no model runs. FILE is a COCO results file: a list of rows with image_id,
+category_id, bbox and score, as this command, `detkit predict` or `yolo val` write it. Rows are
+matched to images by file_name if they have one, else by image_id, else by the stem of the file.
 
-split=NAME measures another split, in the data set's words or in others for the same (val, valid,
-test, ...); split=all takes every image of a data set that is not split.
+split=NAME measures another split, by the data set's name or a common one (val, valid, test, ...);
+split=all takes every image of a data set without splits.
 
-With output=FOLDER it writes metrics.json, detections.json and pictures: precision and recall, what
-is taken for what, score thresholds, errors, sizes.
+With output=FOLDER it writes metrics.json, detections.json and pictures: precision and recall,
+confusion matrix, score thresholds, errors, sizes.
 
   detkit evaluate ckpt=runs/demo
   detkit evaluate ckpt=runs/demo data.path=OTHER

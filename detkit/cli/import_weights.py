@@ -13,20 +13,20 @@ from detkit.weights.start import import_weights
 HELP = """
 usage: detkit import FILE [KEY=VALUE ...]
 
-Puts the weights of a file into a composed detector, says what fitted and what did not, and writes a
-checkpoint that evaluates, predicts and can be fine-tuned. FILE holds weights of a torchvision
-detector (RetinaNet, FCOS, SSD), of a backbone (torchvision, timm), or of detkit (a run, a
-checkpoint, a bundle): .pt, .pth or .safetensors. It is read as data; Python objects are refused.
+Loads the weights of a file into a composed detector, reports which tensors fit, and writes a
+checkpoint to evaluate, predict with or fine-tune. FILE holds weights of a torchvision detector
+(RetinaNet, FCOS, SSD), of a backbone (torchvision, timm), or of detkit (a run, a checkpoint, a
+bundle): .pt, .pth or .safetensors. It is read as data; Python objects are refused.
 
   detkit import retinanet_resnet50_fpn_coco-eeacb38b.pth
   detkit import fcos.pth classes=names.txt output=mine.ckpt
-  detkit import retinanet.pth new_classes=[person,dog]      rows of the classes that agree
+  detkit import retinanet.pth new_classes=[person,dog]      takes the weights of these classes
   detkit import convnext.safetensors model=fcos model/backbone=timm \\
       model.backbone.model=convnext_tiny new_classes=[cat,dog]
 
-classes=NAMES      of the file, where it holds none: [a,b], or a file (a name a line, COCO JSON,
-                   YOLO YAML); a torchvision detector with 91 classes has COCO's
-new_classes=NAMES  what to detect instead; layers start anew for the classes that the file lacks
+classes=NAMES      the file's classes, if it contains no names: [a,b], or a file (one name per
+                   line, COCO JSON, YOLO YAML); 91 classes from torchvision are COCO's
+new_classes=NAMES  classes to detect instead; those that the file lacks get random weights
 output=FILE        the checkpoint (FILE's name with .ckpt)
 
 Without `model=`, a torchvision detector gets its own page, and detkit's weights their own model.

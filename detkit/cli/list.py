@@ -16,13 +16,13 @@ from detkit.plugin_files import failure_text
 HELP = """
 usage: detkit list [models|experiments|data|augmentations|callbacks|FAMILY] [--names]
 
-Lists what a configuration can name: pages (whole detectors, experiments, data, augmentations, sets
-of callbacks, searches), and the parts of each family, with what each is for and whose paper it
-follows. `detkit describe NAME` has a part's arguments and the title and address of its paper.
-Singular and plural are the same. What comes from a plugin or from your own folder `conf` says so.
+Lists everything you can choose in a configuration: pages (whole detectors, experiments, data,
+augmentations, sets of callbacks, searches), and the parts of each family with their purpose and
+paper. `detkit describe NAME` shows a part's arguments and its paper's title and address.
+Singular and plural both work. Entries from plugins or from your own folder `conf` are marked.
 
   FAMILY    such as backbone, neck, loss, optimizer, scheduler, logger, transform or reader
-  --names   `family name` lines and nothing else, for scripts
+  --names   only `family name` lines, for scripts
 
 examples:
   detkit list

@@ -25,25 +25,23 @@ from detkit.sweeps.text import plural
 HELP = """
 usage: detkit plan [KEY=VALUE,VALUE ...]
 
-Looks at every cell of a sweep before anything starts: composes it, checks it, builds it without
-memory, and shows the minutes of the whole training, parameters, operations, priors and the memory
-of a training step, for the classes and image sizes of data.path. What cannot run is named with its
-reason, and the exit code is 1. Takes the words of `detkit sweep`; of a search it shows all
-combinations of listed values. Nothing is trained, and no memory is taken for weights; of the data,
-annotations and a few images are read.
+Composes, checks and builds every job of a sweep before anything starts, without allocating weights.
+Shows the minutes of the whole training, parameters, operations, priors and the memory of a training
+step, for the classes and image sizes of data.path. If a job cannot run, prints the reason; the exit
+code is then 1. Takes the overrides of `detkit sweep`; for a search it shows all combinations of
+listed values. It trains nothing, and reads only annotations and a few images.
 
   detkit plan model=fcos,retinanet model/neck=fpn,pan seed=1,2,3
   detkit plan model=faster_rcnn data.batch_size=4,8 trainer.precision=32,bf16
 
-image_size=N       as in a training: images are resized to fit
-num_classes=N      classes to assume in place of those of the data
+image_size=N       image size, as in a training
+num_classes=N      number of classes to assume instead of the data's
 
-Minutes are rough, within a factor of two or three: they follow from the operations and a
-second's measurement of this machine. `detkit benchmark` measures a training's own steps.
-GFLOP are for one image, a multiplication and an addition being two. Memory is that of one device
-with data.batch_size images: weights, gradients, the optimizer's state, and what is kept of the
-images for the backward pass, which is within 3 % of what PyTorch keeps. CUDA itself and its
-libraries take more.
+Minutes are rough, within a factor of two or three: they follow from the operations and a one-second
+measurement of this machine. `detkit benchmark` measures actual training steps.
+GFLOP are per image, and count a multiplication and an addition as two operations. Memory is for one
+device with data.batch_size images: weights, gradients, optimizer state, and the activations saved
+for the backward pass (within 3 % of PyTorch's). CUDA and its libraries need more.
 """
 MOST_CELLS = 40
 _MULTIRUN = ("-m", "--multirun")

@@ -9,7 +9,7 @@ usage: detkit plugin new FAMILY NAME [--package]
        detkit plugin check PATH|NAME [KEY=VALUE ...]
 
   new     write a working plugin: a part, an experiment page, a test and a README
-  check   run the tests of its family on a part, the same that detkit's own parts pass
+  check   run the family's tests on a part, the same tests that detkit's own parts pass
 
   detkit plugin new neck my_neck
   detkit plugin check neck/my_neck

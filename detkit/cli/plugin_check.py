@@ -20,16 +20,16 @@ from detkit.plugin_files import failure_text, shown
 HELP = """
 usage: detkit plugin check PATH|NAME [KEY=VALUE ...]
 
-Runs what the part's family promises on it, the same checks that detkit's own parts pass: shapes
-over sizes and batch sizes, images without objects and with a thousand, gradients, bfloat16, state
-dicts, export. Nothing is read but the part; no GPU is needed.
-Exit code: 0 if it keeps its contract, 1 if not, 2 if there is no such part or value.
+Runs the tests of a part's family on it, the same that detkit's own parts pass: shapes for several
+image and batch sizes, images without objects and with a thousand, gradients, bfloat16, state dicts,
+export. It reads nothing but the part, and needs no GPU.
+Exit code: 0 if the part keeps its contract, 1 if not, 2 if there is no such part or value.
 
   detkit plugin check plugins/my_neck.py         every part of a file or folder
   detkit plugin check my_neck                    one part, or the parts of a module or package;
-                                                 a folder of a part's name is ./my_neck
-  detkit plugin check neck/my_neck               where several families have the name
-  detkit plugin check my_neck out_channels=64    with another value of its constructor
+                                                 a folder with a part's name is ./my_neck
+  detkit plugin check neck/my_neck               if several families have a part of that name
+  detkit plugin check my_neck out_channels=64    with another argument of its constructor
   detkit plugin check my_reader data.path=DATA   a reader, on a folder of its format
 
 KEY=VALUE is an argument of the constructor, as in a configuration; `box_loss=giou` and

@@ -16,15 +16,15 @@ from detkit.plugin_files import FOLDER, PAGES
 HELP = """
 usage: detkit plugin new FAMILY NAME [--package]
 
-Writes plugins/NAME, which works as it is and is there to be changed:
+Writes plugins/NAME, a working part for you to change:
 
   __init__.py                  the part, with typed settings and a docstring that detkit reads
   conf/experiment/NAME.yaml    an experiment that trains with it
-  test_NAME.py                 the tests that the parts of its family pass
-  README.md                    how to look at it, check it and train with it
+  test_NAME.py                 the tests of its family
+  README.md                    how to describe it, check it and train with it
 
-With --package it writes a folder NAME that pip installs, with an entry point by which detkit
-finds the part wherever the package is installed.
+With --package it writes an installable package NAME, with an entry point through which detkit finds
+the part wherever the package is installed.
 
   detkit plugin new neck my_neck
   detkit plugin new loss my_loss --package

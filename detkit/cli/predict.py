@@ -31,9 +31,10 @@ HELP = """
 usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
 
 Detects objects in image files. Writes a picture with labelled boxes for each image, and
-detections.json: a COCO results file whose rows also name their file. Pictures of an earlier
-prediction in the same folder are removed. A file that cannot be read is reported and skipped.
-Without score_threshold=..., the threshold is the score at which the run measured its best F1.
+detections.json: a COCO results file whose rows also contain the file name. Removes pictures of an
+earlier prediction in the same folder. Reports and skips files that it cannot read.
+The default score_threshold is the score with the best F1 on the run's validation images, or 0.3 if
+the run measured none.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5

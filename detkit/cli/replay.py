@@ -31,11 +31,11 @@ from detkit.training.trainer import PRECISION, prepare_detector
 HELP = """
 usage: detkit replay FILE [KEY=VALUE ...]
 
-Repeats the step at which a training stopped because a loss or a gradient was not finite, from the
-file that the run has saved: RUN/non_finite/step_NUMBER.pt. Of a run folder the last one is taken.
-Shows each loss part, the first modules whose output is not finite, and the objects of the batch
-that look odd. The model is that of the run unless the command line says otherwise, so that a remedy
-can be tried. Exit code 1: not finite again; 0: all is finite.
+Repeats the step at which a training stopped because of a non-finite loss or gradient, from the file
+that the run saved: RUN/non_finite/step_NUMBER.pt. For a run folder, repeats its last saved step.
+Shows each loss term, the first modules with a non-finite output, and suspicious objects in the
+batch. The command line may change the model, to try a remedy. Exit code: 1 if the step is
+non-finite again, 0 if everything is finite.
 
   detkit replay runs/demo/non_finite/step_000123.pt
   detkit replay runs/demo output=pictures

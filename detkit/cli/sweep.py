@@ -10,31 +10,31 @@ from detkit.cli.main import VERBS
 HELP = """
 usage: detkit sweep [--skip-bad] KEY=VALUE,VALUE [KEY=VALUE ...]
 
-Trains every combination of the listed values, each as a run of its own, side by side on the GPUs
-of this machine, or on sets of its CPU cores. What is wrong in any of them is said before the first
-starts. A job that fails is recorded and the others go on; exit code 1 then.
+Trains every combination of the listed values, each as a separate run, in parallel on the GPUs of
+this machine or on disjoint sets of its CPU cores. Checks all jobs before the first one starts. A
+failed job is recorded, and the remaining jobs continue; the exit code is then 1.
 
   detkit sweep seed=1,2,3                         three runs
   detkit sweep model/neck=fpn,pan optimizer.learning_rate=0.005,0.01 seed=1,2
-  detkit sweep seed=1,2 hydra.launcher.jobs_per_device=2       two at once on each GPU
+  detkit sweep seed=1,2 hydra.launcher.jobs_per_device=2       two jobs per GPU
   detkit sweep seed=1,2 trainer.devices=2 hydra.launcher.devices=[0,1,2,3]
   detkit sweep seed=1,2,3,4 hydra.sweep.dir=DIR   only what is not in DIR yet: seed 4
 
-  detkit sweep resume DIR [--failed]              go on after Ctrl-C, a kill, a power cut
-  detkit sweep table DIR                          results side by side, what each key does
-  detkit plan KEY=VALUE,VALUE                     what each job would take, before any starts
+  detkit sweep resume DIR [--failed]              after Ctrl-C, a kill or a power cut
+  detkit sweep table DIR                          results, and the effect of each key
+  detkit plan KEY=VALUE,VALUE                     minutes and memory of each job, before any starts
 
---skip-bad         leave out combinations that cannot run, instead of starting none
+--skip-bad         skip combinations that cannot run, instead of starting none
 
-hydra.sweep.dir=DIR                   where the jobs lie (runs/TIME_sweep)
+hydra.sweep.dir=DIR                   folder of the jobs (runs/TIME_sweep)
 hydra.launcher.devices=[0,1]          GPUs to use, or cpu (auto: all)
-hydra.launcher.jobs_per_device=N      jobs at once on each GPU; without GPUs, at once in all,
-                                      the CPU cores being split among them (1)
-hydra.launcher.devices_per_job=N      GPUs of a job (its trainer.devices)
-hydra.launcher.share_devices=true     also use GPUs that another sweep of yours uses (wait)
-hydra.launcher.grace=SECONDS          for a job to save when it is stopped (120)
+hydra.launcher.jobs_per_device=N      parallel jobs per GPU; without GPUs, parallel jobs in all,
+                                      which share the CPU cores (1)
+hydra.launcher.devices_per_job=N      GPUs per job (its trainer.devices)
+hydra.launcher.share_devices=true     do not wait for GPUs that another sweep of yours uses
+hydra.launcher.grace=SECONDS          time for a stopped job to save (120)
 
-Ctrl-C stops the running jobs with a checkpoint each; a second one stops them at once.
+Ctrl-C stops the running jobs, each with a checkpoint; a second Ctrl-C stops them at once.
 """
 
 

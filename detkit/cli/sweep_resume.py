@@ -18,17 +18,17 @@ from detkit.sweeps.optuna_sweeper import is_search, words_to_resume
 HELP = """
 usage: detkit sweep resume DIR [--failed] [hydra.launcher.KEY=VALUE ...]
 
-Goes on with a sweep that ended by Ctrl-C, a kill or a power cut: jobs that are done stay as they
-are, half done ones go on from their last checkpoint, waiting ones are started. Several processes,
-on several machines that share DIR, may do so at once: each job is run by one of them.
+Resumes a sweep after Ctrl-C, a kill or a power cut: keeps finished jobs, resumes unfinished ones
+from their last checkpoint, and starts waiting ones. Several processes may do so at once, also on
+several machines that share DIR; each job runs in one of them.
 
   detkit sweep resume runs/SWEEP
-  detkit sweep resume runs/SWEEP --failed         failed jobs once more, too
+  detkit sweep resume runs/SWEEP --failed         also repeat failed jobs
   detkit sweep resume runs/SWEEP hydra.launcher.jobs_per_device=2
   detkit sweep resume runs/SEARCH hydra.sweeper.trials=40      a search: more trials
 
-Settings of the launcher are those of the start, and what is given here on top. Plugins that the
-jobs list are allowed with plugins=[...], as everywhere.
+The launcher's settings are those of the first start, with the changes of this command line. Allow
+the jobs' plugins with plugins=[...], as everywhere.
 """
 _PREFIX = "hydra.launcher."
 _OF_SEARCHES = "hydra.sweeper.trials="

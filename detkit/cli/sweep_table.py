@@ -14,19 +14,19 @@ from detkit.sweeps.table import make_table, table_lines, write_csv
 HELP = """
 usage: detkit sweep table DIR [sort=COLUMN] [where=CONDITION ...] [metric=NAME]
 
-All jobs of a sweep, also of one that is running: the keys that vary, the numbers of the best
-checkpoint (of the best epoch so far where a job is not done), its epoch, minutes, state. Below,
-for each key but the seed, what its values do to AP, and how far that is from the spread over
-seeds. Writes DIR/table.csv and DIR/table.html, a page with curves that needs no other file.
+Shows all jobs of a sweep, running ones included: the keys that vary, the metrics of the best
+checkpoint (for unfinished jobs, of the best epoch so far), its epoch, minutes, state. Below, for
+each key except the seed, the effect of its values on AP next to the spread over seeds. Writes
+DIR/table.csv and DIR/table.html, a self-contained page with curves.
 
   detkit sweep table runs/SWEEP
   detkit sweep table runs/SWEEP sort=minutes where=model=fcos where='AP>0.3'
   detkit sweep table runs/SWEEP metric=AP75
 
-sort=COLUMN        order by a column; AP and the like highest first, others lowest first; -COLUMN
-                   the other way round
+sort=COLUMN        order by a column, AP and other scores highest first, others lowest first;
+                   -COLUMN reverses the order
 where=CONDITION    only jobs that meet it: COLUMN=VALUE, or != < <= > >= in between; may be repeated
-metric=NAME        the number that counts, as in metrics.json (AP)
+metric=NAME        the metric to compare, as in metrics.json (AP)
 """
 _WORDS = ("sort", "where", "metric")
 

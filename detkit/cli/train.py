@@ -59,21 +59,21 @@ checkpoints, metrics, curves, pictures, report.
   detkit train                                    RetinaNet on the embedded data set
   detkit train experiment=demo                    a page of conf/experiment
   detkit train model=fcos data.path=DATA          your own images: COCO, Pascal VOC or YOLO
-  detkit train image_size=416 data.path=DATA      all transforms follow; [320,416]: height, width
+  detkit train image_size=416 data.path=DATA      in all transforms; or [320,416]: height, width
   detkit train model/neck=pan model/head/box_loss=giou optimizer.learning_rate=0.005
-  detkit train ckpt=RUN                           go on with an interrupted run
+  detkit train ckpt=RUN                           resume an interrupted run
   detkit train ckpt=RUN trainer.max_epochs=24     train a finished run for longer
   detkit train trainer.max_minutes=10             for 10 minutes; or trainer.max_steps=5000
-  detkit train weights=RUN data.path=DATA         a new run from the weights, with their model
-  detkit train weights=RUN settings=RUN data.path=DATA      and with all settings of that run
+  detkit train weights=RUN data.path=DATA         a new run with that run's model and weights
+  detkit train weights=RUN settings=RUN data.path=DATA      and with all its settings
   detkit train -m seed=1,2,3                      several runs: detkit sweep --help
   detkit train trainer.devices=4                  on four GPUs of this machine
   detkit train --freeze trainer.num_nodes=2       on several machines: the folder, and what to type
 
 Look before you train:
-  detkit config KEY=VALUE ...                     the whole configuration, checked, and the wiring
+  detkit config KEY=VALUE ...                     the whole configuration, checked, and its wiring
   detkit train --cfg job KEY=VALUE ...            the same through Hydra, not checked
-  detkit list, detkit describe FAMILY NAME        what can be named, and what it takes
+  detkit list, detkit describe FAMILY NAME        everything you can choose, with its arguments
   detkit train --hydra-help                       Hydra's own flags
 """
 HYDRA_FLAGS = ("-m", "--multirun", "-c", "--cfg", "-i", "--info", "-sc", "--shell-completion")

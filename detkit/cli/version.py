@@ -10,7 +10,7 @@ from detkit import __version__
 HELP = """
 usage: detkit version
 
-Prints the versions of detkit, Python and the libraries that detkit stands on.
+Prints the versions of detkit, Python and the libraries that it depends on.
 """
 
 LIBRARIES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "timm", "pycocotools")
