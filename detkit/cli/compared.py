@@ -54,11 +54,11 @@ def _choice(name: str) -> str:
         return f"{found[0]}={stem}"
     if found:
         choices = ", ".join(f"{group}={stem}" for group in found)
-        raise UserError(f"several pages are called '{name}': write one of {choices}.")
+        raise UserError(f"several pages have the name '{name}': write one of {choices}.")
     known = [page.name for g in page_groups() for page in pages_of(g)]
     raise UserError(
-        f"'{name}' is no run, checkpoint, config.yaml or page.{did_you_mean(stem, known)} "
-        "`detkit list` shows all pages; words of a training are written KEY=VALUE."
+        f"'{name}' is not a run, checkpoint, config.yaml or page.{did_you_mean(stem, known)} "
+        "`detkit list` shows all pages; overrides have the form KEY=VALUE."
     )
 
 

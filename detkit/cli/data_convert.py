@@ -100,11 +100,11 @@ def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:
         return names, None
     if len(shares) > 1 or not 0 < shares[0] < 1 or len(names) > 1:
         raise UserError(
-            f"split={text}: expected names of splits (split=train,val), a share of train between 0 "
-            "and 1 (split=0.8), or one split and a share (split=train,0.8)."
+            f"split={text}: expected names of splits (split=train,val), a fraction for train "
+            "between 0 and 1 (split=0.8), or one split and a fraction (split=train,0.8)."
         )
     if not seed.isdecimal():
-        raise UserError(f"seed={seed}: expected a whole number from 0.")
+        raise UserError(f"seed={seed}: expected a whole number, 0 or more.")
     return names, Division(shares[0], int(seed))
 
 

@@ -98,8 +98,8 @@ def output_folder(name: str | None, data: Path) -> Path | None:
     folder = Path(name).expanduser()
     if folder.resolve().is_relative_to(data.resolve()):
         raise UserError(
-            f"output={name} lies inside the data folder, where pictures would be taken for data: "
-            "choose another folder, or output=null to write nothing."
+            f"output={name} is inside the data folder, where detkit would read the pictures as "
+            "data: choose another folder, or output=null to write nothing."
         )
     return folder
 
@@ -129,8 +129,8 @@ def report_folder(folder: Path, file: str, data: Path) -> tuple[Path, str]:
             reason = f" (not in {folder}, which holds the report of '{first}')"
             return candidate, reason * (candidate != folder)
     raise UserError(
-        f"output={folder} and the folders beside it hold reports of other data sets: set "
-        "output=FOLDER to another one, or output=null to write nothing."
+        f"output={folder} and the folders beside it hold reports of other data sets: choose "
+        "another output=FOLDER, or output=null to write nothing."
     )
 
 

@@ -97,7 +97,7 @@ def subject(word: str) -> tuple[list[str], list[str]]:
             return [known] if known in groups else [], families
     known_words = [*groups, *registry.FAMILIES]
     raise UserError(
-        f"there is no family '{word}', and no group of pages.{did_you_mean(name, known_words)} "
+        f"there is no family or group of pages called '{word}'.{did_you_mean(name, known_words)} "
         f"Known: {', '.join(dict.fromkeys(known_words))}."
     )
 

@@ -27,21 +27,21 @@ from detkit.lasting_output import lasting_output
 
 COMMANDS = {
     "train": "train a detector, or resume a run",
-    "sweep": "train many settings side by side; resume that; the results as a table",
+    "sweep": "train many settings in parallel; resume a sweep; show its results as a table",
     "evaluate": "measure a checkpoint on a data set",
-    "predict": "detect objects in images: pictures and a JSON of boxes",
-    "replay": "repeat the step at which a loss was not finite",
-    "import": "put weights of torchvision, timm or detkit into a detector",
-    "bundle": "one folder of safetensors, configuration and class names from a run",
-    "data": "check a data set, convert it, show it in numbers, plots and augmented; fit anchors",
-    "assign": "pictures and counts of which priors are responsible for which objects",
-    "config": "the composed configuration and the wiring; explain a value; compare two runs",
-    "benchmark": "how fast a configuration loads, trains and predicts here, and what slows it",
-    "plan": "what each job of a sweep would take, and which cannot run, before any starts",
-    "list": "what a configuration can name: models, experiments, data, parts",
-    "describe": "one part: its arguments, their types and defaults, its paper",
-    "plugin": "write a part of your own; check one against the contract of its family",
-    "version": "versions of detkit and of what it stands on",
+    "predict": "detect objects in images: pictures and a JSON file of boxes",
+    "replay": "repeat the step with a non-finite loss",
+    "import": "load weights of torchvision, timm or detkit into a detector",
+    "bundle": "pack a run into a folder of safetensors, configuration and class names",
+    "data": "check, convert, summarise or show a data set; fit anchors",
+    "assign": "show which priors are responsible for which objects",
+    "config": "show the composed configuration and its wiring; explain a value; compare two runs",
+    "benchmark": "measure how fast a configuration loads, trains and predicts; find bottlenecks",
+    "plan": "estimate minutes and memory of a sweep's jobs; find invalid ones before any starts",
+    "list": "list everything you can choose: models, experiments, data, parts",
+    "describe": "show a part's arguments, types, defaults and paper",
+    "plugin": "write a part of your own; check a part against its family's contract",
+    "version": "show the versions of detkit and its dependencies",
 }
 MODULES = {"import": "import_weights"}  # a keyword is no name for a module
 VERBS = {  # `detkit data check` is in data_check.py
@@ -52,7 +52,7 @@ VERBS = {  # `detkit data check` is in data_check.py
 }
 MOST_PROBLEMS = 20  # a screen of them; the rest is counted
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Ctrl-C is a KeyboardInterrupt
-LASTING = ("train", "sweep")  # commands that go on when their terminal or their pipe is gone
+LASTING = ("train", "sweep")  # commands that survive the loss of their terminal or pipe
 COMPLETION = ("-sc", "--shell-completion")
 EXAMPLES = """\
   detkit train experiment=demo

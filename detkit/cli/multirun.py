@@ -38,7 +38,7 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
         Stopped: Ctrl-C or SIGTERM came.
     """
     if value_of(arguments, SETTINGS):
-        raise UserError(f"{SETTINGS}=RUN starts one run: leave it or Hydra's flags out.")
+        raise UserError(f"{SETTINGS}=RUN starts one run: remove it, or Hydra's flags.")
     arguments, flags = without(arguments, SKIP_BAD)
     if flags:
         arguments = [*arguments, "hydra.launcher.skip_bad=true"]

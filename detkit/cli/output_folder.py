@@ -25,8 +25,8 @@ def make_folder(folder: Path) -> Path:
 
 def _refusal(folder: Path, reason: str) -> str:
     return (
-        f"output={folder} cannot be written ({reason}): set output=FOLDER to one where you may "
-        "write."
+        f"output={folder} cannot be written ({reason}): choose an output=FOLDER that you may "
+        "write to."
     )
 
 

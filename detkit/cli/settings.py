@@ -36,7 +36,7 @@ def with_settings(place: str, words: list[str]) -> tuple[list[str], dict[str, An
     pages = [word for word in words if re.match(r"\+*(experiment|sweep)=(?!null)", word)]
     if pages:
         raise UserError(
-            f"{KEY}={place} {pages[0]}: both name a whole training; leave one of them out."
+            f"{KEY}={place} {pages[0]}: both choose a whole training: remove one of them."
         )
     config = read_run(place, KEY).config
     stored = {key: config[key] for key in ("model", *BLOCKS, *_PLAIN) if config.get(key)}
@@ -66,11 +66,11 @@ def not_taken(place: str, stored: Mapping[str, Any], config: Mapping[str, Any]) 
     ]
     if not found:
         return []
-    lines = [f"weights={place} takes the model alone; these settings differ from that run's:"]
+    lines = [f"weights={place} takes only the model; these settings differ from that run:"]
     lines += [f"  {difference}" for difference in found[:MOST_LINES]]
     if len(found) > MOST_LINES:
         lines.append(f"  ... and {len(found) - MOST_LINES} more")
-    return [*lines, f"{KEY}={place} takes all settings of that run."]
+    return [*lines, f"{KEY}={place} takes all its settings."]
 
 
 def _is_under(difference: Difference, path: str) -> bool:

@@ -128,7 +128,7 @@ def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
     folder = path.parent.parent
     if path.parent.name != CHECKPOINTS or not (folder / FILE).is_file():
         raise UserError(
-            f"ckpt={path}: to go on with a run takes its folder ({FILE}, metrics.csv and "
+            f"ckpt={path}: resuming a run needs its folder ({FILE}, metrics.csv and "
             f"{CHECKPOINTS}/), and this checkpoint lies in none: give the run folder, or start a "
             f"new run from the weights with weights={path}."
         )

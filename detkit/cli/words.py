@@ -46,8 +46,8 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
     checkpoint = read_checkpoint(find_checkpoint(place, prefer))
     if command == "train" and not checkpoint.resumable:
         raise UserError(
-            f"ckpt={place}: holds a detector and no state of a training to go on with (it was "
-            f"imported or bundled): start a new training from it with weights={place}."
+            f"ckpt={place}: holds a detector without training state (imported or bundled), so it "
+            f"cannot be resumed: start a new training with weights={place}."
         )
     return checkpoint
 

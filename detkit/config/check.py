@@ -181,7 +181,7 @@ class _Checker:
         meant = nearest(label, labels)
         mistyped = meant is not None and _looks_mistyped(label, meant)
         if key in self._overridden and not origins.lines(key) and mistyped:
-            message = f"there is no such label to leave out. Did you mean '{meant}'?"
+            message = f"there is no such label to remove. Did you mean '{meant}'?"
             self.report((*path, label), message)
 
     def _slot(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node | None:
@@ -259,7 +259,7 @@ def _owner_hint(family: str, name: str, key: str) -> str:
         return ""
     return (
         f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
-        f"'{name}': remove the key, or name the part beside it."
+        f"'{name}': remove the key, or choose that part too."
     )
 
 

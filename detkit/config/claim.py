@@ -52,8 +52,8 @@ def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, A
 def not_written_text(folder: Path, error: OSError) -> str:
     """What to say of a run folder that cannot be written."""
     return (
-        f"run_folder={folder}: cannot be written: {error.strerror}. Set run_folder=FOLDER to one "
-        "where you may write."
+        f"run_folder={folder}: cannot be written: {error.strerror}. Choose a "
+        "run_folder=FOLDER that you may write to."
     )
 
 
@@ -77,8 +77,8 @@ def _locked(folder: Path) -> IO[bytes]:
         except BlockingIOError as error:
             file.close()
             raise UserError(
-                f"run_folder={folder}: another process is starting or running in it: wait for its "
-                "end, or choose another run_folder."
+                f"run_folder={folder}: another process uses it: wait until it ends, or choose "
+                "another run_folder."
             ) from error
         except OSError:
             return file  # a file system without locks is no reason not to train

@@ -112,14 +112,14 @@ class History:
     def _filled_by(self, path: str, steps: list[Step]) -> str:
         """The source of a value that neither a page nor a word gave."""
         if path in ("model.pixel_mean", "model.pixel_std"):
-            return "what the backbone's published weights expect"
+            return "expected by the backbone's published weights"
         if path == CLIPPING:
-            return "what the source of the detector's head does"
+            return "from the original implementation of the detector's head"
         if _is_interpolation(steps):
-            return "interpolation resolved"
+            return "resolved interpolation"
         follows = path.startswith("augmentation.") or path.endswith(f".priors.{IMAGE_SIZE}")
         if follows and self._config.get(IMAGE_SIZE) is not None:
-            return f"follows {IMAGE_SIZE}={self._config[IMAGE_SIZE]}"
+            return f"from {IMAGE_SIZE}={self._config[IMAGE_SIZE]}"
         return "filled in by detkit"
 
     def _written_steps(self, path: str) -> list[Step]:

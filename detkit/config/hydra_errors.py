@@ -27,7 +27,7 @@ def translated_errors() -> Iterator[None]:
         circle = includes.circle()
         if circle is None:
             raise
-        message = f"pages include each other in a circle: {circle}: take one of the defaults out."
+        message = f"pages include each other in a circle: {circle}: remove one of these defaults."
         raise ConfigError([message]) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([first_line(error)]) from error
@@ -50,13 +50,13 @@ def first_line(error: BaseException) -> str:
     """What an error of Hydra says, with its cause, on one line."""
     text, cause = _one_line(error), error.__cause__
     if missing := re.search(r"Could not delete from config. '([\w.-]+)' does not exist", text):
-        return f"~{missing[1]}: there is no such key to leave out."
+        return f"~{missing[1]}: there is no such key to remove."
     group = re.search(r"Could not override '([\w/]+)'", text)
     if group and "/" in group[1] and slots.slot_at(tuple(group[1].split("/"))) is not None:
         owner, _, slot = group[1].rpartition("/")
         return f"{group[1]}: the chosen {owner} takes no {slot}; choose one that does."
     if deleted := re.search(r"Could not delete '([\w/]+)'. No match", text):
-        return f"{deleted[1]}: this command has no {deleted[1]} to leave out."
+        return f"{deleted[1]}: this command has no {deleted[1]} to remove."
     if group:
         return f"{text}{did_you_mean(group[1], slots.root_arguments())}"
     return f"{text} ({_one_line(cause)})" if cause and _one_line(cause) not in text else text

@@ -64,8 +64,8 @@ def anchor_note(config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
     if config.get(KEY) is None or typed or (priors or {}).get("name") != "anchor_sizes":
         return []
     return [
-        "model.head.priors.sizes: anchors in pixels do not follow image_size; `detkit data "
-        "anchors` fits them to your boxes at a size"
+        "model.head.priors.sizes: image_size does not change anchors in pixels; `detkit data "
+        "anchors` fits them to your boxes at a given size"
     ]
 
 
@@ -74,15 +74,15 @@ def _problems(config: Node, size: Size, splits: Sequence[str]) -> Iterator[str]:
     for split in splits:
         if not any(_sides(step) for step in config["augmentation"][split].values()):
             yield (
-                f"{shown}: nothing in augmentation.{split} resizes images, so it cannot be "
-                f"followed: add augmentation.{split}.resize.name=resize, or leave image_size out."
+                f"{shown}: nothing in augmentation.{split} resizes images, so it has no "
+                f"effect: add augmentation.{split}.resize.name=resize, or remove image_size."
             )
     for path, node in _sized_parts(config.get("model"), "model"):
         if node.get("steps") is not None and tuple(node[KEY]) != size:
             yield (
-                f"{shown}: {path} has cells for images of {_text(tuple(node[KEY]))} alone "
-                f"({path}.steps), as SSD300 and SSD512 do: leave image_size out, or choose another "
-                "model; SSDlite and all detectors without fixed steps take any size."
+                f"{shown}: {path}.steps fits only images of {_text(tuple(node[KEY]))}, as in "
+                "SSD300 and SSD512: remove image_size, or choose another model; SSDlite and all "
+                "detectors without fixed steps take any size."
             )
 
 

@@ -62,8 +62,8 @@ def check_jobs(root: str, prepared_words: list[str]) -> None:
     if endless := [word.lstrip("+") for word in prepared_words if has_no_list(word)]:
         raise ConfigError(
             [
-                f"{word}: a grid has listed values (0.1,0.2 or range(1,5)); values between bounds "
-                "are for hydra/sweeper=optuna."
+                f"{word}: a grid needs listed values (0.1,0.2 or range(1,5)); intervals need "
+                "hydra/sweeper=optuna."
                 for word in endless
             ]
         )

@@ -30,7 +30,7 @@ _BATCH = Hint(("data.batch_size", "batch_size"))
 _SIZE = Hint(("image_size",))
 _WORKERS = Hint(("data.workers",))
 _FREEZE = Hint(
-    ("model.backbone.frozen_stages",), "2", "`detkit describe backbone NAME` says what it takes."
+    ("model.backbone.frozen_stages",), "2", "`detkit describe backbone NAME` shows its arguments."
 )
 _PATIENCE = Hint(
     ("callbacks.early_stop",),
@@ -43,41 +43,41 @@ _START = Hint(("weights",), "RUN_OR_FILE", "It starts a new run; ckpt=RUN resume
 _DEVICE = Hint(
     ("trainer.accelerator", "device"),
     "{device}",
-    "CUDA_VISIBLE_DEVICES chooses which GPUs, trainer.devices how many.",
+    "CUDA_VISIBLE_DEVICES selects GPUs, trainer.devices their number.",
 )
-_DEVICES = Hint(("trainer.devices", "device"), None, "CUDA_VISIBLE_DEVICES chooses which GPUs.")
+_DEVICES = Hint(("trainer.devices", "device"), None, "CUDA_VISIBLE_DEVICES selects GPUs.")
 _OPTIMIZER = Hint(("optimizer",), "adamw", "`detkit list optimizers` shows all.")
 _SCHEDULE = Hint(("scheduler",), "cosine", "`detkit list schedulers` shows all.")
 _IOU = Hint(
     ("model.head.postprocess.iou_threshold",),
     None,
-    "Of a two-stage model it is model.roi_head.postprocess.iou_threshold.",
+    "For a two-stage model, write model.roi_head.postprocess.iou_threshold.",
 )
 _SCORE = Hint(
     ("score_threshold", "model.head.postprocess.score_threshold"),
     None,
-    "Of a two-stage model it is in model.roi_head.postprocess.",
+    "For a two-stage model, write model.roi_head.postprocess.score_threshold.",
 )
 _MOST = Hint(
     ("model.head.postprocess.max_detections",),
     None,
-    "Of a two-stage model it is model.roi_head.postprocess.max_detections.",
+    "For a two-stage model, write model.roi_head.postprocess.max_detections.",
 )
-_PRECISION = Hint(("trainer.precision",), "bf16", "Or 16, which scales the loss; 32 is usual.")
+_PRECISION = Hint(("trainer.precision",), "bf16", "16 also scales the loss; the default is 32.")
 _SEED = Hint(("seed",))
 _NAME = Hint(("run_name",))
 _FOLDER = Hint(("run_folder", "output"))
 _DECAY = Hint(("optimizer.weight_decay",))
-_WARMUP = Hint(("scheduler.warmup_steps",), "500", "It counts steps, not epochs.")
+_WARMUP = Hint(("scheduler.warmup_steps",), "500", "The unit is steps, not epochs.")
 _ACCUMULATE = Hint(("trainer.accumulate_grad_batches",))
 _CLIP = Hint(("trainer.gradient_clip_norm",))
-_VALIDATE = Hint(("trainer.validate_every",), None, "It counts epochs.")
-_DATA = Hint(("data.path",), None, "The format and the class names are read from the folder.")
-_MINUTES = Hint(("trainer.max_minutes",), "60", "It counts minutes.")
+_VALIDATE = Hint(("trainer.validate_every",), None, "The unit is epochs.")
+_DATA = Hint(("data.path",), None, "detkit reads the format and the class names from the folder.")
+_MINUTES = Hint(("trainer.max_minutes",), "60", "The unit is minutes.")
 _AVERAGE = Hint(("callbacks",), "average")
 _LOGGER = Hint(("logger",), "{word}")
-_MOSAIC = Hint(("augmentation",), "mosaic", "The page has mosaic and mixup.")
-_IMAGES = Hint(("data.limit_images",), "100", "It counts images.")
+_MOSAIC = Hint(("augmentation",), "mosaic", "This page uses mosaic and mixup.")
+_IMAGES = Hint(("data.limit_images",), "100", "The unit is images.")
 
 _WORDS: dict[Hint, str] = {
     _RATE: "lr lr0 learning_rate base_lr init_lr initial_lr",

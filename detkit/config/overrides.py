@@ -36,9 +36,9 @@ FLAGS = (
 )
 _FOLDER_FLAGS = ("--config-dir", "-cd")
 _REPLACED_FLAGS = {
-    "--config-name": "there is one root page: save yours as conf/experiment/NAME.yaml, with "
+    "--config-name": "detkit has one root page: save yours as conf/experiment/NAME.yaml, with "
     "'# @package _global_' as its first line, and choose it with experiment=NAME",
-    "--config-path": "use --config-dir FOLDER: its pages come before those of detkit",
+    "--config-path": "use --config-dir FOLDER: its pages take precedence over detkit's",
 }
 _SHORT_FLAGS = {"-cn": "--config-name", "-cp": "--config-path"}
 TAKING_A_WORD = ("-c", "--cfg", "-i", "--info", "-p", "--package")
@@ -249,11 +249,13 @@ def _listed(word: str, key: str, pattern: Glob) -> str:
     """
     group = key.replace(".", "/")
     if not is_group(group):
-        raise ConfigError([f"{word}: glob lists options of a config group, and {key} is none."])
+        raise ConfigError(
+            [f"{word}: glob lists the options of a config group, and {key} is not one."]
+        )
     known = options(group)
     names = pattern.filter(known)
     if not names:
-        raise ConfigError([f"{word}: fits no option of {group}; options: {', '.join(known)}."])
+        raise ConfigError([f"{word}: matches no option of {group}; options: {', '.join(known)}."])
     return f"{key}={','.join(names)}"
 
 

@@ -139,7 +139,7 @@ class _Rewriter:
                 self._remove(path, word)
             elif not value:
                 typed = word.lstrip("+")
-                raise ConfigError([f"{typed}: changes nothing: give it keys, or leave it out."])
+                raise ConfigError([f"{typed}: changes nothing: add keys, or remove it."])
             for key, inner in value.items():
                 inner_path = (*path, str(key))
                 set_it = f"++{'.'.join(inner_path)}={override_text(inner)}"
@@ -176,8 +176,8 @@ class _Rewriter:
                 if path[: len(removed)] == removed and len(path) > len(removed):
                     raise ConfigError(
                         [
-                            f"{word.lstrip('+')} leaves out what {override.typed.lstrip('+')} "
-                            "changes: drop one of the two."
+                            f"{word.lstrip('+')} removes what {override.typed.lstrip('+')} "
+                            "changes: remove one of the two."
                         ]
                     )
         return everything

@@ -61,9 +61,9 @@ def _hint(group: str, value: str) -> str:
     if group == "model" and path.suffix not in (".yaml", ".yml"):
         return (
             f"To start from weights: weights={value}; to resume a run: ckpt=RUN. `detkit list "
-            "models` shows the pages."
+            "models` lists the pages."
         )
     return (
-        f"A page of your own is conf/{group}/{path.stem}.yaml where detkit is started, or in a "
-        f"folder named by --config-dir: then write {group}={path.stem}."
+        f"Save your page as conf/{group}/{path.stem}.yaml in the folder where you start detkit, "
+        f"or in the folder of --config-dir, and write {group}={path.stem}."
     )

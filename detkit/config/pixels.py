@@ -46,7 +46,7 @@ def pixels_text(model: Mapping[str, Any]) -> str:
     if values == IMAGENET == expected:
         return f"{_text(values)}: ImageNet's"
     if values == expected:
-        return f"{_text(values)}: what the backbone's published weights expect"
+        return f"{_text(values)}: expected by the backbone's published weights"
     return f"{_text(values)}: set in the configuration; the backbone expects {_text(expected)}"
 
 

@@ -63,7 +63,7 @@ def _plain_value(word: str) -> ConfigError:
     key = word.lstrip("~").partition("=")[0]
     return ConfigError(
         [
-            f"{word}: a value cannot be taken out, since its default would take its place: set "
-            f"{key}=VALUE, or {key}=null where null is allowed."
+            f"{word}: a value cannot be removed, because its default would replace it: set "
+            f"{key}=VALUE, or {key}=null if null is allowed."
         ]
     )

@@ -26,7 +26,7 @@ def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
     keys = [parse(word).key_or_group for word in hydra_words(typed)]
     chosen = [key for key in keys if "/" in key and is_group(key)]
     dropped = [
-        f"{choice} replaces what {shown(file)} sets: {', '.join(paths)}"
+        f"{choice} discards these settings of {shown(file)}: {', '.join(paths)}"
         for choice, file, paths in origins.dropped()
     ]
     lost = (line for group in chosen for line in _lost(config, group.replace("/", "."), keys))

@@ -21,11 +21,11 @@ _HARMLESS = (
     "trainer.validate_every",
 )
 # What changes the result a little, and why it may: each with what the user has to know.
-_OTHER_BITS = "results are no longer bit-equal to those of an undisturbed run"
-_NO_LONGER = "from here on the run no longer equals one without the change"
-_NEW_LENGTH = "the learning rate follows the new length from here on"
+_OTHER_BITS = "results are no longer bit-identical to an uninterrupted run"
+_NO_LONGER = "from here on, the run differs from one without the change"
+_NEW_LENGTH = "the learning rate schedule covers the new length from here on"
 _SAID = {
-    "data.batch_size": "batches hold as many images over all devices as before",
+    "data.batch_size": "the number of images per step over all devices is unchanged",
     "optimizer.learning_rate": _NO_LONGER,
     "scheduler.warmup_steps": _NO_LONGER,
     "trainer.accelerator": _OTHER_BITS,

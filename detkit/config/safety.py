@@ -109,8 +109,8 @@ def refuse_hydra(block: Any, where: str, by: Trust = Trust.USER) -> None:
     if by is Trust.STRANGER:
         raise ConfigError(
             [
-                f"{where}: 'hydra' is refused: a page of a named folder (--config-dir) does not "
-                "set Hydra up; give these settings on the command line."
+                f"{where}: 'hydra' is refused: a page in a folder from --config-dir cannot "
+                "configure Hydra; set these keys on the command line."
             ]
         )
     if not isinstance(block, Mapping):
@@ -124,8 +124,8 @@ def refuse_hydra(block: Any, where: str, by: Trust = Trust.USER) -> None:
         if not any(name == key or name.startswith(f"{key}.") for key in HYDRA_KEYS):
             raise ConfigError(
                 [
-                    f"{where}: 'hydra.{name}' is refused, since it could run code; of Hydra's own "
-                    f"settings there are {', '.join(HYDRA_KEYS)}."
+                    f"{where}: 'hydra.{name}' is refused, because it could run code; the allowed "
+                    f"settings of Hydra are {', '.join(HYDRA_KEYS)}."
                 ]
             )
         hidden = any(key.startswith("_") or key == "()" for key in path)

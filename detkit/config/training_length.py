@@ -26,7 +26,7 @@ def choose_limits(trainer: dict[str, Any], words: list[str], resuming: bool) -> 
         raise ConfigError(
             [
                 f"{_EPOCHS}: null, and neither trainer.max_steps nor trainer.max_minutes is set: "
-                "set one of the three, or the training would never end."
+                "set one of the three; otherwise the training would never end."
             ]
         )
     typed = {word.lstrip("+").partition("=")[0] for word in words}
@@ -41,6 +41,6 @@ def limit_note(trainer: dict[str, Any]) -> list[str]:
     if not others or trainer["max_epochs"] is not None:
         return []
     return [
-        f"{' or '.join(others)} decides how long the training takes, instead of {_EPOCHS}; if you "
-        f"type {_EPOCHS} too, the limit that is reached first ends it"
+        f"{' or '.join(others)} replaces {_EPOCHS}; if you type {_EPOCHS} too, training ends at "
+        "the first limit it reaches"
     ]

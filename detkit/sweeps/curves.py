@@ -46,7 +46,7 @@ def curves_note(results: Sequence[Result], metric: str) -> str:
     """How the numbers of the curves are related to those of the table."""
     note = (
         "Curves: validations during training. Table: the best checkpoint, measured again after "
-        "training (of an unfinished job, its best validation so far)."
+        "training (for unfinished jobs, the best validation so far)."
     )
     known = [result for result in results if metric in result.difference]
     if not known:

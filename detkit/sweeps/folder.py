@@ -95,8 +95,8 @@ class SweepFolder:
                 folder._write()
         except OSError as error:
             message = (
-                f"hydra.sweep.dir={path}: cannot be written: {error.strerror}. Set it to a folder "
-                "where you may write."
+                f"hydra.sweep.dir={path}: cannot be written: {error.strerror}. Choose a folder "
+                "that you may write to."
             )
             raise UserError(message) from error
         return folder

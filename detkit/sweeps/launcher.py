@@ -81,12 +81,12 @@ class DevicePoolLauncher(Launcher):
         keys = [_key(word) for word in (*self._typed, *hydras)]
         problems = [
             f"{key}: the jobs of a device pool lie in hydra.sweep.dir, each in a folder that is "
-            "named after what it sets: leave this out."
+            "named after its overrides: remove this key."
             for key in ("run_folder", "hydra.sweep.subdir")
             if key in keys
         ]
         problems += [
-            f"{key}: has no effect on jobs of a device pool: leave this out."
+            f"{key}: has no effect on jobs of a device pool: remove this key."
             for key in _WITHOUT_EFFECT
             if key in keys
         ]

@@ -172,7 +172,7 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
         done = sum(job.state == "done" for job in folder.load())
         are = "is" if done == 1 else "are"
         text = (
-            f"stopped; {done} of {plural(len(folder.jobs), 'job')} {are} done; go on with: "
+            f"stopped; {done} of {plural(len(folder.jobs), 'job')} {are} done; resume with: "
             f"detkit sweep resume {shlex.quote(str(_short(folder.path)))}"
         )
         raise Stopped(text, stopped.exit_code - 128) from None

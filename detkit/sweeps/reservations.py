@@ -75,7 +75,7 @@ class Reservations:
             if not is_told:
                 _log.info(
                     "waiting for GPU %s, in use by another sweep (%s); "
-                    "hydra.launcher.share_devices=true does not wait",
+                    "hydra.launcher.share_devices=true shares them without waiting",
                     " and ".join(others),
                     ", ".join(dict.fromkeys(map(self.holder, others))),
                 )

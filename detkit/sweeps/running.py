@@ -99,7 +99,7 @@ def _run(search: Search, place: Path) -> None:
         ended = sum(trial.state != "running" for trial in search.study.trials())
         have = "has" if ended == 1 else "have"
         raise Stopped(
-            f"stopped; {plural(ended, 'trial')} {have} ended; go on with: "
+            f"stopped; {plural(ended, 'trial')} {have} ended; resume with: "
             f"detkit sweep resume {shlex.quote(str(place))}",
             stopped.exit_code - 128,
         ) from None

@@ -31,7 +31,7 @@ def summary_lines(folder: SweepFolder) -> list[str]:
     where = shlex.quote(str(_short(folder.path)))
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["waiting"] or counts["stopped"]:
-        lines.append(f"go on with: detkit sweep resume {where}")
+        lines.append(f"resume with: detkit sweep resume {where}")
     if failed:
         lines.append(f"what failed printed to output.log of its folder in {where}")
         lines.append(f"start it again with: detkit sweep resume {where} --failed")

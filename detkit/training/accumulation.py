@@ -114,7 +114,7 @@ class Accumulation:
         return counts
 
     def after_batch(self, batch: BatchOfStep, number: int) -> None:
-        """Look at what a batch really counted.
+        """Compare a batch's actual counts with the predicted ones.
 
         Args:
             batch: The batch.
@@ -125,8 +125,8 @@ class Accumulation:
             actual = head.divisors.counts.float()
             if not torch.allclose(actual, counts[number], rtol=1e-3, atol=1e-3):
                 _log.warning(
-                    "%s counts %s in a batch where %s was expected from its objects: accumulated "
-                    "gradients differ from those of one larger batch",
+                    "%s counted %s in a batch, but its objects predict %s: accumulated gradients "
+                    "differ from those of one larger batch",
                     *(type(head).__name__, actual.tolist(), counts[number].tolist()),
                 )
         self._compared.add(size)

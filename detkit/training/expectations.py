@@ -1,4 +1,4 @@
-"""What a user can expect of a training before it starts, and what to do if it cannot work.
+"""What to expect of a training before it starts, and what to do if it is unlikely to work.
 
 The rules of `advice`, none of which applies when batches are limited to try things out:
 
@@ -35,7 +35,7 @@ _DRIVER = Path("/proc/driver/nvidia/version")
 
 @dataclass(frozen=True)
 class Setup:
-    """What decides whether a training can work.
+    """The facts that decide whether a training can work.
 
     Attributes:
         images: To train on.
@@ -74,8 +74,8 @@ def advice(setup: Setup) -> list[str]:
     )
     if is_hopeless:
         return [
-            f"THIS TRAINING WILL HARDLY LEARN: {setup.parameters / 1e6:.1f} M parameters start "
-            f"from random weights, and there are only {counted(setup.images, 'training image')}. "
+            f"THIS TRAINING IS UNLIKELY TO WORK: {setup.parameters / 1e6:.1f} M parameters start "
+            f"from random weights, with only {counted(setup.images, 'training image')}. "
             f"{_instead(setup)}"
         ]
     fewest = _FEWEST_STEPS[setup.is_pretrained]
@@ -83,7 +83,7 @@ def advice(setup: Setup) -> list[str]:
         start = "pretrained" if setup.is_pretrained else "random"
         return [
             f"THIS TRAINING IS SHORT: {counted(setup.steps, 'optimizer step')} from {start} "
-            f"weights, where {fewest:,} or more are usual. {_longer(setup)}"
+            f"weights; {fewest:,} or more are usual. {_longer(setup)}"
         ]
     return []
 
@@ -93,7 +93,7 @@ def _longer(setup: Setup) -> str:
     if setup.steps_end_it:
         return f"Set trainer.max_steps={enough} instead."
     epochs = math.ceil(enough / max(setup.steps_per_epoch, 1))
-    return f"Add trainer.max_epochs={epochs} for about {setup.steps_per_epoch * epochs:,}."
+    return f"Add trainer.max_epochs={epochs} for about {setup.steps_per_epoch * epochs:,} steps."
 
 
 def _instead(setup: Setup) -> str:
@@ -137,7 +137,7 @@ def setup_of(config: Mapping[str, Any], images: int, detector: nn.Module, batche
 
 
 def pretrained_word(model: Mapping[str, Any]) -> str | None:
-    """What to type for a model's backbone with published weights; None if it takes none."""
+    """The override that loads published weights into the backbone; None if there are none."""
     backbone = model.get("backbone")
     if not isinstance(backbone, Mapping):
         return None
@@ -196,7 +196,7 @@ def gpu_text(name: str, used: int, there: int) -> str:
     """How many GPUs are used, and whether there are more."""
     text = f"on {counted(used, 'GPU')} ({name})"
     if there > used:
-        text += f"; {there} are here, trainer.devices={there} uses all of them"
+        text += f"; this machine has {there}, trainer.devices={there} uses all of them"
     return text
 
 
@@ -206,8 +206,8 @@ def cpu_text(
     """Why the CPU trains.
 
     Args:
-        threads: With which PyTorch computes.
-        gpus: That PyTorch finds.
+        threads: Number of threads that PyTorch uses.
+        gpus: Number of GPUs that PyTorch finds.
         has_driver: Whether the machine has NVIDIA's driver.
         built_for_gpus: Whether this build of PyTorch can use GPUs.
         hidden: The value of CUDA_VISIBLE_DEVICES; None if it is not set.

@@ -54,7 +54,7 @@ class Extent:
             f"the whole training: {epochs} {'epoch' if epochs == '1' else 'epochs'} of "
             f"{counted(self.batches, 'batch')} and {counted(time.validations, 'validation')} of "
             f"{counted(self.validation_images, 'image')}, about {duration(time.seconds)} "
-            f"({duration(time.validation)} of it validation)"
+            f"({duration(time.validation)} of that for validation)"
         )
 
 

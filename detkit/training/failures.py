@@ -68,7 +68,7 @@ def plain_worker_failures() -> Iterator[None]:
         if _WORKER not in str(error):
             raise
         first_line = _first_line(error)
-        remedy = "data.workers=0 shows an error in the loading itself."
+        remedy = "data.workers=0 shows errors in the loading code."
         is_other_signal = "signal:" in first_line and not any(
             c in first_line for c in _OUT_OF_MEMORY
         )
@@ -77,9 +77,7 @@ def plain_worker_failures() -> Iterator[None]:
                 "The machine most likely ran out of memory: lower data.workers, data.batch_size or "
                 f"the image size; {remedy}"
             )
-        raise WorkerDiedError(
-            f"a process that loads images has died ({first_line}). {remedy}"
-        ) from error
+        raise WorkerDiedError(f"a loader process has died ({first_line}). {remedy}") from error
 
 
 def raise_if_disk(error: OSError, folder: Path) -> None:
@@ -112,7 +110,7 @@ def kept(folder: Path) -> str:
     command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         return f"No checkpoint had been saved; begin again with: {command}"
-    return f"The last checkpoint is kept; go on with: {command}"
+    return f"The last checkpoint is kept; resume with: {command}"
 
 
 def _first_line(error: BaseException) -> str:

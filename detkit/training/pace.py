@@ -27,8 +27,8 @@ _VALIDATION_SHARE = 0.5  # of a training step's time for the same images; before
 _WRITE_EVERY = 5.0  # seconds between two writes of the status file
 _LONG = 6 * 3600.0  # seconds of a training on a CPU that deserve advice
 _TOO_LONG = (
-    "a training of this length on a CPU wants a smaller network and smaller images: "
-    "experiment=small_data with your data.path, or a machine with a GPU"
+    "for so long a training on a CPU, use a smaller network and smaller images "
+    "(experiment=small_data with your data.path), or a machine with a GPU"
 )
 
 

@@ -98,9 +98,9 @@ def require_same_data(known: Mapping[str, str], prints: Mapping[str, str], path:
     changed = [name for name, value in prints.items() if known.get(name, value) != value]
     if changed:
         raise DataError(
-            f"the {' and '.join(changed)} data are not those that the run was started with "
-            "(images, sizes, classes or boxes have changed), so it cannot go on where it was: put "
-            f"them back, or start a new run from its weights with weights={path}."
+            f"the {' and '.join(changed)} data have changed since the run started (images, sizes, "
+            "classes or boxes), so it cannot be resumed: restore them, or start a new run from its "
+            f"weights with weights={path}."
         )
 
 

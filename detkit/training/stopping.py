@@ -54,8 +54,8 @@ class StopOnSignal(pl.Callback):
             raise Stopped(f"stopped at once; {_kept(self._last_path)}", number)
         self.received = number
         _log.warning(
-            "%s: stopping after this step, or after the validation if one is going on, with a "
-            "checkpoint; press Ctrl-C again to stop now",
+            "%s: stopping after this step or the running validation, with a checkpoint; press "
+            "Ctrl-C again to stop now",
             signal_name(number),
         )
 
@@ -96,4 +96,4 @@ def _kept(last_path: Path | None) -> str:
     command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
     if not last_path.is_file():
         return f"nothing is saved yet; begin again with: {command}"
-    return f"saved: {last_path.name}; go on with: {command}"
+    return f"saved: {last_path.name}; resume with: {command}"

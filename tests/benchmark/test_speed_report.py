@@ -69,5 +69,5 @@ def test_times_that_differ_much_are_remarked() -> None:
 def test_the_whole_training_is_estimated() -> None:
     assert (  # 12 x 50 x 4 images of 0.1 s, and 5 x 120 of 0.05 s
         "the whole training: 12 epochs of 50 batches and 4 validations of 120 images, about "
-        "4 min 30 s (30 s of it validation)"
+        "4 min 30 s (30 s of that for validation)"
     ) in FOUND.text().splitlines()

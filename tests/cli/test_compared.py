@@ -59,7 +59,10 @@ def test_the_file_of_a_page_is_the_page(tmp_path, monkeypatch):
     ("side", "message"),
     [
         ("smal_data", r"'smal_data' is no run, .* or page\. Did you mean 'small_data'\?"),
-        ("ssd300", "several pages are called 'ssd300': write one of model=ssd300, augmentation="),
+        (
+            "ssd300",
+            "several pages have the name 'ssd300': write one of model=ssd300, augmentation=",
+        ),
     ],
 )
 def test_what_stands_for_nothing_or_for_several_is_an_error(side, message, tmp_path, monkeypatch):

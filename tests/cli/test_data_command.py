@@ -143,7 +143,7 @@ def test_stats(data, capsys):
         (["check", "data", "strides=8"], "strides: expected list of int > 0"),
         (["check", "data", "strides=[8"], "strides=[8: the value is no YAML"),
         (["check", "data", "splits=[tset]"], "has no split 'tset'"),
-        (["check", "data", "output=data/found"], "lies inside the data folder"),
+        (["check", "data", "output=data/found"], "is inside the data folder"),
         (["stats", "data", "reader=yolo", "reader.class_names=3"], "reader.class_names: expected"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -65,7 +65,7 @@ def test_diff_as_json_holds_both_parts_whole(
     ("words", "message"),
     [
         (["a"], "takes two runs"),
-        (["a", "nowhere"], "'nowhere' is no run, checkpoint, config.yaml or page"),
+        (["a", "nowhere"], "'nowhere' is not a run, checkpoint, config.yaml or page"),
         (["a", "b", "c"], "takes two runs"),
         (["a", "b", "--yaml"], "takes two runs"),
     ],

@@ -57,7 +57,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(
     assert process.returncode == 130, said
     assert "stopping after this step" in said
     assert "Traceback" not in said
-    assert "go on with: detkit train ckpt=run" in said
+    assert "resume with: detkit train ckpt=run" in said
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
 
@@ -85,7 +85,7 @@ def test_a_signal_to_all_processes_saves_and_ends_with_its_number(
     process = start("train", *LONG, "run_folder=run")
     wait_for_steps(process, tmp_path / "run")
     printed = ended_by(process, signal.SIGTERM)
-    assert "go on with: detkit train ckpt=run" in printed
+    assert "resume with: detkit train ckpt=run" in printed
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").is_file()
     assert read_position(tmp_path / "run" / "checkpoints" / "last.ckpt").batch >= 2
 

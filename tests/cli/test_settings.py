@@ -68,13 +68,13 @@ def test_a_wrong_word_beside_the_settings_is_named(run):
 # pain 44
 def test_what_the_weights_of_a_run_leave_out_is_named(run):
     lines = not_taken("first", run, compose("train", ["model=fcos", "data.path=X"]))
-    assert lines[0].startswith("weights=first takes the model alone; these settings differ")
+    assert lines[0].startswith("weights=first takes only the model; these settings differ")
     shown = "\n".join(lines)
     assert "  image_size: 320 -> null" in lines
     assert "  optimizer: adamw -> sgd" in lines
     assert "data.path" not in shown
     assert len(lines) <= MOST_LINES + 3
-    assert lines[-1] == "settings=first takes all settings of that run."
+    assert lines[-1] == "settings=first takes all its settings."
 
 
 def test_nothing_is_named_where_no_setting_differs(run):

@@ -153,4 +153,4 @@ def test_told_to_a_sweep_leaves_out_what_cannot_run(
     assert [job.words for job in started] == [[f"seed={seed}", "model/neck=pan"] for seed in (3, 4)]
     shown = capsys.readouterr()
     assert "left out: model/neck: there is no neck 'nope'" in shown.err
-    assert "go on with: detkit sweep resume 'my grid'" in shown.out
+    assert "resume with: detkit sweep resume 'my grid'" in shown.out

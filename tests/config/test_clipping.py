@@ -44,4 +44,4 @@ def test_the_note_names_the_head_and_the_way_out():
 def test_the_history_names_the_head():
     words = ["model=yolov5n"]
     found = History("train", compose("train", words), words).explain(CLIPPING)
-    assert found[0].steps[-1].source == "what the source of the detector's head does"
+    assert found[0].steps[-1].source == "from the original implementation of the detector's head"

@@ -62,7 +62,7 @@ def test_a_size_typed_inside_a_mapping_stays():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["model=ssd300", "augmentation=ssd300"], r"priors has cells for images of 300 alone"),
+        (["model=ssd300", "augmentation=ssd300"], r"priors.steps fits only images of 300"),
         (["augmentation.evaluation.resize=null"], r"nothing in augmentation.evaluation resizes"),
         (["augmentation.train.resize=null"], r"nothing in augmentation.train resizes"),
     ],

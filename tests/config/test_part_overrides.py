@@ -78,7 +78,7 @@ def test_unknown_name_beside_a_key_is_an_error(name: str, composed: Callable) ->
 def test_part_that_is_left_out_cannot_be_tuned(removal: str, composed: Callable) -> None:
     tuning = "model.head.quality_loss.alpha=0.5"
     for words in permutations([removal, tuning]):
-        with pytest.raises(ConfigError, match=f"leaves out what {tuning} changes"):
+        with pytest.raises(ConfigError, match=f"removes what {tuning} changes"):
             hydra_words(words)
 
 

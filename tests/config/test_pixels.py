@@ -70,7 +70,7 @@ def test_a_checkpoint_keeps_the_values_that_it_was_trained_with():
 def test_the_wiring_shows_the_values_and_whose_they_are():
     classes = Classes(["a"], [1])
     table = wiring(model(*HALVED), classes, (64, 64))
-    assert "deviation 127.5, 127.5, 127.5: what the backbone's published weights expect" in table
+    assert "deviation 127.5, 127.5, 127.5: expected by the backbone's published weights" in table
     changed = model(*HALVED, "model.pixel_mean=[1,2,3]")
     assert "mean 1, 2, 3" in (table := wiring(changed, classes, (64, 64)))
     assert "set in the configuration; the backbone expects mean 127.5" in table
@@ -84,7 +84,7 @@ def test_only_unusual_values_are_worth_a_note():
 
 def test_the_history_names_the_backbone():
     found = History("train", compose("train", HALVED), HALVED).explain("model.pixel_mean")
-    assert found[0].steps[-1].source == "what the backbone's published weights expect"
+    assert found[0].steps[-1].source == "expected by the backbone's published weights"
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def test_what_a_run_can_do_without_is_left_out(word: str, overrides: list[str]) 
         ("data=null", "data=null: a run needs data; choose one of folder, shapes"),
         ("~optimizer", "a run needs optimizer; choose one of adamw, sgd"),
         ("trainer=null", "a run needs trainer; choose one of default"),
-        ("~trainer.max_epochs", "~trainer.max_epochs: a value cannot be taken out"),
+        ("~trainer.max_epochs", "~trainer.max_epochs: a value cannot be removed"),
         ("~seed", "set seed=VALUE"),
     ],
 )
@@ -78,7 +78,7 @@ def test_no_callbacks_and_no_logger() -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("callbacks.pictuers=null", "no such label to leave out. Did you mean 'pictures'"),
+        ("callbacks.pictuers=null", "no such label to remove. Did you mean 'pictures'"),
         ("~callbacks.pictuers", "~callbacks.pictuers: there is no such key to leave out"),
     ],
 )

@@ -21,7 +21,7 @@ RUN = {
     "seed": 0,
     "ckpt": None,
 }
-NO_LONGER = "from here on the run no longer equals one without the change"
+NO_LONGER = "from here on, the run differs from one without the change"
 
 
 def changed(path, value):
@@ -41,8 +41,12 @@ def changed(path, value):
         ("data.path", "moved", "data.path: photos -> moved"),
         ("logger", {"name": "wandb", "mode": "offline"}, "logger: null -> wandb"),
         ("callbacks.pictures", None, "callbacks.pictures: pictures -> null"),
-        ("trainer.max_epochs", 24, "trainer.max_epochs: 12 -> 24 (the learning rate follows"),
-        ("trainer.devices", 4, "trainer.devices: 1 -> 4 (results are no longer bit-equal"),
+        (
+            "trainer.max_epochs",
+            24,
+            "trainer.max_epochs: 12 -> 24 (the learning rate schedule covers",
+        ),
+        ("trainer.devices", 4, "trainer.devices: 1 -> 4 (results are no longer bit-identical"),
         ("optimizer.learning_rate", 0.1, f"optimizer.learning_rate: 0.01 -> 0.1 ({NO_LONGER})"),
         ("scheduler.warmup_steps", 900, f"scheduler.warmup_steps: 500 -> 900 ({NO_LONGER})"),
         (

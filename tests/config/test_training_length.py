@@ -49,7 +49,7 @@ def test_a_training_without_an_end_is_refused():
 def test_the_note_names_what_decides():
     assert limit_note({"max_epochs": 12, "max_steps": None, "max_minutes": None}) == []
     (note,) = limit_note({"max_epochs": None, "max_steps": None, "max_minutes": 3.0})
-    assert note.startswith("trainer.max_minutes=3 decides how long the training takes")
+    assert note.startswith("trainer.max_minutes=3 replaces trainer.max_epochs")
 
 
 def test_the_composed_configuration_holds_what_applies():

@@ -88,9 +88,11 @@ def test_pattern_of_names_is_planned_as_it_is_swept(sweep: Callable[..., list[Jo
 
 def test_pattern_that_fits_nothing_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "model/neck=glob(x*)"]) == 2
-    assert "fits no option of model/neck; options: " in capsys.readouterr().err
+    assert "matches no option of model/neck; options: " in capsys.readouterr().err
     assert main(["plan", "seed=glob(x*)"]) == 2
-    assert "glob lists options of a config group, and seed is none" in capsys.readouterr().err
+    assert (
+        "glob lists the options of a config group, and seed is not one" in capsys.readouterr().err
+    )
 
 
 def test_command_of_the_best_trial_has_the_drawn_part_once() -> None:

@@ -32,8 +32,8 @@ USUAL = replace(HOPELESS, images=5000, steps_per_epoch=625)
 # pain 57
 def test_a_large_network_from_scratch_on_few_images_is_told_what_to_type():
     assert advice(HOPELESS) == [
-        "THIS TRAINING WILL HARDLY LEARN: 32.2 M parameters start from random weights, and there "
-        "are only 100 training images. Add model.backbone.weights=imagenet to start from "
+        "THIS TRAINING IS UNLIKELY TO WORK: 32.2 M parameters start from random weights, with "
+        "only 100 training images. Add model.backbone.weights=imagenet to start from "
         "pretrained weights, or train a small network: detkit train experiment=small_data "
         "data.path=photos"
     ]
@@ -64,7 +64,7 @@ def test_a_training_that_its_steps_end_is_told_to_take_more_steps():
 def test_a_short_training_is_told_how_many_epochs_it_needs():
     (scratch,) = advice(replace(USUAL, steps_per_epoch=50))
     assert scratch == (
-        "THIS TRAINING IS SHORT: 600 optimizer steps from random weights, where 1,000 or more are "
+        "THIS TRAINING IS SHORT: 600 optimizer steps from random weights; 1,000 or more are "
         "usual. Add trainer.max_epochs=40 for about 2,000."
     )
     (tuned,) = advice(replace(USUAL, steps_per_epoch=1, epochs=1, is_pretrained=True))
@@ -134,5 +134,5 @@ def test_training_on_the_cpu_is_explained(changes, text):
 def test_unused_gpus_are_named():
     assert gpu_text("H200", 1, 1) == "on 1 GPU (H200)"
     assert gpu_text("H200", 1, 4) == (
-        "on 1 GPU (H200); 4 are here, trainer.devices=4 uses all of them"
+        "on 1 GPU (H200); this machine has 4, trainer.devices=4 uses all of them"
     )

@@ -75,7 +75,7 @@ def test_what_is_left_of_a_run_is_said_with_the_command(tmp_path):
     assert kept(tmp_path).endswith(f"begin again with: detkit train ckpt={tmp_path}")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
-    assert kept(tmp_path).endswith(f"go on with: detkit train ckpt={tmp_path}")
+    assert kept(tmp_path).endswith(f"resume with: detkit train ckpt={tmp_path}")
 
 
 def test_the_command_quotes_a_folder_with_spaces(tmp_path):
@@ -134,7 +134,7 @@ def run_python(script, *arguments):
 
 def test_killed_worker_is_one_line(tmp_path):
     said, _ = run_python(KILLED, str(tmp_path)).communicate()
-    assert "a process that loads images has died (DataLoader worker" in said
+    assert "a loader process has died (DataLoader worker" in said
     assert "lower data.workers, data.batch_size" in said
 
 

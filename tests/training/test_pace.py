@@ -92,7 +92,7 @@ def test_a_long_training_on_a_cpu_is_told_what_to_do(tmp_path, clock, caplog):
     with caplog.at_level(logging.INFO, "detkit.run"):
         train(pace, trainer, clock, range(3), 1200.0)
     assert "the training will end in about 9 h" in caplog.messages[0]
-    assert "wants a smaller network" in caplog.messages[1]
+    assert "use a smaller network" in caplog.messages[1]
 
 
 def test_the_status_file_tells_how_far_a_training_is(tmp_path):

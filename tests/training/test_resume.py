@@ -198,7 +198,7 @@ def test_second_ctrl_c_while_a_checkpoint_is_written_leaves_no_half_of_it(
     folder = last(tmp_path).parent
     assert not list(folder.glob("*.part"))
     resume = str(last(tmp_path)) if last(tmp_path).exists() else None
-    said = "saved: last.ckpt; go on with" if resume else "nothing is saved yet; begin again with"
+    said = "saved: last.ckpt; resume with" if resume else "nothing is saved yet; begin again with"
     assert said in str(stopped.value)
     train(tmp_path, resume=resume)
     assert result(tmp_path) == whole

@@ -148,7 +148,7 @@ def test_a_rank_that_fails_ends_all_with_its_own_error(tmp_path, rank, kind, cod
     assert "gloo" not in said
     assert said.count("Traceback") == (kind == "error")
     if kind != "user":
-        assert f"go on with: detkit train ckpt={tmp_path}/run" in last
+        assert f"resume with: detkit train ckpt={tmp_path}/run" in last
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_two_devices_stop_at_a_signal_and_go_on_with_one(tmp_path):
     assert code == 130
     assert said.count("stopping after this step") == 1
     assert "Traceback" not in said
-    assert "go on with: detkit train ckpt=run" in said
+    assert "resume with: detkit train ckpt=run" in said
 
     code, said = detkit(tmp_path, "train", "ckpt=run", "trainer.devices=1").wait()
     assert code == 2
@@ -170,7 +170,7 @@ def test_two_devices_stop_at_a_signal_and_go_on_with_one(tmp_path):
     assert "set data.batch_size=4" in said
     words = ["ckpt=run", "trainer.devices=1", "data.batch_size=4", "trainer.max_epochs=2"]
     said = done(tmp_path, "train", *words)
-    assert "changed: trainer.devices: 2 -> 1 (results are no longer bit-equal" in said
+    assert "changed: trainer.devices: 2 -> 1 (results are no longer bit-identical" in said
     assert steps(run) == list(range(60))
 
 

@@ -25,7 +25,7 @@ from detkit.training.sharding import gathered, on_its_own, whole
 
 _ADVICE = (
     "then: lower optimizer.learning_rate, set trainer.gradient_clip_norm=10, use "
-    "trainer.precision=32, or look at the annotations of these files; the run goes on with: detkit "
+    "trainer.precision=32, or check the annotations of these files; resume with: detkit "
     "train ckpt={run} and these words"
 )
 _MOST_FILES = 8

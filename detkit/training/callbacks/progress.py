@@ -57,7 +57,7 @@ class Progress(ProgressBar):
         self._is_enabled = True
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Open the status line, and say what the training waits for."""
+        """Open the status line, and show what the training is waiting for."""
         self._last_update = time.monotonic()
         if self._is_enabled and trainer.is_global_zero and is_terminal(sys.stderr):
             self._status = StatusLine(sys.stderr)
