@@ -19,7 +19,7 @@ SHARES_OF_CORNERS = "x1 y1 x2 y2 where centre x, centre y, width, height is expe
 SIZES = "x y width height where x1 y1 x2 y2 is expected"
 ADVICE = {
     NORMALISED: "Multiply x and width by the width of the image, y and height by its height: only "
-    "YOLO labels hold shares of the image.",
+    "YOLO labels are fractions of the image size.",
     CORNERS: "Write each box as [x1, y1, x2 - x1, y2 - y1].",
     CENTRES: "Write each box as [x - width / 2, y - height / 2, width, height].",
     SHARES_OF_CORNERS: "Write each line as class, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1.",

@@ -258,7 +258,7 @@ class DetectionDataset(Dataset[Sample]):
     def _consequence(self, position: int) -> str:
         """The rest of the warning about an image that cannot be decoded."""
         if not self.is_measured:
-            return "another image takes its place each time"
+            return "training uses another image instead"
         count = self.object_count(position)
         return f"it is measured without detections, so its objects ({count}) count as missed"
 

@@ -201,7 +201,7 @@ class DetectionData:
         name = choose_validation(self.validation_split, self.splits)
         if name is None:
             LOGGER.info(
-                "%s: validating on a fraction of %g of the training images "
+                "%s: holding back %g of the training images for validation "
                 "(data.validation_fraction)",
                 "data.validation_split=null"
                 if self.validation_split is None

@@ -30,8 +30,8 @@ def check_index(index: DatasetIndex) -> None:
             f"{index.path(position)}: {_object(boxes[row].tolist(), int(index.labels[row]))}: "
             f"expected a label in 0..{classes - 1} ({', '.join(index.class_names)}) and finite "
             f"corners in order; like this: {int(wrong.sum())} of {counted(len(wrong), 'object')}. "
-            "The reader has to number the classes from 0 without gaps (detkit's own do) and leave "
-            "out such boxes."
+            "The reader must number the classes from 0 without gaps, as detkit's readers do, and "
+            "drop such boxes."
         )
     _require_units(index)
 

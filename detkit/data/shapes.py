@@ -117,8 +117,8 @@ def _render(folder: Path, settings: ShapesSettings) -> bool:
     except OSError as error:
         raise DataError(
             f"the embedded data set is rendered into '{folder.parent}', which cannot be written "
-            f"({error.strerror}): add data=shapes data.path=FOLDER with a folder where you may "
-            "write, or data.path=DATA for your own images."
+            f"({error.strerror}): add data=shapes data.path=FOLDER with a folder that you may "
+            "write to, or data.path=DATA for your own images."
         ) from error
     try:
         start = time.perf_counter()

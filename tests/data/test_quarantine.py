@@ -84,7 +84,7 @@ def test_the_warning_says_file_and_reason(index, caplog):
     for epoch in range(3):
         dataset[Key(epoch, 3)]
     assert caplog.messages == [
-        f"cannot decode {index.path(3)} (not an image); another image takes its place each time"
+        f"cannot decode {index.path(3)} (not an image); training uses another image instead"
     ]
 
 

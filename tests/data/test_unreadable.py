@@ -56,7 +56,7 @@ def test_the_warning_is_not_that_of_training(spoiled, caplog):
         "1.jpg (truncated file); it is measured without detections, so its objects (1) count"
         in message
     )
-    assert "takes its place" not in message
+    assert "another image" not in message
 
 
 # pain 36

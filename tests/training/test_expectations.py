@@ -65,10 +65,10 @@ def test_a_short_training_is_told_how_many_epochs_it_needs():
     (scratch,) = advice(replace(USUAL, steps_per_epoch=50))
     assert scratch == (
         "THIS TRAINING IS SHORT: 600 optimizer steps from random weights; 1,000 or more are "
-        "usual. Add trainer.max_epochs=40 for about 2,000."
+        "usual. Add trainer.max_epochs=40 for about 2,000 steps."
     )
     (tuned,) = advice(replace(USUAL, steps_per_epoch=1, epochs=1, is_pretrained=True))
-    assert "1 optimizer step from pretrained weights, where 200 or more" in tuned
+    assert "1 optimizer step from pretrained weights; 200 or more" in tuned
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Error: the training or validation split cannot be read; warning: another split cannot."""
     examples = [Example(name, "", why) for name, why in evidence.refused.items()]
     totals = dict.fromkeys([*evidence.image_counts, *evidence.refused], 1)
-    advice = "Correct what the message names; a run that uses this split would stop at once."
+    advice = "Fix the problem in the message; a run with this split would stop at once."
     needed = any(role_of(name) != "test" for name in evidence.refused)
     return found(
         UNREADABLE_SPLITS,

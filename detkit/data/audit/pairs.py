@@ -54,10 +54,10 @@ def images_without_annotation(evidence: Evidence, limits: Limits) -> list[Findin
     images_train = any(split.index.pairing.images_train for split in evidence.splits)
     noun = _noun(evidence)
     use = (
-        f"They train as background. Write an empty {noun} for those that show no object; annotate "
-        "the others, as each unmarked object teaches the detector not to find it."
+        f"They train as background. Write an empty {noun} for images without objects; annotate the "
+        "others, because every unmarked object teaches the detector to ignore it."
         if images_train
-        else "They are not used. Annotate them, or take them out of the folder."
+        else "They are not used. Annotate them, or remove them from the folder."
     )
     totals = {
         split.name: split.image_count
@@ -88,7 +88,7 @@ def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
         examples,
         {},
         unit="files",
-        advice="Each match is the only possible one, and is used; rename the files to be sure.",
+        advice="detkit uses them, as no other match is possible; rename the files to be sure.",
         severity="note",
     )
     pairings = [(split.name, split.index.pairing) for split in evidence.splits]
@@ -110,7 +110,7 @@ def foreign_paths(evidence: Evidence, limits: Limits) -> list[Finding]:
         examples,
         {},
         unit="files",
-        advice="Each ending fits one file only, which is used; correct the paths to be sure.",
+        advice="detkit uses them, as each ending fits only one file; correct the paths to be sure.",
         severity="note",
     )
 

@@ -217,7 +217,7 @@ def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
         {},
         unit="splits",
         advice="`detkit train` holds back a fifth of the training images at random (its key "
-        "data.validation_fraction). If images were taken in series, make a split of whole series.",
+        "data.validation_fraction). If images come in series, split by whole series.",
         severity="note",
     )
 

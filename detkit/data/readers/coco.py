@@ -121,8 +121,8 @@ class CocoReader:
     ) -> DatasetIndex:
         if not page.images:
             raise DataError(
-                f"'{page.file}' lists no image: add images to it, or remove the file if the data "
-                "set should not have this split."
+                f"'{page.file}' lists no images: add some, or remove the file if the data set "
+                "should not have this split."
             )
         finder = ImageFinder(path, page.file, split, self.images)
         names = finder.locate([image[1] for image in page.images])

@@ -106,7 +106,7 @@ class ImageFinder:
         if unclear:
             candidates = next(match.candidates for match in matches if match.candidates)
             raise DataError(
-                f"'{self.file}': {counted(len(unclear), 'file name')} could be more than one "
+                f"'{self.file}': {counted(len(unclear), 'file name')} could mean more than one "
                 f"image, such as '{unclear[0]}': {_either(candidates)}. Set data.reader.images to "
                 "the folder of the images, or correct the names."
             )
@@ -131,8 +131,8 @@ class ImageFinder:
         for name, path in zip(names, paths, strict=True):
             if path is not None and owners.setdefault(path, name) != name:
                 raise DataError(
-                    f"'{self.file}' names the images '{owners[path]}' and '{name}', but only "
-                    f"'{path}' fits either: restore the other file, or remove its entry."
+                    f"'{self.file}' names the images '{owners[path]}' and '{name}', but both "
+                    f"match only '{path}': restore the other file, or remove its entry."
                 )
 
     def _none_exists(self, names: Sequence[str]) -> str:

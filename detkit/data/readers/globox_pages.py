@@ -191,7 +191,7 @@ def _add_pages(
             files = ", ".join(match.candidates)
             builder.drop("image", "several files of one name", page.source, files)
         elif match.path is not None and match.path in owners:
-            reason = "another one annotates its image"
+            reason = "another file annotates its image"
             builder.drop("annotation file", reason, page.source, owners[match.path])
         elif match.path is not None:
             owners[match.path] = page.source

@@ -57,7 +57,7 @@ def listed_images(file: Path, bases: Sequence[Path], table: ImageTable) -> Liste
             if match.candidates:
                 either = " or ".join(f"'{name}'" for name in match.candidates)
                 raise DataError(
-                    f"'{file}' line {number}: '{line}' does not exist, and may mean {either}: "
+                    f"'{file}' line {number}: '{line}' does not exist, but could mean {either}: "
                     "correct the path."
                 )
             if match.path is not None:

@@ -84,8 +84,8 @@ def _of_yaml(path: Path, files: Sequence[Path]) -> list[str]:
             )
         else:
             lists = sorted(keys & {"train", "val", "valid", "test"})
-            clues.append(f"{name} names classes{' and ' * bool(lists)}{', '.join(lists)}, but no "
-                         "label files belong to it")  # fmt: skip
+            clues.append(f"{name} declares classes{' and ' * bool(lists)}{', '.join(lists)}, but "
+                         "there are no label files")  # fmt: skip
     return clues
 
 
@@ -99,7 +99,7 @@ def _of_labels(path: Path, files: Sequence[Path]) -> list[str]:
     return [
         f"{counted(count, 'text file')} such as {_quoted(labels[0], path)} may be YOLO "
         "labels, but no file names their classes: add data.yaml with `names:`, or classes.txt with "
-        "one name a line"
+        "one name per line"
     ]
 
 
@@ -113,13 +113,13 @@ def _of_json(path: Path, files: Sequence[Path]) -> list[str]:
         if program is not None:
             others[program] += 1
         elif len(missing) == len(COCO_LISTS):
-            clues.append(f"{_quoted(file, path)} is JSON without the lists of COCO")
+            clues.append(f"{_quoted(file, path)} is JSON without COCO's lists")
         elif missing:
-            clues.append(f"{_quoted(file, path)} is like COCO, but lacks "
+            clues.append(f"{_quoted(file, path)} looks like COCO, but lacks "
                          f"the list {' and '.join(missing)}")  # fmt: skip
         if sum(others.values()) + len(clues) >= _SHOWN:
             break
-    clues += [f"some JSON files are of {program}: export them as COCO" for program in others]
+    clues += [f"some JSON files come from {program}: export them as COCO" for program in others]
     return clues[:_EXPLAINED]
 
 
@@ -130,10 +130,10 @@ def _of_other(path: Path, files: Sequence[Path]) -> list[str]:
     for file in xml:
         tag = root_tag(file)
         hint = ", as CVAT writes it, but lists no images" * (tag == "annotations")
-        kind = f"has the root <{tag}>, not <annotation>{hint}" if tag else "is empty or no XML"
+        kind = f"has the root <{tag}>, not <annotation>{hint}" if tag else "is empty or not XML"
         clues.append(f"{_quoted(file, path)} {kind}")
     clues += [
-        f"{_quoted(file, path)} is a table of another form than that of OpenImages"
+        f"{_quoted(file, path)} is a table, but not in OpenImages format"
         for file in _with_suffix(files, ".csv")[:1]
     ]
     return clues[:_EXPLAINED]
@@ -159,7 +159,7 @@ def _below(path: Path, title_of: TitleOf) -> str | None:
             named = " or ".join(
                 f"'{folder}' ({title})" for folder, title in list(titles.items())[:_EXPLAINED]
             )
-            return f"There is a data set further down: set data.path to {named}."
+            return f"There is a data set in a sub-folder: set data.path to {named}."
     return None
 
 

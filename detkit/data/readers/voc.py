@@ -75,11 +75,11 @@ class VocReader:
         folders = list_folders(path)
         if len(folders) > 1:
             names = ", ".join(relative_name(folder.parent.parent, path) for folder in folders)
-            LOGGER.info("%s: several data sets of Pascal VOC are read as one: %s", path, names)
+            LOGGER.info("%s: reading several Pascal VOC data sets as one: %s", path, names)
         unread = [] if self.annotations is not None else unread_files(path)
         if unread and is_any_page(unread):
             LOGGER.info(
-                "%s: %s outside of the folder for annotations %s not read, such as %s (to choose, "
+                "%s: %s outside the annotation folder %s not read, such as %s (to choose, "
                 "set data.reader=voc data.reader.annotations=FOLDER)",
                 path,
                 counted(len(unread), "XML file"),

@@ -46,8 +46,8 @@ class NameTable:
                 best = [name for name in best if shared[name] == max(shared.values())]
             if len(best) > 1:
                 raise DataError(
-                    f"the line '{line}' in a list of a split could be more than one XML file: "
-                    f"{', '.join(best[:3])}. Write its folder into the list."
+                    f"the line '{line}' in a split's list could mean more than one XML file: "
+                    f"{', '.join(best[:3])}. Add the folder to the line."
                 )
             if best:
                 return best[0]
@@ -100,8 +100,8 @@ def refuse_empty(path: Path, split: str, lines: Sequence[str]) -> None:
     """
     if not lines:
         raise DataError(
-            f"the split '{split}' of '{path}' is empty: its list or folder names no XML file. Fill "
-            "it, or remove it."
+            f"the split '{split}' of '{path}' is empty: its list or folder has no XML file. Add "
+            "files, or remove the split."
         )
 
 

@@ -121,7 +121,7 @@ def _add_all(builder: IndexBuilder, pairs: LabelPairs, label_format: LabelFormat
         if lines is None:
             unusable.add(name)
         if lines and users[file] > 1:
-            builder.note("image", "shares its label file with another of the same name", name)
+            builder.note("image", "shares its label file with another image of the same name", name)
     counts.refuse_other_formats()
     counts.refuse_numbers_from_one()
     counts.report(builder.root)

@@ -54,8 +54,8 @@ class LineCounts:
         count = len(self.label_format.class_names)
         if self._labels.total() >= _FEW_LINES and set(self._labels) == set(range(1, count + 1)):
             raise DataError(
-                f"'{self._highest_in}': the labels of this split are 1 to {count}, and those of "
-                f"{counted(count, 'class')} are expected to be 0 to {count - 1}: subtract 1."
+                f"'{self._highest_in}': the labels of this split are 1 to {count}, but "
+                f"{counted(count, 'class')} have the labels 0 to {count - 1}: subtract 1."
             )
 
     @property
@@ -77,7 +77,7 @@ class LineCounts:
         file, number = self._first[problem]
         raise DataError(
             f"'{file}' line {number}: {problem}. {alike:,} of {counted(self._lines, 'label line')} "
-            "have this problem; expected `class cx cy w h` as shares of the image."
+            "have this problem; expected `class cx cy w h` as fractions of the image size."
         )
 
     def report(self, root: Path) -> None:

@@ -13,7 +13,7 @@ _BOX_VALUES = 4
 _POLYGON_VALUES = 6  # three corners
 _SLACK = 0.01  # how far above 1 or below 0 a share may lie: rounding, not pixels
 _NO_LINE = "not `class cx cy w h`"
-_PIXELS = "values above 1, which are no shares of the image"
+_PIXELS = "values above 1, which cannot be fractions of the image size"
 _NOWHERE = (0.0, 0.0, 0.0, 0.0)
 _VISIBILITIES = {0.0, 1.0, 2.0}
 _DECIMAL_COMMA = re.compile(r"\d+(\s+-?\d*,\d+){4,}")
@@ -143,9 +143,8 @@ def _problem_of_count(
     if label_format.key_points is not None and len(values) != _BOX_VALUES:
         count, per_point = label_format.key_points
         expected = 1 + _BOX_VALUES + count * per_point
-        return (
-            f"{1 + len(values)} values; expected {expected} as kpt_shape is [{count}, {per_point}]"
-        )
+        reason = f"because kpt_shape is [{count}, {per_point}]"
+        return f"{1 + len(values)} values; expected {expected}, {reason}"
     if len(values) == _BOX_VALUES + 1:
         last = "the last of them a confidence" if 0 <= values[-1] <= 1 else "one too many"
         return f"6 values, {last}; delete that column"

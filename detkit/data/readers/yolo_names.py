@@ -32,7 +32,7 @@ def class_names_of(path: Path, page: YoloPage) -> list[str] | None:
         file, names = _listed_names(path)
     for number, name in enumerate(names):
         if not isinstance(name, str):
-            raise DataError(f"'{file}': the class name {reprlib.repr(name)} is no text.")
+            raise DataError(f"'{file}': the class name {reprlib.repr(name)} is not text.")
         if not name.strip():
             raise DataError(f"'{file}': class {number} has no name; write one in `names:`.")
     names = [name.strip() for name in names]
@@ -51,7 +51,7 @@ def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
         keys = ", ".join(map(str, names))
         raise DataError(
             f"'{file}' numbers its classes {keys:.80}: expected 0, 1, ... to {len(names) - 1}, as "
-            "label files count them; correct `names:`."
+            "in label files; correct `names:`."
         )
     return [by_number[number] for number in range(len(names))]
 
@@ -102,7 +102,7 @@ def _names_in(file: Path) -> list[str]:
     blank = next((number for number, line in enumerate(lines, 1) if text and not line.strip()), 0)
     if blank:
         raise DataError(
-            f"'{file}' line {blank} is blank, so that the numbers of the classes after it are "
+            f"'{file}' line {blank} is blank, which makes the numbers of the following classes "
             "unclear; delete the line or name the class."
         )
     return lines_of(file)

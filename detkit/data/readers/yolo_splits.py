@@ -56,7 +56,7 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
     """
     names = _entries(path, page)[split]
     if page.entries and split not in page.entries and page.file is not None:
-        LOGGER.info("'%s' declares no %s; it is read from %s", page.file, split, ", ".join(names))
+        LOGGER.info("'%s' declares no %s; reading it from %s", page.file, split, ", ".join(names))
     if not names:
         raise _unusable(path, page, split, problem="is empty")
     images: list[Path] = []
@@ -64,7 +64,7 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
     for name in names:
         source = _find(path, page, split, name)
         if source is None:
-            problem = "names no folder and no list of images"
+            problem = "names neither a folder nor a list of images"
             hint = _suggestion(path, page, split, name)
             raise _unusable(path, page, split, name, problem=problem, hint=hint)
         listed = _images_at(path, page, source.location)
@@ -73,7 +73,7 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
             hint = " Copy the images there; some tools export label files only."
             raise _unusable(path, page, split, name, problem=problem, hint=hint)
         if not listed.images:
-            problem = f"leads to no image: '{source.location}'"
+            problem = f"leads to no images: '{source.location}'"
             raise _unusable(path, page, split, name, problem=problem)
         images += listed.images
         notes += listed.notes

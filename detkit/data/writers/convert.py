@@ -256,7 +256,7 @@ def _check_written(folder: Path, to: str, material: Material) -> None:
     try:
         read: Mapping[str, DatasetIndex] = _read(READERS[to](), folder, None)
     except DataError as error:
-        raise RuntimeError(f"what was written reads back as an error: {error}") from error
+        raise RuntimeError(f"the written data set cannot be read: {error}") from error
     found = sorted(Count(len(index), len(index.labels)) for index in read.values())
     if found != sorted(_counts(material).values()):
         faults = "; ".join(line for index in read.values() for line in index.dropped)

@@ -37,8 +37,8 @@ class Division:
         """
         if len(indices) > 1:
             raise UserError(
-                f"split={self.share:g}: the data set has the splits {', '.join(indices)} already. "
-                "Leave split= out to keep them, or name one of them to be divided, such as "
+                f"split={self.share:g}: the data set already has the splits {', '.join(indices)}. "
+                "Remove split= to keep them, or name the one to divide, such as "
                 f"split={next(iter(indices))},{self.share:g}."
             )
         index = next(iter(indices.values()))
@@ -46,7 +46,7 @@ class Division:
         if not 0 < count < len(index):
             raise UserError(
                 f"split={self.share:g} of {counted(len(index), 'image')} puts {count} into train "
-                f"and {len(index) - count} into val: each needs one at least."
+                f"and {len(index) - count} into val: each needs at least one."
             )
         order = torch.randperm(len(index), generator=generator_of(SPLIT, self.seed)).numpy()
         positions = {TRAIN: order[:count], VALIDATION: order[count:]}

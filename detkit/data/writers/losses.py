@@ -98,8 +98,8 @@ def _of_target(target: str, material: Material) -> list[str]:
         if rough:
             return [
                 f"{rough:,} of {counted(len(boxes), 'box')} written with fractions of a "
-                "pixel, as VOC's whole ones cannot say them: detkit reads them exactly, the VOC "
-                "devkit rounds"
+                "pixel, which VOC's whole numbers cannot represent: detkit reads them exactly, the "
+                "VOC devkit rounds"
             ]
     return _of_yolo(material) if target == "yolo" else []
 
@@ -120,7 +120,7 @@ def _of_yolo(material: Material) -> list[str]:
     if unread:
         names = ", ".join(suffix or "without suffix" for suffix in unread)
         lines.append(
-            f"{counted(sum(unread.values()), 'image')} ({names}) that Ultralytics passes over: "
+            f"{counted(sum(unread.values()), 'image')} ({names}) that Ultralytics ignores: "
             "save them as .jpg or .png"
         )
     return lines

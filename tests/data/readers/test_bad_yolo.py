@@ -33,8 +33,8 @@ def read(yolo, text):
     ("0 .5 .5 .1 .1 .4 .4 2", "key points after the box; write kpt_shape: [1, 3] in data.yaml"),
     ("0 .5 .5 .1 .1 .4 .4 2 0 0 0", "key points after the box; write kpt_shape: [2, 3] in "
      "data.yaml"),
-    ("0 20 15 4 4", "values above 1, which are no shares of the image"),
-    ("0 .5 .5 1.2 .1", "values above 1, which are no shares of the image"),
+    ("0 20 15 4 4", "values above 1, which cannot be fractions of the image size"),
+    ("0 .5 .5 1.2 .1", "values above 1, which cannot be fractions of the image size"),
     ("0 .5 .5 -.1 .1", "negative width or height"),
     ("0 .5 .5 .1 0", "no area"),
     ("0 -.5 .5 .1 .1", "outside the image"),
@@ -73,14 +73,14 @@ def test_images_that_share_a_label_file_are_named(yolo, pictures, caplog):
     pictures(yolo / "images" / "train" / "a.png")
     index = YoloReader().read(yolo, "train")
     assert len(index) == 3
-    assert "2 images (shares its label file with another of the same name): images/train/a.jpg, "\
-        "images/train/a.png" in caplog.text  # fmt: skip
+    assert "2 images (shares its label file with another image of the same name): "\
+        "images/train/a.jpg, images/train/a.png" in caplog.text  # fmt: skip
 
 
 @pytest.mark.parametrize(("page", "message"), [
     ("names: {0: a, 2: b}", r"numbers its classes 0, 2: expected 0, 1, ... to 1"),
     ("names: {a: dog}", r"numbers its classes a: expected 0"),
-    ("names: [[a, b]]", r"the class name \['a', 'b'\] is no text"),
+    ("names: [[a, b]]", r"the class name \['a', 'b'\] is not text"),
     ("names: [a, a]", r"names these classes twice: a"),
     ("names: [a, b]\nnc: 3", r"says nc: 3 but names 2 classes; correct one"),
     ("names: [a, b\n", r"data\.yaml' line 2 is no valid YAML: expected ',' or '\]'.*\. Correct it"),
@@ -101,7 +101,7 @@ def test_aliases_that_expand_without_end_are_refused(yolo):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     (yolo / "data.yaml").write_text("\n".join([*lines, "names: *a11"]))
-    with pytest.raises(DataError, match=r"the class name .* is no text"):
+    with pytest.raises(DataError, match=r"the class name .* is not text"):
         YoloReader().read(yolo, "train")
 
 

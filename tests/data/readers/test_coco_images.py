@@ -63,7 +63,7 @@ def test_a_name_that_fits_two_files_is_an_error(tmp_path, coco_files, pictures):
     coco_files(tmp_path / "result.json", ["/elsewhere/a.jpg"], [])
     with pytest.raises(
         DataError,
-        match=r"1 file name could be more than one image, such as "
+        match=r"1 file name could mean more than one image, such as "
         r"'/elsewhere/a.jpg': 'p/a.jpg' or 'q/a.jpg'. Set data.reader.images",
     ):
         CocoReader().read(tmp_path, None)  # fmt: skip

@@ -36,5 +36,5 @@ def test_images_to_validate_on_without_xml_files_are_an_error(voc):
 # pain 32
 def test_a_coco_file_without_images_is_an_error(coco, coco_files):
     coco_files(coco / "annotations/instances_val2017.json", [], [])
-    with pytest.raises(DataError, match=r"instances_val2017\.json' lists no image"):
+    with pytest.raises(DataError, match=r"instances_val2017\.json' lists no images"):
         CocoReader().read(coco, "val")

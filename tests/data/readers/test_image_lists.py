@@ -41,7 +41,7 @@ def test_an_absolute_path_to_an_image_of_the_folder_is_that_image(listed, tmp_pa
 
 
 def test_an_ending_that_fits_two_images_is_an_error(listed):
-    with pytest.raises(DataError, match=r"line 2: 'c/a\.jpg' does not exist, and may mean 'x/a"):
+    with pytest.raises(DataError, match=r"line 2: 'c/a\.jpg' does not exist, but could mean 'x/a"):
         listed(["x/a.jpg", "y/a.jpg"], "x/a.jpg", "c/a.jpg")
 
 

@@ -90,7 +90,7 @@ def test_a_wrong_page_beside_a_good_data_set_does_not_stop_it(folder, coco_files
      r"'annotations.xml' has the root <annotations>, not <annotation>, as CVAT writes it, but"),
     ("a.xml", "", r"'a.xml' is empty or no XML"),
     ("boxes.csv", "ImageID,XMin\n", r"'boxes.csv' is a table"),
-    ("detections.json", "[]", r"'detections.json' is JSON without the lists of COCO"),
+    ("detections.json", "[]", r"'detections.json' is JSON without COCO's lists"),
     ("readme.md", "", r"It has 1 image but no annotation files"),
 ])  # fmt: skip
 def test_the_message_says_what_is_missing(folder, name, text, clue):

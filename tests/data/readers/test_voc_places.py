@@ -115,7 +115,7 @@ def test_two_years_are_read_as_one_and_named(write, caplog):
         (folder / year / "ImageSets/Main/train.txt").write_text("a\n")
     with caplog.at_level(logging.INFO, logger="detkit"):
         assert VocReader().splits(folder) == ["train"]
-    assert caplog.messages == [f"{folder}: several data sets of Pascal VOC are read as one: "
+    assert caplog.messages == [f"{folder}: reading several Pascal VOC data sets as one: "
                                "VOC2007, VOC2012"]  # fmt: skip
     index = VocReader().read(folder, "train")
     assert boxes(index) == {"VOC2007/JPEGImages/a.jpg": 1, "VOC2012/JPEGImages/a.jpg": 3}
@@ -219,7 +219,7 @@ def test_xml_outside_of_the_folder_for_annotations_is_named(write, caplog):
     with caplog.at_level(logging.INFO, logger="detkit"):
         VocReader().splits(folder)
     assert (
-        "1 XML file outside of the folder for annotations is not read, such as old/a.xml"
+        "1 XML file outside the annotation folder is not read, such as old/a.xml"
         in (caplog.messages[0])
     )
     assert boxes(VocReader().read(folder, None)) == {"JPEGImages/a.jpg": 1}

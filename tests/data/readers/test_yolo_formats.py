@@ -32,7 +32,7 @@ def test_a_pose_data_set_may_hold_boxes_without_key_points(yolo):
 
 def test_another_number_of_key_points_than_the_page_says_is_an_error(yolo):
     with pytest.raises(
-        DataError, match=r"a\.txt' line 1: 7 values; expected 9 as kpt_shape is \[2"
+        DataError, match=r"a\.txt' line 1: 7 values; expected 9, because kpt_shape is \[2"
     ):
         read(yolo, "1 .5 .5 .5 .2 .1 .1\n", "names: [a, b]\nkpt_shape: [2, 2]")
 
@@ -66,7 +66,7 @@ def test_labels_that_count_from_one_are_an_error(yolo):
 @pytest.mark.parametrize(("line", "problem"), [
     ("0 .5 .5 .1 .1 .9", "6 values, the last of them a confidence; delete that column"),
     ("0,.5,.5,.1,.1", "values separated by commas; separate them by spaces"),
-    ("0 20 15 4 4", "values above 1, which are no shares of the image"),
+    ("0 20 15 4 4", "values above 1, which cannot be fractions of the image size"),
     ("dog .5 .5 .1 .1", "the class name 'dog' instead of a number; write its number, 0"),
 ])  # fmt: skip
 def test_files_of_another_format_are_an_error_with_file_and_line(yolo, line, problem):

@@ -79,7 +79,7 @@ def test_faulty_lines_are_dropped_and_named(yolo):
         "3 boxes (not `class cx cy w h`): images/train/a.jpg "
         "(label line 2, label line 3, label line 4)",
         "1 box (no area): images/train/a.jpg (label line 5)",
-        "1 box (values above 1, which are no shares of the image): images/train/a.jpg "
+        "1 box (values above 1, which cannot be fractions of the image size): images/train/a.jpg "
         "(label line 6)",
         "1 box (not finite): images/train/a.jpg (label line 8)",
     }

@@ -21,14 +21,14 @@ def stems(yolo, split):
 
 # pain 32
 @pytest.mark.parametrize(("entry", "problem"), [
-    ("images/vall", r"`val: images/vall` names no folder and no list of images\. Did you mean "
-                    r"'images/val'\?"),
+    ("images/vall", r"`val: images/vall` names neither a folder nor a list of images\. Did you "
+                    r"mean 'images/val'\?"),
     ("", r"`val:` is empty"),
     ("null", r"`val:` is empty"),
-    ("[images/val, images/more]", r"`val: images/more` names no folder"),
+    ("[images/val, images/more]", r"`val: images/more` names neither a folder"),
     ("labels/val", r"`val: labels/val` leads to no image"),
-    ("val.json", r"`val: val\.json` names no folder and no list"),
-    ("/content/valid/images", r"`val: /content/valid/images` names no folder"),
+    ("val.json", r"`val: val\.json` names neither a folder nor a list"),
+    ("/content/valid/images", r"`val: /content/valid/images` names neither a folder"),
 ])  # fmt: skip
 def test_a_validation_entry_that_leads_nowhere_is_an_error(yolo, entry, problem):
     declare(yolo, train="images/train", val=entry)
@@ -66,7 +66,7 @@ def test_a_folder_that_the_page_leaves_out_is_announced(yolo, caplog):
     declare(yolo, train="images/train")
     with caplog.at_level(logging.INFO, logger="detkit"):
         YoloReader().read(yolo, "val")
-    assert "data.yaml' declares no val; it is read from images/val" in caplog.text
+    assert "data.yaml' declares no val; reading it from images/val" in caplog.text
 
 
 # pain 32

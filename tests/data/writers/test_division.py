@@ -59,4 +59,4 @@ def test_what_ultralytics_cannot_use_is_named(yolo, tmp_path_factory):
     Image.open(image).save(image.with_suffix(".gif"))
     image.unlink()
     report = convert(yolo, tmp_path_factory.mktemp("out") / "yolo", to="yolo")
-    assert any("1 image (.gif) that Ultralytics passes over" in line for line in report.losses)
+    assert any("1 image (.gif) that Ultralytics ignores" in line for line in report.losses)
