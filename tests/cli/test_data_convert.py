@@ -46,7 +46,7 @@ def test_ignored_objects_and_copies_can_be_asked_for(voc_set, tmp_path_factory, 
     (["a", "b", "format=voc"], r"there is no folder 'a'"),
     (["a", "b", "format=yolo", "split=1.5"], r"split=1.5: expected names of splits"),
     (["a", "b", "format=yolo", "split=0.8,0.1"], r"expected names of splits"),
-    (["a", "b", "format=yolo", "split=train,val,0.8"], r"one split and a share"),
+    (["a", "b", "format=yolo", "split=train,val,0.8"], r"one split and a fraction"),
     (["a", "b", "format=yolo", "split=0.8", "seed=x"], r"seed=x: expected a whole number"),
 ])  # fmt: skip
 def test_words_that_cannot_be_used(words, message, tmp_path, monkeypatch):

@@ -72,7 +72,9 @@ def test_a_name_that_fits_two_files_is_an_error(tmp_path, coco_files, pictures):
 def test_two_names_for_one_file_are_an_error(tmp_path, coco_files, pictures):
     pictures(tmp_path / "images" / "a.jpg")
     coco_files(tmp_path / "result.json", ["x/a.jpg", "y/a.png"], [])
-    with pytest.raises(DataError, match=r"'x/a.jpg' and 'y/a.png', but only 'images/a.jpg' fits"):
+    with pytest.raises(
+        DataError, match=r"'x/a.jpg' and 'y/a.png', but both match only 'images/a.jpg'"
+    ):
         CocoReader().read(tmp_path, None)
 
 

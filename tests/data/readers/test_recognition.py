@@ -85,10 +85,10 @@ def test_a_wrong_page_beside_a_good_data_set_does_not_stop_it(folder, coco_files
     ("labels/a.txt", "0 .5 .5 .1 .1\n", r"1 text file such as 'labels/a.txt' may be YOLO labels, "
      r"but no file names their classes: add data.yaml"),
     ("notes.json", '{"images": [], "annotations": []}',
-     r"'notes.json' is like COCO, but lacks the list categories"),
+     r"'notes.json' looks like COCO, but lacks the list categories"),
     ("annotations.xml", "<?xml version='1.0'?><annotations/>",
      r"'annotations.xml' has the root <annotations>, not <annotation>, as CVAT writes it, but"),
-    ("a.xml", "", r"'a.xml' is empty or no XML"),
+    ("a.xml", "", r"'a.xml' is empty or not XML"),
     ("boxes.csv", "ImageID,XMin\n", r"'boxes.csv' is a table"),
     ("detections.json", "[]", r"'detections.json' is JSON without COCO's lists"),
     ("readme.md", "", r"It has 1 image but no annotation files"),

@@ -275,7 +275,7 @@ def test_a_failure_leaves_nothing_behind(voc, target, monkeypatch, fault, raised
 
 def test_what_does_not_read_back_gets_no_name(voc, target, monkeypatch):
     monkeypatch.setattr(conversion.yolo, "shares_text", lambda *_: "2 2 2 2")
-    with pytest.raises(RuntimeError, match=r"reads back as .*values above 1"):
+    with pytest.raises(RuntimeError, match=r"written data set cannot be read.*values above 1"):
         convert(voc, target, to="yolo")
     assert list(target.parent.iterdir()) == []
 

@@ -37,7 +37,7 @@ def test_an_empty_part_is_refused(index):
 
 def test_several_splits_are_not_divided(coco, tmp_path_factory):
     target = tmp_path_factory.mktemp("out") / "yolo"
-    with pytest.raises(UserError, match=r"has the splits train, val already.* split=train,0.8"):
+    with pytest.raises(UserError, match=r"already has the splits train, val.* split=train,0.8"):
         convert(coco, target, to="yolo", division=Division(0.8))
     assert not target.exists()
 
