@@ -69,7 +69,7 @@ def test_bundle_is_measured_as_its_run(bundle: Path, tmp_path: Path) -> None:
         (["bundle", "nowhere"], "there is no such file or folder"),
         (["bundle", "first", "outptu=x"], "does not know 'outptu=x'. Did you mean 'output'"),
         (["bundle", "first", "output=first"], "first: is there already"),
-        (["train", "ckpt=first_bundle"], "start a new training from it with weights=first_bundle"),
+        (["train", "ckpt=first_bundle"], "start a new training with weights=first_bundle"),
         (["import"], "detkit import needs a file"),
         (["import", "nowhere.pth"], "file=nowhere.pth: there is no such file"),
         (["import", "first", "output=first_bundle"], "output=first_bundle: is there already"),

@@ -38,7 +38,7 @@ def test_runs_of_the_same_second_get_a_folder_each(tmp_path):
 # pain 48
 @pytest.mark.parametrize("ckpt", [None, "run/checkpoints/last.ckpt"])
 def test_a_named_folder_belongs_to_the_first(tmp_path, ckpt):
-    refused = pytest.raises(UserError, match="another process is starting or running in it")
+    refused = pytest.raises(UserError, match="another process uses it")
     with claimed(config(tmp_path / "run", ckpt)), refused:
         claimed(config(tmp_path / "run", ckpt)).__enter__()
     with claimed(config(tmp_path / "run", ckpt)) as own:
