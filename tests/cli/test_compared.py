@@ -58,7 +58,7 @@ def test_the_file_of_a_page_is_the_page(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("side", "message"),
     [
-        ("smal_data", r"'smal_data' is no run, .* or page\. Did you mean 'small_data'\?"),
+        ("smal_data", r"'smal_data' is not a run, .* or page\. Did you mean 'small_data'\?"),
         (
             "ssd300",
             "several pages have the name 'ssd300': write one of model=ssd300, augmentation=",

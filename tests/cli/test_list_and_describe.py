@@ -170,7 +170,10 @@ def test_broken_plugin_is_warned_of(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["list", "los"], "there is no family 'los', and no group of pages. Did you mean 'loss'?"),
+        (
+            ["list", "los"],
+            "there is no family or group of pages called 'los'. Did you mean 'loss'?",
+        ),
         (["list", "--nmes"], "'detkit list' has no option '--nmes'; it has --names."),
         (["list", "neck", "head"], "takes one family, got neck head."),
         (["describe"], "takes [FAMILY] NAME, got ''."),

@@ -13,7 +13,7 @@ from detkit.errors import UserError
 
 def test_a_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(UserError, match=r"taken/out cannot be written .*set output=FOLDER"):
+    with pytest.raises(UserError, match=r"taken/out cannot be written .*choose an output=FOLDER"):
         make_folder(tmp_path / "taken" / "out")
 
 

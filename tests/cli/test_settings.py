@@ -56,7 +56,9 @@ def test_another_model_with_the_settings_of_a_run(run):
 
 
 def test_an_experiment_beside_the_settings_of_a_run_is_refused(run):
-    with pytest.raises(UserError, match="settings=first experiment=demo: both name a whole train"):
+    with pytest.raises(
+        UserError, match="settings=first experiment=demo: both choose a whole train"
+    ):
         compose_training(["settings=first", "experiment=demo"])
 
 

@@ -100,7 +100,7 @@ def test_words_that_give_a_part_whole_or_by_its_bare_name(explain: Callable) -> 
 def test_an_interpolation_shows_both_its_text_and_its_value(explain: Callable) -> None:
     assert steps(explain("title", "title=${block.path}"))[-2:] == [
         ("${block.path}", "command line: title=${block.path}"),
-        ("here", "interpolation resolved"),
+        ("here", "resolved interpolation"),
     ]
 
 

@@ -83,7 +83,7 @@ def test_page_on_the_command_line_is_stronger_than_an_experiment(
     assert config["augmentation"]["train"] == plain["train"] | mirror
     assert config["augmentation"]["close_mosaic"] == 3
     assert lost_values(config, words) == [
-        "augmentation=ssd300 replaces what conf/experiment/x.yaml sets: "
+        "augmentation=ssd300 discards these settings of conf/experiment/x.yaml: "
         "augmentation.train.colours, augmentation.train.resize, augmentation.train.extra"
     ]
 

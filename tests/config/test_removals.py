@@ -79,7 +79,7 @@ def test_no_callbacks_and_no_logger() -> None:
     ("word", "message"),
     [
         ("callbacks.pictuers=null", "no such label to remove. Did you mean 'pictures'"),
-        ("~callbacks.pictuers", "~callbacks.pictuers: there is no such key to leave out"),
+        ("~callbacks.pictuers", "~callbacks.pictuers: there is no such key to remove"),
     ],
 )
 def test_misspelt_label_is_an_error(word: str, message: str) -> None:
@@ -125,5 +125,5 @@ def test_sweep_gives_hydra_no_null_for_a_group() -> None:
 
 
 def test_command_without_callbacks_has_none_to_leave_out() -> None:
-    with pytest.raises(ConfigError, match="this command has no callbacks to leave out"):
+    with pytest.raises(ConfigError, match="this command has no callbacks to remove"):
         compose("measure", ["data=folder", "data.path=x", "detections=y", "callbacks=null"])

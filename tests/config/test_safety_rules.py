@@ -51,5 +51,5 @@ def test_a_strangers_page_reads_nothing_else(text: str) -> None:
 def test_a_users_page_may_set_up_a_launcher_and_a_stranger_not() -> None:
     page = {"hydra": {"launcher": {"n_jobs": 2}, "sweep": {"dir": "here"}}}
     refuse_in_page(page, "_global_", "a page", Trust.USER)
-    with pytest.raises(ConfigError, match="does not set Hydra up"):
+    with pytest.raises(ConfigError, match="cannot configure Hydra"):
         refuse_in_page(page, "_global_", "a page", Trust.STRANGER)
