@@ -28,8 +28,8 @@ HEAD = """\
 # BCCD: nine detectors, from scratch, on one core
 
 Made by `python scripts/benchmark/bccd.py DATA --runs FOLDER`. BCCD's photographs of blood cells
-(205 for training, 87 for validation, in the published split) at 320 x 240, from scratch, seed 0, each
-on one CPU core with one loader process. The networks are small: timm's `cs3darknet_s` with the
+(205 for training, 87 for validation, in the published split) at 320 x 240, from scratch, seed 0,
+each on one CPU core with one loader process. The networks are small: timm's `cs3darknet_s` with the
 detector's neck and head, or YOLO with its nano backbone. Metrics are COCO's, from the best of the
 validations every four epochs, which is slightly optimistic; minutes are CPU time, including start,
 loading and validation.
