@@ -45,8 +45,8 @@ class TimmBackbone(nn.Module):
             model: timm's name, such as `convnext_tiny` or `swin_tiny_patch4_window7_224`.
             pretrained: Whether to fetch timm's published weights.
             checkpoint: A local file with weights of this model (.safetensors or .pth) instead.
-            frozen_stages: Layers that do not train, from the input: 1 those that the map of stride
-                2 needs, 2 also those that the map of stride 4 needs, ...
+            frozen_stages: Number of frozen stages, from the input: 1 freezes the layers up to
+                stride 2, 2 up to stride 4, ...
             levels: Maps to give, fine to coarse; level l has stride 2**l.
 
         Raises:

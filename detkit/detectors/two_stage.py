@@ -43,9 +43,9 @@ class TwoStageDetector(nn.Module):
             neck: Feature levels to feature levels.
             proposer: Feature levels to regions that may hold an object.
             roi_head: Regions to losses and detections.
-            pixel_mean: Subtracted from red, green and blue, 0..255; null takes what the backbone's
-                published weights expect, ImageNet's for most.
-            pixel_std: Divides red, green and blue after that; null as for `pixel_mean`.
+            pixel_mean: Mean of red, green and blue (0..255) to subtract; null takes the values that
+                the backbone's published weights expect, mostly ImageNet's.
+            pixel_std: Deviation of red, green and blue to divide by; null as for `pixel_mean`.
         """
         super().__init__()
         self.backbone = backbone

@@ -184,15 +184,15 @@ class YOLOv4(DenseHead):
 
 @register("head", "yolov5")
 class YOLOv5(DenseHead):
-    """YOLOv5: anchors of fitting sides in three cells of every level, objectness is the overlap.
+    """YOLOv5: anchors matched by side ratio in three cells of each level, IoU as objectness.
 
     Paper: Scaled-YOLOv4: Scaling Cross Stage Partial Network (Wang et al., 2020),
     https://arxiv.org/abs/2011.08036, which uses the same assignment and codes; YOLOv5 has no paper
 
-    Losses of boxes and classes are means over the objects' priors, that of the objectness is a mean
-    over all priors. YOLOv5's factors are 0.05 for boxes, 1 for objectness and 0.5 for classes; all
+    Box and class losses are means over the objects' priors; the objectness loss is a mean over all
+    priors. YOLOv5's factors are 0.05 for boxes, 1 for objectness and 0.5 for classes; all
     are multiplied by 160 here, so that the box loss has a weight of 8. The factor of the classes is
-    then 1, as here the losses of the classes of a prior are summed.
+    then 1, because detkit sums the losses over the classes of a prior.
 
     Args:
         convs: 3x3 convolutions of each level before its last layers; the first doubles channels.

@@ -40,18 +40,18 @@ class YOLOFree(DenseHead):
     Paper: Generalized Focal Loss (Li et al., 2020), sides as distributions,
     https://arxiv.org/abs/2006.04388
 
-    The class score also says how well the box fits, as its target does; YOLOX has an output of its
-    own for that. All losses are divided by the sum of these targets; an untrained network has about
-    20 of them in an image with ten objects.
+    The class score also predicts the fit of the box, because its target contains it; YOLOX has a
+    separate output for that. All losses are divided by the sum of these targets; an untrained
+    network has about 20 of them in an image with ten objects.
 
     Args:
         convs: 3x3 convolutions of each tower.
-        channels: Channels of the towers; null takes those of the finest level.
+        channels: Channels of the towers; null takes the channels of the finest level.
         norm: Normalisation after each convolution.
         activation: Function after each normalisation.
         prior_probability: Score that an untrained head gives each class.
-        empty_image: What an image without objects adds to the positives that all losses are divided
-            by, so that it does not outweigh others; 0 divides as the paper does, by 1 at least.
+        empty_image: Positives that an image without objects adds to the divisor of all losses, so
+            that it does not outweigh others; 0 divides as in the paper, by at least 1.
         priors: Where it predicts.
         box_coder: What a box code means.
         assigner: Which prior is responsible for which object.

@@ -64,7 +64,7 @@ class SweepFolder:
             if (path.parent / FILE).is_file():
                 hint = f"this is one of its jobs; the sweep is {path.parent}."
             elif (path / CONFIG).is_file():
-                hint = f"it holds a single run; go on with it by detkit train ckpt={path}"
+                hint = f"it holds a single run; resume it with detkit train ckpt={path}"
             raise UserError(f"{path}: is no folder of a sweep (it has no {FILE}): {hint}")
         folder = cls(path.resolve())
         folder._read()

@@ -40,23 +40,23 @@ _DRAWN_SCORE = 0.3  # least score of a detection in TensorBoard's pictures
 class Wandb(WandbLogger):
     """Weights & Biases, online, offline (upload later with `wandb sync`) or disabled.
 
-    W&B gets the whole configuration, all numbers of `metrics.csv`, validation images with objects
-    and detections as box overlays, and the numbers of each class as a table. After training it gets
+    W&B gets the whole configuration, all metrics of `metrics.csv`, validation images with objects
+    and detections as box overlays, and per-class metrics as a table. After training it gets
     precision-recall curves and the drawn analysis; the summary has the best values (`best/AP`).
     A resumed run continues in the same W&B run: the run folder stores its id.
 
     Args:
         run_folder: Where W&B keeps its files.
-        mode: `online` sends the numbers to W&B's servers as they come, `offline` keeps them in the
-            run folder, `disabled` does nothing.
+        mode: `online` sends metrics to W&B's servers as they are logged, `offline` keeps them in
+            the run folder, `disabled` does nothing.
         project: The project that the run belongs to.
         entity: The user or team that owns the project; null takes your default.
-        group: Runs with the same group are shown together, such as those of a sweep.
+        group: Runs with the same group are shown together, such as the runs of a sweep.
         title: Name of the run; null takes the name of the run folder.
         tags: Words to filter runs by.
-        run_id: Id of the run; null takes the one in the run folder, or a new one.
-        log_model: `best` stores the best checkpoint as a model artifact after training, or the
-            last one, under that name, if no validation gave a valid AP; null stores none.
+        run_id: Id of the run; null takes the id in the run folder, or a new one.
+        log_model: `best` stores the best checkpoint as a model artifact after training, or,
+            if no validation gave a valid AP, the last one under that name; null stores none.
         pictures_every: Validations between two uploads of the validation images.
     """
 
@@ -145,9 +145,9 @@ class Wandb(WandbLogger):
 
 @register("logger", "tensorboard")
 class TensorBoard(TensorBoardLogger):
-    """TensorBoard event files in the run folder; see them with `tensorboard --logdir RUN`.
+    """TensorBoard event files in the run folder; open them with `tensorboard --logdir RUN`.
 
-    They hold the configuration (as text and as hyperparameters), all numbers of `metrics.csv`,
+    They contain the configuration (as text and as hyperparameters), all metrics of `metrics.csv`,
     validation pictures, and after training the best values (`best/AP`) and the drawn analysis.
 
     Args:

@@ -65,12 +65,12 @@ class SGD:
     Args:
         learning_rate: The rate that the schedule's factors multiply.
         momentum: Share of the last update in the next.
-        weight_decay: L2 penalty; none for norm layers, biases, and what a network exempts, such as
-            position biases and layer scales.
+        weight_decay: L2 penalty; none for norm layers, biases, and parameters that a network
+            exempts, such as position biases and layer scales.
         nesterov: Look ahead by the momentum.
         backbone_factor: Factor of the learning rate of the backbone's parameters.
-        reference_batch: When set, the learning rate is meant for this many images a step, and is
-            scaled in proportion to the images that a step really has, over all devices.
+        reference_batch: If set, the learning rate applies to this many images per step, and is
+            scaled in proportion to the actual images per step over all devices.
     """
 
     def __init__(
@@ -115,8 +115,8 @@ class AdamW:
         weight_decay: Share of a weight taken off per step, times the learning rate; none for norm
             layers, biases, and what a network exempts, such as position biases and layer scales.
         backbone_factor: Factor of the learning rate of the backbone's parameters.
-        reference_batch: When set, the learning rate is meant for this many images a step, and is
-            scaled in proportion to the images that a step really has, over all devices.
+        reference_batch: If set, the learning rate applies to this many images per step, and is
+            scaled in proportion to the actual images per step over all devices.
     """
 
     def __init__(

@@ -47,8 +47,8 @@ class Format(NamedTuple):
 class AutoReader:
     """COCO, Pascal VOC, YOLO, CVAT, Labelme or OpenImages, recognised by the content of the files.
 
-    Of several formats in one folder, the one that annotates the most images is read, and one line
-    says so. The settings of the formats are at their defaults; name the reader to change them.
+    If a folder holds several formats, detkit reads the one that annotates the most images, and
+    prints its choice. The formats' settings have their defaults; name the reader to change them.
     """
 
     def __init__(self) -> None:

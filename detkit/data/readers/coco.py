@@ -32,9 +32,9 @@ def fits(path: Path) -> bool:
 
 @register("reader", "coco")
 class CocoReader:
-    """COCO JSON files under any name: one for each split, or one for all images.
+    """COCO JSON files with any name: one per split, or one for all images.
 
-    The split of a file is the one in its name or its folder: annotations/instances_train2017.json,
+    The name of a file or its folder determines its split: annotations/instances_train2017.json,
     train_annotations.json, train/_annotations.coco.json. File names of images that do not exist
     as written are matched by the end of their path. If one file lists all images, and their folders
     are named train, val and so on, these are the splits. An annotation without a bbox gets the box
@@ -42,8 +42,8 @@ class CocoReader:
 
     Args:
         annotations: Annotation file of each split, relative to the data folder; null finds them.
-        images: Folder of the images, relative to the data folder, `{split}` standing for the split;
-            null searches the data folder.
+        images: Folder of the images, relative to the data folder; `{split}` is replaced by the
+            split; null searches the data folder.
     """
 
     def __init__(

@@ -62,9 +62,9 @@ def _is_cvat(file: Path) -> bool:
 class CvatReader:
     """XML files of "CVAT for images 1.1", as globox reads them.
 
-    Boxes are boxes, turned ones the box around them, as are polygons, ellipses and masks; points
-    and lines are left out. Splits are the subsets of CVAT, or else those that the files or their
-    folders name. Needs `pip install "detkit[formats]"`.
+    Rotated boxes, polygons, ellipses and masks become the box around them; points and lines are
+    left out. Splits are CVAT's subsets, or come from the names of files and folders. Needs `pip
+    install "detkit[formats]"`.
     """
 
     def splits(self, path: Path) -> list[str]:

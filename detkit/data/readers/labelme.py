@@ -59,8 +59,8 @@ def _is_page(file: Path) -> bool:
 class LabelmeReader:
     """Labelme's JSON files, anywhere in the folder, as globox reads them.
 
-    Rectangles are boxes; polygons, circles and masks give the box around them; points and lines are
-    left out. Splits are the folders named train, val and so on; without them there are none. Images
+    Rectangles are boxes; polygons, circles and masks become the box around them; points and lines
+    are left out. Splits are folders named train, val and so on, if there are any. Images
     without a JSON file are not used: Labelme writes none until an image is annotated. Needs
     `pip install "detkit[formats]"`.
     """

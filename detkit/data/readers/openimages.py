@@ -61,8 +61,8 @@ class OpenImagesReader:
 
     Class names come from a CSV file of codes and names (class-descriptions-boxable.csv), if there
     is one. Groups of objects (IsGroupOf) are ignored, like COCO's crowds. Rows of images that are
-    not here are left out without fault, as the CSV files list millions. Splits are those that the
-    files or their folders name. Needs `pip install "detkit[formats]"`.
+    not in the folder are skipped without a warning, because the CSV files list millions. Splits
+    come from the names of files and folders. Needs `pip install "detkit[formats]"`.
     """
 
     def splits(self, path: Path) -> list[str]:

@@ -43,18 +43,18 @@ def fits(path: Path) -> bool:
 
 @register("reader", "voc")
 class VocReader:
-    """Pascal VOC: XML files and images, in one folder or in any two, and lists of the splits.
+    """Pascal VOC: XML files and images in one folder or in any two folders, and split lists.
 
     The splits are the lists in ImageSets/Main, else the folders (train/, valid/, test/). Pixels are
     1-based and inclusive in the files, so xmin and ymin lose 1. Difficult objects are ignored.
-    Classes are the sorted names over all annotations of the folder, so that splits agree; those
-    of a classes.txt in the data folder come first, in its order.
+    Classes are the sorted names of all annotations in the folder, so that splits agree; names in a
+    classes.txt in the data folder come first, in its order.
 
     Args:
         ignore_difficult: Take objects marked difficult neither as positives nor as negatives.
-        annotations: Folder of the XML files, relative to the data folder, `{split}` standing for
+        annotations: Folder of the XML files, relative to the data folder; `{split}` is replaced by
             the split; null searches the data folder.
-        images: Folder of the images in the same way; null searches the data folder.
+        images: Folder of the images, in the same form; null searches the data folder.
     """
 
     def __init__(

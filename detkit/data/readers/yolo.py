@@ -57,7 +57,7 @@ class YoloReader:
     around their corners; key points are left out.
 
     Args:
-        class_names: Names of the classes in order; null takes those of data.yaml or classes.txt.
+        class_names: Names of the classes in order; null reads them from data.yaml or classes.txt.
     """
 
     def __init__(self, *, class_names: list[str] | None = None) -> None:

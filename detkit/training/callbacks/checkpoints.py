@@ -23,10 +23,10 @@ PART = ".part"
 class Checkpoints(Checkpoint):
     """Save `checkpoints/best.ckpt` (by AP) and `checkpoints/last.ckpt` in the run folder.
 
-    A file appears under its name only when the disk has all of it, so a kill, a crash or a full
-    disk leaves the one before. A training that goes on from `last.ckpt` takes the very next
-    batch. Of equal APs the later one is the best, and one that is NaN never is: a run without a
-    valid AP has no `best.ckpt`.
+    A file gets its name only when it is completely on disk, so after a kill, a crash or with a full
+    disk the previous file remains. A run that resumes from `last.ckpt` continues with the very next
+    batch. Of equal APs, the later is the best; NaN never is, so a run without a valid AP has no
+    `best.ckpt`.
 
     Lightning's ModelCheckpoint is not used: it saves the last state only when the state is also
     among the best, numbers its files, and forgets the best score in a run folder that was moved.
@@ -35,7 +35,7 @@ class Checkpoints(Checkpoint):
         run_folder: Where the run writes.
         every: Epochs between two saves of the last state.
         minutes: Minutes within an epoch between two such saves; null saves at ends of epochs only.
-        monitor: The number by which the best state is chosen, as in metrics.csv.
+        monitor: The metric that determines the best state, as in metrics.csv.
     """
 
     def __init__(

@@ -24,13 +24,13 @@ _BAR = 10  # characters
 class Progress(ProgressBar):
     """Show epoch, time left, loss parts, images per second and learning rate of the training.
 
-    A line per epoch stays. In a terminal, a status line moves below them, and shows what it waits
-    for before the first step ends. Elsewhere (a file, a pipe) there are only lines: one for each
-    epoch, and one in a while during a long epoch or validation.
+    Prints one line per epoch. In a terminal, a status line below them shows the progress and,
+    before the first step ends, what the training is waiting for. Elsewhere (a file, a pipe) there
+    are only lines: one per epoch, and some during a long epoch or validation.
 
     Args:
         refresh_seconds: Seconds between two updates of the status line; each waits for the GPU.
-        line_seconds: Seconds without a line after which one is written where there is no terminal.
+        line_seconds: Maximum seconds between two lines if there is no terminal.
     """
 
     def __init__(
