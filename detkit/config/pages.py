@@ -267,8 +267,8 @@ def _split_tuning(
         path = (*prefix, str(key))
         slot = slot_at(path)
         # Hydra would merge an empty mapping, which changes nothing.
-        value = None if content == {} and label_family(path) is not None else content
-        named = {"name": value} if isinstance(value, str) else value
+        value: Any = None if content == {} and label_family(path) is not None else content
+        named: Any = {"name": value} if isinstance(value, str) else value
         if slot is None or not (value is None or isinstance(named, Mapping)):
             if isinstance(value, Mapping) and (is_block(path) or label_family(path) is not None):
                 body[key] = _split_tuning(path, dict(value), tag, overrides)
