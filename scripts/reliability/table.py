@@ -97,6 +97,7 @@ def page(rows: list[dict[str, object]], tests: dict[int, list[Test]]) -> str:
 
 def main() -> int:
     rows = yaml.safe_load(ROWS.read_text(encoding="utf-8"))
+    rows.sort(key=lambda row: int(row["number"]))
     text = page(rows, marked_tests(ROOT / "tests"))
     if "--check" in sys.argv[1:]:
         up_to_date = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
