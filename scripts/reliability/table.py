@@ -66,7 +66,8 @@ def _test_at(lines: list[str], position: int, file: str) -> str:
 
 
 def page(rows: list[dict[str, object]], tests: dict[int, list[Test]]) -> str:
-    """The page as Markdown."""
+    """The page as Markdown, in the order of the rows' numbers."""
+    rows = sorted(rows, key=lambda row: int(str(row["number"])))
     lines = [
         "# Known failure modes and the tests that guard against them",
         "",
@@ -97,7 +98,6 @@ def page(rows: list[dict[str, object]], tests: dict[int, list[Test]]) -> str:
 
 def main() -> int:
     rows = yaml.safe_load(ROWS.read_text(encoding="utf-8"))
-    rows.sort(key=lambda row: int(row["number"]))
     text = page(rows, marked_tests(ROOT / "tests"))
     if "--check" in sys.argv[1:]:
         up_to_date = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text
