@@ -102,9 +102,9 @@ def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
         searching = f"to search, write detkit sweep sweep={page} ..."
         print(f"note: this is one run with what sweep={page} sets; {searching}", file=sys.stderr)
     run, stored = value_of(words, SETTINGS), None
+    words = [word for word in words if not re.match(rf"\+*{SETTINGS}=", word)]
     if run not in (None, "null"):
-        typed = [word for word in words if not re.match(rf"\+*{SETTINGS}=", word)]
-        words, stored = with_settings(str(run), typed)
+        words, stored = with_settings(str(run), words)
     place = value_of(words, "weights")
     checkpoint = _checkpoint_at(place) if place not in (None, "", "null") else None
     if place is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):

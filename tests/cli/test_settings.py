@@ -81,3 +81,7 @@ def test_what_the_weights_of_a_run_leave_out_is_named(run):
 
 def test_nothing_is_named_where_no_setting_differs(run):
     assert not_taken("first", run, compose_training(["settings=first", "data.path=X"])) == []
+
+
+def test_settings_of_no_run_change_nothing() -> None:
+    assert compose_training(["settings=null"])["optimizer"]["name"] == "sgd"
