@@ -36,7 +36,7 @@ def test_a_name_matches_by_its_end(tmp_path, coco_files, pictures, caplog, case)
 def test_two_uploads_of_one_name_are_an_error(tmp_path, coco_files, pictures):
     pictures(tmp_path / "images" / "a.jpg")
     coco_files(tmp_path / "result.json", ["images/1a2b3c4d-a.jpg", "images/5e6f7a8b-a.jpg"], [])
-    with pytest.raises(DataError, match=r"but only 'images/a.jpg' fits"):
+    with pytest.raises(DataError, match=r"but both match only 'images/a.jpg'"):
         CocoReader().read(tmp_path, None)
 
 
