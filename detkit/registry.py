@@ -172,13 +172,13 @@ def _require_explicit_arguments(family: str, name: str, factory: Callable[..., A
 @cache
 def _builtin_parts() -> dict[tuple[str, str], Part]:
     root = Path(__file__).parent
-    found: dict[tuple[str, str], Part] = {}
+    parts: dict[tuple[str, str], Part] = {}
     for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name not in _SKIPPED):
         for path in sorted(folder.rglob("*.py")):
             module = ".".join(("detkit", *path.relative_to(root).with_suffix("").parts))
             for family, name in registered_in(path):
-                found[family, name] = Part(family, name, module, path, "detkit")
-    return found
+                parts[family, name] = Part(family, name, module, path, "detkit")
+    return parts
 
 
 def registered_in(file: Path) -> list[tuple[str, str]]:

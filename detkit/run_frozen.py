@@ -131,8 +131,8 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
 def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Trainer:
     wiring = wiring_of(config, str(folder), classes)
     callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
-    chosen = {} if config["logger"] is None else {"logger": config["logger"]}
-    loggers = assembly.build_labelled("logger", chosen, wiring, ())
+    settings = {} if config["logger"] is None else {"logger": config["logger"]}
+    loggers = assembly.build_labelled("logger", settings, wiring, ())
     return make_trainer(
         run_folder=str(folder),
         callbacks=[*callbacks.values(), *mixing_end(config)],

@@ -184,8 +184,11 @@ def columns(stream: TextIO) -> int:
 
 def _handlers_of(stream: Any) -> list[logging.StreamHandler[Any]]:
     """All logging handlers that write to a stream, or to the same terminal by another object."""
-    known = logging.getLogger().manager.loggerDict.values()
-    loggers = [logging.getLogger(), *(item for item in known if isinstance(item, logging.Logger))]
+    handlers = logging.getLogger().manager.loggerDict.values()
+    loggers = [
+        logging.getLogger(),
+        *(item for item in handlers if isinstance(item, logging.Logger)),
+    ]
     return [
         handler
         for logger in loggers

@@ -40,5 +40,5 @@ def duration(seconds: float) -> str:
 
 
 def _two_units(seconds: int, large: tuple[int, str], small: tuple[int, str]) -> str:
-    rest = seconds % large[0] // small[0]
-    return f"{seconds // large[0]} {large[1]}" + (f" {rest} {small[1]}" if rest else "")
+    remainder = seconds % large[0] // small[0]
+    return f"{seconds // large[0]} {large[1]}" + (f" {remainder} {small[1]}" if remainder else "")

@@ -68,31 +68,33 @@ class Options:
 def run(words: list[str]) -> int:
     """Count and draw assignments."""
     second = [word for word in words if word.startswith("against.")]
-    own, given = own_options(Options, [word for word in words if word not in second])
-    if second and own["against"] is None:
+    options, settings = own_options(Options, [word for word in words if word not in second])
+    if second and options["against"] is None:
         raise UserError(f"{second[0]}: name the second assigner as well, with against=NAME.")
     checkpoint = None
-    if value_of(given, "ckpt") not in (None, "null"):
-        checkpoint = checkpoint_of(given, "assign")
+    if value_of(settings, "ckpt") not in (None, "null"):
+        checkpoint = checkpoint_of(settings, "assign")
         rendered = checkpoint.config["data"]["reader"]["name"] == RENDERED
-        given += [OWN] if rendered and reads_own_path(given) else []
-    configs = _configs(given, second, own["against"], checkpoint)
+        settings += [OWN] if rendered and reads_own_path(settings) else []
+    configs = _configs(settings, second, options["against"], checkpoint)
     first = next(iter(configs.values()))
     data = assembly.build_data(first)
     if checkpoint is not None:
         data = data.with_classes(checkpoint.class_names)
-    output = output_folder(own["output"], data.path)
-    samples = _samples(data, own)
+    output = output_folder(options["output"], data.path)
+    samples = _samples(data, options)
     detectors = [_detector(config, data, checkpoint) for config in configs.values()]
     collate = Collate(pad_multiple=first["augmentation"]["pad_multiple"])
-    found = assign(detectors, (collate([sample]) for sample in samples))
+    assignments = assign(detectors, (collate([sample]) for sample in samples))
     if output is not None:
         make_folder(output)
-        for number, (sample, each) in enumerate(zip(samples, found, strict=True), start=1):
-            picture = _picture(sample, dict(zip(configs, each, strict=True)))
+        for number, (sample, by_detector) in enumerate(
+            zip(samples, assignments, strict=True), start=1
+        ):
+            picture = _picture(sample, dict(zip(configs, by_detector, strict=True)))
             picture.save(output / f"{number:03d}.png")
-    columns = zip(configs, zip(*found, strict=True), strict=True)
-    print(counts_as_text({name: count(each) for name, each in columns}))
+    columns = zip(configs, zip(*assignments, strict=True), strict=True)
+    print(counts_as_text({name: count(by_detector) for name, by_detector in columns}))
     if output is not None:
         print(f"\n{output}: {len(samples)} pictures")
     return 0
@@ -110,27 +112,27 @@ def _configs(
 
     first = composed([])
     model = first["model"]
-    place = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
-    if place is None:
+    slot = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
+    if slot is None:
         raise ConfigError([f"model: '{model['name']}' here has no assigner, so nothing to show."])
-    name = model[place]["assigner"]["name"]
+    name = model[slot]["assigner"]["name"]
     if against is None:
         return {name: first}
-    tuned = [f"model.{place}.assigner.{word.removeprefix('against.')}" for word in second]
+    tuned = [f"model.{slot}.assigner.{word.removeprefix('against.')}" for word in second]
     label = against if against != name else f"{against} (second)"
-    return {name: first, label: composed([f"model/{place}/assigner={against}", *tuned])}
+    return {name: first, label: composed([f"model/{slot}/assigner={against}", *tuned])}
 
 
-def _samples(data: DetectionData, own: dict[str, Any]) -> list[Sample]:
+def _samples(data: DetectionData, options: dict[str, Any]) -> list[Sample]:
     index = data.train_index
-    positions = own["positions"]
+    positions = options["positions"]
     if positions is None:
-        positions = list(range(min(own["count"], len(index))))
+        positions = list(range(min(options["count"], len(index))))
     if not positions or max(positions) >= len(index):
         raise UserError(
             f"positions={positions}: the training split has images 0 to {len(index) - 1}."
         )
-    if own["augmented"]:
+    if options["augmented"]:
         dataset = data.train_dataset()
     else:
         dataset = DetectionDataset(index, transforms=data.evaluation_transforms, seed=data.seed)
@@ -146,10 +148,12 @@ def _detector(config: dict[str, Any], data: DetectionData, checkpoint: Checkpoin
     return detector.eval()
 
 
-def _picture(sample: Sample, found: dict[str, ImageAssignment]) -> Any:
+def _picture(sample: Sample, assignments: dict[str, ImageAssignment]) -> Any:
     rows = [
-        assignment_rows(sample.image, each.target, name, each.priors, each.matched)
-        for name, each in found.items()
+        assignment_rows(
+            sample.image, assignment.target, name, assignment.priors, assignment.matched
+        )
+        for name, assignment in assignments.items()
     ]
     height, width = sample.size
     return assignment_sheet(rows, f"{Path(sample.path).name}, {width} x {height}")

@@ -50,6 +50,6 @@ def run(arguments: list[str]) -> int:
         refuse_foreign_weights(config["weights"], config["model"])
     log_to(None)
     with plain_worker_failures():
-        found = measure(config)
-    print(found.text())
+        report = measure(config)
+    print(report.text())
     return 0

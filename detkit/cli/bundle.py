@@ -29,9 +29,9 @@ KEYS = ("ckpt", "output")
 
 def run(arguments: list[str]) -> int:
     """Write the bundle and say what is in it."""
-    place, output = _words(arguments)
-    checkpoint = read_checkpoint(find_checkpoint(place))
-    folder = Path(output) if output else Path(f"{_name_of(place)}_bundle")
+    source, output = _words(arguments)
+    checkpoint = read_checkpoint(find_checkpoint(source))
+    folder = Path(output) if output else Path(f"{_name_of(source)}_bundle")
     bundle_checkpoint(checkpoint, folder)
     opened = read_checkpoint(find_checkpoint(str(folder)))
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -51,22 +51,22 @@ def _words(arguments: list[str]) -> tuple[str, str | None]:
     Raises:
         UserError: No run is named, or a word is not understood.
     """
-    place = value_of(arguments, "ckpt")
-    rest = list(arguments)
-    if place is None and rest and ("=" not in rest[0] or Path(rest[0]).exists()):
-        place = rest.pop(0)
-    for word in rest:
+    source = value_of(arguments, "ckpt")
+    remaining = list(arguments)
+    if source is None and remaining and ("=" not in remaining[0] or Path(remaining[0]).exists()):
+        source = remaining.pop(0)
+    for word in remaining:
         key = word.partition("=")[0]
         if key not in KEYS or "=" not in word:
             raise UserError(
                 f"detkit bundle does not know '{word}'.{did_you_mean(key, KEYS)} "
                 "It takes RUN and output=FOLDER."
             )
-    if not place:
+    if not source:
         raise UserError("detkit bundle needs a run: detkit bundle RUN [output=FOLDER].")
-    return place, value_of(rest, "output")
+    return source, value_of(remaining, "output")
 
 
-def _name_of(place: str) -> str:
-    path = Path(place).resolve()
+def _name_of(source: str) -> str:
+    path = Path(source).resolve()
     return path.name if path.is_dir() else path.stem

@@ -1,4 +1,4 @@
-"""One side of `detkit config diff`: a run, a page, or the words of a training."""
+"""One side of `detkit config diff`: a run, a page, or the overrides of a training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MISSING = re.compile(r"([\w.]+): a value is missing")
 
 
 def read_side(text: str) -> RunRecord:
-    """The configuration that a run, a page's name or words such as `experiment=demo` stand for.
+    """Read the configuration of a run, a page, or overrides such as `experiment=demo`.
 
     Raises:
-        UserError: It stands for nothing, for several pages, or cannot be composed.
+        UserError: The text names nothing or several pages, or cannot be composed.
     """
     path = Path(text).expanduser()
     if path.exists() and "=" not in text:
@@ -33,7 +33,7 @@ def read_side(text: str) -> RunRecord:
 
 
 def _page_of(file: Path) -> str | None:
-    """The choice of a page whose file is given, or None for a file that is no page."""
+    """`group=NAME` for the file of a page, or None for any other file."""
     for folder in page_folders():
         if file.is_file() and file.resolve().is_relative_to(folder):
             group = file.resolve().relative_to(folder).parent.as_posix()
@@ -45,7 +45,7 @@ def _choice(name: str) -> str:
     """`group=NAME` for the name of a page, which may begin with its group.
 
     Raises:
-        UserError: No page or several have the name.
+        UserError: No page or several pages have this name.
     """
     group, _, stem = name.rpartition("/")
     groups = [group] if group else page_groups()
@@ -63,7 +63,7 @@ def _choice(name: str) -> str:
 
 
 def _composed(words: list[str]) -> RunRecord:
-    """What words compose to; a value that only the user can give is shown as FOLDER."""
+    """The composed configuration; missing values that only the user knows become FOLDER."""
     try:
         return RunRecord(compose_training(words))
     except ConfigError as error:

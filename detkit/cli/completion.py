@@ -1,8 +1,8 @@
-"""Tab completion: commands, keys and values, answered in a tenth of a second.
+"""Tab completion of commands, keys and values within a tenth of a second.
 
 The shell function that Hydra installs calls `detkit -sc query=SHELL` with the typed line in
-COMP_LINE, and takes the words that are printed. Nothing is composed and no part is imported: what
-can be typed is read from pages and from the text of sources.
+COMP_LINE and offers the printed words. For speed, nothing is composed and no part is imported:
+completions come from pages and from the source text of parts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from detkit.config.outline import Outline, page_names
 from detkit.config.page_list import GROUPS, page_groups
 from detkit.config.static_schema import StaticArgument, block_arguments
 
-# Command -> the class of its root and the root page; of `data show` and such, that of a training.
+# Command -> its root class and root page; `data show` and the like use those of a training.
 ROOTS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("train", "config", "plan", "sweep", "assign", "data show"), ("Train", "train")
@@ -29,7 +29,7 @@ ROOTS: dict[str, tuple[str, str]] = {
     "replay": ("Replay", "train"),
 }
 _OPTIONS = ("assign", "data check", "data stats", "data anchors", "data show", "data convert")
-_NEW_RUNS = ("train", "config", "benchmark")  # which can take the settings of an earlier run
+_NEW_RUNS = ("train", "config", "benchmark")  # commands that accept settings=RUN
 _PATHS = (
     "ckpt",
     "weights",
@@ -68,24 +68,24 @@ def complete(
 def candidates(
     done: Sequence[str], current: str, commands: Sequence[str], verbs: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """What the current word may become.
+    """Completions of the current word.
 
     Args:
         done: The finished words after `detkit`.
-        current: What is typed of the next one.
+        current: The start of the next word.
         commands: All commands.
-        verbs: Command to the verbs that may follow it.
+        verbs: The verbs that may follow each command.
     """
     if not done:
         yield from commands
         return
-    command, *rest = done
-    if not rest and "=" not in current:
+    command, *arguments = done
+    if not arguments and "=" not in current:
         yield from verbs.get(command, ())
-    yield from _names(command, rest)
-    if rest and rest[0] in verbs.get(command, ()):
-        command, rest = f"{command} {rest[0]}", rest[1:]
-    yield from _settings(command, rest, current)
+    yield from _names(command, arguments)
+    if arguments and arguments[0] in verbs.get(command, ()):
+        command, arguments = f"{command} {arguments[0]}", arguments[1:]
+    yield from _settings(command, arguments, current)
 
 
 def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]:
@@ -101,9 +101,9 @@ def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]
     outline = Outline(*root, words)
     key, equals, value = text.partition("=")
     if equals:
-        start = value[: value.rfind(",") + 1]  # values of a sweep before this one
-        found = _values(outline, key, value[len(start) :])
-        yield from (f"{sign}{key}={start}{word}" for word in found)
+        start = value[: value.rfind(",") + 1]  # earlier values of a sweep
+        values = _values(outline, key, value[len(start) :])
+        yield from (f"{sign}{key}={start}{word}" for word in values)
         return
     if command == "config explain":
         yield from (word.rstrip("=") for word in _keys(outline, text))
@@ -116,7 +116,7 @@ def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]
 
 
 def _options(options: Mapping[str, StaticArgument], text: str) -> Iterator[str]:
-    """The command's options besides those of a training."""
+    """The command's options other than those of a training."""
     for name, argument in options.items():
         values = Outline.names(argument.family) if argument.family else argument.values
         files = _files(name, text.partition("=")[2]) if name in ("path", "output") else ()
@@ -160,11 +160,11 @@ def _values(outline: Outline, key: str, value: str) -> Iterator[str]:
 
 
 def _files(key: str, value: str) -> Iterator[str]:
-    """Files and folders that a path may become; of some keys folders alone."""
+    """Files and folders that complete a path; only folders for some keys."""
     folder, slash, _ = value.rpartition("/")
-    place = Path(f"{folder}/" if slash else ".").expanduser()
+    parent = Path(f"{folder}/" if slash else ".").expanduser()
     try:
-        entries = sorted(place.iterdir())
+        entries = sorted(parent.iterdir())
     except OSError:
         return
     for entry in entries:
@@ -176,17 +176,17 @@ def _files(key: str, value: str) -> Iterator[str]:
             yield f"{folder}{slash}{entry.name}"
 
 
-def _names(command: str, rest: Sequence[str]) -> list[str]:
-    """What may follow `list`, `describe`, `plugin new` and `plugin check`."""
-    if (command, *rest) == ("plugin", "check"):
+def _names(command: str, arguments: Sequence[str]) -> list[str]:
+    """Words that may follow `list`, `describe`, `plugin new` and `plugin check`."""
+    if (command, *arguments) == ("plugin", "check"):
         registry.load_plugins()
         parts = [registry.part(f, name) for f in registry.FAMILIES for name in registry.names(f)]
         return [f"{part.family}/{part.name}" for part in parts if part.plugin is not None]
-    if (command, *rest) == ("list",):
+    if (command, *arguments) == ("list",):
         return [*page_groups(), *registry.FAMILIES]
-    if (command, *rest) in (("describe",), ("plugin", "new")):
+    if (command, *arguments) in (("describe",), ("plugin", "new")):
         return list(registry.FAMILIES)
-    if command == "describe" and len(rest) == 1 and rest[0] in registry.FAMILIES:
+    if command == "describe" and len(arguments) == 1 and arguments[0] in registry.FAMILIES:
         registry.load_plugins()
-        return registry.names(rest[0])
+        return registry.names(arguments[0])
     return []

@@ -37,65 +37,65 @@ def run(arguments: list[str]) -> int:
     Raises:
         UserError: Not two are named, or one cannot be read.
     """
-    places, flags = without(arguments, "--json")
-    if len(places) != 2 or any(place.startswith("-") for place in places):  # noqa: PLR2004
+    sides, flags = without(arguments, "--json")
+    if len(sides) != 2 or any(side.startswith("-") for side in sides):  # noqa: PLR2004
         raise UserError(
             "'detkit config diff' takes two runs, pages or quoted words, such as `detkit config "
             f"diff runs/first experiment=demo`; got '{' '.join(arguments)}'."
         )
-    found = compare(*map(read_side, places))
-    print(json.dumps(as_plain(found), indent=2) if flags else table(found, places))
-    return 1 if found else 0
+    comparison = compare(*map(read_side, sides))
+    print(json.dumps(as_plain(comparison), indent=2) if flags else table(comparison, sides))
+    return 1 if comparison else 0
 
 
-def as_plain(found: Comparison) -> dict[str, Any]:
+def as_plain(comparison: Comparison) -> dict[str, Any]:
     """The comparison for a program; what one side lacks is left out of its entry."""
     return {
-        "equal": not found,
+        "equal": not comparison,
         **{
-            name: [_entry(each) for each in getattr(found, name)]
+            name: [_entry(difference) for difference in getattr(comparison, name)]
             for name in ("configuration", "environment", "apart")
         },
     }
 
 
-def _entry(each: Difference) -> dict[str, Any]:
-    sides = {"before": each.before, "after": each.after}
-    known = {side: value for side, value in sides.items() if value is not ABSENT}
-    return {"path": each.path, **known}
+def _entry(difference: Difference) -> dict[str, Any]:
+    sides = {"before": difference.before, "after": difference.after}
+    present = {side: value for side, value in sides.items() if value is not ABSENT}
+    return {"path": difference.path, **present}
 
 
-def table(found: Comparison, places: list[str]) -> str:
+def table(comparison: Comparison, sides: list[str]) -> str:
     """The comparison for a reader: a line for each path, both values beside it."""
     titles = {
         "configuration": "configuration",
         "environment": "what it depended on",
         "apart": "changes no result",
     }
-    rows = {title: list(_rows(getattr(found, name))) for name, title in titles.items()}
-    every = [row for some in rows.values() for row in some] + [("", *places)]
+    rows = {title: list(_rows(getattr(comparison, name))) for name, title in titles.items()}
+    every = [row for some in rows.values() for row in some] + [("", *sides)]
     room = shutil.get_terminal_size((100, 24)).columns
     first = max(len(row[0]) for row in every)
-    each = max(12, (room - first - 6) // 2)
-    second = min(each, max(len(row[1]) for row in every))
-    lines = [] if found else ["no difference that could change a result"]
+    value_width = max(12, (room - first - 6) // 2)
+    second = min(value_width, max(len(row[1]) for row in every))
+    lines = [] if comparison else ["no difference that could change a result"]
     if any(rows.values()):
-        lines.append(_line(("", *places), first, second, each))
+        lines.append(_line(("", *sides), first, second, value_width))
     for title, some in rows.items():
         if some:
-            lines += ["", title, *(_line(row, first, second, each) for row in some)]
+            lines += ["", title, *(_line(row, first, second, value_width) for row in some)]
     return "\n".join(lines)
 
 
-def _rows(found: Iterable[Difference]) -> Iterator[tuple[str, str, str]]:
-    for each in found:
-        values = (each.before, each.after)
+def _rows(differences: Iterable[Difference]) -> Iterator[tuple[str, str, str]]:
+    for difference in differences:
+        values = (difference.before, difference.after)
         plain = all(isinstance(value, str) and value.isprintable() for value in values)
         before, after = (str(value) if plain else value_text(value) for value in values)
-        yield each.path, before, after
+        yield difference.path, before, after
 
 
 def _line(row: tuple[str, ...], first: int, second: int, longest: int) -> str:
     path, before, after = row
-    shown = [v if len(v) <= longest else f"{v[: longest - 1]}…" for v in (before, after)]
-    return f"  {path:{first}}  {shown[0]:{second}}  {shown[1]}".rstrip()
+    values = [v if len(v) <= longest else f"{v[: longest - 1]}…" for v in (before, after)]
+    return f"  {path:{first}}  {values[0]:{second}}  {values[1]}".rstrip()

@@ -47,22 +47,22 @@ def run(arguments: list[str]) -> int:
         words, checkpoint = with_settings(run, [w for w in words if not w.startswith(SETTINGS)])
         words += [] if names_model(words) else [f"model={CHECKPOINT}"]
     config = compose.compose(root, words, checkpoint)
-    found = History(root, config, words, checkpoint).explain(keys[0])
-    print("\n\n".join(map(text, found)))
+    explanation = History(root, config, words, checkpoint).explain(keys[0])
+    print("\n\n".join(map(text, explanation)))
     return 0
 
 
-def text(found: Explanation) -> str:
+def text(explanation: Explanation) -> str:
     """A value, what it means, and the values before it, the one in force marked."""
     width = shutil.get_terminal_size((100, 24)).columns
-    lines = [f"{found.path} = {value_text(found.value)}"]
-    if found.meaning:
+    lines = [f"{explanation.path} = {value_text(explanation.value)}"]
+    if explanation.meaning:
         lines.append(
-            textwrap.fill(found.meaning, width, initial_indent="  ", subsequent_indent="  ")
+            textwrap.fill(explanation.meaning, width, initial_indent="  ", subsequent_indent="  ")
         )
-    values = [value_text(step.value) for step in found.steps]
+    values = [value_text(step.value) for step in explanation.steps]
     longest = min(max(map(len, values)), 30)
-    for number, (value, step) in enumerate(zip(values, found.steps, strict=True), 1):
+    for number, (value, step) in enumerate(zip(values, explanation.steps, strict=True), 1):
         mark = "*" if number == len(values) else " "
         lines.append(f"  {mark} {value:{longest}}  {step.source}")
     return "\n".join(lines)

@@ -76,23 +76,23 @@ def run(words: list[str]) -> int:
         UserError: The anchors cannot be dealt to the levels.
         DataError: A split cannot be read, or has too few boxes.
     """
-    chosen = options(Options, words)
-    levels = len(chosen["strides"])
-    if not levels or chosen["count"] % levels:
+    settings = options(Options, words)
+    levels = len(settings["strides"])
+    if not levels or settings["count"] % levels:
         raise UserError(
-            f"count={chosen['count']} anchors cannot be dealt evenly to {levels} levels: take a "
+            f"count={settings['count']} anchors cannot be dealt evenly to {levels} levels: take a "
             "multiple of the number of strides."
         )
-    path = Path(chosen["path"]).expanduser()
+    path = Path(settings["path"]).expanduser()
     with quiet_readers():
-        splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
+        splits, refused, _ = read_splits(build_reader(settings["reader"]), path, settings["splits"])
     if refused:
-        raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
-    if chosen["splits"] is None:
+        raise DataError("; ".join(f"split '{name}': {reason}" for name, reason in refused.items()))
+    if settings["splits"] is None:
         splits = [training_split(splits)]
-    resizing = resizing_of(chosen)
+    resizing = resizing_of(settings)
     boxes = np.concatenate([box_sizes(s.index, resizing.factors(s.index.sizes)) for s in splits])
-    anchors = fit_anchors(boxes, chosen["count"], seeds=chosen["seeds"]).round()
+    anchors = fit_anchors(boxes, settings["count"], seeds=settings["seeds"]).round()
     names = ", ".join(split.name for split in splits)
     rows = {
         f"fitted, {counted(len(anchors), 'anchor')}": measure_anchors(boxes, anchors),
@@ -100,7 +100,7 @@ def run(words: list[str]) -> int:
     }
     print(f"{path}, {names}: {counted(len(boxes), 'box')} as the detector sees them\n")
     print(_table(rows))
-    print("\n" + snippet(anchors, chosen["strides"]))
+    print("\n" + snippet(anchors, settings["strides"]))
     return 0
 
 

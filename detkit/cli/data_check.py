@@ -89,47 +89,47 @@ class Options:
 
 def run(words: list[str]) -> int:
     """Check a data set; 1 if training would be hurt."""
-    chosen = options(Options, words)
-    path = Path(chosen["path"]).expanduser()
-    output = output_folder(chosen["output"], path)
+    settings = options(Options, words)
+    path = Path(settings["path"]).expanduser()
+    output = output_folder(settings["output"], path)
     elsewhere = ""
     if output is not None:
         output, elsewhere = report_folder(output, REPORT, path)
     with quiet_readers():
         evidence = gather(
-            build_reader(chosen["reader"]),
+            build_reader(settings["reader"]),
             path,
-            chosen=chosen["splits"],
-            resizing=resizing_of(chosen),
-            threads=chosen["threads"],
+            requested=settings["splits"],
+            resizing=resizing_of(settings),
+            threads=settings["threads"],
             watch=with_bar,
         )
-    refused = {split: own_keys(why) for split, why in evidence.refused.items()}
+    refused = {split: own_keys(reason) for split, reason in evidence.refused.items()}
     evidence = replace(evidence, refused=refused)
     findings = audit(evidence)
     plain = as_plain(evidence, findings)
-    written = ""
+    summary = ""
     if output is not None:
         make_folder(output)
         (output / REPORT).write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
-        drawn = write_pictures(evidence, findings, output / "pictures", chosen["pictures"])
-        written = f"{output}: {REPORT}" + (f", {counted(len(drawn), 'picture')}" if drawn else "")
-        written += elsewhere
+        drawn = write_pictures(evidence, findings, output / "pictures", settings["pictures"])
+        summary = f"{output}: {REPORT}" + (f", {counted(len(drawn), 'picture')}" if drawn else "")
+        summary += elsewhere
     # after the files, as `| head` ends the command at the first line that nobody reads
-    if chosen["json"]:
+    if settings["json"]:
         print(json.dumps(plain, indent=2))
     else:
         print(as_text(evidence, findings, shutil.get_terminal_size((100, 24)).columns))
-    if written:
-        print(written, file=sys.stderr if chosen["json"] else sys.stdout)
+    if summary:
+        print(summary, file=sys.stderr if settings["json"] else sys.stdout)
     return int(is_hurt(findings))
 
 
-def resizing_of(chosen: dict[str, Any]) -> Resizing:
+def resizing_of(settings: dict[str, Any]) -> Resizing:
     """What the detector will see, from the options."""
-    values = {key: chosen[key] for key in ("short_side", "long_side", "enlarge")}
-    if chosen["strides"]:
-        values["strides"] = tuple(sorted(chosen["strides"]))
+    values = {key: settings[key] for key in ("short_side", "long_side", "enlarge")}
+    if settings["strides"]:
+        values["strides"] = tuple(sorted(settings["strides"]))
     return Resizing(**values)
 
 
@@ -141,7 +141,7 @@ def with_bar(items: Iterable[Any], count: int) -> Iterable[Any]:
 
 @contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Print what the readers decided, but not their warnings: the table says the same in order."""
+    """Print the readers' decisions but not their warnings, which the table lists in order."""
     logger = logging.getLogger("detkit.data")
     before = logger.level, logger.propagate
     handler = logging.StreamHandler()  # to stderr
@@ -159,7 +159,7 @@ def quiet_readers() -> Iterator[None]:
 
 
 class _OwnKeys(logging.Formatter):
-    """Writes messages with the keys that this command takes."""
+    """Formats messages with the keys that this command takes."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The message of a record."""
@@ -167,14 +167,14 @@ class _OwnKeys(logging.Formatter):
 
 
 class _DecisionsOnce(logging.Filter):
-    """Passes messages of information, each once however many splits are read."""
+    """Passes INFO messages, each only once, however many splits are read."""
 
     def __init__(self) -> None:
         super().__init__()
         self.shown: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a message is information that has not been shown."""
+        """Whether a record is an INFO message that was not shown before."""
         message = record.getMessage()
         is_new = record.levelno == logging.INFO and message not in self.shown
         self.shown.add(message)

@@ -83,12 +83,12 @@ class _ReaderOptions:
 
 
 def _reader(words: list[str]) -> Reader | None:
-    """The reader that words choose; None lets the format be recognised."""
+    """The reader that the words select; None to recognise the format."""
     return build_reader(parse_options(_ReaderOptions, words)["reader"]) if words else None
 
 
 def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:
-    """The splits to convert, and how to divide them if a share is among the words.
+    """The splits to convert, and how to divide them if the words include a share.
 
     Raises:
         UserError: The share is not between 0 and 1, there are several, or the seed is no number.
@@ -110,18 +110,18 @@ def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:
 
 def _share(word: str) -> float | None:
     try:
-        return float(word) if "." in word else None  # a split may be called 2017
+        return float(word) if "." in word else None  # without a point: a split such as 2017
     except ValueError:
         return None
 
 
 def _parse(words: list[str]) -> tuple[Path, Path, dict[str, str]]:
     options = dict(_DEFAULTS)
-    places = []
+    folders = []
     for word in words:
         key, separator, value = word.partition("=")
         if not separator or "/" in key:
-            places.append(Path(word))
+            folders.append(Path(word))
         elif key in options:
             options[key] = value.strip("'\"")
         else:
@@ -129,12 +129,12 @@ def _parse(words: list[str]) -> tuple[Path, Path, dict[str, str]]:
                 f"detkit data convert knows no '{key}'.{did_you_mean(key, options)} It takes "
                 f"{', '.join(f'{name}=...' for name in options)}."
             )
-    if len(places) != 2:  # noqa: PLR2004
+    if len(folders) != 2:  # noqa: PLR2004
         raise UserError(
             "detkit data convert takes two folders, SOURCE and TARGET, and format=coco|voc|yolo; "
-            f"got {', '.join(map(str, places)) or 'none'}."
+            f"got {', '.join(map(str, folders)) or 'none'}."
         )
-    return places[0], places[1], options
+    return folders[0], folders[1], options
 
 
 def describe(report: Report, target: Path) -> str:
@@ -145,11 +145,11 @@ def describe(report: Report, target: Path) -> str:
     for split, (images, objects) in report.splits.items():
         lines.append(f"  {split or 'no splits':{width}}  {images:>8,}  {objects:>9,}")
     lines += ["", f"images: {_images(report.images, report.target)}"]
-    for heading, told in (
+    for heading, entries in (
         ("left out, as it cannot be used", report.left_out),
         ("read otherwise than the source says", report.changed),
     ):
-        lines += [f"{heading}:", *(f"  {line}" for line in told)] * bool(told)
+        lines += [f"{heading}:", *(f"  {line}" for line in entries)] * bool(entries)
     if report.losses:
         lines += [f"not the same in {report.target}:", *(f"  {line}" for line in report.losses)]
     else:

@@ -1,4 +1,4 @@
-"""Keys that messages name, as the commands of `detkit data` take them."""
+"""Translate keys in messages to the ones that the commands of `detkit data` take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from detkit.errors import ConfigError, UserError
 
 _SPLITS = r"data\.train_split and data\.validation_split|data\.(train|validation)_split(?!=null)"
-# Messages of readers name keys of `detkit train`, where a data set is the block `data`.
+# Readers' messages name the keys of `detkit train`, where a data set is the block `data`.
 _PLAIN = {
     r"data\.reader": "reader",
     r"data\.path": "path",
@@ -25,7 +25,7 @@ _BY_VERB = {
 
 
 def own_keys(text: str, verb: str = "check") -> str:
-    """A message with the keys of a verb: `data.reader=coco` is `reader=coco` in `data check`."""
+    """A message with the keys of a verb: `data.reader=coco` becomes `reader=coco`."""
     for pattern, key in _BY_VERB.get(verb, {}).items():
         text = re.sub(rf"(?<![\w./\\]){pattern}(?![\w])", key, text)
     return text
@@ -33,11 +33,11 @@ def own_keys(text: str, verb: str = "check") -> str:
 
 @contextmanager
 def errors_with_own_keys(verb: str) -> Iterator[None]:
-    """Let errors name the keys that the verb takes."""
+    """Make errors name the keys that the verb takes."""
     try:
         yield
     except ConfigError:
-        raise  # it names what the user wrote
+        raise  # it names the user's own words
     except UserError as error:
         error.args = (own_keys(str(error), verb),)
         raise

@@ -31,7 +31,7 @@ def write_pictures(
     """
     for earlier in folder.glob("*.png"):
         earlier.unlink()
-    written = []
+    files = []
     for finding in findings if most else []:
         cases = _cases(evidence, finding, most)
         if cases:
@@ -39,8 +39,8 @@ def write_pictures(
             file = folder / f"{finding.severity}_{_slug(finding.kind)}.png"
             pairs = finding.examples[0].twin is not None
             draw_cases(cases, columns=2 if pairs else 3).save(file)
-            written.append(file)
-    return written
+            files.append(file)
+    return files
 
 
 def _slug(kind: str) -> str:
@@ -55,13 +55,13 @@ def _cases(evidence: Evidence, finding: Finding, most: int) -> list[Case]:
             key = (example.split, example.name + str(example.twin or ""))
             by_image.setdefault(key, []).append(example)
     cases: list[Case] = []
-    shown = 0
+    count = 0
     for examples in by_image.values():
-        if shown == most:
+        if count == most:
             break
-        found = _case(evidence, examples, finding.unit == "boxes")
-        cases += found
-        shown += bool(found)
+        case = _case(evidence, examples, finding.unit == "boxes")
+        cases += case
+        count += bool(case)
     return cases
 
 
@@ -72,11 +72,11 @@ def _case(evidence: Evidence, examples: Sequence[Example], about_boxes: bool) ->
     if about_boxes and not boxes:
         return []  # NaN has no place
     text = first.detail.split(" [")[0] if 0 < len(boxes) <= _LABELLED else ""
-    places = [(first.split, first.name, boxes)]
+    images = [(first.split, first.name, boxes)]
     if first.twin is not None:
-        places.append((*first.twin, []))
+        images.append((*first.twin, []))
     cases = []
-    for split, name, faulty in places:
+    for split, name, faulty in images:
         try:
             picture = to_picture(decode(evidence.path / name))
         except UnreadableImageError:
@@ -88,15 +88,15 @@ def _case(evidence: Evidence, examples: Sequence[Example], about_boxes: bool) ->
 
 def _others(evidence: Evidence, split: str, name: str, faulty: Sequence[Box]) -> list[Mark]:
     """The boxes of an image without those in red, in the colours of their classes."""
-    found: Split | None = next((s for s in evidence.splits if s.name == split), None)
-    if found is None or name not in found.names:
+    match: Split | None = next((s for s in evidence.splits if s.name == split), None)
+    if match is None or name not in match.names:
         return []
-    position = found.names.index(name)
-    objects = slice(*found.index.object_offsets[position : position + 2].tolist())
+    position = match.names.index(name)
+    objects = slice(*match.index.object_offsets[position : position + 2].tolist())
     columns = (
-        found.index.boxes[objects].tolist(),
-        found.index.labels[objects].tolist(),
-        found.index.ignored[objects].tolist(),
+        match.index.boxes[objects].tolist(),
+        match.index.labels[objects].tolist(),
+        match.index.ignored[objects].tolist(),
     )
     return [
         Mark(tuple(box), "", IGNORED_COLOUR if ignored else class_colour(label), bool(ignored))

@@ -61,15 +61,15 @@ def run(words: list[str]) -> int:
     Raises:
         UserError: There is no image at a position.
     """
-    own, rest = own_options(Options, words)
-    places = [word for word in rest if "=" not in word and not word.startswith("-")]
-    if len(places) > 1:
-        raise UserError(f"path is given twice: '{places[0]}' and '{places[1]}'.")
-    given = [word for word in rest if word not in places]
-    given += [f"data.path='{place}'" for place in places]
-    data = assembly.build_data(compose("train", given))
-    output = output_folder(own["output"], data.path) or Path("data_show")
-    keys = _keys(data, own)
+    options, remaining = own_options(Options, words)
+    paths = [word for word in remaining if "=" not in word and not word.startswith("-")]
+    if len(paths) > 1:
+        raise UserError(f"path is given twice: '{paths[0]}' and '{paths[1]}'.")
+    settings = [word for word in remaining if word not in paths]
+    settings += [f"data.path='{path}'" for path in paths]
+    data = assembly.build_data(compose("train", settings))
+    output = output_folder(options["output"], data.path) or Path("data_show")
+    keys = _keys(data, options)
     dataset = data.train_dataset()
     samples = [dataset[key] for key in keys]
     make_folder(output)
@@ -85,25 +85,25 @@ def run(words: list[str]) -> int:
     return 0
 
 
-def _keys(data: DetectionData, own: dict[str, Any]) -> list[Key]:
+def _keys(data: DetectionData, options: dict[str, Any]) -> list[Key]:
     """The keys of the samples to draw."""
     batches = data.train_batches()
-    batches.set_epoch(own["epoch"])
-    if own["positions"] is None:
-        found: list[Key] = []
+    batches.set_epoch(options["epoch"])
+    if options["positions"] is None:
+        drawn: list[Key] = []
         for batch in batches:
-            found += batch
-            if len(found) >= own["count"]:
+            drawn += batch
+            if len(drawn) >= options["count"]:
                 break
-        return found[: own["count"]]
+        return drawn[: options["count"]]
     count = len(data.train_index)
-    absent = [position for position in own["positions"] if position >= count]
-    if absent or not own["positions"]:
+    absent = [position for position in options["positions"] if position >= count]
+    if absent or not options["positions"]:
         raise UserError(
-            f"positions={own['positions']}: the training split has images 0 to {count - 1}."
+            f"positions={options['positions']}: the training split has images 0 to {count - 1}."
         )
     keys = {key.position: key for batch in reversed(list(batches)) for key in reversed(batch)}
-    return [keys.get(p, Key(own["epoch"], p)) for p in own["positions"]]
+    return [keys.get(p, Key(options["epoch"], p)) for p in options["positions"]]
 
 
 def _described(key: Key, sample: Sample, class_names: list[str]) -> str:

@@ -85,17 +85,17 @@ def run(words: list[str]) -> int:
     Raises:
         DataError: A split cannot be read.
     """
-    chosen = options(Options, words)
-    path = Path(chosen["path"]).expanduser()
-    output = output_folder(chosen["output"], path)
+    settings = options(Options, words)
+    path = Path(settings["path"]).expanduser()
+    output = output_folder(settings["output"], path)
     elsewhere = ""
     if output is not None:
         output, elsewhere = report_folder(output, REPORT, path)
-    resizing = resizing_of(chosen)
+    resizing = resizing_of(settings)
     with quiet_readers():
-        splits, refused, _ = read_splits(build_reader(chosen["reader"]), path, chosen["splits"])
+        splits, refused, _ = read_splits(build_reader(settings["reader"]), path, settings["splits"])
     if refused:
-        raise DataError("; ".join(f"split '{name}': {why}" for name, why in refused.items()))
+        raise DataError("; ".join(f"split '{name}': {reason}" for name, reason in refused.items()))
     numbers = {split.name: split_statistics(split, resizing) for split in splits}
     if output is not None:
         make_folder(output)
@@ -125,8 +125,8 @@ def weights_snippet(split: Split) -> str:
 
 def _weights(names: list[str], counts: NDArray[np.int64], power: float) -> list[str]:
     rounded = [float(f"{weight:.3g}") for weight in class_weights(counts, power)]
-    known = {n: w for n, w, count in zip(names, rounded, counts, strict=True) if count}
-    text: str = yaml.safe_dump(known, sort_keys=False, allow_unicode=True, width=10_000)
+    present = {n: w for n, w, count in zip(names, rounded, counts, strict=True) if count}
+    text: str = yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10_000)
     return text.splitlines()
 
 

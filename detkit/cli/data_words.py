@@ -33,22 +33,22 @@ def options(root: Callable[..., Any], words: list[str]) -> dict[str, Any]:
     """
     registry.load_plugins()
     node: dict[str, Any] = {}
-    given = [word if "=" in word else f"path={word}" for word in words]
-    for word in given:
+    overrides = [word if "=" in word else f"path={word}" for word in words]
+    for word in overrides:
         key, _, text = word.partition("=")
         *parents, last = key.split(".")
         if not parents and key in node and key in _TEXTS:
             raise UserError(f"{key} is given twice: '{node[key]}' and '{text}'.")
-        place = node
+        branch = node
         for parent in parents:
-            inner = place.setdefault(parent, {})
-            place[parent] = place = inner if isinstance(inner, dict) else {"name": inner}
+            inner = branch.setdefault(parent, {})
+            branch[parent] = branch = inner if isinstance(inner, dict) else {"name": inner}
         value = _value(key, text)
-        if isinstance(place.get(last), dict) and not isinstance(value, dict):
-            place[last]["name"] = value  # reader.images=... reader=coco
+        if isinstance(branch.get(last), dict) and not isinstance(value, dict):
+            branch[last]["name"] = value  # reader.images=... reader=coco
         else:
-            place[last] = value
-    return check(root, node, given)
+            branch[last] = value
+    return check(root, node, overrides)
 
 
 def own_options(root: Callable[..., Any], words: list[str]) -> tuple[dict[str, Any], list[str]]:
@@ -62,8 +62,8 @@ def own_options(root: Callable[..., Any], words: list[str]) -> tuple[dict[str, A
         UserError: A value does not fit.
     """
     names = signature(root).parameters
-    own = [word for word in words if word.partition("=")[0] in names and "=" in word]
-    return options(root, own), [word for word in words if word not in own]
+    of_command = [word for word in words if word.partition("=")[0] in names and "=" in word]
+    return options(root, of_command), [word for word in words if word not in of_command]
 
 
 def _value(key: str, text: str) -> Any:
@@ -105,16 +105,16 @@ def output_folder(name: str | None, data: Path) -> Path | None:
 
 
 def report_folder(folder: Path, file: str, data: Path) -> tuple[Path, str]:
-    """The folder for a report, and the reason if it is another one than asked for.
+    """The folder for a report, and the reason if it is not the requested one.
 
-    A folder that holds the report of another data set is left as it is. The new report then goes
-    into a folder beside it that has the data set's name behind its own, so that a second check of
-    the same data set replaces its own report.
+    A folder with the report of another data set stays unchanged. The new report then goes into a
+    folder beside it, named after both, so that a second check of the same data set replaces its own
+    report.
 
     Args:
-        folder: What the user asked for.
-        file: The JSON in it whose `path` names the data set.
-        data: The data set that the new report is about.
+        folder: The requested folder.
+        file: The JSON file in it whose `path` names the data set.
+        data: The data set of the new report.
 
     Raises:
         UserError: All folders beside it hold reports of other data sets.

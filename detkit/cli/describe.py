@@ -51,13 +51,13 @@ def families_with(name: str) -> list[str]:
     Raises:
         UserError: None has.
     """
-    found = [family for family in registry.FAMILIES if name in registry.names(family)]
-    if found:
-        return found
+    matches = [family for family in registry.FAMILIES if name in registry.names(family)]
+    if matches:
+        return matches
     if name in registry.FAMILIES:
-        known = ", ".join(registry.names(name)) or "none"
-        raise UserError(f"'{name}' is a family: add the name of one of its parts ({known}).")
-    every = sorted({known for family in registry.FAMILIES for known in registry.names(family)})
+        known_names = ", ".join(registry.names(name)) or "none"
+        raise UserError(f"'{name}' is a family: add the name of one of its parts ({known_names}).")
+    every = sorted({part for family in registry.FAMILIES for part in registry.names(family)})
     raise UserError(
         f"no family has a part '{name}'.{did_you_mean(name, [*every, *registry.FAMILIES])}"
         f" `detkit list` shows all parts.{registry.failed_plugins()}"

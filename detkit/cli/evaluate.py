@@ -69,12 +69,12 @@ def run(arguments: list[str]) -> int:
     split = measured_split(data, config["split"])
     loader = data.measuring_loader(split.index)
     print(split.describe())
-    found: list[tuple[int, Detections]] = []
+    results: list[tuple[int, Detections]] = []
 
     def batches() -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
         detected = detect(detector, loader, choose_device(config["device"]))
         for batch, detections in tqdm(detected, total=len(loader), unit="batch", disable=None):
-            found.extend(zip(batch.image_ids, detections, strict=True))
+            results.extend(zip(batch.image_ids, detections, strict=True))
             yield batch.image_ids, detections, batch.original_targets
 
     metric = assembly.build_metric(config, classes)
@@ -83,16 +83,16 @@ def run(arguments: list[str]) -> int:
     if config["output"] is not None:
         file = Path(config["output"]) / "detections.json"
         _write(measured, config["output"], [str(file)])
-        write_results(file, found, classes.category_ids)
+        write_results(file, results, classes.category_ids)
     return 0
 
 
-def _write(measured: Measurement, output: str, others: list[str]) -> None:
+def _write(measured: Measurement, output: str, other_files: list[str]) -> None:
     """Write a measurement and say where it is."""
     metrics, *pictures = measured.write(Path(output))
-    shown = [str(metrics), *others]
-    shown += [f"{len(pictures)} pictures in {Path(output) / FOLDER}"] if pictures else []
-    print(f"\nwritten: {', '.join(shown)}")
+    lines = [str(metrics), *other_files]
+    lines += [f"{len(pictures)} pictures in {Path(output) / FOLDER}"] if pictures else []
+    print(f"\nwritten: {', '.join(lines)}")
 
 
 def _measure_file(arguments: list[str]) -> int:
@@ -114,10 +114,10 @@ def _measure_file(arguments: list[str]) -> int:
     index = split.index
     classes = Classes(index.class_names, index.category_ids)
     file = Path(config["detections"]).expanduser()
-    found = match_rows(read_rows(file), index, str(file), split.name)
-    print("\n".join([split.describe(), *found.notes]), end="\n\n")
+    matched = match_rows(read_rows(file), index, str(file), split.name)
+    print("\n".join([split.describe(), *matched.notes]), end="\n\n")
     metric = assembly.build_metric(config, classes)
-    measured = measure(metric, classes.names, _from_file(found.by_image, index))
+    measured = measure(metric, classes.names, _from_file(matched.by_image, index))
     print(measured.text())
     if config["output"] is not None:
         _write(measured, config["output"], [])
@@ -125,12 +125,12 @@ def _measure_file(arguments: list[str]) -> int:
 
 
 def _from_file(
-    found: dict[int, Detections], index: DatasetIndex
+    by_image: dict[int, Detections], index: DatasetIndex
 ) -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
     """All images of a data set with their detections; one that is not in the file has none."""
     dataset, nothing = DetectionDataset(index, transforms={}, seed=0), Detections.empty()
     for start in range(0, len(index), _BATCH):
         positions = range(start, min(start + _BATCH, len(index)))
         image_ids = [int(index.image_ids[position]) for position in positions]
-        detections = [found.get(image_id, nothing) for image_id in image_ids]
+        detections = [by_image.get(image_id, nothing) for image_id in image_ids]
         yield image_ids, detections, [dataset.target(position) for position in positions]

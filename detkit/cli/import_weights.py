@@ -36,15 +36,17 @@ To train from a file, no import is needed: detkit train weights=FILE
 
 def run(arguments: list[str]) -> int:
     """Import and print the coverage."""
-    place, words = _file_of(arguments)
-    source = read_source(place, key="file")
-    own = source.checkpoint.config if source.checkpoint else None
-    chosen = "checkpoint" if own else source.page
-    if chosen and value_of(words, "model") is None:
-        words.append(f"model={chosen}")
+    file, words = _file_of(arguments)
+    source = read_source(file, key="file")
+    checkpoint_config = source.checkpoint.config if source.checkpoint else None
+    page = "checkpoint" if checkpoint_config else source.page
+    if page and value_of(words, "model") is None:
+        words.append(f"model={page}")
         if value_of(words, "augmentation") is None:
-            words.append(f"augmentation={'checkpoint' if own else source.augmentation}")
-    config = compose.compose("import", [f"file={_quoted(place)}", *words], own)
+            words.append(
+                f"augmentation={'checkpoint' if checkpoint_config else source.augmentation}"
+            )
+    config = compose.compose("import", [f"file={_quoted(file)}", *words], checkpoint_config)
     imported = import_weights(config, source)
     print(imported.report)
     if not imported.coverage.is_complete:

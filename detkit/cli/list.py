@@ -1,4 +1,4 @@
-"""`detkit list`: pages and the parts of each family, read from the text of their sources."""
+"""`detkit list`: pages and the parts of each family, read from their source text."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ examples:
   detkit list losses
 """
 
-_SHORTEST = 40  # columns in which it is still said what a part is for
+_SHORTEST = 40  # columns that always remain for a part's name and purpose
 _DOCSTRING = re.compile(r'\n    r?"""(.*?)"""', re.DOTALL)
-# What is shown for a group besides its pages, and other words for both.
+# Families to list with a group of pages, and synonyms of groups and families.
 _WITH = {"data": ["reader"], "callbacks": ["callback"]}
 _SYNONYMS = {
     "anchor": "priors",
@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> None:
     """Print pages, families and their parts.
 
     Raises:
-        UserError: There is nothing of this name to list, or no such option.
+        UserError: There is no such group, family or option.
     """
     subjects = [word for word in arguments if not word.startswith("-")]
     for option in set(arguments) - set(subjects) - {"--names"}:
@@ -84,17 +84,17 @@ def subject(word: str) -> tuple[list[str], list[str]]:
     """The page groups and the families that a word means, in singular or plural.
 
     Raises:
-        UserError: It means none.
+        UserError: There is no such group or family.
     """
     name = word.lower().replace("-", "_")
     groups = page_groups()
     for form in (name, name.removesuffix("s"), name.removesuffix("es")):
-        known = _SYNONYMS.get(form, form)
-        if known == "detector":
+        family = _SYNONYMS.get(form, form)
+        if family == "detector":
             return ["model"], ["detector"]
-        families = _WITH.get(known, [known] if known in registry.FAMILIES else [])
-        if known in groups or families:
-            return [known] if known in groups else [], families
+        families = _WITH.get(family, [family] if family in registry.FAMILIES else [])
+        if family in groups or families:
+            return [family] if family in groups else [], families
     known_words = [*groups, *registry.FAMILIES]
     raise UserError(
         f"there is no family or group of pages called '{word}'.{did_you_mean(name, known_words)} "
@@ -109,18 +109,18 @@ def _names(groups: list[str], families: list[str]) -> list[str]:
 
 def group_text(group: str) -> str:
     """A group's heading and one line for each of its pages."""
-    found = pages_of(group)
-    width = max(len(page.name) for page in found)
+    pages = pages_of(group)
+    width = max(len(page.name) for page in pages)
     about = GROUPS.get(group, f"pages, chosen with {group}=NAME")
     lines = [f"{group}: {about}"]
-    for page in found:
+    for page in pages:
         end = f" ({page.origin})" if page.origin != "detkit" else ""
         lines.append(_line(f"  {page.name:{width}}  {page.text}", end))
     return "\n".join(lines)
 
 
 def _line(start: str, end: str) -> str:
-    """A line of a list, its start cut where both do not fit into the terminal."""
+    """A line of a list; its start is cut if start and end do not fit into the terminal."""
     columns = shutil.get_terminal_size((10_000, 24)).columns  # a pipe gets whole lines
     return _cut(_cut(start, max(columns - len(end), _SHORTEST)) + end, columns).rstrip()
 
@@ -149,7 +149,7 @@ def docstring(part: registry.Part) -> str:
         return inspect.getdoc(part.factory) or ""
     text = part.file.read_text(encoding="utf-8")
     decorator = re.compile(rf'^@register\(\s*"{part.family}",\s*"{re.escape(part.name)}"', re.M)
-    found = decorator.search(text)
-    after = text[found.end() :] if found else ""
-    written = _DOCSTRING.search(after.split("\n@register(")[0])
-    return inspect.cleandoc(written[1]) if written else ""
+    match = decorator.search(text)
+    after = text[match.end() :] if match else ""
+    docstring_match = _DOCSTRING.search(after.split("\n@register(")[0])
+    return inspect.cleandoc(docstring_match[1]) if docstring_match else ""

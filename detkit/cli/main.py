@@ -180,10 +180,10 @@ def error_text(error: UserError, stream: TextIO) -> str:
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]
     if len(problems) == 1:
         return f"{heading} {problems[0]}"
-    shown = problems[:MOST_PROBLEMS]
-    lines = [f"  {number}. {problem}" for number, problem in enumerate(shown, 1)]
-    if len(problems) > len(shown):
-        lines.append(f"  ... and {len(problems) - len(shown):,} more, most likely like these")
+    listed = problems[:MOST_PROBLEMS]
+    lines = [f"  {number}. {problem}" for number, problem in enumerate(listed, 1)]
+    if len(problems) > len(listed):
+        lines.append(f"  ... and {len(problems) - len(listed):,} more, most likely like these")
     return "\n".join([f"{heading} the configuration has {len(problems):,} problems:", *lines])
 
 

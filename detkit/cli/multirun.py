@@ -48,17 +48,17 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
         return 0
     show_messages()
     prepared = compose.prepare(words)
-    known = multirun("train", prepared)
+    outcome = multirun("train", prepared)
     # The folder as a word, since its name has the time in it, and has to be known here.
-    quoted = known.folder.replace("\\", "\\\\").replace("'", "\\'")
+    quoted = outcome.folder.replace("\\", "\\\\").replace("'", "\\'")
     arguments = [*arguments, f"hydra.sweep.dir='{quoted}'"]
-    if (known.launcher, known.sweeper) != (POOL, LISTED):  # which check all jobs themselves
+    if (outcome.launcher, outcome.sweeper) != (POOL, LISTED):  # these two check all jobs themselves
         check_jobs("train", prepared)
     try:
         compose.run("train", arguments, task)
-    except JobFailedError:  # a search, or another sweeper; what is printed says more
-        return max(tell_end(Path(known.folder)), 1)
-    return tell_end(Path(known.folder)) if (Path(known.folder) / FILE).is_file() else 0
+    except JobFailedError:  # from a search or another sweeper; details were printed
+        return max(tell_end(Path(outcome.folder)), 1)
+    return tell_end(Path(outcome.folder)) if (Path(outcome.folder) / FILE).is_file() else 0
 
 
 def tell_end(path: Path) -> int:

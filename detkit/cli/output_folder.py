@@ -9,10 +9,10 @@ from detkit.errors import UserError
 
 
 def make_folder(folder: Path) -> Path:
-    """The folder, made; before the work, so that its results have a place.
+    """Create the folder before the work starts, so that no result is lost.
 
     Raises:
-        UserError: It cannot be made or written to.
+        UserError: It cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def _refusal(folder: Path, reason: str) -> str:
 
 
 def permission_text(error: PermissionError) -> str:
-    """What to say of a file that no command has explained."""
+    """The message for a permission error that no command has handled."""
     return (
         f"'{error.filename}': {error.strerror}. To write elsewhere, start detkit in a folder where "
         "you may write, or name one (output=FOLDER; run_folder=FOLDER for a training). To read it, "

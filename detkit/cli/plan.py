@@ -68,14 +68,14 @@ def run(arguments: list[str]) -> int:
         )
     cells = compose.cells("train", [word for word in prepared if word not in drawn])
     planned = plan(cells, Estimator(classes, speed=SpeedOfDevices()))
-    told = [plural(len(planned), "cell"), classes_text(planned), images_text(planned)]
-    print("; ".join(filter(None, told)))
+    headings = [plural(len(planned), "cell"), classes_text(planned), images_text(planned)]
+    print("; ".join(filter(None, headings)))
     print()
     print("\n".join([*plan_table(planned, MOST_CELLS), *left_out_lines(planned)]))
     problems = problem_lines(planned)
     if not problems:
         return 0
-    bad = sum(1 for each in planned if each.problems)
+    bad = sum(1 for cell in planned if cell.problems)
     print(f"\n{bad} of {plural(len(planned), 'cell')} cannot run:")
     print("\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1)))
     return 1

@@ -61,20 +61,20 @@ def run(words: list[str]) -> int:
             "'detkit plugin check' takes one PATH or NAME, and KEY=VALUE for its constructor; got "
             f"{' '.join(words) or 'nothing'}."
         )
-    given = [word for word in words if word not in targets]
+    settings = [word for word in words if word not in targets]
     with quiet():
         parts, failure = _found(targets[0])
     if failure is not None:
         print(f"{failure}\n\nnot checked: no part of it was registered.")
         return 1
-    listed = [(part, _cases(part, values)) for part, values in _shared_out(parts, given)]
+    listed = [(part, _cases(part, values)) for part, values in _shared_out(parts, settings)]
     counts = [_report(part, checks) for part, checks in listed]
     if len(counts) > 1:
         broken = [
             f"{p.family}/{p.name}" for (p, _), n in zip(listed, counts, strict=True) if n.broken
         ]
-        said = f"broken: {', '.join(broken)}" if broken else "all keep their contract"
-        print(f"\n{len(counts)} parts, {said}")
+        verdict = f"broken: {', '.join(broken)}" if broken else "all keep their contract"
+        print(f"\n{len(counts)} parts, {verdict}")
     return int(any(count.broken for count in counts))
 
 
@@ -108,9 +108,9 @@ def _found(target: str) -> tuple[list[registry.Part], str | None]:
     error = registry.plugin_failures.get(target)
     if isinstance(error, ModuleNotFoundError) and error.name == target.partition(".")[0]:
         del registry.plugin_failures[target]
-        known = sorted({name for family in registry.FAMILIES for name in registry.names(family)})
+        names = sorted({name for family in registry.FAMILIES for name in registry.names(family)})
         raise UserError(
-            f"there is no part, module or file '{target}'.{did_you_mean(target, known)} `detkit "
+            f"there is no part, module or file '{target}'.{did_you_mean(target, names)} `detkit "
             f"list` shows the parts; a file is named by its path.{registry.failed_plugins()}"
         )
     return _of_plugin(target)
@@ -119,18 +119,18 @@ def _found(target: str) -> tuple[list[registry.Part], str | None]:
 def _of_path(path: Path) -> tuple[list[registry.Part], str | None]:
     """The parts of a file or folder, which is loaded where it is not yet."""
     if not path.exists() or (path.is_dir() and not (path / "__init__.py").is_file()):
-        what = "no __init__.py in it, so it is no plugin" if path.exists() else "no such file"
-        known = [shown(plugin) for plugin in registry.load_plugins()]
+        problem = "no __init__.py in it, so it is no plugin" if path.exists() else "no such file"
+        plugins = [shown(plugin) for plugin in registry.load_plugins()]
         raise UserError(
-            f"'{path}': {what}.{did_you_mean(str(path), known)} Name a Python file or a folder "
-            "with __init__.py."
+            f"'{path}': {problem}.{did_you_mean(str(path), plugins)} Name a Python file or a "
+            "folder with __init__.py."
         )
-    own = path.resolve()
+    resolved = path.resolve()
     for plugin in (*registry.load_plugins(), *registry.plugin_failures):
-        if Path(plugin).resolve() == own:
+        if Path(plugin).resolve() == resolved:
             return _of_plugin(plugin)
-    registry.load_plugins([str(own)])
-    return _of_plugin(str(own))
+    registry.load_plugins([str(resolved)])
+    return _of_plugin(str(resolved))
 
 
 def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
@@ -146,14 +146,14 @@ def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
         for family in registry.FAMILIES
         for name in registry.names(family)
     ]
-    own = Path(plugin).resolve()
-    found = [p for p in every if p.plugin == plugin or p.file.resolve().is_relative_to(own)]
-    if not found:
+    folder = Path(plugin).resolve()
+    parts = [p for p in every if p.plugin == plugin or p.file.resolve().is_relative_to(folder)]
+    if not parts:
         raise UserError(
             f"plugin '{shown(plugin)}' registers no part: put @register(FAMILY, NAME) of detkit "
             "before a class or function, and import its module in __init__.py."
         )
-    return found, None
+    return parts, None
 
 
 def _shared_out(
@@ -166,22 +166,22 @@ def _shared_out(
     """
     values = [_value(word) for word in words]
     shared: list[tuple[registry.Part, dict[str, Any]]] = []
-    taken: set[str] = set()
-    known: list[str] = []
+    used: set[str] = set()
+    names: list[str] = []
     for part in parts:
-        own = [*_arguments(part), *(["data"] if part.family == "reader" else [])]
-        known += own
-        mine: dict[str, Any] = {}
+        keys = [*_arguments(part), *(["data"] if part.family == "reader" else [])]
+        names += keys
+        settings: dict[str, Any] = {}
         for path, value in values:
-            if path[0] in own:
-                _put(mine, path, value)
-                taken.add(path[0])
-        shared.append((part, mine))
+            if path[0] in keys:
+                _put(settings, path, value)
+                used.add(path[0])
+        shared.append((part, settings))
     for path, _ in values:
-        if path[0] not in taken:
+        if path[0] not in used:
             raise UserError(
-                f"no constructor here has an argument '{path[0]}'.{did_you_mean(path[0], known)} "
-                f"Allowed here: {', '.join(dict.fromkeys(known)) or 'nothing'}."
+                f"no constructor here has an argument '{path[0]}'.{did_you_mean(path[0], names)} "
+                f"Allowed here: {', '.join(dict.fromkeys(names)) or 'nothing'}."
             )
     return shared
 
@@ -189,10 +189,10 @@ def _shared_out(
 def _arguments(part: registry.Part) -> list[str]:
     """What a configuration may give to a part; nothing where its constructor cannot be read."""
     try:
-        found = arguments(registry.get(part.family, part.name))
+        result = arguments(registry.get(part.family, part.name))
     except UserError:  # told when it is checked
         return []
-    return [argument.name for argument in found.values() if not argument.wired]
+    return [argument.name for argument in result.values() if not argument.wired]
 
 
 def _value(word: str) -> tuple[list[str], Any]:
@@ -240,42 +240,42 @@ def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
         _line(False, "its constructor can be read", checks)
         counts.broken = 1
         checks = []
-    for place, case in enumerate(checks):
-        kept, said, seconds = _checked(case)
+    for number, case in enumerate(checks):
+        is_kept, text, seconds = _checked(case)
         slow = f" ({seconds:.0f} s)" if seconds > 1 else ""
-        _line(kept, case.title + slow, said)
-        counts.kept += kept is True
-        counts.broken += kept is False
-        counts.left_out += kept is None
-        if kept is False and place == 0:
-            rest = len(checks) - 1
-            _line(None, f"{rest} more promises: it has to be built first", "")
-            counts.left_out += rest
+        _line(is_kept, case.title + slow, text)
+        counts.kept += is_kept is True
+        counts.broken += is_kept is False
+        counts.left_out += is_kept is None
+        if is_kept is False and number == 0:
+            remaining = len(checks) - 1
+            _line(None, f"{remaining} more promises: it has to be built first", "")
+            counts.left_out += remaining
             break
-    said = f"{counts.kept} kept, {counts.broken} broken"
-    said += f", {counts.left_out} left out" if counts.left_out else ""
+    text = f"{counts.kept} kept, {counts.broken} broken"
+    text += f", {counts.left_out} left out" if counts.left_out else ""
     verdict = "keeps its contract" + (" as far as it was tried" if counts.left_out else "")
     verdict = "does not keep its contract" if counts.broken else verdict
-    print(f"{part.family} '{part.name}' {verdict}: {said}", flush=True)
+    print(f"{part.family} '{part.name}' {verdict}: {text}", flush=True)
     return counts
 
 
 def _checked(case: Case) -> tuple[bool | None, str, float]:
     """Whether a promise is kept (None: left out), what is said of it, and how long it took."""
     start = time.monotonic()
-    kept: bool | None = True
-    said = ""
+    is_kept: bool | None = True
+    message = ""
     try:
         with quiet():
             case()
     except LeftOutError as reason:
-        kept, said = None, str(reason)
+        is_kept, message = None, str(reason)
     except BrokenContractError as error:
-        kept, said = False, error.said
-    return kept, said, time.monotonic() - start
+        is_kept, message = False, error.said
+    return is_kept, message, time.monotonic() - start
 
 
-def _line(kept: bool | None, title: str, said: str) -> None:
-    print(f"  {_MARKS[kept]:{_WIDTH}}{title}")
-    if said:
-        print(f"  {'':{_WIDTH}}{said}", flush=True)
+def _line(is_kept: bool | None, title: str, message: str) -> None:
+    print(f"  {_MARKS[is_kept]:{_WIDTH}}{title}")
+    if message:
+        print(f"  {'':{_WIDTH}}{message}", flush=True)

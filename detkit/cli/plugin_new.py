@@ -81,7 +81,7 @@ def _write(root: Path, files: dict[str, str]) -> None:
 
 def folder_files(family: str, name: str) -> dict[str, str]:
     """The files of a plugin for the folder `plugins`, by their path in it."""
-    place = f"{FOLDER}/{name}"
+    folder = f"{FOLDER}/{name}"
     part, page, test = "__init__.py", f"{PAGES}/experiment/{name}.yaml", f"test_{name}.py"
     return {
         part: part_text(family, name),
@@ -91,9 +91,9 @@ def folder_files(family: str, name: str) -> dict[str, str]:
             "readme.txt",
             family,
             name,
-            part=f"{place}/{part}",
-            page=f"{place}/{page}",
-            test=place,
+            part=f"{folder}/{part}",
+            page=f"{folder}/{page}",
+            test=folder,
             first="",
         ),
     }
@@ -141,8 +141,8 @@ def page_text(family: str, name: str) -> str:
 
 def _test_text(family: str, name: str) -> str:
     """The tests of the family's own template where it has some, else its contract."""
-    own = f"{family}_test.txt"
-    template = own if (TEMPLATES / own).is_file() else "test.txt"
+    specific = f"{family}_test.txt"
+    template = specific if (TEMPLATES / specific).is_file() else "test.txt"
     return _filled(template, family, name)
 
 
@@ -150,7 +150,7 @@ def _filled(template: str, family: str, name: str, **values: str) -> str:
     text = (TEMPLATES / template).read_text(encoding="utf-8")
     values |= {"family": family, "name": name, "purpose": registry.FAMILIES[family]}
     values |= {"article": "An" if family[0] in "aeiou" else "A", "needed": _NEEDED.get(family, "")}
-    return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], text)
+    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], text)
 
 
 def _class_of(name: str) -> str:
@@ -196,8 +196,8 @@ def _is_installed(name: str) -> bool:
 
 
 def _require_free(root: Path, is_package: bool) -> None:
-    taken = [root] if is_package else [root, root.with_suffix(".py")]
-    for path in taken:
+    paths = [root] if is_package else [root, root.with_suffix(".py")]
+    for path in paths:
         if path.exists() or path.is_symlink():
             raise UserError(f"{path} is there already: take another name, or move it away.")
 

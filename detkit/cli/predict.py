@@ -76,11 +76,11 @@ def run(arguments: list[str]) -> int:
             unread += 1
             tqdm.write(f"skipped: {prediction.problem}", file=sys.stderr)
             continue
-        kept = prediction.detections.scores >= threshold
-        found = Detections(*(value[kept] for value in prediction.detections))
-        picture = draw_with_legend(decode(prediction.path), found, classes.names)
+        is_confident = prediction.detections.scores >= threshold
+        detections = Detections(*(value[is_confident] for value in prediction.detections))
+        picture = draw_with_legend(decode(prediction.path), detections, classes.names)
         picture.save(output / name)
-        rows += result_rows(image_id, found, classes.category_ids, str(prediction.path))
+        rows += result_rows(image_id, detections, classes.category_ids, str(prediction.path))
     write_rows(output / RESULTS, rows)
     read = len(paths) - unread
     found_in = f"{counted(len(rows), 'detection')} in {counted(read, 'image')}"
@@ -89,7 +89,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _threshold(requested: float | None, checkpoint: Path) -> float:
-    """The score threshold; printed where the user names none."""
+    """The score threshold; a default one is printed."""
     if requested is not None:
         return requested
     default = default_threshold(checkpoint)
@@ -98,10 +98,10 @@ def _threshold(requested: float | None, checkpoint: Path) -> float:
 
 
 def _output_folder(name: str, paths: list[Path]) -> Path:
-    """The output folder, made; never one that holds an input, which a picture could replace.
+    """Create the output folder; one with an input is refused, as a picture could replace the input.
 
     Raises:
-        UserError: An input lies there, or the folder cannot be written.
+        UserError: The folder holds an input, or cannot be written.
     """
     output = Path(name)
     inside = [path for path in paths if path.resolve().parent == output.resolve()]

@@ -68,16 +68,16 @@ def run(words: list[str]) -> int:
         object_lines(step.batch, names),
     ]
     if config["output"] is not None:
-        written = draw_batch(step.batch, names, Path(config["output"]))
-        sections.append([f"pictures: {written[0].parent}, {len(written)} written"])
+        pictures = draw_batch(step.batch, names, Path(config["output"]))
+        sections.append([f"pictures: {pictures[0].parent}, {len(pictures)} written"])
     sections.append([repetition.finding()])
     print("\n\n".join("\n".join(lines) for lines in sections))
     return 0 if repetition.is_finite else 1
 
 
-def _device(wanted: str, step: SavedStep) -> torch.device:
+def _device(name: str, step: SavedStep) -> torch.device:
     """The kind of device that the step ran on, where nothing else is asked for."""
-    return choose_device("cpu" if wanted == "auto" and step.device == "cpu" else wanted)
+    return choose_device("cpu" if name == "auto" and step.device == "cpu" else name)
 
 
 def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What is known of a run: from its folder, its configuration file or a checkpoint."""
+"""The record of a run, read from its folder, its configuration file or a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
 from detkit.training.run import FILE as ENVIRONMENT
 
 
-def read_run(place: str, key: str = "ckpt") -> RunRecord:
-    """What a run folder, a configuration file or a checkpoint says of its run.
+def read_run(source: str, key: str = "ckpt") -> RunRecord:
+    """Read the record of a run from its folder, a configuration file or a checkpoint.
 
     Args:
-        place: The folder or file.
-        key: The key that named it, for messages.
+        source: The folder or file.
+        key: The key that the user set to it, for messages.
 
     Raises:
         UserError: It cannot be read.
     """
-    path = Path(place).expanduser()
+    path = Path(source).expanduser()
     file = path / FILE if path.is_dir() else path
     if file.is_file() and file.suffix in (".yaml", ".yml"):
         content = yaml.safe_load(read_text(file)) if parse(file, read_text(file)) else {}
         return RunRecord(content, _environment(file.with_name(ENVIRONMENT)))
-    checkpoint = read_checkpoint(find_checkpoint(place, key=key))
-    known = {"seed": checkpoint.config.get("seed"), "data": checkpoint.record.data}
-    return RunRecord(checkpoint.config, {k: v for k, v in known.items() if v is not None})
+    checkpoint = read_checkpoint(find_checkpoint(source, key=key))
+    facts = {"seed": checkpoint.config.get("seed"), "data": checkpoint.record.data}
+    return RunRecord(checkpoint.config, {k: v for k, v in facts.items() if v is not None})
 
 
 def _environment(file: Path) -> dict[str, Any]:

@@ -41,26 +41,27 @@ def run(arguments: list[str]) -> int:
         UserError: There is no sweep, or a word is none of these.
     """
     words, flags = without(arguments, "--failed")
-    own = (_PREFIX, _OF_SEARCHES) if any(is_search(Path(word)) for word in words) else (_PREFIX,)
-    settings = [word for word in words if word.lstrip("+").startswith(own)]
+    resumes_search = any(is_search(Path(word)) for word in words)
+    prefixes = (_PREFIX, _OF_SEARCHES) if resumes_search else (_PREFIX,)
+    settings = [word for word in words if word.lstrip("+").startswith(prefixes)]
     allowed = [word for word in words if word.startswith("plugins=")]
-    places = [word for word in words if word not in (*settings, *allowed)]
-    if len(places) != 1:
-        said = f"got {' '.join(places)}" if places else "none is given"
+    folders = [word for word in words if word not in (*settings, *allowed)]
+    if len(folders) != 1:
+        problem = f"got {' '.join(folders)}" if folders else "none is given"
         raise UserError(
-            f"detkit sweep resume takes one folder, --failed and {_PREFIX}KEY=VALUE; {said}. The "
-            "configuration of its jobs stays what it was."
+            f"detkit sweep resume takes one folder, --failed and {_PREFIX}KEY=VALUE; {problem}. "
+            "The configuration of its jobs stays what it was."
         )
     show_messages()
     plugins.load(listed_plugins(allowed))
-    if (search := words_to_resume(Path(places[0]))) is not None:
+    if (search := words_to_resume(Path(folders[0]))) is not None:
         if flags:
             raise UserError("--failed: a search draws others: hydra.sweeper.trials=N for more.")
         return train.run(["-m", *search, *settings, *allowed])
-    folder = SweepFolder.open(Path(places[0]))
-    given = dict(folder.launcher)
+    folder = SweepFolder.open(Path(folders[0]))
+    options = dict(folder.launcher)
     for word in settings:
         override = parse(word)
-        given[override.key_or_group.removeprefix(_PREFIX)] = override.value()
-    resume(folder.path, read_settings(given, settings), "--failed" in flags)
+        options[override.key_or_group.removeprefix(_PREFIX)] = override.value()
+    resume(folder.path, read_settings(options, settings), "--failed" in flags)
     return tell_end(folder.path)

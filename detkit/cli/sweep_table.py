@@ -40,24 +40,24 @@ def run(arguments: list[str]) -> int:
         print("no job of the sweep meets the conditions" if where else "the sweep has no job yet")
         return 0
     print("\n".join(table_lines(table)))
-    found = effects_of(table)
-    if found.jobs:
+    effects = effects_of(table)
+    if effects.jobs:
         print()
-        print("\n".join([*effects_notes(found, table), *effects_lines(found, table)]))
+        print("\n".join([*effects_notes(effects, table), *effects_lines(effects, table)]))
     write_csv(table, folder / "table.csv")
-    page = write_page(table, found, folder, sweep.command)
+    page = write_page(table, effects, folder, sweep.command)
     print(f"\nwritten: {folder / 'table.csv'}, {page}")
     return 0
 
 
 def _read(arguments: list[str]) -> tuple[Path, str | None, list[str], str]:
     """The folder, the column to sort by, the conditions, the metric."""
-    given: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     folders: list[str] = []
     for word in arguments:
         key, separator, value = word.partition("=")
         if separator and key in _WORDS:
-            given.setdefault(key, []).append(value.strip("'\""))
+            values.setdefault(key, []).append(value.strip("'\""))
         elif separator and not Path(word).exists():
             raise UserError(
                 f"{word}: there is no word '{key}'.{did_you_mean(key, _WORDS)} "
@@ -69,7 +69,7 @@ def _read(arguments: list[str]) -> tuple[Path, str | None, list[str], str]:
     if len(folders) != 1:
         raise UserError(f"detkit sweep table needs one folder of a sweep, got {len(folders)}.")
     for key in ("sort", "metric"):
-        if len(given.get(key, [])) > 1:
-            raise UserError(f"{key}=... is given {len(given[key])} times: give it once.")
-    sort, metric = (given.get(key, [""])[0] for key in ("sort", "metric"))
-    return Path(folders[0]), sort or None, given.get("where", []), metric or "AP"
+        if len(values.get(key, [])) > 1:
+            raise UserError(f"{key}=... is given {len(values[key])} times: give it once.")
+    sort, metric = (values.get(key, [""])[0] for key in ("sort", "metric"))
+    return Path(folders[0]), sort or None, values.get("where", []), metric or "AP"

@@ -92,9 +92,9 @@ def run(arguments: list[str]) -> int:
             f"several: type detkit train {FREEZE} ... once, and let them start what it prints."
         )
     only_freeze, arguments = FREEZE in arguments, [w for w in arguments if w != FREEZE]
-    resumed, unsaved, place = None, None, value_of(arguments, "ckpt")
-    if place not in (None, "null"):
-        unsaved = unsaved_run(str(place))
+    resumed, unsaved, source = None, None, value_of(arguments, "ckpt")
+    if source not in (None, "null"):
+        unsaved = unsaved_run(str(source))
         resumed = None if unsaved else checkpoint_of(arguments, "train", prefer="last")
     if any(word in HYDRA_WORDS for word in arguments):
         if resumed is not None or unsaved is not None:
@@ -185,8 +185,8 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
             "trainer.num_nodes: jobs of a multirun train on one machine each; set it to 1."
         )
     _refuse_unfit(config)
-    with claimed(config, again) as own:
-        return _start(own, in_process, again)
+    with claimed(config, again) as claimed_config:
+        return _start(claimed_config, in_process, again)
 
 
 def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
@@ -218,10 +218,10 @@ def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
 
 
 def _refuse_unfit(config: dict[str, Any]) -> None:
-    """Refuse parts that do not fit each other, or weights that do not fit, before a folder is made.
+    """Refuse parts or weights that do not fit, before a folder is created.
 
     Raises:
-        UserError: With what does not fit.
+        UserError: Parts do not fit each other, or the weights do not fit the model.
     """
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None and config["ckpt"] is None:
@@ -229,10 +229,10 @@ def _refuse_unfit(config: dict[str, Any]) -> None:
 
 
 def _prepare(config: dict[str, Any], again: bool) -> int:
-    """Freeze a run that other programs start, and say how they do."""
+    """Freeze a run that other programs start, and print their command."""
     _refuse_unfit(config)
-    with claimed(config, again) as own:
-        folder = freeze(own, again)
+    with claimed(config, again) as claimed_config:
+        folder = freeze(claimed_config, again)
     trainer = config["trainer"]
     command = torchrun_command(folder, trainer["devices"], trainer["num_nodes"])
     if config["plugins"]:

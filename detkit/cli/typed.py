@@ -1,4 +1,4 @@
-"""The words of a command as people type them: `--key=value`, and `~` for the home folder."""
+"""Accept settings as people type them: `--key=value`, and `~` for the home folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from detkit.errors import UserError
 
-# Flags of detkit and Hydra; what else begins with two dashes is a setting.
+# Flags of detkit and Hydra; any other word with two dashes is a setting.
 FLAGS = {
     *("--help", "--version", "--names", "--json", "--failed", "--freeze", "--skip-bad"),
     *("--package", "--multirun", "--run", "--cfg", "--info", "--resolve", "--shell-completion"),
@@ -19,17 +19,17 @@ _HOME = re.compile(r"""(?<=[=,\[({"' ])~[\w.-]*(?=/)""")
 
 
 def as_settings(words: list[str]) -> list[str]:
-    """The words with `--key=value` as `key=value`, as W&B's agents pass it, and `~/` expanded.
+    """Turn `--key=value`, which W&B's agents pass, into `key=value`, and expand `~/`.
 
     Raises:
-        UserError: `--key value`, which could also be a flag and something else.
+        UserError: `--key value`, which is ambiguous.
     """
-    settings = [_setting(word, words[place:]) for place, word in enumerate(words, start=1)]
+    settings = [_setting(word, words[position:]) for position, word in enumerate(words, start=1)]
     return [_HOME.sub(lambda match: os.path.expanduser(match[0]), word) for word in settings]
 
 
 def _setting(word: str, following: list[str]) -> str:
-    """A word without dashes before its key."""
+    """A word without the dashes before its key."""
     name, equals, value = word.partition("=")
     if not word.startswith("--") or word == "--" or name in FLAGS:
         return word

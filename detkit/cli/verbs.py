@@ -17,11 +17,11 @@ def run_verb(command: str, arguments: list[str], usage: str) -> int:
     verb = arguments[0] if arguments else ""
     verbs = VERBS[command]
     if verb not in verbs:
-        said = (
+        problem = (
             f"there is no 'detkit {command} {verb}'."
             if verb
             else f"'detkit {command}' needs a verb."
         )
-        raise UserError(f"{said}{did_you_mean(verb, verbs)} Write {usage}.")
+        raise UserError(f"{problem}{did_you_mean(verb, verbs)} Write {usage}.")
     code: int = importlib.import_module(f"detkit.cli.{command}_{verb}").run(arguments[1:]) or 0
     return code

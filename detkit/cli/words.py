@@ -9,7 +9,7 @@ from typing import Any
 
 from detkit import registry
 from detkit.cli.settings import KEY as SETTINGS
-from detkit.cli.settings import not_taken, with_settings
+from detkit.cli.settings import changed_settings, with_settings
 from detkit.config import compose
 from detkit.config.freeze import CHECKPOINTS, is_run
 from detkit.config.pages import CHECKPOINT
@@ -35,29 +35,29 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
     Raises:
         UserError: None is named, or it cannot be read.
     """
-    place = value_of(words, "ckpt")
-    if not place:
+    source = value_of(words, "ckpt")
+    if not source:
         other = value_of(words, "weights") or value_of(words, "model")
         meant = f" Did you mean ckpt={other}?" if other and Path(other).exists() else ""
         raise UserError(
             f"detkit {command} needs a checkpoint: ckpt=RUN, where RUN is a run folder or a "
             f"file.{meant}"
         )
-    checkpoint = read_checkpoint(find_checkpoint(place, prefer))
+    checkpoint = read_checkpoint(find_checkpoint(source, prefer))
     if command == "train" and not checkpoint.resumable:
         raise UserError(
-            f"ckpt={place}: holds a detector without training state (imported or bundled), so it "
-            f"cannot be resumed: start a new training with weights={place}."
+            f"ckpt={source}: holds a detector without training state (imported or bundled), so it "
+            f"cannot be resumed: start a new training with weights={source}."
         )
     return checkpoint
 
 
-def unsaved_run(place: str) -> Path | None:
+def unsaved_run(source: str) -> Path | None:
     """The folder of a run that was ended before its first checkpoint, or None.
 
     A run that is finished and whose checkpoints were taken away is none.
     """
-    folder = Path(place)
+    folder = Path(source)
     names = ("best.ckpt", "last.ckpt", f"{CHECKPOINTS}/best.ckpt", f"{CHECKPOINTS}/last.ckpt")
     if any((folder / name).is_file() for name in (*names, "metrics.json")) or not is_run(folder):
         return None
@@ -70,7 +70,7 @@ def compose_with(
     """The configuration of a checkpoint with the command line's words on top.
 
     Args:
-        checkpoint: It gives what the words leave open.
+        checkpoint: Supplies all settings that the words do not set.
         root: The page, one of `slots.ROOTS`.
         words: The command line's.
         changed: Values that differ from the checkpoint's.
@@ -105,17 +105,17 @@ def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
     words = [word for word in words if not re.match(rf"\+*{SETTINGS}=", word)]
     if run not in (None, "null"):
         words, stored = with_settings(str(run), words)
-    place = value_of(words, "weights")
-    checkpoint = _checkpoint_at(place) if place not in (None, "", "null") else None
-    if place is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):
+    source = value_of(words, "weights")
+    checkpoint = _checkpoint_at(source) if source not in (None, "", "null") else None
+    if source is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):
         if stored is not None and not names_model(words):
             words = [*words, f"model={CHECKPOINT}"]
         return compose.compose(root, words, stored)
-    return _from_weights(place, checkpoint, root, words, stored)
+    return _from_weights(source, checkpoint, root, words, stored)
 
 
 def _from_weights(
-    place: str,
+    source: str,
     checkpoint: Checkpoint,
     root: str,
     words: list[str],
@@ -124,13 +124,13 @@ def _from_weights(
     """The configuration of a training from the weights of a run, with the run's model."""
     model = checkpoint.config["model"]
     if not names_model(words):
-        about = f"{place} ({model_text(model)})"
+        about = f"{source} ({model_text(model)})"
         print(f"model: that of {about}, as no word names one", file=sys.stderr)
         words = [*words, f"model={CHECKPOINT}"]
     config = _explained(checkpoint, root, words, {**(stored or {}), "model": model})
     if not names_model([word for word in words if word != f"model={CHECKPOINT}"]):
         refuse_other_shapes(checkpoint, config["model"])
-    for line in not_taken(place, checkpoint.config, config) if stored is None else []:
+    for line in changed_settings(source, checkpoint.config, config) if stored is None else []:
         print(line, file=sys.stderr)
     return config
 
@@ -140,10 +140,10 @@ def names_model(words: list[str]) -> bool:
     return any(re.match(r"[+~]*(model[=./@]|experiment=)", word) for word in words)
 
 
-def _checkpoint_at(place: str) -> Checkpoint | None:
+def _checkpoint_at(source: str) -> Checkpoint | None:
     """What detkit wrote there; None for weights of others, and where it cannot be read."""
     try:
-        return read_source(place).checkpoint
+        return read_source(source).checkpoint
     except UserError:
         return None  # told once the configuration is known to be right
 
@@ -155,8 +155,8 @@ def _explained(
         return compose.compose(root, words, config)
     except ConfigError as error:
         hint = explain_unknown_part(checkpoint.record, registry.load_plugins())
-        told = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]
-        raise ConfigError(told) from error
+        problems = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]
+        raise ConfigError(problems) from error
 
 
 def without(words: list[str], *flags: str) -> tuple[list[str], set[str]]:

@@ -34,9 +34,9 @@ def check(
     Args:
         root: The constructor whose arguments are the keys of the root.
         config: Plain mapping with interpolations resolved.
-        overrides: The command line's overrides, to name as the place of a wrong value.
+        overrides: The command line's overrides, to be named as the source of a wrong value.
         referenced: Config paths that interpolations name. An unknown key among them is a constant
-            of the user's pages, unless it looks like a mistyped key; it is left out.
+            of the user's pages, which is left out, unless it looks like a mistyped key.
 
     Raises:
         ConfigError: One message per problem.
@@ -60,11 +60,11 @@ class _Checker:
     def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
         """Add a problem with the place where the value at `path` was written."""
         name = ".".join(path)
-        place: object = origins.find(name, value)
-        below = any(given.startswith(f"{name}.") for given in self._overridden)
-        if name in self._overridden or (below and place is None):
-            place = "command line"
-        self.problems.append(f"{name}: {message}" + (f" ({place})" if place else ""))
+        origin: object = origins.find(name, value)
+        below = any(key.startswith(f"{name}.") for key in self._overridden)
+        if name in self._overridden or (below and origin is None):
+            origin = "command line"
+        self.problems.append(f"{name}: {message}" + (f" ({origin})" if origin else ""))
 
     def block(self, schema: Mapping[str, Argument], mapping: Any, path: tuple[str, ...]) -> Node:
         """The values of a constructor's arguments, completed."""
@@ -79,8 +79,8 @@ class _Checker:
                 self._unknown_key(schema, str(key), path, value=mapping[key])
         for argument in schema.values():
             if not argument.wired:
-                given = mapping.get(argument.name, MISSING)
-                complete[argument.name] = self._value(argument, given, (*path, argument.name))
+                value = mapping.get(argument.name, MISSING)
+                complete[argument.name] = self._value(argument, value, (*path, argument.name))
         return complete
 
     def _unknown_key(
@@ -99,8 +99,8 @@ class _Checker:
             allowed = [name for name, argument in schema.items() if not argument.wired]
             nested = f" Keys are nested, not dotted: write {_nested(key)}." if "." in key else ""
             meant = did_you_mean(key, allowed)
-            if not path and (places := list(_places_of(key, self._config))):
-                meant = f" Did you mean {' or '.join(repr(place) for place in places)}?"
+            if not path and (config_paths := list(_places_of(key, self._config))):
+                meant = f" Did you mean {' or '.join(map(repr, config_paths))}?"
             message = f"unknown key.{nested or meant}{hint}"
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
             if other := other_word((*path, key), value, self._config):
@@ -137,8 +137,8 @@ class _Checker:
     def _labelled(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node:
         if value == "???":
             beside = self._config.get(path[0], {})
-            places = [origins.find(f"{path[0]}.{key}") for key in beside]
-            file = next((place.file.name for place in places if place), "the page")
+            line_origins = [origins.find(f"{path[0]}.{key}") for key in beside]
+            file = next((origin.file.name for origin in line_origins if origin), "the page")
             about = argument.doc[:1].lower() + argument.doc[1:].rstrip(".")
             self.report(
                 path,
@@ -169,14 +169,14 @@ class _Checker:
         return not names_part and ".".join(path) in self._referenced
 
     def _has_no_part(self, value: Any, path: tuple[str, ...]) -> bool:
-        """Whether a page tunes a label that a stronger choice of its group does not have."""
+        """Whether a page tunes a label that is missing in the choice that overrides its group."""
         key = ".".join(path)
         typed = any(word == key or word.startswith(f"{key}.") for word in self._overridden)
         unnamed = isinstance(value, Mapping) and "name" not in value
         return unnamed and origins.is_optional(key) and not typed
 
     def _left_out(self, label: str, labels: Iterable[str], path: tuple[str, ...]) -> None:
-        """Report a label that the command line leaves out by mistake for a similar one."""
+        """Report a removed label that does not exist, but resembles an existing one."""
         key = ".".join((*path, label))
         meant = nearest(label, labels)
         mistyped = meant is not None and _looks_mistyped(label, meant)
@@ -192,8 +192,8 @@ class _Checker:
             value = {"name": slot.default, **slot.arguments} if slot.default else None
         if value is None or value == {"name": None}:
             if not argument.optional:
-                known = ", ".join(registry.names(slot.family))
-                message = f"{_article(slot.family)} is missing; choose one of {known}."
+                names = ", ".join(registry.names(slot.family))
+                message = f"{_article(slot.family)} is missing; choose one of {names}."
                 self.report(path, message, "null")
             return None
         return self.part(slot, value, path)
@@ -212,21 +212,21 @@ class _Checker:
         name = value.get("name", slot.default)
         if name not in registry.names(slot.family):
             where = (*path, "name") if "name" in value else path
-            known = ", ".join(registry.names(slot.family))
-            message = f"{_article(slot.family)} needs a name; choose one of {known}."
+            names = ", ".join(registry.names(slot.family))
+            message = f"{_article(slot.family)} needs a name; choose one of {names}."
             unknown = registry.unknown_part(slot.family, str(name)) if name else message
             self.report(where, unknown, name)
             return {}
         factory = registry.get(slot.family, name)
         self._check_space(slot, name, factory, path)
         schema = arguments(factory)
-        rest = {key: given for key, given in value.items() if key != "name"}
-        for key in [key for key in rest if key not in schema]:
+        values = {key: inner for key, inner in value.items() if key != "name"}
+        for key in [key for key in values if key not in schema]:
             if self._is_constant(key, schema, path):
                 continue
-            self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key), rest[key])
-            del rest[key]
-        return {"name": name, **self.block(schema, rest, path)}
+            self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key), values[key])
+            del values[key]
+        return {"name": name, **self.block(schema, values, path)}
 
     def _check_space(
         self, slot: registry.Slot, name: str, factory: Callable[..., Any], path: tuple[str, ...]
@@ -249,7 +249,7 @@ class _Checker:
 
 
 def _owner_hint(family: str, name: str, key: str) -> str:
-    """Name the parts that have this argument, as when a page tunes a part that was replaced."""
+    """Name the parts that have this argument; a page may tune a part that was replaced."""
     owners = [
         other
         for other in registry.names(family)
@@ -277,7 +277,7 @@ def _places_of(key: str, config: Mapping[Any, Any], path: str = "") -> Iterator[
 
 
 def _looks_mistyped(key: str, meant: str) -> bool:
-    """Whether a root's key is so close to a real one that it is no name of the user's own."""
+    """Whether an unknown root key is so close to a real one that it must be a typing error."""
     ratio = SequenceMatcher(None, key, meant).ratio()
     return ratio >= 0.85 or (ratio >= 0.75 and key[0] == meant[0])  # noqa: PLR2004
 

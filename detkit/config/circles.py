@@ -34,9 +34,9 @@ class Includes:
         self._chosen |= {word[1:]: "null" for word in words if word.startswith("~")}
 
     def stronger_choice(self, group: str, config_path: str) -> str | None:
-        """What chooses an option of a group and is stronger than a page, or None.
+        """The source that overrides a page's choice for a group, or None.
 
-        That is the command line, or a page that includes this one and overrides the group.
+        This is the command line, or a page that includes this one and overrides the group.
         """
         if group in self._chosen:
             return f"{group}={self._chosen[group]}"
@@ -66,15 +66,15 @@ class Includes:
         return None
 
 
-def _included(config_path: str, entries: Any, chosen: Mapping[str, str]) -> Iterator[str]:
+def _included(config_path: str, entries: Any, choices: Mapping[str, str]) -> Iterator[str]:
     """The pages that a defaults list names; of a group that the command line chose, its choice."""
     group = config_path.rpartition("/")[0]
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, Mapping):
             ((key, option),) = entry.items()
             if option is not None and "override" not in key.split():
-                place = _absolute(key.split()[-1], group)
-                yield f"{place}/{chosen.get(place, option)}"
+                target = _absolute(key.split()[-1], group)
+                yield f"{target}/{choices.get(target, option)}"
         elif entry != "_self_":
             yield _absolute(entry, group)
 

@@ -1,4 +1,4 @@
-"""A run folder that belongs to one start until its command ends."""
+"""Claim a run folder for one process until its command ends."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import IO, Any
 from detkit.errors import UserError
 
 FILE = ".starting"  # locked in the run folder
-# The name that `detkit train` gives a run of its own, by the second.
+# The name that `detkit train` generates for a run; it contains the time in seconds.
 _BY_TIME = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_")
 
 
 @contextmanager
 def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, Any]]:
-    """Claim the folder of a run; another one if detkit chose the name and somebody was faster.
+    """Claim the folder of a run; if detkit generated its name and it is in use, claim another one.
 
     Args:
         config: The configuration of the run.
-        again: Whether a run begins again in its folder.
+        again: Whether a run starts again in its folder.
 
     Yields:
         The configuration, with the claimed folder.
 
     Raises:
-        UserError: Another process starts a run in the folder, or it cannot be made.
+        UserError: Another process starts a run in the folder, or it cannot be created.
     """
     folder = Path(config["run_folder"])
     try:
@@ -50,7 +50,7 @@ def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, A
 
 
 def not_written_text(folder: Path, error: OSError) -> str:
-    """What to say of a run folder that cannot be written."""
+    """The message about a run folder that cannot be written."""
     return (
         f"run_folder={folder}: cannot be written: {error.strerror}. Choose a "
         "run_folder=FOLDER that you may write to."
@@ -58,7 +58,7 @@ def not_written_text(folder: Path, error: OSError) -> str:
 
 
 def _first_free(folder: Path) -> Path:
-    """Make the folder, or the first of NAME_2, NAME_3, ... that is not there yet."""
+    """Create the folder, or the first of NAME_2, NAME_3, ... that does not exist yet."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         candidate = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
@@ -69,7 +69,7 @@ def _first_free(folder: Path) -> Path:
 
 
 def _locked(folder: Path) -> IO[bytes]:
-    """The file of the claim, open and locked."""
+    """Open and lock the file of the claim."""
     while True:
         file = (folder / FILE).open("ab")
         try:
@@ -81,8 +81,8 @@ def _locked(folder: Path) -> IO[bytes]:
                 "another run_folder."
             ) from error
         except OSError:
-            return file  # a file system without locks is no reason not to train
+            return file  # train without a claim on file systems without locks
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), (folder / FILE).stat()):
                 return file
-        file.close()  # its last owner has removed it meanwhile
+        file.close()  # its last owner removed it in the meantime

@@ -1,4 +1,4 @@
-"""The norm at which gradients are clipped: that of the head's source, unless configured."""
+"""The gradient clipping norm: the one that the head's authors use, unless configured."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fill_clipping(config: dict[str, Any]) -> None:
 
 
 def clipping_notes(config: Mapping[str, Any]) -> list[str]:
-    """A line where a training clips as the source of its head does."""
+    """A line if a training clips at the norm that the head's authors use."""
     norm = config["trainer"]["gradient_clip_norm"]
     if norm is None or norm != head_clipping(config["model"]):
         return []

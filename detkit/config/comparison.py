@@ -48,13 +48,17 @@ class Comparison:
 def compare(before: RunRecord, after: RunRecord) -> Comparison:
     """What differs between two runs; of their surroundings, what is known of both."""
     configuration = differences(before.config, after.config)
-    known = before.environment.keys() & after.environment.keys() - {"seed"}  # the config has it
-    environment = differences(_only(before.environment, known), _only(after.environment, known))
+    shared = before.environment.keys() & after.environment.keys() - {"seed"}  # the config has it
+    environment = differences(_only(before.environment, shared), _only(after.environment, shared))
     return Comparison(
-        [each for each in configuration if _top(each) not in _APART_IN_CONFIG],
-        [each for each in environment if _top(each) not in _APART_IN_ENVIRONMENT],
-        [each for each in configuration if _top(each) in _APART_IN_CONFIG]
-        + [each for each in environment if _top(each) in _APART_IN_ENVIRONMENT[:2]],
+        [difference for difference in configuration if _top(difference) not in _APART_IN_CONFIG],
+        [difference for difference in environment if _top(difference) not in _APART_IN_ENVIRONMENT],
+        [difference for difference in configuration if _top(difference) in _APART_IN_CONFIG]
+        + [
+            difference
+            for difference in environment
+            if _top(difference) in _APART_IN_ENVIRONMENT[:2]
+        ],
     )
 
 

@@ -62,11 +62,11 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
     Raises:
         ConfigError: With all problems that were found.
     """
-    flags, rest = split_flags(overrides)
+    flags, settings = split_flags(overrides)
     if flags:
         raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
-    words = prepare(rest)
-    if for_sweeps := [word for word in rest if re.match(r"[+~]*hydra[./](?!run\.dir)", word)]:
+    words = prepare(settings)
+    if for_sweeps := [word for word in settings if re.match(r"[+~]*hydra[./](?!run\.dir)", word)]:
         raise ConfigError(
             [f"{word}: has no effect on one run; it is for detkit sweep." for word in for_sweeps]
         )
@@ -80,20 +80,22 @@ def compose(root: str, overrides: list[str], checkpoint: Config | None = None) -
 
 
 def hydra_compose(root: str, prepared_words: list[str]) -> tuple[DictConfig, list[str]]:
-    """What Hydra composes while it is set up, and the words, with `data=folder` where it applies.
+    """Compose with Hydra, which must be set up; return the result and the words used.
+
+    The words include `data=folder` if it applies.
 
     Args:
         root: The page, one of `slots.ROOTS`.
         prepared_words: The words of one job.
 
     Raises:
-        ConfigError: A word leaves out a part that another changes, or that a run needs.
+        ConfigError: A word removes a part that another word changes, or that a run needs.
     """
     words = prepared_words
     composed = _by_hydra(root, words)
     choices = composed.hydra.runtime.choices
-    if own := own_data_words(composed, choices, words, resuming=root == "resume"):
-        words = [*words, *own]
+    if added := own_data_words(composed, choices, words, resuming=root == "resume"):
+        words = [*words, *added]
         composed = _by_hydra(root, words)
     HydraConfig.instance().set_config(composed)
     return composed, words
@@ -118,8 +120,8 @@ def merge_order(
         loader = GlobalHydra.instance().config_loader()
         overrides = hydra_words(words)
         includes.start(overrides)
-        found = loader.compute_defaults_list(root, overrides, RunMode.RUN)
-    return [(each.config_path or "", each.package or "") for each in found.defaults]
+        result = loader.compute_defaults_list(root, overrides, RunMode.RUN)
+    return [(default.config_path or "", default.package or "") for default in result.defaults]
 
 
 def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
@@ -130,12 +132,14 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     """
     unresolved: Any = OmegaConf.to_container(composed, resolve=False)
     refuse_composed(unresolved.get("hydra", {}))
-    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
+    without_hydra = OmegaConf.masked_copy(
+        composed, [str(key) for key in composed if key != "hydra"]
+    )
     try:
-        plain = OmegaConf.to_container(own, resolve=True)
+        plain = OmegaConf.to_container(without_hydra, resolve=True)
     except OmegaConfBaseException as error:
-        place = origins.find(str(error.full_key), _written(own, str(error.full_key)))
-        where = f" ({place})" if place else ""
+        origin = origins.find(str(error.full_key), _written(without_hydra, str(error.full_key)))
+        where = f" ({origin})" if origin else ""
         raise ConfigError([f"{error.full_key}: {first_line(error)}.{where}"]) from error
     content = {str(key): value for key, value in dict(plain).items()}  # type: ignore[arg-type]
     try:
@@ -216,11 +220,11 @@ def cells(root: str, prepared_words: list[str]) -> list[Cell]:
 
 
 def _cell(root: str, words: list[str], prepared_words: list[str]) -> Cell:
-    chosen = [word.lstrip("+") for word in words if word not in prepared_words]
+    choices = [word.lstrip("+") for word in words if word not in prepared_words]
     try:
-        return Cell(chosen, compose_job(root, words), [])
+        return Cell(choices, compose_job(root, words), [])
     except ConfigError as error:
-        return Cell(chosen, None, error.problems)
+        return Cell(choices, None, error.problems)
 
 
 def compose_job(root: str, prepared_words: list[str]) -> Config:
@@ -234,10 +238,10 @@ def compose_job(root: str, prepared_words: list[str]) -> Config:
 
 
 def checked_job(root: str, composed: DictConfig, words: list[str]) -> Config:
-    """The configuration of a job that one of Hydra's own launchers has composed.
+    """The configuration of a job composed by one of Hydra's own launchers.
 
-    Hydra does not replace named parts whole, and takes a bare `data.path` for a folder to render
-    into, so a job with such words is composed again.
+    Hydra does not replace named parts as a whole, and takes a bare `data.path` for a folder to
+    render into, so a job with such words is composed again.
 
     Raises:
         ConfigError: With all problems that were found.

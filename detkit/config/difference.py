@@ -53,11 +53,11 @@ def differences(before: Any, after: Any, path: str = "") -> list[Difference]:
         return [] if _same(before, after) else [Difference(path, before, after)]
     if before.get("name", ABSENT) != after.get("name", ABSENT):
         return [Difference(path, before, after)]
-    found = []
+    result = []
     for key in dict.fromkeys([*before, *after]):
         inner = f"{path}.{key}" if path else str(key)
-        found += differences(before.get(key, ABSENT), after.get(key, ABSENT), inner)
-    return found
+        result += differences(before.get(key, ABSENT), after.get(key, ABSENT), inner)
+    return result
 
 
 def _same(before: Any, after: Any) -> bool:

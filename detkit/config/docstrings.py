@@ -58,10 +58,10 @@ def argument_help(docstring: str | None) -> dict[str, str]:
         text = line.strip()
         depth = len(line) - len(line.lstrip())
         indent = indent or depth
-        found = _ARGUMENT.match(text) if depth == indent else None
-        if found:
-            name = found[1]
-            helps[name] = found[2]
+        match = _ARGUMENT.match(text) if depth == indent else None
+        if match:
+            name = match[1]
+            helps[name] = match[2]
         elif name:
             helps[name] = f"{helps[name]} {text}".strip()
     return helps

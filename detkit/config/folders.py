@@ -27,14 +27,14 @@ def page_folders() -> list[Path]:
     named = os.environ.get(USER_FOLDER_VARIABLE, "").split(os.pathsep)
     folders = [Path(name) for name in named if name] + [Path(OWN_FOLDER)]
     folders += [*registry.plugin_pages(), conf_folder()]
-    found = [folder.resolve() for folder in folders if folder.is_dir()]
-    return list(dict.fromkeys(found))
+    existing = [folder.resolve() for folder in folders if folder.is_dir()]
+    return list(dict.fromkeys(existing))
 
 
 def trust_of(folder: Path) -> Trust:
     """Whose the pages of a folder are; those of a plugin are the user's, as its code is."""
-    place = folder.resolve()
-    if place == conf_folder().resolve():
+    resolved = folder.resolve()
+    if resolved == conf_folder().resolve():
         return Trust.DETKIT
-    own = [Path(OWN_FOLDER), *registry.plugin_pages()]
-    return Trust.USER if place in [known.resolve() for known in own] else Trust.STRANGER
+    trusted = [Path(OWN_FOLDER), *registry.plugin_pages()]
+    return Trust.USER if resolved in [path.resolve() for path in trusted] else Trust.STRANGER

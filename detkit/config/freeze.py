@@ -52,7 +52,7 @@ def freeze(config: dict[str, Any], again: bool = False) -> Path:
 
 
 def _absolute(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with paths that hold in every working folder."""
+    """The configuration with absolute paths, valid in every working folder."""
     data, weights = config.get("data"), config.get("weights")
     changed: dict[str, Any] = {}
     if isinstance(data, dict) and isinstance(data.get("path"), str):
@@ -62,20 +62,20 @@ def _absolute(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, **changed}
 
 
-def _require_free(folder: Path, given: str) -> None:
+def _require_free(folder: Path, typed: str) -> None:
     """Refuse a folder in which a run lies, or something that is no run."""
     if has_trained(folder) and is_run(folder):
         raise UserError(
-            f"run_folder={given}: another run is there; resume it with ckpt={given}, or choose "
+            f"run_folder={typed}: another run is there; resume it with ckpt={typed}, or choose "
             "another run_folder."
         )
     if not folder.is_dir() or is_run(folder):
         return
-    left = (*_LEFT[1:], *(f"{Path(name).stem}.part" for name in _LEFT[:3]))
-    others = sorted(path.name for path in folder.iterdir() if path.name not in left)
-    if others:
+    removable = (*_LEFT[1:], *(f"{Path(name).stem}.part" for name in _LEFT[:3]))
+    files = sorted(path.name for path in folder.iterdir() if path.name not in removable)
+    if files:
         raise UserError(
-            f"run_folder={given}: holds {others[0]!r} and is no run of detkit: choose a folder "
+            f"run_folder={typed}: holds {files[0]!r} and is no run of detkit: choose a folder "
             "that is empty or not there yet."
         )
 
@@ -89,7 +89,7 @@ def is_run(folder: Path) -> bool:
     return isinstance(content, dict) and content.keys() >= _KEYS
 
 
-def checkpoint_to_go_on(given: str | None, folder: Path) -> str | None:
+def checkpoint_to_go_on(requested: str | None, folder: Path) -> str | None:
     """The checkpoint that a start of a frozen folder goes on from; None where it begins.
 
     A folder that is started again as it is, by torchrun, SLURM or a hand, goes on from what its
@@ -97,9 +97,9 @@ def checkpoint_to_go_on(given: str | None, folder: Path) -> str | None:
     """
     last = folder / CHECKPOINTS / "last.ckpt"
     if not last.is_file():
-        return given
+        return requested
     saved_since = last.stat().st_mtime > (folder / FILE).stat().st_mtime
-    return str(last) if given is None or saved_since else given
+    return str(last) if requested is None or saved_since else requested
 
 
 def has_trained(folder: Path) -> bool:

@@ -87,12 +87,12 @@ class History:
         return [self._explain(leaf, value) for leaf, value in leaves(node, path)]
 
     def _unknown(self, path: str) -> str:
-        place = place_at(self._root, self._config, path)
-        if place is not None and place.argument is not None and place.argument.wired:
-            about = f" ({place.argument.doc})" if place.argument.doc else ""
+        node = place_at(self._root, self._config, path)
+        if node is not None and node.argument is not None and node.argument.wired:
+            about = f" ({node.argument.doc})" if node.argument.doc else ""
             return (
                 f"{path}: is filled in by detkit from the data and the parts before, for "
-                f"{place.owner}{about}; it never stands in a configuration."
+                f"{node.owner}{about}; it never stands in a configuration."
             )
         paths = [leaf for leaf, _ in leaves(self._config)]
         blocks = {leaf.rsplit(".", count)[0] for leaf in paths for count in range(1, 6)}
@@ -100,17 +100,17 @@ class History:
         return f"{text}{did_you_mean(path, sorted({*paths, *blocks}))} `detkit config` shows all."
 
     def _explain(self, path: str, value: Any) -> Explanation:
-        place = place_at(self._root, self._config, path)
-        steps = _default_steps(place) if place is not None else []
+        node = place_at(self._root, self._config, path)
+        steps = _default_steps(node) if node is not None else []
         steps += self._written_steps(path)
         steps += self._word_steps(path)
         if not steps or steps[-1].value != value:
             steps.append(Step(value, self._filled_by(path, steps)))
-        text = meaning(place, self._config, path) if place is not None else ""
+        text = meaning(node, self._config, path) if node is not None else ""
         return Explanation(path, value, text, steps)
 
     def _filled_by(self, path: str, steps: list[Step]) -> str:
-        """The source of a value that neither a page nor a word gave."""
+        """The source of a value that neither a page nor a word sets."""
         if path in ("model.pixel_mean", "model.pixel_std"):
             return "expected by the backbone's published weights"
         if path == CLIPPING:
@@ -131,9 +131,9 @@ class History:
             mapping, file = origins.written(config_path)
             if keys[: len(prefix)] != prefix:
                 continue
-            given = _look_up(mapping, keys[len(prefix) :])
-            if given is not MISSING:
-                steps.append(Step(given, self._source(path, config_path, file)))
+            value = _look_up(mapping, keys[len(prefix) :])
+            if value is not MISSING:
+                steps.append(Step(value, self._source(path, config_path, file)))
         if keys[-1] == "name":
             steps = self._replaced(path, steps) + steps
         return steps
@@ -147,21 +147,21 @@ class History:
         files = [origins.written(config_path)[1] for config_path, _ in self._order]
         position = {file: number for number, file in enumerate(files)}
         in_force = {step.source for step in steps}
-        written = [*origins.lines(parent), *origins.lines(path)]
-        written.sort(key=lambda each: position.get(each[0].file, -1))
+        lines = [*origins.lines(parent), *origins.lines(path)]
+        lines.sort(key=lambda line: position.get(line[0].file, -1))
         return [
-            Step(text, str(place))
-            for place, text in written
-            if text in registry.names(slot.family) and str(place) not in in_force
+            Step(text, str(origin))
+            for origin, text in lines
+            if text in registry.names(slot.family) and str(origin) not in in_force
         ]
 
     def _source(self, path: str, config_path: str, file: Path | None) -> str:
         if config_path.rsplit("/", 1)[-1] == pages.CHECKPOINT:
             return "the checkpoint"
         parent = path.removesuffix(".name")
-        places = [o for name in (path, parent) for o, _ in origins.lines(name) if o.file == file]
-        if places:
-            return str(places[-1])
+        matches = [o for name in (path, parent) for o, _ in origins.lines(name) if o.file == file]
+        if matches:
+            return str(matches[-1])
         group, _, option = config_path.rpartition("/")
         for word in self._overrides:
             if word.text.lstrip("+") == f"{group}={option}":
@@ -171,7 +171,7 @@ class History:
         return f"default of {owner.owner if owner else 'the root'} for its {slot}"
 
     def _word_steps(self, path: str) -> list[Step]:
-        """What the command line says of a value, the weakest first."""
+        """The steps in which the command line sets a value, the weakest first."""
         steps: list[Step] = []
         for word in self._overrides:
             override = parse(word.text)
@@ -179,19 +179,19 @@ class History:
             if word.text.startswith("~") or "/" in key or (is_group(key) and path != key):
                 continue
             if path == key or path.startswith(f"{key}."):
-                rest = path[len(key) + 1 :].split(".") if path != key else []
-                given = _look_up(override.value(), rest)
-                if given is not MISSING:
-                    steps.append(Step(given, f"command line: {word.typed}"))
+                inner_keys = path[len(key) + 1 :].split(".") if path != key else []
+                value = _look_up(override.value(), inner_keys)
+                if value is not MISSING:
+                    steps.append(Step(value, f"command line: {word.typed}"))
         return steps
 
 
-def _default_steps(place: Place) -> list[Step]:
-    argument = place.argument
+def _default_steps(node: Place) -> list[Step]:
+    argument = node.argument
     if argument is None or argument.slot is not None or argument.default is MISSING:
         return []
-    where = f" ({shown(place.file)})" if place.file is not None else ""
-    return [Step(default_value(argument), f"default of {place.owner}{where}")]
+    where = f" ({shown(node.file)})" if node.file is not None else ""
+    return [Step(default_value(argument), f"default of {node.owner}{where}")]
 
 
 def _look_up(value: Any, keys: list[str]) -> Any:

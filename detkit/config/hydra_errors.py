@@ -38,16 +38,16 @@ def _missing_option(error: MissingConfigException) -> str:
     if not group:
         return first_line(error)
     slot = slots.slot_at(tuple(group.split("/")))
-    known = options(group) or sorted(error.options or [])
-    if slot is not None and not set(known) - set(registry.names(slot.family)):
+    names = options(group) or sorted(error.options or [])
+    if slot is not None and not set(names) - set(registry.names(slot.family)):
         return f"{group}: {registry.unknown_part(slot.family, name)}"
-    message = f"{group}: there is no '{name}'.{did_you_mean(name, known)} "
-    own = f" Your own images: data.path={name}" if group == "data" else ""
-    return f"{message}Known: {', '.join(known)}.{own}{registry.failed_plugins()}"
+    message = f"{group}: there is no '{name}'.{did_you_mean(name, names)} "
+    hint = f" Your own images: data.path={name}" if group == "data" else ""
+    return f"{message}Known: {', '.join(names)}.{hint}{registry.failed_plugins()}"
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of Hydra says, with its cause, on one line."""
+    """The message of a Hydra error and of its cause, on one line."""
     text, cause = _one_line(error), error.__cause__
     if missing := re.search(r"Could not delete from config. '([\w.-]+)' does not exist", text):
         return f"~{missing[1]}: there is no such key to remove."

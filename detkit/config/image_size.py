@@ -1,10 +1,10 @@
-"""The root key `image_size`: one setting that the transforms of an augmentation page follow.
+"""The root key `image_size`, which sets the sizes of all transforms of an augmentation page.
 
 Images are resized to fit into `image_size`, whether they are larger or smaller. A transform with
-`short_side` and `long_side` takes the shorter and the longer of the two; one with `height` and
-`width` takes both, multiplied by what its page had relative to the page's image size: the canvas of
-`mosaic` stays twice as large. Priors that hold an `image_size` follow too. A value typed for a
-transform itself is kept.
+`short_side` and `long_side` takes the shorter and the longer side; one with `height` and `width`
+takes both, scaled by the ratio between its own size and its page's image size, so that the canvas
+of `mosaic` stays twice as large. Priors with an `image_size` follow too. A value typed for a
+transform itself takes precedence.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _TYPED = re.compile(r"\+{0,2}(image_size|augmentation)=")
 
 
 def follow_image_size(config: Node, words: Sequence[str], stored: Any = None) -> None:
-    """Bring the transforms and priors of a complete configuration to its `image_size`.
+    """Adapt the transforms and priors of a complete configuration to its `image_size`.
 
     Args:
         config: Checked and complete; changed in place.
-        words: The command line's words, whose values for a transform are kept.
-        stored: The checkpoint's `image_size`, which its own augmentation follows already.
+        words: The command line's words, whose values for a transform take precedence.
+        stored: The checkpoint's `image_size`, which its augmentation already follows.
 
     Raises:
         ConfigError: Nothing in the augmentation resizes, or the model takes one size only.
@@ -57,7 +57,7 @@ def as_size(value: Any) -> Size:
 
 
 def anchor_note(config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
-    """A line where anchors in pixels stay as they are although `image_size` is set."""
+    """A line if `image_size` is set but anchors in pixels do not follow it."""
     head = config.get("model", {}).get("head") or {}
     priors = head.get("priors") if isinstance(head, Mapping) else None
     typed = any(".priors.sizes=" in word for word in words)
@@ -70,17 +70,17 @@ def anchor_note(config: Mapping[str, Any], words: Sequence[str]) -> list[str]:
 
 
 def _problems(config: Node, size: Size, splits: Sequence[str]) -> Iterator[str]:
-    shown = f"{KEY}={_text(size)}"
+    setting = f"{KEY}={_text(size)}"
     for split in splits:
         if not any(_sides(step) for step in config["augmentation"][split].values()):
             yield (
-                f"{shown}: nothing in augmentation.{split} resizes images, so it has no "
+                f"{setting}: nothing in augmentation.{split} resizes images, so it has no "
                 f"effect: add augmentation.{split}.resize.name=resize, or remove image_size."
             )
     for path, node in _sized_parts(config.get("model"), "model"):
         if node.get("steps") is not None and tuple(node[KEY]) != size:
             yield (
-                f"{shown}: {path}.steps fits only images of {_text(tuple(node[KEY]))}, as in "
+                f"{setting}: {path}.steps fits only images of {_text(tuple(node[KEY]))}, as in "
                 "SSD300 and SSD512: remove image_size, or choose another model; SSDlite and all "
                 "detectors without fixed steps take any size."
             )
@@ -106,7 +106,7 @@ def _follow_augmentation(augmentation: Node, size: Size, typed: set[str]) -> Non
 
 
 def _followed(step: Node | None, size: Size, base: Size) -> Node:
-    """The arguments of a transform at an image size; none where it has no size."""
+    """The arguments of a transform at an image size; empty if it has no size."""
     sides = _sides(step)
     if step is None or not sides:
         return {}

@@ -41,16 +41,16 @@ class Origins:
 
     def record(self, file: Path, tree: yaml.Node | None, prefix: tuple[str, ...]) -> None:
         """Note the line of every key of a page whose body lands under a prefix."""
-        for path, line, written in _key_lines(tree, prefix):
-            self._places.setdefault(".".join(path), []).append((Origin(file, line), written))
+        for path, line, text in _key_lines(tree, prefix):
+            self._places.setdefault(".".join(path), []).append((Origin(file, line), text))
         for path, line, option in _choices(tree, prefix):
             self._choices.setdefault(".".join(path), []).append((Origin(file, line), option))
 
     def find(self, path: str, value: object = None) -> Origin | None:
         """Where a config path was written, of several places one that wrote this value; or None."""
-        places = self._places.get(path, [])
-        fitting = [origin for origin, written in places if written == str(value)]
-        return next(iter([*fitting, *(origin for origin, _ in reversed(places))]), None)
+        entries = self._places.get(path, [])
+        fitting = [origin for origin, text in entries if text == str(value)]
+        return next(iter([*fitting, *(origin for origin, _ in reversed(entries))]), None)
 
     def note(self, config_path: str, mapping: Mapping[str, Any], file: Path | None) -> None:
         """Keep what Hydra is given for a config path, and the page that it comes from."""
@@ -78,16 +78,16 @@ class Origins:
         self._tuned_if_there.clear()
 
     def drop(self, choice: str, file: Path, paths: list[str]) -> None:
-        """Note config paths of a page that a stronger choice of their group replaces."""
+        """Record config paths of a page that a stronger choice of their group replaces."""
         self._dropped[choice, file] = paths
 
     def dropped(self) -> Iterator[tuple[str, Path, list[str]]]:
-        """(stronger choice, page, its config paths that are dropped)."""
+        """(stronger choice, page, dropped config paths of the page)."""
         for (choice, file), paths in self._dropped.items():
             yield choice, file, paths
 
     def tune_if_there(self, path: str) -> None:
-        """Note a label that a weaker page tunes, which the chosen page may not have."""
+        """Record a label that a weaker page tunes and that the chosen page may lack."""
         self._tuned_if_there.add(path)
 
     def is_optional(self, path: str) -> bool:
@@ -97,12 +97,12 @@ class Origins:
 
 def in_both(written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What of a page's text is in what Hydra is given: parts that moved to their groups are not."""
-    kept: dict[str, Any] = {}
+    common: dict[str, Any] = {}
     for key, value in written.items():
         if key in given and key != "defaults":
             both = isinstance(value, Mapping) and isinstance(given[key], Mapping)
-            kept[key] = in_both(value, given[key]) if both else value
-    return kept
+            common[key] = in_both(value, given[key]) if both else value
+    return common
 
 
 def _key_lines(

@@ -1,6 +1,6 @@
-"""Words of other detection tools, each with the key that does the same here.
+"""Keys of other detection tools, each with the equivalent key here.
 
-They are hints in error messages; nothing is set by another name.
+They only serve as hints in error messages; they set nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 
 class Hint(NamedTuple):
-    """What to write for another tool's word.
+    """The equivalent of another tool's key.
 
     Attributes:
-        keys: Keys that do the same; the first whose block the configuration has is named.
-        example: A value for the key; None takes the value that came.
-        about: What else there is to know.
+        keys: Equivalent keys; the message names the first one whose block exists.
+        example: A value for the key; None uses the received value.
+        about: Further explanation.
     """
 
     keys: tuple[str, ...]
@@ -117,16 +117,16 @@ HINTS: dict[str, Hint] = {word: hint for hint, words in _WORDS.items() for word 
 
 
 def other_word(path: tuple[str, ...], value: Any, config: Mapping[Any, Any]) -> str:
-    """A sentence that says what to write for another tool's word; empty for any other key.
+    """A sentence with the equivalent of another tool's key; empty for any other key.
 
     Args:
         path: Config path of an unknown key: at the root, or in a block such as `trainer`.
-        value: What came.
+        value: The received value.
         config: The composed configuration.
     """
     word = path[-1].lower()
     hint = HINTS.get(word)
-    if hint is None or len(path) > 2:  # noqa: PLR2004  # inside a part its own keys are nearer
+    if hint is None or len(path) > 2:  # noqa: PLR2004  # inside a part, its own keys fit better
         return ""
     keys = [key for key in hint.keys if _is_there(key, config) and key != ".".join(path)]
     if not keys:
@@ -140,12 +140,12 @@ def other_word(path: tuple[str, ...], value: Any, config: Mapping[Any, Any]) -> 
 
 
 def _is_there(key: str, config: Mapping[Any, Any]) -> bool:
-    """Whether a configuration has a key; of a model's parts, whether it has a model."""
-    top, *rest = key.split(".")
+    """Whether a configuration has a key; for parts of the model, whether it has a model."""
+    top, *inner = key.split(".")
     if top in ("model", "callbacks"):
         return top in config
     node: Any = config.get(top)
-    for name in rest:
+    for name in inner:
         if not isinstance(node, Mapping) or name not in node:
             return False
         node = node[name]

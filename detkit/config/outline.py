@@ -1,7 +1,7 @@
-"""Which part each slot holds, as far as pages and words tell without composing; for completion.
+"""Find the part in each slot from pages and words, without composing; for completion.
 
-Composing takes Hydra and the imports of all parts, seconds for each key that is pressed. This
-reads the few pages that are named and follows the defaults of constructors in their text.
+Composing needs Hydra and imports all parts, which would take seconds per completion. This module
+reads only the named pages, and the defaults of constructors from their source text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def folders() -> list[Path]:
-    """Where pages lie, those of plugins included, none of which is imported."""
+    """The folders of pages, including those of plugins; imports no plugin."""
     brought = (plugin_files.pages_of(plugin) for plugin in plugin_files.found())
     return [*page_folders(), *(folder for folder in brought if folder is not None)]
 
@@ -39,8 +39,8 @@ class Outline:
 
     Args:
         root: The class of the root page in `detkit.config.root`.
-        page: The root page; its defaults list says what is chosen without words.
-        words: What was typed so far.
+        page: The root page; its defaults list holds the choices without words.
+        words: The words typed so far.
     """
 
     def __init__(self, root: str, page: str, words: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class Outline:
             self._choose(re.split(r"[./]", key), value)
 
     def arguments(self, path: Sequence[str]) -> dict[str, StaticArgument]:
-        """What may follow a config path: arguments of the part, the block or the labels there."""
+        """The keys below a config path: arguments of its part or block, or its labels."""
         if not path:
             return self._root
         argument = self.argument(path)
@@ -73,8 +73,8 @@ class Outline:
         if argument.family is None:
             return {}
         name = StaticArgument("name", values=tuple(self.names(argument.family)))
-        found = part_arguments(argument.family, self._name(node) or argument.default or "")
-        return {"name": name, **found}
+        result = part_arguments(argument.family, self._name(node) or argument.default or "")
+        return {"name": name, **result}
 
     def argument(self, path: Sequence[str]) -> StaticArgument | None:
         """The argument at a config path."""
@@ -82,8 +82,8 @@ class Outline:
 
     @staticmethod
     def names(family: str, space: Sequence[str] = ()) -> list[str]:
-        """The parts of a family; of losses, those that work on what their slot feeds them."""
-        names = sorted(name for known, name in part_files() if known == family)
+        """The parts of a family; for losses, only those that fit their slot's input."""
+        names = sorted(name for owner, name in part_files() if owner == family)
         return [n for n in names if not space or part_space(family, n) in (None, *space)]
 
     def _node(self, path: Sequence[str]) -> Any:
@@ -97,7 +97,7 @@ class Outline:
         return node if isinstance(node, str) else (node or {}).get("name")
 
     def _take_page(self, group: str, option: str, typed: Mapping[str, str]) -> None:
-        """Merge a page with what its defaults list names."""
+        """Merge a page and the pages in its defaults list."""
         file = page_file(group, option)
         if file is None:
             return
@@ -107,9 +107,9 @@ class Outline:
             if isinstance(entry, str) and entry != "_self_":
                 self._take_page(group, entry, typed)
             elif isinstance(entry, dict):
-                for key, chosen in entry.items():
+                for key, selected in entry.items():
                     path = str(key).split()[-1].strip("/")
-                    self._choose(path.split("/"), typed.get(path, chosen))
+                    self._choose(path.split("/"), typed.get(path, selected))
         prefix = [group] if group and "# @package _global_" not in file.read_text("utf-8") else []
         self._merge(prefix, content)
 
@@ -125,7 +125,7 @@ class Outline:
             self._take_page("/".join(path), option, {})
 
     def _merge(self, path: Sequence[str], value: Any) -> None:
-        """Merge a value at a path; a mapping without a name tunes what is there."""
+        """Merge a value at a path; a mapping without a name tunes the existing part."""
         if isinstance(value, dict) and "name" not in value:
             for key, inner in value.items():
                 self._merge([*path, str(key)], inner)

@@ -51,24 +51,24 @@ def split_flags(words: list[str]) -> tuple[list[str], list[str]]:
         ConfigError: A flag is none that detkit hands on.
     """
     flags: list[str] = []
-    rest: list[str] = []
+    remaining: list[str] = []
     following = iter(words)
     for word in following:
         name = word.partition("=")[0]
         if not word.startswith("-") or name in _FOLDER_FLAGS:
-            rest.append(word)
+            remaining.append(word)
             if word in _FOLDER_FLAGS:
-                rest.append(next(following, ""))
+                remaining.append(next(following, ""))
             continue
         if instead := _REPLACED_FLAGS.get(_SHORT_FLAGS.get(name, name)):
             raise ConfigError([f"{name}: {instead}."])
         if name not in FLAGS:
-            known = [flag for flag in FLAGS if flag.startswith("--")] + ["--config-dir"]
-            raise ConfigError([f"there is no flag '{word}'.{did_you_mean(name, known)}"])
+            long_flags = [flag for flag in FLAGS if flag.startswith("--")] + ["--config-dir"]
+            raise ConfigError([f"there is no flag '{word}'.{did_you_mean(name, long_flags)}"])
         flags.append(word)
         if word in TAKING_A_WORD or name in ("-sc", "--shell-completion"):
             flags += list(itertools.islice(following, 0 if "=" in word else 1))
-    return flags, rest
+    return flags, remaining
 
 
 def take_config_folder(words: list[str]) -> list[str]:
@@ -77,18 +77,18 @@ def take_config_folder(words: list[str]) -> list[str]:
     Raises:
         ConfigError: There is no such folder.
     """
-    rest: list[str] = []
+    remaining: list[str] = []
     following = iter(words)
     for word in following:
         name, _, value = word.partition("=")
         if name not in _FOLDER_FLAGS:
-            rest.append(word)
+            remaining.append(word)
             continue
         folder = value or next(following, "")
         if not os.path.isdir(folder):
             raise ConfigError([f"{name}: there is no folder '{folder}'."])
         os.environ[USER_FOLDER_VARIABLE] = os.path.abspath(folder)
-    return rest
+    return remaining
 
 
 @cache
@@ -115,18 +115,18 @@ def _quoted(word: str) -> str:
 
 
 def _unreadable(word: str, error: Exception) -> str:
-    shown = word if len(word) <= 100 else f"{word[:97]}..."  # noqa: PLR2004
+    excerpt = word if len(word) <= 100 else f"{word[:97]}..."  # noqa: PLR2004
     if "=" not in word and not word.startswith("~"):
-        return f"cannot read '{shown}': it has no '='; write {_with_key(word)}"
+        return f"cannot read '{excerpt}': it has no '='; write {_with_key(word)}"
     reason = " ".join(str(error).split("See ")[0].split()) or "it is nested too deep"
     return (
-        f"cannot read '{shown}': {reason[:200]}; write KEY=VALUE, and quote what holds spaces, "
+        f"cannot read '{excerpt}': {reason[:200]}; write KEY=VALUE, and quote what holds spaces, "
         "commas or brackets."
     )
 
 
 def _with_key(word: str) -> str:
-    """How a word without '=' was most likely meant: a file or folder, or a key."""
+    """The most likely meaning of a word without '=': a file or folder, or a key."""
     path = Path(word)
     if path.exists():
         is_weights = path.suffix in (".ckpt", ".pt", ".pth", ".safetensors")
@@ -214,15 +214,15 @@ def _values(override: Override) -> list[Any]:
     if not override.is_sweep_override():
         return [override.value()]
     value: Any = override.value()
-    return [_plain(each) for each in value.list] if isinstance(value, ChoiceSweep) else [None]
+    return [_plain(item) for item in value.list] if isinstance(value, ChoiceSweep) else [None]
 
 
 def _plain(value: Any) -> Any:
     """A parsed value without the marks of its quotes."""
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     if isinstance(value, dict):
-        return {_plain(key): _plain(each) for key, each in value.items()}
+        return {_plain(key): _plain(item) for key, item in value.items()}
     return value.text if isinstance(value, QuotedString) else value
 
 
@@ -242,10 +242,10 @@ def options(group: str) -> list[str]:
 
 
 def _listed(word: str, key: str, pattern: Glob) -> str:
-    """The word with the options that its pattern of names fits, so that every command sees them.
+    """The word with its pattern expanded to the matching options, so that every command sees them.
 
     Raises:
-        ConfigError: The key is no group, or the pattern fits no option.
+        ConfigError: The key is no group, or the pattern matches no option.
     """
     group = key.replace(".", "/")
     if not is_group(group):
@@ -262,13 +262,13 @@ def _listed(word: str, key: str, pattern: Glob) -> str:
 def _nearest_group(key: str) -> str:
     path = key.split("/")
     slot = slots.slot_at(tuple(path[:-1]))
-    known = registry.slot_names(slot.family) if slot else list(slots.root_arguments())
-    match = did_you_mean(path[-1] if slot else path[0], known)
-    return f"{match} Groups there: {', '.join(known)}."
+    names = registry.slot_names(slot.family) if slot else list(slots.root_arguments())
+    match = did_you_mean(path[-1] if slot else path[0], names)
+    return f"{match} Groups there: {', '.join(names)}."
 
 
 def has_no_list(word: str) -> bool:
-    """Whether the values of a word cannot be listed, as those of an interval."""
+    """Whether the values of a word cannot be listed, such as those of an interval."""
     override = parse(word)
     listed = isinstance(override.value(), ChoiceSweep | RangeSweep)
     return override.is_sweep_override() and not listed

@@ -1,7 +1,7 @@
 """`data.path=FOLDER` means the user's own images; only `data=shapes` renders into a folder.
 
-`data=shapes` is the default of a training, so that `detkit train` alone does something. A path that
-the command line or a page sets would otherwise fill the user's folder with rendered shapes.
+`data=shapes` is the default of a training, so that `detkit train` works without arguments. Without
+this module, a `data.path` from the command line or a page would be filled with rendered shapes.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ RENDER_HINT = (
 def own_data_words(
     composed: DictConfig, choices: Mapping[str, Any], words: Sequence[str], resuming: bool = False
 ) -> list[str]:
-    """The word that reads the user's own images, where the composed data would be rendered.
+    """The word that reads the user's own images, if the composed data would be rendered.
 
     Args:
-        composed: What Hydra composed from the words.
+        composed: Hydra's result for the words.
         choices: The option of each group, as Hydra lists them.
         words: The command line's words.
-        resuming: The run being resumed keeps its reader; a new path means that its data moved.
+        resuming: Whether a run is resumed; it keeps its reader, and a new path means moved data.
 
     Returns:
-        `data=folder`, the reader alone for the data of a run, or nothing where shapes are
-        requested or no path is set.
+        `data=folder`, or only the reader for the data of a run, or nothing if shapes are requested
+        or no path is set.
     """
     data = composed.get("data")
     reader = data.get("reader") if isinstance(data, DictConfig) else None
@@ -47,7 +47,7 @@ def own_data_words(
         return []
     choice = choices.get("data")
     if choice not in (RENDERED, CHECKPOINT):
-        return []  # a page of the user's data, which names the reader
+        return []  # the user's own data page names the reader
     if choice == CHECKPOINT:
         return ["data/reader=auto"] if reads_own_path(words) else []
     if any(_REQUEST.match(word) for word in words):
@@ -56,12 +56,12 @@ def own_data_words(
 
 
 def reads_own_path(words: Sequence[str]) -> bool:
-    """Whether the words set `data.path` and do not say how to read it."""
+    """Whether the words set `data.path` but no reader for it."""
     return any(map(_PATH.match, words)) and not any(map(_REQUEST.match, words))
 
 
 def explain_rendering(problems: Sequence[str], words: Sequence[str]) -> list[str]:
-    """The problems; a setting of rendered shapes beside a bare `data.path` says how to render."""
+    """Add how to render shapes to problems with shape settings beside a bare `data.path`."""
     return [
         f"{problem}{RENDER_HINT}"
         if OWN in words and problem.startswith("data.reader.") and f"'{RENDERED}'" in problem
@@ -72,11 +72,11 @@ def explain_rendering(problems: Sequence[str], words: Sequence[str]) -> list[str
 
 def _page_sets_path_only() -> bool:
     """Whether a page of the user sets `data.path`, and none of the user's pages chooses shapes."""
-    own = conf_folder().resolve()
+    builtin = conf_folder().resolve()
 
     def by_user(path: str) -> list[str]:
         lines = origins.lines(path)
-        return [text for place, text in lines if not place.file.resolve().is_relative_to(own)]
+        return [text for origin, text in lines if not origin.file.resolve().is_relative_to(builtin)]
 
-    chosen = [*by_user("data"), *by_user("data.reader"), *by_user("data.reader.name")]
-    return bool(by_user("data.path")) and RENDERED not in chosen
+    choices = [*by_user("data"), *by_user("data.reader"), *by_user("data.reader.name")]
+    return bool(by_user("data.path")) and RENDERED not in choices

@@ -1,4 +1,4 @@
-"""The pages of each group, with what their first comment says. Imports neither torch nor hydra."""
+"""The pages of each group, with their opening comment. Imports neither torch nor hydra."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from detkit.config.folders import conf_folder, page_folders
 
-# Groups whose options are pages, and how one is chosen.
+# Groups whose options are pages, and how to choose a page.
 GROUPS: dict[str, str] = {
     "model": "whole detectors, chosen with model=NAME",
     "experiment": "whole trainings, chosen with experiment=NAME",
@@ -26,9 +26,9 @@ class Page(NamedTuple):
     """A page that a group's key can name.
 
     Attributes:
-        name: What the key is set to.
-        text: The first sentence of its comment, without the command that it begins with.
-        origin: Whose it is: `detkit`, or the folder of somebody else's pages.
+        name: The value that selects it.
+        text: The first sentence of its comment, without the command at its start.
+        origin: `detkit`, or the folder of another author's pages.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Page(NamedTuple):
 
 
 def pages_of(group: str) -> list[Page]:
-    """The pages of a group by name; of several with one name, the one that is taken."""
-    own = conf_folder().resolve()
+    """The pages of a group by name; if several have one name, the one in force."""
+    builtin = conf_folder().resolve()
     pages = []
     for name, (folder, file) in sorted(_files(group).items()):
-        origin = "detkit" if folder == own else _shown(folder)
+        origin = "detkit" if folder == builtin else _shown(folder)
         pages.append(Page(name, first_sentence(file), origin))
     return pages
 
@@ -57,14 +57,14 @@ def _files(group: str) -> dict[str, tuple[Path, Path]]:
 
 
 def page_groups() -> list[str]:
-    """The groups that have a page: those of detkit, then the user's of other parts."""
-    known = [path.name for folder in page_folders() for path in folder.iterdir() if path.is_dir()]
-    others = sorted(set(known) - GROUPS.keys() - {"hydra"})
-    return [group for group in (*GROUPS, *others) if _files(group)]
+    """The groups that have a page: detkit's own, then the user's."""
+    names = [path.name for folder in page_folders() for path in folder.iterdir() if path.is_dir()]
+    user_groups = sorted(set(names) - GROUPS.keys() - {"hydra"})
+    return [group for group in (*GROUPS, *user_groups) if _files(group)]
 
 
 def first_sentence(file: Path) -> str:
-    """The first sentence of a page's opening comment; empty where there is none."""
+    """The first sentence of a page's opening comment; empty if there is none."""
     lines: list[str] = []
     try:
         text = file.read_text(encoding="utf-8-sig")

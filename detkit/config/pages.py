@@ -24,8 +24,8 @@ page_options: dict[str, tuple[Node, str]] = {}
 # Values of the root that come from a checkpoint.
 root_values: Node = {}
 CHECKPOINT = "checkpoint"
-CLEARED = "cleared-labels"  # the group of the options that set labels to null
-LEFT_OUT = "left-out"  # the option of a slot that a page sets to null
+CLEARED = "cleared-labels"  # group of options that set labels to null
+LEFT_OUT = "left-out"  # option of a slot that a page sets to null
 
 
 def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
@@ -54,10 +54,10 @@ def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
         if argument.wired:
             continue
         if argument.slot is not None and not argument.by_label:
-            option, rest = _choose(group, argument, mapping, tag)
+            option, inner = _choose(group, argument, mapping, tag)
             choices.append({argument.name: option})
-            if rest is not MISSING:
-                body[argument.name] = rest
+            if inner is not MISSING:
+                body[argument.name] = inner
         elif argument.by_label and block is not None and mapping.get(argument.name) is None:
             body[argument.name] = default_value(argument)
         elif argument.by_label:
@@ -83,19 +83,19 @@ def _choose(
     if slot is None:
         raise ValueError(f"argument '{argument.name}' has no slot")
     default = {"name": slot.default, **slot.arguments}
-    given, rest = mapping.get(argument.name, default), MISSING
+    given, inner = mapping.get(argument.name, default), MISSING
     if isinstance(given, str):
         given = {"name": given}
     elif isinstance(given, Mapping) and "name" not in given:
-        given, rest = default, dict(given)
+        given, inner = default, dict(given)
     if given is None and slot.default is not None:  # without an option, the default takes its place
-        return left_out((*group, argument.name), tag), rest
+        return left_out((*group, argument.name), tag), inner
     if given is None or given == {"name": None}:
-        return None, rest
+        return None, inner
     if isinstance(given, Mapping) and given["name"] in registry.names(slot.family):
-        return add_option((*group, argument.name), dict(given), tag), rest
+        return add_option((*group, argument.name), dict(given), tag), inner
     if list(given) == ["name"] and is_page((*group, argument.name), given["name"]):
-        return str(given["name"]), rest
+        return str(given["name"]), inner
     return None, given  # the check says what is wrong with it
 
 
@@ -162,9 +162,9 @@ def filled(family: str, mapping: Any) -> Any:
         value = mapping.get(argument.name, MISSING)
         if argument.slot is not None and not argument.by_label:
             default = {"name": argument.slot.default, **argument.slot.arguments}
-            given = default if value is MISSING else value
-            absent = isinstance(given, Mapping) and given.get("name", "") is None
-            node[argument.name] = None if absent else filled(argument.slot.family, given)
+            result = default if value is MISSING else value
+            absent = isinstance(result, Mapping) and result.get("name", "") is None
+            node[argument.name] = None if absent else filled(argument.slot.family, result)
         else:
             node[argument.name] = default_value(argument) if value is MISSING else value
     return {**node, **{key: value for key, value in mapping.items() if key not in node}}
@@ -178,10 +178,14 @@ def is_page(group: tuple[str, ...], name: Any) -> bool:
 
 def with_named_pages(mapping: Node) -> Node:
     """A global page whose `model: fcos` chooses that page, as `override /model: fcos` does."""
-    chosen = {key: value for key, value in mapping.items() if _chooses_page(key, value)}
-    rest = {key: value for key, value in mapping.items() if key not in chosen}
-    entries = [{f"override /{group}": option} for group, option in chosen.items()]
-    return {**rest, "defaults": [*(mapping.get("defaults") or []), *entries]} if chosen else rest
+    choices = {key: value for key, value in mapping.items() if _chooses_page(key, value)}
+    content = {key: value for key, value in mapping.items() if key not in choices}
+    entries = [{f"override /{group}": option} for group, option in choices.items()]
+    return (
+        {**content, "defaults": [*(mapping.get("defaults") or []), *entries]}
+        if choices
+        else content
+    )
 
 
 def _chooses_page(key: str, value: Any) -> bool:
@@ -194,15 +198,15 @@ def _chooses_page(key: str, value: Any) -> bool:
 
 
 def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
-    """A page that changes what other pages chose: named parts become overrides of their groups.
+    """A page that changes other pages' choices: named parts become overrides of their groups.
 
-    A labelled part that the page names is set to null by an option that Hydra merges just before
-    the page, so that nothing remains of the part that had the label.
+    If the page names a labelled part, an option that Hydra merges just before the page sets the
+    label to null, so that nothing remains of the earlier part.
     """
     page_defaults = [_left_out_entry(entry, tag) for entry in mapping.get("defaults") or []]
     overrides: list[tuple[str, str | None]] = []
-    rest = {key: value for key, value in mapping.items() if key != "defaults"}
-    body = _split_tuning(prefix, rest, tag, overrides)
+    content = {key: value for key, value in mapping.items() if key != "defaults"}
+    body = _split_tuning(prefix, content, tag, overrides)
     if "_self_" not in page_defaults:
         first_override = next(
             (i for i, entry in enumerate(page_defaults) if _is_override(entry)), len(page_defaults)
@@ -221,7 +225,7 @@ def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
 
 
 def _named_labels(path: tuple[str, ...], mapping: Node) -> Node:
-    """The labels of a page's body that it names parts for, each null."""
+    """Null for each label in a page's body that names a part."""
     nulls: Node = {}
     is_labelled = label_family(path) is not None
     for key, value in mapping.items():

@@ -1,10 +1,10 @@
 """Rewrite overrides that name parts, so that Hydra replaces each part whole and then tunes it.
 
-For Hydra, `model.head.box_loss=giou` sets a string where the mapping of the old part was, and
+For Hydra, `model.head.box_loss=giou` replaces the mapping of the old part with a string, and
 `model.head.box_loss.weight=2` then replaces that string. Rewritten as a choice of the config group
-`model/head/box_loss`, a name keeps nothing of the old part, and keys tune the new one, in whichever
-order they are typed. Parts by label are no groups; they are set to null first, which leaves the
-label where it is in the order of its page.
+`model/head/box_loss`, the name replaces the old part completely, and keys tune the new part,
+whatever the order of the words. Labelled parts are not groups; they are set to null first, which
+preserves the position of the label in its page.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class _Naming:
-    """What replaces the part at a config path, or leaves it out.
+    """An override that replaces or removes the part at a config path.
 
     Attributes:
         source: The config path that the user's override sets: the part's own, or an outer one.
-        overrides: Those for Hydra.
+        overrides: The overrides for Hydra.
     """
 
     source: ConfigPath
@@ -59,8 +59,7 @@ def rewritten(words: Iterable[str]) -> list[Rewritten]:
     """The overrides of one job for Hydra: parts are named first, then tuned.
 
     Raises:
-        ConfigError: One override leaves a part out and another tunes it, or something is removed
-            that a run needs.
+        ConfigError: One override removes a part that another tunes, or that a run needs.
     """
     rewriter = _Rewriter()
     for word in words:
@@ -76,7 +75,7 @@ def hydra_words(words: Iterable[str]) -> list[str]:
 def subject(word: str) -> str:
     """The config path that an override sets; the last override of a subject replaces the others.
 
-    An override that merges a mapping into a part is a subject of its own.
+    An override that merges a mapping into a part has a separate subject.
     """
     override = parse(word)
     path = _path(override)
@@ -104,7 +103,7 @@ class _Rewriter:
         self._removed: dict[ConfigPath, str] = {}
 
     def add(self, word: str) -> None:
-        """Take in the next override of the command line."""
+        """Add the next override of the command line."""
         override = parse(word)
         path = _path(override)
         is_plain = override.is_sweep_override() or override.package is not None
@@ -130,7 +129,7 @@ class _Rewriter:
             self._rest.append(Rewritten(text, word))
 
     def _value(self, path: ConfigPath, value: Any, text: str, word: str) -> None:
-        """Name, tune or set what is at a config path; `text` sets it as it is."""
+        """Name, tune or set the value at a config path; `text` is the override that sets it."""
         named = _named_part(path, value)
         if named is not None:
             self._name(*named, word)
@@ -150,13 +149,13 @@ class _Rewriter:
     def _name(self, path: ConfigPath, value: dict[str, Any], word: str) -> None:
         self._replace(path)
         for inner, texts in _naming(path, value):
-            known = self._namings.get(inner)
-            if known is None or len(known.source) <= len(path):
+            earlier = self._namings.get(inner)
+            if earlier is None or len(earlier.source) <= len(path):
                 overrides = [Rewritten(text, word) for text in texts]
                 self._namings[inner] = _Naming(path, overrides)
 
     def _replace(self, path: ConfigPath) -> None:
-        """Forget what an earlier override of the same config path names or leaves out."""
+        """Discard earlier overrides that name or remove a part at the same config path."""
         self._removed.pop(path, None)
         for inner in [key for key, naming in self._namings.items() if naming.source == path]:
             del self._namings[inner]
@@ -165,7 +164,7 @@ class _Rewriter:
         """The overrides for Hydra.
 
         Raises:
-            ConfigError: One leaves out a part that another changes.
+            ConfigError: One override removes a part that another changes.
         """
         ordered = sorted(self._namings.items(), key=lambda item: len(item[0]))
         namings = [override for _, naming in ordered for override in naming.overrides]
@@ -221,7 +220,7 @@ def _with_names(parts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named_part(path: ConfigPath, value: Any) -> tuple[ConfigPath, dict[str, Any]] | None:
-    """The config path and mapping of the part that a value names, or None where it names none."""
+    """The config path and mapping of the part that a value names, or None if it names none."""
     if isinstance(value, str) and path[-1] == "name" and _takes_part(path[:-1]):
         path, value = path[:-1], {"name": value}
     elif not _takes_part(path):
@@ -232,7 +231,7 @@ def _named_part(path: ConfigPath, value: Any) -> tuple[ConfigPath, dict[str, Any
 
 
 def _takes_part(path: ConfigPath) -> bool:
-    """Whether a part belongs at a config path, and not only an argument that is called like one."""
+    """Whether a config path holds a part, not just an argument of the same name."""
     if part_family(path) is None:
         return False
     owner = part_family(path[:-1]) if slot_at(path) is not None else None

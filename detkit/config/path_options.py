@@ -1,4 +1,4 @@
-"""A path where the name of a page is expected, such as `data=photos` or `model=best.pt`."""
+"""Refuse a path where the name of a page is expected, as in `data=photos` or `model=best.pt`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _problems(word: str) -> Iterator[str]:
     for text in match[2].split(","):
         value = text.strip("'\" ")
         if _is_path(value) and not _is_option(group, value):
-            said = f"{group}={value}: {group} takes the name of a page, not a path."
-            yield f"{said} {_hint(group, value)}"
+            message = f"{group}={value}: {group} takes the name of a page, not a path."
+            yield f"{message} {_hint(group, value)}"
 
 
 def _is_path(value: str) -> bool:
@@ -48,9 +48,9 @@ def _is_path(value: str) -> bool:
 def _is_option(group: str, value: str) -> bool:
     name = value.removesuffix(".yaml")
     slot = slots.slot_at((group,))
-    known = registry.names(slot.family) if slot is not None else []
+    names = registry.names(slot.family) if slot is not None else []
     pages_there = any((folder / group / f"{name}.yaml").is_file() for folder in page_folders())
-    return value in (*known, CHECKPOINT) or (pages_there and value == name)
+    return value in (*names, CHECKPOINT) or (pages_there and value == name)
 
 
 def _hint(group: str, value: str) -> str:

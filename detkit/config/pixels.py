@@ -1,4 +1,4 @@
-"""Mean and deviation of the pixels: what the backbone expects, unless the configuration says."""
+"""Mean and standard deviation of the pixels: the backbone's, unless configured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from detkit import registry
 
 Statistics = tuple[list[float], list[float]]
-# Of ImageNet's red, green and blue in 0..255; nearly all published weights expect them.
+# ImageNet's statistics of red, green and blue in 0..255; nearly all published weights expect them.
 IMAGENET: Statistics = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
 _KEYS = ("pixel_mean", "pixel_std")
 
@@ -16,9 +16,9 @@ _KEYS = ("pixel_mean", "pixel_std")
 def expected_pixels(backbone: Mapping[str, Any]) -> Statistics:
     """Mean and deviation, in 0..255, that a configured backbone expects.
 
-    A backbone class may publish them in a static method `pixel_statistics`, which takes its
-    arguments as a mapping; for all others they are ImageNet's. A backbone that changes another one
-    expects what that one does.
+    A backbone class may publish them in a static method `pixel_statistics`, which takes the
+    constructor's arguments as a mapping; the default is ImageNet's. A backbone that wraps another
+    one has the same statistics as the inner one.
     """
     inner = backbone.get("backbone")
     if isinstance(inner, Mapping):
@@ -41,7 +41,7 @@ def fill_pixels(model: dict[str, Any]) -> None:
 
 
 def pixels_text(model: Mapping[str, Any]) -> str:
-    """Mean and deviation of a complete detector, and whose they are."""
+    """Mean and deviation of a complete detector, and where they come from."""
     values, expected = _values(model), expected_pixels(model["backbone"])
     if values == IMAGENET == expected:
         return f"{_text(values)}: ImageNet's"
@@ -51,7 +51,7 @@ def pixels_text(model: Mapping[str, Any]) -> str:
 
 
 def pixel_notes(model: Mapping[str, Any]) -> list[str]:
-    """A line about mean and deviation where they are the backbone's and not the usual ones."""
+    """A line if mean and deviation come from the backbone and are not the usual ones."""
     if not isinstance(model.get("backbone"), Mapping) or not set(_KEYS) <= set(model):
         return []
     is_usual = _values(model) == IMAGENET or _values(model) != expected_pixels(model["backbone"])

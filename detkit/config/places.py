@@ -35,22 +35,22 @@ def place_at(root: Callable[..., Any], config: Mapping[str, Any], path: str) -> 
 
 
 def _at(schema: Mapping[str, Argument], owner: Place, node: Any, keys: list[str]) -> Place | None:
-    key, *rest = keys
-    if owner.family and key == "name" and not rest:
+    key, *inner_keys = keys
+    if owner.family and key == "name" and not inner_keys:
         return owner
     argument = schema.get(key)
     if argument is None:
         return None
-    if not rest:
+    if not inner_keys:
         return Place(argument, owner.owner, owner.file)
     inner = _get(node, key)
     if argument.by_label:
-        label, *rest = rest
+        label, *inner_keys = inner_keys
         inner = _get(inner, label)
     entered = _enter(argument, inner)
     if entered is None:  # a key inside a value that is a mapping, or of a part that is not there
         return Place(argument, owner.owner, owner.file)
-    return _at(*entered, inner, rest) if rest else entered[1]
+    return _at(*entered, inner, inner_keys) if inner_keys else entered[1]
 
 
 def _get(node: Any, key: str) -> Any:

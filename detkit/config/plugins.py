@@ -61,11 +61,11 @@ def require_loaded(named: Iterable[str], where: str) -> None:
 
 def not_loaded(named: Iterable[str]) -> list[str]:
     """Those plugins that the user's own settings have neither loaded nor tried to load."""
-    known = {*registry.load_plugins(), *registry.plugin_failures}
-    return [plugin for plugin in named if plugin not in known]
+    loaded = {*registry.load_plugins(), *registry.plugin_failures}
+    return [plugin for plugin in named if plugin not in loaded]
 
 
 def for_child(named: Iterable[str]) -> dict[str, str]:
     """The environment variable by which a process that this one starts may load these plugins."""
-    known = [plugin for plugin in os.environ.get(VARIABLE, "").split(os.pathsep) if plugin]
-    return {VARIABLE: os.pathsep.join(dict.fromkeys([*known, *named]))}
+    listed = [plugin for plugin in os.environ.get(VARIABLE, "").split(os.pathsep) if plugin]
+    return {VARIABLE: os.pathsep.join(dict.fromkeys([*listed, *named]))}

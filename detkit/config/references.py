@@ -1,4 +1,4 @@
-"""Which keys of a configuration its interpolations refer to."""
+"""Find the keys that a configuration's interpolations refer to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\.*[\w.\[\]-]+)\s*[,}]")
 
 
 def references(config: Mapping[str, Any]) -> set[str]:
-    """The config paths that interpolations name, relative ones resolved, and what they are in.
+    """The config paths that interpolations name, with relative ones resolved, and their parents.
 
     Args:
         config: Plain mapping with interpolations kept.

@@ -1,4 +1,4 @@
-"""Overrides that take something out: `KEY=null` and `~KEY`."""
+"""Overrides that remove a part: `KEY=null` and `~KEY`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def is_removal(override: Override) -> bool:
 
 
 def removal(path: ConfigPath, word: str) -> str:
-    """The override by which Hydra leaves out what is at a config path.
+    """The override with which Hydra removes the value at a config path.
 
     Args:
         path: The config path.
         word: The user's override, `KEY=null`, `~KEY` or `KEY={}`.
 
     Raises:
-        ConfigError: A run needs it, or it is a plain value, whose default would take its place.
+        ConfigError: A run needs it, or it is a plain value, which would fall back to its default.
     """
     key = ".".join(path)
     if len(path) == 1:
@@ -52,8 +52,8 @@ def _of_root(key: str, word: str) -> str:
     if argument.by_label or (argument.slot is not None and argument.optional):
         return f"~{key}"
     if argument.slot is not None or argument.block is not None:
-        known = ", ".join(options(key))
-        raise ConfigError([f"{word.lstrip('+')}: a run needs {key}; choose one of {known}."])
+        names = ", ".join(options(key))
+        raise ConfigError([f"{word.lstrip('+')}: a run needs {key}; choose one of {names}."])
     if is_deletion:
         raise _plain_value(word)
     return word

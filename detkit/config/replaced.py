@@ -13,10 +13,10 @@ from detkit.config.syntax import shown
 
 
 def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
-    """A line for each value, and each list of labels, that a page set and that has no effect.
+    """A line for each value and each list of labels that a page sets without effect.
 
-    A swap leaves nothing of the old part behind. Where both have an argument, as backbones have
-    `levels`, what the page says of it was often meant for the detector, not for the part.
+    A swap removes the old part completely. If both parts have an argument, such as `levels` of
+    backbones, the page's value for it was often meant for the detector, not for the part.
 
     Args:
         config: The composed configuration, complete.
@@ -24,12 +24,12 @@ def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:
     """
     typed = [word for word in words if "=" in word and not word.startswith(("~", "-"))]
     keys = [parse(word).key_or_group for word in hydra_words(typed)]
-    chosen = [key for key in keys if "/" in key and is_group(key)]
+    groups = [key for key in keys if "/" in key and is_group(key)]
     dropped = [
         f"{choice} discards these settings of {shown(file)}: {', '.join(paths)}"
         for choice, file, paths in origins.dropped()
     ]
-    lost = (line for group in chosen for line in _lost(config, group.replace("/", "."), keys))
+    lost = (line for group in groups for line in _lost(config, group.replace("/", "."), keys))
     return [*dropped, *lost]
 
 
@@ -38,10 +38,10 @@ def _lost(config: Mapping[str, Any], part: str, keys: list[str]) -> Iterator[str
     for key in part.split("."):
         node = node.get(key) if isinstance(node, Mapping) else None
     for path, value in leaves(node, part) if isinstance(node, Mapping) else ():
-        written = [] if path == f"{part}.name" or path in keys else origins.lines(path)
-        if written and written[-1][1] not in ("", str(value)):
-            place, before = written[-1]
+        lines = [] if path == f"{part}.name" or path in keys else origins.lines(path)
+        if lines and lines[-1][1] not in ("", str(value)):
+            origin, before = lines[-1]
             yield (
                 f"{path}: is {value}, as '{node['name']}' has it; the part that it replaces had "
-                f"{before} ({place}). To keep that: {path}={before.replace(' ', '')}"
+                f"{before} ({origin}). To keep that: {path}={before.replace(' ', '')}"
             )

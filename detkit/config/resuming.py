@@ -66,9 +66,9 @@ def check_resume(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _is_allowed(change: Difference, before: dict[str, Any], after: dict[str, Any]) -> bool:
-    top, _, rest = change.path.partition(".")
+    top, _, inner = change.path.partition(".")
     if top == "callbacks":
-        label = rest.split(".")[0]
+        label = inner.split(".")[0]
         parts = (config["callbacks"].get(label) or {} for config in (before, after))
         return not any(part.get("name") in _STATE for part in parts)
     return any(_under(change.path, path) for path in (*_HARMLESS, *_SAID))
@@ -79,5 +79,5 @@ def _under(path: str, top: str) -> bool:
 
 
 def _line(change: Difference) -> str:
-    note = next((said for path, said in _SAID.items() if _under(change.path, path)), None)
+    note = next((text for path, text in _SAID.items() if _under(change.path, path)), None)
     return f"{change}" + (f" ({note})" if note else "")

@@ -23,7 +23,7 @@ HYDRA_KEYS = (
     *("sweep.dir", "sweep.subdir", "output_subdir", "job.name", "job.chdir", "verbose"),
     *("launcher", "sweeper"),
 )
-_RUN_DIR = "${run_folder}"  # as in detkit's own root pages, of which a user's may be a copy
+_RUN_DIR = "${run_folder}"  # as in detkit's own root pages, which a user may copy
 # `${key}` and `${key.other}`, `${now:...}` and `${hydra:...}`: what reads nothing from outside.
 _HARMLESS = re.compile(r"\$\{\s*(?:(?:now|hydra):[\w.%: -]*|[\w.\[\]-]+)\s*\}")
 
@@ -100,8 +100,8 @@ def refuse_group(group: str, where: str, by: Trust = Trust.USER) -> None:
     path = name.split("/")
     allowed = () if by is Trust.STRANGER else HYDRA_GROUPS
     if path[0] == "hydra" and "/".join(path[1:]) not in allowed:
-        known = f"; of Hydra's groups there are {', '.join(allowed)}" if allowed else ""
-        raise ConfigError([f"{where}: '{group}' is refused, since it could run code{known}."])
+        hint = f"; of Hydra's groups there are {', '.join(allowed)}" if allowed else ""
+        raise ConfigError([f"{where}: '{group}' is refused, since it could run code{hint}."])
 
 
 def refuse_hydra(block: Any, where: str, by: Trust = Trust.USER) -> None:
@@ -194,7 +194,7 @@ def _default_groups(entries: Any) -> Iterator[str]:
             group = re.sub(r"^\s*((override|optional)\s+)*", "", str(name))
             yield group
             options = option if isinstance(option, list) else [option]
-            yield from (str(each) for each in options if each not in (None, ""))
+            yield from (str(value) for value in options if value not in (None, ""))
 
 
 def _entries(

@@ -53,7 +53,7 @@ def _is_choice(entry: Any) -> bool:
         return False
     ((group, option),) = entry.items()
     options = option if isinstance(option, list) else [option]
-    return isinstance(group, str) and all(each is None or isinstance(each, str) for each in options)
+    return isinstance(group, str) and all(item is None or isinstance(item, str) for item in options)
 
 
 def _wrong_lists(mapping: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
@@ -65,8 +65,8 @@ def _wrong_lists(mapping: Mapping[str, Any], path: tuple[str, ...]) -> list[str]
             problems += _wrong_lists(value, inner)
         elif isinstance(value, list) and stands_mapping(inner):
             name = ".".join(inner)
-            place = origins.find(name)
-            where = f" ({place})" if place else ""
+            origin = origins.find(name)
+            where = f" ({origin})" if origin else ""
             problems.append(f"{name}: expected a mapping of keys to values, got a list.{where}")
     return problems
 

@@ -97,7 +97,7 @@ def arguments(factory: Factory) -> dict[str, Argument]:
     hints = _type_hints(factory)
     helps = _helps(factory)
     made_defaults = _made_defaults(factory)
-    found: dict[str, Argument] = {}
+    result: dict[str, Argument] = {}
     for name, parameter in inspect.signature(factory).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise _fault(factory, name, "hides arguments; list each one")
@@ -107,8 +107,8 @@ def arguments(factory: Factory) -> dict[str, Argument]:
         default = made_defaults.get(name, default)
         argument = _argument(name, hints[name], default, helps.get(name, ""))
         _require_sound(factory, argument)
-        found[name] = argument
-    return found
+        result[name] = argument
+    return result
 
 
 def summary(factory: Factory) -> str:

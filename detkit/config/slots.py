@@ -1,4 +1,4 @@
-"""Where a configuration holds parts: slots that are config groups, and parts by label."""
+"""Positions of parts in a configuration: slots, which are config groups, and labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def root_arguments() -> dict[str, Argument]:
 
 
 def slot_at(path: tuple[str, ...]) -> registry.Slot | None:
-    """The slot at a config path, or None: by the root's schema, below it by the argument's name."""
+    """The slot at a config path, or None: from the root's schema, and below it by argument name."""
     if not path:
         return None
     if len(path) == 1:
@@ -43,13 +43,13 @@ def slot_at(path: tuple[str, ...]) -> registry.Slot | None:
 
 
 def is_block(path: tuple[str, ...]) -> bool:
-    """Whether a block of the root stands at a config path; imports nothing."""
+    """Whether a config path is a block of the root; imports nothing."""
     argument = root_arguments().get(path[0]) if len(path) == 1 else None
     return argument is not None and argument.block is not None
 
 
 def block_at(path: tuple[str, ...]) -> Callable[..., Any] | None:
-    """The constructor whose keys stand at a config path, or None where no block is."""
+    """The constructor of the block at a config path, or None if there is no block."""
     argument = root_arguments().get(path[0]) if len(path) == 1 else None
     return resolve(argument.block) if argument and argument.block else None
 
@@ -62,7 +62,7 @@ def resolve(block: root.Block) -> Callable[..., Any]:
 
 
 def part_family(path: ConfigPath) -> str | None:
-    """The family of the part that belongs at a config path, or None where no part does.
+    """The family of the part that belongs at a config path, or None.
 
     A part is in a slot, which is a config group, or under a label (`callbacks.average`), or in a
     slot of a labelled part.
@@ -80,7 +80,7 @@ def part_family(path: ConfigPath) -> str | None:
 
 
 def label_family(path: ConfigPath) -> str | None:
-    """The family of the parts that a config path holds by label, or None where it holds none."""
+    """The family of the labelled parts at a config path, or None if it holds none."""
     if not path:
         return None
     *outer, key = path

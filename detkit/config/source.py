@@ -201,9 +201,9 @@ def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:
     schema = arguments(slots.ROOTS[name]).values()
     plain = [a for a in schema if not (a.slot or a.block)]
     defaults = {a.name: pages.default_value(a) for a in plain}
-    kept = {key: value for key, value in pages.root_values.items() if key in defaults}
+    values = {key: value for key, value in pages.root_values.items() if key in defaults}
     entries = _choosable(mapping.get("defaults", []))
-    return pages.tuning_node((), {**defaults, **kept, **mapping, "defaults": entries}, name)
+    return pages.tuning_node((), {**defaults, **values, **mapping, "defaults": entries}, name)
 
 
 def _choosable(entries: list[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
-"""Constructors read from the text of their sources: what completion needs, without importing them.
+"""Read constructors from their source text, without importing them; for completion.
 
-`detkit.config.signatures` reads the same from imported classes, which takes seconds, as they import
-PyTorch.
+`detkit.config.signatures` reads the same from imported classes, which takes seconds because they
+import PyTorch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Definition = ast.ClassDef | ast.FunctionDef
 
 @dataclass(frozen=True)
 class StaticArgument:
-    """One argument of a constructor, as its source has it.
+    """One argument of a constructor, read from its source.
 
     Attributes:
         name: Its name, which is its key in YAML.
@@ -27,8 +27,8 @@ class StaticArgument:
         default: The name of the part that it takes unless another one is named.
         by_label: Whether it takes parts by label.
         block: `module:Class` whose keys it holds, or None.
-        values: What it takes, where that can be listed: truth values, literals, null.
-        space: What a loss in the slot must work on; empty for all other slots.
+        values: Its values if they can be listed: booleans, literals, null.
+        space: Spaces that a loss in the slot may work on; empty for all other slots.
     """
 
     name: str
@@ -58,14 +58,14 @@ def part_files() -> dict[tuple[str, str], Path]:
 
 @cache
 def part_arguments(family: str, name: str) -> dict[str, StaticArgument]:
-    """The arguments of a part that a configuration may set; none where it is not known."""
+    """The arguments of a part that a configuration may set; empty for an unknown part."""
     tree, node = _part(family, name)
     return {} if node is None else _arguments(tree, node)
 
 
 @cache
 def part_space(family: str, name: str) -> str | None:
-    """What a loss works on, such as `boxes`; None where its source does not say."""
+    """The space that a loss works on, such as `boxes`; None if its source does not state it."""
     _, node = _part(family, name)
     for inner in node.body if isinstance(node, ast.ClassDef) else ():
         value = getattr(inner, "value", None)
@@ -88,7 +88,7 @@ def _part(family: str, name: str) -> tuple[ast.Module, _Definition | None]:
 
 @cache
 def block_arguments(constructor: str) -> dict[str, StaticArgument]:
-    """The arguments of a class that is given as `module:Class`."""
+    """The arguments of a class written as `module:Class`."""
     module, _, name = constructor.partition(":")
     tree, node = _definition(module, name)
     is_whole = tree is not None and isinstance(node, _Definition)
@@ -121,7 +121,7 @@ def _hints(tree: ast.Module, node: _Definition) -> Iterator[tuple[str, ast.expr]
 
 
 def _argument(tree: ast.Module, name: str, hint: ast.expr) -> StaticArgument | None:
-    """What an annotation says; None where assembly fills the argument in."""
+    """Parse an annotation; None if assembly fills in the argument."""
     if isinstance(hint, ast.Subscript) and _text(hint.value) == "Wired":
         return None
     for call in (node for node in ast.walk(hint) if isinstance(node, ast.Call)):
@@ -140,7 +140,7 @@ def _argument(tree: ast.Module, name: str, hint: ast.expr) -> StaticArgument | N
 
 
 def _values(tree: ast.Module, hint: ast.expr, depth: int) -> Iterator[str]:
-    """The values that a type lists, names of types followed into their modules."""
+    """The values that a type lists; type names are resolved in their modules."""
     if isinstance(hint, ast.BinOp):
         yield from _values(tree, hint.left, depth)
         yield from _values(tree, hint.right, depth)
@@ -159,7 +159,7 @@ def _values(tree: ast.Module, hint: ast.expr, depth: int) -> Iterator[str]:
 
 
 def _named(tree: ast.Module, name: ast.expr) -> tuple[ast.Module | None, ast.AST | None]:
-    """What a name stands for: a definition or an alias, and the module that has it."""
+    """Resolve a name to its definition or alias, and to the module that contains it."""
     identifier = _text(name)
     for node in tree.body:
         if isinstance(node, _Definition) and node.name == identifier:

@@ -1,9 +1,9 @@
 """Labelled parts of a page that a stronger choice of their group replaces.
 
 The command line is stronger than an experiment, and an experiment than the pages that it includes.
-`experiment=bccd_320 augmentation=mosaic` takes the transforms of `mosaic` alone: a mixture of two
-lists of transforms would be neither. Plain values of the experiment stay in force, and so does what
-it sets for a label that the chosen page has.
+`experiment=bccd_320 augmentation=mosaic` takes only the transforms of `mosaic`, as a mixture of two
+lists of transforms would be neither. Plain values of the experiment stay in force, and so do its
+settings for labels that the chosen page has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Node = dict[str, Any]
 
 
 def without_replaced_labels(config_path: str, mapping: Node, file: Path) -> Node:
-    """What remains of a global page next to stronger choices of groups; notes what is dropped."""
+    """The part of a global page that stronger choices leave in force; records the dropped part."""
     remaining = dict(mapping)
     for group, value in mapping.items():
         choice = includes.stronger_choice(group, config_path)

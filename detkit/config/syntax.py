@@ -80,15 +80,17 @@ _TOO_DEEP = f"nested more than {DEEPEST} levels deep: write it flatter."
 def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    place = f"{shown(file)}, line {mark.line + 1}" if mark is not None else shown(file)
+    location = f"{shown(file)}, line {mark.line + 1}" if mark is not None else shown(file)
     if "nesting depth" in problem:  # libyaml's own limit, which some builds of it have
-        return f"{place}: is {_TOO_DEEP}"
+        return f"{location}: is {_TOO_DEEP}"
     line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
     hint = " Indent with spaces, not with tabs." if "\t" in "".join(line) else ""
     if re.search(r"{[^\"']*: *\${", "".join(line)):
         hint = ' Inside braces an interpolation needs quotes: "${...}".'
     context = getattr(error, "context", None)
-    return f"{place}: this is not valid YAML: {f'{context}, ' if context else ''}{problem}.{hint}"
+    return (
+        f"{location}: this is not valid YAML: {f'{context}, ' if context else ''}{problem}.{hint}"
+    )
 
 
 class _Tree:

@@ -16,8 +16,8 @@ RATIO = 4.0  # YOLOv5 matches a box and an anchor whose widths and heights diffe
 HALF = 0.5  # IoU from which RetinaNet and SSD match
 _MOST_FITTED = 5_000  # boxes that anchors are fitted to; they are measured on all
 _ROUNDS = 50
-_ASCENTS = 4  # of the best clusterings; ascending from all rarely gains more
-_STEPS, _RATE = 80, 0.05  # of the ascent; the rate falls to 0
+_ASCENTS = 4  # clusterings to improve; improving all of them rarely gains more
+_STEPS, _RATE = 80, 0.05  # of the gradient ascent; the rate falls to 0
 _BLOCK = 100_000  # boxes compared with all anchors at once
 
 
@@ -44,9 +44,9 @@ def box_sizes(index: DatasetIndex, factors: NDArray[np.float64]) -> Sizes:
         factors: (N,) by which each image is resized.
     """
     owners = np.repeat(np.arange(len(index)), np.diff(index.object_offsets))
-    kept = ~index.ignored
-    boxes = index.boxes[kept].astype(np.float64)
-    sizes: Sizes = (boxes[:, 2:] - boxes[:, :2]) * factors[owners[kept], None]
+    counts = ~index.ignored
+    boxes = index.boxes[counts].astype(np.float64)
+    sizes: Sizes = (boxes[:, 2:] - boxes[:, :2]) * factors[owners[counts], None]
     return sizes[(sizes > 0).all(axis=1)]
 
 
@@ -77,9 +77,9 @@ def measure_anchors(boxes: Sizes, anchors: Sizes) -> AnchorFit:
 def fit_anchors(boxes: Sizes, count: int, *, seeds: int = 10) -> Sizes:
     """Anchors with a high mean IoU, (K, 2) by area: the best of several starts.
 
-    Each start is a k-means clustering with the distance 1 - IoU. The best ones are then moved
-    to raise the mean IoU itself. A cluster's anchor is the median of its widths and heights. The
-    paper takes the mean, so that the few largest boxes decide: for 2,000 log-normal sizes, the mean
+    Each start is a k-means clustering with the distance 1 - IoU. Gradient ascent on the mean IoU
+    then improves the best ones. A cluster's anchor is the median of its widths and heights. The
+    paper takes the mean, which the few largest boxes dominate: for 2,000 log-normal sizes, the mean
     IoU of 9 anchors is .564 with means, .614 with medians and .618 after the ascent.
 
     Paper: YOLO9000: Better, Faster, Stronger (Redmon and Farhadi, 2016), section 2,
@@ -88,7 +88,7 @@ def fit_anchors(boxes: Sizes, count: int, *, seeds: int = 10) -> Sizes:
     Args:
         boxes: (N, 2).
         count: Anchors.
-        seeds: Starts, each from other first anchors; the one with the highest mean IoU wins.
+        seeds: Starts, each from different first anchors; the one with the highest mean IoU wins.
 
     Raises:
         DataError: There are fewer different boxes than anchors.
@@ -125,10 +125,10 @@ def _cluster(boxes: Sizes, count: int, random: np.random.Generator) -> Sizes:
             break
         owners = nearest
         for anchor in range(count):
-            mine = boxes[owners == anchor]
+            members = boxes[owners == anchor]
             # an anchor that no box is nearest to moves to the box with the lowest IoU
             empty = boxes[ious.max(axis=1).argmin()]
-            anchors[anchor] = np.median(mine, axis=0) if len(mine) else empty
+            anchors[anchor] = np.median(members, axis=0) if len(members) else empty
     return anchors
 
 
@@ -136,7 +136,7 @@ def _ascend(boxes: Sizes, anchors: Sizes) -> Sizes:
     """Raise the mean IoU with the nearest anchor by Adam on the logarithms of the sizes.
 
     Returns:
-        The best anchors on the way, so never worse ones than it starts from.
+        The best anchors of all steps, so never worse than the first ones.
     """
     logarithms, best, highest = np.log(anchors), anchors, -1.0
     mean, square = np.zeros_like(logarithms), np.zeros_like(logarithms)

@@ -18,11 +18,11 @@ def class_weights(counts: NDArray[np.int64], power: float) -> NDArray[np.float64
 
     So a loss keeps its size. A class without objects gets 1.
     """
-    known = counts > 0
-    weights = np.where(known, np.maximum(counts, 1) ** -power, 0.0)
+    present = counts > 0
+    weights = np.where(present, np.maximum(counts, 1) ** -power, 0.0)
     total = (weights * counts).sum()
     scaled: NDArray[np.float64] = weights * (counts.sum() / total if total else 1.0)
-    return np.where(known, scaled, 1.0)
+    return np.where(present, scaled, 1.0)
 
 
 class ImageClasses(NamedTuple):

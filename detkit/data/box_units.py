@@ -1,4 +1,4 @@
-"""Boxes whose numbers are not what the reader takes them for: shares, corners, centres, sizes."""
+"""Find boxes in a convention other than the format's: shares, corners, centres, sizes."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ ADVICE = {
     SHARES_OF_CORNERS: "Write each line as class, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1.",
     SIZES: "Write each box as x, y, x + width, y + height.",
 }
-# A box inside of the first 2 x 2 pixels is none: corners added up twice stay below 2.
+# No real box lies within the first 2 x 2 pixels. Shares read as x, y, width, height stay below 2.
 _LARGEST_SHARE = 2.0
-_SMALLEST_IMAGE = 8  # pixels a side, below which such boxes are possible
+_SMALLEST_IMAGE = 8  # pixels per side; smaller images may have such boxes
 _HALF = 0.5
-_FEWEST = 3  # boxes that a conclusion needs
-_MOST_OUTSIDE = 0.2  # of the boxes; as many leave their image only if they are misread
+_FEWEST = 3  # boxes needed for a conclusion
+_MOST_OUTSIDE = 0.2  # share of the boxes; more leave their image only if they are misread
 _FAR = 0.05  # of the image's side; less is careless drawing
-_TOLERANCE = 2.0  # pixels by which boxes of the right reading may leave their image
-_SURE = 0.99  # of the boxes that the right reading has to put into their images
+_TOLERANCE = 2.0  # pixels by which correctly read boxes may leave their image
+_SURE = 0.99  # share of the boxes that the correct reading must place inside their images
 _SUSPICIOUS = (PARTLY_OUTSIDE, "outside the image", "inverted corners", "no area")
 
 
 @dataclass(frozen=True)
 class Misreading:
-    """What is wrong with the numbers of a split's boxes.
+    """The convention that a split's boxes were wrongly read in.
 
     Attributes:
         cause: One of the causes above.
-        boxes: The file and the box, as read, of each box that shows it.
+        boxes: File and box, as read, of each affected box.
         total: Boxes of the split.
     """
 
@@ -53,7 +53,7 @@ class Misreading:
 
     @property
     def share(self) -> float:
-        """Share of the boxes that show it."""
+        """Share of the boxes that are affected."""
         return len(self.boxes) / max(self.total, 1)
 
     @property
@@ -61,7 +61,7 @@ class Misreading:
         """What to change."""
         return ADVICE[self.cause]
 
-    def written(self, box: tuple[float, float, float, float]) -> str:
+    def describe(self, box: tuple[float, float, float, float]) -> str:
         """A box as the file has it, and how it was read."""
         x1, y1, x2, y2 = box
         if self.cause in (CORNERS, CENTRES):
@@ -72,7 +72,7 @@ class Misreading:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether training on the split would be in vain."""
+        """Whether training on the split would fail."""
         return self.cause != NORMALISED or self.share >= _HALF
 
 
@@ -81,11 +81,11 @@ def _text(numbers: tuple[float, ...]) -> str:
 
 
 def find_misreading(index: DatasetIndex) -> Misreading | None:
-    """Say whether the boxes of a split are in other units, or other numbers, than they are read in.
+    """Detect boxes in units or in a convention other than the reader assumes; None if they fit.
 
-    Boxes in 0..1 are those within the first two pixels of their images. Other misreadings show in
-    boxes that leave their images: a fifth of them and more do so by 5 % of a side, while another
-    reading puts all boxes of the split into their images.
+    Boxes in 0..1 lie within the first two pixels of their images. Other misreadings show in boxes
+    that leave their images: at least a fifth of them do so by 5 % of a side, while another reading
+    puts nearly all boxes of the split into their images.
     """
     if not len(index.boxes) and not index.faults:
         return None
@@ -101,8 +101,8 @@ def _normalised(index: DatasetIndex) -> Misreading | None:
         return None
     names = _names(index)
     boxes = index.boxes.tolist()
-    shown = [(names[owners[row]], tuple(boxes[row])) for row in rows.tolist()]
-    return Misreading(NORMALISED, shown, len(tiny))
+    cases = [(names[owners[row]], tuple(boxes[row])) for row in rows.tolist()]
+    return Misreading(NORMALISED, cases, len(tiny))
 
 
 def _other_numbers(index: DatasetIndex) -> Misreading | None:
@@ -140,7 +140,7 @@ def _names(index: DatasetIndex) -> list[str]:
 
 
 def _whole_boxes(index: DatasetIndex) -> tuple[Boxes, Boxes]:
-    """(K, 4) boxes that were surely not cut at an edge, and (K, 2) sides of their images."""
+    """(K, 4) boxes that touch no edge, so were not cut, and (K, 2) sides of their images."""
     owners = np.repeat(np.arange(len(index)), np.diff(index.object_offsets))
     boxes = index.boxes.astype(np.float64)
     limits = index.sizes[owners][:, ::-1].astype(np.float64)
@@ -171,6 +171,6 @@ def _as_sizes(boxes: Boxes) -> Boxes:
 
 
 def _inside(boxes: Boxes, limits: Boxes) -> NDArray[np.bool_]:
-    """(K,) whether each box has an area and lies in its image."""
+    """(K,) whether each box has an area and is inside its image."""
     inside = (boxes[:, :2] >= -_TOLERANCE) & (boxes[:, 2:] <= limits + _TOLERANCE)
     return np.asarray((inside & (boxes[:, 2:] > boxes[:, :2])).all(axis=1))

@@ -24,7 +24,7 @@ from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
 _KEPT = 64 * 2**20  # bytes: 52 images of 640 x 640 pixels
-_BLANK_SIDE = 32  # of a blank image whose size is not known
+_BLANK_SIDE = 32  # pixels, for a blank image of unknown size
 NAMED = 20  # unreadable files that are named; a disk that went away would name all
 
 
@@ -54,10 +54,10 @@ class DetectionDataset(Dataset[Sample]):
     takes the same ones; it is named once, counted in `unreadable`, and tried again each time, so
     that nothing has to be remembered. When half of the images are unreadable, training stops.
 
-    A data set that is measured on replaces nothing: another image would change what is measured.
-    An image that cannot be decoded is a blank one there, has no detections, and its objects count
-    as missed, as they do for other programs that measure a file of detections. The results table
-    names it (detkit.data.unreadable).
+    A data set to measure on replaces no image, as this would change the result. There, an image
+    that cannot be decoded is blank and has no detections, so its objects count as missed, as in
+    other programs that measure a file of detections. The results table names it
+    (detkit.data.unreadable).
 
     A transform that mixes several images gets others drawn from the key's group, after the
     transforms that stand before it. While images are mixed, up to 64 MiB of those decoded last are
@@ -106,7 +106,7 @@ class DetectionDataset(Dataset[Sample]):
         return len(self.index)
 
     def end_mixing(self) -> bool:
-        """Mix no more images, in any worker; whether any were mixed."""
+        """Stop mixing images, in all workers; return whether any were mixed."""
         self._mixes.fill_(False)
         return bool(self._mixing)
 
@@ -117,7 +117,7 @@ class DetectionDataset(Dataset[Sample]):
 
     @property
     def unreadable_positions(self) -> list[int]:
-        """Their positions in the index."""
+        """The positions of these files in the index."""
         return list(self._unreadable.nonzero().flatten().tolist())
 
     def __getitem__(self, key: Key) -> Sample:
@@ -154,16 +154,16 @@ class DetectionDataset(Dataset[Sample]):
         transform = self._mixing[step]
         group = key.group or range(len(self))
         drawn = torch.randint(len(group), (transform.count(generator),), generator=generator)
-        others = [self._made(key, group[place], generator, step) for place in drawn.tolist()]
-        return transform.mix(sample, others, generator) if others else sample
+        partners = [self._made(key, group[index], generator, step) for index in drawn.tolist()]
+        return transform.mix(sample, partners, generator) if partners else sample
 
     def _prepared(self, position: int) -> tuple[int, Sample]:
         """How many steps that draw nothing have been done, and an image after them."""
-        found = self._recent.get(position)
-        if found is None:
-            found = self._fixed_steps(self.read(position))
-            self._recent.keep(position, *found)
-        return found
+        cached = self._recent.get(position)
+        if cached is None:
+            cached = self._fixed_steps(self.read(position))
+            self._recent.keep(position, *cached)
+        return cached
 
     def _fixed_steps(self, sample: Sample) -> tuple[int, Sample]:
         """How many steps draw nothing, and the sample after them."""
@@ -183,7 +183,7 @@ class DetectionDataset(Dataset[Sample]):
         return self._blank(position) if self.is_measured else self._replacement(epoch, position)
 
     def _blank(self, position: int) -> Sample:
-        """A black image of the annotated size with the objects of one that cannot be decoded."""
+        """A black image of the annotated size, with the objects of the undecodable image."""
         height, width = (int(length) or _BLANK_SIDE for length in self.index.sizes[position])
         image = torch.zeros((3, height, width), dtype=torch.uint8)
         return replace(self.read(position, image), is_decoded=False)
@@ -202,8 +202,8 @@ class DetectionDataset(Dataset[Sample]):
         """The image and its objects as annotated, without transforms.
 
         Args:
-            position: Of the image.
-            image: Pixels in place of those of the file.
+            position: The position of the image in the index.
+            image: Pixels to use instead of the file's.
 
         Raises:
             UnreadableImageError: The file cannot be decoded, or its size is not the annotated one.
@@ -263,7 +263,7 @@ class DetectionDataset(Dataset[Sample]):
         return f"it is measured without detections, so its objects ({count}) count as missed"
 
     def object_count(self, position: int) -> int:
-        """How many objects of an image count."""
+        """How many objects of an image count in the metric."""
         return int((~self.target(position).ignored).sum())
 
     def _too_many(self, count: int) -> str:

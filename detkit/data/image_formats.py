@@ -1,4 +1,4 @@
-"""Image formats that need more than Pillow, and what to do about those that it cannot read."""
+"""Image formats that need more than Pillow, and advice on those it cannot read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL.ImageFile import ImageFile
 
 from detkit.image_files import NEEDS_CONVERSION
 
-_START = 16  # bytes that tell the format
+_START = 16  # bytes that identify the format
 _BRANDS = {
     "HEIC": (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
     "AVIF": (b"avif", b"avis"),
@@ -25,7 +25,7 @@ _ADVICE = {
 
 
 def advice_for(path: Path) -> str | None:
-    """What to do about a file of a known format that Pillow does not recognise; else None."""
+    """Advice on a file whose format is known but which Pillow does not recognise; else None."""
     kind = _format_of(path)
     if kind is None and path.suffix.lower() in NEEDS_CONVERSION:
         return f"not an image that can be read ({path.suffix}); convert it to JPEG or PNG"
@@ -33,7 +33,7 @@ def advice_for(path: Path) -> str | None:
 
 
 def register_formats() -> None:
-    """Let Pillow open HEIC files; the plugin is only imported for the first of them."""
+    """Let Pillow open HEIC files; the first one imports the plugin."""
     Image.preinit()  # so that JPEG, PNG and the other usual formats are tried first
     Image.register_open("HEIC", _open_heic, lambda start: _brand(start) == "HEIC")
 

@@ -79,7 +79,7 @@ def read_header(path: Path) -> ImageHeader:
 
 
 def refuse_raw(path: Path) -> None:
-    """Raise UnreadableImageError for a raw file of a camera: Pillow would read its preview."""
+    """Raise UnreadableImageError for a camera's raw file; Pillow would read only its preview."""
     if path.suffix.lower() in RAW_SUFFIXES:
         raise UnreadableImageError(path, "a camera's raw format; convert it to JPEG or PNG")
 
@@ -188,12 +188,12 @@ _REASONS: dict[type[Exception], str] = {
 
 def _reason(path: Path, error: Exception) -> str:
     """Why a file cannot be read, in a few words."""
-    known = _REASONS.get(type(error))
-    if known is not None:
+    reason = _REASONS.get(type(error))
+    if reason is not None:
         if path.is_symlink() and not path.exists():
             return "link to a missing file"
         is_empty = path.is_file() and not path.stat().st_size
-        return "empty file" if is_empty else advice_for(path) or known
+        return "empty file" if is_empty else advice_for(path) or reason
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "link that leads in a circle"
     if isinstance(error, Image.DecompressionBombError):

@@ -48,7 +48,7 @@ class IndexBuilder:
         class_names: The names in label order.
         category_ids: The format's own ids in the same order; 1..C where it has none.
         unused: Counts what the files say of objects that an index has no place for.
-        pairing: Images and annotations without a counterpart, which the reader finds.
+        pairing: Images and annotations without a counterpart, set by the reader.
     """
 
     root: Path
@@ -96,8 +96,8 @@ class IndexBuilder:
         self._orientation = 1
         if 0 not in size and tuple(size) != header.size:
             if tuple(size) != header.stored_size:
-                annotated, found = (f"{w} x {h}" for h, w in (size, header.size))
-                detail = f"annotated {annotated}, file {found}"
+                annotated, actual = (f"{w} x {h}" for h, w in (size, header.size))
+                detail = f"annotated {annotated}, file {actual}"
                 self.drop("image", "size differs from the annotated one", name, detail)
                 return False
             self._orientation = header.orientation
@@ -125,17 +125,19 @@ class IndexBuilder:
 
         Args:
             annotation: The object.
-            place: Where it stands, such as a file and a line, for messages.
+            place: Where it is, such as a file and a line, for messages.
         """
-        given = annotation.box
+        source = annotation.box
         if self.turned:
-            given = turn_box(given, self._orientation, self.size)
-        box, why = check_box(given, self.size)
-        if why is not None or _is_cut(given, box):
-            reason, label = why or PARTLY_OUTSIDE, annotation.label
-            fault = Fault("box", reason, self.name, given, label, place, left_out=why is not None)
+            source = turn_box(source, self._orientation, self.size)
+        box, refusal = check_box(source, self.size)
+        if refusal is not None or _is_cut(source, box):
+            reason, label = refusal or PARTLY_OUTSIDE, annotation.label
+            fault = Fault(
+                "box", reason, self.name, source, label, place, left_out=refusal is not None
+            )
             self._faults.append(fault)
-        if why is not None:
+        if refusal is not None:
             return
         self._counts[-1] += 1
         self._boxes.extend(box)
@@ -211,10 +213,10 @@ class IndexBuilder:
         )
 
 
-def _is_cut(given: tuple[float, ...], box: tuple[float, ...]) -> bool:
+def _is_cut(original: tuple[float, ...], box: tuple[float, ...]) -> bool:
     """Whether clipping took more than rounding from a box."""
-    return box != given and any(
-        abs(before - after) > ROUNDING for before, after in zip(given, box, strict=True)
+    return box != original and any(
+        abs(before - after) > ROUNDING for before, after in zip(original, box, strict=True)
     )
 
 
@@ -276,7 +278,7 @@ def relabel(index: DatasetIndex, class_names: Sequence[str], owner: str) -> Data
     """
     if list(class_names) == index.class_names:
         return index
-    # readers remove spaces around names, which checkpoints of older versions have
+    # readers strip spaces around names; checkpoints of older versions still contain them
     position = {name.strip(): label for label, name in enumerate(class_names)}
     position |= {name: label for label, name in enumerate(class_names)}
     present = [index.class_names[label] for label in np.unique(index.labels)]

@@ -31,22 +31,22 @@ def sentences(faults: Sequence[Fault], *, short: bool = False) -> list[str]:
     kinds: dict[tuple[str, str], list[Fault]] = defaultdict(list)
     for fault in faults:
         kinds[fault.what, fault.why].append(fault)
-    return [_sentence(what, why, kind, short) for (what, why), kind in kinds.items()]
+    return [_sentence(noun, reason, kind, short) for (noun, reason), kind in kinds.items()]
 
 
-def _sentence(what: str, why: str, faults: Sequence[Fault], short: bool) -> str:
-    places: dict[str, list[str]] = defaultdict(list)
+def _sentence(noun: str, reason: str, faults: Sequence[Fault], short: bool) -> str:
+    details: dict[str, list[str]] = defaultdict(list)
     for fault in faults:
-        places[fault.name] += [fault.detail] * bool(fault.detail)
-    shown = list(places)[:NAMES_IN_A_WARNING] if short else list(places)
-    names = ", ".join(_readable(name, places[name]) for name in shown)
-    more = f" and {len(places) - len(shown):,} more" if len(shown) < len(places) else ""
-    return f"{counted(len(faults), what)} ({why}): {names}{more}"
+        details[fault.name] += [fault.detail] * bool(fault.detail)
+    listed = list(details)[:NAMES_IN_A_WARNING] if short else list(details)
+    names = ", ".join(_readable(name, details[name]) for name in listed)
+    more = f" and {len(details) - len(listed):,} more" if len(listed) < len(details) else ""
+    return f"{counted(len(faults), noun)} ({reason}): {names}{more}"
 
 
 def _readable(name: str, details: list[str]) -> str:
     """A file and details; newlines and the like in quotes and escaped."""
-    shown = name if name.isprintable() else repr(name)
+    text = name if name.isprintable() else repr(name)
     distinct = list(dict.fromkeys(details))
     more = f" and {len(distinct) - _DETAILS} more" if len(distinct) > _DETAILS else ""
-    return f"{shown} ({', '.join(distinct[:_DETAILS])}{more})" if distinct else shown
+    return f"{text} ({', '.join(distinct[:_DETAILS])}{more})" if distinct else text

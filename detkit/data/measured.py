@@ -16,10 +16,10 @@ _ALL = "all"
 
 @dataclass(frozen=True)
 class MeasuredSplit:
-    """A split by the name that the data set has for it.
+    """A split under the data set's name for it.
 
     Attributes:
-        name: The data set's word, or what the images are where it has none.
+        name: The data set's name, or a description of the images if it has none.
         index: Its images and objects.
     """
 
@@ -27,18 +27,18 @@ class MeasuredSplit:
     index: DatasetIndex
 
     def describe(self) -> str:
-        """The name and how much there is to measure on, in one line."""
+        """The name and the numbers of images and objects, in one line."""
         images = counted(len(self.index), "image")
         return f"split: {self.name} ({images}, {counted(len(self.index.labels), 'object')})"
 
 
 def measured_split(data: DetectionData, word: str) -> MeasuredSplit:
-    """The split that a word means.
+    """Find the split that a word means.
 
     Args:
         data: The data set.
         word: `validation` for the split that the configuration validates on, `all` for a data set
-            without splits, else a split in the data set's words or in others for the same.
+            without splits, else the data set's name of a split or a synonym.
 
     Raises:
         DataError: There is no such split.
@@ -51,7 +51,7 @@ def measured_split(data: DetectionData, word: str) -> MeasuredSplit:
     is_validation = word == _CONFIGURED or (name is None and role_of(word) == "val")
     if is_validation or (name is not None and name == configured):
         if configured is not None and find_split(data.train_split, splits) is None:
-            # a data set to measure on alone: nothing else tells its classes
+            # a data set without a training split: the classes come from this split
             return MeasuredSplit(configured, data.read_split(configured))
         index = data.validation_index
         return MeasuredSplit(data.validation_name or "images held back from training", index)

@@ -28,7 +28,7 @@ class Match(NamedTuple):
 
     Attributes:
         image: The image file.
-        annotation: Its annotation file, whose name is not the expected one.
+        annotation: Its annotation file, which has an unexpected name.
         difference: How the two names differ.
     """
 
@@ -46,14 +46,15 @@ def match_unequal_names(
 ) -> Iterator[Match]:
     """Match images and annotation files whose names differ only in spelling or folder.
 
-    The comparisons get looser step by step: names without an image suffix or url encoding, then
-    without case, then in any folder of the same split, then in any folder. A match has to be the
-    only one among all files of the data set, also those that are already paired.
+    The comparisons get looser step by step: names without image suffix and URL encoding, then
+    ignoring case, then in any folder of the same split, then in any folder, then with the folders
+    as part of the name, then without an upload prefix. A match must be the only one among all files
+    of the data set, including those already paired.
 
     Args:
         root: The folder of the data set.
-        images: All of its images.
-        annotations: All of its annotation files.
+        images: All its images.
+        annotations: All its annotation files.
         paired: The images and annotation files that have a counterpart.
     """
     images, annotations = list(images), list(annotations)
@@ -80,14 +81,14 @@ def _grouped(
 
 
 def _folders(root: Path, file: Path) -> tuple[str, ...]:
-    """The folders of a file below the root, without those that tell images and labels apart."""
+    """The folders of a file below the root, except role folders such as images/ and labels/."""
     folder = file.parent
     parts = folder.relative_to(root).parts if folder.is_relative_to(root) else folder.parts
     return tuple(part for part in parts if part.casefold() not in _ROLE_FOLDERS)
 
 
 def _plain_stem(name: str) -> str:
-    """The name without suffixes and url encoding: a%20b.jpg.txt is `a b`."""
+    """The name without suffixes and URL encoding: a%20b.jpg.txt is `a b`."""
     stem = Path(normalize("NFC", unquote(name))).stem
     return Path(stem).stem if Path(stem).suffix.lower() in SUFFIXES else stem
 
@@ -125,7 +126,7 @@ _KEYS = (_exact, _any_case, _same_split, _any_folder, _folders_in_name, _without
 
 
 def _difference(root: Path, image: Path, annotation: Path) -> str:
-    """The difference of two names in words that follow "matched by"."""
+    """The difference between two names, worded to follow "matched by"."""
     stem, other = image.stem, annotation.stem
     folders, other_folders = _folders(root, image), _folders(root, annotation)
     same_case = stem == other and folders == other_folders
@@ -144,7 +145,7 @@ def _difference(root: Path, image: Path, annotation: Path) -> str:
 
 
 def describe_pairing(pairing: Pairing) -> str:
-    """Counts and a few names of what has no counterpart; empty if everything has one."""
+    """Counts and a few names of files without a counterpart; empty if all have one."""
     noun = pairing.annotation
     parts = []
     if names := pairing.annotations_without_image:
@@ -160,7 +161,7 @@ def describe_pairing(pairing: Pairing) -> str:
 
 
 def describe_pairings(pairings: Mapping[str, Pairing]) -> list[str]:
-    """What `describe_pairing` says of several splits; once for parts of the same split."""
+    """`describe_pairing` of several splits; only once for parts of the same split."""
     if len({id(pairing) for pairing in pairings.values()}) == 1:
         texts = {"": describe_pairing(next(iter(pairings.values())))}
     else:
@@ -169,7 +170,7 @@ def describe_pairings(pairings: Mapping[str, Pairing]) -> list[str]:
 
 
 def report_pairing(pairing: Pairing, root: Path) -> None:
-    """Log how names that differ were matched, and warn of annotations that belong to no image."""
+    """Log how unequal names were matched, and warn of annotations without an image."""
     if pairing.matches:
         ways = ", ".join(f"{count:,} by {way}" for way, count in pairing.matches.items())
         total = counted(sum(pairing.matches.values()), pairing.annotation)

@@ -17,8 +17,8 @@ def check_index(index: DatasetIndex) -> None:
     """Refuse an index, once, whose labels are no classes or whose boxes are no boxes.
 
     Raises:
-        DataError: The reader has made a mistake, and the message names the file of the first one;
-            or the boxes are not in the units that the format has.
+        DataError: The reader made a mistake (the message names the first affected file), or the
+            boxes are not in the format's units.
     """
     classes, boxes = len(index.class_names), index.boxes
     wrong = (index.labels < 0) | (index.labels >= classes) | ~np.isfinite(boxes).all(axis=1)
@@ -42,7 +42,7 @@ def _require_units(index: DatasetIndex) -> None:
         name, box = misreading.boxes[0]
         raise DataError(
             f"'{index.root}' has {misreading.cause}: {len(misreading.boxes):,} of "
-            f"{counted(misreading.total, 'box')}, such as {misreading.written(box)} "
+            f"{counted(misreading.total, 'box')}, such as {misreading.describe(box)} "
             f"in {name}. {misreading.advice} `detkit data check` names all of them."
         )
 

@@ -50,8 +50,8 @@ class ShapesSettings:
     @property
     def marker(self) -> dict[str, Any]:
         """What the marker of a whole rendering holds."""
-        own = asdict(self) | {"clutter": float(self.clutter)}
-        return {"data_set": "shapes", "version": VERSION, **own}
+        settings = asdict(self) | {"clutter": float(self.clutter)}
+        return {"data_set": "shapes", "version": VERSION, **settings}
 
     @property
     def short_hash(self) -> str:
@@ -151,13 +151,13 @@ def _require_own(path: Path) -> None:
     """Raise DataError unless a path is absent, or holds renderings alone, finished or not."""
     _require_no_file(path)
     entries = sorted(path.iterdir()) if path.exists() else []
-    own = _OWN_ENTRIES if _is_rendering(path) else set()
+    rendered = _OWN_ENTRIES if _is_rendering(path) else set()
     _require_no_others(
         path,
         [
             entry.name
             for entry in entries
-            if entry.name not in own
+            if entry.name not in rendered
             and not entry.name.startswith(_UNFINISHED)
             and not _is_rendering(entry)
         ],

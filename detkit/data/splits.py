@@ -12,8 +12,8 @@ from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex
 
 DEFAULT_TRAIN_SPLIT = "train"
-DEFAULT_VALIDATION_SPLIT = "val"  # only a name that the user wrote must exist
-# What formats and people call the splits, the most usual name first.
+DEFAULT_VALIDATION_SPLIT = "val"  # may be absent; only a name that the user set must exist
+# Usual names of the splits, the most common one first.
 SYNONYMS = {
     "train": ("train", "training", "trainval"),
     "val": ("val", "valid", "validation", "dev", "minival"),
@@ -28,12 +28,12 @@ def role_of(split: str) -> str | None:
 
 
 def find_split(name: str, available: list[str]) -> str | None:
-    """The split of a data set that a name means, synonyms and other case included; else None."""
+    """The split that a name means, including synonyms and ignoring case; else None."""
     if name in available:
         return name
     folded = name.casefold()
     names = [folded]
-    if folded != "trainval":  # which is more than "train"
+    if folded != "trainval":  # more than "train", so no synonym of it
         names += SYNONYMS.get(role_of(folded) or "", ())
     by_name = {split.casefold(): split for split in available}
     return next((by_name[other] for other in names if other in by_name), None)
@@ -57,7 +57,7 @@ def require_split(name: str, available: list[str], key: str) -> str:
 def choose_training(name: str, available: list[str]) -> str | None:
     """The split to train on; None if the data set is not divided.
 
-    A single split that is not called a validation or test split is taken for the training split.
+    A single split counts as the training split unless its name is one of validation or test.
 
     Raises:
         DataError: The data set has no such split.
@@ -68,32 +68,32 @@ def choose_training(name: str, available: list[str]) -> str | None:
 
 
 def _is_undivided(available: list[str]) -> bool:
-    """Whether there is nothing but a training split, whatever its name."""
+    """Whether there is only one split and it is for training, whatever its name."""
     return len(available) == 1 and role_of(available[0]) in (None, "train")
 
 
 def choose_validation(name: str | None, available: list[str]) -> str | None:
-    """The split to validate on; None if a fraction of the training split is to be held back.
+    """The split to validate on; None to hold back a fraction of the training split.
 
     Args:
-        name: The split that the configuration names; None always holds a fraction back.
+        name: The split that the configuration names; None always holds back a fraction.
         available: The splits of the data set.
 
     Raises:
-        DataError: There is no such split, or it is unclear which of the others it is.
+        DataError: There is no such split, or several other splits could be it.
     """
     if name is None:
         return None
     match = find_split(name, available)
     if match is not None or name != DEFAULT_VALIDATION_SPLIT:
         return match or require_split(name, available, "data.validation_split")
-    others = [split for split in available if role_of(split) != "train"]
-    if not others or _is_undivided(available):
+    choices = [split for split in available if role_of(split) != "train"]
+    if not choices or _is_undivided(available):
         return None
     raise DataError(
         f"the data set has no validation split; it has {', '.join(available)}."
-        f"{did_you_mean(name, others)} Set data.validation_split=null to hold back a fraction of "
-        f"the training images, or data.validation_split={others[0]} to validate on that split."
+        f"{did_you_mean(name, choices)} Set data.validation_split=null to hold back a fraction of "
+        f"the training images, or data.validation_split={choices[0]} to validate on that split."
     )
 
 
@@ -118,6 +118,6 @@ def split_positions(
 
 def overlap(first: DatasetIndex, second: DatasetIndex) -> list[str]:
     """The files that stand in both indices."""
-    own = {str(first.path(position)) for position in range(len(first))}
-    others = (str(second.path(position)) for position in range(len(second)))
-    return [path for path in others if path in own]
+    first_paths = {str(first.path(position)) for position in range(len(first))}
+    second_paths = (str(second.path(position)) for position in range(len(second)))
+    return [path for path in second_paths if path in first_paths]

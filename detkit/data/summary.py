@@ -12,7 +12,7 @@ _EXAMPLES = 3
 
 
 def describe_splits(indices: Mapping[str, DatasetIndex], class_names: Sequence[str]) -> str:
-    """How many images and objects each split has, of which classes, and what has no counterpart."""
+    """Images, objects and classes of each split, and the files without a counterpart."""
     sizes = [
         f"{name} {counted(len(index), 'image')}, {counted(len(index.labels), 'object')}"
         for name, index in indices.items()
@@ -23,7 +23,7 @@ def describe_splits(indices: Mapping[str, DatasetIndex], class_names: Sequence[s
 
 
 def _left_out(indices: Iterable[DatasetIndex]) -> list[str]:
-    """How many images reading left out, with a few names; parts of one split count once."""
+    """How many images the reader left out, with a few names; parts of one split count once."""
     names = dict.fromkeys(
         fault.name
         for index in indices

@@ -1,4 +1,4 @@
-"""What a results table says about images that could not be measured as they should be."""
+"""Lines of the results table about images that could not be read."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _SHOWN = 5  # files
 
 
 def describe_unreadable(loader: DataLoader[Sample]) -> list[str]:
-    """Lines about the images that a loader could not decode, and those that were left out before.
+    """Lines about the images that a loader could not decode, and those that the reader left out.
 
-    The objects of the first kind count as missed. Images of the second kind cannot even be opened,
-    or are not there: the reader leaves them out with their objects, so they are in no count.
+    The objects of undecodable images count as missed. The reader leaves out images that it cannot
+    open or that are missing, with their objects, so they are in no count.
     """
     dataset = loader.dataset
     if not isinstance(dataset, DetectionDataset):

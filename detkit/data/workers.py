@@ -1,4 +1,4 @@
-"""Processes that load samples: started and ended so that a stop request never kills one first."""
+"""Data-loading workers that outlive a stop request until the main process ends them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PARENT_CHECK = 1.0  # seconds
 
 
 class WorkerLoader(DataLoader[Sample]):
-    """A DataLoader whose workers ignore stop signals from their first moment on.
+    """A DataLoader whose workers ignore stop signals from the start.
 
-    The signals are blocked while workers start; a child inherits that, also one that Python starts
-    as a new program. The main process receives a signal that arrives meanwhile afterwards.
+    The signals are blocked while workers start, and every child inherits the blocked state, even
+    one that Python spawns as a new program. The main process receives pending signals afterwards.
     """
 
     def __iter__(self) -> Any:
@@ -34,7 +34,7 @@ class WorkerLoader(DataLoader[Sample]):
         try:
             context = self.multiprocessing_context or multiprocessing
             if context.get_start_method() != "fork":
-                # It unblocks two of the signals (before Python 3.12), so start it first.
+                # Starting it unblocks two of the signals (before Python 3.12), so do that first.
                 resource_tracker.ensure_running()
                 signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
             return super().__iter__()
@@ -45,8 +45,7 @@ class WorkerLoader(DataLoader[Sample]):
 def begin_worker(worker: int) -> None:
     """Ignore the signals that stop a run; the main process ends its workers.
 
-    It does so by SIGTERM where a worker hangs, which therefore still counts if the main process
-    sends it.
+    The main process sends SIGTERM to a worker that hangs, so a worker obeys SIGTERM from it alone.
     """
     leave_status_line_whole()
     for number in STOP_SIGNALS:
@@ -54,7 +53,7 @@ def begin_worker(worker: int) -> None:
     parent = parent_process()
     if sys.platform == "linux" and parent is not None and parent.pid is not None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # one that is ignored cannot be waited for
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # sigtimedwait never returns ignored signals
         watch = threading.Thread(target=_end_with, args=(parent.pid, os.getppid()), daemon=True)
         watch.start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*STOP_SIGNALS} - {signal.SIGTERM})

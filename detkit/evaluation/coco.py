@@ -91,8 +91,8 @@ class CocoMetric:
         They are taken from COCOeval's arrays as its `summarize` does, which itself works for a
         limit of 100 detections only and says -1 where there is nothing to measure.
         """
-        found = accumulated(self.images.by_id(), self.category_ids, self.limits, self.backend)
-        precision, recall = found.precision[..., _MOST], found.recall
+        evaluator = accumulated(self.images.by_id(), self.category_ids, self.limits, self.backend)
+        precision, recall = evaluator.precision[..., _MOST], evaluator.recall
         numbers = {
             "AP": _mean(precision[..., _ALL]),
             "AP50": _mean(precision[_IOU50, ..., _ALL]),
@@ -129,5 +129,5 @@ def _meanings(limits: list[int]) -> dict[str, str]:
 
 def _mean(values: NDArray[np.float64]) -> float:
     """The mean over what was measured; COCOeval marks the rest with -1."""
-    known = values[values > -1]
-    return float(known.mean()) if known.size else math.nan
+    valid = values[values > -1]
+    return float(valid.mean()) if valid.size else math.nan

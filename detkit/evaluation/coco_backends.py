@@ -45,7 +45,7 @@ def accumulated(
         limits: How many detections of an image and class count, ascending.
         backend: `faster` or `pycocotools`.
     """
-    index, evaluator = (_class(place) for place in _BACKENDS[backend])
+    index, evaluator = (_class(path) for path in _BACKENDS[backend])
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = evaluator(
             objects_index(images, category_ids, index),
@@ -60,6 +60,6 @@ def accumulated(
     )
 
 
-def _class(place: str) -> Any:
-    module, _, name = place.partition(":")
+def _class(path: str) -> Any:
+    module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)

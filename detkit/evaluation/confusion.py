@@ -23,16 +23,16 @@ def confusion(
         iou_threshold: Overlap that makes a detection and an object a pair.
         score_threshold: Detections below it are left out.
     """
-    shown = pairs.scores >= score_threshold
-    candidates = shown[pairs.detection] & (pairs.iou >= iou_threshold)
+    visible = pairs.scores >= score_threshold
+    candidates = visible[pairs.detection] & (pairs.iou >= iou_threshold)
     candidates &= pairs.same_class() | ~pairs.ignored[pairs.object]
     matched = match(pairs, candidates)
     counts = np.zeros((classes + 1, classes + 1), np.int64)
     paired = np.flatnonzero(matched >= 0)
     np.add.at(counts, (pairs.object_labels[matched[paired]], pairs.labels[paired]), 1)
-    invented = shown & (matched == UNMATCHED)
+    invented = visible & (matched == UNMATCHED)
     counts[-1, :-1] = np.bincount(pairs.labels[invented], minlength=classes)
-    left = ~pairs.ignored
-    left[matched[paired]] = False
-    counts[:-1, -1] = np.bincount(pairs.object_labels[left], minlength=classes)
+    unmatched = ~pairs.ignored
+    unmatched[matched[paired]] = False
+    counts[:-1, -1] = np.bincount(pairs.object_labels[unmatched], minlength=classes)
     return Confusion(iou_threshold, score_threshold, counts)

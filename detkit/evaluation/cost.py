@@ -50,16 +50,16 @@ def saved_bytes(run: Callable[[], Any], weights: Iterable[Tensor]) -> int:
         weights: Parameters and buffers, which are there anyway and are not counted.
     """
     there = {tensor.untyped_storage()._cdata for tensor in weights}
-    kept: list[Tensor] = []  # held, as the memory of a tensor that is gone may come back as another
+    held: list[Tensor] = []  # keeps them alive, as freed memory may be reused for another tensor
 
     def pack(tensor: Tensor) -> Tensor:
         if tensor.untyped_storage()._cdata not in there:
-            kept.append(tensor)
+            held.append(tensor)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         run()
-    return size_of(kept)
+    return size_of(held)
 
 
 class HalfProducts(TorchFunctionMode):
@@ -111,4 +111,4 @@ def priors_by_level(detector: Any, priors: PriorGenerator, size: tuple[int, int]
         maps = detector.neck(detector.backbone(torch.empty(1, 3, *size)))
         sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
         priors(sizes, meta)  # which refuses sizes that it does not fit
-    return [math.prod(cells) * each for cells, each in zip(sizes, priors.per_cell, strict=True)]
+    return [math.prod(cells) * count for cells, count in zip(sizes, priors.per_cell, strict=True)]

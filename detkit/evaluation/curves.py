@@ -34,19 +34,19 @@ def _curves(pairs: Pairs, matched: Indices, objects: Indices) -> Values:
 
 
 def interpolated(right: Flags, objects: int, recalls: Values = RECALLS) -> Values:
-    """(R,) best precision at each recall or above it; NaN without objects.
+    """(R,) highest precision at or above each recall; NaN without objects.
 
     Args:
-        right: (N,) whether each counted detection found an object, best first.
-        objects: How many objects there were to find.
+        right: (N,) whether each counted detection matches an object, best first.
+        objects: The number of objects.
         recalls: (R,) ascending.
     """
     if objects == 0:
         return np.full(len(recalls), math.nan)
-    found = right.cumsum()
-    precision = found / np.arange(1, len(right) + 1)
+    hits = right.cumsum()
+    precision = hits / np.arange(1, len(right) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    values: Values = np.append(best, 0)[np.searchsorted(found / objects, recalls)]
+    values: Values = np.append(best, 0)[np.searchsorted(hits / objects, recalls)]
     return values
 
 
@@ -67,10 +67,10 @@ def score_thresholds(pairs: Pairs, classes: int, iou_threshold: float) -> ScoreT
 
 def _at_scores(scores: NDArray[np.float32], right: Flags, objects: int) -> tuple[Values, Values]:
     """(S,) precision and recall of the detections with each score or a higher one."""
-    kept = np.searchsorted(-scores, -_SCORES, side="right")
-    found = np.append(0, right.cumsum())[kept]
-    precision = np.where(kept > 0, found / np.maximum(kept, 1), math.nan)
-    recall = found / objects if objects else np.full(len(_SCORES), math.nan)
+    counts = np.searchsorted(-scores, -_SCORES, side="right")
+    hits = np.append(0, right.cumsum())[counts]
+    precision = np.where(counts > 0, hits / np.maximum(counts, 1), math.nan)
+    recall = hits / objects if objects else np.full(len(_SCORES), math.nan)
     return precision, recall
 
 
@@ -83,15 +83,15 @@ def _best(scores: NDArray[np.float32], right: Flags, objects: int) -> OperatingP
         recall = math.nan if objects == 0 else 0.0
         return OperatingPoint(math.nan, math.nan, recall, recall)
     last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))  # of equal scores
-    found, kept = right.cumsum()[last], last + 1
-    f1 = 2 * found / (kept + objects)
+    hits, counts = right.cumsum()[last], last + 1
+    f1 = 2 * hits / (counts + objects)
     best = int(f1.argmax())
     score = float(scores[last[best]])
     below = float(scores[last[best + 1]]) if best + 1 < len(last) else 0.99 * score
     return OperatingPoint(
         score_threshold=(score + below) / 2,
-        precision=float(found[best] / kept[best]),
-        recall=float(found[best] / objects),
+        precision=float(hits[best] / counts[best]),
+        recall=float(hits[best] / objects),
         f1=float(f1[best]),
     )
 

@@ -5,18 +5,18 @@ Paper: TIDE: A General Toolbox for Identifying Object Detection Errors (Bolya et
 
 The kinds are tested in the order of the authors' program, tidecv 1.0.1. A wrong detection is a
 localisation error if it touches an object of its class, else a classification error if it overlaps
-an object of another class, else a duplicate, else background if it touches nothing, else both. The
-classification and localisation errors of an object compete: repairing only the best of them finds
-it. An object is missed if no detection found it and no classification or localisation error can be
-repaired into finding it. The gains equal tidecv's; a test compares them.
+an object of another class, else a duplicate, else background if it touches nothing, else both. Of
+an object's classification and localisation errors, only the best one is repaired. An object is
+missed if no detection matches it and no repaired classification or localisation error would match
+it. The gains equal tidecv's; a test compares them.
 
 Departures:
   - Classes without objects do not count in AP, so that AP is COCO's AP50 (tidecv counts them as 0).
-  - AP counts 100 detections of each image and class as COCO does, not 100 of each image.
+  - AP counts 100 detections per image and class as COCO does, not 100 per image.
   - A class whose objects are all missed has AP 1 once they are repaired if no wrong detection
     remains, else 0 (tidecv leaves the class out of the mean in the first case).
-  - A detection inside an ignored object counts as an error only if its repair would find an object;
-    tidecv also counts those that gain nothing.
+  - A detection inside an ignored object counts as an error only if its repair would match an
+    object; tidecv also counts those that gain nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _CLASSIFICATION, _LOCALISATION, _BOTH, _DUPLICATE, _BACKGROUND, _MISSED = range(
 _TURNED = (_CLASSIFICATION, _LOCALISATION)  # these can be turned into what they mean
 _RIGHT = -1  # kind of a detection that is no error
 Flags = NDArray[np.bool_]
-# The authors' recalls; COCO's, np.linspace(0, 1, 101), differ in the last bit of some. A recall of
-# exactly 0.07 then counts in one and not in the other: 0.1 AP points with 100 objects.
+# The authors' recalls; some of COCO's, np.linspace(0, 1, 101), differ in the last bit. A recall of
+# exactly 0.07 then counts in one but not in the other: 0.1 AP points with 100 objects.
 _RECALLS = np.arange(101) / 100
 
 
@@ -58,12 +58,12 @@ class _Outcome:
     objects: Indices
 
     def average_precision(self, measured: Flags, recalls: NDArray[np.float64]) -> float:
-        """Mean over the classes that are measured, and over the recalls."""
+        """Mean over the measured classes and the recalls."""
         labels, right = self.labels[self.counts], self.right[self.counts]
         rows = ranked(self.scores[self.counts], labels, len(self.objects))
-        chosen = np.flatnonzero(measured).tolist()
+        classes = np.flatnonzero(measured).tolist()
         values = [
-            _of_class(right[rows[label]], int(self.objects[label]), recalls) for label in chosen
+            _of_class(right[rows[label]], int(self.objects[label]), recalls) for label in classes
         ]
         return float(np.mean(values)) if values else float("nan")
 
@@ -114,13 +114,13 @@ def split_errors(pairs: Pairs, classes: int, *, foreground: float, background: f
         # A repair never hurts; a loss would be one of looking at 101 recalls only.
         return max(0.0, better.average_precision(measured, _RECALLS) - start)
 
-    found = {kind: _by_class(pairs.labels[kinds == kind], classes) for kind in range(_MISSED)}
+    counts = {kind: _by_class(pairs.labels[kinds == kind], classes) for kind in range(_MISSED)}
     return ErrorSplit(
         foreground=foreground,
         background=background,
         average_precision=outcome.average_precision(measured, RECALLS),
         gains={name: gain(repaired[kind]) for kind, name in enumerate(ERROR_KINDS)},
-        counts={name: {**found, _MISSED: lost}[kind] for kind, name in enumerate(ERROR_KINDS)},
+        counts={name: {**counts, _MISSED: lost}[kind] for kind, name in enumerate(ERROR_KINDS)},
         false_positive_gain=gain(only_right),
         false_negative_gain=gain(all_found),
     )
@@ -131,7 +131,7 @@ def _by_class(labels: Indices, classes: int) -> Indices:
 
 
 def _kinds(pairs: Pairs, foreground: float, background: float) -> tuple[Indices, Indices]:
-    """(N,) kind of error of each detection if it is wrong, and (N,) the object that it means."""
+    """(N,) error kind of each detection if it is wrong, and (N,) the object it was meant for."""
     counting = (pairs.iou >= background) & ~pairs.ignored[pairs.object]
     same_iou, same = _most_overlapped(pairs, counting & pairs.same_class())
     other_iou, other = _most_overlapped(pairs, counting & ~pairs.same_class())
@@ -149,43 +149,43 @@ def _kinds(pairs: Pairs, foreground: float, background: float) -> tuple[Indices,
 
 
 def _clear_right(kinds: Indices, matched: Indices, meant: Indices, free: Flags) -> None:
-    """Mark the detections that are right, and those in ignored objects, unless a repair helps."""
+    """Mark correct detections, and those in ignored objects that no repair would match."""
     kinds[matched >= 0] = _RIGHT
     repairable = np.isin(kinds, _TURNED)
     repairable[repairable] = free[meant[repairable]]
     kinds[(matched == IGNORED) & ~repairable] = _RIGHT
 
 
-def _most_overlapped(pairs: Pairs, chosen: Flags) -> tuple[NDArray[np.float64], Indices]:
+def _most_overlapped(pairs: Pairs, selected: Flags) -> tuple[NDArray[np.float64], Indices]:
     """(N,) the largest IoU of each detection, 0 for none, and (N,) its object, -1 for none."""
-    rows = np.flatnonzero(chosen)
+    rows = np.flatnonzero(selected)
     rows = rows[np.lexsort((pairs.object[rows], -pairs.iou[rows], pairs.detection[rows]))]
     detection, first = np.unique(pairs.detection[rows], return_index=True)
     iou = np.zeros(len(pairs.scores))
-    thing = np.full(len(pairs.scores), -1)
-    iou[detection], thing[detection] = pairs.iou[rows[first]], pairs.object[rows[first]]
-    return iou, thing
+    objects = np.full(len(pairs.scores), -1)
+    iou[detection], objects[detection] = pairs.iou[rows[first]], pairs.object[rows[first]]
+    return iou, objects
 
 
 def _best_repairs(kinds: Indices, meant: Indices, free: Flags) -> Indices:
     """The best classification or localisation error of each free object.
 
-    A single one of both kinds together, as in the authors' program: an object that a classification
-    error would find best gains nothing from the repair of its localisation errors.
+    Both kinds compete, as in the authors' program: if the best one is a classification error,
+    repairing localisation errors gains nothing for the object.
     """
     candidates = np.flatnonzero(np.isin(kinds, _TURNED))
     candidates = candidates[free[meant[candidates]]]
-    # Detections of an image come best first, so the first of each object is its best.
+    # Detections are sorted best first within an image, so an object's first is its best.
     _, first = np.unique(meant[candidates], return_index=True)
     best: Indices = candidates[first]
     return best
 
 
 def _turned(
-    outcome: _Outcome, pairs: Pairs, mine: Flags, meant: Indices, repairs: Indices
+    outcome: _Outcome, pairs: Pairs, of_kind: Flags, meant: Indices, repairs: Indices
 ) -> _Outcome:
-    """The repairs find their objects; the other errors of the kind are gone."""
-    counts, right, labels = outcome.counts & ~mine, outcome.right.copy(), outcome.labels.copy()
+    """The outcome if the repairs match their objects and other errors of the kind vanish."""
+    counts, right, labels = outcome.counts & ~of_kind, outcome.right.copy(), outcome.labels.copy()
     counts[repairs], right[repairs] = True, True
     labels[repairs] = pairs.object_labels[meant[repairs]]
     return replace(outcome, labels=labels, counts=counts, right=right)

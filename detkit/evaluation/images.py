@@ -105,8 +105,8 @@ class SeenImages:
         """
         for state in states:
             for image_id, image in state["images"].items():
-                known = self._images.get(image_id, image)
-                self._images[image_id] = min(known, image, key=ImageArrays.content)
+                earlier = self._images.get(image_id, image)
+                self._images[image_id] = min(earlier, image, key=ImageArrays.content)
 
     def reset(self) -> None:
         """Forget all images."""
@@ -127,30 +127,30 @@ class SeenImages:
             detections=sum(len(image.scores) for image in images),
         )
 
-    def _check_labels(self, image_id: int, what: str, labels: Tensor) -> None:
+    def _check_labels(self, image_id: int, noun: str, labels: Tensor) -> None:
         wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
         if len(wrong):
             raise DataError(
-                f"image {image_id}: {what} with label {int(wrong[0])}, but the metric knows "
+                f"image {image_id}: {noun} with label {int(wrong[0])}, but the metric knows "
                 f"{len(self.class_names)} classes (labels 0 to {len(self.class_names) - 1}): "
                 "measure with the classes that the detector was built for."
             )
 
-    def _finite(self, found: Detections) -> Detections:
+    def _finite(self, detections: Detections) -> Detections:
         """Leave out NaN and infinity, as programs differ in what they make of them."""
-        keep = found.boxes.isfinite().all(dim=1) & found.scores.isfinite()
+        keep = detections.boxes.isfinite().all(dim=1) & detections.scores.isfinite()
         if keep.all():
-            return found
+            return detections
         if not self._warned:
             self._warned = True
             _log.warning(
                 "detections with boxes or scores that are not finite are left out of the metric: "
                 "has the training diverged?"
             )
-        return Detections(*(value[keep] for value in found))
+        return Detections(*(value[keep] for value in detections))
 
 
-def image_arrays(found: Detections, target: Target) -> ImageArrays:
+def image_arrays(detections: Detections, target: Target) -> ImageArrays:
     """The arrays of one image."""
     object_boxes = np.array(target.boxes.cpu().float())
     areas = xywh(object_boxes)[:, 2:].prod(axis=1)
@@ -158,9 +158,9 @@ def image_arrays(found: Detections, target: Target) -> ImageArrays:
         annotated = np.array(target.areas.cpu().double())
         areas = np.where(np.isnan(annotated), areas, annotated)
     return ImageArrays(
-        boxes=np.array(found.boxes.detach().cpu().float()),
-        scores=np.array(found.scores.detach().cpu().float()),
-        labels=np.array(found.labels.cpu().long()),
+        boxes=np.array(detections.boxes.detach().cpu().float()),
+        scores=np.array(detections.scores.detach().cpu().float()),
+        labels=np.array(detections.labels.cpu().long()),
         object_boxes=object_boxes,
         object_labels=np.array(target.labels.cpu().long()),
         ignored=np.array(target.ignored.cpu()),

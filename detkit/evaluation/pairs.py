@@ -65,18 +65,22 @@ def find_pairs(images: Mapping[int, ImageArrays], least_iou: float, max_detectio
     columns: list[list[NDArray[Any]]] = [[] for _ in range(8)]
     first_detection = first_object = 0
     for image in images.values():
-        kept = _best(image, max_detections)
-        overlaps = _overlaps(image, kept)
-        rows, places = np.nonzero(overlaps >= least_iou)
-        found = (image.scores[kept], image.labels[kept])
+        best = _best(image, max_detections)
+        overlaps = _overlaps(image, best)
+        rows, columns_at = np.nonzero(overlaps >= least_iou)
+        detections = (image.scores[best], image.labels[best])
         objects = (image.object_labels, image.ignored, image.areas)
-        pairs = (rows + first_detection, places + first_object, overlaps[rows, places])
-        parts: tuple[NDArray[Any], ...] = (*found, *objects, *pairs)
+        pairs = (
+            rows + first_detection,
+            columns_at + first_object,
+            overlaps[rows, columns_at],
+        )
+        parts: tuple[NDArray[Any], ...] = (*detections, *objects, *pairs)
         for column, values in zip(columns, parts, strict=True):
             column.append(values)
-        first_detection += len(kept)
+        first_detection += len(best)
         first_object += len(image.object_labels)
-    scores, labels, object_labels, ignored, areas, detection, thing, iou = columns
+    scores, labels, object_labels, ignored, areas, detection, object_rows, iou = columns
     return Pairs(
         scores=_joined(scores, np.float32),
         labels=_joined(labels, np.int64),
@@ -84,7 +88,7 @@ def find_pairs(images: Mapping[int, ImageArrays], least_iou: float, max_detectio
         ignored=_joined(ignored, np.bool_),
         areas=_joined(areas, np.float64),
         detection=_joined(detection, np.int64),
-        object=_joined(thing, np.int64),
+        object=_joined(object_rows, np.int64),
         iou=_joined(iou, np.float64),
         images=len(images),
     )
@@ -105,12 +109,12 @@ def _best(image: ImageArrays, most: int) -> Indices:
     return order[np.sort(by_class[rank < most])]
 
 
-def _overlaps(image: ImageArrays, kept: Indices) -> NDArray[np.float64]:
+def _overlaps(image: ImageArrays, rows: Indices) -> NDArray[np.float64]:
     """(N, M)."""
-    overlaps = iou_matrix(image.boxes[kept], image.object_boxes)
+    overlaps = iou_matrix(image.boxes[rows], image.object_boxes)
     if image.ignored.any():
         regions = image.object_boxes[image.ignored]
-        overlaps[:, image.ignored] = covered_matrix(image.boxes[kept], regions)
+        overlaps[:, image.ignored] = covered_matrix(image.boxes[rows], regions)
     return overlaps
 
 
@@ -125,20 +129,20 @@ def match(pairs: Pairs, candidates: NDArray[np.bool_]) -> Indices:
         (N,) the object of each detection, UNMATCHED, or IGNORED where only an ignored object is
         left for it; such an object takes any number of detections.
     """
-    detection, thing = pairs.detection[candidates], pairs.object[candidates]
+    detection, objects = pairs.detection[candidates], pairs.object[candidates]
     # Ignored objects come last, and of equal overlaps the last object first: COCOeval's order.
-    order = np.lexsort((-thing, -pairs.iou[candidates], pairs.ignored[thing], detection))
-    detection, thing = detection[order], thing[order]
-    ignored = pairs.ignored[thing].tolist()
+    order = np.lexsort((-objects, -pairs.iou[candidates], pairs.ignored[objects], detection))
+    detection, objects = detection[order], objects[order]
+    ignored = pairs.ignored[objects].tolist()
     matched = np.full(len(pairs.scores), UNMATCHED)
-    taken = bytearray(len(pairs.ignored))
+    is_matched = bytearray(len(pairs.ignored))
     done = -1
-    for one, other, is_ignored in zip(detection.tolist(), thing.tolist(), ignored, strict=True):
-        if one == done or (taken[other] and not is_ignored):
+    for row, other, is_ignored in zip(detection.tolist(), objects.tolist(), ignored, strict=True):
+        if row == done or (is_matched[other] and not is_ignored):
             continue
-        matched[one] = IGNORED if is_ignored else other
-        taken[other] = 1
-        done = one
+        matched[row] = IGNORED if is_ignored else other
+        is_matched[other] = 1
+        done = row
     return matched
 
 

@@ -21,8 +21,8 @@ class Row(NamedTuple):
     """One detection of a results file.
 
     Attributes:
-        image: Its image_id, a number or a text; None without one.
-        file_name: Its file_name; None without one.
+        image: Its image_id, a number or a text, or None.
+        file_name: Its file_name, or None.
         category: Its category_id, a number or a class name.
         box: (x1, y1, x2, y2).
         score: Its score.
@@ -56,9 +56,9 @@ def result_rows(
         source["file_name"] = file_name
     rows = []
     for box, score, label in zip(*(value.tolist() for value in detections), strict=True):
-        left, top, right, bottom = box
-        place = [left, top, right - left, bottom - top]
-        rows.append({**source, "category_id": category_ids[label], "bbox": place, "score": score})
+        x1, y1, x2, y2 = box
+        bbox = [x1, y1, x2 - x1, y2 - y1]
+        rows.append({**source, "category_id": category_ids[label], "bbox": bbox, "score": score})
     return rows
 
 
@@ -69,16 +69,17 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 
 def write_results(
-    path: Path, found: Iterable[tuple[int, Detections]], category_ids: Sequence[int]
+    path: Path, results: Iterable[tuple[int, Detections]], category_ids: Sequence[int]
 ) -> None:
     """Write the detections of many images, each with its id, to a COCO results file."""
     write_rows(
-        path, (row for image, boxes in found for row in result_rows(image, boxes, category_ids))
+        path,
+        (row for image, boxes in results for row in result_rows(image, boxes, category_ids)),
     )
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a results file: a list, or an object that holds one under a usual key.
+    """Read the rows of a results file: a list, or an object with a list under a usual key.
 
     Raises:
         DataError: The file is not a list of detections; the message names the row.

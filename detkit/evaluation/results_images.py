@@ -1,4 +1,4 @@
-"""Which image of a data set each row of a results file belongs to."""
+"""Match the rows of a results file to the images of a data set."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from detkit.structures import DatasetIndex
 from detkit.wording import counted
 
 FILE_NAME = "file_name"
-_TWICE = 2  # how many more boxes at objects make the second choice the first
+_TWICE = 2  # a later reading wins with more than this many times the boxes at objects
 
 
 class Reading(NamedTuple):
-    """One way to match rows with images.
+    """One way to match rows to images.
 
     Attributes:
-        name: How messages name it.
-        positions: By row the position of its image in the index, or None.
+        name: Its name in messages.
+        positions: The position of each row's image in the index, or None.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Reading(NamedTuple):
 
     @property
     def matches(self) -> int:
-        """Rows with an image."""
+        """The number of rows with an image."""
         return sum(position is not None for position in self.positions)
 
 
 def image_positions(
     rows: Sequence[Row], index: DatasetIndex, source: str, split: str
 ) -> tuple[list[int], str]:
-    """The position of each row's image in an index, and what it was matched by.
+    """The position of each row's image in an index, and the name of the reading used.
 
     Raises:
         DataError: Rows have no image in the index.
@@ -57,7 +57,7 @@ def _names(index: DatasetIndex) -> list[str]:
 
 
 def _readings(rows: Sequence[Row], index: DatasetIndex, names: list[str]) -> list[Reading]:
-    """The ways to match that the rows allow, the preferred one first."""
+    """All readings that the rows allow, the preferred one first."""
     readings = []
     if all(row.file_name is not None for row in rows):
         by_end = _by_end(names)
@@ -73,7 +73,7 @@ def _readings(rows: Sequence[Row], index: DatasetIndex, names: list[str]) -> lis
 
 
 def _by_end(names: list[str]) -> Callable[[str], int | None]:
-    """A function from a path to the image whose name ends like it, the stem at least."""
+    """A function from a path to the image whose path ends alike, with at least the same stem."""
     exact = {name: position for position, name in enumerate(names)}
     by_name, by_stem = defaultdict(list), defaultdict(list)
     for position, name in enumerate(names):
@@ -93,15 +93,15 @@ def _by_end(names: list[str]) -> Callable[[str], int | None]:
 
 
 def _common_parts(first: PurePosixPath, second: PurePosixPath) -> int:
-    """How many folders above the files are the same."""
+    """How many folders directly above two files have the same names."""
     pairs = zip(first.parts[-2::-1], second.parts[-2::-1], strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _by_stem(names: list[str]) -> dict[Hashable, int]:
-    """Positions by file name, by stem, and by stem as a number, as `yolo val` writes 000139.
+    """Positions by file name, by stem, and by stem as a number (`yolo val` writes 139 for 000139).
 
-    What several images share is left out.
+    Keys that several images share are left out.
     """
     table: dict[Hashable, int] = {name: position for position, name in enumerate(names)}
     files = Counter(PurePosixPath(name).name for name in names)
@@ -123,7 +123,7 @@ def _choose(
 ) -> Reading:
     """The first reading that gives all rows an image, else the one that gives the most.
 
-    Numbers can be both ids of the data set and stems of its files (000139.jpg). Then stems count if
+    Numbers can be both ids of the data set and stems of its files (000139.jpg). Stems then win if
     they put more than twice as many boxes at objects.
     """
     if not readings:
@@ -140,8 +140,8 @@ def _choose(
     complete = [reading for reading in readings if reading.matches == len(rows)]
     if not complete:
         return max(readings, key=lambda reading: reading.matches)
-    first, *others = complete
-    for other in others:
+    first, *alternatives = complete
+    for other in alternatives:
         if other.positions != first.positions:
             hits, other_hits = (_hits(rows, reading, index) for reading in (first, other))
             if other_hits > _TWICE * hits:
@@ -151,7 +151,7 @@ def _choose(
 
 
 def _hits(rows: Sequence[Row], reading: Reading, index: DatasetIndex) -> int:
-    """Sampled rows that overlap an object of their image."""
+    """The number of sampled rows that overlap an object of their image."""
     positions = [position for position in reading.positions if position is not None]
     boxes = [row.box for row in rows]
     return sum(label is not None for label in labels_at(boxes, positions, index))
@@ -160,7 +160,7 @@ def _hits(rows: Sequence[Row], reading: Reading, index: DatasetIndex) -> int:
 def _require_images(
     reading: Reading, rows: Sequence[Row], index: DatasetIndex, source: str, split: str
 ) -> None:
-    """Refuse detections of images that are not measured: they would be lost without a word."""
+    """Refuse detections of images that are not measured; they would be ignored silently."""
     wrong = [r for r, position in zip(rows, reading.positions, strict=True) if position is None]
     if not wrong:
         return

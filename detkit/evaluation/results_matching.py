@@ -1,4 +1,4 @@
-"""A results file as detections of the images and classes of a data set."""
+"""Match a results file to the images and classes of a data set."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from detkit.structures import DatasetIndex, Detections
 
 Box = tuple[float, float, float, float]
 Classes = Mapping[int | str, int]  # category ids and class names to labels
-_TWICE = 2  # how much better another reading has to be to be named
-_FEWEST = 3  # boxes that a doubt needs
-_LEAST_SHARE = 0.05  # of the boxes; of noise, some are at objects in any reading
+_TWICE = 2  # how much better another reading must be to be suggested
+_FEWEST = 3  # boxes needed for a warning
+_LEAST_SHARE = 0.05  # of the boxes; some noise is at objects in any reading
 _SHOWN_CLASSES = 8
 _AS_IDS = "by id"
 _SHIFTS = {"numbered one too high": 1, "numbered one too low": -1}
@@ -28,8 +28,8 @@ class Matched(NamedTuple):
     """The detections of a results file.
 
     Attributes:
-        by_image: By image id of the data set, best first.
-        notes: Lines that say how rows were matched, and what looks wrong.
+        by_image: Detections by image id of the data set, best first.
+        notes: Lines on how rows were matched and on what looks wrong.
     """
 
     by_image: dict[int, Detections]
@@ -37,13 +37,13 @@ class Matched(NamedTuple):
 
 
 def match_rows(rows: Sequence[Row], index: DatasetIndex, source: str, split: str) -> Matched:
-    """Match rows with images by file name where all have one, else by id, else by stem.
+    """Match rows to images by file name if all have one, else by id, else by stem.
 
-    Category ids are the data set's own. If some are not, and all would number its classes from 0 or
-    from 1, they are taken as that, and a note says so.
+    Category ids are those of the data set. If some are not, but all can be class numbers from 0 or
+    from 1, they are read that way, and a note says so.
 
     Args:
-        rows: Of the file.
+        rows: The rows of the file.
         index: The images that are measured, and their objects.
         source: The file, for messages.
         split: The split that is measured, for messages.
@@ -73,7 +73,7 @@ def match_rows(rows: Sequence[Row], index: DatasetIndex, source: str, split: str
 def _classes(
     rows: Sequence[Row], at_objects: Sequence[int | None], index: DatasetIndex, source: str
 ) -> tuple[Classes, str]:
-    """What category ids mean, and a note where they are not the data set's.
+    """The meaning of category ids, and a note if they are not the data set's.
 
     Raises:
         DataError: Rows name classes that the data set does not have.
@@ -121,13 +121,13 @@ def _known(index: DatasetIndex) -> str:
 
 
 def _listed(classes: Mapping[int, str] | Mapping[int | str, str]) -> str:
-    shown = [f"{number} = {name}" for number, name in classes.items()]
-    more = [f"and {len(shown) - _SHOWN_CLASSES} more"] * (len(shown) > _SHOWN_CLASSES)
-    return ", ".join(shown[:_SHOWN_CLASSES] + more)
+    texts = [f"{number} = {name}" for number, name in classes.items()]
+    more = [f"and {len(texts) - _SHOWN_CLASSES} more"] * (len(texts) > _SHOWN_CLASSES)
+    return ", ".join(texts[:_SHOWN_CLASSES] + more)
 
 
 def _agreement(rows: Sequence[Row], at_objects: Sequence[int | None], classes: Classes) -> int:
-    """Sampled rows that overlap an object of their class."""
+    """The number of sampled rows that overlap an object of their class."""
     sampled = (rows[row].category for row in sample(len(rows)))
     return sum(
         label is not None and classes.get(category) == label
@@ -141,15 +141,15 @@ def _doubts(
     at_objects: Sequence[int | None],
     index: DatasetIndex,
 ) -> list[str]:
-    """A warning where hardly a box is at an object, or more would be if bbox held other numbers."""
+    """A warning if no box is at an object, or if far more would be with another bbox convention."""
     hits = sum(label is not None for label in at_objects)
     if not len(index.labels):
         return []
     for name, boxes in _box_readings(rows, positions, index).items():
-        others = sum(label is not None for label in labels_at(boxes, positions, index))
-        if others > _TWICE * hits and others >= max(_FEWEST, _LEAST_SHARE * len(at_objects)):
+        more = sum(label is not None for label in labels_at(boxes, positions, index))
+        if more > _TWICE * hits and more >= max(_FEWEST, _LEAST_SHARE * len(at_objects)):
             return [
-                f"warning: {hits:,} of {len(at_objects):,} boxes are at objects, but {others:,} "
+                f"warning: {hits:,} of {len(at_objects):,} boxes are at objects, but {more:,} "
                 f"would be if bbox held {name}: write x, y, width, height in pixels."
             ]
     if hits:
@@ -163,7 +163,7 @@ def _doubts(
 def _box_readings(
     rows: Sequence[Row], positions: Sequence[int], index: DatasetIndex
 ) -> dict[str, list[Box]]:
-    """Boxes by what bbox may hold instead of x, y, width, height in pixels."""
+    """Boxes under other readings of bbox than x, y, width, height in pixels."""
     readings: dict[str, list[Box]] = {"x1, y1, x2, y2": [], "shares of the image": []}
     for row, position in zip(rows, positions, strict=True):
         x1, y1, x2, y2 = row.box
@@ -176,15 +176,15 @@ def _box_readings(
 def _class_doubts(
     rows: Sequence[Row], at_objects: Sequence[int | None], classes: Classes, index: DatasetIndex
 ) -> list[str]:
-    """A warning where boxes are at objects, but few have the right class, or others have more."""
+    """A warning if no box at an object has the right class, or far more would under other ids."""
     hits = sum(label is not None for label in at_objects)
     right = _agreement(rows, at_objects, classes)
     for name, other in _class_readings(index).items():
-        others = _agreement(rows, at_objects, other)
-        if others > _TWICE * right and others >= max(_FEWEST, hits / _TWICE):
+        more = _agreement(rows, at_objects, other)
+        if more > _TWICE * right and more >= max(_FEWEST, hits / _TWICE):
             return [
                 f"warning: of {hits:,} boxes at objects {right:,} have the object's class, but "
-                f"{others:,} would if category ids were classes {name}: check the category ids."
+                f"{more:,} would if category ids were classes {name}: check the category ids."
             ]
     if right or hits < _FEWEST:
         return []

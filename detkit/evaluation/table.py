@@ -57,8 +57,8 @@ def class_table(
     for kind in ("AP", "AP50"):
         if not any(f"{kind}/{name}" in numbers for name in class_names):
             continue
-        shown = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]
-        columns.append([kind, *shown])
+        cells = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]
+        columns.append([kind, *cells])
     widths = [max(map(text_width, column)) for column in columns]
     lines = ["   ".join(_padded(columns, widths, row)) for row in range(len(class_names) + 1)]
     rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
@@ -107,8 +107,8 @@ def _shown(value: float) -> str:
 def _padded(columns: list[list[str]], widths: list[int], row: int) -> list[str]:
     """The cells of a row: names to the left, numbers to the right."""
     cells = [(column[row], width) for column, width in zip(columns, widths, strict=True)]
-    first, *others = [(cell, " " * (width - text_width(cell))) for cell, width in cells]
-    return [first[0] + first[1], *(space + cell for cell, space in others)]
+    first, *further = [(cell, " " * (width - text_width(cell))) for cell, width in cells]
+    return [first[0] + first[1], *(space + cell for cell, space in further)]
 
 
 def text_width(text: str) -> int:

@@ -34,8 +34,8 @@ class VocMetric:
 
     With `11_points` the recalls are exact tenths: 3 of 10 objects reach recall 0.3. Python ports of
     the development kit use `np.arange(0, 1.1, 0.1)`, in which 0.3, 0.6 and 0.7 are slightly too
-    large. Where a recall is exactly one of these, they read the precision at the next higher
-    recall, and their AP can be lower.
+    large. If a recall is exactly one of these, they use the precision at the next higher recall,
+    and their AP can be lower.
 
     Paper: The Pascal Visual Object Classes (VOC) Challenge (Everingham et al., 2010),
         https://doi.org/10.1007/s11263-009-0275-4
@@ -106,13 +106,13 @@ class VocMetric:
             if judged
             else (np.zeros(0),) * 3
         )
-        found = []
+        values = []
         for label, objects in enumerate(self.counts().objects):
-            mine = (labels == label) & (verdicts != _IGNORED)
-            order = np.argsort(-scores[mine], kind="stable")
-            right = verdicts[mine][order] == _FOUND
-            found.append(average_precision(right, objects, self.average))
-        return found
+            of_class = (labels == label) & (verdicts != _IGNORED)
+            order = np.argsort(-scores[of_class], kind="stable")
+            right = verdicts[of_class][order] == _FOUND
+            values.append(average_precision(right, objects, self.average))
+        return values
 
 
 class Judged(NamedTuple):
@@ -151,9 +151,9 @@ def average_precision(right: NDArray[np.bool_], objects: int, average: str) -> f
     """
     if objects == 0:
         return math.nan
-    found = right.cumsum()
-    recall = found / objects
-    precision = found / np.arange(1, len(right) + 1)
+    hits = right.cumsum()
+    recall = hits / objects
+    precision = hits / np.arange(1, len(right) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]  # at this recall or a higher one
     if average == "area":
         return float((np.diff(recall, prepend=0) * best).sum())
@@ -163,5 +163,5 @@ def average_precision(right: NDArray[np.bool_], objects: int, average: str) -> f
 
 
 def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    valid = [value for value in values if not math.isnan(value)]
+    return sum(valid) / len(valid) if valid else math.nan

@@ -1,4 +1,4 @@
-"""What the losses of a dense head will be divided by, known before the network runs."""
+"""Compute the divisors of a dense head's losses before the network runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from detkit.structures import Priors, Target
 
 
 class Rules(Protocol):
-    """Parts and values of a dense head that decide what its losses are divided by."""
+    """Parts and settings of a dense head that determine the divisors of its losses."""
 
     classification_loss: ClassificationLoss
 
@@ -35,11 +35,11 @@ class Rules(Protocol):
 
 
 class Counted(NamedTuple):
-    """What a batch adds to the divisors of the losses.
+    """A batch's share of the divisors of the losses.
 
     Attributes:
-        divisors: (3,) of the losses of classes, boxes and quality.
-        priors: () how many priors the sampler counts.
+        divisors: (3,) divisors of the class, box and quality losses.
+        priors: () number of priors that the sampler counts.
     """
 
     divisors: Tensor
@@ -47,7 +47,7 @@ class Counted(NamedTuple):
 
 
 def has_one_divisor(rules: Rules) -> bool:
-    """Whether the losses of classes, boxes and quality are divided by the same count."""
+    """Whether class, box and quality losses are divided by the same count."""
     if rules.classification_loss.normalised:
         return False
     return rules.per_image is not None or not (
@@ -61,12 +61,12 @@ def _learns_background(rules: Rules) -> bool:
 
 @torch.no_grad()
 def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | None:
-    """Count the positives of a batch from its objects; None where predictions decide about them.
+    """Count the positives of a batch from its objects; None if they depend on predictions.
 
     Args:
         rules: The head.
-        sizes: Of the feature maps.
-        targets: Of the images, on the device that they will be on.
+        sizes: Sizes of the feature maps.
+        targets: Objects of the images, on the device of the training.
     """
     objectness = _learns_background(rules)
     if rules.assigner.uses_predictions or (objectness and rules.weigh_boxes_by_quality):
@@ -75,10 +75,12 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | 
     objects = [target.select(~target.ignored) for target in targets]
     assignments = [rules.assigner(priors, None, None, countable) for countable in objects]
     marked = zip(assignments, targets, strict=True)
-    matched = torch.stack([mark_ignored(each.matched, priors, target) for each, target in marked])
+    matched = torch.stack(
+        [mark_ignored(assignment.matched, priors, target) for assignment, target in marked]
+    )
     values = torch.zeros_like(matched, dtype=torch.float32)
     if rules.sampler.ranks_by == "overlaps":
-        values = torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
+        values = torch.stack([highest_overlaps(priors.boxes, image.boxes) for image in objects])
     with torch.random.fork_rng([] if matched.device.type == "cpu" else [matched.device]):
         counted = rules.sampler(matched, values)
     positive = counted & (matched >= 0)
@@ -87,10 +89,10 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | 
     weights = torch.ones_like(values)[positive] if scores is None else scores[positive]
     shares = weights
     if rules.weigh_boxes_by_quality and rules.quality_target is not None:
-        boxes = torch.cat([each.boxes for each in objects])
+        boxes = torch.cat([image.boxes for image in objects])
         boxes = boxes[rows_of_objects(matched, objects)[image, prior]]
-        chosen = Priors(*(field[prior] for field in priors))
-        shares = weights * rules.quality_target(chosen, boxes, boxes)
+        sampled = Priors(*(field[prior] for field in priors))
+        shares = weights * rules.quality_target(sampled, boxes, boxes)
     empty = rules.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum()
     divisors = torch.stack([weights.sum(), shares.sum(), weights.sum()]) + empty
     if objectness or rules.per_image is not None:

@@ -187,10 +187,10 @@ class DenseHead(nn.Module):
     def _normalised(
         self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
     ) -> Losses:
-        """Sums over the batch divided by what all ranks count, and weighted.
+        """Weighted sums over the batch, divided by the counts of all ranks.
 
-        That is the positives, the shares of the box loss, and the positives or, for an objectness,
-        the cells.
+        The counts are the positives, the shares of the box loss, and the positives or, for an
+        objectness, the cells.
         """
         quality_target = self._quality_targets(matches)  # (M,)
         shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
@@ -200,7 +200,7 @@ class DenseHead(nn.Module):
         class_divisor, box_divisor, quality_divisor = self.divisors(counts)
         divisor = 1 if self.classification_loss.normalised else class_divisor
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
-        without_positives = 0 * predictions.box_codes[:, 0].sum()  # or ranks wait for a gradient
+        without_positives = 0 * predictions.box_codes[:, 0].sum()  # else ranks wait for a gradient
         for name, box_losses in self._box_losses_by_name(matches).items():
             losses[name] = ((shares * box_losses).sum() + without_positives) / box_divisor
         if self.quality_loss and predictions.quality is not None and matches.quality is not None:

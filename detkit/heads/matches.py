@@ -21,8 +21,8 @@ class Matches(NamedTuple):
     boxes: Tensor  # (M, 4) of the objects
     weights: Tensor  # (M,) what each counts: the assignment's scores
     counted: Tensor  # () how many priors count, positives and others
-    empty: Tensor  # () what images add in which priors count and none is positive
-    cells: Tensor  # () priors for each pixel of an image
+    empty: Tensor  # () added by images with counted priors but without positives
+    cells: Tensor  # () priors per pixel of an image
 
 
 def rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
@@ -41,17 +41,17 @@ def soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None
 
 
 def with_images(counts: Tensor, cells: Tensor, images: int, per_image: float | None) -> Tensor:
-    """(3,) counts of positives, with images or their cells in their place.
+    """(3,) counts of positives, replaced by images or their cells where configured.
 
     YOLOv5 takes the mean of the objectness over the priors of a level, times 4, 1 and 0.4, which
     are 5.4 together, and times the image's area over that of 640 x 640. Its factor of box losses is
     0.05 and here it is 8, so 160 times as much.
 
     Args:
-        counts: What divides the losses of classes, boxes and quality.
-        cells: Priors for each pixel of an image.
+        counts: Divisors of the class, box and quality losses.
+        cells: Priors per pixel of an image.
         images: B.
-        per_image: What an image counts in all three; None changes the last only.
+        per_image: The count of an image in all three; None changes only the last one.
     """
     if per_image is not None:
         return torch.full_like(counts, per_image * images)

@@ -37,16 +37,16 @@ class Centreness:
 class Objectness:
     """Whether there is an object at all, learned at every prior; classes learn at objects only.
 
-    The loss of an objectness is a mean over all priors, times the image's area. YOLOv5 weighs the
-    means over the levels with 4, 1 and 0.4, which are nearly in proportion to the cells of the
-    levels, so that every prior weighs as much; only those of the coarsest level weigh 1.6 there. So
-    there is no setting for either. YOLOv3 divides by the images instead.
+    The objectness loss is a mean over all priors, times the image's area. YOLOv5 weights the means
+    of the levels by 4, 1 and 0.4, nearly in proportion to the cells of the levels, so that all
+    priors have equal weight, except 1.6 on the coarsest level. So there is no setting for either.
+    YOLOv3 divides by the number of images instead.
 
     Paper: You Only Look Once (Redmon et al., 2016), section 2, https://arxiv.org/abs/1506.02640
 
     Args:
-        overlap_share: How far the target at an object is the overlap (CIoU, at least 0) of the box
-            predicted there: 1 in YOLO and YOLOv5, 0 in YOLOv3 and YOLOv4, where it is 1.
+        overlap_share: How far the target at an object follows the overlap (CIoU, at least 0) of the
+            predicted box: 1 in YOLO and YOLOv5; 0 in YOLOv3 and YOLOv4, whose target is always 1.
     """
 
     learns_background = True

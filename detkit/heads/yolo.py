@@ -22,7 +22,7 @@ from detkit.structures import FeatureSpec
 
 # Objectness of 1 at every object, whatever its box; YOLOv5 has the overlap there.
 _ONE = {"overlap_share": 0.0}
-_OBJECTS_PER_IMAGE = 10.0  # by which the losses of YOLOv3 are divided, whatever an image holds
+_OBJECTS_PER_IMAGE = 10.0  # divides the losses of YOLOv3, whatever an image contains
 _SEVERAL = {"shape_iou": 0.213, "ignored_iou": 0.7}
 _BOXES = {"weight": 8.0}
 _NMS_V3 = {"score_threshold": 0.005, "iou_threshold": 0.45}
@@ -38,8 +38,8 @@ class YOLOv3(DenseHead):
     https://arxiv.org/abs/1804.02767
 
     Boxes are learned as codes, with squared differences. All losses are sums divided by ten times
-    the number of images. The paper's code divides by the images only and has a learning rate of
-    0.001, so a rate of 0.01 here takes the same steps.
+    the number of images. The paper's code divides by the number of images only, with a learning
+    rate of 0.001, so a rate of 0.01 here takes equal steps.
 
     Args:
         convs: 3x3 convolutions of each level before its last layers; the first doubles channels.
@@ -114,8 +114,8 @@ class YOLOv4(DenseHead):
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
     https://arxiv.org/abs/2004.10934
 
-    Losses are normalised as in YOLOv5, which Scaled-YOLOv4 by the same authors does too: those of
-    boxes and classes are means over the objects' priors, that of the objectness over all priors.
+    Losses are normalised as in YOLOv5 and in Scaled-YOLOv4 by the same authors: box and class
+    losses are means over the objects' priors, the objectness loss is a mean over all priors.
 
     Args:
         convs: 3x3 convolutions of each level before its last layers; the first doubles channels.

@@ -48,13 +48,13 @@ def assign(detectors: Sequence[Any], batches: Iterable[Batch]) -> list[tuple[Ima
         UserError: A detector has no head that assigns priors.
     """
     heads = [_head_of(detector) for detector in detectors]
-    found = []
+    assignments = []
     for batch in batches:
         features = detectors[0].features_of(batch)
         target = batch.targets[0].select(~batch.targets[0].ignored)
         assigned = [head.assign(features, batch.targets) for head in heads]
-        found.append(tuple(ImageAssignment(p, matched[0], target) for p, matched in assigned))
-    return found
+        assignments.append(tuple(ImageAssignment(p, matched[0], target) for p, matched in assigned))
+    return assignments
 
 
 def _head_of(detector: Any) -> AssigningHead:
@@ -86,12 +86,14 @@ class AssignmentCounts:
 def count(assignments: Sequence[ImageAssignment]) -> AssignmentCounts:
     """Add up one or more images of the same detector."""
     strides: dict[int, float] = {}
-    for each in assignments:
-        strides |= dict(zip(each.priors.level.tolist(), each.priors.stride.tolist(), strict=True))
+    for result in assignments:
+        strides |= dict(
+            zip(result.priors.level.tolist(), result.priors.stride.tolist(), strict=True)
+        )
     levels = max(strides) + 1
 
-    def on_levels(chosen: Iterable[Tensor]) -> Tensor:
-        return torch.stack([level.bincount(minlength=levels) for level in chosen]).sum(dim=0)
+    def on_levels(selected: Iterable[Tensor]) -> Tensor:
+        return torch.stack([level.bincount(minlength=levels) for level in selected]).sum(dim=0)
 
     return AssignmentCounts(
         sides=torch.cat([box_areas(a.target.boxes).sqrt() for a in assignments]),
@@ -104,18 +106,18 @@ def count(assignments: Sequence[ImageAssignment]) -> AssignmentCounts:
 
 def counts_as_text(counts: dict[str, AssignmentCounts]) -> str:
     """A table with a column for each assigner."""
-    found = list(counts.values())
-    rows = [["", *counts], ["objects", *(f"{len(c.sides):,}" for c in found)]]
-    rows.append(["positive priors", *(f"{int(c.positive.sum()):,}" for c in found)])
-    rows.append(["  of an object, median (range)", *(_spread(c.of_object) for c in found)])
-    for level, stride in enumerate(found[0].strides):
-        cells = [_on_level(c, level) for c in found]
+    sides = list(counts.values())
+    rows = [["", *counts], ["objects", *(f"{len(c.sides):,}" for c in sides)]]
+    rows.append(["positive priors", *(f"{int(c.positive.sum()):,}" for c in sides)])
+    rows.append(["  of an object, median (range)", *(_spread(c.of_object) for c in sides)])
+    for level, stride in enumerate(sides[0].strides):
+        cells = [_on_level(c, level) for c in sides]
         rows.append([f"  stride {stride:g}", *cells])
-    rows.append(["objects without any", *(f"{int((c.of_object == 0).sum()):,}" for c in found)])
+    rows.append(["objects without any", *(f"{int((c.of_object == 0).sum()):,}" for c in sides)])
     for name, low, high in SIZES:
         reach = f"up to {high:g}" if low == 0 else f"{low:g} to {high:g}"
         label = f"  {name} ({reach if high < float('inf') else f'from {low:g}'} pixels)"
-        rows.append([label, *(_without(c, low, high) for c in found)])
+        rows.append([label, *(_without(c, low, high) for c in sides)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     padded = [
         [row[0].ljust(widths[0])]
@@ -139,6 +141,6 @@ def _spread(values: Tensor) -> str:
 
 
 def _without(counts: AssignmentCounts, low: float, high: float) -> str:
-    chosen = (counts.sides >= low) & (counts.sides < high)
-    lost = int((counts.of_object[chosen] == 0).sum())
-    return f"{lost:,} of {int(chosen.sum()):,}"
+    selected = (counts.sides >= low) & (counts.sides < high)
+    lost = int((counts.of_object[selected] == 0).sum())
+    return f"{lost:,} of {int(selected.sum()):,}"

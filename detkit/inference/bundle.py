@@ -30,7 +30,7 @@ class Bundle:
         record: How the detector is built, and what it detects.
         weights: The detector's state.
         epoch: Epochs that were finished.
-        versions: Of detkit and of what it stood on when the detector was trained.
+        versions: Versions of detkit and its dependencies when the detector was trained.
         score_threshold: The score with the best F1 on the run's validation images, if known.
     """
 
@@ -55,10 +55,11 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
         # Copies, as safetensors refuses tensors that share memory or are not in plain order.
         weights = {name: value.contiguous().clone() for name, value in bundle.weights.items()}
         save_file(weights, part / WEIGHTS_FILE, {"format": "pt"})
-        own = json.loads(json.dumps(bundle.record.config))  # YAML would refer to shared lists
-        config = yaml.safe_dump(own, sort_keys=False, allow_unicode=True)
+        # a copy without shared lists, to which YAML would write references
+        plain = json.loads(json.dumps(bundle.record.config))
+        config = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
         (part / CONFIG_FILE).write_text(config, encoding="utf-8")
-        # safetensors lets only the owner read; all files get what the umask allows
+        # safetensors makes its file readable by the owner only; follow the umask as the others do
         shutil.copymode(part / CONFIG_FILE, part / WEIGHTS_FILE)
         record = bundle.record.plain()
         del record["config"]
@@ -112,10 +113,10 @@ def _description(file: Path) -> dict[str, Any]:
     return {"bytes": file.stat().st_size, "sha256": digest}
 
 
-def _require_unchanged(file: Path, said: Any) -> None:
+def _require_unchanged(file: Path, recorded: Any) -> None:
     if not file.is_file():
         raise UserError(f"{file}: is missing from the bundle: copy the folder whole.")
-    if not isinstance(said, dict) or said != _description(file):
+    if not isinstance(recorded, dict) or recorded != _description(file):
         raise UserError(
             f"{file}: is not what {BUNDLE_FILE} says it is: it was changed, or damaged on its way. "
             "Copy the bundle again."

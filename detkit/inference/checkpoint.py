@@ -54,23 +54,23 @@ class Checkpoint:
         return self.record.category_ids
 
 
-def find_checkpoint(place: str, prefer: str = "best", key: str = "ckpt") -> Path:
+def find_checkpoint(source: str, prefer: str = "best", key: str = "ckpt") -> Path:
     """The file that a run folder, a checkpoints folder, a bundle or a file name stands for.
 
     Args:
-        place: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
+        source: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
         prefer: `best` to measure and predict, `last` to go on training.
         key: The key that named the place, for messages.
 
     Raises:
         UserError: There is no checkpoint.
     """
-    path = Path(place).expanduser()
+    path = Path(source).expanduser()
     if path.is_file():
         return path
     if not path.is_dir():
         raise UserError(
-            f"{key}={place}: there is no such file or folder; give a run folder or a file."
+            f"{key}={source}: there is no such file or folder; give a run folder or a file."
         )
     if (path / BUNDLE_FILE).is_file():
         return path / BUNDLE_FILE
@@ -82,14 +82,14 @@ def find_checkpoint(place: str, prefer: str = "best", key: str = "ckpt") -> Path
                     _log.warning(
                         "%s: no validation has given a valid AP yet, so there is no best.ckpt: "
                         "using last.ckpt",
-                        place,
+                        source,
                     )
                 return folder / f"{name}.ckpt"
     again = ""
     if (path / "config.yaml").is_file() and not (path / "metrics.json").is_file():
-        again = f"; a run that was ended earlier begins again with detkit train ckpt={place}"
+        again = f"; a run that was ended earlier begins again with detkit train ckpt={source}"
     raise UserError(
-        f"{key}={place}: the folder holds no checkpoints/best.ckpt or last.ckpt; a run writes the "
+        f"{key}={source}: the folder holds no checkpoints/best.ckpt or last.ckpt; a run writes the "
         "first one after callbacks.checkpoints.minutes, or at the end of an epoch before "
         f"that{again}."
     )
@@ -169,30 +169,30 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     detector.load_state_dict(checkpoint.weights)
 
 
-def require_fit(own: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
+def require_fit(tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
     """Refuse a checkpoint whose weights are not those of a detector.
 
     Args:
-        own: The detector's state, with or without memory.
+        tensors: The detector's state, with or without memory.
         checkpoint: Its weights may come from anybody.
 
     Raises:
         UserError: Names or shapes differ; the message shows the first few of each kind.
     """
-    missing = sorted(own.keys() - checkpoint.weights.keys())
-    unused = sorted(checkpoint.weights.keys() - own.keys())
-    shared = own.keys() & checkpoint.weights.keys()
-    reshaped = sorted(k for k in shared if own[k].shape != checkpoint.weights[k].shape)
+    missing = sorted(tensors.keys() - checkpoint.weights.keys())
+    unused = sorted(checkpoint.weights.keys() - tensors.keys())
+    shared = tensors.keys() & checkpoint.weights.keys()
+    reshaped = sorted(k for k in shared if tensors[k].shape != checkpoint.weights[k].shape)
     if missing or unused or reshaped:
         kinds = {"missing": missing, "unused": unused, "of another shape": reshaped}
-        found = "; ".join(
+        problems = "; ".join(
             f"{len(names)} {kind} ({_some(names)})" for kind, names in kinds.items() if names
         )
         raise UserError(
-            f"{checkpoint.path}: its weights do not fit this detector: {found}. Use the model "
+            f"{checkpoint.path}: its weights do not fit this detector: {problems}. Use the model "
             "that it was trained with: leave out the model's overrides."
         )
 
 
-def _some(names: list[str], shown: int = 3) -> str:
-    return ", ".join(names[:shown]) + (", ..." if len(names) > shown else "")
+def _some(names: list[str], count: int = 3) -> str:
+    return ", ".join(names[:count]) + (", ..." if len(names) > count else "")

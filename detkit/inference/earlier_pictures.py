@@ -1,4 +1,4 @@
-"""Pictures of an earlier prediction in the output folder, which must not stay beside new boxes."""
+"""Remove pictures of an earlier prediction from the output folder."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from detkit.inference.predictor import output_names
 
-LIST = "pictures.json"  # in the output folder: the pictures that a prediction writes
+LIST = "pictures.json"  # in the output folder; lists the pictures of a prediction
 RESULTS = "detections.json"
 
 
 def clear_earlier(output: Path, names: Sequence[str]) -> int:
-    """Remove what an earlier prediction wrote, and list what this one will write.
+    """Remove the files of an earlier prediction, and list the pictures of this one.
 
     Only pictures that an earlier prediction lists, or whose images are in its detections, are
-    removed; files of other origin stay.
+    removed; other files stay.
 
     Args:
         output: The output folder.
-        names: Names of the pictures to come.
+        names: Names of the new pictures.
 
     Returns:
         How many pictures were removed that this prediction does not write again.
@@ -40,7 +40,7 @@ def clear_earlier(output: Path, names: Sequence[str]) -> int:
 
 
 def _earlier(output: Path) -> set[str]:
-    """The names of earlier pictures; an older detkit left only the detections."""
+    """The names of earlier pictures; older versions of detkit wrote only the detections."""
     listed = _read(output / LIST)
     if listed is not None:
         return _plain_names(listed)
@@ -51,7 +51,7 @@ def _earlier(output: Path) -> set[str]:
 
 
 def _plain_names(names: Iterable[Any]) -> set[str]:
-    """Names of PNG files in the folder itself, whatever a file claims."""
+    """Only plain names of PNG files, so that no list can name a file in another folder."""
     texts = [name for name in names if isinstance(name, str)]
     return {name for name in texts if Path(name).name == name and name.endswith(".png")}
 

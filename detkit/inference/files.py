@@ -28,7 +28,7 @@ _MEMBER = re.compile(r"(?:GLOBAL|Unsupported class|function) [`']?([\w.]+)")
 
 
 def mapping_in(file: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; empty where the file is missing, damaged or holds no mapping."""
+    """The mapping in a JSON file; empty if the file is missing, damaged or holds no mapping."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -120,10 +120,10 @@ def _damaged(path: Path) -> UserError:
 
 def _objects(path: Path, text: str, is_zip: bool) -> str:
     """What to say of a pickle that holds more than tensors and plain values."""
-    found = _MEMBER.search(text)
-    if found is None and not is_zip:
+    match = _MEMBER.search(text)
+    if match is None and not is_zip:
         return f"{path}: is damaged, or a pickle of another program: expected a checkpoint."
-    named = f" ({found[1]})" if found else ""
+    named = f" ({match[1]})" if match else ""
     return (
         f"{path}: holds Python objects{named}, which detkit never loads since they can run code. "
         "If you trust it, save the tensors alone where it was made: "

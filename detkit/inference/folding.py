@@ -66,11 +66,11 @@ def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:
     made: dict[int, tuple[Tensor, str]] = {}  # with the maps, so that no address comes twice
     read: dict[str, set[str]] = defaultdict(set)  # norm to convolutions
 
-    def remember(name: str, module: nn.Module, given: Any, output: Tensor) -> None:
+    def remember(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         made[id(output)] = output, name
 
-    def look_up(name: str, module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        _, conv = made.get(id(given[0]), (None, ""))
+    def look_up(name: str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        _, conv = made.get(id(inputs[0]), (None, ""))
         read[name].add(conv)
 
     hooks = []
@@ -90,8 +90,8 @@ def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:
             norms[conv].add(norm)
     return {
         conv: norm
-        for norm, (conv, *others) in read.items()
-        if conv and not others and norms[conv] == {norm}
+        for norm, (conv, *further) in read.items()
+        if conv and not further and norms[conv] == {norm}
     }, outputs
 
 

@@ -30,5 +30,5 @@ def detect(
     """Each batch with its detections, on the CPU, in the coordinates of the original images."""
     detector.to(device).eval()
     for batch in loader:
-        found = detector.predict(batch.to(device))  # type: ignore[operator]
-        yield batch, batch.without_blank([detections.to("cpu") for detections in found])
+        outputs = detector.predict(batch.to(device))  # type: ignore[operator]
+        yield batch, batch.without_blank([detections.to("cpu") for detections in outputs])

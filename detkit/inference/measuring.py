@@ -22,8 +22,8 @@ class Measurement:
     Attributes:
         numbers: Flat names to numbers, as the metric gives them.
         meanings: What the numbers over all classes are, in a few words.
-        analysis: What is found beside them.
-        notes: Lines about images that could not be measured as they should be.
+        analysis: Further results, such as errors and curves.
+        notes: Lines about images that could not be read.
     """
 
     numbers: Mapping[str, float]
@@ -51,19 +51,19 @@ class Measurement:
 def measure(
     metric: Metric,
     class_names: list[str],
-    found: Iterable[tuple[list[int], list[Detections], list[Target]]],
+    batches: Iterable[tuple[list[int], list[Detections], list[Target]]],
     notes: Callable[[], Sequence[str]] = list,
 ) -> Measurement:
     """Measure image ids, detections and objects, batch by batch, in original coordinates.
 
     Args:
-        metric: What is measured.
+        metric: The metric.
         class_names: The classes in label order.
-        found: By batch the image ids, detections and objects.
-        notes: Gives lines for the results table; asked after the last batch.
+        batches: The image ids, detections and objects of each batch.
+        notes: Returns lines for the results table; called after the last batch.
     """
     seen = SeenImages(class_names)
-    for image_ids, detections, targets in found:
+    for image_ids, detections, targets in batches:
         metric.update(image_ids, detections, targets)
         seen.update(image_ids, detections, targets)
     return Measurement(metric.compute(), metric.meanings, analyse(seen), notes())

@@ -38,9 +38,9 @@ class Prediction:
 
 
 def find_images(source: str) -> list[Path]:
-    """The image files that a file, a folder (with all below it) or a pattern stands for.
+    """The image files of a source: a file, a folder (with its sub-folders) or a pattern.
 
-    They are sorted by name, numbers by value. A file is taken whatever its name; folders and
+    They are sorted by name, numbers by value. A single file is used whatever its name; folders and
     patterns leave out hidden files and files that are not images by suffix or content.
 
     Raises:
@@ -90,14 +90,14 @@ def predict_files(
         files = paths[start : start + batch_size]
         samples = [_sample_or_problem(read, path) for path in files]
         readable = [sample for sample in samples if isinstance(sample, Sample)]
-        found: Iterator[Detections] = iter(())
+        detections: Iterator[Detections] = iter(())
         if readable:
             batch = collate(readable).to(device)
             ready = ready or ready_to_predict(detector, batch.images)
-            found = iter(ready.predict(batch))  # type: ignore[operator]
+            detections = iter(ready.predict(batch))  # type: ignore[operator]
         for path, sample in zip(files, samples, strict=True):
             if isinstance(sample, Sample):
-                yield Prediction(path, next(found).to("cpu"))
+                yield Prediction(path, next(detections).to("cpu"))
             else:
                 yield Prediction(path, None, sample)
 
@@ -107,15 +107,15 @@ def output_names(paths: Sequence[Path]) -> list[str]:
 
     Control characters, which would act on a terminal that lists the names, are written as `%0A`.
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     names = []
     for path in paths:
-        own = "".join(quote(c) if category(c) in _CONTROL else c for c in path.stem)
-        stem, number = own, 1
-        while stem.casefold() in taken:
+        base = "".join(quote(c) if category(c) in _CONTROL else c for c in path.stem)
+        stem, number = base, 1
+        while stem.casefold() in used:
             number += 1
-            stem = f"{own}-{number}"
-        taken.add(stem.casefold())
+            stem = f"{base}-{number}"
+        used.add(stem.casefold())
         names.append(f"{stem}.png")
     return names
 

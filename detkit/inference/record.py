@@ -131,10 +131,10 @@ def _is_list_of(value: Any, kind: type[T]) -> TypeGuard[list[T]]:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-def _wrong(path: Path, what: str) -> UserError:
+def _wrong(path: Path, fault: str) -> UserError:
     return UserError(
-        f"{path}: its record is not as detkit writes it: {what}. Take another copy of the file, or "
-        "another checkpoint of the run."
+        f"{path}: its record is not as detkit writes it: {fault}. Take another copy of the file, "
+        "or another checkpoint of the run."
     )
 
 

@@ -18,7 +18,7 @@ class ScoreThreshold(NamedTuple):
 
     Attributes:
         value: Detections with a lower score are left out.
-        origin: Why this value was chosen, to follow the number in a message.
+        origin: The reason for this value, to follow it in a message.
     """
 
     value: float
@@ -26,7 +26,7 @@ class ScoreThreshold(NamedTuple):
 
 
 def default_threshold(checkpoint: Path) -> ScoreThreshold:
-    """The threshold for a checkpoint where the user names none.
+    """The threshold for a checkpoint if the user sets none.
 
     Args:
         checkpoint: The file, in a run folder or a bundle, or on its own.
@@ -38,7 +38,7 @@ def default_threshold(checkpoint: Path) -> ScoreThreshold:
 
 
 def measured_threshold(checkpoint: Path) -> float | None:
-    """The threshold that a run wrote into metrics.json, or that its bundle carries.
+    """The threshold in a run's metrics.json or in its bundle; None if there is none.
 
     Args:
         checkpoint: The file, in a run folder or a bundle, or on its own.

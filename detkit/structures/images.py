@@ -137,10 +137,10 @@ class Batch:
         return replace(self, images=images, targets=[t.to(device) for t in self.targets])
 
     def without_blank(self, detections: list[Detections]) -> list[Detections]:
-        """The detections of each image, none where a blank one stands in for its file."""
+        """The detections of each image, none for a blank image that replaces its file."""
         return [
-            Detections.empty() if position in self.blank else found
-            for position, found in enumerate(detections)
+            Detections.empty() if position in self.blank else image_detections
+            for position, image_detections in enumerate(detections)
         ]
 
     def pin_memory(self) -> Batch:

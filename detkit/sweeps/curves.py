@@ -14,7 +14,7 @@ _TICKS = 5
 _MOST_DOTS = 60  # points of a curve that are shown one by one
 _STEPS = (1, 2, 5, 10)
 _ROUNDING = 1e-9
-_SAME = 5e-5  # what the table's four digits do not show
+_SAME = 5e-5  # below the table's four digits
 _LEAST_TOP = 0.01  # of the axis, for jobs that have learned nothing yet
 
 
@@ -43,15 +43,15 @@ def curves(results: Sequence[Result], metric: str) -> str:
 
 
 def curves_note(results: Sequence[Result], metric: str) -> str:
-    """How the numbers of the curves are related to those of the table."""
+    """How the numbers of the curves relate to those of the table."""
     note = (
         "Curves: validations during training. Table: the best checkpoint, measured again after "
         "training (for unfinished jobs, the best validation so far)."
     )
-    known = [result for result in results if metric in result.difference]
-    if not known:
+    remeasured = [result for result in results if metric in result.difference]
+    if not remeasured:
         return note
-    largest = max(known, key=lambda result: abs(result.difference[metric]))
+    largest = max(remeasured, key=lambda result: abs(result.difference[metric]))
     difference = largest.difference[metric]
     if abs(difference) < _SAME:
         return f"{note} The two agree for every finished job."

@@ -1,4 +1,4 @@
-"""What the data set of a configuration decides: classes, numbers of images, their sizes."""
+"""Facts about a configuration's data set: classes, numbers of images, their sizes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from detkit.interfaces import MixingTransform
 from detkit.structures import Sample, Target
 
 Size = tuple[int, int]
-_LOOKED_AT = 4  # images of each split that are read to see their size after the transforms
+_LOOKED_AT = 4  # images of each split to read for their size after the transforms
 _SHAPES = "shapes"
 # Settings of the data block that change neither images nor their sizes before batches are made.
 _OF_BATCHES = {
@@ -32,12 +32,12 @@ _OF_BATCHES = {
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What training and counting need to know of a data set.
+    """Facts about a data set that training and counting need.
 
     Attributes:
-        classes: How many there are.
-        train_images: To train on.
-        validation_images: To validate on.
+        classes: Number of classes.
+        train_images: Number of images to train on.
+        validation_images: Number of images to validate on.
         trained: Height and width of training batches.
         seen: Height and width of validation images.
     """
@@ -50,7 +50,7 @@ class DataFacts:
 
 
 class DataReader:
-    """Reads the facts of configurations; annotations once for each data set."""
+    """Reads the facts of configurations, and the annotations of each data set only once."""
 
     def __init__(self) -> None:
         self._facts: dict[str, DataFacts] = {}
@@ -59,7 +59,7 @@ class DataReader:
     def __call__(self, config: Mapping[str, Any]) -> DataFacts:
         """The facts of a checked configuration; reads annotations and a few images.
 
-        The embedded data set is not rendered: its settings tell them.
+        The embedded data set is not rendered; its facts follow from its settings.
 
         Raises:
             DataError: The data set cannot be read.
@@ -140,7 +140,7 @@ def _blank_size(config: Mapping[str, Any], split: str, side: int) -> Size:
 
 @contextmanager
 def _without_messages() -> Iterator[None]:
-    """Leave out what the readers report; a training and `detkit data check` report it."""
+    """Suppress messages of the readers; a training and `detkit data check` print them."""
     logger = logging.getLogger("detkit.data")
     before, logger.disabled = logger.disabled, True
     try:

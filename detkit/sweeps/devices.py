@@ -26,7 +26,7 @@ class Settings:
         devices: `auto` takes all GPUs, or the CPU where there is none or no job wants one; `cpu`,
             or a list of GPUs as CUDA_VISIBLE_DEVICES has them.
         jobs_per_device: Jobs at once on each GPU. Without GPUs the CPU is one device, and its
-            cores are split among so many jobs.
+            cores are split among this many jobs.
         devices_per_job: GPUs that a job gets; null takes its trainer.devices.
         grace: Seconds that a job has to save what it has when it is stopped.
         skip_bad: Leave jobs out that cannot run, instead of starting none.

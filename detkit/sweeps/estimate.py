@@ -1,4 +1,4 @@
-"""What a training would take, counted before it starts; no weights are held."""
+"""Estimate the cost of a training before it starts, without memory for weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from detkit.training.extent import extent_of
 from detkit.training.trainer import device_count
 
 Size = tuple[int, int]
-# Losses, matching, the optimizer and reading images, beside the passes through the network.
+# Losses, matching, the optimizer and reading images, in addition to the passes through the network.
 _OTHER_WORK = 1.3
 
 
@@ -55,18 +55,18 @@ class Memory:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a configuration takes. None stands for what cannot be counted without data.
+    """The cost of a configuration. None marks what cannot be counted without data.
 
     Attributes:
         parameters: Numbers that are learned or frozen.
         operations: Multiplications and additions for the prediction of one image, with as many
             regions as the proposer may give.
-        priors: Of one image.
-        memory: Of a training step.
-        images: Sizes of the images that this holds for.
-        classes: How many classes it holds for.
-        minutes: Of the whole training, roughly; None without a measured speed.
-        left_out: What the numbers do not hold.
+        priors: Priors of one image.
+        memory: Memory of a training step.
+        images: The image sizes of this estimate.
+        classes: The number of classes of this estimate.
+        minutes: Rough minutes of the whole training; None without a measured speed.
+        left_out: What the numbers do not include.
     """
 
     parameters: int
@@ -98,12 +98,12 @@ class Estimator:
         size: Size | None = None,
         speed: Callable[[Mapping[str, Any]], Speed] | None = None,
     ) -> None:
-        """Take what is assumed in place of what the data sets hold.
+        """Set assumptions that replace the facts of the data sets.
 
         Args:
-            num_classes: How many classes there are; None takes those of the data.
+            num_classes: The number of classes; None takes that of the data.
             size: Height and width of all images; None takes those of the data.
-            speed: How fast the device of a configuration is; None estimates no time.
+            speed: Returns the speed of a configuration's device; None estimates no time.
         """
         self._num_classes = num_classes
         self._size = size
@@ -112,7 +112,7 @@ class Estimator:
         self._known: dict[str, _Counts | UserError] = {}
 
     def __call__(self, config: Mapping[str, Any]) -> Estimate:
-        """Build the parts of a checked configuration on the meta device and count what they take.
+        """Build the parts of a checked configuration on the meta device and count their cost.
 
         Raises:
             UserError: The parts do not fit each other or the images, or the data cannot be read,
@@ -193,10 +193,10 @@ class Estimator:
                 self._known[key] = _count(config["model"], facts, step)
             except UserError as error:
                 self._known[key] = error
-        known = self._known[key]
-        if isinstance(known, UserError):
-            raise known
-        return known
+        counts = self._known[key]
+        if isinstance(counts, UserError):
+            raise counts
+        return counts
 
 
 def _count(model: Mapping[str, Any], facts: DataFacts, step: tuple[int, int | str]) -> _Counts:
@@ -213,7 +213,7 @@ def _count(model: Mapping[str, Any], facts: DataFacts, step: tuple[int, int | st
 
 
 def _numbered(count: int) -> Classes:
-    """Classes of which only the number is known."""
+    """Placeholder classes, if only their number is known."""
     names = [f"class {number}" for number in range(count)]
     return Classes(names, list(range(1, count + 1)))
 

@@ -108,21 +108,23 @@ class DevicePoolLauncher(Launcher):
         jobs = launch(self._folder, self._settings, self._given, cells)
         returns = []
         for cell, job in zip(cells, jobs, strict=True):
-            found = JobReturn(overrides=list(cell.words), cfg=OmegaConf.create(cell.config or {}))
+            returned = JobReturn(
+                overrides=list(cell.words), cfg=OmegaConf.create(cell.config or {})
+            )
             done = job is not None and job.state == "done"
-            found.status = JobStatus.COMPLETED if done else JobStatus.FAILED
+            returned.status = JobStatus.COMPLETED if done else JobStatus.FAILED
             name = " ".join(cell.words)
-            found.return_value = job.score() if done else JobFailedError(f"{name}: not done")
-            found.working_dir = None if job is None else str(job.folder)
-            returns.append(found)
+            returned.return_value = job.score() if done else JobFailedError(f"{name}: not done")
+            returned.working_dir = None if job is None else str(job.folder)
+            returns.append(returned)
         return returns
 
     def _cell(self, words: list[str]) -> Cell:
-        chosen = [word.lstrip("+") for word in words if word not in self._typed]
+        choices = [word.lstrip("+") for word in words if word not in self._typed]
         try:
-            return Cell(chosen, compose.compose_job("train", words), [])
+            return Cell(choices, compose.compose_job("train", words), [])
         except ConfigError as error:
-            return Cell(chosen, None, error.problems)
+            return Cell(choices, None, error.problems)
 
 
 class ListedSweeper(Sweeper):
@@ -162,7 +164,7 @@ class ListedSweeper(Sweeper):
         for override in self._parser.parse_overrides([*listed, *arguments]):
             key = override.get_key_element()
             if override.is_discrete_sweep():
-                each = [f"{key}={value}" for value in override.sweep_string_iterator()]
+                words = [f"{key}={value}" for value in override.sweep_string_iterator()]
             elif override.is_sweep_override():
                 raise ConfigError(
                     [
@@ -171,13 +173,13 @@ class ListedSweeper(Sweeper):
                     ]
                 )
             else:
-                each = [str(override.input_line)]
-            values[subject(str(override.input_line))] = each
-        found = self._launcher.launch(list(itertools.product(*values.values())), 0)
+                words = [str(override.input_line)]
+            values[subject(str(override.input_line))] = words
+        returned = self._launcher.launch(list(itertools.product(*values.values())), 0)
         if not isinstance(self._launcher, DevicePoolLauncher):
-            for job in found:
+            for job in returned:
                 _ = job.return_value  # raises what the job has raised
-        return found
+        return returned
 
 
 def publish_launcher() -> None:

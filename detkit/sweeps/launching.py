@@ -71,15 +71,15 @@ def checked(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
     good: list[Cell] = []
     seen: dict[str, list[str]] = {}
     for cell in cells:
-        found = cell.problems
+        messages = cell.problems
         if cell.config is not None:
             key = json.dumps([cell.config[name] for name in ("model", "weights")], sort_keys=True)
             if key not in seen:
                 seen[key] = _misfits(cell.config)
-            found = seen[key] + _elsewhere(cell.config)
-        for problem in found:
+            messages = seen[key] + _elsewhere(cell.config)
+        for problem in messages:
             problems.setdefault(problem, f" (job {' '.join(cell.words)})" if cell.words else "")
-        if not found:
+        if not messages:
             good.append(cell)
     return good, [f"{problem}{job}" for problem, job in problems.items()]
 
@@ -111,10 +111,10 @@ def pool_for(settings: Settings, configs: Iterable[Mapping[str, Any]]) -> Device
     """
     trainers = [config["trainer"] for config in configs]
     widths = [trainer["devices"] for trainer in trainers if isinstance(trainer["devices"], int)]
-    widest, given = max(widths, default=1), settings.devices_per_job
-    if given is not None and given < widest:
+    widest, requested = max(widths, default=1), settings.devices_per_job
+    if requested is not None and requested < widest:
         raise ConfigError(
-            [f"hydra.launcher.devices_per_job={given}: a job has trainer.devices={widest}."]
+            [f"hydra.launcher.devices_per_job={requested}: a job has trainer.devices={widest}."]
         )
     on_cpu = all(trainer["accelerator"] == "cpu" for trainer in trainers)
     return DevicePool(settings, widest, on_cpu)
@@ -134,11 +134,11 @@ def resume(path: Path, settings: Settings, failed: bool) -> SweepFolder:
     """
     folder = SweepFolder.open(path)
     jobs = folder.load()
-    wanted = [job for job in jobs if job.state in _states(failed)]
-    configs = {job.folder: read_written(job.folder) for job in wanted}
-    for place, config in configs.items():
-        require_plugins(config, place)
-    if wanted:
+    selected = [job for job in jobs if job.state in _states(failed)]
+    configs = {job.folder: read_written(job.folder) for job in selected}
+    for job_folder, config in configs.items():
+        require_plugins(config, job_folder)
+    if selected:
         run(folder, jobs, pool_for(settings, configs.values()), failed)
     return folder
 
@@ -151,19 +151,19 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
     """
     waiting = list({job.folder: job for job in jobs if job.state in _states(failed)}.values())
     tried = {job.folder for job in waiting}
-    others = len({job.folder for job in jobs}) - len(waiting)
-    are = "is" if others == 1 else "are"
-    told = f"; {others} more {are} done, failed, or running elsewhere" if others else ""
+    remaining = len({job.folder for job in jobs}) - len(waiting)
+    are = "is" if remaining == 1 else "are"
+    remainder = f"; {remaining} more {are} done, failed, or running elsewhere" if remaining else ""
     at_once = f", {pool.free} at once" if len(waiting) > 1 else ""
     _log.info("sweep folder: %s", _short(folder.path))
-    _log.info("%s to run%s%s", plural(len(waiting), "job"), at_once, told)
+    _log.info("%s to run%s%s", plural(len(waiting), "job"), at_once, remainder)
     try:
-        with RunningJobs() as shown, pool:
+        with RunningJobs() as progress, pool:
             while waiting or pool.running:
                 pool.ended()
                 while waiting and pool.free > 0:
                     _start(pool, waiting.pop(0).folder, failed)
-                shown.show(pool.running, len(waiting))
+                progress.show(pool.running, len(waiting))
                 time.sleep(POLL)
                 if not waiting and not pool.running:
                     waiting = _left(tried, jobs)

@@ -30,7 +30,7 @@ class Network:
 
     @property
     def layers(self) -> int:
-        """How many modules have no module inside them."""
+        """The number of modules without inner modules."""
         return sum(1 for module in self.detector.modules() if not any(module.children()))
 
     def left_out(self) -> list[str]:
@@ -67,9 +67,9 @@ class Network:
                 dtype=features[0].dtype,
                 requires_grad=torch.is_grad_enabled(),
             )
-            found = stage.box_head(pooled)
-            stage.box_layer(found)
-            outputs.append((stage.classification_loss, stage.class_layer(found)))
+            box_outputs = stage.box_head(pooled)
+            stage.box_layer(box_outputs)
+            outputs.append((stage.classification_loss, stage.class_layer(box_outputs)))
         return outputs
 
     def activations(self, images: Tensor, half: torch.dtype | None) -> int:

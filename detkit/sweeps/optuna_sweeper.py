@@ -171,34 +171,34 @@ def _words(config: DictConfig) -> list[str]:
     return [str(word) for word in config.hydra.overrides.hydra]
 
 
-def keep_words(place: Path, words: Sequence[str]) -> None:
+def keep_words(folder: Path, words: Sequence[str]) -> None:
     """Keep what a search was started with in its folder, for `detkit sweep resume`."""
-    part = place / f"{WORDS}.part"
+    part = folder / f"{WORDS}.part"
     part.write_text(json.dumps(list(words), indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, place / WORDS)
+    os.replace(part, folder / WORDS)
 
 
-def is_search(place: Path) -> bool:
+def is_search(folder: Path) -> bool:
     """Whether a folder is that of a search."""
-    return (place / WORDS).is_file()
+    return (folder / WORDS).is_file()
 
 
-def words_to_resume(place: Path) -> list[str] | None:
+def words_to_resume(folder: Path) -> list[str] | None:
     """What goes on with the search of a folder, or joins it; None where no search was.
 
     Raises:
         UserError: The record is damaged, or lists plugins that the user has not allowed.
     """
-    if not is_search(place):
+    if not is_search(folder):
         return None
-    file = place / WORDS
+    file = folder / WORDS
     try:
         words = [str(word) for word in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{file}: is damaged, no record of a search: {error}.") from error
     require_loaded(listed_plugins(words), str(file))
-    kept = [word for word in words if word.partition("=")[0] != "hydra.sweep.dir"]
-    return [*kept, f"hydra.sweep.dir={_quoted(str(place))}"]
+    stored_words = [word for word in words if word.partition("=")[0] != "hydra.sweep.dir"]
+    return [*stored_words, f"hydra.sweep.dir={_quoted(str(folder))}"]
 
 
 def _quoted(text: str) -> str:

@@ -22,12 +22,12 @@ FILE = "table.html"
 _REPORT = "report.html"
 
 
-def write_page(table: Table, found: Effects, folder: Path, command: str) -> Path:
+def write_page(table: Table, effects: Effects, folder: Path, command: str) -> Path:
     """Write the page into the sweep's folder; it needs no other file and no network.
 
     Args:
         table: The jobs, in the order that the page begins with.
-        found: Their marginal effects.
+        effects: Their marginal effects.
         folder: Of the sweep; jobs' reports are linked from there.
         command: What started the sweep.
     """
@@ -37,7 +37,7 @@ def write_page(table: Table, found: Effects, folder: Path, command: str) -> Path
         _tiles(table),
         section(f"Jobs with {heading}" if heading else "Jobs", _jobs(table, folder)),
         section(f"{table.metric} over the epochs", drawn and _curves(table, drawn)),
-        section(f"Effect of each key on {table.metric}", _effects(found, table)),
+        section(f"Effect of each key on {table.metric}", _effects(effects, table)),
         section("Command", f"<pre>{escape(command)}</pre>" if command else ""),
     ]
     body = "\n".join(filter(None, sections))
@@ -62,8 +62,10 @@ def _tiles(table: Table) -> str:
     best = [r.numbers[table.metric] for r in table.results if table.metric in r.numbers]
     if best:
         tiles.insert(0, (f"{max(best):.4f}", f"best {table.metric}"))
-    shown = (f'<div class="tile"><b>{n}</b><span>{escape(what)}</span></div>' for n, what in tiles)
-    return f'<div class="tiles">{"".join(shown)}</div>'
+    divisions = (
+        f'<div class="tile"><b>{n}</b><span>{escape(label)}</span></div>' for n, label in tiles
+    )
+    return f'<div class="tiles">{"".join(divisions)}</div>'
 
 
 def _jobs(table: Table, folder: Path) -> str:
@@ -84,14 +86,14 @@ def _jobs(table: Table, folder: Path) -> str:
 
 
 def _row(table: Table, result: Result, folder: Path, numeric: set[str]) -> str:
-    written = []
+    cells = []
     for column in table.columns:
         value = table.value(result, column)
         exact = "" if value is None else str(value)
         kind = _number_class(column in numeric)
         if column == "state":
             kind = f' class="{escape(result.state)}"'
-        written.append(f'<td{kind} data-value="{escape(exact)}">{escape(cell(column, value))}</td>')
+        cells.append(f'<td{kind} data-value="{escape(exact)}">{escape(cell(column, value))}</td>')
     name = escape(result.name)
     if (folder / result.name / _REPORT).is_file():
         name = f'<a href="{quote(result.name)}/{_REPORT}">{name}</a>'
@@ -100,7 +102,7 @@ def _row(table: Table, result: Result, folder: Path, numeric: set[str]) -> str:
     error = f'<td class="error">{escape(result.error or "")}</td>' if _any_error(table) else ""
     return (
         f'<tr data-job="{escape(result.name)}" data-text="{escape(text)}">'
-        f"{''.join(written)}{error}<td>{name}</td></tr>"
+        f"{''.join(cells)}{error}<td>{name}</td></tr>"
     )
 
 
@@ -116,10 +118,10 @@ def _colour_choice(table: Table) -> str:
     """A choice of the column that colours the curves; at first the first key with few values."""
     values = {key: {result.values[key] for result in table.results} for key in table.keys}
     few = [key for key in table.keys if key != SEED and len(values[key]) <= COLOURS]
-    chosen = few[0] if few else "state"
+    default = few[0] if few else "state"
     options = "".join(
         f'<option value="{table.columns.index(name)}"'
-        f"{' selected' if name == chosen else ''}>{escape(name)}</option>"
+        f"{' selected' if name == default else ''}>{escape(name)}</option>"
         for name in [*table.keys, "state"]
     )
     return (
@@ -128,20 +130,20 @@ def _colour_choice(table: Table) -> str:
     )
 
 
-def _effects(found: Effects, table: Table) -> str:
-    if not found.jobs:
+def _effects(effects: Effects, table: Table) -> str:
+    if not effects.jobs:
         return "<p>No job is done yet.</p>"
     notes = "".join(
-        f'<p class="reading">{escape(note)}</p>' for note in effects_notes(found, table)
+        f'<p class="reading">{escape(note)}</p>' for note in effects_notes(effects, table)
     )
     parts = [
         _table(
             [each.key, "jobs", table.metric, "effect", "spread"],
             [list(level_cells(level)) for level in each.levels],
         )
-        for each in found.keys
+        for each in effects.keys
     ]
-    for trend in found.trends:
+    for trend in effects.trends:
         thirds = [
             [
                 f"{brief(third.lowest)} to {brief(third.highest)}",
@@ -150,8 +152,8 @@ def _effects(found: Effects, table: Table) -> str:
             ]
             for third in trend.thirds
         ]
-        told = "unknown" if trend.correlation is None else f"{trend.correlation:+.2f}"
-        rank = f"rank correlation with {table.metric} (Spearman): {told}"
+        correlation = "unknown" if trend.correlation is None else f"{trend.correlation:+.2f}"
+        rank = f"rank correlation with {table.metric} (Spearman): {correlation}"
         parts.append(_table([trend.key, "cells", table.metric], thirds) + f"<p>{escape(rank)}</p>")
     return notes + "\n".join(parts)
 
@@ -164,7 +166,7 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
         "".join(f"<td{kind}>{escape(text)}</td>" for kind, text in zip(kinds, row, strict=True))
         for row in rows
     )
-    lines = "\n".join(f"<tr>{each}</tr>" for each in cells)
+    lines = "\n".join(f"<tr>{cell}</tr>" for cell in cells)
     return (
         f'<div class="wide"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>\n{lines}\n</tbody></table></div>"

@@ -43,18 +43,18 @@ def with_params(prepared_words: list[str]) -> list[str]:
 
     A swept word of the command line comes before a page's, as when the sweep runs.
     """
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     with set_up():
         for words in jobs([word for word in prepared_words if not has_no_list(word)]):
             try:
                 composed, _ = hydra_compose("train", words)
             except (ConfigError, HydraException, OmegaConfBaseException):
                 continue  # a cell that cannot be composed is told with the others
-            found = composed.hydra.sweeper.get("params")
-            given = OmegaConf.to_container(found) if found else {}  # type: ignore[assignment]
+            params = composed.hydra.sweeper.get("params")
+            values = OmegaConf.to_container(params) if params else {}  # type: ignore[assignment]
             break
     typed = {subject(word) for word in prepared_words}
-    more = prepared([f"{key}={value}" for key, value in given.items()])
+    more = prepared([f"{key}={value}" for key, value in values.items()])
     return [*prepared_words, *(word for word in more if subject(word) not in typed)]
 
 
@@ -76,17 +76,17 @@ def _planned(cell: Cell, estimator: Estimator) -> Planned:
 
 def plan_table(planned: Sequence[Planned], most: int) -> list[str]:
     """A line for each cell, up to a number of them; images are shown where their sizes differ."""
-    found = [each.estimate for each in planned if each.estimate]
+    estimates = [cell.estimate for cell in planned if cell.estimate]
     parts = ["weights", "gradients", "optimizer", "average", "activations"]
-    if not any(each.memory and each.memory.average for each in found):
+    if not any(cell.memory and cell.memory.average for cell in estimates):
         parts.remove("average")
-    sized = len({each.images for each in found}) > 1
-    keys = list(dict.fromkeys(key for each in planned for key, _ in pairs(each.words)))
+    sized = len({cell.images for cell in estimates}) > 1
+    keys = list(dict.fromkeys(key for cell in planned for key, _ in pairs(cell.words)))
     heads = [*keys, *(["images"] if sized else []), *_HEADS, *parts]
     rows = []
-    for each in planned[:most]:
-        values = dict(pairs(each.words))
-        rows.append([*(values.get(key, "") for key in keys), *_numbers(each, sized, parts)])
+    for cell in planned[:most]:
+        values = dict(pairs(cell.words))
+        rows.append([*(values.get(key, "") for key in keys), *_numbers(cell, sized, parts)])
     lines = aligned([heads, *rows], range(len(keys) + sized, len(heads)))
     more = len(planned) - most
     return [*lines, *([f"... and {plural(more, 'more cell')}"] if more > 0 else [])]
@@ -101,8 +101,8 @@ def minutes_text(minutes: float) -> str:
 
 
 def classes_text(planned: Iterable[Planned]) -> str:
-    """How many classes there are; the numbers of all data sets where cells differ."""
-    counts = sorted({each.estimate.classes for each in planned if each.estimate})
+    """The number of classes; the numbers of all data sets if cells differ."""
+    counts = sorted({cell.estimate.classes for cell in planned if cell.estimate})
     if len(counts) == 1:
         return counted(counts[0], "class")
     return f"{' or '.join(map(str, counts))} classes" if counts else ""
@@ -110,31 +110,31 @@ def classes_text(planned: Iterable[Planned]) -> str:
 
 def images_text(planned: Iterable[Planned]) -> str:
     """Of what size images are; nothing where the cells differ, and the table says it."""
-    sizes = {each.estimate.images for each in planned if each.estimate}
+    sizes = {cell.estimate.images for cell in planned if cell.estimate}
     return f"images of {sizes.pop()}" if len(sizes) == 1 else ""
 
 
 def _numbers(planned: Planned, sized: bool, parts: list[str]) -> list[str]:
-    found = planned.estimate
-    if found is None:
+    estimate = planned.estimate
+    if estimate is None:
         return [*([""] if sized else []), "cannot run", *[""] * (len(_HEADS) - 1 + len(parts))]
-    memory = found.memory
-    flops = _UNKNOWN if found.operations is None else f"{found.operations / 1e9:,.1f}"
-    priors = _UNKNOWN if found.priors is None else f"{found.priors:,}"
+    memory = estimate.memory
+    flops = _UNKNOWN if estimate.operations is None else f"{estimate.operations / 1e9:,.1f}"
+    priors = _UNKNOWN if estimate.priors is None else f"{estimate.priors:,}"
     sizes = [_UNKNOWN] * (1 + len(parts))
     if memory is not None:
         sizes = [f"{getattr(memory, name) / GIB:.2f}" for name in ("total", *parts)]
-    images = [found.images] if sized else []
-    minutes = _UNKNOWN if found.minutes is None else minutes_text(found.minutes)
-    return [*images, minutes, f"{found.parameters / 1e6:,.2f}", flops, priors, *sizes]
+    images = [estimate.images] if sized else []
+    minutes = _UNKNOWN if estimate.minutes is None else minutes_text(estimate.minutes)
+    return [*images, minutes, f"{estimate.parameters / 1e6:,.2f}", flops, priors, *sizes]
 
 
 def problem_lines(planned: Sequence[Planned]) -> list[str]:
     """Each distinct problem with the cells that have it."""
     having: dict[str, list[Planned]] = {}
-    for each in planned:
-        for problem in each.problems:
-            having.setdefault(problem, []).append(each)
+    for cell in planned:
+        for problem in cell.problems:
+            having.setdefault(problem, []).append(cell)
     several = len(planned) > 1
     return [
         f"{problem}{_cells_text(cells, len(planned)) if several else ''}"
@@ -152,5 +152,5 @@ def _cells_text(cells: list[Planned], everything: int) -> str:
 
 def left_out_lines(planned: Iterable[Planned]) -> list[str]:
     """What the numbers do not hold, each once."""
-    texts = (text for each in planned if each.estimate for text in each.estimate.left_out)
+    texts = (text for cell in planned if cell.estimate for text in cell.estimate.left_out)
     return [f"not counted: {text}" for text in dict.fromkeys(texts)]

@@ -55,16 +55,16 @@ class _Running:
 
 
 class DevicePool:
-    """Runs jobs on reserved devices; leaving it, however, ends them with what they have saved.
+    """Runs jobs on reserved devices; leaving the context ends them, and saved results stay.
 
-    While it is open, a signal to stop makes `ended` raise Stopped. The jobs then stop after their
+    While it is open, a stop signal makes `ended` raise Stopped. The jobs then stop after their
     step, with a checkpoint; a second Ctrl-C stops them at once.
 
     Args:
-        settings: How jobs are laid on devices.
-        width: Devices that the widest job wants.
+        settings: How jobs are assigned to devices.
+        width: Number of devices of the widest job.
         on_cpu: Whether all jobs run on the CPU.
-        command: From a job to what is run for it.
+        command: Returns the command line of a job.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class DevicePool:
         self._signals = StopSignals(self._received.append)
 
     def __enter__(self) -> DevicePool:
-        """Handle the signals to stop."""
+        """Handle stop signals."""
         self._signals.__enter__()
         return self
 
@@ -102,14 +102,14 @@ class DevicePool:
             _log.info("stopping %s; Ctrl-C again stops at once", _titles(self.running))
         for job in self.running:
             self.stop(job)
-        known, asked_at = len(self._received), time.monotonic()
+        handled, asked_at = len(self._received), time.monotonic()
         while self._running:
-            # sooner, a job would take the second signal for the first once more
+            # before that, a job would mistake the second signal for a repetition of the first
             may_repeat = time.monotonic() - asked_at > SAME_REQUEST + _POLL
-            if len(self._received) > known and may_repeat:
-                known = len(self._received)
-                for each in self._running:
-                    each.group.send(signal.SIGTERM)
+            if len(self._received) > handled and may_repeat:
+                handled = len(self._received)
+                for running in self._running:
+                    running.group.send(signal.SIGTERM)
             self._collect()
             time.sleep(_POLL)
         self._release_idle()
@@ -118,17 +118,19 @@ class DevicePool:
     @property
     def running(self) -> list[Job]:
         """The jobs that run, the first started first."""
-        return [each.job for each in self._running]
+        return [entry.job for entry in self._running]
 
     @property
     def free(self) -> int:
         """How many more jobs, each as wide as the widest, could start now."""
         if self._received:
             return 0
-        left = sorted((self._left[device] for device in self._ours()), reverse=True)
+        free_slots = sorted((self._left[device] for device in self._ours()), reverse=True)
         count = 0
-        while len(left) >= self._width and left[self._width - 1] > 0:
-            left = sorted([n - 1 for n in left[: self._width]] + left[self._width :], reverse=True)
+        while len(free_slots) >= self._width and free_slots[self._width - 1] > 0:
+            free_slots = sorted(
+                [n - 1 for n in free_slots[: self._width]] + free_slots[self._width :], reverse=True
+            )
             count += 1
         return count
 
@@ -145,8 +147,8 @@ class DevicePool:
         if lock is None:
             raise JobTakenError(f"{job.folder}: another process runs this job.")
         try:
-            known = Job.load(job.folder)
-            if known.state in ENDED:
+            stored = Job.load(job.folder)
+            if stored.state in ENDED:
                 raise JobTakenError(f"{job.folder}: another process has run this job.")
             self._start(job, lock)
         except BaseException:
@@ -163,11 +165,13 @@ class DevicePool:
         job.error = job.exit_code = job.ended = None
         job.started, job.attempts = _now(), job.attempts + 1
         job.save()
-        kept = {name: text for name, text in os.environ.items() if not _OF_OTHERS.match(name)}
+        environment = {
+            name: text for name, text in os.environ.items() if not _OF_OTHERS.match(name)
+        }
         group = ProcessGroup(
             self._command(job),
             environment={
-                **kept,
+                **environment,
                 **variables(devices, processes),
                 **plugins.for_child(map(str, config.get("plugins") or [])),
             },
@@ -190,15 +194,15 @@ class DevicePool:
         Raises:
             Stopped: A signal to stop came.
         """
-        found = self._collect()
-        if not found and not self._running:
+        jobs = self._collect()
+        if not jobs and not self._running:
             self._wait_for_devices()
         if self._received:
             raise Stopped("stopped", self._received[0])
-        return found
+        return jobs
 
     def _ours(self) -> list[Device]:
-        """The devices that this sweep holds, or can hold now."""
+        """The devices that this sweep holds or can reserve now."""
         if self._reserved is None:
             return list(self._left)
         return [device for device in self._left if self._reserved.reserve(str(device.gpu))]
@@ -209,14 +213,14 @@ class DevicePool:
         return [number for d in devices for number in self._reserved.descriptors(str(d.gpu))]
 
     def _release_idle(self) -> None:
-        """Let other sweeps have the devices on which no job runs."""
-        busy = {device for each in self._running for device in each.devices}
+        """Release devices without a running job to other sweeps."""
+        busy = {device for running in self._running for device in running.devices}
         for device in self._left:
             if self._reserved is not None and device not in busy:
                 self._reserved.release(str(device.gpu))
 
     def _wait_for_devices(self) -> None:
-        """Wait while other sweeps use so many devices that no job could start."""
+        """Wait while other sweeps use too many devices for any job to start."""
         self._release_idle()
         if self._reserved is not None:
             gpus = [str(device.gpu) for device in self._left]
@@ -229,19 +233,19 @@ class DevicePool:
             job: One that has ended by itself is left as it is.
             state: What it is then.
         """
-        for each in self._running:
-            if each.job.folder == job.folder and each.asked is None:
-                each.asked = state
-                each.group.send(signal.SIGTERM)
+        for running in self._running:
+            if running.job.folder == job.folder and running.asked is None:
+                running.asked = state
+                running.group.send(signal.SIGTERM)
 
     def _collect(self) -> list[Job]:
-        over = [each for each in self._running if each.group.poll() is not None]
-        for each in over:
-            self._running.remove(each)
-            for device in each.devices:
+        over = [running for running in self._running if running.group.poll() is not None]
+        for running in over:
+            self._running.remove(running)
+            for device in running.devices:
                 self._left[device] += 1
-            self._conclude(each)
-        return [each.job for each in over]
+            self._conclude(running)
+        return [running.job for running in over]
 
     def _conclude(self, ended: _Running) -> None:
         """Record how a job ended, and let go of it."""
@@ -257,11 +261,11 @@ class DevicePool:
             job.state, job.error = "failed", _error(ended, code)
         job.save()
         ended.lock.close()
-        told = f": {job.error.rstrip('.')}; full output: {job.output}" if job.error else ""
+        reason = f": {job.error.rstrip('.')}; full output: {job.output}" if job.error else ""
         score = job.score() if job.state == "done" else None
         reached = "" if score is None else f", AP {score:.3f}"
         time_text = _minutes(job.seconds)
-        _log.info("%s: %s after %s%s%s", job.state, job.title, time_text, reached, told)
+        _log.info("%s: %s after %s%s%s", job.state, job.title, time_text, reached, reason)
 
 
 def _error(ended: _Running, code: int) -> str:
@@ -272,9 +276,9 @@ def _error(ended: _Running, code: int) -> str:
         text = file.read().decode("utf-8", "replace")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     for line in reversed(lines):
-        found = re.match(r"error(?: of rank \d+)?: (.*)", line)
-        if found or re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line):
-            return found[1].split("; all ranks were ended")[0] if found else line
+        match = re.match(r"error(?: of rank \d+)?: (.*)", line)
+        if match or re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line):
+            return match[1].split("; all ranks were ended")[0] if match else line
     if code > 128:  # noqa: PLR2004  # a signal
         name = signal.Signals(code - 128).name
         hint = " (by hand, or by the system since memory was used up)" if code == _KILLED else ""

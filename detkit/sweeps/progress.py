@@ -1,4 +1,4 @@
-"""How far the running jobs of a sweep are."""
+"""Progress of the running jobs of a sweep."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def job_progress(job: Job) -> str:
 def _is_of_this_attempt(job: Job) -> bool:
     """Whether the status file was written since the job was last started."""
     try:
-        written = (Path(job.folder) / FILE).stat().st_mtime
+        modified = (Path(job.folder) / FILE).stat().st_mtime
     except OSError:
         return False
     if job.started is None:
         return True
-    return written >= datetime.fromisoformat(job.started).timestamp()
+    return modified >= datetime.fromisoformat(job.started).timestamp()
 
 
 class RunningJobs:
-    """Shows how far the running jobs are: a status line in a terminal, elsewhere a line in a while.
+    """Shows the progress of running jobs: a status line in a terminal, else occasional lines.
 
-    A context: messages of the sweep scroll above the status line.
+    While this context is open, messages of the sweep scroll above the status line.
     """
 
     def __init__(self) -> None:
@@ -71,16 +71,16 @@ class RunningJobs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         if self._status is not None:
             self._status.close()
 
     def show(self, running: Sequence[Job], waiting: int | None = None) -> None:
-        """Update, if it is time.
+        """Update the line if it is due.
 
         Args:
-            running: The jobs that run.
-            waiting: How many are still to start; None if nobody knows.
+            running: The running jobs.
+            waiting: The number of jobs that have not started; None if unknown.
         """
         every = _LINE_EVERY if self._status is None else _REFRESH
         if time.monotonic() - self._shown < every:

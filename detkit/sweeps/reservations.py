@@ -1,4 +1,4 @@
-"""GPUs of this machine that one sweep holds while its jobs run, so that another one waits."""
+"""Reserve GPUs of this machine for one sweep while its jobs run, so that other sweeps wait."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-PAUSE = 0.5  # seconds between two looks at GPUs of other sweeps
+PAUSE = 0.5  # seconds between two checks of other sweeps' GPUs
 _log = logging.getLogger("detkit.sweeps")
 
 
 def shared_folder() -> Path:
-    """Where all sweeps of a user on this machine put their lock files."""
+    """The folder for the lock files of all of a user's sweeps on this machine."""
     return Path(tempfile.gettempdir()) / f"detkit-{os.getuid()}" / "gpus"
 
 
 class Reservations:
     """The GPUs that this process holds.
 
-    A reservation is a locked file. Jobs inherit it, so that it lasts until the last process that
-    uses the GPU has ended, also when the sweep itself is killed. Where no file can be locked,
-    nothing is reserved.
+    A reservation is a locked file. Jobs inherit it, so that it lasts until the last process on the
+    GPU has ended, even if the sweep itself is killed. If files cannot be locked, nothing is
+    reserved.
 
     Args:
-        folder: Where the files are.
+        folder: The folder of the lock files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,7 +39,7 @@ class Reservations:
         self._files: dict[str, IO[bytes]] = {}
 
     def reserve(self, gpu: str) -> bool:
-        """Hold a GPU; whether this process holds it now."""
+        """Try to reserve a GPU; return whether this process holds it now."""
         if gpu in self._files:
             return True
         try:
@@ -62,37 +62,37 @@ class Reservations:
         return True
 
     def wait(self, gpus: Sequence[str], count: int, until: Callable[[], bool]) -> None:
-        """Wait until this process can hold so many of the GPUs; says once for whom.
+        """Wait until this process can reserve enough GPUs; log once which process holds them.
 
         Args:
-            gpus: Those that it could use.
-            count: How many it needs at once.
-            until: Whether to give up.
+            gpus: The GPUs that it could use.
+            count: The number of GPUs that it needs at once.
+            until: Returns whether to give up.
         """
         is_told = False
         while sum(map(self.reserve, gpus)) < count and not until():
-            others = [gpu for gpu in gpus if not self.reserve(gpu)]
+            unavailable = [gpu for gpu in gpus if not self.reserve(gpu)]
             if not is_told:
                 _log.info(
                     "waiting for GPU %s, in use by another sweep (%s); "
                     "hydra.launcher.share_devices=true shares them without waiting",
-                    " and ".join(others),
-                    ", ".join(dict.fromkeys(map(self.holder, others))),
+                    " and ".join(unavailable),
+                    ", ".join(dict.fromkeys(map(self.holder, unavailable))),
                 )
             is_told = True
             for gpu in gpus:
                 self.release(gpu)
-            # not in step with another sweep that also needs several
+            # a random pause, to get out of step with another sweep that also needs several
             time.sleep(random.uniform(0.5, 1.5) * PAUSE)
 
     def release(self, gpu: str) -> None:
-        """Let go of a GPU; jobs that still use it keep it reserved."""
+        """Release a GPU; jobs that still use it keep it reserved."""
         file = self._files.pop(gpu, None)
         if file is not None:
             file.close()
 
     def descriptors(self, gpu: str) -> list[int]:
-        """The open file for jobs to inherit; none where nothing can be locked."""
+        """The open file for jobs to inherit; empty if files cannot be locked."""
         return [self._files[gpu].fileno()] if gpu in self._files else []
 
     def holder(self, gpu: str) -> str:

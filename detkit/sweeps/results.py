@@ -40,17 +40,17 @@ class Result:
     """One job of a sweep.
 
     Attributes:
-        name: Of its folder.
-        values: What it has for each swept key, as text.
+        name: Name of its folder.
+        values: Its value of each swept key, as text.
         state: `waiting`, `running`, `done`, `failed`, `stopped`, `pruned` or `damaged`.
-        minutes: Over all its attempts.
-        error: The last line of what went wrong.
-        epoch: That of the best checkpoint, counted from 1; None before the first validation.
-        numbers: Those of the best checkpoint, or of the best validation so far.
-        validations: All of them, in order.
+        minutes: Minutes of all its attempts.
+        error: The last line of its error.
+        epoch: Epoch of the best checkpoint, counted from 1; None before the first validation.
+        numbers: Numbers of the best checkpoint, or of the best validation so far.
+        validations: All validations, in order.
         progress: Epoch and time left of a running job; empty otherwise.
-        difference: By name, how far the numbers of the checkpoint, measured again after training,
-            are from those of its validation during training.
+        difference: By name, the difference between the checkpoint's numbers, measured again after
+            training, and those of its validation during training.
     """
 
     name: str
@@ -180,7 +180,7 @@ def _finite(numbers: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _best(validations: tuple[Validation, ...], monitor: str) -> Validation | None:
-    """The last validation with the highest number; the very last one if none has the number."""
+    """The last validation with the highest number, or just the last one if none has the number."""
     name = monitor.removeprefix(_PREFIX)
     latest_first = reversed(validations)
     return max(latest_first, key=lambda v: v.numbers.get(name, -math.inf), default=None)

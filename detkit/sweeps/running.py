@@ -36,28 +36,28 @@ _log = logging.getLogger("detkit.sweeps")
 
 
 def run_search(settings: Settings, space: Space, config: DictConfig) -> None:
-    """Check a space, search it, and tell what came of it.
+    """Check a space, search it, and report the result.
 
     Args:
-        settings: Those of the sweeper.
-        space: What is searched.
-        config: What Hydra has composed for the sweep.
+        settings: Settings of the sweeper.
+        space: The search space.
+        config: Hydra's composed configuration of the sweep.
 
     Raises:
         UserError: The space, the storage or the devices are wrong; then nothing is started.
         JobFailedError: A trial failed.
-        Stopped: A signal asked for it; it says how to go on.
+        Stopped: A stop signal came; the message says how to resume.
     """
-    given = node_of(config.hydra.launcher)
-    launcher = devices.read_settings(given, config.hydra.overrides.hydra)
+    launcher_node = node_of(config.hydra.launcher)
+    launcher = devices.read_settings(launcher_node, config.hydra.overrides.hydra)
     cells = [_cell(space, space.words(values)) for values in _examples(space, settings.sampler)]
     good, problems = checked(cells)
     if problems and not (launcher.skip_bad and good):
         raise ConfigError(problems)
     pool = pool_for(launcher, (cell.config for cell in good if cell.config))
-    place = Path(config.hydra.sweep.dir).resolve()
+    sweep_folder = Path(config.hydra.sweep.dir).resolve()
     study = StoredStudy(
-        Path(settings.storage).resolve() if settings.storage else place / JOURNAL,
+        Path(settings.storage).resolve() if settings.storage else sweep_folder / JOURNAL,
         space,
         sampler=settings.sampler,
         pruner=settings.pruner,
@@ -67,21 +67,21 @@ def run_search(settings: Settings, space: Space, config: DictConfig) -> None:
     )
     command = os.environ.get(COMMAND_VARIABLE, "")
     words = [word for word in shlex.split(command)[2:] if word not in _FLAGS]
-    folder = SweepFolder.begin(place, command, words, given)
-    keep_words(place, words)
-    _log.info("sweep folder: %s", place)
-    _run(Search(study, pool, Queue(space, folder), settings), place)
+    folder = SweepFolder.begin(sweep_folder, command, words, launcher_node)
+    keep_words(sweep_folder, words)
+    _log.info("sweep folder: %s", sweep_folder)
+    _run(Search(study, pool, Queue(space, folder), settings), sweep_folder)
     _log.info("%s", "\n".join(report(study, settings.metric, words)))
     if text := failure(study.trials(), launcher.skip_bad):
         raise JobFailedError(text)
 
 
 def failure(trials: Sequence[Trial], skip_bad: bool) -> str | None:
-    """Why a search counts as failed: a trial that failed, or could not even be composed.
+    """Why a search counts as failed: a trial failed or could not be composed; None if it did not.
 
     Args:
-        trials: All of them.
-        skip_bad: Whether those that cannot be composed may be left out, if others succeed.
+        trials: All trials.
+        skip_bad: Whether trials that cannot be composed are allowed if others succeed.
     """
     failed = [trial for trial in trials if trial.state == "failed"]
     if skip_bad and any(trial.state in ("done", "pruned") for trial in trials):
@@ -91,7 +91,7 @@ def failure(trials: Sequence[Trial], skip_bad: bool) -> str | None:
     return f"{plural(len(failed), 'trial')} failed; the first: {failed[0].note}"
 
 
-def _run(search: Search, place: Path) -> None:
+def _run(search: Search, folder: Path) -> None:
     try:
         with search.pool:
             search.run()
@@ -100,7 +100,7 @@ def _run(search: Search, place: Path) -> None:
         have = "has" if ended == 1 else "have"
         raise Stopped(
             f"stopped; {plural(ended, 'trial')} {have} ended; resume with: "
-            f"detkit sweep resume {shlex.quote(str(place))}",
+            f"detkit sweep resume {shlex.quote(str(folder))}",
             stopped.exit_code - 128,
         ) from None
 
@@ -160,19 +160,19 @@ def report(study: StoredStudy, metric: str, words: Sequence[str]) -> list[str]:
     if len(ranking) > MOST_ROWS:
         lines.append(f"... and {len(ranking) - MOST_ROWS:,} more")
     counts = Counter(trial.state for trial in ranking)
-    told = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
-    lines.append(f"{plural(len(ranking), 'trial')}: {told}")
+    states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
+    lines.append(f"{plural(len(ranking), 'trial')}: {states}")
     lines += [f"failed: trial {t.number}: {t.note}" for t in ranking if t.state == "failed"]
     if ranking and ranking[0].state == "done":
         best = ranking[0]
-        rest = [word for word in words if not _is_searched(word, keys)]
+        settings = [word for word in words if not _is_searched(word, keys)]
         lines.append(f"best: trial {best.number}, {metric} {best.value:.4f}, {best.folder}")
-        lines.append(f"  {shlex.join(['detkit', 'train', *rest, *best.words])}")
+        lines.append(f"  {shlex.join(['detkit', 'train', *settings, *best.words])}")
     return lines
 
 
 def _is_searched(word: str, keys: Sequence[str]) -> bool:
-    """Whether an override is about the search, and not about what every trial has."""
+    """Whether an override concerns the search, not a setting of every trial."""
     if word.startswith("-") or "=" not in word:  # a flag, or the word after it
         return False
     drawn = {subject(f"{key}=value") for key in keys}

@@ -74,7 +74,7 @@ def make_sampler(name: Sampler, seed: int) -> BaseSampler:
     """The sampler of a name; the cells of a grid are chosen by the study itself."""
     if name == "tpe":
         return SeededByTrial(_tpe, seed)
-    return SeededByTrial(lambda own: RandomSampler(seed=own), seed)
+    return SeededByTrial(lambda trial_seed: RandomSampler(seed=trial_seed), seed)
 
 
 def _tpe(seed: int) -> BaseSampler:

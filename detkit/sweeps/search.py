@@ -46,12 +46,12 @@ class Search:
         self._left: set[int] = set()  # trials whose jobs somebody has stopped, or runs otherwise
 
     def run(self) -> None:
-        """Run to the end, showing how far the trials are.
+        """Run to the end and show the progress of the trials.
 
         Raises:
             UserError: The runs do not measure the metric.
         """
-        with RunningJobs() as shown:
+        with RunningJobs() as progress:
             while True:
                 for job in self.pool.ended():
                     self._conclude(self._numbers.pop(job.folder), job)
@@ -61,7 +61,7 @@ class Search:
                     pass
                 if not self._numbers:
                     return
-                shown.show(self.pool.running)
+                progress.show(self.pool.running)
                 time.sleep(POLL)
 
     def _watch(self, job: Job) -> None:
@@ -74,9 +74,9 @@ class Search:
         """Go on with a trial that nobody runs, or draw a new one; whether there was one."""
         with self.study.drawing():
             self.study.void_lost()
-            mine = {*self._numbers.values(), *self._left}
+            numbers = {*self._numbers.values(), *self._left}
             for trial in self.study.running():
-                if trial.number not in mine and self._take_over(trial):
+                if trial.number not in numbers and self._take_over(trial):
                     return True
             if self.trials is not None and len(self.study.trials()) >= self.trials:
                 return False
@@ -107,7 +107,11 @@ class Search:
             self.study.fail(trial.number, str(error))
             _log.warning("trial %d cannot run: %s: %s", trial.number, " ".join(trial.words), error)
             return
-        same = (each for each in self.study.trials() if each.folder == job.folder.resolve())
+        same = (
+            candidate
+            for candidate in self.study.trials()
+            if candidate.folder == job.folder.resolve()
+        )
         if other := next(same, None):
             self.study.void(trial.number, f"the same configuration as trial {other.number}")
             return

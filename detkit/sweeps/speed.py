@@ -1,4 +1,4 @@
-"""How fast a device computes convolutions, for a rough estimate of training times."""
+"""Measure the speed of convolutions on a device, for a rough estimate of training times."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _LAYERS = 4
 
 @dataclass(frozen=True)
 class Speed:
-    """What a device reaches in forward and backward passes.
+    """Speed of a device in forward and backward passes.
 
     Attributes:
-        operations: Multiplications and additions in a second, where there is much to compute.
-        layer: Seconds of a layer where there is little.
+        operations: Multiplications and additions per second in large layers.
+        layer: Seconds per small layer.
     """
 
     operations: float
     layer: float
 
     def pass_seconds(self, operations: float, layers: float) -> float:
-        """Seconds of passes with so many operations through so many layers."""
+        """Seconds of passes with this many operations and layers."""
         return max(operations / self.operations, layers * self.layer)
 
 
@@ -40,7 +40,7 @@ class SpeedOfDevices:
         self._known: dict[tuple[str, str], Speed] = {}
 
     def __call__(self, config: Mapping[str, Any]) -> Speed:
-        """The speed of the device that a configuration would train on here."""
+        """The speed of the device on which a configuration would train here."""
         trainer = config["trainer"]
         has_gpu = torch.cuda.is_available() and trainer["accelerator"] != "cpu"
         key = ("cuda" if has_gpu else "cpu", str(trainer["precision"]))
@@ -53,8 +53,8 @@ def measure_speed(device: torch.device, half: torch.dtype | None) -> Speed:
     """Measure for about a second.
 
     Args:
-        device: Where the training would run.
-        half: Type of products in 16 bits; None for 32.
+        device: The device of the training.
+        half: 16-bit type of the products; None for 32 bits.
     """
     much = _seconds(_MUCH, device, half)
     channels, side, batch = _MUCH

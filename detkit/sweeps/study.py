@@ -157,8 +157,8 @@ class StoredStudy:
 
     def assign(self, trial: Trial, folder: Path) -> None:
         """Keep where a trial's job runs, seen from the journal, which other machines mount too."""
-        place = os.path.relpath(folder, self._folder)
-        self._storage.set_trial_user_attr(self._id(trial.number), _FOLDER, place)
+        path = os.path.relpath(folder, self._folder)
+        self._storage.set_trial_user_attr(self._id(trial.number), _FOLDER, path)
 
     def report(self, number: int, values: Mapping[int, float]) -> bool:
         """Keep a trial's metric by epoch, from 1; returns whether the trial shall end here."""
@@ -230,11 +230,11 @@ class StoredStudy:
 
     def _plain(self, trial: FrozenTrial) -> Trial:
         attributes = trial.user_attrs
-        place = attributes.get(_FOLDER)
+        folder = attributes.get(_FOLDER)
         return Trial(
             number=trial.number,
             words=tuple(attributes[_WORDS]),
-            folder=None if place is None else (self._folder / place).resolve(),
+            folder=None if folder is None else (self._folder / folder).resolve(),
             pruned=bool(attributes.get(_PRUNED)),
             value=trial.value if trial.state.is_finished() else None,
             state=_STATES[trial.state],
@@ -250,18 +250,18 @@ class StoredStudy:
 
     def _require_same(self, direction: str) -> None:
         """Keep what is searched, and refuse a study of something else."""
-        own = {"direction": direction, "space": self.space.lines()}
-        known = self._study.user_attrs.get(_SEARCH)
-        if known is None:
-            self._study.set_user_attr(_SEARCH, own)
-        elif known != json.loads(json.dumps(own)):
-            before, now = _lines(known), _lines(own)
+        search = {"direction": direction, "space": self.space.lines()}
+        stored = self._study.user_attrs.get(_SEARCH)
+        if stored is None:
+            self._study.set_user_attr(_SEARCH, search)
+        elif stored != json.loads(json.dumps(search)):
+            before, now = _lines(stored), _lines(search)
             changes = [f"+ {line}" for line in now if line not in before]
             changes += [f"- {line}" for line in before if line not in now]
-            shown = "".join(f"\n  {change}" for change in changes)
+            lines = "".join(f"\n  {change}" for change in changes)
             raise UserError(
                 f"{self.file}: holds the study of another search, which has (-) or has not (+)"
-                f"{shown}\nRepeat the words that it was started with (trials, sampler, pruner and "
+                f"{lines}\nRepeat the words that it was started with (trials, sampler, pruner and "
                 "devices may change), or start a new one with another hydra.sweep.dir or "
                 "hydra.sweeper.storage."
             )

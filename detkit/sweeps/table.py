@@ -81,11 +81,11 @@ def make_table(
     Raises:
         UserError: There is no such number or column, or a condition cannot be read.
     """
-    known = dict.fromkeys(name for result in results for name in result.numbers)
-    if known and metric not in known:
-        whole = [name for name in known if "/" not in name]
+    names = dict.fromkeys(name for result in results for name in result.numbers)
+    if names and metric not in names:
+        whole = [name for name in names if "/" not in name]
         raise UserError(
-            f"metric={metric}: no job has such a number.{did_you_mean(metric, known)} "
+            f"metric={metric}: no job has such a number.{did_you_mean(metric, names)} "
             f"Numbers: {', '.join(whole)}, and those of single classes, such as AP/NAME."
         )
     keys = list(dict.fromkeys(key for result in results for key in result.values))
@@ -100,30 +100,30 @@ def make_table(
 
 
 def _condition(table: Table, text: str) -> Callable[[Result], bool]:
-    found = _CONDITION.fullmatch(text)
-    if found is None:
+    match = _CONDITION.fullmatch(text)
+    if match is None:
         raise UserError(
             f"where={text}: cannot be read: write COLUMN=VALUE, or != < <= > >= between them."
         )
-    column, sign, wanted = (part.strip() for part in found.groups())
+    column, sign, operand = (part.strip() for part in match.groups())
     _require_column(table, column, "where")
-    if sign in _COMPARISONS and _number(wanted) is None:
-        raise UserError(f"where={text}: '{sign}' compares with a number, got '{wanted}'.")
+    if sign in _COMPARISONS and _number(operand) is None:
+        raise UserError(f"where={text}: '{sign}' compares with a number, got '{operand}'.")
 
     def meets(result: Result) -> bool:
         value = table.value(result, column)
         if sign in _COMPARISONS:
-            number, limit = _number(value), _number(wanted)
+            number, limit = _number(value), _number(operand)
             return number is not None and limit is not None and _COMPARISONS[sign](number, limit)
-        return _same(value, wanted) == (sign == "=")
+        return _same(value, operand) == (sign == "=")
 
     return meets
 
 
-def _same(value: Value, wanted: str) -> bool:
+def _same(value: Value, operand: str) -> bool:
     """Whether a value is the one that was typed: 0.10 is 0.1."""
-    number = _number(wanted)
-    return str(value) == wanted or (number is not None and _number(value) == number)
+    number = _number(operand)
+    return str(value) == operand or (number is not None and _number(value) == number)
 
 
 def _order(table: Table, sort: str) -> None:
@@ -131,16 +131,16 @@ def _order(table: Table, sort: str) -> None:
     _require_column(table, column, "sort")
     best_first = column in table.numbers
     values = {result.name: table.value(result, column) for result in table.results}
-    known = [r for r in table.results if values[r.name] not in (None, "")]
-    numeric = all(_number(values[result.name]) is not None for result in known)
+    measured = [r for r in table.results if values[r.name] not in (None, "")]
+    numeric = all(_number(values[result.name]) is not None for result in measured)
 
     def key(result: Result) -> tuple[float, str]:
         value = values[result.name]
         return (_number(value) or 0.0, "") if numeric else (0.0, str(value))
 
-    known.sort(key=key, reverse=best_first != sort.startswith("-"))
-    names = {result.name for result in known}
-    table.results[:] = [*known, *(r for r in table.results if r.name not in names)]
+    measured.sort(key=key, reverse=best_first != sort.startswith("-"))
+    names = {result.name for result in measured}
+    table.results[:] = [*measured, *(r for r in table.results if r.name not in names)]
 
 
 def _require_column(table: Table, column: str, word: str) -> None:

@@ -23,9 +23,9 @@ def aligned(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> lis
     lines = []
     for row in short:
         cells = []
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
             space = " " * (width - text_width(cell))
-            cells.append(space + cell if place in numbers else cell + space)
+            cells.append(space + cell if number in numbers else cell + space)
         lines.append("  ".join(cells).rstrip())
     return lines
 

@@ -1,15 +1,16 @@
-"""Gradients accumulated over several batches are those of one batch of all their images.
+"""Make accumulated gradients equal to those of one batch of all images.
 
-Losses are divided by counts: positives, regions, images. If each batch divided by its own, objects
-in a batch with few would weigh more. So the batches of an optimizer step are read before the first
-is trained on, their counts are added up, and each batch divides by the sum. Where predictions
-decide about the counts, as in a head with task-aligned targets, they are only known afterwards:
-then all batches divide by the counts of the first, and the gradient is corrected before the
-optimizer's step. That takes a single count for all losses.
+Losses are divided by counts: positives, regions, images. If each batch divided by its own counts,
+objects in a batch with few of them would weigh more. So all batches of an optimizer step are read
+before training on the first one, their counts are summed, and each batch divides by the sum. If
+the counts depend on predictions, as in a head with task-aligned targets, they are only known
+afterwards: then all batches divide by the counts of the first one, and the gradient is corrected
+before the optimizer step. This requires a single count for all losses.
 
-Not equal to one batch of all images are: batch norm, whose statistics are those of each batch; GHM,
-whose weights follow the gradients of each batch; regions, whose number is known only after the
-proposer ran and is mostly the same; and predictions that decide about more than one count.
+Exceptions, which differ from one batch of all images: batch norm, which uses the statistics of each
+batch; GHM, whose weights follow the gradients of each batch; regions, whose number is known only
+after the proposer ran and is mostly the same; and heads with several counts that depend on
+predictions.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ _log = logging.getLogger("detkit.training")
 
 @dataclass(frozen=True)
 class BatchOfStep(Batch):
-    """A batch that knows the others of its optimizer step.
+    """A batch with facts about all batches of its optimizer step.
 
     Attributes:
-        step: Height, width and targets of each batch of the step, this one among them.
+        step: Height, width and targets of each batch of the step, including this one.
     """
 
     step: list[tuple[int, int, list[Target]]] = field(default_factory=list)
 
 
 class ReadAhead:
-    """A loader that reads all batches of an optimizer step before it gives the first.
+    """A loader that reads all batches of an optimizer step before it yields the first one.
 
     Args:
-        loader: The loader of the batches; all else is asked of it.
-        batches: The batches of a step.
+        loader: The wrapped loader, which provides all other attributes.
+        batches: The number of batches of a step.
     """
 
     def __init__(self, loader: Iterable[Batch], batches: int) -> None:
@@ -67,15 +68,15 @@ class ReadAhead:
         while together := list(islice(batches, self.batches)):
             step = [(b.images.shape[-2], b.images.shape[-1], b.targets) for b in together]
             for batch in together:
-                values = {each.name: getattr(batch, each.name) for each in fields(Batch)}
+                values = {field.name: getattr(batch, field.name) for field in fields(Batch)}
                 yield BatchOfStep(**values, step=step)
 
 
 class Accumulation:
-    """Lets a detector divide by what all batches of an optimizer step count.
+    """Lets a detector divide its losses by the counts of all batches of an optimizer step.
 
     Args:
-        detector: Its dense head, or its proposer, is a CountingHead.
+        detector: A detector whose dense head or proposer is a CountingHead.
     """
 
     def __init__(self, detector: nn.Module) -> None:
@@ -85,15 +86,15 @@ class Accumulation:
         neck = getattr(detector, "neck", None)
         self._strides = [spec.stride for spec in neck.feature_specs] if neck is not None else []
         self._ahead: list[tuple[CountingHead, list[Tensor]]] = []
-        self._behind: list[Tensor] = []  # counts of the batches of a head that predictions decide
+        self._behind: list[Tensor] = []  # counts of each batch, if they depend on predictions
         self._compared: set[tuple[int, int]] = set()
 
     def begin(self, batch: BatchOfStep, batches: int) -> None:
-        """Count the batches of a step; all ranks call it together.
+        """Count the batches of a step; all ranks must call it together.
 
         Args:
-            batch: The first of them, on its device.
-            batches: How many of them are trained on.
+            batch: The first batch of the step, on its device.
+            batches: The number of batches to train on.
         """
         self._ahead, self._behind = [], []
         for head in self._heads:
@@ -107,10 +108,10 @@ class Accumulation:
         for height, width, targets in batch.step[:batches]:
             sizes = [(-(-height // stride), -(-width // stride)) for stride in self._strides]
             objects = [target.to(batch.images.device) for target in targets]
-            found = head.count(sizes, objects) if sizes else None
-            if found is None:
+            divisors = head.count(sizes, objects) if sizes else None
+            if divisors is None:
                 return None
-            counts.append(found.float())
+            counts.append(divisors.float())
         return counts
 
     def after_batch(self, batch: BatchOfStep, number: int) -> None:
@@ -118,7 +119,7 @@ class Accumulation:
 
         Args:
             batch: The batch.
-            number: Its place in its step.
+            number: Its position in its step.
         """
         size = (batch.images.shape[-2], batch.images.shape[-1])
         for head, counts in self._ahead if size not in self._compared else []:
@@ -137,7 +138,7 @@ class Accumulation:
                 divisors.of_step = _of_all(self._behind)
 
     def correction(self) -> float:
-        """What the accumulated gradient has to be multiplied by; all ranks call it together."""
+        """The factor that corrects the accumulated gradient; all ranks must call it together."""
         if not self._behind:
             return 1.0
         used = self._heads[0].divisors.of_step
@@ -149,7 +150,7 @@ def _divisors(module: nn.Module) -> object:
 
 
 def _of_all(counts: Sequence[Tensor]) -> Tensor:
-    """What each batch of each rank divides by, so that the mean is that of one batch of all."""
+    """The divisor of each batch on each rank; makes the mean that of one batch of all images."""
     total = torch.stack(list(counts)).sum(dim=0)
     ranks = 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():

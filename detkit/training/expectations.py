@@ -38,11 +38,11 @@ class Setup:
     """The facts that decide whether a training can work.
 
     Attributes:
-        images: To train on.
-        parameters: Of the detector.
-        is_pretrained: Whether it starts from weights that were trained before.
-        steps_per_epoch: Optimizer steps.
-        epochs: Of the whole training; None if minutes decide.
+        images: Number of images to train on.
+        parameters: Number of parameters of the detector.
+        is_pretrained: Whether it starts from pretrained weights.
+        steps_per_epoch: Optimizer steps per epoch.
+        epochs: Epochs of the whole training; None if minutes decide.
         data_path: The data set's path, as the user would type it; None for the embedded one.
         pretrained_word: What to type for a backbone with published weights; None if it has none.
         is_trial: Whether images or batches are limited to try things out.
@@ -111,9 +111,9 @@ def setup_of(config: Mapping[str, Any], images: int, detector: nn.Module, batche
 
     Args:
         config: Its whole configuration.
-        images: To train on, after all limits.
+        images: Number of images to train on, after all limits.
         detector: The detector.
-        batches: Of an epoch on each device.
+        batches: Batches of an epoch on each device.
     """
     trainer, data = config["trainer"], config["data"]
     is_embedded = data["reader"]["name"] == "shapes"
@@ -147,7 +147,7 @@ def pretrained_word(model: Mapping[str, Any]) -> str | None:
 
 
 def is_pretrained(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration starts from weights: of a file, or a backbone's published ones."""
+    """Whether a configuration starts from weights in a file or a backbone's published weights."""
     return config.get("weights") is not None or _loads_weights(config["model"].get("backbone"))
 
 
@@ -175,7 +175,7 @@ def size_text(trainer: pl.Trainer) -> str:
 
 
 def device_text(trainer: pl.Trainer) -> str:
-    """What the training runs on; if no GPU is used, why not."""
+    """The device of the training, and the reason if it uses no GPU."""
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return gpu_text(
@@ -193,7 +193,7 @@ def device_text(trainer: pl.Trainer) -> str:
 
 
 def gpu_text(name: str, used: int, there: int) -> str:
-    """How many GPUs are used, and whether there are more."""
+    """The number of GPUs in use, and whether there are more."""
     text = f"on {counted(used, 'GPU')} ({name})"
     if there > used:
         text += f"; this machine has {there}, trainer.devices={there} uses all of them"

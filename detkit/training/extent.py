@@ -1,4 +1,4 @@
-"""How much work a training is: epochs, batches, validations."""
+"""The amount of work of a training: epochs, batches, validations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ class Extent:
     """The work of a training.
 
     Attributes:
-        epochs: Passes over the training images, the last maybe in part; None if minutes end it.
-        minutes: After which it ends; None has no such limit.
-        batches: Of an epoch on each device.
+        epochs: Passes over the training images, the last one possibly partial; None if minutes
+            end the training.
+        minutes: Limit in minutes; None for no such limit.
+        batches: Batches of an epoch on each device.
         batch_size: Images of a batch on each device.
         validate_every: Epochs between validations; the last epoch is always validated.
-        validation_images: Of each validation.
+        validation_images: Images of each validation.
     """
 
     epochs: float | None
@@ -31,11 +32,11 @@ class Extent:
     validation_images: int
 
     def time(self, image: float, validation_image: float) -> ExtentTime:
-        """How long it takes.
+        """Estimate its time.
 
         Args:
-            image: Seconds in which a device trains on an image.
-            validation_image: Seconds of an image of a validation.
+            image: Seconds to train on an image on one device.
+            validation_image: Seconds to validate an image.
         """
         epoch = self.batches * self.batch_size * image
         validation = self.validation_images * validation_image
@@ -44,11 +45,11 @@ class Extent:
             seconds = epoch + validation / self.validate_every
             epochs = min(epochs, 60 * self.minutes / max(seconds, 1e-9))
         validations = max(math.ceil(epochs / self.validate_every), 1)
-        # The best checkpoint is measured once more after the training.
+        # The best checkpoint is measured again after the training.
         return ExtentTime(epochs, validations, epochs * epoch, (validations + 1) * validation)
 
     def text(self, time: ExtentTime) -> str:
-        """The work and its time in a line."""
+        """The work and its time in one line."""
         epochs = f"{time.epochs:,.1f}".removesuffix(".0")
         return (
             f"the whole training: {epochs} {'epoch' if epochs == '1' else 'epochs'} of "
@@ -63,8 +64,8 @@ class ExtentTime:
     """How long a training takes.
 
     Attributes:
-        epochs: That it reaches.
-        validations: That it makes.
+        epochs: Epochs that it reaches.
+        validations: Number of validations.
         training: Seconds of its batches.
         validation: Seconds of its validations, and of measuring the best checkpoint.
     """
@@ -76,7 +77,7 @@ class ExtentTime:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """Seconds in total."""
         return self.training + self.validation
 
 
@@ -87,9 +88,9 @@ def extent_of(
 
     Args:
         config: The whole configuration.
-        batches: Of an epoch on each device, before limits.
+        batches: Batches of an epoch on each device, before limits.
         batch_size: Images of a batch on each device.
-        validation_images: Of each validation, before limits.
+        validation_images: Images of each validation, before limits.
     """
     trainer, data = config["trainer"], config["data"]
     if trainer["limit_train_batches"] is not None:

@@ -13,7 +13,7 @@ from detkit.errors import DataError, UserError
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _WORKER = "DataLoader worker"
-_OUT_OF_MEMORY = ("signal: Killed", "signal: Bus error")  # the latter where shared memory is full
+_OUT_OF_MEMORY = ("signal: Killed", "signal: Bus error")  # the latter if shared memory is full
 # What gloo and NCCL say when a rank that they talk with has ended, or does not answer.
 _LOST = ("closed by peer", "reset by peer", "remote process exit", "Timed out waiting")
 _CAUGHT = "Caught "  # how PyTorch begins the text of an error that a worker raised

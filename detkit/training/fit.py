@@ -25,15 +25,15 @@ def fit(
     """Train; the loggers stay open for the results.
 
     Args:
-        module: What is trained; holds the averaged weights afterwards where a callback averages.
+        module: The module to train; afterwards it has the averaged weights if a callback averages.
         trainer: Built by `make_trainer`.
-        train_loader: Batches of the training split; where the training resumes within an epoch,
-            those of that epoch that are still to be trained on.
+        train_loader: Batches of the training split; if the training resumes within an epoch, only
+            the remaining ones of that epoch.
         validation_loader: Batches of the validation split.
-        resume: A checkpoint to go on from; its tensors and plain values are read, no code.
+        resume: A checkpoint to resume from; only tensors and plain values are read, no code.
 
     Raises:
-        Stopped: A signal asked for it.
+        Stopped: A stop signal came.
     """
     pace = pace_of(trainer)
     if pace is not None:

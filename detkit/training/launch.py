@@ -27,8 +27,8 @@ def is_slurm_rank() -> bool:
     The variables of a step are looked at: those of the whole job are also there in a batch script
     and in an interactive shell, in which nothing has started any ranks.
     """
-    others = (is_own_rank(), is_torchrun_rank())
-    return _number("SLURM_STEP_NUM_TASKS", 1) > 1 and not any(others)
+    launchers = (is_own_rank(), is_torchrun_rank())
+    return _number("SLURM_STEP_NUM_TASKS", 1) > 1 and not any(launchers)
 
 
 def is_rank() -> bool:
@@ -69,12 +69,12 @@ def require_as_many(devices: int, num_nodes: int) -> None:
 
 def torchrun_command(folder: Path, devices: int | str, num_nodes: int) -> str:
     """What to type on each machine; HOST stands for the address of one of them."""
-    each = "gpu" if devices == "auto" else devices
+    per_node = "gpu" if devices == "auto" else devices
     rendezvous = "--rdzv-backend=c10d --rdzv-endpoint=HOST:29400"
     if num_nodes == 1:
         rendezvous = "--standalone"
     return (
-        f"torchrun --nnodes={num_nodes} --nproc-per-node={each} {rendezvous} "
+        f"torchrun --nnodes={num_nodes} --nproc-per-node={per_node} {rendezvous} "
         f"-m detkit.run_frozen {shlex.quote(str(folder))}"
     )
 

@@ -1,4 +1,4 @@
-"""When a training ends: after epochs, optimizer steps or minutes, whichever comes first."""
+"""End a training after epochs, optimizer steps or minutes, whichever comes first."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import lightning.pytorch as pl
 
 from detkit.training.agreement import BATCHES_BETWEEN
 
-UNLIMITED = -1  # Lightning's number of epochs for a training that something else ends
+UNLIMITED = -1  # Lightning's number of epochs if another limit ends the training
 _UNKNOWN = 1_000_000  # steps of a training by minutes, before its first step
 _log = logging.getLogger("detkit.training")
 
 
 class TrainingLength(pl.Callback):
-    """Ends a training at its limit, validates its last epoch, and knows how far it is.
+    """Ends a training at its limit, validates its last epoch, and tracks its progress.
 
-    Minutes are wall-clock time from the first step on, with the validations and checkpoints in
-    between and with the earlier starts of a resumed run; what comes after the limit (the last
-    validation, measuring, the report) does not count. With several ranks the first one's clock
-    decides, which the others ask every few steps.
+    Minutes are wall-clock time from the first step on, including validations and checkpoints in
+    between and the earlier starts of a resumed run; the work after the limit (last validation,
+    measuring, report) does not count. With several ranks, the first one's clock decides, and the
+    others ask for it every few steps.
 
     Args:
-        max_epochs: None has no such limit.
-        max_steps: Optimizer steps; None has no such limit.
-        max_minutes: None has no such limit.
+        max_epochs: None for no such limit.
+        max_steps: Optimizer steps; None for no such limit.
+        max_minutes: None for no such limit.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TrainingLength(pl.Callback):
         self._steps_per_epoch = 1
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock; a run that has reached its limit trains no more."""
+        """Start the clock; a run that has reached its limit does not train further."""
         self._started = time.monotonic()
         self._count_steps(trainer)
         self._update_time(trainer)
@@ -55,7 +55,7 @@ class TrainingLength(pl.Callback):
         self._validate_last_epoch(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let the last epoch end with a validation, whatever `validate_every` is."""
+        """Make the last epoch end with a validation, whatever `validate_every` is."""
         self._validate_last_epoch(trainer)
 
     def on_train_batch_end(
@@ -66,22 +66,22 @@ class TrainingLength(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """End the training, with a validation, where a limit is reached; on all ranks at once."""
+        """End the training with a validation at its limit, on all ranks at once."""
         is_last = batch_idx + 1 >= trainer.num_training_batches
         if (batch_idx + 1) % trainer.accumulate_grad_batches and not is_last:
-            return  # gradients are half summed up
+            return  # gradients are not fully accumulated
         steps = (batch_idx + 1) // trainer.accumulate_grad_batches
         if trainer.world_size == 1 or is_last or steps % BATCHES_BETWEEN == 0:
             self._update_time(trainer)
         if self._is_reached(trainer):
             trainer.should_stop = True
-            trainer.check_val_every_n_epoch = 1  # Lightning looks after this hook
+            trainer.check_val_every_n_epoch = 1  # Lightning reads it after this hook
 
     def total_steps(self, trainer: pl.Trainer, step: int = 0) -> int:
-        """Optimizer steps of the whole training, as far as it can be known at one of them.
+        """Optimizer steps of the whole training, as known at a step.
 
-        With minutes it is an estimate from the share of the time that these steps have taken, so
-        that a schedule reaches its end with the time.
+        With minutes, this is an estimate from the share of the time that the steps so far took, so
+        that a schedule ends when the time ends.
 
         Args:
             trainer: The trainer.
@@ -99,23 +99,23 @@ class TrainingLength(pl.Callback):
         return int(min(limits))
 
     def epochs(self, trainer: pl.Trainer) -> int | None:
-        """Epochs of the whole training, the last one maybe in part; None if minutes decide."""
+        """Epochs of the whole training, the last one possibly partial; None if minutes decide."""
         if self.max_minutes is not None:
             return None
         return math.ceil(self.total_steps(trainer) / max(self._steps_per_epoch, 1))
 
     def epochs_left(self, trainer: pl.Trainer) -> int:
-        """Epochs from the current one to the end, both included, as far as it can be known."""
+        """Known or estimated epochs from the current one to the last one, both included."""
         total = self.total_steps(trainer, trainer.global_step)
         return math.ceil(total / max(self._steps_per_epoch, 1)) - trainer.current_epoch
 
     def epoch_text(self, trainer: pl.Trainer) -> str:
-        """The current epoch, counted from 1, and how many there are if that is known."""
+        """The current epoch, counted from 1, and their number if known."""
         epochs = self.epochs(trainer)
         return f"epoch {trainer.current_epoch + 1}" + (f"/{epochs}" if epochs else "")
 
     def time_share(self) -> float:
-        """Share of the minutes that is used up; 0 without such a limit."""
+        """Used share of the minutes; 0 without such a limit."""
         return self._time_share
 
     def seconds_left(self) -> float | None:
@@ -125,7 +125,7 @@ class TrainingLength(pl.Callback):
         return max(60 * self.max_minutes - self._seconds(), 0.0)
 
     def limit_text(self) -> str:
-        """The limits as a user sets them."""
+        """The limits, written as a user sets them."""
         limits = {
             "trainer.max_epochs": self.max_epochs,
             "trainer.max_steps": self.max_steps,
@@ -138,7 +138,7 @@ class TrainingLength(pl.Callback):
         return {} if self.max_minutes is None else {"seconds": self._seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Count on from the seconds of the checkpoint."""
+        """Continue counting from the seconds in the checkpoint."""
         self._seconds_before = float(state_dict.get("seconds", 0.0))
 
     def _seconds(self) -> float:
@@ -168,7 +168,7 @@ class TrainingLength(pl.Callback):
 
 
 def length_of(trainer: pl.Trainer) -> TrainingLength:
-    """The length of a trainer that `make_trainer` built; of another one, its epochs."""
+    """The length of a trainer built by `make_trainer`; for any other trainer, its epochs."""
     for callback in getattr(trainer, "callbacks", ()):
         if isinstance(callback, TrainingLength):
             return callback

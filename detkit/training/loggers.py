@@ -1,4 +1,4 @@
-"""Where numbers, pictures and results go besides the run folder."""
+"""Loggers for numbers, pictures and results outside the run folder."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Wandb(WandbLogger):
         self._stores_best = log_model == "best"
         self._pictures_every = pictures_every
         self._validations = 0
-        self._scores: set[str] = set()  # names that W&B knows
+        self._scores: set[str] = set()  # names already defined in W&B
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -166,7 +166,7 @@ class TensorBoard(TensorBoardLogger):
     def log_hyperparams(
         self, params: dict[str, Any] | Namespace, *others: Any, **named: Any
     ) -> None:
-        """Store the configuration as text, and as hyperparameters that runs are compared by."""
+        """Store the configuration as text, and as hyperparameters for comparing runs."""
         summary: Any = importlib.import_module("torch.utils.tensorboard.summary")
 
         config = vars(params) if isinstance(params, Namespace) else params
@@ -195,7 +195,7 @@ class TensorBoard(TensorBoardLogger):
             self._add_image(f"validation/{number:02d}", pair, step)
 
     def log_classes(self, scores: ClassScores, step: int) -> None:
-        """Nothing: the scalars `val/AP/CLASS` have these numbers."""
+        """Do nothing: the scalars `val/AP/CLASS` already have these numbers."""
 
     @rank_zero_only
     def log_result(self, result: TrainingResult, step: int) -> None:

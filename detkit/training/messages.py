@@ -1,4 +1,4 @@
-"""Where the messages of a run go: the terminal and `train.log`."""
+"""Send the messages of a run to the terminal and to `train.log`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ FILE = "train.log"  # in the run folder
 
 
 class _LogFile(logging.FileHandler):
-    """The messages of a run; the run itself reports a full disk once."""
+    """The log file of a run; the run itself reports a full disk once."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Leave the message out: the terminal has it."""
+        """Skip the message, which the terminal shows anyway."""
 
 
 def log_to(folder: Path | None) -> None:
     """Show detkit's messages on the terminal, and store them with their times in the run folder.
 
-    Of several ranks, the first reports for all; the others report only their own errors.
+    With several ranks, the first one reports for all; the others report only their own errors.
     """
     root = logging.getLogger("detkit")
     root.handlers.clear()
@@ -39,6 +39,6 @@ def log_to(folder: Path | None) -> None:
 
 
 def report_problems_only() -> None:
-    """Let a rank other than the first report warnings, above the status line of the first."""
+    """Limit a rank other than the first to warnings, printed above the first rank's status line."""
     logging.getLogger("detkit").setLevel(logging.WARNING)
     leave_status_line_whole()

@@ -21,9 +21,9 @@ class MetricsFile(Logger):
     """Writes `metrics.csv` in the run folder: a row per logged step and per validation.
 
     `step` counts optimizer steps from 0, `epoch` from 1. `seconds` is the time since the training
-    started, with the earlier starts of a resumed run; `images/s` is the training speed since the
-    last row. A column keeps its place once it is there; a new name becomes the last column. A cell
-    is empty where a row has no such number.
+    started, including the earlier starts of a resumed run; `images/s` is the training speed since
+    the last row. The order of columns never changes; a new name becomes the last column. A cell is
+    empty if its row has no such number.
     """
 
     def __init__(self, *, run_folder: str) -> None:
@@ -57,7 +57,7 @@ class MetricsFile(Logger):
         self._images = 0
 
     def count_images(self, count: int) -> None:
-        """Note that so many images have been trained on."""
+        """Add to the number of images trained on."""
         self._images += count
 
     @rank_zero_only
@@ -79,7 +79,7 @@ class MetricsFile(Logger):
         """Nothing: the run folder holds the whole configuration."""
 
     def _times(self, metrics: Mapping[str, float]) -> dict[str, str]:
-        """The cells of times; a row of a validation has no training speed."""
+        """The time cells; the row of a validation has no training speed."""
         now = time.monotonic()
         times = {SECONDS: f"{self._seconds_before + now - self._started:.2f}"}
         if self._images and not any(name.startswith("val/") for name in metrics):
@@ -109,7 +109,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _with_times(row: Mapping[str, str]) -> list[str]:
-    """The columns of a row with those of times, which mark a file whose epochs count from 1."""
+    """The columns of a row and the time columns, which mark a file with epochs from 1."""
     return [*row, *(name for name in (SECONDS, SPEED) if name not in row)]
 
 

@@ -10,14 +10,14 @@ TIMES = (SECONDS, SPEED)  # columns that differ between runs that are otherwise 
 
 
 def read_metrics(path: Path, with_times: bool = False) -> list[dict[str, str]]:
-    """The rows of a metrics file; a last line that a kill cut off is left out.
+    """The rows of a metrics file; an incomplete last line after a kill is left out.
 
-    Epochs count from 1. In files of an earlier detkit, which have no column of seconds, they count
-    from 0 and are raised here.
+    Epochs count from 1. Files of earlier versions of detkit have no column of seconds; their epochs
+    count from 0, so 1 is added.
 
     Args:
         path: The file.
-        with_times: Whether the columns of times are among them.
+        with_times: Whether to include the time columns.
     """
     if not path.is_file():
         return []

@@ -1,4 +1,4 @@
-"""The last epochs of a training whose number of epochs is not known from the start."""
+"""End mixing in the last epochs of a training whose number of epochs is not known in advance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = logging.getLogger("detkit.training")
 
 
 def mixing_end(config: Mapping[str, Any]) -> list[pl.Callback]:
-    """What applies `close_mosaic` if the data set cannot know the last epochs beforehand."""
+    """The callback that applies `close_mosaic` if the last epochs are not known in advance."""
     trainer, close_epochs = config["trainer"], config["augmentation"].get("close_mosaic", 0)
     if not close_epochs or trainer["max_steps"] is trainer["max_minutes"] is None:
         return []
@@ -22,10 +22,10 @@ def mixing_end(config: Mapping[str, Any]) -> list[pl.Callback]:
 
 
 class MixingEnd(pl.Callback):
-    """Ends mosaic and other mixing of images for the last epochs, as they are expected.
+    """Ends mosaic and other mixing of images in the expected last epochs.
 
     Args:
-        close_epochs: How many last epochs go without.
+        close_epochs: The number of last epochs without mixing.
     """
 
     def __init__(self, close_epochs: int) -> None:
@@ -33,11 +33,11 @@ class MixingEnd(pl.Callback):
         self._has_ended = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look, where a run goes on within an epoch."""
+        """Check when a run resumes within an epoch."""
         self._look(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before the epoch's images are loaded."""
+        """Check before the epoch's images are loaded."""
         self._look(trainer)
 
     def _look(self, trainer: pl.Trainer) -> None:

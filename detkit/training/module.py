@@ -86,8 +86,8 @@ class DetectionModule(pl.LightningModule):
         """Count the batches of an optimizer step before its first one.
 
         Returns:
-            What Lightning, which divides by trainer.accumulate_grad_batches, divides too much by in
-            an epoch's last step, which may have fewer batches.
+            The factor that corrects Lightning's division by trainer.accumulate_grad_batches in an
+            epoch's last step, which may have fewer batches.
         """
         if not isinstance(batch, BatchOfStep):
             return 1.0
@@ -103,7 +103,7 @@ class DetectionModule(pl.LightningModule):
             self._accumulation.after_batch(batch, number)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Correct accumulated gradients where the counts of their batches are known only now."""
+        """Correct accumulated gradients if the counts of their batches are known only now."""
         factor = self._accumulation.correction()
         if factor != 1:
             for parameter in self.detector.parameters():
@@ -178,7 +178,7 @@ class DetectionModule(pl.LightningModule):
         """The optimizer, and a schedule that moves with each of its steps."""
         length = length_of(self.trainer)
         if self.trainer.train_dataloader is None:
-            self.trainer.fit_loop.setup_data()  # as Lightning does where it estimates steps
+            self.trainer.fit_loop.setup_data()  # as Lightning does to estimate steps
         total_steps = length.total_steps(self.trainer)
         if total_steps < 1:
             raise UserError(
@@ -221,7 +221,7 @@ def to_cpu(detections: list[Detections]) -> list[Detections]:
     """Detections of a batch on the CPU, with one copy per field instead of one per image."""
     if not detections:
         return []
-    counts = [len(found.scores) for found in detections]
+    counts = [len(image.scores) for image in detections]
     columns: list[tuple[Tensor, ...]] = [
         torch.split(torch.cat(column).cpu(), counts) for column in zip(*detections, strict=True)
     ]

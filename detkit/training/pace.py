@@ -1,4 +1,4 @@
-"""How fast a training goes, and how long the rest of it will take."""
+"""Measure the speed of a training and estimate its remaining time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from detkit.training.status_file import Status, write_status
 from detkit.wording import duration
 
 _log = logging.getLogger("detkit.run")
-# Batches and seconds to measure before the whole training is estimated; either pair will do.
+# Batches and seconds to measure before the whole training is estimated; either pair suffices.
 _ENOUGH = ((10, 5.0), (2, 20.0))
 _VALIDATION_SHARE = 0.5  # of a training step's time for the same images; before it is measured
 _WRITE_EVERY = 5.0  # seconds between two writes of the status file
-_LONG = 6 * 3600.0  # seconds of a training on a CPU that deserve advice
+_LONG = 6 * 3600.0  # seconds of a training on a CPU that call for advice
 _TOO_LONG = (
     "for so long a training on a CPU, use a smaller network and smaller images "
     "(experiment=small_data with your data.path), or a machine with a GPU"
@@ -33,10 +33,10 @@ _TOO_LONG = (
 
 
 class Pace(pl.Callback):
-    """Measures batches and validations, says what to expect, and keeps the status file.
+    """Measures batches and validations, logs estimates, and updates the status file.
 
-    Part of every training; the progress bar asks it for the time left. The first batch does not
-    count once there are others: loader processes start and networks are compiled in it.
+    Part of every training; the progress bar gets the remaining time from it. The first batch does
+    not count once there are others, as it includes the start of loader processes and compilation.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Pace(pl.Callback):
         self._is_stated = False
 
     def expect(self, train_loader: Iterable[Batch], validation_loader: Any) -> None:
-        """Note what the loaders hold, before the training starts.
+        """Record the sizes of the loaders before the training starts.
 
         Args:
             train_loader: Batches to train on.
@@ -66,7 +66,7 @@ class Pace(pl.Callback):
             self.validation_images = len(validation_loader.dataset)  # type: ignore[arg-type]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how many steps there will be, and on what."""
+        """Log the number of steps and the device."""
         self._batches = int(trainer.num_training_batches)
         self._epoch, self._batch, _ = position(trainer)
         self._last = time.monotonic()
@@ -75,7 +75,7 @@ class Pace(pl.Callback):
             self._write(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note how long the end of the last epoch took: validation, checkpoints, pictures."""
+        """Record the time that the last epoch's end took: validation, checkpoints, pictures."""
         now = time.monotonic()
         if self._rest_began is not None:
             self._rests[self._validated].append(now - self._rest_began)
@@ -91,7 +91,7 @@ class Pace(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Measure the batch; say how long the training will take once it can be known."""
+        """Measure the batch; log the length of the training once it can be estimated."""
         now = time.monotonic()
         if self._measured == 0:
             now = _synchronised(trainer)
@@ -113,17 +113,17 @@ class Pace(pl.Callback):
             self._write(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that the training waits."""
+        """Record that the training waits."""
         self._is_validating = self._validated = True
         if trainer.is_global_zero and not trainer.sanity_checking:
             self._write(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that it goes on."""
+        """Record that the training continues."""
         self._is_validating = False
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that only the final measurement is left."""
+        """Record that only the final measurement remains."""
         if trainer.is_global_zero:
             self._write(trainer, "measuring")
 
@@ -139,13 +139,13 @@ class Pace(pl.Callback):
             return None if by_time is None else by_time + self._rest(True)
         total = length.total_steps(trainer) * trainer.accumulate_grad_batches
         total = min(total, self._batches * epochs)
-        left = batch * max(total - self._batches * self._epoch - self._batch, 0)
+        seconds = batch * max(total - self._batches * self._epoch - self._batch, 0)
         every = trainer.check_val_every_n_epoch or 1
         for epoch in range(self._epoch + 1, epochs + 1):
-            left += self._rest(epoch % every == 0 or epoch == epochs)
+            seconds += self._rest(epoch % every == 0 or epoch == epochs)
         if self._rest_began is not None:
-            left -= time.monotonic() - self._rest_began
-        return max(left, 0.0)
+            seconds -= time.monotonic() - self._rest_began
+        return max(seconds, 0.0)
 
     @property
     def seconds_per_batch(self) -> float | None:
@@ -155,7 +155,7 @@ class Pace(pl.Callback):
 
     @property
     def images_per_second(self) -> float | None:
-        """Images of all devices that are trained on in a second; None before two batches."""
+        """Training images per second on all devices; None before two batches."""
         return self._images / self._batch_seconds if self._batch_seconds > 0 else None
 
     def _rest(self, validates: bool) -> float:
@@ -174,16 +174,16 @@ class Pace(pl.Callback):
             return
         self._batch_seconds += _synchronised(trainer) - self._last
         self._last = time.monotonic()
-        left = self.seconds_left(trainer)
-        if left is None or self.images_per_second is None:
+        seconds = self.seconds_left(trainer)
+        if seconds is None or self.images_per_second is None:
             return
         _log.info(
             "pace: %.3g images/s; the training will end in about %s, at %s",
             self.images_per_second,
-            duration(left),
-            _clock(left),
+            duration(seconds),
+            _clock(seconds),
         )
-        if left > _LONG and trainer.strategy.root_device.type == "cpu":
+        if seconds > _LONG and trainer.strategy.root_device.type == "cpu":
             _log.warning("%s", _TOO_LONG)
 
     def _write(self, trainer: pl.Trainer, state: str | None = None) -> None:
@@ -204,18 +204,18 @@ class Pace(pl.Callback):
 
 
 def _synchronised(trainer: pl.Trainer) -> float:
-    """The time at which the device has done what it was given."""
+    """The time at which the device has finished its queued work."""
     if trainer.strategy.root_device.type == "cuda":
         torch.cuda.synchronize(trainer.strategy.root_device)
     return time.monotonic()
 
 
 def pace_of(trainer: pl.Trainer) -> Pace | None:
-    """The pace of a trainer that `make_trainer` built."""
+    """The pace of a trainer built by `make_trainer`."""
     return next((c for c in trainer.callbacks if isinstance(c, Pace)), None)  # type: ignore[attr-defined]
 
 
 def _clock(seconds: float) -> str:
-    """The time of day in so many seconds; with its date if that is another day."""
+    """The time of day after some seconds, with the date if that is another day."""
     end, now = datetime.now() + timedelta(seconds=seconds), datetime.now()
     return f"{end:%H:%M}" if end.date() == now.date() else f"{end:%H:%M on %Y-%m-%d}"

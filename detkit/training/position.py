@@ -62,8 +62,8 @@ def position(trainer: pl.Trainer, batch_size: int = 0) -> Position:
 def read_position(path: str | Path) -> Position:
     """The position that a checkpoint was saved at."""
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    known = content.get(POSITION)
-    return Position(**known) if known else Position(int(content["epoch"]) + 1)
+    stored = content.get(POSITION)
+    return Position(**stored) if stored else Position(int(content["epoch"]) + 1)
 
 
 def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
@@ -84,18 +84,18 @@ def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
     )
 
 
-def require_same_data(known: Mapping[str, str], prints: Mapping[str, str], path: Path) -> None:
-    """Refuse to go on with other data than the run was started with.
+def require_same_data(stored: Mapping[str, str], prints: Mapping[str, str], path: Path) -> None:
+    """Refuse to resume with other data than the run was started with.
 
     Args:
-        known: Fingerprints of the splits in the checkpoint.
-        prints: Fingerprints of the splits as they are.
+        stored: Fingerprints of the splits in the checkpoint.
+        prints: Current fingerprints of the splits.
         path: The checkpoint.
 
     Raises:
-        DataError: Some differ.
+        DataError: Some fingerprints differ.
     """
-    changed = [name for name, value in prints.items() if known.get(name, value) != value]
+    changed = [name for name, value in prints.items() if stored.get(name, value) != value]
     if changed:
         raise DataError(
             f"the {' and '.join(changed)} data have changed since the run started (images, sizes, "
@@ -107,11 +107,11 @@ def require_same_data(known: Mapping[str, str], prints: Mapping[str, str], path:
 def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any], batch_size: int) -> None:
     """Add the position, and the state of all generators of each rank; called on every rank."""
     checkpoint[POSITION] = position(trainer, batch_size)._asdict()
-    own = random_state()
-    states: list[Any] = [own]
+    state = random_state()
+    states: list[Any] = [state]
     if trainer.world_size > 1:
         states = [None] * trainer.world_size
-        torch.distributed.all_gather_object(states, own)
+        torch.distributed.all_gather_object(states, state)
     checkpoint[RANDOM_STATES] = states
     _forget_the_started_batch(checkpoint["loops"]["fit_loop"])
 

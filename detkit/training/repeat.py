@@ -150,14 +150,16 @@ def _watched(detector: nn.Module, outputs: list[ModuleOutput]) -> Iterator[None]
 def _note(
     outputs: list[ModuleOutput], name: str, module: nn.Module, inputs: Any, output: Any
 ) -> None:
-    given, made = ([value.detach() for value in tensors_in(side)] for side in (inputs, output))
-    known, finite = ([value[value.isfinite()] for value in side] for side in (given, made))
+    values, made = ([value.detach() for value in tensors_in(side)] for side in (inputs, output))
+    finite_values, finite = ([value[value.isfinite()] for value in side] for side in (values, made))
     outputs.append(
         ModuleOutput(
             name=name,
             kind=type(module).__name__,
-            input_finite=all(bool(value.isfinite().all()) for value in given),
-            input_peak=max((float(v.abs().max()) for v in known if len(v)), default=math.nan),
+            input_finite=all(bool(value.isfinite().all()) for value in values),
+            input_peak=max(
+                (float(v.abs().max()) for v in finite_values if len(v)), default=math.nan
+            ),
             output_finite=all(bool(value.isfinite().all()) for value in made),
             low=min((float(value.min()) for value in finite if len(value)), default=math.nan),
             high=max((float(value.max()) for value in finite if len(value)), default=math.nan),

@@ -51,7 +51,7 @@ def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
         "command": os.environ.get(COMMAND_VARIABLE) or _command(sys.argv),
         "seed": seed,
         "data": dict(data),
-        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": {name: version for name in _PACKAGES if (version := _version(name))},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "devices": _devices(),
@@ -83,8 +83,8 @@ def record_start(folder: Path, record: dict[str, Any], where: str | None = None)
         content = {**record, "resumed": []}
     else:
         differing = {key: value for key, value in record.items() if first.get(key) != value}
-        known = first.get("resumed")
-        starts = known if isinstance(known, list) else []
+        earlier = first.get("resumed")
+        starts = earlier if isinstance(earlier, list) else []
         content = {**first, "resumed": [*starts, {"where": where, **differing}]}
     part = file.with_suffix(".part")
     part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -107,8 +107,8 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 def _command(words: Iterable[str]) -> str:
     """The command as it was typed, quoted for a shell, without the folder of the program."""
-    program, *rest = words
-    return shlex.join([Path(program).name, *rest])
+    program, *arguments = words
+    return shlex.join([Path(program).name, *arguments])
 
 
 def _version(package: str) -> str | None:
@@ -122,16 +122,16 @@ def _version(package: str) -> str | None:
 
 def _devices() -> dict[str, Any]:
     count = torch.cuda.device_count()
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(number) for number in range(count)],
     }
     if count:
-        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
-        found["driver"] = _driver()
-    return found
+        facts |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+        facts["driver"] = _driver()
+    return facts
 
 
 def _cpu_name() -> str:
@@ -168,12 +168,12 @@ def _plugin(name: str) -> dict[str, str | None]:
         spec = importlib.util.find_spec(name)
         source = Path(spec.origin) if spec is not None and spec.origin else source
     inside = source.resolve().is_relative_to(Path.cwd())
-    shown = str(source.resolve().relative_to(Path.cwd())) if inside else source.name
-    named = shown if Path(name).is_absolute() else name
+    path = str(source.resolve().relative_to(Path.cwd())) if inside else source.name
+    named = path if Path(name).is_absolute() else name
     files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
     if not all(file.is_file() for file in files):
-        return {"name": named, "file": shown, "sha256": None}
+        return {"name": named, "file": path, "sha256": None}
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
-    return {"name": named, "file": shown, "sha256": digest.hexdigest()[:16]}
+    return {"name": named, "file": path, "sha256": digest.hexdigest()[:16]}

@@ -56,21 +56,21 @@ def step_path(run_folder: Path, number: int, rank: int, world_size: int) -> Path
     return run_folder / FOLDER / f"step_{number:06d}{suffix}.pt"
 
 
-def find_step(place: str) -> Path:
+def find_step(source: str) -> Path:
     """The file that a name stands for; of a run folder the step that was saved last.
 
     Raises:
         UserError: There is none.
     """
-    path = Path(place)
+    path = Path(source)
     if path.is_file():
         return path
     for folder in (path / FOLDER, path):
-        found = sorted(folder.glob("step_*.pt"), key=lambda file: file.stat().st_mtime)
-        if found:
-            return found[-1]
+        files = sorted(folder.glob("step_*.pt"), key=lambda file: file.stat().st_mtime)
+        if files:
+            return files[-1]
     raise UserError(
-        f"{place}: there is no saved step; give a file RUN/{FOLDER}/step_NUMBER.pt, which a run "
+        f"{source}: there is no saved step; give a file RUN/{FOLDER}/step_NUMBER.pt, which a run "
         "writes when a loss or a gradient is not finite."
     )
 

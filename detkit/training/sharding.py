@@ -70,14 +70,14 @@ def blocks_of(network: nn.Module) -> list[nn.Module]:
     They are what is called when the network runs: the members of its sequences and lists, at
     whatever depth, that are not sequences or lists themselves.
     """
-    found: list[nn.Module] = []
+    blocks: list[nn.Module] = []
     for child in network.children():
         is_row = isinstance(child, nn.Sequential | nn.ModuleList)
         if is_row or not isinstance(network, nn.Sequential | nn.ModuleList):
-            found += blocks_of(child)
+            blocks += blocks_of(child)
         elif sum(parameter.numel() for parameter in child.parameters()) >= _LEAST:
-            found.append(child)
-    return found
+            blocks.append(child)
+    return blocks
 
 
 def is_divided(module: nn.Module) -> bool:
@@ -125,17 +125,19 @@ def unreached(loss: Tensor, module: nn.Module) -> list[str]:
     Called on all ranks, while `loss` is not spent yet.
     """
     gather_weights(module)  # what autograd knows are the gathered ones
-    wanted = {id(value): name for name, value in module.named_parameters() if value.requires_grad}
+    trainable = {
+        id(value): name for name, value in module.named_parameters() if value.requires_grad
+    }
     seen: set[Any] = set()
     waiting: list[Any] = [loss.grad_fn]
-    while waiting and wanted:
+    while waiting and trainable:
         node = waiting.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        wanted.pop(id(getattr(node, "variable", None)), None)  # only those of leaves have one
+        trainable.pop(id(getattr(node, "variable", None)), None)  # only those of leaves have one
         waiting += [following for following, _ in node.next_functions]
-    return list(wanted.values())
+    return list(trainable.values())
 
 
 def part_of(value: Tensor) -> Tensor:
@@ -155,12 +157,12 @@ def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
         tensors: By name, the same ones on all ranks.
         keep: Whether this rank wants them; where not, it gets nothing.
     """
-    found = {}
+    result = {}
     for name, value in tensors.items():
-        one = whole(value)
+        tensor = whole(value)
         if keep:
-            found[name] = one.cpu() if isinstance(value, DTensor) else one
-    return found
+            result[name] = tensor.cpu() if isinstance(value, DTensor) else tensor
+    return result
 
 
 def divided_like(value: Tensor, model: Tensor) -> Tensor:

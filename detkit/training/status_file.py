@@ -1,4 +1,4 @@
-"""The file in which a running training says how far it is; read by sweeps, imports no Lightning."""
+"""The progress file of a running training, which sweeps read; imports no Lightning."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FILE = "progress.json"  # in the run folder
 
 @dataclass(frozen=True)
 class Status:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
         epoch: The current epoch, counted from 1.
         epochs: Epochs of the whole training; None if another limit ends it.
-        fraction: Share of the training that is done, 0 to 1.
+        fraction: Finished share of the training, 0 to 1.
         seconds_left: Estimated seconds to its end; None before the first steps.
         state: `training`, `validating`, or `measuring` the best checkpoint after the training.
     """
@@ -31,7 +31,7 @@ class Status:
 
 
 def write_status(folder: Path, status: Status) -> None:
-    """Replace the file in one move; a disk that refuses it must not stop the training."""
+    """Replace the file atomically; a failed write must not stop the training."""
     file = folder / FILE
     part = file.with_suffix(".json.part")
     with suppress(OSError):

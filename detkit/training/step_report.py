@@ -68,10 +68,10 @@ def gradient_lines(repetition: Repetition) -> list[str]:
     bad = repetition.bad_gradients
     if not bad or repetition.bad_losses:
         return []
-    shown = ", ".join(bad[:_MOST_MODULES])
+    listed = ", ".join(bad[:_MOST_MODULES])
     more = ", ..." if len(bad) > _MOST_MODULES else ""
     count = f"{len(bad)} of {len(repetition.gradients)}"
-    return [f"gradients that are not finite ({count}, nearest to the loss first): {shown}{more}"]
+    return [f"gradients that are not finite ({count}, nearest to the loss first): {listed}{more}"]
 
 
 def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
@@ -86,7 +86,7 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
         return [*lines, "no box looks odd (area, finiteness, position, thinness, label)"]
     look = "looks" if len(odd) == 1 else "look"
     lines.append(f"{counted(len(odd), 'object')} {look} odd:")
-    lines += [f"  {_odd(one, class_names)}" for one in odd[:_MOST_OBJECTS]]
+    lines += [f"  {_odd(suspicion, class_names)}" for suspicion in odd[:_MOST_OBJECTS]]
     more = len(odd) - _MOST_OBJECTS
     return [*lines, *([f"  and {more} more"] if more > 0 else [])]
 
@@ -94,25 +94,25 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
 def draw_batch(batch: Batch, class_names: Sequence[str], folder: Path) -> list[Path]:
     """Write the images as the detector saw them, with their objects; boxes of NaN are left out."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    files = []
     for number, (image, size, target) in enumerate(
         zip(batch.images, batch.image_sizes, batch.targets, strict=True), start=1
     ):
-        known = (target.labels >= 0) & (target.labels < len(class_names))
-        shown = target.select(known & target.boxes.isfinite().all(dim=1))
+        has_class = (target.labels >= 0) & (target.labels < len(class_names))
+        objects = target.select(has_class & target.boxes.isfinite().all(dim=1))
         path = folder / f"{number:02d}_{Path(batch.paths[number - 1]).stem}.png"
-        draw_target(image[:, : size[0], : size[1]], shown, class_names).save(path)
-        written.append(path)
-    return written
+        draw_target(image[:, : size[0], : size[1]], objects, class_names).save(path)
+        files.append(path)
+    return files
 
 
 def _without_containers(modules: Sequence[ModuleOutput]) -> list[ModuleOutput]:
     """Leave out a module that passes on what a module in it has given."""
-    kept: list[ModuleOutput] = []
+    result: list[ModuleOutput] = []
     for module in modules:
-        if not any(inner.name.startswith(f"{module.name}.") for inner in kept):
-            kept.append(module)
-    return kept
+        if not any(inner.name.startswith(f"{module.name}.") for inner in result):
+            result.append(module)
+    return result
 
 
 def _objects(target: Target) -> str:
@@ -126,17 +126,21 @@ def _objects(target: Target) -> str:
     return f"{text}, sizes {float(sides.min()):.1f} to {float(sides.max()):.1f} pixels"
 
 
-def _odd(one: Suspicion, class_names: Sequence[str]) -> str:
-    name = class_names[one.label] if 0 <= one.label < len(class_names) else f"label {one.label}"
-    box = ", ".join(f"{value:.6g}" for value in one.box)
-    return f"{one.path}: {name} [{box}]: {one.reason}"
+def _odd(suspicion: Suspicion, class_names: Sequence[str]) -> str:
+    name = (
+        class_names[suspicion.label]
+        if 0 <= suspicion.label < len(class_names)
+        else f"label {suspicion.label}"
+    )
+    box = ", ".join(f"{value:.6g}" for value in suspicion.box)
+    return f"{suspicion.path}: {name} [{box}]: {suspicion.reason}"
 
 
 def _greatest(modules: Sequence[ModuleOutput]) -> str:
-    known = [m for m in modules if not math.isnan(m.low)]
-    if not known:
+    measured = [m for m in modules if not math.isnan(m.low)]
+    if not measured:
         return "no module was called"
-    top = max(known, key=lambda module: max(-module.low, module.high))
+    top = max(measured, key=lambda module: max(-module.low, module.high))
     return f"the greatest are those of {top}: {_number(top.low)} to {_number(top.high)}"
 
 

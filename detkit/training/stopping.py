@@ -20,11 +20,11 @@ _log = logging.getLogger("detkit.training")
 
 
 class StopOnSignal(pl.Callback):
-    """Stops a training between two batches, with a checkpoint, after a signal that asks it to.
+    """Stops a training between two batches, with a checkpoint, after a stop signal.
 
-    These are Ctrl-C, SIGTERM, SIGHUP (the terminal has closed) and SIGUSR1 (what SLURM is usually
-    configured to send some time before it ends a job). A second one stops the training at once.
-    Replaces Lightning's handler of SIGTERM, which ends the training without a checkpoint.
+    Stop signals are Ctrl-C, SIGTERM, SIGHUP (the terminal was closed) and SIGUSR1 (which SLURM is
+    usually configured to send some time before it ends a job). A second one stops the training at
+    once. Replaces Lightning's handler of SIGTERM, which ends the training without a checkpoint.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class StopOnSignal(pl.Callback):
         self._last_path: Path | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Handle the signals."""
+        """Handle stop signals."""
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):
                 self._last_path = callback.last_path
@@ -74,10 +74,10 @@ class StopOnSignal(pl.Callback):
         raise Stopped(f"stopped {where}; {_kept(self._last_path)}", self.received or signal.SIGTERM)
 
     def raise_if_received(self) -> None:
-        """Stop a run whose training has ended since the signal came.
+        """Stop a run whose training ended after the signal came.
 
         Raises:
-            Stopped: It says how to measure what was trained.
+            Stopped: The message says how to measure the trained detector.
         """
         if self.received is not None:
             raise Stopped(

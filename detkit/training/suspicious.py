@@ -45,15 +45,15 @@ def in_range(batch: Batch, num_classes: int) -> bool:
 
 def suspicious(batch: Batch, num_classes: int) -> list[Suspicion]:
     """The odd objects of a batch, those that are out of range first."""
-    found = []
+    result = []
     for path, target, size in zip(batch.paths, batch.targets, batch.image_sizes, strict=True):
         rows = zip(target.boxes.tolist(), target.labels.tolist(), strict=True)
         for box, label in rows:
             reason = _out_of_range(box, label, size, num_classes)
             odd = reason or _odd(box)
             if odd is not None:
-                found.append(Suspicion(path, label, tuple(box), odd, reason is not None))
-    return sorted(found, key=lambda suspicion: not suspicion.out_of_range)
+                result.append(Suspicion(path, label, tuple(box), odd, reason is not None))
+    return sorted(result, key=lambda suspicion: not suspicion.out_of_range)
 
 
 def _out_of_range(
@@ -63,10 +63,10 @@ def _out_of_range(
         return f"label {label} is none of 0 to {num_classes - 1}"
     if not all(map(math.isfinite, box)):
         return "not finite"
-    left, top, right, bottom = box
-    if right < left or bottom < top:
+    x1, y1, x2, y2 = box
+    if x2 < x1 or y2 < y1:
         return "its corners are not in order"
-    if max(-left, -top, right - size[1], bottom - size[0]) > _OUTSIDE:
+    if max(-x1, -y1, x2 - size[1], y2 - size[0]) > _OUTSIDE:
         return f"reaches outside the image of {size[1]} x {size[0]}"
     return None
 

@@ -1,4 +1,4 @@
-"""What a run gives to the loggers that show more than numbers, such as W&B and TensorBoard."""
+"""Content for loggers that show more than numbers, such as W&B and TensorBoard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClassScores:
 
     Attributes:
         columns: Names of the numbers, such as AP and AP50.
-        rows: By class name; None where the metric has no number.
+        rows: The numbers of each class name; None if the metric has no number.
     """
 
     columns: list[str]
@@ -31,11 +31,11 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a finished training reached.
+    """The result of a finished training.
 
     Attributes:
         numbers: The metric's numbers of the best checkpoint.
-        class_names: The C names, in label order.
+        class_names: Names of the C classes, in label order.
         analysis: Curves and errors of the best checkpoint.
         checkpoint: The best checkpoint.
         epoch: Its epoch, counted from 1.
@@ -52,7 +52,7 @@ class TrainingResult:
 
 @runtime_checkable
 class Tracker(Protocol):
-    """A logger that takes pictures, tables and results. The configuration reaches every logger."""
+    """A logger that accepts pictures, tables and results. Every logger gets the configuration."""
 
     def log_pictures(
         self, pictures: Sequence[ValidationPicture], class_names: list[str], step: int
@@ -63,14 +63,14 @@ class Tracker(Protocol):
         """Show the numbers of each class of a validation."""
 
     def log_result(self, result: TrainingResult, step: int) -> None:
-        """Show what the training reached, after its end."""
+        """Show the result of a finished training."""
 
 
 class Tracking(pl.Callback):
     """Passes configuration, pictures and class scores to the loggers; part of every training."""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Send the whole configuration, so that runs can be told apart and plotted by key."""
+        """Send the whole configuration, so that runs can be distinguished and plotted by key."""
         record: Any = pl_module.checkpoint_record
         for logger in trainer.loggers:
             logger.log_hyperparams(dict(record.get("config", {})))
@@ -88,11 +88,11 @@ class Tracking(pl.Callback):
             if name.startswith(_PREFIX)
         }
         scores = class_scores(numbers, names)
-        shown = [c.samples() for c in trainer.callbacks if isinstance(c, Pictures)]  # type: ignore[attr-defined]
+        samples = [c.samples() for c in trainer.callbacks if isinstance(c, Pictures)]  # type: ignore[attr-defined]
         for tracker in trackers:
             if scores.columns:
                 tracker.log_classes(scores, trainer.global_step)
-            for pictures in shown:
+            for pictures in samples:
                 tracker.log_pictures(pictures, names, trainer.global_step)
 
 
@@ -104,10 +104,10 @@ def log_result(trainer: pl.Trainer, result: TrainingResult) -> None:
 
 
 def class_scores(numbers: Mapping[str, float], class_names: Sequence[str]) -> ClassScores:
-    """The numbers of a metric that are named `AP/CLASS`, by class."""
-    known = set(class_names)
+    """The numbers of a metric with names such as `AP/CLASS`, by class."""
+    names = set(class_names)
     kinds = dict.fromkeys(
-        kind for kind, _, name in (key.partition("/") for key in numbers) if name in known
+        kind for kind, _, name in (key.partition("/") for key in numbers) if name in names
     )
     rows = {
         name: [finite(numbers.get(f"{kind}/{name}", math.nan)) for kind in kinds]

@@ -101,7 +101,7 @@ def make_trainer(
 def _always(
     max_epochs: int | None, max_steps: int | None, max_minutes: float | None
 ) -> list[pl.Callback]:
-    """What every training has beside the callbacks of its configuration."""
+    """The callbacks that every training has in addition to the configured ones."""
     return [StopOnSignal(), TrainingLength(max_epochs, max_steps, max_minutes), Pace(), Tracking()]
 
 

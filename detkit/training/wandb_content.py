@@ -1,4 +1,4 @@
-"""What W&B shows of a run, in W&B's own types."""
+"""Content of a run in W&B's own types."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from detkit.structures.analysis import Analysis
 from detkit.training.callbacks.pictures import ValidationPicture
 from detkit.training.tracking import ClassScores, TrainingResult, finite
 
-_MOST_DETECTIONS = 100  # of one image
-_MOST_CURVES = 20  # classes with the most objects
+_MOST_DETECTIONS = 100  # per image
+_MOST_CURVES = 20  # for the classes with the most objects
 _OBJECTS, _DETECTIONS = "ground_truth", "predictions"
 
 
 def overlay(picture: ValidationPicture, class_names: list[str]) -> Any:
-    """An image whose objects and detections W&B draws, with classes and scores to choose from."""
+    """An image with objects and detections as W&B overlays, to be filtered by class and score."""
     target, predicted = picture.target, picture.detections
     best = predicted.scores.argsort(descending=True)[:_MOST_DETECTIONS]
     objects = [
@@ -64,25 +64,25 @@ def precision_recall(analysis: Analysis) -> Any:
     """Curves of the classes with the most objects, at the lowest IoU threshold."""
     curves = analysis.precision_recall
     order = np.argsort(-analysis.objects, kind="stable")[:_MOST_CURVES]
-    shown = [int(label) for label in order if analysis.objects[label] > 0]
+    labels = [int(label) for label in order if analysis.objects[label] > 0]
     return _wandb().plot.line_series(
         xs=curves.recall.tolist(),
-        ys=[[finite(value) for value in curves.precision[0, label]] for label in shown],
-        keys=[analysis.class_names[label] for label in shown],
+        ys=[[finite(value) for value in curves.precision[0, label]] for label in labels],
+        keys=[analysis.class_names[label] for label in labels],
         title=f"precision over recall, IoU {curves.iou_thresholds[0]:.2f}",
         xname="recall",
     )
 
 
 def picture_file(file: Path) -> Any:
-    """A picture that is on the disk already."""
+    """A picture that is already on disk."""
     return _wandb().Image(str(file))
 
 
 def best_model(run_id: str, result: TrainingResult, numbers: Mapping[str, float]) -> Any:
-    """The best checkpoint as a model artifact, with what it reached."""
-    known = {name: finite(value) for name, value in numbers.items()}
-    details = {"epoch": result.epoch, "classes": result.class_names, **known}
+    """The best checkpoint as a model artifact, with its numbers."""
+    finite_numbers = {name: finite(value) for name, value in numbers.items()}
+    details = {"epoch": result.epoch, "classes": result.class_names, **finite_numbers}
     artifact = _wandb().Artifact(f"model-{run_id}", type="model", metadata=details)
     artifact.add_file(str(result.checkpoint), name=result.checkpoint.name)
     return artifact

@@ -1,4 +1,4 @@
-"""Which parameters weight decay leaves alone."""
+"""Find the parameters that are exempt from weight decay."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 
 # Norm layers whose weights can have more than one dimension; those of the others have one.
 _NORMS = (nn.LayerNorm, nn.RMSNorm)
-# Last names of parameters that papers and their code exempt, for networks that do not say so
-# themselves, such as torchvision's: relative position biases (Swin), layer scales (ConvNeXt,
+# Last names of parameters that papers and their code exempt, for networks that do not state them,
+# such as torchvision's: relative position biases (Swin), layer scales (ConvNeXt,
 # CaiT), positions and extra tokens (ViT), the temperature of cosine attention (Swin V2).
 _EXEMPT_NAMES = {
     *("relative_position_bias_table", "attention_biases", "logit_scale", "temperature"),

@@ -84,10 +84,10 @@ class _Surroundings:
         return first
 
 
-def _overlaps(rectangles: Values, others: Values) -> Values:
+def _overlaps(rectangles: Values, other_boxes: Values) -> Values:
     """(R, N) areas that R rectangles share with N others."""
-    least = np.maximum(rectangles[:, None, :2], others[None, :, :2])
-    most = np.minimum(rectangles[:, None, 2:], others[None, :, 2:])
+    least = np.maximum(rectangles[:, None, :2], other_boxes[None, :, :2])
+    most = np.minimum(rectangles[:, None, 2:], other_boxes[None, :, 2:])
     shared: Values = np.prod(np.clip(most - least, 0, None), axis=2)
     return shared
 
@@ -108,6 +108,6 @@ def _inside(
     corner: tuple[float, float], size: tuple[int, int], picture: tuple[int, int]
 ) -> Rectangle:
     height, width = size
-    left = max(0.0, min(corner[0], picture[1] - width))
-    top = max(0.0, min(corner[1], picture[0] - height))
-    return Rectangle(left, top, left + width, top + height)
+    x = max(0.0, min(corner[0], picture[1] - width))
+    y = max(0.0, min(corner[1], picture[0] - height))
+    return Rectangle(x, y, x + width, y + height)

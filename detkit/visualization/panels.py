@@ -61,8 +61,8 @@ def side_by_side(
         draw_detections(picture, detections, class_names),
     ]
     sheet = montage(pictures, [left, right], columns=2)
-    shown = {*target.labels[~target.ignored].tolist(), *detections.labels.tolist()}
-    colours = {class_names[label]: class_colour(label) for label in sorted(shown)}
+    panels = {*target.labels[~target.ignored].tolist(), *detections.labels.tolist()}
+    colours = {class_names[label]: class_colour(label) for label in sorted(panels)}
     if ignored:
         colours["ignored"] = IGNORED_COLOUR
     return with_footer(sheet, caption, colours)

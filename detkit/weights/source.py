@@ -88,17 +88,17 @@ class WeightSource:
     checkpoint: Checkpoint | None = None
 
 
-def read_source(place: str, key: str = "weights") -> WeightSource:
+def read_source(source: str, key: str = "weights") -> WeightSource:
     """Read a weight file, a checkpoint, a run folder or a bundle; runs no code of it.
 
     Args:
-        place: The file or folder.
+        source: The file or folder.
         key: The key that named the place, for messages.
 
     Raises:
         UserError: It cannot be read, or holds no weights.
     """
-    path = find_checkpoint(place, key=key)
+    path = find_checkpoint(source, key=key)
     content = None if bundle_at(path) else read_tensors(path)
     if content is None or (isinstance(content, dict) and RECORD in content):
         return _of_detkit(read_checkpoint(path))
@@ -127,9 +127,9 @@ def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> W
     if classes is None:
         return source
     if source.checkpoint is not None:
-        own = ", ".join(source.checkpoint.class_names)
+        stored = ", ".join(source.checkpoint.class_names)
         raise UserError(
-            f"classes: {source.path} holds its own class names ({own}): leave `classes` out; "
+            f"classes: {source.path} holds its own class names ({stored}): leave `classes` out; "
             "`new_classes` says what to detect instead."
         )
     if source.logits is None:
@@ -161,9 +161,9 @@ def _of_detkit(checkpoint: Checkpoint) -> WeightSource:
     )
 
 
-def _of_torchvision(path: Path, given: dict[str, Tensor]) -> WeightSource:
-    present = present_names(given)
-    tensors = {name_of_torchvision_detector(present[name]): v for name, v in given.items()}
+def _of_torchvision(path: Path, named_tensors: dict[str, Tensor]) -> WeightSource:
+    present = present_names(named_tensors)
+    tensors = {name_of_torchvision_detector(present[name]): v for name, v in named_tensors.items()}
     if _is_published_without_epsilon(path):
         tensors = {name: _without_epsilon(name, value) for name, value in tensors.items()}
     if _FOURTH_LEVEL in tensors and REGION_CLASS_LAYER in tensors:
@@ -172,7 +172,7 @@ def _of_torchvision(path: Path, given: dict[str, Tensor]) -> WeightSource:
         return _one_stage(path, tensors)
     # Levels and layers of other detectors are not those of ours.
     kind = f"a torchvision detector of another kind, {_ONLY_BACKBONE}"
-    return WeightSource(path, kind, given, is_backbone=True)
+    return WeightSource(path, kind, named_tensors, is_backbone=True)
 
 
 def _one_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:

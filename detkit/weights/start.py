@@ -181,8 +181,8 @@ def _output(wanted: str | None, path: Path) -> Path:
 def _classes(new_classes: str | Sequence[str] | None, source: WeightSource) -> Classes:
     """What the checkpoint will detect."""
     if new_classes is not None:
-        given = read_class_list(new_classes, "new_classes")
-        return _all_of(given, "new_classes")
+        names = read_class_list(new_classes, "new_classes")
+        return _all_of(names, "new_classes")
     if source.is_backbone:
         raise UserError(
             f"{source.path} ({source.kind}) brings no classes: say what to detect with "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from detkit.cli.settings import MOST_LINES, not_taken
+from detkit.cli.settings import MOST_LINES, changed_settings
 from detkit.cli.words import compose_training
 from detkit.config.compose import compose
 from detkit.errors import ConfigError, UserError
@@ -69,7 +69,7 @@ def test_a_wrong_word_beside_the_settings_is_named(run):
 
 # pain 44
 def test_what_the_weights_of_a_run_leave_out_is_named(run):
-    lines = not_taken("first", run, compose("train", ["model=fcos", "data.path=X"]))
+    lines = changed_settings("first", run, compose("train", ["model=fcos", "data.path=X"]))
     assert lines[0].startswith("weights=first takes only the model; these settings differ")
     shown = "\n".join(lines)
     assert "  image_size: 320 -> null" in lines
@@ -80,7 +80,7 @@ def test_what_the_weights_of_a_run_leave_out_is_named(run):
 
 
 def test_nothing_is_named_where_no_setting_differs(run):
-    assert not_taken("first", run, compose_training(["settings=first", "data.path=X"])) == []
+    assert changed_settings("first", run, compose_training(["settings=first", "data.path=X"])) == []
 
 
 def test_settings_of_no_run_change_nothing() -> None:

@@ -52,8 +52,10 @@ def lost_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
                 by_reason[_reason(fault.why)].append(_faulty(split, fault))
     hurt = any(split.lost("box") > limits.most_lost * split.box_count for split in evidence.splits)
     findings = []
-    for why, examples in by_reason.items():
-        title, advice = _REASONS.get(why, (f"boxes left out ({why})", "Correct or delete them."))
+    for reason, examples in by_reason.items():
+        title, advice = _REASONS.get(
+            reason, (f"boxes left out ({reason})", "Correct or delete them.")
+        )
         findings += found(
             title,
             examples,
@@ -65,9 +67,9 @@ def lost_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
     return findings
 
 
-def _reason(why: str) -> str:
+def _reason(cause: str) -> str:
     """One reason for all classes that are out of range (YOLO)."""
-    return "of an unknown category" if why.startswith("class ") else why
+    return "of an unknown category" if cause.startswith("class ") else cause
 
 
 def _faulty(split: Split, fault: Fault) -> Example:
@@ -242,8 +244,8 @@ def _by_size(
     cases: list[tuple[float, Example]] = []
     for split in evidence.splits:
         values = measure(evidence, split)
-        chosen = (values > above) & ~split.index.ignored
-        for position in np.flatnonzero(chosen).tolist():
+        selected = (values > above) & ~split.index.ignored
+        for position in np.flatnonzero(selected).tolist():
             box, value = _box(split, position), float(values[position])
             name = class_of(split, int(split.index.labels[position]))
             detail = f"{name} {box_text(box)}, {text(value)}"

@@ -62,8 +62,8 @@ def missing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
     totals = class_totals(evidence)
     findings = []
     for split in evidence.splits:
-        own = dict(zip(split.index.class_names, split.class_counts.tolist(), strict=True))
-        missing = [name for name, count in totals.items() if count and not own.get(name)]
+        counts = dict(zip(split.index.class_names, split.class_counts.tolist(), strict=True))
+        missing = [name for name, count in totals.items() if count and not counts.get(name)]
         if len(split.index.labels) == 0:
             continue  # another check says so
         is_train = split is evidence.train
@@ -94,10 +94,10 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
     differing, reordered = [], []
     severity: Severity = "warning"
     for split in evidence.splits:
-        own = split.index.class_names
-        extra = [f"'{name}'" for name in own if name not in names]
-        lacking = [f"'{name}'" for name in names if name not in own]
-        counts = zip(own, split.class_counts.tolist(), strict=True)
+        own_names = split.index.class_names
+        extra = [f"'{name}'" for name in own_names if name not in names]
+        lacking = [f"'{name}'" for name in names if name not in own_names]
+        counts = zip(own_names, split.class_counts.tolist(), strict=True)
         if any(count and name not in names for name, count in counts):
             severity = "error"
         if extra or lacking:
@@ -105,8 +105,8 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
             parts += [f"lacks {', '.join(lacking)}"] if lacking else []
             detail = f"{' and '.join(parts)} (compared with '{first.name}')"
             differing.append(Example(split.name, "", detail))
-        elif own != names:
-            reordered.append(Example(split.name, "", ", ".join(own)))
+        elif own_names != names:
+            reordered.append(Example(split.name, "", ", ".join(own_names)))
     return [
         *found(
             "splits with different classes",

@@ -53,26 +53,26 @@ def near_pairs(
     Returns:
         Pairs, most alike first; each image of the second list is in one at most.
     """
-    left, right = _comparable(first), _comparable(second)
-    if not left or not right:
+    first_rows, second_rows = _comparable(first), _comparable(second)
+    if not first_rows or not second_rows:
         return []
-    found = _candidates(_signs(first, left), _signs(second, right), most_bits)
-    candidates = np.array(list(found), dtype=np.int64).reshape(-1, 2)
+    matches = _candidates(_signs(first, first_rows), _signs(second, second_rows), most_bits)
+    candidates = np.array(list(matches), dtype=np.int64).reshape(-1, 2)
     best: dict[int, Pair] = {}
     for start in range(0, len(candidates), _PAIRS_AT_ONCE):
-        chosen = candidates[start : start + _PAIRS_AT_ONCE]
-        a = _thumbnails(first, [left[position] for position in chosen[:, 0]])
-        b = _thumbnails(second, [right[position] for position in chosen[:, 1]])
-        for (i, j), value in zip(chosen.tolist(), shifted_correlation(a, b), strict=True):
-            pair = Pair(left[i], right[j], round(float(value), 3))
-            known = best.get(pair.second)
-            if value >= least_likeness and (known is None or known.likeness < pair.likeness):
+        block = candidates[start : start + _PAIRS_AT_ONCE]
+        a = _thumbnails(first, [first_rows[position] for position in block[:, 0]])
+        b = _thumbnails(second, [second_rows[position] for position in block[:, 1]])
+        for (i, j), value in zip(block.tolist(), shifted_correlation(a, b), strict=True):
+            pair = Pair(first_rows[i], second_rows[j], round(float(value), 3))
+            earlier = best.get(pair.second)
+            if value >= least_likeness and (earlier is None or earlier.likeness < pair.likeness):
                 best[pair.second] = pair
     return sorted(best.values(), key=lambda pair: -pair.likeness)
 
 
 def _comparable(facts: Sequence[FileFacts]) -> list[int]:
-    return [i for i, found in enumerate(facts) if found.bits.size and not is_flat(found)]
+    return [i for i, fact in enumerate(facts) if fact.bits.size and not is_flat(fact)]
 
 
 def _signs(facts: Sequence[FileFacts], positions: Sequence[int]) -> Floats:
@@ -84,21 +84,21 @@ def _thumbnails(facts: Sequence[FileFacts], positions: Sequence[int]) -> Floats:
     return np.stack([facts[position].thumbnail for position in positions]).astype(np.float32)
 
 
-def _candidates(left: Floats, right: Floats, most_bits: int) -> Iterator[tuple[int, int]]:
+def _candidates(first: Floats, second: Floats, most_bits: int) -> Iterator[tuple[int, int]]:
     """Positions of signs that differ in few places, for each at the right the nearest few.
 
     The product of two rows of n signs is n less two for each place in which they differ.
     """
-    least = left.shape[1] - 2 * most_bits
-    step = max(1, _PRODUCTS_AT_ONCE // len(left))
-    for start in range(0, len(right), step):
-        products = right[start : start + step] @ left.T
+    least = first.shape[1] - 2 * most_bits
+    step = max(1, _PRODUCTS_AT_ONCE // len(first))
+    for start in range(0, len(second), step):
+        products = second[start : start + step] @ first.T
         alike = products >= least
         for row in np.flatnonzero(alike.any(axis=1)).tolist():
-            places = np.flatnonzero(alike[row])
-            nearest = places[np.argsort(-products[row, places], kind="stable")[:_NEAREST]]
-            for place in nearest.tolist():
-                yield place, start + row
+            columns = np.flatnonzero(alike[row])
+            nearest = columns[np.argsort(-products[row, columns], kind="stable")[:_NEAREST]]
+            for column in nearest.tolist():
+                yield column, start + row
 
 
 def shifted_correlation(first: Floats, second: Floats) -> Floats:
@@ -130,11 +130,11 @@ def _standard(values: Floats) -> Floats:
 
 def equal_pairs(first: Sequence[FileFacts], second: Sequence[FileFacts]) -> list[Pair]:
     """For each image of the second list the first of the other whose file holds the same bytes."""
-    places: dict[bytes, int] = {}
+    positions: dict[bytes, int] = {}
     for position, facts in enumerate(first):
-        places.setdefault(facts.digest, position)
+        positions.setdefault(facts.digest, position)
     return [
-        Pair(places[facts.digest], position, 1.0)
+        Pair(positions[facts.digest], position, 1.0)
         for position, facts in enumerate(second)
-        if facts.digest and facts.digest in places
+        if facts.digest and facts.digest in positions
     ]

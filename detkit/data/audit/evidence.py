@@ -112,7 +112,7 @@ class Evidence:
         unions: Splits left out because they are others together ("trainval").
         unlisted: Image files below the folder that no split and no fault names.
         resizing: What the detector will see.
-        declared: The names of all splits of the data set, those that are not looked at included.
+        declared: The names of all splits of the data set, including those that are not checked.
     """
 
     path: Path
@@ -133,11 +133,11 @@ class Evidence:
         """The split that detkit validates on; None where it holds back a part of training."""
         return self._role("val")
 
-    def _role(self, wanted: str) -> Split | None:
-        found = find_split(wanted, [split.name for split in self.splits])
-        if wanted == "train" and found is None and len(self.splits) == 1:
+    def _role(self, role: str) -> Split | None:
+        match = find_split(role, [split.name for split in self.splits])
+        if role == "train" and match is None and len(self.splits) == 1:
             return self.splits[0]
-        return next((split for split in self.splits if split.name == found), None)
+        return next((split for split in self.splits if split.name == match), None)
 
     @property
     def image_counts(self) -> dict[str, int]:
@@ -156,30 +156,30 @@ def plain(items: Iterable[T], count: int) -> Iterable[T]:
 
 
 def read_splits(
-    reader: Reader, path: Path, chosen: Sequence[str] | None
+    reader: Reader, path: Path, requested: Sequence[str] | None
 ) -> tuple[list[Split], dict[str, str], dict[str, list[str]]]:
     """The splits that can be read, those that cannot and why, and those that are others together.
 
     Raises:
         DataError: The folder is no data set that the reader knows, or has no such split.
     """
-    known = _in_order(reader.splits(path))
-    names: list[str | None] = [find_split(name, known) or name for name in chosen or known]
-    for name in names if chosen else []:
-        require_split(path, str(name), known)
+    declared = _in_order(reader.splits(path))
+    names: list[str | None] = [find_split(name, declared) or name for name in requested or declared]
+    for name in names if requested else []:
+        require_split(path, str(name), declared)
     splits, refused = [], {}
     for split in names or [None]:
         try:
             splits.append(Split(split or WHOLE, reader.read(path, split)))
         except DataError as error:
             refused[split or WHOLE] = str(error)
-    unions = {} if chosen else _unions(splits)
+    unions = {} if requested else _unions(splits)
     return [split for split in splits if split.name not in unions], refused, unions
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
     """Splits as one thinks of them: training, validation, the others."""
-    roles = [find_split(wanted, list(names)) for wanted in ("train", "val")]
+    roles = [find_split(role, list(names)) for role in ("train", "val")]
     return sorted(names, key=lambda name: roles.index(name) if name in roles else len(roles))
 
 
@@ -187,9 +187,9 @@ def _unions(splits: Sequence[Split]) -> dict[str, list[str]]:
     """Splits that hold exactly the files of two or more others together."""
     files = {split.name: set(split.names) for split in splits}
     unions = {}
-    for name, own in files.items():
-        parts = [other for other, theirs in files.items() if theirs and theirs < own]
-        if len(parts) > 1 and set().union(*(files[part] for part in parts)) == own:
+    for name, members in files.items():
+        parts = [other for other, theirs in files.items() if theirs and theirs < members]
+        if len(parts) > 1 and set().union(*(files[part] for part in parts)) == members:
             unions[name] = parts
     return unions
 
@@ -198,7 +198,7 @@ def gather(
     reader: Reader,
     path: Path,
     *,
-    chosen: Sequence[str] | None = None,
+    requested: Sequence[str] | None = None,
     resizing: Resizing | None = None,
     threads: int | None = None,
     watch: Watch[tuple[Path, FileFacts]] = plain,
@@ -208,7 +208,7 @@ def gather(
     Args:
         reader: Of its format.
         path: Its folder.
-        chosen: Splits to look at; None takes all but those that are others together.
+        requested: Splits to look at; None takes all but those that are others together.
         resizing: What the detector will see.
         threads: Images decoded at once.
         watch: Passes on what is scanned, given with its number, and may show how far it is.
@@ -216,13 +216,13 @@ def gather(
     Raises:
         DataError: The folder is no data set that the reader knows, or has no such split.
     """
-    splits, refused, unions = read_splits(reader, path, chosen)
+    splits, refused, unions = read_splits(reader, path, requested)
     paths = list(dict.fromkeys(file for split in splits for file in _paths(split)))
     facts = dict(watch(scan(paths, threads), len(paths)))
     looked_at = [
         Split(split.name, split.index, [facts[file] for file in _paths(split)]) for split in splits
     ]
-    unlisted = [] if chosen or refused else _unlisted(path, splits)
+    unlisted = [] if requested or refused else _unlisted(path, splits)
     declared = reader.splits(path)
     return Evidence(path, looked_at, refused, unions, unlisted, resizing or Resizing(), declared)
 

@@ -37,7 +37,7 @@ _ON_SHAPES = (
 
 def refused_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Error: the training or validation split cannot be read; warning: another split cannot."""
-    examples = [Example(name, "", why) for name, why in evidence.refused.items()]
+    examples = [Example(name, "", reason) for name, reason in evidence.refused.items()]
     totals = dict.fromkeys([*evidence.image_counts, *evidence.refused], 1)
     advice = "Fix the problem in the message; a run with this split would stop at once."
     needed = any(role_of(name) != "test" for name in evidence.refused)
@@ -78,9 +78,9 @@ def unreadable_images(evidence: Evidence, limits: Limits) -> list[Finding]:
                 example = Example(split.name, name, facts.problem)
                 by_reason["cannot be decoded"].append(example)
     findings = []
-    for why, examples in by_reason.items():
-        title, advice = _TITLES.get(why, (f"images left out ({why})", _REPLACE))
-        if why == "cannot be decoded":
+    for reason, examples in by_reason.items():
+        title, advice = _TITLES.get(reason, (f"images left out ({reason})", _REPLACE))
+        if reason == "cannot be decoded":
             title = "broken or truncated images"
         findings += found(
             title,

@@ -20,8 +20,7 @@ class Limits:
     Args:
         most_lost: Share of images, annotation files or boxes that may be left out before training
             is hurt.
-        most_unannotated: Share of images that may be without an annotation file before most of them
-            must have lost it.
+        most_unannotated: Share of images that may lack an annotation file; more must have lost it.
         most_leaked: Share of a split's images that may stand in another split as well.
         most_outside: Share of boxes that may reach far over the edge of their image before they
             must be those of other images.

@@ -13,8 +13,8 @@ from detkit.data.pairing import BY_ENDING
 def annotations_without_image(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Warning: annotations that belong to no image.
 
-    Error: more than `most_lost` of a split's annotations, or any of them while images of the same
-    split are without an annotation, since the two may belong together.
+    Error: more than `most_lost` of a split's annotations, or any if images of the same split lack
+    an annotation, since the two may belong together.
     """
     examples = [
         Example(split.name, name)
@@ -77,7 +77,7 @@ def images_without_annotation(evidence: Evidence, limits: Limits) -> list[Findin
 
 
 def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Note: annotations matched to images of another spelling or folder."""
+    """Note: annotations matched to images whose name or folder differs."""
     examples = [
         Example(split.name, "", f"{count:,} by {difference}")
         for split in evidence.splits

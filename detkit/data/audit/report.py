@@ -54,10 +54,10 @@ def as_text(evidence: Evidence, findings: Sequence[Finding], columns: int) -> st
 def verdict(findings: Sequence[Finding]) -> str:
     """One line: how many findings of each severity, and whether training would be hurt."""
     counts = Counter(finding.severity for finding in findings)
-    said = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
+    texts = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
     if is_hurt(findings):
-        return f"{', '.join(said)}: training on these data would be hurt."
-    return f"{', '.join(said) or 'nothing found'}: training on these data would not be hurt."
+        return f"{', '.join(texts)}: training on these data would be hurt."
+    return f"{', '.join(texts) or 'nothing found'}: training on these data would not be hurt."
 
 
 def _heading(evidence: Evidence) -> str:
@@ -110,9 +110,9 @@ def _details(finding: Finding, columns: int) -> str:
             lines += _wrapped(f"{example.split}: {example.detail}", columns)
         else:
             lines.append(f"  {_line(example)}")
-    rest = len(finding.examples) - _SHOWN
-    if rest > 0:
-        lines.append(f"  and {rest:,} more")
+    remaining = len(finding.examples) - _SHOWN
+    if remaining > 0:
+        lines.append(f"  and {remaining:,} more")
     return "\n".join([*lines, *_wrapped(f"-> {finding.advice}", columns)])
 
 
@@ -129,13 +129,13 @@ def _wrapped(text: str, columns: int) -> list[str]:
 
 
 def _line(example: Example) -> str:
-    place = " ".join(part for part in (example.split, readable(example.name)) if part)
+    location = " ".join(part for part in (example.split, readable(example.name)) if part)
     if example.twin is not None:
-        place += f" and {example.twin[0]} {readable(example.twin[1])}"
+        location += f" and {example.twin[0]} {readable(example.twin[1])}"
     detail = example.detail
     if len(detail) > _LONGEST_DETAIL:
         detail = detail[:_LONGEST_DETAIL] + "…"
-    return f"{place}: {detail}" if place and detail else place or detail
+    return f"{location}: {detail}" if location and detail else location or detail
 
 
 def readable(name: str) -> str:

@@ -50,7 +50,7 @@ CHECKS: tuple[Check, ...] = (
     boxes.long_boxes,
     boxes.covering_boxes,
 )
-# What these find means nothing where boxes are in other units than they are read in.
+# Meaningless if the reader misreads the units of boxes.
 OF_PIXELS: tuple[Check, ...] = (
     boxes.lost_boxes,
     boxes.cut_boxes,

@@ -90,14 +90,14 @@ def scan(paths: Iterable[Path], threads: int | None = None) -> Iterator[tuple[Pa
         threads: How many at once; by default one for each core, 8 at most.
     """
     threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
-    rest = iter(paths)
+    pending = iter(paths)
     waiting: deque[tuple[Path, Future[FileFacts]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for path in islice(rest, threads * _AHEAD):
+        for path in islice(pending, threads * _AHEAD):
             waiting.append((path, pool.submit(look_at, path)))
         while waiting:
             path, future = waiting.popleft()
             facts = future.result()
-            for following in islice(rest, 1):
+            for following in islice(pending, 1):
                 waiting.append((following, pool.submit(look_at, following)))
             yield path, facts

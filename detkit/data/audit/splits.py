@@ -33,8 +33,8 @@ def shared_images(evidence: Evidence, limits: Limits) -> list[Finding]:
     copies: list[Example] = []
     scenes: list[tuple[float, Example]] = []
     for first, second in _pairs_of_splits(evidence):
-        known = {name: position for position, name in enumerate(first.names)}
-        same = [Pair(known[n], i, 1.0) for i, n in enumerate(second.names) if n in known]
+        positions = {name: position for position, name in enumerate(first.names)}
+        same = [Pair(positions[n], i, 1.0) for i, n in enumerate(second.names) if n in positions]
         equal = _without(equal_pairs(first.files, second.files), same)
         near = near_pairs(
             first.files,
@@ -88,10 +88,10 @@ def _pairs_of_splits(evidence: Evidence) -> list[tuple[Split, Split]]:
     return list(combinations(ordered, 2))
 
 
-def _without(pairs: Sequence[Pair], others: Sequence[Pair]) -> list[Pair]:
+def _without(pairs: Sequence[Pair], excluded: Sequence[Pair]) -> list[Pair]:
     """The pairs whose second image is in none of the others."""
-    known = {pair.second for pair in others}
-    return [pair for pair in pairs if pair.second not in known]
+    copies = {pair.second for pair in excluded}
+    return [pair for pair in pairs if pair.second not in copies]
 
 
 def _twins(first: Split, second: Split, pair: Pair, detail: str) -> Example:
@@ -161,12 +161,12 @@ def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
         if (~split.index.ignored).any():
             continue
         images = counted(split.image_count, "image")
-        others = [other.name for other in evidence.splits if other is not split]
+        other_names = [other.name for other in evidence.splits if other is not split]
         advice = "Annotate it, or check that the annotations belong to these images."
         if split not in (evidence.train, evidence.validation):
             advice += (
                 " Nothing can be measured on it. If it is meant to have no annotations, leave it "
-                f"out of the check: splits=[{','.join(others)}]."
+                f"out of the check: splits=[{','.join(other_names)}]."
             )
         findings += found(
             f"no object in '{split.name}'",
@@ -200,7 +200,7 @@ def without_training(evidence: Evidence, limits: Limits) -> list[Finding]:
 def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Note: no validation split, so that a part of the training split is held back.
 
-    Error: other splits are declared, and none of them is called so.
+    Error: other splits are declared, but none has the name of a validation split.
     """
     if evidence.validation is not None or evidence.train is None or evidence.refused:
         return []

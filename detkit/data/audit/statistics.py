@@ -32,10 +32,10 @@ class Spread:
         """The spread of numbers; None where there are none."""
         if len(values) == 0:
             return None
-        found = np.quantile(values, _QUANTILES)
+        quantiles = np.quantile(values, _QUANTILES)
         names = [f"{share:.0%}" for share in _QUANTILES]
         return Spread(
-            _short(float(np.mean(values))), dict(zip(names, map(_short, found), strict=True))
+            _short(float(np.mean(values))), dict(zip(names, map(_short, quantiles), strict=True))
         )
 
     @property
@@ -125,8 +125,8 @@ class BoxMeasures:
 def measure(split: Split, resizing: Resizing) -> BoxMeasures:
     """Measure the objects of a split."""
     index = split.index
-    kept = ~index.ignored
-    boxes, owners = index.boxes[kept].astype(np.float64), split.owners[kept]
+    counts = ~index.ignored
+    boxes, owners = index.boxes[counts].astype(np.float64), split.owners[counts]
     sides = boxes[:, 2:] - boxes[:, :2]
     images = index.sizes[:, ::-1].astype(np.float64)[owners]  # (M, 2) width and height
     areas = sides.prod(axis=1)
@@ -135,7 +135,7 @@ def measure(split: Split, resizing: Resizing) -> BoxMeasures:
         seen=np.sqrt(areas) * resizing.factors(index.sizes)[owners],
         share=areas / images.prod(axis=1),
         centres=(boxes[:, :2] + sides / 2) / images,
-        labels=index.labels[kept],
+        labels=index.labels[counts],
         owners=owners,
     )
 
@@ -179,8 +179,8 @@ def _classes(split: Split, boxes: BoxMeasures) -> dict[str, ClassCount]:
 
 def _by_border(values: Numbers, borders: Sequence[float]) -> dict[str, int]:
     """How many values lie below the first border, between each two, and from the last one on."""
-    places = np.searchsorted(borders, values, side="right")
-    counts = np.bincount(places, minlength=len(borders) + 1)
+    bins = np.searchsorted(borders, values, side="right")
+    counts = np.bincount(bins, minlength=len(borders) + 1)
     texts = [f"{border:g}" for border in borders]
     between = [f"{low}-{high}" for low, high in pairwise(texts)]
     names = [f"<{texts[0]}", *between, f">={texts[-1]}"]

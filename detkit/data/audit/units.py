@@ -15,13 +15,13 @@ _TOP_LEFT = 0.6  # of width and height
 
 
 def misread_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: boxes in 0..1, or x1 y1 x2 y2 for x y width height; warning: up to `most_lost`."""
+    """Warning: boxes in 0..1, or x1 y1 x2 y2 for x y width height; error: above `most_lost`."""
     examples: dict[str, list[Example]] = defaultdict(list)
     for split in evidence.splits:
         misreading = find_misreading(split.index)
         if misreading is not None:
             examples[misreading.cause] += [
-                Example(split.name, name, misreading.written(box), (box,))
+                Example(split.name, name, misreading.describe(box), (box,))
                 for name, box in misreading.boxes
             ]
     return [

@@ -52,12 +52,12 @@ def draw_scene(
     pixels = ground(random, size, clutter)
     pixels, _ = strokes(random, pixels, int(random.poisson(14 * clutter)))
     placed = _place(random, size, clutter)
-    shown: list[Mask] = []
+    masks: list[Mask] = []
     for item in placed:
         pixels, cover = _draw(random, pixels, item, clutter)
-        shown = [mask * (1 - cover) for mask in shown] + [cover]
+        masks = [mask * (1 - cover) for mask in masks] + [cover]
     pixels, cover = strokes(random, pixels, int(random.poisson(1.6 * clutter)), thick=0.8)
-    objects = [_visible(item, mask * (1 - cover)) for item, mask in zip(placed, shown, strict=True)]
+    objects = [_visible(item, mask * (1 - cover)) for item, mask in zip(placed, masks, strict=True)]
     return _finish(random, pixels, clutter), [item for item in objects if item is not None]
 
 

@@ -26,12 +26,12 @@ _SAMPLE = 50  # text files that show how many of them are label files
 
 
 class Format(NamedTuple):
-    """A format that data sets have.
+    """An annotation format.
 
     Attributes:
         name: The name of its reader.
-        title: What people call it.
-        reader: Makes its reader, with default settings.
+        title: Its usual name, for messages.
+        reader: Builds its reader with default settings.
         fits: Whether a folder holds data in this format, by the content of its files.
         count: About how many images of a folder have an annotation in this format.
     """
@@ -82,7 +82,7 @@ def detect(path: Path) -> Reader:
         return formats[0].reader()
     if errors:
         raise errors[0]
-    if coco.fits(path):  # a file has a name of COCO's, and the reader says what is wrong in it
+    if coco.fits(path):  # a file has one of COCO's usual names; its reader explains the fault
         return coco.CocoReader()
     raise DataError(explain(path, _title))
 
@@ -104,16 +104,16 @@ def _largest(path: Path, formats: list[Format]) -> Reader:
     """The reader of the format that annotates the most images; the first one on a tie."""
     counts = {form: form.count(path) for form in formats}
     best = max(formats, key=lambda form: counts[form])
-    shown = {form: f"{form.title} ({counted(counts[form], 'image')})" for form in formats}
-    others = [form for form in formats if form != best]
+    descriptions = {form: f"{form.title} ({counted(counts[form], 'image')})" for form in formats}
+    alternatives = [form for form in formats if form != best]
     LOGGER.info(
         "%s holds annotations in several formats: %s. Reading %s, because no other annotates more "
         "images; set data.reader=%s to read %s instead.",
         path,
-        ", ".join(shown.values()),
+        ", ".join(descriptions.values()),
         best.title,
-        others[0].name,
-        others[0].title,
+        alternatives[0].name,
+        alternatives[0].title,
     )
     return best.reader()
 
@@ -143,7 +143,7 @@ def _count_yolo(path: Path) -> int:
     return round(len(files) * sum(map(looks_like_labels, sample)) / max(1, len(sample)))
 
 
-# In order of what they can hold: the first of several that annotate equally many images is read.
+# Richest format first: on a tie in the number of images, the first one is read.
 FORMATS = (
     Format("coco", "COCO", coco.CocoReader, _has_coco, _count_coco),
     Format("voc", "Pascal VOC", voc.VocReader, voc.fits, _count_voc),

@@ -88,8 +88,8 @@ class CocoReader:
         else:
             require_split(path, split, sorted(name for name in files if name != WHOLE_SET))
             file = files[split]
-        others = [other for other in files.values() if other != file]
-        return self._index(path, split or "", read_page(file), others)
+        other_files = [other for other in files.values() if other != file]
+        return self._index(path, split or "", read_page(file), other_files)
 
     def _files(self, path: Path) -> dict[str, Path]:
         require_folder(path)
@@ -116,7 +116,7 @@ class CocoReader:
         path: Path,
         split: str,
         page: CocoPage,
-        others: Sequence[Path],
+        other_files: Sequence[Path],
         folder: str | None = None,
     ) -> DatasetIndex:
         if not page.images:
@@ -126,7 +126,7 @@ class CocoReader:
             )
         finder = ImageFinder(path, page.file, split, self.images)
         names = finder.locate([image[1] for image in page.images])
-        mine = _of_folder(names, folder, page)
+        own_names = _of_folder(names, folder, page)
         builder = IndexBuilder(
             root=path,
             class_names=[name for _, name in page.categories],
@@ -134,7 +134,7 @@ class CocoReader:
             unused=page.unused,
             pairing=Pairing(
                 annotation="COCO record",
-                images_without_annotation=finder.unlisted(mine, others),
+                images_without_annotation=finder.unlisted(own_names, other_files),
                 images_train=False,
             ),
         )
@@ -216,8 +216,8 @@ def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str
                 box = ", ".join(f"{value:g}" for value in page.boxes[4 * row : 4 * row + 4])
                 entries[page.image_ids[row], f"{label} [{box}]"] = None
         if len(entries) > 1:
-            (image, first), (other, second), *rest = entries
-            place = "" if other == image else f" in {Path(names[other]).name}"
-            more = f" and {len(rest)} more" if rest else ""
-            detail = f"{place_of(number)}: {first} and {second}{place}{more}"
+            (image, first), (other, second), *further = entries
+            elsewhere = "" if other == image else f" in {Path(names[other]).name}"
+            more = f" and {len(further)} more" if further else ""
+            detail = f"{place_of(number)}: {first} and {second}{elsewhere}{more}"
             builder.note("annotation", SHARED_ID, names[image], detail)

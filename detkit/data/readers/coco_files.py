@@ -54,12 +54,12 @@ def _detection_files(path: Path) -> list[Path]:
 
 def _annotation_files(path: Path) -> list[Path]:
     files = sorted(json_files(path))
-    known = [file for file in files if _is_known(path, file)]
-    others = sorted(set(files) - set(known))
-    if len(others) > _MANY:
-        telling = [file for file in others if split_of_path(file.relative_to(path)) is not None]
-        others = sorted({*telling[:_MANY], *others[:: len(others) // _SAMPLE]})
-    return sorted([*known, *(file for file in others if has_coco_lists(file))])
+    usual = [file for file in files if _is_known(path, file)]
+    unusual = sorted(set(files) - set(usual))
+    if len(unusual) > _MANY:
+        telling = [file for file in unusual if split_of_path(file.relative_to(path)) is not None]
+        unusual = sorted({*telling[:_MANY], *unusual[:: len(unusual) // _SAMPLE]})
+    return sorted([*usual, *(file for file in unusual if has_coco_lists(file))])
 
 
 def _is_known(path: Path, file: Path) -> bool:

@@ -19,7 +19,7 @@ from detkit.errors import DataError
 from detkit.image_files import is_image
 
 LOGGER = logging.getLogger("detkit.data")
-_SAMPLE = 100  # names that are tried in each likely folder
+_SAMPLE = 100  # names to try in each likely folder
 
 
 def folder_splits(path: Path) -> list[str]:
@@ -57,7 +57,7 @@ class ImageFinder:
     _listings: dict[Path, frozenset[str]] = field(default_factory=dict)
 
     def locate(self, names: Sequence[str]) -> list[str]:
-        """The image of each name relative to the root; for a missing file, where it should be.
+        """The path of each name's image relative to the root; if missing, the expected path.
 
         Raises:
             DataError: None of the images exists, or a name fits several files equally well.
@@ -70,12 +70,12 @@ class ImageFinder:
             self._match(names, paths, missing)
         return paths
 
-    def unlisted(self, paths: Sequence[str], others: Iterable[Path]) -> list[str]:
-        """Images beside those of the file that neither it nor the file of another split names.
+    def unlisted(self, paths: Sequence[str], files: Iterable[Path]) -> list[str]:
+        """Images in the same folders that neither this file nor one of another split names.
 
         Args:
             paths: The images of the file, relative to the root.
-            others: The COCO files of the other splits.
+            files: The COCO files of the other splits.
         """
         listed = set(paths)
         beside: list[str] = []
@@ -87,12 +87,12 @@ class ImageFinder:
             beside += [f"{folder}/{name}" if folder else name for name in entries]
         images = [p for p in beside if p not in listed and is_image(self.root / p)]
         if images:
-            elsewhere = {name for file in others for name in map(_last_part, file_names_in(file))}
+            elsewhere = {name for file in files for name in map(_last_part, file_names_in(file))}
             images = [path for path in images if path.rpartition("/")[2] not in elsewhere]
         return images
 
     def _match(self, names: Sequence[str], paths: list[str], missing: list[int]) -> None:
-        """Replace the paths of files that do not exist by those that match."""
+        """Replace the paths of missing files with matching ones."""
         searched = self.root if self.images is None else self._images_folder(self.images)
         files = [relative_name(f, self.root) for f in image_files(searched)]
         exact = set(paths) - {paths[number] for number in missing}
@@ -151,7 +151,7 @@ class ImageFinder:
         )
 
     def _folder(self, names: Sequence[str]) -> Path:
-        """The folder that holds some of the names as they are; the likeliest one if none does."""
+        """The first likely folder that holds some of the names; the root if none does."""
         if self.images is not None:
             return self._images_folder(self.images)
         stem = self.file.stem.removeprefix("instances_")
@@ -189,7 +189,7 @@ def _last_part(name: str) -> str:
 
 
 def _sample(names: Sequence[str]) -> list[str]:
-    """Some names: the first ones, and others from the whole list."""
+    """A sample of names: the first ones, and others spread over the whole list."""
     return [*names[:20], *names[:: max(1, len(names) // _SAMPLE)]]
 
 
@@ -199,7 +199,7 @@ def _either(paths: Sequence[str]) -> str:
 
 
 def _below(folder: Path, prefix: str, name: str, root: Path) -> str:
-    """The path of a file relative to the root; for most, the prefix of its folder and its name."""
+    """The path of a file relative to the root; plain names skip path parsing, for speed."""
     if name.isascii() and name.replace("_", "").replace(".", "0", 1).isalnum():
         return prefix + name
     return relative_name(folder / name, root)

@@ -27,10 +27,10 @@ class Objects:
         image_ids = np.asarray(page.image_ids, dtype=np.int64)
         self.order = np.argsort(image_ids, kind="stable")
         image_ids = image_ids[self.order]
-        found, starts = np.unique(image_ids, return_index=True)
+        ids, starts = np.unique(image_ids, return_index=True)
         stops = np.append(starts, len(image_ids))[1:]
         spans = zip(starts.tolist(), stops.tolist(), strict=True)
-        self.spans = dict(zip(found.tolist(), spans, strict=True))
+        self.spans = dict(zip(ids.tolist(), spans, strict=True))
         self.labels = self._labels()
         self.boxes, plain = _boxes(page, self.order, image_ids)
         plain &= self.labels >= 0
@@ -40,15 +40,15 @@ class Objects:
         areas[~((areas > 0) & (areas < LARGEST_AREA))] = np.nan
         self.areas = areas.astype(np.float32)
         passed = np.append(0, np.cumsum(~plain))
-        self.plain = dict(zip(found.tolist(), passed[stops] == passed[starts], strict=True))
+        self.plain = dict(zip(ids.tolist(), passed[stops] == passed[starts], strict=True))
 
     def _labels(self) -> NDArray[np.int64]:
         """The label of each annotation in order, -1 where its category is unknown."""
         numbers = np.array(sorted(self.label_of), dtype=np.int64)
         labels = np.array([self.label_of[number] for number in numbers.tolist()], dtype=np.int64)
-        wanted = np.asarray(self.page.category_ids, dtype=np.int64)[self.order]
-        places = np.searchsorted(numbers, wanted).clip(max=len(numbers) - 1)
-        return np.where(numbers[places] == wanted, labels[places], -1)
+        category_ids = np.asarray(self.page.category_ids, dtype=np.int64)[self.order]
+        positions = np.searchsorted(numbers, category_ids).clip(max=len(numbers) - 1)
+        return np.where(numbers[positions] == category_ids, labels[positions], -1)
 
     def _take(self, image_id: int) -> list[int]:
         start, stop = self.spans.pop(image_id, (0, 0))
@@ -74,26 +74,26 @@ class Objects:
             box = tuple(page.boxes[4 * row : 4 * row + 4])
             label = self.label_of.get(page.category_ids[row])
             entry = (page.numbers[row], label, box)
-            place = place_of(page.numbers[row])
+            location = place_of(page.numbers[row])
             if label is None:
-                builder.drop("box", "of an unknown category", builder.name, place)
+                builder.drop("box", "of an unknown category", builder.name, location)
             elif all(map(math.isnan, box)):
-                builder.drop("box", "no four numbers", builder.name, place)
-            elif place and entry in seen:
-                builder.drop("box", "listed twice", builder.name, place)
+                builder.drop("box", "no four numbers", builder.name, location)
+            elif location and entry in seen:
+                builder.drop("box", "listed twice", builder.name, location)
             else:
                 x, y, width, height = box
                 corners = (x, y, x + width, y + height)
                 ignored, area = bool(page.ignored[row]), page.areas[row]
-                builder.add_object(Annotation(label, corners, ignored, area), place)
+                builder.add_object(Annotation(label, corners, ignored, area), location)
             seen.add(entry)
 
-    def drop_of(self, builder: IndexBuilder, image_id: int, why: str) -> None:
+    def drop_of(self, builder: IndexBuilder, image_id: int, reason: str) -> None:
         """Leave out the annotations of an image, and say so."""
         text = self.page.texts.get(image_id, image_id)
         name = f"image id {text}" if image_id != NO_ID else "no image id"
         for row in self._take(image_id):
-            builder.drop("box", why, name, place_of(self.page.numbers[row]))
+            builder.drop("box", reason, name, place_of(self.page.numbers[row]))
 
     def drop_rest(self, builder: IndexBuilder) -> None:
         """Leave out the annotations of images that are not listed, and what is no annotation."""
@@ -114,20 +114,20 @@ def _boxes(
         image_ids: In that order the images of the annotations.
     """
     sizes = {number: (width, height) for number, _, height, width in page.images} or {NO_ID: (0, 0)}
-    known = np.array(sorted(sizes), dtype=np.int64)
-    limits = np.array([sizes[number] for number in known.tolist()], dtype=np.float64)
-    given = np.asarray(page.boxes, dtype=np.float64).reshape(-1, 4)
+    ids = np.array(sorted(sizes), dtype=np.int64)
+    limits = np.array([sizes[number] for number in ids.tolist()], dtype=np.float64)
+    annotated = np.asarray(page.boxes, dtype=np.float64).reshape(-1, 4)
     boxes, plain = np.empty((len(order), 4), np.float32), np.empty(len(order), np.bool_)
     for start in range(0, len(order), _ROWS):
         rows = slice(start, start + _ROWS)
-        places = np.searchsorted(known, image_ids[rows]).clip(max=len(known) - 1)
-        limit = np.where((known[places] == image_ids[rows])[:, None], limits[places], 0)
-        corners = given[order[rows]]
+        positions = np.searchsorted(ids, image_ids[rows]).clip(max=len(ids) - 1)
+        limit = np.where((ids[positions] == image_ids[rows])[:, None], limits[positions], 0)
+        corners = annotated[order[rows]]
         with np.errstate(invalid="ignore", over="ignore"):
             corners[:, 2:] += corners[:, :2]
             inside = corners.clip(0, np.tile(limit, 2))
-            kept = (np.abs(inside - corners) <= ROUNDING).all(axis=1)  # not where it is NaN
-            plain[rows] = kept & (inside[:, 2:] - inside[:, :2] > THIN).all(axis=1)
+            unchanged = (np.abs(inside - corners) <= ROUNDING).all(axis=1)  # not where it is NaN
+            plain[rows] = unchanged & (inside[:, 2:] - inside[:, :2] > THIN).all(axis=1)
             boxes[rows] = inside
     return boxes, plain
 

@@ -31,8 +31,8 @@ def _polygon_box(polygons: Any) -> Box | None:
     corners = np.array(points, dtype=np.float64).reshape(-1, 2)
     if not len(corners) or not np.isfinite(corners).all():
         return None
-    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
-    return left, top, right - left, bottom - top
+    (x1, y1), (x2, y2) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    return x1, y1, x2 - x1, y2 - y1
 
 
 def _mask_box(counts: Any, size: Any) -> Box | None:
@@ -43,5 +43,5 @@ def _mask_box(counts: Any, size: Any) -> Box | None:
         encoded = {"counts": counts.encode("ascii"), "size": [height, width]}
     else:
         encoded = mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
-    left, top, across, down = mask.toBbox(encoded).tolist()
-    return (left, top, across, down) if across > 0 and down > 0 else None
+    x, y, box_width, box_height = mask.toBbox(encoded).tolist()
+    return (x, y, box_width, box_height) if box_width > 0 and box_height > 0 else None

@@ -47,9 +47,9 @@ class CocoPage:
         boxes: Of each annotation x, y, width, height; all NaN where they are no four numbers.
         areas: Of each annotation its area, or NaN.
         ignored: Of each annotation whether it is a crowd, or to be ignored.
-        strange: What entries of `annotations` are where they are no objects.
+        strange: Entries of `annotations` that are not JSON objects, as text.
         outlined: The rows of annotations without a bbox but with a segmentation.
-        texts: By number, the ids of images that are text; the numbers are those detkit gives them.
+        texts: Text ids of images, by the number that detkit assigns to them.
         unused: How many annotations have each value that detkit has no use for.
     """
 
@@ -94,7 +94,7 @@ class CocoPage:
         self.categories.append((number, entry["name"]))
 
     def add_annotations(self, entries: Sequence[Any]) -> None:
-        """Take entries of `annotations`; what is wrong with them is told when they are used."""
+        """Take entries of `annotations`; their faults are reported when they are used."""
         try:
             columns = columns_of(entries)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
@@ -153,7 +153,7 @@ class CocoPage:
         return number
 
     def renumber(self) -> None:
-        """Give ids that are text the numbers after those that are numbers, in order of the file."""
+        """Number text ids after the numeric ids, in the order of the file."""
         if self._image_texts.numbers:
             final = self._image_texts.final_numbers([image[0] for image in self.images])
             self.images = [(final.get(image[0], image[0]), *image[1:]) for image in self.images]
@@ -165,7 +165,7 @@ class CocoPage:
             self.category_ids = array("q", (final.get(i, i) for i in self.category_ids))
 
     def add_outlines(self, first: int, entries: Sequence[Any]) -> int:
-        """Set the boxes of the rows in `outlined` from the segmentation of their entries.
+        """Set the boxes of the rows in `outlined` from the segmentations of their entries.
 
         Args:
             first: The row of the first entry.
@@ -232,7 +232,7 @@ def file_names_in(file: Path) -> set[str]:
         names.update(e["file_name"] for e in entries if isinstance(e, dict) and "file_name" in e)
 
     def pass_over(entries: Sequence[Any]) -> None:
-        """Without it the whole list would be in memory at once."""
+        """Discard entries; a list without a taker would be held in memory as a whole."""
 
     takers = {"images": take, "annotations": pass_over, "categories": pass_over}
     try:
@@ -243,7 +243,7 @@ def file_names_in(file: Path) -> set[str]:
 
 
 def _read_outlines(page: CocoPage) -> None:
-    """Read the file once more, with the outlines, for boxes that it does not give."""
+    """Read the file again, with segmentations, for annotations without a bbox."""
     row = 0
 
     def take(entries: Sequence[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The values of COCO entries: ids, boxes and flags, whatever JSON types they have."""
+"""Parse the values of COCO entries (ids, boxes, flags) from any JSON type."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from detkit.data.readers.truth import is_true
 
 _CORNERS = 4
 _LARGEST = 2**63 - 1
-NO_ID = -_LARGEST  # stands for an id that is missing, or of a kind that cannot be an id
-_TEXT_ID = -(2**62)  # ids that are text get numbers from here down until all of the file is read
-ZEROS = [0] * _CORNERS  # what some tools write in place of a box
+NO_ID = -_LARGEST  # marks a missing or invalid id
+_TEXT_ID = -(2**62)  # text ids get numbers from here down until the whole file is read
+ZEROS = [0] * _CORNERS  # some tools write this in place of a box
 
 
 class TextIds:
-    """Numbers for the ids of a file that are text, such as "000001.jpg".
+    """Numbers for text ids, such as "000001.jpg".
 
     Attributes:
         numbers: The provisional number of each text, in order of appearance.
@@ -35,10 +35,10 @@ class TextIds:
         return number
 
     def final_numbers(self, listed: Sequence[int]) -> dict[int, int]:
-        """By provisional number the final one, above all ids that are numbers.
+        """Map each provisional number to a final one above all numeric ids.
 
         Args:
-            listed: The ids of the entries that they belong to, in the order of the file.
+            listed: The ids of all images or categories, in the order of the file.
         """
         free = max([0, *(number for number in listed if number > _TEXT_ID)]) + 1
         in_order = dict.fromkeys([*(n for n in listed if n <= _TEXT_ID), *self.numbers.values()])
@@ -58,10 +58,10 @@ class Columns(NamedTuple):
 
 
 def columns_of(entries: Sequence[Any]) -> Columns:
-    """The columns of entries that are all as they should be.
+    """The columns of well-formed entries.
 
     Raises:
-        AttributeError, KeyError, OverflowError, TypeError, ValueError: One of them is not.
+        AttributeError, KeyError, OverflowError, TypeError, ValueError: An entry is malformed.
     """
     boxes = [entry["bbox"] for entry in entries]
     corners = list(chain.from_iterable(boxes))
@@ -76,7 +76,7 @@ def columns_of(entries: Sequence[Any]) -> Columns:
         or min(map(min, ids)) <= _TEXT_ID
         or ZEROS in boxes
     ):
-        raise ValueError("not as it should be")
+        raise ValueError("malformed entry")
     ignored = (is_set(e.get("iscrowd")) or is_set(e.get("ignore")) for e in entries)
     image_ids, category_ids, numbers = (array("q", column) for column in ids)
     return Columns(
@@ -90,8 +90,8 @@ def columns_of(entries: Sequence[Any]) -> Columns:
 
 
 def whole_number(value: Any) -> int:
-    """A whole number, also as text ("7") or with a point (7.0); NO_ID for anything else."""
-    if type(value) is int and -_LARGEST <= value <= _LARGEST:  # nearly always, so first
+    """A whole number, also as text ("7") or as a float (7.0); NO_ID for anything else."""
+    if type(value) is int and -_LARGEST <= value <= _LARGEST:  # the usual case first
         return value
     try:
         number = int(value) if isinstance(value, int | str) else float(value)

@@ -1,4 +1,4 @@
-"""Recognise annotation files by their content; reads a file in parts and holds one at a time."""
+"""Recognise annotation files by their content, reading large files in parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 COCO_LISTS = ("images", "annotations", "categories")
-_HEAD = 2**16  # bytes that show what a small file is
+_HEAD = 2**16  # bytes that identify a small file
 _PART = 2**22  # bytes of a large file read at a time
 _OVERLAP = 64  # bytes repeated between parts, in case a key straddles two of them
 _TAG = re.compile(rb"<([A-Za-z_][^\s>/]*)")
@@ -27,7 +27,7 @@ def has_coco_lists(file: Path) -> bool:
 
 
 def missing_coco_lists(file: Path) -> list[str]:
-    """The lists that a file lacks to be COCO JSON; all three if it is no JSON object."""
+    """The COCO lists that a file lacks; all three if it is not a JSON object."""
     missing = dict(_KEYS)
     for number, part in enumerate(_parts(file)):
         if number == 0 and not part.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").startswith(b"{"):
@@ -86,7 +86,7 @@ def start_of(file: Path) -> bytes:
 def _parts(file: Path, size: int | None = None) -> Iterator[bytes]:
     """The bytes of a file in parts that overlap: the first, the last, then the others in order.
 
-    UTF-16 looks like ASCII, as zero bytes are removed.
+    Zero bytes are removed, so UTF-16 looks like ASCII.
     """
     size = size or _PART
     try:

@@ -31,7 +31,7 @@ from detkit.structures import DatasetIndex
 
 _ENTRY = re.compile(rb"<(image|track)[\s/>]")
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_OTHERS = ("polyline", "points", "skeleton", "cuboid")  # which give no box
+_OTHERS = ("polyline", "points", "skeleton", "cuboid")  # shapes that give no box
 _MARKS = ("occluded", "group_id")
 _TURNED = "rotation"
 
@@ -155,7 +155,7 @@ def _corners(node: Element) -> list[float]:
 
 
 def _around_turned(corners: list[float], degrees: float) -> list[float]:
-    """The box around one that is turned about its centre."""
+    """The bounding box of a box that is rotated about its centre."""
     if not degrees:
         return corners
     x1, y1, x2, y2 = corners

@@ -43,14 +43,14 @@ def _existing_folder(path: Path) -> Path:
     return path
 
 
-def require_split(path: Path, split: str, known: Sequence[str]) -> None:
+def require_split(path: Path, split: str, splits: Sequence[str]) -> None:
     """Raise DataError when a data set has no such split."""
-    if split not in known:
-        if not known:
+    if split not in splits:
+        if not splits:
             raise DataError(f"'{path}' has no split '{split}'; it is not divided into splits.")
         raise DataError(
-            f"'{path}' has no split '{split}'.{did_you_mean(split, known)} Its splits: "
-            f"{', '.join(known)}. Set data.train_split and data.validation_split to these names."
+            f"'{path}' has no split '{split}'.{did_you_mean(split, splits)} Its splits: "
+            f"{', '.join(splits)}. Set data.train_split and data.validation_split to these names."
         )
 
 
@@ -73,14 +73,14 @@ def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
 
 
 def subfolders(path: Path, name: str = "") -> list[Path]:
-    """The folders in a folder, sorted; only those of a name, in any case, if one is given."""
-    with os.scandir(path) as entries:  # tells folders from files without asking for each
+    """The folders in a folder, sorted; with a name, only those of that name in any case."""
+    with os.scandir(path) as entries:  # knows folders without a system call for each entry
         names = sorted(entry.name for entry in entries if _is_folder(entry))
     return [path / n for n in names if not is_hidden(n) and (not name or n.lower() == name)]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    if entry.is_symlink():  # which may lead in a circle
+    if entry.is_symlink():  # isdir is False for a circular link, where is_dir() raises
         return os.path.isdir(entry.path)
     return entry.is_dir()
 
@@ -107,7 +107,7 @@ def first_folder(path: Path, names: Iterable[str]) -> Path | None:
 
 
 def relative_name(file: Path, root: Path) -> str:
-    """A file name relative to the root where it lies below it, with forward slashes."""
+    """A file name relative to the root if the file is below it, with forward slashes."""
     try:
         return file.relative_to(root).as_posix()
     except ValueError:

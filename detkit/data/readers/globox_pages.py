@@ -1,4 +1,4 @@
-"""What the readers of Labelme, CVAT and OpenImages share: pages of boxes, made by globox."""
+"""Shared parts of the Labelme, CVAT and OpenImages readers, which use globox."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PageObject(NamedTuple):
         name: Its class.
         box: Its box (x1, y1, x2, y2) in pixels; None if it has no numbers.
         problem: Why there is no box.
-        ignored: Whether it stands for a group of objects.
+        ignored: Whether it is a group of objects.
     """
 
     name: str
@@ -47,14 +47,14 @@ class ImagePage:
     """The annotation of one image.
 
     Attributes:
-        source: Where it is, for messages: a file, or an element of one.
-        image: The file name that it gives its image.
-        folder: The folder that the file name is relative to, if that is known.
+        source: A file, or an element of one, for messages.
+        image: The file name of the image.
+        folder: The folder that the file name is relative to, if known.
         split: Its split; WHOLE without splits.
         size: The annotated (height, width), zeros if there is none.
         objects: Its objects.
-        unused: How many values it has that detection does not use, by name.
-        without_box: How many shapes it has that give no box, by kind.
+        unused: Number of values that detection does not use, by name.
+        without_box: Number of shapes that give no box, by kind.
     """
 
     source: str
@@ -83,12 +83,12 @@ def globox() -> Any:
 
 
 def boxed(parse: Callable[[], Any], name: str, ignored: bool = False) -> PageObject:
-    """An object from what globox makes of it; its problem if globox refuses it.
+    """An object with globox's box, or with the problem if globox refuses it.
 
     Args:
-        parse: Gives globox's bounding box.
-        name: The class, in case that it fails.
-        ignored: Whether the object stands for a group.
+        parse: Returns globox's bounding box.
+        name: The class, used if parsing fails.
+        ignored: Whether the object is a group.
     """
     errors = importlib.import_module("globox.errors")
     try:
@@ -117,14 +117,14 @@ def index_of(
     *,
     annotation: str,
 ) -> DatasetIndex:
-    """The index of pages whose images are found by the end of their names.
+    """Build the index of pages; images are found by the end of their paths.
 
     Args:
         path: The folder of the data set.
         split: The split to read; None reads all pages.
-        pages: Of all splits, so that each has the same classes.
-        unreadable: Annotations that cannot be read, and why.
-        annotation: What the format calls the annotation of an image.
+        pages: The pages of all splits, so that all splits have the same classes.
+        unreadable: Annotations that cannot be read, with the reasons.
+        annotation: The format's word for the annotation of an image.
 
     Raises:
         DataError: No image is usable.
@@ -133,22 +133,22 @@ def index_of(
     label_of = {name: label for label, name in enumerate(class_names)}
     images = [relative_name(file, path) for file in image_files(path)]
     endings = PathEndings(images)
-    mine = [page for page in pages if split is None or page.split == split]
+    used = [page for page in pages if split is None or page.split == split]
     files = frozenset(images)
-    matches = [_match(page, endings, files) for page in mine]
+    matches = [_match(page, endings, files) for page in used]
     builder = IndexBuilder(root=path, class_names=class_names)
     builder.pairing = Pairing(
         annotation=annotation,
         matches=_unequal_names(matches),
         annotations_without_image=[
-            page.source for page, match in zip(mine, matches, strict=True) if not _has_image(match)
+            page.source for page, match in zip(used, matches, strict=True) if not _has_image(match)
         ],
         images_without_annotation=_unpaired(images, matches, split),
         images_train=False,
     )
     for file, reason in unreadable:
         builder.drop("annotation file", "unreadable", file, reason)
-    _add_pages(builder, mine, matches, label_of)
+    _add_pages(builder, used, matches, label_of)
     return builder.build()
 
 
@@ -161,7 +161,7 @@ def _match(page: ImagePage, endings: PathEndings, images: Collection[str]) -> Ma
 
 
 def _unequal_names(matches: Sequence[Match]) -> dict[str, int]:
-    """How many images are matched in spite of a difference, by the difference."""
+    """The number of images matched by an unequal name, by kind of difference."""
     ways = Counter(way for match in matches for way in match.ways if way in _DIFFERENCES)
     return {_DIFFERENCES[way]: count for way, count in ways.items()}
 

@@ -1,4 +1,4 @@
-"""Lists of image files, also with the paths from another machine."""
+"""Text files that list images, possibly with paths from another machine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from detkit.structures import Fault
 
 
 class ListedImages(NamedTuple):
-    """The images of a list, and a note about those that were matched by the end of their path."""
+    """The images of a list, and a note about those matched by the end of their path."""
 
     images: list[Path]
     notes: list[Fault]
 
 
 class ImageTable:
-    """The images of a data set by their names and the ends of their paths.
+    """The images of a data set, for look-up by name or by the end of a path.
 
     Args:
         root: The folder of the data set.
@@ -37,8 +37,8 @@ class ImageTable:
 def listed_images(file: Path, bases: Sequence[Path], table: ImageTable) -> ListedImages:
     """The images that the lines of a file name.
 
-    A path is relative to one of the bases. If there is no such file, it may be of another machine:
-    then the image with the same ending is meant.
+    A path is relative to one of the bases. If there is no such file, the path may come from another
+    machine, and the image whose path has the same ending is used.
 
     Args:
         file: The list.
@@ -46,7 +46,7 @@ def listed_images(file: Path, bases: Sequence[Path], table: ImageTable) -> Liste
         table: The images of the data set.
 
     Raises:
-        DataError: Several images have the ending of a path.
+        DataError: Several images match the ending of a path.
     """
     images: list[Path] = []
     matched: list[str] = []
@@ -74,7 +74,7 @@ def _note(file: Path, root: Path, matched: list[str], count: int) -> Fault:
 
 
 def _existing(name: str, bases: Sequence[Path], table: ImageTable) -> Path | None:
-    """The image of a path that exists, in the spelling of the table."""
+    """The image at a path, if it exists, in the table's spelling."""
     for base in bases:
         image = base / name
         if str(image) in table.names:

@@ -122,21 +122,21 @@ class _Reader:
         if self.without is not None:
             part = self.without.sub(self.instead, part)
         try:
-            found = json.loads(b"[%b]" % part)
+            values = json.loads(b"[%b]" % part)
         except (ValueError, RecursionError):
             return False
-        take(found)
+        take(values)
         self._go(start + ends[-1].end())
         return True
 
     def _few(self, take: Take) -> None:
         """Hand on the entries of a window one by one, up to the end of the list."""
-        found, stop = [self._value()], self.start + self.place + _WINDOW
+        values, stop = [self._value()], self.start + self.place + _WINDOW
         self._next("]")
         while self._sign() != "]" and self.start + self.place < stop:
-            found.append(self._value())
+            values.append(self._value())
             self._next("]")
-        take(found)
+        take(values)
 
     def _value(self) -> Any:
         """The value that is next; goes behind it."""

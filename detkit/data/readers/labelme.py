@@ -25,7 +25,7 @@ from detkit.registry import register
 from detkit.structures import DatasetIndex
 
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
-_HEAD = 2**16  # bytes; `shapes` precedes the image that older versions put into the file
+_HEAD = 2**16  # bytes; `shapes` precedes the image that older versions embed
 _OUTLINES = ("polygon", "circle", "mask")
 _BOXED = ("rectangle", *_OUTLINES)
 _USED = {"label", "points", "shape_type"}
@@ -123,7 +123,7 @@ def _page(file: Path, root: Path) -> ImagePage:
 
 
 def _kind(shape: dict[str, Any]) -> str:
-    return str(shape.get("shape_type") or "polygon")  # which the first versions leave out
+    return str(shape.get("shape_type") or "polygon")  # early versions omit shape_type for polygons
 
 
 def _object(shape: dict[str, Any]) -> PageObject:

@@ -10,12 +10,12 @@ from detkit.data.readers.folders import relative_name
 from detkit.data.readers.path_endings import PathEndings
 from detkit.image_files import files_below, is_image
 
-_MOST_FILES = 20_000  # of a folder that the user did not name
+_MOST_FILES = 20_000  # to list in a folder that the user did not name
 _SAMPLE = 20
 
 
 def parent_with_images(path: Path, names: Sequence[str]) -> Path | None:
-    """The folder above, if it holds images of most of the names, with any suffix."""
+    """The folder above if it holds images with most of the names, whatever their suffix."""
     parent = path.resolve().parent
     try:
         nearby = islice(files_below(parent), _MOST_FILES)

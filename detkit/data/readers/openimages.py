@@ -1,4 +1,4 @@
-"""OpenImages: CSV files of boxes as shares of the images."""
+"""OpenImages: CSV files of boxes, normalised by the image size."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from detkit.structures import DatasetIndex
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
 _COLUMNS = {"ImageID", "LabelName", *_SIDES}
 _MARKS = ("IsOccluded", "IsTruncated", "IsDepiction", "IsInside")
-_PAIR = 2  # columns of a list of class names: its code, its name
+_PAIR = 2  # columns of a list of class names: code and name
 
 
 def fits(path: Path) -> bool:
@@ -108,25 +108,27 @@ def _class_names(path: Path) -> dict[str, str]:
 def _pages(
     file: Path, root: Path, images: dict[str, Path], names: dict[str, str]
 ) -> Iterator[ImagePage]:
-    """The pages of the images that are here."""
+    """The pages of the images that are in the folder."""
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     with file.open(encoding="utf-8-sig", newline="") as stream:
         for row in csv.DictReader(stream):
             identity = Path(row["ImageID"]).stem
             if identity in images:
                 rows[identity].append(row)
-    for identity, mine in rows.items():
+    for identity, entries in rows.items():
         image = images[identity]
         try:
             height, width = read_size(image)
         except UnreadableImageError:
-            height, width = 1, 1  # the index names it, and leaves it out
+            height, width = 1, 1  # the index reports the image and leaves it out
         yield ImagePage(
             source=f"{relative_name(file, root)}: {identity}",
             image=relative_name(image, root),
             split=split_of_file(file, root) or WHOLE,
-            objects=[_object(row, (width, height), names) for row in mine],
-            unused=Counter(mark for row in mine for mark in _MARKS if is_true(row.get(mark) or "")),
+            objects=[_object(row, (width, height), names) for row in entries],
+            unused=Counter(
+                mark for row in entries for mark in _MARKS if is_true(row.get(mark) or "")
+            ),
         )
 
 

@@ -31,12 +31,11 @@ class Match(NamedTuple):
 
 
 class PathEndings:
-    """Relative paths of files, to be looked up by the end of a name.
+    """Relative paths of files, for look-up by the end of a name.
 
-    A name matches the files that share its last part: exactly, or else after URL decoding,
-    ignoring case, or at last ignoring the suffix. Of several, the one that shares the most parts
-    with the end of the name matches. A name of one split never matches a file in a folder of
-    another.
+    A name matches the files with the same last part: exactly, or else after URL decoding, ignoring
+    case, or ignoring the suffix. Of several files, the one that shares the most parts with the end
+    of the name matches. A name of one split never matches a file in a folder of another.
 
     Args:
         paths: The files, relative to one folder, with forward slashes.
@@ -51,11 +50,11 @@ class PathEndings:
             self._by_stem[PurePosixPath(name).stem].append(path)
 
     def match(self, name: str, *, split: str | None = None, exclude: Collection[str] = ()) -> Match:
-        """The file that a name means.
+        """Find the file that a name means.
 
         Args:
-            name: A path as written on any machine, or a URL.
-            split: The split that the name belongs to; None if that is not known.
+            name: A path from any machine, or a URL.
+            split: The split that the name belongs to; None if unknown.
             exclude: Paths that other names match exactly.
         """
         spellings = _spellings(name)
@@ -104,7 +103,7 @@ def summary(names: Sequence[str], matches: Sequence[Match]) -> str:
 
 
 def _spellings(name: str) -> list[tuple[list[str], tuple[str, ...]]]:
-    """The parts of a name as written and URL-decoded, each with what had to be undone."""
+    """The parts of a name, as it is and URL-decoded, each with the changes made to it."""
     text = name.rpartition(_LABEL_STUDIO)[2]
     if "://" in text:
         text = text.partition("://")[2].partition("?")[0].partition("#")[0]
@@ -144,8 +143,8 @@ def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:
 def _best(parts: Sequence[str], paths: Sequence[str], split: str | None) -> list[str]:
     """The paths that share the most parts with the end of a name, and fit its split.
 
-    A path in a folder of another split fits if the name states that split too, as the names of a
-    data set do that was divided anew.
+    A path in a folder of another split fits if the name contains that split too, as in a data set
+    that was split again later.
     """
     folders = {path: split_of_path(PurePosixPath(path).parent / "_") for path in paths}
     named = split_of_path(PurePosixPath(*parts[-3:-1], "_"))
@@ -173,10 +172,10 @@ def _common_ending(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _folded(text: str) -> str:
-    """A text without difference of case and of Unicode's forms."""
+    """A text with case and Unicode form normalised."""
     return _composed(text).casefold()
 
 
 def _composed(text: str) -> str:
-    """A text in one of Unicode's forms; macOS writes another."""
+    """A text in Unicode's composed form; macOS writes the decomposed one."""
     return unicodedata.normalize("NFC", text)

@@ -1,4 +1,4 @@
-"""Recognise the name of a split in the names of files and folders."""
+"""Recognise split names in the names of files and folders."""
 
 from __future__ import annotations
 

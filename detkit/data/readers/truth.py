@@ -1,4 +1,4 @@
-"""Flags in annotation files, as different tools write them."""
+"""Boolean flags in annotation files, as different tools write them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _TRUE_WORDS = ("1", "true", "yes", "y", "t")
 
 
 def is_true(text: str) -> bool:
-    """Whether the text of a flag means yes: "1", "1.0", "true", "True", "yes"."""
+    """Whether a flag's text means true: "1", "1.0", "true", "True", "yes"."""
     word = text.strip().lower()
     try:
         return word in _TRUE_WORDS or float(word) == 1

@@ -21,18 +21,18 @@ from detkit.data.readers.split_names import SPLIT_WORDS
 from detkit.image_files import files_below, is_hidden, is_image
 
 TitleOf = Callable[[Path], "str | None"]
-_SHOWN = 8  # names of files and folders
-_EXPLAINED = 3  # files of each kind
+_SHOWN = 8  # names of files and folders in a message
+_EXPLAINED = 3  # files of each kind in a message
 _MOST_FILES = 20_000
 _MOST_FOLDERS = 50
-# Words in the names of folders that are parts of a data set.
+# Words in the names of folders that hold parts of a data set.
 _PARTS = SPLIT_WORDS | {
     *("image", "images", "jpegimages", "imgs", "img", "label", "labels", "obj", "data"),
     *("annotation", "annotations", "annots", "xml", "xmls"),
 }
 _WORD = re.compile(r"[a-z]+")
 _KEY = re.compile(r"^(\w+)\s*:", re.MULTILINE)
-# Files of other programs, by what is in them.
+# Keys that identify files of other programs.
 _OTHER_JSON = {
     b'"_via_': "VGG Image Annotator",
     b'"file_attributes"': "VGG Image Annotator",
@@ -50,11 +50,11 @@ LOOKED_FOR = (
 
 
 def explain(path: Path, title_of: TitleOf) -> str:
-    """The message about a folder that is in none of the formats.
+    """The message about a folder that is in no known format.
 
     Args:
         path: The folder.
-        title_of: The format of a folder, or None.
+        title_of: Returns the format of a folder, or None.
     """
     entries = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
     more = ", ..." if len(entries) > _SHOWN else ""
@@ -105,26 +105,26 @@ def _of_labels(path: Path, files: Sequence[Path]) -> list[str]:
 
 def _of_json(path: Path, files: Sequence[Path]) -> list[str]:
     clues = []
-    others: Counter[str] = Counter()
+    programs: Counter[str] = Counter()
     for file in _with_suffix(files, ".json"):
         start = start_of(file)
         program = next((name for mark, name in _OTHER_JSON.items() if mark in start), None)
         missing = missing_coco_lists(file) if program is None else []
         if program is not None:
-            others[program] += 1
+            programs[program] += 1
         elif len(missing) == len(COCO_LISTS):
             clues.append(f"{_quoted(file, path)} is JSON without COCO's lists")
         elif missing:
             clues.append(f"{_quoted(file, path)} looks like COCO, but lacks "
                          f"the list {' and '.join(missing)}")  # fmt: skip
-        if sum(others.values()) + len(clues) >= _SHOWN:
+        if sum(programs.values()) + len(clues) >= _SHOWN:
             break
-    clues += [f"some JSON files come from {program}: export them as COCO" for program in others]
+    clues += [f"some JSON files come from {program}: export them as COCO" for program in programs]
     return clues[:_EXPLAINED]
 
 
 def _of_other(path: Path, files: Sequence[Path]) -> list[str]:
-    """XML of another kind, and tables."""
+    """Clues from XML files of another kind and from tables."""
     clues = []
     xml = _with_suffix(files, ".xml")[:_EXPLAINED]
     for file in xml:
@@ -150,7 +150,7 @@ def _of_images(files: Sequence[Path]) -> list[str]:
 
 
 def _below(path: Path, title_of: TitleOf) -> str | None:
-    """The advice to name a data set one folder or two folders below."""
+    """Advice to use a data set one or two folders below."""
     folders = [entry for entry in sorted(path.iterdir()) if _is_folder(entry)][:_MOST_FOLDERS]
     inner = [entry for folder in folders for entry in sorted(folder.iterdir()) if _is_folder(entry)]
     for candidates in (folders, inner[:_MOST_FOLDERS]):
@@ -164,7 +164,7 @@ def _below(path: Path, title_of: TitleOf) -> str | None:
 
 
 def _above(path: Path, title_of: TitleOf) -> str | None:
-    """The advice to name the folder above, if this one is a part of a data set."""
+    """Advice to use the folder above, if this one is only part of a data set."""
     for folder in list(path.absolute().parents)[:2]:
         inner = path.absolute() if folder == path.absolute().parent else path.absolute().parent
         words = set(_WORD.findall(inner.name.lower()))

@@ -116,7 +116,7 @@ class VocReader:
         return builder.build()
 
     def _images(self, path: Path, split: str | None) -> list[Path]:
-        """All images, or those of the folder that the user set.
+        """All images, or those in the folder that the user set.
 
         Raises:
             DataError: There are none.
@@ -173,7 +173,7 @@ def _drop_page(builder: IndexBuilder, name: str, voc: VocPages) -> None:
 
 
 def _drop_unclear(builder: IndexBuilder, name: str, result: PageImage) -> None:
-    """Leave out an XML file whose image is not clear; one without any image is counted later."""
+    """Leave out an XML file with several possible images; one without an image is counted later."""
     if result.candidates:
         files = ", ".join(result.candidates)
         builder.drop("image", "several files of one name", name, files)

@@ -21,8 +21,8 @@ class VocPages:
     """The XML files of a data set by path, relative to its folder and without suffix.
 
     Attributes:
-        pages: The content of those that can be read.
-        unreadable: Why the others cannot be read.
+        pages: The content of readable files.
+        unreadable: For each unreadable file, the reason.
     """
 
     pages: dict[str, Page]
@@ -30,12 +30,12 @@ class VocPages:
 
 
 def has_annotations(path: Path) -> bool:
-    """Whether there are VOC annotations below a folder; looks into a few of its XML files."""
+    """Whether there are VOC annotations below a folder, judging by a few of its XML files."""
     return is_any_page(xml_files(path))
 
 
 def is_any_page(files: list[Path]) -> bool:
-    """Whether some XML files include VOC annotations; looks into a few of them."""
+    """Whether XML files include VOC annotations, judging by a few of them."""
     return any(is_voc_page(file) for file in files[:: max(1, len(files) // _SAMPLE)])
 
 
@@ -49,8 +49,8 @@ def annotation_files(path: Path, annotations: str | None = None) -> dict[str, Pa
 
     Args:
         path: The folder of the data set.
-        annotations: The folder of the XML files relative to it, in which `{split}` stands for any
-            name; None takes those below Annotations/, or else all.
+        annotations: The folder of the XML files relative to `path`, with `{split}` for any name;
+            None takes the files below Annotations/, or else all.
 
     Raises:
         DataError: There is no such folder.
@@ -63,7 +63,7 @@ def annotation_files(path: Path, annotations: str | None = None) -> dict[str, Pa
 
 
 def unread_files(path: Path) -> list[Path]:
-    """The XML files that are not read, as they are outside of Annotations/."""
+    """The XML files that are not read because they are outside Annotations/."""
     used = set(annotation_files(path).values())
     return [file for file in xml_files(path) if file not in used]
 
@@ -86,8 +86,8 @@ def read_pages(path: Path, files: dict[str, Path]) -> VocPages:
         except UnreadablePageError as error:
             unreadable[name] = str(error)
     folders = {files[name].parent for name in pages}
-    others = [n for n in unreadable if files[n].parent not in folders and _is_other(files[n])]
-    for name in others:
+    foreign = [n for n in unreadable if files[n].parent not in folders and _is_other(files[n])]
+    for name in foreign:
         del unreadable[name]
     if not pages and not unreadable:
         raise DataError(

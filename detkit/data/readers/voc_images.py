@@ -25,8 +25,8 @@ class PageImage(NamedTuple):
 
     Attributes:
         image: The image relative to the data set; None if there is none, or more than one.
-        candidates: The images of the same name, if nothing tells which of them is meant.
-        instead_of: Another XML file of the same image that is read in place of this one.
+        candidates: The images of the same name, if several are equally likely.
+        instead_of: Another XML file of the same image, which is read instead of this one.
     """
 
     image: str | None
@@ -39,10 +39,10 @@ def images_of_pages(
 ) -> dict[str, PageImage]:
     """The image of each XML file.
 
-    An image has the name of its XML file, or else the one in <filename>, which copies of a data set
-    often leave at an older name. Of several images of that name, the one in the same folder counts,
+    An image has the name of its XML file, or else the one in <filename>, which is often out of date
+    in copies of a data set. If several images have that name, the one in the same folder counts,
     else the one in a folder for images, else the one that <filename> names, else the one whose
-    folders are most like those of the XML file.
+    folders resemble the XML file's most.
 
     Args:
         root: The folder of the data set.
@@ -65,27 +65,27 @@ def pairing_of(
         root: The folder of the data set.
         names: The XML files of a split.
         located: The images of all XML files.
-        images: The images among which those without an XML file are looked for.
+        images: The images to search for ones without an XML file.
     """
     results = {name: located[name] for name in names if name in located}
     pairs = {name: r.image for name, r in results.items() if r.image is not None}
     matches = Counter(way for pair in pairs.items() if (way := _difference(*pair)))
     folders = {image.rpartition("/")[0] for image in pairs.values()}
     annotated = {i for result in located.values() for i in (result.image, *result.candidates)}
-    others = (relative_name(file, root) for file in images)
+    image_names = (relative_name(file, root) for file in images)
     return Pairing(
         annotation="XML file",
         matches=dict(matches),
         annotations_without_image=[f"{n}.xml" for n, r in results.items() if r == PageImage(None)],
         images_without_annotation=[
-            i for i in others if i.rpartition("/")[0] in folders and i not in annotated
+            i for i in image_names if i.rpartition("/")[0] in folders and i not in annotated
         ],
         images_train=False,
     )
 
 
 def _difference(page: str, image: str) -> str | None:
-    """How the name of an XML file differs from that of its image; None if it does not."""
+    """How the names of an XML file and its image differ; None if they are equal."""
     name, stem = page.rpartition("/")[2], PurePosixPath(image).stem
     if name == stem:
         return None
@@ -115,7 +115,7 @@ def _split_of_folder(path: str) -> str | None:
 
 
 def _choose(page: str, named: str, candidates: Sequence[str]) -> Sequence[str]:
-    """Narrow several images of one name down to the one that an XML file means."""
+    """Narrow several images of one name down to the one that belongs to an XML file."""
     folder = PurePosixPath(page).parent
     if len(candidates) > 1:
         preferences = (
@@ -131,7 +131,7 @@ def _choose(page: str, named: str, candidates: Sequence[str]) -> Sequence[str]:
 
 
 def _without_second_pages(results: dict[str, PageImage]) -> dict[str, PageImage]:
-    """Give each image to one XML file: that in a folder for annotations, or most like it."""
+    """Give each image to one XML file: one in an annotation folder, or the most similar one."""
     owners: dict[str, list[str]] = defaultdict(list)
     for name, result in results.items():
         if result.image is not None:
@@ -156,10 +156,10 @@ def _is_in(path: str, folders: Sequence[str]) -> bool:
 
 
 def _likeness(first: str, second: str) -> int:
-    """How many folders two paths share at their beginning and at their end."""
-    folders, others = (path.casefold().split("/")[:-1] for path in (first, second))
-    shared = _common(folders, others)
-    return shared + _common(folders[shared:][::-1], others[shared:][::-1])
+    """How many folders two paths share at the start and at the end."""
+    folders, other_folders = (path.casefold().split("/")[:-1] for path in (first, second))
+    shared = _common(folders, other_folders)
+    return shared + _common(folders[shared:][::-1], other_folders[shared:][::-1])
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:

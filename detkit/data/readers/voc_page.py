@@ -94,8 +94,8 @@ def _read_object(element: Element) -> PageObject:
     name = (element.findtext("name") or "").strip()
     difficult = is_true(element.findtext("difficult") or "")
     marks = Marks(*((element.findtext(key) or "").strip() for key in Marks._fields))
-    found = [_number(element, f"bndbox/{corner}") for corner in _CORNERS]
-    corners = [value for value in found if value is not None]
+    numbers = [_number(element, f"bndbox/{corner}") for corner in _CORNERS]
+    corners = [value for value in numbers if value is not None]
     if len(corners) < len(_CORNERS):
         some = element.find("bndbox") is not None
         problem = f"{', '.join(_CORNERS)} are not all numbers" if some else "without bndbox"

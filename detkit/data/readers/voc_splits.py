@@ -17,7 +17,7 @@ _SUFFIXES = (".xml", ".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", 
 
 
 class NameTable:
-    """The XML files of a data set, to be looked up by the names in a list."""
+    """The XML files of a data set, for look-up by the names in a list."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = set(names)
@@ -26,12 +26,12 @@ class NameTable:
             self._by_stem[name.rpartition("/")[2].casefold()].append(name)
 
     def find(self, line: str) -> str | None:
-        """The XML file that a line of a list names; None if there is none.
+        """Find the XML file that a line of a list names; None if there is none.
 
         A line is a name with or without folders and suffix, or a pair of image and XML file.
 
         Raises:
-            DataError: It could be more than one.
+            DataError: Several XML files match.
         """
         if line in self._names:
             return line
@@ -54,18 +54,18 @@ class NameTable:
         return None
 
     def is_plain(self, file: Path) -> bool:
-        """Whether a list names images only; lists of a class have a second column."""
+        """Whether a list holds names only; the list of a class has a second column."""
         first = next(iter(lines_of(file)), "")
         if not first:
-            return file.stem in SPLIT_WORDS  # a split that is declared and empty
+            return file.stem in SPLIT_WORDS  # a declared but empty split
         return len(first.split()) == 1 or self.find(first) is not None
 
 
 def splits_of(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     """The lines of each split's list, or the names of the XML files in each split's folder.
 
-    Lists are those of ImageSets/Main, which may be some folders down, or train.txt and the like
-    in the data folder. Lists of a class ("cat_train.txt") count together if there are no others.
+    Lists are those in ImageSets/Main, at any depth, or train.txt and the like in the data folder.
+    If there are only lists of classes ("cat_train.txt"), those of a split are joined.
 
     Args:
         path: The folder of the data set.
@@ -84,19 +84,19 @@ def splits_of(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     if not lists:
         lists = of_classes or _listed_beside(path, table)
     if len(lists) == 1 and not set(lists) & SPLIT_WORDS and _covers(lists, table, files):
-        return {}  # such as default.txt of CVAT
+        return {}  # such as CVAT's default.txt
     if lists:
         return {split: list(dict.fromkeys(lines)) for split, lines in lists.items()}
     return _by_folder(path, files) or _by_image_folder(path, files)
 
 
 def refuse_empty(path: Path, split: str, lines: Sequence[str]) -> None:
-    """Raise DataError for a split that is declared and names nothing.
+    """Raise DataError for a declared split without entries.
 
     Args:
         path: The folder of the data set.
         split: The name of the split.
-        lines: What its list or folder names.
+        lines: The entries of its list or folder.
     """
     if not lines:
         raise DataError(
@@ -106,7 +106,7 @@ def refuse_empty(path: Path, split: str, lines: Sequence[str]) -> None:
 
 
 def list_folders(path: Path) -> list[Path]:
-    """The folders of lists of a data set; several if it holds VOC2007 and VOC2012."""
+    """The folders with a data set's lists; several if it holds VOC2007 and VOC2012."""
     for pattern in _LIST_FOLDERS:
         folders = sorted(
             folder for folder in path.glob(pattern) if files_with_suffix(folder, ".txt")
@@ -121,13 +121,13 @@ def _list_files(path: Path) -> list[Path]:
 
 
 def _files_beside(path: Path, file: Path, files: Mapping[str, Path]) -> NameTable:
-    """The XML files of the same data set as a list: VOC2007 and VOC2012 may have equal names."""
+    """The XML files of a list's own data set: VOC2007 and VOC2012 may have equal names."""
     folder = relative_name(file.parent, path).partition("ImageSets")[0]
     return NameTable(name for name in files if name.startswith(folder))
 
 
 def _listed_beside(path: Path, table: NameTable) -> dict[str, list[str]]:
-    """The lists in the data folder itself, if most of their first lines name XML files."""
+    """The lists directly in the data folder, if most of their first lines name XML files."""
     lists = {}
     for file in files_with_suffix(path, ".txt"):
         if file.stem in SPLIT_WORDS:
@@ -154,7 +154,7 @@ def _by_folder(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     )
     if annotated and not any(role_of(split) == "val" for split in annotated):
         stated = {split_of_path(image.relative_to(path)) for image in image_files(path)}
-        # images to validate on without XML files: an error when they are read
+        # validation images without XML files raise an error when they are read
         annotated |= {split: [] for split in stated if split and role_of(split) == "val"}
     return annotated
 

@@ -33,7 +33,7 @@ from detkit.image_files import files_below
 from detkit.registry import register
 from detkit.structures import DatasetIndex
 
-_LOOKED_AT = 200  # text files that are opened to see whether any of them holds labels
+_LOOKED_AT = 200  # text files to open in search of labels
 
 
 def fits(path: Path) -> bool:
@@ -52,9 +52,9 @@ class YoloReader:
     """YOLO text labels: images/train with labels/train, train/images, Darknet lists, or flat.
 
     Splits are the entries of data.yaml or obj.data, else lists such as train.txt, else folders.
-    Classes are the names of that page, or of classes.txt, in the order of the file. An image
-    without a label file has no objects. Polygons and oriented boxes become the axis-aligned boxes
-    around their corners; key points are left out.
+    Classes are the names in the same file, or in classes.txt, in its order. An image without a
+    label file has no objects. Polygons and oriented boxes become their axis-aligned bounding boxes;
+    key points are left out.
 
     Args:
         class_names: Names of the classes in order; null reads them from data.yaml or classes.txt.
@@ -74,7 +74,7 @@ class YoloReader:
 
         Raises:
             DataError: There are no class names, no images, no label files, or no such split; or
-                most lines are of another format.
+                most lines have another format.
         """
         require_page_here(require_folder(path))
         page = read_page(path)
@@ -149,11 +149,11 @@ def _add(
         return None
     height, width = builder.size
     for line in lines:
-        place = f"label line {line.number}"
+        location = f"label line {line.number}"
         if line.problem is not None:
-            builder.drop("box", line.problem, name, place)
+            builder.drop("box", line.problem, name, location)
             continue
-        left, top, right, bottom = line.shares
-        box = (left * width, top * height, right * width, bottom * height)
-        builder.add_object(Annotation(line.label, box), place)
+        x1, y1, x2, y2 = line.shares
+        box = (x1 * width, y1 * height, x2 * width, y2 * height)
+        builder.add_object(Annotation(line.label, box), location)
     return len(lines)

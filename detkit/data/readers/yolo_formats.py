@@ -1,4 +1,4 @@
-"""What the label files of a YOLO data set hold besides boxes, or instead of them."""
+"""Content of YOLO label files besides boxes, or in place of boxes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from detkit.errors import DataError
 
 LOGGER = logging.getLogger("detkit.data")
 _ORIENTED_BOX_CORNERS = 4
-_FEW_LINES = 4  # fewer say nothing about how all labels are counted
+_FEW_LINES = 4  # fewer do not show whether labels start from 0 or 1
 
 
 class LineCounts:
-    """Counts the lines of label files by what they hold.
+    """Counts the lines of label files by their content.
 
     Args:
         label_format: What the lines should hold.
@@ -50,7 +50,7 @@ class LineCounts:
                 self._first.setdefault(line.problem, (file, line.number))
 
     def refuse_numbers_from_one(self) -> None:
-        """Raise DataError if the labels are 1 to C, all of them, so that each is one too high."""
+        """Raise DataError if the labels are exactly 1 to C, so that each is one too high."""
         count = len(self.label_format.class_names)
         if self._labels.total() >= _FEW_LINES and set(self._labels) == set(range(1, count + 1)):
             raise DataError(
@@ -60,7 +60,7 @@ class LineCounts:
 
     @property
     def unused(self) -> dict[str, int]:
-        """How many lines hold more than a box, by what that is."""
+        """How many lines hold more than a box, by kind of content."""
         unused = {"key points": self._poses, plural(self._shape): self._corners.total()}
         return {name: count for name, count in unused.items() if count}
 
@@ -69,7 +69,7 @@ class LineCounts:
         return "oriented box" if set(self._corners) == {_ORIENTED_BOX_CORNERS} else "polygon"
 
     def refuse_other_formats(self) -> None:
-        """Raise DataError if most lines are of another format, with the first of them."""
+        """Raise DataError if most lines have another format, quoting the first of them."""
         count = self._other_formats.total()
         if count * 2 <= self._lines:
             return
@@ -81,7 +81,7 @@ class LineCounts:
         )
 
     def report(self, root: Path) -> None:
-        """Log what was left out of lines that hold more than a box."""
+        """Log the content besides boxes that is not used."""
         if self._poses and self.label_format.key_points:
             LOGGER.info(
                 "the labels of %s hold %s with %s each: the boxes are used, the key points are not",

@@ -25,11 +25,11 @@ class UnreadableLabelsError(Exception):
 
 @dataclass(frozen=True)
 class LabelFormat:
-    """What the lines of a data set hold.
+    """The expected content of a data set's label lines.
 
     Attributes:
         class_names: The classes in label order.
-        key_points: The number of key points after a box and of values for each, or None.
+        key_points: The number of key points after a box, and of values per key point, or None.
     """
 
     class_names: Sequence[str]
@@ -37,16 +37,16 @@ class LabelFormat:
 
 
 class LabelLine(NamedTuple):
-    """One line: an object, or why it is none.
+    """One line: an object, or the reason that it holds none.
 
     Attributes:
-        number: Of the line, from 1.
+        number: The line's number, from 1.
         label: The class.
         shares: Left, top, right and bottom as shares of the image.
-        problem: Why it cannot be used; None where it can.
-        is_other_format: Whether the problem is the format of the line, which its file shares.
-        corners: How many corners the line holds, of which only the bounding box is used.
-        key_points: How many key points it holds, which are not used.
+        problem: Why the line cannot be used; None if it can.
+        is_other_format: Whether the problem is the format, so that other lines will share it.
+        corners: The number of polygon corners; only their bounding box is used.
+        key_points: The number of key points, which are not used.
     """
 
     number: int

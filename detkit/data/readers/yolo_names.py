@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import reprlib  # aliases of YAML can stand for more text than memory holds
+import reprlib  # YAML aliases can expand to more text than fits into memory
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ def class_names_of(path: Path, page: YoloPage) -> list[str] | None:
     """Class names in file order, or None if no file names them.
 
     Raises:
-        DataError: The names do not number the classes 0, 1, ..., or are no names.
+        DataError: The names do not number the classes 0, 1, ..., or are not text.
     """
     names = page.names
     file = page.file or path
@@ -57,7 +57,7 @@ def _in_order(file: Path, names: dict[Any, Any]) -> list[Any]:
 
 
 def _named_file(path: Path, file: Path, name: str) -> Path:
-    """The file that `names:` points to, also by the end of a path of another machine."""
+    """The file that `names:` points to, even if its path is from another machine."""
     parts = Path(name.replace("\\", "/")).parts
     endings = [path.joinpath(*parts[start:]) for start in range(len(parts))]
     match = next((ending for ending in endings if ending.is_file()), None)
@@ -70,7 +70,7 @@ def _named_file(path: Path, file: Path, name: str) -> Path:
 
 
 def _listed_names(path: Path) -> tuple[Path, list[str]]:
-    """The names of a list beside the data; lists in sub-folders have to agree."""
+    """The names in a list beside the data; lists in sub-folders must agree."""
     file = next((path / name for name in _LISTS if (path / name).is_file()), None)
     if file is not None:
         return file, _names_in(file)
@@ -78,8 +78,8 @@ def _listed_names(path: Path) -> tuple[Path, list[str]]:
     contents = {file: _names_in(file) for file in sorted(lists)}
     if not contents:
         return path, []
-    first, *others = contents
-    for other in others:
+    first, *further = contents
+    for other in further:
         if contents[other] != contents[first]:
             raise DataError(
                 f"'{first}' and '{other}' name different classes: keep one of them, in '{path}'."
@@ -95,9 +95,9 @@ def _names_in(file: Path) -> list[str]:
     """The lines of a list of names.
 
     Raises:
-        DataError: A blank line stands between names: whether it counts is unclear.
+        DataError: There is a blank line between names; it is unclear whether it counts.
     """
-    text = "\n".join(lines_of(file))  # refuses what is no text
+    text = "\n".join(lines_of(file))  # raises DataError if it is not text
     lines = file.read_text(encoding="utf-8-sig").rstrip().split("\n")
     blank = next((number for number, line in enumerate(lines, 1) if text and not line.strip()), 0)
     if blank:

@@ -21,20 +21,20 @@ _NO_SPLITS = {
     *("path", "names", "nc", "classes", "download", "channels", "kpt_shape", "flip_idx"),
     *("kpt_names", "roboflow", "backup", "eval"),
 }
-_DIMENSIONS = (2, 3)  # x, y, and perhaps visibility
+_DIMENSIONS = (2, 3)  # x, y, and optionally visibility
 
 
 @dataclass(frozen=True)
 class YoloPage:
-    """What data.yaml or obj.data says.
+    """The content of data.yaml or obj.data.
 
     Attributes:
         file: The file itself; None if there is none.
-        names: `names:` as written: a list, numbers to names, a file, or None.
+        names: The raw value of `names:`: a list, a mapping from numbers, a file, or None.
         class_count: `nc:` or `classes=`, or None.
         base: `path:`, the folder that entries are relative to.
-        entries: By split the folders and lists that it names; empty for a blank entry.
-        key_points: `kpt_shape:`, the number of key points and of values for each, or None.
+        entries: The folders and lists of each split; empty for a blank entry.
+        key_points: `kpt_shape:`, the number of key points and of values per key point, or None.
     """
 
     file: Path | None = None
@@ -46,9 +46,9 @@ class YoloPage:
 
     @property
     def declared(self) -> list[str]:
-        """The entries that must lead to images: those with the name of a split, or close to one.
+        """The entries that must lead to images: those whose name is a split's, or close to one.
 
-        A blank `test:` declares nothing, as templates have one.
+        A blank `test:` does not count, as templates contain one.
         """
         roles = {role for split in self.entries if (role := role_of(split))}
         missing = {"train", "val"} - roles
@@ -61,7 +61,7 @@ class YoloPage:
 
 
 class _TextLoader(yaml.BaseLoader):
-    """Reads every value as text, so that `on`, `01` and `1.10` stay what they are."""
+    """Reads every value as text, so that `on`, `01` and `1.10` stay unchanged."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -73,7 +73,7 @@ class _TextLoader(yaml.BaseLoader):
 
 
 def read_page(path: Path) -> YoloPage:
-    """What the page of a folder says, whatever its name; empty if there is no page.
+    """The page of a folder, whatever its name; empty if there is none.
 
     Raises:
         DataError: It cannot be read.
@@ -91,8 +91,8 @@ def read_page(path: Path) -> YoloPage:
 def _yaml_pages(path: Path) -> Iterator[YoloPage]:
     """The pages among the YAML files of a folder, those with a usual name first."""
     usual = [path / name for name in _USUAL if (path / name).is_file()]
-    others = [*files_with_suffix(path, ".yaml"), *files_with_suffix(path, ".yml")]
-    for file in dict.fromkeys([*usual, *others]):
+    unusual = [*files_with_suffix(path, ".yaml"), *files_with_suffix(path, ".yml")]
+    for file in dict.fromkeys([*usual, *unusual]):
         values = _read_yaml(file, is_usual=file in usual)
         if file in usual or "names" in values or {"train", "val"} <= values.keys():
             yield _page_of(file, values)
@@ -135,7 +135,7 @@ def page_below(path: Path) -> Path | None:
 
 
 def require_page_here(path: Path) -> None:
-    """Raise DataError if the page is in a sub-folder, whose splits would be passed over."""
+    """Raise DataError if the page is in a sub-folder, where its splits would be ignored."""
     file = page_below(path)
     if file is not None:
         raise DataError(
@@ -148,7 +148,7 @@ def _read_yaml(file: Path, *, is_usual: bool) -> dict[str, Any]:
     try:
         page = yaml.load(file.read_text(encoding="utf-8-sig"), Loader=_TextLoader)
     except (yaml.YAMLError, ValueError, OSError, RecursionError) as error:
-        if not is_usual:  # any other YAML file that lies there
+        if not is_usual:  # an unrelated YAML file
             return {}
         raise DataError(f"'{file}'{_yaml_problem(error)}") from error
     return page if isinstance(page, dict) else {}
@@ -186,7 +186,7 @@ def _page_of(file: Path, values: dict[Any, Any]) -> YoloPage:
 
 
 def _texts(value: Any) -> list[str]:
-    """The texts of an entry without the empty ones; null and ~ count as empty."""
+    """The non-empty texts of an entry; null and ~ count as empty."""
     values = value if isinstance(value, list) else [value]
     texts = [text.strip() for text in values if isinstance(text, str)]
     return [text for text in texts if text and text.lower() not in ("null", "~")]

@@ -1,4 +1,4 @@
-"""Which label file of a YOLO data set belongs to which image."""
+"""Pair the images and label files of a YOLO data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from detkit.structures import Pairing
 
 _OTHER_TEXTS = ("classes.txt", "predefined_classes.txt", "notes.txt", "readme.txt")
 _LABEL_FOLDER = "labels"
-_START = 4096  # bytes of a text that tell what it is
+_START = 4096  # bytes that identify a text file
 _LEAST_VALUES = 5  # class cx cy w h
 
 
@@ -27,7 +27,7 @@ class LabelPairs:
     Attributes:
         files: The label file of each image; None if the image has none.
         pairing: Images and label files without a counterpart.
-        second_files: Images with a label file beside them that another one in labels/ replaces.
+        second_files: Images with a label file beside them that is unused because labels/ has one.
     """
 
     files: dict[Path, Path | None]
@@ -40,7 +40,7 @@ class LabelFolder:
 
     Args:
         root: The folder of the data set.
-        images: Images that it uses, which may be outside of the folder.
+        images: Images that it uses, possibly outside the folder.
     """
 
     def __init__(self, root: Path, images: Iterable[Path]) -> None:
@@ -48,8 +48,8 @@ class LabelFolder:
         self._prefix = f"{root}/" if root.parts else ""  # "." is no part of its files' paths
         files = list(files_below(root))
         self._texts = {str(file) for file in files if file.suffix.lower() == ".txt"}
-        known = [*images_among(files), *images]
-        self._expected = {image: self._expected_files(image) for image in known}
+        all_images = [*images_among(files), *images]
+        self._expected = {image: self._expected_files(image) for image in all_images}
 
     def pairs(self, images: Sequence[Path]) -> LabelPairs:
         """Pair the images of a split with their label files."""
@@ -79,7 +79,7 @@ class LabelFolder:
         return LabelPairs(split, pairing, frozenset(filter(self._has_second_file, images)))
 
     def _expected_files(self, image: Path) -> tuple[str, ...]:
-        """Where the label file of an image can be: in labels/ in place of images/, or beside it."""
+        """Possible label files of an image: in labels/ in place of images/, or beside the image."""
         stem = os.path.splitext(image)[0]
         start = len(self._prefix) if self._is_inside(stem) else 0
         position = f"/{stem}".rfind("/images/", start)
@@ -106,17 +106,17 @@ class LabelFolder:
         return len(expected) > 1 and self._texts.issuperset(expected)
 
     def _of_split(self, images: Iterable[Path], lone: set[Path]) -> list[Path]:
-        """The lone files in the split's folders of labels, or in no folder of labels at all."""
-        mine = {os.path.dirname(file) for image in images for file in self._expected[image]}
+        """The lone files in the split's label folders, or in no label folder at all."""
+        inside = {os.path.dirname(file) for image in images for file in self._expected[image]}
         all_of_them = {os.path.dirname(file) for pair in self._expected.values() for file in pair}
-        others = all_of_them - mine
-        return sorted(file for file in lone if os.path.dirname(file) not in others)
+        outside = all_of_them - inside
+        return sorted(file for file in lone if os.path.dirname(file) not in outside)
 
     def _names(self, files: Iterable[Path]) -> list[str]:
         return [relative_name(file, self.root) for file in files]
 
     def _holds_labels(self, file: Path) -> bool:
-        """Whether a text file is meant to be a label file: by its folder, or by its content."""
+        """Whether a text file is a label file, judging by its folder or its content."""
         if file.name.lower() in _OTHER_TEXTS:
             return False
         folders = file.relative_to(self.root).parts[:-1]
@@ -128,7 +128,7 @@ def looks_like_labels(file: Path, *, is_expected: bool = False) -> bool:
 
     Args:
         file: The text file.
-        is_expected: Whether the file is where label files are; then it is one unless it is a list.
+        is_expected: Whether the file is in a label folder; it then counts unless it is a list.
     """
     try:
         start = file.read_bytes()[:_START].decode("utf-8-sig", errors="replace")

@@ -28,15 +28,15 @@ from detkit.structures import Fault
 
 LOGGER = logging.getLogger("detkit.data")
 _LIST_SUFFIXES = (".txt", ".list", ".lst", "")
-_CERTAIN_PARTS = 2  # names at the end of a path that tell enough of it
+_CERTAIN_PARTS = 2  # names at the end of a path that identify it
 
 
 class Source(NamedTuple):
-    """Where the images of a split are.
+    """The location of a split's images.
 
     Attributes:
         location: A folder, or a list of images.
-        is_ending: Whether only the end of the entry leads there; the path is from another machine.
+        is_ending: Whether only the end of the entry matches, as its path is from another machine.
     """
 
     location: Path
@@ -49,7 +49,7 @@ def split_names(path: Path, page: YoloPage) -> list[str]:
 
 
 def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
-    """The images of a split, and notes about paths that were matched by their endings.
+    """The images of a split, and notes about paths matched by their endings.
 
     Raises:
         DataError: An entry leads nowhere, or to no image.
@@ -87,8 +87,8 @@ def split_images(path: Path, page: YoloPage, split: str) -> ListedImages:
 def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
     """The folders and lists of each split.
 
-    Without entries in the page, lists such as train.txt count, else folders. A folder also gives
-    a split that the entries leave out, unless they may hold its images.
+    Without entries in the page, lists such as train.txt count, else folders. A folder also adds a
+    split that the entries omit, unless an entry may already include its images.
     """
     declared = page.declared
     entries = {
@@ -116,9 +116,9 @@ def _entries(path: Path, page: YoloPage) -> dict[str, list[str]]:
 
 
 def _split_folders(path: Path) -> dict[str, list[Path]]:
-    """Folders with the name of a split, in images/ or in the data folder itself.
+    """Folders with the name of a split, in images/ or directly in the data folder.
 
-    One without images counts only where images are expected: images/val, or val/images.
+    A folder without images counts only where images are expected: images/val, or val/images.
     """
     folders: dict[str, list[Path]] = {}
     for parent in [*subfolders(path, "images"), path]:
@@ -145,10 +145,10 @@ def _bases(path: Path, page: YoloPage) -> list[Path]:
 
 
 def _find(path: Path, page: YoloPage, split: str, name: str) -> Source | None:
-    """The folder or list that an entry names, or one that its path ends in."""
+    """The folder or list that an entry names, or one that matches the end of its path."""
     text = name.replace("\\", "/")
     bare = text
-    while bare.startswith("../"):  # exports write ../train/images though it is beside data.yaml
+    while bare.startswith("../"):  # some exports write ../train/images for a folder beside the page
         bare = bare.removeprefix("../")
     for base in _bases(path, page):
         for location in (base / text, base / bare):
@@ -166,7 +166,7 @@ def _find(path: Path, page: YoloPage, split: str, name: str) -> Source | None:
 
 
 def _in_any_case(path: Path, parts: Sequence[str]) -> Path | None:
-    """The only entry below a folder with these names, upper and lower case aside."""
+    """The only entry below a folder with these names, ignoring case."""
     for part in parts:
         if (path / part).exists():
             path = path / part
@@ -180,7 +180,7 @@ def _in_any_case(path: Path, parts: Sequence[str]) -> Path | None:
 
 
 def _is_certain(path: Path, split: str, parts: Sequence[str], start: int) -> bool:
-    """Whether the end of a path tells enough: a split, two names, or all below the data folder."""
+    """Whether the end of a path identifies it: a split, two names, or all below the data folder."""
     ending = parts[start:]
     if roles := _roles(ending):
         return role_of(split) in (None, *roles)
@@ -204,7 +204,7 @@ def _images_at(path: Path, page: YoloPage, location: Path) -> ListedImages:
 
 
 def _suggestion(path: Path, page: YoloPage, split: str, name: str) -> str:
-    """The nearest folder or list to an entry that leads nowhere, unless it is of another split."""
+    """The folder or list most like a broken entry, unless it belongs to another split."""
     for base in _bases(path, page):
         location = base / name.replace("\\", "/")
         parent = next((p for p in location.parents if p.is_dir()), None)

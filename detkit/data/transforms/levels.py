@@ -58,9 +58,9 @@ def jitter(
 ) -> torch.Tensor:
     """The image (3, H, W) uint8 after four adjustments in the order and manner of torchvision's.
 
-    torchvision truncates after each step, so the results differ: without a turn by four levels at
-    most for factors from 0.8 to 1.2, and by five for factors from 0 to 2. The mean that contrast
-    keeps is taken from about 4,096 evenly spaced pixels; torchvision's is that of all pixels.
+    torchvision truncates after each step, so the results differ: without a hue change by at most
+    four levels for factors from 0.8 to 1.2, and by five for factors from 0 to 2. The mean that
+    contrast preserves is that of about 4,096 evenly spaced pixels; torchvision uses all pixels.
 
     Args:
         image: The image.
@@ -105,8 +105,8 @@ def _looked_up(plane: NDArray[Any], table: NDArray[np.float64]) -> Plane:
     """What a table of 256 numbers from 0 to 255 has for each level."""
     entries = table.round().astype(np.uint8).tobytes()
     # twice as fast as NumPy's own indexing
-    found = plane.astype(np.uint8, copy=False).tobytes().translate(entries)
-    return np.frombuffer(found, np.uint8).reshape(plane.shape).astype(np.int16)
+    values = plane.astype(np.uint8, copy=False).tobytes().translate(entries)
+    return np.frombuffer(values, np.uint8).reshape(plane.shape).astype(np.int16)
 
 
 def _faded(colours: list[Plane], saturation: float) -> list[Plane]:
@@ -127,11 +127,11 @@ def _turned(colours: list[Plane], turn: float) -> list[Plane]:
     thirds = round(3 * turn)
     for _ in range(thirds % 3):
         colours = [colours[2], *colours[:2]]
-    rest = 6 * turn - 2 * thirds  # sixths of the circle, from -1 to 1
-    if rest < 0:  # seen in a mirror that leaves red where it is
-        red, green, blue = _turned_a_little([colours[0], *colours[:0:-1]], -rest)
+    fraction = 6 * turn - 2 * thirds  # sixths of the circle, from -1 to 1
+    if fraction < 0:  # seen in a mirror that leaves red where it is
+        red, green, blue = _turned_a_little([colours[0], *colours[:0:-1]], -fraction)
         return [red, blue, green]
-    return _turned_a_little(colours, rest)
+    return _turned_a_little(colours, fraction)
 
 
 def _turned_a_little(colours: list[Plane], sixths: float) -> list[Plane]:
@@ -144,17 +144,17 @@ def _turned_a_little(colours: list[Plane], sixths: float) -> list[Plane]:
     rising -= falling
     least = np.zeros_like(chroma)
     distances = [red - green, green - blue, blue - red]
-    found = []
-    for place, colour in enumerate(distances):
+    channels = []
+    for channel, colour in enumerate(distances):
         # where the next colour is behind the one after it, this one rises
-        moved = distances[(place + 1) % 3] >> _SIGN
+        moved = distances[(channel + 1) % 3] >> _SIGN
         moved &= rising
         moved += falling
         moved += colour
         np.minimum(np.maximum(moved, least, out=moved), chroma, out=moved)
         moved += weakest
-        found.append(moved)
-    return found
+        channels.append(moved)
+    return channels
 
 
 def _multiplied(colours: list[Plane], saturation: float, value: float) -> list[Plane]:
@@ -171,11 +171,11 @@ def _multiplied(colours: list[Plane], saturation: float, value: float) -> list[P
         brightest = _scaled(strongest, np.array(round(value * _ONE), np.uint16), _BITS)
     if value > 1:
         brightest = np.minimum(brightest, np.full_like(strongest, _MOST))
-    found = [brightest - _scaled(strongest - colour, factor, bits) for colour in colours]
+    channels = [brightest - _scaled(strongest - colour, factor, bits) for colour in colours]
     if saturation < _SURELY_LESS:  # no colour falls below 0, however numbers were rounded
-        return found
+        return channels
     least = np.zeros_like(strongest)
-    return [np.maximum(colour, least, out=colour) for colour in found]
+    return [np.maximum(colour, least, out=colour) for colour in channels]
 
 
 def _scaled(plane: Plane, factor: NDArray[np.uint16], bits: int) -> Plane:

@@ -91,11 +91,11 @@ def convert(
 
     Args:
         source: Folder of the data set, in any form that is recognised.
-        target: Folder to make; it may exist only if it is empty.
+        target: Folder to create; it may exist only if it is empty.
         to: "coco", "voc" or "yolo".
-        reader: How the source is read; None recognises its format.
+        reader: Reader of the source; None recognises the format.
         splits: The splits to convert; None converts all.
-        division: How a data set of one split or none is divided into train and val.
+        division: How to divide a data set with at most one split into train and val.
         copy: "link" makes hard links, which take no space, and copies where the file system cannot;
             "copy" copies; "none" writes the annotations alone.
         keep_ignored: Write crowd and difficult objects as ordinary ones where the format has no
@@ -121,7 +121,7 @@ def convert(
 
 
 def _source(reader: Reader | None, source: Path) -> tuple[Reader, str]:
-    """The reader, recognised if need be, and the name of its format."""
+    """The reader, recognised if necessary, and the name of its format."""
     if reader is None or isinstance(reader, AutoReader):
         reader = detect(source)
     kinds = (name for name, part in SOURCES.items() if isinstance(reader, part))
@@ -129,14 +129,14 @@ def _source(reader: Reader | None, source: Path) -> tuple[Reader, str]:
 
 
 def _faults(indices: Mapping[str, DatasetIndex]) -> tuple[list[str], list[str]]:
-    """What reading left out, and what it changed, one sentence for each reason."""
+    """Sentences on what the reader left out and on what it changed, one for each reason."""
     faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
     left_out = sentences([fault for fault in faults if fault.left_out], short=True)
     return left_out, sentences([fault for fault in faults if not fault.left_out], short=True)
 
 
 def _make(target: Path, material: Material, to: str, copy: str) -> dict[str, int]:
-    """Write a data set beside its place, check it, and move it there; how images came there."""
+    """Write a data set to a temporary folder, check and move it; count images by way of copying."""
     folder = _side_folder(target)
     try:
         placed = _write(folder, material, to, copy)
@@ -162,12 +162,12 @@ def _check_target(source: Path, target: Path) -> None:
         )
 
 
-def _read(reader: Reader, source: Path, wanted: Sequence[str] | None) -> dict[str, DatasetIndex]:
+def _read(reader: Reader, source: Path, requested: Sequence[str] | None) -> dict[str, DatasetIndex]:
     available = reader.splits(source)
-    if wanted is not None:
+    if requested is not None:
         return {
             name: reader.read(source, name)
-            for name in (require_split(split, available, "split") for split in wanted)
+            for name in (require_split(split, available, "split") for split in requested)
         }
     return {name: reader.read(source, name or None) for name in available or [UNDIVIDED]}
 
@@ -215,9 +215,9 @@ def _write(folder: Path, material: Material, to: str, copy: str) -> dict[str, in
     placed: Counter[str] = Counter()
     try:
         for picture in material.pictures if copy != "none" else []:
-            place = folder / WRITERS[to].image_place(picture)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            placed[_place(picture.path, place, copy)] += 1
+            target = folder / WRITERS[to].image_place(picture)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            placed[_place(picture.path, target, copy)] += 1
         WRITERS[to].write(folder, material)
     except OSError as error:
         raise DataError(
@@ -227,16 +227,16 @@ def _write(folder: Path, material: Material, to: str, copy: str) -> dict[str, in
     return dict(placed)
 
 
-def _place(source: Path, place: Path, copy: str) -> str:
+def _place(source: Path, target: Path, copy: str) -> str:
     file = source.resolve()  # a link to a link would break with the source's folder
     if copy == "link":
         try:
-            os.link(file, place)
+            os.link(file, target)
         except OSError:  # another file system, or one without links
             pass
         else:
             return "linked"
-    shutil.copy2(file, place)
+    shutil.copy2(file, target)
     return "copied"
 
 
@@ -257,18 +257,18 @@ def _check_written(folder: Path, to: str, material: Material) -> None:
         read: Mapping[str, DatasetIndex] = _read(READERS[to](), folder, None)
     except DataError as error:
         raise RuntimeError(f"the written data set cannot be read: {error}") from error
-    found = sorted(Count(len(index), len(index.labels)) for index in read.values())
-    if found != sorted(_counts(material).values()):
+    counts = sorted(Count(len(index), len(index.labels)) for index in read.values())
+    if counts != sorted(_counts(material).values()):
         faults = "; ".join(line for index in read.values() for line in index.dropped)
         raise RuntimeError(
-            f"what was written reads back as {found}, not {_counts(material)} ({faults})"
+            f"what was written reads back as {counts}, not {_counts(material)} ({faults})"
         )
 
 
 def check_words(to: str | None, copy: str) -> None:
     """Raise UserError where the words of a command name no format or no way to copy."""
     if to not in WRITERS:
-        given = f"format={to} is none of them" if to else "it is missing"
-        raise UserError(f"format=... says what to write: {', '.join(WRITERS)}; {given}.")
+        problem = f"format={to} is none of them" if to else "it is missing"
+        raise UserError(f"format=... says what to write: {', '.join(WRITERS)}; {problem}.")
     if copy not in COPY:
         raise UserError(f"copy={copy}: expected one of {', '.join(COPY)}.")

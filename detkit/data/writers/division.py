@@ -1,4 +1,4 @@
-"""A data set of one split divided into images to train on and images to validate on."""
+"""Divide a data set with at most one split into a training and a validation split."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ TRAIN, VALIDATION = "train", "val"
 
 @dataclass(frozen=True)
 class Division:
-    """How images are divided at random.
+    """A random division of images.
 
     Attributes:
         share: Share of the images to train on, between 0 and 1.
-        seed: Of the draw.
+        seed: Seed of the random draw.
     """
 
     share: float
     seed: int = 0
 
     def of(self, indices: Mapping[str, DatasetIndex]) -> dict[str, DatasetIndex]:
-        """The splits train and val of a data set that has one split or none.
+        """Divide a data set with at most one split into train and val.
 
         Raises:
-            UserError: It has several splits, or one side would be empty.
+            UserError: It has several splits, or train or val would be empty.
         """
         if len(indices) > 1:
             raise UserError(

@@ -28,26 +28,26 @@ def losses(
     keep_ignored: bool,
 ) -> list[str]:
     """What is not in the written data set though it was in the source, or is there differently."""
-    found = [*_unused(source, target, material, indices), *_renamed(material)]
+    lines = [*_unused(source, target, material, indices), *_renamed(material)]
     if source == "coco":
-        found.append(f"{_COCO_PAGE} are not kept")
+        lines.append(f"{_COCO_PAGE} are not kept")
         if target != "coco":
-            found.append("ids of images and categories are not kept")
-            found += _areas(material)
-    return found + _ignored(source, target, material, keep_ignored) + _of_target(target, material)
+            lines.append("ids of images and categories are not kept")
+            lines += _areas(material)
+    return lines + _ignored(source, target, material, keep_ignored) + _of_target(target, material)
 
 
 def _unused(
     source: str, target: str, material: Material, indices: Mapping[str, DatasetIndex]
 ) -> list[str]:
     has_marks = all(len(picture.marks) == len(picture.labels) for picture in material.pictures)
-    kept = Marks._fields if target == "voc" and has_marks else ()
-    names = sorted({name for index in indices.values() for name in index.unused} - {*kept})
+    written_marks = Marks._fields if target == "voc" and has_marks else ()
+    names = sorted({name for index in indices.values() for name in index.unused} - {*written_marks})
     if not names:
         return []
-    what = {"coco": "of annotations", "yolo": "of labels"}.get(source, "of objects")
+    owner = {"coco": "of annotations", "yolo": "of labels"}.get(source, "of objects")
     boxes = " (their bounding boxes are)" if "polygons" in names else ""
-    return [f"values {what} that boxes have no place for are not kept: {', '.join(names)}{boxes}"]
+    return [f"values {owner} that boxes have no place for are not kept: {', '.join(names)}{boxes}"]
 
 
 def _renamed(material: Material) -> list[str]:
@@ -105,7 +105,7 @@ def _of_target(target: str, material: Material) -> list[str]:
 
 
 def _of_yolo(material: Material) -> list[str]:
-    """Splits under other names, and what Ultralytics cannot use."""
+    """Renamed splits, and what Ultralytics cannot use."""
     splits = list(material.splits)
     keys = {split: yolo.key_of(split, splits) for split in splits if split != UNDIVIDED}
     lines = [f"the split '{s}' is called '{key}'" for s, key in keys.items() if s != key]

@@ -81,7 +81,7 @@ def gather(
     """
     class_names, category_ids = _common_classes(indices)
     order = sorted(indices, key=lambda split: (*(split != name for name in _FIRST), split))
-    found: dict[tuple[bytes, ...], Picture] = {}
+    pictures: dict[tuple[bytes, ...], Picture] = {}
     numbers: dict[tuple[bytes, ...], int] = {}
     names = _Names(unique_stems)
     splits: dict[str, list[tuple[int, Picture]]] = {}
@@ -92,12 +92,12 @@ def gather(
             # one file with other objects in another split is another picture
             key = (bytes(picture.path), picture.boxes.tobytes(), picture.labels.tobytes(),
                    picture.ignored.tobytes())  # fmt: skip
-            if key not in found:
-                found[key] = replace(picture, name=names.of(picture.path, index.root))
+            if key not in pictures:
+                pictures[key] = replace(picture, name=names.of(picture.path, index.root))
                 numbers[key] = len(numbers) + 1
             number = int(index.image_ids[position]) if keep_ids else numbers[key]
-            splits[split].append((number, found[key]))
-    return Material(class_names, category_ids, splits, list(found.values()))
+            splits[split].append((number, pictures[key]))
+    return Material(class_names, category_ids, splits, list(pictures.values()))
 
 
 def _pictures(
@@ -125,8 +125,8 @@ def _common_classes(indices: Mapping[str, DatasetIndex]) -> tuple[list[str], lis
     for index in indices.values():
         for name, number in zip(index.class_names, index.category_ids, strict=True):
             if name not in ids:
-                taken = set(ids.values())
-                ids[name] = number if number not in taken else max(taken) + 1
+                used = set(ids.values())
+                ids[name] = number if number not in used else max(used) + 1
     strange = [name for name in ids if name != name.strip() or not name.isprintable()]
     if strange:
         raise DataError(

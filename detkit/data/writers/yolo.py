@@ -28,9 +28,9 @@ def image_place(picture: Picture) -> str:
 
 
 def write(folder: Path, material: Material) -> None:
-    """Write label files and a data.yaml that Ultralytics trains from as it is.
+    """Write label files and a data.yaml that Ultralytics trains from without changes.
 
-    It has no `path`: Ultralytics and detkit then take the folder of data.yaml, also after a move. A
+    It has no `path`: Ultralytics and detkit then use the folder of data.yaml, even after a move. A
     split that shares images with another becomes a text file that lists its images.
     """
     for picture in material.pictures:
@@ -76,9 +76,9 @@ def shares_text(box: list[float], size: tuple[int, int]) -> str:
     Reading gives back the same float32 corners; those between 0 and 1/1000 of a pixel to 1e-12.
     """
     height, width = size
-    left, top, right, bottom = (v / s for v, s in zip(box, (width, height) * 2, strict=True))
-    w, h = right - left, bottom - top
-    values = (left + w / 2, top + h / 2, w, h)
+    x1, y1, x2, y2 = (v / s for v, s in zip(box, (width, height) * 2, strict=True))
+    w, h = x2 - x1, y2 - y1
+    values = (x1 + w / 2, y1 + h / 2, w, h)
     for digits in _DIGITS:
         texts = [f"{value:.{digits}f}" for value in values]
         if _read(texts, size) == box:

@@ -73,7 +73,7 @@ class Checkpoints(Checkpoint):
             self._remove_parts()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave no best state behind that no valid AP has chosen, as an earlier detkit did."""
+        """Remove a best state without a valid AP, which earlier versions of detkit saved."""
         if trainer.is_global_zero and self.best_score is None and self.last_path.is_file():
             self.best_path.unlink(missing_ok=True)
 
@@ -138,7 +138,7 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on comparing with the best score of the checkpoint."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
-        if self.best_score == -math.inf:  # an earlier detkit noted a NaN like that
+        if self.best_score == -math.inf:  # earlier versions of detkit stored a NaN like this
             self.best_score = self.best_epoch = None
 
 

@@ -110,9 +110,9 @@ class DivergenceWarning(pl.Callback):
         self._losses.append(_total(outputs["parts"]))
         if len(self._losses) < self.watch.window:
             return
-        found = self.watch.add(torch.stack(self._losses).tolist())
+        problem = self.watch.add(torch.stack(self._losses).tolist())
         self._losses = []
-        if found is not None:
+        if problem is not None:
             self._done = True
             rate = trainer.optimizers[0].param_groups[0]["lr"]
             _log.warning(
@@ -120,9 +120,9 @@ class DivergenceWarning(pl.Callback):
                 "learning rate there is %.3g. Stop, and train again with a lower "
                 "optimizer.learning_rate (a third or a tenth), a longer scheduler.warmup_steps, or "
                 "trainer.gradient_clip_norm=10.",
-                found.now,
+                problem.now,
                 trainer.global_step,
-                found.best,
+                problem.best,
                 rate,
             )
 

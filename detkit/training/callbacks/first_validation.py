@@ -48,39 +48,39 @@ class Hits:
     objects: int = 0
     pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
 
-    def add(self, found: Detections, target: Target) -> None:
+    def add(self, detections: Detections, target: Target) -> None:
         """Take the detections and objects of one image."""
         objects = target.select(~target.ignored)
         self.images += 1
-        self.detections += len(found.scores)
+        self.detections += len(detections.scores)
         self.objects += len(objects)
-        if not len(objects) or not len(found.scores):
+        if not len(objects) or not len(detections.scores):
             return
-        overlaps = pairwise_iou(objects.boxes, found.boxes) >= _OVERLAP  # (objects, detections)
-        scores = torch.where(overlaps, found.scores.float(), -1.0)
+        overlaps = pairwise_iou(objects.boxes, detections.boxes) >= _OVERLAP  # (objects, N)
+        scores = torch.where(overlaps, detections.scores.float(), -1.0)
         best = scores.argmax(dim=1)
         hit = overlaps.any(dim=1)
-        labels = found.labels[best][hit].tolist()
+        labels = detections.labels[best][hit].tolist()
         self.pairs.update(zip(objects.labels[hit].tolist(), labels, strict=True))
 
     @property
     def right(self) -> float:
         """Share of the objects whose best detection has their class."""
-        return self._share(n for (own, other), n in self.pairs.items() if own == other)
+        return self._share(n for (label, other), n in self.pairs.items() if label == other)
 
     @property
     def wrong(self) -> float:
         """Share of the objects whose best detection has another class."""
-        return self._share(n for (own, other), n in self.pairs.items() if own != other)
+        return self._share(n for (label, other), n in self.pairs.items() if label != other)
 
     def shift(self, classes: int) -> int | None:
         """By how much all wrong labels are off, where one number explains nearly all of them."""
         shifts: Counter[int] = Counter()
         owners: dict[int, set[int]] = {}
-        for (own, other), count in self.pairs.items():
-            if own != other:
-                shifts[other - own] += count
-                owners.setdefault(other - own, set()).add(own)
+        for (label, other), count in self.pairs.items():
+            if label != other:
+                shifts[other - label] += count
+                owners.setdefault(other - label, set()).add(label)
         if not shifts:
             return None
         (shift, count), *_ = shifts.most_common(1)
@@ -116,8 +116,8 @@ class FirstValidation(pl.Callback):
         """Compare the detections of the first validation with the objects, on rank 0."""
         if self._done or not trainer.is_global_zero:
             return
-        for found, target in zip(outputs, batch.original_targets, strict=True):
-            self._hits.add(found, target)
+        for detections, target in zip(outputs, batch.original_targets, strict=True):
+            self._hits.add(detections, target)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the AP50 of the first validation of a training from its start."""
@@ -168,19 +168,19 @@ def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
 def _of_other_classes(score: float, hits: Hits, class_names: Sequence[str]) -> str:
     wrong = Counter({pair: n for pair, n in hits.pairs.items() if pair[0] != pair[1]})
     pairs = ", ".join(
-        f"'{class_names[own]}' as '{class_names[other]}' ({count})"
-        for (own, other), count in wrong.most_common(_PAIRS)
+        f"'{class_names[label]}' as '{class_names[other]}' ({count})"
+        for (label, other), count in wrong.most_common(_PAIRS)
     )
     shift = hits.shift(len(class_names))
-    why = "the names of the classes may be swapped or missing in one of the splits"
+    cause = "the names of the classes may be swapped or missing in one of the splits"
     if shift is not None:
-        why = (
+        cause = (
             f"labels are off by {shift:+d} throughout, as when ids that start at 1 are taken for "
             "labels that start at 0, or a class is missing in the list of one split"
         )
     return (
         f"BOXES ARE FOUND, BUT OF OTHER CLASSES (AP50 {score:.3f} after the first validation): "
         f"{hits.wrong:.0%} of {hits.objects:,} objects are found under another class, such as "
-        f"{pairs}, and {hits.right:.0%} under their own; {why}. {_EARLY} compare the class lists "
+        f"{pairs}, and {hits.right:.0%} under their own; {cause}. {_EARLY} compare the class lists "
         "and their order in the training and the validation annotations."
     )

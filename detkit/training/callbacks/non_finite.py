@@ -84,8 +84,8 @@ class NonFinite(pl.Callback):
     ) -> None:
         """Note what the forward pass is about to change."""
         if not self._seen:
-            for value, kept in self._buffers.values():
-                kept.copy_(value)
+            for value, copy in self._buffers.values():
+                copy.copy_(value)
         self._seen.append(_Seen(trainer.global_step + 1, batch, random_state()))
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -156,12 +156,12 @@ class NonFinite(pl.Callback):
             weights_later=trainer.global_step - (seen.number - 1),
             finding=finding,
         )
-        found: list[Any] = [repetition.is_finite]
+        finite: list[Any] = [repetition.is_finite]
         texts: list[Any] = [None]
         if trainer.world_size > 1:
-            found = [None] * trainer.world_size
-            torch.distributed.all_gather_object(found, repetition.is_finite)
-        culprit = found.index(min(found))  # where all are finite, only their sum was not
+            finite = [None] * trainer.world_size
+            torch.distributed.all_gather_object(finite, repetition.is_finite)
+        culprit = finite.index(min(finite))  # where all are finite, only their sum was not
         if trainer.global_rank == culprit:
             norm = None if seen.gradient_norm is None else float(seen.gradient_norm)
             advice = _ADVICE.format(run=shlex.quote(_shown(self.run_folder)))
@@ -174,8 +174,8 @@ class NonFinite(pl.Callback):
     def _restore(self, seen: _Seen) -> None:
         """Put random generators and buffers to where they were before the step."""
         set_random_state(seen.random_state)
-        for value, kept in self._buffers.values():
-            value.copy_(kept)
+        for value, copy in self._buffers.values():
+            value.copy_(copy)
 
     def _save(self, step: SavedStep, weights: dict[str, Tensor], pl_module: Any) -> list[str]:
         """Save the step and say how to repeat it, or why it could not be saved."""
@@ -200,11 +200,11 @@ def _description(step: SavedStep, gradient_norm: float | None) -> list[str]:
     where = f"step {step.number} (epoch {step.epoch})"
     if step.world_size > 1:
         where += f" of rank {step.rank}"
-    what = f"the loss of {where} is {total}"
+    text = f"the loss of {where} is {total}"
     if math.isfinite(total) and gradient_norm is not None:
-        what = f"the gradient of {where} has the norm {gradient_norm}"
+        text = f"the gradient of {where} has the norm {gradient_norm}"
     parts = ", ".join(f"{name} {value:.4g}" for name, value in step.losses.items())
-    lines = [f"{what}, expected a finite number.", f"loss parts: {parts}", step.finding]
+    lines = [f"{text}, expected a finite number.", f"loss parts: {parts}", step.finding]
     if step.weights_later:
         lines.append(
             f"the weights are {step.weights_later} optimizer steps later than the step; with "

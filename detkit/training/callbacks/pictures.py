@@ -18,7 +18,7 @@ T = TypeVar("T")
 _OVERVIEW_SIDE = 800  # longest side of one pair in the overview
 
 
-_LOWEST_SCORE = 0.05  # of detections that loggers get, whose pages have a threshold of their own
+_LOWEST_SCORE = 0.05  # of detections for loggers, whose pages have their own threshold
 
 
 class ValidationPicture(NamedTuple):
@@ -133,7 +133,7 @@ class Pictures(pl.Callback):
         self._write(self.folder)
 
     def samples(self) -> list[ValidationPicture]:
-        """The images of the last validation, with detections of low scores too."""
+        """The images of the last validation, including detections with low scores."""
         return self._spread.chosen()
 
     def state_dict(self) -> dict[str, int]:
@@ -144,21 +144,21 @@ class Pictures(pl.Callback):
         """Go on counting."""
         self._validations = state_dict["validations"]
 
-    def _keep(self, batch: Batch, found: Detections, position: int) -> ValidationPicture:
+    def _keep(self, batch: Batch, detections: Detections, position: int) -> ValidationPicture:
         height, width = batch.image_sizes[position]
         to_image = batch.to_image[position]
         target = batch.original_targets[position]
-        found = above(found, min(self.score_threshold, _LOWEST_SCORE))
+        detections = above(detections, min(self.score_threshold, _LOWEST_SCORE))
         return ValidationPicture(
             image=batch.images[position, :, :height, :width].cpu().clone(),
             target=target.with_boxes(moved(target.boxes, to_image)),
-            detections=found._replace(boxes=moved(found.boxes, to_image)),
+            detections=detections._replace(boxes=moved(detections.boxes, to_image)),
             name=Path(batch.paths[position]).name,
         )
 
     def _write(self, folder: Path) -> None:
-        chosen = self._spread.chosen()
-        if not chosen:
+        pictures = self._spread.chosen()
+        if not pictures:
             return
         folder.mkdir(parents=True, exist_ok=True)
         note = f"score {self.score_threshold:.2f} or more"
@@ -171,7 +171,7 @@ class Pictures(pl.Callback):
                 caption=picture.name,
                 note=note,
             )
-            for picture in chosen
+            for picture in pictures
         ]
         for number, pair in enumerate(pairs, start=1):
             pair.save(folder / f"{number:02d}.jpg", quality=92, subsampling=0)
@@ -181,9 +181,9 @@ class Pictures(pl.Callback):
 
 
 def above(detections: Detections, threshold: float) -> Detections:
-    """The detections with at least a score."""
-    shown = detections.scores >= threshold
-    return Detections(*(value[shown] for value in detections))
+    """The detections with a score of at least the threshold."""
+    is_above = detections.scores >= threshold
+    return Detections(*(value[is_above] for value in detections))
 
 
 def moved(boxes: Tensor, to_image: Tensor) -> Tensor:
@@ -195,6 +195,6 @@ def moved(boxes: Tensor, to_image: Tensor) -> Tensor:
     """
     matrix = to_image.to(boxes)
     corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-    places = corners @ matrix[:, :2].T + matrix[:, 2]  # (N, 4, 3) homogeneous
-    corners = places[..., :2] / places[..., 2:]
+    points = corners @ matrix[:, :2].T + matrix[:, 2]  # (N, 4, 3) homogeneous
+    corners = points[..., :2] / points[..., 2:]
     return torch.cat([corners.amin(dim=1), corners.amax(dim=1)], dim=1)

@@ -68,7 +68,7 @@ class Progress(ProgressBar):
         self._show(f"{waiting} for the first batch")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start an epoch that is resumed after its first batches."""
+        """Start an epoch that resumes after some of its batches."""
         self._start_epoch()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -82,7 +82,7 @@ class Progress(ProgressBar):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Start the epoch's line; in the first step, networks are compiled and GPUs start."""
+        """Start the epoch's line; the first step includes compilation and the start of GPUs."""
         if self._batches == 0:
             self._show(self._line(trainer, batch_idx, time_left(trainer) or ["first step"]))
 
@@ -114,16 +114,16 @@ class Progress(ProgressBar):
     ) -> None:
         """Count the validation's batches."""
         if self._is_due():
-            left = time_left(trainer)
+            remaining = time_left(trainer)
             state = f"validating {batch_idx + 1}/{self.total_val_batches}"
-            self._update(", ".join([f"{_epoch(trainer)} {state}", *left]))
+            self._update(", ".join([f"{_epoch(trainer)} {state}", *remaining]))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show that the validation begins."""
         self._show(", ".join([f"{_epoch(trainer)} validating", *time_left(trainer)]))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that the scores are fresh; checkpoints and pictures follow."""
+        """Record that the scores are new; checkpoints and pictures follow."""
         self._is_validated = True
         self._show(f"{_epoch(trainer)} saving")
 
@@ -136,7 +136,7 @@ class Progress(ProgressBar):
             self._last_update = time.monotonic()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self._close()
 
     def on_exception(
@@ -151,7 +151,7 @@ class Progress(ProgressBar):
             self._status = None
 
     def _show(self, text: str) -> None:
-        """Replace the status line; nothing where there is no terminal."""
+        """Replace the status line; do nothing without a terminal."""
         if self._status is not None:
             self._status.show(text)
 
@@ -172,7 +172,7 @@ class Progress(ProgressBar):
             self._status.show(text)
 
     def _line(self, trainer: pl.Trainer, batches: int, parts: list[str]) -> str:
-        """Epoch, bar and counts, and as many of the parts as fit into the terminal whole."""
+        """Epoch, bar and counts, and as many complete parts as fit into the terminal."""
         total = int(self.total_train_batches)
         filled = round(_BAR * batches / max(total, 1))
         bar = f"[{'#' * filled}{'-' * (_BAR - filled)}]" if self._status else "batch"
@@ -180,7 +180,7 @@ class Progress(ProgressBar):
         return fitted(line, parts, self._width())
 
     def _width(self) -> int | None:
-        """Characters of a line; None where there is no terminal."""
+        """Characters of a line; None without a terminal."""
         return None if self._status is None else columns(sys.stderr) - 1
 
     def _numbers(self, trainer: pl.Trainer, ended: bool = False) -> list[str]:
@@ -190,15 +190,15 @@ class Progress(ProgressBar):
             trainer: The trainer.
             ended: Whether the epoch has ended; after the last one there is no time left.
         """
-        left = time_left(trainer) or ([] if ended else ["measuring the pace"])
+        remaining = time_left(trainer) or ([] if ended else ["measuring the pace"])
         if ended and (trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs):
-            left = []
+            remaining = []
         means = {name: float(value) / self._batches for name, value in self._sums.items()}
         total = sum(value for name, value in means.items() if name.startswith("loss/"))
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         speed = self._images / max(self._training_seconds, 1e-9)
         return [
-            *left,
+            *remaining,
             f"loss {total:.3f}",
             f"{speed:.1f} images/s",
             *(f"{name.split('/')[-1]} {value:.3f}" for name, value in means.items()),
@@ -207,7 +207,7 @@ class Progress(ProgressBar):
 
 
 def fitted(start: str, parts: list[str], width: int | None, separator: str = ", ") -> str:
-    """A line that holds the first parts, as many as fit whole; the first one in any case."""
+    """A line with as many complete parts as fit, but at least the first one."""
     line = start
     for number, part in enumerate(parts):
         longer = f"{line}{separator}{part}"
@@ -218,7 +218,7 @@ def fitted(start: str, parts: list[str], width: int | None, separator: str = ", 
 
 
 def time_left(trainer: pl.Trainer) -> list[str]:
-    """The time that the rest of the training takes; nothing before it is known."""
+    """The remaining time of the training; empty before it is known."""
     pace: Pace | None = pace_of(trainer)
     seconds = None if pace is None else pace.seconds_left(trainer)
     return [] if seconds is None else [f"{duration(seconds)} left"]
@@ -234,6 +234,6 @@ def _epoch(trainer: pl.Trainer) -> str:
 
 
 def _scores(trainer: pl.Trainer) -> list[str]:
-    shown = {"AP": "val/AP", "AP50": "val/AP50"}
-    known = trainer.callback_metrics
-    return [f"{name} {float(known[key]):.3f}" for name, key in shown.items() if key in known]
+    keys = {"AP": "val/AP", "AP50": "val/AP50"}
+    metrics = trainer.callback_metrics
+    return [f"{name} {float(metrics[key]):.3f}" for name, key in keys.items() if key in metrics]

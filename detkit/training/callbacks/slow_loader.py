@@ -86,7 +86,7 @@ class SlowLoader(pl.Callback):
             return
         self._done = True
         loader = trainer.train_dataloader
-        workers = getattr(loader, "num_workers", 0)  # a loader that reads ahead is no DataLoader
+        workers = getattr(loader, "num_workers", 0)  # ReadAhead is not a DataLoader
         text = starved_text(
             share,
             workers=workers,
@@ -117,7 +117,9 @@ def starved_text(share: float, *, workers: int, cores: int, threads: int) -> str
     easier = "smaller images or fewer transforms (augmentation=standard) help"
     free = cores - threads
     # Loading has to be faster by 1 / (1 - share) to keep pace, and one process does it now.
-    wanted = min(max(math.ceil(max(workers, 1) / (1 - min(share, 0.9))), workers + 1), max(free, 1))
+    suggested = min(
+        max(math.ceil(max(workers, 1) / (1 - min(share, 0.9))), workers + 1), max(free, 1)
+    )
     if threads and free < 1:
         return (
             f"{start} (data.workers={workers}); the training computes on all {cores} CPU cores, so "
@@ -131,9 +133,9 @@ def starved_text(share: float, *, workers: int, cores: int, threads: int) -> str
     if workers == 0:
         return (
             f"{start}, since the training process does it itself (data.workers=0): set "
-            f"data.workers={wanted}; {easier} too."
+            f"data.workers={suggested}; {easier} too."
         )
-    return f"{start} (data.workers={workers}): raise data.workers to {wanted}; {easier} too."
+    return f"{start} (data.workers={workers}): raise data.workers to {suggested}; {easier} too."
 
 
 def cores_here() -> int:

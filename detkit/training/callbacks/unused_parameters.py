@@ -116,9 +116,9 @@ def _grouped(names: list[str]) -> str:
     while depth < 4 and len(_groups(names, depth + 1)) <= _MOST_GROUPS:  # noqa: PLR2004
         depth += 1
     groups = _groups(names, depth).most_common()
-    shown = ", ".join(f"{prefix} ({count})" for prefix, count in groups[:_MOST_GROUPS])
+    listed = ", ".join(f"{prefix} ({count})" for prefix, count in groups[:_MOST_GROUPS])
     more = sum(count for _, count in groups[_MOST_GROUPS:])
-    return shown + (f" and {more} more" if more else "")
+    return listed + (f" and {more} more" if more else "")
 
 
 def _groups(names: list[str], depth: int) -> Counter[str]:

@@ -117,13 +117,13 @@ def test_a_split_of_two_others_together_is_not_counted_twice(voc):
     evidence = gather(VocReader(), voc)
     assert evidence.unions == {"trainval": ["train", "val"]}
     assert [split.name for split in evidence.splits] == ["train", "val"]
-    chosen = gather(VocReader(), voc, chosen=["trainval"])
+    chosen = gather(VocReader(), voc, requested=["trainval"])
     assert [split.name for split in chosen.splits] == ["trainval"]
 
 
 def test_a_split_that_does_not_exist(maker):
     with pytest.raises(DataError, match=r"has no split 'vall'\. Did you mean 'val'\?"):
-        gather(CocoReader(), maker.write(), chosen=["vall"])
+        gather(CocoReader(), maker.write(), requested=["vall"])
 
 
 def test_each_check_says_what_it_finds():

@@ -49,7 +49,7 @@ def test_splits_without_a_training_split_among_them_are_an_error(yolo, names, se
 
 
 def test_a_split_may_be_chosen_by_another_word_for_it(yolo):
-    evidence = gather(YoloReader(), yolo, chosen=["validation"])
+    evidence = gather(YoloReader(), yolo, requested=["validation"])
     assert [split.name for split in evidence.splits] == ["val"]
 
 

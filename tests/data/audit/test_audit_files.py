@@ -153,7 +153,7 @@ def test_the_report_of_one_image_is_in_the_singular(maker):
     page = maker.pages["train"]
     page["images"], page["annotations"] = page["images"][:1], page["annotations"][:1]
     page["categories"] = page["categories"][:1]
-    evidence = maker.evidence(chosen=["train"])
+    evidence = maker.evidence(requested=["train"])
     assert "  1 class: cat\n  train  1 image, 1 box\n" in as_text(evidence, [], 100)
 
 
