@@ -144,8 +144,8 @@ WORDS = {
     "run_name=" + "[" * 4000: r"cannot read 'run_name=\[{20}.*\.\.\.': ",
     "model.neck=[1]": r"model\.neck: expected a mapping .*, got a list\. \(command line\)",
     "trainer=3": r"trainer=3: choose an option of 'trainer' by its name",
-    "trainer.max_epochs=": r"trainer\.max_epochs: expected int > 0, got '' \(str\)\. \(comm",
-    "trainer.max_epochs=1e99999": r"expected int > 0, got inf",
+    "trainer.max_epochs=": r"trainer\.max_epochs: expected int > 0 or null, got '' \(str\)\. \(comm",
+    "trainer.max_epochs=1e99999": r"expected int > 0 or null, got inf",
     "seed=運行": r"seed: expected int >= 0, got '運行'",
     "--confg-dir": r"there is no flag '--confg-dir'\. Did you mean '--config-dir'",
     "--config-dir=nowhere": r"--config-dir: there is no folder 'nowhere'",
@@ -239,7 +239,7 @@ def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
     started: list[Job] = []
     monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
     shown = refused("train", "-m", "seed=1,2", "model=fcos,atss", "trainer.max_epochs=1,none")
-    assert "trainer.max_epochs: expected int > 0, got 'none'" in shown
+    assert "trainer.max_epochs: expected int > 0 or null, got 'none'" in shown
     assert "(job seed=1 model=fcos trainer.max_epochs=none)" in shown
     assert shown.count("max_epochs: expected") == 1
     assert not started
