@@ -144,7 +144,7 @@ WORDS = {
     "run_name=" + "[" * 4000: r"cannot read 'run_name=\[{20}.*\.\.\.': ",
     "model.neck=[1]": r"model\.neck: expected a mapping .*, got a list\. \(command line\)",
     "trainer=3": r"trainer=3: choose an option of 'trainer' by its name",
-    "trainer.max_epochs=": r"trainer\.max_epochs: expected int > 0 or null, got '' \(str\)\. \(comm",
+    "trainer.max_epochs=": r"trainer\.max_epochs: expected int > 0 or null, got ''",
     "trainer.max_epochs=1e99999": r"expected int > 0 or null, got inf",
     "seed=運行": r"seed: expected int >= 0, got '運行'",
     "--confg-dir": r"there is no flag '--confg-dir'\. Did you mean '--config-dir'",
