@@ -90,11 +90,19 @@ def test_single_problem_needs_no_list(fake, capsys):
     assert capsys.readouterr().err == "error: a: wrong\n"
 
 
-def test_half_typed_line_is_completed_in_silence(fake, capsys, monkeypatch):
-    monkeypatch.setenv("COMP_LINE", "detkit train model=nothing trainer.")
-    fake(raising(ConfigError(["model: there is no 'nothing'"])))
+def test_error_in_a_half_typed_line_prints_nothing(capsys, monkeypatch):
+    def failing(*arguments):
+        raise ConfigError(["model: there is no 'nothing'"])
+
+    monkeypatch.setattr(command_line, "complete", failing)
     assert command_line.main(["-sc", "query=bash"]) == 2
     assert capsys.readouterr() == ("", "")
+
+
+def test_line_with_an_unknown_model_is_completed(capsys, monkeypatch):
+    monkeypatch.setenv("COMP_LINE", "detkit train model=nothing trainer.max_ep")
+    assert command_line.main(["-sc", "query=bash"]) == 0
+    assert capsys.readouterr() == ("trainer.max_epochs=\n", "")
 
 
 def test_keyboard_interrupt_is_one_line(fake, capsys):

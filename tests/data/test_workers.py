@@ -63,8 +63,12 @@ def test_the_main_process_can_end_a_worker_that_hangs():
     batches = iter(loader_of(Hanging()))
     worker = batches._workers[0]
     time.sleep(0.2)
-    worker.terminate()
-    worker.join(10)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler raises an error
+    try:
+        worker.terminate()
+        worker.join(10)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
     assert worker.exitcode is not None
 
 
