@@ -1,5 +1,6 @@
 """Fixtures that several packages' tests share."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,3 +14,10 @@ def bccd() -> Path:
     if not BCCD.is_dir():
         pytest.skip(f"the BCCD photographs are not at {BCCD}")
     return BCCD
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hangup_is_not_ignored() -> None:
+    """Undo `nohup` for the tests and the processes that they start."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
