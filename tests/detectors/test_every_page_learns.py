@@ -56,7 +56,9 @@ def test_the_loss_falls_with_a_batch_without_boxes_among_the_others(tmp_path, pa
     if page in YOLO and page not in ("yolov3", "yolov4"):
         words += TINY_YOLO
     batch, detector, _ = first_images(tmp_path / "shapes", 2, 96, *words)
-    totals = train(detector, [batch, batch_without_boxes(2, 96)], 16, 0.001)
+    # The objectness target of YOLOv5 is the IoU: its loss rises while boxes begin to improve.
+    steps = 48 if page.startswith("yolov5") else 16
+    totals = train(detector, [batch, batch_without_boxes(2, 96)], steps, 0.001)
     assert totals[-2] + totals[-1] < totals[0] + totals[1]
 
 

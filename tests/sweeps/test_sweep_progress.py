@@ -56,12 +56,14 @@ def test_epoch_and_time_left_of_a_job_with_a_long_title_fit_into_the_terminal(
 
 
 def test_a_line_is_written_in_a_while_outside_a_terminal(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("detkit.sweeps"), "propagate", True)
-    with caplog.at_level(logging.INFO, "detkit.sweeps"), RunningJobs() as shown:
+    messages: list[str] = []
+    log = logging.getLogger("detkit.sweeps")
+    monkeypatch.setattr(log, "info", lambda text, *values: messages.append(text % values))
+    with RunningJobs() as shown:
         shown.show([job(tmp_path)], 2)
-        assert caplog.messages == []
+        assert messages == []
         monkeypatch.setattr("detkit.sweeps.progress._LINE_EVERY", 0.0)
         shown.show([job(tmp_path)], 2)
-    assert caplog.messages == ["1 job running, 2 waiting: seed=1: starting"]
+    assert messages == ["1 job running, 2 waiting: seed=1: starting"]
