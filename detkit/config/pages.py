@@ -94,7 +94,8 @@ def _choose(
         return None, inner
     if isinstance(given, Mapping) and given["name"] in registry.names(slot.family):
         return add_option((*group, argument.name), dict(given), tag), inner
-    if list(given) == ["name"] and is_page((*group, argument.name), given["name"]):
+    is_bare = isinstance(given, Mapping) and list(given) == ["name"]
+    if is_bare and is_page((*group, argument.name), given["name"]):
         return str(given["name"]), inner
     return None, given  # the check says what is wrong with it
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.data.images import UnreadableImageError, read_header, turn_box
-from detkit.data.left_out import sentences, warn
-from detkit.data.pairing import describe_pairing, report_pairing
+from detkit.data.left_out import no_usable_image, sentences, warn
+from detkit.data.pairing import report_pairing
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault, Pairing
 
@@ -36,18 +36,17 @@ class Annotation(NamedTuple):
 
 @dataclass
 class IndexBuilder:
-    """Collects images and objects into a DatasetIndex, and leaves out what is faulty.
+    """Collects images and objects into a DatasetIndex, and leaves out faulty ones.
 
-    A file that is missing, that is no image, or whose size is not the annotated one is dropped with
-    its objects; so is a box that is not finite, inverted or without area inside the image. All are
-    counted and named in `DatasetIndex.dropped`, and logged in one warning. Boxes of an image whose
-    annotated size is the one before its EXIF rotation are turned with it.
+    It drops missing files, files that are no image, images whose size is not the annotated one, and
+    boxes that are not finite, inverted or without area. `DatasetIndex.dropped` names them. Boxes
+    annotated before an image's EXIF rotation are turned with it.
 
     Attributes:
         root: The folder that file names are relative to.
         class_names: The names in label order.
         category_ids: The format's own ids in the same order; 1..C where it has none.
-        unused: Counts what the files say of objects that an index has no place for.
+        unused: Counts of annotated values that an index does not hold.
         pairing: Images and annotations without a counterpart, set by the reader.
     """
 
@@ -185,13 +184,7 @@ class IndexBuilder:
         warn("changed in", self.root, [f for f in changed if f.why != PARTLY_OUTSIDE])
         report_pairing(self.pairing, self.root)
         if not self._names:
-            lone = describe_pairing(replace(self.pairing, images_without_annotation=[]))
-            reasons = "; ".join([*sentences(dropped, short=True), *([lone] if lone else [])])
-            place = "check that data.path is the folder that the annotations belong to."
-            remedy = "correct these." if {f.why for f in dropped} - {"missing file"} else place
-            raise DataError(
-                f"no usable image in '{self.root}' ({reasons or 'it lists none'}): {remedy}"
-            )
+            raise no_usable_image(self.root, dropped, self.pairing)
         return DatasetIndex(
             root=self.root,
             class_names=list(self.class_names),

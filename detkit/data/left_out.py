@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from detkit.data.counting import counted
-from detkit.structures import Fault
+from detkit.data.pairing import describe_pairing
+from detkit.errors import DataError
+from detkit.structures import Fault, Pairing
 
 LOGGER = logging.getLogger("detkit.data")
 NAMES_IN_A_WARNING = 10
@@ -50,3 +53,14 @@ def _readable(name: str, details: list[str]) -> str:
     distinct = list(dict.fromkeys(details))
     more = f" and {len(distinct) - _DETAILS} more" if len(distinct) > _DETAILS else ""
     return f"{text} ({', '.join(distinct[:_DETAILS])}{more})" if distinct else text
+
+
+def no_usable_image(root: Path, dropped: Sequence[Fault], pairing: Pairing) -> DataError:
+    """The error for a data set without any usable image, with the reasons."""
+    lone = describe_pairing(replace(pairing, images_without_annotation=[]))
+    reasons = "; ".join(filter(None, [*sentences(dropped, short=True), lone]))
+    if {fault.why for fault in dropped} - {"missing file"}:
+        remedy = "correct these."
+    else:
+        remedy = "check that data.path is the folder that the annotations belong to."
+    return DataError(f"no usable image in '{root}' ({reasons or 'it lists none'}): {remedy}")

@@ -57,8 +57,8 @@ def result_rows(
     rows = []
     for box, score, label in zip(*(value.tolist() for value in detections), strict=True):
         x1, y1, x2, y2 = box
-        bbox = [x1, y1, x2 - x1, y2 - y1]
-        rows.append({**source, "category_id": category_ids[label], "bbox": bbox, "score": score})
+        xywh = [x1, y1, x2 - x1, y2 - y1]
+        rows.append({**source, "category_id": category_ids[label], "bbox": xywh, "score": score})
     return rows
 
 

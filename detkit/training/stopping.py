@@ -55,7 +55,7 @@ class StopOnSignal(pl.Callback):
         self.received = number
         _log.warning(
             "%s: stopping after this step or the running validation, with a checkpoint; press "
-            "Ctrl-C again to stop now",
+            "Ctrl-C to stop now",
             signal_name(number),
         )
 

@@ -126,5 +126,5 @@ def test_what_a_head_counts_otherwise_is_reported(caplog):
     accumulation.begin(first, 2)
     model.loss(batch(6, seed=1))
     accumulation.after_batch(first, 0)
-    assert "FCOS counts" in caplog.text
+    assert "FCOS counted" in caplog.text
     assert "differ from those of one larger batch" in caplog.text
