@@ -1,6 +1,6 @@
 """detkit: object detection composed in YAML."""
 
 from detkit.registry import Slot, Wired, register
+from detkit.version import __version__
 
-__version__ = "0.1.0"
 __all__ = ["Slot", "Wired", "__version__", "register"]

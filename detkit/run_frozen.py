@@ -20,14 +20,14 @@ import lightning.pytorch as pl
 import torch.distributed
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from detkit import __version__, assembly, ranks, registry
+from detkit import assembly, ranks, registry
 from detkit.assembly import Classes
 from detkit.config.freeze import checkpoint_to_go_on, read_frozen
 from detkit.data.fingerprint import fingerprint
 from detkit.data.unreadable import describe_unreadable
 from detkit.errors import Stopped, UserError
 from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
-from detkit.inference.loop import choose_device, detect
+from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.inference.record import Record, plugin_names
 from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
@@ -60,6 +60,7 @@ from detkit.training.trainer import (
     prepare_detector,
     seed_everything,
 )
+from detkit.version import __version__
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
 from detkit.weights.start import start_from

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from detkit.benchmark.timing import WARM_UP, Times, now
-from detkit.inference.folding import ready_to_predict
+from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.structures import Batch
 
 

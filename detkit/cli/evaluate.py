@@ -20,7 +20,7 @@ from detkit.errors import UserError
 from detkit.evaluation.results import read_rows, write_results
 from detkit.evaluation.results_matching import match_rows
 from detkit.inference.checkpoint import load_weights
-from detkit.inference.loop import choose_device, detect
+from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import Measurement, measure
 from detkit.structures import DatasetIndex, Detections, Target
 from detkit.visualization.analysis_pictures import FOLDER

@@ -8,10 +8,11 @@ import re
 import sys
 from pathlib import Path
 
-from detkit import __version__, registry
+from detkit import registry
 from detkit.config.folders import conf_folder
 from detkit.errors import UserError
 from detkit.plugin_files import FOLDER, PAGES
+from detkit.version import __version__
 
 HELP = """
 usage: detkit plugin new FAMILY NAME [--package]

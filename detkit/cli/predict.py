@@ -20,8 +20,8 @@ from detkit.data.loose import read_image
 from detkit.errors import UserError
 from detkit.evaluation.results import result_rows, write_rows
 from detkit.inference.checkpoint import load_weights
+from detkit.inference.detecting import choose_device
 from detkit.inference.earlier_pictures import RESULTS, clear_earlier
-from detkit.inference.loop import choose_device
 from detkit.inference.predictor import find_images, output_names, predict_files
 from detkit.inference.threshold import default_threshold
 from detkit.structures import Detections

@@ -13,8 +13,8 @@ from detkit.assembly import Classes
 from detkit.config import compose
 from detkit.errors import UserError
 from detkit.inference.checkpoint import Checkpoint, load_weights, read_checkpoint
+from detkit.inference.detecting import choose_device
 from detkit.inference.files import read_tensors
-from detkit.inference.loop import choose_device
 from detkit.training.random_state import set_random_state
 from detkit.training.repeat import repeat
 from detkit.training.saved_step import SavedStep, find_step, parse_step

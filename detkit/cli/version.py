@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
-from detkit import __version__
+from detkit.version import __version__
 
 HELP = """
 usage: detkit version

@@ -15,7 +15,7 @@ from torch import nn
 
 from detkit.errors import DataError, UserError
 from detkit.image_files import files_below, images_among
-from detkit.inference.folding import ready_to_predict
+from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
 from detkit.wording import counted
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from detkit import __version__
 from detkit.errors import UserError
+from detkit.version import __version__
 
 RECORD = "detkit"
 # Raised when an older detkit could not read what a newer one writes; versions are information.

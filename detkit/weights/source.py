@@ -32,14 +32,19 @@ from detkit.weights.class_names import (
     place_in_slots,
     read_class_list,
 )
-from detkit.weights.naming import (
+from detkit.weights.tensor_names import (
     library_of_detector,
     name_of_torchvision_detector,
     present_names,
     unwrapped_name,
 )
-from detkit.weights.regions import REGION_CLASS_LAYER, background_last
-from detkit.weights.ssd import is_torchvision_ssd, logits_of_ssd, page_of_ssd, tensors_of_ssd
+from detkit.weights.torchvision_roi_head import REGION_CLASS_LAYER, background_last
+from detkit.weights.torchvision_ssd import (
+    is_torchvision_ssd,
+    logits_of_ssd,
+    page_of_ssd,
+    tensors_of_ssd,
+)
 
 # Under which training scripts keep the weights; averaged ones before others.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")

@@ -14,14 +14,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from detkit import __version__, assembly
+from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
 from detkit.inference.checkpoint import PREFIX, Checkpoint, require_fit
 from detkit.inference.record import RECORD, Record
+from detkit.version import __version__
 from detkit.weights.class_layers import class_rows
 from detkit.weights.class_names import ClassList, place_in_slots, read_class_list
-from detkit.weights.report import coverage_text
+from detkit.weights.coverage_report import coverage_text
 from detkit.weights.source import WeightSource, name_classes, read_source
 from detkit.weights.transfer import Coverage, transfer
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.weights.class_layers import ClassRows
-from detkit.weights.naming import simple_backbone_name
 from detkit.weights.source import WeightSource
+from detkit.weights.tensor_names import simple_backbone_name
 
 Shape = tuple[int, ...]
 _COUNTER = "num_batches_tracked"  # of a batch norm; a frozen one has none, and nothing needs it

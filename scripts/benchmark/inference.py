@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.models import detection
 from weights_of_torchvision import as_published, imported
 
-from detkit.inference.folding import ready_to_predict
+from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.structures import Detections
 
 SIDE, CLASSES = 512, 80

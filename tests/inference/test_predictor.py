@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from detkit.errors import DataError, UserError
-from detkit.inference.loop import choose_device, detect
+from detkit.inference.detecting import choose_device, detect
 from detkit.inference.predictor import find_images, output_names, predict_files
 from detkit.structures import Batch, Detections, Sample, Target
 

@@ -8,7 +8,7 @@ from pictures import photograph_batch, rendered_batch
 from torchvision_weights import DIVISOR, our_model, torchvision_model
 
 from detkit.heads.fcos import FCOS
-from detkit.weights.naming import name_of_torchvision_detector
+from detkit.weights.tensor_names import name_of_torchvision_detector
 
 LOSS_NAMES = {
     "classification": "loss/classification",

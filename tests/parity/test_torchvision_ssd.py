@@ -12,7 +12,7 @@ from pictures import photograph_batch, rendered_batch, squared
 from torchvision_ssd import SIDES, our_model, torchvision_model
 
 from detkit.ops import pairwise_iou
-from detkit.weights.ssd import tensors_of_ssd
+from detkit.weights.torchvision_ssd import tensors_of_ssd
 
 LOSS_NAMES = {"classification": "loss/classification", "bbox_regression": "loss/box"}
 

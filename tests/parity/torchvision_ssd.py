@@ -12,7 +12,7 @@ from torchvision.models.detection import ssd300_vgg16, ssdlite320_mobilenet_v3_l
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.weights.ssd import tensors_of_ssd
+from detkit.weights.torchvision_ssd import tensors_of_ssd
 
 SIDES = {"ssd300": 300, "ssdlite": 320}
 CLASSES = Classes(["a", "b", "c"], [1, 2, 3])

@@ -15,8 +15,8 @@ from torchvision_weights import DIVISOR, MEAN, NUM_CLASSES, STD, _rescale
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.weights.naming import name_of_torchvision_detector
-from detkit.weights.regions import background_last
+from detkit.weights.tensor_names import name_of_torchvision_detector
+from detkit.weights.torchvision_roi_head import background_last
 
 CANDIDATES = {"training": 200, "testing": 120}
 REGIONS = {"training": 90, "testing": 60}

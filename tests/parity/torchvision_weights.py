@@ -27,7 +27,7 @@ from detkit.necks.fpn import FPN
 from detkit.postprocess import NMS
 from detkit.priors import Anchors, Points
 from detkit.samplers import KeepAll
-from detkit.weights.naming import name_of_torchvision_detector
+from detkit.weights.tensor_names import name_of_torchvision_detector
 
 NUM_CLASSES = 3
 DIVISOR = 128  # of the image's sides, as torchvision takes an anchor's stride from their ratio

@@ -12,9 +12,9 @@ from detkit.inference.bundle import Bundle, write_bundle
 from detkit.inference.record import Record
 from detkit.weights import source as source_module
 from detkit.weights.class_layers import class_rows
-from detkit.weights.naming import library_of_detector
 from detkit.weights.source import name_classes, read_source
 from detkit.weights.start import start_from
+from detkit.weights.tensor_names import library_of_detector
 from detkit.weights.transfer import transfer
 
 

@@ -6,7 +6,7 @@ from detkit.config.compose import compose
 from detkit.errors import UserError
 from detkit.weights.class_layers import ClassRows, class_rows
 from detkit.weights.class_names import Slots
-from detkit.weights.report import coverage_text
+from detkit.weights.coverage_report import coverage_text
 from detkit.weights.source import WeightSource
 from detkit.weights.transfer import pair_classes, transfer
 

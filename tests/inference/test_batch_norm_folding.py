@@ -7,7 +7,7 @@ from torch import nn
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.inference.folding import fold_batch_norms
+from detkit.inference.batch_norm_folding import fold_batch_norms
 from detkit.layers.norm import FrozenBatchNorm
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
