@@ -27,7 +27,7 @@ from detkit.data.audit.statistics import (
     statistics_as_plain,
     statistics_as_text,
 )
-from detkit.data.balance import class_weights
+from detkit.data.class_weights import class_weights
 from detkit.errors import DataError
 from detkit.registry import PositiveInt, Slot
 from detkit.visualization.data_plots import SplitMeasures, plot_data

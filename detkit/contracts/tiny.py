@@ -15,10 +15,10 @@ from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 
 from detkit.contracts import scenes
+from detkit.optimizers.sgd import SGD
+from detkit.schedules.constant import Constant
 from detkit.structures import Batch, Detections, Target
 from detkit.training.module import DetectionModule
-from detkit.training.optimizers import SGD
-from detkit.training.schedules import Constant
 from detkit.training.trainer import make_trainer
 
 STEPS = 3  # of an epoch

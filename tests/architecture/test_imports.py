@@ -22,6 +22,10 @@ PARTS = {
     "samplers",
     "losses",
     "postprocess",
+    "quality_targets",
+    "image_sampling",
+    "optimizers",
+    "schedules",
 }
 BELOW_ASSEMBLY = {
     *BASE,
@@ -53,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "data": BASE | {"terminal", "interruption"},
     "evaluation": BASE,
     "visualization": BASE,
-    "training": BASE | {"evaluation", "visualization", "terminal", "interruption"},
+    # Of optimizers only the groups of parameters, which older checkpoints are translated to.
+    "training": BASE | {"optimizers", "evaluation", "visualization", "terminal", "interruption"},
     "inference": BASE | {"evaluation", "visualization"},
     "export": BASE | {"evaluation", "visualization"},
     "config": {"errors", "registry", "plugin_files"},

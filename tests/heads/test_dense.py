@@ -6,7 +6,8 @@ from torch import nn
 
 from detkit.heads import dense
 from detkit.heads.dense import DenseHead
-from detkit.heads.quality import Centreness, Objectness
+from detkit.quality_targets.centreness import Centreness
+from detkit.quality_targets.objectness import Objectness
 from detkit.structures import Assignment, DensePredictions, Detections, Priors, Target
 
 FEATURES = [torch.zeros(2, 1, 2, 2)]

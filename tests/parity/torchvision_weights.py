@@ -20,12 +20,12 @@ from detkit.backbones.resnet import ResNet50
 from detkit.box_coders import DeltaCoder, DistanceCoder
 from detkit.detectors.one_stage import OneStageDetector
 from detkit.heads.fcos import FCOS
-from detkit.heads.quality import Centreness
 from detkit.heads.retinanet import RetinaNet
 from detkit.losses import BinaryCrossEntropy, FocalLoss, GIoULoss, L1Loss
 from detkit.necks.fpn import FPN
 from detkit.postprocess import NMS
 from detkit.priors import Anchors, Points
+from detkit.quality_targets.centreness import Centreness
 from detkit.samplers import KeepAll
 from detkit.weights.tensor_names import name_of_torchvision_detector
 

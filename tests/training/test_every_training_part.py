@@ -1,16 +1,6 @@
-"""What holds for every registered optimizer, scheduler, callback and logger."""
+"""What holds for every registered callback and logger."""
 
 from contract_cases import each_promise
-
-
-@each_promise("optimizer")
-def test_an_optimizer_keeps_its_contract(case):
-    case()
-
-
-@each_promise("scheduler")
-def test_a_scheduler_keeps_its_contract(case):
-    case()
 
 
 @each_promise("callback")

@@ -11,11 +11,11 @@ from resume_fakes import BATCHES, Loader, Noisy
 from training_fakes import batches, cpu_trainer, tiny_module
 
 from detkit.errors import Stopped
+from detkit.optimizers.adamw import AdamW
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit
 from detkit.training.metrics_file import read_metrics
-from detkit.training.optimizers import AdamW
 from detkit.training.position import Position, read_position
 from detkit.training.trainer import seed_everything
 

@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch import Callback
 from training_fakes import batches, cpu_trainer, tiny_module
 
-from detkit.data.balance import RepeatFactor
 from detkit.data.module import DetectionData
 from detkit.data.readers.coco import CocoReader
 from detkit.data.shapes import render_shapes
@@ -16,6 +15,7 @@ from detkit.data.transforms.mixing import CopyPaste, Mixup
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.data.transforms.perspective import RandomPerspective
 from detkit.errors import Stopped
+from detkit.image_sampling.repeat_factor import RepeatFactor
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
 from detkit.training.metrics_file import read_metrics

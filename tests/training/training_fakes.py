@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
+from detkit.optimizers.sgd import SGD
+from detkit.schedules.cosine import Cosine
 from detkit.structures import Batch, Detections, Target
 from detkit.training.module import DetectionModule
-from detkit.training.optimizers import SGD
-from detkit.training.schedules import Cosine
 from detkit.training.trainer import make_trainer, seed_everything
 
 RECORD = {

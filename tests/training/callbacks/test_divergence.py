@@ -8,9 +8,9 @@ import pytest
 import torch
 from training_fakes import Batches, TinyDetector, cpu_trainer, tiny_module
 
+from detkit.optimizers.sgd import SGD
 from detkit.training.callbacks.divergence import DivergenceWarning, LossWatch
 from detkit.training.fit import fit
-from detkit.training.optimizers import SGD
 
 WINDOW, PATIENCE = 20, 5
 

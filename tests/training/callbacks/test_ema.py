@@ -4,10 +4,10 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
+from detkit.optimizers.sgd import SGD
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit
-from detkit.training.optimizers import SGD
 
 
 class Slope(nn.Module):

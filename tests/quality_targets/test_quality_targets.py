@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from detkit.heads.quality import Centreness, Objectness
+from detkit.quality_targets.centreness import Centreness
+from detkit.quality_targets.objectness import Objectness
 from detkit.structures import Priors
 
 

@@ -1,8 +1,17 @@
 import math
 
 import pytest
+from contract_cases import each_promise
 
-from detkit.training.schedules import Constant, Cosine, MultiStep, warmup_length
+from detkit.schedules.constant import Constant
+from detkit.schedules.cosine import Cosine
+from detkit.schedules.multi_step import MultiStep
+from detkit.schedules.warmup import warmup_length
+
+
+@each_promise("scheduler")
+def test_a_scheduler_keeps_its_contract(case):
+    case()
 
 
 def test_cosine_by_hand():

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Any
 
 from torch import nn
 
-from detkit.training.weight_decay import exempt_by_shape, undecayed_parameters
-
-Key = tuple[bool, bool]  # whether in the backbone, and whether without decay
-
-
-def grouped_names(model: nn.Module, undecayed: Collection[str]) -> dict[Key, list[str]]:
-    """Names of the trainable parameters by group, in the order of the optimizer's groups."""
-    members: dict[Key, list[str]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            key = (name.startswith("backbone."), name in undecayed)
-            members.setdefault(key, []).append(name)
-    return dict(sorted(members.items()))
+from detkit.optimizers.parameter_groups import grouped_names
+from detkit.optimizers.weight_decay import exempt_by_shape, undecayed_parameters
 
 
 def regrouped(state: dict[str, Any], model: nn.Module) -> dict[str, Any]:

@@ -1,13 +1,21 @@
 import pytest
 import torch
+from contract_cases import each_promise
 from torch import nn
 from torchvision import models
 
 from detkit.backbones.timm import TimmBackbone
 from detkit.errors import UserError
-from detkit.training.optimizers import SGD, AdamW, parameter_groups
-from detkit.training.regrouping import grouped_names, regrouped
-from detkit.training.weight_decay import exempt_by_shape
+from detkit.optimizers.adamw import AdamW
+from detkit.optimizers.older_state import regrouped
+from detkit.optimizers.parameter_groups import grouped_names, parameter_groups
+from detkit.optimizers.sgd import SGD
+from detkit.optimizers.weight_decay import exempt_by_shape
+
+
+@each_promise("optimizer")
+def test_an_optimizer_keeps_its_contract(case):
+    case()
 
 
 class Detector(nn.Module):

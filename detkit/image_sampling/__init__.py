@@ -1,0 +1,1 @@
+"""How often each training image appears in an epoch."""

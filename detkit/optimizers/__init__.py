@@ -1,0 +1,1 @@
+"""Optimizers, and the parameter groups they share."""

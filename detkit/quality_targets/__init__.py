@@ -1,0 +1,1 @@
+"""What the quality branch of a dense head learns."""

@@ -1,0 +1,32 @@
+"""FCOS's centreness."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from detkit.ops import box_centres
+from detkit.registry import register
+from detkit.structures import Priors
+
+
+@register("quality_target", "centreness")
+class Centreness:
+    """How central a prior lies in its object, so that boxes seen from the edge score less.
+
+    Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019), equation 3,
+        https://arxiv.org/abs/1904.01355
+    """
+
+    learns_background = False
+
+    def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
+        """(M,) of the positives: 1 in the middle of the object, 0 on its border.
+
+        The root of min(l, r) / max(l, r) * min(t, b) / max(t, b); 0 where the prior's centre lies
+        outside, which the paper's assigner excludes and others do not.
+        """
+        centres = box_centres(priors.boxes)  # (M, 2)
+        before, after = centres - boxes[:, :2], boxes[:, 2:] - centres
+        nearer, farther = before.minimum(after), before.maximum(after)
+        ratios = nearer.clamp(min=0) / farther.clamp(min=1e-6)  # (M, 2), a box may have no area
+        return ratios.prod(dim=1).sqrt()

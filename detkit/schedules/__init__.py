@@ -1,0 +1,1 @@
+"""Learning-rate schedules: the factor of each optimizer step, warm-up included."""
