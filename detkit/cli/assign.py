@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from detkit import assembly
+from detkit.api.checkpoint_config import compose_with
 from detkit.assembly import Classes
 from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
-from detkit.cli.words import checkpoint_of, compose_with, value_of
+from detkit.cli.words import checkpoint_of, value_of
 from detkit.config.compose import compose
 from detkit.config.own_data import OWN, RENDERED, reads_own_path
 from detkit.data.collate import Collate

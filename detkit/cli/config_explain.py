@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import textwrap
 
+from detkit.api.checkpoint_config import names_model
 from detkit.cli.settings import KEY as SETTINGS
 from detkit.cli.settings import with_settings
-from detkit.cli.words import checkpoint_of, names_model, value_of
+from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.config.difference import value_text
 from detkit.config.history import Explanation, History

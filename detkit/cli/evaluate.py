@@ -9,9 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from detkit import assembly
+from detkit.api.checkpoint_config import compose_with
 from detkit.assembly import Classes
 from detkit.cli.output_folder import make_folder
-from detkit.cli.words import checkpoint_of, compose_with, value_of
+from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.data.dataset import DetectionDataset
 from detkit.data.measured import measured_split

@@ -10,9 +10,10 @@ from typing import Any
 from tqdm import tqdm
 
 from detkit import assembly
+from detkit.api.checkpoint_config import compose_with
 from detkit.assembly import Classes
 from detkit.cli.output_folder import make_folder
-from detkit.cli.words import checkpoint_of, compose_with
+from detkit.cli.words import checkpoint_of
 from detkit.data.collate import Collate
 from detkit.data.counting import counted
 from detkit.data.images import decode

@@ -15,14 +15,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from detkit import assembly, ranks
+from detkit.api.checkpoint_config import compose_with
 from detkit.cli import multirun
-from detkit.cli.words import (
-    checkpoint_of,
-    compose_training,
-    compose_with,
-    unsaved_run,
-    value_of,
-)
+from detkit.cli.words import checkpoint_of, compose_training, unsaved_run, value_of
 from detkit.config import compose, plugins
 from detkit.config.claim import claimed
 from detkit.config.clipping import clipping_notes

@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from detkit import registry
+from detkit.api.checkpoint_config import compose_explained, names_model
 from detkit.cli.settings import KEY as SETTINGS
 from detkit.cli.settings import changed_settings, with_settings
 from detkit.config import compose
 from detkit.config.freeze import CHECKPOINTS, is_run
 from detkit.config.pages import CHECKPOINT
-from detkit.errors import ConfigError, UserError
+from detkit.errors import UserError
 from detkit.inference.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
-from detkit.inference.record import explain_unknown_part
 from detkit.weights.source import read_source
 from detkit.weights.start import model_text, refuse_other_shapes
 
@@ -64,27 +63,6 @@ def unsaved_run(source: str) -> Path | None:
     return folder.resolve()
 
 
-def compose_with(
-    checkpoint: Checkpoint, root: str, words: list[str], **changed: Any
-) -> dict[str, Any]:
-    """The configuration of a checkpoint with the command line's words on top.
-
-    Args:
-        checkpoint: Supplies all settings that the words do not set.
-        root: The page, one of `slots.ROOTS`.
-        words: The command line's.
-        changed: Values that differ from the checkpoint's.
-
-    Raises:
-        ConfigError: With all problems; unknown parts are explained by what the checkpoint says.
-        UserError: The model is not the one of the weights, which a forged file may well say.
-    """
-    config = _explained(checkpoint, root, words, {**checkpoint.config, **changed})
-    if "model" in config and (root != "resume" or not names_model(words)):
-        refuse_other_shapes(checkpoint, config["model"])
-    return config
-
-
 def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
     """The configuration of a new training, its model that of the weights where no word names one.
 
@@ -127,17 +105,12 @@ def _from_weights(
         about = f"{source} ({model_text(model)})"
         print(f"model: that of {about}, as no word names one", file=sys.stderr)
         words = [*words, f"model={CHECKPOINT}"]
-    config = _explained(checkpoint, root, words, {**(stored or {}), "model": model})
+    config = compose_explained(checkpoint, root, words, {**(stored or {}), "model": model})
     if not names_model([word for word in words if word != f"model={CHECKPOINT}"]):
         refuse_other_shapes(checkpoint, config["model"])
     for line in changed_settings(source, checkpoint.config, config) if stored is None else []:
         print(line, file=sys.stderr)
     return config
-
-
-def names_model(words: list[str]) -> bool:
-    """Whether a word chooses or tunes the model, or an experiment's page that may do so."""
-    return any(re.match(r"[+~]*(model[=./@]|experiment=)", word) for word in words)
 
 
 def _checkpoint_at(source: str) -> Checkpoint | None:
@@ -146,17 +119,6 @@ def _checkpoint_at(source: str) -> Checkpoint | None:
         return read_source(source).checkpoint
     except UserError:
         return None  # told once the configuration is known to be right
-
-
-def _explained(
-    checkpoint: Checkpoint, root: str, words: list[str], config: dict[str, Any]
-) -> dict[str, Any]:
-    try:
-        return compose.compose(root, words, config)
-    except ConfigError as error:
-        hint = explain_unknown_part(checkpoint.record, registry.load_plugins())
-        problems = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]
-        raise ConfigError(problems) from error
 
 
 def without(words: list[str], *flags: str) -> tuple[list[str], set[str]]:

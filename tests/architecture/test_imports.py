@@ -68,12 +68,14 @@ ALLOWED: dict[str, set[str]] = {
     "ranks": {"training", "interruption", "lasting_output"},
     "run_frozen": BELOW_ASSEMBLY
     | {"assembly", "weights", "ranks", "interruption", "lasting_output"},
+    "api": BELOW_ASSEMBLY | {"assembly", "weights", "version"},
     "sweeps": BELOW_ASSEMBLY
     | {"assembly", "run_frozen", "process_group", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
     "__main__": {"cli"},
     "cli": BELOW_ASSEMBLY
     | {
+        "api",
         "assembly",
         "run_frozen",
         "ranks",

@@ -1,0 +1,1 @@
+"""What the command line, scripts and notebooks call; `detkit` exports the public part."""
