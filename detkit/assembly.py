@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from detkit import registry
-from detkit.config.image_size import KEY, as_size
+from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
 from detkit.data.module import DetectionData
 from detkit.errors import ConfigError, UserError

@@ -15,7 +15,7 @@ from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config.compose import compose
-from detkit.config.own_data import OWN, RENDERED, reads_own_path
+from detkit.config.derived.data_path import OWN, RENDERED, reads_own_path
 from detkit.data.collate import Collate
 from detkit.data.dataset import DetectionDataset, Key
 from detkit.data.module import DetectionData

@@ -7,8 +7,8 @@ import sys
 from detkit import assembly
 from detkit.benchmark.measuring import measure
 from detkit.cli.words import compose_training, value_of
-from detkit.config.image_size import anchor_note
-from detkit.config.replaced import lost_values
+from detkit.config.checks.lost_values import lost_values
+from detkit.config.derived.image_size import anchor_note
 from detkit.errors import UserError
 from detkit.training.failures import plain_worker_failures
 from detkit.training.messages import log_to

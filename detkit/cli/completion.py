@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from detkit import registry
-from detkit.config.outline import Outline, page_names
+from detkit.config.completion.static_parts import Outline, page_names
+from detkit.config.completion.static_schema import StaticArgument, block_arguments
 from detkit.config.page_list import GROUPS, page_groups
-from detkit.config.static_schema import StaticArgument, block_arguments
 
 # Command -> its root class and root page; `data show` and the like use those of a training.
 ROOTS: dict[str, tuple[str, str]] = {

@@ -13,9 +13,9 @@ from detkit.assembly import Classes, image_size
 from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, compose_training, value_of
 from detkit.config import compose
-from detkit.config.image_size import anchor_note
-from detkit.config.pixels import pixels_text
-from detkit.config.replaced import lost_values
+from detkit.config.checks.lost_values import lost_values
+from detkit.config.derived.image_size import anchor_note
+from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.errors import UserError
 from detkit.evaluation.cost import priors_by_level
 from detkit.wording import counted

@@ -11,8 +11,8 @@ from detkit.cli.settings import with_settings
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
 from detkit.config.difference import value_text
-from detkit.config.history import Explanation, History
 from detkit.config.pages import CHECKPOINT
+from detkit.config.provenance import Explanation, History
 from detkit.errors import UserError
 
 HELP = """

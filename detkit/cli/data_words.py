@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from detkit import assembly, registry
-from detkit.config.check import check
+from detkit.config.checks.schema import check
 from detkit.data.audit.evidence import Split
 from detkit.data.splits import find_split
 from detkit.errors import UserError

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from detkit.cli.settings import KEY as SETTINGS
 from detkit.cli.words import value_of, without
 from detkit.config import compose
-from detkit.config.multirun import check_jobs, multirun
 from detkit.config.overrides import split_flags
+from detkit.config.sweep_jobs import check_jobs, multirun
 from detkit.errors import UserError
 from detkit.sweeps.folder import FILE, SweepFolder
 from detkit.sweeps.launcher import LISTED, POOL, JobFailedError

@@ -10,7 +10,7 @@ import yaml
 
 from detkit.config.comparison import RunRecord
 from detkit.config.freeze import FILE
-from detkit.config.syntax import parse, read_text
+from detkit.config.page_syntax import parse, read_text
 from detkit.errors import UserError
 from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
 from detkit.training.run import FILE as ENVIRONMENT

@@ -19,8 +19,12 @@ from detkit.api.checkpoint_config import compose_with
 from detkit.cli import multirun
 from detkit.cli.words import checkpoint_of, compose_training, unsaved_run, value_of
 from detkit.config import compose, plugins
+from detkit.config.checks.lost_values import lost_values
 from detkit.config.claim import claimed
-from detkit.config.clipping import clipping_notes
+from detkit.config.derived.gradient_clipping import clipping_notes
+from detkit.config.derived.image_size import anchor_note
+from detkit.config.derived.pixel_statistics import pixel_notes
+from detkit.config.derived.training_length import limit_note
 from detkit.config.difference import differences
 from detkit.config.freeze import (
     CHECKPOINTS,
@@ -30,11 +34,7 @@ from detkit.config.freeze import (
     read_written,
     require_plugins,
 )
-from detkit.config.image_size import anchor_note
-from detkit.config.pixels import pixel_notes
-from detkit.config.replaced import lost_values
 from detkit.config.resuming import check_resume
-from detkit.config.training_length import limit_note
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.inference.checkpoint import Checkpoint
 from detkit.interruption import StopSignals

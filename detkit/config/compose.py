@@ -19,13 +19,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
 from detkit.config import pages, plugins, slots
-from detkit.config.check import check
-from detkit.config.circles import includes
-from detkit.config.clipping import fill_clipping
-from detkit.config.home import expand_home
+from detkit.config.checks.conflicts import refuse_combinations
+from detkit.config.checks.mistaken_paths import refuse_path_options
+from detkit.config.checks.safety import refuse_composed, refuse_in_checkpoint
+from detkit.config.checks.schema import check
+from detkit.config.derived.data_path import explain_rendering, own_data_words
+from detkit.config.derived.gradient_clipping import fill_clipping
+from detkit.config.derived.home_directory import expand_home
+from detkit.config.derived.image_size import KEY as IMAGE_SIZE
+from detkit.config.derived.image_size import follow_image_size
+from detkit.config.derived.pixel_statistics import fill_pixels
+from detkit.config.derived.training_length import choose_limits
 from detkit.config.hydra_errors import first_line, translated_errors
-from detkit.config.image_size import KEY as IMAGE_SIZE
-from detkit.config.image_size import follow_image_size
+from detkit.config.includes import includes
+from detkit.config.interpolations import references
 from detkit.config.origins import origins
 from detkit.config.overrides import (
     jobs,
@@ -34,16 +41,9 @@ from detkit.config.overrides import (
     split_flags,
     take_config_folder,
 )
-from detkit.config.own_data import explain_rendering, own_data_words
 from detkit.config.part_overrides import hydra_words, without_nulls, without_replaced
-from detkit.config.path_options import refuse_path_options
-from detkit.config.pixels import fill_pixels
-from detkit.config.references import references
-from detkit.config.refused import refuse_combinations
 from detkit.config.root import Benchmark, Train
-from detkit.config.safety import refuse_composed, refuse_in_checkpoint
 from detkit.config.source import register_hydra_plugins
-from detkit.config.training_length import choose_limits
 from detkit.errors import ConfigError
 
 Config = dict[str, Any]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detkit.config.values import literal_text
+from detkit.config.value_types import literal_text
 
 
 class _Absent:

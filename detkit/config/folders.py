@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from detkit import registry
-from detkit.config.safety import Trust
+from detkit.config.checks.safety import Trust
 
 USER_FOLDER_VARIABLE = "DETKIT_CONFIG_DIR"
 OWN_FOLDER = "conf"

@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 
 from detkit.config import claim, plugins
-from detkit.config.check import check
+from detkit.config.checks.conflicts import refuse_combinations
+from detkit.config.checks.safety import refuse_code
+from detkit.config.checks.schema import check
 from detkit.config.claim import not_written_text
 from detkit.config.origins import origins
-from detkit.config.refused import refuse_combinations
+from detkit.config.page_syntax import parse, read_text
 from detkit.config.root import Train
-from detkit.config.safety import refuse_code
-from detkit.config.syntax import parse, read_text
 from detkit.errors import UserError
 
 FILE = "config.yaml"

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
 from detkit.config import slots
-from detkit.config.circles import includes
+from detkit.config.includes import includes
 from detkit.config.overrides import options
 from detkit.errors import ConfigError, did_you_mean
 

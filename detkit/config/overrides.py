@@ -22,10 +22,10 @@ from hydra.errors import HydraException
 
 from detkit import registry
 from detkit.config import slots
+from detkit.config.checks.other_tools import HINTS
+from detkit.config.checks.page_structure import stands_mapping
+from detkit.config.checks.safety import refuse_code, refuse_group, refuse_hydra
 from detkit.config.folders import USER_FOLDER_VARIABLE, page_folders
-from detkit.config.other_words import HINTS
-from detkit.config.safety import refuse_code, refuse_group, refuse_hydra
-from detkit.config.shape import stands_mapping
 from detkit.errors import ConfigError, did_you_mean, nearest
 
 # Hydra's flags that detkit hands on, and those of them that take the word after them. Hydra's

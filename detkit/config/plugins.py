@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable
 
 from detkit import plugin_files, registry
-from detkit.config.safety import Trust
+from detkit.config.checks.safety import Trust
 from detkit.errors import ConfigError
 
 VARIABLE = "DETKIT_PLUGINS"

@@ -17,14 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
 from detkit.config import pages, plugins, slots
-from detkit.config.circles import includes
+from detkit.config.checks.page_structure import require_shape
+from detkit.config.checks.safety import Trust, refuse_group, refuse_in_page
 from detkit.config.folders import page_folders, trust_of
+from detkit.config.includes import includes
 from detkit.config.origins import in_both, origins
-from detkit.config.safety import Trust, refuse_group, refuse_in_page
-from detkit.config.shape import require_shape
+from detkit.config.page_syntax import parse, read_text, shown
+from detkit.config.precedence import without_replaced_labels
 from detkit.config.signatures import arguments
-from detkit.config.strength import without_replaced_labels
-from detkit.config.syntax import parse, read_text, shown
 from detkit.errors import ConfigError
 
 # Launchers and sweepers of packages above this one: the functions that publish them.

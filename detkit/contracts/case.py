@@ -13,7 +13,7 @@ from unittest import SkipTest
 import torch
 
 from detkit import assembly, registry
-from detkit.config.check import check
+from detkit.config.checks.schema import check
 from detkit.config.pages import default_value
 from detkit.config.signatures import arguments, check_value
 from detkit.errors import ConfigError, UserError

@@ -77,7 +77,8 @@ def pixel_columns(
 ) -> tuple[Tensor, Tensor]:
     """Mean and deviation of the colours, (3, 1, 1) each; ImageNet's where one is None.
 
-    The configuration replaces null before a detector is built: see detkit/config/pixels.py.
+    The configuration replaces null before a detector is built: see
+    detkit/config/derived/pixel_statistics.py.
     """
     values = (mean or _IMAGENET_MEAN, std or _IMAGENET_STD)
     mean_column, std_column = (torch.tensor(each).view(3, 1, 1) for each in values)

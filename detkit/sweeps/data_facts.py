@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from detkit import assembly
-from detkit.config.image_size import KEY as IMAGE_SIZE
+from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.data.collate import Collate
 from detkit.data.dataset import DetectionDataset, Key
 from detkit.data.drawing.scene import CLASS_NAMES

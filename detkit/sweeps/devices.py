@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from detkit.config.check import check
+from detkit.config.checks.safety import CODE_KEYS
+from detkit.config.checks.schema import check
 from detkit.config.root import Block
-from detkit.config.safety import CODE_KEYS
 from detkit.errors import ConfigError
 from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt
 

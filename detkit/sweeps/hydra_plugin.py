@@ -17,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.plugin import Plugin
 
-from detkit.config.safety import CODE_KEYS
+from detkit.config.checks.safety import CODE_KEYS
 
 _TARGET = CODE_KEYS[0]
 _PACKAGE, _MODULE = "hydra_plugins", "detkit"

@@ -21,7 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from detkit.config import compose
-from detkit.config.check import check
+from detkit.config.checks.schema import check
 from detkit.config.compose import Cell
 from detkit.config.overrides import prepared
 from detkit.config.part_overrides import subject

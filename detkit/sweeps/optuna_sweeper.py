@@ -20,11 +20,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from detkit.config.check import check
+from detkit.config.checks.safety import CODE_KEYS
+from detkit.config.checks.schema import check
 from detkit.config.overrides import listed_plugins, prepared
 from detkit.config.plugins import require_loaded
 from detkit.config.root import Block
-from detkit.config.safety import CODE_KEYS
 from detkit.errors import ConfigError, UserError
 from detkit.registry import NonNegativeInt, PositiveInt
 from detkit.sweeps.hydra_plugin import publish

@@ -10,7 +10,7 @@ import pytest
 
 from detkit import registry
 from detkit.cli.completion import complete
-from detkit.config.static_schema import part_files
+from detkit.config.completion.static_schema import part_files
 
 COMMANDS = ["train", "evaluate", "list", "describe"]
 VERBS = {"plugin": ("new", "check")}

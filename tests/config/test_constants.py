@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from detkit.config.references import references
+from detkit.config.interpolations import references
 from detkit.errors import ConfigError
 
 GLOBAL = "# @package _global_\n"

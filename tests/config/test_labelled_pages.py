@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from detkit.config.checks.lost_values import lost_values
 from detkit.config.compose import compose
-from detkit.config.replaced import lost_values
 from detkit.errors import ConfigError
 
 MIRROR = {"name": "horizontal_flip", "probability": 0.5}

@@ -14,8 +14,8 @@ from detkit import registry
 from detkit.cli.main import main
 from detkit.config import compose, folders
 from detkit.config.freeze import read_frozen
-from detkit.config.multirun import multirun
 from detkit.config.plugins import for_child
+from detkit.config.sweep_jobs import multirun
 from detkit.errors import ConfigError, UserError
 
 CANARY = """\

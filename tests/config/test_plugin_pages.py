@@ -10,9 +10,9 @@ import pytest
 
 from detkit import registry
 from detkit.config import plugins
+from detkit.config.checks.safety import Trust
 from detkit.config.compose import compose
 from detkit.config.folders import page_folders, trust_of
-from detkit.config.safety import Trust
 from detkit.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 import pytest
 
 from detkit import registry
-from detkit.config.check import check
+from detkit.config.checks.schema import check
 from detkit.config.signatures import arguments, convert
 from detkit.structures import FeatureSpec
 

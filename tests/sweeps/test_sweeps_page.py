@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from detkit.cli.main import COMMANDS, VERBS
 from detkit.config import compose
-from detkit.config.multirun import multirun
+from detkit.config.sweep_jobs import multirun
 from detkit.sweeps.optuna_sweeper import Settings, node_of, read_settings, space_of
 
 PAGE = (Path(__file__).parents[2] / "docs/sweeps.md").read_text(encoding="utf-8")

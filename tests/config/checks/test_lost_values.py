@@ -2,8 +2,8 @@
 
 import pytest
 
+from detkit.config.checks.lost_values import lost_values
 from detkit.config.compose import compose
-from detkit.config.replaced import lost_values
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from detkit.config.argument_lookup import leaves
 from detkit.config.origins import origins
 from detkit.config.overrides import is_group, parse
+from detkit.config.page_syntax import shown
 from detkit.config.part_overrides import hydra_words
-from detkit.config.places import leaves
-from detkit.config.syntax import shown
 
 
 def lost_values(config: Mapping[str, Any], words: list[str]) -> list[str]:

@@ -9,16 +9,16 @@ from typing import Any
 
 from detkit import registry
 from detkit.config import pages, slots
-from detkit.config.clipping import CLIPPING
+from detkit.config.argument_lookup import Place, leaves, meaning, place_at
 from detkit.config.compose import merge_order
-from detkit.config.image_size import KEY as IMAGE_SIZE
+from detkit.config.derived.gradient_clipping import CLIPPING
+from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.config.origins import origins
 from detkit.config.overrides import is_group, parse
+from detkit.config.page_syntax import shown
 from detkit.config.pages import default_value
 from detkit.config.part_overrides import rewritten
-from detkit.config.places import Place, leaves, meaning, place_at
 from detkit.config.signatures import MISSING
-from detkit.config.syntax import shown
 from detkit.errors import UserError, did_you_mean
 
 Config = Mapping[str, Any]

@@ -174,7 +174,7 @@ def _named(tree: ast.Module, name: ast.expr) -> tuple[ast.Module | None, ast.AST
 
 
 def _definition(module: str, name: str) -> tuple[ast.Module | None, ast.AST | None]:
-    file = Path(__file__).parents[1].joinpath(*module.split(".")[1:])
+    file = Path(__file__).parents[2].joinpath(*module.split(".")[1:])
     paths = (file.with_suffix(".py"), file / "__init__.py")
     tree = next((_parsed(path) for path in paths if path.is_file()), None)
     return (None, None) if tree is None else _named(tree, ast.Name(name))

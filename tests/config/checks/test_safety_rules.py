@@ -2,7 +2,12 @@
 
 import pytest
 
-from detkit.config.safety import Trust, refuse_composed, refuse_in_page, refuse_outside_values
+from detkit.config.checks.safety import (
+    Trust,
+    refuse_composed,
+    refuse_in_page,
+    refuse_outside_values,
+)
 from detkit.errors import ConfigError
 
 COMPOSED = {"launcher": {"_target_": "a"}, "sweeper": {"_target_": "b"}, "callbacks": {}}

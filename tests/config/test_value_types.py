@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Ge, Len, Lt
 
-from detkit.config.values import check_value, convert, type_text, unwritable
+from detkit.config.value_types import check_value, convert, type_text, unwritable
 from detkit.errors import UserError
 from detkit.registry import Fraction, NonNegativeFloat, PositiveInt
 

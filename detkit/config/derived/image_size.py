@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from detkit.config.argument_lookup import leaves
 from detkit.config.overrides import parse
-from detkit.config.places import leaves
 from detkit.errors import ConfigError
 
 Node = dict[str, Any]

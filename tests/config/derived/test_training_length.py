@@ -3,7 +3,7 @@
 import pytest
 
 from detkit.config.compose import compose
-from detkit.config.training_length import choose_limits, limit_note
+from detkit.config.derived.training_length import choose_limits, limit_note
 from detkit.errors import ConfigError
 
 

@@ -14,14 +14,14 @@ from typing import Any
 import yaml
 
 from detkit import plugin_files
-from detkit.config.folders import page_folders
-from detkit.config.static_schema import (
+from detkit.config.completion.static_schema import (
     StaticArgument,
     block_arguments,
     part_arguments,
     part_files,
     part_space,
 )
+from detkit.config.folders import page_folders
 
 Node = dict[str, Any]
 _WORD = re.compile(r"[+]{0,2}([\w./-]+)=(.*)")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from detkit.config.checks.other_tools import HINTS
 from detkit.config.compose import compose
-from detkit.config.other_words import HINTS
 from detkit.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detkit.config.path_options import refuse_path_options
+from detkit.config.checks.mistaken_paths import refuse_path_options
 from detkit.errors import ConfigError
 
 

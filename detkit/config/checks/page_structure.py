@@ -11,8 +11,8 @@ from typing import Any
 
 from detkit.config import slots
 from detkit.config.origins import origins
+from detkit.config.page_syntax import shown
 from detkit.config.signatures import arguments
-from detkit.config.syntax import shown
 from detkit.errors import ConfigError
 
 _DEFAULTS = "a list of page names and of `group: option`, such as [{override /model: fcos}, _self_]"

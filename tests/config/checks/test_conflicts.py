@@ -2,8 +2,8 @@
 
 import pytest
 
+from detkit.config.checks.conflicts import refuse_combinations
 from detkit.config.compose import compose
-from detkit.config.refused import refuse_combinations
 from detkit.errors import ConfigError
 
 FSDP = {

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detkit.config.circles import includes
+from detkit.config.includes import includes
 from detkit.config.origins import origins
 from detkit.config.slots import label_family
 

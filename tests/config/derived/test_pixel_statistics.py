@@ -10,13 +10,13 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.config import wiring
 from detkit.config.compose import compose
-from detkit.config.history import History
-from detkit.config.pixels import IMAGENET, pixel_notes
+from detkit.config.derived.pixel_statistics import IMAGENET, pixel_notes
+from detkit.config.provenance import History
 
 HALVED = ["model/backbone=timm", "model.backbone.model=test_resnet"]  # trained on -1..1
 LITE = ["model/backbone=timm", "model.backbone.model=tf_efficientnet_lite0"]
 HALF = [127.5, 127.5, 127.5]
-WEIGHTS = Path(__file__).parents[3] / "shared/weights/tf_efficientnet_lite0.safetensors"
+WEIGHTS = Path(__file__).parents[4] / "shared/weights/tf_efficientnet_lite0.safetensors"
 
 
 def model(*words):

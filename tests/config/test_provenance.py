@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detkit.config import compose
-from detkit.config.history import Explanation, History
+from detkit.config.provenance import Explanation, History
 from detkit.errors import UserError
 
 EXPERIMENT = """\

@@ -2,9 +2,9 @@
 
 import pytest
 
-from detkit.config.clipping import CLIPPING, clipping_notes
 from detkit.config.compose import compose
-from detkit.config.history import History
+from detkit.config.derived.gradient_clipping import CLIPPING, clipping_notes
+from detkit.config.provenance import History
 
 
 def clipping(*words):

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from detkit.config.syntax import shown
+from detkit.config.page_syntax import shown
 
 
 class Includes:

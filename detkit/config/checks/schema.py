@@ -11,10 +11,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from detkit import registry
+from detkit.config.checks.other_tools import other_word
+from detkit.config.checks.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.origins import origins
-from detkit.config.other_words import other_word
 from detkit.config.pages import default_value
-from detkit.config.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
 from detkit.config.slots import resolve
 from detkit.errors import ConfigError, did_you_mean, nearest
