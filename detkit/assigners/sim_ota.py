@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
-from detkit.ops.groups import ranks_in_groups
+from detkit.ops.groups import positions_in_groups
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -79,7 +79,7 @@ class SimOTAAssigner:
             for chunk in row_chunks(len(target), len(matched))
         ]
         pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
-        pairs = pairs.keep(ranks_in_groups(-pairs.cost, pairs.prior) == 0)
+        pairs = pairs.keep(positions_in_groups(-pairs.cost, pairs.prior) == 0)
         matched[pairs.prior] = pairs.object
         return Assignment(matched)
 
@@ -96,14 +96,14 @@ class SimOTAAssigner:
         inside, near = self._inside_and_near(priors, objects)
         number, prior = (inside | near).nonzero(as_tuple=True)  # (K,)
         overlap = iou(boxes[prior], objects[number])
-        highest = torch.where(ranks_in_groups(overlap, number) < self.topk, overlap, 0)
+        highest = torch.where(positions_in_groups(overlap, number) < self.topk, overlap, 0)
         taken = overlap.new_zeros(len(objects)).index_add_(0, number, highest)
         taken = taken.long().clamp(min=1)  # (n,)
         cost = _class_cost(logarithms, prior, target.labels[chunk][number])
         cost = cost - self.overlap_cost * (overlap + _LEAST).log()
         cost = cost + _FAR * ~(inside & near)[number, prior]
         pairs = _Pairs(number + chunk.start, prior, cost)
-        return pairs.keep(ranks_in_groups(-cost, number) < taken[number])
+        return pairs.keep(positions_in_groups(-cost, number) < taken[number])
 
     def _inside_and_near(self, priors: Priors, objects: Tensor) -> tuple[Tensor, Tensor]:
         """(n, P) whether the centre of a prior lies in an object, and whether near its middle."""

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
-from detkit.ops.groups import most_of_groups, ranks_in_groups
-from detkit.ops.typical import typical_boxes
+from detkit.ops.groups import largest_in_groups, positions_in_groups
+from detkit.ops.initial_boxes import initial_boxes
 from detkit.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
@@ -96,7 +96,7 @@ class TaskAlignedAssigner:
         ]
         pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
         claims = pairs.overlap + 1.0 * pairs.best if self.keep_best else pairs.overlap
-        pairs = pairs.keep(ranks_in_groups(claims, pairs.prior) == 0)
+        pairs = pairs.keep(positions_in_groups(claims, pairs.prior) == 0)
         matched[pairs.prior] = pairs.object
         soft[pairs.prior] = _soft_targets(pairs, len(target))
         return Assignment(matched, soft)
@@ -108,14 +108,14 @@ class TaskAlignedAssigner:
         objects = target.boxes[chunk]  # (n, 4)
         number, prior = self._inside(priors, objects).nonzero(as_tuple=True)  # (K,)
         overlap = iou(boxes[prior], objects[number])
-        best = most_of_groups(overlap, number, len(objects))
+        best = largest_in_groups(overlap, number, len(objects))
         untrained = (best < self.least_overlap)[number]
         if self.least_overlap > 0:
-            typical = iou(typical_boxes(priors)[prior], objects[number])
+            typical = iou(initial_boxes(priors)[prior], objects[number])
             overlap = torch.where(untrained, typical, overlap)
         score = scores[prior, target.labels[chunk][number]]
         alignment = score**self.alpha * overlap**self.beta
-        ranks = ranks_in_groups(alignment, number)
+        ranks = positions_in_groups(alignment, number)
         pairs = _Pairs(number + chunk.start, prior, alignment, overlap, untrained, ranks == 0)
         return pairs.keep((ranks < self.topk) & (alignment > 0))
 
@@ -128,7 +128,7 @@ class TaskAlignedAssigner:
 
 def _soft_targets(pairs: _Pairs, count: int) -> Tensor:
     """(K,) the alignment, scaled to the highest IoU of its object."""
-    most_aligned = most_of_groups(pairs.alignment, pairs.object, count)[pairs.object]
-    highest = most_of_groups(pairs.overlap, pairs.object, count)[pairs.object]
+    most_aligned = largest_in_groups(pairs.alignment, pairs.object, count)[pairs.object]
+    highest = largest_in_groups(pairs.overlap, pairs.object, count)[pairs.object]
     highest = highest.masked_fill(pairs.untrained, 1.0)
     return pairs.alignment / most_aligned * highest

@@ -9,8 +9,8 @@ from typing import Literal
 
 import torch
 
+from detkit.text import counted
 from detkit.training.callbacks.slow_loader import cores_here
-from detkit.wording import counted
 
 Half = Literal["bf16", 16]
 _FIRST_TENSOR_CORES = (7, 0)  # compute capability from which 16 bits are faster than 32

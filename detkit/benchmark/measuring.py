@@ -25,6 +25,7 @@ from detkit.data.module import DetectionData, Loader
 from detkit.errors import UserError
 from detkit.run_frozen import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch
+from detkit.text import counted
 from detkit.training.extent import Extent, extent_of
 from detkit.training.trainer import (
     device_count,
@@ -32,7 +33,6 @@ from detkit.training.trainer import (
     require_devices,
     seed_everything,
 )
-from detkit.wording import counted
 
 LOGGER = logging.getLogger("detkit.benchmark")
 _ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}

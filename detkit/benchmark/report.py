@@ -10,8 +10,8 @@ from detkit.benchmark.machine import Machine
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Rates, Settings, rate, verdict
+from detkit.text import counted
 from detkit.training.extent import Extent
-from detkit.wording import counted
 
 _NAME = 38
 _UNSTEADY = 2.0  # longest over shortest time

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from detkit.benchmark.machine import Half, Machine
-from detkit.wording import counted
+from detkit.text import counted
 
 _HALF_OF_ALL = 0.5
 _LARGE_OPTIMIZER = 0.3  # share of a step from which fewer optimizer steps are worth a word

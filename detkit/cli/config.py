@@ -18,7 +18,7 @@ from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.errors import UserError
 from detkit.evaluation.cost import priors_by_level
-from detkit.wording import counted
+from detkit.text import counted
 
 HELP = """
 usage: detkit config [KEY=VALUE ...]

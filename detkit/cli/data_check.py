@@ -26,8 +26,8 @@ from detkit.cli.output_folder import make_folder
 from detkit.data.audit.evidence import Resizing, gather
 from detkit.data.audit.report import as_plain, as_text
 from detkit.data.audit.rules import audit, is_hurt
-from detkit.data.counting import counted
 from detkit.registry import NonNegativeInt, PositiveInt, Slot
+from detkit.text import counted
 
 HELP = """
 usage: detkit data check PATH [KEY=VALUE ...]

@@ -11,12 +11,12 @@ from detkit import assembly
 from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
 from detkit.config.compose import compose
-from detkit.data.counting import counted
 from detkit.data.dataset import Key
 from detkit.data.module import DetectionData
 from detkit.errors import UserError
 from detkit.registry import NonNegativeInt, PositiveInt
 from detkit.structures import Sample
+from detkit.text import counted
 from detkit.visualization.panels import OVERVIEW
 from detkit.visualization.samples import draw_sample, sample_sheet
 

@@ -20,7 +20,7 @@ from detkit.sweeps.plan import (
     with_params,
 )
 from detkit.sweeps.speed import SpeedOfDevices
-from detkit.sweeps.text import plural
+from detkit.text import counted
 
 HELP = """
 usage: detkit plan [KEY=VALUE,VALUE ...]
@@ -68,7 +68,7 @@ def run(arguments: list[str]) -> int:
         )
     cells = compose.cells("train", [word for word in prepared if word not in drawn])
     planned = plan(cells, Estimator(classes, speed=SpeedOfDevices()))
-    headings = [plural(len(planned), "cell"), classes_text(planned), images_text(planned)]
+    headings = [counted(len(planned), "cell"), classes_text(planned), images_text(planned)]
     print("; ".join(filter(None, headings)))
     print()
     print("\n".join([*plan_table(planned, MOST_CELLS), *left_out_lines(planned)]))
@@ -76,6 +76,6 @@ def run(arguments: list[str]) -> int:
     if not problems:
         return 0
     bad = sum(1 for cell in planned if cell.problems)
-    print(f"\n{bad} of {plural(len(planned), 'cell')} cannot run:")
+    print(f"\n{bad} of {counted(len(planned), 'cell')} cannot run:")
     print("\n".join(f"  {number}. {problem}" for number, problem in enumerate(problems, 1)))
     return 1

@@ -15,7 +15,6 @@ from detkit.assembly import Classes
 from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of
 from detkit.data.collate import Collate
-from detkit.data.counting import counted
 from detkit.data.images import decode
 from detkit.data.loose import read_image
 from detkit.errors import UserError
@@ -26,6 +25,7 @@ from detkit.inference.earlier_pictures import RESULTS, clear_earlier
 from detkit.inference.predictor import find_images, output_names, predict_files
 from detkit.inference.threshold import default_threshold
 from detkit.structures import Detections
+from detkit.text import counted
 from detkit.visualization.panels import draw_with_legend
 
 HELP = """

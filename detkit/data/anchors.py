@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.counting import counted
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 Sizes = NDArray[np.float64]  # (N, 2) widths and heights
 RATIO = 4.0  # YOLOv5 matches a box and an anchor whose widths and heights differ by less

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from detkit.data.counting import counted
 from detkit.data.pairing import describe_pairing
 from detkit.errors import DataError
 from detkit.structures import Fault, Pairing
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 NAMES_IN_A_WARNING = 10

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from detkit.data.counting import counted
 from detkit.data.module import DetectionData
 from detkit.data.splits import find_split, require_split, role_of
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 _CONFIGURED = "validation"  # the split that the configuration validates on
 _ALL = "all"

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from detkit.data.collate import Collate
-from detkit.data.counting import counted
 from detkit.data.dataset import DetectionDataset
 from detkit.data.index import relabel, select
 from detkit.data.randomness import WORKERS, generator_of
@@ -35,6 +34,7 @@ from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
 from detkit.structures import DatasetIndex, Sample
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 Loader = DataLoader[Sample]

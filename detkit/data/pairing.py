@@ -11,9 +11,9 @@ from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from detkit.data.counting import counted
 from detkit.image_files import SUFFIXES
 from detkit.structures import Pairing
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 BY_ENDING = "with paths from another machine, matched by their endings"

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from detkit.data.box_units import find_misreading
-from detkit.data.counting import counted
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 
 def check_index(index: DatasetIndex) -> None:

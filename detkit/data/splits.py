@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from detkit.data.counting import counted
 from detkit.data.randomness import SPLIT, generator_of
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 DEFAULT_TRAIN_SPLIT = "train"
 DEFAULT_VALIDATION_SPLIT = "val"  # may be absent; only a name that the user set must exist

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from detkit.data.counting import counted
 from detkit.data.pairing import describe_pairings
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 _EXAMPLES = 3
 

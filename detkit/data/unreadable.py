@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch.utils.data import DataLoader
 
-from detkit.data.counting import counted
 from detkit.data.dataset import DetectionDataset
 from detkit.data.left_out import sentences
 from detkit.structures import Sample
+from detkit.text import counted
 
 _SHOWN = 5  # files
 

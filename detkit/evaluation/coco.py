@@ -14,7 +14,7 @@ from detkit.evaluation.coco_backends import accumulated
 from detkit.evaluation.images import Counts, SeenImages
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import Detections, Target
-from detkit.wording import counted
+from detkit.text import counted
 
 # Positions in the axes of COCOeval's arrays: IoU thresholds, area ranges, detection limits.
 _IOU50, _IOU75 = 0, 5

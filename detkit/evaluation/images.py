@@ -13,7 +13,7 @@ from torch import Tensor
 
 from detkit.errors import DataError
 from detkit.structures import Detections, Target
-from detkit.wording import counted
+from detkit.text import counted
 
 _log = logging.getLogger("detkit.evaluation")
 

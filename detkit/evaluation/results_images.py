@@ -12,7 +12,7 @@ from detkit.errors import DataError
 from detkit.evaluation.results import Row
 from detkit.evaluation.results_objects import labels_at
 from detkit.structures import DatasetIndex
-from detkit.wording import counted
+from detkit.text import counted
 
 FILE_NAME = "file_name"
 _TWICE = 2  # a later reading wins with more than this many times the boxes at objects

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+
+from detkit.text import align_columns, text_width
 
 _LONGEST_NAME = 32
 
@@ -59,9 +60,9 @@ def class_table(
             continue
         cells = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]
         columns.append([kind, *cells])
-    widths = [max(map(text_width, column)) for column in columns]
-    lines = ["   ".join(_padded(columns, widths, row)) for row in range(len(class_names) + 1)]
-    rule = "─" * (sum(widths) + 3 * (len(widths) - 1))
+    rows = list(zip(*columns, strict=True))
+    lines = align_columns(rows, range(1, len(columns)), gap=3)
+    rule = "─" * max(map(text_width, lines))
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
@@ -102,19 +103,6 @@ def _line(name: str, value: float, meaning: str) -> str:
 
 def _shown(value: float) -> str:
     return f"{value:5.3f}" if math.isfinite(value) else "    –"  # noqa: RUF001  # no number
-
-
-def _padded(columns: list[list[str]], widths: list[int], row: int) -> list[str]:
-    """The cells of a row: names to the left, numbers to the right."""
-    cells = [(column[row], width) for column, width in zip(columns, widths, strict=True)]
-    first, *further = [(cell, " " * (width - text_width(cell))) for cell, width in cells]
-    return [first[0] + first[1], *(space + cell for cell, space in further)]
-
-
-def text_width(text: str) -> int:
-    """Columns that a terminal gives a text; wide characters take two, combining marks none."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
 
 
 def _shortened(name: str) -> str:

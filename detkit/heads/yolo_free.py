@@ -22,7 +22,7 @@ from detkit.interfaces import (
     Sampler,
 )
 from detkit.layers import Activation, Norm, Probability, prior_logits
-from detkit.ops.typical import typical_boxes
+from detkit.ops.initial_boxes import initial_boxes
 from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt, Slot, Wired, register
 from detkit.structures import FeatureSpec
 
@@ -135,7 +135,7 @@ def _require_distributions(loss: BoxLoss | None, box_coder: BoxCoder) -> None:
 def _first_codes(box_coder: BoxCoder, generator: PriorGenerator) -> list[Tensor]:
     """For each level (A, D) codes of typical boxes, so that the first predictions find objects."""
     priors = generator([(1, 1)] * len(generator.per_cell), torch.get_default_device())
-    boxes = typical_boxes(priors)
+    boxes = initial_boxes(priors)
     if isinstance(box_coder, DistributionCoder):
         distances = box_coder.distances(boxes, priors)
         codes = _geometric(distances, box_coder.bins)

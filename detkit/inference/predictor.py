@@ -17,7 +17,7 @@ from detkit.errors import DataError, UserError
 from detkit.image_files import files_below, images_among
 from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
-from detkit.wording import counted
+from detkit.text import counted
 
 _CONTROL = ("Cc", "Zl", "Zp")  # Unicode's controls, line and paragraph separators
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from detkit.ops.ranks import mean_over_ranks
+from detkit.ops.collectives import mean_over_ranks
 
 
 class GradientHistogram(nn.Module):

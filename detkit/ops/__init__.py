@@ -15,11 +15,11 @@ from detkit.ops.boxes import (
 )
 from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import row_chunks
-from detkit.ops.codes import require_comparable
+from detkit.ops.collectives import Divisors, mean_over_ranks
+from detkit.ops.compatibility import require_comparable
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import class_wise_nms
 from detkit.ops.overlaps import highest_overlaps
-from detkit.ops.ranks import Divisors, mean_over_ranks
 from detkit.ops.scores import class_scores
 
 __all__ = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def ranks_in_groups(values: Tensor, groups: Tensor) -> Tensor:
+def positions_in_groups(values: Tensor, groups: Tensor) -> Tensor:
     """The rank of each value in its group: 0 for the largest, the first of equals before others.
 
     Args:
@@ -26,7 +26,7 @@ def ranks_in_groups(values: Tensor, groups: Tensor) -> Tensor:
     return ranks
 
 
-def most_of_groups(values: Tensor, groups: Tensor, count: int) -> Tensor:
+def largest_in_groups(values: Tensor, groups: Tensor, count: int) -> Tensor:
     """(count,) the largest value of each group, 0 at least.
 
     Args:

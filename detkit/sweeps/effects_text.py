@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from detkit.sweeps.effects import Effects, Level, effects
 from detkit.sweeps.results import Result
 from detkit.sweeps.table import Table
-from detkit.sweeps.text import aligned, brief, plural
+from detkit.text import LONGEST_CELL, align_columns, brief_value, counted
 
 
-def counted(table: Table) -> list[Result]:
+def countable_results(table: Table) -> list[Result]:
     """The jobs that effects are of: those that are done, and have the number."""
     done = (result for result in table.results if result.state == "done")
     return [result for result in done if table.metric in result.numbers]
@@ -18,7 +18,7 @@ def counted(table: Table) -> list[Result]:
 
 def effects_of(table: Table) -> Effects:
     """The effects of the swept keys on the table's metric."""
-    return effects([(r.values, r.numbers[table.metric]) for r in counted(table)])
+    return effects([(r.values, r.numbers[table.metric]) for r in countable_results(table)])
 
 
 def effects_notes(found: Effects, table: Table) -> list[str]:
@@ -29,7 +29,7 @@ def effects_notes(found: Effects, table: Table) -> list[str]:
     left = len(table.results) - found.jobs
     if left:
         notes.append(
-            f"{found.jobs} of {plural(len(table.results), 'job')} count: those that are done."
+            f"{found.jobs} of {counted(len(table.results), 'job')} count: those that are done."
         )
     if any(result.state == "pruned" for result in table.results):
         notes.append("Pruned jobs are left out, so values that do badly look better than they are.")
@@ -41,7 +41,7 @@ def effects_notes(found: Effects, table: Table) -> list[str]:
     else:
         notes.append(
             f"Spread over seeds: {found.spread:.4f} (standard deviation, "
-            f"{plural(found.jobs, 'job')} in {plural(found.cells, 'cell')}); ± is the standard "
+            f"{counted(found.jobs, 'job')} in {counted(found.cells, 'cell')}); ± is the standard "
             "error of an effect by it."
         )
     if not found.complete:
@@ -60,14 +60,14 @@ def effects_lines(found: Effects, table: Table) -> list[str]:
     for each in found.keys:
         heads = [each.key, "jobs", table.metric, "effect", "spread"]
         rows = [level_cells(level) for level in each.levels]
-        lines += ["", *aligned([heads, *rows], range(1, len(heads)))]
+        lines += ["", *align_columns([heads, *rows], range(1, len(heads)), longest=LONGEST_CELL)]
     for trend in found.trends:
         rows = [
-            [f"{brief(t.lowest)} to {brief(t.highest)}", str(t.cells), f"{t.mean:.4f}"]
+            [f"{brief_value(t.lowest)} to {brief_value(t.highest)}", str(t.cells), f"{t.mean:.4f}"]
             for t in trend.thirds
         ]
         told = "unknown" if trend.correlation is None else f"{trend.correlation:+.2f}"
-        lines += ["", *aligned([[trend.key, "cells", table.metric], *rows], (1, 2))]
+        lines += ["", *align_columns([[trend.key, "cells", table.metric], *rows], (1, 2))]
         lines.append(f"rank correlation with {table.metric} (Spearman): {told}")
     return lines
 
@@ -78,4 +78,4 @@ def level_cells(level: Level) -> Sequence[str]:
     if effect and level.error is not None:
         effect += f" ± {level.error:.4f}"
     spread = "unknown" if level.spread is None else f"{level.spread:.4f}"
-    return [brief(level.value), str(level.jobs), f"{level.mean:.4f}", effect, spread]
+    return [brief_value(level.value), str(level.jobs), f"{level.mean:.4f}", effect, spread]

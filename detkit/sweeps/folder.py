@@ -19,7 +19,7 @@ from detkit.config.freeze import freeze
 from detkit.errors import UserError
 from detkit.sweeps import job
 from detkit.sweeps.job import Job
-from detkit.sweeps.text import pairs
+from detkit.text import split_setting
 
 FILE = "sweep.json"
 _LOCK = ".sweep.lock"
@@ -146,7 +146,7 @@ class SweepFolder:
 
     def _varying(self) -> list[str]:
         """The keys whose values differ between jobs, in the order in which they were typed."""
-        given = [dict(pairs(each.words)) for each in self.load()]
+        given = [dict(map(split_setting, each.words)) for each in self.load()]
         keys = dict.fromkeys(key for values in given for key in values)
         return [key for key in keys if len({values.get(key) for values in given}) > 1]
 
@@ -206,9 +206,9 @@ def _normal(value: Any) -> Any:
 
 def _name(words: Sequence[str], identity: str) -> str:
     """The folder's name: what the job sets, in characters that need no quotes anywhere."""
-    keys = [re.split(r"[./]", key) for key, _ in pairs(words)]
+    keys = [re.split(r"[./]", key) for key, _ in map(split_setting, words)]
     parts = []
-    for key, (_, value) in zip(keys, pairs(words), strict=True):
+    for key, (_, value) in zip(keys, map(split_setting, words), strict=True):
         several = sum(other[-1] == key[-1] for other in keys) > 1
         parts.append(f"{'.'.join(key[-2:]) if several else key[-1]}-{value}")
     text = re.sub(r"[^\w.-]+", "-", "_".join(parts), flags=re.ASCII).strip("-.")

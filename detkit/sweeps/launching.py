@@ -20,7 +20,7 @@ from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import Job
 from detkit.sweeps.pool import DevicePool, JobTakenError
 from detkit.sweeps.progress import RunningJobs
-from detkit.sweeps.text import plural
+from detkit.text import counted
 from detkit.training.loggers import RUN_ID_FILE
 from detkit.training.run import COMMAND_VARIABLE
 from detkit.weights.start import refuse_foreign_weights
@@ -51,7 +51,7 @@ def launch(
     good, problems = checked(cells)
     if problems and (not good or not settings.skip_bad):
         if good:
-            problems[-1] += f" The other {plural(len(good), 'job')} can run: --skip-bad."
+            problems[-1] += f" The other {counted(len(good), 'job')} can run: --skip-bad."
         raise ConfigError(problems)
     for problem in problems:
         _log.warning("left out: %s", problem)
@@ -156,7 +156,7 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
     remainder = f"; {remaining} more {are} done, failed, or running elsewhere" if remaining else ""
     at_once = f", {pool.free} at once" if len(waiting) > 1 else ""
     _log.info("sweep folder: %s", _short(folder.path))
-    _log.info("%s to run%s%s", plural(len(waiting), "job"), at_once, remainder)
+    _log.info("%s to run%s%s", counted(len(waiting), "job"), at_once, remainder)
     try:
         with RunningJobs() as progress, pool:
             while waiting or pool.running:
@@ -172,7 +172,7 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
         done = sum(job.state == "done" for job in folder.load())
         are = "is" if done == 1 else "are"
         text = (
-            f"stopped; {done} of {plural(len(folder.jobs), 'job')} {are} done; resume with: "
+            f"stopped; {done} of {counted(len(folder.jobs), 'job')} {are} done; resume with: "
             f"detkit sweep resume {shlex.quote(str(_short(folder.path)))}"
         )
         raise Stopped(text, stopped.exit_code - 128) from None

@@ -14,7 +14,7 @@ from detkit.sweeps.effects_text import effects_notes, level_cells
 from detkit.sweeps.page_assets import COLOURS, SCRIPT, STYLE
 from detkit.sweeps.results import Result
 from detkit.sweeps.table import Table, cell
-from detkit.sweeps.text import brief
+from detkit.text import brief_value
 from detkit.visualization import report_style
 from detkit.visualization.page import page, section
 
@@ -146,7 +146,7 @@ def _effects(effects: Effects, table: Table) -> str:
     for trend in effects.trends:
         thirds = [
             [
-                f"{brief(third.lowest)} to {brief(third.highest)}",
+                f"{brief_value(third.lowest)} to {brief_value(third.highest)}",
                 str(third.cells),
                 f"{third.mean:.4f}",
             ]

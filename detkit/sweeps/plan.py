@@ -15,8 +15,7 @@ from detkit.config.overrides import has_no_list, jobs, prepared
 from detkit.config.part_overrides import subject
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimate import Estimate, Estimator
-from detkit.sweeps.text import aligned, pairs, plural
-from detkit.wording import counted
+from detkit.text import LONGEST_CELL, align_columns, counted, split_setting
 
 GIB = 2**30
 _UNKNOWN = "?"
@@ -81,15 +80,17 @@ def plan_table(planned: Sequence[Planned], most: int) -> list[str]:
     if not any(cell.memory and cell.memory.average for cell in estimates):
         parts.remove("average")
     sized = len({cell.images for cell in estimates}) > 1
-    keys = list(dict.fromkeys(key for cell in planned for key, _ in pairs(cell.words)))
+    keys = list(dict.fromkeys(key for cell in planned for key, _ in map(split_setting, cell.words)))
     heads = [*keys, *(["images"] if sized else []), *_HEADS, *parts]
     rows = []
     for cell in planned[:most]:
-        values = dict(pairs(cell.words))
+        values = dict(map(split_setting, cell.words))
         rows.append([*(values.get(key, "") for key in keys), *_numbers(cell, sized, parts)])
-    lines = aligned([heads, *rows], range(len(keys) + sized, len(heads)))
+    lines = align_columns(
+        [heads, *rows], range(len(keys) + sized, len(heads)), longest=LONGEST_CELL
+    )
     more = len(planned) - most
-    return [*lines, *([f"... and {plural(more, 'more cell')}"] if more > 0 else [])]
+    return [*lines, *([f"... and {counted(more, 'more cell')}"] if more > 0 else [])]
 
 
 def minutes_text(minutes: float) -> str:
@@ -147,7 +148,7 @@ def _cells_text(cells: list[Planned], everything: int) -> str:
         return " (all cells)"
     if len(cells) == 1:
         return f" (cell {' '.join(cells[0].words)})"
-    return f" ({plural(len(cells), 'cell')}, the first {' '.join(cells[0].words)})"
+    return f" ({counted(len(cells), 'cell')}, the first {' '.join(cells[0].words)})"
 
 
 def left_out_lines(planned: Iterable[Planned]) -> list[str]:

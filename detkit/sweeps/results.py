@@ -18,7 +18,7 @@ from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.job import FILE as JOB_FILE
 from detkit.sweeps.job import Job
 from detkit.sweeps.progress import job_progress
-from detkit.sweeps.text import pairs
+from detkit.text import split_setting
 from detkit.training.metrics_rows import read_metrics
 
 DAMAGED = "damaged"  # the state of a job whose file cannot be read
@@ -68,7 +68,7 @@ class Result:
 def read_results(sweep: SweepFolder) -> list[Result]:
     """The jobs of a sweep, in its order; one whose file is damaged has the state `damaged`."""
     jobs = [(sweep.path / name, *_job(sweep.path / name)) for name in sweep.jobs]
-    typed = (key for _, job, _ in jobs if job for key, _ in pairs(map(str, job.words)))
+    typed = (key for _, job, _ in jobs if job for key, _ in map(split_setting, map(str, job.words)))
     keys = list(dict.fromkeys([*map(str, sweep.swept), *typed]))
     return [_result(folder, keys, job, config) for folder, job, config in jobs]
 
@@ -99,7 +99,7 @@ def _result(folder: Path, keys: list[str], job: Job | None, config: Mapping[str,
     if job is None:
         missing = f"{folder.name}/{JOB_FILE} cannot be read"
         job = Job(folder, id="", state=DAMAGED, error=missing)
-    typed = dict(pairs(map(str, job.words)))
+    typed = dict(map(split_setting, map(str, job.words)))
     validations = tuple(_validations(folder / "metrics.csv"))
     best = _best(validations, _monitor(config))
     measured = _finite((_mapping(folder / "metrics.json") if job.state == "done" else None) or {})

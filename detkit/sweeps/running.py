@@ -25,7 +25,7 @@ from detkit.sweeps.optuna_sweeper import Settings, keep_words, node_of
 from detkit.sweeps.search import Search
 from detkit.sweeps.space import Space, Value
 from detkit.sweeps.study import StoredStudy, Trial
-from detkit.sweeps.text import aligned, pairs, plural
+from detkit.text import LONGEST_CELL, align_columns, counted, split_setting
 from detkit.training.run import COMMAND_VARIABLE
 
 JOURNAL = "study.journal"  # in the sweep's folder
@@ -88,7 +88,7 @@ def failure(trials: Sequence[Trial], skip_bad: bool) -> str | None:
         failed = [trial for trial in failed if trial.folder is not None]
     if not failed:
         return None
-    return f"{plural(len(failed), 'trial')} failed; the first: {failed[0].note}"
+    return f"{counted(len(failed), 'trial')} failed; the first: {failed[0].note}"
 
 
 def _run(search: Search, folder: Path) -> None:
@@ -99,7 +99,7 @@ def _run(search: Search, folder: Path) -> None:
         ended = sum(trial.state != "running" for trial in search.study.trials())
         have = "has" if ended == 1 else "have"
         raise Stopped(
-            f"stopped; {plural(ended, 'trial')} {have} ended; resume with: "
+            f"stopped; {counted(ended, 'trial')} {have} ended; resume with: "
             f"detkit sweep resume {shlex.quote(str(folder))}",
             stopped.exit_code - 128,
         ) from None
@@ -155,13 +155,15 @@ def report(study: StoredStudy, metric: str, words: Sequence[str]) -> list[str]:
     rows = [["trial", "state", metric, *keys]]
     for trial in ranking[:MOST_ROWS]:
         value = "" if trial.value is None else f"{trial.value:.4f}"
-        rows.append([str(trial.number), trial.state, value, *dict(pairs(trial.words)).values()])
-    lines = aligned(rows, numbers=(0, 2))
+        rows.append(
+            [str(trial.number), trial.state, value, *dict(map(split_setting, trial.words)).values()]
+        )
+    lines = align_columns(rows, (0, 2), longest=LONGEST_CELL)
     if len(ranking) > MOST_ROWS:
         lines.append(f"... and {len(ranking) - MOST_ROWS:,} more")
     counts = Counter(trial.state for trial in ranking)
     states = ", ".join(f"{counts[state]} {state}" for state in _SHOWN if counts[state])
-    lines.append(f"{plural(len(ranking), 'trial')}: {states}")
+    lines.append(f"{counted(len(ranking), 'trial')}: {states}")
     lines += [f"failed: trial {t.number}: {t.note}" for t in ranking if t.state == "failed"]
     if ranking and ranking[0].state == "done":
         best = ranking[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detkit.sweeps.folder import SweepFolder
 from detkit.sweeps.progress import job_progress
-from detkit.sweeps.text import aligned, plural
+from detkit.text import LONGEST_CELL, align_columns, counted
 
 _MOST = 40
 
@@ -22,9 +22,9 @@ def summary_lines(folder: SweepFolder) -> list[str]:
         reached = "" if score is None else f"{score:.3f}"
         state = f"running, {job_progress(job)}" if job.state == "running" else job.state
         rows.append([job.title, state, reached, f"{job.seconds / 60:.1f}"])
-    lines = aligned(rows, (2, 3))
+    lines = align_columns(rows, (2, 3), longest=LONGEST_CELL)
     if len(jobs) > _MOST:
-        lines.append(f"... and {plural(len(jobs) - _MOST, 'more job')}")
+        lines.append(f"... and {counted(len(jobs) - _MOST, 'more job')}")
     failed = [job for job in jobs if job.state == "failed"]
     lines += [f"failed: {job.title}: {job.error}" for job in failed[:_MOST]]
     counts = Counter(job.state for job in jobs)

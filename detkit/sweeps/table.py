@@ -12,7 +12,7 @@ from pathlib import Path
 
 from detkit.errors import UserError, did_you_mean
 from detkit.sweeps.results import Result
-from detkit.sweeps.text import aligned, brief
+from detkit.text import LONGEST_CELL, align_columns, brief_value
 
 _STATE, _EPOCH, _MINUTES, _JOB = "state", "epoch", "minutes", "job"
 _PROGRESS = "progress"
@@ -166,7 +166,7 @@ def table_lines(table: Table) -> list[str]:
     if not table.keys:
         rows = [[r.name, *row] for r, row in zip(table.results, rows, strict=True)]
     first = heads.index(table.metric)
-    lines = aligned([heads, *rows], range(first, heads.index(_STATE)))
+    lines = align_columns([heads, *rows], range(first, heads.index(_STATE)), longest=LONGEST_CELL)
     wrong = [r for r in table.results if r.error]
     return [*lines, *([""] if wrong else []), *(f"{r.name}: {r.error}" for r in wrong)]
 
@@ -182,7 +182,7 @@ def cell(column: str, value: Value) -> str:
         return f"{value:.1f}"
     if isinstance(value, float):
         return f"{value:.4f}"
-    return "" if value is None else brief(str(value))
+    return "" if value is None else brief_value(str(value))
 
 
 def write_csv(table: Table, file: Path) -> None:

@@ -22,8 +22,8 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
+from detkit.text import counted
 from detkit.training.length import length_of
-from detkit.wording import counted
 
 _LARGE = 10e6  # parameters
 _FEW_IMAGES = 1000

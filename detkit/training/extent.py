@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from detkit.wording import counted, duration
+from detkit.text import counted, duration
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detkit.structures import Batch, Target
+from detkit.text import counted
 from detkit.training.repeat import ModuleOutput, Repetition
 from detkit.training.saved_step import SavedStep
 from detkit.training.suspicious import Suspicion, suspicious
 from detkit.visualization.draw import draw_target
-from detkit.wording import counted
 
 _MOST_MODULES = 8
 _MOST_OBJECTS = 20

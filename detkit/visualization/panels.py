@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from detkit.structures import Detections, Target
+from detkit.text import counted
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour
 from detkit.visualization.draw import (
     detection_marks,
@@ -19,7 +20,6 @@ from detkit.visualization.draw import (
     font_of,
     to_picture,
 )
-from detkit.wording import counted
 
 OVERVIEW = "overview"  # name of the picture that shows all others of its folder
 _PAPER: Colour = (250, 250, 248)

@@ -10,8 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 BASE = {
     *("detkit", "errors", "image_files", "interfaces", "structures", "registry", "ops"),
-    "wording",
-    "version",
+    *("text", "files", "version"),
 }
 PARTS = {
     "backbones",
@@ -41,11 +40,12 @@ ALLOWED: dict[str, set[str]] = {
     "interruption": {"errors"},
     "lasting_output": set(),
     "process_group": {"interruption"},
-    "wording": set(),
     "version": set(),
+    "text": set(),
+    "files": {"errors"},
     "terminal": set(),
-    "plugin_files": {"errors"},
-    "registry": {"errors", "plugin_files"},
+    "plugin_files": {"errors", "files"},
+    "registry": {"errors", "plugin_files", "text"},
     "structures": {"errors"},
     "ops": {"errors", "structures"},
     "interfaces": {"structures"},
@@ -61,11 +61,11 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | {"optimizers", "evaluation", "visualization", "terminal", "interruption"},
     "inference": BASE | {"evaluation", "visualization"},
     "export": BASE | {"evaluation", "visualization"},
-    "config": {"errors", "registry", "plugin_files"},
+    "config": {"errors", "registry", "plugin_files", "text", "files"},
     "assembly": BELOW_ASSEMBLY,
     # Where the weights of files meet a detector, which assembly builds.
-    "weights": {"errors", "version", "wording", "inference", "assembly"},
-    "ranks": {"training", "interruption", "lasting_output"},
+    "weights": {*BASE, "inference", "assembly"},
+    "ranks": {"files", "training", "interruption", "lasting_output"},
     "run_frozen": BELOW_ASSEMBLY
     | {"assembly", "weights", "ranks", "interruption", "lasting_output"},
     "api": BELOW_ASSEMBLY | {"assembly", "weights", "version"},

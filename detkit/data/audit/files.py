@@ -7,10 +7,10 @@ from collections import defaultdict
 from detkit.data.audit.duplicates import is_flat
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
-from detkit.data.counting import plural
 from detkit.data.pairing import BY_ENDING
 from detkit.data.readers.coco import SHARED_ID
 from detkit.data.splits import role_of
+from detkit.text import plural
 
 UNREADABLE_SPLITS = "splits that cannot be read"
 _SIZE_DIFFERS = "size differs"  # how readers begin that reason

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Example, Finding, Limits, found
-from detkit.data.counting import plural
 from detkit.data.pairing import BY_ENDING
+from detkit.text import plural
 
 
 def annotations_without_image(evidence: Evidence, limits: Limits) -> list[Finding]:

@@ -12,7 +12,7 @@ from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.files import UNREADABLE_SPLITS
 from detkit.data.audit.findings import SEVERITIES, Example, Finding, Limits
 from detkit.data.audit.rules import is_hurt
-from detkit.data.counting import counted
+from detkit.text import counted
 
 _SHOWN = 5  # examples of a finding; audit.json has all
 _MOST_CLASSES = 12  # names in the heading

@@ -11,7 +11,6 @@ import numpy as np
 from detkit.data.audit.duplicates import Pair, equal_pairs, near_pairs
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
-from detkit.data.counting import counted
 from detkit.data.splits import (
     DEFAULT_TRAIN_SPLIT,
     DEFAULT_VALIDATION_SPLIT,
@@ -19,6 +18,7 @@ from detkit.data.splits import (
     choose_validation,
 )
 from detkit.errors import DataError
+from detkit.text import counted
 
 _MOVE = "Keep all copies of a scene in one split"
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from detkit.data.counting import counted
 from detkit.data.readers import coco, cvat, labelme, openimages, voc, yolo
 from detkit.data.readers.coco_files import find_annotations
 from detkit.data.readers.contents import count_images, has_coco_lists
@@ -20,6 +19,7 @@ from detkit.image_files import files_below
 from detkit.interfaces import Reader
 from detkit.registry import register
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 _SAMPLE = 50  # text files that show how many of them are label files

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from detkit.data.counting import counted
 from detkit.data.readers.coco_page import file_names_in
 from detkit.data.readers.folders import image_files, relative_name
 from detkit.data.readers.nearby import parent_with_images
@@ -17,6 +16,7 @@ from detkit.data.readers.split_names import split_of_path
 from detkit.data.splits import role_of
 from detkit.errors import DataError
 from detkit.image_files import is_image
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 _SAMPLE = 100  # names to try in each likely folder

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from detkit.data.counting import counted
 from detkit.data.readers.coco_outlines import outline_box
 from detkit.data.readers.coco_values import (
     NO_ID,
@@ -26,6 +25,7 @@ from detkit.data.readers.coco_values import (
 from detkit.data.readers.folders import require_distinct
 from detkit.data.readers.json_lists import UnreadableJsonError, read_object
 from detkit.errors import DataError
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 LISTS = ("images", "annotations", "categories")

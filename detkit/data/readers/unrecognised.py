@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from detkit.data.counting import counted
 from detkit.data.readers.contents import (
     COCO_LISTS,
     is_label_text,
@@ -19,6 +18,7 @@ from detkit.data.readers.contents import (
 from detkit.data.readers.folders import relative_name
 from detkit.data.readers.split_names import SPLIT_WORDS
 from detkit.image_files import files_below, is_hidden, is_image
+from detkit.text import counted
 
 TitleOf = Callable[[Path], "str | None"]
 _SHOWN = 8  # names of files and folders in a message

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from detkit.data.counting import counted
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.readers.folders import (
     image_files,
@@ -31,6 +30,7 @@ from detkit.data.readers.voc_splits import NameTable, list_folders, refuse_empty
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 CLASS_LIST = "classes.txt"

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from detkit.data.counting import counted
 from detkit.data.index import Annotation, IndexBuilder
 from detkit.data.pairing import describe_pairing
 from detkit.data.readers.folders import (
@@ -32,6 +31,7 @@ from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.registry import register
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 _LOOKED_AT = 200  # text files to open in search of labels
 

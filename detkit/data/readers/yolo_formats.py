@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from detkit.data.counting import counted, plural
 from detkit.data.readers.yolo_labels import LabelFormat, LabelLine
 from detkit.errors import DataError
+from detkit.text import counted, plural
 
 LOGGER = logging.getLogger("detkit.data")
 _ORIENTED_BOX_CORNERS = 4

@@ -6,11 +6,11 @@ import reprlib  # YAML aliases can expand to more text than fits into memory
 from pathlib import Path
 from typing import Any
 
-from detkit.data.counting import counted
 from detkit.data.readers.folders import lines_of, require_distinct
 from detkit.data.readers.yolo_page import YoloPage
 from detkit.errors import DataError
 from detkit.image_files import files_below
+from detkit.text import counted
 
 _LISTS = ("classes.txt", "obj.names", "_darknet.labels")
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from detkit.data.counting import counted
 from detkit.data.pairing import BY_ENDING
 from detkit.data.readers.folders import (
     files_with_suffix,
@@ -25,6 +24,7 @@ from detkit.data.splits import role_of
 from detkit.errors import DataError, did_you_mean
 from detkit.image_files import is_image
 from detkit.structures import Fault
+from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")
 _LIST_SUFFIXES = (".txt", ".list", ".lst", "")

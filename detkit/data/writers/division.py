@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from detkit.data.counting import counted
 from detkit.data.index import select
 from detkit.data.randomness import SPLIT, generator_of
 from detkit.errors import UserError
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 TRAIN, VALIDATION = "train", "val"
 

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from detkit.data.counting import counted
 from detkit.data.readers.voc_page import Marks
 from detkit.data.writers import voc, yolo
 from detkit.data.writers.material import UNDIVIDED, Material
 from detkit.structures import DatasetIndex
+from detkit.text import counted
 
 _COCO_PAGE = (
     "COCO's info, licenses, dates and addresses of images, supercategories and annotation ids"

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.trainer.states import TrainerFn
 
 from detkit.registry import NonNegativeFloat, PositiveInt, register
-from detkit.wording import counted
+from detkit.text import counted
 
 _log = logging.getLogger("detkit.training")
 

@@ -15,7 +15,7 @@ import torch
 from detkit.ops import pairwise_iou
 from detkit.registry import Wired, register
 from detkit.structures import Batch, Detections, Target
-from detkit.wording import counted
+from detkit.text import counted
 
 _log = logging.getLogger("detkit.training")
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from detkit.registry import PositiveFloat, register
 from detkit.structures import Batch
 from detkit.terminal import StatusLine, columns, is_terminal
+from detkit.text import counted, duration
 from detkit.training.length import length_of
 from detkit.training.pace import Pace, pace_of
-from detkit.wording import counted, duration
 
 _BAR = 10  # characters
 

@@ -13,7 +13,7 @@ from detkit.structures import Priors
 _STRIDES = 4
 
 
-def typical_boxes(priors: Priors) -> Tensor:
+def initial_boxes(priors: Priors) -> Tensor:
     """(P, 4) the boxes of the priors; those of points enlarged to four strides."""
     sides = box_sides(priors.boxes)
     strides = priors.stride[:, None]
