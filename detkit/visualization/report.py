@@ -5,17 +5,34 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from detkit.files import write_atomically
 from detkit.visualization.analysis_pictures import FOLDER, READING
-from detkit.visualization.page import page, section
+from detkit.visualization.html import render, three_decimals
 from detkit.visualization.panels import OVERVIEW
 
-_KINDS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
+_IMAGE_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 _HEADLINE = ("AP", "AP50", "AP75")
+_CLASS_METRICS = ("AP", "AP50")
+
+
+class _Tile(NamedTuple):
+    name: str
+    value: float
+    meaning: str
+
+
+class _Picture(NamedTuple):
+    source: str  # a data URL
+    description: str
+
+
+class _ClassValue(NamedTuple):
+    text: str
+    percentage: str  # width of its bar
 
 
 def write_report(
@@ -26,129 +43,101 @@ def write_report(
     class_names: Sequence[str],
     meanings: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write `report.html` from what lies in a run folder; what is not there is left out.
+    """Write `report.html` from the files of a run folder; a missing file leaves its section out.
 
-    The page needs no other file: pictures are inside it.
+    The page needs no other file: it contains its pictures.
 
     Args:
-        run_folder: Holds `curves.png`, `analysis/`, `pictures/`, `config.yaml`,
+        run_folder: May hold `curves.png`, `analysis/`, `pictures/`, `config.yaml`,
             `environment.json`.
         title: Heading of the page.
-        numbers: Flat names to numbers, as a metric's `compute` gives them.
+        numbers: Metrics by flat name, as a metric's `compute` returns them.
         class_names: The C names, in label order.
-        meanings: What the numbers over all classes are, in a few words.
+        meanings: Short descriptions of the metrics over all classes.
 
     Returns:
         The page.
     """
     meanings = meanings or {}
-    files = (p for p in run_folder.glob("pictures/*") if p.suffix.lower() in _KINDS)
-    pictures = sorted(p for p in files if p.stem != OVERVIEW)
-    sections = [
-        _tiles(numbers, meanings),
-        section("Curves", _image(run_folder / "curves.png", "losses and AP over the steps")),
-        *_analysis(run_folder / FOLDER),
-        section("Validation pictures: objects beside detections", _gallery(pictures)),
-        section("Classes", _classes(numbers, class_names)),
-        section("All numbers", _all_numbers(numbers, meanings)),
-        section("Configuration", _text_file(run_folder / "config.yaml")),
-        section("Environment", _environment(run_folder / "environment.json")),
+    class_metrics = [
+        metric
+        for metric in _CLASS_METRICS
+        if any(f"{metric}/{name}" in numbers for name in class_names)
     ]
+    text = render(
+        "report.html.j2",
+        title=title,
+        tiles=[
+            _Tile(name, numbers[name], meanings.get(name, ""))
+            for name in _HEADLINE
+            if name in numbers
+        ],
+        curves=_picture(run_folder / "curves.png", "losses and AP over the steps"),
+        analysis=list(_analysis(run_folder / FOLDER)),
+        pictures=_validation_pictures(run_folder),
+        class_metrics=class_metrics,
+        classes=[
+            (name, [_class_value(numbers.get(f"{m}/{name}", math.nan)) for m in class_metrics])
+            for name in class_names
+            if f"AP/{name}" in numbers
+        ],
+        numbers=[
+            (name, three_decimals(value), meanings.get(name, ""))
+            for name, value in numbers.items()
+            if "/" not in name
+        ],
+        configuration=_text(run_folder / "config.yaml"),
+        environment=_environment(run_folder / "environment.json"),
+    )
     report = run_folder / "report.html"
-    body = "\n".join(filter(None, sections))
-    report.write_text(page(title, body, kind="detkit run"), encoding="utf-8")
+    write_atomically(report, text)
     return report
 
 
-def _tiles(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
-    tiles = [
-        f'<div class="tile"><b>{_shown(numbers[name])}</b><span>{name}</span>'
-        f"<small>{escape(meanings.get(name, ''))}</small></div>"
-        for name in _HEADLINE
-        if name in numbers
-    ]
-    return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
+def _validation_pictures(run_folder: Path) -> list[_Picture]:
+    files = sorted(
+        file
+        for file in run_folder.glob("pictures/*")
+        if file.suffix.lower() in _IMAGE_TYPES and file.stem != OVERVIEW
+    )
+    return [picture for file in files if (picture := _picture(file, file.stem))]
 
 
-def _classes(numbers: Mapping[str, float], class_names: Sequence[str]) -> str:
-    kinds = [k for k in ("AP", "AP50") if any(f"{k}/{name}" in numbers for name in class_names)]
-    rows = [
-        [escape(name), *(_bar(numbers.get(f"{kind}/{name}", math.nan)) for kind in kinds)]
-        for name in class_names
-        if f"AP/{name}" in numbers
-    ]
-    return _table(["class", *kinds], rows)
+def _analysis(folder: Path) -> Iterator[tuple[str, str, _Picture]]:
+    """Heading, explanation and picture of each part of the analysis."""
+    for name, (heading, reading) in READING.items():
+        picture = _picture(folder / f"{name}.png", heading)
+        if picture is not None:
+            yield heading, reading, picture
 
 
-def _all_numbers(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
-    rows = [
-        [escape(name), _shown(value), escape(meanings.get(name, ""))]
-        for name, value in numbers.items()
-        if "/" not in name
-    ]
-    return _table(["number", "value", "meaning"], rows)
+def _picture(file: Path, description: str) -> _Picture | None:
+    if not file.is_file():
+        return None
+    content = base64.b64encode(file.read_bytes()).decode("ascii")
+    return _Picture(f"data:image/{_IMAGE_TYPES[file.suffix.lower()]};base64,{content}", description)
 
 
-def _analysis(folder: Path) -> list[str]:
-    """A section for each picture of the analysis: how to read it, and the picture."""
-    return [
-        section(heading, f'<p class="reading">{escape(reading)}</p>\n{picture}')
-        for name, (heading, reading) in READING.items()
-        if (picture := _image(folder / f"{name}.png", heading))
-    ]
+def _class_value(value: float) -> _ClassValue:
+    share = min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
+    return _ClassValue(three_decimals(value), f"{100 * share:.1f}%")
 
 
-def _environment(file: Path) -> str:
-    """A line for each value of a JSON file; a file that is missing or broken gives nothing."""
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+
+
+def _environment(file: Path) -> list[tuple[str, str]]:
+    """The names and values of a JSON file; nothing if it is missing or damaged."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""
-    rows = []
+        return []
+    rows: list[tuple[str, str]] = []
     for name, value in content.items() if isinstance(content, dict) else ():
         entries = value.items() if isinstance(value, dict) else [(name, value)]
-        rows += [[escape(str(key)), escape(_plain(entry))] for key, entry in entries]
-    return _table([], rows)
-
-
-def _gallery(pictures: Iterable[Path]) -> str:
-    figures = [_image(picture, picture.stem) for picture in pictures]
-    return f'<div class="gallery">{"".join(figures)}</div>' if figures else ""
-
-
-def _image(file: Path, description: str) -> str:
-    """A picture inside the page, or nothing where there is no such file."""
-    if not file.is_file():
-        return ""
-    content = base64.b64encode(file.read_bytes()).decode("ascii")
-    source = f"data:image/{_KINDS[file.suffix.lower()]};base64,{content}"
-    return f'<img src="{source}" alt="{escape(description)}" loading="lazy">'
-
-
-def _text_file(file: Path) -> str:
-    if not file.is_file():
-        return ""
-    text = escape(file.read_text(encoding="utf-8", errors="replace"))
-    return f"<details><summary>{escape(file.name)}</summary><pre>{text}</pre></details>"
-
-
-def _table(heads: list[str], rows: list[list[str]]) -> str:
-    """Cells are HTML already."""
-    if not rows:
-        return ""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
-    lines = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    top = f"<thead><tr>{head}</tr></thead>" if heads else ""
-    return f'<div class="wide"><table>{top}<tbody>\n{lines}\n</tbody></table></div>'
-
-
-def _bar(value: float) -> str:
-    share = min(max(value, 0.0), 1.0) if math.isfinite(value) else 0.0
-    return f'<span class="bar" style="--share:{100 * share:.1f}%"></span>{_shown(value)}'
-
-
-def _shown(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "–"  # noqa: RUF001  # no number
+        rows += [(str(key), _plain(entry)) for key, entry in entries]
+    return rows
 
 
 def _plain(value: Any) -> str:
