@@ -14,7 +14,7 @@ import torch
 from detkit import registry
 from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
-from detkit.data.module import DetectionData
+from detkit.data.detection_data import DetectionData
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
 

@@ -24,7 +24,7 @@ from detkit import assembly, ranks, registry
 from detkit.assembly import Classes
 from detkit.config.freeze import checkpoint_to_go_on, read_frozen
 from detkit.data.fingerprint import fingerprint
-from detkit.data.unreadable import describe_unreadable
+from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import Stopped, UserError
 from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.inference.detecting import choose_device, detect

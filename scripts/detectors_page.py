@@ -29,7 +29,7 @@ from torch.overrides import TorchFunctionMode
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.evaluation.cost import operations
+from detkit.evaluation.operation_counts import operations
 from detkit.structures import Batch, Target
 
 ROOT = Path(__file__).resolve().parents[1]

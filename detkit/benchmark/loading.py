@@ -11,9 +11,9 @@ from typing import TypeVar
 import torch
 
 from detkit.benchmark.timing import WARM_UP, Times
-from detkit.data.dataset import DetectionDataset, Key
-from detkit.data.images import UnreadableImageError
-from detkit.data.module import Loader
+from detkit.data.detection_data import Loader
+from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.data.image_decoding import UnreadableImageError
 from detkit.structures import Batch
 
 _T = TypeVar("_T")

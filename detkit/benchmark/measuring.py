@@ -20,8 +20,8 @@ from detkit.benchmark.stepping import StepTimes, TrainingStep, step_times, train
 from detkit.benchmark.timing import WARM_UP, Times
 from detkit.benchmark.verdict import Settings, size_key
 from detkit.data.collate import Collate
-from detkit.data.dataset import DetectionDataset, Key
-from detkit.data.module import DetectionData, Loader
+from detkit.data.detection_data import DetectionData, Loader
+from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.errors import UserError
 from detkit.run_frozen import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch

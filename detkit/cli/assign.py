@@ -17,8 +17,8 @@ from detkit.cli.words import checkpoint_of, value_of
 from detkit.config.compose import compose
 from detkit.config.derived.data_path import OWN, RENDERED, reads_own_path
 from detkit.data.collate import Collate
-from detkit.data.dataset import DetectionDataset, Key
-from detkit.data.module import DetectionData
+from detkit.data.detection_data import DetectionData
+from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.errors import ConfigError, UserError
 from detkit.inference.assigning import ImageAssignment, assign, count, counts_as_text
 from detkit.inference.checkpoint import Checkpoint, load_weights

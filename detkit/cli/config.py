@@ -17,7 +17,7 @@ from detkit.config.checks.lost_values import lost_values
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.errors import UserError
-from detkit.evaluation.cost import priors_by_level
+from detkit.evaluation.operation_counts import priors_by_level
 from detkit.text import counted
 
 HELP = """

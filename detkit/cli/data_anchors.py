@@ -10,7 +10,7 @@ import numpy as np
 
 from detkit.cli.data_check import quiet_readers, resizing_of
 from detkit.cli.data_words import build_reader, options, training_split
-from detkit.data.anchors import AnchorFit, Sizes, box_sizes, fit_anchors, measure_anchors
+from detkit.data.anchor_fitting import AnchorFit, Sizes, box_sizes, fit_anchors, measure_anchors
 from detkit.data.audit.evidence import read_splits
 from detkit.errors import DataError, UserError
 from detkit.registry import PositiveInt, Slot

@@ -23,8 +23,8 @@ from detkit.cli.data_words import (
     report_folder,
 )
 from detkit.cli.output_folder import make_folder
+from detkit.data.audit.audit_report import as_plain, as_text
 from detkit.data.audit.evidence import Resizing, gather
-from detkit.data.audit.report import as_plain, as_text
 from detkit.data.audit.rules import audit, is_hurt
 from detkit.registry import NonNegativeInt, PositiveInt, Slot
 from detkit.text import counted

@@ -11,8 +11,8 @@ from detkit import assembly
 from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
 from detkit.config.compose import compose
-from detkit.data.dataset import Key
-from detkit.data.module import DetectionData
+from detkit.data.detection_data import DetectionData
+from detkit.data.detection_dataset import Key
 from detkit.errors import UserError
 from detkit.registry import NonNegativeInt, PositiveInt
 from detkit.structures import Sample

@@ -14,11 +14,11 @@ from detkit.assembly import Classes
 from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
-from detkit.data.dataset import DetectionDataset
-from detkit.data.measured import measured_split
-from detkit.data.unreadable import describe_unreadable
+from detkit.data.detection_dataset import DetectionDataset
+from detkit.data.evaluation_split import measured_split
+from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import UserError
-from detkit.evaluation.results import read_rows, write_results
+from detkit.evaluation.results_file import read_rows, write_results
 from detkit.evaluation.results_matching import match_rows
 from detkit.inference.checkpoint import load_weights
 from detkit.inference.detecting import choose_device, detect

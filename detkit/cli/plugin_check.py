@@ -13,7 +13,7 @@ import yaml
 from detkit import registry
 from detkit.config.signatures import arguments
 from detkit.contracts import BrokenContractError, Case, LeftOutError, cases
-from detkit.contracts.tiny import quiet
+from detkit.contracts.tiny_training import quiet
 from detkit.errors import ConfigError, UserError, did_you_mean
 from detkit.plugin_files import failure_text, shown
 

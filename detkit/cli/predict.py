@@ -15,10 +15,10 @@ from detkit.assembly import Classes
 from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of
 from detkit.data.collate import Collate
-from detkit.data.images import decode
-from detkit.data.loose import read_image
+from detkit.data.image_decoding import decode
+from detkit.data.single_image import read_image
 from detkit.errors import UserError
-from detkit.evaluation.results import result_rows, write_rows
+from detkit.evaluation.results_file import result_rows, write_rows
 from detkit.inference.checkpoint import load_weights
 from detkit.inference.detecting import choose_device
 from detkit.inference.earlier_pictures import RESULTS, clear_earlier

@@ -129,7 +129,7 @@ class Train:
     """
 
     model: Annotated[object, Slot("detector", "one_stage")]
-    data: Annotated[object, Block("detkit.data.module:DetectionData")]
+    data: Annotated[object, Block("detkit.data.detection_data:DetectionData")]
     augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
     optimizer: Annotated[object, Slot("optimizer", "sgd")]
     scheduler: Annotated[object, Slot("scheduler", "cosine")]
@@ -208,7 +208,7 @@ class Evaluate:
     """
 
     model: Annotated[object, Slot("detector", "one_stage")]
-    data: Annotated[object, Block("detkit.data.module:DetectionData")]
+    data: Annotated[object, Block("detkit.data.detection_data:DetectionData")]
     augmentation: Annotated[object, Block("detkit.config.root:Augmentation")]
     metric: Annotated[object, Slot("metric", "coco")]
     ckpt: str
@@ -234,7 +234,7 @@ class Measure:
         plugins: Modules or Python files that register parts.
     """
 
-    data: Annotated[object, Block("detkit.data.module:DetectionData")]
+    data: Annotated[object, Block("detkit.data.detection_data:DetectionData")]
     metric: Annotated[object, Slot("metric", "coco")]
     detections: str
     split: str = "validation"

@@ -9,8 +9,8 @@ from detkit.config.signatures import summary
 from detkit.contracts import scenes
 from detkit.contracts.case import Subject
 from detkit.contracts.networks import REGION_SHAPE
-from detkit.contracts.tiny import quiet
-from detkit.contracts.values import require
+from detkit.contracts.tensor_checks import require
+from detkit.contracts.tiny_training import quiet
 
 _ON_LEVELS = ("neck", "head", "proposer", "roi_head", "pooling", "priors")
 

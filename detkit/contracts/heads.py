@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.contracts.networks import require_gradients, set_mode
-from detkit.contracts.values import (
+from detkit.contracts.tensor_checks import (
     require,
     require_close,
     require_finite,

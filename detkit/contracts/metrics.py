@@ -10,7 +10,7 @@ import torch
 
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, Subject
-from detkit.contracts.values import require, unchanged
+from detkit.contracts.tensor_checks import require, unchanged
 from detkit.interfaces import Metric
 from detkit.structures import Detections, Target
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, LeftOutError, Subject
-from detkit.contracts.values import (
+from detkit.contracts.tensor_checks import (
     are_equal,
     require,
     require_finite,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.images import UnreadableImageError, read_header, turn_box
-from detkit.data.left_out import no_usable_image, sentences, warn
+from detkit.data.fault_messages import no_usable_image, sentences, warn
+from detkit.data.image_decoding import UnreadableImageError, read_header, turn_box
 from detkit.data.pairing import report_pairing
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault, Pairing

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.evaluation.coco_index import detections_index, objects_index
-from detkit.evaluation.images import ImageArrays
+from detkit.evaluation.image_results import ImageArrays
 
 # The index and the evaluation as `module:class`, imported when they are first needed: a training
 # builds its metric at its start, and faster-coco-eval takes OpenCV along.

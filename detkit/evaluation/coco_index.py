@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from detkit.evaluation.images import ImageArrays, xywh
+from detkit.evaluation.image_results import ImageArrays, xywh
 
 Index = TypeVar("Index")  # the class `COCO` of pycocotools or of faster-coco-eval
 

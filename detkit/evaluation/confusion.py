@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detkit.evaluation.pairs import UNMATCHED, Pairs, match
+from detkit.evaluation.overlapping_pairs import UNMATCHED, Pairs, match
 from detkit.structures.analysis import Confusion
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from detkit.errors import DataError
-from detkit.evaluation.results import Row
+from detkit.evaluation.results_file import Row
 from detkit.evaluation.results_objects import labels_at
 from detkit.structures import DatasetIndex
 from detkit.text import counted

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from detkit.errors import DataError
-from detkit.evaluation.results import Row
+from detkit.evaluation.results_file import Row
 from detkit.evaluation.results_images import image_positions
 from detkit.evaluation.results_objects import labels_at, sample
 from detkit.structures import DatasetIndex, Detections

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detkit.evaluation.overlaps import iou_matrix
+from detkit.evaluation.box_overlaps import iou_matrix
 from detkit.structures import DatasetIndex
 
 _LEAST_IOU = 0.5  # of a detection and an object that count as a pair

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from detkit.evaluation.analysis import analyse, analysis_content, errors_table
-from detkit.evaluation.images import SeenImages
-from detkit.evaluation.table import metrics_table, write_metrics
+from detkit.evaluation.detection_analysis import analyse, analysis_content, errors_table
+from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.metrics_table import metrics_table, write_metrics
 from detkit.interfaces import Metric
 from detkit.structures import Detections, Target
 from detkit.structures.analysis import Analysis

@@ -14,9 +14,9 @@ import torch
 from detkit import assembly
 from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.data.collate import Collate
-from detkit.data.dataset import DetectionDataset, Key
+from detkit.data.detection_data import DetectionData
+from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.data.drawing.scene import CLASS_NAMES
-from detkit.data.module import DetectionData
 from detkit.interfaces import MixingTransform
 from detkit.structures import Sample, Target
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
-from detkit.evaluation.cost import operations, priors_by_level, size_of
+from detkit.evaluation.operation_counts import operations, priors_by_level, size_of
 from detkit.sweeps.data_facts import DataFacts, DataReader
 from detkit.sweeps.network import Network
 from detkit.sweeps.speed import HALF, Speed

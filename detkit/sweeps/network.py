@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from detkit.evaluation.cost import HalfProducts, saved_bytes
+from detkit.evaluation.operation_counts import HalfProducts, saved_bytes
 from detkit.heads.dense import DenseHead
 from detkit.interfaces import ClassificationLoss
 from detkit.roi_heads.stage import Stage

@@ -17,7 +17,7 @@ import time
 import torch
 from measure import Comparison, in_turns, own_process, peak_mib, report
 
-from detkit.evaluation.coco import CocoMetric
+from detkit.evaluation.coco_metric import CocoMetric
 from detkit.structures import Detections, Target
 
 IMAGES, OBJECTS, DETECTIONS, CLASSES, ROUNDS = 5000, 7, 100, 80, 4

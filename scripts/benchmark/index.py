@@ -26,8 +26,8 @@ from pycocotools.coco import COCO
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import CocoDetection
 
-from detkit.data.dataset import DetectionDataset
-from detkit.data.readers.coco import CocoReader
+from detkit.data.detection_dataset import DetectionDataset
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.workers import begin_worker
 
 IMAGES, BOXES, CLASSES, SAMPLE = 118_000, 860_000, 80, 2_000

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from detkit.data.module import DetectionData
-from detkit.data.readers.coco import CocoReader
+from detkit.data.detection_data import DetectionData
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.transforms.colour import HSV, ColorJitter
 from detkit.data.transforms.flips import HorizontalFlip
 from detkit.data.transforms.mosaic import Mosaic

@@ -136,7 +136,7 @@ def test_lines(passage):
 
 
 def test_the_way_begins_at_the_file_and_ends_at_the_loss(passage):
-    steps = {"data/images.py: decode", "heads/dense.py: DenseHead.loss"}
+    steps = {"data/image_decoding.py: decode", "heads/dense.py: DenseHead.loss"}
     assert steps <= passage.functions
 
 

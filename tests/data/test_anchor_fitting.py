@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from detkit.data.anchors import box_sizes, fit_anchors, measure_anchors, size_iou
-from detkit.data.readers.voc import VocReader
+from detkit.data.anchor_fitting import box_sizes, fit_anchors, measure_anchors, size_iou
+from detkit.data.readers.voc_reader import VocReader
 from detkit.errors import DataError
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from detkit.data.images import (
+from detkit.data.image_decoding import (
     UnreadableImageError,
     decode,
     read_header,
@@ -23,7 +23,7 @@ from detkit.data.images import (
     turn_box,
 )
 from detkit.data.index import Annotation, IndexBuilder
-from detkit.data.loose import read_image
+from detkit.data.single_image import read_image
 from detkit.data.transforms.resizing import Resize
 from detkit.errors import DataError
 
@@ -169,7 +169,7 @@ def test_a_panorama_of_20000_pixels_is_read(tmp_path):
 PANORAMA = """
 import resource, sys, warnings
 from pathlib import Path
-from detkit.data.images import decode
+from detkit.data.image_decoding import decode
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 with warnings.catch_warnings(record=True) as caught:
     image = decode(Path(sys.argv[1]))

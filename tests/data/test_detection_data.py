@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from detkit.data.module import DetectionData
+from detkit.data.detection_data import DetectionData
 from detkit.data.readers.auto import AutoReader
 from detkit.data.transforms.colour import ColorJitter
 from detkit.data.transforms.crops import RandomCrop

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from detkit.data.fault_messages import NAMES_IN_A_WARNING
 from detkit.data.index import Annotation, IndexBuilder, relabel, select
-from detkit.data.left_out import NAMES_IN_A_WARNING
 from detkit.errors import DataError
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from detkit import assembly
-from detkit.data.dataset import DetectionDataset, Key
-from detkit.data.module import DetectionData
-from detkit.data.readers.coco import CocoReader
+from detkit.data.detection_data import DetectionData
+from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.shapes import render_shapes
 from detkit.data.transforms.colour import HSV
 from detkit.data.transforms.flips import HorizontalFlip
@@ -180,7 +180,7 @@ def test_what_is_random_is_drawn_anew_for_each_sample(shapes, first):
 
 
 def test_what_is_kept_is_bounded_and_let_go_of_when_mosaic_closes(shapes, monkeypatch):
-    monkeypatch.setattr("detkit.data.dataset._KEPT", 3 * 48 * 48 * 3)  # heard: mosaic RAM
+    monkeypatch.setattr("detkit.data.detection_dataset._KEPT", 3 * 48 * 48 * 3)  # heard: mosaic RAM
     dataset = reading(shapes, {"mosaic": Mosaic(height=96, width=96)}, mixing_epochs=1)
     for position in range(8):
         dataset[Key(0, position)]

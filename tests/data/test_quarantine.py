@@ -5,10 +5,10 @@ import logging
 import pytest
 from torch.utils.data import DataLoader
 
-from detkit.data import dataset as module
+from detkit.data import detection_dataset as module
 from detkit.data.collate import Collate
-from detkit.data.dataset import DetectionDataset, Key
-from detkit.data.readers.coco import CocoReader
+from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.transforms.colour import ColorJitter
 from detkit.errors import DataError
 

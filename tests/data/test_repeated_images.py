@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import distributed
 
-from detkit.data.sampling import TrainingBatches
+from detkit.data.batch_order import TrainingBatches
 
 
 def keys(batches):

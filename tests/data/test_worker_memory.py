@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from detkit.data.batch_order import TrainingBatches
 from detkit.data.collate import Collate
-from detkit.data.dataset import DetectionDataset
-from detkit.data.sampling import TrainingBatches
+from detkit.data.detection_dataset import DetectionDataset
 from detkit.structures import DatasetIndex
 
 IMAGES, OBJECTS, WORKERS, EPOCHS = 5_000, 20, 2, 3  # 100,000 annotations

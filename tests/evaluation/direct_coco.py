@@ -10,8 +10,8 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from detkit.evaluation.coco import CocoMetric
-from detkit.evaluation.results import write_results
+from detkit.evaluation.coco_metric import CocoMetric
+from detkit.evaluation.results_file import write_results
 from detkit.structures import Detections, Target
 
 NAMES = (

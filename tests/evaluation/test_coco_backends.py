@@ -7,7 +7,7 @@ import pytest
 import torch
 from direct_coco import require_equal
 
-from detkit.evaluation.coco import CocoMetric
+from detkit.evaluation.coco_metric import CocoMetric
 from detkit.structures import Detections, Target
 
 KINDS = (

@@ -19,7 +19,7 @@ from direct_coco import (
 )
 
 from detkit.errors import DataError
-from detkit.evaluation.coco import CocoMetric
+from detkit.evaluation.coco_metric import CocoMetric
 from detkit.structures import Detections, Target
 
 NO_DETECTIONS = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))

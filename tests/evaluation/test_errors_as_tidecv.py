@@ -3,8 +3,8 @@
 import pytest
 from tide_scenes import CLASSES, gains_of_tidecv, random_scenes
 
-from detkit.evaluation.analysis import analyse
-from detkit.evaluation.images import SeenImages
+from detkit.evaluation.detection_analysis import analyse
+from detkit.evaluation.image_results import SeenImages
 from detkit.structures.analysis import ERROR_KINDS
 
 # `gains_of_tidecv(random_scenes(seed, share))` with tidecv 1.0.1 and numpy 2.4: AP points gained

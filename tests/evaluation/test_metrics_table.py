@@ -1,8 +1,8 @@
 import json
 import math
 
-from detkit.evaluation.coco import CocoMetric
-from detkit.evaluation.table import class_table, metrics_json, metrics_table, write_metrics
+from detkit.evaluation.coco_metric import CocoMetric
+from detkit.evaluation.metrics_table import class_table, metrics_json, metrics_table, write_metrics
 
 SUMMARY = (
     *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from detkit.errors import DataError
-from detkit.evaluation.results import read_rows, result_rows, write_results
+from detkit.evaluation.results_file import read_rows, result_rows, write_results
 from detkit.structures import Detections
 
 FOUND = Detections(

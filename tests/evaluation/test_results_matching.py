@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from detkit.errors import DataError
-from detkit.evaluation.results import Row
+from detkit.evaluation.results_file import Row
 from detkit.evaluation.results_matching import match_rows
 from detkit.structures import DatasetIndex
 

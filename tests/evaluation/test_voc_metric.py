@@ -8,7 +8,7 @@ import torch
 from direct_coco import random_annotations, scenes
 
 from detkit.errors import DataError
-from detkit.evaluation.voc import VocMetric, average_precision
+from detkit.evaluation.voc_metric import VocMetric, average_precision
 from detkit.structures import Detections, Target
 
 NOTHING = Detections(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, dtype=torch.int64))

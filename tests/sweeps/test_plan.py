@@ -15,7 +15,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.main import main
 from detkit.config.compose import compose
-from detkit.evaluation.cost import operations, saved_bytes, size_of
+from detkit.evaluation.operation_counts import operations, saved_bytes, size_of
 from detkit.structures import Batch, Target
 from detkit.sweeps.estimate import Estimator
 from detkit.sweeps.plan import minutes_text

@@ -3,7 +3,7 @@
 from torch import nn
 from training_fakes import TinyDetector, batch
 
-from detkit.data.sampling import TrainingBatches
+from detkit.data.batch_order import TrainingBatches
 
 BATCHES = 5
 

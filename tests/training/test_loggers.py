@@ -7,8 +7,8 @@ from PIL import Image
 from training_fakes import RECORD, Batches, batches, cpu_trainer, tiny_module
 
 from detkit.errors import UserError
-from detkit.evaluation.analysis import analyse
-from detkit.evaluation.images import SeenImages
+from detkit.evaluation.detection_analysis import analyse
+from detkit.evaluation.image_results import SeenImages
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
 from detkit.training.fit import closing_loggers, fit

@@ -8,8 +8,8 @@ import torch
 from lightning.pytorch import Callback
 from training_fakes import batches, cpu_trainer, tiny_module
 
-from detkit.data.module import DetectionData
-from detkit.data.readers.coco import CocoReader
+from detkit.data.detection_data import DetectionData
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.shapes import render_shapes
 from detkit.data.transforms.mixing import CopyPaste, Mixup
 from detkit.data.transforms.mosaic import Mosaic

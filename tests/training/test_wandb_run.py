@@ -8,8 +8,8 @@ import pytest
 import torch
 from training_fakes import RECORD, Batches, TinyMetric, batch, batches, cpu_trainer, tiny_module
 
-from detkit.evaluation.analysis import analyse
-from detkit.evaluation.images import SeenImages
+from detkit.evaluation.detection_analysis import analyse
+from detkit.evaluation.image_results import SeenImages
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
 from detkit.training.fit import closing_loggers, fit

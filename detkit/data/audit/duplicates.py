@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.audit.scan import FileFacts
+from detkit.data.audit.image_scan import FileFacts
 
 Floats = NDArray[np.float32]
 _PRODUCTS_AT_ONCE = 20_000_000  # pairs of hashes compared at a time: 80 MB

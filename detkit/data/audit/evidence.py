@@ -12,8 +12,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.audit.scan import FileFacts, scan
-from detkit.data.readers.folders import image_files, relative_name, require_split
+from detkit.data.audit.image_scan import FileFacts, scan
+from detkit.data.readers.folder_checks import image_files, relative_name, require_split
 from detkit.data.splits import find_split
 from detkit.errors import DataError
 from detkit.interfaces import Reader

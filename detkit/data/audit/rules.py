@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from detkit.data.audit import boxes, classes, files, pairs, splits, units
+from detkit.data.audit import (
+    box_checks,
+    class_checks,
+    file_checks,
+    pairing_checks,
+    split_checks,
+    unit_checks,
+)
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import SEVERITIES, Finding, Limits
 
@@ -12,59 +19,59 @@ Check = Callable[[Evidence, Limits], list[Finding]]
 
 # The docstring of each says what it finds and when that is an error.
 CHECKS: tuple[Check, ...] = (
-    files.refused_splits,
-    files.unreadable_images,
-    files.size_mismatches,
-    files.lost_annotations,
-    files.changed_things,
-    pairs.annotations_without_image,
-    pairs.images_without_annotation,
-    pairs.unequal_names,
-    units.misread_boxes,
-    units.cornered_boxes,
-    pairs.foreign_paths,
-    boxes.lost_boxes,
-    boxes.cut_boxes,
-    boxes.doubled_boxes,
-    splits.shared_images,
-    splits.copies_within,
-    classes.differing_classes,
-    classes.missing_classes,
-    classes.alike_classes,
-    classes.unused_classes,
-    classes.id_gaps,
-    splits.empty_splits,
-    splits.empty_images,
-    splits.ignored_objects,
-    splits.crowded_images,
-    splits.without_training,
-    splits.held_back,
-    files.unused_values,
-    files.shared_ids,
-    files.turned_images,
-    files.unusual_images,
-    files.blank_images,
-    files.tiny_images,
-    files.unlisted_images,
-    boxes.tiny_boxes,
-    boxes.long_boxes,
-    boxes.covering_boxes,
+    file_checks.refused_splits,
+    file_checks.unreadable_images,
+    file_checks.size_mismatches,
+    file_checks.lost_annotations,
+    file_checks.changed_things,
+    pairing_checks.annotations_without_image,
+    pairing_checks.images_without_annotation,
+    pairing_checks.unequal_names,
+    unit_checks.misread_boxes,
+    unit_checks.cornered_boxes,
+    pairing_checks.foreign_paths,
+    box_checks.lost_boxes,
+    box_checks.cut_boxes,
+    box_checks.doubled_boxes,
+    split_checks.shared_images,
+    split_checks.copies_within,
+    class_checks.differing_classes,
+    class_checks.missing_classes,
+    class_checks.alike_classes,
+    class_checks.unused_classes,
+    class_checks.id_gaps,
+    split_checks.empty_splits,
+    split_checks.empty_images,
+    split_checks.ignored_objects,
+    split_checks.crowded_images,
+    split_checks.without_training,
+    split_checks.held_back,
+    file_checks.unused_values,
+    file_checks.shared_ids,
+    file_checks.turned_images,
+    file_checks.unusual_images,
+    file_checks.blank_images,
+    file_checks.tiny_images,
+    file_checks.unlisted_images,
+    box_checks.tiny_boxes,
+    box_checks.long_boxes,
+    box_checks.covering_boxes,
 )
 # Meaningless if the reader misreads the units of boxes.
 OF_PIXELS: tuple[Check, ...] = (
-    boxes.lost_boxes,
-    boxes.cut_boxes,
-    boxes.doubled_boxes,
-    boxes.tiny_boxes,
-    boxes.long_boxes,
-    boxes.covering_boxes,
+    box_checks.lost_boxes,
+    box_checks.cut_boxes,
+    box_checks.doubled_boxes,
+    box_checks.tiny_boxes,
+    box_checks.long_boxes,
+    box_checks.covering_boxes,
 )
 
 
 def audit(evidence: Evidence, limits: Limits | None = None) -> list[Finding]:
     """What all checks find, errors first."""
     limits = limits or Limits()
-    skipped = OF_PIXELS if units.are_misread(evidence) else ()
+    skipped = OF_PIXELS if unit_checks.are_misread(evidence) else ()
     checks = [check for check in CHECKS if check not in skipped]
     findings = [finding for check in checks for finding in check(evidence, limits)]
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from detkit.data.drawing.ground import ground, strokes
+from detkit.data.drawing.backgrounds import ground, strokes
 from detkit.data.drawing.outlines import KINDS, Mask, Outline, coverage
 from detkit.data.drawing.paint import Pixels, contrasting, textured
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from detkit.data.readers import coco, cvat, labelme, openimages, voc, yolo
+from detkit.data.readers import coco_reader, cvat, labelme, openimages, voc_reader, yolo_reader
+from detkit.data.readers.annotation_kinds import count_images, has_coco_lists
 from detkit.data.readers.coco_files import find_annotations
-from detkit.data.readers.contents import count_images, has_coco_lists
-from detkit.data.readers.folders import require_folder
+from detkit.data.readers.folder_checks import require_folder
 from detkit.data.readers.unrecognised import explain
 from detkit.data.readers.voc_files import xml_files
 from detkit.data.readers.yolo_pairs import looks_like_labels
@@ -82,8 +82,8 @@ def detect(path: Path) -> Reader:
         return formats[0].reader()
     if errors:
         raise errors[0]
-    if coco.fits(path):  # a file has one of COCO's usual names; its reader explains the fault
-        return coco.CocoReader()
+    if coco_reader.fits(path):  # named like a COCO file: its reader explains the fault
+        return coco_reader.CocoReader()
     raise DataError(explain(path, _title))
 
 
@@ -145,9 +145,9 @@ def _count_yolo(path: Path) -> int:
 
 # Richest format first: on a tie in the number of images, the first one is read.
 FORMATS = (
-    Format("coco", "COCO", coco.CocoReader, _has_coco, _count_coco),
-    Format("voc", "Pascal VOC", voc.VocReader, voc.fits, _count_voc),
-    Format("yolo", "YOLO", yolo.YoloReader, yolo.fits, _count_yolo),
+    Format("coco", "COCO", coco_reader.CocoReader, _has_coco, _count_coco),
+    Format("voc", "Pascal VOC", voc_reader.VocReader, voc_reader.fits, _count_voc),
+    Format("yolo", "YOLO", yolo_reader.YoloReader, yolo_reader.fits, _count_yolo),
     Format("cvat", "CVAT", cvat.CvatReader, cvat.fits, cvat.count),
     Format("labelme", "Labelme", labelme.LabelmeReader, labelme.fits, labelme.count),
     Format(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from detkit.data.readers.contents import has_coco_lists
+from detkit.data.readers.annotation_kinds import has_coco_lists
 from detkit.data.readers.split_names import split_of_path
 from detkit.data.splits import role_of
 from detkit.image_files import files_below

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from detkit.data.readers.coco_page import file_names_in
-from detkit.data.readers.folders import image_files, relative_name
-from detkit.data.readers.nearby import parent_with_images
+from detkit.data.readers.coco_columns import file_names_in
+from detkit.data.readers.folder_checks import image_files, relative_name
+from detkit.data.readers.nearby_data_sets import parent_with_images
 from detkit.data.readers.path_endings import PathEndings, parts_of, summary
 from detkit.data.readers.split_names import split_of_path
 from detkit.data.splits import role_of

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.data.index import LARGEST_AREA, ROUNDING, THIN, Annotation, IndexBuilder
-from detkit.data.readers.coco_page import CocoPage
+from detkit.data.readers.coco_columns import CocoPage
 from detkit.data.readers.coco_values import NO_ID
 
 _ROWS = 2**14  # at a time, so that what is in between takes little memory

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from detkit.data.readers.truth import is_true
+from detkit.data.readers.boolean_flags import is_true
 
 _CORNERS = 4
 _LARGEST = 2**63 - 1

@@ -12,9 +12,9 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
-from detkit.data.readers.contents import root_tag, start_of
-from detkit.data.readers.folders import relative_name, require_folder, require_split
-from detkit.data.readers.globox_pages import (
+from detkit.data.readers.annotation_kinds import root_tag, start_of
+from detkit.data.readers.folder_checks import relative_name, require_folder, require_split
+from detkit.data.readers.globox_reading import (
     WHOLE,
     ImagePage,
     PageObject,

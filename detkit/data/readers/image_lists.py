@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detkit.data.pairing import BY_ENDING
-from detkit.data.readers.folders import image_files, lines_of, relative_name
+from detkit.data.readers.folder_checks import image_files, lines_of, relative_name
 from detkit.data.readers.path_endings import PathEndings
 from detkit.errors import DataError
 from detkit.structures import Fault

@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from detkit.data.readers.folders import relative_name, require_folder, require_split
-from detkit.data.readers.globox_pages import (
+from detkit.data.readers.folder_checks import relative_name, require_folder, require_split
+from detkit.data.readers.globox_reading import (
     ImagePage,
     PageObject,
     boxed,

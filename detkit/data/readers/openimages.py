@@ -7,9 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from detkit.data.images import UnreadableImageError, read_size
-from detkit.data.readers.folders import image_files, relative_name, require_folder, require_split
-from detkit.data.readers.globox_pages import (
+from detkit.data.image_decoding import UnreadableImageError, read_size
+from detkit.data.readers.boolean_flags import is_true
+from detkit.data.readers.folder_checks import (
+    image_files,
+    relative_name,
+    require_folder,
+    require_split,
+)
+from detkit.data.readers.globox_reading import (
     WHOLE,
     ImagePage,
     PageObject,
@@ -19,7 +25,6 @@ from detkit.data.readers.globox_pages import (
     split_of_file,
     splits_of,
 )
-from detkit.data.readers.truth import is_true
 from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.registry import register

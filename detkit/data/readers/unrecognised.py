@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from detkit.data.readers.contents import (
+from detkit.data.readers.annotation_kinds import (
     COCO_LISTS,
     is_label_text,
     missing_coco_lists,
     root_tag,
     start_of,
 )
-from detkit.data.readers.folders import relative_name
+from detkit.data.readers.folder_checks import relative_name
 from detkit.data.readers.split_names import SPLIT_WORDS
 from detkit.image_files import files_below, is_hidden, is_image
 from detkit.text import counted

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from detkit.data.readers.contents import is_voc_page, root_tag
-from detkit.data.readers.voc_page import Page, UnreadablePageError, read_page
+from detkit.data.readers.annotation_kinds import is_voc_page, root_tag
+from detkit.data.readers.voc_xml import Page, UnreadablePageError, read_page
 from detkit.errors import DataError
 from detkit.image_files import files_below
 

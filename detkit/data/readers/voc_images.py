@@ -10,11 +10,11 @@ from typing import NamedTuple
 from unicodedata import normalize
 from urllib.parse import unquote
 
-from detkit.data.readers.folders import relative_name
+from detkit.data.readers.folder_checks import relative_name
 from detkit.data.readers.path_endings import parts_of
 from detkit.data.readers.split_names import fits_split, split_of_path
 from detkit.data.readers.voc_files import ANNOTATION_FOLDERS
-from detkit.data.readers.voc_page import Page
+from detkit.data.readers.voc_xml import Page
 from detkit.structures import Pairing
 
 IMAGE_FOLDERS = ("jpegimages", "images", "image", "imgs", "img")  # in any case

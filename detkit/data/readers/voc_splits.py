@@ -6,7 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from detkit.data.readers.folders import files_with_suffix, image_files, lines_of, relative_name
+from detkit.data.readers.folder_checks import (
+    files_with_suffix,
+    image_files,
+    lines_of,
+    relative_name,
+)
 from detkit.data.readers.split_names import SPLIT_WORDS, split_of_path
 from detkit.data.readers.voc_files import is_any_page
 from detkit.data.splits import role_of

@@ -6,8 +6,8 @@ import reprlib  # YAML aliases can expand to more text than fits into memory
 from pathlib import Path
 from typing import Any
 
-from detkit.data.readers.folders import lines_of, require_distinct
-from detkit.data.readers.yolo_page import YoloPage
+from detkit.data.readers.folder_checks import lines_of, require_distinct
+from detkit.data.readers.yolo_data_file import YoloPage
 from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.text import counted

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detkit.data.pairing import match_unequal_names
-from detkit.data.readers.folders import relative_name
+from detkit.data.readers.folder_checks import relative_name
 from detkit.image_files import files_below, images_among, is_image
 from detkit.structures import Pairing
 

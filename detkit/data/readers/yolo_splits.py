@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detkit.data.pairing import BY_ENDING
-from detkit.data.readers.folders import (
+from detkit.data.readers.folder_checks import (
     files_with_suffix,
     image_files,
     lines_of,
@@ -19,7 +19,7 @@ from detkit.data.readers.folders import (
 )
 from detkit.data.readers.image_lists import ImageTable, ListedImages, listed_images
 from detkit.data.readers.split_names import split_of
-from detkit.data.readers.yolo_page import YoloPage
+from detkit.data.readers.yolo_data_file import YoloPage
 from detkit.data.splits import role_of
 from detkit.errors import DataError, did_you_mean
 from detkit.image_files import is_image

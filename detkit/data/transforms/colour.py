@@ -8,7 +8,7 @@ import torch
 from annotated_types import Interval
 
 from detkit.data.transforms.geometry import chance, uniform
-from detkit.data.transforms.levels import adjust, jitter
+from detkit.data.transforms.intensity import adjust, jitter
 from detkit.registry import Fraction, register
 from detkit.structures import Sample
 

@@ -11,24 +11,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from detkit.data.left_out import sentences
+from detkit.data.fault_messages import sentences
 from detkit.data.readers.auto import AutoReader, detect
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.readers.cvat import CvatReader
 from detkit.data.readers.labelme import LabelmeReader
 from detkit.data.readers.openimages import OpenImagesReader
-from detkit.data.readers.voc import VocReader, marks_of
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.voc_reader import VocReader, marks_of
+from detkit.data.readers.yolo_reader import YoloReader
 from detkit.data.splits import require_split
-from detkit.data.writers import coco, voc, yolo
+from detkit.data.writers import coco_writer, voc_writer, yolo_writer
+from detkit.data.writers.conversion_input import UNDIVIDED, Material, Picture, gather
 from detkit.data.writers.division import Division
-from detkit.data.writers.losses import losses
-from detkit.data.writers.material import UNDIVIDED, Material, Picture, gather
+from detkit.data.writers.format_limits import losses
 from detkit.errors import DataError, UserError
 from detkit.interfaces import Reader
 from detkit.structures import DatasetIndex
 
-WRITERS = {"coco": coco, "voc": voc, "yolo": yolo}
+WRITERS = {"coco": coco_writer, "voc": voc_writer, "yolo": yolo_writer}
 READERS: dict[str, type[CocoReader | VocReader | YoloReader]] = {
     "coco": CocoReader,
     "voc": VocReader,

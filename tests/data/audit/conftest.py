@@ -14,7 +14,7 @@ from PIL import Image
 from detkit.data.audit.evidence import gather
 from detkit.data.audit.findings import Finding
 from detkit.data.audit.rules import audit
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_reader import CocoReader
 
 WIDTH, HEIGHT = 64, 48
 GOOD = [("cat", (4, 4, 20, 16)), ("dog", (30, 10, 24, 30))]

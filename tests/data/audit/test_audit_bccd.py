@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from detkit.data.audit.audit_report import as_plain, as_text
 from detkit.data.audit.evidence import Evidence, gather
-from detkit.data.audit.report import as_plain, as_text
 from detkit.data.audit.rules import audit
 from detkit.data.audit.statistics import split_statistics
 from detkit.data.readers.auto import AutoReader

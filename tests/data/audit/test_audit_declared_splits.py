@@ -4,7 +4,7 @@ import pytest
 
 from detkit.data.audit.evidence import gather
 from detkit.data.audit.rules import audit
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.yolo_reader import YoloReader
 
 
 def findings(path, **options):

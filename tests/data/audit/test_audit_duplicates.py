@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from detkit.data.audit.duplicates import equal_pairs, is_flat, near_pairs, shifted_correlation
-from detkit.data.audit.scan import FileFacts, look_at
+from detkit.data.audit.image_scan import FileFacts, look_at
 
 OPTIONS = {"most_bits": 12, "least_likeness": 0.85}
 

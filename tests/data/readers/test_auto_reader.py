@@ -1,9 +1,9 @@
 import pytest
 
 from detkit.data.readers.auto import AutoReader, detect
-from detkit.data.readers.coco import CocoReader
-from detkit.data.readers.voc import VocReader
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.coco_reader import CocoReader
+from detkit.data.readers.voc_reader import VocReader
+from detkit.data.readers.yolo_reader import YoloReader
 from detkit.errors import DataError
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.errors import DataError
 
 FILE = "annotations/instances_val2017.json"
@@ -223,7 +223,7 @@ def test_a_name_that_no_file_can_have_is_left_out(coco, name):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_reader import CocoReader
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 index = CocoReader().read(Path(sys.argv[1]), None)
 used = resource.getrusage(resource.RUSAGE_SELF)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from detkit.data.readers.auto import AutoReader
-from detkit.data.readers.folders import image_files, lines_of
+from detkit.data.readers.folder_checks import image_files, lines_of
 from detkit.errors import DataError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detkit.data.readers.voc import VocReader
+from detkit.data.readers.voc_reader import VocReader
 from detkit.errors import DataError
 
 LAUGHS = (

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.annotation_kinds import has_coco_lists
 from detkit.data.readers.coco_files import find_annotations
-from detkit.data.readers.contents import has_coco_lists
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.errors import DataError
 
 
@@ -49,7 +49,7 @@ def test_other_json_is_no_coco_file(tmp_path, text):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_lists_are_recognised_anywhere_in_a_large_file(tmp_path, monkeypatch, encoding):
-    monkeypatch.setattr("detkit.data.readers.contents._PART", 1000)
+    monkeypatch.setattr("detkit.data.readers.annotation_kinds._PART", 1000)
     blank = " " * 5000
     page = f'{{"info": {{}}, "images": [{blank}], "annotations": [{blank}],{blank}"categories" : []'
     (tmp_path / "a.json").write_text(page + f", {blank[:4500]}1]}}", encoding=encoding)

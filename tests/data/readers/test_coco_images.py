@@ -2,7 +2,7 @@
 
 import pytest
 
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.errors import DataError
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from pycocotools import mask
 
-from detkit.data.readers.coco import CocoReader
 from detkit.data.readers.coco_outlines import outline_box
+from detkit.data.readers.coco_reader import CocoReader
 
 RUNS = {"counts": [5, 3, 7, 2, 13], "size": [6, 5]}  # pixels 5..7 and 15..16, column by column
 

@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from detkit.data.readers.coco import CocoReader, find_annotations
 from detkit.data.readers.coco_objects import Objects
+from detkit.data.readers.coco_reader import CocoReader, find_annotations
 from detkit.errors import DataError
 
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from detkit.data.readers.coco import CocoReader
-from detkit.data.readers.voc import VocReader
+from detkit.data.readers.coco_reader import CocoReader
+from detkit.data.readers.voc_reader import VocReader
 from detkit.errors import DataError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from detkit.data.readers.auto import AutoReader
-from detkit.data.readers.voc import VocReader
+from detkit.data.readers.voc_reader import VocReader
 from detkit.errors import DataError
 
 PAGE = """<annotation><filename>{}</filename><object><name>cat</name>{}

@@ -3,7 +3,7 @@ import logging
 import numpy as np
 import pytest
 
-from detkit.data.readers.voc import VocReader
+from detkit.data.readers.voc_reader import VocReader
 from detkit.errors import DataError
 
 

@@ -10,7 +10,7 @@ from test_detection_data import data_of
 from detkit.data.audit.evidence import gather
 from detkit.data.audit.rules import audit, is_hurt
 from detkit.data.readers.auto import AutoReader
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.yolo_reader import YoloReader
 from detkit.errors import DataError
 
 CASES = Path(__file__).parents[4] / "shared" / "cases"

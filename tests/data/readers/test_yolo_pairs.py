@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detkit.data.readers.yolo import YoloReader
 from detkit.data.readers.yolo_pairs import looks_like_labels
+from detkit.data.readers.yolo_reader import YoloReader
 from detkit.errors import DataError
 
 BOX = "0 .5 .5 .5 .5"

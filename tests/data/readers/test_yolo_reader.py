@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.yolo_reader import YoloReader
 from detkit.errors import DataError
 
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from detkit.data.readers.yolo import YoloReader, fits
+from detkit.data.readers.yolo_reader import YoloReader, fits
 from detkit.errors import DataError
 
 

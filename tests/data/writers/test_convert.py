@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from detkit.data.readers.auto import AutoReader
-from detkit.data.readers.coco import CocoReader
-from detkit.data.readers.voc import VocReader
-from detkit.data.readers.yolo import YoloReader
+from detkit.data.readers.coco_reader import CocoReader
+from detkit.data.readers.voc_reader import VocReader
+from detkit.data.readers.yolo_reader import YoloReader
 from detkit.data.writers import convert as conversion
 from detkit.data.writers.convert import COPY, Count, check_words, convert
 from detkit.errors import DataError, UserError
@@ -267,14 +267,14 @@ def test_a_failure_leaves_nothing_behind(voc, target, monkeypatch, fault, raised
     def fail(*_):
         raise fault
 
-    monkeypatch.setattr(conversion.coco, "write", fail)
+    monkeypatch.setattr(conversion.coco_writer, "write", fail)
     with pytest.raises(raised):
         convert(voc, target, to="coco")
     assert list(target.parent.iterdir()) == []
 
 
 def test_what_does_not_read_back_gets_no_name(voc, target, monkeypatch):
-    monkeypatch.setattr(conversion.yolo, "shares_text", lambda *_: "2 2 2 2")
+    monkeypatch.setattr(conversion.yolo_writer, "shares_text", lambda *_: "2 2 2 2")
     with pytest.raises(RuntimeError, match=r"written data set cannot be read.*values above 1"):
         convert(voc, target, to="yolo")
     assert list(target.parent.iterdir()) == []

@@ -1,6 +1,6 @@
 import pytest
 
-from detkit.data.readers.coco import CocoReader
+from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.writers.convert import convert
 from detkit.data.writers.division import Division
 from detkit.errors import UserError

@@ -12,13 +12,13 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from detkit.data.index import Annotation, IndexBuilder
-from detkit.data.readers.voc import VocReader
-from detkit.data.writers import coco, voc, yolo
+from detkit.data.readers.voc_reader import VocReader
+from detkit.data.writers import coco_writer, voc_writer, yolo_writer
+from detkit.data.writers.conversion_input import gather
 from detkit.data.writers.convert import READERS, convert
-from detkit.data.writers.material import gather
 
 WIDTH, HEIGHT = 37, 23  # of which 1/width is no short number
-WRITERS = {"coco": coco, "voc": voc, "yolo": yolo}
+WRITERS = {"coco": coco_writer, "voc": voc_writer, "yolo": yolo_writer}
 
 
 def side(length):
@@ -92,7 +92,7 @@ def test_six_directions_give_back_every_box(tmp_path_factory, first, second, ima
 ])  # fmt: skip
 # pain 25
 def test_voc_corners_are_whole_where_that_says_all(box, texts):
-    assert voc.corner_texts([float(value) for value in box]) == texts
+    assert voc_writer.corner_texts([float(value) for value in box]) == texts
 
 
 @pytest.mark.parametrize(("box", "text"), [
@@ -102,7 +102,7 @@ def test_voc_corners_are_whole_where_that_says_all(box, texts):
 ])  # fmt: skip
 # pain 25
 def test_yolo_shares_have_the_digits_that_they_need(box, text):
-    written = yolo.shares_text([float(value) for value in box], (30, 40))
+    written = yolo_writer.shares_text([float(value) for value in box], (30, 40))
     assert [float(a) for a in written.split()] == pytest.approx([float(b) for b in text.split()],
                                                                 abs=1e-4)  # fmt: skip
     assert len(written.split()[0]) == (8 if box[0] != 1 else 11)

@@ -1,0 +1,133 @@
+"""COCO's numbers, computed by faster-coco-eval or by pycocotools itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detkit.errors import DataError
+from detkit.evaluation.coco_backends import accumulated
+from detkit.evaluation.image_results import Counts, SeenImages
+from detkit.registry import PositiveInt, Wired, register
+from detkit.structures import Detections, Target
+from detkit.text import counted
+
+# Positions in the axes of COCOeval's arrays: IoU thresholds, area ranges, detection limits.
+_IOU50, _IOU75 = 0, 5
+_ALL, _SMALL, _MEDIUM, _LARGE = range(4)
+_MOST = -1
+
+
+@register("metric", "coco")
+class CocoMetric:
+    """Measure AP and AR as COCO defines them: its 12 numbers, and AP and AP50 of each class.
+
+    Ignored objects (crowd, difficult) are COCO's crowd: what is found in them counts neither way.
+    A number is NaN where the data hold no object that it could be measured on.
+
+    Paper: Microsoft COCO: Common Objects in Context (Lin et al., 2014),
+        https://arxiv.org/abs/1405.0312
+
+    Args:
+        max_detections: Detections of an image and class that count, best first. COCO's numbers
+            have 100; another value gives the last recall its name (AR300).
+        backend: What computes. `faster` is faster-coco-eval, in a fraction of the time and memory;
+            `pycocotools` is the reference, which the tests compare it with.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_names: Wired[list[str]],
+        category_ids: Wired[list[int]],
+        max_detections: PositiveInt = 100,
+        backend: Literal["faster", "pycocotools"] = "faster",
+    ) -> None:
+        if not len(class_names) == len(category_ids) == len(set(category_ids)):
+            raise DataError(
+                f"the metric got {len(class_names)} class names and the category ids "
+                f"{category_ids}; expected one id of its own for each class."
+            )
+        self.images = SeenImages(class_names)
+        self.category_ids = list(category_ids)
+        self.limits = sorted({1, 10, max_detections})
+        self.limits = self.limits[: self.limits.index(max_detections) + 1]
+        self.backend = backend
+        self.meanings: Mapping[str, str] = _meanings(self.limits)
+
+    def update(
+        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
+    ) -> None:
+        """Take the detections and objects of images, in original coordinates.
+
+        Raises:
+            DataError: A label is none of the classes, or an object's box is not finite.
+        """
+        self.images.update(image_ids, detections, targets)
+
+    def state(self) -> dict[str, Any]:
+        """What `merge` of another rank takes."""
+        return self.images.state()
+
+    def merge(self, states: list[dict[str, Any]]) -> None:
+        """Add the images of other ranks."""
+        self.images.merge(states)
+
+    def reset(self) -> None:
+        """Forget all images."""
+        self.images.reset()
+
+    def counts(self) -> Counts:
+        """How many images, objects and detections the numbers rest on."""
+        return self.images.counts()
+
+    def compute(self) -> dict[str, float]:
+        """The 12 numbers, then `AP/<class>` and `AP50/<class>`, 0..1 or NaN.
+
+        They are taken from COCOeval's arrays as its `summarize` does, which itself works for a
+        limit of 100 detections only and says -1 where there is nothing to measure.
+        """
+        evaluator = accumulated(self.images.by_id(), self.category_ids, self.limits, self.backend)
+        precision, recall = evaluator.precision[..., _MOST], evaluator.recall
+        numbers = {
+            "AP": _mean(precision[..., _ALL]),
+            "AP50": _mean(precision[_IOU50, ..., _ALL]),
+            "AP75": _mean(precision[_IOU75, ..., _ALL]),
+            "AP_small": _mean(precision[..., _SMALL]),
+            "AP_medium": _mean(precision[..., _MEDIUM]),
+            "AP_large": _mean(precision[..., _LARGE]),
+        }
+        for position, limit in enumerate(self.limits):
+            numbers[f"AR{limit}"] = _mean(recall[..., _ALL, position])
+        numbers["AR_small"] = _mean(recall[..., _SMALL, _MOST])
+        numbers["AR_medium"] = _mean(recall[..., _MEDIUM, _MOST])
+        numbers["AR_large"] = _mean(recall[..., _LARGE, _MOST])
+        columns = {number: column for column, number in enumerate(sorted(self.category_ids))}
+        for name, number in zip(self.images.class_names, self.category_ids, strict=True):
+            of_class = precision[:, :, columns[number], _ALL]  # COCOeval sorts categories by id
+            numbers[f"AP/{name}"] = _mean(of_class)
+            numbers[f"AP50/{name}"] = _mean(of_class[_IOU50])
+        return numbers
+
+
+def _meanings(limits: list[int]) -> dict[str, str]:
+    sizes = {"small": "area below 32²", "medium": "32² to 96²", "large": "above 96²"}
+    recalls = {f"AR{n}": f"recall, {counted(n, 'detection')}" for n in limits}
+    return {
+        "AP": "IoU 0.50 to 0.95",
+        "AP50": "IoU 0.50",
+        "AP75": "IoU 0.75",
+        **{f"AP_{size}": range_ for size, range_ in sizes.items()},
+        **recalls,
+        **{f"AR_{size}": f"recall, {size}" for size in sizes},
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """The mean over what was measured; COCOeval marks the rest with -1."""
+    valid = values[values > -1]
+    return float(valid.mean()) if valid.size else math.nan
