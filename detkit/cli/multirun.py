@@ -16,10 +16,10 @@ from detkit.config import compose
 from detkit.config.overrides import split_flags
 from detkit.config.sweep_jobs import check_jobs, multirun
 from detkit.errors import UserError
-from detkit.sweeps.folder import FILE, SweepFolder
-from detkit.sweeps.launcher import LISTED, POOL, JobFailedError
+from detkit.sweeps.device_pool_launcher import LISTED, POOL, JobFailedError
+from detkit.sweeps.jobs.sweep_folder import FILE, SweepFolder
 from detkit.sweeps.optuna_sweeper import is_search
-from detkit.sweeps.summary import summary_lines
+from detkit.sweeps.results.sweep_summary import summary_lines
 from detkit.terminal import TerminalHandler
 
 SKIP_BAD = "--skip-bad"

@@ -9,8 +9,8 @@ from detkit.cli.words import value_of, without
 from detkit.config import compose
 from detkit.config.overrides import has_no_list, split_flags
 from detkit.errors import ConfigError, UserError
-from detkit.sweeps.estimate import Estimator
-from detkit.sweeps.plan import (
+from detkit.sweeps.estimates.device_speed import SpeedOfDevices
+from detkit.sweeps.estimates.sweep_plan import (
     classes_text,
     images_text,
     left_out_lines,
@@ -19,7 +19,7 @@ from detkit.sweeps.plan import (
     problem_lines,
     with_params,
 )
-from detkit.sweeps.speed import SpeedOfDevices
+from detkit.sweeps.estimates.training_cost import Estimator
 from detkit.text import counted
 
 HELP = """

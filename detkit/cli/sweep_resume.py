@@ -10,9 +10,9 @@ from detkit.cli.words import without
 from detkit.config import plugins
 from detkit.config.overrides import listed_plugins, parse
 from detkit.errors import UserError
-from detkit.sweeps.devices import read_settings
-from detkit.sweeps.folder import SweepFolder
-from detkit.sweeps.launching import resume
+from detkit.sweeps.jobs.devices import read_settings
+from detkit.sweeps.jobs.run_jobs import resume
+from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.sweeps.optuna_sweeper import is_search, words_to_resume
 
 HELP = """

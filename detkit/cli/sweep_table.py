@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from detkit.errors import UserError, did_you_mean
-from detkit.sweeps.effects_text import effects_lines, effects_notes, effects_of
-from detkit.sweeps.folder import SweepFolder
+from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.sweeps.page import write_page
-from detkit.sweeps.results import read_results
-from detkit.sweeps.table import make_table, table_lines, write_csv
+from detkit.sweeps.results.effects_text import effects_lines, effects_notes, effects_of
+from detkit.sweeps.results.job_results import read_results
+from detkit.sweeps.results.results_table import make_table, table_lines, write_csv
 
 HELP = """
 usage: detkit sweep table DIR [sort=COLUMN] [where=CONDITION ...] [metric=NAME]

@@ -29,7 +29,7 @@ from detkit.errors import ConfigError
 
 # Launchers and sweepers of packages above this one: the functions that publish them.
 _PUBLISHED = (
-    ("detkit.sweeps.launcher", "publish_launcher"),
+    ("detkit.sweeps.device_pool_launcher", "publish_launcher"),
     ("detkit.sweeps.optuna_sweeper", "publish_sweeper"),
 )
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from detkit.sweeps.results import Result
+from detkit.sweeps.results.job_results import Result
 
 _WIDTH, _HEIGHT = 1000, 380
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 40

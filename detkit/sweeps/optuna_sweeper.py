@@ -27,9 +27,9 @@ from detkit.config.plugins import require_loaded
 from detkit.config.root import Block
 from detkit.errors import ConfigError, UserError
 from detkit.registry import NonNegativeInt, PositiveInt
-from detkit.sweeps.hydra_plugin import publish
-from detkit.sweeps.launcher import POOL
-from detkit.sweeps.space import Space, read_space
+from detkit.sweeps.device_pool_launcher import POOL
+from detkit.sweeps.hydra_classes import publish
+from detkit.sweeps.search.search_space import Space, read_space
 
 NAME = "optuna"
 WORDS = "search.json"  # in the sweep's folder: what the search was started with
@@ -156,7 +156,7 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         space = space_of(settings, arguments, parser)
         # Imported here since it takes torch, Lightning and Optuna along.
-        run = importlib.import_module("detkit.sweeps.running").run_search
+        run = importlib.import_module("detkit.sweeps.search.run_search").run_search
         run(settings, space, self.config)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from detkit.sweeps.curves import curves, curves_note
-from detkit.sweeps.effects import SEED, Effects
-from detkit.sweeps.effects_text import effects_notes, level_cells
 from detkit.sweeps.page_assets import COLOURS, SCRIPT, STYLE
-from detkit.sweeps.results import Result
-from detkit.sweeps.table import Table, cell
+from detkit.sweeps.results.effects import SEED, Effects
+from detkit.sweeps.results.effects_text import effects_notes, level_cells
+from detkit.sweeps.results.job_results import Result
+from detkit.sweeps.results.results_table import Table, cell
 from detkit.text import brief_value
 from detkit.visualization import report_style
 from detkit.visualization.page import page, section

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from kill_and_resume import TRAINING, content, differing
 
-from detkit.sweeps.folder import SweepFolder
-from detkit.sweeps.job import Job
+from detkit.sweeps.jobs.job import Job
+from detkit.sweeps.jobs.sweep_folder import SweepFolder
 
 JOBS = 12
 

@@ -11,7 +11,7 @@ import pytest
 
 from detkit.cli.main import main
 from detkit.config.freeze import read_frozen
-from detkit.sweeps.job import Job
+from detkit.sweeps.jobs.job import Job
 
 GLOBAL = "# @package _global_\n"
 CHAIN = "".join(
@@ -237,7 +237,9 @@ def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
     work: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Job] = []
-    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
+    monkeypatch.setattr(
+        "detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: started.extend(jobs)
+    )
     shown = refused("train", "-m", "seed=1,2", "model=fcos,atss", "trainer.max_epochs=1,none")
     assert "trainer.max_epochs: expected int > 0 or null, got 'none'" in shown
     assert "(job seed=1 model=fcos trainer.max_epochs=none)" in shown
@@ -247,7 +249,9 @@ def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
 
 def test_sweep_of_good_values_starts_every_job(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Job] = []
-    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
+    monkeypatch.setattr(
+        "detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: started.extend(jobs)
+    )
     assert main(["train", "-m", "seed=1,2", "model=fcos,atss"]) == 0
     frozen = [read_frozen(job.folder) for job in started]
     chosen = [(each["seed"], each["model"]["head"]["name"]) for each in frozen]

@@ -16,7 +16,7 @@ from detkit import registry
 from detkit.cli.main import COMMANDS, main
 from detkit.cli.words import compose_training
 from detkit.config.compose import compose
-from detkit.sweeps.folder import SweepFolder
+from detkit.sweeps.jobs.sweep_folder import SweepFolder
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def prepare(work: Path) -> None:
 def check_sweep(words: list[str]) -> None:
     """Queue a sweep without running it, or do with one that is done what the words say."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: None)
+        patch.setattr("detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: None)
         if words[0] not in ("resume", "table"):
             assert main(["sweep", *words]) == 0
             return

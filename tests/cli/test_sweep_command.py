@@ -14,8 +14,8 @@ import torch
 from tiny_run import TINY
 
 from detkit.cli.main import main
-from detkit.sweeps.folder import SweepFolder
-from detkit.sweeps.job import Job
+from detkit.sweeps.jobs.job import Job
+from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.training.metrics_file import read_metrics
 
 BROKEN = '''
@@ -144,7 +144,9 @@ def test_told_to_a_sweep_leaves_out_what_cannot_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     started: list[Job] = []
-    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
+    monkeypatch.setattr(
+        "detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: started.extend(jobs)
+    )
     page = tmp_path / "conf/experiment/mine.yaml"
     page.parent.mkdir(parents=True)
     page.write_text("# @package _global_\nhydra: {sweeper: {params: {seed: '3,4'}}}\n")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from detkit.sweeps import pool
+from detkit.sweeps.jobs import device_pool
 
 
 @pytest.fixture(autouse=True)
 def _own_reservations(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("gpus")
-    monkeypatch.setattr(pool, "shared_folder", lambda: folder)
+    monkeypatch.setattr(device_pool, "shared_folder", lambda: folder)

@@ -13,10 +13,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from detkit.cli.main import main
 from detkit.config import compose
 from detkit.config.freeze import read_frozen
-from detkit.sweeps.job import Job
-from detkit.sweeps.plan import with_params
-from detkit.sweeps.running import report
-from detkit.sweeps.space import read_space
+from detkit.sweeps.estimates.sweep_plan import with_params
+from detkit.sweeps.jobs.job import Job
+from detkit.sweeps.search.run_search import report
+from detkit.sweeps.search.search_space import read_space
 
 LOSSES = ["model.head.box_loss.weight=1,2", "model.head.box_loss=giou,{name: diou, weight: 3}"]
 
@@ -25,7 +25,9 @@ LOSSES = ["model.head.box_loss.weight=1,2", "model.head.box_loss=giou,{name: dio
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Job]]:
     """Queue the jobs of a sweep of FCOS and train none."""
     started: list[Job] = []
-    monkeypatch.setattr("detkit.sweeps.launching.run", lambda _, jobs, pool: started.extend(jobs))
+    monkeypatch.setattr(
+        "detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: started.extend(jobs)
+    )
     monkeypatch.chdir(tmp_path)
 
     def queue(*words: str) -> list[Job]:

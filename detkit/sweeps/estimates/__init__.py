@@ -1,0 +1,1 @@
+"""The cost of trainings before they start."""

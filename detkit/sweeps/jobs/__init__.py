@@ -1,0 +1,1 @@
+"""The jobs of a sweep: their folders, records, processes and devices."""

@@ -1,0 +1,215 @@
+"""The folder of a sweep: what was typed, and the jobs, queued as frozen run folders."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from detkit.config.freeze import FILE as CONFIG
+from detkit.config.freeze import freeze
+from detkit.errors import UserError
+from detkit.sweeps.jobs import job
+from detkit.sweeps.jobs.job import Job
+from detkit.text import split_setting
+
+FILE = "sweep.json"
+_LOCK = ".sweep.lock"
+_LONGEST_NAME = 80
+# What is no part of a job's identity, since it cannot change the result.
+_NO_MATTER = ("run_folder", "run_name", "ckpt", "logger", "plugins")
+_NO_MATTER_IN = {"data": ("workers",)}
+
+
+@dataclass
+class SweepFolder:
+    """A sweep on disk; several processes may add to it.
+
+    Attributes:
+        path: Where it lies.
+        command: What was typed to start it, or to make it grow last.
+        words: The words of that.
+        swept: The keys that vary.
+        started: When it was begun, in ISO form.
+        jobs: Names of the jobs' folders, in order.
+        launcher: What was set of `hydra.launcher`, for `detkit sweep resume`.
+    """
+
+    path: Path
+    command: str = ""
+    words: list[str] = field(default_factory=list)
+    swept: list[str] = field(default_factory=list)
+    started: str = ""
+    jobs: list[str] = field(default_factory=list)
+    launcher: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: Path) -> SweepFolder:
+        """Read a sweep's folder.
+
+        Raises:
+            UserError: There is none, or its record is damaged.
+        """
+        file = path / FILE
+        if not file.is_file():
+            hint = "give the folder that `detkit sweep` named at its start."
+            if (path.parent / FILE).is_file():
+                hint = f"this is one of its jobs; the sweep is {path.parent}."
+            elif (path / CONFIG).is_file():
+                hint = f"it holds a single run; resume it with detkit train ckpt={path}"
+            raise UserError(f"{path}: is no folder of a sweep (it has no {FILE}): {hint}")
+        folder = cls(path.resolve())
+        folder._read()
+        return folder
+
+    @classmethod
+    def begin(
+        cls,
+        path: Path,
+        command: str,
+        words: Sequence[str],
+        launcher: Mapping[str, Any] | None = None,
+    ) -> SweepFolder:
+        """Begin a sweep in a folder, or let the one that is there grow.
+
+        Raises:
+            UserError: The folder cannot be written, or its record is damaged.
+        """
+        folder = cls(path.resolve())
+        try:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            with folder._alone():
+                if (folder.path / FILE).is_file():
+                    folder._read()
+                folder.started = folder.started or datetime.now().isoformat(timespec="seconds")
+                folder.command, folder.words = command, list(words)
+                folder.launcher = dict(launcher or {})
+                folder._write()
+        except OSError as error:
+            message = (
+                f"hydra.sweep.dir={path}: cannot be written: {error.strerror}. Choose a folder "
+                "that you may write to."
+            )
+            raise UserError(message) from error
+        return folder
+
+    def queue(self, cells: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> list[Job]:
+        """The job of each checked configuration with its swept words, in their order.
+
+        Configurations that are here already stay the jobs that they are, whatever their state;
+        several that are the same are one job.
+
+        Raises:
+            UserError: A folder cannot be written.
+        """
+        with self._alone():
+            self._read()
+            queued = [self._job(*cell) for cell in cells]
+            names = [made.folder.name for made in queued]
+            self.jobs = list(dict.fromkeys([*self.jobs, *names]))
+            self.swept = self._varying()
+            self._write()
+        return queued
+
+    def load(self) -> list[Job]:
+        """All jobs as they are now, in order.
+
+        Raises:
+            UserError: A job's record is damaged.
+        """
+        return [Job.load(self.path / name) for name in self.jobs]
+
+    def _job(self, config: Mapping[str, Any], words: Sequence[str]) -> Job:
+        identity = identity_of(config)
+        known = [name for name in self.jobs if name.endswith(f"_{identity}")]
+        place = self.path / (known[0] if known else _name(words, identity))
+        if (place / job.FILE).is_file():
+            return Job.load(place)
+        content = {**config, "run_folder": str(place), "logger": self._grouped(config["logger"])}
+        made = Job(freeze(content), identity, list(words))
+        made.save()
+        return made
+
+    def _grouped(self, logger: Any) -> Any:
+        """A logger; the runs of a sweep are shown together in W&B unless a group was given."""
+        if isinstance(logger, Mapping) and logger.get("name") == "wandb" and not logger["group"]:
+            return {**logger, "group": self.path.name}
+        return logger
+
+    def _varying(self) -> list[str]:
+        """The keys whose values differ between jobs, in the order in which they were typed."""
+        given = [dict(map(split_setting, each.words)) for each in self.load()]
+        keys = dict.fromkeys(key for values in given for key in values)
+        return [key for key in keys if len({values.get(key) for values in given}) > 1]
+
+    def _read(self) -> None:
+        file = self.path / FILE
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            jobs = [str(name) for name in content["jobs"]]
+            if any(Path(name).name != name for name in jobs):
+                raise ValueError("a job is named that lies elsewhere")
+            self.command, self.started = str(content["command"]), str(content["started"])
+            self.words, self.swept = list(content["words"]), list(content["swept"])
+            self.jobs, self.launcher = jobs, dict(content.get("launcher") or {})
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{file}: is damaged, no record of a sweep: {error}.") from error
+
+    def _write(self) -> None:
+        content = {
+            "command": self.command,
+            "words": self.words,
+            "swept": self.swept,
+            "started": self.started,
+            "jobs": self.jobs,
+            "launcher": self.launcher,
+        }
+        part = self.path / f"{FILE}.part"
+        part.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+        os.replace(part, self.path / FILE)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from changing the sweep meanwhile, where files can be locked."""
+        with (self.path / _LOCK).open("ab") as file:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+def identity_of(config: Mapping[str, Any]) -> str:
+    """Eight hexadecimal digits of all in a configuration that can change the result."""
+    kept = {key: value for key, value in config.items() if key not in _NO_MATTER}
+    for block, keys in _NO_MATTER_IN.items():
+        if isinstance(kept.get(block), Mapping):
+            kept[block] = {key: v for key, v in kept[block].items() if key not in keys}
+    text = json.dumps(_normal(kept), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _normal(value: Any) -> Any:
+    """A value in which 1 and 1.0 are the same."""
+    if isinstance(value, Mapping):
+        return {str(key): _normal(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_normal(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _name(words: Sequence[str], identity: str) -> str:
+    """The folder's name: what the job sets, in characters that need no quotes anywhere."""
+    keys = [re.split(r"[./]", key) for key, _ in map(split_setting, words)]
+    parts = []
+    for key, (_, value) in zip(keys, map(split_setting, words), strict=True):
+        several = sum(other[-1] == key[-1] for other in keys) > 1
+        parts.append(f"{'.'.join(key[-2:]) if several else key[-1]}-{value}")
+    text = re.sub(r"[^\w.-]+", "-", "_".join(parts), flags=re.ASCII).strip("-.")
+    return f"{text[:_LONGEST_NAME].strip('-._') or 'job'}_{identity}"
