@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Literal
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
 
 from detkit.errors import UserError
@@ -32,6 +30,7 @@ from detkit.sweeps.search.optuna_samplers import (
     make_sampler,
 )
 from detkit.sweeps.search.search_space import Space
+from detkit.sweeps.search.study_journal import open_journal
 
 Words = tuple[str, ...]
 NAME = "detkit"  # of the study in its file
@@ -45,8 +44,6 @@ _STATES = {
     TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
 }
-_BEGINNING = b'{"op_code":'  # of every line of a journal
-_CHOOSE = "choose another hydra.sweeper.storage."
 _log = logging.getLogger("detkit.sweeps")
 
 
@@ -105,7 +102,7 @@ class StoredStudy:
         self._folder = file.resolve().parent
         self._pruner = make_pruner(pruner, min_epochs)
         with self.drawing():
-            self._storage = _open(file)
+            self._storage = open_journal(file)
             self._study = optuna.create_study(
                 study_name=NAME,
                 storage=self._storage,
@@ -276,27 +273,3 @@ class StoredStudy:
 def _lines(search: Mapping[str, object]) -> list[str]:
     space = search["space"]
     return [f"direction {search['direction']}", *(space if isinstance(space, list) else [])]
-
-
-def _open(file: Path) -> JournalStorage:
-    """The journal of a study; its lock is a link, which file systems over a network make whole too.
-
-    A line that a kill or a full disk cut off is taken out: Optuna would write behind it, and could
-    read none of the journal any more.
-    """
-    lock = JournalFileSymlinkLock(str(file))
-    if file.is_file():
-        lock.acquire()
-        try:
-            content = file.read_bytes()
-            if not content.startswith(_BEGINNING[: len(content)]):
-                raise UserError(f"{file}: is no journal of an Optuna study: {_CHOOSE}")
-            os.truncate(file, content.rfind(b"\n") + 1)
-        finally:
-            lock.release()
-    try:
-        return JournalStorage(JournalFileBackend(str(file), lock_obj=lock))
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{file}: this journal of a study is damaged ({error}): {_CHOOSE}"
-        ) from error
