@@ -13,10 +13,10 @@ pytest.importorskip("optuna")
 from detkit.errors import UserError
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.optuna_sweeper import Settings
+from detkit.sweeps.search import trial_runner as module
 from detkit.sweeps.search.optuna_study import StoredStudy, Trial
 from detkit.sweeps.search.search_space import read_space
 from detkit.sweeps.search.trial_runner import Search
-from detkit.sweeps.search.trial_runner import trial_runner as module
 
 EPOCHS = 4
 
