@@ -14,7 +14,7 @@ from detkit.data.anchor_fitting import AnchorFit, Sizes, box_sizes, fit_anchors,
 from detkit.data.audit.evidence import read_splits
 from detkit.errors import DataError, UserError
 from detkit.registry import PositiveInt, Slot
-from detkit.text import counted
+from detkit.text import align_columns, counted
 
 HELP = """
 usage: detkit data anchors PATH [KEY=VALUE ...]
@@ -105,13 +105,10 @@ def run(words: list[str]) -> int:
 
 
 def _table(rows: dict[str, AnchorFit]) -> str:
-    width = max(map(len, rows))
-    lines = [f"{'':{width}}  mean IoU  IoU >= 0.5  best possible recall (sides within 4 times)"]
-    lines += [
-        f"{name:{width}}  {fit.mean_iou:8.3f}  {fit.half:10.1%}  {fit.recall:.1%}"
-        for name, fit in rows.items()
-    ]
-    return "\n".join(lines)
+    cells = [["", "mean IoU", "IoU >= 0.5", "best possible recall (sides within 4 times)"]]
+    for name, fit in rows.items():
+        cells.append([name, f"{fit.mean_iou:.3f}", f"{fit.half:.1%}", f"{fit.recall:.1%}"])
+    return "\n".join(align_columns(cells, (1, 2)))
 
 
 def snippet(anchors: Sizes, strides: list[int]) -> str:

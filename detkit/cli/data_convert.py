@@ -15,6 +15,7 @@ from detkit.data.writers.division import Division
 from detkit.errors import UserError, did_you_mean
 from detkit.interfaces import Reader
 from detkit.registry import Slot
+from detkit.text import align_columns
 
 HELP = """
 usage: detkit data convert SOURCE TARGET format=coco|voc|yolo [split=...] [copy=...] [ignored=...]
@@ -140,10 +141,10 @@ def _parse(words: list[str]) -> tuple[Path, Path, dict[str, str]]:
 def describe(report: Report, target: Path) -> str:
     """What a conversion did, as text."""
     lines = [f"{report.source} -> {report.target}: {target}", ""]
-    width = max(len(name) for name in (*report.splits, "no splits"))
-    lines.append(f"  {'split':{width}}  {'images':>8}  {'objects':>9}")
+    rows = [["split".ljust(len("no splits")), f"{'images':>8}", f"{'objects':>9}"]]
     for split, (images, objects) in report.splits.items():
-        lines.append(f"  {split or 'no splits':{width}}  {images:>8,}  {objects:>9,}")
+        rows.append([split or "no splits", f"{images:,}", f"{objects:,}"])
+    lines += [f"  {line}" for line in align_columns(rows, (1, 2))]
     lines += ["", f"images: {_images(report.images, report.target)}"]
     for heading, entries in (
         ("left out, as it cannot be used", report.left_out),

@@ -12,6 +12,7 @@ from detkit.config.docstrings import citation_of, first_line
 from detkit.config.page_list import GROUPS, page_groups, pages_of
 from detkit.errors import UserError, did_you_mean
 from detkit.plugin_files import failure_text
+from detkit.text import align_columns
 
 HELP = """
 usage: detkit list [models|experiments|data|augmentations|callbacks|FAMILY] [--names]
@@ -110,12 +111,12 @@ def _names(groups: list[str], families: list[str]) -> list[str]:
 def group_text(group: str) -> str:
     """A group's heading and one line for each of its pages."""
     pages = pages_of(group)
-    width = max(len(page.name) for page in pages)
     about = GROUPS.get(group, f"pages, chosen with {group}=NAME")
     lines = [f"{group}: {about}"]
-    for page in pages:
+    rows = align_columns([(page.name, page.text) for page in pages])
+    for page, row in zip(pages, rows, strict=True):
         end = f" ({page.origin})" if page.origin != "detkit" else ""
-        lines.append(_line(f"  {page.name:{width}}  {page.text}", end))
+        lines.append(_line(f"  {row}", end))
     return "\n".join(lines)
 
 
@@ -128,14 +129,14 @@ def _line(start: str, end: str) -> str:
 def family_text(family: str) -> str:
     """A family's heading and one line for each of its parts."""
     parts = [registry.part(family, name) for name in registry.names(family)]
-    width = max((len(part.name) for part in parts), default=0)
     lines = [f"{family}: {registry.FAMILIES[family]}"]
-    for part in parts:
-        text = docstring(part)
+    texts = [docstring(part) for part in parts]
+    rows = align_columns([(p.name, first_line(t)) for p, t in zip(parts, texts, strict=True)])
+    for part, text, row in zip(parts, texts, rows, strict=True):
         citation = citation_of(text)
         end = f" [{citation}]" if citation else ""
         end += f" ({part.origin})" if part.origin != "detkit" else ""
-        lines.append(_line(f"  {part.name:{width}}  {first_line(text)}", end))
+        lines.append(_line(f"  {row}", end))
     return "\n".join(lines if parts else [*lines, "  no part is registered"])
 
 

@@ -24,6 +24,7 @@ from detkit.cli.typed import as_settings
 from detkit.errors import ConfigError, UserError, did_you_mean
 from detkit.interruption import run_stoppable
 from detkit.lasting_output import lasting_output
+from detkit.text import align_columns
 
 COMMANDS = {
     "train": "train a detector, or resume a run",
@@ -141,8 +142,7 @@ def imported(module: str) -> ModuleType:
 
 def overview() -> str:
     """What `detkit --help` prints."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {line}" for line in align_columns(list(COMMANDS.items()))]
     return "\n".join(
         [
             "detkit: object detection composed in YAML",

@@ -13,6 +13,7 @@ from detkit.errors import UserError
 from detkit.interfaces import AssigningHead
 from detkit.ops import box_areas
 from detkit.structures import IGNORED, Batch, Priors, Target
+from detkit.text import align_columns
 
 SIZES = (("small", 0.0, 32.0), ("medium", 32.0, 96.0), ("large", 96.0, float("inf")))  # sides
 
@@ -118,13 +119,7 @@ def counts_as_text(counts: dict[str, AssignmentCounts]) -> str:
         reach = f"up to {high:g}" if low == 0 else f"{low:g} to {high:g}"
         label = f"  {name} ({reach if high < float('inf') else f'from {low:g}'} pixels)"
         rows.append([label, *(_without(c, low, high) for c in sides)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    padded = [
-        [row[0].ljust(widths[0])]
-        + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        for row in rows
-    ]
-    return "\n".join("  ".join(row) for row in padded)
+    return "\n".join(align_columns(rows, range(1, len(rows[0]))))
 
 
 def _on_level(counts: AssignmentCounts, level: int) -> str:

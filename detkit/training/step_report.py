@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from detkit.structures import Batch, Target
-from detkit.text import counted
+from detkit.text import align_columns, counted
 from detkit.training.repeat import ModuleOutput, Repetition
 from detkit.training.saved_step import SavedStep
 from detkit.training.suspicious import Suspicion, suspicious
@@ -155,9 +155,4 @@ def _equal(now: float | None, then: float | None) -> bool:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return [f"  {line}" for line in align_columns(rows)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detkit.text import align_columns
 from detkit.weights.source import WeightSource
 from detkit.weights.transfer import Coverage
 
@@ -27,12 +28,11 @@ def coverage_text(coverage: Coverage, source: WeightSource) -> str:
         for part in parts
     }
     counts["all"] = [len(names) for names in columns]
-    width = max(map(len, counts))
-    lines = [f"weights: {source.path} ({source.kind})"]
-    lines.append(" ".join([" " * (width + 2), *(f"{name:>9}" for name in _COLUMNS)]))
-    for part, row in counts.items():
-        lines.append(" ".join([f"  {part:{width}}", *(f"{count or '-':>9}" for count in row)]))
-    return "\n".join([*lines, *_classes(coverage, source), *_names(coverage)])
+    rows = [["", *(f"{name:>8}" for name in _COLUMNS)]]
+    rows += [[part, *(str(count or "-") for count in row)] for part, row in counts.items()]
+    table = [f"  {line}" for line in align_columns(rows, range(1, 1 + len(_COLUMNS)))]
+    heading = f"weights: {source.path} ({source.kind})"
+    return "\n".join([heading, *table, *_classes(coverage, source), *_names(coverage)])
 
 
 def _classes(coverage: Coverage, source: WeightSource) -> list[str]:

@@ -12,7 +12,7 @@ from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.file_checks import UNREADABLE_SPLITS
 from detkit.data.audit.findings import SEVERITIES, Example, Finding, Limits
 from detkit.data.audit.rules import is_hurt
-from detkit.text import counted
+from detkit.text import align_columns, counted
 
 _SHOWN = 5  # examples of a finding; audit.json has all
 _MOST_CLASSES = 12  # names in the heading
@@ -67,12 +67,11 @@ def _heading(evidence: Evidence) -> str:
         str(evidence.path),
         f"  {counted(len(names), 'class')}: {', '.join(names[:_MOST_CLASSES])}{more}",
     ]
-    width = max([len(split.name) for split in evidence.splits], default=0)
-    lines += [
-        f"  {split.name:{width}}  "
-        f"{counted(split.image_count, 'image')}, {counted(split.box_count, 'box')}"
+    rows = [
+        [split.name, f"{counted(split.image_count, 'image')}, {counted(split.box_count, 'box')}"]
         for split in evidence.splits
     ]
+    lines += [f"  {line}" for line in align_columns(rows)]
     lines += [
         f"  {name} is {' and '.join(parts)} together, so it is not looked at by itself"
         for name, parts in evidence.unions.items()
@@ -88,13 +87,7 @@ def _table(findings: Sequence[Finding]) -> str:
             counted = f"{finding.count:,} {_unit(finding.count, finding.unit)}"
         where = ", ".join(f"{name} {count:,}" for name, count in finding.counts.items() if name)
         rows.append((finding.severity, finding.kind, counted, where))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
-        "  ".join(
-            [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
-        ).rstrip()
-        for row in rows
-    )
+    return "\n".join(align_columns(rows))
 
 
 def _unit(count: int, unit: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.data.audit.evidence import Resizing, Split
+from detkit.text import align_columns
 
 Numbers = NDArray[np.float64]
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -254,15 +255,5 @@ def _overview(splits: Sequence[SplitStatistics]) -> list[list[str]]:
 def _aligned(*tables: Sequence[Sequence[str]]) -> str:
     """Tables with the same columns, numbers at the right."""
     rows = [row for table in tables for row in table]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    blocks = []
-    for table in tables:
-        lines = [
-            "  ".join(
-                [row[0].ljust(widths[0])]
-                + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-            )
-            for row in table
-        ]
-        blocks.append("\n".join(lines))
-    return "\n\n".join(blocks)
+    lines = iter(align_columns(rows, range(1, len(rows[0]))))
+    return "\n\n".join("\n".join(islice(lines, len(table))) for table in tables)
