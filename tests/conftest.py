@@ -1,5 +1,6 @@
 """Fixtures that several packages' tests share."""
 
+import logging
 import signal
 from pathlib import Path
 
@@ -21,3 +22,24 @@ def _hangup_is_not_ignored() -> None:
     """Undo `nohup` for the tests and the processes that they start."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(autouse=True)
+def _levels_as_before():
+    """Undo what a trainer does to Lightning's log levels."""
+    loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning")]
+    before = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _messages_as_before(monkeypatch):
+    """Undo what a command that ran in this process has done to detkit's messages."""
+    logger = logging.getLogger("detkit")
+    monkeypatch.setattr(logger, "handlers", [])
+    before = logger.level
+    logger.setLevel(logging.NOTSET)
+    yield
+    logger.setLevel(before)

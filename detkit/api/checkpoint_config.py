@@ -9,8 +9,8 @@ from typing import Any
 from detkit import registry
 from detkit.config import compose
 from detkit.errors import ConfigError
-from detkit.inference.checkpoint import Checkpoint
-from detkit.inference.record import explain_unknown_part
+from detkit.runs.checkpoint import Checkpoint
+from detkit.runs.record import explain_unknown_part
 from detkit.weights.start import refuse_other_shapes
 
 

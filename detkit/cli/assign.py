@@ -21,8 +21,8 @@ from detkit.data.detection_data import DetectionData
 from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.errors import ConfigError, UserError
 from detkit.inference.assigning import ImageAssignment, assign, count, counts_as_text
-from detkit.inference.checkpoint import Checkpoint, load_weights
 from detkit.registry import NonNegativeInt, PositiveInt
+from detkit.runs.checkpoint import Checkpoint, load_weights
 from detkit.structures import Sample
 from detkit.visualization.assignment import assignment_rows, assignment_sheet
 

@@ -10,8 +10,8 @@ from detkit.cli.words import compose_training, value_of
 from detkit.config.checks.lost_values import lost_values
 from detkit.config.derived.image_size import anchor_note
 from detkit.errors import UserError
-from detkit.training.failures import plain_worker_failures
-from detkit.training.messages import log_to
+from detkit.processes.failures import plain_worker_failures
+from detkit.runs.log_file import log_to
 from detkit.weights.start import refuse_foreign_weights
 
 HELP = """

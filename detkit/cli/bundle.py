@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detkit.cli.words import value_of
 from detkit.errors import UserError, did_you_mean
-from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
+from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 from detkit.text import counted
 from detkit.weights.bundling import bundle_checkpoint
 

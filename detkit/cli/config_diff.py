@@ -9,9 +9,9 @@ from typing import Any
 
 from detkit.cli.compared import read_side
 from detkit.cli.words import without
-from detkit.config.comparison import Comparison, compare
 from detkit.config.difference import ABSENT, Difference, value_text
 from detkit.errors import UserError
+from detkit.runs.comparison import Comparison, compare
 
 HELP = """
 usage: detkit config diff A B [--json]

@@ -20,9 +20,9 @@ from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import UserError
 from detkit.evaluation.results_file import read_rows, write_results
 from detkit.evaluation.results_matching import match_rows
-from detkit.inference.checkpoint import load_weights
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import Measurement, measure
+from detkit.runs.checkpoint import load_weights
 from detkit.structures import DatasetIndex, Detections, Target
 from detkit.visualization.analysis_pictures import FOLDER
 

@@ -19,11 +19,11 @@ from detkit.data.image_decoding import decode
 from detkit.data.single_image import read_image
 from detkit.errors import UserError
 from detkit.evaluation.results_file import result_rows, write_rows
-from detkit.inference.checkpoint import load_weights
 from detkit.inference.detecting import choose_device
 from detkit.inference.earlier_pictures import RESULTS, clear_earlier
 from detkit.inference.predictor import find_images, output_names, predict_files
-from detkit.inference.threshold import default_threshold
+from detkit.runs.checkpoint import load_weights
+from detkit.runs.score_threshold import default_threshold
 from detkit.structures import Detections
 from detkit.text import counted
 from detkit.visualization.panels import draw_with_legend

@@ -12,12 +12,12 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config import compose
 from detkit.errors import UserError
-from detkit.inference.checkpoint import Checkpoint, load_weights, read_checkpoint
 from detkit.inference.detecting import choose_device
-from detkit.inference.files import read_tensors
-from detkit.training.random_state import set_random_state
+from detkit.runs.checkpoint import Checkpoint, load_weights, read_checkpoint
+from detkit.runs.random_state import set_random_state
+from detkit.runs.saved_step import SavedStep, find_step, parse_step
+from detkit.runs.tensor_file import read_tensors
 from detkit.training.repeat import repeat
-from detkit.training.saved_step import SavedStep, find_step, parse_step
 from detkit.training.step_report import (
     draw_batch,
     gradient_lines,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from detkit.cli.run_record import read_run
 from detkit.config.difference import Difference, differences
 from detkit.config.pages import CHECKPOINT
 from detkit.errors import UserError
+from detkit.runs.run_record import read_run
 
 KEY = "settings"
 # What a new run takes from an earlier one: all but its folder, its starting weights, its plugins.

@@ -14,19 +14,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from detkit import assembly, ranks
+from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
 from detkit.cli import multirun
 from detkit.cli.words import checkpoint_of, compose_training, unsaved_run, value_of
 from detkit.config import compose, plugins
 from detkit.config.checks.lost_values import lost_values
-from detkit.config.claim import claimed
 from detkit.config.derived.gradient_clipping import clipping_notes
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixel_notes
 from detkit.config.derived.training_length import limit_note
 from detkit.config.difference import differences
-from detkit.config.freeze import (
+from detkit.errors import ConfigError, Stopped, UserError
+from detkit.interruption import StopSignals
+from detkit.processes import ranks
+from detkit.processes.launch import is_rank, torchrun_command
+from detkit.processes.process_group import ProcessGroup
+from detkit.runs.checkpoint import Checkpoint
+from detkit.runs.claim import claimed
+from detkit.runs.environment import COMMAND_VARIABLE
+from detkit.runs.frozen_config import (
     CHECKPOINTS,
     FILE,
     discard,
@@ -34,15 +41,9 @@ from detkit.config.freeze import (
     read_written,
     require_plugins,
 )
-from detkit.config.resuming import check_resume
-from detkit.errors import ConfigError, Stopped, UserError
-from detkit.inference.checkpoint import Checkpoint
-from detkit.interruption import StopSignals
-from detkit.process_group import ProcessGroup
-from detkit.training.launch import is_rank, torchrun_command
-from detkit.training.lock import FolderInUseError, only_one
+from detkit.runs.lock import FolderInUseError, only_one
+from detkit.runs.resume_changes import check_resume
 from detkit.training.loggers import RUN_ID_FILE
-from detkit.training.run import COMMAND_VARIABLE
 from detkit.weights.start import refuse_foreign_weights
 
 HELP = """
@@ -190,7 +191,7 @@ def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
         try:
-            importlib.import_module("detkit.run_frozen").run(folder)
+            importlib.import_module("detkit.processes.run_frozen").run(folder)
         except UserError as error:
             if is_new and not isinstance(error, FolderInUseError):
                 discard(folder)

@@ -11,10 +11,10 @@ from detkit.api.checkpoint_config import compose_explained, names_model
 from detkit.cli.settings import KEY as SETTINGS
 from detkit.cli.settings import changed_settings, with_settings
 from detkit.config import compose
-from detkit.config.freeze import CHECKPOINTS, is_run
 from detkit.config.pages import CHECKPOINT
 from detkit.errors import UserError
-from detkit.inference.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from detkit.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from detkit.runs.frozen_config import CHECKPOINTS, is_run
 from detkit.weights.source import read_source
 from detkit.weights.start import model_text, refuse_other_shapes
 

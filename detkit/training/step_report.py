@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from detkit.runs.saved_step import SavedStep
 from detkit.structures import Batch, Target
 from detkit.text import align_columns, counted
 from detkit.training.repeat import ModuleOutput, Repetition
-from detkit.training.saved_step import SavedStep
 from detkit.training.suspicious import Suspicion, suspicious
 from detkit.visualization.draw import draw_target
 

@@ -12,9 +12,9 @@ import lightning.pytorch as pl
 
 from detkit.errors import Stopped
 from detkit.interruption import StopSignals, signal_name
+from detkit.runs.position import Position
 from detkit.training.agreement import agreed, may_save
 from detkit.training.callbacks.checkpoints import Checkpoints
-from detkit.training.position import Position
 
 _log = logging.getLogger("detkit.training")
 

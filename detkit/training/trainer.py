@@ -21,10 +21,10 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 
 from detkit.errors import UserError
-from detkit.training.checkpoint_file import CheckpointFile
-from detkit.training.launch import is_slurm_rank, is_torchrun_rank
+from detkit.processes.launch import is_slurm_rank, is_torchrun_rank
+from detkit.runs.checkpoint_writer import CheckpointFile
+from detkit.runs.metrics_logger import MetricsFile
 from detkit.training.length import UNLIMITED, TrainingLength
-from detkit.training.metrics_file import MetricsFile
 from detkit.training.pace import Pace
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from detkit.inference.bundle import Bundle, write_bundle
-from detkit.inference.checkpoint import Checkpoint
-from detkit.inference.files import mapping_in
-from detkit.inference.threshold import measured_threshold
+from detkit.runs.bundle import Bundle, write_bundle
+from detkit.runs.checkpoint import Checkpoint
+from detkit.runs.score_threshold import measured_threshold
+from detkit.runs.tensor_file import mapping_in
 
 
 def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:

@@ -15,16 +15,16 @@ from torchvision.models.detection import (
 )
 
 from detkit.errors import UserError
-from detkit.inference.bundle import bundle_at
-from detkit.inference.checkpoint import (
+from detkit.runs.bundle import bundle_at
+from detkit.runs.checkpoint import (
     PREFIX,
     Checkpoint,
     find_checkpoint,
     read_checkpoint,
     require_weights,
 )
-from detkit.inference.files import read_tensors
-from detkit.inference.record import RECORD
+from detkit.runs.record import RECORD
+from detkit.runs.tensor_file import read_tensors
 from detkit.weights.class_names import (
     COCO_SLOTS,
     Slots,

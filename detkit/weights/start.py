@@ -17,8 +17,8 @@ from torch import nn
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
-from detkit.inference.checkpoint import PREFIX, Checkpoint, require_fit
-from detkit.inference.record import RECORD, Record
+from detkit.runs.checkpoint import PREFIX, Checkpoint, require_fit
+from detkit.runs.record import RECORD, Record
 from detkit.version import __version__
 from detkit.weights.class_layers import class_rows
 from detkit.weights.class_names import ClassList, place_in_slots, read_class_list

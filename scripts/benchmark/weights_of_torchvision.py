@@ -14,7 +14,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.main import main
-from detkit.inference.checkpoint import load_weights, read_checkpoint
+from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 
 def as_published(model: nn.Module) -> nn.Module:

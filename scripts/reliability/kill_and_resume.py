@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from detkit.training.metrics_rows import read_metrics
-from detkit.training.position import read_position
+from detkit.runs.metrics_rows import read_metrics
+from detkit.runs.position import read_position
 
 EPOCHS = 4
 TRAINING = [

@@ -30,7 +30,7 @@ BELOW_ASSEMBLY = {
     *BASE,
     *PARTS,
     *("layers", "heads", "roi_heads", "detectors", "data", "evaluation", "visualization"),
-    *("training", "inference", "export", "config", "terminal"),
+    *("training", "inference", "export", "config", "terminal", "runs", "processes"),
 }
 # Package -> the packages that it may import besides itself.
 ALLOWED: dict[str, set[str]] = {
@@ -39,7 +39,6 @@ ALLOWED: dict[str, set[str]] = {
     "image_files": set(),
     "interruption": {"errors"},
     "lasting_output": set(),
-    "process_group": {"interruption"},
     "version": set(),
     "text": set(),
     "files": {"errors"},
@@ -58,31 +57,34 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": BASE,
     "visualization": BASE,
     # Of optimizers only the groups of parameters, which older checkpoints are translated to.
-    "training": BASE | {"optimizers", "evaluation", "visualization", "terminal", "interruption"},
-    "inference": BASE | {"evaluation", "visualization"},
+    "training": BASE
+    | {"optimizers", "evaluation", "visualization", "terminal", "interruption", "runs"}
+    | {"processes"},
+    "inference": BASE | {"evaluation", "visualization", "runs"},
     "export": BASE | {"evaluation", "visualization"},
     "config": {"errors", "registry", "plugin_files", "text", "files"},
+    # The only package that knows the files of a run folder.
+    "runs": BASE | {"config", "terminal"},
     "assembly": BELOW_ASSEMBLY,
     # Where the weights of files meet a detector, which assembly builds.
-    "weights": {*BASE, "inference", "assembly"},
-    "ranks": {"files", "training", "interruption", "lasting_output"},
-    "run_frozen": BELOW_ASSEMBLY
-    | {"assembly", "weights", "ranks", "interruption", "lasting_output"},
+    "weights": {*BASE, "runs", "assembly"},
+    "processes": {"errors", "files", "interruption", "lasting_output", "runs"},
+    # The program that the processes run needs everything that a training needs.
+    "processes.run_frozen": BELOW_ASSEMBLY
+    | {"assembly", "weights", "interruption", "lasting_output"},
+    "run_frozen": set(),
     "api": BELOW_ASSEMBLY | {"assembly", "weights", "version"},
-    "sweeps": BELOW_ASSEMBLY
-    | {"assembly", "run_frozen", "process_group", "weights", "interruption"},
-    "benchmark": BELOW_ASSEMBLY | {"assembly", "run_frozen"},
+    "sweeps": BELOW_ASSEMBLY | {"assembly", "processes.run_frozen", "weights", "interruption"},
+    "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.run_frozen"},
     "__main__": {"cli"},
     "cli": BELOW_ASSEMBLY
     | {
         "api",
         "assembly",
-        "run_frozen",
-        "ranks",
+        "processes.run_frozen",
         "sweeps",
         "benchmark",
         "weights",
-        "process_group",
         "contracts",
     }
     | {"plugin_files", "interruption", "lasting_output"},
@@ -102,7 +104,9 @@ SOURCES = {module_name(path): path for path in sorted((ROOT / "detkit").rglob("*
 
 
 def package_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else "detkit"
+    """The package below detkit, or the module where ALLOWED lists it apart from its package."""
+    inside = module.removeprefix("detkit.")
+    return inside if inside in ALLOWED else inside.split(".")[0]
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, str, int]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from detkit.cli.main import main
-from detkit.config.freeze import read_frozen
+from detkit.runs.frozen_config import read_frozen
 from detkit.sweeps.jobs.job import Job
 
 GLOBAL = "# @package _global_\n"

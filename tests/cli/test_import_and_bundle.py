@@ -16,7 +16,7 @@ from torchvision.models import resnet18
 
 import detkit
 from detkit.cli.main import main
-from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
+from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 
 SMALL = ["model/backbone=resnet18", "model.neck.out_channels=32", "model.head.convs=1"]
 

@@ -14,8 +14,8 @@ import pytest
 from tiny_run import TINY
 
 from detkit.cli.main import main
-from detkit.training.metrics_file import read_metrics
-from detkit.training.position import read_position
+from detkit.runs.metrics_logger import read_metrics
+from detkit.runs.position import read_position
 
 COMMAND = [sys.executable, "-m", "detkit.cli.main"]
 

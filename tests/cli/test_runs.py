@@ -17,9 +17,9 @@ from PIL import Image
 from tiny_run import TINY
 
 from detkit.cli.main import main
-from detkit.inference.threshold import default_threshold
-from detkit.training.lock import only_one
-from detkit.training.metrics_file import read_metrics
+from detkit.runs.lock import only_one
+from detkit.runs.metrics_logger import read_metrics
+from detkit.runs.score_threshold import default_threshold
 
 
 def test_run_folder_holds_what_a_person_and_a_program_need(work: Path) -> None:

@@ -14,9 +14,9 @@ import torch
 from tiny_run import TINY
 
 from detkit.cli.main import main
+from detkit.runs.metrics_logger import read_metrics
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
-from detkit.training.metrics_file import read_metrics
 
 BROKEN = '''
 from torch import Tensor, nn

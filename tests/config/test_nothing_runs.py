@@ -13,10 +13,10 @@ import torch
 from detkit import registry
 from detkit.cli.main import main
 from detkit.config import compose, folders
-from detkit.config.freeze import read_frozen
 from detkit.config.plugins import for_child
 from detkit.config.sweep_jobs import multirun
 from detkit.errors import ConfigError, UserError
+from detkit.runs.frozen_config import read_frozen
 
 CANARY = """\
 from pathlib import Path

@@ -8,12 +8,12 @@ import pytest
 
 from detkit.data.drawing.outlines import KINDS, coverage
 from detkit.data.drawing.scene import CLASS_NAMES, _Placed, _visible, draw_scene
-from detkit.data.fingerprint import fingerprint
 from detkit.data.readers.auto import AutoReader
 from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.readers.shapes_reader import ShapesReader
 from detkit.data.shapes import MARKER, render_shapes
 from detkit.errors import DataError
+from detkit.runs.data_fingerprint import fingerprint
 
 SMALL = {"train_images": 6, "validation_images": 3, "image_size": 64, "seed": 0}
 

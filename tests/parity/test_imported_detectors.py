@@ -10,7 +10,7 @@ from torchvision_weights import DIVISOR, torchvision_model
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.main import main
-from detkit.inference.checkpoint import load_weights, read_checkpoint
+from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 COMPLETE = {"retinanet": 36, "retinanet_v2": 52, "fcos": 54}  # tensors of neck and head
 

@@ -12,7 +12,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.main import main
 from detkit.errors import UserError
-from detkit.inference.checkpoint import load_weights, read_checkpoint
+from detkit.runs.checkpoint import load_weights, read_checkpoint
 from detkit.weights.source import name_classes, read_source
 
 

@@ -11,7 +11,7 @@ from torchvision_weights import DIVISOR
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.main import main
-from detkit.inference.checkpoint import load_weights, read_checkpoint
+from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 
 @pytest.fixture(scope="module", params=list(BUILDERS))

@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from detkit.cli.main import main
 from detkit.config import compose
-from detkit.config.freeze import read_frozen
+from detkit.runs.frozen_config import read_frozen
 from detkit.sweeps.estimates.sweep_plan import with_params
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.search.run_search import report

@@ -5,13 +5,13 @@ import torch
 from training_fakes import TinyMetric, batches, cpu_trainer, tiny_module
 
 from detkit.registry import get
+from detkit.runs.metrics_logger import read_metrics
 from detkit.schedules.cosine import Cosine
 from detkit.schedules.multi_step import MultiStep
 from detkit.training import length
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
 from detkit.training.length import TrainingLength, length_of
-from detkit.training.metrics_file import read_metrics
 
 
 def train(folder, resume=None, schedule=None, count=4, **settings):

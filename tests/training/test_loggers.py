@@ -9,11 +9,11 @@ from training_fakes import RECORD, Batches, batches, cpu_trainer, tiny_module
 from detkit.errors import UserError
 from detkit.evaluation.detection_analysis import analyse
 from detkit.evaluation.image_results import SeenImages
+from detkit.runs.metrics_logger import MetricsFile
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
 from detkit.training.fit import closing_loggers, fit
 from detkit.training.loggers import TensorBoard, Wandb
-from detkit.training.metrics_file import MetricsFile
 from detkit.training.tracking import TrainingResult, class_scores, flattened, log_result
 
 NAMES = RECORD["class_names"]

@@ -17,12 +17,12 @@ from training_fakes import (
 from detkit.errors import UserError
 from detkit.optimizers.adamw import AdamW
 from detkit.optimizers.sgd import SGD
+from detkit.runs.metrics_logger import read_metrics
 from detkit.schedules.constant import Constant
 from detkit.structures import Detections
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit
-from detkit.training.metrics_file import read_metrics
 from detkit.training.module import to_cpu
 
 

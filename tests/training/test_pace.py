@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from training_fakes import Batches, batches, cpu_trainer, tiny_module
 
+from detkit.runs.progress_file import FILE, Status, read_status, write_status
 from detkit.training.fit import fit
 from detkit.training.pace import Pace, pace_of
-from detkit.training.status_file import FILE, Status, read_status, write_status
 
 IMAGES = [None] * 4  # of a batch
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from training_fakes import Batches, TinyDetector, TinyMetric
 
-from detkit.training.metrics_file import read_metrics
+from detkit.runs.metrics_logger import read_metrics
 
 
 @pytest.fixture(params=["ddp", "fsdp"])

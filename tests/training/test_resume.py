@@ -12,11 +12,11 @@ from training_fakes import batches, cpu_trainer, tiny_module
 
 from detkit.errors import Stopped
 from detkit.optimizers.adamw import AdamW
+from detkit.runs.metrics_logger import read_metrics
+from detkit.runs.position import Position, read_position
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit
-from detkit.training.metrics_file import read_metrics
-from detkit.training.position import Position, read_position
 from detkit.training.trainer import seed_everything
 
 EPOCHS = 3

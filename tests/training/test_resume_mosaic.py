@@ -16,10 +16,10 @@ from detkit.data.transforms.mosaic import Mosaic
 from detkit.data.transforms.perspective import RandomPerspective
 from detkit.errors import Stopped
 from detkit.image_sampling.repeat_factor import RepeatFactor
+from detkit.runs.metrics_logger import read_metrics
+from detkit.runs.position import Position, read_position
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
-from detkit.training.metrics_file import read_metrics
-from detkit.training.position import Position, read_position
 from detkit.training.trainer import seed_everything
 
 EPOCHS = 3  # the last one without mosaic

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 
-from detkit.training.metrics_file import read_metrics
+from detkit.runs.metrics_logger import read_metrics
 
 FAULTS = Path(__file__).with_name("fault_plugin.py")
 TINY = [
@@ -72,7 +72,7 @@ class Command:
                 words = Path(f"/proc/{member}/cmdline").read_bytes()
             except OSError:
                 continue
-            if f"RANK={number}".encode() in variables and b"detkit.run_frozen" in words:
+            if f"RANK={number}".encode() in variables and b"detkit.processes.run_frozen" in words:
                 return member
         raise AssertionError(f"there is no rank {number}")
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from test_several_devices import TINY, TWO, Command, detkit, steps, wait_for
 
-from detkit.training.metrics_file import read_metrics
+from detkit.runs.metrics_logger import read_metrics
 
-RUN = [sys.executable, "-m", "detkit.run_frozen"]
+RUN = [sys.executable, "-m", "detkit.processes.run_frozen"]
 
 
 def frozen(folder, *words):
@@ -58,7 +58,7 @@ def test_two_hosts_train_together_and_go_on(tmp_path, hosts):
         words = ["ip", "netns", "exec", name, sys.executable, "-m", "torch.distributed.run"]
         words += ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d"]
         words += [f"--rdzv-endpoint={hosts[0][1]}:29400", f"--local-addr={address}"]
-        words += [f"--rdzv-conf=is_host={is_host}", "-m", "detkit.run_frozen", str(run)]
+        words += [f"--rdzv-conf=is_host={is_host}", "-m", "detkit.processes.run_frozen", str(run)]
         return Command(words, tmp_path, GLOO_SOCKET_IFNAME=cable)
 
     both = [start(hosts[0], "true"), start(hosts[1], "false")]
@@ -76,14 +76,16 @@ def test_torchrun_shows_the_error_of_the_rank_that_failed_and_goes_on(tmp_path):
     run = frozen(tmp_path, *TWO, *words)
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = Command(
-        [*words, "-m", "detkit.run_frozen", str(run)], tmp_path, DETKIT_PLUGINS=str(faults)
+        [*words, "-m", "detkit.processes.run_frozen", str(run)],
+        tmp_path,
+        DETKIT_PLUGINS=str(faults),
     )
     code, said = command.wait()
     assert code == 1
     assert "error of rank 1: the moon is full: train by day." in said
     assert "UserError: the moon is full" in said.rpartition("Root Cause")[2]
 
-    wrong = [*words[:-1], "--nproc-per-node=1", "-m", "detkit.run_frozen", str(run)]
+    wrong = [*words[:-1], "--nproc-per-node=1", "-m", "detkit.processes.run_frozen", str(run)]
     code, said = Command(wrong, tmp_path, DETKIT_PLUGINS=str(faults)).wait()
     assert code != 0
     assert "trainer.num_nodes=1 with trainer.devices=2 makes 2 processes, and 1 were" in said

@@ -9,7 +9,7 @@ from test_several_devices import FAULTS, TINY, detkit, done, steps
 from torch.distributed.tensor import DTensor
 from training_fakes import TinyDetector, batch
 
-from detkit.training.metrics_file import read_metrics
+from detkit.runs.metrics_logger import read_metrics
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.sharding import divide
 

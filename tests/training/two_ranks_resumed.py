@@ -11,10 +11,10 @@ from resume_fakes import Loader, Noisy
 from training_fakes import Batches, cpu_trainer, tiny_module
 
 from detkit.errors import Stopped
+from detkit.runs.position import Position, read_position
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit
-from detkit.training.position import Position, read_position
 from detkit.training.trainer import seed_everything
 
 IMAGES = 100  # 25 batches of two ranks with two images each

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import IO
 
 from detkit.config import plugins
-from detkit.config.freeze import read_written
 from detkit.errors import Stopped, UserError
 from detkit.interruption import SAME_REQUEST, STOP_CODES, StopSignals
-from detkit.process_group import ProcessGroup
+from detkit.processes.process_group import ProcessGroup
+from detkit.runs.frozen_config import read_written
 from detkit.sweeps.jobs.devices import Device, Settings, devices_text, find_devices, variables
 from detkit.sweeps.jobs.gpu_reservations import Reservations, shared_folder
 from detkit.sweeps.jobs.job import ENDED, Job
@@ -40,7 +40,7 @@ class JobTakenError(UserError):
 
 def training(job: Job) -> list[str]:
     """The command that trains a job's frozen configuration, from its last checkpoint if any."""
-    return [sys.executable, "-m", "detkit.run_frozen", str(job.folder)]
+    return [sys.executable, "-m", "detkit.processes.run_frozen", str(job.folder)]
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from detkit.errors import UserError
-from detkit.training import lock
+from detkit.runs import lock
 
 FILE = "job.json"
 OUTPUT = "output.log"

@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from detkit.runs.progress_file import FILE, read_status
 from detkit.sweeps.jobs.job import Job
 from detkit.terminal import StatusLine, columns, is_terminal
 from detkit.text import counted, duration
-from detkit.training.status_file import FILE, read_status
 
 _REFRESH = 1.0  # seconds between two updates of the status line
 _SHORTEST_TITLE = 12  # characters of a title that a status line keeps

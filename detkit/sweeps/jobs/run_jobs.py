@@ -13,8 +13,9 @@ from typing import Any
 
 from detkit import assembly
 from detkit.config.compose import Cell
-from detkit.config.freeze import CHECKPOINTS, read_written, require_plugins
 from detkit.errors import ConfigError, Stopped, UserError
+from detkit.runs.environment import COMMAND_VARIABLE
+from detkit.runs.frozen_config import CHECKPOINTS, read_written, require_plugins
 from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
 from detkit.sweeps.jobs.devices import Settings
 from detkit.sweeps.jobs.job import Job
@@ -22,7 +23,6 @@ from detkit.sweeps.jobs.progress_line import RunningJobs
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.text import counted
 from detkit.training.loggers import RUN_ID_FILE
-from detkit.training.run import COMMAND_VARIABLE
 from detkit.weights.start import refuse_foreign_weights
 
 POLL = 0.2

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from detkit.config.freeze import FILE as CONFIG
-from detkit.config.freeze import freeze
 from detkit.errors import UserError
+from detkit.runs.frozen_config import FILE as CONFIG
+from detkit.runs.frozen_config import freeze
 from detkit.sweeps.jobs import job
 from detkit.sweeps.jobs.job import Job
 from detkit.text import split_setting

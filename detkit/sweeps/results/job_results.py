@@ -12,14 +12,14 @@ from typing import Any
 
 import yaml
 
-from detkit.config.freeze import FILE
 from detkit.errors import UserError
+from detkit.runs.frozen_config import FILE
+from detkit.runs.metrics_rows import read_metrics
 from detkit.sweeps.jobs.job import FILE as JOB_FILE
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.progress_line import job_progress
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.text import split_setting
-from detkit.training.metrics_rows import read_metrics
 
 DAMAGED = "damaged"  # the state of a job whose file cannot be read
 _PREFIX = "val/"

@@ -16,6 +16,7 @@ from detkit.config.compose import Cell
 from detkit.config.overrides import prepared
 from detkit.config.part_overrides import subject
 from detkit.errors import ConfigError, Stopped
+from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.sweeps.device_pool_launcher import JobFailedError
 from detkit.sweeps.jobs import devices
 from detkit.sweeps.jobs.job import Job
@@ -26,7 +27,6 @@ from detkit.sweeps.search.optuna_study import StoredStudy, Trial
 from detkit.sweeps.search.search_space import Space, Value
 from detkit.sweeps.search.trial_runner import Search
 from detkit.text import LONGEST_CELL, align_columns, counted, split_setting
-from detkit.training.run import COMMAND_VARIABLE
 
 JOURNAL = "study.journal"  # in the sweep's folder
 _FLAGS = ("-m", "--multirun")

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from detkit.errors import UserError
+from detkit.runs.metrics_rows import read_metrics
 from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.progress_line import RunningJobs
 from detkit.sweeps.optuna_sweeper import Settings
 from detkit.sweeps.search.optuna_study import StoredStudy, Trial
-from detkit.training.metrics_rows import read_metrics
 
 POLL = 0.5  # seconds between two looks at the running jobs
 _ENDED = ("done", "pruned", "failed")

@@ -17,10 +17,10 @@ from torch.optim import Optimizer
 
 from detkit.errors import UserError
 from detkit.registry import PositiveInt, Wired, register
+from detkit.runs.random_state import random_state, set_random_state
+from detkit.runs.saved_step import SavedStep, step_path, write_step
 from detkit.structures import Batch
-from detkit.training.random_state import random_state, set_random_state
 from detkit.training.repeat import repeat
-from detkit.training.saved_step import SavedStep, step_path, write_step
 from detkit.training.sharding import gathered, on_its_own, whole
 
 _ADVICE = (

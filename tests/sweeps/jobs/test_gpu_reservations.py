@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detkit.process_group import ProcessGroup
+from detkit.processes.process_group import ProcessGroup
 from detkit.sweeps.jobs import device_pool, devices
 from detkit.sweeps.jobs import gpu_reservations as reservations
 from detkit.sweeps.jobs.device_pool import DevicePool

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from detkit.runs.progress_file import FILE, Status, write_status
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.progress_line import RunningJobs, job_progress, running_text
-from detkit.training.status_file import FILE, Status, write_status
 
 
 def job(folder: Path, **more: str) -> Job:

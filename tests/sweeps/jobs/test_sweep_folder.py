@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from detkit.config.compose import Cell, compose
-from detkit.config.freeze import read_frozen
 from detkit.errors import ConfigError, UserError
+from detkit.runs.frozen_config import read_frozen
 from detkit.sweeps.jobs.devices import read_settings
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.run_jobs import launch

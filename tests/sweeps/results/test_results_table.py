@@ -15,12 +15,12 @@ import yaml
 
 from detkit.cli.sweep_table import run
 from detkit.errors import UserError
+from detkit.runs.progress_file import Status, write_status
 from detkit.sweeps.curves import nice_step
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.sweeps.page_assets import SCRIPT
 from detkit.sweeps.results.sweep_summary import summary_lines
-from detkit.training.status_file import Status, write_status
 
 NASTY = "<script>alert('\"&')</script>"
 

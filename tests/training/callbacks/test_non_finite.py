@@ -7,14 +7,14 @@ import pytest
 import torch
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
-from detkit.config.resuming import check_resume
 from detkit.errors import UserError
+from detkit.runs.random_state import set_random_state
+from detkit.runs.resume_changes import check_resume
+from detkit.runs.saved_step import parse_step
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.non_finite import NonFinite
 from detkit.training.fit import fit
-from detkit.training.random_state import set_random_state
 from detkit.training.repeat import repeat
-from detkit.training.saved_step import parse_step
 from detkit.training.trainer import seed_everything
 
 BAD = 2  # the batch that something goes wrong with, step 3

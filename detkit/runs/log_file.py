@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 from detkit.terminal import TerminalHandler, leave_status_line_whole
-from detkit.training.launch import rank_number
 
 FILE = "train.log"  # in the run folder
 
@@ -18,21 +17,22 @@ class _LogFile(logging.FileHandler):
         """Skip the message, which the terminal shows anyway."""
 
 
-def log_to(folder: Path | None) -> None:
+def log_to(folder: Path | None, rank: int = 0) -> None:
     """Show detkit's messages on the terminal, and store them with their times in the run folder.
 
     With several ranks, the first one reports for all; the others report only their own errors.
+
+    Args:
+        folder: The run folder; None writes no file.
+        rank: Of this process.
     """
     root = logging.getLogger("detkit")
     root.handlers.clear()
-    number = rank_number()
     terminal = TerminalHandler()
-    terminal.setFormatter(
-        logging.Formatter(f"rank {number}: %(message)s" if number else "%(message)s")
-    )
+    terminal.setFormatter(logging.Formatter(f"rank {rank}: %(message)s" if rank else "%(message)s"))
     root.addHandler(terminal)
-    root.setLevel(logging.ERROR if number else logging.INFO)
-    if folder is not None and number == 0:
+    root.setLevel(logging.ERROR if rank else logging.INFO)
+    if folder is not None and rank == 0:
         file = _LogFile(folder / FILE, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(file)

@@ -3,16 +3,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from detkit.data.fingerprint import fingerprint
 from detkit.data.index import Annotation, IndexBuilder, select
+from detkit.runs.data_fingerprint import fingerprint
 
 
 @pytest.fixture
-def index(tmp_path, pictures):
+def index(tmp_path):
     builder = IndexBuilder(tmp_path / "here", ["cat", "dog"], [7, 9])
     for number, name in enumerate(("a.png", "é b.png", "c.png")):
-        pictures(tmp_path / "here" / name, 10, 8)
+        file = tmp_path / "here" / name
+        file.parent.mkdir(exist_ok=True)
+        Image.effect_noise((10, 8), number).save(file)
         builder.add_image(name, number + 10)
         for place in range(number):
             builder.add_object(Annotation(place, (place, 0.0, place + 2.5, 4.0)))

@@ -1,7 +1,7 @@
 from training_fakes import Batches, batches, cpu_trainer, tiny_module
 
+from detkit.runs.metrics_logger import MetricsFile, read_metrics
 from detkit.training.fit import fit
-from detkit.training.metrics_file import MetricsFile, read_metrics
 
 
 def test_columns_stay_and_new_ones_come_last(tmp_path):
@@ -46,7 +46,7 @@ def test_line_cut_off_by_a_kill_is_forgotten(tmp_path):
 class Clock:
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr("detkit.training.metrics_file.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("detkit.runs.metrics_logger.time.monotonic", lambda: self.now)
 
 
 def times(file):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from detkit.config.freeze import freeze
+from detkit.runs.frozen_config import freeze
 
 
 @pytest.fixture

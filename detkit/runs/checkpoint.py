@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
-from detkit.inference.bundle import BUNDLE_FILE, bundle_at, read_bundle
-from detkit.inference.files import read_tensors
-from detkit.inference.record import RECORD, Record, parse_record
+from detkit.runs.bundle import BUNDLE_FILE, bundle_at, read_bundle
+from detkit.runs.record import RECORD, Record, parse_record
+from detkit.runs.tensor_file import read_tensors
 
 PREFIX = "detector."
 _log = logging.getLogger("detkit.inference")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from detkit import ranks
-from detkit.ranks import Ranks
+from detkit.processes import ranks
+from detkit.processes.ranks import Ranks
 
 # A rank that does what `{case}` says; `fail` leaves an error as a rank does and ends.
 RANK = """
 import os, signal, sys, time
-from detkit.ranks import leave_error
+from detkit.processes.ranks import leave_error
 rank = int(os.environ["RANK"])
 def fail(text, code=1, brief="", after=0.0, follows=False):
     time.sleep(after)
@@ -116,7 +116,7 @@ def test_what_others_set_for_their_ranks_is_not_taken_over(tmp_path, monkeypatch
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "theirs")
     monkeypatch.setenv("LOCAL_RANK", "7")
     case = """
-from detkit.training.launch import is_own_rank, is_torchrun_rank, rank_number
+from detkit.processes.launch import is_own_rank, is_torchrun_rank, rank_number
 found = [is_own_rank(), is_torchrun_rank(), rank_number(), os.environ["LOCAL_RANK"]]
 fail(str(found), 2) if rank else time.sleep(60)
 """
@@ -127,5 +127,5 @@ fail(str(found), 2) if rank else time.sleep(60)
 
 def test_one_device_needs_no_leader():
     alone, together = (ranks.command(Path("run"), devices)[1:] for devices in (1, 2))
-    assert alone == ["-m", "detkit.run_frozen", "run"]
-    assert together == ["-m", "detkit.ranks", "run", "2"]
+    assert alone == ["-m", "detkit.processes.run_frozen", "run"]
+    assert together == ["-m", "detkit.processes.ranks", "run", "2"]

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detkit.inference.bundle import BUNDLE_FILE, bundle_at
-from detkit.inference.files import mapping_in
+from detkit.runs.bundle import BUNDLE_FILE, bundle_at
+from detkit.runs.tensor_file import mapping_in
 
 USUAL = 0.3  # for detectors whose F1 was not measured
 _KEY = "score_threshold"

@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from detkit.config.resuming import check_resume
 from detkit.errors import ConfigError
+from detkit.runs.resume_changes import check_resume
 
 RUN = {
     "model": {"name": "one_stage", "neck": {"name": "fpn", "out_channels": 256}},

@@ -23,7 +23,7 @@ import torch
 
 import detkit
 from detkit import registry
-from detkit.training.code_state import code_state
+from detkit.runs.code_state import code_state
 
 FILE = "environment.json"
 COMMAND_VARIABLE = "DETKIT_COMMAND"  # what was typed, for the processes that the command starts

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from detkit.errors import UserError
 
-ERROR_VARIABLE = "DETKIT_RANK_ERROR"  # where a rank that `detkit.ranks` started leaves its error
+ERROR_VARIABLE = "DETKIT_RANK_ERROR"  # file in which a rank leaves its error
 
 
 def is_own_rank() -> bool:
-    """Whether `detkit.ranks` started this process."""
+    """Whether detkit itself started this process as a rank."""
     return ERROR_VARIABLE in os.environ
 
 
@@ -75,7 +75,7 @@ def torchrun_command(folder: Path, devices: int | str, num_nodes: int) -> str:
         rendezvous = "--standalone"
     return (
         f"torchrun --nnodes={num_nodes} --nproc-per-node={per_node} {rendezvous} "
-        f"-m detkit.run_frozen {shlex.quote(str(folder))}"
+        f"-m detkit.processes.run_frozen {shlex.quote(str(folder))}"
     )
 
 

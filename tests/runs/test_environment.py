@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from detkit import registry
-from detkit.training.code_state import code_state
-from detkit.training.run import COMMAND_VARIABLE, environment, record_start
+from detkit.runs.code_state import code_state
+from detkit.runs.environment import COMMAND_VARIABLE, environment, record_start
 
 DATA = {"train": "0123456789abcdef", "validation": "fedcba9876543210"}
 

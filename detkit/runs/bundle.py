@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.errors import UserError
-from detkit.inference.files import read_tensors
-from detkit.inference.record import Record, parse_record
+from detkit.runs.record import Record, parse_record
+from detkit.runs.tensor_file import read_tensors
 
 BUNDLE_FILE, WEIGHTS_FILE, CONFIG_FILE = "bundle.json", "weights.safetensors", "config.yaml"
 _CHECKED = (WEIGHTS_FILE, CONFIG_FILE)

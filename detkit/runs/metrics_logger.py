@@ -12,7 +12,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from detkit.training.metrics_rows import SECONDS, SPEED, read_metrics
+from detkit.runs.metrics_rows import SECONDS, SPEED, read_metrics
 
 FIRST_COLUMNS = ["step", "epoch", SECONDS, SPEED]
 

@@ -8,15 +8,16 @@ from typing import Any
 
 import yaml
 
-from detkit.config import claim, plugins
+from detkit.config import plugins
 from detkit.config.checks.conflicts import refuse_combinations
 from detkit.config.checks.safety import refuse_code
 from detkit.config.checks.schema import check
-from detkit.config.claim import not_written_text
 from detkit.config.origins import origins
 from detkit.config.page_syntax import parse, read_text
 from detkit.config.root import Train
 from detkit.errors import UserError
+from detkit.runs import claim
+from detkit.runs.claim import not_written_text
 
 FILE = "config.yaml"
 CHECKPOINTS = "checkpoints"

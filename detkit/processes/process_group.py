@@ -1,8 +1,8 @@
 """A command and all processes that it starts, ended as one; imports neither torch nor hydra.
 
-A guard stands between: `python -m detkit.process_group COMMAND ...` starts the command as the
-leader of a process group of its own and waits for its end. When the leader ends, or when the
-process that started the guard ends, however it does, nothing of the group is left.
+A guard process, `python -m detkit.processes.process_group COMMAND ...`, starts the command as the
+leader of a new process group and waits for its end. When the leader ends, or when the process that
+started the guard ends for whatever reason, the guard kills what remains of the group.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ProcessGroup:
         held: Sequence[int] = (),
         apart: bool = False,
     ) -> None:
-        words = [sys.executable, "-m", "detkit.process_group", f"{grace}"]
+        words = [sys.executable, "-m", "detkit.processes.process_group", f"{grace}"]
         words += [",".join(map(str, cores or ())) or "-", *command]
         file = None if output is None else output.open("ab")
         try:

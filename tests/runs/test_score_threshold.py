@@ -3,9 +3,9 @@ import json
 import pytest
 import torch
 
-from detkit.inference.bundle import Bundle, write_bundle
-from detkit.inference.record import Record
-from detkit.inference.threshold import USUAL, default_threshold, measured_threshold
+from detkit.runs.bundle import Bundle, write_bundle
+from detkit.runs.record import Record
+from detkit.runs.score_threshold import USUAL, default_threshold, measured_threshold
 
 
 def run_with(folder, value):

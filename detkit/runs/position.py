@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 
 from detkit.errors import DataError, UserError
-from detkit.training.random_state import random_state, set_random_state
+from detkit.runs.random_state import random_state, set_random_state
 
 POSITION = "position"
 RANDOM_STATES = "random_states"

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 from training_fakes import Batches, batches, cpu_trainer, tiny_module
 
 from detkit.errors import DataError, UserError
+from detkit.processes.failures import WorkerDiedError, kept, plain_failures, plain_worker_failures
+from detkit.runs.checkpoint_writer import CheckpointFile
+from detkit.runs.lock import only_one
 from detkit.training.callbacks.checkpoints import Checkpoints
-from detkit.training.checkpoint_file import CheckpointFile
-from detkit.training.failures import WorkerDiedError, kept, plain_failures, plain_worker_failures
 from detkit.training.fit import fit
-from detkit.training.lock import only_one
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ import os, signal, sys
 from pathlib import Path
 from torch.utils.data import DataLoader, Dataset
 from detkit.errors import UserError
-from detkit.training.failures import plain_failures
+from detkit.processes.failures import plain_failures
 
 class Killed(Dataset):
     def __len__(self):
@@ -150,7 +150,7 @@ def test_memory_is_blamed_only_for_a_signal_that_may_mean_it():
 HOLD = """
 import sys, time
 from pathlib import Path
-from detkit.training.lock import only_one
+from detkit.runs.lock import only_one
 with only_one(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from detkit.cli.main import main
-from detkit.config.freeze import checkpoint_to_go_on
 from detkit.errors import UserError
-from detkit.training import launch
+from detkit.processes import launch
+from detkit.runs.frozen_config import checkpoint_to_go_on
 
 SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_NTASKS_PER_NODE": "2"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4"}
@@ -59,7 +59,7 @@ def test_a_run_for_several_machines_is_frozen_and_its_command_told(tmp_path, mon
     command = (
         "torchrun --nnodes=2 --nproc-per-node=4 --rdzv-backend=c10d --rdzv-endpoint=HOST:29400"
     )
-    assert f"\n  {command} -m detkit.run_frozen {folder}\n" in said
+    assert f"\n  {command} -m detkit.processes.run_frozen {folder}\n" in said
     assert [path.name for path in Path("my run").iterdir()] == ["config.yaml"]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from detkit.config.claim import FILE, claimed
 from detkit.errors import UserError
+from detkit.runs.claim import FILE, claimed
 
 BY_TIME = "2026-11-29_12-00-00_fcos_shapes"
 

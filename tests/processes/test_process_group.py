@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from detkit.process_group import ProcessGroup
+from detkit.processes.process_group import ProcessGroup
 
 # A leader with one more process, which would live for a minute; both write their ids.
 FAMILY = """
@@ -23,7 +23,7 @@ os.replace(sys.argv[1] + ".part", sys.argv[1])
 STARTER = """
 import sys, time
 from pathlib import Path
-from detkit.process_group import ProcessGroup
+from detkit.processes.process_group import ProcessGroup
 group = ProcessGroup([sys.executable, "-c", sys.argv[1], sys.argv[2]], grace=1.0)
 time.sleep(60)
 """

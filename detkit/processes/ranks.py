@@ -1,8 +1,9 @@
 """The processes of a run on several devices of this machine: started, watched and ended together.
 
-`python -m detkit.ranks FOLDER COUNT` starts `python -m detkit.run_frozen FOLDER` that often. When
-one of them fails the others are ended, and what is shown last is the error of the one that failed
-first, not that of a rank which has lost its peer. Imports neither torch nor hydra.
+`python -m detkit.processes.ranks FOLDER COUNT` starts COUNT processes of
+`python -m detkit.processes.run_frozen FOLDER`. When one of them fails, the others are ended, and
+the last message is the error of the rank that failed first, not that of a rank that lost its peer.
+Imports neither torch nor hydra.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from typing import NamedTuple
 
 from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
 from detkit.lasting_output import lasting_output
-from detkit.training.failures import kept
-from detkit.training.launch import ERROR_VARIABLE
+from detkit.processes.failures import kept
+from detkit.processes.launch import ERROR_VARIABLE
 
 LAST_WORDS = 10.0  # seconds in which other ranks may end by themselves, once one has failed
 AFTER_THE_FIRST = 60.0  # the same, once rank 0 has done all that there is to do
@@ -38,8 +39,8 @@ _OF_OTHERS = ("GROUP_RANK", "GROUP_WORLD_SIZE", "LOCAL_WORLD_SIZE", "ROLE_RANK",
 def command(folder: Path, devices: object) -> list[str]:
     """The command that runs a frozen folder, on as many devices as its configuration says."""
     if isinstance(devices, int) and devices > 1:
-        return [sys.executable, "-m", "detkit.ranks", str(folder), str(devices)]
-    return [sys.executable, "-m", "detkit.run_frozen", str(folder)]
+        return [sys.executable, "-m", "detkit.processes.ranks", str(folder), str(devices)]
+    return [sys.executable, "-m", "detkit.processes.run_frozen", str(folder)]
 
 
 def lead(folder: Path, count: int) -> int:
@@ -48,7 +49,7 @@ def lead(folder: Path, count: int) -> int:
     Returns:
         The exit code: 0, that of the rank that failed, or 128 and the signal.
     """
-    words = [sys.executable, "-m", "detkit.run_frozen", str(folder)]
+    words = [sys.executable, "-m", "detkit.processes.run_frozen", str(folder)]
     with (
         tempfile.TemporaryDirectory(prefix="detkit-ranks-") as errors,
         Ranks(words, count, Path(errors)) as ranks,

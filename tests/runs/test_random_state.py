@@ -4,7 +4,7 @@ import random
 import numpy as np
 import torch
 
-from detkit.training.random_state import random_state, set_random_state
+from detkit.runs.random_state import random_state, set_random_state
 
 
 def draws():

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from detkit.errors import UserError
-from detkit.inference.bundle import Bundle, write_bundle
-from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
-from detkit.inference.record import Record
+from detkit.runs.bundle import Bundle, write_bundle
+from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
+from detkit.runs.record import Record
 
 RECORD = Record({"model": {"name": "x"}, "run": ["é", None]}, ["cat", "dog"], [3, 9], "0.1")
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
-from detkit.config.comparison import RunRecord
-from detkit.config.freeze import FILE
 from detkit.config.page_syntax import parse, read_text
 from detkit.errors import UserError
-from detkit.inference.checkpoint import find_checkpoint, read_checkpoint
-from detkit.training.run import FILE as ENVIRONMENT
+from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
+from detkit.runs.comparison import RunRecord
+from detkit.runs.environment import FILE as ENVIRONMENT
+from detkit.runs.frozen_config import FILE
 
 
 def read_run(source: str, key: str = "ckpt") -> RunRecord:

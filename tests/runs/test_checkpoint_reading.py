@@ -11,8 +11,8 @@ from torch import nn
 
 import detkit
 from detkit.errors import UserError
-from detkit.inference.checkpoint import find_checkpoint, load_weights, read_checkpoint
-from detkit.inference.record import Record, explain_unknown_part, parse_record
+from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
+from detkit.runs.record import Record, explain_unknown_part, parse_record
 
 RECORD = {"config": {"seed": 1}, "class_names": ["cat"], "category_ids": [7], "version": "0"}
 
