@@ -1,4 +1,4 @@
-"""Which (prior, class) pairs are worth decoding."""
+"""Select the (prior, class) pairs that are worth decoding."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Candidates(NamedTuple):
 
 
 def select_candidates(scores: Tensor, level: Tensor, threshold: float, limit: int) -> Candidates:
-    """The best pairs of each level, before any box is decoded.
+    """Select the best pairs of each level before decoding any box.
 
     Args:
         scores: (P, C) of one image.
         level: (P,) level of each prior, ascending.
         threshold: Scores must be above it.
-        limit: Most pairs of one level.
+        limit: Maximum number of pairs per level.
     """
     classes = scores.shape[1]
-    priors, labels, kept = [], [], []
+    priors, labels, values_by_level = [], [], []
     for start, stop in _level_ranges(level):
         flat = scores[start:stop].flatten()
         above = (flat > threshold).nonzero().squeeze(1)
@@ -40,11 +40,11 @@ def select_candidates(scores: Tensor, level: Tensor, threshold: float, limit: in
         index = above[order]
         priors.append(start + torch.div(index, classes, rounding_mode="floor"))
         labels.append(index % classes)
-        kept.append(values)
-    return Candidates(torch.cat(priors), torch.cat(labels), torch.cat(kept))
+        values_by_level.append(values)
+    return Candidates(torch.cat(priors), torch.cat(labels), torch.cat(values_by_level))
 
 
 def _level_ranges(level: Tensor) -> list[tuple[int, int]]:
-    """Start and stop of each level in the priors."""
+    """The (start, stop) positions of each level among the priors."""
     stops = level.bincount().cumsum(0).tolist()
     return list(zip([0, *stops[:-1]], stops, strict=True))

@@ -1,4 +1,4 @@
-"""What the ranks of a run on several devices share."""
+"""Means and sums over the ranks of a distributed run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def mean_over_ranks(value: Tensor) -> Tensor:
-    """The mean of a number over all ranks; every rank has to call it, every time."""
+    """The mean over all ranks; each rank must call this the same number of times."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
     total = value.clone()
@@ -16,26 +16,27 @@ def mean_over_ranks(value: Tensor) -> Tensor:
 
 
 class Divisors:
-    """What a rank divides its sums by, so that ranks together learn as one process would.
+    """Loss normalisers that make several ranks train exactly as one process would.
 
-    Gradients are averaged over ranks, so that is the mean of their counts. Where they count less
-    than 1 together, it is 1 together: a rank of W divides by 1 / W.
+    Gradients are averaged over ranks, so each rank divides its sums by the mean of all ranks'
+    counts. If the counts of W ranks add up to less than 1, each rank divides by 1 / W.
 
-    Where gradients are accumulated over several batches, what all of them count may be known
-    before the first: then it stands in for the counts of each.
+    When gradients accumulate over several batches, the total count may be known before the first
+    batch; it then replaces the counts of the single batches.
 
     Attributes:
-        counts: The last ones that were divided by, of this rank and batch alone.
-        of_step: What all ranks and batches of an optimizer step divide by; None for each its own.
+        counts: The latest counts of this rank and batch alone.
+        of_step: The normaliser of all ranks and batches of an optimizer step; None: each batch has
+            its own.
     """
 
     def __init__(self) -> None:
-        """Begin with each batch by itself."""
+        """Start with one normaliser per batch."""
         self.counts: Tensor | None = None
         self.of_step: Tensor | None = None
 
     def __call__(self, counts: Tensor) -> Tensor:
-        """Counts of this rank's batch to what it divides by, elementwise."""
+        """The normalisers for the counts of this rank's batch, elementwise."""
         self.counts, total = counts, counts.clone()
         if self.of_step is not None:
             return self.of_step

@@ -1,25 +1,25 @@
-"""What box codes can be used for."""
+"""Check that a box loss and a box coder go together."""
 
 from __future__ import annotations
 
 from detkit.errors import UserError
 
-_OF_A_BOX = 4
+_BOX_CODE_SIZE = 4
 
 
 def require_comparable(space: str, code_size: int) -> None:
-    """Refuse to compare codes that say nothing by their difference, as logits of distributions.
+    """Refuse a loss that compares codes if the codes are logits of distributions.
 
     Args:
-        space: What the box loss compares.
-        code_size: Numbers of a code of the box coder.
+        space: What the box loss compares: boxes or codes.
+        code_size: Values per code of the box coder.
 
     Raises:
-        UserError: The loss is one of codes, and these are not four numbers of a box.
+        UserError: The loss compares codes that are not four numbers of a box.
     """
-    if space == "codes" and code_size != _OF_A_BOX:
+    if space == "codes" and code_size != _BOX_CODE_SIZE:
         raise UserError(
-            "box_loss compares codes (as l1, smooth_l1 or ghm_r do), and those of box_coder "
-            "'distribution' are logits, whose differences mean nothing: choose a loss of boxes, "
+            "box_loss compares codes (as l1, smooth_l1 and ghm_r do), but the codes of box_coder "
+            "'distribution' are logits, whose differences mean nothing: choose a loss on boxes, "
             "such as box_loss=giou, or box_coder 'distance'."
         )

@@ -1,4 +1,4 @@
-"""What matrix NMS leaves of scores."""
+"""The score decay of matrix NMS."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from detkit.ops.packing import Packed
 
 
 def decay_at_once(packed: Packed, ratio: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """The factor of each box: the smallest that any better box of its group gives it.
+    """The decay factor of each box: the smallest over all better boxes of its group.
 
-    A box that is itself overlapped by a better one counts less, by the largest such overlap.
+    A better box that still better ones overlap decays others less, by its largest such overlap.
 
     Args:
         packed: (G, n) candidates.
-        ratio: Overlaps (G, k, m) with k better boxes, and (G, k, 1) the largest overlaps of those
-            with still better ones, to factors.
+        ratio: Maps overlaps (G, k, m) with k better boxes, and the largest overlaps (G, k, 1) of
+            these boxes with still better ones, to factors.
 
     Returns:
         (G, n) factors.
@@ -30,24 +30,26 @@ def decay_at_once(packed: Packed, ratio: Callable[[Tensor, Tensor], Tensor]) -> 
         largest[:, start:] = largest[:, start:].maximum(overlaps.amax(dim=1))
     factors = torch.ones_like(packed.scores)
     for start, overlaps in _overlaps_with_worse(packed):
-        own = largest[:, start : start + overlaps.shape[1], None]
-        given = torch.where(overlaps > 0, ratio(overlaps, own), 1)
-        factors[:, start:] = factors[:, start:].minimum(given.amin(dim=1))
+        largest_of_better = largest[:, start : start + overlaps.shape[1], None]
+        decay = torch.where(overlaps > 0, ratio(overlaps, largest_of_better), 1)
+        factors[:, start:] = factors[:, start:].minimum(decay.amin(dim=1))
     return factors
 
 
 def _overlaps_with_worse(packed: Packed) -> Iterator[tuple[int, Tensor]]:
-    """IoU of some boxes of each row with all from the first of them on; 0 unless those are worse.
+    """The IoU of a chunk of k columns with all columns from its first one on.
+
+    It is 0 where the second box is not worse than the first or is of another group.
 
     Yields:
-        The place of the first box, and (G, k, n - first).
+        The first column of the chunk, and the overlaps (G, k, n - first).
     """
     boxes, groups = packed.boxes, packed.groups
-    rows, places = packed.scores.shape
-    rank = torch.arange(places, device=boxes.device)
-    for some in row_chunks(places, rows * places):
-        later = slice(some.start, None)
-        worse = rank[some, None] < rank[later]
-        worse = worse & (groups[:, some, None] == groups[:, None, later])
-        overlaps = iou(boxes[:, some, None], boxes[:, None, later])
-        yield some.start, torch.where(worse, overlaps, 0)
+    rows, columns = packed.scores.shape
+    rank = torch.arange(columns, device=boxes.device)
+    for chunk in row_chunks(columns, rows * columns):
+        later = slice(chunk.start, None)
+        worse = rank[chunk, None] < rank[later]
+        worse = worse & (groups[:, chunk, None] == groups[:, None, later])
+        overlaps = iou(boxes[:, chunk, None], boxes[:, None, later])
+        yield chunk.start, torch.where(worse, overlaps, 0)

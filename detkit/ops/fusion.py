@@ -12,12 +12,12 @@ from detkit.ops.packing import Packed
 
 
 class Clusters(NamedTuple):
-    """Boxes put together. Each cluster has the place of its best box; other places are empty.
+    """Fused boxes. Each cluster occupies the column of its best box; other columns are empty.
 
     Attributes:
-        boxes: (G, n, 4) means of the members, weighted by their scores; 0 where empty.
+        boxes: (G, n, 4) score-weighted means of the members; 0 where empty.
         weights: (G, n) sums of the members' scores.
-        counts: (G, n) members.
+        counts: (G, n) numbers of members.
     """
 
     boxes: Tensor
@@ -26,29 +26,29 @@ class Clusters(NamedTuple):
 
 
 def fuse_boxes(packed: Packed, iou_threshold: float) -> Clusters:
-    """Put each box, best first, into the cluster that it overlaps most, or into a new one.
+    """Add each box, best first, to the cluster that it overlaps most, or start a new cluster.
 
-    A box is compared with what the clusters have become by then, so there is a round for each place
-    of a row. All rows take part in it, and no number is fetched from the device.
+    Each box is compared with the clusters as they are by then, so there is one round per column;
+    a round handles all rows at once, without synchronising with the device.
 
     Args:
         packed: (G, n) candidates.
-        iou_threshold: The overlap has to be above it.
+        iou_threshold: A box joins a cluster if their overlap is above this.
     """
     boxes, scores, groups, _ = packed
     fused, sums = torch.zeros_like(boxes), torch.zeros_like(boxes)
     weights, counts = torch.zeros_like(scores), torch.zeros_like(scores)
     weighted = boxes * scores[..., None]
-    for place in range(scores.shape[1]):
-        own, known = slice(place, place + 1), slice(place + 1)
-        overlaps = iou(boxes[:, own], fused[:, known])  # (G, place + 1), 0 with empty places
-        overlaps = torch.where(groups[:, own] == groups[:, known], overlaps, 0)
+    for column in range(scores.shape[1]):
+        current, earlier = slice(column, column + 1), slice(column + 1)
+        overlaps = iou(boxes[:, current], fused[:, earlier])  # (G, column + 1), 0 for empty columns
+        overlaps = torch.where(groups[:, current] == groups[:, earlier], overlaps, 0)
         highest, best = overlaps.max(dim=1, keepdim=True)
-        cluster = torch.where(highest > iou_threshold, best, place)  # (G, 1)
+        cluster = torch.where(highest > iou_threshold, best, column)  # (G, 1)
         sides = cluster[..., None].expand(-1, -1, 4)
-        sums.scatter_add_(1, sides, weighted[:, own])
-        weights.scatter_add_(1, cluster, scores[:, own])
-        counts.scatter_add_(1, cluster, (scores[:, own] > 0).to(counts))
+        sums.scatter_add_(1, sides, weighted[:, current])
+        weights.scatter_add_(1, cluster, scores[:, current])
+        counts.scatter_add_(1, cluster, (scores[:, current] > 0).to(counts))
         weight = weights.gather(1, cluster)[..., None]
         mean = torch.where(weight > 0, sums.gather(1, sides) / weight, 0)
         fused.scatter_(1, sides, mean)

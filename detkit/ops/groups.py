@@ -1,4 +1,4 @@
-"""Ranks within groups, for pairs of priors and objects of which each object has its own number."""
+"""Positions and maxima within groups, such as the priors of each object."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def positions_in_groups(values: Tensor, groups: Tensor) -> Tensor:
-    """The rank of each value in its group: 0 for the largest, the first of equals before others.
+    """The position of each value in its group, largest first; equal values keep their order.
 
     Args:
         values: (K,).
-        groups: (K,) the number of the group, from 0 on.
+        groups: (K,) index of each value's group, from 0.
 
     Returns:
         (K,) int64.
@@ -20,18 +20,18 @@ def positions_in_groups(values: Tensor, groups: Tensor) -> Tensor:
     order = by_value[groups[by_value].argsort(stable=True)]  # by group, then by value
     sizes = groups.bincount()
     starts = sizes.cumsum(0) - sizes
-    places = torch.arange(len(values), device=values.device)
-    ranks = torch.empty_like(places)
-    ranks[order] = places - starts[groups[order]]
-    return ranks
+    indices = torch.arange(len(values), device=values.device)
+    positions = torch.empty_like(indices)
+    positions[order] = indices - starts[groups[order]]
+    return positions
 
 
 def largest_in_groups(values: Tensor, groups: Tensor, count: int) -> Tensor:
-    """(count,) the largest value of each group, 0 at least.
+    """(count,) the largest value of each group, at least 0.
 
     Args:
         values: (K,).
-        groups: (K,) the number of the group, in 0..count-1.
-        count: How many groups there are.
+        groups: (K,) index of each value's group, in 0..count-1.
+        count: Number of groups.
     """
     return values.new_zeros(count).scatter_reduce_(0, groups, values, "amax")

@@ -1,4 +1,4 @@
-"""Crowd and difficult objects: no positives, and no negatives either."""
+"""Exclude crowd and difficult objects from positives and negatives."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from detkit.structures import BACKGROUND, IGNORED, Priors, Target
 
 
 def mark_ignored(matched: Tensor, priors: Priors, target: Target, share: float = 0.5) -> Tensor:
-    """Background priors that lie in an ignored object become ignored.
+    """Mark background priors inside an ignored object as ignored.
 
     Args:
         matched: (P,) as in Assignment.
         priors: The P priors.
         target: All objects of the image.
-        share: Of a prior's area that has to lie in the object.
+        share: Minimum share of a prior's area inside the object.
     """
     if not target.ignored.any():
         return matched

@@ -1,4 +1,4 @@
-"""What a prior is for, before anything is learned."""
+"""Boxes that a detector predicts before it has learned anything."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import Tensor
 from detkit.ops.boxes import box_centres, box_sides
 from detkit.structures import Priors
 
-# A point is a box as large as its stride; objects that are learned there are larger. YOLO's anchors
-# are 1 to 4 strides long on the finest level and up to 12 on the coarsest, ATSS has 8 on each.
+# A point is a box as large as its stride; the objects assigned to it are larger. YOLO's anchors
+# span 1 to 4 strides on the finest level and up to 12 on the coarsest; ATSS uses 8 on every level.
 _STRIDES = 4
 
 
 def initial_boxes(priors: Priors) -> Tensor:
-    """(P, 4) the boxes of the priors; those of points enlarged to four strides."""
+    """(P, 4) the boxes of the priors, with points enlarged to four strides."""
     sides = box_sides(priors.boxes)
     strides = priors.stride[:, None]
     reach = torch.where(sides <= strides, _STRIDES * strides, sides) / 2

@@ -1,4 +1,4 @@
-"""How much each box overlaps any object."""
+"""The highest overlap of each box with any object."""
 
 from __future__ import annotations
 

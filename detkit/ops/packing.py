@@ -1,4 +1,4 @@
-"""Candidates of many classes as rows of one tensor, so that all classes are worked on at once."""
+"""Pack the candidates of many classes into one tensor to process all classes at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 class Packed(NamedTuple):
-    """Candidates in G rows of n places, best first; boxes of different rows never meet.
+    """Candidates in G rows and n columns, best first; only boxes of the same row interact.
 
     Attributes:
-        boxes: (G, n, 4), 0 where a place is empty.
-        scores: (G, n), 0 where a place is empty.
-        groups: (G, n); boxes of one row but different groups leave each other alone.
-        candidate: (G, n) which candidate it is, 0 where a place is empty.
+        boxes: (G, n, 4), 0 in empty cells.
+        scores: (G, n), 0 in empty cells.
+        groups: (G, n); boxes of one row but different groups do not interact.
+        candidate: (G, n) index of the candidate, 0 in empty cells.
     """
 
     boxes: Tensor
@@ -25,12 +25,12 @@ class Packed(NamedTuple):
 
 
 def pack_groups(boxes: Tensor, scores: Tensor, groups: Tensor) -> Packed:
-    """A row for each group; one row for all where this makes fewer pairs, as one group is large.
+    """Put each group into a row, or all into one row if a large group makes that fewer pairs.
 
     Args:
         boxes: (M, 4).
         scores: (M,) above 0.
-        groups: (M,) from 0 on.
+        groups: (M,) from 0.
     """
     order = scores.argsort(descending=True, stable=True)
     by_group = order[groups[order].argsort(stable=True)]
@@ -42,14 +42,12 @@ def pack_groups(boxes: Tensor, scores: Tensor, groups: Tensor) -> Packed:
         return Packed(boxes[order][None], scores[order][None], groups[order][None], order[None])
     starts = sizes.cumsum(dim=0) - sizes
     column = torch.arange(len(boxes), device=boxes.device) - starts[row]
-    place = row * longest + column
+    cell = row * longest + column
 
     def spread(values: Tensor) -> Tensor:
         shape = values.shape[1:]
-        flat = values.new_zeros(len(sizes) * longest, *shape).index_copy_(
-            0, place, values[by_group]
-        )
+        flat = values.new_zeros(len(sizes) * longest, *shape).index_copy_(0, cell, values[by_group])
         return flat.view(len(sizes), longest, *shape)
 
-    everyone = torch.arange(len(boxes), device=boxes.device)
-    return Packed(spread(boxes), spread(scores), spread(groups), spread(everyone))
+    indices = torch.arange(len(boxes), device=boxes.device)
+    return Packed(spread(boxes), spread(scores), spread(groups), spread(indices))

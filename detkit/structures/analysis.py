@@ -1,4 +1,4 @@
-"""What an analysis of detections found. C classes, the background last where it is one of them."""
+"""Results of an error analysis. C classes; where there is a background row, it is the last."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ERROR_KINDS = ("classification", "localisation", "both", "duplicate", "backgroun
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """The precision that is left where recall must be reached.
+    """Precision at each level of recall.
 
     Attributes:
-        iou_thresholds: T.
+        iou_thresholds: The T thresholds.
         recall: (R,) 0 to 1.
-        precision: (T, C, R), the best at that recall or a higher one; NaN without objects.
+        precision: (T, C, R), the highest at that recall or above; NaN without objects.
     """
 
     iou_thresholds: list[float]
@@ -26,19 +26,19 @@ class PrecisionRecall:
     precision: NDArray[np.float64]
 
     def average_precision(self) -> NDArray[np.float64]:
-        """(T, C)."""
-        found: NDArray[np.float64] = self.precision.mean(axis=-1)
-        return found
+        """(T, C) area under each curve."""
+        average: NDArray[np.float64] = self.precision.mean(axis=-1)
+        return average
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """What objects of each class were taken for.
+    """Confusion matrix of objects and detections.
 
     Attributes:
-        iou_threshold: Overlap that makes a detection and an object a pair.
-        score_threshold: Detections below it are left out.
-        counts: (C + 1, C + 1); rows are objects, columns detections, the last of both background.
+        iou_threshold: Minimum IoU to match a detection with an object.
+        score_threshold: Detections with lower scores are ignored.
+        counts: (C + 1, C + 1); rows are objects, columns detections; the last row and column are background.
     """
 
     iou_threshold: float
@@ -46,15 +46,15 @@ class Confusion:
     counts: NDArray[np.int64]
 
     def shares(self) -> NDArray[np.float64]:
-        """Each row over its sum; a row without anything is 0."""
+        """Each row divided by its sum; empty rows are 0."""
         sums = self.counts.sum(axis=1, keepdims=True)
-        found: NDArray[np.float64] = self.counts / np.maximum(sums, 1)
-        return found
+        shares: NDArray[np.float64] = self.counts / np.maximum(sums, 1)
+        return shares
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a score threshold gives; NaN where there is nothing to measure."""
+    """Metrics at one score threshold; NaN where nothing can be measured."""
 
     score_threshold: float
     precision: float
@@ -67,12 +67,12 @@ class ScoreThresholds:
     """Precision, recall and F1 against the score threshold.
 
     Attributes:
-        iou_threshold: Overlap that finds an object.
+        iou_threshold: Minimum IoU to detect an object.
         scores: (S,) 0 to 1.
-        precision: (C + 1, S); the last row is all classes together; NaN without detections.
+        precision: (C + 1, S); the last row covers all classes; NaN without detections.
         recall: (C + 1, S); NaN without objects.
         f1: (C + 1, S); NaN without objects.
-        best: C + 1 points with the highest F1, at any threshold.
+        best: The C + 1 points with the highest F1.
     """
 
     iou_threshold: float
@@ -85,16 +85,16 @@ class ScoreThresholds:
 
 @dataclass(frozen=True)
 class ErrorSplit:
-    """What AP loses to each kind of error.
+    """The AP that each kind of error costs.
 
     Attributes:
-        foreground: IoU that finds an object.
-        background: IoU below which a detection touches no object.
-        average_precision: AP at `foreground` as it is.
-        gains: By kind, how much higher AP is when the errors of this kind alone are repaired.
-        counts: By kind, (C,) errors of the class that was predicted, or that was missed.
-        false_positive_gain: The same when all wrong detections are gone.
-        false_negative_gain: The same when no object is missing.
+        foreground: Minimum IoU to detect an object.
+        background: IoU below which a detection counts as background.
+        average_precision: AP at `foreground`.
+        gains: By kind, the gain in AP if only the errors of this kind were fixed.
+        counts: By kind, (C,) numbers of errors by predicted class, or by missed class.
+        false_positive_gain: The gain if there were no wrong detections.
+        false_negative_gain: The gain if no object were missed.
     """
 
     foreground: float
@@ -108,18 +108,18 @@ class ErrorSplit:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that is found beside a metric's numbers.
+    """An error analysis, which complements the metrics.
 
     Attributes:
         class_names: The C names, in label order.
-        images: How many images it rests on.
-        objects: (C,) objects that count.
-        objects_by_size: `small`, `medium` and `large` as COCO has them -> objects.
-        detections: Detections that were looked at.
-        precision_recall: Curves of each class.
-        confusion: What classes were taken for.
-        thresholds: What score thresholds give.
-        errors: What AP loses to which error.
+        images: Number of images analysed.
+        objects: (C,) numbers of objects that are not ignored.
+        objects_by_size: Number of objects by COCO's sizes: `small`, `medium` and `large`.
+        detections: Number of detections analysed.
+        precision_recall: Precision-recall curves of each class.
+        confusion: Confusion matrix.
+        thresholds: Precision, recall and F1 by score threshold.
+        errors: The AP that each kind of error costs.
     """
 
     class_names: list[str]

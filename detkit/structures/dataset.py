@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 
 class Fault(NamedTuple):
-    """One thing that a reader found wrong in a data set.
+    """One fault that a reader found in a data set.
 
     Attributes:
-        what: "image", "box", "annotation file", ...
-        why: The reason in a few words, the same for all of a kind.
+        what: The kind of item: "image", "box", "annotation file", ...
+        why: A short reason, the same for all faults of this kind.
         name: The file, relative to the root.
-        box: The box as annotated (xyxy), where that is what is wrong.
+        box: The box as annotated (xyxy), if the box is at fault.
         label: Its class in 0..C-1.
-        detail: What was found, such as the two sizes that differ.
-        left_out: Whether it is missing from the index; a box that reaches over the edge of its
-            image is cut there and stays.
+        detail: Details, such as the two sizes that differ.
+        left_out: Whether the index omits the item; a box that extends beyond its image is clipped
+            and kept.
     """
 
     what: str
@@ -35,15 +35,15 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Pairing:
-    """Images and annotations of a split without a counterpart, and matches of differing names.
+    """Unmatched images and annotations of a split, and matches between differing names.
 
     Attributes:
-        annotation: What the format calls the annotation of an image: "label file", "XML file".
-        matches: How many annotations belong to an image under another name, by the difference
+        annotation: The format's word for the annotation of an image: "label file", "XML file".
+        matches: Number of annotations matched to an image with another name, by kind of difference
             ("name ignoring case": 3).
-        annotations_without_image: Their names, relative to the root.
-        images_without_annotation: Their names, relative to the root.
-        images_train: Whether images without an annotation are in the index, as background.
+        annotations_without_image: Paths relative to the root.
+        images_without_annotation: Paths relative to the root.
+        images_train: Whether images without an annotation are in the index as background.
     """
 
     annotation: str = "annotation"
@@ -60,22 +60,23 @@ class DatasetIndex:
     Attributes:
         root: The folder that file names are relative to.
         class_names: The C names, in label order.
-        category_ids: The C ids of the format itself (COCO), for results files; 1..C elsewhere.
+        category_ids: The C ids that the format uses (COCO), for results files; else 1..C.
         file_names: UTF-8 names of the N files, end to end.
         file_offsets: (N + 1,) int64; file i is `file_names[file_offsets[i]:file_offsets[i + 1]]`.
         image_ids: (N,) int64.
-        sizes: (N, 2) int32 annotated (height, width), 0 where the format does not say.
-        object_offsets: (N + 1,) int64; where the objects of image i start and those of i + 1.
+        sizes: (N, 2) int32 annotated (height, width), 0 if not annotated.
+        object_offsets: (N + 1,) int64; image i has objects
+            `object_offsets[i]:object_offsets[i + 1]`.
         boxes: (M, 4) float32 absolute xyxy.
         labels: (M,) int64 in 0..C-1.
         ignored: (M,) bool, crowd and difficult objects.
-        areas: (M,) float32 annotated areas, NaN where the format has none.
-        dropped: What reading left out and why, one line each with count and file names.
-        notes: What reading changed, in the same form: boxes clipped, boxes turned, first frames.
-        unused: How many entries have a value that an index has no place for, by its name in the
-            format ("segmentation", "truncated").
-        faults: The same one by one, and the boxes that were cut at the edge of their image.
-        pairing: Images and annotations without a counterpart.
+        areas: (M,) float32 annotated areas, NaN if the format has none.
+        dropped: Lines that name what the reader left out, why, how many, and in which files.
+        notes: Lines that name what the reader changed: boxes clipped, boxes turned, first frames.
+        unused: Number of entries with a value that the index cannot hold, by its name in the format
+            ("segmentation", "truncated").
+        faults: The items left out, one by one, and the boxes clipped to their image.
+        pairing: Unmatched images and annotations.
     """
 
     root: Path

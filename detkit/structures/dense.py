@@ -1,4 +1,4 @@
-"""What flows inside a dense head. P counts the priors of all levels, fine to coarse."""
+"""Tensors inside a dense head. P is the number of priors over all levels, fine to coarse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ IGNORED = -2
 
 
 class Priors(NamedTuple):
-    """Where a dense head predicts, levels concatenated; a point is a box as large as its stride.
+    """The locations where a dense head predicts; a point is a box as large as its stride.
 
     Attributes:
         boxes: (P, 4) float32 absolute xyxy.
@@ -25,12 +25,12 @@ class Priors(NamedTuple):
 
 
 class DensePredictions(NamedTuple):
-    """What the layers of a dense head compute, in the order of the priors.
+    """The outputs of a dense head's layers, in the order of the priors.
 
     Attributes:
-        class_logits: (B, P, K), K being what the classification loss asks for (C, or C + 1 with
-            background last).
-        box_codes: (B, P, D), D being the box coder's `code_size`.
+        class_logits: (B, P, K); the classification loss determines K: C, or C + 1 with background
+            last.
+        box_codes: (B, P, D); D is the box coder's `code_size`.
         quality: (B, P) logits of localisation quality (centreness, objectness), or None.
     """
 
@@ -40,12 +40,12 @@ class DensePredictions(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Which object each prior of one image is responsible for.
+    """The object that each prior of one image is responsible for.
 
     Attributes:
         matched: (P,) int64: the index of the object, BACKGROUND or IGNORED.
-        scores: (P,) in 0..1, for priors with an object: the target of the score of its class, and
-            what the prior counts in the box loss and in the number of positives; None is 1 for all.
+        scores: (P,) in 0..1; for a prior with an object, the target score of its class and the
+            weight of the prior in the box loss and in the number of positives; None means 1.
     """
 
     matched: Tensor

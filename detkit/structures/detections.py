@@ -1,4 +1,4 @@
-"""What a detector finds."""
+"""The detections of an image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Detections(NamedTuple):
 
     @staticmethod
     def empty() -> Detections:
-        """The detections of an image where nothing was found."""
+        """No detections."""
         return Detections(torch.zeros((0, 4)), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
     def to(self, device: torch.device | str) -> Detections:
@@ -34,8 +34,8 @@ class Detections(NamedTuple):
         """Map boxes back to the original image and clip them to it.
 
         Args:
-            to_image: (3, 3) projective map from the original image to the image the detector saw;
-                where it rotates, the upright box around the corners is taken.
+            to_image: (3, 3) projective map from the original image to the detector's input; if it
+                rotates, the result is the upright box around the corners.
             original_size: (height, width) of the original image.
         """
         back = torch.linalg.inv(to_image).to(self.boxes)

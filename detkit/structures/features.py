@@ -1,4 +1,4 @@
-"""What a producer of feature maps tells its consumers."""
+"""The description of feature maps that their producer publishes."""
 
 from __future__ import annotations
 

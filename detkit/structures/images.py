@@ -1,7 +1,7 @@
 """Samples, batches and their objects.
 
 Boxes are float32 absolute xyxy pixels in continuous coordinates (width = x2 - x1); labels are
-0..C-1 and background has none; sizes are (height, width).
+0..C-1, background has none; sizes are (height, width).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Target:
     Attributes:
         boxes: (N, 4) float32.
         labels: (N,) int64.
-        ignored: (N,) bool; crowd and difficult objects, neither positives nor negatives.
+        ignored: (N,) bool; crowd and difficult objects, which are neither positives nor negatives.
         areas: (N,) float32 annotated areas in original pixels (COCO's `area`, which sorts objects
-            into small, medium and large); None where a format has none, so box areas count.
+            into small, medium and large); None if the format has none, so box areas are used.
     """
 
     boxes: Tensor
@@ -32,7 +32,7 @@ class Target:
     areas: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Refuse shapes that do not belong together."""
+        """Check that the shapes match."""
         count = len(self.labels)
         if self.boxes.shape != (count, 4) or self.ignored.shape != (count,):
             raise ValueError(
@@ -45,7 +45,7 @@ class Target:
 
     @staticmethod
     def empty(device: torch.device | str = "cpu") -> Target:
-        """A target of an image without objects."""
+        """The target of an image without objects."""
         return Target(
             torch.zeros((0, 4), device=device),
             torch.zeros(0, dtype=torch.int64, device=device),
@@ -53,7 +53,7 @@ class Target:
         )
 
     def select(self, keep: Tensor) -> Target:
-        """The objects at the given indices, or where a mask is true."""
+        """The objects selected by indices or a mask."""
         areas = None if self.areas is None else self.areas[keep]
         return Target(self.boxes[keep], self.labels[keep], self.ignored[keep], areas)
 
@@ -75,12 +75,12 @@ class Sample:
         image: (3, H, W) uint8 RGB.
         target: The objects, in the coordinates of `image`.
         original_target: The objects as annotated, in the coordinates of the original image.
-        image_id: The data set's own id, as COCO results name it.
-        path: The file that the image was read from, for messages.
+        image_id: The data set's id of the image, used in COCO results.
+        path: The image file, for messages.
         original_size: (height, width) of the image as read, EXIF orientation applied.
         to_image: (3, 3) float64; maps homogeneous (x, y, 1) of the original image to `image`. Each
-            geometric transform multiplies its own matrix from the left.
-        is_decoded: False where the file cannot be decoded and `image` is a blank one in its place.
+            geometric transform multiplies its matrix from the left.
+        is_decoded: False if the file could not be decoded and `image` is a blank replacement.
     """
 
     image: Tensor
@@ -104,18 +104,18 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """Images of one step, padded at the right and the bottom to one size.
+    """The images of one step, padded at the right and the bottom to one size.
 
     Attributes:
         images: (B, 3, H, W) uint8.
-        image_sizes: Per image (height, width) of the part that is not padding.
-        targets: Per image its objects, in the coordinates of `images`.
-        original_targets: Per image its objects as annotated; they stay on the CPU.
-        image_ids: Per image the data set's own id.
-        paths: Per image the file it came from.
-        original_sizes: Per image (height, width) of the file's image.
+        image_sizes: (height, width) of each image without padding.
+        targets: The objects of each image, in the coordinates of `images`.
+        original_targets: The objects of each image as annotated; they stay on the CPU.
+        image_ids: The data set's id of each image.
+        paths: The file of each image.
+        original_sizes: (height, width) of each image file.
         to_image: (B, 3, 3) float64; see `Sample.to_image`.
-        blank: Positions of blank images, which stand in for files that cannot be decoded.
+        blank: Positions of blank images that replace files that could not be decoded.
     """
 
     images: Tensor
@@ -137,7 +137,7 @@ class Batch:
         return replace(self, images=images, targets=[t.to(device) for t in self.targets])
 
     def without_blank(self, detections: list[Detections]) -> list[Detections]:
-        """The detections of each image, none for a blank image that replaces its file."""
+        """Replace the detections on blank images by empty ones."""
         return [
             Detections.empty() if position in self.blank else image_detections
             for position, image_detections in enumerate(detections)

@@ -1,4 +1,4 @@
-"""What flows inside a roi head. R counts the regions of an image."""
+"""Tensors inside a roi head. R is the number of regions of an image."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 
 class RegionPredictions(NamedTuple):
-    """What a roi head says of each region, before post-processing.
+    """The predictions of a roi head for each region, before post-processing.
 
     Attributes:
-        boxes: (B, R, D, 4) refined boxes: D is C, a box for each class, or 1, one for all.
-        scores: (B, R, C) in 0..1; 0 in the places after an image's own regions.
+        boxes: (B, R, D, 4) refined boxes; D is C (one box per class) or 1 (one box for all).
+        scores: (B, R, C) in 0..1; 0 in the padding after an image's regions.
     """
 
     boxes: Tensor

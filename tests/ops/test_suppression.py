@@ -107,7 +107,7 @@ def test_all_pairs_that_overlap_are_looked_at(scale, groups):
     corner = torch.rand(150, 2, generator=generator) * 100 - 50
     boxes = torch.cat([corner, corner + torch.rand(150, 2, generator=generator) * 30], dim=1)
     boxes, group = boxes * scale, torch.randint(groups, (150,), generator=generator)
-    first, second = suppression._overlapping(boxes, group)
+    first, second = suppression._overlapping_pairs(boxes, group)
     found = set(zip(first.tolist(), second.tolist(), strict=True))
     overlap = (iou(boxes[:, None], boxes[None]) > 0) & (group[:, None] == group)
     expected = {(a, b) for a, b in overlap.nonzero().tolist() if a < b}
