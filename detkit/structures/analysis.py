@@ -38,7 +38,7 @@ class Confusion:
     Attributes:
         iou_threshold: Minimum IoU to match a detection with an object.
         score_threshold: Detections with lower scores are ignored.
-        counts: (C + 1, C + 1); rows are objects, columns detections; the last row and column are background.
+        counts: (C + 1, C + 1); rows are objects, columns detections, the last of both background.
     """
 
     iou_threshold: float

@@ -35,6 +35,11 @@ class _ClassValue(NamedTuple):
     percentage: str  # width of its bar
 
 
+class _ClassTable(NamedTuple):
+    metrics: list[str]
+    rows: list[tuple[str, list[_ClassValue]]]
+
+
 def write_report(
     run_folder: Path,
     *,
@@ -59,28 +64,14 @@ def write_report(
         The page.
     """
     meanings = meanings or {}
-    class_metrics = [
-        metric
-        for metric in _CLASS_METRICS
-        if any(f"{metric}/{name}" in numbers for name in class_names)
-    ]
     text = render(
         "report.html.j2",
         title=title,
-        tiles=[
-            _Tile(name, numbers[name], meanings.get(name, ""))
-            for name in _HEADLINE
-            if name in numbers
-        ],
+        tiles=[_Tile(n, numbers[n], meanings.get(n, "")) for n in _HEADLINE if n in numbers],
         curves=_picture(run_folder / "curves.png", "losses and AP over the steps"),
         analysis=list(_analysis(run_folder / FOLDER)),
         pictures=_validation_pictures(run_folder),
-        class_metrics=class_metrics,
-        classes=[
-            (name, [_class_value(numbers.get(f"{m}/{name}", math.nan)) for m in class_metrics])
-            for name in class_names
-            if f"AP/{name}" in numbers
-        ],
+        classes=_class_table(numbers, class_names),
         numbers=[
             (name, three_decimals(value), meanings.get(name, ""))
             for name, value in numbers.items()
@@ -116,6 +107,20 @@ def _picture(file: Path, description: str) -> _Picture | None:
         return None
     content = base64.b64encode(file.read_bytes()).decode("ascii")
     return _Picture(f"data:image/{_IMAGE_TYPES[file.suffix.lower()]};base64,{content}", description)
+
+
+def _class_table(numbers: Mapping[str, float], class_names: Sequence[str]) -> _ClassTable:
+    metrics = [
+        metric
+        for metric in _CLASS_METRICS
+        if any(f"{metric}/{name}" in numbers for name in class_names)
+    ]
+    rows = [
+        (name, [_class_value(numbers.get(f"{m}/{name}", math.nan)) for m in metrics])
+        for name in class_names
+        if f"AP/{name}" in numbers
+    ]
+    return _ClassTable(metrics, rows)
 
 
 def _class_value(value: float) -> _ClassValue:
