@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -15,9 +14,11 @@ from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 
 from detkit.contracts import scenes
+from detkit.contracts.case import CLASS_NAMES
+from detkit.evaluation import MetricBase
 from detkit.optimizers.sgd import SGD
 from detkit.schedules.constant import Constant
-from detkit.structures import Batch, Detections, Target
+from detkit.structures import Batch, Detections
 from detkit.training.module import DetectionModule
 from detkit.training.trainer import make_trainer
 
@@ -58,38 +59,17 @@ class TinyDetector(nn.Module):
         return [Detections(box, score.clamp(0, 1)[None], label) for score in self(batch.images)]
 
 
-class TinyMetric:
+class TinyMetric(MetricBase):
     """AP is the mean score."""
 
-    meanings: Mapping[str, str] = {"AP": "the mean score"}
-
     def __init__(self) -> None:
-        self.scores: dict[int, float] = {}
-
-    def update(
-        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
-    ) -> None:
-        """Keep the score of each image."""
-        pairs = zip(image_ids, detections, strict=True)
-        self.scores.update({number: float(found.scores.mean()) for number, found in pairs})
-
-    def state(self) -> dict[str, Any]:
-        """The scores."""
-        return {"scores": self.scores}
-
-    def merge(self, states: list[dict[str, Any]]) -> None:
-        """Add those of other ranks."""
-        for state in states:
-            self.scores.update(state["scores"])
+        super().__init__(CLASS_NAMES, {"AP": "the mean score"})
 
     def compute(self) -> dict[str, float]:
-        """Their mean, under the names that callbacks look at."""
-        mean = sum(self.scores.values()) / max(len(self.scores), 1)
+        """The mean score, under the names that callbacks read."""
+        scores = [float(image.scores.mean()) for image in self.images.by_id().values()]
+        mean = sum(scores) / max(len(scores), 1)
         return {"AP": mean, "AP50": mean}
-
-    def reset(self) -> None:
-        """Forget them."""
-        self.scores = {}
 
 
 class Batches:

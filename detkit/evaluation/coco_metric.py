@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detkit.errors import DataError
 from detkit.evaluation.coco_backends import accumulated
-from detkit.evaluation.image_results import Counts, SeenImages
+from detkit.evaluation.metric_base import MetricBase
 from detkit.registry import PositiveInt, Wired, register
-from detkit.structures import Detections, Target
 from detkit.text import counted
 
 # Positions in the axes of COCOeval's arrays: IoU thresholds, area ranges, detection limits.
@@ -23,7 +21,7 @@ _MOST = -1
 
 
 @register("metric", "coco")
-class CocoMetric:
+class CocoMetric(MetricBase):
     """Measure AP and AR as COCO defines them: its 12 numbers, and AP and AP50 of each class.
 
     Ignored objects (crowd, difficult) are COCO's crowd: what is found in them counts neither way.
@@ -52,38 +50,11 @@ class CocoMetric:
                 f"the metric got {len(class_names)} class names and the category ids "
                 f"{category_ids}; expected one id of its own for each class."
             )
-        self.images = SeenImages(class_names)
         self.category_ids = list(category_ids)
         self.limits = sorted({1, 10, max_detections})
         self.limits = self.limits[: self.limits.index(max_detections) + 1]
         self.backend = backend
-        self.meanings: Mapping[str, str] = _meanings(self.limits)
-
-    def update(
-        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
-    ) -> None:
-        """Take the detections and objects of images, in original coordinates.
-
-        Raises:
-            DataError: A label is none of the classes, or an object's box is not finite.
-        """
-        self.images.update(image_ids, detections, targets)
-
-    def state(self) -> dict[str, Any]:
-        """What `merge` of another rank takes."""
-        return self.images.state()
-
-    def merge(self, states: list[dict[str, Any]]) -> None:
-        """Add the images of other ranks."""
-        self.images.merge(states)
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self.images.reset()
-
-    def counts(self) -> Counts:
-        """How many images, objects and detections the numbers rest on."""
-        return self.images.counts()
+        super().__init__(class_names, _meanings(self.limits))
 
     def compute(self) -> dict[str, float]:
         """The 12 numbers, then `AP/<class>` and `AP50/<class>`, 0..1 or NaN.

@@ -9,7 +9,7 @@ import numpy as np
 
 from detkit.evaluation.confusion import confusion
 from detkit.evaluation.error_kinds import split_errors
-from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.image_results import CollectedImages
 from detkit.evaluation.overlapping_pairs import Pairs, find_pairs
 from detkit.evaluation.precision_recall import precision_recall, score_thresholds
 from detkit.structures.analysis import ERROR_KINDS, Analysis, OperatingPoint
@@ -22,7 +22,7 @@ _USUAL_SCORE = 0.3  # where no threshold is better than another
 _DIGITS = 6
 
 
-def analyse(seen: SeenImages) -> Analysis:
+def analyse(seen: CollectedImages) -> Analysis:
     """Curves, confusion, thresholds and errors of everything that was seen.
 
     The confusion is counted at the score threshold that gives the best F1 over all classes.

@@ -67,7 +67,7 @@ class Counts:
         return f"{text}, {counted(self.detections, 'detection')}"
 
 
-class SeenImages:
+class CollectedImages:
     """Images by id, each counted once, on one rank or merged from several."""
 
     def __init__(self, class_names: Sequence[str]) -> None:

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.evaluation.box_overlaps import iou_matrix
-from detkit.evaluation.image_results import Counts, ImageArrays, SeenImages
+from detkit.evaluation.metric_base import MetricBase, mean_over_classes
 from detkit.registry import Fraction, Wired, register
-from detkit.structures import Detections, Target
 
-_FOUND, _FALSE, _IGNORED = 1, 0, -1
-_COMMON_THRESHOLD = 0.5  # that of AP50, which other parts of a training look at
+_COMMON_THRESHOLD = 0.5  # that of AP50, which the checks of the first validation use
 _POINTS = 10  # steps between the 11 recalls of VOC 2007
 
 
 @register("metric", "voc")
-class VocMetric:
+class VocMetric(MetricBase):
     """Measure AP of each class and their mean as Pascal VOC defines it.
 
     A detection belongs to the object of its class that it overlaps most. It is right where the IoU
@@ -53,115 +49,45 @@ class VocMetric:
         iou_threshold: Fraction = 0.5,
         average: Literal["area", "11_points"] = "area",
     ) -> None:
-        self.images = SeenImages(class_names)
+        meaning = f"Pascal VOC, IoU {iou_threshold:.2f}, {average.replace('_', ' ')}"
+        meanings = {"AP": meaning, "AP50": f"at IoU {_COMMON_THRESHOLD:.2f}"}
+        super().__init__(class_names, meanings)
         self.iou_threshold = iou_threshold
         self.average = average
-        self.meanings: Mapping[str, str] = {
-            "AP": f"Pascal VOC, IoU {iou_threshold:.2f}, {average.replace('_', ' ')}",
-            "AP50": f"at IoU {_COMMON_THRESHOLD:.2f}",
-        }
-
-    def update(
-        self, image_ids: list[int], detections: list[Detections], targets: list[Target]
-    ) -> None:
-        """Take the detections and objects of images, in original coordinates.
-
-        Raises:
-            DataError: A label is none of the classes, or an object's box is not finite.
-        """
-        self.images.update(image_ids, detections, targets)
-
-    def state(self) -> dict[str, Any]:
-        """What `merge` of another rank takes."""
-        return self.images.state()
-
-    def merge(self, states: list[dict[str, Any]]) -> None:
-        """Add the images of other ranks."""
-        self.images.merge(states)
-
-    def reset(self) -> None:
-        """Forget all images."""
-        self.images.reset()
-
-    def counts(self) -> Counts:
-        """How many images, objects and detections the numbers rest on."""
-        return self.images.counts()
 
     def compute(self) -> dict[str, float]:
         """`AP`, the mean over classes; `AP50`, the same at IoU 0.5; `AP/<class>`; 0..1 or NaN."""
-        of_classes = self._of_classes(self.iou_threshold)
-        common = of_classes
+        precisions = self._average_precisions(self.iou_threshold)
+        common = precisions
         if self.iou_threshold != _COMMON_THRESHOLD:
-            common = self._of_classes(_COMMON_THRESHOLD)
-        numbers = {"AP": _mean(of_classes), "AP50": _mean(common)}
-        names = self.images.class_names
-        return numbers | {f"AP/{n}": ap for n, ap in zip(names, of_classes, strict=True)}
+            common = self._average_precisions(_COMMON_THRESHOLD)
+        means = {"AP": mean_over_classes(precisions), "AP50": mean_over_classes(common)}
+        return means | self.per_class("AP", precisions)
 
-    def _of_classes(self, threshold: float) -> list[float]:
+    def _average_precisions(self, iou_threshold: float) -> list[float]:
         """AP of each class, in label order."""
-        images = self.images.by_id().values()
-        judged = [_judged(image, threshold) for image in images]
-        scores, labels, verdicts = (
-            (np.concatenate([np.zeros(0), *column]) for column in zip(*judged, strict=True))
-            if judged
-            else (np.zeros(0),) * 3
-        )
-        values = []
-        for label, objects in enumerate(self.counts().objects):
-            of_class = (labels == label) & (verdicts != _IGNORED)
-            order = np.argsort(-scores[of_class], kind="stable")
-            right = verdicts[of_class][order] == _FOUND
-            values.append(average_precision(right, objects, self.average))
-        return values
+        return [
+            average_precision(matches.correct, matches.objects, self.average)
+            for matches in self.match(iou_threshold)
+        ]
 
 
-class Judged(NamedTuple):
-    """The detections of an image: scores, labels, and what they are worth."""
-
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    verdicts: NDArray[np.int64]
-
-
-def _judged(image: ImageArrays, threshold: float) -> Judged:
-    """Judge the detections of an image, best first."""
-    order = np.argsort(-image.scores, kind="stable")
-    scores, labels = image.scores[order], image.labels[order]
-    verdicts = np.full(len(order), _FALSE)
-    if len(order) and len(image.object_labels):
-        overlaps = iou_matrix(image.boxes[order], image.object_boxes)
-        same = labels[:, None] == image.object_labels[None]
-        overlaps[~same | (overlaps == 0)] = -1
-        best = overlaps.argmax(axis=1)
-        hits = overlaps.max(axis=1) >= threshold
-        verdicts[hits & image.ignored[best]] = _IGNORED
-        taking = np.flatnonzero(hits & ~image.ignored[best])
-        _, first = np.unique(best[taking], return_index=True)  # the best detection of each object
-        verdicts[taking[first]] = _FOUND
-    return Judged(scores, labels, verdicts)
-
-
-def average_precision(right: NDArray[np.bool_], objects: int, average: str) -> float:
-    """AP of detections that count, best first.
+def average_precision(correct: NDArray[np.bool_], objects: int, average: str) -> float:
+    """AP of one class.
 
     Args:
-        right: Whether each found an object.
-        objects: How many there were to be found.
+        correct: Whether each detection that counts finds an object, highest score first.
+        objects: How many objects the class has.
         average: `area` or `11_points`.
     """
     if objects == 0:
         return math.nan
-    hits = right.cumsum()
+    hits = correct.cumsum()
     recall = hits / objects
-    precision = hits / np.arange(1, len(right) + 1)
+    precision = hits / np.arange(1, len(correct) + 1)
     best = np.maximum.accumulate(precision[::-1])[::-1]  # at this recall or a higher one
     if average == "area":
         return float((np.diff(recall, prepend=0) * best).sum())
     # k / 10 rounds as found / objects does; sums of 0.1 would miss recalls such as 3 of 10.
     first = np.searchsorted(recall, np.arange(_POINTS + 1) / _POINTS)
     return float(np.append(best, 0)[first].sum() / (_POINTS + 1))
-
-
-def _mean(values: Iterable[float]) -> float:
-    valid = [value for value in values if not math.isnan(value)]
-    return sum(valid) / len(valid) if valid else math.nan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from detkit.evaluation.detection_analysis import analyse, analysis_content, errors_table
-from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.image_results import CollectedImages
 from detkit.evaluation.metrics_table import metrics_table, write_metrics
 from detkit.interfaces import Metric
 from detkit.structures import Detections, Target
@@ -62,7 +62,7 @@ def measure(
         batches: The image ids, detections and objects of each batch.
         notes: Returns lines for the results table; called after the last batch.
     """
-    seen = SeenImages(class_names)
+    seen = CollectedImages(class_names)
     for image_ids, detections, targets in batches:
         metric.update(image_ids, detections, targets)
         seen.update(image_ids, detections, targets)

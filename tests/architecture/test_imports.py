@@ -90,7 +90,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"plugin_files", "interruption", "lasting_output"},
     "contracts": BELOW_ASSEMBLY | {"assembly"},
     # Copied into plugins: `test_plugins_use_only_what_is_public` says what of these packages.
-    "plugin_templates": BASE | {"layers", "heads", "priors", "data"},
+    "plugin_templates": BASE | {"layers", "heads", "priors", "data", "evaluation"},
 }
 PLUGIN_MAY_IMPORT = {"detkit", "registry", "errors", "interfaces", "structures", "ops", "layers"}
 

@@ -7,7 +7,7 @@ import torch
 from direct_coco import CLASSES, measured, random_annotations, scenes
 
 from detkit.evaluation.detection_analysis import analyse, analysis_content, errors_table
-from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.image_results import CollectedImages
 from detkit.evaluation.metrics_table import metrics_json
 from detkit.structures import Detections, Target
 from detkit.structures.analysis import ERROR_KINDS
@@ -36,14 +36,14 @@ def target(*rows, ignored=()):
 
 
 def analysed(*images, names=NAMES):
-    seen = SeenImages(names)
+    seen = CollectedImages(names)
     for image_id, (detections, objects) in enumerate(images, start=1):
         seen.update([image_id], [detections], [objects])
     return analyse(seen)
 
 
 def analysed_rows(rows, names=CLASSES):
-    seen = SeenImages(names)
+    seen = CollectedImages(names)
     for image_id, detections, objects in rows:
         seen.update([image_id], [detections], [objects])
     return analyse(seen)

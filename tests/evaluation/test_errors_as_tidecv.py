@@ -4,7 +4,7 @@ import pytest
 from tide_scenes import CLASSES, gains_of_tidecv, random_scenes
 
 from detkit.evaluation.detection_analysis import analyse
-from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.image_results import CollectedImages
 from detkit.structures.analysis import ERROR_KINDS
 
 # `gains_of_tidecv(random_scenes(seed, share))` with tidecv 1.0.1 and numpy 2.4: AP points gained
@@ -20,7 +20,7 @@ RECORDED = {
 
 def gains(scenes):
     """As `gains_of_tidecv` orders them."""
-    seen = SeenImages([f"class {label}" for label in range(CLASSES)])
+    seen = CollectedImages([f"class {label}" for label in range(CLASSES)])
     for image_id, detections, target in scenes:
         seen.update([image_id], [detections], [target])
     errors = analyse(seen).errors

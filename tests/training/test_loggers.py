@@ -8,7 +8,7 @@ from training_fakes import RECORD, Batches, batches, cpu_trainer, tiny_module
 
 from detkit.errors import UserError
 from detkit.evaluation.detection_analysis import analyse
-from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.image_results import CollectedImages
 from detkit.runs.metrics_logger import MetricsFile
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
@@ -71,7 +71,7 @@ def events(tmp_path_factory):
     trainer = cpu_trainer(folder, callbacks=[pictures], loggers=[logger])
     module = tiny_module(checkpoint_record={**RECORD, "config": CONFIG})
     Image.new("RGB", (4, 2)).save(folder / "errors.png")
-    seen = SeenImages(NAMES)
+    seen = CollectedImages(NAMES)
     seen.update([1], [NOTHING], [Target.empty()])
     numbers = {"AP": 0.5, "AP/disc": 0.25, "AP/square": math.nan}
     with closing_loggers(trainer):

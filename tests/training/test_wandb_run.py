@@ -9,7 +9,7 @@ import torch
 from training_fakes import RECORD, Batches, TinyMetric, batch, batches, cpu_trainer, tiny_module
 
 from detkit.evaluation.detection_analysis import analyse
-from detkit.evaluation.image_results import SeenImages
+from detkit.evaluation.image_results import CollectedImages
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
 from detkit.training.fit import closing_loggers, fit
@@ -36,7 +36,7 @@ class Scripted(TinyMetric):
 
 
 def result(folder):
-    seen = SeenImages(NAMES)
+    seen = CollectedImages(NAMES)
     seen.update([1], [FOUND], [OBJECT])
     checkpoint = folder / "best.ckpt"
     checkpoint.write_bytes(b"weights")
