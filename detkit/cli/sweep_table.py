@@ -6,9 +6,9 @@ from pathlib import Path
 
 from detkit.errors import UserError, did_you_mean
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
-from detkit.sweeps.page import write_page
 from detkit.sweeps.results.effects_text import effects_lines, effects_notes, effects_of
 from detkit.sweeps.results.job_results import read_results
+from detkit.sweeps.results.results_page import write_page
 from detkit.sweeps.results.results_table import make_table, table_lines, write_csv
 
 HELP = """

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
+import detkit
 from detkit.cli.sweep_table import run
 from detkit.errors import UserError
 from detkit.runs.progress_file import Status, write_status
-from detkit.sweeps.curves import nice_step
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
-from detkit.sweeps.page_assets import SCRIPT
+from detkit.sweeps.results.curve_chart import nice_step
 from detkit.sweeps.results.sweep_summary import summary_lines
 
 NASTY = "<script>alert('\"&')</script>"
@@ -274,7 +274,7 @@ def test_page_is_whole_escaped_and_needs_nothing_else(sweep: Path) -> None:
     page = Elements()
     page.feed((sweep / "table.html").read_text())
     assert not page.open
-    assert len(page.named("script")) == 1
+    assert page.named("script") == [{"type": "application/json", "id": "data"}, {}]
     assert not [a for _, a in page.found if {"src", "srcset", "onclick", "onerror"} & a.keys()]
     assert not page.named("link")
     links = {anchor["href"] for anchor in page.named("a")}
@@ -291,10 +291,20 @@ def test_page_is_whole_escaped_and_needs_nothing_else(sweep: Path) -> None:
     assert values[-7:] == [NASTY, "2", "", "", "", "", "waiting"]
 
 
+def test_hostile_text_cannot_end_the_data_of_the_script(sweep: Path) -> None:
+    run([str(sweep)])
+    text = (sweep / "table.html").read_text()
+    content = text.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    data = json.loads(content)
+    assert data["colours"] == 6
+    assert len(data["texts"]) == 6
+    assert any(NASTY.lower() in searchable for searchable in data["texts"].values())
+    assert "<" not in content
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node to read JavaScript with")
-def test_script_of_the_page_can_be_read(tmp_path: Path) -> None:
-    file = tmp_path / "script.js"
-    file.write_text(SCRIPT)
+def test_script_of_the_page_can_be_read() -> None:
+    file = Path(detkit.__file__).parent / "visualization/templates/sweep.js"
     subprocess.run(["node", "--check", str(file)], check=True)
 
 
