@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from detkit import registry
-from detkit.config import compose
+from detkit.config.compose import Composed, compose_with_origins
 from detkit.errors import ConfigError
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.record import explain_unknown_part
@@ -30,7 +30,8 @@ def compose_with(
         UserError: The configured model does not fit the checkpoint's weights.
     """
     words = list(overrides)
-    config = compose_explained(checkpoint, root, words, {**checkpoint.config, **changes})
+    stored = {**checkpoint.config, **changes}
+    config = compose_explained(checkpoint, root, words, stored).config
     if "model" in config and (root != "resume" or not names_model(words)):
         refuse_other_shapes(checkpoint, config["model"])
     return config
@@ -38,7 +39,7 @@ def compose_with(
 
 def compose_explained(
     checkpoint: Checkpoint, root: str, overrides: list[str], config: dict[str, Any]
-) -> dict[str, Any]:
+) -> Composed:
     """Compose, and say for an unknown part which plugin the checkpoint was made with.
 
     Args:
@@ -51,7 +52,7 @@ def compose_explained(
         ConfigError: With all problems at once.
     """
     try:
-        return compose.compose(root, overrides, config)
+        return compose_with_origins(root, overrides, config)
     except ConfigError as error:
         hint = explain_unknown_part(checkpoint.record, registry.load_plugins())
         problems = [f"{p}{hint}" if "there is no " in p else p for p in error.problems]

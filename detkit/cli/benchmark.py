@@ -7,8 +7,8 @@ import sys
 from detkit import assembly
 from detkit.benchmark.measuring import measure
 from detkit.cli.words import compose_training, value_of
-from detkit.config.checks.lost_values import lost_values
 from detkit.config.derived.image_size import anchor_note
+from detkit.config.lost_values import lost_values
 from detkit.errors import UserError
 from detkit.processes.failures import plain_worker_failures
 from detkit.runs.log_file import log_to
@@ -42,8 +42,9 @@ def run(arguments: list[str]) -> int:
             "ckpt=... resumes a run, and detkit benchmark trains none: leave it out; weights=RUN "
             "measures the model of a run."
         )
-    config = compose_training(arguments, root="benchmark")
-    for line in [*lost_values(config, arguments), *anchor_note(config, arguments)]:
+    composed = compose_training(arguments, root="benchmark")
+    config = composed.config
+    for line in [*lost_values(composed), *anchor_note(config, arguments)]:
         print(f"note: {line}", file=sys.stderr)
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None:

@@ -65,9 +65,9 @@ def _choice(name: str) -> str:
 def _composed(words: list[str]) -> RunRecord:
     """The composed configuration; missing values that only the user knows become FOLDER."""
     try:
-        return RunRecord(compose_training(words))
+        return RunRecord(compose_training(words).config)
     except ConfigError as error:
         missing = [_MISSING.match(problem) for problem in error.problems]
         if not all(missing):
             raise
-    return RunRecord(compose_training([*words, *(f"{m[1]}=FOLDER" for m in missing if m)]))
+    return RunRecord(compose_training([*words, *(f"{m[1]}=FOLDER" for m in missing if m)]).config)

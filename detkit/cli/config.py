@@ -12,10 +12,10 @@ from detkit import assembly
 from detkit.assembly import Classes, image_size
 from detkit.cli.main import VERBS
 from detkit.cli.words import checkpoint_of, compose_training, value_of
-from detkit.config import compose
-from detkit.config.checks.lost_values import lost_values
+from detkit.config.compose import compose_with_origins
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
+from detkit.config.lost_values import lost_values
 from detkit.errors import UserError
 from detkit.evaluation.operation_counts import priors_by_level
 from detkit.text import counted
@@ -50,13 +50,14 @@ def run(arguments: list[str]) -> int:
     words = [word for word in arguments if word.partition("=")[0] != "num_classes"]
     if value_of(words, "ckpt") not in (None, "null"):
         checkpoint = checkpoint_of(words, "config", prefer="last")
-        config = compose.compose("resume", words, checkpoint.config)
+        composed = compose_with_origins("resume", words, checkpoint.config)
         classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     else:
-        config = compose_training(words)
+        composed = compose_training(words)
         classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
+    config = composed.config
     size = image_size(config)
-    for line in [*lost_values(config, words), *anchor_note(config, words)]:
+    for line in [*lost_values(composed), *anchor_note(config, words)]:
         print(f"note: {line}", file=sys.stderr)
     table = wiring(config["model"], classes, size)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

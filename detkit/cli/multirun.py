@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from detkit.cli.settings import KEY as SETTINGS
 from detkit.cli.words import value_of, without
-from detkit.config import compose
+from detkit.config import compose, hydra_app
 from detkit.config.overrides import split_flags
 from detkit.config.sweep_jobs import check_jobs, multirun
 from detkit.errors import UserError
@@ -44,7 +44,7 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
         arguments = [*arguments, "hydra.launcher.skip_bad=true"]
     hydra_flags, words = split_flags(arguments)
     if any(flag not in MULTIRUN for flag in hydra_flags):  # it shows something, and runs nothing
-        compose.run("train", arguments, task)
+        hydra_app.run("train", arguments, task)
         return 0
     show_messages()
     prepared = compose.prepare(words)
@@ -55,7 +55,7 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
     if (outcome.launcher, outcome.sweeper) != (POOL, LISTED):  # these two check all jobs themselves
         check_jobs("train", prepared)
     try:
-        compose.run("train", arguments, task)
+        hydra_app.run("train", arguments, task)
     except JobFailedError:  # from a search or another sweeper; details were printed
         return max(tell_end(Path(outcome.folder)), 1)
     return tell_end(Path(outcome.folder)) if (Path(outcome.folder) / FILE).is_file() else 0

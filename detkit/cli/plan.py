@@ -6,7 +6,7 @@ import sys
 
 from detkit.cli.config import whole
 from detkit.cli.words import value_of, without
-from detkit.config import compose
+from detkit.config import compose, sweep_jobs
 from detkit.config.overrides import has_no_list, split_flags
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimates.device_speed import SpeedOfDevices
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
             "configuration's own value",
             file=sys.stderr,
         )
-    cells = compose.cells("train", [word for word in prepared if word not in drawn])
+    cells = sweep_jobs.cells("train", [word for word in prepared if word not in drawn])
     planned = plan(cells, Estimator(classes, speed=SpeedOfDevices()))
     headings = [counted(len(planned), "cell"), classes_text(planned), images_text(planned)]
     print("; ".join(filter(None, headings)))

@@ -19,12 +19,13 @@ from detkit.api.checkpoint_config import compose_with
 from detkit.cli import multirun
 from detkit.cli.words import checkpoint_of, compose_training, unsaved_run, value_of
 from detkit.config import compose, plugins
-from detkit.config.checks.lost_values import lost_values
 from detkit.config.derived.gradient_clipping import clipping_notes
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixel_notes
 from detkit.config.derived.training_length import limit_note
 from detkit.config.difference import differences
+from detkit.config.lost_values import lost_values
+from detkit.config.sweep_jobs import checked_job
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.interruption import StopSignals
 from detkit.processes import ranks
@@ -103,10 +104,11 @@ def run(arguments: list[str]) -> int:
     elif unsaved is not None:
         config = _beginning_again(unsaved, arguments)
     else:
-        config = compose_training(arguments)
+        composed = compose_training(arguments)
+        config = composed.config
         notes = [*anchor_note(config, arguments), *pixel_notes(config["model"])]
         notes += [*limit_note(config["trainer"]), *clipping_notes(config)]
-        for line in [*lost_values(config, arguments), *notes]:
+        for line in [*lost_values(composed), *notes]:
             print(f"note: {line}", file=sys.stderr)
     if only_freeze or config["trainer"]["num_nodes"] > 1:
         return _prepare(config, again=unsaved is not None)
@@ -248,7 +250,7 @@ def _prepare(config: dict[str, Any], again: bool) -> int:
 def _job(composed: DictConfig) -> None:
     """One job of a multirun of a launcher that is not detkit's own, in a process of its own."""
     hydra = HydraConfig.get()
-    config = compose.checked_job("train", composed, list(hydra.overrides.task))
+    config = checked_job("train", composed, list(hydra.overrides.task))
     if hydra.mode == RunMode.MULTIRUN:
         config["run_folder"] = str(Path(hydra.runtime.output_dir))
     code = start(config, in_process=False)

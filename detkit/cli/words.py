@@ -10,7 +10,7 @@ from typing import Any
 from detkit.api.checkpoint_config import compose_explained, names_model
 from detkit.cli.settings import KEY as SETTINGS
 from detkit.cli.settings import changed_settings, with_settings
-from detkit.config import compose
+from detkit.config.compose import Composed, compose_with_origins
 from detkit.config.pages import CHECKPOINT
 from detkit.errors import UserError
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
@@ -63,7 +63,7 @@ def unsaved_run(source: str) -> Path | None:
     return folder.resolve()
 
 
-def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
+def compose_training(words: list[str], root: str = "train") -> Composed:
     """The configuration of a new training, its model that of the weights where no word names one.
 
     `model=checkpoint` is the model of the weights in any case, and other words tune it.
@@ -88,7 +88,7 @@ def compose_training(words: list[str], root: str = "train") -> dict[str, Any]:
     if source is None or checkpoint is None or not isinstance(checkpoint.config.get("model"), dict):
         if stored is not None and not names_model(words):
             words = [*words, f"model={CHECKPOINT}"]
-        return compose.compose(root, words, stored)
+        return compose_with_origins(root, words, stored)
     return _from_weights(source, checkpoint, root, words, stored)
 
 
@@ -98,19 +98,20 @@ def _from_weights(
     root: str,
     words: list[str],
     stored: dict[str, Any] | None,
-) -> dict[str, Any]:
+) -> Composed:
     """The configuration of a training from the weights of a run, with the run's model."""
     model = checkpoint.config["model"]
     if not names_model(words):
         about = f"{source} ({model_text(model)})"
         print(f"model: that of {about}, as no word names one", file=sys.stderr)
         words = [*words, f"model={CHECKPOINT}"]
-    config = compose_explained(checkpoint, root, words, {**(stored or {}), "model": model})
+    composed = compose_explained(checkpoint, root, words, {**(stored or {}), "model": model})
+    config = composed.config
     if not names_model([word for word in words if word != f"model={CHECKPOINT}"]):
         refuse_other_shapes(checkpoint, config["model"])
     for line in changed_settings(source, checkpoint.config, config) if stored is None else []:
         print(line, file=sys.stderr)
-    return config
+    return composed
 
 
 def _checkpoint_at(source: str) -> Checkpoint | None:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from detkit import registry
 from detkit.config import slots
-from detkit.config.includes import includes
+from detkit.config.composition import current
 from detkit.config.overrides import options
 from detkit.errors import ConfigError, did_you_mean
 
@@ -24,7 +24,7 @@ def translated_errors() -> Iterator[None]:
     except MissingConfigException as error:
         raise ConfigError([_missing_option(error)]) from error
     except RecursionError as error:
-        circle = includes.circle()
+        circle = current().includes.circle()
         if circle is None:
             raise
         message = f"pages include each other in a circle: {circle}: remove one of these defaults."

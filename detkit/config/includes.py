@@ -91,6 +91,3 @@ def _overridden(config_path: str, entries: Any) -> Iterator[str]:
 
 def _absolute(path: str, group: str) -> str:
     return path[1:] if path.startswith("/") else f"{group}/{path}".lstrip("/")
-
-
-includes = Includes()

@@ -69,14 +69,6 @@ class Origins:
         """Where a config path was written or chosen in a defaults list, with plain text."""
         return [*self._choices.get(path, []), *self._places.get(path, [])]
 
-    def clear(self) -> None:
-        """Forget all places, before a new composition."""
-        self._places.clear()
-        self._choices.clear()
-        self._written.clear()
-        self._dropped.clear()
-        self._tuned_if_there.clear()
-
     def drop(self, choice: str, file: Path, paths: list[str]) -> None:
         """Record config paths of a page that a stronger choice of their group replaces."""
         self._dropped[choice, file] = paths
@@ -137,6 +129,3 @@ def _choices(
             path = tuple(group.strip("/").split("/"))
             whole = path if group.startswith("/") else (*prefix, *path)
             yield whole, key.start_mark.line + 1, str(value.value)
-
-
-origins = Origins()

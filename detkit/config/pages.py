@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from detkit import registry
+from detkit.config.composition import current
 from detkit.config.folders import page_folders
 from detkit.config.signatures import MISSING, Argument, arguments
 from detkit.config.slots import block_at, is_block, label_family, root_arguments, slot_at
 from detkit.errors import ConfigError
 
 Node = dict[str, Any]
-# Options that come from pages: config path -> (part's mapping, tag of the page).
-page_options: dict[str, tuple[Node, str]] = {}
-# Values of the root that come from a checkpoint.
-root_values: Node = {}
 CHECKPOINT = "checkpoint"
 CLEARED = "cleared-labels"  # group of options that set labels to null
 LEFT_OUT = "left-out"  # option of a slot that a page sets to null
@@ -114,9 +111,9 @@ def offer_checkpoint(config: Node) -> None:
                 message = f"expected a mapping in the checkpoint, got {value!r} ({kind})."
                 raise ConfigError([f"{argument.name}: {message}"])
             if value is not None:
-                page_options[f"{argument.name}/{CHECKPOINT}"] = (dict(value), CHECKPOINT)
+                current().page_options[f"{argument.name}/{CHECKPOINT}"] = (dict(value), CHECKPOINT)
         elif value is not None and argument.name not in ("plugins", "ckpt"):
-            root_values[argument.name] = value
+            current().root_values[argument.name] = value
 
 
 def add_option(group: tuple[str, ...], mapping: Node, tag: str) -> str:
@@ -125,13 +122,13 @@ def add_option(group: tuple[str, ...], mapping: Node, tag: str) -> str:
     if len(mapping) == 1:
         return name
     option = f"{name}--{tag}"
-    page_options["/".join((*group, option))] = (mapping, tag)
+    current().page_options["/".join((*group, option))] = (mapping, tag)
     return option
 
 
 def left_out(group: tuple[str, ...], tag: str) -> str:
     """Make "no part" an option of a group and return the option's name."""
-    page_options["/".join((*group, LEFT_OUT))] = ({"name": None}, tag)
+    current().page_options["/".join((*group, LEFT_OUT))] = ({"name": None}, tag)
     return LEFT_OUT
 
 
@@ -214,7 +211,7 @@ def tuning_node(prefix: tuple[str, ...], mapping: Node, tag: str) -> Node:
         )
         page_defaults.insert(first_override, "_self_")
     if nulls := _named_labels(prefix, body):
-        page_options[f"{CLEARED}/{tag}"] = (_nested(prefix, nulls), tag)
+        current().page_options[f"{CLEARED}/{tag}"] = (_nested(prefix, nulls), tag)
         page_defaults.insert(page_defaults.index("_self_"), f"/{CLEARED}/{tag}")
     # An override is written absolutely in a global page, relative to its group in any other.
     start = "/".join(prefix) + "/" if prefix else ""

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detkit.config.includes import includes
-from detkit.config.origins import origins
+from detkit.config.composition import current
 from detkit.config.slots import label_family
 
 Node = dict[str, Any]
@@ -23,7 +22,7 @@ def without_replaced_labels(config_path: str, mapping: Node, file: Path) -> Node
     """The part of a global page that stronger choices leave in force; records the dropped part."""
     remaining = dict(mapping)
     for group, value in mapping.items():
-        choice = includes.stronger_choice(group, config_path)
+        choice = current().includes.stronger_choice(group, config_path)
         if choice is None:
             continue
         dropped: list[str] = []
@@ -33,7 +32,7 @@ def without_replaced_labels(config_path: str, mapping: Node, file: Path) -> Node
         elif isinstance(value, Mapping):
             remaining[group] = _unnamed((group,), value, dropped)
         if dropped:
-            origins.drop(choice, file, dropped)
+            current().origins.drop(choice, file, dropped)
     return remaining
 
 
@@ -46,7 +45,7 @@ def _unnamed(path: tuple[str, ...], mapping: Mapping[Any, Any], dropped: list[st
         if is_labelled and has_name:
             dropped.append(".".join(inner))
         elif is_labelled and isinstance(value, Mapping):
-            origins.tune_if_there(".".join(inner))
+            current().origins.tune_if_there(".".join(inner))
             remaining[key] = value
         elif not value and label_family(inner) is not None:
             dropped.append(".".join(inner))

@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
 from detkit import registry
 from detkit.config import pages, slots
 from detkit.config.argument_lookup import Place, leaves, meaning, place_at
-from detkit.config.compose import merge_order
+from detkit.config.compose import hydra_compose, prepare
+from detkit.config.composition import Composition, composing
 from detkit.config.derived.gradient_clipping import CLIPPING
 from detkit.config.derived.image_size import KEY as IMAGE_SIZE
-from detkit.config.origins import origins
-from detkit.config.overrides import is_group, parse
+from detkit.config.hydra_errors import translated_errors
+from detkit.config.hydra_session import hydra_session
+from detkit.config.overrides import is_group, parse, split_flags
 from detkit.config.page_syntax import shown
 from detkit.config.pages import default_value
-from detkit.config.part_overrides import rewritten
+from detkit.config.part_overrides import hydra_words, rewritten
 from detkit.config.signatures import MISSING
 from detkit.errors import UserError, did_you_mean
 
@@ -71,7 +76,8 @@ class History:
         self._config = config
         overrides = [w for w in words if w[0] != "-" and ("=" in w or w[0] == "~")]  # no flags
         self._overrides = rewritten(overrides)
-        self._order = merge_order(root, words, checkpoint)
+        self._order, composition = merge_order(root, words, checkpoint)
+        self._origins = composition.origins
 
     def explain(self, path: str) -> list[Explanation]:
         """The leaf at a path, or each leaf below it.
@@ -128,7 +134,7 @@ class History:
         keys = path.split(".")
         for config_path, package in self._order:
             prefix = package.split(".") if package else []
-            mapping, file = origins.written(config_path)
+            mapping, file = self._origins.written(config_path)
             if keys[: len(prefix)] != prefix:
                 continue
             value = _look_up(mapping, keys[len(prefix) :])
@@ -144,10 +150,10 @@ class History:
         slot = slots.slot_at(tuple(parent.split(".")))
         if slot is None:
             return []
-        files = [origins.written(config_path)[1] for config_path, _ in self._order]
+        files = [self._origins.written(config_path)[1] for config_path, _ in self._order]
         position = {file: number for number, file in enumerate(files)}
         in_force = {step.source for step in steps}
-        lines = [*origins.lines(parent), *origins.lines(path)]
+        lines = [*self._origins.lines(parent), *self._origins.lines(path)]
         lines.sort(key=lambda line: position.get(line[0].file, -1))
         return [
             Step(text, str(origin))
@@ -159,7 +165,9 @@ class History:
         if config_path.rsplit("/", 1)[-1] == pages.CHECKPOINT:
             return "the checkpoint"
         parent = path.removesuffix(".name")
-        matches = [o for name in (path, parent) for o, _ in origins.lines(name) if o.file == file]
+        matches = [
+            o for name in (path, parent) for o, _ in self._origins.lines(name) if o.file == file
+        ]
         if matches:
             return str(matches[-1])
         group, _, option = config_path.rpartition("/")
@@ -184,6 +192,28 @@ class History:
                 if value is not MISSING:
                     steps.append(Step(value, f"command line: {word.typed}"))
         return steps
+
+
+def merge_order(
+    root: str, overrides: list[str], checkpoint: dict[str, Any] | None = None
+) -> tuple[list[tuple[str, str]], Composition]:
+    """(config path, where it lands) of all that Hydra merges, the strongest last; their pages."""
+    words = prepare(split_flags(overrides)[1])
+    with composing(), translated_errors(), hydra_session():
+        _offer(checkpoint)
+        words = hydra_words(hydra_compose(root, words)[1])
+        with composing() as composition:  # reads the pages again, each once
+            _offer(checkpoint)
+            composition.includes.start(words)
+            loader = GlobalHydra.instance().config_loader()
+            result = loader.compute_defaults_list(root, words, RunMode.RUN)
+    order = [(default.config_path or "", default.package or "") for default in result.defaults]
+    return order, composition
+
+
+def _offer(checkpoint: dict[str, Any] | None) -> None:
+    if checkpoint is not None:
+        pages.offer_checkpoint(checkpoint)
 
 
 def _default_steps(node: Place) -> list[Step]:

@@ -19,9 +19,9 @@ from detkit import registry
 from detkit.config import pages, plugins, slots
 from detkit.config.checks.page_structure import require_shape
 from detkit.config.checks.safety import Trust, refuse_group, refuse_in_page
+from detkit.config.composition import current, is_composing
 from detkit.config.folders import page_folders, trust_of
-from detkit.config.includes import includes
-from detkit.config.origins import in_both, origins
+from detkit.config.origins import in_both
 from detkit.config.page_syntax import parse, read_text, shown
 from detkit.config.precedence import without_replaced_labels
 from detkit.config.signatures import arguments
@@ -83,11 +83,11 @@ class PageSource(ConfigSource):
         if not is_global:
             _require_place(path, file)
         prefix = () if is_global or len(path) == 1 else path[:-1]
-        origins.record(file, tree, prefix)
+        current().origins.record(file, tree, prefix)
         if is_global:
             mapping = pages.with_named_pages(mapping)
         require_shape(mapping, prefix, file)
-        includes.record(config_path, file, mapping.get("defaults"))
+        current().includes.record(config_path, file, mapping.get("defaults"))
         if is_global and path[0] not in slots.ROOTS:
             mapping = without_replaced_labels(config_path, mapping, file)
         written = dict(mapping)
@@ -102,7 +102,7 @@ class PageSource(ConfigSource):
             page_defaults = mapping.pop("defaults", None) or []
             node = pages.part_node(prefix, mapping, tag)
             node["defaults"] = [*page_defaults, *node.get("defaults", [])]
-        origins.note(config_path, in_both(written, node), file)
+        current().origins.note(config_path, in_both(written, node), file)
         return _result(self, node, package)
 
     def _package(self, file: Path, text: str) -> str | None:
@@ -143,7 +143,7 @@ class PartSource(ConfigSource):
     def is_config(self, config_path: str) -> bool:
         """Whether a part, or an option made from a page, has this path."""
         _load_plugins()
-        if config_path in pages.page_options:
+        if config_path in current().page_options:
             return True
         *group, name = config_path.split("/")
         slot = slots.slot_at(tuple(group))
@@ -152,11 +152,11 @@ class PartSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """The node of a part with every default of its constructor."""
         *group, name = config_path.split("/")
-        mapping, tag = pages.page_options.get(config_path, ({"name": name}, name))
+        mapping, tag = current().page_options.get(config_path, ({"name": name}, name))
         if group == [pages.CLEARED]:
             return _result(self, mapping, "_global_")
         node = pages.part_node(tuple(group), mapping, tag)
-        origins.note(config_path, in_both(mapping, node), origins.file_of(tag))
+        current().origins.note(config_path, in_both(mapping, node), current().origins.file_of(tag))
         return _result(self, node, None)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
@@ -176,7 +176,9 @@ class DetkitSearchPath(SearchPathPlugin):
     """Puts the user's pages, detkit's pages and the registry on Hydra's search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append all sources, pages before parts."""
+        """Append all sources, pages before parts, where it is detkit that composes."""
+        if not is_composing():
+            return
         for folder in page_folders():
             search_path.append("detkit", f"{PageSource.scheme()}://{folder}")
         search_path.append("detkit", f"{PartSource.scheme()}://registry")
@@ -201,7 +203,7 @@ def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:
     schema = arguments(slots.ROOTS[name]).values()
     plain = [a for a in schema if not (a.slot or a.block)]
     defaults = {a.name: pages.default_value(a) for a in plain}
-    values = {key: value for key, value in pages.root_values.items() if key in defaults}
+    values = {key: value for key, value in current().root_values.items() if key in defaults}
     entries = _choosable(mapping.get("defaults", []))
     return pages.tuning_node((), {**defaults, **values, **mapping, "defaults": entries}, name)
 
@@ -213,7 +215,7 @@ def _choosable(entries: list[Any]) -> list[Any]:
         if isinstance(entry, dict)
         and (group := next(iter(entry)))
         and entry[group] == pages.CHECKPOINT
-        and f"{group}/{pages.CHECKPOINT}" not in pages.page_options
+        and f"{group}/{pages.CHECKPOINT}" not in current().page_options
         else entry
         for entry in entries
     ]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from detkit.config import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from detkit.config.compose import Config, checked, hydra_compose
+from detkit.config.composition import composing
+from detkit.config.derived.data_path import own_data_words
 from detkit.config.hydra_errors import translated_errors
+from detkit.config.hydra_session import hydra_session
 from detkit.config.overrides import has_no_list, jobs
+from detkit.config.part_overrides import hydra_words
 from detkit.errors import ConfigError
 
 _MOST_TRIED = 100  # jobs that are composed to find one that can be
@@ -36,11 +46,11 @@ def multirun(root: str, prepared_words: list[str]) -> Multirun:
     """
     listed = [word for word in prepared_words if not has_no_list(word)]
     problem: ConfigError | None = None
-    with compose.set_up():
+    with hydra_session():
         for job in islice(jobs(listed), _MOST_TRIED):
             try:
-                with translated_errors():
-                    composed, _ = compose.hydra_compose(root, job)
+                with composing(), translated_errors():
+                    composed, _ = hydra_compose(root, job)
                     choices = composed.hydra.runtime.choices
                     launcher, sweeper = (choices[f"hydra/{kind}"] for kind in Multirun._fields[1:])
                     return Multirun(str(composed.hydra.sweep.dir), launcher, sweeper)
@@ -68,8 +78,64 @@ def check_jobs(root: str, prepared_words: list[str]) -> None:
             ]
         )
     problems: dict[str, str] = {}
-    for cell in compose.cells(root, prepared_words):
+    for cell in cells(root, prepared_words):
         for problem in cell.problems:
             problems.setdefault(problem, f" (job {' '.join(cell.words)})" if cell.words else "")
     if problems:
         raise ConfigError([f"{problem}{job}" for problem, job in problems.items()])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A job of a sweep that is not started yet.
+
+    Attributes:
+        words: What it sets of the swept keys; empty where there is one job.
+        config: Its checked configuration, or None.
+        problems: Why there is none.
+    """
+
+    words: list[str]
+    config: Config | None
+    problems: list[str]
+
+
+def cells(root: str, prepared_words: list[str]) -> list[Cell]:
+    """Compose and check each job of a sweep over listed values, those that are wrong too."""
+    with hydra_session():
+        return [_cell(root, words, prepared_words) for words in jobs(prepared_words)]
+
+
+def _cell(root: str, words: list[str], prepared_words: list[str]) -> Cell:
+    choices = [word.lstrip("+") for word in words if word not in prepared_words]
+    try:
+        return Cell(choices, compose_job(root, words), [])
+    except ConfigError as error:
+        return Cell(choices, None, error.problems)
+
+
+def compose_job(root: str, prepared_words: list[str]) -> Config:
+    """Compose and check one job while Hydra is set up, as it is where a sweeper runs.
+
+    Raises:
+        ConfigError: With all problems that were found.
+    """
+    with composing(), translated_errors():
+        return checked(root, *hydra_compose(root, prepared_words))
+
+
+def checked_job(root: str, composed: DictConfig, words: list[str]) -> Config:
+    """The configuration of a job composed by one of Hydra's own launchers.
+
+    Hydra does not replace named parts as a whole, and takes a bare `data.path` for a folder to
+    render into, so a job with such words is composed again.
+
+    Raises:
+        ConfigError: With all problems that were found.
+    """
+    choices = HydraConfig.get().runtime.choices
+    if hydra_words(words) == words and not own_data_words(composed, choices, words):
+        return checked(root, composed, words)
+    is_set_up = GlobalHydra.instance().is_initialized()
+    with nullcontext() if is_set_up else hydra_session():
+        return compose_job(root, words)

@@ -12,7 +12,7 @@ from detkit.config import plugins
 from detkit.config.checks.conflicts import refuse_combinations
 from detkit.config.checks.safety import refuse_code
 from detkit.config.checks.schema import check
-from detkit.config.origins import origins
+from detkit.config.composition import composing
 from detkit.config.page_syntax import parse, read_text
 from detkit.config.root import Train
 from detkit.errors import UserError
@@ -126,9 +126,11 @@ def read_frozen(folder: Path) -> dict[str, Any]:
         UserError: The folder holds none, it does not pass the check, or it lists plugins that the
             user has not allowed.
     """
-    content = read_written(folder)
-    require_plugins(content, folder)
-    config = check(Train, content)
+    with composing() as composition:
+        content, tree = _read(folder)
+        composition.origins.record(folder / FILE, tree, ())
+        require_plugins(content, folder)
+        config = check(Train, content)
     refuse_combinations(config["trainer"])
     return config
 
@@ -146,13 +148,15 @@ def read_written(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: The folder holds none, or it cannot be read.
     """
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], yaml.Node | None]:
     file = folder / FILE
     if not file.is_file():
         raise UserError(f"{folder}: there is no {FILE}; give a run folder.")
     text = read_text(file)
     tree = parse(file, text)
-    origins.clear()
-    origins.record(file, tree, ())
     content: dict[str, Any] = {} if tree is None else yaml.safe_load(text)
     refuse_code(content, str(file))
-    return content
+    return content, tree

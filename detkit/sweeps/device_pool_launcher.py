@@ -20,12 +20,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from detkit.config import compose
 from detkit.config.checks.schema import check
-from detkit.config.compose import Cell
 from detkit.config.overrides import prepared
 from detkit.config.part_overrides import subject
 from detkit.config.root import Block
+from detkit.config.sweep_jobs import Cell, compose_job
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.hydra_classes import publish
 from detkit.sweeps.jobs.devices import Settings, read_settings
@@ -122,7 +121,7 @@ class DevicePoolLauncher(Launcher):
     def _cell(self, words: list[str]) -> Cell:
         choices = [word.lstrip("+") for word in words if word not in self._typed]
         try:
-            return Cell(choices, compose.compose_job("train", words), [])
+            return Cell(choices, compose_job("train", words), [])
         except ConfigError as error:
             return Cell(choices, None, error.problems)
 

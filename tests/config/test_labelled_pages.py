@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from detkit.config.checks.lost_values import lost_values
-from detkit.config.compose import compose
+from detkit.config.compose import compose, compose_with_origins
+from detkit.config.lost_values import lost_values
 from detkit.errors import ConfigError
 
 MIRROR = {"name": "horizontal_flip", "probability": 0.5}
@@ -78,11 +78,12 @@ def test_page_on_the_command_line_is_stronger_than_an_experiment(
     page("experiment/x", EXPERIMENT)
     words = ["experiment=x", "augmentation=ssd300"]
     plain = compose("train", words[1:])["augmentation"]
-    config = compose("train", words)
+    composed = compose_with_origins("train", words)
+    config = composed.config
     mirror = {"mirror": MIRROR | {"probability": 0.1}}
     assert config["augmentation"]["train"] == plain["train"] | mirror
     assert config["augmentation"]["close_mosaic"] == 3
-    assert lost_values(config, words) == [
+    assert lost_values(composed) == [
         "augmentation=ssd300 discards these settings of conf/experiment/x.yaml: "
         "augmentation.train.colours, augmentation.train.resize, augmentation.train.extra"
     ]

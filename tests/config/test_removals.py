@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from detkit.config.compose import cells, compose, prepare
+from detkit.config.compose import compose, prepare
 from detkit.config.part_overrides import hydra_words, without_nulls
+from detkit.config.sweep_jobs import cells
 from detkit.errors import ConfigError
 
 

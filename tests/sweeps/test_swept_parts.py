@@ -11,7 +11,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from detkit.cli.main import main
-from detkit.config import compose
+from detkit.config import compose, sweep_jobs
 from detkit.runs.frozen_config import read_frozen
 from detkit.sweeps.estimates.sweep_plan import with_params
 from detkit.sweeps.jobs.job import Job
@@ -83,7 +83,7 @@ def test_hydras_own_launchers_train_the_named_part_too(
 def test_pattern_of_names_is_planned_as_it_is_swept(sweep: Callable[..., list[Job]]) -> None:
     word = "model.head.box_loss=glob([d?ou,giou])"
     jobs = sweep(word)
-    planned = compose.cells("train", with_params(compose.prepare(["model=fcos", word])))
+    planned = sweep_jobs.cells("train", with_params(compose.prepare(["model=fcos", word])))
     assert [cell.words for cell in planned] == [job.words for job in jobs]
     assert swept(jobs, "box_loss") == [("diou", 1.0), ("giou", 1.0)]
 

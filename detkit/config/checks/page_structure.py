@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from detkit.config import slots
-from detkit.config.origins import origins
+from detkit.config.composition import current
 from detkit.config.page_syntax import shown
 from detkit.config.signatures import arguments
 from detkit.errors import ConfigError
@@ -65,7 +65,7 @@ def _wrong_lists(mapping: Mapping[str, Any], path: tuple[str, ...]) -> list[str]
             problems += _wrong_lists(value, inner)
         elif isinstance(value, list) and stands_mapping(inner):
             name = ".".join(inner)
-            origin = origins.find(name)
+            origin = current().origins.find(name)
             where = f" ({origin})" if origin else ""
             problems.append(f"{name}: expected a mapping of keys to values, got a list.{where}")
     return problems

@@ -13,7 +13,7 @@ from typing import Any
 from detkit import registry
 from detkit.config.checks.other_tools import other_word
 from detkit.config.checks.safety import CODE_KEYS, RUNS_NOTHING
-from detkit.config.origins import origins
+from detkit.config.composition import current
 from detkit.config.pages import default_value
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
 from detkit.config.slots import resolve
@@ -60,7 +60,7 @@ class _Checker:
     def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
         """Add a problem with the place where the value at `path` was written."""
         name = ".".join(path)
-        origin: object = origins.find(name, value)
+        origin: object = current().origins.find(name, value)
         below = any(key.startswith(f"{name}.") for key in self._overridden)
         if name in self._overridden or (below and origin is None):
             origin = "command line"
@@ -137,7 +137,7 @@ class _Checker:
     def _labelled(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node:
         if value == "???":
             beside = self._config.get(path[0], {})
-            line_origins = [origins.find(f"{path[0]}.{key}") for key in beside]
+            line_origins = [current().origins.find(f"{path[0]}.{key}") for key in beside]
             file = next((origin.file.name for origin in line_origins if origin), "the page")
             about = argument.doc[:1].lower() + argument.doc[1:].rstrip(".")
             self.report(
@@ -173,14 +173,14 @@ class _Checker:
         key = ".".join(path)
         typed = any(word == key or word.startswith(f"{key}.") for word in self._overridden)
         unnamed = isinstance(value, Mapping) and "name" not in value
-        return unnamed and origins.is_optional(key) and not typed
+        return unnamed and current().origins.is_optional(key) and not typed
 
     def _left_out(self, label: str, labels: Iterable[str], path: tuple[str, ...]) -> None:
         """Report a removed label that does not exist, but resembles an existing one."""
         key = ".".join((*path, label))
         meant = nearest(label, labels)
         mistyped = meant is not None and _looks_mistyped(label, meant)
-        if key in self._overridden and not origins.lines(key) and mistyped:
+        if key in self._overridden and not current().origins.lines(key) and mistyped:
             message = f"there is no such label to remove. Did you mean '{meant}'?"
             self.report((*path, label), message)
 

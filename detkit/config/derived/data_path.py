@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from detkit.config.composition import current
 from detkit.config.folders import conf_folder
-from detkit.config.origins import origins
 from detkit.config.pages import CHECKPOINT
 
 RENDERED = "shapes"
@@ -75,7 +75,7 @@ def _page_sets_path_only() -> bool:
     builtin = conf_folder().resolve()
 
     def by_user(path: str) -> list[str]:
-        lines = origins.lines(path)
+        lines = current().origins.lines(path)
         return [text for origin, text in lines if not origin.file.resolve().is_relative_to(builtin)]
 
     choices = [*by_user("data"), *by_user("data.reader"), *by_user("data.reader.name")]

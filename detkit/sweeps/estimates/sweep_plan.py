@@ -10,9 +10,12 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from detkit.config.compose import Cell, hydra_compose, set_up
+from detkit.config.compose import hydra_compose
+from detkit.config.composition import composing
+from detkit.config.hydra_session import hydra_session
 from detkit.config.overrides import has_no_list, jobs, prepared
 from detkit.config.part_overrides import subject
+from detkit.config.sweep_jobs import Cell
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimates.training_cost import Estimate, Estimator
 from detkit.text import LONGEST_CELL, align_columns, counted, split_setting
@@ -43,7 +46,7 @@ def with_params(prepared_words: list[str]) -> list[str]:
     A swept word of the command line comes before a page's, as when the sweep runs.
     """
     values: dict[str, Any] = {}
-    with set_up():
+    with composing(), hydra_session():
         for words in jobs([word for word in prepared_words if not has_no_list(word)]):
             try:
                 composed, _ = hydra_compose("train", words)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from detkit import assembly
-from detkit.config.compose import Cell
+from detkit.config.sweep_jobs import Cell
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.runs.frozen_config import CHECKPOINTS, read_written, require_plugins

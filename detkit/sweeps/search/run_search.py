@@ -11,10 +11,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from detkit.config import compose
-from detkit.config.compose import Cell
 from detkit.config.overrides import prepared
 from detkit.config.part_overrides import subject
+from detkit.config.sweep_jobs import Cell, compose_job
 from detkit.errors import ConfigError, Stopped
 from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.sweeps.device_pool_launcher import JobFailedError
@@ -136,7 +135,7 @@ def _examples(space: Space, sampler: str) -> Iterator[dict[str, Value]]:
 
 def _cell(space: Space, words: Sequence[str]) -> Cell:
     try:
-        config = compose.compose_job("train", [*space.fixed, *prepared(list(words))])
+        config = compose_job("train", [*space.fixed, *prepared(list(words))])
         return Cell(list(words), config, [])
     except ConfigError as error:
         return Cell(list(words), None, error.problems)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from detkit.config.compose import cells, compose, prepare
+from detkit.config.compose import compose, prepare
+from detkit.config.sweep_jobs import cells
 from detkit.errors import ConfigError
 
 OWN_PAGE = "# @package _global_\ndata: {path: photos}\n"

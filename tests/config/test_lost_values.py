@@ -2,8 +2,8 @@
 
 import pytest
 
-from detkit.config.checks.lost_values import lost_values
-from detkit.config.compose import compose
+from detkit.config.compose import compose_with_origins
+from detkit.config.lost_values import lost_values
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from detkit.config.compose import compose
     ids=str,
 )
 def test_lost_values(words, lines):
-    found = lost_values(compose("train", words), words)
+    found = lost_values(compose_with_origins("train", words))
     assert len(found) == len(lines)
     assert all(line.startswith(start) for line, start in zip(found, lines, strict=True))
 
 
 def test_the_line_has_the_place_and_the_word_that_keeps_the_value():
     words = ["model=faster_rcnn", "model/backbone=resnet101"]
-    (line,) = lost_values(compose("train", words), words)
+    (line,) = lost_values(compose_with_origins("train", words))
     assert "had [2, 3, 4, 5] (" in line
     assert "faster_rcnn.yaml, line 3)" in line
     assert line.endswith("To keep that: model.backbone.levels=[2,3,4,5]")
