@@ -29,9 +29,9 @@ def hydra_session() -> Iterator[None]:
     Only one thread at a time has a session.
     """
     with LOCK, nullcontext() if is_composing() else composing():
-        application, job, version = GlobalHydra.instance(), HydraConfig.instance(), VersionBase()
-        before = application.hydra, job.cfg, version.version_base
-        application.clear()
+        singletons = GlobalHydra.instance(), HydraConfig.instance(), VersionBase.instance()
+        states = [dict(vars(singleton)) for singleton in singletons]
+        GlobalHydra.instance().clear()
         try:
             # Named after a module without pages: otherwise Hydra searches the source files of all
             # imported modules for the caller, which takes 50 ms.
@@ -40,5 +40,6 @@ def hydra_session() -> Iterator[None]:
             ):
                 yield
         finally:
-            GlobalHydra.set_instance(application)
-            application.hydra, job.cfg, version.version_base = before
+            GlobalHydra.set_instance(singletons[0])
+            for singleton, state in zip(singletons, states, strict=True):
+                vars(singleton).update(state)

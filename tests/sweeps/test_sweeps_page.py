@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 from hydra import compose as hydra_compose
-from hydra import initialize
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from detkit.cli.main import COMMANDS, VERBS
 from detkit.config import compose
+from detkit.config.hydra_session import hydra_session
 from detkit.config.sweep_jobs import multirun
 from detkit.sweeps.optuna_sweeper import Settings, node_of, read_settings, space_of
 
@@ -52,7 +52,7 @@ def test_the_page_of_the_example_is_a_search(tmp_path: Path, monkeypatch):
     (tmp_path / "conf/sweep/mine.yaml").write_text(page[1], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     words = compose.prepare(["sweep=mine"])
-    with initialize(version_base="1.3", config_path=None):
+    with hydra_session():
         composed = hydra_compose("train", words, return_hydra_config=True)
     settings = read_settings(node_of(composed.hydra.sweeper))
     assert (settings.trials, settings.pruner, settings.min_epochs) == (20, "asha", 2)
