@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
-from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
-from detkit.assembly import Classes
+from detkit.api.evaluation import Evaluation, FileEvaluation
 from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of, value_of
 from detkit.config import compose
-from detkit.data.detection_dataset import DetectionDataset
-from detkit.data.evaluation_split import measured_split
-from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import UserError
-from detkit.evaluation.results_file import read_rows, write_results
-from detkit.evaluation.results_matching import match_rows
-from detkit.inference.detecting import choose_device, detect
-from detkit.inference.measuring import Measurement, measure
-from detkit.runs.checkpoint import load_weights
-from detkit.structures import DatasetIndex, Detections, Target
+from detkit.evaluation.results_file import write_results
+from detkit.inference.measuring import Measurement
 from detkit.visualization.analysis_pictures import FOLDER
 
 HELP = """
@@ -52,7 +42,6 @@ confusion matrix, score thresholds, errors, sizes.
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6
   detkit evaluate detections=numbers/detections.json data=shapes output=again
 """
-_BATCH = 64  # images of a file of detections that are handed over at once
 
 
 def run(arguments: list[str]) -> int:
@@ -63,44 +52,32 @@ def run(arguments: list[str]) -> int:
     config = compose_with(checkpoint, "evaluate", arguments)
     if config["output"] is not None:
         make_folder(Path(config["output"]))
-    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
-    load_weights(detector, checkpoint)
-    data = assembly.build_data(config).with_classes(classes.names)
-    split = measured_split(data, config["split"])
-    loader = data.measuring_loader(split.index)
-    print(split.describe())
-    results: list[tuple[int, Detections]] = []
-
-    def batches() -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
-        detected = detect(detector, loader, choose_device(config["device"]))
-        for batch, detections in tqdm(detected, total=len(loader), unit="batch", disable=None):
-            results.extend(zip(batch.image_ids, detections, strict=True))
-            yield batch.image_ids, detections, batch.original_targets
-
-    metric = assembly.build_metric(config, classes)
-    measured = measure(metric, classes.names, batches(), partial(describe_unreadable, loader))
-    print(measured.text())
+    evaluation = Evaluation(checkpoint, config, device=config["device"])
+    print(evaluation.split.describe())
+    measurement = evaluation.run(
+        lambda batches: tqdm(batches, total=len(evaluation), unit="batch", disable=None)
+    )
+    print(measurement.text())
     if config["output"] is not None:
         file = Path(config["output"]) / "detections.json"
-        _write(measured, config["output"], [str(file)])
-        write_results(file, results, classes.category_ids)
+        _write(measurement, config["output"], [str(file)])
+        write_results(file, evaluation.results, evaluation.category_ids)
     return 0
 
 
-def _write(measured: Measurement, output: str, other_files: list[str]) -> None:
-    """Write a measurement and say where it is."""
-    metrics, *pictures = measured.write(Path(output))
+def _write(measurement: Measurement, output: str, other_files: list[str]) -> None:
+    """Write a measurement and print where it is."""
+    metrics, *pictures = measurement.write(Path(output))
     lines = [str(metrics), *other_files]
     lines += [f"{len(pictures)} pictures in {Path(output) / FOLDER}"] if pictures else []
     print(f"\nwritten: {', '.join(lines)}")
 
 
 def _measure_file(arguments: list[str]) -> int:
-    """Measure a COCO results file on a data set; no model, no image is read.
+    """Measure a COCO results file on a data set; no model runs, no image is read.
 
     Raises:
-        UserError: A checkpoint is given too.
+        UserError: The overrides name a checkpoint too.
     """
     if value_of(arguments, "ckpt"):
         raise UserError(
@@ -110,28 +87,10 @@ def _measure_file(arguments: list[str]) -> int:
     config = compose.compose("measure", arguments)
     if config["output"] is not None:
         make_folder(Path(config["output"]))
-    without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
-    split = measured_split(assembly.build_data(without_transforms), config["split"])
-    index = split.index
-    classes = Classes(index.class_names, index.category_ids)
-    file = Path(config["detections"]).expanduser()
-    matched = match_rows(read_rows(file), index, str(file), split.name)
-    print("\n".join([split.describe(), *matched.notes]), end="\n\n")
-    metric = assembly.build_metric(config, classes)
-    measured = measure(metric, classes.names, _from_file(matched.by_image, index))
-    print(measured.text())
+    evaluation = FileEvaluation(config)
+    print("\n".join([evaluation.split.describe(), *evaluation.notes]), end="\n\n")
+    measurement = evaluation.run()
+    print(measurement.text())
     if config["output"] is not None:
-        _write(measured, config["output"], [])
+        _write(measurement, config["output"], [])
     return 0
-
-
-def _from_file(
-    by_image: dict[int, Detections], index: DatasetIndex
-) -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
-    """All images of a data set with their detections; one that is not in the file has none."""
-    dataset, nothing = DetectionDataset(index, transforms={}, seed=0), Detections.empty()
-    for start in range(0, len(index), _BATCH):
-        positions = range(start, min(start + _BATCH, len(index)))
-        image_ids = [int(index.image_ids[position]) for position in positions]
-        detections = [by_image.get(image_id, nothing) for image_id in image_ids]
-        yield image_ids, detections, [dataset.target(position) for position in positions]

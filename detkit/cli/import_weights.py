@@ -6,6 +6,7 @@ from pathlib import Path
 
 from detkit.cli.words import value_of
 from detkit.config import compose
+from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
 from detkit.weights.source import read_source
 from detkit.weights.start import import_weights
@@ -46,7 +47,7 @@ def run(arguments: list[str]) -> int:
             words.append(
                 f"augmentation={'checkpoint' if checkpoint_config else source.augmentation}"
             )
-    config = compose.compose("import", [f"file={_quoted(file)}", *words], checkpoint_config)
+    config = compose.compose("import", [f"file={quoted_value(file)}", *words], checkpoint_config)
     imported = import_weights(config, source)
     print(imported.report)
     if not imported.coverage.is_complete:
@@ -67,8 +68,3 @@ def _file_of(arguments: list[str]) -> tuple[str, list[str]]:
     if arguments and ("=" not in arguments[0] or Path(arguments[0]).exists()):
         return arguments[0], arguments[1:]
     raise UserError("detkit import needs a file: detkit import FILE [KEY=VALUE ...].")
-
-
-def _quoted(text: str) -> str:
-    """A value as the override grammar takes it whatever it holds."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

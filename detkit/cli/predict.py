@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
-from detkit.assembly import Classes
+from detkit.api.detector import Detector
 from detkit.cli.output_folder import make_folder
 from detkit.cli.words import checkpoint_of
-from detkit.data.collate import Collate
-from detkit.data.image_decoding import decode
-from detkit.data.single_image import read_image
-from detkit.errors import UserError
-from detkit.evaluation.results_file import result_rows, write_rows
-from detkit.inference.detecting import choose_device
+from detkit.errors import DataError, UserError
+from detkit.evaluation.results_file import write_rows
 from detkit.inference.earlier_pictures import RESULTS, clear_earlier
-from detkit.inference.predictor import find_images, output_names, predict_files
-from detkit.runs.checkpoint import load_weights
-from detkit.runs.score_threshold import default_threshold
-from detkit.structures import Detections
+from detkit.inference.sources import find_images, output_names
 from detkit.text import counted
-from detkit.visualization.panels import draw_with_legend
 
 HELP = """
 usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
@@ -48,54 +38,32 @@ def run(arguments: list[str]) -> int:
     """Predict; 1 when no image could be read."""
     checkpoint = checkpoint_of(arguments, "predict")
     config = compose_with(checkpoint, "predict", arguments)
-    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     paths = find_images(config["source"])
     output = _output_folder(config["output"], paths)
-    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
-    load_weights(detector, checkpoint)
-    threshold = _threshold(config["score_threshold"], checkpoint.path)
-    predictions = predict_files(
-        detector,
-        paths,
-        read=partial(
-            read_image, transforms=assembly.build_transforms(config["augmentation"], "evaluation")
-        ),
-        collate=Collate(pad_multiple=config["augmentation"]["pad_multiple"]),
-        device=choose_device(config["device"]),
-        batch_size=config["batch_size"],
-    )
-    rows: list[dict[str, Any]] = []
-    unread = 0
+    detector = Detector(checkpoint, config, device=config["device"])
+    threshold = config["score_threshold"]
+    if threshold is None:
+        default = f"{detector.threshold:.2f}: {detector.threshold_origin}"
+        print(f"score_threshold={default}", file=sys.stderr)
     names = output_names(paths)
     if removed := clear_earlier(output, names):
         print(f"removed {counted(removed, 'picture')} of an earlier prediction from {output}")
-    named = zip(predictions, names, strict=True)
-    for image_id, (prediction, name) in enumerate(
-        tqdm(named, total=len(paths), unit="image", disable=None), 1
-    ):
-        if prediction.detections is None:
-            unread += 1
-            tqdm.write(f"skipped: {prediction.problem}", file=sys.stderr)
+    rows: list[dict[str, Any]] = []
+    unreadable = 0
+    results = detector.stream(paths, threshold=threshold, batch_size=config["batch_size"])
+    progress = tqdm(results, total=len(paths), unit="image", disable=None)
+    for image_id, (result, name) in enumerate(zip(progress, names, strict=True), start=1):
+        if isinstance(result, DataError):
+            unreadable += 1
+            tqdm.write(f"skipped: {result}", file=sys.stderr)
             continue
-        is_confident = prediction.detections.scores >= threshold
-        detections = Detections(*(value[is_confident] for value in prediction.detections))
-        picture = draw_with_legend(decode(prediction.path), detections, classes.names)
-        picture.save(output / name)
-        rows += result_rows(image_id, detections, classes.category_ids, str(prediction.path))
+        result.draw().save(output / name)
+        rows += result.to_coco(image_id)
     write_rows(output / RESULTS, rows)
-    read = len(paths) - unread
-    found_in = f"{counted(len(rows), 'detection')} in {counted(read, 'image')}"
-    print(f"{found_in}, {unread} skipped: {output}")
-    return 0 if read else 1
-
-
-def _threshold(requested: float | None, checkpoint: Path) -> float:
-    """The score threshold; a default one is printed."""
-    if requested is not None:
-        return requested
-    default = default_threshold(checkpoint)
-    print(f"score_threshold={default.value:.2f}: {default.origin}", file=sys.stderr)
-    return default.value
+    readable = len(paths) - unreadable
+    summary = f"{counted(len(rows), 'detection')} in {counted(readable, 'image')}"
+    print(f"{summary}, {unreadable} skipped: {output}")
+    return 0 if readable else 1
 
 
 def _output_folder(name: str, paths: list[Path]) -> Path:

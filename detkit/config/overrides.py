@@ -114,6 +114,11 @@ def _quoted(word: str) -> str:
     return f'{key}="{value}"' if simple else word
 
 
+def quoted_value(text: str) -> str:
+    """Quote a value so that Hydra's override grammar takes it as text, whatever it holds."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def _unreadable(word: str, error: Exception) -> str:
     excerpt = word if len(word) <= 100 else f"{word[:97]}..."  # noqa: PLR2004
     if "=" not in word and not word.startswith("~"):

@@ -6,11 +6,13 @@ import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
@@ -36,9 +38,10 @@ _ANIMATED = ("GIF", "WEBP", "PNG", "TIFF")
 class UnreadableImageError(Exception):
     """A file that cannot be read as an image; `reason` says why in a few words."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, source: Path | bytes, reason: str) -> None:
+        self.path = source if isinstance(source, Path) else Path("<bytes>")
+        self.reason = reason
+        super().__init__(f"{self.path}: {reason}")
 
 
 class ImageHeader(NamedTuple):
@@ -102,30 +105,74 @@ def read_size(path: Path) -> tuple[int, int]:
     return read_header(path).size
 
 
-def decode(path: Path) -> Tensor:
-    """The image of a file as (3, H, W) uint8 RGB, colours innermost in memory: faster to resize.
+def decode(source: Path | bytes) -> Tensor:
+    """Decode an image file, or its content, to (3, H, W) uint8 RGB, colours innermost in memory.
 
     Grey and palette images become RGB, CMYK is converted, transparency is dropped, and the first
     frame is taken. Grey images of more than 8 bits are stretched from their own minimum and maximum
     to 0..255, as files do not say which part of the range is in use; of 16-bit RGB the upper 8 bits
-    are taken.
+    are taken. Images with the colours innermost are faster to resize.
 
     Raises:
         UnreadableImageError: The file is missing, broken, too large or no image.
     """
     pixels: Tensor | None = None
-    with open_image(path) as (image, orientation):
+    with open_image(source) as (image, orientation):
         if image.format in _JPEG:
             # 1.7 to 2 times as fast as PIL for 640x480 JPEG, equal pixels; PIL reads more kinds of
-            # JPEG, and says what is wrong with the others
+            # JPEG, and explains what is wrong with the others
             with suppress(RuntimeError):
-                pixels = decode_jpeg(read_file(str(path)), mode=ImageReadMode.RGB)
+                pixels = decode_jpeg(_encoded(source), mode=ImageReadMode.RGB)
         if pixels is None:
             interleaved = np.array(image if image.mode == "RGB" else _to_rgb(image))  # (H, W, 3)
             pixels = torch.from_numpy(interleaved).permute(2, 0, 1)
         if orientation == 1 or isinstance(image, TiffImageFile):  # which PIL turns itself
             return pixels
     return turn(pixels, orientation)
+
+
+def _encoded(source: Path | bytes) -> Tensor:
+    if isinstance(source, bytes):
+        return torch.frombuffer(bytearray(source), dtype=torch.uint8)  # PyTorch wants it writable
+    content: Tensor = read_file(str(source))
+    return content
+
+
+def decode_file(path: Path) -> Tensor:
+    """Decode an image file, but no camera's raw file.
+
+    Raises:
+        UnreadableImageError: The file is missing, broken, too large, raw or no image.
+    """
+    refuse_raw(path)
+    return decode(path)
+
+
+def picture_to_rgb(image: Image.Image) -> Tensor:
+    """Convert a PIL image to (3, H, W) uint8, upright, with the pixels that `decode` gives.
+
+    Raises:
+        UnreadableImageError: Its file is broken, which PIL notices when it needs the pixels.
+    """
+    orientation = 1
+    with suppress(Exception):  # damaged EXIF beside good pixels
+        orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
+    try:
+        interleaved = np.array(image if image.mode == "RGB" else _to_rgb(image))
+    except MemoryError:
+        raise
+    except Exception as error:  # see open_image
+        path = Path(getattr(image, "filename", ""))
+        raise UnreadableImageError(path, _reason(path, error)) from error
+    pixels = torch.from_numpy(interleaved).permute(2, 0, 1)
+    is_upright = orientation not in range(2, 9) or isinstance(image, TiffImageFile)
+    return pixels if is_upright else turn(pixels, orientation)
+
+
+def grey_to_rgb(values: NDArray[Any]) -> Tensor:
+    """Convert (H, W) grey values, uint8 or deeper, to (3, H, W) uint8, as `decode` does."""
+    grey = values if values.dtype == np.uint8 else _stretch(values.astype(np.float64))
+    return torch.from_numpy(np.repeat(grey[..., None], 3, axis=2)).permute(2, 0, 1)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -162,10 +209,10 @@ def turn_box(
 
 
 @contextmanager
-def open_image(path: Path) -> Iterator[tuple[Image.Image, int]]:
+def open_image(source: Path | bytes) -> Iterator[tuple[Image.Image, int]]:
     """The open file and its orientation; any fault becomes an UnreadableImageError."""
     try:
-        with Image.open(path) as image:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             try:
                 # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
                 orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
@@ -175,7 +222,7 @@ def open_image(path: Path) -> Iterator[tuple[Image.Image, int]]:
     except MemoryError:
         raise
     except Exception as error:  # readers of damaged files raise nearly every kind of error
-        raise UnreadableImageError(path, _reason(path, error)) from error
+        raise UnreadableImageError(source, _reason(source, error)) from error
 
 
 _REASONS: dict[type[Exception], str] = {
@@ -186,14 +233,11 @@ _REASONS: dict[type[Exception], str] = {
 }
 
 
-def _reason(path: Path, error: Exception) -> str:
-    """Why a file cannot be read, in a few words."""
+def _reason(source: Path | bytes, error: Exception) -> str:
+    """Why an image cannot be read, in a few words."""
     reason = _REASONS.get(type(error))
     if reason is not None:
-        if path.is_symlink() and not path.exists():
-            return "link to a missing file"
-        is_empty = path.is_file() and not path.stat().st_size
-        return "empty file" if is_empty else advice_for(path) or reason
+        return _reason_of_emptiness(source) or advice_for(source) or reason
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "link that leads in a circle"
     if isinstance(error, Image.DecompressionBombError):
@@ -201,6 +245,15 @@ def _reason(path: Path, error: Exception) -> str:
     if "truncated" in str(error).lower():
         return "truncated file"
     return f"damaged file: {type(error).__name__}: {error}"
+
+
+def _reason_of_emptiness(source: Path | bytes) -> str:
+    """Why there is nothing to read; empty where there is something."""
+    if isinstance(source, bytes):
+        return "" if source else "empty"
+    if source.is_symlink() and not source.exists():
+        return "link to a missing file"
+    return "empty file" if source.is_file() and not source.stat().st_size else ""
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:

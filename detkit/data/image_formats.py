@@ -24,11 +24,12 @@ _ADVICE = {
 }
 
 
-def advice_for(path: Path) -> str | None:
-    """Advice on a file whose format is known but which Pillow does not recognise; else None."""
-    kind = _format_of(path)
-    if kind is None and path.suffix.lower() in NEEDS_CONVERSION:
-        return f"not an image that can be read ({path.suffix}); convert it to JPEG or PNG"
+def advice_for(source: Path | bytes) -> str | None:
+    """Advice on a file, or its content, in a known format that Pillow cannot read; else None."""
+    kind = _format_of(source[:_START] if isinstance(source, bytes) else _start_of(source))
+    suffix = "" if isinstance(source, bytes) else source.suffix
+    if kind is None and suffix.lower() in NEEDS_CONVERSION:
+        return f"not an image that can be read ({suffix}); convert it to JPEG or PNG"
     return _ADVICE[kind] if kind is not None else None
 
 
@@ -48,12 +49,15 @@ def _open_heic(stream: Any, name: str | bytes) -> ImageFile:
     return Image.OPEN["HEIF"][0](stream, name)
 
 
-def _format_of(path: Path) -> str | None:
+def _start_of(path: Path) -> bytes:
     try:
         with open(path, "rb", buffering=0) as stream:
-            start = stream.read(_START)
+            return stream.read(_START)
     except OSError:
-        return None
+        return b""
+
+
+def _format_of(start: bytes) -> str | None:
     if (kind := _brand(start)) is not None:
         return kind
     if start[4:8] == b"jP  " or start.startswith(b"\xff\x4f\xff\x51"):

@@ -1,11 +1,12 @@
-"""Image files that belong to no data set, for prediction."""
+"""Single images that belong to no data set, as samples for prediction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
-from detkit.data.image_decoding import UnreadableImageError, decode, refuse_raw
+from torch import Tensor
+
+from detkit.data.image_decoding import UnreadableImageError
 from detkit.data.randomness import AUGMENTATION, generator_of
 from detkit.errors import DataError
 from detkit.interfaces import Transform
@@ -13,25 +14,35 @@ from detkit.structures import Sample, Target
 
 
 def read_image(
-    path: Path | str, *, transforms: Mapping[str, Transform] | None = None, image_id: int = 0
+    decode: Callable[[], Tensor],
+    description: str,
+    *,
+    path: str = "",
+    transforms: Mapping[str, Transform] | None = None,
+    image_id: int = 0,
 ) -> Sample:
-    """The image of a file as a sample without objects, after the evaluation transforms.
+    """Decode an image to a sample without objects, and apply the evaluation transforms.
+
+    Args:
+        decode: Decodes the image to (3, H, W) uint8 RGB.
+        description: Names the image in the message of an error.
+        path: The file it comes from, if any.
+        transforms: By label, in order.
+        image_id: The number of the image.
 
     Raises:
-        DataError: The file is missing, broken or no image.
+        DataError: The image is missing, broken or no image.
     """
-    file = Path(path)
     try:
-        refuse_raw(file)
-        image = decode(file)
+        image = decode()
     except UnreadableImageError as error:
-        raise DataError(f"cannot read the image '{file}': {error.reason}.") from error
+        raise DataError(f"cannot read {description}: {error.reason}.") from error
     sample = Sample(
         image=image,
         target=Target.empty(),
         original_target=Target.empty(),
         image_id=image_id,
-        path=str(file),
+        path=path,
         original_size=(int(image.shape[-2]), int(image.shape[-1])),
     )
     generator = generator_of(AUGMENTATION, 0, 0, image_id)

@@ -1,7 +1,8 @@
-"""A detector over a loader of batches."""
+"""The device of a detector, and its detections on a data set."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -9,25 +10,33 @@ from torch import nn
 
 from detkit.errors import UserError
 from detkit.structures import Batch, Detections
+from detkit.text import counted
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu` or `cuda`.
+    """Choose the device for `auto`, `cpu`, `cuda` or one GPU of several, such as `cuda:1`.
 
     Raises:
-        UserError: A GPU is asked for and there is none.
+        UserError: The name is another one, or this machine has no such GPU.
     """
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError("device=cuda: this machine shows no GPU to PyTorch; use device=cpu.")
-    return torch.device("cuda" if name == "cuda" or (name == "auto" and available) else "cpu")
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name) is None:
+        raise UserError(f"device={name}: expected auto, cpu, cuda or one GPU such as cuda:1.")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"device={name}: this machine shows no GPU to PyTorch; use device=cpu.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        gpus = counted(torch.cuda.device_count(), "GPU")
+        raise UserError(f"device={name}: PyTorch sees {gpus}, counted from cuda:0.")
+    return device
 
 
 @torch.inference_mode()
 def detect(
     detector: nn.Module, loader: Iterable[Batch], device: torch.device
 ) -> Iterator[tuple[Batch, list[Detections]]]:
-    """Each batch with its detections, on the CPU, in the coordinates of the original images."""
+    """Run a detector over batches; its detections are on the CPU, in original coordinates."""
     detector.to(device).eval()
     for batch in loader:
         outputs = detector.predict(batch.to(device))  # type: ignore[operator]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from detkit.inference.predictor import output_names
+from detkit.inference.sources import output_names
 
 LIST = "pictures.json"  # in the output folder; lists the pictures of a prediction
 RESULTS = "detections.json"

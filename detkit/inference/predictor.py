@@ -1,137 +1,122 @@
-"""A detector over image files."""
+"""Predictions of a detector, batch by batch."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from glob import glob
-from pathlib import Path
-from unicodedata import category
-from urllib.parse import quote
+from threading import Lock
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
-from detkit.errors import DataError, UserError
-from detkit.image_files import files_below, images_among
+from detkit.errors import DataError
 from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
-from detkit.text import counted
 
-_CONTROL = ("Cc", "Zl", "Zp")  # Unicode's controls, line and paragraph separators
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What became of one file.
+class Prediction(NamedTuple):
+    """What a detector found in one image.
 
     Attributes:
-        path: The file.
-        detections: In the coordinates of the file's image; None where it cannot be read.
-        problem: Why it cannot be read; empty where it can.
+        sample: The image as the detector saw it, with its original size.
+        detections: In original coordinates, on the CPU.
     """
 
-    path: Path
-    detections: Detections | None
-    problem: str = ""
+    sample: Sample
+    detections: Detections
 
 
-def find_images(source: str) -> list[Path]:
-    """The image files of a source: a file, a folder (with its sub-folders) or a pattern.
+class Predictor:
+    """Runs a detector on samples. Threads may share it: they take turns on the device.
 
-    They are sorted by name, numbers by value. A single file is used whatever its name; folders and
-    patterns leave out hidden files and files that are not images by suffix or content.
-
-    Raises:
-        UserError: There are none.
-    """
-    path = Path(source).expanduser()
-    if path.is_file():
-        return [path]
-    if path.is_dir():
-        files = [file for file in files_below(path) if file.is_file()]
-        looked = f"the folder holds {_counted(files)}"
-    else:
-        files = [p for p in map(Path, glob(str(path), recursive=True)) if p.is_file()]
-        looked = f"there is no such file or folder; as a pattern it fits {_counted(files)}"
-    images = images_among(files)
-    if not images:
-        among = ", none of them an image" if files else ""
-        raise UserError(
-            f"source={source}: {looked}{among}. Give an image, a folder of images, or a pattern "
-            f"in quotes such as 'photos/*.jpg'; images end in .jpg, .png, .webp, .tif and the like."
-        )
-    return sorted(images, key=_natural_order)
-
-
-@torch.no_grad()
-def predict_files(
-    detector: nn.Module,
-    paths: Sequence[Path],
-    *,
-    read: Callable[[Path], Sample],
-    collate: Callable[[Sequence[Sample]], Batch],
-    device: torch.device,
-    batch_size: int = 1,
-) -> Iterator[Prediction]:
-    """Detect in files, batch by batch; one that cannot be read is reported, the others go on.
+    A part may keep state between calls (priors are cached, a plugin's part may do anything), so
+    only one thread runs the detector at a time; reading images is not part of that.
 
     Args:
-        detector: Made ready with the first batch, see `ready_to_predict`.
-        paths: The files; predictions come in their order.
-        read: A file to a sample, or DataError.
-        collate: Samples to a batch.
+        detector: Made ready for predictions with the first batch, see `ready_to_predict`.
+        collate: Turns samples into a batch.
         device: Where the detector runs.
-        batch_size: Images that it sees at once.
     """
-    ready: nn.Module | None = None
-    for start in range(0, len(paths), batch_size):
-        files = paths[start : start + batch_size]
-        samples = [_sample_or_problem(read, path) for path in files]
+
+    def __init__(
+        self,
+        detector: nn.Module,
+        *,
+        collate: Callable[[Sequence[Sample]], Batch],
+        device: torch.device,
+    ) -> None:
+        self._detector = detector
+        self._collate = collate
+        self._device = device
+        self._is_ready = False
+        self._lock = Lock()
+
+    def predict(self, samples: Sequence[Sample]) -> list[Detections]:
+        """Detect objects; one forward pass for all samples of the same size.
+
+        Samples of different sizes would need padding that changes the detections at their borders,
+        so that a result would depend on the other images of its batch.
+
+        Args:
+            samples: One or more.
+
+        Returns:
+            The detections of each sample, in order, on the CPU, in original coordinates.
+        """
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for position, sample in enumerate(samples):
+            by_size.setdefault(sample.size, []).append(position)
+        detections: dict[int, Detections] = {}
+        for positions in by_size.values():
+            batch = self._collate([samples[position] for position in positions])
+            detections |= zip(positions, self._run(batch), strict=True)
+        return [detections[position] for position in range(len(samples))]
+
+    @torch.no_grad()
+    def _run(self, batch: Batch) -> list[Detections]:
+        with self._lock:
+            batch = batch.to(self._device)
+            if not self._is_ready:
+                self._detector = ready_to_predict(self._detector, batch.images)
+                self._is_ready = True
+            outputs = self._detector.predict(batch)  # type: ignore[operator]
+            return [detections.to("cpu") for detections in outputs]
+
+
+def predict_images(
+    predictor: Predictor,
+    images: Sequence[T],
+    read: Callable[[T], Sample],
+    *,
+    batch_size: int = 1,
+) -> Iterator[Prediction | DataError]:
+    """Predict batch by batch; the error of an image that cannot be read takes its position.
+
+    Args:
+        predictor: Runs the detector.
+        images: Whatever `read` takes, such as paths.
+        read: Makes a sample of an image, or raises DataError.
+        batch_size: Images to read before the detector runs.
+
+    Yields:
+        The prediction of each image, in order, or the error of `read`.
+    """
+    for start in range(0, len(images), batch_size):
+        window = images[start : start + batch_size]
+        samples = [_sample_or_error(read, image) for image in window]
         readable = [sample for sample in samples if isinstance(sample, Sample)]
-        detections: Iterator[Detections] = iter(())
-        if readable:
-            batch = collate(readable).to(device)
-            ready = ready or ready_to_predict(detector, batch.images)
-            detections = iter(ready.predict(batch))  # type: ignore[operator]
-        for path, sample in zip(files, samples, strict=True):
+        detections = iter(predictor.predict(readable))
+        for sample in samples:
             if isinstance(sample, Sample):
-                yield Prediction(path, next(detections).to("cpu"))
+                yield Prediction(sample, next(detections))
             else:
-                yield Prediction(path, None, sample)
+                yield sample
 
 
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """A PNG name for each file; equal stems, in any case, are told apart by a number.
-
-    Control characters, which would act on a terminal that lists the names, are written as `%0A`.
-    """
-    used: set[str] = set()
-    names = []
-    for path in paths:
-        base = "".join(quote(c) if category(c) in _CONTROL else c for c in path.stem)
-        stem, number = base, 1
-        while stem.casefold() in used:
-            number += 1
-            stem = f"{base}-{number}"
-        used.add(stem.casefold())
-        names.append(f"{stem}.png")
-    return names
-
-
-def _sample_or_problem(read: Callable[[Path], Sample], path: Path) -> Sample | str:
+def _sample_or_error(read: Callable[[T], Sample], image: T) -> Sample | DataError:
     try:
-        return read(path)
+        return read(image)
     except DataError as error:
-        return str(error)
-
-
-def _counted(files: Sequence[Path]) -> str:
-    return counted(len(files), "file") if files else "no files"
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """`image2` before `image10`: pieces of the path as (0, letters) or (value, digits)."""
-    pieces = re.split(r"([0-9]+)", str(path))
-    return [(int(piece) + 1, piece) if piece.isdecimal() else (0, piece) for piece in pieces]
+        return error

@@ -8,6 +8,7 @@ import time
 import warnings
 import zlib
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -61,7 +62,9 @@ def test_a_jpeg_cut_short_is_named_as_such(tmp_path, kept):
 def test_one_pixel_is_an_image(tmp_path):
     Image.new("RGB", (1, 1), (9, 8, 7)).save(tmp_path / "a.png")
     assert decode(tmp_path / "a.png").flatten().tolist() == [9, 8, 7]
-    sample = read_image(tmp_path / "a.png", transforms={"size": Resize(short_side=8)})
+    sample = read_image(
+        partial(decode, tmp_path / "a.png"), "a.png", transforms={"size": Resize(short_side=8)}
+    )
     assert sample.size == (8, 8)
 
 
@@ -198,7 +201,7 @@ def test_an_image_larger_than_the_guard_is_left_out_unread(tmp_path):
     assert reason(path, read_size) == reason(path)
     assert time.perf_counter() - start < 1
     with pytest.raises(DataError, match=r"a.png': more than 178,956,970 pixels; cut it into tiles"):
-        read_image(path)
+        read_image(partial(decode, path), f"the image '{path}'")
 
 
 def test_files_that_are_no_images_say_what_they_are(tmp_path):

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -80,13 +82,15 @@ def test_missing_files_and_other_files_are_unreadable(tmp_path):
 
 def test_loose_images_pass_the_transforms(tmp_path, pictures):
     path = pictures(tmp_path / "a.jpg", 40, 30)
-    sample = read_image(path, transforms={"size": ResizeExact(height=15, width=10)}, image_id=4)
+    size = {"size": ResizeExact(height=15, width=10)}
+    sample = read_image(partial(decode, path), "a.jpg", transforms=size, image_id=4)
     assert sample.size == (15, 10)
     assert (sample.original_size, sample.image_id, len(sample.target)) == ((30, 40), 4, 0)
     assert sample.to_image.diagonal().tolist() == [0.25, 0.5, 1]
 
 
 def test_a_loose_file_that_is_no_image_is_an_error(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"text")
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"text")
     with pytest.raises(DataError, match=r"cannot read the image '.*a.jpg'"):
-        read_image(tmp_path / "a.jpg")
+        read_image(partial(decode, path), f"the image '{path}'")

@@ -6,7 +6,7 @@ from torch import nn
 
 from detkit.errors import DataError, UserError
 from detkit.inference.detecting import choose_device, detect
-from detkit.inference.predictor import find_images, output_names, predict_files
+from detkit.inference.predictor import Prediction, Predictor, predict_images
 from detkit.structures import Batch, Detections, Sample, Target
 
 CPU = torch.device("cpu")
@@ -50,51 +50,46 @@ def collate(samples):
     )
 
 
-def predicted(names, batch_size=1, detector=None):
+def predict(names, batch_size=1, detector=None, read=read):
     paths = [Path(f"{name}.png") for name in names]
-    detector = detector or Brightness()
-    found = predict_files(
-        detector, paths, read=read, collate=collate, device=CPU, batch_size=batch_size
-    )
-    return list(found)
+    predictor = Predictor(detector or Brightness(), collate=collate, device=CPU)
+    return predict_images(predictor, paths, read, batch_size=batch_size)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
 def test_a_broken_file_is_reported_and_the_others_go_on(batch_size):
-    found = predicted([255, "broken", 51, 0, "broken", 102], batch_size)
-    assert [p.path.stem for p in found] == ["255", "broken", "51", "0", "broken", "102"]
-    scores = [None if p.detections is None else p.detections.scores.item() for p in found]
-    assert scores == pytest.approx([1, None, 0.2, 0, None, 0.4])
-    assert [p.problem for p in found][:2] == [
-        "",
-        "cannot read the image 'broken.png': not an image.",
-    ]
+    outcomes = list(predict([255, "broken", 51, 0, "broken", 102], batch_size))
+    broken = [isinstance(outcome, DataError) for outcome in outcomes]
+    assert broken == [False, True, False, False, True, False]
+    assert str(outcomes[1]) == "cannot read the image 'broken.png': not an image."
+    predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
+    assert [p.sample.path for p in predictions] == ["255.png", "51.png", "0.png", "102.png"]
+    scores = [p.detections.scores.item() for p in predictions]
+    assert scores == pytest.approx([1, 0.2, 0, 0.4])
 
 
 def test_a_batch_of_broken_files_is_not_given_to_the_detector():
     detector = Brightness()
-    found = predicted(["broken", "broken", 255], 2, detector)
-    assert [p.detections is None for p in found] == [True, True, False]
+    outcomes = list(predict(["broken", "broken", 255], 2, detector))
+    assert [isinstance(outcome, DataError) for outcome in outcomes] == [True, True, False]
     assert detector.batches == [(1, False, False)]
 
 
 def test_images_go_in_batches_in_evaluation_mode_without_gradients():
     detector = Brightness()
-    predicted([1, 2, 3, 4, 5], 2, detector)
+    list(predict([1, 2, 3, 4, 5], 2, detector))
     assert detector.batches == [(2, False, False), (2, False, False), (1, False, False)]
 
 
 def test_predictions_come_while_the_rest_is_not_yet_read():
-    seen = []
+    names = []
 
     def reading(path):
-        seen.append(path.stem)
+        names.append(path.stem)
         return read(path)
 
-    paths = [Path("1.png"), Path("2.png"), Path("3.png")]
-    found = predict_files(Brightness(), paths, read=reading, collate=collate, device=CPU)
-    next(found)
-    assert seen == ["1"]
+    next(predict([1, 2, 3], read=reading))
+    assert names == ["1"]
 
 
 def test_other_errors_are_not_swallowed():
@@ -102,57 +97,26 @@ def test_other_errors_are_not_swallowed():
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match="a bug"):
-        list(predict_files(Brightness(), [Path("a")], read=failing, collate=collate, device=CPU))
+        list(predict(["a"], read=failing))
 
 
-def make(folder, *names):
-    for name in names:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+def test_images_of_different_sizes_go_through_the_detector_separately_and_keep_their_order():
+    def read_in_size(path):
+        sample = read(path)
+        size = 8 if path.stem in ("51", "102") else 4
+        return sample.replace(image=sample.image[:, :1, :1].expand(3, size, size))
+
+    detector = Brightness()
+    predictions = list(predict([255, 51, 0, 102], 4, detector, read_in_size))
+    scores = [prediction.detections.scores.item() for prediction in predictions]
+    assert scores == pytest.approx([1, 0.2, 0, 0.4])
+    assert [count for count, _, _ in detector.batches] == [2, 2]
 
 
-def test_a_folder_gives_its_images_sorted_with_numbers_by_value(tmp_path):
-    make(tmp_path, "b 10.JPG", "b 9.jpg", "ä ü.png", "notes.txt", ".hidden.jpg", "a/c.webp")
-    make(tmp_path, ".cache/d.jpg", "__MACOSX/a/c.webp", "._e.jpg")
-    found = [path.relative_to(tmp_path).as_posix() for path in find_images(str(tmp_path))]
-    assert found == ["a/c.webp", "b 9.jpg", "b 10.JPG", "ä ü.png"]
-
-
-def test_a_pattern_gives_the_images_that_fit(tmp_path):
-    make(tmp_path, "x/a.jpg", "x/a.txt", "y/a.jpg", "y/b.png", "z.jpg")
-    found = find_images(str(tmp_path / "**" / "a.*"))
-    assert [path.parent.name for path in found] == ["x", "y"]
-    assert {path.suffix for path in found} == {".jpg"}
-
-
-def test_a_file_is_taken_by_its_name_even_when_that_looks_like_a_pattern(tmp_path):
-    make(tmp_path, "a[1].jpg", "a1.jpg", "photo.raw")
-    assert find_images(str(tmp_path / "a[1].jpg")) == [tmp_path / "a[1].jpg"]
-    assert find_images(str(tmp_path / "photo.raw")) == [tmp_path / "photo.raw"]
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("empty", r"source=.*empty: the folder holds no files\. Give"),
-        ("texts", "the folder holds 1 file, none of them an image"),
-        ("missing.jpg", "no such file or folder; as a pattern it fits no files"),
-        ("texts/*", r"as a pattern it fits 1 file, none.*such as 'photos/\*\.jpg'"),
-    ],
-)
-def test_nothing_found_says_what_was_looked_for(tmp_path, source, message):
-    (tmp_path / "empty").mkdir()
-    make(tmp_path, "texts/a.txt")
-    with pytest.raises(UserError, match=message):
-        find_images(str(tmp_path / source))
-
-
-def test_output_names_are_unique():
-    paths = [Path(p) for p in ("x/a.jpg", "y/a.png", "a-2.jpg", "A.jpg", "x.y.jpg")]
-    names = output_names(paths)
-    assert names == ["a.png", "a-2.png", "a-2-2.png", "A-3.png", "x.y.png"]
-    assert len({name.casefold() for name in names}) == 5
+def test_a_caller_keeps_its_gradient_mode():
+    predictions = predict([1, 2])
+    next(predictions)
+    assert torch.is_grad_enabled()
 
 
 def test_detect_gives_each_batch_with_its_detections():
@@ -177,5 +141,19 @@ def test_a_gpu_that_is_not_there(monkeypatch):
 
 def test_a_gpu_that_is_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert choose_device("auto").type == choose_device("cuda").type == "cuda"
     assert choose_device("cpu") == CPU
+
+
+def test_one_gpu_of_several(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(UserError, match="device=cuda:2: PyTorch sees 2 GPUs, counted from cuda:0"):
+        choose_device("cuda:2")
+
+
+def test_a_device_that_does_not_exist():
+    with pytest.raises(UserError, match="device=gpu: expected auto, cpu, cuda or one GPU"):
+        choose_device("gpu")

@@ -1,0 +1,225 @@
+"""Detectors for programs: load a trained one, predict on images, measure it on data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from detkit import assembly
+from detkit.api.checkpoint_config import compose_with
+from detkit.api.evaluation import Evaluation
+from detkit.api.image_inputs import ImageInput, ImageToRead, images_to_read
+from detkit.api.results import Result, result_of
+from detkit.assembly import Classes
+from detkit.config.overrides import quoted_value
+from detkit.data.collate import Collate
+from detkit.data.single_image import read_image
+from detkit.errors import DataError, UserError
+from detkit.inference.detecting import choose_device
+from detkit.inference.predictor import Prediction, Predictor, predict_images
+from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
+from detkit.runs.score_threshold import default_threshold
+from detkit.structures import Detections, Sample
+from detkit.text import counted
+
+# `predict` needs both keys; here they come as arguments.
+_ARGUMENTS = ("ckpt=loaded", "source=inputs")
+_LISTED = 5  # class names in a representation
+
+
+def load(
+    source: str | os.PathLike[str], *, device: str = "auto", overrides: Sequence[str] = ()
+) -> Detector:
+    """Load a trained detector.
+
+    Args:
+        source: A run folder (its best checkpoint), a checkpoint file or a bundle.
+        device: `auto` uses a GPU if there is one; else `cpu`, `cuda` or `cuda:1`.
+        overrides: Changes of the run's settings, as `detkit predict` takes them, such as
+            `["image_size=640", "model.head.postprocess.max_detections=20"]`.
+
+    Raises:
+        UserError: There is no checkpoint, it is damaged or not from detkit, the device is missing,
+            or an override is wrong.
+
+    Example:
+        >>> import detkit
+        >>> detector = detkit.load("runs/mine")
+        >>> results = detector.predict("photos/a.png")
+    """
+    checkpoint = read_checkpoint(find_checkpoint(os.fspath(source), key="source"))
+    config = compose_with(checkpoint, "predict", [*_ARGUMENTS, *overrides])
+    return Detector(checkpoint, config, device=device, overrides=overrides)
+
+
+class Detector:
+    """A trained detector, as `detkit.load` returns it.
+
+    Threads can share one: they decode images at the same time and take turns on the device.
+    Detectors share nothing with each other, and no global setting is changed.
+
+    Args:
+        checkpoint: Its weights and class names.
+        config: Its checked configuration, of the root `predict`.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        overrides: Changes of the run's settings that `evaluate` applies too.
+
+    Attributes:
+        class_names: Names of all classes, in label order.
+        device: Where it runs, such as `cpu` or `cuda`.
+        threshold: The minimum score unless `predict` gets another: the one with the best F1 on the
+            run's validation images, or 0.3 if the run measured none.
+        threshold_origin: Which of the two it is, in words.
+
+    Example:
+        >>> detector.class_names
+        ('circle', 'square', 'triangle')
+        >>> len(detector.predict(["photos/a.png", "photos/b.png"], threshold=0.5))
+        2
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: Mapping[str, Any],
+        *,
+        device: str = "auto",
+        overrides: Sequence[str] = (),
+    ) -> None:
+        self._device = choose_device(device)
+        self._checkpoint, self._overrides = checkpoint, tuple(overrides)
+        self._classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+        self.class_names = tuple(checkpoint.class_names)
+        self.device = str(self._device)
+        self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
+        augmentation = config["augmentation"]
+        self._transforms = assembly.build_transforms(augmentation, "evaluation")
+        network = assembly.build_detector(config["model"], self._classes, fetch_weights=False)
+        load_weights(network, checkpoint)
+        collate = Collate(pad_multiple=augmentation["pad_multiple"])
+        self._predictor = Predictor(network, collate=collate, device=self._device)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.class_names[:_LISTED]) + ", ..." * (len(self.class_names) > _LISTED)
+        classes = counted(len(self.class_names), "class")
+        return f"Detector({self._checkpoint.path}, {classes} ({names}), device={self.device!r})"
+
+    def predict(
+        self,
+        inputs: ImageInput | Iterable[ImageInput],
+        *,
+        threshold: float | None = None,
+        batch_size: int = 1,
+    ) -> list[Result]:
+        """Detect objects in one image or in several.
+
+        Args:
+            inputs: One of these, or a list of them: a path (a folder or a pattern such as
+                `photos/*.jpg` stands for its images, sorted); a NumPy array (H, W, 3) of RGB or
+                (H, W) of grey values, uint8; a PIL image; a tensor (3, H, W) of RGB, uint8 or
+                floating point from 0 to 1; the bytes of an image file. OpenCV reads BGR: pass
+                `image[..., ::-1]`. EXIF orientation is applied, transparency is dropped.
+            threshold: Minimum score, 0 to 1; None takes `self.threshold`.
+            batch_size: Images per forward pass. Images that differ in size after resizing go
+                through the detector separately, so that no result depends on the others.
+
+        Returns:
+            A list with one result for each image, in order; also for a single input.
+
+        Raises:
+            UserError: An input is of a wrong type, shape or range, or a path has no image.
+            DataError: A file or bytes cannot be decoded.
+
+        Example:
+            >>> import numpy as np
+            >>> result = detector.predict(np.zeros((96, 96, 3), np.uint8), threshold=0.9)[0]
+            >>> len(result)
+            0
+        """
+        results = []
+        for result in self.stream(inputs, threshold=threshold, batch_size=batch_size):
+            if isinstance(result, DataError):
+                raise result
+            results.append(result)
+        return results
+
+    def stream(
+        self,
+        inputs: ImageInput | Iterable[ImageInput],
+        *,
+        threshold: float | None = None,
+        batch_size: int = 1,
+    ) -> Iterator[Result | DataError]:
+        """Detect objects in many images, one batch at a time; an unreadable image ends nothing.
+
+        Args:
+            inputs: As for `predict`. All are checked before the first one is decoded.
+            threshold: As for `predict`.
+            batch_size: As for `predict`.
+
+        Returns:
+            For each image, in order, its result, or the error if it cannot be decoded.
+
+        Raises:
+            UserError: An input is of a wrong type, shape or range, or a path has no image.
+
+        Example:
+            >>> for result in detector.stream("photos"):
+            ...     print(result if isinstance(result, Exception) else result.path)
+            photos/a.png
+            photos/b.png
+        """
+        if batch_size < 1:
+            raise UserError(f"batch_size is {batch_size}; expected 1 or more.")
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise UserError(f"threshold is {threshold}; expected a score from 0 to 1.")
+        images = images_to_read(inputs)
+        minimum = self.threshold if threshold is None else threshold
+        predictions = predict_images(self._predictor, images, self._sample, batch_size=batch_size)
+        return (
+            prediction
+            if isinstance(prediction, DataError)
+            else self._result(image, prediction, minimum)
+            for image, prediction in zip(images, predictions, strict=True)
+        )
+
+    def evaluate(
+        self, data: str | os.PathLike[str] | None = None, *, overrides: Sequence[str] = ()
+    ) -> dict[str, float]:
+        """Measure the detector on labelled images; the numbers are those of `detkit evaluate`.
+
+        Args:
+            data: A data set in any format that detkit reads; None takes the run's validation split.
+            overrides: Further settings, as `detkit evaluate` takes them, such as `["split=test"]`.
+
+        Returns:
+            The metrics by name.
+
+        Raises:
+            UserError: The data set cannot be read, or an override is wrong.
+
+        Example:
+            >>> metrics = detector.evaluate()
+            >>> 0 <= metrics["AP50"] <= 1
+            True
+        """
+        words = [*self._overrides, *overrides]
+        if data is not None:
+            words.append(f"data.path={quoted_value(os.fspath(data))}")
+        config = compose_with(self._checkpoint, "evaluate", ["ckpt=loaded", *words])
+        return dict(Evaluation(self._checkpoint, config, device=self.device).run().numbers)
+
+    def _sample(self, image: ImageToRead) -> Sample:
+        return read_image(
+            image.decode,
+            image.description,
+            path=str(image.path or ""),
+            transforms=self._transforms,
+        )
+
+    def _result(self, image: ImageToRead, prediction: Prediction, threshold: float) -> Result:
+        is_confident = prediction.detections.scores >= threshold
+        detections = Detections(*(value[is_confident] for value in prediction.detections))
+        size = prediction.sample.original_size
+        return result_of(detections, self._classes, size, image.path, image.decode)

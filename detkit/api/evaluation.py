@@ -1,0 +1,120 @@
+"""Measuring: a checkpoint on a data set, or a file of detections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.data.detection_dataset import DetectionDataset
+from detkit.data.evaluation_split import measured_split
+from detkit.data.unreadable_images import describe_unreadable
+from detkit.evaluation.results_file import read_rows
+from detkit.evaluation.results_matching import match_rows
+from detkit.inference.detecting import choose_device, detect
+from detkit.inference.measuring import Measurement, measure
+from detkit.runs.checkpoint import Checkpoint, load_weights
+from detkit.structures import Batch, DatasetIndex, Detections, Target
+
+DetectedBatch = tuple[Batch, list[Detections]]
+_BATCH = 64  # images of a file of detections that are measured at once
+
+
+class Evaluation:
+    """A checkpoint's detector, and the images to measure it on.
+
+    Args:
+        checkpoint: Its weights and class names.
+        config: The checked configuration of the root `evaluate`.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Attributes:
+        split: The images, under the data set's name for them.
+        results: After `run`, the id and the detections of each image.
+        category_ids: The data set's id of each label.
+
+    Raises:
+        UserError: The data set cannot be read, or has no such split.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any], *, device: str) -> None:
+        classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+        self._classes = classes
+        self._device = choose_device(device)
+        self._detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
+        load_weights(self._detector, checkpoint)
+        data = assembly.build_data(config).with_classes(classes.names)
+        self.split = measured_split(data, config["split"])
+        self._loader = data.measuring_loader(self.split.index)
+        self._metric = assembly.build_metric(config, classes)
+        self.category_ids = classes.category_ids
+        self.results: list[tuple[int, Detections]] = []
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def run(
+        self, track: Callable[[Iterator[DetectedBatch]], Iterable[DetectedBatch]] = iter
+    ) -> Measurement:
+        """Run the detector on all images and measure its detections.
+
+        Args:
+            track: Wraps the batches, such as in a progress bar; `len(self)` is their number.
+        """
+        self.results.clear()
+        detected = track(detect(self._detector, self._loader, self._device))
+        notes = partial(describe_unreadable, self._loader)
+        return measure(self._metric, self._classes.names, self._batches(detected), notes)
+
+    def _batches(
+        self, detected: Iterable[DetectedBatch]
+    ) -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
+        for batch, detections in detected:
+            self.results.extend(zip(batch.image_ids, detections, strict=True))
+            yield batch.image_ids, detections, batch.original_targets
+
+
+class FileEvaluation:
+    """A COCO results file, and the images to measure it on; no detector runs, no image is read.
+
+    Args:
+        config: The checked configuration of the root `measure`.
+
+    Attributes:
+        split: The images, under the data set's name for them.
+        notes: Lines on how rows were matched to images.
+
+    Raises:
+        UserError: The file or the data set cannot be read, or they do not fit together.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
+        self.split = measured_split(assembly.build_data(without_transforms), config["split"])
+        index = self.split.index
+        self._classes = Classes(index.class_names, index.category_ids)
+        file = Path(config["detections"]).expanduser()
+        matches = match_rows(read_rows(file), index, str(file), self.split.name)
+        self.notes = matches.notes
+        self._detections = matches.by_image
+        self._metric = assembly.build_metric(config, self._classes)
+
+    def run(self) -> Measurement:
+        """Measure the detections of the file."""
+        batches = _all_images(self._detections, self.split.index)
+        return measure(self._metric, self._classes.names, batches)
+
+
+def _all_images(
+    by_image: Mapping[int, Detections], index: DatasetIndex
+) -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
+    """All images of a data set with their detections; those that the file lacks have none."""
+    dataset, nothing = DetectionDataset(index, transforms={}, seed=0), Detections.empty()
+    for start in range(0, len(index), _BATCH):
+        positions = range(start, min(start + _BATCH, len(index)))
+        image_ids = [int(index.image_ids[position]) for position in positions]
+        detections = [by_image.get(image_id, nothing) for image_id in image_ids]
+        yield image_ids, detections, [dataset.target(position) for position in positions]

@@ -1,0 +1,159 @@
+"""Images as users have them: files, arrays, tensors, pictures and encoded bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from detkit.data.image_decoding import decode, decode_file, grey_to_rgb, picture_to_rgb
+from detkit.errors import UserError
+from detkit.inference.sources import find_images
+
+Encoded = bytes | bytearray | memoryview
+ImageInput = str | os.PathLike[str] | Encoded | NDArray[Any] | Image.Image | Tensor
+_SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image, Tensor)
+_ACCEPTED = (
+    "a path, a NumPy array (H, W, 3) or (H, W), a PIL image, a tensor (3, H, W), encoded bytes, or "
+    "a list of these"
+)
+_GREY, _RGB, _RGBA = 1, 3, 4  # channels
+_PLANE, _IMAGE, _BATCH = 2, 3, 4  # dimensions
+
+
+class ImageToRead(NamedTuple):
+    """One image that is not decoded yet.
+
+    Attributes:
+        decode: Decodes it to (3, H, W) uint8 RGB; raises UnreadableImageError.
+        path: The image file; None for an image from memory.
+        description: Names the image in messages.
+    """
+
+    decode: Callable[[], Tensor]
+    path: Path | None
+    description: str
+
+
+def images_to_read(inputs: ImageInput | Iterable[ImageInput]) -> list[ImageToRead]:
+    """List the images of one input or of several; a folder or pattern stands for its images.
+
+    Raises:
+        UserError: There are none, or one is of a wrong type, shape or range.
+    """
+    if isinstance(inputs, _SINGLE):
+        return list(_images(inputs, "the image"))
+    if isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
+        raise UserError(f"predict got {_type(inputs)}; expected {_ACCEPTED}.")
+    images = [
+        image
+        for position, value in enumerate(inputs)
+        for image in _images(value, f"inputs[{position}]")
+    ]
+    if not images:
+        raise UserError(f"predict got an empty list; expected {_ACCEPTED}.")
+    return images
+
+
+def _images(value: ImageInput, description: str) -> Iterator[ImageToRead]:
+    if isinstance(value, str | os.PathLike):
+        for path in _files(os.fspath(value)):
+            yield ImageToRead(partial(decode_file, path), path, f"the image '{path}'")
+    elif isinstance(value, Encoded):
+        yield ImageToRead(partial(decode, bytes(value)), None, description)
+    elif isinstance(value, Image.Image):
+        yield ImageToRead(partial(picture_to_rgb, value), None, description)
+    elif isinstance(value, np.ndarray):
+        _require_array(value, description)
+        yield ImageToRead(partial(_from_array, value), None, description)
+    elif isinstance(value, Tensor):
+        _require_tensor(value, description)
+        yield ImageToRead(partial(_from_tensor, value), None, description)
+    else:
+        raise UserError(f"{description} is {_type(value)}; expected {_ACCEPTED}.")
+
+
+def _files(path: str) -> list[Path]:
+    if "://" in path:
+        raise UserError(f"'{path}' is a URL; detkit reads files: download it and pass its bytes.")
+    return find_images(path)
+
+
+def _require_array(array: NDArray[Any], description: str) -> None:
+    """Refuse an array that is no RGB or grey image.
+
+    Raises:
+        UserError: Its type or shape is another.
+    """
+    shape = array.shape
+    summary = f"{description} is a NumPy array of {array.dtype} {shape}"
+    is_image = array.ndim == _IMAGE and shape[2] in (_GREY, _RGB, _RGBA)
+    if array.ndim != _PLANE and not is_image:
+        hint = " For several images pass list(array)." if array.ndim == _BATCH else ""
+        if array.ndim == _IMAGE and shape[0] == _RGB:
+            hint = " Channels come last: pass array.transpose(1, 2, 0)."
+        raise UserError(f"{summary}; expected (H, W, 3) RGB or (H, W) grey.{hint}")
+    is_deep_grey = _is_grey(array) and array.dtype == np.uint16
+    if array.dtype != np.uint8 and not is_deep_grey:
+        raise UserError(
+            f"{summary}; expected uint8 from 0 to 255 (grey also uint16). For values from 0 to 1 "
+            "pass (array * 255).round().astype('uint8')."
+        )
+    if array.size == 0:
+        raise UserError(f"{summary}; expected an image with at least one pixel.")
+
+
+def _is_grey(array: NDArray[Any]) -> bool:
+    return array.ndim == _PLANE or array.shape[2] == _GREY
+
+
+def _from_array(array: NDArray[Any]) -> Tensor:
+    """Convert to (3, H, W), colours innermost in memory, as files are decoded."""
+    if _is_grey(array):
+        return grey_to_rgb(array.reshape(array.shape[:2]))
+    # a copy if needed: an array that was reversed by [..., ::-1] has negative strides
+    return torch.from_numpy(np.ascontiguousarray(array[..., :_RGB])).permute(2, 0, 1)
+
+
+def _require_tensor(tensor: Tensor, description: str) -> None:
+    """Refuse a tensor that is no RGB image.
+
+    Raises:
+        UserError: Its type, shape or range is another.
+    """
+    shape = tuple(tensor.shape)
+    summary = f"{description} is a tensor of {str(tensor.dtype).removeprefix('torch.')} {shape}"
+    if tensor.ndim != _IMAGE or shape[0] != _RGB:
+        hint = " For several images pass list(tensor)." if tensor.ndim == _BATCH else ""
+        raise UserError(f"{summary}; expected (3, H, W) RGB.{hint}")
+    if tensor.numel() == 0:
+        raise UserError(f"{summary}; expected an image with at least one pixel.")
+    if tensor.dtype == torch.uint8:
+        return
+    if not tensor.is_floating_point():
+        raise UserError(f"{summary}; expected uint8 from 0 to 255, or floating point from 0 to 1.")
+    low, high = float(tensor.min()), float(tensor.max())
+    if not (low >= 0 and high <= 1):
+        raise UserError(
+            f"{summary} with values from {low:g} to {high:g}; expected 0 to 1. Pass it before "
+            "normalisation; the detector normalises it."
+        )
+
+
+def _from_tensor(tensor: Tensor) -> Tensor:
+    pixels = tensor.detach().cpu()
+    if pixels.is_floating_point():
+        pixels = (pixels.float() * 255).round().to(torch.uint8)
+    return pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+
+def _type(value: object) -> str:
+    return "None" if value is None else f"a value of type {type(value).__name__}"

@@ -1,0 +1,146 @@
+"""What a detector found in one image, as NumPy arrays in the pixels of that image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from detkit.assembly import Classes
+from detkit.errors import UserError
+from detkit.evaluation.results_file import result_rows
+from detkit.structures import Detections
+from detkit.text import counted
+from detkit.visualization.panels import draw_with_legend
+
+if TYPE_CHECKING:
+    import supervision
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The detections of one image, best first. N detections.
+
+    `len(result)` is N, so an image without detections is false.
+
+    Attributes:
+        boxes: (N, 4) float32 corners x1, y1, x2, y2 in pixels of the original image.
+        scores: (N,) float32 in 0..1.
+        labels: (N,) int64 positions in `class_names`.
+        names: The N class names.
+        class_names: Names of all classes, in label order.
+        size: (height, width) of the original image, EXIF orientation applied.
+        path: The image file; None for an image from memory.
+
+    Example:
+        >>> result = detector.predict("photos/a.png")[0]
+        >>> result.boxes.shape == (len(result), 4)
+        True
+        >>> result.draw().save("drawn.png")
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    size: tuple[int, int]
+    path: Path | None
+    _category_ids: tuple[int, ...] = field(repr=False)
+    _decode: Callable[[], Tensor] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(f"{count} {name}" for name, count in Counter(self.names).most_common())
+        height, width = self.size
+        image = f"{width}x{height} image" if self.path is None else f"{self.path}, {width}x{height}"
+        return f"Result({counted(len(self), 'detection')}{classes and f': {classes}'}; {image})"
+
+    def draw(self) -> Image.Image:
+        """Draw the boxes with class and score, as `detkit predict` does.
+
+        Decodes the image again, so that results do not hold images in memory. An array or tensor is
+        not copied: draw before you overwrite it.
+
+        Returns:
+            An RGB picture. Tiny images are enlarged; a line below explains the colours if there
+            was no room for a label.
+        """
+        return draw_with_legend(self._decode(), self._detections(), self.class_names)
+
+    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+        """Rows of a COCO results file: image_id, category_id, bbox (x, y, width, height), score.
+
+        Args:
+            image_id: The image's number. Category ids are those of the training data.
+
+        Example:
+            >>> rows = [row for i, r in enumerate(results, start=1) for row in r.to_coco(i)]
+            >>> sorted(rows[0])
+            ['bbox', 'category_id', 'file_name', 'image_id', 'score']
+        """
+        file_name = None if self.path is None else str(self.path)
+        return result_rows(image_id, self._detections(), self._category_ids, file_name)
+
+    def to_supervision(self) -> supervision.Detections:
+        """Convert to `supervision.Detections`, with class names in `data["class_name"]`.
+
+        Raises:
+            UserError: The package supervision is not installed.
+        """
+        try:
+            from supervision import Detections as SupervisionDetections
+        except ImportError as error:
+            raise UserError(
+                "to_supervision needs the package supervision, which is not installed: "
+                "pip install supervision"
+            ) from error
+        return SupervisionDetections(
+            xyxy=self.boxes,
+            confidence=self.scores,
+            class_id=self.labels,
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
+
+    def _detections(self) -> Detections:
+        return Detections(*map(torch.from_numpy, (self.boxes, self.scores, self.labels)))
+
+
+def result_of(
+    detections: Detections,
+    classes: Classes,
+    size: tuple[int, int],
+    path: Path | None,
+    decode: Callable[[], Tensor],
+) -> Result:
+    """Make a result.
+
+    Args:
+        detections: On the CPU, in pixels of the original image.
+        classes: What the detector detects.
+        size: (height, width) of the original image.
+        path: The image file; None for an image from memory.
+        decode: Decodes the original image to (3, H, W) uint8.
+    """
+    boxes, scores, labels = (values.numpy() for values in detections)
+    return Result(
+        boxes=boxes,
+        scores=scores,
+        labels=labels,
+        names=tuple(classes.names[label] for label in labels.tolist()),
+        class_names=tuple(classes.names),
+        size=size,
+        path=path,
+        _category_ids=tuple(classes.category_ids),
+        _decode=decode,
+    )
