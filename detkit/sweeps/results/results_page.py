@@ -42,7 +42,7 @@ class _Job(NamedTuple):
 class _Option(NamedTuple):
     """A column that can colour the curves."""
 
-    index: int
+    column: int
     name: str
     is_default: bool
 
