@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from detkit.errors import UserError
+from detkit.files import display_path
 
 ENTRY_POINT_GROUP = "detkit.plugins"
 FOLDER = "plugins"
@@ -183,7 +184,9 @@ def failure_text(name: str, error: BaseException) -> str:
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
     place = _place(error)
     where = f" ({place})" if place else ""
-    return f"plugin '{shown(name)}' could not be loaded: {kind}{text}{where}.{_remedy(error)}"
+    return (
+        f"plugin '{display_path(name)}' could not be loaded: {kind}{text}{where}.{_remedy(error)}"
+    )
 
 
 def _remedy(error: BaseException) -> str:
@@ -197,7 +200,7 @@ def _remedy(error: BaseException) -> str:
 def _place(error: BaseException) -> str:
     """`file:line` of the last line on the way to an error that is the plugin's own."""
     if isinstance(error, SyntaxError) and error.filename:
-        return f"{shown(error.filename)}:{error.lineno}"
+        return f"{display_path(error.filename)}:{error.lineno}"
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -209,10 +212,4 @@ def _place(error: BaseException) -> str:
         return ""
     folder = Path(frames[0].filename).parent  # the plugin's; what follows may be of libraries
     last = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)][-1]
-    return f"{shown(last.filename)}:{last.lineno}"
-
-
-def shown(file: str) -> str:
-    """A path relative to where detkit was started, if it lies below; a module as it is."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return f"{display_path(last.filename)}:{last.lineno}"

@@ -6,12 +6,12 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from detkit import registry
 from detkit.config.signatures import MISSING, Argument, arguments, body, paper, summary
 from detkit.errors import UserError, did_you_mean
+from detkit.files import display_path
 
 HELP = """
 usage: detkit describe [FAMILY] NAME, or FAMILY/NAME
@@ -74,7 +74,7 @@ def page(family: str, name: str) -> str:
         lines += ["", *_wrapped(paragraph)]
     lines += [""] if body(factory) else []
     lines += _wrapped(f"Paper: {paper(factory)}") if paper(factory) else []
-    lines.append(f"  File: {_shown(part.file)} ({part.origin})")
+    lines.append(f"  File: {display_path(part.file)} ({part.origin})")
     plain = [a for a in schema if not (a.wired or a.slot)]
     slots = [a for a in schema if a.slot]
     wired = [a for a in schema if a.wired]
@@ -121,7 +121,3 @@ def _yaml(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
     return json.dumps(value).replace("Infinity", ".inf")
-
-
-def _shown(file: Path) -> str:
-    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)

@@ -15,7 +15,8 @@ from detkit.config.signatures import arguments
 from detkit.contracts import BrokenContractError, Case, LeftOutError, cases
 from detkit.contracts.tiny_training import quiet
 from detkit.errors import ConfigError, UserError, did_you_mean
-from detkit.plugin_files import failure_text, shown
+from detkit.files import display_path
+from detkit.plugin_files import failure_text
 
 HELP = """
 usage: detkit plugin check PATH|NAME [KEY=VALUE ...]
@@ -120,7 +121,7 @@ def _of_path(path: Path) -> tuple[list[registry.Part], str | None]:
     """The parts of a file or folder, which is loaded where it is not yet."""
     if not path.exists() or (path.is_dir() and not (path / "__init__.py").is_file()):
         problem = "no __init__.py in it, so it is no plugin" if path.exists() else "no such file"
-        plugins = [shown(plugin) for plugin in registry.load_plugins()]
+        plugins = [display_path(plugin) for plugin in registry.load_plugins()]
         raise UserError(
             f"'{path}': {problem}.{did_you_mean(str(path), plugins)} Name a Python file or a "
             "folder with __init__.py."
@@ -150,7 +151,7 @@ def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
     parts = [p for p in every if p.plugin == plugin or p.file.resolve().is_relative_to(folder)]
     if not parts:
         raise UserError(
-            f"plugin '{shown(plugin)}' registers no part: put @register(FAMILY, NAME) of detkit "
+            f"plugin '{display_path(plugin)}' registers no part: put @register(FAMILY, NAME) "
             "before a class or function, and import its module in __init__.py."
         )
     return parts, None
@@ -226,7 +227,7 @@ def _cases(part: registry.Part, values: dict[str, Any]) -> list[Case] | str:
     try:
         return cases(part.family, part.name, **values)
     except ConfigError as error:
-        about = f"{part.family} '{part.name}' ({shown(str(part.file))})"
+        about = f"{part.family} '{part.name}' ({display_path(str(part.file))})"
         raise ConfigError([f"{about}: {problem}" for problem in error.problems]) from error
     except UserError as error:
         return str(error)
@@ -234,7 +235,7 @@ def _cases(part: registry.Part, values: dict[str, Any]) -> list[Case] | str:
 
 def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
     """Check a part and print a line for each promise."""
-    counts, file = Counts(), shown(str(part.file))
+    counts, file = Counts(), display_path(str(part.file))
     print(f"{part.family} '{part.name}' ({file})")
     if isinstance(checks, str):
         _line(False, "its constructor can be read", checks)

@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from detkit.config.page_syntax import shown
+from detkit.files import display_path
 
 
 class Includes:
@@ -42,7 +42,9 @@ class Includes:
             return f"{group}={self._chosen[group]}"
         outer = (page for page, groups in self._overridden.items() if group in groups)
         page = next((page for page in outer if self._includes(page, config_path)), None)
-        return None if page is None else f"the choice of {group} in {shown(self._files[page])}"
+        return (
+            None if page is None else f"the choice of {group} in {display_path(self._files[page])}"
+        )
 
     def _includes(self, outer: str, inner: str) -> bool:
         """Whether one page includes another, directly or through others."""
@@ -61,7 +63,7 @@ class Includes:
             TopologicalSorter(self._included).prepare()
         except CycleError as error:
             circle = list(reversed(error.args[1]))
-            files = dict.fromkeys(shown(self._files[page]) for page in circle)
+            files = dict.fromkeys(display_path(self._files[page]) for page in circle)
             return f"{' -> '.join(circle)} ({', '.join(files)})"
         return None
 

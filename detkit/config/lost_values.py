@@ -8,8 +8,8 @@ from typing import Any
 from detkit.config.argument_lookup import leaves
 from detkit.config.compose import Composed
 from detkit.config.overrides import is_group, parse
-from detkit.config.page_syntax import shown
 from detkit.config.part_overrides import hydra_words
+from detkit.files import display_path
 
 
 def lost_values(composed: Composed) -> list[str]:
@@ -25,7 +25,7 @@ def lost_values(composed: Composed) -> list[str]:
     keys = [parse(word).key_or_group for word in hydra_words(typed)]
     groups = [key for key in keys if "/" in key and is_group(key)]
     dropped = [
-        f"{choice} discards these settings of {shown(file)}: {', '.join(paths)}"
+        f"{choice} discards these settings of {display_path(file)}: {', '.join(paths)}"
         for choice, file, paths in composed.composition.origins.dropped()
     ]
     lost = (line for group in groups for line in _lost(composed, group.replace("/", "."), keys))

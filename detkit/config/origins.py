@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from detkit.files import display_path
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -23,10 +25,7 @@ class Origin:
     line: int
 
     def __str__(self) -> str:
-        path = self.file
-        if path.is_relative_to(Path.cwd()):
-            path = path.relative_to(Path.cwd())
-        return f"{path}, line {self.line}"
+        return f"{display_path(self.file)}, line {self.line}"
 
 
 class Origins:

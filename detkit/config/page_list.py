@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from detkit.config.folders import conf_folder, page_folders
+from detkit.files import display_path
 
 # Groups whose options are pages, and how to choose a page.
 GROUPS: dict[str, str] = {
@@ -41,7 +42,7 @@ def pages_of(group: str) -> list[Page]:
     builtin = conf_folder().resolve()
     pages = []
     for name, (folder, file) in sorted(_files(group).items()):
-        origin = "detkit" if folder == builtin else _shown(folder)
+        origin = "detkit" if folder == builtin else display_path(folder)
         pages.append(Page(name, first_sentence(file), origin))
     return pages
 
@@ -80,8 +81,3 @@ def first_sentence(file: Path) -> str:
     if about != comment:
         about = about[:1].upper() + about[1:]
     return re.split(r"(?<=\.)\s", about, maxsplit=1)[0]
-
-
-def _shown(folder: Path) -> str:
-    here = Path.cwd()
-    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from detkit.errors import ConfigError
+from detkit.files import display_path
 
 LARGEST = 256_000  # bytes; detkit's own pages have fewer than 4,000
 DEEPEST = 40
@@ -17,11 +18,6 @@ _STANDARD = "tag:yaml.org,2002:"
 _PLAIN = {f"{_STANDARD}{kind}" for kind in ("str", "int", "float", "bool", "null", "map", "seq")}
 _PLAIN |= {f"{_STANDARD}{kind}" for kind in ("merge", "value", "timestamp")}
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def shown(file: Path) -> str:
-    """A file as messages name it: from the working directory where it lies inside."""
-    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def read_text(file: Path) -> str:
@@ -33,12 +29,12 @@ def read_text(file: Path) -> str:
     try:
         content = file.read_bytes() if file.stat().st_size <= LARGEST else None
     except OSError as error:
-        raise ConfigError([f"{shown(file)}: cannot be read: {error.strerror}."]) from error
+        raise ConfigError([f"{display_path(file)}: cannot be read: {error.strerror}."]) from error
     if content is None:
         raise ConfigError(
             [
-                f"{shown(file)}: has {file.stat().st_size:,} bytes; a page of configuration has at "
-                f"most {LARGEST:,}. Keep data in data files and name them in the page."
+                f"{display_path(file)}: has {file.stat().st_size:,} bytes; a page of configuration "
+                f"has at most {LARGEST:,}. Keep data in data files and name them in the page."
             ]
         )
     try:
@@ -46,7 +42,7 @@ def read_text(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(
-            [f"{shown(file)}, line {line}: is not UTF-8 text: save the page as UTF-8."]
+            [f"{display_path(file)}, line {line}: is not UTF-8 text: save the page as UTF-8."]
         ) from error
 
 
@@ -62,13 +58,13 @@ def parse(file: Path, text: str) -> yaml.MappingNode | None:
     except yaml.YAMLError as error:
         raise ConfigError([_syntax_error(file, text, error)]) from error
     except RecursionError as error:
-        raise ConfigError([f"{shown(file)}: is {_TOO_DEEP}"]) from error
+        raise ConfigError([f"{display_path(file)}: is {_TOO_DEEP}"]) from error
     if node is None or (isinstance(node, yaml.ScalarNode) and node.tag == f"{_STANDARD}null"):
         return None
     if not isinstance(node, yaml.MappingNode):
         kind = "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
         raise ConfigError(
-            [f"{shown(file)}: a page must be a mapping of keys to values, got {kind}."]
+            [f"{display_path(file)}: a page must be a mapping of keys to values, got {kind}."]
         )
     _Tree(file).visit(node, 1, ())
     return node
@@ -80,7 +76,9 @@ _TOO_DEEP = f"nested more than {DEEPEST} levels deep: write it flatter."
 def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-    location = f"{shown(file)}, line {mark.line + 1}" if mark is not None else shown(file)
+    location = (
+        f"{display_path(file)}, line {mark.line + 1}" if mark is not None else display_path(file)
+    )
     if "nesting depth" in problem:  # libyaml's own limit, which some builds of it have
         return f"{location}: is {_TOO_DEEP}"
     line = text.splitlines()[mark.line : mark.line + 1] if mark is not None else []
@@ -102,7 +100,9 @@ class _Tree:
         self._open: set[int] = set()
 
     def _refuse(self, node: yaml.Node, message: str) -> ConfigError:
-        return ConfigError([f"{shown(self._file)}, line {node.start_mark.line + 1}: {message}"])
+        return ConfigError(
+            [f"{display_path(self._file)}, line {node.start_mark.line + 1}: {message}"]
+        )
 
     def visit(self, node: yaml.Node, depth: int, path: tuple[str, ...]) -> int:
         """The number of values under a node, aliases written out."""

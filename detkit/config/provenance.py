@@ -20,11 +20,11 @@ from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.config.hydra_errors import translated_errors
 from detkit.config.hydra_session import hydra_session
 from detkit.config.overrides import is_group, parse, split_flags
-from detkit.config.page_syntax import shown
 from detkit.config.pages import default_value
 from detkit.config.part_overrides import hydra_words, rewritten
 from detkit.config.signatures import MISSING
 from detkit.errors import UserError, did_you_mean
+from detkit.files import display_path
 
 Config = Mapping[str, Any]
 
@@ -220,7 +220,7 @@ def _default_steps(node: Place) -> list[Step]:
     argument = node.argument
     if argument is None or argument.slot is not None or argument.default is MISSING:
         return []
-    where = f" ({shown(node.file)})" if node.file is not None else ""
+    where = f" ({display_path(node.file)})" if node.file is not None else ""
     return [Step(default_value(argument), f"default of {node.owner}{where}")]
 
 

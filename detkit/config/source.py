@@ -22,10 +22,11 @@ from detkit.config.checks.safety import Trust, refuse_group, refuse_in_page
 from detkit.config.composition import current, is_composing
 from detkit.config.folders import page_folders, trust_of
 from detkit.config.origins import in_both
-from detkit.config.page_syntax import parse, read_text, shown
+from detkit.config.page_syntax import parse, read_text
 from detkit.config.precedence import without_replaced_labels
 from detkit.config.signatures import arguments
 from detkit.errors import ConfigError
+from detkit.files import display_path
 
 # Launchers and sweepers of packages above this one: the functions that publish them.
 _PUBLISHED = (
@@ -72,13 +73,13 @@ class PageSource(ConfigSource):
             raise ConfigLoadError(f"no page {file}")
         trust = trust_of(Path(self.path))
         if trust is not Trust.DETKIT:
-            refuse_group(config_path, shown(file), trust)
+            refuse_group(config_path, display_path(file), trust)
         text = read_text(file)
         tree = parse(file, text)
         mapping = {} if tree is None else read_page(file, text)
         path = tuple(config_path.split("/"))
         package = self._package(file, text)
-        refuse_in_page(mapping, package, shown(file), trust)
+        refuse_in_page(mapping, package, display_path(file), trust)
         is_global = package == "_global_"
         if not is_global:
             _require_place(path, file)
@@ -93,7 +94,7 @@ class PageSource(ConfigSource):
         written = dict(mapping)
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
-            plugins.load_from_page(mapping["plugins"], shown(file), trust)
+            plugins.load_from_page(mapping["plugins"], display_path(file), trust)
         if len(path) == 1 and path[0] in slots.ROOTS:
             node = root_node(path[0], mapping)
         elif is_global or _inherits(mapping):
@@ -109,7 +110,9 @@ class PageSource(ConfigSource):
         try:
             return self._get_header_dict(text)["package"]
         except ValueError as error:
-            raise ConfigError([f"{shown(file)}: its header cannot be read: {error}."]) from error
+            raise ConfigError(
+                [f"{display_path(file)}: its header cannot be read: {error}."]
+            ) from error
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Names of the pages and folders under a group."""
@@ -231,7 +234,9 @@ def read_page(file: Path, text: str) -> dict[str, Any]:
         content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except (OmegaConfBaseException, ValueError) as error:
         message = " ".join(str(error).split("full_key")[0].split())
-        raise ConfigError([f"{shown(file)}: this is not a valid page: {message}."]) from error
+        raise ConfigError(
+            [f"{display_path(file)}: this is not a valid page: {message}."]
+        ) from error
     return {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
 
 
@@ -240,7 +245,7 @@ def _require_place(path: tuple[str, ...], file: Path) -> None:
     if len(path) > 1 and path[0] not in (*slots.root_arguments(), "hydra"):
         raise ConfigError(
             [
-                f"{shown(file)}: the first line of a page in the folder '{path[0]}' must be "
+                f"{display_path(file)}: the first line of a page in the folder '{path[0]}' must be "
                 "'# @package _global_', so that its keys start at the root of the configuration."
             ]
         )

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from detkit.files import write_atomically
 from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
 from detkit.lasting_output import lasting_output
 from detkit.processes.failures import kept
@@ -71,9 +72,7 @@ def leave_error(text: str, code: int, brief: str = "", *, follows: bool = False)
         return False
     told = {"text": text, "code": code, "brief": brief, "follows": follows}
     content = {"time": time.time(), **told}
-    part = Path(f"{place}.part")
-    part.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(part, place)
+    write_atomically(Path(place), json.dumps(content))
     return True
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from detkit.errors import UserError
+from detkit.files import Lock, lock
 
 FILE = ".starting"  # locked in the run folder
 # The name that `detkit train` generates for a run; it contains the time in seconds.
@@ -72,15 +72,14 @@ def _locked(folder: Path) -> IO[bytes]:
     """Open and lock the file of the claim."""
     while True:
         file = (folder / FILE).open("ab")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        result = lock(file)
+        if result is Lock.IN_USE:
             file.close()
             raise UserError(
                 f"run_folder={folder}: another process uses it: wait until it ends, or choose "
                 "another run_folder."
-            ) from error
-        except OSError:
+            )
+        if result is Lock.UNSUPPORTED:
             return file  # train without a claim on file systems without locks
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), (folder / FILE).stat()):

@@ -23,6 +23,7 @@ import torch
 
 import detkit
 from detkit import registry
+from detkit.files import display_path, write_atomically
 from detkit.runs.code_state import code_state
 
 FILE = "environment.json"
@@ -86,9 +87,7 @@ def record_start(folder: Path, record: dict[str, Any], where: str | None = None)
         earlier = first.get("resumed")
         starts = earlier if isinstance(earlier, list) else []
         content = {**first, "resumed": [*starts, {"where": where, **differing}]}
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, file)
+    write_atomically(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def _read(file: Path) -> dict[str, Any] | None:
@@ -101,7 +100,7 @@ def _read(file: Path) -> dict[str, Any] | None:
         content = None
     if isinstance(content, dict):
         return content
-    os.replace(file, file.with_name("environment_damaged.json"))
+    file.replace(file.with_name("environment_damaged.json"))
     return None
 
 
@@ -167,8 +166,9 @@ def _plugin(name: str) -> dict[str, str | None]:
     if not source.exists() and not name.endswith(".py"):  # a file may be gone since it was read
         spec = importlib.util.find_spec(name)
         source = Path(spec.origin) if spec is not None and spec.origin else source
-    inside = source.resolve().is_relative_to(Path.cwd())
-    path = str(source.resolve().relative_to(Path.cwd())) if inside else source.name
+    path = display_path(source.resolve())
+    if Path(path).is_absolute():
+        path = source.name
     named = path if Path(name).is_absolute() else name
     files = sorted(source.rglob("*.py")) if source.is_dir() else [source]
     if not all(file.is_file() for file in files):

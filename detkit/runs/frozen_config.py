@@ -16,6 +16,7 @@ from detkit.config.composition import composing
 from detkit.config.page_syntax import parse, read_text
 from detkit.config.root import Train
 from detkit.errors import UserError
+from detkit.files import PART, write_atomically
 from detkit.runs import claim
 from detkit.runs.claim import not_written_text
 
@@ -43,10 +44,7 @@ def freeze(config: dict[str, Any], again: bool = False) -> Path:
     config = {**_absolute(config), "run_folder": str(folder)}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, file)
+        write_atomically(file, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     except OSError as error:
         raise UserError(not_written_text(folder, error)) from error
     return folder
@@ -72,7 +70,8 @@ def _require_free(folder: Path, typed: str) -> None:
         )
     if not folder.is_dir() or is_run(folder):
         return
-    removable = (*_LEFT[1:], *(f"{Path(name).stem}.part" for name in _LEFT[:3]))
+    parts = {f"{stem}{PART}" for name in _LEFT for stem in (name, Path(name).stem)}
+    removable = parts.union(_LEFT[1:])
     files = sorted(path.name for path in folder.iterdir() if path.name not in removable)
     if files:
         raise UserError(

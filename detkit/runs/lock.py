@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from detkit.errors import UserError
+from detkit.files import Lock, lock
 
 FILE = ".lock"
 _log = logging.getLogger("detkit.training")
@@ -29,15 +29,14 @@ def only_one(folder: Path) -> Iterator[None]:
         FolderInUseError: Another process holds it.
     """
     with (folder / FILE).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        result = lock(file)
+        if result is Lock.IN_USE:
             file.seek(0)
             raise FolderInUseError(
                 f"run_folder={folder}: process {file.read().strip() or 'of another machine'} is "
                 "training in it: wait for its end, or choose another run_folder."
-            ) from error
-        except OSError:
+            )
+        if result is Lock.UNSUPPORTED:
             _log.info("%s: this file system has no locks", folder)
         file.truncate(0)
         file.write(str(os.getpid()))

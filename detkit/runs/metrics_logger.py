@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from detkit.files import replacing
 from detkit.runs.metrics_rows import SECONDS, SPEED, read_metrics
 
 FIRST_COLUMNS = ["step", "epoch", SECONDS, SPEED]
@@ -90,13 +90,14 @@ class MetricsFile(Logger):
     def _write(self, rows: list[dict[str, str]]) -> None:
         """Replace the file in one move, so that a kill leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".csv.part")
-        with part.open("w", newline="", encoding="utf-8") as file:
+        with (
+            replacing(self.path) as part,
+            part.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, self._columns, restval="")
             if self._columns:
                 writer.writeheader()
             writer.writerows(rows)
-        os.replace(part, self.path)
 
 
 def _header(path: Path) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+
+from detkit.files import write_atomically
 
 FILE = "progress.json"  # in the run folder
 
@@ -33,10 +34,8 @@ class Status:
 def write_status(folder: Path, status: Status) -> None:
     """Replace the file atomically; a failed write must not stop the training."""
     file = folder / FILE
-    part = file.with_suffix(".json.part")
     with suppress(OSError):
-        part.write_text(json.dumps(asdict(status)), encoding="utf-8")
-        os.replace(part, file)
+        write_atomically(file, json.dumps(asdict(status)))
 
 
 def read_status(folder: Path) -> Status | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 from detkit.errors import UserError
+from detkit.files import display_path
 from detkit.version import __version__
 
 RECORD = "detkit"
@@ -145,11 +146,7 @@ def _shown(value: Any) -> str:
 
 def plugin_names(loaded: Iterable[str]) -> list[str]:
     """Loaded plugins as a record names them: files relative to where detkit was started."""
-    here = Path.cwd()
-    return [
-        str(Path(name).relative_to(here)) if Path(name).is_relative_to(here) else name
-        for name in loaded
-    ]
+    return [display_path(name) for name in loaded]
 
 
 def explain_unknown_part(record: Record, loaded: Iterable[str]) -> str:

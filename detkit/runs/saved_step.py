@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from detkit.errors import UserError
+from detkit.files import replacing
 from detkit.structures import Batch, Target
 
 FOLDER = "non_finite"
@@ -92,14 +92,8 @@ def write_step(
         _KEY: values,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    try:
-        with part.open("wb") as file:
-            torch.save(content, file)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with replacing(path) as part, part.open("wb") as file:
+        torch.save(content, file)
 
 
 def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from detkit.config.overrides import listed_plugins, prepared
 from detkit.config.plugins import require_loaded
 from detkit.config.root import Block
 from detkit.errors import ConfigError, UserError
+from detkit.files import write_atomically
 from detkit.registry import NonNegativeInt, PositiveInt
 from detkit.sweeps.device_pool_launcher import POOL
 from detkit.sweeps.hydra_classes import publish
@@ -173,9 +173,8 @@ def _words(config: DictConfig) -> list[str]:
 
 def keep_words(folder: Path, words: Sequence[str]) -> None:
     """Keep what a search was started with in its folder, for `detkit sweep resume`."""
-    part = folder / f"{WORDS}.part"
-    part.write_text(json.dumps(list(words), indent=1, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, folder / WORDS)
+    text = json.dumps(list(words), indent=1, ensure_ascii=False)
+    write_atomically(folder / WORDS, text)
 
 
 def is_search(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 
 from detkit.errors import Stopped
+from detkit.files import display_path
 from detkit.interruption import StopSignals, signal_name
 from detkit.runs.position import Position
 from detkit.training.agreement import agreed, may_save
@@ -90,9 +91,7 @@ def _kept(last_path: Path | None) -> str:
     """What there is to go on from, and the command."""
     if last_path is None:
         return "nothing is saved: there is no callback that saves checkpoints"
-    folder = last_path.parent.parent
-    if folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())
+    folder = display_path(last_path.parent.parent)
     command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
     if not last_path.is_file():
         return f"nothing is saved yet; begin again with: {command}"

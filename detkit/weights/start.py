@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import nn
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
+from detkit.files import replacing
 from detkit.runs.checkpoint import PREFIX, Checkpoint, require_fit
 from detkit.runs.record import RECORD, Record
 from detkit.version import __version__
@@ -205,13 +205,11 @@ def _all_of(given: ClassList, key: str) -> Classes:
 
 def _save(content: dict[str, Any], output: Path) -> None:
     """Write a file; it appears whole or not at all."""
-    part = output.with_name(f"{output.name}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, part)
-        os.replace(part, output)
+        with replacing(output) as part:
+            torch.save(content, part)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        part.unlink(missing_ok=True)
         raise UserError(f"output={output}: cannot be written: {error}.") from error
 
 

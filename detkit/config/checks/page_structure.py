@@ -11,9 +11,9 @@ from typing import Any
 
 from detkit.config import slots
 from detkit.config.composition import current
-from detkit.config.page_syntax import shown
 from detkit.config.signatures import arguments
 from detkit.errors import ConfigError
+from detkit.files import display_path
 
 _DEFAULTS = "a list of page names and of `group: option`, such as [{override /model: fcos}, _self_]"
 
@@ -29,7 +29,7 @@ def require_shape(mapping: Mapping[str, Any], prefix: tuple[str, ...], file: Pat
     Raises:
         ConfigError: One message per problem.
     """
-    problems = _wrong_defaults(mapping.get("defaults"), shown(file))
+    problems = _wrong_defaults(mapping.get("defaults"), display_path(file))
     body = {key: value for key, value in mapping.items() if key != "defaults"}
     problems += _wrong_lists(body, prefix)
     if problems:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import random
@@ -13,6 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
+
+from detkit.files import Lock, lock
 
 PAUSE = 0.5  # seconds between two checks of other sweeps' GPUs
 _log = logging.getLogger("detkit.sweeps")
@@ -47,14 +48,10 @@ class Reservations:
             file = self._path(gpu).open("a+b")
         except OSError:
             return True
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        result = lock(file)
+        if result is not Lock.ACQUIRED:
             file.close()
-            return False
-        except OSError:
-            file.close()
-            return True
+            return result is Lock.UNSUPPORTED
         file.truncate(0)
         file.write(str(os.getpid()).encode())
         file.flush()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -12,6 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from detkit.errors import UserError
+from detkit.files import Lock, write_atomically
+from detkit.files import lock as lock_file
 from detkit.runs import lock
 
 FILE = "job.json"
@@ -76,9 +76,8 @@ class Job:
     def save(self) -> None:
         """Write the record; who reads it meanwhile sees the one before or this one."""
         content = {name: value for name, value in asdict(self).items() if name != "folder"}
-        part = self.folder / f"{FILE}.part"
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        os.replace(part, self.folder / FILE)
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        write_atomically(self.folder / FILE, text)
 
     def take(self) -> IO[bytes] | None:
         """A file that keeps the job for whoever has it open; None where somebody else has it.
@@ -131,13 +130,7 @@ class Job:
 
 def _lock(file: IO[Any]) -> bool:
     """Lock an open file; a file system without locks is no reason not to train."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+    return lock_file(file) is not Lock.IN_USE
 
 
 def _is_unlocked(path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from detkit import assembly
 from detkit.config.sweep_jobs import Cell
 from detkit.errors import ConfigError, Stopped, UserError
+from detkit.files import display_path
 from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.runs.frozen_config import CHECKPOINTS, read_written, require_plugins
 from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
@@ -155,7 +156,7 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
     are = "is" if remaining == 1 else "are"
     remainder = f"; {remaining} more {are} done, failed, or running elsewhere" if remaining else ""
     at_once = f", {pool.free} at once" if len(waiting) > 1 else ""
-    _log.info("sweep folder: %s", _short(folder.path))
+    _log.info("sweep folder: %s", display_path(folder.path))
     _log.info("%s to run%s%s", counted(len(waiting), "job"), at_once, remainder)
     try:
         with RunningJobs() as progress, pool:
@@ -173,7 +174,7 @@ def run(folder: SweepFolder, jobs: Sequence[Job], pool: DevicePool, failed: bool
         are = "is" if done == 1 else "are"
         text = (
             f"stopped; {done} of {counted(len(folder.jobs), 'job')} {are} done; resume with: "
-            f"detkit sweep resume {shlex.quote(str(_short(folder.path)))}"
+            f"detkit sweep resume {shlex.quote(str(display_path(folder.path)))}"
         )
         raise Stopped(text, stopped.exit_code - 128) from None
 
@@ -204,8 +205,3 @@ def _start(pool: DevicePool, folder: Path, failed: bool) -> None:
 
 def _states(failed: bool) -> tuple[str, ...]:
     return (*_TO_START, "failed") if failed else _TO_START
-
-
-def _short(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

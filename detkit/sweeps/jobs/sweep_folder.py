@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from detkit.errors import UserError
+from detkit.files import lock, write_atomically
 from detkit.runs.frozen_config import FILE as CONFIG
 from detkit.runs.frozen_config import freeze
 from detkit.sweeps.jobs import job
@@ -172,16 +171,14 @@ class SweepFolder:
             "jobs": self.jobs,
             "launcher": self.launcher,
         }
-        part = self.path / f"{FILE}.part"
-        part.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-        os.replace(part, self.path / FILE)
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        write_atomically(self.path / FILE, text)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other processes from changing the sweep meanwhile, where files can be locked."""
         with (self.path / _LOCK).open("ab") as file:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
+            lock(file, wait=True)
             yield
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from pathlib import Path
 
+from detkit.files import display_path
 from detkit.sweeps.jobs.progress_line import job_progress
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.text import LONGEST_CELL, align_columns, counted
@@ -28,7 +28,7 @@ def summary_lines(folder: SweepFolder) -> list[str]:
     failed = [job for job in jobs if job.state == "failed"]
     lines += [f"failed: {job.title}: {job.error}" for job in failed[:_MOST]]
     counts = Counter(job.state for job in jobs)
-    where = shlex.quote(str(_short(folder.path)))
+    where = shlex.quote(str(display_path(folder.path)))
     lines.append(", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["waiting"] or counts["stopped"]:
         lines.append(f"resume with: detkit sweep resume {where}")
@@ -37,8 +37,3 @@ def summary_lines(folder: SweepFolder) -> list[str]:
         lines.append(f"start it again with: detkit sweep resume {where} --failed")
     lines.append(f"numbers, curves, effects of the keys: detkit sweep table {where}")
     return lines
-
-
-def _short(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

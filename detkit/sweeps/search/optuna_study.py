@@ -6,7 +6,6 @@ trial which nobody runs goes on with its job, as the same trial. Needs Optuna.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import math
@@ -22,6 +21,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from detkit.errors import UserError
+from detkit.files import Lock, lock
 from detkit.sweeps.search.optuna_samplers import (
     Pruner,
     Sampler,
@@ -127,10 +127,8 @@ class StoredStudy:
             opened = self.file.with_name(f"{self.file.name}.draws").open("a", encoding="utf-8")
         except OSError as error:
             raise UserError(f"{self.file}: cannot be written: {error.strerror}.") from error
-        with opened as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            except OSError:
+        with opened as file:
+            if lock(file, wait=True) is Lock.UNSUPPORTED:
                 _log.info("%s: has no locks; let one process search at a time", self.file.parent)
             yield
 

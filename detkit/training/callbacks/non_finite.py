@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from detkit.errors import UserError
+from detkit.files import display_path
 from detkit.registry import PositiveInt, Wired, register
 from detkit.runs.random_state import random_state, set_random_state
 from detkit.runs.saved_step import SavedStep, step_path, write_step
@@ -164,7 +164,7 @@ class NonFinite(pl.Callback):
         culprit = finite.index(min(finite))  # where all are finite, only their sum was not
         if trainer.global_rank == culprit:
             norm = None if seen.gradient_norm is None else float(seen.gradient_norm)
-            advice = _ADVICE.format(run=shlex.quote(_shown(self.run_folder)))
+            advice = _ADVICE.format(run=shlex.quote(display_path(self.run_folder)))
             lines = [*_description(step, norm), *self._save(step, weights, pl_module), advice]
             texts = ["\n  ".join(lines)]
         if trainer.world_size > 1:
@@ -184,11 +184,7 @@ class NonFinite(pl.Callback):
             write_step(path, step, weights, pl_module.checkpoint_record)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
             return [f"the step could not be saved in {path}: {error}"]
-        return [f"repeat the step: detkit replay {shlex.quote(_shown(path))}"]
-
-
-def _shown(path: Path) -> str:
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+        return [f"repeat the step: detkit replay {shlex.quote(display_path(path))}"]
 
 
 def _is_bad(value: Tensor) -> bool:
