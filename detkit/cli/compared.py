@@ -11,6 +11,7 @@ from detkit.config.folders import page_folders
 from detkit.config.page_list import page_groups, pages_of
 from detkit.errors import ConfigError, UserError, did_you_mean
 from detkit.runs.comparison import RunRecord
+from detkit.runs.layout import CONFIG
 from detkit.runs.run_record import read_run
 
 _MISSING = re.compile(r"([\w.]+): a value is missing")
@@ -57,7 +58,7 @@ def _choice(name: str) -> str:
         raise UserError(f"several pages have the name '{name}': write one of {choices}.")
     known = [page.name for g in page_groups() for page in pages_of(g)]
     raise UserError(
-        f"'{name}' is not a run, checkpoint, config.yaml or page.{did_you_mean(stem, known)} "
+        f"'{name}' is not a run, checkpoint, {CONFIG} or page.{did_you_mean(stem, known)} "
         "`detkit list` shows all pages; overrides have the form KEY=VALUE."
     )
 

@@ -14,7 +14,7 @@ from detkit.config import compose
 from detkit.errors import UserError
 from detkit.evaluation.results_file import write_results
 from detkit.inference.measuring import Measurement
-from detkit.visualization.analysis_pictures import FOLDER
+from detkit.runs.layout import RunFolder
 
 HELP = """
 usage: detkit evaluate ckpt=RUN [KEY=VALUE ...]
@@ -69,7 +69,7 @@ def _write(measurement: Measurement, output: str, other_files: list[str]) -> Non
     """Write a measurement and print where it is."""
     metrics, *pictures = measurement.write(Path(output))
     lines = [str(metrics), *other_files]
-    lines += [f"{len(pictures)} pictures in {Path(output) / FOLDER}"] if pictures else []
+    lines += [f"{len(pictures)} pictures in {RunFolder(output).analysis}"] if pictures else []
     print(f"\nwritten: {', '.join(lines)}")
 
 

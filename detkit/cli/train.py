@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
 from detkit.cli import multirun
-from detkit.cli.words import checkpoint_of, compose_training, unsaved_run, value_of
+from detkit.cli.words import checkpoint_of, compose_training, value_of
 from detkit.config import compose, plugins
 from detkit.config.derived.gradient_clipping import clipping_notes
 from detkit.config.derived.image_size import anchor_note
@@ -34,17 +34,12 @@ from detkit.processes.process_group import ProcessGroup
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.claim import claimed
 from detkit.runs.environment import COMMAND_VARIABLE
-from detkit.runs.frozen_config import (
-    CHECKPOINTS,
-    FILE,
-    discard,
-    freeze,
-    read_written,
-    require_plugins,
-)
-from detkit.runs.lock import FolderInUseError, only_one
+from detkit.runs.frozen_config import freeze, read_config, require_plugins
+from detkit.runs.layout import CONFIG, RunFolder
+from detkit.runs.lock import FolderInUseError, training_lock
+from detkit.runs.new_folder import discard_untrained
+from detkit.runs.resume import folder_to_resume, run_without_checkpoint
 from detkit.runs.resume_changes import check_resume
-from detkit.training.loggers import RUN_ID_FILE
 from detkit.weights.start import refuse_foreign_weights
 
 HELP = """
@@ -91,7 +86,7 @@ def run(arguments: list[str]) -> int:
     only_freeze, arguments = FREEZE in arguments, [w for w in arguments if w != FREEZE]
     resumed, unsaved, source = None, None, value_of(arguments, "ckpt")
     if source not in (None, "null"):
-        unsaved = unsaved_run(str(source))
+        unsaved = run_without_checkpoint(str(source))
         resumed = None if unsaved else checkpoint_of(arguments, "train", prefer="last")
     if any(word in HYDRA_WORDS for word in arguments):
         if resumed is not None or unsaved is not None:
@@ -123,13 +118,7 @@ def _resumed(checkpoint: Checkpoint, arguments: list[str]) -> dict[str, Any]:
         UserError: The checkpoint lies in no run folder, or more would change.
     """
     path = checkpoint.path.resolve()
-    folder = path.parent.parent
-    if path.parent.name != CHECKPOINTS or not (folder / FILE).is_file():
-        raise UserError(
-            f"ckpt={path}: resuming a run needs its folder ({FILE}, metrics.csv and "
-            f"{CHECKPOINTS}/), and this checkpoint lies in none: give the run folder, or start a "
-            f"new run from the weights with weights={path}."
-        )
+    folder = folder_to_resume(path).path
     # The words first, since they may load plugins that the run had.
     config = compose_with(checkpoint, "resume", arguments, run_folder=str(folder))
     before = compose_with(checkpoint, "resume", [], run_folder=str(folder))
@@ -145,9 +134,9 @@ def _beginning_again(folder: Path, arguments: list[str]) -> dict[str, Any]:
     Raises:
         UserError: A living process trains in the folder, or the words do not fit.
     """
-    content = {**read_written(folder), "run_folder": str(folder)}
-    with only_one(folder):
-        (folder / RUN_ID_FILE).unlink(missing_ok=True)
+    content = {**read_config(folder), "run_folder": str(folder)}
+    with training_lock(folder):
+        RunFolder(folder).wandb_run_id.unlink(missing_ok=True)
     try:
         # The words first, since they may load plugins that the run had.
         config = compose.compose("resume", arguments, content)
@@ -156,7 +145,7 @@ def _beginning_again(folder: Path, arguments: list[str]) -> dict[str, Any]:
         raise
     config["ckpt"] = None
     print(
-        f"{folder.name}: ended before its first checkpoint; it begins again from its {FILE}",
+        f"{folder.name}: ended before its first checkpoint; it begins again from its {CONFIG}",
         file=sys.stderr,
     )
     for change in differences(compose.compose("resume", [], content), config):
@@ -188,7 +177,7 @@ def start(config: dict[str, Any], in_process: bool, again: bool = False) -> int:
 
 
 def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
-    is_new = not (Path(config["run_folder"]) / FILE).exists()
+    is_new = not RunFolder(config["run_folder"]).config.exists()
     folder = freeze(config, again)
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
@@ -196,7 +185,7 @@ def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
             importlib.import_module("detkit.processes.run_frozen").run(folder)
         except UserError as error:
             if is_new and not isinstance(error, FolderInUseError):
-                discard(folder)
+                discard_untrained(folder)
             raise
         return 0
     settings = {**os.environ, **plugins.for_child(config["plugins"])}
@@ -210,8 +199,8 @@ def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
         code = group.wait()
     code = code if code >= 0 else 128 - code  # a signal ended the guard before it could start
     if code == _REFUSED and is_new:
-        with contextlib.suppress(FolderInUseError), only_one(folder):
-            discard(folder)
+        with contextlib.suppress(FolderInUseError), training_lock(folder):
+            discard_untrained(folder)
     return code
 
 
@@ -243,7 +232,8 @@ def _prepare(config: dict[str, Any], again: bool) -> int:
             "data (HOST is one of them)"
         )
     again_text = "started again, it goes on from its last checkpoint"
-    print(f"frozen: {folder / FILE}\n{where}; {again_text}:\n  {command}\nSLURM: docs/clusters.md")
+    print(f"frozen: {RunFolder(folder).config}\n{where}; {again_text}:\n  {command}")
+    print("SLURM: docs/clusters.md")
     return 0
 
 

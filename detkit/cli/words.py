@@ -14,7 +14,6 @@ from detkit.config.compose import Composed, compose_with_origins
 from detkit.config.pages import CHECKPOINT
 from detkit.errors import UserError
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
-from detkit.runs.frozen_config import CHECKPOINTS, is_run
 from detkit.weights.source import read_source
 from detkit.weights.start import model_text, refuse_other_shapes
 
@@ -49,18 +48,6 @@ def checkpoint_of(words: list[str], command: str, prefer: str = "best") -> Check
             f"cannot be resumed: start a new training with weights={source}."
         )
     return checkpoint
-
-
-def unsaved_run(source: str) -> Path | None:
-    """The folder of a run that was ended before its first checkpoint, or None.
-
-    A run that is finished and whose checkpoints were taken away is none.
-    """
-    folder = Path(source)
-    names = ("best.ckpt", "last.ckpt", f"{CHECKPOINTS}/best.ckpt", f"{CHECKPOINTS}/last.ckpt")
-    if any((folder / name).is_file() for name in (*names, "metrics.json")) or not is_run(folder):
-        return None
-    return folder.resolve()
 
 
 def compose_training(words: list[str], root: str = "train") -> Composed:

@@ -10,9 +10,10 @@ from detkit.evaluation.detection_analysis import analyse, analysis_content, erro
 from detkit.evaluation.image_results import CollectedImages
 from detkit.evaluation.metrics_table import metrics_table, write_metrics
 from detkit.interfaces import Metric
+from detkit.runs.layout import RunFolder
 from detkit.structures import Detections, Target
 from detkit.structures.analysis import Analysis
-from detkit.visualization.analysis_pictures import FOLDER, write_pictures
+from detkit.visualization.analysis_pictures import write_pictures
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class Measurement:
     def write(self, folder: Path) -> list[Path]:
         """Write `metrics.json` and the pictures of the analysis; returns what was written."""
         folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "metrics.json"
+        file = RunFolder(folder).results
         content = analysis_content(self.analysis)
         if self.notes:
             content["notes"] = list(self.notes)
         write_metrics(file, self.numbers, content)
-        return [file, *write_pictures(self.analysis, self.numbers, folder / FOLDER)]
+        return [file, *write_pictures(self.analysis, self.numbers, RunFolder(folder).analysis)]
 
 
 def measure(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from detkit.errors import DataError, UserError
+from detkit.runs.resume import resume_hint
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -33,7 +33,7 @@ def plain_failures(folder: Path) -> Iterator[None]:
         with plain_worker_failures():
             yield
     except WorkerDiedError as error:
-        raise UserError(f"{error} {kept(folder)}") from error.__cause__
+        raise UserError(f"{error} {resume_hint(folder)}") from error.__cause__
     except OSError as error:
         raise_if_disk(error, folder)
         raise
@@ -85,13 +85,13 @@ def raise_if_disk(error: OSError, folder: Path) -> None:
     if error.errno in _FULL:
         raise UserError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. Make room. "
-            f"{kept(folder)}"
+            f"{resume_hint(folder)}"
         ) from error
     named = error.filename is not None and folder in Path(str(error.filename)).parents
     if error.errno in _REFUSED and named:
         raise UserError(
             f"{error.filename}: cannot be written: {error.strerror}. Give yourself the right to "
-            f"write there. {kept(folder)}"
+            f"write there. {resume_hint(folder)}"
         ) from error
 
 
@@ -101,16 +101,8 @@ def raise_if_rank_lost(error: RuntimeError, folder: Path) -> None:
     if any(name in text for name in ("gloo", "NCCL")) and any(words in text for words in _LOST):
         raise RankLostError(
             "the connection to another rank is lost, which has ended or does not answer: its own "
-            f"error tells why. {kept(folder)}"
+            f"error tells why. {resume_hint(folder)}"
         ) from error
-
-
-def kept(folder: Path) -> str:
-    """What is left of a run that ends here, and how it goes on."""
-    command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
-    if not (folder / "checkpoints" / "last.ckpt").is_file():
-        return f"No checkpoint had been saved; begin again with: {command}"
-    return f"The last checkpoint is kept; resume with: {command}"
 
 
 def _first_line(error: BaseException) -> str:

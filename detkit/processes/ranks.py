@@ -26,8 +26,8 @@ from typing import NamedTuple
 from detkit.files import write_atomically
 from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
 from detkit.lasting_output import lasting_output
-from detkit.processes.failures import kept
 from detkit.processes.launch import ERROR_VARIABLE
+from detkit.runs.resume import resume_hint
 
 LAST_WORDS = 10.0  # seconds in which other ranks may end by themselves, once one has failed
 AFTER_THE_FIRST = 60.0  # the same, once rank 0 has done all that there is to do
@@ -55,7 +55,7 @@ def lead(folder: Path, count: int) -> int:
         tempfile.TemporaryDirectory(prefix="detkit-ranks-") as errors,
         Ranks(words, count, Path(errors)) as ranks,
     ):
-        return ranks.wait(lambda: kept(folder))
+        return ranks.wait(lambda: resume_hint(folder))
 
 
 def leave_error(text: str, code: int, brief: str = "", *, follows: bool = False) -> bool:

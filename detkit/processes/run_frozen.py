@@ -28,7 +28,7 @@ from detkit.inference.measuring import measure
 from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
 from detkit.lasting_output import lasting_output
 from detkit.processes import ranks
-from detkit.processes.failures import RankLostError, kept, plain_failures
+from detkit.processes.failures import RankLostError, plain_failures
 from detkit.processes.launch import (
     is_rank,
     is_torchrun_rank,
@@ -39,8 +39,9 @@ from detkit.processes.launch import (
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.runs.data_fingerprint import fingerprint
 from detkit.runs.environment import environment, record_start
-from detkit.runs.frozen_config import checkpoint_to_go_on, read_frozen
-from detkit.runs.lock import only_one
+from detkit.runs.frozen_config import read_frozen
+from detkit.runs.layout import RunFolder
+from detkit.runs.lock import training_lock
 from detkit.runs.log_file import log_to, report_problems_only
 from detkit.runs.position import (
     Position,
@@ -49,6 +50,7 @@ from detkit.runs.position import (
     require_same_data,
 )
 from detkit.runs.record import Record, plugin_names
+from detkit.runs.resume import checkpoint_to_resume, resume_hint
 from detkit.training.expectations import advice, setup_of
 from detkit.training.fit import closing_loggers, fit
 from detkit.training.mixing_end import mixing_end
@@ -80,10 +82,10 @@ def run(folder: Path) -> dict[str, float]:
         Stopped: The user ended the training.
     """
     config = read_frozen(folder)
-    config["ckpt"] = checkpoint_to_go_on(config["ckpt"], folder)
+    config["ckpt"] = checkpoint_to_resume(config["ckpt"], folder)
 
     def stop(number: int) -> None:
-        raise Stopped(f"stopped by {signal_name(number)}. {kept(folder)}", number)
+        raise Stopped(f"stopped by {signal_name(number)}. {resume_hint(folder)}", number)
 
     # What the training itself does on a signal is in StopOnSignal.
     with StopSignals(stop), plain_failures(folder):
@@ -120,7 +122,7 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     setup = setup_of(config, len(data.train_index), module.detector, batches)
     for line in advice(setup) if resumed is None else ():
         log.warning("%s", line)
-    with only_one(folder), closing_loggers(trainer):
+    with training_lock(folder), closing_loggers(trainer):
         where = str(position) if resumed else None
         record_start(folder, environment(config["seed"], prints), where)
         fit(module, trainer, *loaders, resume=config["ckpt"])
@@ -218,7 +220,7 @@ def _finish(
     measured = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
     files = measured.write(folder)
     print(measured.text())
-    plot_curves(folder / "metrics.csv", folder / "curves.png")
+    plot_curves(RunFolder(folder).metrics_log, RunFolder(folder).curves)
     report = write_report(
         folder,
         title=config["run_name"],

@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.errors import UserError
+from detkit.runs.layout import BUNDLE, BUNDLE_WEIGHTS, CONFIG
 from detkit.runs.record import Record, parse_record
 from detkit.runs.tensor_file import read_tensors
 
-BUNDLE_FILE, WEIGHTS_FILE, CONFIG_FILE = "bundle.json", "weights.safetensors", "config.yaml"
-_CHECKED = (WEIGHTS_FILE, CONFIG_FILE)
+_CHECKED = (BUNDLE_WEIGHTS, CONFIG)
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
         part.mkdir(parents=True, exist_ok=True)
         # Copies, as safetensors refuses tensors that share memory or are not in plain order.
         weights = {name: value.contiguous().clone() for name, value in bundle.weights.items()}
-        save_file(weights, part / WEIGHTS_FILE, {"format": "pt"})
+        save_file(weights, part / BUNDLE_WEIGHTS, {"format": "pt"})
         # a copy without shared lists, to which YAML would write references
         plain = json.loads(json.dumps(bundle.record.config))
         config = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-        (part / CONFIG_FILE).write_text(config, encoding="utf-8")
+        (part / CONFIG).write_text(config, encoding="utf-8")
         # safetensors makes its file readable by the owner only; follow the umask as the others do
-        shutil.copymode(part / CONFIG_FILE, part / WEIGHTS_FILE)
+        shutil.copymode(part / CONFIG, part / BUNDLE_WEIGHTS)
         record = bundle.record.plain()
         del record["config"]
         files = {name: _description(part / name) for name in _CHECKED}
@@ -72,7 +72,7 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
             "files": files,
         }
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        (part / BUNDLE_FILE).write_text(text, encoding="utf-8")
+        (part / BUNDLE).write_text(text, encoding="utf-8")
         os.replace(part, folder)
     except OSError as error:
         raise UserError(f"output={folder}: cannot be written: {error.strerror}.") from error
@@ -81,8 +81,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
 def bundle_at(path: Path) -> Path | None:
     """The bundle's folder where a path is one, or one of its files; else None."""
     if path.is_dir():
-        return path if (path / BUNDLE_FILE).is_file() else None
-    inside = path.name in (BUNDLE_FILE, WEIGHTS_FILE) and (path.parent / BUNDLE_FILE).is_file()
+        return path if (path / BUNDLE).is_file() else None
+    inside = path.name in (BUNDLE, BUNDLE_WEIGHTS) and (path.parent / BUNDLE).is_file()
     return path.parent if inside else None
 
 
@@ -92,16 +92,16 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         UserError: A file is missing or was changed, or the record is not as detkit writes it.
     """
-    file = folder / BUNDLE_FILE
+    file = folder / BUNDLE
     content = _json(file)
     files = content.get("files")
     for name in _CHECKED:
         _require_unchanged(folder / name, files.get(name) if isinstance(files, dict) else None)
-    record = parse_record({**content, "config": _config(folder / CONFIG_FILE)}, file)
+    record = parse_record({**content, "config": _config(folder / CONFIG)}, file)
     epochs, versions = content.get("epochs", 0), content.get("versions")
     return Bundle(
         record=record,
-        weights=read_tensors(folder / WEIGHTS_FILE),
+        weights=read_tensors(folder / BUNDLE_WEIGHTS),
         epoch=epochs if type(epochs) is int else 0,
         versions=versions if isinstance(versions, dict) else {},
     )
@@ -118,7 +118,7 @@ def _require_unchanged(file: Path, recorded: Any) -> None:
         raise UserError(f"{file}: is missing from the bundle: copy the folder whole.")
     if not isinstance(recorded, dict) or recorded != _description(file):
         raise UserError(
-            f"{file}: is not what {BUNDLE_FILE} says it is: it was changed, or damaged on its way. "
+            f"{file}: is not what {BUNDLE} says it is: it was changed, or damaged on its way. "
             "Copy the bundle again."
         )
 

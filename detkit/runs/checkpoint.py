@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
-from detkit.runs.bundle import BUNDLE_FILE, bundle_at, read_bundle
+from detkit.runs.bundle import bundle_at, read_bundle
+from detkit.runs.layout import BEST, BUNDLE, CHECKPOINTS, LAST, RunFolder
 from detkit.runs.record import RECORD, Record, parse_record
 from detkit.runs.tensor_file import read_tensors
 
@@ -72,26 +73,28 @@ def find_checkpoint(source: str, prefer: str = "best", key: str = "ckpt") -> Pat
         raise UserError(
             f"{key}={source}: there is no such file or folder; give a run folder or a file."
         )
-    if (path / BUNDLE_FILE).is_file():
-        return path / BUNDLE_FILE
-    other = "last" if prefer == "best" else "best"
-    for folder in (path / "checkpoints", path):
-        for name in (prefer, other):
-            if (folder / f"{name}.ckpt").is_file():
-                if name != prefer == "best":
+    if (path / BUNDLE).is_file():
+        return path / BUNDLE
+    names = (BEST, LAST) if prefer == "best" else (LAST, BEST)
+    run = RunFolder(path)
+    for folder in (run.checkpoints, path):
+        for name in names:
+            if (folder / name).is_file():
+                if prefer == "best" and name == LAST:
                     _log.warning(
-                        "%s: no validation has given a valid AP yet, so there is no best.ckpt: "
-                        "using last.ckpt",
+                        "%s: no validation has given a valid AP yet, so there is no %s: using %s",
                         source,
+                        BEST,
+                        LAST,
                     )
-                return folder / f"{name}.ckpt"
-    again = ""
-    if (path / "config.yaml").is_file() and not (path / "metrics.json").is_file():
-        again = f"; a run that was ended earlier begins again with detkit train ckpt={source}"
+                return folder / name
+    restart = ""
+    if run.config.is_file() and not run.is_finished:
+        restart = f"; a run that ended earlier begins again with detkit train ckpt={source}"
     raise UserError(
-        f"{key}={source}: the folder holds no checkpoints/best.ckpt or last.ckpt; a run writes the "
+        f"{key}={source}: the folder holds no {CHECKPOINTS}/{BEST} or {LAST}; a run writes the "
         "first one after callbacks.checkpoints.minutes, or at the end of an epoch before "
-        f"that{again}."
+        f"that{restart}."
     )
 
 

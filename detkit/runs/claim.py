@@ -12,8 +12,9 @@ from typing import IO, Any
 
 from detkit.errors import UserError
 from detkit.files import Lock, lock
+from detkit.runs.layout import RunFolder
+from detkit.runs.new_folder import not_writable_text
 
-FILE = ".starting"  # locked in the run folder
 # The name that `detkit train` generates for a run; it contains the time in seconds.
 _BY_TIME = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_")
 
@@ -39,22 +40,14 @@ def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, A
         folder.mkdir(parents=True, exist_ok=True)
         file = _locked(folder)
     except OSError as error:
-        raise UserError(not_written_text(folder, error)) from error
+        raise UserError(not_writable_text(folder, error)) from error
     with file:
         try:
             yield {**config, "run_folder": str(folder)}
         finally:
-            (folder / FILE).unlink(missing_ok=True)
+            RunFolder(folder).claim.unlink(missing_ok=True)
             with suppress(OSError):  # it holds a run
                 folder.rmdir()
-
-
-def not_written_text(folder: Path, error: OSError) -> str:
-    """The message about a run folder that cannot be written."""
-    return (
-        f"run_folder={folder}: cannot be written: {error.strerror}. Choose a "
-        "run_folder=FOLDER that you may write to."
-    )
 
 
 def _first_free(folder: Path) -> Path:
@@ -71,7 +64,7 @@ def _first_free(folder: Path) -> Path:
 def _locked(folder: Path) -> IO[bytes]:
     """Open and lock the file of the claim."""
     while True:
-        file = (folder / FILE).open("ab")
+        file = RunFolder(folder).claim.open("ab")
         result = lock(file)
         if result is Lock.IN_USE:
             file.close()
@@ -82,6 +75,6 @@ def _locked(folder: Path) -> IO[bytes]:
         if result is Lock.UNSUPPORTED:
             return file  # train without a claim on file systems without locks
         with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), (folder / FILE).stat()):
+            if os.path.samestat(os.fstat(file.fileno()), RunFolder(folder).claim.stat()):
                 return file
         file.close()  # its last owner removed it in the meantime

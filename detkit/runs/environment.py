@@ -25,8 +25,8 @@ import detkit
 from detkit import registry
 from detkit.files import display_path, write_atomically
 from detkit.runs.code_state import code_state
+from detkit.runs.layout import RunFolder
 
-FILE = "environment.json"
 COMMAND_VARIABLE = "DETKIT_COMMAND"  # what was typed, for the processes that the command starts
 _PACKAGES = (
     *("detkit", "torch", "torchvision", "lightning", "timm", "numpy", "pillow", "pycocotools"),
@@ -78,7 +78,7 @@ def record_start(folder: Path, record: dict[str, Any], where: str | None = None)
         where: Where the run goes on, such as `in epoch 3, batch 7`; None where it begins, maybe
             again, so that what an earlier start wrote no longer holds.
     """
-    file = folder / FILE
+    file = RunFolder(folder).environment
     first = None if where is None else _read(file)
     if first is None:
         content = {**record, "resumed": []}
@@ -100,7 +100,7 @@ def _read(file: Path) -> dict[str, Any] | None:
         content = None
     if isinstance(content, dict):
         return content
-    file.replace(file.with_name("environment_damaged.json"))
+    file.replace(file.with_stem(f"{file.stem}_damaged"))
     return None
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from detkit.errors import UserError
 from detkit.files import Lock, lock
+from detkit.runs.layout import RunFolder
 
-FILE = ".lock"
 _log = logging.getLogger("detkit.training")
 
 
@@ -20,7 +20,7 @@ class FolderInUseError(UserError):
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def training_lock(folder: Path) -> Iterator[None]:
     """Hold a run folder; the system lets go of it when the process ends, however it ends.
 
     A file system without locks is no reason not to train.
@@ -28,7 +28,7 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises:
         FolderInUseError: Another process holds it.
     """
-    with (folder / FILE).open("a+", encoding="utf-8") as file:
+    with RunFolder(folder).lock.open("a+", encoding="utf-8") as file:
         result = lock(file)
         if result is Lock.IN_USE:
             file.seek(0)

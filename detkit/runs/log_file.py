@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from detkit.runs.layout import RunFolder
 from detkit.terminal import TerminalHandler, leave_status_line_whole
-
-FILE = "train.log"  # in the run folder
 
 
 class _LogFile(logging.FileHandler):
@@ -33,7 +32,7 @@ def log_to(folder: Path | None, rank: int = 0) -> None:
     root.addHandler(terminal)
     root.setLevel(logging.ERROR if rank else logging.INFO)
     if folder is not None and rank == 0:
-        file = _LogFile(folder / FILE, encoding="utf-8")
+        file = _LogFile(RunFolder(folder).log, encoding="utf-8")
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root.addHandler(file)
 

@@ -12,6 +12,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from detkit.files import replacing
+from detkit.runs.layout import RunFolder
 from detkit.runs.metrics_rows import SECONDS, SPEED, read_metrics
 
 FIRST_COLUMNS = ["step", "epoch", SECONDS, SPEED]
@@ -28,7 +29,7 @@ class MetricsFile(Logger):
 
     def __init__(self, *, run_folder: str) -> None:
         super().__init__()
-        self.path = Path(run_folder) / "metrics.csv"
+        self.path = RunFolder(run_folder).metrics_log
         self._columns = _header(self.path)
         self._seconds_before = 0.0
         self._started = self._row_time = time.monotonic()
@@ -90,10 +91,7 @@ class MetricsFile(Logger):
     def _write(self, rows: list[dict[str, str]]) -> None:
         """Replace the file in one move, so that a kill leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            replacing(self.path) as part,
-            part.open("w", newline="", encoding="utf-8") as file,
-        ):
+        with replacing(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
             if self._columns:
                 writer.writeheader()

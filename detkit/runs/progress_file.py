@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from detkit.files import write_atomically
-
-FILE = "progress.json"  # in the run folder
+from detkit.runs.layout import RunFolder
 
 
 @dataclass(frozen=True)
@@ -33,15 +32,14 @@ class Status:
 
 def write_status(folder: Path, status: Status) -> None:
     """Replace the file atomically; a failed write must not stop the training."""
-    file = folder / FILE
     with suppress(OSError):
-        write_atomically(file, json.dumps(asdict(status)))
+        write_atomically(RunFolder(folder).progress, json.dumps(asdict(status)))
 
 
 def read_status(folder: Path) -> Status | None:
     """The status of a run folder; None if there is none yet or it cannot be read."""
     try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content = json.loads(RunFolder(folder).progress.read_text(encoding="utf-8"))
         return Status(**{field.name: content[field.name] for field in fields(Status)})
     except (OSError, ValueError, TypeError, KeyError):
         return None

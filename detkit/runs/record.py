@@ -10,6 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from detkit.errors import UserError
 from detkit.files import display_path
+from detkit.runs.older_config import with_current_keys
 from detkit.version import __version__
 
 RECORD = "detkit"
@@ -79,7 +80,7 @@ def parse_record(content: Any, path: Path) -> Record:
     if config is None:
         raise _wrong(path, "it has no 'config'")
     return Record(
-        config=config,
+        config=with_current_keys(config),
         class_names=list(names),
         category_ids=list(ids),
         version=str(version),

@@ -12,8 +12,8 @@ from detkit.config.page_syntax import parse, read_text
 from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 from detkit.runs.comparison import RunRecord
-from detkit.runs.environment import FILE as ENVIRONMENT
-from detkit.runs.frozen_config import FILE
+from detkit.runs.layout import CONFIG, ENVIRONMENT
+from detkit.runs.older_config import with_current_keys
 
 
 def read_run(source: str, key: str = "ckpt") -> RunRecord:
@@ -27,10 +27,10 @@ def read_run(source: str, key: str = "ckpt") -> RunRecord:
         UserError: It cannot be read.
     """
     path = Path(source).expanduser()
-    file = path / FILE if path.is_dir() else path
+    file = path / CONFIG if path.is_dir() else path
     if file.is_file() and file.suffix in (".yaml", ".yml"):
         content = yaml.safe_load(read_text(file)) if parse(file, read_text(file)) else {}
-        return RunRecord(content, _environment(file.with_name(ENVIRONMENT)))
+        return RunRecord(with_current_keys(content), _environment(file.with_name(ENVIRONMENT)))
     checkpoint = read_checkpoint(find_checkpoint(source, key=key))
     facts = {"seed": checkpoint.config.get("seed"), "data": checkpoint.record.data}
     return RunRecord(checkpoint.config, {k: v for k, v in facts.items() if v is not None})

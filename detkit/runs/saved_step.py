@@ -12,9 +12,9 @@ from torch import Tensor
 
 from detkit.errors import UserError
 from detkit.files import replacing
+from detkit.runs.layout import SAVED_STEPS, RunFolder
 from detkit.structures import Batch, Target
 
-FOLDER = "non_finite"
 _KEY = "step"
 _PREFIX = "detector."
 
@@ -53,7 +53,7 @@ class SavedStep:
 def step_path(run_folder: Path, number: int, rank: int, world_size: int) -> Path:
     """Where a step is saved; each rank has its own file."""
     suffix = f"_rank{rank}" if world_size > 1 else ""
-    return run_folder / FOLDER / f"step_{number:06d}{suffix}.pt"
+    return RunFolder(run_folder).saved_steps / f"step_{number:06d}{suffix}.pt"
 
 
 def find_step(source: str) -> Path:
@@ -65,13 +65,13 @@ def find_step(source: str) -> Path:
     path = Path(source)
     if path.is_file():
         return path
-    for folder in (path / FOLDER, path):
+    for folder in (RunFolder(path).saved_steps, path):
         files = sorted(folder.glob("step_*.pt"), key=lambda file: file.stat().st_mtime)
         if files:
             return files[-1]
     raise UserError(
-        f"{source}: there is no saved step; give a file RUN/{FOLDER}/step_NUMBER.pt, which a run "
-        "writes when a loss or a gradient is not finite."
+        f"{source}: there is no saved step; give a file RUN/{SAVED_STEPS}/step_NUMBER.pt, which a "
+        "run writes when a loss or a gradient is not finite."
     )
 
 
@@ -105,8 +105,8 @@ def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
     step = content.get(_KEY)
     if not isinstance(step, dict):
         raise UserError(
-            f"{path}: is a checkpoint, not a saved step; give a file of RUN/{FOLDER}, which a run "
-            "writes when a loss or a gradient is not finite."
+            f"{path}: is a checkpoint, not a saved step; give a file of RUN/{SAVED_STEPS}, which a "
+            "run writes when a loss or a gradient is not finite."
         )
     try:
         return SavedStep(**{**step, "batch": _batch_from(step["batch"])})

@@ -6,7 +6,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from detkit.runs.bundle import BUNDLE_FILE, bundle_at
+from detkit.runs.bundle import bundle_at
+from detkit.runs.layout import BUNDLE, RunFolder
 from detkit.runs.tensor_file import mapping_in
 
 USUAL = 0.3  # for detectors whose F1 was not measured
@@ -45,9 +46,8 @@ def measured_threshold(checkpoint: Path) -> float | None:
     """
     folder = bundle_at(checkpoint)
     if folder is not None:
-        return _valid(mapping_in(folder / BUNDLE_FILE).get(_KEY))
-    run = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint.parent
-    node: Any = mapping_in(run / "metrics.json")
+        return _valid(mapping_in(folder / BUNDLE).get(_KEY))
+    node: Any = mapping_in(RunFolder.of_checkpoint(checkpoint).results)
     for key in ("analysis", "score_thresholds", "all_classes", _KEY):
         node = node.get(key) if isinstance(node, dict) else None
     return _valid(node)

@@ -19,6 +19,7 @@ from PIL import Image
 
 from detkit.errors import UserError
 from detkit.registry import PositiveInt, Wired, register
+from detkit.runs.layout import RunFolder
 from detkit.training.callbacks.pictures import ValidationPicture, above
 from detkit.training.tracking import ClassScores, TrainingResult, class_scores, flattened
 from detkit.training.wandb_content import (
@@ -30,7 +31,6 @@ from detkit.training.wandb_content import (
 )
 from detkit.visualization.panels import side_by_side
 
-RUN_ID_FILE = "wandb_run_id.txt"  # in the run folder
 _STEP = "trainer/global_step"  # Lightning's name of the horizontal axis
 _BEST = "best"
 _DRAWN_SCORE = 0.3  # least score of a detection in TensorBoard's pictures
@@ -81,7 +81,7 @@ class Wandb(WandbLogger):
             name=title or folder.resolve().name,
             save_dir=str(folder),
             project=project,
-            id=run_id or _kept_id(folder / RUN_ID_FILE),
+            id=run_id or _kept_id(RunFolder(folder).wandb_run_id),
             entity=entity,
             group=group,
             tags=tags,

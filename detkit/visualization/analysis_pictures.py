@@ -14,7 +14,6 @@ from detkit.structures.analysis import Analysis
 from detkit.visualization.confusion_picture import plot_confusion
 from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
 
-FOLDER = "analysis"
 # File name -> heading, and how to read the picture.
 READING: dict[str, tuple[str, str]] = {
     "errors": (

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from detkit.files import write_atomically
-from detkit.visualization.analysis_pictures import FOLDER, READING
+from detkit.runs.layout import RunFolder
+from detkit.visualization.analysis_pictures import READING
 from detkit.visualization.html import render, three_decimals
 from detkit.visualization.panels import OVERVIEW
 
@@ -64,31 +65,31 @@ def write_report(
         The page.
     """
     meanings = meanings or {}
+    files = RunFolder(run_folder)
     text = render(
         "report.html.j2",
         title=title,
         tiles=[_Tile(n, numbers[n], meanings.get(n, "")) for n in _HEADLINE if n in numbers],
-        curves=_picture(run_folder / "curves.png", "losses and AP over the steps"),
-        analysis=list(_analysis(run_folder / FOLDER)),
-        pictures=_validation_pictures(run_folder),
+        curves=_picture(files.curves, "losses and AP over the steps"),
+        analysis=list(_analysis(files.analysis)),
+        pictures=_validation_pictures(files.pictures),
         classes=_class_table(numbers, class_names),
         numbers=[
             (name, three_decimals(value), meanings.get(name, ""))
             for name, value in numbers.items()
             if "/" not in name
         ],
-        configuration=_text(run_folder / "config.yaml"),
-        environment=_environment(run_folder / "environment.json"),
+        configuration=_text(files.config),
+        environment=_environment(files.environment),
     )
-    report = run_folder / "report.html"
-    write_atomically(report, text)
-    return report
+    write_atomically(files.report, text)
+    return files.report
 
 
-def _validation_pictures(run_folder: Path) -> list[_Picture]:
+def _validation_pictures(folder: Path) -> list[_Picture]:
     files = sorted(
         file
-        for file in run_folder.glob("pictures/*")
+        for file in folder.glob("*")
         if file.suffix.lower() in _IMAGE_TYPES and file.stem != OVERVIEW
     )
     return [picture for file in files if (picture := _picture(file, file.stem))]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from detkit.runs.bundle import Bundle, write_bundle
 from detkit.runs.checkpoint import Checkpoint
+from detkit.runs.layout import RunFolder
 from detkit.runs.score_threshold import measured_threshold
 from detkit.runs.tensor_file import mapping_in
 
@@ -18,7 +19,7 @@ def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
         UserError: The folder is there already or cannot be written.
     """
     # Empty where the checkpoint lies in no run folder.
-    about = mapping_in(checkpoint.path.resolve().parent.parent / "environment.json")
+    about = mapping_in(RunFolder.of_checkpoint(checkpoint.path.resolve()).environment)
     # Where the run lay says nothing to others, and may name its user.
     config = {k: v for k, v in checkpoint.config.items() if k not in ("run_folder", "ckpt")}
     record = replace(checkpoint.record, config=config)

@@ -311,7 +311,7 @@ def test_weights_that_ask_for_more_than_they_hold_are_refused_before_data_are_re
     for words in ([f"weights={file}"], [f"weights={file}", "model=checkpoint"], [f"ckpt={file}"]):
         assert main(["train", *words, "run_folder=no"]) == 2
         said = capsys.readouterr().err.splitlines()[-1]
-        assert re.search(r"large\.ckpt: (its|resuming a run needs its folder)", said)
+        assert re.search(r"large\.ckpt: (its|a run is resumed in its folder)", said)
     assert not Path("no").exists()
 
 

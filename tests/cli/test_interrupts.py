@@ -142,4 +142,4 @@ def test_resuming_takes_a_run_folder(
     alone = tmp_path / "last.ckpt"
     alone.write_bytes((work / "first" / "checkpoints" / "last.ckpt").read_bytes())
     assert main(["train", f"ckpt={alone}"]) == 2
-    assert "this checkpoint lies in none" in capsys.readouterr().err
+    assert "this checkpoint is not in one" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from PIL import Image
 from tiny_run import TINY
 
 from detkit.cli.main import main
-from detkit.runs.lock import only_one
+from detkit.runs.lock import training_lock
 from detkit.runs.metrics_logger import read_metrics
 from detkit.runs.score_threshold import default_threshold
 
@@ -244,7 +244,7 @@ def test_run_of_a_living_process_does_not_begin_again(
     unsaved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in unsaved.iterdir() if path.is_file()}
-    with only_one(unsaved):
+    with training_lock(unsaved):
         assert main(["train", "ckpt=unsaved"]) == 2
     assert "is training in it" in capsys.readouterr().err
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -275,5 +275,5 @@ def test_folder_of_other_files_is_no_run_folder(
 ) -> None:
     (tmp_path / name).write_text("mine: 1\n")
     assert main(["train", *TINY, f"run_folder={tmp_path}"]) == 2
-    assert f"run_folder={tmp_path}: holds '{name}' and is no run" in capsys.readouterr().err
+    assert f"run_folder={tmp_path}: contains '{name}' but no run" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == [name]

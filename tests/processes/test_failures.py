@@ -13,9 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from training_fakes import Batches, batches, cpu_trainer, tiny_module
 
 from detkit.errors import DataError, UserError
-from detkit.processes.failures import WorkerDiedError, kept, plain_failures, plain_worker_failures
+from detkit.processes.failures import WorkerDiedError, plain_failures, plain_worker_failures
 from detkit.runs.checkpoint_writer import CheckpointFile
-from detkit.runs.lock import only_one
+from detkit.runs.lock import training_lock
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
 
@@ -69,17 +69,6 @@ def test_folder_that_became_read_only_is_named(tmp_path):
     message = r"metrics\.csv: cannot be written: Permission denied"
     with pytest.raises(UserError, match=message), plain_failures(tmp_path):
         raise refused
-
-
-def test_what_is_left_of_a_run_is_said_with_the_command(tmp_path):
-    assert kept(tmp_path).endswith(f"begin again with: detkit train ckpt={tmp_path}")
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
-    assert kept(tmp_path).endswith(f"resume with: detkit train ckpt={tmp_path}")
-
-
-def test_the_command_quotes_a_folder_with_spaces(tmp_path):
-    assert kept(tmp_path / "my runs").endswith(f"detkit train 'ckpt={tmp_path}/my runs'")
 
 
 def test_faults_of_the_code_keep_their_traceback(tmp_path):
@@ -150,8 +139,8 @@ def test_memory_is_blamed_only_for_a_signal_that_may_mean_it():
 HOLD = """
 import sys, time
 from pathlib import Path
-from detkit.runs.lock import only_one
-with only_one(Path(sys.argv[1])):
+from detkit.runs.lock import training_lock
+with training_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -161,8 +150,8 @@ def test_run_folder_belongs_to_one_process_until_it_ends(tmp_path):
     with run_python(HOLD, str(tmp_path)) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=f"process {holder.pid} is training in it"):
-            only_one(tmp_path).__enter__()
+            training_lock(tmp_path).__enter__()
         holder.kill()
         holder.wait()
-    with only_one(tmp_path):
+    with training_lock(tmp_path):
         pass

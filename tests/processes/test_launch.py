@@ -1,6 +1,5 @@
 """Who started a process: detkit itself, torchrun, srun, or nobody."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from detkit.cli.main import main
 from detkit.errors import UserError
 from detkit.processes import launch
-from detkit.runs.frozen_config import checkpoint_to_go_on
 
 SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_NTASKS_PER_NODE": "2"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4"}
@@ -61,16 +59,3 @@ def test_a_run_for_several_machines_is_frozen_and_its_command_told(tmp_path, mon
     )
     assert f"\n  {command} -m detkit.processes.run_frozen {folder}\n" in said
     assert [path.name for path in Path("my run").iterdir()] == ["config.yaml"]
-
-
-def test_a_folder_that_is_started_again_goes_on_from_what_it_saved(tmp_path):
-    last = tmp_path / "checkpoints/last.ckpt"
-    assert checkpoint_to_go_on("best.ckpt", tmp_path) == "best.ckpt"
-    last.parent.mkdir()
-    last.touch()
-    (tmp_path / "config.yaml").touch()
-    assert checkpoint_to_go_on(None, tmp_path) == str(last)
-    os.utime(last, (1, 1))  # as when the user has just frozen it to go on from another one
-    assert checkpoint_to_go_on("best.ckpt", tmp_path) == "best.ckpt"
-    os.utime(tmp_path / "config.yaml", (0, 0))
-    assert checkpoint_to_go_on("best.ckpt", tmp_path) == str(last)

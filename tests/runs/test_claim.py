@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from detkit.errors import UserError
-from detkit.runs.claim import FILE, claimed
+from detkit.runs.claim import claimed
+from detkit.runs.layout import CLAIM
 
 BY_TIME = "2026-11-29_12-00-00_fcos_shapes"
 
@@ -47,7 +48,7 @@ def test_a_named_folder_belongs_to_the_first(tmp_path, ckpt):
 
 def test_a_start_that_writes_nothing_leaves_no_folder(tmp_path):
     with claimed(config(tmp_path / "run")):
-        assert (tmp_path / "run" / FILE).is_file()
+        assert (tmp_path / "run" / CLAIM).is_file()
     assert not (tmp_path / "run").exists()
 
 

@@ -18,7 +18,7 @@ from detkit.config import plugins
 from detkit.errors import Stopped, UserError
 from detkit.interruption import SAME_REQUEST, STOP_CODES, StopSignals
 from detkit.processes.process_group import ProcessGroup
-from detkit.runs.frozen_config import read_written
+from detkit.runs.frozen_config import read_config
 from detkit.sweeps.jobs.devices import Device, Settings, devices_text, find_devices, variables
 from detkit.sweeps.jobs.gpu_reservations import Reservations, shared_folder
 from detkit.sweeps.jobs.job import ENDED, Job
@@ -156,7 +156,7 @@ class DevicePool:
             raise
 
     def _start(self, job: Job, lock: IO[bytes]) -> None:
-        config = read_written(job.folder)
+        config = read_config(job.folder)
         processes = config["trainer"]["devices"]
         processes = processes if isinstance(processes, int) else 1
         width = (self._settings.devices_per_job or processes) if self._on_gpus else 1

@@ -10,18 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from detkit.errors import UserError
-from detkit.files import Lock, write_atomically
-from detkit.files import lock as lock_file
-from detkit.runs import lock
+from detkit.files import Lock, lock, write_atomically
+from detkit.runs.layout import RunFolder
 
-FILE = "job.json"
-OUTPUT = "output.log"
 ENDED = ("done", "pruned")  # what is not started again
 STATES = ("waiting", "running", "done", "failed", "stopped", "pruned")
-_LOCK = "job.lock"
-_NUMBERS = "metrics.json"
 _TRIES, _PAUSE = 3, 0.02
-_TRACES = (OUTPUT, "metrics.csv", "checkpoints/last.ckpt")  # what a running job writes to
 
 
 @dataclass
@@ -61,7 +55,7 @@ class Job:
         Raises:
             UserError: The folder holds no job.
         """
-        file = folder / FILE
+        file = RunFolder(folder).job
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
@@ -77,16 +71,16 @@ class Job:
         """Write the record; who reads it meanwhile sees the one before or this one."""
         content = {name: value for name, value in asdict(self).items() if name != "folder"}
         text = json.dumps(content, indent=1, ensure_ascii=False)
-        write_atomically(self.folder / FILE, text)
+        write_atomically(RunFolder(self.folder).job, text)
 
     def take(self) -> IO[bytes] | None:
         """A file that keeps the job for whoever has it open; None where somebody else has it.
 
         The system lets go of it when the last process that has it open has ended, however it does.
         """
-        if not _is_unlocked(self.folder / lock.FILE):  # somebody trains in it by hand
+        if not _is_unlocked(RunFolder(self.folder).lock):  # somebody trains in it by hand
             return None
-        file = (self.folder / _LOCK).open("ab")
+        file = RunFolder(self.folder).job_lock.open("ab")
         for _ in range(_TRIES):  # since `is_free` of another process has it for a moment
             if _lock(file):
                 return file
@@ -96,12 +90,12 @@ class Job:
 
     def is_free(self) -> bool:
         """Whether no sweep runs the job, on any machine that shares its folder."""
-        return _is_unlocked(self.folder / _LOCK)
+        return _is_unlocked(RunFolder(self.folder).job_lock)
 
     @property
     def output(self) -> Path:
         """The file with all that the job has printed."""
-        return self.folder / OUTPUT
+        return RunFolder(self.folder).job_output
 
     @property
     def title(self) -> str:
@@ -111,7 +105,7 @@ class Job:
     def score(self) -> float | None:
         """AP of the best checkpoint, or what the metric has instead; None where nothing is."""
         try:
-            numbers = json.loads((self.folder / _NUMBERS).read_text(encoding="utf-8"))
+            numbers = json.loads(RunFolder(self.folder).results.read_text(encoding="utf-8"))
             first = next(iter(numbers.values()), None)
             return float(numbers.get("AP", first))
         except (OSError, ValueError, TypeError, AttributeError):
@@ -119,7 +113,8 @@ class Job:
 
     def _end_at_last_trace(self) -> None:
         """Take the last sign of life of a job that could not record its end for that end."""
-        traces = [self.folder / name for name in _TRACES]
+        run = RunFolder(self.folder)
+        traces = [run.job_output, run.metrics_log, run.last_checkpoint]
         times = [trace.stat().st_mtime for trace in traces if trace.is_file()]
         if not times or self.started is None:
             return
@@ -130,7 +125,7 @@ class Job:
 
 def _lock(file: IO[Any]) -> bool:
     """Lock an open file; a file system without locks is no reason not to train."""
-    return lock_file(file) is not Lock.IN_USE
+    return lock(file) is not Lock.IN_USE
 
 
 def _is_unlocked(path: Path) -> bool:

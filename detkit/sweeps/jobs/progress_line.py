@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 
-from detkit.runs.progress_file import FILE, read_status
+from detkit.runs.layout import RunFolder
+from detkit.runs.progress_file import read_status
 from detkit.sweeps.jobs.job import Job
 from detkit.terminal import StatusLine, columns, is_terminal
 from detkit.text import counted, duration
@@ -40,7 +40,7 @@ def job_progress(job: Job) -> str:
 def _is_of_this_attempt(job: Job) -> bool:
     """Whether the status file was written since the job was last started."""
     try:
-        modified = (Path(job.folder) / FILE).stat().st_mtime
+        modified = RunFolder(job.folder).progress.stat().st_mtime
     except OSError:
         return False
     if job.started is None:

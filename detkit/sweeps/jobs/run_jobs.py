@@ -16,14 +16,14 @@ from detkit.config.sweep_jobs import Cell
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.files import display_path
 from detkit.runs.environment import COMMAND_VARIABLE
-from detkit.runs.frozen_config import CHECKPOINTS, read_written, require_plugins
+from detkit.runs.frozen_config import read_config, require_plugins
+from detkit.runs.layout import RunFolder
 from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
 from detkit.sweeps.jobs.devices import Settings
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.progress_line import RunningJobs
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.text import counted
-from detkit.training.loggers import RUN_ID_FILE
 from detkit.weights.start import refuse_foreign_weights
 
 POLL = 0.2
@@ -136,7 +136,7 @@ def resume(path: Path, settings: Settings, failed: bool) -> SweepFolder:
     folder = SweepFolder.open(path)
     jobs = folder.load()
     selected = [job for job in jobs if job.state in _states(failed)]
-    configs = {job.folder: read_written(job.folder) for job in selected}
+    configs = {job.folder: read_config(job.folder) for job in selected}
     for job_folder, config in configs.items():
         require_plugins(config, job_folder)
     if selected:
@@ -191,8 +191,9 @@ def _start(pool: DevicePool, folder: Path, failed: bool) -> None:
     if job.state not in _states(failed):
         _log.info("%s: is %s in another process", job.title, job.state)
         return
-    if not (folder / CHECKPOINTS / "last.ckpt").is_file():
-        (folder / RUN_ID_FILE).unlink(missing_ok=True)  # what begins again is a new run of W&B
+    run = RunFolder(folder)
+    if not run.has_checkpoint:
+        run.wandb_run_id.unlink(missing_ok=True)  # what begins again is a new run of W&B
     try:
         pool.start(job)
     except JobTakenError as error:

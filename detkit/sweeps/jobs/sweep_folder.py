@@ -14,9 +14,8 @@ from typing import Any
 
 from detkit.errors import UserError
 from detkit.files import lock, write_atomically
-from detkit.runs.frozen_config import FILE as CONFIG
 from detkit.runs.frozen_config import freeze
-from detkit.sweeps.jobs import job
+from detkit.runs.layout import RunFolder
 from detkit.sweeps.jobs.job import Job
 from detkit.text import split_setting
 
@@ -62,7 +61,7 @@ class SweepFolder:
             hint = "give the folder that `detkit sweep` named at its start."
             if (path.parent / FILE).is_file():
                 hint = f"this is one of its jobs; the sweep is {path.parent}."
-            elif (path / CONFIG).is_file():
+            elif RunFolder(path).config.is_file():
                 hint = f"it holds a single run; resume it with detkit train ckpt={path}"
             raise UserError(f"{path}: is no folder of a sweep (it has no {FILE}): {hint}")
         folder = cls(path.resolve())
@@ -130,7 +129,7 @@ class SweepFolder:
         identity = identity_of(config)
         known = [name for name in self.jobs if name.endswith(f"_{identity}")]
         place = self.path / (known[0] if known else _name(words, identity))
-        if (place / job.FILE).is_file():
+        if RunFolder(place).job.is_file():
             return Job.load(place)
         content = {**config, "run_folder": str(place), "logger": self._grouped(config["logger"])}
         made = Job(freeze(content), identity, list(words))

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 from detkit.errors import UserError
-from detkit.runs.frozen_config import FILE
+from detkit.runs.layout import RunFolder
 from detkit.runs.metrics_rows import read_metrics
-from detkit.sweeps.jobs.job import FILE as JOB_FILE
+from detkit.runs.older_config import with_current_keys
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.progress_line import job_progress
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
@@ -89,20 +89,20 @@ def _job(folder: Path) -> tuple[Job | None, dict[str, Any]]:
     except UserError:
         job = None
     try:
-        config = yaml.load((folder / FILE).read_text(encoding="utf-8"), _LOADER)
+        config = yaml.load(RunFolder(folder).config.read_text(encoding="utf-8"), _LOADER)
     except (OSError, ValueError, yaml.YAMLError):
         config = None
-    return job, config if isinstance(config, dict) else {}
+    return job, with_current_keys(config) if isinstance(config, dict) else {}
 
 
 def _result(folder: Path, keys: list[str], job: Job | None, config: Mapping[str, Any]) -> Result:
     if job is None:
-        missing = f"{folder.name}/{JOB_FILE} cannot be read"
+        missing = f"{folder.name}/{RunFolder(folder).job.name} cannot be read"
         job = Job(folder, id="", state=DAMAGED, error=missing)
     typed = dict(map(split_setting, map(str, job.words)))
-    validations = tuple(_validations(folder / "metrics.csv"))
+    validations = tuple(_validations(RunFolder(folder).metrics_log))
     best = _best(validations, _monitor(config))
-    measured = _finite((_mapping(folder / "metrics.json") if job.state == "done" else None) or {})
+    measured = _finite((_mapping(RunFolder(folder).results) if job.state == "done" else None) or {})
     validated = best.numbers if best else {}
     return Result(
         name=folder.name,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from detkit.files import write_atomically
+from detkit.runs.layout import REPORT, RunFolder
 from detkit.sweeps.results.curve_chart import chart_note, make_chart
 from detkit.sweeps.results.effects import SEED, Effects
 from detkit.sweeps.results.effects_text import effects_notes, level_cells
@@ -18,7 +19,6 @@ from detkit.text import brief_value
 from detkit.visualization.html import render
 
 FILE = "table.html"
-_REPORT = "report.html"
 _COLOURS = 6  # classes c0 to c5 of sweep.css; further values share `rest`
 
 
@@ -118,8 +118,8 @@ def _job(table: Table, result: Result, folder: Path) -> _Job:
         cells.append(_Cell(cell(column, value), "" if value is None else str(value), kind))
     if _has_errors(table):
         cells.append(_Cell(result.error or "", None, "error"))
-    has_report = (folder / result.name / _REPORT).is_file()
-    return _Job(result.name, cells, f"{quote(result.name)}/{_REPORT}" if has_report else None)
+    has_report = RunFolder(folder / result.name).report.is_file()
+    return _Job(result.name, cells, f"{quote(result.name)}/{REPORT}" if has_report else None)
 
 
 def _searchable(result: Result) -> str:

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 
 from detkit.files import display_path
+from detkit.runs.layout import JOB_OUTPUT
 from detkit.sweeps.jobs.progress_line import job_progress
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.text import LONGEST_CELL, align_columns, counted
@@ -33,7 +34,7 @@ def summary_lines(folder: SweepFolder) -> list[str]:
     if counts["waiting"] or counts["stopped"]:
         lines.append(f"resume with: detkit sweep resume {where}")
     if failed:
-        lines.append(f"what failed printed to output.log of its folder in {where}")
+        lines.append(f"what failed printed to {JOB_OUTPUT} of its folder in {where}")
         lines.append(f"start it again with: detkit sweep resume {where} --failed")
     lines.append(f"numbers, curves, effects of the keys: detkit sweep table {where}")
     return lines

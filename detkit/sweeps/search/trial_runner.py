@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from detkit.errors import UserError
+from detkit.runs.layout import RunFolder
 from detkit.runs.metrics_rows import read_metrics
 from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
 from detkit.sweeps.jobs.job import Job
@@ -153,11 +154,11 @@ def validations(folder: Path, metric: str) -> dict[int, float]:
     Raises:
         UserError: The run has been validated, and not by this metric.
     """
-    rows = read_metrics(folder / "metrics.csv")
+    rows = read_metrics(RunFolder(folder).metrics_log)
     measured = [name for name in (rows[0] if rows else {}) if name.startswith("val/")]
     if measured and metric not in measured:
         raise UserError(
-            f"hydra.sweeper.metric={metric}: {folder / 'metrics.csv'} has no such column; "
+            f"hydra.sweeper.metric={metric}: {RunFolder(folder).metrics_log} has no such column; "
             f"choose one of {', '.join(measured)}."
         )
     return {int(row["epoch"]): float(row[metric]) for row in rows if row.get(metric)}

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from detkit.errors import Stopped
 from detkit.registry import PositiveFloat, PositiveInt, Wired, register
+from detkit.runs.layout import RunFolder
 from detkit.training.agreement import agreed, may_save
 
 PART = ".part"
@@ -46,7 +47,8 @@ class Checkpoints(Checkpoint):
         minutes: PositiveFloat | None = 15.0,
         monitor: str = "val/AP",
     ) -> None:
-        self.folder = Path(run_folder) / "checkpoints"
+        run = RunFolder(run_folder)
+        self.best_path, self.last_path = run.best_checkpoint, run.last_checkpoint
         self.every = every
         self.minutes = minutes
         self.monitor = monitor
@@ -54,16 +56,6 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._validated = False
-
-    @property
-    def best_path(self) -> Path:
-        """Where the best state lies once a validation has been."""
-        return self.folder / "best.ckpt"
-
-    @property
-    def last_path(self) -> Path:
-        """Where the last state lies once an epoch has been."""
-        return self.folder / "last.ckpt"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget a validation outside of this training, and half a file that a kill left."""

@@ -14,6 +14,7 @@ import torch
 
 from detkit.ops import pairwise_iou
 from detkit.registry import Wired, register
+from detkit.runs.layout import METRICS_LOG
 from detkit.structures import Batch, Detections, Target
 from detkit.text import counted
 
@@ -150,7 +151,7 @@ def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
     if not hits.detections:
         return (
             f"AP50 IS 0 AFTER THE FIRST VALIDATION: nothing was detected in "
-            f"{counted(hits.images, 'image')}. {_EARLY} see whether the losses in metrics.csv "
+            f"{counted(hits.images, 'image')}. {_EARLY} see whether the losses in {METRICS_LOG} "
             "fall: if not, change "
             "optimizer.learning_rate; if they do, train longer or lower "
             "model.head.postprocess.score_threshold."
@@ -160,8 +161,8 @@ def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
         f"{counted(hits.detections, 'detection')} in {counted(hits.images, 'image')}, and none "
         f"overlaps an object of its class (IoU {_OVERLAP}). "
         f"{_EARLY} look at the run folder's pictures (do the boxes of the objects lie on the "
-        "objects?), at metrics.csv (if the losses do not fall, lower optimizer.learning_rate) and "
-        "at the sizes (are the objects, after resizing, as large as the priors expect?)."
+        f"objects?), at {METRICS_LOG} (if the losses do not fall, lower optimizer.learning_rate) "
+        "and at the sizes (are the objects, after resizing, as large as the priors expect?)."
     )
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from detkit.registry import Fraction, PositiveInt, Wired, register
+from detkit.runs.layout import RunFolder
 from detkit.structures import Batch, Detections, Target
 from detkit.visualization.panels import OVERVIEW, montage, resized, side_by_side
 
@@ -90,7 +91,7 @@ class Pictures(pl.Callback):
         score_threshold: Fraction = 0.3,
         every: PositiveInt | None = None,
     ) -> None:
-        self.folder = Path(run_folder) / "pictures"
+        self.folder = RunFolder(run_folder).pictures
         self.class_names = class_names
         self.count = count
         self.score_threshold = score_threshold

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from detkit.runs.progress_file import FILE, Status, write_status
+from detkit.runs.layout import RunFolder
+from detkit.runs.progress_file import Status, write_status
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.progress_line import RunningJobs, job_progress, running_text
 
@@ -29,7 +30,7 @@ def test_epoch_and_time_left_of_a_job(tmp_path: Path) -> None:
 
 def test_the_status_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:
     write_status(tmp_path, Status(3, 12, 0.2, 60.0))
-    os.utime(tmp_path / FILE, (0, 0))
+    os.utime(RunFolder(tmp_path).progress, (0, 0))
     assert job_progress(job(tmp_path, started="2026-01-01T00:00:00")) == "starting"
 
 
