@@ -23,7 +23,7 @@ from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData, Loader
 from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.errors import UserError
-from detkit.processes.run_frozen import initial_detector, prepare, trainer_settings, wiring_of
+from detkit.processes.frozen_training import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch
 from detkit.text import counted
 from detkit.training.extent import Extent, extent_of

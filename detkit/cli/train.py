@@ -182,7 +182,7 @@ def _start(config: dict[str, Any], in_process: bool, again: bool) -> int:
     if in_process:
         # Imported here since it takes Lightning along, which `--cfg job` does without.
         try:
-            importlib.import_module("detkit.processes.run_frozen").run(folder)
+            importlib.import_module("detkit.processes.frozen_training").run(folder)
         except UserError as error:
             if is_new and not isinstance(error, FolderInUseError):
                 discard_untrained(folder)

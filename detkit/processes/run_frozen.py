@@ -6,29 +6,19 @@ starts one such process for each rank. A run that has saved a checkpoint resumes
 
 from __future__ import annotations
 
-import json
-import logging
-import math
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning.pytorch as pl
-import torch.distributed
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from detkit import assembly, registry
-from detkit.assembly import Classes
-from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import Stopped, UserError
-from detkit.inference.detecting import choose_device, detect
-from detkit.inference.measuring import measure
-from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
+from detkit.interruption import STOP_SIGNALS, run_stoppable
 from detkit.lasting_output import lasting_output
 from detkit.processes import ranks
-from detkit.processes.failures import RankLostError, plain_failures
+from detkit.processes.failures import RankLostError
+from detkit.processes.frozen_training import run
 from detkit.processes.launch import (
     is_rank,
     is_torchrun_rank,
@@ -36,210 +26,10 @@ from detkit.processes.launch import (
     require_as_many,
     torchrun_command,
 )
-from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
-from detkit.runs.data_fingerprint import fingerprint
-from detkit.runs.environment import environment, record_start
 from detkit.runs.frozen_config import read_frozen
-from detkit.runs.layout import RunFolder
-from detkit.runs.lock import training_lock
-from detkit.runs.log_file import log_to, report_problems_only
-from detkit.runs.position import (
-    Position,
-    read_position,
-    require_same_batches,
-    require_same_data,
-)
-from detkit.runs.record import Record, plugin_names
-from detkit.runs.resume import checkpoint_to_resume, resume_hint
-from detkit.training.expectations import advice, setup_of
-from detkit.training.fit import closing_loggers, fit
-from detkit.training.mixing_end import mixing_end
-from detkit.training.module import DetectionModule
-from detkit.training.tracking import TrainingResult, log_result
 from detkit.training.trainer import (
     device_count,
-    make_trainer,
-    prepare_detector,
-    seed_everything,
 )
-from detkit.version import __version__
-from detkit.visualization.plots import plot_curves
-from detkit.visualization.report import write_report
-from detkit.weights.start import start_from
-
-log = logging.getLogger("detkit.run")
-_FOR_THE_DETECTOR = ("channels_last", "compile")  # alone, of the trainer's settings
-
-
-def run(folder: Path) -> dict[str, float]:
-    """Train what a run folder's configuration describes, measure the best checkpoint, report.
-
-    Returns:
-        The metric's numbers of the best checkpoint on the validation split.
-
-    Raises:
-        UserError: Something that the user gave, or the disk or memory, does not do.
-        Stopped: The user ended the training.
-    """
-    config = read_frozen(folder)
-    config["ckpt"] = checkpoint_to_resume(config["ckpt"], folder)
-
-    def stop(number: int) -> None:
-        raise Stopped(f"stopped by {signal_name(number)}. {resume_hint(folder)}", number)
-
-    # What the training itself does on a signal is in StopOnSignal.
-    with StopSignals(stop), plain_failures(folder):
-        return _train(config, folder)
-
-
-def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
-    log_to(folder, rank_number())
-    seed_everything(config["seed"])
-    resumed = read_checkpoint(Path(config["ckpt"])) if config["ckpt"] else None
-    data = assembly.build_data(config)
-    classes = Classes(data.class_names, data.category_ids)
-    log.info("run folder: %s", folder)
-    log.info("data: %s", data.describe())
-    prints = {
-        "train": fingerprint(data.train_index),
-        "validation": fingerprint(data.validation_index),
-    }
-    trainer = _trainer(config, folder, classes)
-    position = Position()
-    if resumed is not None:
-        require_same_data(resumed.record.data or {}, prints, resumed.path)
-        position = read_position(resumed.path)
-        require_same_batches(position, data.batch_size, trainer.world_size)
-        log.info("%s", position.resume_text(config["trainer"]["max_epochs"]))
-    module = _module(config, folder, classes, data.batch_size, prints)
-    loaders = data.train_loader(skip=position[:2]), data.validation_loader()
-    if not trainer.is_global_zero:
-        report_problems_only()  # up to here they were those of rank 0
-        with closing_loggers(trainer):
-            fit(module, trainer, *loaders, resume=config["ckpt"])
-        return {}
-    batches = math.ceil(len(loaders[0]) / trainer.world_size)
-    setup = setup_of(config, len(data.train_index), module.detector, batches)
-    for line in advice(setup) if resumed is None else ():
-        log.warning("%s", line)
-    with training_lock(folder), closing_loggers(trainer):
-        where = str(position) if resumed else None
-        record_start(folder, environment(config["seed"], prints), where)
-        fit(module, trainer, *loaders, resume=config["ckpt"])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()  # or only this rank's share were measured
-        return _finish(config, folder, data, classes, trainer)
-
-
-def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Trainer:
-    wiring = wiring_of(config, str(folder), classes)
-    callbacks = assembly.build_labelled("callback", config["callbacks"], wiring, ("callbacks",))
-    settings = {} if config["logger"] is None else {"logger": config["logger"]}
-    loggers = assembly.build_labelled("logger", settings, wiring, ())
-    return make_trainer(
-        run_folder=str(folder),
-        callbacks=[*callbacks.values(), *mixing_end(config)],
-        loggers=list(loggers.values()),
-        **trainer_settings(config),
-    )
-
-
-def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The trainer's block without what is done to the detector."""
-    return {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
-
-
-def initial_detector(config: Mapping[str, Any], classes: Classes) -> Any:
-    """The detector that a training begins with, with the weights that it starts from."""
-    detector = assembly.build_detector(
-        config["model"], classes, fetch_weights=config["ckpt"] is None
-    )
-    if config["weights"] is not None and config["ckpt"] is None:
-        log.info("%s", start_from(detector, config["weights"], config["model"], classes))
-    return detector
-
-
-def prepare(detector: Any, config: Mapping[str, Any]) -> None:
-    """Do to a detector, in place, what the trainer's block asks for before it is trained."""
-    trainer = config["trainer"]
-    alone = {name: trainer[name] for name in _FOR_THE_DETECTOR}
-    prepare_detector(detector, **alone, strategy=trainer["strategy"])
-
-
-def _module(
-    config: dict[str, Any],
-    folder: Path,
-    classes: Classes,
-    batch_size: int,
-    prints: dict[str, str],
-) -> DetectionModule:
-    detector = initial_detector(config, classes)
-    prepare(detector, config)
-    millions = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
-    log.info("model: %s, %.1f M parameters", config["run_name"], millions)
-    wiring = wiring_of(config, str(folder), classes)
-    record = Record(
-        config=json.loads(json.dumps(config)),
-        class_names=classes.names,
-        category_ids=classes.category_ids,
-        version=__version__,
-        plugins=plugin_names(registry.plugins_of(config)),
-        data=prints,
-    )
-    return DetectionModule(
-        detector=detector,
-        optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
-        schedule=assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
-        metric=assembly.build_metric(config, classes),
-        checkpoint_record=record.plain(),
-        batch_size=batch_size,
-    )
-
-
-def wiring_of(config: Mapping[str, Any], folder: str, classes: Classes) -> dict[str, Any]:
-    """The arguments of parts that a run fills in."""
-    return {**classes.wiring(), "run_folder": folder, "seed": config["seed"]}
-
-
-def _finish(
-    config: dict[str, Any], folder: Path, data: Any, classes: Classes, trainer: pl.Trainer
-) -> dict[str, float]:
-    """Measure the best checkpoint again, from its file, and write what a person reads.
-
-    Where no validation gave a valid AP, that is the last one.
-    """
-    checkpoint = read_checkpoint(find_checkpoint(str(folder)))
-    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
-    load_weights(detector, checkpoint)
-    loader, metric = data.validation_loader(), assembly.build_metric(config, classes)
-    log.info("measuring %s on all validation images", checkpoint.path.name)
-    batches = (
-        (batch.image_ids, detections, batch.original_targets)
-        for batch, detections in detect(detector, loader, choose_device("auto"))
-    )
-    measured = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
-    files = measured.write(folder)
-    print(measured.text())
-    plot_curves(RunFolder(folder).metrics_log, RunFolder(folder).curves)
-    report = write_report(
-        folder,
-        title=config["run_name"],
-        numbers=measured.numbers,
-        class_names=classes.names,
-        meanings=measured.meanings,
-    )
-    result = TrainingResult(
-        numbers=measured.numbers,
-        class_names=classes.names,
-        analysis=measured.analysis,
-        checkpoint=checkpoint.path,
-        epoch=checkpoint.epoch,
-        pictures=[file for file in files if file.suffix == ".png"],
-    )
-    log_result(trainer, result)
-    kind = checkpoint.path.stem
-    print(f"{kind} checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
-    return dict(measured.numbers)
 
 
 def main(words: list[str]) -> int:

@@ -74,18 +74,19 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {*BASE, "runs", "assembly"},
     "processes": {"errors", "files", "interruption", "lasting_output", "runs"},
     # The program that the processes run needs everything that a training needs.
-    "processes.run_frozen": BELOW_ASSEMBLY
-    | {"assembly", "weights", "interruption", "lasting_output"},
+    "processes.frozen_training": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
+    "processes.run_frozen": {*BASE, "processes", "processes.frozen_training", "runs", "training"}
+    | {"interruption", "lasting_output"},
     "run_frozen": set(),
     "api": BELOW_ASSEMBLY | {"assembly", "weights", "version"},
-    "sweeps": BELOW_ASSEMBLY | {"assembly", "processes.run_frozen", "weights", "interruption"},
-    "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.run_frozen"},
+    "sweeps": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
+    "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
     "__main__": {"cli"},
     "cli": BELOW_ASSEMBLY
     | {
         "api",
         "assembly",
-        "processes.run_frozen",
+        "processes.frozen_training",
         "sweeps",
         "benchmark",
         "weights",
