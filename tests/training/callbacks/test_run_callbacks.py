@@ -107,7 +107,7 @@ def test_early_stop_waits_for_an_improvement(tmp_path, scores, epochs):
 
 def resumed(checkpoints, patience, scores):
     callbacks = [checkpoints, EarlyStop(patience=patience)]
-    trainer = cpu_trainer(checkpoints.folder.parent, callbacks=callbacks, max_epochs=9)
+    trainer = cpu_trainer(checkpoints.last_path.parents[1], callbacks=callbacks, max_epochs=9)
     module = tiny_module(metric=Scripted(*scores))
     fit(module, trainer, batches(2), Batches(3), resume=str(checkpoints.last_path))
     return trainer
