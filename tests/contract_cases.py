@@ -10,7 +10,7 @@ import pytest
 from detkit import registry
 from detkit.contracts import Case, cases
 
-EXPORT = "export gives the same numbers"  # takes a second
+EXPORT = "exported program gives the same outputs"  # takes a second
 
 
 def builtin(family: str) -> list[str]:

@@ -272,7 +272,7 @@ def _checked(case: Case) -> tuple[bool | None, str, float]:
     except LeftOutError as reason:
         is_kept, message = None, str(reason)
     except BrokenContractError as error:
-        is_kept, message = False, error.said
+        is_kept, message = False, error.message
     return is_kept, message, time.monotonic() - start
 
 

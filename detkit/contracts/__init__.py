@@ -1,9 +1,9 @@
-"""The published contract of each family, as checks that a part passes or breaks.
+"""The contract of each family, as checks that a part passes or breaks.
 
-`detkit/interfaces.py` says on one page what a part of each family takes and gives. This package
-tries it: on images of several sizes and in batches of several sizes, on images without an object,
-with one and with a thousand, in float32 and under bfloat16 autocast, twice in a row, and from a
-state dict that went through a file. detkit's own parts pass the same checks as plugins do:
+`detkit/interfaces.py` defines on one page the inputs and outputs of each family. This package
+tests them: on images and batches of several sizes, on images with no object, one and a thousand,
+in float32 and under bfloat16 autocast, twice in a row, and after saving and loading a state dict.
+detkit's own parts pass the same checks as plugins:
 
     from detkit.contracts import cases
 
@@ -11,33 +11,34 @@ state dict that went through a file. detkit's own parts pass the same checks as 
     def test_contract(case):
         case()
 
-`detkit plugin check neck/my_neck` runs them with a report. What is promised:
+`detkit plugin check neck/my_neck` runs them and prints a report. The promises:
 
-- every part: it can be built from its defaults and what detkit wires, refuses what it cannot work
-  on with a UserError, has a docstring, and defaults of the types that it declares.
-- backbone, neck: maps are what `feature_specs` say, also for images of odd sides; each parameter
-  gets a gradient; an image does not see others; shapes are known on the meta device.
-- networks (also heads, roi heads, poolings and box heads): in evaluation mode the same input gives
-  the same result, state dicts hold everything, inputs stay as they are, bfloat16 is close to
-  float32; what is a pure function of tensors can be exported.
-- head, proposer, roi_head, detector: losses are finite and reach each parameter whatever the images
-  hold; detections lie in their image, best first, and do not depend on the rest of the batch.
-- pooling, box_head: a map, or features, for each region, also for none.
-- priors: as many as `per_cell` says, row by row, made once for the same sizes.
-- box_coder: decoding undoes encoding, leading axes broadcast, any code gives a finite box.
-- assigner, sampler, quality_target: indices of objects, BACKGROUND or IGNORED; masks without what
-  is ignored; shares in 0..1.
-- loss: one value for each pair, in float32, finite also at extremes, falling to the target, its
-  weight left to the head.
-- postprocess: no more detections than candidates, best first, in any order of candidates.
-- transform: image, boxes and `to_image` move together, by the generator's random numbers alone.
-- reader, sampling: indices of flat arrays whose boxes lie in their images; shares from 0 on.
-- metric: 1 for perfect detections, an image counts once, ranks together equal one process.
-- optimizer, scheduler: each parameter moves, and from a saved state on as without a break.
-- callback, logger: a training goes as without it, and goes on from its checkpoint. A callback that
-  is there to change the training says `changes_training = True` on its class.
+- every part: it can be built from its defaults and what detkit wires, raises UserError for inputs
+  that it does not support, has a docstring, and its defaults have the declared types.
+- backbone, neck: feature maps match `feature_specs`, also for images with odd sides; every
+  parameter gets a gradient; images do not affect each other; they run on the meta device.
+- networks (also heads, roi heads, poolings and box heads): in evaluation mode outputs are
+  deterministic; state dicts contain all state, inputs are not modified, bfloat16 is close to
+  float32, and pure functions of tensors can be exported.
+- head, proposer, roi_head, detector: losses are finite and reach every parameter, whatever the
+  images contain; detections lie inside their image, are sorted by score, and do not depend on the
+  rest of the batch.
+- pooling, box_head: a map, or a feature vector, for each region, also without regions.
+- priors: `per_cell` for each cell, in row-major order, cached by size.
+- box_coder: decoding inverts encoding, leading axes broadcast, any code decodes to a finite box.
+- assigner, sampler, quality_target: indices of objects, BACKGROUND or IGNORED; masks that exclude
+  ignored priors; targets in 0..1.
+- loss: one float32 value for each pair, finite also for extreme inputs, lowest at the target, with
+  the weight left to the head.
+- postprocess: no more detections than candidates, sorted by score, for any order of candidates.
+- transform: image, boxes and `to_image` change together, using only the given generator.
+- reader, sampling: indices of flat arrays whose boxes lie inside their images; shares of 0 or more.
+- metric: 1 for perfect detections; each image counts once; merged ranks equal one process.
+- optimizer, scheduler: every parameter is trained; a resumed run equals an uninterrupted one.
+- callback, logger: they do not change the training, and it can be resumed from its checkpoint. A
+  callback that is meant to change the training sets `changes_training = True` on its class.
 
-A promise that cannot be checked on a part raises LeftOutError, which pytest shows as skipped.
+A promise that cannot be checked on a part raises LeftOutError, which pytest reports as skipped.
 """
 
 from __future__ import annotations
@@ -54,22 +55,22 @@ __all__ = ["BrokenContractError", "Case", "LeftOutError", "Subject", "cases"]
 
 
 def cases(family: str, name: str, *, data: str | Path | None = None, **values: Any) -> list[Case]:
-    """Everything that a part promises, to be called one by one.
+    """The checks of all promises of a part; call each of them.
 
     Args:
         family: The part's family.
-        name: Its name; where it is not known, plugins are loaded as the command line does.
-        data: For readers: a folder with a data set of their format, for what needs one.
-        values: Values of the constructor other than the defaults, as YAML would have them.
+        name: Its name; if it is unknown, plugins are loaded as on the command line.
+        data: For readers: a folder with a data set in their format.
+        values: Constructor arguments other than the defaults, as in YAML.
 
     Raises:
         UserError: There is no such part, or its constructor cannot be read.
-        ConfigError: A value does not fit, or one without default is missing.
+        ConfigError: A value is invalid, or one without a default is missing.
     """
     folder = None if data is None else Path(data)
     try:
-        chosen = subject(family, name, values, folder)
-    except UserError:  # a name that only a plugin knows, or what will be told in a moment
+        prepared = subject(family, name, values, folder)
+    except UserError:  # a part of a plugin, or an error that the second attempt raises
         registry.load_plugins()
-        chosen = subject(family, name, values, folder)
-    return [Case(chosen, check) for check in promises(family, name)]
+        prepared = subject(family, name, values, folder)
+    return [Case(prepared, check) for check in promises(family, name)]

@@ -1,4 +1,4 @@
-"""One promise of a family, checked on one part, and how a broken one is told."""
+"""A check of one promise of a family on one part, and the error if the part breaks it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ WIRING: Mapping[str, Any] = {
 
 
 class BrokenContractError(UserError):
-    """A part does not do what its family promises.
+    """A part breaks a promise of its family.
 
     Attributes:
-        said: What was promised, what came and what to change.
+        message: What the part did, what was expected and what to change.
     """
 
-    def __init__(self, said: str, heading: str = "") -> None:
-        self.said = said
-        super().__init__(f"{heading}{said}")
+    def __init__(self, message: str, heading: str = "") -> None:
+        self.message = message
+        super().__init__(f"{heading}{message}")
 
 
 class LeftOutError(SkipTest):
-    """A promise that cannot be checked here; says why. pytest shows it as a skipped test."""
+    """A promise that cannot be checked on this part; pytest reports the test as skipped."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Subject:
         family: Its family.
         name: Its name.
         file: The file that defines it.
-        values: Values of its constructor, checked and complete.
-        data: For readers: a folder with a data set of their format.
+        values: The arguments of its constructor, complete and validated.
+        data: For readers: a folder with a data set in their format.
     """
 
     family: str
@@ -63,35 +63,35 @@ class Subject:
     data: Path | None = None
 
     def build(self, **wiring: Any) -> Any:
-        """The part with its first random weights, as assembly builds it.
+        """Build the part with fresh random weights, as assembly does.
 
         Args:
-            wiring: Wired values beside those of the classes.
+            wiring: Wired values in addition to those of the classes.
         """
         torch.manual_seed(0)
         node = {"name": self.name, **self.values}
         return assembly.build(self.family, node, {**WIRING, **wiring}, (self.family,))
 
     def with_all_detections(self) -> Subject:
-        """The same part, whose post-processors let every score through, where they can be told.
+        """The same part, with a score threshold of 0 in its post-processors.
 
-        Scores of random weights are often too low for any detection.
+        With random weights, scores are often too low for any detection.
         """
-        changed = dict(self.values)
+        values = dict(self.values)
         for argument in arguments(registry.get(self.family, self.name)).values():
             if argument.slot is not None and argument.slot.family == "postprocess":
-                node = changed[argument.name]
+                node = values[argument.name]
                 if node is not None and "score_threshold" in node:
-                    changed[argument.name] = {**node, "score_threshold": 0.0}
-        return replace(self, values=changed)
+                    values[argument.name] = {**node, "score_threshold": 0.0}
+        return replace(self, values=values)
 
 
 def subject(family: str, name: str, values: Mapping[str, Any], data: Path | None) -> Subject:
-    """A part with the values that are given, and its defaults for the others.
+    """Prepare a part with these values and its defaults for all other arguments.
 
     Raises:
         UserError: There is no such part, or its constructor cannot be read.
-        ConfigError: A value does not fit, or one without default is missing.
+        ConfigError: A value is invalid, or one without a default is missing.
     """
     factory, file = registry.get(family, name), registry.part(family, name).file
     for argument in arguments(factory).values():
@@ -108,11 +108,11 @@ def subject(family: str, name: str, values: Mapping[str, Any], data: Path | None
 
 @dataclass(frozen=True)
 class Case:
-    """A promise to be checked on a part: call it, and it raises BrokenContractError or nothing.
+    """A check of one promise on one part: calling it raises BrokenContractError or nothing.
 
     Attributes:
         subject: The part.
-        check: The check; its name says what is promised.
+        check: The check; its name states the promise.
     """
 
     subject: Subject
@@ -120,50 +120,50 @@ class Case:
 
     @property
     def title(self) -> str:
-        """What is promised."""
+        """The promise."""
         return self.check.__name__.replace("_", " ")
 
     def __str__(self) -> str:
         return self.title
 
     def __call__(self) -> None:
-        """Check it; random generators are left as they were.
+        """Run the check; PyTorch's random state is restored afterwards.
 
         Raises:
-            BrokenContractError: The part does not keep the promise, or raises an error.
+            BrokenContractError: The part breaks the promise, or raises an error.
             LeftOutError: The promise cannot be checked on this part.
         """
         try:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a warning of a library breaks no promise
+                warnings.simplefilter("ignore")  # a library's warning breaks no promise
                 torch.manual_seed(0)
                 self.check(self.subject)
         except BrokenContractError as error:
-            raise BrokenContractError(error.said, self._heading()) from error
+            raise BrokenContractError(error.message, self._heading()) from error
         except LeftOutError:
             raise
         except (Exception, SystemExit) as error:  # a part may fail in any way
-            said = self._said_of(error)
-            raise BrokenContractError(said, self._heading()) from error
+            message = self._describe(error)
+            raise BrokenContractError(message, self._heading()) from error
 
     def _heading(self) -> str:
         about = f"{self.subject.family} '{self.subject.name}' ({self.subject.file})"
         return f"{about} breaks the promise '{self.title}': "
 
-    def _said_of(self, error: BaseException) -> str:
-        """An error that the part raised, with the last line of its own code on the way."""
-        if isinstance(error, ConfigError):  # assembly has put the part's own error into words
-            return f"it refuses to be built: {error}"
+    def _describe(self, error: BaseException) -> str:
+        """Describe an error that the part raised, with the last line of the part's own code."""
+        if isinstance(error, ConfigError):  # assembly has already explained the part's error
+            return f"it cannot be built: {error}"
         text = str(error).strip().partition("\n")[0] or "without a message"
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if self._owns(frame)]
         if not frames:
             return f"{type(error).__name__}: {text}"
         last = frames[-1]
-        place = f"{last.filename}:{last.lineno}"
-        return f"it raised {type(error).__name__}: {text} (at {place}: {last.line})"
+        location = f"{last.filename}:{last.lineno}"
+        return f"it raised {type(error).__name__}: {text} (at {location}: {last.line})"
 
     def _owns(self, frame: traceback.FrameSummary) -> bool:
-        """Whether a frame is of the part's file, or of its package."""
-        file, own = Path(frame.filename), self.subject.file
-        folder = own.parent if (own.parent / "__init__.py").is_file() else None
-        return file == own or (folder is not None and file.is_relative_to(folder))
+        """Whether a frame belongs to the part's file or package."""
+        file, part_file = Path(frame.filename), self.subject.file
+        folder = part_file.parent if (part_file.parent / "__init__.py").is_file() else None
+        return file == part_file or (folder is not None and file.is_relative_to(folder))

@@ -1,4 +1,4 @@
-"""Which promises a family makes."""
+"""The promises of each family."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ Check = Callable[[Subject], None]
 
 _EVERY_PART = (common.it_can_be_built, common.it_describes_itself)
 _NETWORK = (
-    networks.the_same_comes_out_twice,
-    networks.inputs_stay_as_they_are,
-    networks.a_state_dict_brings_everything_back,
+    networks.outputs_are_deterministic,
+    networks.inputs_are_not_modified,
+    networks.state_dict_restores_everything,
 )
 _PURE = (
-    networks.an_image_does_not_see_others,
+    networks.images_do_not_affect_each_other,
     networks.bfloat16_is_close_to_float32,
-    networks.export_gives_the_same_numbers,
+    networks.exported_program_gives_the_same_outputs,
 )
 _LEVELS = (
-    feature_levels.maps_are_what_feature_specs_say,
-    networks.each_parameter_gets_a_gradient,
+    feature_levels.maps_match_feature_specs,
+    networks.every_parameter_gets_a_gradient,
     *_NETWORK,
     *_PURE,
-    networks.half_precision_weights_give_half_precision,
-    feature_levels.shapes_are_known_without_memory,
+    networks.half_precision_weights_give_half_precision_outputs,
+    feature_levels.it_runs_on_the_meta_device,
 )
 _LEARNING = (
     heads.losses_are_finite_and_reach_each_parameter,
@@ -62,131 +62,134 @@ _DENSE = (
     *_PURE,
 )
 _LOSS = (
-    loss_functions.its_attributes_tell_what_it_takes,
-    loss_functions.each_pair_has_a_value,
-    loss_functions.values_stand_in_the_order_of_the_pairs,
-    loss_functions.the_same_costs_the_same,
-    loss_functions.the_weight_is_left_to_the_head,
-    loss_functions.half_precision_is_computed_in_float32,
-    loss_functions.extreme_values_do_no_harm,
+    loss_functions.attributes_are_valid,
+    loss_functions.each_pair_has_one_value,
+    loss_functions.values_follow_the_order_of_the_pairs,
+    loss_functions.values_are_deterministic,
+    loss_functions.weight_is_left_to_the_head,
+    loss_functions.half_precision_inputs_are_computed_in_float32,
+    loss_functions.extreme_inputs_give_finite_values,
 )
 _BY_SPACE: dict[str, tuple[Check, ...]] = {
     "classes": (
-        loss_functions.class_losses_fall_towards_the_target,
-        loss_functions.ignored_priors_change_no_other_value,
-        loss_functions.scores_are_soft_targets_of_objects,
+        loss_functions.class_losses_decrease_towards_the_target,
+        loss_functions.ignored_priors_do_not_affect_others,
+        loss_functions.scores_are_soft_targets,
     ),
-    "boxes": (loss_functions.exact_predictions_cost_least,),
-    "codes": (loss_functions.exact_predictions_cost_least,),
-    "distribution": (loss_functions.distributions_gather_at_their_distance,),
+    "boxes": (loss_functions.exact_predictions_have_the_lowest_loss,),
+    "codes": (loss_functions.exact_predictions_have_the_lowest_loss,),
+    "distribution": (loss_functions.correct_distributions_have_a_lower_loss,),
 }
 _BY_FAMILY: dict[str, tuple[Check, ...]] = {
     "detector": (heads.it_is_a_module, *_LEARNING, *_NETWORK),
     "backbone": _LEVELS,
     "neck": _LEVELS,
     "head": _DENSE,
-    "proposer": (*_DENSE, proposals.proposals_come_with_the_losses),
+    "proposer": (*_DENSE, proposals.proposals_are_valid_detections),
     "roi_head": (
-        proposals.scores_and_boxes_have_a_place_for_each_region,
+        proposals.predictions_cover_every_region,
         *_LEARNING,
-        proposals.batches_without_regions_are_learned,
-        proposals.regions_are_learned_without_their_gradient,
+        proposals.batches_without_regions_give_gradients,
+        proposals.no_gradient_flows_into_region_boxes,
         *_NETWORK,
     ),
     "pooling": (
-        pooling_and_box_heads.maps_are_as_region_shape_says,
-        pooling_and_box_heads.a_region_is_of_its_own_image,
-        pooling_and_box_heads.regions_without_area_do_no_harm,
-        pooling_and_box_heads.gradients_reach_the_levels,
+        pooling_and_box_heads.maps_match_region_shape,
+        pooling_and_box_heads.regions_are_pooled_from_their_own_image,
+        pooling_and_box_heads.regions_without_area_give_finite_maps,
+        pooling_and_box_heads.gradients_reach_the_feature_levels,
         *_NETWORK,
         networks.bfloat16_is_close_to_float32,
     ),
     "box_head": (
-        pooling_and_box_heads.features_are_as_wide_as_out_channels_says,
-        pooling_and_box_heads.any_number_of_regions_gives_gradients,
+        pooling_and_box_heads.features_match_out_channels,
+        pooling_and_box_heads.gradients_flow_for_any_number_of_regions,
         *_NETWORK,
         *_PURE,
-        networks.half_precision_weights_give_half_precision,
+        networks.half_precision_weights_give_half_precision_outputs,
     ),
     "priors": (
-        priors_and_coders.priors_come_as_per_cell_says,
-        priors_and_coders.cells_go_row_by_row,
-        priors_and_coders.priors_are_made_once,
+        priors_and_coders.priors_match_per_cell,
+        priors_and_coders.priors_are_in_row_major_order,
+        priors_and_coders.priors_are_cached,
     ),
     "box_coder": (
-        priors_and_coders.decoding_undoes_encoding,
+        priors_and_coders.decoding_inverts_encoding,
         priors_and_coders.leading_axes_broadcast,
-        priors_and_coders.no_boxes_have_no_codes,
-        priors_and_coders.each_code_gets_a_gradient_from_its_box,
-        priors_and_coders.any_code_gives_a_finite_box,
+        priors_and_coders.empty_inputs_give_empty_outputs,
+        priors_and_coders.gradients_reach_every_code,
+        priors_and_coders.any_code_decodes_to_a_finite_box,
         priors_and_coders.half_precision_codes_are_decoded_in_float32,
     ),
     "assigner": (
-        assignment.matches_are_objects_or_background_or_ignored,
-        assignment.without_objects_all_is_background,
-        assignment.objects_of_a_usual_size_are_found,
-        assignment.the_same_is_assigned_twice,
+        assignment.matches_are_valid,
+        assignment.images_without_objects_are_all_background,
+        assignment.objects_of_usual_size_are_assigned,
+        assignment.assignments_are_deterministic,
     ),
     "sampler": (
-        assignment.what_it_ranks_by_is_known,
-        assignment.masks_leave_out_what_is_ignored,
-        assignment.a_few_priors_and_none_pass,
-        assignment.the_same_seed_draws_the_same,
+        assignment.ranks_by_is_valid,
+        assignment.masks_exclude_ignored_priors,
+        assignment.few_and_no_priors_are_handled,
+        assignment.sampling_is_reproducible_from_a_seed,
     ),
-    "quality_target": (assignment.targets_are_shares, assignment.the_best_place_has_a_high_target),
+    "quality_target": (
+        assignment.targets_are_between_0_and_1,
+        assignment.exact_predictions_have_high_targets,
+    ),
     "loss": _LOSS,
     "postprocess": (
-        postprocessors.limits_can_be_read,
-        postprocessors.detections_come_best_first,
-        postprocessors.a_single_candidate_stays_as_it_is,
-        postprocessors.difficult_candidates_do_no_harm,
+        postprocessors.limits_are_readable,
+        postprocessors.detections_are_sorted_by_score,
+        postprocessors.a_single_candidate_is_unchanged,
+        postprocessors.degenerate_candidates_give_valid_detections,
         postprocessors.the_order_of_candidates_does_not_matter,
     ),
     "reader": (
-        readers_and_samplings.wrong_folders_are_refused_in_words,
-        readers_and_samplings.each_split_is_read,
+        readers_and_samplings.missing_data_raises_a_clear_error,
+        readers_and_samplings.every_split_can_be_read,
         readers_and_samplings.images_can_be_decoded,
-        readers_and_samplings.the_same_is_read_twice,
+        readers_and_samplings.reading_is_deterministic,
     ),
     "transform": (
-        transforms.samples_keep_their_form,
+        transforms.samples_are_valid,
         transforms.randomness_comes_from_the_generator,
-        transforms.samples_stay_as_they_are,
-        transforms.boxes_find_their_way_back,
+        transforms.samples_are_not_modified,
+        transforms.to_image_maps_boxes_back,
     ),
-    "sampling": (readers_and_samplings.shares_are_counts_from_0_on,),
+    "sampling": (readers_and_samplings.shares_are_finite_and_not_negative,),
     "metric": (
         metrics.it_has_all_members,
-        metrics.perfect_detections_are_best,
-        metrics.images_without_objects_do_no_harm,
-        metrics.an_image_counts_once,
-        metrics.ranks_together_equal_one_process,
-        metrics.reset_forgets_all,
+        metrics.perfect_detections_have_an_ap_of_1,
+        metrics.images_without_objects_are_handled,
+        metrics.each_image_counts_once,
+        metrics.merged_ranks_equal_one_process,
+        metrics.reset_clears_all_state,
     ),
     "optimizer": (
-        optimizers_and_schedules.each_trainable_parameter_is_in_one_group,
-        optimizers_and_schedules.a_loss_falls,
-        optimizers_and_schedules.it_goes_on_from_its_state,
+        optimizers_and_schedules.every_trainable_parameter_is_in_one_group,
+        optimizers_and_schedules.the_loss_decreases,
+        optimizers_and_schedules.it_resumes_from_its_state,
     ),
     "scheduler": (
-        optimizers_and_schedules.factors_are_numbers_from_0_on,
-        optimizers_and_schedules.a_factor_depends_on_the_step_alone,
+        optimizers_and_schedules.factors_are_finite_and_not_negative,
+        optimizers_and_schedules.factors_depend_on_the_step_alone,
     ),
     "callback": (
-        callbacks_and_loggers.it_is_what_lightning_takes,
-        callbacks_and_loggers.hooks_have_lightnings_signatures,
-        callbacks_and_loggers.a_training_goes_as_without_it,
-        callbacks_and_loggers.a_training_goes_on_from_its_checkpoint,
+        callbacks_and_loggers.it_has_lightnings_type,
+        callbacks_and_loggers.hooks_match_lightnings_signatures,
+        callbacks_and_loggers.training_is_unchanged,
+        callbacks_and_loggers.training_resumes_from_its_checkpoint,
     ),
     "logger": (
-        callbacks_and_loggers.it_is_what_lightning_takes,
-        callbacks_and_loggers.a_training_goes_as_without_it,
-        callbacks_and_loggers.numbers_and_text_are_taken,
+        callbacks_and_loggers.it_has_lightnings_type,
+        callbacks_and_loggers.training_is_unchanged,
+        callbacks_and_loggers.metrics_and_hyperparameters_are_logged,
     ),
 }
 
 
 def promises(family: str, name: str) -> Iterable[Check]:
-    """The checks of a part: those of every part, of its family, and of the space of a loss."""
+    """All checks of a part: general ones, those of its family, and those of a loss's space."""
     space = getattr(registry.get(family, name), "space", None) if family == "loss" else None
     return (*_EVERY_PART, *_BY_FAMILY[family], *_BY_SPACE.get(str(space), ()))

@@ -1,4 +1,4 @@
-"""What every part promises, whatever its family: it can be built, and says what it is."""
+"""What every part promises, whatever its family: it can be built and has a docstring."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _ON_LEVELS = ("neck", "head", "proposer", "roi_head", "pooling", "priors")
 
 
 def it_can_be_built(subject: Subject) -> None:
-    """From its values, with what assembly wires; it may refuse some levels, but not all."""
+    """From its values and what assembly wires; it may refuse some feature levels, but not all."""
     if subject.family in _ON_LEVELS:
         part, _ = scenes.build_on_levels(subject)
     else:
         with tempfile.TemporaryDirectory() as folder, quiet():
             part = subject.build(region_shape=REGION_SHAPE, run_folder=folder)
-    require(part is not None, "building it gave None: return the part.")
+    require(part is not None, "building it returned None: return the part.")
 
 
 def it_describes_itself(subject: Subject) -> None:
     """A docstring, for `detkit list`."""
     require(
         bool(summary(registry.get(subject.family, subject.name))),
-        "it has no docstring: say in one line what it is for, which `detkit list` shows.",
+        "it has no docstring: state in one line what it is for, which `detkit list` shows.",
     )

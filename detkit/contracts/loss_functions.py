@@ -1,4 +1,4 @@
-"""What losses promise: one value for each prior or box, in float32, that falls to the target."""
+"""What losses promise: a float32 value for each prior or box, lowest at the target."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ _EXTREME = 1e4
 
 
 class Inputs(NamedTuple):
-    """What a loss is given, by position: predictions, then what they should be."""
+    """The positional arguments of a loss: predictions, then targets."""
 
     predicted: Tensor
     target: Tensor
 
-    def rows(self, chosen: slice | Tensor) -> Inputs:
-        """Some of the pairs."""
-        return Inputs(self.predicted[chosen], self.target[chosen])
+    def rows(self, indices: slice | Tensor) -> Inputs:
+        """The pairs at these indices."""
+        return Inputs(self.predicted[indices], self.target[indices])
 
 
 def built(subject: Subject) -> Any:
-    """The loss in evaluation mode, in which it keeps nothing from one call to the next."""
+    """The loss in evaluation mode, in which it keeps no state between calls."""
     loss = subject.build()
     set_mode(loss, training=False)
     return loss
 
 
 def inputs_of(loss: Any, count: int = 5) -> Inputs:
-    """Pairs that the space of a loss takes.
+    """Pairs of predictions and targets that fit the space of a loss.
 
     Raises:
-        LeftOutError: It does not tell its space, which a promise of its own says.
+        LeftOutError: Its `space` is invalid; `attributes_are_valid` reports that.
     """
     space = getattr(loss, "space", None)
     if space not in SPACES:
-        raise LeftOutError("it does not tell its `space`")
+        raise LeftOutError("its `space` is invalid")
     if space == "classes":
         softmax = getattr(loss, "activation", None) == "softmax"
-        width = 4 if softmax else 3  # softmax has background last
+        width = 4 if softmax else 3  # softmax: the last one is background
         return Inputs(scenes.random(count, width), _LABELS.repeat(count // 5 + 1)[:count])
     if space == "distribution":
         generator = torch.Generator().manual_seed(1)
@@ -67,92 +67,95 @@ def inputs_of(loss: Any, count: int = 5) -> Inputs:
     return Inputs(predicted, target)
 
 
-def values_of(loss: Any, *given: Tensor) -> Tensor:
-    """The values of pairs.
+def values_of(loss: Any, *inputs: Tensor) -> Tensor:
+    """The values of a loss.
 
     Raises:
-        LeftOutError: They are not one for each pair, which a promise of its own says.
+        LeftOutError: There is not one for each pair; `each_pair_has_one_value` reports that.
     """
-    found = loss(*given)
-    if not isinstance(found, Tensor) or found.shape != given[0].shape[:1]:
-        raise LeftOutError("it gives no value for each pair")
-    return found
+    values = loss(*inputs)
+    if not isinstance(values, Tensor) or values.shape != inputs[0].shape[:1]:
+        raise LeftOutError("it does not return one value for each pair")
+    return values
 
 
-def its_attributes_tell_what_it_takes(subject: Subject) -> None:
-    """`space`, `weight`, and of a loss of classes `activation` and `normalised`."""
+def attributes_are_valid(subject: Subject) -> None:
+    """`space` and `weight`; for classification losses also `activation` and `normalised`."""
     loss, factory = built(subject), registry.get("loss", subject.name)
     space = getattr(factory, "space", None)
     require(
         space in SPACES,
         f"`space` is {space!r}, expected one of {', '.join(SPACES)}: set it on the class, where "
-        "the check of a configuration reads it.",
+        "the configuration check reads it.",
     )
     weight = getattr(loss, "weight", None)
     require(isinstance(weight, float | int), f"`weight` is {weight!r}, expected a number.")
     if space == "classes":
         activation = getattr(loss, "activation", None)
-        known = activation in ("sigmoid", "softmax")
-        require(known, f"`activation` is {activation!r}, expected 'sigmoid' or 'softmax'.")
+        is_known = activation in ("sigmoid", "softmax")
+        require(is_known, f"`activation` is {activation!r}, expected 'sigmoid' or 'softmax'.")
         normalised = getattr(loss, "normalised", None)
         require(isinstance(normalised, bool), f"`normalised` is {normalised!r}, expected a bool.")
 
 
-def each_pair_has_a_value(subject: Subject) -> None:
-    """(M,) for M pairs, none and many, not their sum or mean."""
+def each_pair_has_one_value(subject: Subject) -> None:
+    """(M,) for M pairs, also for none and many; not their sum or mean."""
     loss = built(subject)
     for count in (0, 1, 5, scenes.MANY):
-        given = inputs_of(loss, count)
-        predicted = given.predicted.requires_grad_()
-        found = loss(predicted, given.target)
-        if isinstance(found, Tensor) and found.ndim == 0:
+        inputs = inputs_of(loss, count)
+        predicted = inputs.predicted.requires_grad_()
+        values = loss(predicted, inputs.target)
+        if isinstance(values, Tensor) and values.ndim == 0:
             raise BrokenContractError(
-                f"{count} pairs gave one number, expected ({count},): sum over the last axis only; "
-                "the head weighs, sums and normalises."
+                f"{count} pairs gave one number, expected ({count},): sum only over the last axis; "
+                "the head weights, sums and normalises."
             )
-        require_tensor(found, f"the loss of {count} pairs", (count,), torch.float32)
-        require_finite(found, f"losses of {count} pairs are not finite.")
-        require(found.requires_grad, f"losses of {count} pairs have no way for gradients.")
-        (gradient,) = torch.autograd.grad(found.sum(), predicted)
+        require_tensor(values, f"the loss of {count} pairs", (count,), torch.float32)
+        require_finite(values, f"losses of {count} pairs are not finite.")
+        require(
+            values.requires_grad, f"losses of {count} pairs have no gradient: do not detach them."
+        )
+        (gradient,) = torch.autograd.grad(values.sum(), predicted)
         require_finite(gradient, f"the gradient of {count} pairs is not finite.")
 
 
-def values_stand_in_the_order_of_the_pairs(subject: Subject) -> None:
-    """Turned round, the values are turned round; so no value is of another pair."""
+def values_follow_the_order_of_the_pairs(subject: Subject) -> None:
+    """Permuting the pairs permutes the values, so that no value depends on another pair."""
     loss = built(subject)
-    given, order = inputs_of(loss), torch.tensor([3, 1, 4, 0, 2])
+    inputs, order = inputs_of(loss), torch.tensor([3, 1, 4, 0, 2])
     require_close(
-        values_of(loss, *given.rows(order)),
-        values_of(loss, *given)[order],
-        "pairs in another order gave other values: a value is of its own pair.",
+        values_of(loss, *inputs.rows(order)),
+        values_of(loss, *inputs)[order],
+        "pairs in another order gave other values: each value must depend only on its pair.",
         rtol=1e-4,
     )
 
 
-def the_same_costs_the_same(subject: Subject) -> None:
-    """In evaluation mode nothing is random and nothing is kept; inputs stay as they are."""
+def values_are_deterministic(subject: Subject) -> None:
+    """In evaluation mode nothing is random and nothing is kept; inputs are not modified."""
     loss = built(subject)
-    given = inputs_of(loss)
-    with unchanged(given):
-        first = values_of(loss, *given)
-    said = "the same pairs gave other values the second time: nothing random, nothing kept."
-    require_same(values_of(loss, *given), first, said)
+    inputs = inputs_of(loss)
+    with unchanged(inputs):
+        first = values_of(loss, *inputs)
+    message = "the same pairs gave other values the second time: draw no random numbers, keep no "
+    message += "state."
+    require_same(values_of(loss, *inputs), first, message)
 
 
-def the_weight_is_left_to_the_head(subject: Subject) -> None:
-    """`weight` is kept and not applied."""
+def weight_is_left_to_the_head(subject: Subject) -> None:
+    """The loss stores `weight` but does not apply it."""
     if "weight" not in arguments(registry.get("loss", subject.name)):
         return
     values = {**subject.values, "weight": 5.0}
     heavy = built(Subject(subject.family, subject.name, subject.file, values))
-    require(heavy.weight == 5.0, f"weight=5.0 is kept as {heavy.weight}: set self.weight.")  # noqa: PLR2004
-    given = inputs_of(heavy)
-    said = "weight=5.0 changed the values: the head applies it, so that it counts once."
-    require_same(values_of(heavy, *given), values_of(built(subject), *given), said)
+    require(heavy.weight == 5.0, f"weight=5.0 is stored as {heavy.weight}: set self.weight.")  # noqa: PLR2004
+    inputs = inputs_of(heavy)
+    message = "weight=5.0 changed the values: do not apply it, the head does."
+    require_same(values_of(heavy, *inputs), values_of(built(subject), *inputs), message)
 
 
-def half_precision_is_computed_in_float32(subject: Subject) -> None:
-    """bfloat16 and float16 inputs, also under autocast; gradients come in their type."""
+def half_precision_inputs_are_computed_in_float32(subject: Subject) -> None:
+    """bfloat16 and float16 inputs, also under autocast; gradients have the dtype of the inputs."""
     loss = built(subject)
     for dtype in (torch.bfloat16, torch.float16):
         predicted, target = inputs_of(loss)
@@ -161,22 +164,22 @@ def half_precision_is_computed_in_float32(subject: Subject) -> None:
         exact = target.float() if target.is_floating_point() else target
         expected = values_of(loss, predicted.float(), exact)
         with torch.autocast("cpu", torch.bfloat16):
-            found = values_of(loss, predicted, target)
+            values = values_of(loss, predicted, target)
         count = (len(predicted),)
-        require_tensor(found, f"the loss of {dtype} under autocast", count, torch.float32)
+        require_tensor(values, f"the loss of {dtype} under autocast", count, torch.float32)
         require_close(
-            found,
+            values,
             expected,
-            f"losses of {dtype} are not those of the same numbers in float32: compute on "
-            "`predicted.float()`, not in operations that autocast takes to half precision.",
+            f"losses of {dtype} differ from those of the same numbers in float32: compute on "
+            "`predicted.float()`, without operations that autocast runs in half precision.",
             rtol=1e-4,
             atol=1e-4,
         )
-        (gradient,) = torch.autograd.grad(found.sum(), predicted)
+        (gradient,) = torch.autograd.grad(values.sum(), predicted)
         require(gradient.dtype == dtype, f"the gradient of {dtype} is {gradient.dtype}.")
 
 
-def extreme_values_do_no_harm(subject: Subject) -> None:
+def extreme_inputs_give_finite_values(subject: Subject) -> None:
     """Logits and differences of 10,000, and boxes without area, give finite gradients."""
     loss = built(subject)
     predicted, target = inputs_of(loss)
@@ -189,14 +192,14 @@ def extreme_values_do_no_harm(subject: Subject) -> None:
     else:
         predicted = torch.full_like(predicted, _EXTREME)
         predicted[:, ::2] = -_EXTREME
-    found = values_of(loss, predicted.requires_grad_(), target)
-    (gradient,) = torch.autograd.grad(found.sum(), predicted)
-    require_finite(found, "extreme predictions gave losses that are not finite.")
+    values = values_of(loss, predicted.requires_grad_(), target)
+    (gradient,) = torch.autograd.grad(values.sum(), predicted)
+    require_finite(values, "extreme predictions gave losses that are not finite.")
     require_finite(gradient, "extreme predictions gave gradients that are not finite.")
 
 
-def class_losses_fall_towards_the_target(subject: Subject) -> None:
-    """The logit of an object's class should rise, those of absent classes fall."""
+def class_losses_decrease_towards_the_target(subject: Subject) -> None:
+    """Raising the logit of the labelled class, or lowering another one, decreases the loss."""
     loss = built(subject)
     logits, labels = inputs_of(loss)
     (gradient,) = torch.autograd.grad(
@@ -207,71 +210,72 @@ def class_losses_fall_towards_the_target(subject: Subject) -> None:
     absent[objects, labels[objects]] = False
     require(
         bool((gradient[objects, labels[objects]] < 0).all()),
-        "the loss does not fall where the logit of the labelled class rises.",
+        "the loss does not decrease when the logit of the labelled class rises.",
     )
     require(
         bool((gradient[:, :3][absent] > 0).all()),
-        "the loss does not fall where the logit of an absent class falls.",
+        "the loss does not decrease when the logit of an absent class falls.",
     )
 
 
-def ignored_priors_change_no_other_value(subject: Subject) -> None:
-    """Labels may be IGNORED (-2); the caller leaves the values of these out."""
+def ignored_priors_do_not_affect_others(subject: Subject) -> None:
+    """Labels may be IGNORED (-2); the caller discards the values of these priors."""
     loss = built(subject)
     logits, labels = inputs_of(loss)
-    kept = labels != 2  # noqa: PLR2004  # a class
-    found = values_of(loss, logits, torch.where(kept, labels, IGNORED))
-    require_tensor(found, "the loss with ignored priors", (len(labels),), torch.float32)
+    not_ignored = labels != 2  # noqa: PLR2004  # a class
+    values = values_of(loss, logits, torch.where(not_ignored, labels, IGNORED))
+    require_tensor(values, "the loss with ignored priors", (len(labels),), torch.float32)
     require_close(
-        found[kept],
-        values_of(loss, logits[kept], labels[kept]),
-        f"a prior with the label {IGNORED}, ignored, changed the values of others.",
+        values[not_ignored],
+        values_of(loss, logits[not_ignored], labels[not_ignored]),
+        f"an ignored prior (label {IGNORED}) changed the values of other priors.",
         rtol=1e-4,
     )
 
 
-def scores_are_soft_targets_of_objects(subject: Subject) -> None:
-    """Scores of 1 change nothing, those of background are not used, None is 1."""
+def scores_are_soft_targets(subject: Subject) -> None:
+    """Scores of 1 equal None; scores of background priors are not used."""
     loss = built(subject)
     logits, labels = inputs_of(loss)
     scores = torch.where(labels >= 0, 1.0, 0.3)
     require_close(
         values_of(loss, logits, labels, scores),
         values_of(loss, logits, labels),
-        "scores of 1 for objects changed the values: they are the soft target of the labelled "
-        "class, and those of background are unused.",
+        "scores of 1 for objects changed the values: scores are soft targets of the labelled "
+        "class, and scores of background priors must not be used.",
         rtol=1e-4,
     )
     soft = values_of(loss, logits, labels, torch.full((len(labels),), 0.4))
     require_finite(soft, "soft targets gave losses that are not finite.")
 
 
-def exact_predictions_cost_least(subject: Subject) -> None:
-    """What is predicted exactly costs no more than anything else, and half way costs less."""
+def exact_predictions_have_the_lowest_loss(subject: Subject) -> None:
+    """An exact prediction has the lowest loss, and moving towards the target lowers it."""
     loss = built(subject)
     predicted, target = inputs_of(loss)
     exact, far = values_of(loss, target, target), values_of(loss, predicted, target)
     require(
         bool((exact <= far + 1e-6).all()),
-        f"exact predictions cost {float(exact.max()):.3g}, more than wrong ones: the target is not "
-        "where the loss is least.",
+        f"exact predictions have a loss of {float(exact.max()):.3g}, more than wrong ones: the "
+        "minimum is not at the target.",
     )
     near = values_of(loss, target + 0.1 * (predicted - target), target)
     require(
-        bool(near.sum() < far.sum()), "predictions that come closer to the target cost no less."
+        bool(near.sum() < far.sum()), "predictions closer to the target do not have a lower loss."
     )
 
 
-def distributions_gather_at_their_distance(subject: Subject) -> None:
-    """Logits that are high at the true distance cost less than even ones."""
+def correct_distributions_have_a_lower_loss(subject: Subject) -> None:
+    """Logits that peak at the true distance have a lower loss than uniform ones."""
     loss = built(subject)
     distances = torch.tensor([[0.0, 1, 2, 3], [4, 3, 2, 1]])
-    even = torch.zeros(2, 4, _BINS)
-    high = even.scatter(2, distances.long()[..., None], 5.0)
-    found, worse = (
-        values_of(loss, high.flatten(1), distances),
-        values_of(loss, even.flatten(1), distances),
+    uniform_logits = torch.zeros(2, 4, _BINS)
+    peaked_logits = uniform_logits.scatter(2, distances.long()[..., None], 5.0)
+    correct, uniform = (
+        values_of(loss, peaked_logits.flatten(1), distances),
+        values_of(loss, uniform_logits.flatten(1), distances),
     )
     require(
-        bool((found < worse).all()), "distributions with their mass at the true distance cost more."
+        bool((correct < uniform).all()),
+        "distributions that peak at the true distance do not have a lower loss.",
     )

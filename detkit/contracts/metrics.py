@@ -1,4 +1,4 @@
-"""What metrics promise: numbers in 0..1 that count each image once."""
+"""What metrics promise: numbers in 0..1 for which each image counts once."""
 
 from __future__ import annotations
 
@@ -22,37 +22,39 @@ def _perfect(target: Target) -> Detections:
 
 
 def _images(count: int = 4) -> tuple[list[int], list[Detections], list[Target]]:
-    """Image ids, detections of which every second image has none, and objects."""
+    """Image ids, detections (none in every second image) and objects."""
     targets = [scenes.objects(3, seed=number) for number in range(count)]
-    found = [_perfect(t) if n % 2 == 0 else Detections.empty() for n, t in enumerate(targets)]
-    return [10 + number for number in range(count)], found, targets
+    detections = [_perfect(t) if n % 2 == 0 else Detections.empty() for n, t in enumerate(targets)]
+    return [10 + number for number in range(count)], detections, targets
 
 
 def _numbers(metric: Any) -> dict[str, float]:
-    found = metric.compute()
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
-        raise BrokenContractError(f"`compute` gave {type(found).__name__}, expected a dict.")
-    for name, value in found.items():
+    numbers = metric.compute()
+    if not isinstance(numbers, dict) or not all(isinstance(name, str) for name in numbers):
+        raise BrokenContractError(f"`compute` returned {type(numbers).__name__}, expected a dict.")
+    for name, value in numbers.items():
         fits = isinstance(value, float) and (math.isnan(value) or 0 <= value <= 1)
         require(fits, f"'{name}' is {value!r}, expected a float in 0..1 or NaN.")
     require(
-        "AP" in found,
-        "`compute` gave no 'AP', by which the best checkpoint is chosen; there are "
-        f"{', '.join(list(found)[:6]) or 'no numbers'}.",
+        "AP" in numbers,
+        "`compute` returned no 'AP', which selects the best checkpoint; it returned "
+        f"{', '.join(list(numbers)[:6]) or 'no numbers'}.",
     )
-    return found
+    return numbers
 
 
 def it_has_all_members(subject: Subject) -> None:
     """`meanings`, `update`, `state`, `merge`, `compute`, `reset`."""
     metric = subject.build()
     if not isinstance(metric, Metric):
-        lacking = [name for name in _MEMBERS if not hasattr(metric, name)]
-        raise BrokenContractError(f"it lacks {', '.join(lacking)}.")
+        missing = [name for name in _MEMBERS if not hasattr(metric, name)]
+        raise BrokenContractError(
+            f"it lacks {', '.join(missing)}: derive it from MetricBase, or define them."
+        )
 
 
-def perfect_detections_are_best(subject: Subject) -> None:
-    """All objects found exactly is 1, nothing found is 0."""
+def perfect_detections_have_an_ap_of_1(subject: Subject) -> None:
+    """AP is 1 if every object is detected exactly, and 0 without detections."""
     ids, _, targets = _images()
     metric = subject.build()
     with unchanged(targets):
@@ -65,8 +67,8 @@ def perfect_detections_are_best(subject: Subject) -> None:
     require(worst == 0, f"without detections AP is {worst}, not 0.")
 
 
-def images_without_objects_do_no_harm(subject: Subject) -> None:
-    """No image, no object, nothing but crowds, a thousand objects."""
+def images_without_objects_are_handled(subject: Subject) -> None:
+    """No image, no object, only crowds, a thousand objects."""
     metric = subject.build()
     _numbers(metric)
     crowd = scenes.objects(2)
@@ -76,43 +78,43 @@ def images_without_objects_do_no_harm(subject: Subject) -> None:
         _numbers(metric)
 
 
-def _require_equal(found: dict[str, float], expected: dict[str, float], said: str) -> None:
-    same = found.keys() == expected.keys() and all(
+def _require_equal(numbers: dict[str, float], expected: dict[str, float], message: str) -> None:
+    same = numbers.keys() == expected.keys() and all(
         value == expected[name] or (math.isnan(value) and math.isnan(expected[name]))
-        for name, value in found.items()
+        for name, value in numbers.items()
     )
-    require(same, f"{said} AP is {found.get('AP')} and should be {expected.get('AP')}.")
+    require(same, f"{message} AP is {numbers.get('AP')}, expected {expected.get('AP')}.")
 
 
-def an_image_counts_once(subject: Subject) -> None:
-    """Given twice it counts once, as where images do not divide evenly over ranks."""
-    ids, found, targets = _images()
+def each_image_counts_once(subject: Subject) -> None:
+    """Images can occur twice, since ranks pad their share of the images."""
+    ids, detections, targets = _images()
     once, twice = subject.build(), subject.build()
-    once.update(ids, found, targets)
-    twice.update(ids, found, targets)
-    twice.update(ids[:1], found[:1], targets[:1])
-    said = "an image that was given twice changed the numbers: keep images by their id."
-    _require_equal(_numbers(twice), _numbers(once), said)
+    once.update(ids, detections, targets)
+    twice.update(ids, detections, targets)
+    twice.update(ids[:1], detections[:1], targets[:1])
+    message = "an image that was added twice changed the numbers: store images by id."
+    _require_equal(_numbers(twice), _numbers(once), message)
 
 
-def ranks_together_equal_one_process(subject: Subject) -> None:
-    """States are copied to other ranks, and may hold the same image."""
-    ids, found, targets = _images()
+def merged_ranks_equal_one_process(subject: Subject) -> None:
+    """The states of ranks are merged; two ranks may have the same image."""
+    ids, detections, targets = _images()
     whole, first, second = (subject.build() for _ in range(3))
-    whole.update(ids, found, targets)
-    first.update(ids[:3], found[:3], targets[:3])
-    second.update(ids[2:], found[2:], targets[2:])
-    first.merge([copy.deepcopy(second.state())])  # as pickle would, on its way to another rank
-    said = "two ranks together gave other numbers than one process:"
-    _require_equal(_numbers(first), _numbers(whole), said)
+    whole.update(ids, detections, targets)
+    first.update(ids[:3], detections[:3], targets[:3])
+    second.update(ids[2:], detections[2:], targets[2:])
+    first.merge([copy.deepcopy(second.state())])  # as pickle does between ranks
+    message = "two merged ranks gave other numbers than one process."
+    _require_equal(_numbers(first), _numbers(whole), message)
 
 
-def reset_forgets_all(subject: Subject) -> None:
-    """After it the metric is as new."""
-    ids, found, targets = _images()
+def reset_clears_all_state(subject: Subject) -> None:
+    """After `reset` the metric equals a new one."""
+    ids, detections, targets = _images()
     used, fresh = subject.build(), subject.build()
-    used.update([1, 2], found[:2], targets[2:])
+    used.update([1, 2], detections[:2], targets[2:])
     used.reset()
     for metric in (used, fresh):
-        metric.update(ids, found, targets)
-    _require_equal(_numbers(used), _numbers(fresh), "`reset` left something behind:")
+        metric.update(ids, detections, targets)
+    _require_equal(_numbers(used), _numbers(fresh), "`reset` does not clear the whole state.")

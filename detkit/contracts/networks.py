@@ -1,7 +1,7 @@
-"""What every network promises: backbones, necks, pooling, box heads, and the forwards of heads.
+"""What every network promises: backbones, necks, pooling, box heads, and heads (their forward).
 
-A network is tried on the inputs of its family (`trial`). In evaluation mode it is a function of
-them and of its state dict alone.
+`trial` makes inputs for the family of a network. In evaluation mode, its outputs must be a function
+of these inputs and its state dict alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Trial(NamedTuple):
 
 
 class _Forward(nn.Module):
-    """Any part as a module, since export takes no other callables."""
+    """Wrap any part as a module, since torch.export accepts no other callables."""
 
     def __init__(self, part: Any) -> None:
         super().__init__()
@@ -80,14 +80,14 @@ _TRIALS: dict[str, Callable[[Subject], Trial]] = {
 
 
 def trial(subject: Subject, training: bool = False) -> Trial:
-    """A part of a family of networks in a mode, and inputs for it."""
-    made = _TRIALS[subject.family](subject)
-    set_mode(made.part, training)
-    return made
+    """A network in training or evaluation mode, and inputs for it."""
+    result = _TRIALS[subject.family](subject)
+    set_mode(result.part, training)
+    return result
 
 
 def set_mode(part: Any, training: bool) -> None:
-    """Training or evaluation, where the part has modes."""
+    """Set training or evaluation mode if the part is a module."""
     if isinstance(part, nn.Module):
         part.train(training)
 
@@ -99,28 +99,33 @@ def trainable(part: Any) -> dict[str, nn.Parameter]:
 
 
 def require_gradients(part: Any, total: Tensor, when: str) -> None:
-    """Go backward from a number, and see that each parameter gets a finite gradient.
+    """Run the backward pass of a scalar and check that each parameter gets a finite gradient.
+
+    Args:
+        part: The network.
+        total: The scalar.
+        when: The situation, for messages.
 
     Raises:
-        BrokenContractError: One does not.
+        BrokenContractError: A parameter does not.
     """
     parameters = trainable(part)
     if not parameters:
         return
     if not total.requires_grad:
         raise BrokenContractError(
-            f"no parameter has a part in the result {when}: do not detach it, nor compute it under "
-            "`torch.no_grad()`."
+            f"the result does not depend on any parameter {when}: do not detach it or compute it "
+            "under `torch.no_grad()`."
         )
     for parameter in parameters.values():
         parameter.grad = None
     total.backward()  # type: ignore[no-untyped-call]
-    lacking = [name for name, parameter in parameters.items() if parameter.grad is None]
+    missing = [name for name, parameter in parameters.items() if parameter.grad is None]
     require(
-        not lacking,
-        f"{_named(lacking)} got no gradient {when}: every parameter needs a part in each result "
-        "(multiply by 0 where it has none), or other ranks wait for it; freeze or remove what is "
-        "not used.",
+        not missing,
+        f"{_named(missing)} got no gradient {when}: each result must depend on every parameter "
+        "(multiply by 0 if necessary), or other ranks wait forever; freeze or remove unused "
+        "parameters.",
     )
     broken = [
         n for n, p in parameters.items() if p.grad is not None and not p.grad.isfinite().all()
@@ -129,60 +134,66 @@ def require_gradients(part: Any, total: Tensor, when: str) -> None:
 
 
 def _named(names: list[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:_MOST_NAMED])
+    listed = ", ".join(f"'{name}'" for name in names[:_MOST_NAMED])
     more = len(names) - _MOST_NAMED
     noun = "parameter" if len(names) == 1 else "parameters"
-    return f"{noun} {shown}" + (f" and {more} more" if more > 0 else "")
+    return f"{noun} {listed}" + (f" and {more} more" if more > 0 else "")
 
 
-def each_parameter_gets_a_gradient(subject: Subject) -> None:
-    """Each trainable parameter; through a neck also the levels before it."""
+def every_parameter_gets_a_gradient(subject: Subject) -> None:
+    """Each trainable parameter; for a neck, also its input levels."""
     part, inputs = trial(subject, training=True)
-    before: list[Tensor] = []
+    levels: list[Tensor] = []
     if subject.family == "neck":
-        before = [level.requires_grad_() for level in inputs[0]]
-        inputs = ([level * 1 for level in before],)  # as the layers of a backbone give them
+        levels = [level.requires_grad_() for level in inputs[0]]
+        inputs = (
+            [level * 1 for level in levels],
+        )  # non-leaf tensors, like the outputs of a backbone
     outputs = list(tensors(part(*inputs)))
-    require(len(outputs) > 0, "it gave no tensor.")
-    total = torch.stack([(each.float() * scenes.random(*each.shape)).sum() for each in outputs])
+    require(len(outputs) > 0, "it returned no tensor.")
+    total = torch.stack(
+        [(output.float() * scenes.random(*output.shape)).sum() for output in outputs]
+    )
     require_gradients(part, total.sum(), "in a forward")
-    if before:
-        lost = "no gradient goes back to the levels that come in, so the backbone cannot learn: do "
-        lost += "not detach them."
-        require(total.requires_grad, lost)
+    if levels:
+        message = (
+            "no gradient reaches the input levels, so the backbone cannot learn: do not detach "
+        )
+        message += "them."
+        require(total.requires_grad, message)
         if not trainable(part):
             total.sum().backward()  # type: ignore[no-untyped-call]
-        require(any(level.grad is not None for level in before), lost)
+        require(any(level.grad is not None for level in levels), message)
 
 
 def repeatable(subject: Subject) -> Trial:
-    """A part in evaluation mode, whose results can be compared.
+    """A part in evaluation mode with reproducible outputs.
 
     Raises:
-        LeftOutError: It gives another result each time, which a promise of its own says.
+        LeftOutError: Its outputs are random; `outputs_are_deterministic` reports that.
     """
     part, inputs = trial(subject)
     with torch.no_grad():
         pair = [list(tensors(part(*copy.deepcopy(inputs)))) for _ in range(2)]
     if not all(map(are_equal, *pair)):
-        raise LeftOutError("its results are random, so they cannot be compared")
+        raise LeftOutError("its outputs are random, so they cannot be compared")
     return Trial(part, inputs)
 
 
-def the_same_comes_out_twice(subject: Subject) -> None:
-    """In evaluation mode nothing is random, and no call changes the next one."""
+def outputs_are_deterministic(subject: Subject) -> None:
+    """In evaluation mode nothing is random, and no call affects the next one."""
     part, inputs = trial(subject)
     with torch.no_grad():
         first, second = part(*copy.deepcopy(inputs)), part(*copy.deepcopy(inputs))
     require_same(
         second,
         first,
-        "in evaluation mode the same input gave two results: draw random numbers in training mode "
-        "only (`if self.training`), and keep nothing from one call to the next.",
+        "in evaluation mode the same input gave two different outputs: draw random numbers only in "
+        "training mode (`if self.training`), and keep no state between calls.",
     )
 
 
-def inputs_stay_as_they_are(subject: Subject) -> None:
+def inputs_are_not_modified(subject: Subject) -> None:
     """In both modes."""
     for training in (True, False):
         part, inputs = trial(subject, training)
@@ -190,35 +201,35 @@ def inputs_stay_as_they_are(subject: Subject) -> None:
             part(*inputs)
 
 
-def a_state_dict_brings_everything_back(subject: Subject) -> None:
-    """A part that is built anew and loads the state of a trained one gives the same."""
+def state_dict_restores_everything(subject: Subject) -> None:
+    """A new part that loads the state of a trained one gives the same outputs."""
     part, inputs = repeatable(subject)
     if not isinstance(part, nn.Module):
         return
     part.train()
     with torch.no_grad():
-        part(*inputs)  # moves averages
+        part(*inputs)  # updates running averages
     file = io.BytesIO()
     torch.save(part.state_dict(), file)
     file.seek(0)
     state = torch.load(file, weights_only=True)
-    again = trial(subject).part
+    restored = trial(subject).part
     with torch.no_grad():
-        for value in again.state_dict().values():
-            value.add_(torch.ones_like(value))  # whatever it had been, the state must replace it
-    again.load_state_dict(state)
+        for value in restored.state_dict().values():
+            value.add_(torch.ones_like(value))  # the loaded state must replace these values
+    restored.load_state_dict(state)
     part.eval()
     with torch.no_grad():
         require_same(
-            again(*inputs),
+            restored(*inputs),
             part(*inputs),
-            "another one with the same state dict gave another result: keep what matters in "
-            "parameters or buffers (`self.register_buffer`), or a checkpoint loses it.",
+            "a new part with the same state dict gave other outputs: keep all state in parameters "
+            "or buffers (`self.register_buffer`), or checkpoints lose it.",
         )
 
 
-def an_image_does_not_see_others(subject: Subject) -> None:
-    """In evaluation mode the first of two images gives what it gives alone."""
+def images_do_not_affect_each_other(subject: Subject) -> None:
+    """In evaluation mode the first of two images gives the same outputs as alone."""
     part, inputs = repeatable(subject)
     with torch.no_grad():
         together = [output[:1] for output in tensors(part(*inputs))]
@@ -226,14 +237,14 @@ def an_image_does_not_see_others(subject: Subject) -> None:
     require_near(
         together,
         alone,
-        "an image gave another result in a batch of two than alone, off by {}: do not mix images.",
+        "an image gave other outputs in a batch of two than alone, off by {}: do not mix images.",
     )
 
 
 def _first(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """The inputs of the first image alone."""
-    (given,) = inputs
-    return ([level[:1] for level in given],) if isinstance(given, list) else (given[:1],)
+    (value,) = inputs
+    return ([level[:1] for level in value],) if isinstance(value, list) else (value[:1],)
 
 
 def bfloat16_is_close_to_float32(subject: Subject) -> None:
@@ -242,42 +253,42 @@ def bfloat16_is_close_to_float32(subject: Subject) -> None:
     with torch.no_grad():
         expected = list(tensors(part(*inputs)))
         with torch.autocast("cpu", torch.bfloat16):
-            found = list(tensors(part(*inputs)))
-    require_finite(found, "it gave numbers that are not finite under bfloat16 autocast.")
+            outputs = list(tensors(part(*inputs)))
+    require_finite(outputs, "under bfloat16 autocast its outputs are not finite.")
     require_near(
-        found,
+        outputs,
         expected,
-        "under bfloat16 autocast its result is off by {}: compute what needs precision in float32 "
-        "(`value.float()`).",
+        "under bfloat16 autocast its outputs are off by {}: run the sensitive computations in "
+        "float32 (`value.float()`).",
         _ROUNDING,
     )
 
 
-def half_precision_weights_give_half_precision(subject: Subject) -> None:
+def half_precision_weights_give_half_precision_outputs(subject: Subject) -> None:
     """The whole part in bfloat16, as for inference."""
     part, inputs = trial(subject)
     if not isinstance(part, nn.Module):
         return
     part.to(torch.bfloat16)
     with torch.no_grad():
-        found = list(tensors(part(*_halved(inputs))))
-    wrong = {str(output.dtype) for output in found} - {"torch.bfloat16"}
+        outputs = list(tensors(part(*_halved(inputs))))
+    wrong = {str(output.dtype) for output in outputs} - {"torch.bfloat16"}
     require(
         not wrong,
-        f"weights and inputs were bfloat16 and {', '.join(sorted(wrong))} came out: create tensors "
-        "with the dtype of an input, and go back to it after computing in float32.",
+        f"weights and inputs are bfloat16, but outputs are {', '.join(sorted(wrong))}: create "
+        "tensors with the dtype of an input, and cast back after computing in float32.",
     )
-    require_finite(found, "it gave numbers that are not finite in bfloat16.")
+    require_finite(outputs, "in bfloat16 its outputs are not finite.")
 
 
 def _halved(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    (given,) = inputs
-    if isinstance(given, list):
-        return ([level.bfloat16() for level in given],)
-    return (given.bfloat16(),)
+    (value,) = inputs
+    if isinstance(value, list):
+        return ([level.bfloat16() for level in value],)
+    return (value.bfloat16(),)
 
 
-def export_gives_the_same_numbers(subject: Subject) -> None:
+def exported_program_gives_the_same_outputs(subject: Subject) -> None:
     """`torch.export` of the forward, not strict, in evaluation mode."""
     part, inputs = repeatable(subject)
     with torch.no_grad():
@@ -287,8 +298,8 @@ def export_gives_the_same_numbers(subject: Subject) -> None:
         except Exception as error:
             reason = str(error).strip().partition("\n")[0]
             raise BrokenContractError(
-                f"torch.export cannot trace it ({type(error).__name__}: {reason}): use tensor "
-                "operations only, no `.item()`, no `if` on values."
+                f"torch.export cannot trace it ({type(error).__name__}: {reason}): use only tensor "
+                "operations, no `.item()` and no `if` on tensor values."
             ) from error
-        found = program.module()(*inputs)
-    require_near(found, expected, "the exported part gave other numbers, off by {}.")
+        outputs = program.module()(*inputs)
+    require_near(outputs, expected, "the exported program gives other outputs, off by {}.")

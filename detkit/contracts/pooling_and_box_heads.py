@@ -1,4 +1,4 @@
-"""What poolings and box heads promise: a map, and features, for each region."""
+"""What poolings and box heads promise: a feature map and a feature vector for each region."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detkit.contracts.networks import REGION_SHAPE, require_gradients, set_mode
 from detkit.contracts.tensor_checks import require, require_close, require_finite
 
 _COUNTS = (0, 1, scenes.MANY)  # for poolings
-_FEW = (0, 1, 5, 64)  # for box heads, which take their time
+_FEW = (0, 1, 5, 64)  # for box heads, which are slower
 
 
 def _pooling(subject: Subject) -> tuple[Any, list[Tensor]]:
@@ -22,12 +22,12 @@ def _pooling(subject: Subject) -> tuple[Any, list[Tensor]]:
     return part, scenes.maps(specs)
 
 
-def _rows_of(count: int) -> Tensor:
+def _image_indices(count: int) -> Tensor:
     return torch.arange(count) % 2
 
 
-def maps_are_as_region_shape_says(subject: Subject) -> None:
-    """For no region, one and many; each a map (channels, height, width)."""
+def maps_match_region_shape(subject: Subject) -> None:
+    """A map (channels, height, width) for each region: for no region, one and many."""
     part, features = _pooling(subject)
     shape = getattr(part, "region_shape", None)
     if not isinstance(shape, tuple) or [type(n) for n in shape] != [int] * 3:
@@ -36,82 +36,84 @@ def maps_are_as_region_shape_says(subject: Subject) -> None:
         )
     for count in _COUNTS:
         boxes = scenes.boxes_in(scenes.IMAGE, count)
-        found = part(features, boxes, _rows_of(count))
+        maps = part(features, boxes, _image_indices(count))
         require(
-            isinstance(found, Tensor) and tuple(found.shape) == (count, *shape),
-            f"{count} regions gave {tuple(getattr(found, 'shape', ()))}, expected "
-            f"{(count, *shape)} by region_shape: give a map for each region, also for none.",
+            isinstance(maps, Tensor) and tuple(maps.shape) == (count, *shape),
+            f"{count} regions gave {tuple(getattr(maps, 'shape', ()))}, expected "
+            f"{(count, *shape)} by region_shape: return one map for each region, also for none.",
         )
-        require_finite(found, f"the maps of {count} regions are not finite.")
+        require_finite(maps, f"the maps of {count} regions are not finite.")
 
 
-def a_region_is_of_its_own_image(subject: Subject) -> None:
-    """What the other image holds changes nothing, nor do other regions."""
+def regions_are_pooled_from_their_own_image(subject: Subject) -> None:
+    """Neither the other image nor other regions affect the map of a region."""
     part, features = _pooling(subject)
-    boxes, image = scenes.boxes_in(scenes.IMAGE, 6), _rows_of(6)
-    everything = part(features, boxes, image)
-    others = [level.clone() for level in features]
-    for level in others:
+    boxes, image = scenes.boxes_in(scenes.IMAGE, 6), _image_indices(6)
+    maps = part(features, boxes, image)
+    changed_features = [level.clone() for level in features]
+    for level in changed_features:
         level[1] += 1
     first = image == 0
-    found = part(others, boxes[first], image[first])
+    pooled = part(changed_features, boxes[first], image[first])
     require_close(
-        found,
-        everything[first],
-        "the map of a region changed with the other image or with other regions: take it from the "
-        "image that `image` names.",
+        pooled,
+        maps[first],
+        "the map of a region depends on the other image or on other regions: pool each region from "
+        "its image (`image`).",
     )
-    moved = part(others, boxes[~first], image[~first])
+    pooled_second = part(changed_features, boxes[~first], image[~first])
     require(
-        not torch.allclose(moved, everything[~first]),
-        "the map of a region of the second image is not from the second image: look at `image`.",
+        not torch.allclose(pooled_second, maps[~first]),
+        "a region of the second image is not pooled from the second image: use `image`.",
     )
 
 
-def regions_without_area_do_no_harm(subject: Subject) -> None:
-    """Points, lines, and boxes over the edge give finite maps."""
+def regions_without_area_give_finite_maps(subject: Subject) -> None:
+    """Points, lines and boxes outside of the image give finite maps."""
     part, features = _pooling(subject)
     boxes = torch.tensor([[5.0, 5, 5, 5], [5, 5, 5, 40], [-50, -50, -9, -9], [-9, -9, 900, 900]])
     require_finite(
         part(features, boxes, torch.zeros(4, dtype=torch.int64)),
-        "regions without area, or over the edge of the image, gave maps that are not finite.",
+        "regions without area or outside of the image gave maps that are not finite.",
     )
 
 
-def gradients_reach_the_levels(subject: Subject) -> None:
-    """Also where there is no region."""
+def gradients_reach_the_feature_levels(subject: Subject) -> None:
+    """Also without any region."""
     part, features = _pooling(subject)
     for count in (0, 8):
-        given = [level.clone().requires_grad_() for level in features]
-        found = part(given, scenes.boxes_in(scenes.IMAGE, count), _rows_of(count))
-        require(found.requires_grad, f"{count} regions gave a map without a way for gradients.")
-        found.sum().backward()
+        levels = [level.clone().requires_grad_() for level in features]
+        maps = part(levels, scenes.boxes_in(scenes.IMAGE, count), _image_indices(count))
         require(
-            any(level.grad is not None for level in given),
-            f"no gradient came back to the levels from {count} regions: do not detach them.",
+            maps.requires_grad, f"{count} regions gave maps without a gradient: do not detach them."
+        )
+        maps.sum().backward()
+        require(
+            any(level.grad is not None for level in levels),
+            f"no gradient of {count} regions reaches the feature levels: do not detach them.",
         )
 
 
-def features_are_as_wide_as_out_channels_says(subject: Subject) -> None:
+def features_match_out_channels(subject: Subject) -> None:
     """For no region, one and many."""
     part = subject.build(region_shape=REGION_SHAPE)
     set_mode(part, training=False)
     width = getattr(part, "out_channels", None)
     require(isinstance(width, int), f"`out_channels` is {width!r}, expected an int: set it.")
     for count in _FEW:
-        found = part(scenes.random(count, *REGION_SHAPE))
+        features = part(scenes.random(count, *REGION_SHAPE))
         require(
-            isinstance(found, Tensor) and tuple(found.shape) == (count, width),
-            f"{count} regions gave {tuple(getattr(found, 'shape', ()))}, expected ({count}, "
+            isinstance(features, Tensor) and tuple(features.shape) == (count, width),
+            f"{count} regions gave {tuple(getattr(features, 'shape', ()))}, expected ({count}, "
             f"{width}) by out_channels.",
         )
-        require_finite(found, f"the features of {count} regions are not finite.")
+        require_finite(features, f"the features of {count} regions are not finite.")
 
 
-def any_number_of_regions_gives_gradients(subject: Subject) -> None:
-    """Also none at all, as in a batch of images where nothing is proposed."""
+def gradients_flow_for_any_number_of_regions(subject: Subject) -> None:
+    """Including none, as in a batch without proposals."""
     for count in (0, 2):
         part = subject.build(region_shape=REGION_SHAPE)
         set_mode(part, training=True)
-        found = part(scenes.random(count, *REGION_SHAPE))
-        require_gradients(part, found.sum(), f"from {count} regions")
+        features = part(scenes.random(count, *REGION_SHAPE))
+        require_gradients(part, features.sum(), f"from {count} regions")

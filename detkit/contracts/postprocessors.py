@@ -1,4 +1,4 @@
-"""What post-processors promise: candidates of one image to its detections."""
+"""What post-processors promise: they turn the candidates of one image into detections."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _candidates(count: int) -> tuple[Tensor, Tensor, Tensor]:
     return scenes.boxes_in(_IMAGE, count), scores, torch.arange(count) % 3
 
 
-def limits_can_be_read(subject: Subject) -> None:
-    """Heads keep the `max_candidates` best with a score above `score_threshold`."""
+def limits_are_readable(subject: Subject) -> None:
+    """Heads read both: they keep the `max_candidates` best scores above `score_threshold`."""
     part = subject.build()
     threshold = getattr(part, "score_threshold", None)
     most = getattr(part, "max_candidates", None)
@@ -41,43 +41,50 @@ def limits_can_be_read(subject: Subject) -> None:
     )
 
 
-def detections_come_best_first(subject: Subject) -> None:
-    """For no candidate, one, some and a thousand; never more than there were."""
+def detections_are_sorted_by_score(subject: Subject) -> None:
+    """For no candidate, one, some and a thousand; never more detections than candidates."""
     part = subject.build()
     for count in (0, 1, 40, scenes.MANY):
-        given = _candidates(count)
-        with unchanged(given):
-            found = require_detections(part(*given), _IMAGE)
+        candidates = _candidates(count)
+        with unchanged(candidates):
+            detections = require_detections(part(*candidates), _IMAGE)
         require(
-            len(found.scores) <= count, f"{count} candidates gave {len(found.scores)} detections."
+            len(detections.scores) <= count,
+            f"{count} candidates gave {len(detections.scores)} detections.",
         )
-        require(count == 0 or len(found.scores) > 0, f"{count} candidates gave no detection.")
+        require(count == 0 or len(detections.scores) > 0, f"{count} candidates gave no detection.")
 
 
-def a_single_candidate_stays_as_it_is(subject: Subject) -> None:
-    """Nothing else says anything about it."""
-    given = _candidates(1)
-    found = subject.build()(*given)
-    require_close(found, given, "a candidate without others was changed.", rtol=1e-5, atol=1e-5)
+def a_single_candidate_is_unchanged(subject: Subject) -> None:
+    """There is nothing to merge or suppress."""
+    candidates = _candidates(1)
+    detections = subject.build()(*candidates)
+    require_close(detections, candidates, "a single candidate was changed.", rtol=1e-5, atol=1e-5)
 
 
-def difficult_candidates_do_no_harm(subject: Subject) -> None:
-    """Many equal ones, and boxes without area."""
+def degenerate_candidates_give_valid_detections(subject: Subject) -> None:
+    """Many equal candidates, and boxes without area."""
     part = subject.build()
     box = torch.tensor([[3.0, 4, 13, 24]])
     labels = torch.zeros(50, dtype=torch.int64)
-    found = require_detections(part(box.repeat(50, 1), torch.full((50,), 0.5), labels), _IMAGE)
-    require_finite(found, "equal candidates gave numbers that are not finite.")
+    detections = require_detections(part(box.repeat(50, 1), torch.full((50,), 0.5), labels), _IMAGE)
+    require_finite(detections, "equal candidates gave values that are not finite.")
     boxes = torch.tensor([[3.0, 4, 3, 4], [3, 4, 3, 9], [3, 4, 3, 4]])
-    found = part(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3, dtype=torch.int64))
-    require_detections(found, _IMAGE)
+    detections = part(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.zeros(3, dtype=torch.int64))
+    require_detections(detections, _IMAGE)
 
 
 def the_order_of_candidates_does_not_matter(subject: Subject) -> None:
-    """Where no two scores are equal."""
+    """As long as no two scores are equal."""
     part: Any = subject.build()
-    given = _candidates(60)
+    candidates = _candidates(60)
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
-    found: Detections = part(*(column[order] for column in given))
-    require_close(found, part(*given), "candidates in another order gave other detections.")
-    require_same(part(*given), part(*given), "the same candidates gave other detections.")
+    detections: Detections = part(*(column[order] for column in candidates))
+    require_close(
+        detections, part(*candidates), "the same candidates in another order gave other detections."
+    )
+    require_same(
+        part(*candidates),
+        part(*candidates),
+        "the same candidates gave other detections the second time.",
+    )

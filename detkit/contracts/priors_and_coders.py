@@ -1,4 +1,4 @@
-"""What priors and box coders promise: places in the image, and boxes relative to them."""
+"""What priors and box coders promise: prior boxes, and codes of boxes relative to them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from detkit.contracts.tensor_checks import (
 )
 from detkit.structures import FeatureSpec, Priors
 
-_SIZES = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]  # of maps of images of 64 x 96
+_SIZES = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]  # of the feature maps of 64 x 96 images
 
-# Within the reach of every coder: centres half a cell away at most, sides up to 3.9 times.
+# Every coder can represent these: centres at most half a cell away, sides up to 3.9 times.
 _PRIORS = Priors(
     torch.tensor([[0.0, 0, 8, 8], [8, 0, 24, 16], [0, 16, 32, 48]]),
     torch.tensor([8.0, 16, 32]),
@@ -34,39 +34,44 @@ def _generator(subject: Subject) -> tuple[Any, list[FeatureSpec]]:
     return scenes.build_on_levels(subject)
 
 
-def priors_come_as_per_cell_says(subject: Subject) -> None:
-    """Number, types, strides and levels of the priors, for maps of several sizes."""
+def priors_match_per_cell(subject: Subject) -> None:
+    """Number, dtypes, strides and levels of the priors, for feature maps of several sizes."""
     generator, specs = _generator(subject)
     per_cell = getattr(generator, "per_cell", None)
     if not isinstance(per_cell, list) or len(per_cell) != len(specs):
         raise BrokenContractError(
-            f"`per_cell` is {per_cell!r}, expected the number of priors in a cell of each of "
-            f"{len(specs)} levels."
+            f"`per_cell` is {per_cell!r}, expected a list with the number of priors per cell for "
+            f"each of {len(specs)} levels."
         )
     for sizes in (_SIZES[: len(specs)], [(3, 3)] * len(specs)):
-        found = generator(sizes, scenes.CPU)
+        priors = generator(sizes, scenes.CPU)
         count = sum(h * w * n for (h, w), n in zip(sizes, per_cell, strict=True))
-        require(isinstance(found, Priors), f"it gave {type(found).__name__}, expected Priors.")
         require(
-            len(found.boxes) == count,
-            f"per_cell {per_cell} and maps {sizes} make {count} priors, there are "
-            f"{len(found.boxes)}: let per_cell count those of a cell.",
+            isinstance(priors, Priors), f"it returned {type(priors).__name__}, expected Priors."
         )
-        require_tensor(found.boxes, "boxes", (count, 4), torch.float32)
-        require_tensor(found.stride, "stride", (count,), torch.float32)
-        require_tensor(found.level, "level", (count,), torch.int64)
-        require_finite(found, "priors are not finite.")
-        require(bool((found.level.diff() >= 0).all()), "levels are mixed: go level by level.")
-        require(bool((found.stride > 0).all()), "a stride is not above 0.")
-        sides = found.boxes[:, 2:] - found.boxes[:, :2]
+        require(
+            len(priors.boxes) == count,
+            f"per_cell {per_cell} and maps of {sizes} cells make {count} priors, but there are "
+            f"{len(priors.boxes)}: correct per_cell.",
+        )
+        require_tensor(priors.boxes, "boxes", (count, 4), torch.float32)
+        require_tensor(priors.stride, "stride", (count,), torch.float32)
+        require_tensor(priors.level, "level", (count,), torch.int64)
+        require_finite(priors, "priors are not finite.")
+        require(
+            bool((priors.level.diff() >= 0).all()),
+            "levels are mixed: return the priors level by level.",
+        )
+        require(bool((priors.stride > 0).all()), "a stride is not positive.")
+        sides = priors.boxes[:, 2:] - priors.boxes[:, :2]
         require(
             bool((sides > 0).all()),
-            "a prior has no area: a point is a box as large as its stride.",
+            "a prior has no area: represent a point by a box with sides of one stride.",
         )
 
 
-def cells_go_row_by_row(subject: Subject) -> None:
-    """Within a level the order is row, column, then the priors of a cell."""
+def priors_are_in_row_major_order(subject: Subject) -> None:
+    """Within a level the order is row, column, prior of the cell."""
     generator, specs = _generator(subject)
     sizes = [(3, 4)] * len(specs)
     boxes, start = generator(sizes, scenes.CPU).boxes, 0
@@ -78,13 +83,13 @@ def cells_go_row_by_row(subject: Subject) -> None:
         down = bool((centres[1:, ..., 1] > centres[:-1, ..., 1]).all())
         require(
             right and down,
-            "priors do not go row by row: in a level the order is row, column, prior of the cell, "
-            "as the head's layers have it.",
+            "priors are not in row-major order: order each level by row, column, prior of the "
+            "cell, like the outputs of the head's layers.",
         )
 
 
-def priors_are_made_once(subject: Subject) -> None:
-    """The same sizes and device give the same tensors again; they outlive inference mode."""
+def priors_are_cached(subject: Subject) -> None:
+    """The same sizes and device return the same tensors; they also work in training."""
     generator, specs = _generator(subject)
     sizes = _SIZES[: len(specs)]
     with torch.inference_mode():
@@ -92,15 +97,18 @@ def priors_are_made_once(subject: Subject) -> None:
     second = generator(list(sizes), scenes.CPU)
     require(
         second.boxes is first.boxes,
-        "the same sizes were computed again: keep the priors by sizes and device.",
+        "the same sizes were computed again: cache the priors by sizes and device.",
     )
     require(
         not first.boxes.is_inference(),
-        "priors made while predicting cannot be used in training: make them under `with "
+        "priors created while predicting cannot be used in training: create them under `with "
         "torch.inference_mode(False)`.",
     )
-    others = generator([(1, 1)] * len(specs), scenes.CPU)
-    require(len(others.boxes) < len(first.boxes), "other sizes gave the priors of the first.")
+    smaller = generator([(1, 1)] * len(specs), scenes.CPU)
+    require(
+        len(smaller.boxes) < len(first.boxes),
+        "other sizes returned the cached priors of the first sizes.",
+    )
 
 
 def _coder(subject: Subject) -> tuple[Any, int]:
@@ -111,72 +119,85 @@ def _coder(subject: Subject) -> tuple[Any, int]:
     return coder, size
 
 
-def decoding_undoes_encoding(subject: Subject) -> None:
-    """Boxes come back from their codes, whose number is `code_size`."""
+def decoding_inverts_encoding(subject: Subject) -> None:
+    """Boxes survive encoding and decoding; each has `code_size` codes."""
     coder, size = _coder(subject)
     with unchanged(_BOXES, _PRIORS):
         codes = require_tensor(
             coder.encode(_BOXES, _PRIORS), "codes of 3 boxes", (3, size), torch.float32
         )
-        found = require_tensor(coder.decode(codes, _PRIORS), "boxes", (3, 4), torch.float32)
+        boxes = require_tensor(coder.decode(codes, _PRIORS), "boxes", (3, 4), torch.float32)
     require_close(
-        found,
+        boxes,
         _BOXES,
-        f"boxes {_BOXES[0].tolist()} ... came back as {found[0].tolist()} ...: decode must undo "
-        "encode.",
+        f"boxes {_BOXES[0].tolist()} ... were decoded as {boxes[0].tolist()} ...: decode must be "
+        "the inverse of encode.",
         rtol=1e-4,
     )
 
 
 def leading_axes_broadcast(subject: Subject) -> None:
-    """A batch of codes, or of boxes, against the priors of one image."""
+    """A batch of codes or boxes with the priors of one image."""
     coder, size = _coder(subject)
     codes, boxes = scenes.random(2, 3, size), torch.stack([_BOXES, _BOXES + 1])
-    said = "a batch (2, 3, ...) gave another result than its images one by one: index axes from "
-    said += "the end (`...`)."
-    singles = torch.stack([coder.decode(each, _PRIORS) for each in codes])
-    require_close(coder.decode(codes, _PRIORS), singles, said)
-    singles = torch.stack([coder.encode(each, _PRIORS) for each in boxes])
-    require_close(coder.encode(boxes, _PRIORS), singles, said)
+    message = "a batch (2, 3, ...) gave another result than each image alone: index axes from the "
+    message += "end (`...`)."
+    singles = torch.stack([coder.decode(image_codes, _PRIORS) for image_codes in codes])
+    require_close(coder.decode(codes, _PRIORS), singles, message)
+    singles = torch.stack([coder.encode(image_boxes, _PRIORS) for image_boxes in boxes])
+    require_close(coder.encode(boxes, _PRIORS), singles, message)
 
 
-def no_boxes_have_no_codes(subject: Subject) -> None:
+def empty_inputs_give_empty_outputs(subject: Subject) -> None:
     """An image without objects."""
     coder, size = _coder(subject)
-    nothing = Priors(*(field[:0] for field in _PRIORS))
-    require_tensor(coder.encode(_BOXES[:0], nothing), "codes", (0, size), torch.float32)
-    require_tensor(coder.decode(torch.zeros(0, size), nothing), "boxes", (0, 4), torch.float32)
+    no_priors = Priors(*(field[:0] for field in _PRIORS))
+    require_tensor(coder.encode(_BOXES[:0], no_priors), "codes", (0, size), torch.float32)
+    require_tensor(coder.decode(torch.zeros(0, size), no_priors), "boxes", (0, 4), torch.float32)
 
 
-def each_code_gets_a_gradient_from_its_box(subject: Subject) -> None:
-    """A loss of boxes moves every code."""
+def gradients_reach_every_code(subject: Subject) -> None:
+    """A loss on decoded boxes has a gradient for every code."""
     coder, _ = _coder(subject)
     codes = coder.encode(_BOXES, _PRIORS).detach().requires_grad_()
     boxes: Tensor = coder.decode(codes, _PRIORS)
-    require(boxes.requires_grad, "decoded boxes have no way back to the codes: do not detach.")
+    require(boxes.requires_grad, "decoded boxes have no gradient: do not detach them.")
     (gradient,) = torch.autograd.grad((boxes * torch.tensor([1.0, 2, 3, 4])).sum(), codes)
     require_finite(gradient, "the gradient of a code is not finite.")
-    require(bool((gradient != 0).all()), "a code gets no gradient from its box.")
+    require(bool((gradient != 0).all()), "a code gets no gradient from its decoded box.")
 
 
-def any_code_gives_a_finite_box(subject: Subject) -> None:
-    """Large codes, as an untrained network or half precision makes them, and boxes far away."""
+def any_code_decodes_to_a_finite_box(subject: Subject) -> None:
+    """Large codes, as from an untrained network or half precision, and distant boxes."""
     coder, size = _coder(subject)
     for value in (100.0, -100.0):
-        found = coder.decode(torch.full((3, size), value), _PRIORS)
-        require_finite(found, f"codes of {value:g} gave boxes that are not finite: clamp them.")
+        boxes = coder.decode(torch.full((3, size), value), _PRIORS)
+        require_finite(
+            boxes, f"codes of {value:g} gave boxes that are not finite: clamp the codes."
+        )
     far = torch.tensor([[5.0, 5, 5, 5], [900, 900, 9000, 9000], [-900, 0, -899, 1]])
     require_finite(
-        coder.encode(far, _PRIORS), "boxes without area or far away gave codes that are not finite."
+        coder.encode(far, _PRIORS),
+        "boxes without area or far from the prior gave codes that are not finite.",
     )
 
 
 def half_precision_codes_are_decoded_in_float32(subject: Subject) -> None:
-    """In the precision of the priors."""
+    """Decoding uses the precision of the priors."""
     coder, _ = _coder(subject)
     codes = coder.encode(_BOXES, _PRIORS)
-    found = require_tensor(
+    boxes = require_tensor(
         coder.decode(codes.bfloat16(), _PRIORS), "boxes of bfloat16 codes", (3, 4), torch.float32
     )
-    require_close(found, _BOXES, "bfloat16 codes gave other boxes.", rtol=0.05, atol=0.5)
-    require_same(coder.decode(codes, _PRIORS), coder.decode(codes, _PRIORS), "it is random.")
+    require_close(
+        boxes,
+        _BOXES,
+        "bfloat16 codes were decoded to other boxes than float32 codes.",
+        rtol=0.05,
+        atol=0.5,
+    )
+    require_same(
+        coder.decode(codes, _PRIORS),
+        coder.decode(codes, _PRIORS),
+        "decoding the same codes twice gave different boxes.",
+    )

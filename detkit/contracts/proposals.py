@@ -1,4 +1,4 @@
-"""What roi heads and proposers promise beside what all heads do: they meet at the regions."""
+"""What roi heads and proposers promise in addition to all heads: valid regions between them."""
 
 from __future__ import annotations
 
@@ -12,60 +12,62 @@ from detkit.contracts.tensor_checks import require, require_finite, require_tens
 from detkit.structures import RegionPredictions, Target
 
 
-def scores_and_boxes_have_a_place_for_each_region(subject: Subject) -> None:
-    """Forward gives RegionPredictions; an image with fewer regions has scores of 0 after them."""
+def predictions_cover_every_region(subject: Subject) -> None:
+    """Forward returns RegionPredictions, padded with scores of 0 for images with fewer regions."""
     part, specs = scenes.build_on_levels(subject)
     set_mode(part, training=False)
-    found = part(scenes.maps(specs), scenes.regions(), list(scenes.SIZES))
+    predictions = part(scenes.maps(specs), scenes.regions(), list(scenes.SIZES))
     require(
-        isinstance(found, RegionPredictions),
-        f"forward gave {type(found).__name__}, expected RegionPredictions.",
+        isinstance(predictions, RegionPredictions),
+        f"forward returned {type(predictions).__name__}, expected RegionPredictions.",
     )
     most = max(map(len, scenes.regions()))
-    require_tensor(found.scores, "scores", (2, most, len(CLASS_NAMES)), torch.float32)
-    each = found.boxes.shape[2] if found.boxes.ndim == 4 else 0  # noqa: PLR2004
+    require_tensor(predictions.scores, "scores", (2, most, len(CLASS_NAMES)), torch.float32)
+    boxes_per_region = predictions.boxes.shape[2] if predictions.boxes.ndim == 4 else 0  # noqa: PLR2004
     require(
-        each in (1, len(CLASS_NAMES)),
-        f"boxes are {tuple(found.boxes.shape)}, expected (B, R, C, 4) or (B, R, 1, 4).",
+        boxes_per_region in (1, len(CLASS_NAMES)),
+        f"boxes are {tuple(predictions.boxes.shape)}, expected (B, R, C, 4) or (B, R, 1, 4).",
     )
-    require_tensor(found.boxes, "boxes", (2, most, each, 4), torch.float32)
-    require_finite(found, "the predictions are not finite.")
+    require_tensor(predictions.boxes, "boxes", (2, most, boxes_per_region, 4), torch.float32)
+    require_finite(predictions, "the predictions are not finite.")
     require(
-        not found.scores[1, 1:].any(),
-        "scores after an image's own regions are not 0: the places are there to fill the batch.",
+        not predictions.scores[1, 1:].any(),
+        "padding after the regions of an image has scores other than 0: set them to 0.",
     )
 
 
-def regions_are_learned_without_their_gradient(subject: Subject) -> None:
-    """No gradient goes back through the boxes of the regions."""
+def no_gradient_flows_into_region_boxes(subject: Subject) -> None:
+    """The boxes of the regions receive no gradient."""
     part, specs = scenes.build_on_levels(subject)
-    given = [boxes.requires_grad_() for boxes in scenes.regions()]
+    regions = [boxes.requires_grad_() for boxes in scenes.regions()]
     maps, sizes = scenes.maps(specs), list(scenes.SIZES)
-    total(part.loss(maps, given, scenes.usual_targets(), sizes)).backward()  # type: ignore[no-untyped-call]
+    total(part.loss(maps, regions, scenes.usual_targets(), sizes)).backward()  # type: ignore[no-untyped-call]
     require(
-        all(boxes.grad is None for boxes in given),
-        "a gradient went back through the boxes of the regions: detach them.",
+        all(boxes.grad is None for boxes in regions),
+        "the boxes of the regions receive a gradient: detach them.",
     )
 
 
-def batches_without_regions_are_learned(subject: Subject) -> None:
-    """One image without a region, or all."""
+def batches_without_regions_give_gradients(subject: Subject) -> None:
+    """One image without regions, or all of them."""
     part, specs = scenes.build_on_levels(subject)
     maps, sizes = scenes.maps(specs), list(scenes.SIZES)
     nothing = torch.zeros(0, 4)
-    for given in ([scenes.regions()[0], nothing], [nothing, nothing]):
+    for regions in ([scenes.regions()[0], nothing], [nothing, nothing]):
         for targets in (scenes.usual_targets(), [Target.empty(), Target.empty()]):
-            losses = part.loss(maps, given, targets, sizes)
+            losses = part.loss(maps, regions, targets, sizes)
             require_finite(losses, f"without regions a loss is not finite: {numbers(losses)}.")
             require_gradients(part, total(losses), "without regions")
 
 
-def proposals_come_with_the_losses(subject: Subject) -> None:
-    """Regions for the roi head to learn from: Detections with label 0, without gradients."""
+def proposals_are_valid_detections(subject: Subject) -> None:
+    """Training regions for the roi head: Detections with label 0, without gradients."""
     part, specs = scenes.build_on_levels(subject)
     sizes = list(scenes.SIZES)
-    _, found = part.loss_and_proposals(scenes.maps(specs), scenes.usual_targets(), sizes)
-    require(len(found) == len(sizes), f"{len(sizes)} images gave regions of {len(found)}.")
-    for each, size in zip(found, sizes, strict=True):
-        require_detections(each, size, classes=1)
-        require(not each.boxes.requires_grad, "regions carry gradients: use torch.no_grad().")
+    _, proposals = part.loss_and_proposals(scenes.maps(specs), scenes.usual_targets(), sizes)
+    require(
+        len(proposals) == len(sizes), f"{len(sizes)} images gave proposals for {len(proposals)}."
+    )
+    for regions, size in zip(proposals, sizes, strict=True):
+        require_detections(regions, size, classes=1)
+        require(not regions.boxes.requires_grad, "regions carry gradients: use torch.no_grad().")

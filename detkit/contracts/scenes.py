@@ -1,4 +1,4 @@
-"""What parts are tried on: images, feature levels, objects, regions and batches."""
+"""Inputs for the checks of parts: images, feature levels, objects, regions and batches."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from detkit.errors import ConfigError
 from detkit.structures import Batch, FeatureSpec, Priors, Target
 
 IMAGE = (64, 96)  # height and width
-SIZES = [IMAGE, (60, 80)]  # of two images that are padded to the first
+SIZES = [IMAGE, (60, 80)]  # of two images, padded to the size of the first
 MANY = 1000
 CPU = torch.device("cpu")
 
 
 def _specs(channels: Sequence[int], stride: int) -> list[FeatureSpec]:
-    return [FeatureSpec(each, stride * 2**level) for level, each in enumerate(channels)]
+    return [
+        FeatureSpec(channel_count, stride * 2**level)
+        for level, channel_count in enumerate(channels)
+    ]
 
 
-# Tried in turn: a part may refuse levels that it cannot work on with a UserError.
+# Tried in order: a part may refuse levels that it does not support with a UserError.
 _DIFFERENT = [_specs((32, 64, 128), 8), _specs((32, 64, 96, 128), 4)]
 _ALIKE = [_specs((32, 32, 32), 8), _specs((32,) * 5, 8), _specs((32,) * 4, 4), _specs((32,), 32)]
 LEVELS = {"neck": _DIFFERENT + _ALIKE}
 
 
 def build_on_levels(subject: Subject) -> tuple[Any, list[FeatureSpec]]:
-    """The part, built on the first levels that it does not refuse, and these.
+    """Build the part on the first levels that it accepts; returns the part and these levels.
 
     Raises:
-        BrokenContractError: It refuses all.
+        BrokenContractError: It accepts none.
     """
     refusals = []
     for specs in LEVELS.get(subject.family, _ALIKE + _DIFFERENT):
@@ -41,7 +44,7 @@ def build_on_levels(subject: Subject) -> tuple[Any, list[FeatureSpec]]:
             return subject.build(feature_specs=list(specs)), list(specs)
         except ConfigError as error:
             refusals.append(f"{_levels_text(specs)}: {error}")
-    raise BrokenContractError(f"it refuses to be built on any levels; {refusals[0]}")
+    raise BrokenContractError(f"it cannot be built on any feature levels; {refusals[0]}")
 
 
 def _levels_text(specs: Sequence[FeatureSpec]) -> str:
@@ -49,7 +52,7 @@ def _levels_text(specs: Sequence[FeatureSpec]) -> str:
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
-    """Normal numbers, the same for a seed."""
+    """Normally distributed numbers, reproducible from the seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -61,7 +64,7 @@ def images(size: tuple[int, int] = IMAGE, count: int = 2) -> Tensor:
 def maps(
     specs: Sequence[FeatureSpec], size: tuple[int, int] = IMAGE, count: int = 2
 ) -> list[Tensor]:
-    """Levels of images of a size, whose cells are counted upwards, as convolutions do."""
+    """Feature levels of images; the number of cells is rounded up, as convolutions do."""
     height, width = size
     return [
         random(
@@ -76,7 +79,7 @@ def maps(
 
 
 def boxes_in(size: tuple[int, int], count: int, seed: int = 0) -> Tensor:
-    """(N, 4) boxes inside an image, of sides from 4 pixels on."""
+    """(N, 4) boxes inside an image, with sides of at least 4 pixels."""
     generator = torch.Generator().manual_seed(seed)
     first, second = torch.rand(2, count, 2, generator=generator)
     extent = torch.tensor([size[1], size[0]], dtype=torch.float32)
@@ -86,7 +89,7 @@ def boxes_in(size: tuple[int, int], count: int, seed: int = 0) -> Tensor:
 
 
 def objects(count: int, size: tuple[int, int] = IMAGE, seed: int = 0) -> Target:
-    """So many objects of all classes inside an image."""
+    """Objects of all classes inside an image."""
     boxes = boxes_in(size, count, seed)
     labels = torch.arange(count) % len(CLASS_NAMES)
     return Target(boxes, labels, torch.zeros(count, dtype=torch.bool))
@@ -104,7 +107,7 @@ def usual_targets() -> list[Target]:
 
 
 def target_scenes() -> dict[str, list[Target]]:
-    """Objects of two images, by what is special about them."""
+    """Objects of two images, by a description of the situation."""
     usual = usual_targets()
     crowd = [Target(t.boxes, t.labels, torch.ones(len(t), dtype=torch.bool)) for t in usual]
     return {
@@ -123,7 +126,7 @@ def regions() -> list[Tensor]:
 
 
 def priors(size: tuple[int, int] = (128, 160)) -> Priors:
-    """A point in each cell of three levels, as a box as large as the stride."""
+    """A point in each cell of three levels, stored as a box with sides of one stride."""
     boxes, strides, levels = [], [], []
     for level, stride in enumerate((8, 16, 32)):
         rows, columns = (torch.arange(0, side, stride, dtype=torch.float32) for side in size)
@@ -136,11 +139,11 @@ def priors(size: tuple[int, int] = (128, 160)) -> Priors:
 
 
 def batch(targets: Sequence[Target], seed: int = 0) -> Batch:
-    """Two images of `SIZES` in one batch, with objects."""
+    """A batch of two images of `SIZES` with objects."""
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.randint(0, 256, (2, 3, *IMAGE), dtype=torch.uint8, generator=generator)
+    pixels = torch.randint(0, 256, (2, 3, *IMAGE), dtype=torch.uint8, generator=generator)
     return Batch(
-        images=pictures,
+        images=pixels,
         image_sizes=list(SIZES),
         targets=list(targets),
         original_targets=list(targets),

@@ -1,4 +1,4 @@
-"""What parts take and give, looked at as a row of tensors."""
+"""Checks of values that parts receive and return, for all tensors in them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from torch import Tensor
 from detkit.contracts.case import BrokenContractError
 
 
-def require(kept: bool, said: str) -> None:
-    """Raise BrokenContractError with these words unless something holds."""
-    if not kept:
-        raise BrokenContractError(said)
+def require(condition: bool, message: str) -> None:
+    """Raise BrokenContractError with this message unless a condition holds."""
+    if not condition:
+        raise BrokenContractError(message)
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors and arrays in nested lists, tuples, mappings and dataclasses, in their order."""
+    """All tensors and arrays in nested lists, tuples, mappings and dataclasses, in order."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, np.ndarray):
@@ -39,10 +39,10 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 @contextmanager
 def unchanged(*inputs: Any) -> Iterator[None]:
-    """See that what is given to a part is as it was afterwards.
+    """Check that a part does not modify its inputs.
 
     Raises:
-        BrokenContractError: It is not.
+        BrokenContractError: An input changed.
     """
     before = [tensor.detach().clone() for tensor in tensors(inputs)]
     yield
@@ -50,71 +50,79 @@ def unchanged(*inputs: Any) -> Iterator[None]:
     same = len(before) == len(after) and all(map(are_equal, before, after))
     require(
         same,
-        "it changed what it was given: work on a copy, without operations in place (`x += 1`, "
-        "`x.clamp_()`, `list.pop()`); others hold the same tensors.",
+        "it modified its inputs: work on a copy, without in-place operations (`x += 1`, "
+        "`x.clamp_()`, `list.pop()`), since other parts use the same tensors.",
     )
 
 
 def are_equal(first: Tensor, second: Tensor) -> bool:
-    """Whether two tensors hold the same values, NaN in the same places."""
+    """Whether two tensors have the same values, with NaN in the same positions."""
     if first.shape != second.shape or first.dtype != second.dtype:
         return False
     return bool(((first == second) | ((first != first) & (second != second))).all())  # noqa: PLR0124  # NaN
 
 
-def require_same(found: Any, expected: Any, said: str) -> None:
-    """Raise BrokenContractError unless two values hold equal tensors, NaN in the same places."""
-    first, second = list(tensors(found)), list(tensors(expected))
-    require(len(first) == len(second) and all(map(are_equal, first, second)), said)
+def require_same(actual: Any, expected: Any, message: str) -> None:
+    """Raise BrokenContractError unless two values contain equal tensors; NaN equals NaN."""
+    first, second = list(tensors(actual)), list(tensors(expected))
+    require(len(first) == len(second) and all(map(are_equal, first, second)), message)
 
 
 def require_close(
-    found: Any, expected: Any, said: str, *, rtol: float = 1e-3, atol: float = 1e-3
+    actual: Any, expected: Any, message: str, *, rtol: float = 1e-3, atol: float = 1e-3
 ) -> None:
-    """Raise BrokenContractError unless two values hold nearly equal tensors."""
-    first, second = list(tensors(found)), list(tensors(expected))
-    require(len(first) == len(second), f"{said} There are {len(first)} and {len(second)} tensors.")
+    """Raise BrokenContractError unless two values contain nearly equal tensors."""
+    first, second = list(tensors(actual)), list(tensors(expected))
+    counts = f"{len(first)} and {len(second)} tensors"
+    require(len(first) == len(second), f"{message} There are {counts}.")
     for a, b in zip(first, second, strict=True):
         if a.shape != b.shape:
-            raise BrokenContractError(f"{said} Shapes are {tuple(a.shape)} and {tuple(b.shape)}.")
+            shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
+            raise BrokenContractError(f"{message} Shapes are {shapes}.")
         if not torch.allclose(a.float(), b.float(), rtol=rtol, atol=atol, equal_nan=True):
             largest = float((a.float() - b.float()).abs().max())
-            raise BrokenContractError(f"{said} The largest difference is {largest:.3g}.")
+            raise BrokenContractError(f"{message} The largest difference is {largest:.3g}.")
 
 
-def require_near(found: Any, expected: Any, said: str, share: float = 1e-3) -> None:
-    """Raise BrokenContractError unless tensors differ by a small share of their whole size.
+def require_near(actual: Any, expected: Any, message: str, tolerance: float = 1e-3) -> None:
+    """Raise BrokenContractError unless the relative error of each tensor is small.
 
     Args:
-        found: What came.
-        expected: What should have come.
-        said: The message; `{}` stands for the share by which a tensor is off.
-        share: What is allowed of it.
+        actual: What the part returned.
+        expected: What it should return.
+        message: The message; `{}` is replaced by the relative error.
+        tolerance: The largest relative error, by the norm of the whole tensor.
     """
-    first, second = list(tensors(found)), list(tensors(expected))
-    shapes, wanted = ([tuple(each.shape) for each in every] for every in (first, second))
-    if shapes != wanted:
-        raise BrokenContractError(f"{said.format('its shapes')} They are {shapes}, not {wanted}.")
+    first, second = list(tensors(actual)), list(tensors(expected))
+    shapes, expected_shapes = ([tuple(tensor.shape) for tensor in row] for row in (first, second))
+    if shapes != expected_shapes:
+        raise BrokenContractError(
+            f"{message.format('its shapes')} They are {shapes}, not {expected_shapes}."
+        )
     for a, b in zip(first, second, strict=True):
-        off = float((a.double() - b.double()).norm() / b.double().norm().clamp(min=1e-6))
-        if not off <= share:  # neither is NaN
-            raise BrokenContractError(said.format(f"{off:.2%}"))
+        error = float((a.double() - b.double()).norm() / b.double().norm().clamp(min=1e-6))
+        if not error <= tolerance:  # neither is NaN
+            raise BrokenContractError(message.format(f"{error:.2%}"))
 
 
-def require_finite(value: Any, said: str) -> None:
-    """Raise BrokenContractError when a tensor holds NaN or an infinity."""
-    require(all(bool(tensor.isfinite().all()) for tensor in tensors(value)), said)
+def require_finite(value: Any, message: str) -> None:
+    """Raise BrokenContractError if a tensor contains NaN or infinity."""
+    require(all(bool(tensor.isfinite().all()) for tensor in tensors(value)), message)
 
 
-def require_tensor(value: Any, what: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """The value, if it is a tensor of this shape and type.
+def require_tensor(
+    value: Any, description: str, shape: tuple[int, ...], dtype: torch.dtype
+) -> Tensor:
+    """Return the value if it is a tensor of this shape and type.
 
     Raises:
-        BrokenContractError: It is not; the message starts with `what`.
+        BrokenContractError: It is not; the message starts with `description`.
     """
-    wanted = f"expected {shape} {dtype}"
+    expected = f"expected {shape} {dtype}"
     if not isinstance(value, Tensor):
-        raise BrokenContractError(f"{what} is {type(value).__name__}, {wanted} tensor.")
+        raise BrokenContractError(f"{description} is {type(value).__name__}, {expected} tensor.")
     if tuple(value.shape) != shape or value.dtype != dtype:
-        raise BrokenContractError(f"{what} is {tuple(value.shape)} {value.dtype}, {wanted}.")
+        raise BrokenContractError(
+            f"{description} is {tuple(value.shape)} {value.dtype}, {expected}."
+        )
     return value

@@ -1,4 +1,4 @@
-"""A training of a few steps: a detector, data and a metric that are as small as can be."""
+"""A training of a few steps with a minimal detector, data set and metric."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STEPS = 3  # of an epoch
 
 
 class TinyDetector(nn.Module):
-    """Learns how bright an image is, with dropout, so that random numbers matter.
+    """Learns the brightness of an image, with dropout, so that random numbers matter.
 
     Attributes:
         history: The loss of each training step.
@@ -39,12 +39,12 @@ class TinyDetector(nn.Module):
         self.history: list[float] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B,) the brightness of images (B, 3, H, W)."""
+        """(B,) the predicted brightness of images (B, 3, H, W)."""
         brightness: Tensor = self.head(self.backbone(images.float() / 255).mean(dim=(2, 3)))
         return brightness.squeeze(1)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """How far the answer is from the truth."""
+        """The error of the predicted brightness."""
         error = self(batch.images) - batch.images.float().mean(dim=(1, 2, 3)) / 255
         losses = {
             "loss/box": error.square().mean(),
@@ -54,7 +54,7 @@ class TinyDetector(nn.Module):
         return losses
 
     def predict(self, batch: Batch) -> list[Detections]:
-        """One detection in each image, its score the answer."""
+        """One detection in each image; its score is the brightness."""
         box, label = torch.tensor([[2.0, 2, 30, 30]]), torch.zeros(1, dtype=torch.int64)
         return [Detections(box, score.clamp(0, 1)[None], label) for score in self(batch.images)]
 
@@ -73,7 +73,7 @@ class TinyMetric(MetricBase):
 
 
 class Batches:
-    """A loader of the same few batches."""
+    """A loader of a few fixed batches."""
 
     def __init__(self, count: int) -> None:
         self.batches = [scenes.batch(scenes.usual_targets(), seed=n) for n in range(count)]
@@ -86,7 +86,7 @@ class Batches:
 
 
 class Training:
-    """A training of `STEPS` steps an epoch on the CPU, with a validation after each epoch."""
+    """A training on the CPU with `STEPS` steps per epoch and a validation after each epoch."""
 
     def __init__(
         self,
@@ -96,15 +96,15 @@ class Training:
         loggers: Sequence[Logger] = (),
         epochs: int = 2,
     ) -> None:
-        """Build it.
+        """Build the training.
 
         Args:
-            folder: Where it writes.
-            callbacks: What happens beside it.
-            loggers: Where its numbers go.
-            epochs: How many.
+            folder: The run folder.
+            callbacks: Its callbacks.
+            loggers: Its loggers.
+            epochs: Number of epochs.
         """
-        torch.manual_seed(0)  # not Lightning's, which leaves variables in the environment
+        torch.manual_seed(0)  # Lightning's seed_everything sets environment variables
         self.detector = TinyDetector()
         self.module = DetectionModule(
             detector=self.detector,
@@ -135,10 +135,10 @@ class Training:
         )
 
     def run(self, resume: Path | None = None) -> list[float]:
-        """The loss of each step; what is printed meanwhile is thrown away.
+        """Train without printing; returns the loss of each step.
 
         Args:
-            resume: A checkpoint to go on from.
+            resume: The checkpoint to resume from.
         """
         with quiet():
             self.trainer.fit(
@@ -153,11 +153,11 @@ class Training:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Throw away what is printed and logged."""
-    nowhere, before = io.StringIO(), logging.root.manager.disable
+    """Discard everything that is printed or logged."""
+    discarded, disabled_level = io.StringIO(), logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        with contextlib.redirect_stdout(discarded), contextlib.redirect_stderr(discarded):
             yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled_level)

@@ -28,8 +28,8 @@ def test_every_family_promises_something_of_its_own(family):
 
 def test_what_a_loss_promises_follows_from_its_space():
     titles = {name: {str(case) for case in cases("loss", name)} for name in ("focal", "giou")}
-    assert "ignored priors change no other value" in titles["focal"] - titles["giou"]
-    assert "exact predictions cost least" in titles["giou"] - titles["focal"]
+    assert "ignored priors do not affect others" in titles["focal"] - titles["giou"]
+    assert "exact predictions have the lowest loss" in titles["giou"] - titles["focal"]
 
 
 def test_a_broken_promise_names_the_part_the_file_and_what_to_change():
@@ -38,8 +38,8 @@ def test_a_broken_promise_names_the_part_the_file_and_what_to_change():
     with pytest.raises(BrokenContractError) as caught:
         case()
     assert str(caught.value) == (
-        f"neck 'mine' ({__file__}) breaks the promise 'maps are what feature specs say': "
-        "feature_specs lists 5 levels, forward gave 2: list each one."
+        f"neck 'mine' ({__file__}) breaks the promise 'maps match feature specs': "
+        "feature_specs lists 5 levels, forward returned 2: list all levels."
     )
     assert isinstance(caught.value, UserError)
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_compared_is_left_out():
 
     registry.register("neck", "mine")(a_neck(forward=forward))
     case = next(case for case in cases("neck", "mine") if "state dict" in str(case))
-    with pytest.raises(LeftOutError, match="its results are random"):
+    with pytest.raises(LeftOutError, match="its outputs are random"):
         case()
 
 

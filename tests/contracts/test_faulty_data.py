@@ -10,8 +10,8 @@ from torchvision.transforms.v2 import functional as F
 from detkit.structures import Detections
 
 faults = Faults()
-FORM = "samples keep their form"
-BACK = "boxes find their way back"
+FORM = "samples are valid"
+BACK = "to image maps boxes back"
 SURE = {"probability": 1.0}
 
 
@@ -24,7 +24,9 @@ def a_float_image(base):
     return Part
 
 
-@faults.add("transform", "horizontal_flip", FORM, "over the edge of the image with 1 objects: clip")
+@faults.add(
+    "transform", "horizontal_flip", FORM, "boxes extend beyond the image with 1 objects: clip"
+)
 def boxes_leave_the_image(base):
     class Part(base):
         def __call__(self, sample, generator):
@@ -44,7 +46,7 @@ def corners_are_not_swapped(base):
     return Part
 
 
-@faults.add("transform", "horizontal_flip", FORM, "only `image`, `target` and `to_image` are for")
+@faults.add("transform", "horizontal_flip", FORM, "only change `image`, `target` and `to_image`")
 def the_annotation_is_replaced(base):
     class Part(base):
         def __call__(self, sample, generator):
@@ -66,7 +68,7 @@ def the_global_generator_is_used(base):
     return Part
 
 
-@faults.add("transform", "horizontal_flip", "samples stay as they are", "changed what it was given")
+@faults.add("transform", "horizontal_flip", "samples are not modified", "modified its inputs")
 def pixels_are_changed_in_place(base):
     class Part(base):
         def __call__(self, sample, generator):
@@ -77,7 +79,7 @@ def pixels_are_changed_in_place(base):
 
 
 @faults.add(
-    "transform", "horizontal_flip", BACK, "and to_image takes it back to .*: multip", **SURE
+    "transform", "horizontal_flip", BACK, "and to_image maps it back to .*: set to_image", **SURE
 )
 def the_way_back_is_forgotten(base):
     class Part(base):
@@ -87,7 +89,7 @@ def the_way_back_is_forgotten(base):
     return Part
 
 
-@faults.add("transform", "resize_exact", BACK, "and to_image takes it back to")
+@faults.add("transform", "resize_exact", BACK, "and to_image maps it back to")
 def boxes_are_not_resized(base):
     class Part(base):
         def __call__(self, sample, generator):
@@ -98,7 +100,9 @@ def boxes_are_not_resized(base):
     return Part
 
 
-@faults.add("sampling", "repeat_factor", "shares are counts from 0 on", r"\(5,\) float32, expected")
+@faults.add(
+    "sampling", "repeat_factor", "shares are finite and not negative", r"\(5,\) float32, expected"
+)
 def shares_in_float32(base):
     class Part(base):
         def __call__(self, index):
@@ -108,7 +112,10 @@ def shares_in_float32(base):
 
 
 @faults.add(
-    "sampling", "repeat_factor", "shares are counts from 0 on", "with no object at all no im"
+    "sampling",
+    "repeat_factor",
+    "shares are finite and not negative",
+    "with no objects an epoch contains no im",
 )
 def images_without_objects_never_come(base):
     class Part(base):
@@ -118,7 +125,9 @@ def images_without_objects_never_come(base):
     return Part
 
 
-@faults.add("sampling", "repeat_factor", "shares are counts from 0 on", "no randomness")
+@faults.add(
+    "sampling", "repeat_factor", "shares are finite and not negative", "draw no random numbers"
+)
 def random_shares(base):
     class Part(base):
         def __call__(self, index):
@@ -140,7 +149,12 @@ def members_are_missing(base):
     return Part
 
 
-@faults.add("metric", "voc", "perfect detections are best", "`compute` gave no 'AP', by which")
+@faults.add(
+    "metric",
+    "voc",
+    "perfect detections have an ap of 1",
+    "`compute` returned no 'AP', which selects",
+)
 def a_number_is_missing(base):
     class Part(base):
         def compute(self):
@@ -150,7 +164,7 @@ def a_number_is_missing(base):
 
 
 @faults.add(
-    "metric", "voc", "perfect detections are best", "'AP' is 100.0, expected a float in 0..1"
+    "metric", "voc", "perfect detections have an ap of 1", "'AP' is 100.0, expected a float in 0..1"
 )
 def numbers_in_percent(base):
     class Part(base):
@@ -160,7 +174,9 @@ def numbers_in_percent(base):
     return Part
 
 
-@faults.add("metric", "voc", "perfect detections are best", "perfect detections have AP 0.*, not 1")
+@faults.add(
+    "metric", "voc", "perfect detections have an ap of 1", "perfect detections have AP 0.*, not 1"
+)
 def only_one_detection_counts(base):
     class Part(base):
         def update(self, image_ids, detections, targets):
@@ -171,7 +187,7 @@ def only_one_detection_counts(base):
 
 
 @faults.add(
-    "metric", "voc", "images without objects do no harm", "raised IndexError: .*test_faulty"
+    "metric", "voc", "images without objects are handled", "raised IndexError: .*test_faulty"
 )
 def objects_are_taken_for_granted(base):
     class Part(base):
@@ -183,7 +199,7 @@ def objects_are_taken_for_granted(base):
     return Part
 
 
-@faults.add("metric", "voc", "an image counts once", "keep images by their id")
+@faults.add("metric", "voc", "each image counts once", "store images by id")
 def each_update_counts(base):
     class Part(base):
         calls = 0
@@ -196,7 +212,7 @@ def each_update_counts(base):
     return Part
 
 
-@faults.add("metric", "voc", "ranks together equal one process", "other numbers than one process")
+@faults.add("metric", "voc", "merged ranks equal one process", "other numbers than one process")
 def other_ranks_are_left_out(base):
     class Part(base):
         def merge(self, states):
@@ -205,7 +221,7 @@ def other_ranks_are_left_out(base):
     return Part
 
 
-@faults.add("metric", "voc", "reset forgets all", "`reset` left something behind")
+@faults.add("metric", "voc", "reset clears all state", "`reset` does not clear the whole state")
 def nothing_is_forgotten(base):
     class Part(base):
         def reset(self):

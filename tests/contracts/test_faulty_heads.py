@@ -138,7 +138,7 @@ def random_scores(base):
     return Part
 
 
-@faults.add("head", "fcos", "losses leave their input", "changed what it was given", **SMALL)
+@faults.add("head", "fcos", "losses leave their input", "modified its inputs", **SMALL)
 def targets_are_scaled_in_place(base):
     class Part(base):
         def loss(self, features, targets):
@@ -189,7 +189,7 @@ def crowds_are_counted(base):
     return Part
 
 
-@faults.add("proposer", "rpn", "proposals come with the losses", "labels reach from 1 to 1")
+@faults.add("proposer", "rpn", "proposals are valid detections", "labels reach from 1 to 1")
 def proposals_have_classes(base):
     class Part(base):
         def loss_and_proposals(self, features, targets, image_sizes):
@@ -202,9 +202,7 @@ def proposals_have_classes(base):
 ROI = {"box_head": {"name": "two_fc", "width": 16}}
 
 
-@faults.add(
-    "roi_head", "standard", "scores and boxes have a place for each region", "are not 0", **ROI
-)
+@faults.add("roi_head", "standard", "predictions cover every region", "scores other than 0", **ROI)
 def scores_beside_the_regions(base):
     class Part(base):
         def forward(self, features, regions, image_sizes):
@@ -214,7 +212,9 @@ def scores_beside_the_regions(base):
     return Part
 
 
-@faults.add("roi_head", "standard", "batches without regions are learned", "raised ValueErr", **ROI)
+@faults.add(
+    "roi_head", "standard", "batches without regions give gradients", "raised ValueErr", **ROI
+)
 def regions_are_taken_for_granted(base):
     class Part(base):
         def loss(self, features, regions, targets, image_sizes):
@@ -224,9 +224,7 @@ def regions_are_taken_for_granted(base):
     return Part
 
 
-@faults.add(
-    "roi_head", "standard", "regions are learned without their gradient", "detach them", **ROI
-)
+@faults.add("roi_head", "standard", "no gradient flows into region boxes", "detach them", **ROI)
 def regions_get_a_gradient(base):
     class Part(base):
         def loss(self, features, regions, targets, image_sizes):

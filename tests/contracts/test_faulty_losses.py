@@ -7,8 +7,8 @@ from torch.nn import functional as F
 from detkit.structures import IGNORED
 
 faults = Faults()
-TELLS = "its attributes tell what it takes"
-VALUES = "each pair has a value"
+TELLS = "attributes are valid"
+VALUES = "each pair has one value"
 
 
 def calling(base, function, **members):
@@ -30,7 +30,7 @@ def an_unknown_activation(base):
     return calling(base, lambda self, right, *given: right(*given), activation="relu")
 
 
-@faults.add("loss", "l1", VALUES, r"gave one number, expected \(0,\): sum over the last axis only")
+@faults.add("loss", "l1", VALUES, r"gave one number, expected \(0,\): sum only over the last axis")
 def a_mean(base):
     return calling(base, lambda self, right, *given: right(*given).mean())
 
@@ -45,37 +45,46 @@ def it_divides_by_a_deviation(base):
     return calling(base, lambda self, right, p, t: right(p, t) / p.std(dim=0).sum())
 
 
-@faults.add("loss", "l1", VALUES, "have no way for gradients")
+@faults.add("loss", "l1", VALUES, "have no gradient: do not detach")
 def detached(base):
     return calling(base, lambda self, right, *given: right(*given).detach())
 
 
-@faults.add("loss", "l1", "values stand in the order of the pairs", "a value is of its own pair")
+@faults.add(
+    "loss", "l1", "values follow the order of the pairs", "each value must depend only on its pair"
+)
 def values_are_sorted(base):
     return calling(base, lambda self, right, *given: right(*given).sort().values)
 
 
-@faults.add("loss", "l1", "the same costs the same", "gave other values the second time")
+@faults.add("loss", "l1", "values are deterministic", "gave other values the second time")
 def random_values(base):
     return calling(base, lambda self, right, *given: right(*given) * torch.rand(()))
 
 
-@faults.add("loss", "l1", "the same costs the same", "it changed what it was given")
+@faults.add("loss", "l1", "values are deterministic", "it modified its inputs")
 def differences_in_place(base):
     return calling(base, lambda self, right, p, t: p.sub_(t).abs().sum(dim=-1))
 
 
-@faults.add("loss", "l1", "the weight is left to the head", "changed the values: the head applies")
+@faults.add("loss", "l1", "weight is left to the head", "changed the values: do not apply it")
 def a_weight_that_is_applied(base):
     return calling(base, lambda self, right, *given: self.weight * right(*given))
 
 
-@faults.add("loss", "l1", "half precision is computed in float32", "float16 .*expected .*float32")
+@faults.add(
+    "loss", "l1", "half precision inputs are computed in float32", "float16 .*expected .*float32"
+)
 def it_stays_in_half_precision(base):
     return calling(base, lambda self, right, p, t: (p - t).abs().sum(dim=-1))
 
 
-@faults.add("loss", "bce", "half precision is computed in float32", "not those of the same numbers")
+@faults.add(
+    "loss",
+    "bce",
+    "half precision inputs are computed in float32",
+    "differ from those of the same numbers",
+)
 def rounded_on_the_way(base):
     def function(self, right, logits, labels, scores=None):
         halves = torch.is_autocast_enabled("cpu")
@@ -84,7 +93,7 @@ def rounded_on_the_way(base):
     return calling(base, function)
 
 
-@faults.add("loss", "bce", "extreme values do no harm", "losses that are not finite")
+@faults.add("loss", "bce", "extreme inputs give finite values", "losses that are not finite")
 def logarithms_of_probabilities(base):
     def function(self, right, logits, labels, scores=None):
         share = logits.sigmoid()
@@ -94,7 +103,7 @@ def logarithms_of_probabilities(base):
     return calling(base, function)
 
 
-@faults.add("loss", "iou", "extreme values do no harm", "gradients that are not finite")
+@faults.add("loss", "iou", "extreme inputs give finite values", "gradients that are not finite")
 def a_root_without_guard(base):
     def function(self, right, p, t):
         return (p.float() - t.float()).square().sum(dim=-1).sqrt()
@@ -102,12 +111,12 @@ def a_root_without_guard(base):
     return calling(base, function)
 
 
-@faults.add("loss", "bce", "class losses fall towards the target", "labelled class rises")
+@faults.add("loss", "bce", "class losses decrease towards the target", "labelled class rises")
 def it_rises_towards_the_target(base):
     return calling(base, lambda self, right, logits, *rest: right(-logits, *rest))
 
 
-@faults.add("loss", "bce", "class losses fall towards the target", "an absent class falls")
+@faults.add("loss", "bce", "class losses decrease towards the target", "an absent class falls")
 def absent_classes_do_not_count(base):
     def function(self, right, logits, labels, scores=None):
         return F.softplus(-logits).gather(1, labels.clamp(min=0)[:, None]).squeeze(1)
@@ -115,7 +124,9 @@ def absent_classes_do_not_count(base):
     return calling(base, function)
 
 
-@faults.add("loss", "bce", "ignored priors change no other value", "ignored, changed the values")
+@faults.add(
+    "loss", "bce", "ignored priors do not affect others", "changed the values of other priors"
+)
 def ignored_priors_count_in_a_mean(base):
     def function(self, right, logits, labels, scores=None):
         return right(logits, labels, scores) / (labels == IGNORED).float().mean().add(1)
@@ -123,7 +134,7 @@ def ignored_priors_count_in_a_mean(base):
     return calling(base, function)
 
 
-@faults.add("loss", "bce", "scores are soft targets of objects", "scores of 1 for objects changed")
+@faults.add("loss", "bce", "scores are soft targets", "scores of 1 for objects changed")
 def scores_are_weights_of_background_too(base):
     def function(self, right, logits, labels, scores=None):
         values = right(logits, labels)
@@ -132,18 +143,31 @@ def scores_are_weights_of_background_too(base):
     return calling(base, function)
 
 
-@faults.add("loss", "l1", "exact predictions cost least", "more than wrong ones: the target is not")
+@faults.add(
+    "loss",
+    "l1",
+    "exact predictions have the lowest loss",
+    "more than wrong ones: the minimum is not",
+)
 def the_target_costs_most(base):
     return calling(base, lambda self, right, *given: (-right(*given)).exp())
 
 
-@faults.add("loss", "l1", "exact predictions cost least", "come closer to the target cost no less")
+@faults.add(
+    "loss",
+    "l1",
+    "exact predictions have the lowest loss",
+    "closer to the target do not have a lower loss",
+)
 def nothing_to_gain(base):
     return calling(base, lambda self, right, p, t: right(p, t) * 0 + 1)
 
 
 @faults.add(
-    "loss", "distribution_focal", "distributions gather at their distance", "true distance cost mor"
+    "loss",
+    "distribution_focal",
+    "correct distributions have a lower loss",
+    "true distance do not have a lower loss",
 )
 def distributions_of_another_order(base):
     def function(self, right, logits, distances):

@@ -6,13 +6,13 @@ from faults import Faults, require_caught
 from detkit.structures import IGNORED, Assignment, Detections, Priors
 
 faults = Faults()
-FORM = "priors come as per cell says"
-MATCHES = "matches are objects or background or ignored"
-MASKS = "masks leave out what is ignored"
+FORM = "priors match per cell"
+MATCHES = "matches are valid"
+MASKS = "masks exclude ignored priors"
 
 
 @faults.add(
-    "priors", "points", FORM, r"per_cell \[2, 2, 2\] and maps .* make \d+ priors, there are"
+    "priors", "points", FORM, r"per_cell \[2, 2, 2\] and maps of .* make \d+ priors, but there are"
 )
 def it_counts_too_many_in_a_cell(base):
     class Part(base):
@@ -21,7 +21,7 @@ def it_counts_too_many_in_a_cell(base):
     return Part
 
 
-@faults.add("priors", "points", FORM, "a prior has no area: a point is a box as large as")
+@faults.add("priors", "points", FORM, "a prior has no area: represent a point by")
 def points_without_area(base):
     class Part(base):
         def __call__(self, sizes, device):
@@ -32,7 +32,10 @@ def points_without_area(base):
 
 
 @faults.add(
-    "priors", "points", "cells go row by row", "the order is row, column, prior of the cell"
+    "priors",
+    "points",
+    "priors are in row major order",
+    "order each level by row, column, prior of the cell",
 )
 def cells_go_column_by_column(base):
     class Part(base):
@@ -43,7 +46,7 @@ def cells_go_column_by_column(base):
     return Part
 
 
-@faults.add("priors", "points", "priors are made once", "computed again: keep the priors by sizes")
+@faults.add("priors", "points", "priors are cached", "computed again: cache the priors by sizes")
 def nothing_is_kept(base):
     class Part(base):
         def __call__(self, sizes, device):
@@ -53,7 +56,7 @@ def nothing_is_kept(base):
     return Part
 
 
-@faults.add("priors", "points", "priors are made once", "cannot be used in training")
+@faults.add("priors", "points", "priors are cached", "cannot be used in training")
 def made_in_inference_mode(base):
     class Part(base):
         def __call__(self, sizes, device):
@@ -65,7 +68,9 @@ def made_in_inference_mode(base):
     return Part
 
 
-@faults.add("box_coder", "delta", "decoding undoes encoding", "decode must undo encode")
+@faults.add(
+    "box_coder", "delta", "decoding inverts encoding", "decode must be the inverse of encode"
+)
 def decoding_is_off(base):
     class Part(base):
         def decode(self, codes, priors):
@@ -84,7 +89,7 @@ def axes_are_counted_from_the_front(base):
     return Part
 
 
-@faults.add("box_coder", "delta", "no boxes have no codes", "IndexError")
+@faults.add("box_coder", "delta", "empty inputs give empty outputs", "IndexError")
 def boxes_are_taken_for_granted(base):
     class Part(base):
         def encode(self, boxes, priors):
@@ -94,7 +99,7 @@ def boxes_are_taken_for_granted(base):
     return Part
 
 
-@faults.add("box_coder", "delta", "each code gets a gradient from its box", "code gets no gradient")
+@faults.add("box_coder", "delta", "gradients reach every code", "code gets no gradient")
 def sides_are_not_learned(base):
     class Part(base):
         def decode(self, codes, priors):
@@ -103,7 +108,9 @@ def sides_are_not_learned(base):
     return Part
 
 
-@faults.add("box_coder", "delta", "any code gives a finite box", "boxes that are not finite: clamp")
+@faults.add(
+    "box_coder", "delta", "any code decodes to a finite box", "boxes that are not finite: clamp"
+)
 def exponents_without_limit(base):
     class Part(base):
         def decode(self, codes, priors):
@@ -131,7 +138,7 @@ def it_does_not_say_what_it_uses(base):
     return Part
 
 
-@faults.add("assigner", "max_iou", MATCHES, r"with one object matches reach from .* to 1, expected")
+@faults.add("assigner", "max_iou", MATCHES, r"with one object matches range from .* to 1, expected")
 def matches_beyond_the_objects(base):
     class Part(base):
         def __call__(self, *given):
@@ -150,7 +157,7 @@ def a_mask_of_matches(base):
     return Part
 
 
-@faults.add("assigner", "max_iou", MATCHES, "scores of matched priors are not in 0..1")
+@faults.add("assigner", "max_iou", MATCHES, "scores of matched priors are outside of 0..1")
 def scores_that_are_no_shares(base):
     class Part(base):
         def __call__(self, *given):
@@ -160,7 +167,9 @@ def scores_that_are_no_shares(base):
     return Part
 
 
-@faults.add("assigner", "max_iou", "without objects all is background", "priors are not -1")
+@faults.add(
+    "assigner", "max_iou", "images without objects are all background", "priors are not background"
+)
 def ignored_without_objects(base):
     class Part(base):
         def __call__(self, priors, scores, boxes, target):
@@ -170,7 +179,7 @@ def ignored_without_objects(base):
     return Part
 
 
-@faults.add("assigner", "max_iou", "objects of a usual size are found", "so it is never learned")
+@faults.add("assigner", "max_iou", "objects of usual size are assigned", "so it is never learned")
 def small_objects_are_lost(base):
     class Part(base):
         def __call__(self, *given):
@@ -180,7 +189,7 @@ def small_objects_are_lost(base):
     return Part
 
 
-@faults.add("assigner", "max_iou", "the same is assigned twice", "got another assignment")
+@faults.add("assigner", "max_iou", "assignments are deterministic", "got a different assignment")
 def it_remembers_the_image_before(base):
     class Part(base):
         most = 0
@@ -193,9 +202,7 @@ def it_remembers_the_image_before(base):
     return Part
 
 
-@faults.add(
-    "sampler", "keep_all", "what it ranks by is known", "`ranks_by` is 'size', expected one"
-)
+@faults.add("sampler", "keep_all", "ranks by is valid", "`ranks_by` is 'size', expected one")
 def an_unknown_ranking(base):
     class Part(base):
         """A sampler."""
@@ -205,7 +212,7 @@ def an_unknown_ranking(base):
     return Part
 
 
-@faults.add("sampler", "keep_all", MASKS, r"ignored priors \(-2\) count: leave them out")
+@faults.add("sampler", "keep_all", MASKS, r"ignored priors \(-2\) are selected: exclude them")
 def ignored_priors_count(base):
     class Part(base):
         def __call__(self, matched, values):
@@ -214,7 +221,7 @@ def ignored_priors_count(base):
     return Part
 
 
-@faults.add("sampler", "keep_all", MASKS, "no background counts")
+@faults.add("sampler", "keep_all", MASKS, "no background prior is selected")
 def only_objects_count(base):
     class Part(base):
         def __call__(self, matched, values):
@@ -223,7 +230,9 @@ def only_objects_count(base):
     return Part
 
 
-@faults.add("sampler", "keep_all", "a few priors and none pass", "of four priors none counts")
+@faults.add(
+    "sampler", "keep_all", "few and no priors are handled", "none of four priors is selected"
+)
 def none_of_a_few(base):
     class Part(base):
         def __call__(self, matched, values):
@@ -232,7 +241,9 @@ def none_of_a_few(base):
     return Part
 
 
-@faults.add("sampler", "random_balanced", "the same seed draws the same", "drew other priors")
+@faults.add(
+    "sampler", "random_balanced", "sampling is reproducible from a seed", "selected other priors"
+)
 def a_generator_of_its_own(base):
     own = torch.Generator()
 
@@ -243,7 +254,9 @@ def a_generator_of_its_own(base):
     return Part
 
 
-@faults.add("quality_target", "centreness", "targets are shares", "reach from .*, expected 0..1")
+@faults.add(
+    "quality_target", "centreness", "targets are between 0 and 1", "range from .*, expected 0..1"
+)
 def targets_above_one(base):
     class Part(base):
         def __call__(self, priors, boxes, predicted):
@@ -252,7 +265,12 @@ def targets_above_one(base):
     return Part
 
 
-@faults.add("quality_target", "centreness", "targets are shares", "not finite: mind empty boxes")
+@faults.add(
+    "quality_target",
+    "centreness",
+    "targets are between 0 and 1",
+    "not finite: handle boxes without area",
+)
 def it_divides_by_an_area(base):
     class Part(base):
         def __call__(self, priors, boxes, predicted):
@@ -263,7 +281,7 @@ def it_divides_by_an_area(base):
 
 
 @faults.add(
-    "quality_target", "centreness", "the best place has a high target", "expected above 0.5"
+    "quality_target", "centreness", "exact predictions have high targets", "expected above 0.5"
 )
 def the_best_place_has_a_low_target(base):
     class Part(base):
@@ -273,7 +291,7 @@ def the_best_place_has_a_low_target(base):
     return Part
 
 
-@faults.add("postprocess", "nms", "limits can be read", "`max_candidates` is 0, expected an int")
+@faults.add("postprocess", "nms", "limits are readable", "`max_candidates` is 0, expected an int")
 def no_candidates(base):
     class Part(base):
         max_candidates = property(lambda self: 0, lambda self, value: None)
@@ -281,7 +299,7 @@ def no_candidates(base):
     return Part
 
 
-@faults.add("postprocess", "nms", "detections come best first", "scores do not fall: sort")
+@faults.add("postprocess", "nms", "detections are sorted by score", "scores do not fall: sort")
 def worst_first(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
@@ -290,7 +308,9 @@ def worst_first(base):
     return Part
 
 
-@faults.add("postprocess", "nms", "detections come best first", "gave tuple, expected Detections")
+@faults.add(
+    "postprocess", "nms", "detections are sorted by score", "gave tuple, expected Detections"
+)
 def a_tuple(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
@@ -299,7 +319,7 @@ def a_tuple(base):
     return Part
 
 
-@faults.add("postprocess", "nms", "detections come best first", "it changed what it was given")
+@faults.add("postprocess", "nms", "detections are sorted by score", "it modified its inputs")
 def scores_are_cut_in_place(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
@@ -308,7 +328,9 @@ def scores_are_cut_in_place(base):
     return Part
 
 
-@faults.add("postprocess", "nms", "a single candidate stays as it is", "without others was changed")
+@faults.add(
+    "postprocess", "nms", "a single candidate is unchanged", "a single candidate was changed"
+)
 def scores_are_lowered(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
@@ -317,7 +339,9 @@ def scores_are_lowered(base):
     return Part
 
 
-@faults.add("postprocess", "nms", "difficult candidates do no harm", "detections are not finite")
+@faults.add(
+    "postprocess", "nms", "degenerate candidates give valid detections", "detections are not finite"
+)
 def boxes_are_divided_by_their_sides(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):

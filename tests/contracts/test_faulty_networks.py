@@ -11,7 +11,9 @@ from detkit.structures import FeatureSpec
 faults = Faults()
 
 
-@faults.add("neck", "projection", "it can be built", r"refuses to be built on any levels.*too few")
+@faults.add(
+    "neck", "projection", "it can be built", r"cannot be built on any feature levels.*too few"
+)
 def it_refuses_everything(base):
     class Part(base):
         """A part."""
@@ -45,8 +47,8 @@ def it_says_nothing(base):
 @faults.add(
     "neck",
     "projection",
-    "maps are what feature specs say",
-    r"says 7 channels at level 0, forward gave \d+: let feature_specs say",
+    "maps match feature specs",
+    r"has 7 channels at level 0, forward returned \d+: correct feature_specs",
 )
 def it_lies_about_its_channels(base):
     class Part(base):
@@ -59,7 +61,7 @@ def it_lies_about_its_channels(base):
     return Part
 
 
-@faults.add("neck", "projection", "maps are what feature specs say", "5 levels, forward gave 4")
+@faults.add("neck", "projection", "maps match feature specs", "5 levels, forward returned 4")
 def a_level_too_few(base):
     class Part(base):
         def forward(self, features):
@@ -68,7 +70,7 @@ def a_level_too_few(base):
     return Part
 
 
-@faults.add("neck", "projection", "maps are what feature specs say", "says stride 8 at level 0")
+@faults.add("neck", "projection", "maps match feature specs", "has stride 8 at level 0")
 def a_map_of_another_size(base):
     class Part(base):
         def forward(self, features):
@@ -78,7 +80,7 @@ def a_map_of_another_size(base):
     return Part
 
 
-@faults.add("neck", "projection", "maps are what feature specs say", "forward gave dict, expected")
+@faults.add("neck", "projection", "maps match feature specs", "forward returned dict, expected")
 def a_dict_of_maps(base):
     class Part(base):
         def forward(self, features):
@@ -87,7 +89,7 @@ def a_dict_of_maps(base):
     return Part
 
 
-@faults.add("neck", "projection", "maps are what feature specs say", "`feature_specs` is missing")
+@faults.add("neck", "projection", "maps match feature specs", "`feature_specs` is missing")
 def it_publishes_nothing(base):
     class Part(base):
         def __setattr__(self, key, value):
@@ -97,7 +99,7 @@ def it_publishes_nothing(base):
     return Part
 
 
-@faults.add("neck", "projection", "maps are what feature specs say", "size of tensor a")
+@faults.add("neck", "projection", "maps match feature specs", "size of tensor a")
 def sizes_are_doubled_not_matched(base):
     class Part(base):
         def forward(self, features):
@@ -109,7 +111,7 @@ def sizes_are_doubled_not_matched(base):
 
 
 @faults.add(
-    "neck", "projection", "each parameter gets a gradient", "parameter 'spare' got no gradient"
+    "neck", "projection", "every parameter gets a gradient", "parameter 'spare' got no gradient"
 )
 def a_parameter_without_use(base):
     class Part(base):
@@ -124,7 +126,7 @@ def a_parameter_without_use(base):
     return Part
 
 
-@faults.add("neck", "projection", "each parameter gets a gradient", "compute it under `torch.no_")
+@faults.add("neck", "projection", "every parameter gets a gradient", "compute it under `torch.no_")
 def nothing_is_learned(base):
     class Part(base):
         @torch.no_grad()
@@ -134,7 +136,7 @@ def nothing_is_learned(base):
     return Part
 
 
-@faults.add("neck", "projection", "each parameter gets a gradient", "so the backbone cannot learn")
+@faults.add("neck", "projection", "every parameter gets a gradient", "so the backbone cannot learn")
 def the_backbone_is_cut_off(base):
     class Part(base):
         def forward(self, features):
@@ -143,7 +145,9 @@ def the_backbone_is_cut_off(base):
     return Part
 
 
-@faults.add("neck", "projection", "the same comes out twice", "gave two results: draw random")
+@faults.add(
+    "neck", "projection", "outputs are deterministic", "gave two different outputs: draw random"
+)
 def random_also_in_evaluation(base):
     class Part(base):
         def forward(self, features):
@@ -152,7 +156,7 @@ def random_also_in_evaluation(base):
     return Part
 
 
-@faults.add("neck", "projection", "inputs stay as they are", "changed what it was given")
+@faults.add("neck", "projection", "inputs are not modified", "modified its inputs")
 def it_works_in_place(base):
     class Part(base):
         def forward(self, features):
@@ -161,7 +165,7 @@ def it_works_in_place(base):
     return Part
 
 
-@faults.add("neck", "projection", "inputs stay as they are", "changed what it was given")
+@faults.add("neck", "projection", "inputs are not modified", "modified its inputs")
 def it_takes_a_level_out_of_the_list(base):
     class Part(base):
         def forward(self, features):
@@ -172,7 +176,7 @@ def it_takes_a_level_out_of_the_list(base):
     return Part
 
 
-@faults.add("neck", "projection", "a state dict brings everything back", "register_buffer")
+@faults.add("neck", "projection", "state dict restores everything", "register_buffer")
 def what_it_learned_is_no_buffer(base):
     class Part(base):
         seen = 0
@@ -184,7 +188,9 @@ def what_it_learned_is_no_buffer(base):
     return Part
 
 
-@faults.add("neck", "projection", "an image does not see others", r"off by .*%: do not mix images")
+@faults.add(
+    "neck", "projection", "images do not affect each other", r"off by .*%: do not mix images"
+)
 def images_are_mixed(base):
     class Part(base):
         def forward(self, features):
@@ -193,7 +199,9 @@ def images_are_mixed(base):
     return Part
 
 
-@faults.add("neck", "projection", "bfloat16 is close to float32", "is off by .*: compute what")
+@faults.add(
+    "neck", "projection", "bfloat16 is close to float32", "are off by .*: run the sensitive"
+)
 def small_differences_of_large_numbers(base):
     class Part(base):
         def forward(self, features):
@@ -211,8 +219,8 @@ def small_differences_of_large_numbers(base):
 @faults.add(
     "neck",
     "projection",
-    "half precision weights give half precision",
-    "weights and inputs were bfloat16 and torch.float32 came out",
+    "half precision weights give half precision outputs",
+    "weights and inputs are bfloat16, but outputs are torch.float32",
 )
 def float32_comes_out(base):
     class Part(base):
@@ -222,7 +230,7 @@ def float32_comes_out(base):
     return Part
 
 
-@faults.add("neck", "projection", "shapes are known without memory", "Tensor.item")
+@faults.add("neck", "projection", "it runs on the meta device", "Tensor.item")
 def a_value_is_asked_for(base):
     class Part(base):
         def forward(self, features):
@@ -231,7 +239,9 @@ def a_value_is_asked_for(base):
     return Part
 
 
-@faults.add("neck", "projection", "export gives the same numbers", "torch.export cannot trace it")
+@faults.add(
+    "neck", "projection", "exported program gives the same outputs", "torch.export cannot trace it"
+)
 def it_decides_by_a_value(base):
     class Part(base):
         def forward(self, features):
@@ -244,7 +254,7 @@ def it_decides_by_a_value(base):
 @faults.add(
     "backbone",
     "squeezenet1_1",
-    "maps are what feature specs say",
+    "maps match feature specs",
     r"`feature_specs` has the strides \[16, 8, 4\], expected fine to coarse",
 )
 def coarse_to_fine(base):
@@ -258,7 +268,7 @@ def coarse_to_fine(base):
     return Part
 
 
-@faults.add("pooling", "roi_align", "maps are as region shape says", r"expected \(0, 9, 9, 9\) by")
+@faults.add("pooling", "roi_align", "maps match region shape", r"expected \(0, 9, 9, 9\) by")
 def another_shape_of_regions(base):
     class Part(base):
         region_shape = property(lambda self: (9, 9, 9), lambda self, value: None)
@@ -266,7 +276,9 @@ def another_shape_of_regions(base):
     return Part
 
 
-@faults.add("pooling", "roi_align", "a region is of its own image", "look at `image`|other image")
+@faults.add(
+    "pooling", "roi_align", "regions are pooled from their own image", "use `image`|other image"
+)
 def all_regions_are_of_the_first_image(base):
     class Part(base):
         def __call__(self, features, boxes, image):
@@ -275,7 +287,7 @@ def all_regions_are_of_the_first_image(base):
     return Part
 
 
-@faults.add("pooling", "roi_align", "regions without area do no harm", "that are not finite")
+@faults.add("pooling", "roi_align", "regions without area give finite maps", "that are not finite")
 def it_divides_by_the_area(base):
     class Part(base):
         def __call__(self, features, boxes, image):
@@ -285,7 +297,7 @@ def it_divides_by_the_area(base):
     return Part
 
 
-@faults.add("pooling", "roi_align", "gradients reach the levels", "without a way for gradients")
+@faults.add("pooling", "roi_align", "gradients reach the feature levels", "without a gradient")
 def levels_are_detached(base):
     class Part(base):
         def __call__(self, features, boxes, image):
@@ -294,9 +306,7 @@ def levels_are_detached(base):
     return Part
 
 
-@faults.add(
-    "box_head", "two_fc", "features are as wide as out channels says", r"expected \(0, 5\) by"
-)
+@faults.add("box_head", "two_fc", "features match out channels", r"expected \(0, 5\) by")
 def another_width(base):
     class Part(base):
         out_channels = property(lambda self: 5, lambda self, value: None)
@@ -304,7 +314,7 @@ def another_width(base):
     return Part
 
 
-@faults.add("box_head", "two_fc", "any number of regions gives gradients", "from 0 regions")
+@faults.add("box_head", "two_fc", "gradients flow for any number of regions", "from 0 regions")
 def no_region_is_an_early_end(base):
     class Part(base):
         def forward(self, regions):

@@ -13,7 +13,7 @@ from detkit.contracts import LeftOutError, cases
 from detkit.structures import DatasetIndex
 
 faults = Faults()
-READ = "each split is read"
+READ = "every split can be read"
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def labels_count_from_1(index: DatasetIndex):
 
 
 @fault(
-    READ, "2 boxes have no area inside their image, the first is .* in 'a.png': use IndexBuilder"
+    READ,
+    "2 boxes are empty or outside of their image; the first is .* in 'a.png': use IndexBuilder",
 )
 def widths_for_corners(index: DatasetIndex):
     boxes = index.boxes.copy()
@@ -73,12 +74,12 @@ def widths_for_corners(index: DatasetIndex):
     return replace(index, boxes=boxes)
 
 
-@fault(READ, "two images have one id")
+@fault(READ, "two images have the same id")
 def ids_repeat(index: DatasetIndex):
     return replace(index, image_ids=np.ones_like(index.image_ids))
 
 
-@fault(READ, "object_offsets must rise from 0 to 2 in 3 numbers")
+@fault(READ, "object_offsets must increase from 0 to 2 in 3 numbers")
 def offsets_are_counts(index: DatasetIndex):
     return replace(index, object_offsets=np.array([0, 2], dtype=np.int64))
 
@@ -88,17 +89,17 @@ def the_root_is_wrong(index: DatasetIndex):
     return replace(index, root=index.root / "nowhere")
 
 
-@fault("images can be decoded", r"a.png is \(30, 40\), the index says \(40, 30\)")
+@fault("images can be decoded", r"a.png has the size \(30, 40\), the index has \(40, 30\)")
 def width_before_height(index: DatasetIndex):
     return replace(index, sizes=index.sizes[:, ::-1].copy(), boxes=index.boxes[:, [1, 0, 3, 2]])
 
 
-@fault("the same is read twice", "sort what comes from the file system or a set")
+@fault("reading is deterministic", "sort everything from the file system or a set")
 def the_order_is_random(index: DatasetIndex):
     return replace(index, image_ids=np.random.default_rng().permutation(10**6)[: len(index)])
 
 
-@faults.add("reader", "coco", "wrong folders are refused in words", "raised FileNotFoundError")
+@faults.add("reader", "coco", "missing data raises a clear error", "raised FileNotFoundError")
 def folders_are_taken_for_granted(base):
     class Part(base):
         def splits(self, path):
@@ -122,7 +123,7 @@ def test_without_data_only_wrong_folders_can_be_tried():
             outcomes[str(case)] = case()
         except LeftOutError as reason:
             outcomes[str(case)] = str(reason)
-    assert outcomes["wrong folders are refused in words"] is None
+    assert outcomes["missing data raises a clear error"] is None
     assert "data.path=FOLDER" in outcomes[READ]
 
 
@@ -132,5 +133,5 @@ def test_a_split_that_does_not_exist_has_to_be_refused(coco_folder):
             return super().read(path, "train")
 
     registry.register("reader", "faulty")(Part)
-    with pytest.raises(Exception, match="'no_such_split' was read, and there are"):
+    with pytest.raises(Exception, match="'no_such_split' was read without an error, but"):
         case_of("reader", "faulty", READ, data=coco_folder)()

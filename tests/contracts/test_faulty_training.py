@@ -10,9 +10,9 @@ from detkit import registry
 from detkit.contracts import LeftOutError
 
 faults = Faults()
-ALIKE = "a training goes as without it"
-RESUMED = "a training goes on from its checkpoint"
-HOOKS = "hooks have lightnings signatures"
+ALIKE = "training is unchanged"
+RESUMED = "training resumes from its checkpoint"
+HOOKS = "hooks match lightnings signatures"
 
 
 def fault(promise, says):
@@ -28,9 +28,7 @@ def fault(promise, says):
     return keep
 
 
-@faults.add(
-    "callback", "batch_check", "it is what lightning takes", "inherit from lightning.pytorch"
-)
+@faults.add("callback", "batch_check", "it has lightnings type", "inherit from lightning.pytorch")
 def no_callback(base):
     return type("Part", (), {"__doc__": "A callback.", "__init__": lambda self: None})
 
@@ -40,12 +38,12 @@ def a_hook_of_another_name():
     return {"on_train_epoch_ends": lambda self, trainer, pl_module: None}
 
 
-@fault(HOOKS, "`on_train_batch_end` cannot be called as Lightning does .*: take")
+@fault(HOOKS, "`on_train_batch_end` cannot be called with Lightning's arguments .*: too many")
 def a_hook_of_fewer_arguments():
     return {"on_train_batch_end": lambda self, trainer, pl_module: None}
 
 
-@fault(ALIKE, "at step 2 the loss is .*, without it .*: draw random numbers from")
+@fault(ALIKE, "at step 2 the loss is .*, without the part .*: draw random numbers from")
 def it_draws_random_numbers():
     return {"on_train_batch_end": lambda self, *args: torch.rand(1) and None}
 
@@ -59,7 +57,7 @@ def it_changes_the_weights():
     return {"on_train_batch_end": on_train_batch_end}
 
 
-@fault(RESUMED, "cannot be read as tensors and plain values any more")
+@fault(RESUMED, "cannot be loaded with weights_only=True")
 def it_keeps_an_object():
     return {"state_dict": lambda self: {"value": torch.nn.Linear(1, 1)}}
 
@@ -73,7 +71,10 @@ def it_expects_another_state():
 
 
 @faults.add(
-    "logger", "tensorboard", "numbers and text are taken", "raised TypeError: .*test_faulty"
+    "logger",
+    "tensorboard",
+    "metrics and hyperparameters are logged",
+    "raised TypeError: .*test_faulty",
 )
 def it_takes_no_nested_values(base):
     class Part(DummyLogger):
@@ -86,7 +87,7 @@ def it_takes_no_nested_values(base):
 
 
 @faults.add(
-    "optimizer", "sgd", "each trainable parameter is in one group", "'head.weight' is in 0 groups"
+    "optimizer", "sgd", "every trainable parameter is in one group", "'head.weight' is in 0 groups"
 )
 def only_the_backbone_learns(base):
     class Part(base):
@@ -96,7 +97,7 @@ def only_the_backbone_learns(base):
     return Part
 
 
-@faults.add("optimizer", "sgd", "a loss falls", "the loss went from .* to .*, not down")
+@faults.add("optimizer", "sgd", "the loss decreases", "the loss did not decrease: from")
 def it_climbs(base):
     class Part(base):
         def __call__(self, model, total_batch):
@@ -108,7 +109,9 @@ def it_climbs(base):
     return Part
 
 
-@faults.add("optimizer", "sgd", "it goes on from its state", "keep all of it in `state` and groups")
+@faults.add(
+    "optimizer", "sgd", "it resumes from its state", "store all state in `state` and the groups"
+)
 def its_momentum_is_not_saved(base):
     class Part(base):
         def __call__(self, model, total_batch):
@@ -119,7 +122,7 @@ def its_momentum_is_not_saved(base):
     return Part
 
 
-@faults.add("scheduler", "constant", "factors are numbers from 0 on", "expected 0 or more")
+@faults.add("scheduler", "constant", "factors are finite and not negative", "expected 0 or more")
 def negative_factors(base):
     class Part(base):
         def __call__(self, step, total_steps):
@@ -128,7 +131,9 @@ def negative_factors(base):
     return Part
 
 
-@faults.add("scheduler", "constant", "factors are numbers from 0 on", "raised ZeroDivisionError")
+@faults.add(
+    "scheduler", "constant", "factors are finite and not negative", "raised ZeroDivisionError"
+)
 def one_step_is_too_short(base):
     class Part(base):
         def __call__(self, step, total_steps):
@@ -137,7 +142,7 @@ def one_step_is_too_short(base):
     return Part
 
 
-@faults.add("scheduler", "constant", "a factor depends on the step alone", "asked for in another")
+@faults.add("scheduler", "constant", "factors depend on the step alone", "the order of the calls")
 def it_counts_calls(base):
     class Part(base):
         calls = 0
