@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -36,24 +37,38 @@ def takes_any_size(twin: nn.Module, side: int, stride: int) -> bool:
     return True
 
 
-def drop_unused(network: nn.Module, twin: nn.Module, side: int) -> None:
-    """Remove what leads to no map: the layers of sequences where that is safe, else freeze it.
+class Unused(NamedTuple):
+    """What leads to no map of a network."""
+
+    layers: tuple[str, ...]
+    """Layers that are safe to remove."""
+    parameters: frozenset[str]
+    """All parameters, those of the layers included."""
+
+
+def find_unused(twin: nn.Module, side: int) -> Unused:
+    """Find what leads to no map; the layers of sequences where removing them is safe.
 
     Args:
-        network: The network.
-        twin: The same on the meta device; is changed too.
+        twin: The network on the meta device; is changed.
         side: Of the image that it is run with.
     """
     used = set(first_maps(twin, side))
+    parameters = frozenset(name for name, _ in twin.named_parameters() if name not in used)
     shapes = [level.shape for level in _run(twin, side, side)]
     unused = [name for name, module in _layers(twin) if not used.intersection(_held(name, module))]
     for name in unused:
         twin.set_submodule(name, nn.Identity())
-    if [level.shape for level in _run(twin, side, side)] == shapes:
-        for name in unused:
-            network.set_submodule(name, nn.Identity())
+    safe = [level.shape for level in _run(twin, side, side)] == shapes
+    return Unused(tuple(unused) if safe else (), parameters)
+
+
+def drop(network: nn.Module, unused: Unused) -> None:
+    """Remove the unused layers of a network and freeze its other unused parameters."""
+    for name in unused.layers:
+        network.set_submodule(name, nn.Identity())
     for name, parameter in network.named_parameters():
-        if name not in used:
+        if name in unused.parameters:
             parameter.requires_grad_(False)
 
 

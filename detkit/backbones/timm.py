@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any
 
 import timm
@@ -14,7 +15,7 @@ from annotated_types import Interval
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from detkit.backbones.reach import drop_unused, first_maps, takes_any_size
+from detkit.backbones.reach import Unused, drop, find_unused, first_maps, takes_any_size
 from detkit.backbones.weights import is_without_memory, load_weights, read_weights
 from detkit.errors import UserError, did_you_mean
 from detkit.registry import PositiveInt, Wired, register
@@ -67,9 +68,7 @@ class TimmBackbone(nn.Module):
         self.model = _create_pretrained(model, indices) if fetch else _create(model, indices)
         if fetch_weights and checkpoint is not None and not is_without_memory(self):
             load_weights(self.model, read_weights(checkpoint), checkpoint, _flat_name)
-        with torch.device("meta"):
-            twin = _create(model, indices)
-        drop_unused(self.model, twin, side)
+        drop(self.model, _unused(model, indices, side))
         self._freeze(whole, list(available.values()), frozen_stages, side)
         info = self.model.feature_info
         self.feature_specs = [
@@ -169,6 +168,7 @@ def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool
         ) from error
 
 
+@lru_cache(maxsize=8)  # a run on the meta device takes longer than building the network
 def _described(model: str) -> tuple[Any, int]:
     """A model with all its maps on the meta device, and the side of the images it was made for."""
     with torch.device("meta"):
@@ -181,6 +181,13 @@ def _described(model: str) -> tuple[Any, int]:
             "a convolutional one, or backbone 'swin_tiny'."
         )
     return whole, side
+
+
+@lru_cache(maxsize=8)
+def _unused(model: str, indices: tuple[int, ...], side: int) -> Unused:
+    """What leads to no map of a model with these maps."""
+    with torch.device("meta"):
+        return find_unused(_create(model, indices), side)
 
 
 def _unknown(model: str) -> str:

@@ -21,10 +21,12 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
     ("backbone", "vgg16_ssd"): {"levels": [2, 3, 4]},  # two levels are too few for most necks
     ("backbone", "mobilenet_v3_large_ssd"): {"levels": [3, 4, 5]},
     ("backbone", "csp_yolov5"): {"depth": 0.33, "width": 0.125},
-    ("neck", "fpn"): {"out_channels": 16},
+    **{("neck", name): {"out_channels": 16} for name in ("bifpn", "fpn", "pan", "projection")},
     ("neck", "ssd_extra"): {"channels": [16, 16, 16, 16]},
     ("neck", "ssdlite_extra"): {"channels": [16, 16, 16, 16]},
-    ("neck", "sequence"): {"necks": {label: {"name": label} for label in ("sppf", "fpn")}},
+    ("neck", "sequence"): {
+        "necks": {"sppf": {"name": "sppf"}, "fpn": {"name": "fpn", "out_channels": 16}}
+    },
 }
 
 
