@@ -8,7 +8,7 @@ from detkit import registry
 from detkit.config.signatures import summary
 from detkit.contracts import scenes
 from detkit.contracts.case import Subject
-from detkit.contracts.networks import REGION_SHAPE
+from detkit.contracts.network_trials import REGION_SHAPE
 from detkit.contracts.tensor_checks import require
 from detkit.contracts.tiny_training import quiet
 

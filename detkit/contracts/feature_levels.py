@@ -11,7 +11,7 @@ from torch import Tensor
 
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, Subject
-from detkit.contracts.networks import set_mode
+from detkit.contracts.network_trials import set_mode
 from detkit.contracts.tensor_checks import require, require_finite
 from detkit.structures import FeatureSpec
 

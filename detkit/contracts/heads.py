@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
-from detkit.contracts.networks import require_gradients, set_mode
+from detkit.contracts.network_trials import require_gradients, set_mode
 from detkit.contracts.tensor_checks import (
     require,
     require_close,

@@ -11,7 +11,7 @@ from detkit import registry
 from detkit.config.signatures import arguments
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, LeftOutError, Subject
-from detkit.contracts.networks import set_mode
+from detkit.contracts.network_trials import set_mode
 from detkit.contracts.tensor_checks import (
     require,
     require_close,

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, Subject
-from detkit.contracts.networks import REGION_SHAPE, require_gradients, set_mode
+from detkit.contracts.network_trials import REGION_SHAPE, require_gradients, set_mode
 from detkit.contracts.tensor_checks import require, require_close, require_finite
 
 _COUNTS = (0, 1, scenes.MANY)  # for poolings

@@ -7,7 +7,7 @@ import torch
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, Subject
 from detkit.contracts.heads import numbers, require_detections, total
-from detkit.contracts.networks import require_gradients, set_mode
+from detkit.contracts.network_trials import require_gradients, set_mode
 from detkit.contracts.tensor_checks import require, require_finite, require_tensor
 from detkit.structures import RegionPredictions, Target
 
