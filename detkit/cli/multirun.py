@@ -15,11 +15,13 @@ from detkit.cli.words import value_of, without
 from detkit.config import compose, hydra_app
 from detkit.config.overrides import split_flags
 from detkit.config.sweep_jobs import check_jobs, multirun
+from detkit.config.sweep_options import DEVICE_POOL, LISTED
 from detkit.errors import UserError
-from detkit.sweeps.device_pool_launcher import LISTED, POOL, JobFailedError
+from detkit.sweeps.hydra_classes import publish_classes
+from detkit.sweeps.jobs.job import JobFailedError
 from detkit.sweeps.jobs.sweep_folder import FILE, SweepFolder
-from detkit.sweeps.optuna_sweeper import is_search
 from detkit.sweeps.results.sweep_summary import summary_lines
+from detkit.sweeps.search.search_words import is_search
 from detkit.terminal import TerminalHandler
 
 SKIP_BAD = "--skip-bad"
@@ -42,6 +44,7 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
     arguments, flags = without(arguments, SKIP_BAD)
     if flags:
         arguments = [*arguments, "hydra.launcher.skip_bad=true"]
+    publish_classes()
     hydra_flags, words = split_flags(arguments)
     if any(flag not in MULTIRUN for flag in hydra_flags):  # it shows something, and runs nothing
         hydra_app.run("train", arguments, task)
@@ -52,7 +55,8 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
     # The folder as a word, since its name has the time in it, and has to be known here.
     quoted = outcome.folder.replace("\\", "\\\\").replace("'", "\\'")
     arguments = [*arguments, f"hydra.sweep.dir='{quoted}'"]
-    if (outcome.launcher, outcome.sweeper) != (POOL, LISTED):  # these two check all jobs themselves
+    # detkit's own launcher and sweeper check all jobs themselves
+    if (outcome.launcher, outcome.sweeper) != (DEVICE_POOL, LISTED):
         check_jobs("train", prepared)
     try:
         hydra_app.run("train", arguments, task)

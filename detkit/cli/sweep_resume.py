@@ -9,11 +9,11 @@ from detkit.cli.multirun import show_messages, tell_end
 from detkit.cli.words import without
 from detkit.config import plugins
 from detkit.config.overrides import listed_plugins, parse
+from detkit.config.sweep_options import read_device_pool
 from detkit.errors import UserError
-from detkit.sweeps.jobs.devices import read_settings
 from detkit.sweeps.jobs.run_jobs import resume
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
-from detkit.sweeps.optuna_sweeper import is_search, words_to_resume
+from detkit.sweeps.search.search_words import is_search, words_to_resume
 
 HELP = """
 usage: detkit sweep resume DIR [--failed] [hydra.launcher.KEY=VALUE ...]
@@ -63,5 +63,5 @@ def run(arguments: list[str]) -> int:
     for word in settings:
         override = parse(word)
         options[override.key_or_group.removeprefix(_PREFIX)] = override.value()
-    resume(folder.path, read_settings(options, settings), "--failed" in flags)
+    resume(folder.path, read_device_pool(options, settings), "--failed" in flags)
     return tell_end(folder.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -19,9 +20,13 @@ ImageSize = PositiveInt | tuple[PositiveInt, PositiveInt]
 
 @dataclass(frozen=True)
 class Block:
-    """Marks an argument whose keys are those of a constructor, given as `module:Class`."""
+    """Marks an argument whose keys are the arguments of a constructor.
 
-    constructor: str
+    Attributes:
+        constructor: The class, or `module:Class` to import it only when the block is checked.
+    """
+
+    constructor: str | Callable[..., Any]
 
 
 @dataclass(frozen=True)

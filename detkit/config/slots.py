@@ -55,7 +55,9 @@ def block_at(path: tuple[str, ...]) -> Callable[..., Any] | None:
 
 
 def resolve(block: root.Block) -> Callable[..., Any]:
-    """Import the constructor that a block names."""
+    """The constructor of a block, imported if the block names it."""
+    if not isinstance(block.constructor, str):
+        return block.constructor
     module, _, name = block.constructor.partition(":")
     factory: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return factory

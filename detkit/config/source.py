@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,9 @@ from detkit.config.origins import in_both
 from detkit.config.page_syntax import parse, read_text
 from detkit.config.precedence import without_replaced_labels
 from detkit.config.signatures import arguments
+from detkit.config.sweep_options import publish_sweep_options
 from detkit.errors import ConfigError
 from detkit.files import display_path
-
-# Launchers and sweepers of packages above this one: the functions that publish them.
-_PUBLISHED = (
-    ("detkit.sweeps.device_pool_launcher", "publish_launcher"),
-    ("detkit.sweeps.optuna_sweeper", "publish_sweeper"),
-)
 
 # Hydra's help lists groups below groups, without end where a backbone holds a backbone.
 _DEEPEST_LISTED = 3
@@ -197,8 +191,7 @@ def register_hydra_plugins() -> None:
     """Make the sources and the search path known to Hydra; calling it again is harmless."""
     for plugin in (PageSource, PartSource, DetkitSearchPath):
         Plugins.instance().register(plugin)
-    for module, function in _PUBLISHED:
-        getattr(importlib.import_module(module), function)()
+    publish_sweep_options()
 
 
 def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:

@@ -1,54 +1,47 @@
-"""Launchers and sweepers of detkit's own, made known to Hydra; its public API only.
+"""Make detkit's launcher and sweepers known to Hydra, by its public API only.
 
-Hydra takes launchers and sweepers from modules below `hydra_plugins` alone, and runs every module
-that it finds there at the start of every program that uses Hydra. So there is no such module on
-disk: a class is put into one that lives in this process only.
+Hydra builds launchers and sweepers only from modules below `hydra_plugins`, and imports every
+module it finds there whenever a program uses Hydra. So detkit installs no such module: it creates
+one in memory when a sweep starts. `detkit.config.sweep_options` holds the options' keys.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.plugin import Plugin
 
-from detkit.config.checks.safety import CODE_KEYS
+from detkit.config.sweep_options import PLUGIN_MODULE
+from detkit.sweeps.device_pool_launcher import DevicePoolLauncher
+from detkit.sweeps.listed_sweeper import ListedSweeper
+from detkit.sweeps.optuna_sweeper import OptunaSweeper
 
-_TARGET = CODE_KEYS[0]
-_PACKAGE, _MODULE = "hydra_plugins", "detkit"
+
+def publish_classes() -> None:
+    """Let Hydra build the launcher and the sweepers; calling it again is harmless."""
+    for plugin in (DevicePoolLauncher, ListedSweeper, OptunaSweeper):
+        _publish(plugin)
 
 
-def publish(plugin: type[Plugin], group: str, name: str, defaults: Mapping[str, Any]) -> None:
-    """Make a class an option of `hydra/launcher` or `hydra/sweeper`; again is harmless.
-
-    Args:
-        plugin: The class; its keyword arguments are the keys of the node.
-        group: `launcher` or `sweeper`.
-        name: The option.
-        defaults: The node's keys with their defaults.
-    """
+def _publish(plugin: type[Plugin]) -> None:
     module = _module()
     plugin.__module__ = module.__name__
     setattr(module, plugin.__name__, plugin)
     Plugins.instance().register(plugin)
-    node = {_TARGET: f"{module.__name__}.{plugin.__qualname__}", **defaults}
-    ConfigStore.instance().store(group=f"hydra/{group}", name=name, node=node, provider="detkit")
 
 
 def _module() -> ModuleType:
-    """The module of this process below `hydra_plugins`, which others may have on disk."""
-    name = f"{_PACKAGE}.{_MODULE}"
-    if name not in sys.modules:
+    """The module in memory; other projects may have a `hydra_plugins` package on disk."""
+    if PLUGIN_MODULE not in sys.modules:
+        package_name, _, name = PLUGIN_MODULE.partition(".")
         try:
-            package = importlib.import_module(_PACKAGE)
+            package = importlib.import_module(package_name)
         except ModuleNotFoundError:
-            package = sys.modules[_PACKAGE] = ModuleType(_PACKAGE)
+            package = sys.modules[package_name] = ModuleType(package_name)
             package.__path__ = []
-        sys.modules[name] = ModuleType(name)
-        setattr(package, _MODULE, sys.modules[name])
-    return sys.modules[name]
+        sys.modules[PLUGIN_MODULE] = ModuleType(PLUGIN_MODULE)
+        setattr(package, name, sys.modules[PLUGIN_MODULE])
+    return sys.modules[PLUGIN_MODULE]

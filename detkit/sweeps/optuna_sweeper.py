@@ -1,124 +1,62 @@
-"""`hydra/sweeper=optuna`: configurations drawn by Optuna, as a plugin of Hydra.
-
-Importing this needs neither Optuna nor torch.
-"""
+"""`hydra/sweeper=optuna`: configurations drawn by Optuna. Importing this needs no Optuna."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from detkit.config.checks.safety import CODE_KEYS
-from detkit.config.checks.schema import check
-from detkit.config.overrides import listed_plugins, prepared
-from detkit.config.plugins import require_loaded
-from detkit.config.root import Block
+from detkit.config.overrides import prepared
+from detkit.config.sweep_options import DEVICE_POOL, OptunaOptions, read_optuna
 from detkit.errors import ConfigError, UserError
-from detkit.files import write_atomically
-from detkit.registry import NonNegativeInt, PositiveInt
-from detkit.sweeps.device_pool_launcher import POOL
-from detkit.sweeps.hydra_classes import publish
 from detkit.sweeps.search.search_space import Space, read_space
 
-NAME = "optuna"
-WORDS = "search.json"  # in the sweep's folder: what the search was started with
 
+class OptunaSweeper(Sweeper):
+    """Draws configurations and runs them as jobs of the device pool."""
 
-@dataclass(frozen=True)
-class Settings:
-    """The keys of `hydra.sweeper` beside `hydra/sweeper=optuna`.
+    def __init__(self, **options: Any) -> None:
+        """Accept the options; `sweep` reads them from the whole configuration."""
 
-    Args:
-        trials: Configurations to train, those of earlier starts and of other processes on the same
-            storage included; null runs every cell of a grid.
-        sampler: `tpe` draws where trials were good (the first ten at random), `random` anywhere,
-            `grid` every combination of listed values once.
-        pruner: `asha` and `median` end trials early that fall behind the others; `none` ends none.
-        min_epochs: Epochs that every trial trains before it may be ended early.
-        seed: Every draw follows from it. With one job at a time it repeats a search.
-        metric: The column of metrics.csv that is optimised; a trial has its best epoch's.
-        direction: Whether the metric is to be high or low.
-        storage: The file that the study is kept in; null takes `study.journal` in the sweep's
-            folder. Processes on several machines may share it.
-        params: What is searched, besides swept words: `key: values`, with values as on the command
-            line.
-    """
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep Hydra's context and configuration."""
+        self.hydra_context, self.config = hydra_context, config
 
-    trials: PositiveInt | None = None
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
-    pruner: Literal["none", "asha", "median"] = "none"
-    min_epochs: PositiveInt = 1
-    seed: NonNegativeInt = 0
-    metric: str = "val/AP"
-    direction: Literal["maximize", "minimize"] = "maximize"
-    storage: str | None = None
-    params: dict[str, Any] = field(default_factory=dict)
+    def sweep(self, arguments: list[str]) -> None:
+        """Check the whole space, then search it.
 
-
-@dataclass(frozen=True)
-class _Hydra:
-    sweeper: Annotated[object, Block(f"{__name__}:Settings")]
-
-
-@dataclass(frozen=True)
-class _Root:
-    hydra: Annotated[object, Block(f"{__name__}:_Hydra")]
-
-
-def read_settings(given: Mapping[str, Any], words: Sequence[str] = ()) -> Settings:
-    """The settings that were given, checked like the rest of a configuration.
-
-    Raises:
-        ConfigError: With all problems that were found.
-    """
-    complete = check(_Root, {"hydra": {"sweeper": dict(given)}}, list(words))
-    settings = Settings(**complete["hydra"]["sweeper"])
-    if settings.trials is None and settings.sampler != "grid":
-        raise ConfigError(
-            [
-                f"hydra.sweeper.trials: sampler {settings.sampler} has no end of its own: say how "
-                "many configurations to train, such as hydra.sweeper.trials=20."
-            ]
+        Raises:
+            UserError: The options or the space are wrong, or Optuna is missing.
+        """
+        if self.config is None or self.hydra_context is None:
+            raise RuntimeError("Hydra has not called setup")
+        require_optuna()
+        launcher = self.config.hydra.runtime.choices["hydra/launcher"]
+        if launcher != DEVICE_POOL:
+            raise UserError(
+                f"hydra/launcher={launcher}: only the device pool runs trials: remove this "
+                "override. On SLURM, start the same search in several jobs (docs/sweeps.md)."
+            )
+        options = read_optuna(
+            self.config.hydra.sweeper, list(map(str, self.config.hydra.overrides.hydra))
         )
-    return settings
-
-
-def space_of(settings: Settings, words: Sequence[str], parser: OverridesParser) -> Space:
-    """What is searched: the page's keys, and the words on top.
-
-    Raises:
-        ConfigError: A word cannot be read or could run code, or there is nothing to search.
-    """
-    problems = [
-        f"hydra.sweeper.params.{key}: expected values as the command line has them, such as "
-        f"'fpn,pan' or 'interval(0.1, 1)', got {value!r}."
-        for key, value in settings.params.items()
-        if isinstance(value, dict | list) or value is None
-    ]
-    problems += [
-        f"hydra.sweeper.params.{key}: a search has keys of the run, none of Hydra's."
-        for key in settings.params
-        if key.lstrip("+~").split(".")[0].split("/")[0] == "hydra"
-    ]
-    if problems:
-        raise ConfigError(problems)
-    listed = prepared([f"{key}={value}" for key, value in settings.params.items()])
-    return read_space(parser.parse_overrides([*listed, *words]))
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        space = space_of(options, arguments, parser)
+        # Optuna is optional, so the modules that need it are imported only here.
+        search = importlib.import_module("detkit.sweeps.search.run_search")
+        search.run_search(options, space, self.config)
 
 
 def require_optuna() -> None:
-    """Raise UserError where Optuna is not installed."""
+    """Raise UserError if Optuna is not installed."""
     if importlib.util.find_spec("optuna") is None:
         raise UserError(
             "hydra/sweeper=optuna needs Optuna, which is not installed: "
@@ -126,84 +64,24 @@ def require_optuna() -> None:
         )
 
 
-class OptunaSweeper(Sweeper):
-    """Draws configurations, and runs them as jobs of the device pool."""
-
-    def __init__(self, **given: Any) -> None:
-        self._given = given
-
-    def setup(
-        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
-    ) -> None:
-        """Keep what Hydra has composed."""
-        self.hydra_context, self.config = hydra_context, config
-
-    def sweep(self, arguments: list[str]) -> None:
-        """Check the whole space, then search it.
-
-        Raises:
-            UserError: Settings or space are wrong, or Optuna is missing.
-        """
-        if self.config is None or self.hydra_context is None:
-            raise RuntimeError("Hydra has not called setup")
-        require_optuna()
-        if (launcher := self.config.hydra.runtime.choices["hydra/launcher"]) != POOL:
-            raise UserError(
-                f"hydra/launcher={launcher}: trials are run by the device pool: leave this out. On "
-                "SLURM, start the same search in several jobs (docs/sweeps.md)."
-            )
-        settings = read_settings(node_of(self.config.hydra.sweeper), _words(self.config))
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        space = space_of(settings, arguments, parser)
-        # Imported here since it takes torch, Lightning and Optuna along.
-        run = importlib.import_module("detkit.sweeps.search.run_search").run_search
-        run(settings, space, self.config)
-
-
-def node_of(config: Any) -> dict[str, Any]:
-    """The keys that were given for a plugin of Hydra's."""
-    plain = OmegaConf.to_container(config, resolve=True)
-    items = plain.items() if isinstance(plain, dict) else ()
-    return {str(key): value for key, value in items if key != CODE_KEYS[0]}
-
-
-def _words(config: DictConfig) -> list[str]:
-    return [str(word) for word in config.hydra.overrides.hydra]
-
-
-def keep_words(folder: Path, words: Sequence[str]) -> None:
-    """Keep what a search was started with in its folder, for `detkit sweep resume`."""
-    text = json.dumps(list(words), indent=1, ensure_ascii=False)
-    write_atomically(folder / WORDS, text)
-
-
-def is_search(folder: Path) -> bool:
-    """Whether a folder is that of a search."""
-    return (folder / WORDS).is_file()
-
-
-def words_to_resume(folder: Path) -> list[str] | None:
-    """What goes on with the search of a folder, or joins it; None where no search was.
+def space_of(options: OptunaOptions, words: Sequence[str], parser: OverridesParser) -> Space:
+    """The search space: the keys of `hydra.sweeper.params`, and overrides that replace them.
 
     Raises:
-        UserError: The record is damaged, or lists plugins that the user has not allowed.
+        ConfigError: An override cannot be read or could run code, or there is nothing to search.
     """
-    if not is_search(folder):
-        return None
-    file = folder / WORDS
-    try:
-        words = [str(word) for word in json.loads(file.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{file}: is damaged, no record of a search: {error}.") from error
-    require_loaded(listed_plugins(words), str(file))
-    stored_words = [word for word in words if word.partition("=")[0] != "hydra.sweep.dir"]
-    return [*stored_words, f"hydra.sweep.dir={_quoted(str(folder))}"]
-
-
-def _quoted(text: str) -> str:
-    return QuotedString(text, Quote.single).with_quotes()
-
-
-def publish_sweeper() -> None:
-    """Make `hydra/sweeper=optuna` known to Hydra; calling it again is harmless."""
-    publish(OptunaSweeper, "sweeper", NAME, asdict(Settings()))
+    problems = [
+        f"hydra.sweeper.params.{key}: expected values as on the command line, such as 'fpn,pan' or "
+        f"'interval(0.1, 1)', got {value!r}."
+        for key, value in options.params.items()
+        if isinstance(value, dict | list) or value is None
+    ]
+    problems += [
+        f"hydra.sweeper.params.{key}: a search varies keys of the run, not of Hydra."
+        for key in options.params
+        if key.lstrip("+~").split(".")[0].split("/")[0] == "hydra"
+    ]
+    if problems:
+        raise ConfigError(problems)
+    from_pages = prepared([f"{key}={value}" for key, value in options.params.items()])
+    return read_space(parser.parse_overrides([*from_pages, *words]))

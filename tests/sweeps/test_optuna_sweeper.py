@@ -12,8 +12,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from detkit.cli.main import main
 from detkit.config.folders import conf_folder
+from detkit.config.sweep_options import read_optuna
 from detkit.errors import ConfigError
-from detkit.sweeps.optuna_sweeper import read_settings, space_of
+from detkit.sweeps.optuna_sweeper import space_of
 
 SEARCH = ["train", "-m", "hydra/sweeper=optuna"]
 
@@ -24,33 +25,36 @@ SEARCH = ["train", "-m", "hydra/sweeper=optuna"]
         ({"trails": 3}, "hydra.sweeper.trails: unknown key. Did you mean 'trials'?"),
         ({"trials": "x"}, "hydra.sweeper.trials: expected int > 0 or null, got 'x' (str)."),
         ({"trials": 3, "sampler": "tpee"}, "expected tpe | random | grid, got 'tpee' (str)."),
-        ({}, "hydra.sweeper.trials: sampler tpe has no end of its own"),
+        ({}, "hydra.sweeper.trials: sampler tpe never ends by itself"),
     ],
 )
 def test_wrong_settings_are_told_like_any_wrong_key(given: dict, said: str):
     with pytest.raises(ConfigError) as error:
-        read_settings(given)
+        read_optuna(given)
     assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("params", "said"),
     [
-        ({"model/neck": ["fpn", "pan"]}, "params.model/neck: expected values as the command line"),
-        ({"hydra/launcher": "basic,joblib"}, "a search has keys of the run, none of Hydra's"),
-        ({"++hydra.job.env_set.A": "1,2"}, "a search has keys of the run, none of Hydra's"),
+        (
+            {"model/neck": ["fpn", "pan"]},
+            "params.model/neck: expected values as on the command line",
+        ),
+        ({"hydra/launcher": "basic,joblib"}, "a search varies keys of the run, not of Hydra"),
+        ({"++hydra.job.env_set.A": "1,2"}, "a search varies keys of the run, not of Hydra"),
         ({"model/nek": "fpn,pan"}, "there is no group 'model/nek'. Did you mean 'neck'?"),
         ({"model/neck@hydra.callbacks": "fpn,pan"}, "is refused"),
     ],
 )
 def test_a_space_that_is_no_space_of_the_run_is_refused(params: dict, said: str):
     with pytest.raises(ConfigError) as error:
-        space_of(read_settings({"trials": 1, "params": params}), [], OverridesParser.create())
+        space_of(read_optuna({"trials": 1, "params": params}), [], OverridesParser.create())
     assert said in str(error.value)
 
 
 def test_words_come_before_the_page():
-    settings = read_settings({"trials": 1, "params": {"seed": "1,2", "model/neck": "fpn,pan"}})
+    settings = read_optuna({"trials": 1, "params": {"seed": "1,2", "model/neck": "fpn,pan"}})
     space = space_of(settings, ["++seed=7", "model=fcos"], OverridesParser.create())
     assert space.lines() == ["++seed=7", "model=fcos", "model/neck=fpn,pan"]
 

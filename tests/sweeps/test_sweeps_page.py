@@ -15,7 +15,8 @@ from detkit.cli.main import COMMANDS, VERBS
 from detkit.config import compose
 from detkit.config.hydra_session import hydra_session
 from detkit.config.sweep_jobs import multirun
-from detkit.sweeps.optuna_sweeper import Settings, node_of, read_settings, space_of
+from detkit.config.sweep_options import OptunaOptions, read_optuna
+from detkit.sweeps.optuna_sweeper import space_of
 
 PAGE = (Path(__file__).parents[2] / "docs/sweeps.md").read_text(encoding="utf-8")
 
@@ -54,7 +55,7 @@ def test_the_page_of_the_example_is_a_search(tmp_path: Path, monkeypatch):
     words = compose.prepare(["sweep=mine"])
     with hydra_session():
         composed = hydra_compose("train", words, return_hydra_config=True)
-    settings = read_settings(node_of(composed.hydra.sweeper))
+    settings = read_optuna(composed.hydra.sweeper)
     assert (settings.trials, settings.pruner, settings.min_epochs) == (20, "asha", 2)
     assert len(space_of(settings, [], OverridesParser.create()).dimensions) == 2
 
@@ -62,6 +63,6 @@ def test_the_page_of_the_example_is_a_search(tmp_path: Path, monkeypatch):
 def test_the_table_of_settings_has_them_all():
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)?) \| (.*?) \|", PAGE, re.MULTILINE)
     told = {name: default for names, default in rows for name in re.findall(r"\w+", names)}
-    assert set(told) == {field.name for field in dataclasses.fields(Settings)}
+    assert set(told) == {field.name for field in dataclasses.fields(OptunaOptions)}
     for name in ("sampler", "pruner", "min_epochs", "seed"):
-        assert str(getattr(Settings(), name)) == told[name].strip("`")
+        assert str(getattr(OptunaOptions(), name)) == told[name].strip("`")

@@ -4,63 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
 
-from detkit.config.checks.safety import CODE_KEYS
-from detkit.config.checks.schema import check
-from detkit.config.root import Block
+from detkit.config.sweep_options import DevicePoolOptions
 from detkit.errors import ConfigError
-from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 THREADS = "OMP_NUM_THREADS"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The keys of `hydra.launcher` beside `hydra/launcher=device_pool`.
-
-    Args:
-        devices: `auto` takes all GPUs, or the CPU where there is none or no job wants one; `cpu`,
-            or a list of GPUs as CUDA_VISIBLE_DEVICES has them.
-        jobs_per_device: Jobs at once on each GPU. Without GPUs the CPU is one device, and its
-            cores are split among this many jobs.
-        devices_per_job: GPUs that a job gets; null takes its trainer.devices.
-        grace: Seconds that a job has to save what it has when it is stopped.
-        skip_bad: Leave jobs out that cannot run, instead of starting none.
-        share_devices: Use GPUs that another sweep of yours on this machine uses, instead of
-            waiting for them.
-    """
-
-    devices: Literal["auto", "cpu"] | list[NonNegativeInt | str] = "auto"
-    jobs_per_device: PositiveInt = 1
-    devices_per_job: PositiveInt | None = None
-    grace: NonNegativeFloat = 120.0
-    skip_bad: bool = False
-    share_devices: bool = False
-
-
-@dataclass(frozen=True)
-class _Hydra:
-    launcher: Annotated[object, Block(f"{__name__}:Settings")]
-
-
-@dataclass(frozen=True)
-class _Root:
-    hydra: Annotated[object, Block(f"{__name__}:_Hydra")]
-
-
-def read_settings(given: Mapping[str, Any], words: Sequence[str] = ()) -> Settings:
-    """The settings in a node `hydra.launcher`, checked like the rest of a configuration.
-
-    Raises:
-        ConfigError: With all problems that were found.
-    """
-    own = {key: value for key, value in given.items() if key != CODE_KEYS[0]}
-    complete = check(_Root, {"hydra": {"launcher": own}}, list(words))
-    return Settings(**complete["hydra"]["launcher"])
 
 
 @dataclass(frozen=True)
@@ -78,25 +29,25 @@ class Device:
     threads: int
 
 
-def find_devices(settings: Settings, width: int, on_cpu: bool) -> dict[Device, int]:
+def find_devices(options: DevicePoolOptions, width: int, on_cpu: bool) -> dict[Device, int]:
     """The devices of this machine, each with how many jobs it takes at once.
 
     Args:
-        settings: Those of the pool.
+        options: The options of the pool.
         width: Devices that the widest job wants.
         on_cpu: Whether all jobs run on the CPU.
 
     Raises:
         ConfigError: There are not as many devices as that takes.
     """
-    if settings.devices == "cpu" or (settings.devices == "auto" and on_cpu):
-        return _core_sets(settings.jobs_per_device)
+    if options.devices == "cpu" or (options.devices == "auto" and on_cpu):
+        return _core_sets(options.jobs_per_device)
     visible = visible_gpus()
-    if settings.devices == "auto" and not visible:
-        return _core_sets(settings.jobs_per_device)
+    if options.devices == "auto" and not visible:
+        return _core_sets(options.jobs_per_device)
     chosen = visible
-    if settings.devices != "auto":
-        chosen = list(dict.fromkeys(map(str, settings.devices)))
+    if options.devices != "auto":
+        chosen = list(dict.fromkeys(map(str, options.devices)))
     unknown = [name for name in chosen if name not in visible]
     if unknown or not chosen:
         known = f"those here are {', '.join(visible)}" if visible else "there is none here"
@@ -110,8 +61,8 @@ def find_devices(settings: Settings, width: int, on_cpu: bool) -> dict[Device, i
                 f"({', '.join(chosen)}): lower it, or add to hydra.launcher.devices."
             ]
         )
-    threads = max(len(_own_cores()) // (len(chosen) * settings.jobs_per_device), 1)
-    return {Device(name, (), threads): settings.jobs_per_device for name in chosen}
+    threads = max(len(_own_cores()) // (len(chosen) * options.jobs_per_device), 1)
+    return {Device(name, (), threads): options.jobs_per_device for name in chosen}
 
 
 def visible_gpus() -> list[str]:

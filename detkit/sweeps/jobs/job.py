@@ -18,6 +18,14 @@ STATES = ("waiting", "running", "done", "failed", "stopped", "pruned")
 _TRIES, _PAUSE = 3, 0.02
 
 
+class JobTakenError(UserError):
+    """Another process runs the job, or has run it."""
+
+
+class JobFailedError(UserError):
+    """A job of a sweep failed; its record and its output have the reason."""
+
+
 @dataclass
 class Job:
     """A job of a sweep, as its folder has it.

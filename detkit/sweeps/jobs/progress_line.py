@@ -48,7 +48,7 @@ def _is_of_this_attempt(job: Job) -> bool:
     return modified >= datetime.fromisoformat(job.started).timestamp()
 
 
-class RunningJobs:
+class ProgressLine:
     """Shows the progress of running jobs: a status line in a terminal, else occasional lines.
 
     While this context is open, messages of the sweep scroll above the status line.
@@ -58,7 +58,7 @@ class RunningJobs:
         self._status: StatusLine | None = None
         self._shown = time.monotonic()
 
-    def __enter__(self) -> RunningJobs:
+    def __enter__(self) -> ProgressLine:
         """Open the status line."""
         if is_terminal(sys.stderr):
             self._status = StatusLine(sys.stderr)

@@ -1,4 +1,4 @@
-"""Trials of a study as jobs of a pool: drawn, started, watched by their validations, told to it."""
+"""Run an Optuna study: draw trials, start them as jobs, report their validation metrics."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from detkit.config.sweep_options import OptunaOptions
 from detkit.errors import UserError
 from detkit.runs.layout import RunFolder
 from detkit.runs.metrics_rows import read_metrics
-from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
-from detkit.sweeps.jobs.job import Job
-from detkit.sweeps.jobs.progress_line import RunningJobs
-from detkit.sweeps.optuna_sweeper import Settings
+from detkit.sweeps.jobs.device_pool import DevicePool
+from detkit.sweeps.jobs.job import Job, JobTakenError
+from detkit.sweeps.jobs.progress_line import ProgressLine
 from detkit.sweeps.search.optuna_study import StoredStudy, Trial
 
 POLL = 0.5  # seconds between two looks at the running jobs
@@ -21,15 +21,15 @@ _ENDED = ("done", "pruned", "failed")
 _log = logging.getLogger("detkit.sweeps")
 
 
-class Search:
-    """Runs a study until as many trials as wanted have ended, or are run by other processes.
+class TrialRunner:
+    """Runs a study until enough trials have ended or are run by other processes.
 
     Args:
-        study: It draws, and keeps what becomes of each trial.
-        pool: It runs the jobs.
-        queue: From a trial to its job: composed, checked and frozen in the sweep's folder; raises
-            UserError where the words make no detector.
-        settings: Of them, how many trials there are to be, and the metric with its direction.
+        study: The study that draws trials and records their results.
+        pool: The pool that runs the jobs.
+        queue: Composes, checks and freezes the job of a trial; raises UserError if the trial's
+            overrides do not describe a working detector.
+        options: The number of trials, and the metric with its direction.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Search:
         study: StoredStudy,
         pool: DevicePool,
         queue: Callable[[Trial], Job],
-        settings: Settings,
+        options: OptunaOptions,
     ) -> None:
         self.study, self.pool, self.queue = study, pool, queue
-        self.trials, self.metric = settings.trials, settings.metric
+        self.trials, self.metric = options.trials, options.metric
         self._best: Callable[..., float | None]
-        self._best = max if settings.direction == "maximize" else min
-        self._numbers: dict[Path, int] = {}  # of the trials whose jobs this process runs
-        self._left: set[int] = set()  # trials whose jobs somebody has stopped, or runs otherwise
+        self._best = max if options.direction == "maximize" else min
+        self._numbers: dict[Path, int] = {}  # the trials whose jobs this process runs, by folder
+        self._skipped: set[int] = set()  # trials that were stopped, or that another sweep runs
 
     def run(self) -> None:
         """Run to the end and show the progress of the trials.
@@ -52,13 +52,13 @@ class Search:
         Raises:
             UserError: The runs do not measure the metric.
         """
-        with RunningJobs() as progress:
+        with ProgressLine() as progress:
             while True:
                 for job in self.pool.ended():
                     self._conclude(self._numbers.pop(job.folder), job)
                 for job in self.pool.running:
                     self._watch(job)
-                while self.pool.free > 0 and self._start_one():
+                while self.pool.free > 0 and self._start_next():
                     pass
                 if not self._numbers:
                     return
@@ -66,33 +66,33 @@ class Search:
                 time.sleep(POLL)
 
     def _watch(self, job: Job) -> None:
-        """Report a job's validations, and end it where the pruner says so."""
+        """Report a job's validations, and stop it if the pruner decides so."""
         number = self._numbers[job.folder]
         if self.study.report(number, validations(job.folder, self.metric)):
             self.pool.stop(job, "pruned")
 
-    def _start_one(self) -> bool:
-        """Go on with a trial that nobody runs, or draw a new one; whether there was one."""
+    def _start_next(self) -> bool:
+        """Resume a trial that no process runs, or draw a new one; return whether there was one."""
         with self.study.drawing():
             self.study.void_lost()
-            numbers = {*self._numbers.values(), *self._left}
+            known = {*self._numbers.values(), *self._skipped}
             for trial in self.study.running():
-                if trial.number not in numbers and self._take_over(trial):
+                if trial.number not in known and self._take_over(trial):
                     return True
             if self.trials is not None and len(self.study.trials()) >= self.trials:
                 return False
-            new = self.study.draw()
-            if new is not None:
-                self._begin(new)
-            return new is not None
+            trial_or_none = self.study.draw()
+            if trial_or_none is not None:
+                self._begin(trial_or_none)
+            return trial_or_none is not None
 
     def _take_over(self, trial: Trial) -> bool:
-        """Go on with a trial whose process has ended; whether it had."""
+        """Resume a trial whose process has ended; return False if its process still runs."""
         if trial.folder is None:
             return False
         try:
             job = Job.load(trial.folder)
-        except UserError as error:  # its folder was taken away
+        except UserError as error:  # somebody deleted its folder
             self.study.fail(trial.number, str(error))
             return True
         if not job.is_free():
@@ -108,19 +108,15 @@ class Search:
             self.study.fail(trial.number, str(error))
             _log.warning("trial %d cannot run: %s: %s", trial.number, " ".join(trial.words), error)
             return
-        same = (
-            candidate
-            for candidate in self.study.trials()
-            if candidate.folder == job.folder.resolve()
-        )
-        if other := next(same, None):
-            self.study.void(trial.number, f"the same configuration as trial {other.number}")
-            return
+        for other in self.study.trials():
+            if other.folder == job.folder.resolve():
+                self.study.void(trial.number, f"the same configuration as trial {other.number}")
+                return
         self.study.assign(trial, job.folder)
         self._run(trial, job)
 
     def _run(self, trial: Trial, job: Job) -> None:
-        """Run a trial's job, unless it has been run or was to be ended early."""
+        """Run a trial's job, unless the job has ended or the trial was pruned."""
         if trial.pruned and job.state not in _ENDED:
             job.state = "pruned"
             job.save()
@@ -130,12 +126,12 @@ class Search:
             try:
                 self.pool.start(job)
             except JobTakenError:  # by a sweep that is no search
-                self._left.add(trial.number)
+                self._skipped.add(trial.number)
                 return
             self._numbers[job.folder] = trial.number
 
     def _conclude(self, number: int, job: Job) -> None:
-        """Tell the study how a job ended; one that was stopped stays a running trial."""
+        """Report how a job ended; the trial of a stopped job stays running."""
         if job.state == "pruned":
             self.study.prune(number)
         elif job.state == "failed":
@@ -145,14 +141,14 @@ class Search:
             self.study.record(number, values)
             self.study.complete(number, self._best(values.values(), default=None))
         else:
-            self._left.add(number)
+            self._skipped.add(number)
 
 
 def validations(folder: Path, metric: str) -> dict[int, float]:
-    """The metric of a run after each epoch that was validated, from 1.
+    """The metric of a run after each validated epoch, by epoch from 1.
 
     Raises:
-        UserError: The run has been validated, and not by this metric.
+        UserError: The run was validated with other metrics.
     """
     rows = read_metrics(RunFolder(folder).metrics_log)
     measured = [name for name in (rows[0] if rows else {}) if name.startswith("val/")]

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from detkit.config.sweep_options import read_device_pool
 from detkit.errors import ConfigError, Stopped
 from detkit.sweeps.jobs import devices
-from detkit.sweeps.jobs.device_pool import DevicePool, JobTakenError
-from detkit.sweeps.jobs.devices import devices_text, find_devices, read_settings, variables
-from detkit.sweeps.jobs.job import Job
+from detkit.sweeps.jobs.device_pool import DevicePool
+from detkit.sweeps.jobs.devices import devices_text, find_devices, variables
+from detkit.sweeps.jobs.job import Job, JobTakenError
 
 # What jobs do here instead of training: they leave their variables and cores, and end as they are
 # told to by their name.
@@ -71,7 +72,7 @@ def test_no_device_has_more_jobs_than_it_may_and_jobs_see_no_other(
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.setenv(name, "7")
     jobs = [make(tmp_path, f"short{number}") for number in range(6)]
-    with DevicePool(read_settings({"jobs_per_device": 2}), command=child) as pool:
+    with DevicePool(read_device_pool({"jobs_per_device": 2}), command=child) as pool:
         assert pool.free == 4
         assert drain(pool, list(jobs)) == 4
     spans = []
@@ -90,7 +91,7 @@ def test_no_device_has_more_jobs_than_it_may_and_jobs_see_no_other(
 
 
 def test_a_job_may_have_several_gpus(tmp_path: Path, two_gpus: None) -> None:
-    with DevicePool(read_settings({}), width=2, command=child) as pool:
+    with DevicePool(read_device_pool({}), width=2, command=child) as pool:
         assert pool.free == 1
         pool.start(make(tmp_path, "long", gpus=2))
         assert pool.free == 0
@@ -102,14 +103,14 @@ def test_a_job_may_have_several_gpus(tmp_path: Path, two_gpus: None) -> None:
 def test_cores_are_split_into_disjoint_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(2, 9)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    sets = list(find_devices(read_settings({"devices": "cpu", "jobs_per_device": 3}), 1, True))
+    sets = list(find_devices(read_device_pool({"devices": "cpu", "jobs_per_device": 3}), 1, True))
     cores = [core for each in sets for core in each.cores]
     assert sorted(cores) == list(range(2, 9))
     assert len(cores) == len(set(cores))
     assert [devices_text([each]) for each in sets] == ["cores 2-3", "cores 4-5", "cores 6-8"]
     assert variables(sets[2:], 1) == {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "3"}
     with pytest.raises(ConfigError, match=r"jobs_per_device=8: .* may use 7 of them"):
-        find_devices(read_settings({"jobs_per_device": 8}), 1, True)
+        find_devices(read_device_pool({"jobs_per_device": 8}), 1, True)
 
 
 @pytest.mark.parametrize(
@@ -123,13 +124,13 @@ def test_cores_are_split_into_disjoint_sets(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_wrong_settings_are_named(two_gpus: None, given: dict, width: int, said: str) -> None:
     with pytest.raises(ConfigError) as error:
-        find_devices(read_settings(given), width, False)
+        find_devices(read_device_pool(given), width, False)
     assert said in str(error.value)
 
 
 def test_a_failing_job_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     jobs = [make(tmp_path, name) for name in ("bad", "short")]
-    with DevicePool(read_settings({"devices": "cpu"}), command=child) as pool:
+    with DevicePool(read_device_pool({"devices": "cpu"}), command=child) as pool:
         drain(pool, list(jobs))
     bad, short = (Job.load(job.folder) for job in jobs)
     assert (bad.state, bad.exit_code, bad.error) == ("failed", 1, "ValueError: no such luck")
@@ -138,7 +139,7 @@ def test_a_failing_job_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
 
 def test_a_job_is_run_by_one_pool_only(tmp_path: Path) -> None:
     job = make(tmp_path, "long")
-    settings = read_settings({"devices": "cpu"})
+    settings = read_device_pool({"devices": "cpu"})
     with DevicePool(settings, command=child) as pool, DevicePool(settings, command=child) as other:
         pool.start(job)
         assert Job.load(job.folder).state == "running"
@@ -152,7 +153,7 @@ def test_a_job_is_run_by_one_pool_only(tmp_path: Path) -> None:
 
 def test_a_signal_stops_all_jobs_and_starts_no_other(tmp_path: Path) -> None:
     jobs = [make(tmp_path, "long1"), make(tmp_path, "long2")]
-    with DevicePool(read_settings({"devices": "cpu"}), command=child) as pool:
+    with DevicePool(read_device_pool({"devices": "cpu"}), command=child) as pool:
         pool.start(jobs[0])
         os.kill(os.getpid(), signal.SIGTERM)
         assert pool.free == 0
@@ -167,7 +168,7 @@ def test_what_a_killed_pool_was_running_is_free_again(tmp_path: Path) -> None:
     starter = (
         "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
         "from test_device_pool import *\n"
-        "with DevicePool(read_settings({'devices': 'cpu'}), command=child) as pool:\n"
+        "with DevicePool(read_device_pool({'devices': 'cpu'}), command=child) as pool:\n"
         "    pool.start(Job.load(Path(sys.argv[1])))\n"
         "    time.sleep(60)\n"
     )

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from detkit.config.sweep_options import DevicePoolOptions
 from detkit.processes.process_group import ProcessGroup
 from detkit.sweeps.jobs import device_pool, devices
 from detkit.sweeps.jobs import gpu_reservations as reservations
 from detkit.sweeps.jobs.device_pool import DevicePool
-from detkit.sweeps.jobs.devices import Settings
 from detkit.sweeps.jobs.gpu_reservations import Reservations
 
 HOLD = """
@@ -69,9 +69,9 @@ def test_a_job_keeps_its_gpu_reserved_when_its_sweep_lets_go(tmp_path):
 def test_two_sweeps_divide_the_gpus(two_gpus):
     others = Reservations(device_pool.shared_folder())
     others.reserve("1")
-    with DevicePool(Settings()) as ours:
+    with DevicePool(DevicePoolOptions()) as ours:
         assert ours.free == 1
-    with DevicePool(Settings(share_devices=True)) as sharing:
+    with DevicePool(DevicePoolOptions(share_devices=True)) as sharing:
         assert sharing.free == 2
 
 
@@ -79,7 +79,7 @@ def test_a_sweep_waits_for_the_gpus_that_a_job_needs(two_gpus, caplog):
     caplog.set_level("INFO", logger="detkit.sweeps")
     others = Reservations(device_pool.shared_folder())
     others.reserve("1")
-    with DevicePool(Settings(), width=2) as ours:
+    with DevicePool(DevicePoolOptions(), width=2) as ours:
         assert ours.free == 0
         threading.Timer(0.2, others.release, ["1"]).start()
         assert ours.ended() == []

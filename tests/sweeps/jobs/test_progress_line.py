@@ -11,7 +11,7 @@ import pytest
 from detkit.runs.layout import RunFolder
 from detkit.runs.progress_file import Status, write_status
 from detkit.sweeps.jobs.job import Job
-from detkit.sweeps.jobs.progress_line import RunningJobs, job_progress, running_text
+from detkit.sweeps.jobs.progress_line import ProgressLine, job_progress, running_text
 
 
 def job(folder: Path, **more: str) -> Job:
@@ -62,7 +62,7 @@ def test_a_line_is_written_in_a_while_outside_a_terminal(
     messages: list[str] = []
     log = logging.getLogger("detkit.sweeps")
     monkeypatch.setattr(log, "info", lambda text, *values: messages.append(text % values))
-    with RunningJobs() as shown:
+    with ProgressLine() as shown:
         shown.show([job(tmp_path)], 2)
         assert messages == []
         monkeypatch.setattr("detkit.sweeps.jobs.progress_line._LINE_EVERY", 0.0)

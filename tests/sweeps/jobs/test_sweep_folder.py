@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from detkit.config.compose import Cell, compose
+from detkit.config.sweep_options import read_device_pool
 from detkit.errors import ConfigError, UserError
 from detkit.runs.frozen_config import read_frozen
-from detkit.sweeps.jobs.devices import read_settings
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.jobs.run_jobs import launch
 from detkit.sweeps.jobs.sweep_folder import SweepFolder, identity_of
@@ -65,9 +65,9 @@ def test_a_bad_cell_keeps_all_from_starting_unless_told_to(
     )
     cells = [Cell(["seed=1"], config, []), Cell(["seed=x"], None, ["seed: expected int"])]
     with pytest.raises(ConfigError, match=r"seed: expected int \(job seed=x\) The other 1 job"):
-        launch(tmp_path / "s", read_settings({}), {}, cells)
+        launch(tmp_path / "s", read_device_pool({}), {}, cells)
     assert not (tmp_path / "s").exists()
-    made = launch(tmp_path / "s", read_settings({"skip_bad": True}), {}, cells)
+    made = launch(tmp_path / "s", read_device_pool({"skip_bad": True}), {}, cells)
     assert [job.words for job in started] == [["seed=1"]]
     assert made[1] is None
 

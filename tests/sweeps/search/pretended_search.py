@@ -29,13 +29,12 @@ def search(folder: Path, trials: int, pruner: str) -> None:
     """Search `seed` in `folder`, which another process may do at the same time."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
+    from detkit.config.sweep_options import DevicePoolOptions, OptunaOptions
     from detkit.sweeps.jobs.device_pool import DevicePool
-    from detkit.sweeps.jobs.devices import Settings as Devices
     from detkit.sweeps.jobs.sweep_folder import SweepFolder
-    from detkit.sweeps.optuna_sweeper import Settings
     from detkit.sweeps.search.optuna_study import StoredStudy
     from detkit.sweeps.search.search_space import read_space
-    from detkit.sweeps.search.trial_runner import Search
+    from detkit.sweeps.search.trial_runner import TrialRunner
 
     space = read_space(OverridesParser.create().parse_overrides(["seed=range(0,100)"]))
     study = StoredStudy(folder / "study.journal", space, sampler="random", pruner=pruner)
@@ -48,11 +47,11 @@ def search(folder: Path, trials: int, pruner: str) -> None:
         return jobs.queue([(config, trial.words)])[0]
 
     pool = DevicePool(
-        Devices(devices="cpu", grace=5.0),
+        DevicePoolOptions(devices="cpu", grace=5.0),
         command=lambda job: [sys.executable, __file__, "job", str(job.folder)],
     )
     with pool:
-        Search(study, pool, queue, Settings(trials=trials)).run()
+        TrialRunner(study, pool, queue, OptunaOptions(trials=trials)).run()
 
 
 if __name__ == "__main__":

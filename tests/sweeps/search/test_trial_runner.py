@@ -10,13 +10,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 pytest.importorskip("optuna")
 
+from detkit.config.sweep_options import OptunaOptions
 from detkit.errors import UserError
 from detkit.sweeps.jobs.job import Job
-from detkit.sweeps.optuna_sweeper import Settings
 from detkit.sweeps.search import trial_runner as module
 from detkit.sweeps.search.optuna_study import StoredStudy, Trial
 from detkit.sweeps.search.search_space import read_space
-from detkit.sweeps.search.trial_runner import Search
+from detkit.sweeps.search.trial_runner import TrialRunner
 
 EPOCHS = 4
 
@@ -79,7 +79,7 @@ def validate(folder: Path, value: float) -> int:
 
 
 @pytest.fixture
-def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Search]:
+def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrialRunner]:
     monkeypatch.setattr(module, "POLL", 0.0)
 
     def queue(trial: Trial) -> Job:
@@ -92,11 +92,11 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sea
         job.save()
         return job
 
-    def make(values: str, pool: PretendedPool, **given) -> Search:
-        settings = Settings(**{"sampler": "grid", **given})
+    def make(values: str, pool: PretendedPool, **given) -> TrialRunner:
+        settings = OptunaOptions(**{"sampler": "grid", **given})
         space = read_space(OverridesParser.create().parse_overrides([f"seed={values}"]))
         study = StoredStudy(tmp_path / "study", space, sampler="grid", pruner=settings.pruner)
-        return Search(study, pool, queue, settings)  # type: ignore[arg-type]
+        return TrialRunner(study, pool, queue, settings)  # type: ignore[arg-type]
 
     return make
 
