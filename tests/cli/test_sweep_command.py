@@ -123,7 +123,10 @@ def test_wrong_words_start_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for words, said in (
-        (["run_folder=x"], "run_folder: the jobs of a device pool lie in hydra.sweep.dir"),
+        (
+            ["run_folder=x"],
+            "run_folder: the device pool names each job's folder after its overrides",
+        ),
         (["hydra.launcher.jobs=2"], "hydra.launcher.jobs: unknown key"),
         (["hydra.sweeper.trials=2"], "hydra.sweeper.trials: unknown key"),
         (["optimizer.momentum=interval(0,1)"], "has no values to list"),

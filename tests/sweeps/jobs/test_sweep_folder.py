@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from detkit.config.compose import Cell, compose
+from detkit.config.compose import compose
+from detkit.config.sweep_jobs import Cell
 from detkit.config.sweep_options import read_device_pool
 from detkit.errors import ConfigError, UserError
 from detkit.runs.frozen_config import read_frozen
