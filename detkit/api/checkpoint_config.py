@@ -10,7 +10,7 @@ from detkit import registry
 from detkit.config.compose import Composed, compose_with_origins
 from detkit.errors import ConfigError
 from detkit.runs.checkpoint import Checkpoint
-from detkit.runs.record import explain_unknown_part
+from detkit.runs.checkpoint_record import explain_unknown_part
 from detkit.weights.start import refuse_other_shapes
 
 

@@ -26,13 +26,13 @@ from detkit.errors import UserError
 from detkit.processes.frozen_training import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch
 from detkit.text import counted
-from detkit.training.extent import Extent, extent_of
 from detkit.training.trainer import (
     device_count,
     make_trainer,
     require_devices,
     seed_everything,
 )
+from detkit.training.workload import Extent, extent_of
 
 LOGGER = logging.getLogger("detkit.benchmark")
 _ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}

@@ -11,7 +11,7 @@ from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Rates, Settings, rate, verdict
 from detkit.text import counted
-from detkit.training.extent import Extent
+from detkit.training.workload import Extent
 
 _NAME = 38
 _UNSTEADY = 2.0  # longest over shortest time

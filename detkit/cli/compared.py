@@ -10,8 +10,8 @@ from detkit.cli.words import compose_training
 from detkit.config.folders import page_folders
 from detkit.config.page_list import page_groups, pages_of
 from detkit.errors import ConfigError, UserError, did_you_mean
-from detkit.runs.comparison import RunRecord
 from detkit.runs.layout import CONFIG
+from detkit.runs.run_comparison import RunRecord
 from detkit.runs.run_record import read_run
 
 _MISSING = re.compile(r"([\w.]+): a value is missing")

@@ -11,7 +11,7 @@ from detkit.cli.compared import read_side
 from detkit.cli.words import without
 from detkit.config.difference import ABSENT, Difference, value_text
 from detkit.errors import UserError
-from detkit.runs.comparison import Comparison, compare
+from detkit.runs.run_comparison import Comparison, compare
 
 HELP = """
 usage: detkit config diff A B [--json]

@@ -17,8 +17,7 @@ from detkit.runs.checkpoint import Checkpoint, load_weights, read_checkpoint
 from detkit.runs.random_state import set_random_state
 from detkit.runs.saved_step import SavedStep, find_step, parse_step
 from detkit.runs.tensor_file import read_tensors
-from detkit.training.repeat import repeat
-from detkit.training.step_report import (
+from detkit.training.replay_report import (
     draw_batch,
     gradient_lines,
     loss_lines,
@@ -26,6 +25,7 @@ from detkit.training.step_report import (
     object_lines,
     step_lines,
 )
+from detkit.training.step_replay import replay_step
 from detkit.training.trainer import PRECISION, prepare_detector
 
 HELP = """
@@ -59,20 +59,20 @@ def run(words: list[str]) -> int:
     precision = PRECISION[config["trainer"]["precision"]]
     detector = _detector(config, checkpoint).to(device)
     set_random_state(step.random_state)
-    repetition = repeat(detector, step.batch.to(device), precision)
+    replay = replay_step(detector, step.batch.to(device), precision)
     names = checkpoint.class_names
     sections = [
         [*step_lines(step, precision, device.type), f"saved in {path}"],
-        loss_lines(step, repetition),
-        [*module_lines(repetition), *gradient_lines(repetition)],
+        loss_lines(step, replay),
+        [*module_lines(replay), *gradient_lines(replay)],
         object_lines(step.batch, names),
     ]
     if config["output"] is not None:
         pictures = draw_batch(step.batch, names, Path(config["output"]))
         sections.append([f"pictures: {pictures[0].parent}, {len(pictures)} written"])
-    sections.append([repetition.finding()])
+    sections.append([replay.finding()])
     print("\n\n".join("\n".join(lines) for lines in sections))
-    return 0 if repetition.is_finite else 1
+    return 0 if replay.is_finite else 1
 
 
 def _device(name: str, step: SavedStep) -> torch.device:

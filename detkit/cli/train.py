@@ -29,17 +29,17 @@ from detkit.config.sweep_jobs import checked_job
 from detkit.errors import ConfigError, Stopped, UserError
 from detkit.interruption import StopSignals
 from detkit.processes import ranks
-from detkit.processes.launch import is_rank, torchrun_command
 from detkit.processes.process_group import ProcessGroup
+from detkit.processes.rank_environment import is_rank, torchrun_command
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.claim import claimed
 from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.runs.frozen_config import freeze, read_config, require_plugins
 from detkit.runs.layout import CONFIG, RunFolder
-from detkit.runs.lock import FolderInUseError, training_lock
 from detkit.runs.new_folder import discard_untrained
 from detkit.runs.resume import folder_to_resume, run_without_checkpoint
 from detkit.runs.resume_changes import check_resume
+from detkit.runs.training_lock import FolderInUseError, training_lock
 from detkit.weights.start import refuse_foreign_weights
 
 HELP = """

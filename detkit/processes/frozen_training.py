@@ -20,34 +20,34 @@ from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.interruption import StopSignals, signal_name
 from detkit.processes.failures import plain_failures
-from detkit.processes.launch import (
+from detkit.processes.rank_environment import (
     rank_number,
 )
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
+from detkit.runs.checkpoint_record import Record, plugin_names
 from detkit.runs.data_fingerprint import fingerprint
 from detkit.runs.environment import environment, record_start
 from detkit.runs.frozen_config import read_frozen
 from detkit.runs.layout import RunFolder
-from detkit.runs.lock import training_lock
 from detkit.runs.log_file import log_to, report_problems_only
-from detkit.runs.position import (
+from detkit.runs.resume import checkpoint_to_resume, resume_hint
+from detkit.runs.training_lock import training_lock
+from detkit.runs.training_position import (
     Position,
     read_position,
     require_same_batches,
     require_same_data,
 )
-from detkit.runs.record import Record, plugin_names
-from detkit.runs.resume import checkpoint_to_resume, resume_hint
-from detkit.training.expectations import advice, setup_of
 from detkit.training.fit import closing_loggers, fit
+from detkit.training.logger_content import TrainingResult, log_result
 from detkit.training.mixing_end import mixing_end
 from detkit.training.module import DetectionModule
-from detkit.training.tracking import TrainingResult, log_result
 from detkit.training.trainer import (
     make_trainer,
     prepare_detector,
     seed_everything,
 )
+from detkit.training.training_advice import advice, setup_of
 from detkit.version import __version__
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from detkit.files import write_atomically
 from detkit.interruption import STOP_SIGNALS, StopSignals, run_stoppable, signal_name
 from detkit.lasting_output import lasting_output
-from detkit.processes.launch import ERROR_VARIABLE
+from detkit.processes.rank_environment import ERROR_VARIABLE
 from detkit.runs.resume import resume_hint
 
 LAST_WORDS = 10.0  # seconds in which other ranks may end by themselves, once one has failed

@@ -19,11 +19,11 @@ from detkit.lasting_output import lasting_output
 from detkit.processes import ranks
 from detkit.processes.failures import RankLostError
 from detkit.processes.frozen_training import run
-from detkit.processes.launch import (
+from detkit.processes.rank_environment import (
     is_rank,
     is_torchrun_rank,
     rank_number,
-    require_as_many,
+    require_rank_count,
     torchrun_command,
 )
 from detkit.runs.frozen_config import read_frozen
@@ -63,7 +63,7 @@ def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
     """
     devices = device_count(trainer["devices"], trainer["accelerator"])
     if is_rank():
-        require_as_many(devices, trainer["num_nodes"])
+        require_rank_count(devices, trainer["num_nodes"])
         return 1
     if trainer["num_nodes"] > 1:
         raise UserError(

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.errors import UserError
+from detkit.runs.checkpoint_record import Record, parse_record
 from detkit.runs.layout import BUNDLE, BUNDLE_WEIGHTS, CONFIG
-from detkit.runs.record import Record, parse_record
 from detkit.runs.tensor_file import read_tensors
 
 _CHECKED = (BUNDLE_WEIGHTS, CONFIG)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.runs.bundle import bundle_at, read_bundle
+from detkit.runs.checkpoint_record import RECORD, Record, parse_record
 from detkit.runs.layout import BEST, BUNDLE, CHECKPOINTS, LAST, RunFolder
-from detkit.runs.record import RECORD, Record, parse_record
 from detkit.runs.tensor_file import read_tensors
 
 PREFIX = "detector."

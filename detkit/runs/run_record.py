@@ -11,9 +11,9 @@ import yaml
 from detkit.config.page_syntax import parse, read_text
 from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
-from detkit.runs.comparison import RunRecord
 from detkit.runs.layout import CONFIG, ENVIRONMENT
 from detkit.runs.older_config import with_current_keys
+from detkit.runs.run_comparison import RunRecord
 
 
 def read_run(source: str, key: str = "ckpt") -> RunRecord:

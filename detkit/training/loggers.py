@@ -21,7 +21,7 @@ from detkit.errors import UserError
 from detkit.registry import PositiveInt, Wired, register
 from detkit.runs.layout import RunFolder
 from detkit.training.callbacks.pictures import ValidationPicture, above
-from detkit.training.tracking import ClassScores, TrainingResult, class_scores, flattened
+from detkit.training.logger_content import ClassScores, TrainingResult, class_scores, flattened
 from detkit.training.wandb_content import (
     best_model,
     class_table,

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from detkit.training.length import length_of
+from detkit.training.training_limits import length_of
 
 _log = logging.getLogger("detkit.training")
 

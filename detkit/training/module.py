@@ -15,11 +15,11 @@ from detkit.errors import UserError
 from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
 from detkit.optimizers.older_state import regrouped
 from detkit.runs.metrics_logger import MetricsFile
-from detkit.runs.position import RANDOM_STATES, add_position, restore_random_state
+from detkit.runs.training_position import RANDOM_STATES, add_position, restore_random_state
 from detkit.structures import Batch, Detections
 from detkit.training.accumulation import Accumulation, BatchOfStep
-from detkit.training.length import length_of
 from detkit.training.sharding import divide_again, gather_weights
+from detkit.training.training_limits import length_of
 
 
 class DetectionModule(pl.LightningModule):

@@ -13,12 +13,12 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader
 
-from detkit.runs.position import position
 from detkit.runs.progress_file import Status, write_status
+from detkit.runs.training_position import position
 from detkit.structures import Batch
 from detkit.text import duration
-from detkit.training.expectations import device_text, size_text
-from detkit.training.length import length_of
+from detkit.training.training_advice import device_text, size_text
+from detkit.training.training_limits import length_of
 
 _log = logging.getLogger("detkit.run")
 # Batches and seconds to measure before the whole training is estimated; either pair suffices.

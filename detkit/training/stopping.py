@@ -13,9 +13,9 @@ import lightning.pytorch as pl
 from detkit.errors import Stopped
 from detkit.files import display_path
 from detkit.interruption import StopSignals, signal_name
-from detkit.runs.position import Position
-from detkit.training.agreement import agreed, may_save
+from detkit.runs.training_position import Position
 from detkit.training.callbacks.checkpoints import Checkpoints
+from detkit.training.rank_agreement import any_rank, is_step_start
 
 _log = logging.getLogger("detkit.training")
 
@@ -64,9 +64,9 @@ class StopOnSignal(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop, on all ranks before the same batch."""
-        if not may_save(trainer, batch_idx):
+        if not is_step_start(trainer, batch_idx):
             return
-        if not agreed(trainer, self.received is not None, batch_idx):
+        if not any_rank(trainer, self.received is not None, batch_idx):
             return
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, Checkpoints):

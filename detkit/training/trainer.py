@@ -21,14 +21,14 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 
 from detkit.errors import UserError
-from detkit.processes.launch import is_slurm_rank, is_torchrun_rank
+from detkit.processes.rank_environment import is_slurm_rank, is_torchrun_rank
 from detkit.runs.checkpoint_writer import CheckpointFile
 from detkit.runs.metrics_logger import MetricsFile
-from detkit.training.length import UNLIMITED, TrainingLength
+from detkit.training.logger_content import Tracking
 from detkit.training.pace import Pace
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal
-from detkit.training.tracking import Tracking
+from detkit.training.training_limits import UNLIMITED, TrainingLength
 
 PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     32: "32-true",

@@ -11,7 +11,7 @@ import numpy as np
 
 from detkit.structures.analysis import Analysis
 from detkit.training.callbacks.pictures import ValidationPicture
-from detkit.training.tracking import ClassScores, TrainingResult, finite
+from detkit.training.logger_content import ClassScores, TrainingResult, finite
 
 _MOST_DETECTIONS = 100  # per image
 _MOST_CURVES = 20  # for the classes with the most objects

@@ -23,7 +23,7 @@ from detkit.runs.checkpoint import (
     read_checkpoint,
     require_weights,
 )
-from detkit.runs.record import RECORD
+from detkit.runs.checkpoint_record import RECORD
 from detkit.runs.tensor_file import read_tensors
 from detkit.weights.class_names import (
     COCO_SLOTS,

@@ -18,7 +18,7 @@ from detkit.assembly import Classes
 from detkit.errors import UserError
 from detkit.files import replacing
 from detkit.runs.checkpoint import PREFIX, Checkpoint, require_fit
-from detkit.runs.record import RECORD, Record
+from detkit.runs.checkpoint_record import RECORD, Record
 from detkit.version import __version__
 from detkit.weights.class_layers import class_rows
 from detkit.weights.class_names import ClassList, place_in_slots, read_class_list

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import torch
 
 from detkit.runs.metrics_rows import read_metrics
-from detkit.runs.position import read_position
+from detkit.runs.training_position import read_position
 
 EPOCHS = 4
 TRAINING = [

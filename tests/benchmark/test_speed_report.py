@@ -9,7 +9,7 @@ from detkit.benchmark.report import Findings
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Settings
-from detkit.training.extent import Extent
+from detkit.training.workload import Extent
 
 ONE = Times((0.001, 0.002, 0.003))
 FOUND = Findings(

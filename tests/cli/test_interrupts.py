@@ -15,7 +15,7 @@ from tiny_run import TINY
 
 from detkit.cli.main import main
 from detkit.runs.metrics_logger import read_metrics
-from detkit.runs.position import read_position
+from detkit.runs.training_position import read_position
 
 COMMAND = [sys.executable, "-m", "detkit.cli.main"]
 

@@ -17,9 +17,9 @@ from PIL import Image
 from tiny_run import TINY
 
 from detkit.cli.main import main
-from detkit.runs.lock import training_lock
 from detkit.runs.metrics_logger import read_metrics
 from detkit.runs.score_threshold import default_threshold
+from detkit.runs.training_lock import training_lock
 
 
 def test_run_folder_holds_what_a_person_and_a_program_need(work: Path) -> None:

@@ -15,7 +15,7 @@ from training_fakes import Batches, batches, cpu_trainer, tiny_module
 from detkit.errors import DataError, UserError
 from detkit.processes.failures import WorkerDiedError, plain_failures, plain_worker_failures
 from detkit.runs.checkpoint_writer import CheckpointFile
-from detkit.runs.lock import training_lock
+from detkit.runs.training_lock import training_lock
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
 
@@ -139,7 +139,7 @@ def test_memory_is_blamed_only_for_a_signal_that_may_mean_it():
 HOLD = """
 import sys, time
 from pathlib import Path
-from detkit.runs.lock import training_lock
+from detkit.runs.training_lock import training_lock
 with training_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -8,7 +8,7 @@ from torch import nn
 from detkit.errors import UserError
 from detkit.runs.bundle import Bundle, write_bundle
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
-from detkit.runs.record import Record
+from detkit.runs.checkpoint_record import Record
 
 RECORD = Record({"model": {"name": "x"}, "run": ["é", None]}, ["cat", "dog"], [3, 9], "0.1")
 

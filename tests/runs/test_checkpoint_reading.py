@@ -12,7 +12,7 @@ from torch import nn
 import detkit
 from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
-from detkit.runs.record import Record, explain_unknown_part, parse_record
+from detkit.runs.checkpoint_record import Record, explain_unknown_part, parse_record
 
 RECORD = {"config": {"seed": 1}, "class_names": ["cat"], "category_ids": [7], "version": "0"}
 

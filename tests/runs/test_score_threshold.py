@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from detkit.runs.bundle import Bundle, write_bundle
-from detkit.runs.record import Record
+from detkit.runs.checkpoint_record import Record
 from detkit.runs.score_threshold import USUAL, default_threshold, measured_threshold
 
 

@@ -13,8 +13,8 @@ from detkit.runs.metrics_logger import MetricsFile
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
 from detkit.training.fit import closing_loggers, fit
+from detkit.training.logger_content import TrainingResult, class_scores, flattened, log_result
 from detkit.training.loggers import TensorBoard, Wandb
-from detkit.training.tracking import TrainingResult, class_scores, flattened, log_result
 
 NAMES = RECORD["class_names"]
 CONFIG = {"optimizer": {"name": "sgd", "learning_rate": 0.25}, "head": {"sizes": [1, 2]}}

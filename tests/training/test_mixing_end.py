@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from detkit.training.length import TrainingLength
 from detkit.training.mixing_end import MixingEnd
+from detkit.training.training_limits import TrainingLength
 
 
 class MixingData:

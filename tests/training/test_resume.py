@@ -13,7 +13,7 @@ from training_fakes import batches, cpu_trainer, tiny_module
 from detkit.errors import Stopped
 from detkit.optimizers.adamw import AdamW
 from detkit.runs.metrics_logger import read_metrics
-from detkit.runs.position import Position, read_position
+from detkit.runs.training_position import Position, read_position
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit

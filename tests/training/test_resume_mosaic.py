@@ -17,7 +17,7 @@ from detkit.data.transforms.perspective import RandomPerspective
 from detkit.errors import Stopped
 from detkit.image_sampling.repeat_factor import RepeatFactor
 from detkit.runs.metrics_logger import read_metrics
-from detkit.runs.position import Position, read_position
+from detkit.runs.training_position import Position, read_position
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
 from detkit.training.trainer import seed_everything

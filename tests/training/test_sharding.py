@@ -9,7 +9,6 @@ from torch.distributed.tensor import DTensor
 from training_fakes import TinyDetector, batch
 
 from detkit.errors import UserError
-from detkit.training.repeat import repeat
 from detkit.training.sharding import (
     blocks_of,
     divide,
@@ -23,6 +22,7 @@ from detkit.training.sharding import (
     unreached,
     whole,
 )
+from detkit.training.step_replay import replay_step
 
 
 class Convolutions(nn.Module):
@@ -94,8 +94,8 @@ def test_a_step_is_repeated_on_its_own_and_leaves_no_gradients(one_rank):
     twin = copy.deepcopy(detector)
     divide(detector, one_rank)
     with on_its_own(detector):
-        found = repeat(detector, batch(1), "32-true")
-    assert found.gradients == repeat(twin, batch(1), "32-true").gradients
+        found = replay_step(detector, batch(1), "32-true")
+    assert found.gradients == replay_step(twin, batch(1), "32-true").gradients
     assert len(found.gradients) == 6
     assert all(value.grad is None for value in detector.parameters())
 

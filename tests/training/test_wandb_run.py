@@ -13,8 +13,8 @@ from detkit.evaluation.image_results import CollectedImages
 from detkit.structures import Detections, Target
 from detkit.training.callbacks.pictures import Pictures
 from detkit.training.fit import closing_loggers, fit
+from detkit.training.logger_content import TrainingResult, log_result
 from detkit.training.loggers import Wandb
-from detkit.training.tracking import TrainingResult, log_result
 
 pytestmark = pytest.mark.slow  # W&B takes seconds to start
 NAMES = RECORD["class_names"]

@@ -11,7 +11,7 @@ from resume_fakes import Loader, Noisy
 from training_fakes import Batches, cpu_trainer, tiny_module
 
 from detkit.errors import Stopped
-from detkit.runs.position import Position, read_position
+from detkit.runs.training_position import Position, read_position
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.ema import WeightAverage
 from detkit.training.fit import fit

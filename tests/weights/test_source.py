@@ -9,7 +9,7 @@ from detkit import assembly
 from detkit.config.compose import compose
 from detkit.errors import UserError
 from detkit.runs.bundle import Bundle, write_bundle
-from detkit.runs.record import Record
+from detkit.runs.checkpoint_record import Record
 from detkit.weights import source as source_module
 from detkit.weights.class_layers import class_rows
 from detkit.weights.source import name_classes, read_source

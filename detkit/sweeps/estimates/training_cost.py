@@ -18,8 +18,8 @@ from detkit.evaluation.operation_counts import operations, priors_by_level, size
 from detkit.sweeps.estimates.data_facts import DataFacts, DataReader
 from detkit.sweeps.estimates.device_speed import HALF, Speed
 from detkit.sweeps.estimates.meta_network import Network
-from detkit.training.extent import extent_of
 from detkit.training.trainer import device_count
+from detkit.training.workload import extent_of
 
 Size = tuple[int, int]
 # Losses, matching, the optimizer and reading images, in addition to the passes through the network.

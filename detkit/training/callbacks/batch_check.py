@@ -7,7 +7,7 @@ import lightning.pytorch as pl
 from detkit.errors import DataError
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import Batch
-from detkit.training.suspicious import in_range, suspicious
+from detkit.training.risky_boxes import in_range, risky_boxes
 
 
 @register("callback", "batch_check")
@@ -41,7 +41,7 @@ class BatchCheck(pl.Callback):
 
 
 def _description(batch: Batch, num_classes: int) -> str:
-    first = suspicious(batch, num_classes)[0]
+    first = risky_boxes(batch, num_classes)[0]
     box = ", ".join(f"{value:g}" for value in first.box)
     return (
         f"{first.path}: an object with label {first.label} and box [{box}] after the transforms: "

@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from detkit.errors import Stopped
 from detkit.registry import PositiveFloat, PositiveInt, Wired, register
 from detkit.runs.layout import RunFolder
-from detkit.training.agreement import agreed, may_save
+from detkit.training.rank_agreement import any_rank, is_step_start
 
 PART = ".part"
 
@@ -73,10 +73,10 @@ class Checkpoints(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Save within an epoch, when it is time."""
-        if self.minutes is None or not may_save(trainer, batch_idx):
+        if self.minutes is None or not is_step_start(trainer, batch_idx):
             return
         due = time.monotonic() - self._saved_at >= 60 * self.minutes
-        if agreed(trainer, due, batch_idx):
+        if any_rank(trainer, due, batch_idx):
             self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -20,8 +20,8 @@ from detkit.registry import PositiveInt, Wired, register
 from detkit.runs.random_state import random_state, set_random_state
 from detkit.runs.saved_step import SavedStep, step_path, write_step
 from detkit.structures import Batch
-from detkit.training.repeat import repeat
 from detkit.training.sharding import gathered, on_its_own, whole
+from detkit.training.step_replay import replay_step
 
 _ADVICE = (
     "then: lower optimizer.learning_rate, set trainer.gradient_clip_norm=10, use "
@@ -138,9 +138,9 @@ class NonFinite(pl.Callback):
         weights = gathered(detector.state_dict(), keep=True)  # on all ranks, as any may save
         spoilt = [name for name, value in weights.items() if _is_bad(value)]
         with on_its_own(detector):
-            repetition = repeat(detector, seen.batch, precision)
+            replay = replay_step(detector, seen.batch, precision)
         self._restore(seen)
-        finding = repetition.finding()
+        finding = replay.finding()
         if spoilt:
             finding = f"the weights are not finite themselves, the first of them {spoilt[0]}"
         step = SavedStep(
@@ -156,11 +156,11 @@ class NonFinite(pl.Callback):
             weights_later=trainer.global_step - (seen.number - 1),
             finding=finding,
         )
-        finite: list[Any] = [repetition.is_finite]
+        finite: list[Any] = [replay.is_finite]
         texts: list[Any] = [None]
         if trainer.world_size > 1:
             finite = [None] * trainer.world_size
-            torch.distributed.all_gather_object(finite, repetition.is_finite)
+            torch.distributed.all_gather_object(finite, replay.is_finite)
         culprit = finite.index(min(finite))  # where all are finite, only their sum was not
         if trainer.global_rank == culprit:
             norm = None if seen.gradient_norm is None else float(seen.gradient_norm)

@@ -14,8 +14,8 @@ from detkit.registry import PositiveFloat, register
 from detkit.structures import Batch
 from detkit.terminal import StatusLine, columns, is_terminal
 from detkit.text import counted, duration
-from detkit.training.length import length_of
 from detkit.training.pace import Pace, pace_of
+from detkit.training.training_limits import length_of
 
 _BAR = 10  # characters
 

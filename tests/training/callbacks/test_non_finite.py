@@ -14,7 +14,7 @@ from detkit.runs.saved_step import parse_step
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.callbacks.non_finite import NonFinite
 from detkit.training.fit import fit
-from detkit.training.repeat import repeat
+from detkit.training.step_replay import replay_step
 from detkit.training.trainer import seed_everything
 
 BAD = 2  # the batch that something goes wrong with, step 3
@@ -123,7 +123,7 @@ def test_saved_step_repeats_bit_by_bit(tmp_path):
 
 def repeat_from(detector, step, batch):
     set_random_state(step.random_state)
-    return repeat(detector, batch, step.precision)
+    return replay_step(detector, batch, step.precision)
 
 
 # pain 13

@@ -9,7 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 
-from detkit.training.agreement import BATCHES_BETWEEN
+from detkit.training.rank_agreement import BATCHES_BETWEEN
 
 UNLIMITED = -1  # Lightning's number of epochs if another limit ends the training
 _UNKNOWN = 1_000_000  # steps of a training by minutes, before its first step

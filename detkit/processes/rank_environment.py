@@ -11,14 +11,14 @@ from detkit.errors import UserError
 ERROR_VARIABLE = "DETKIT_RANK_ERROR"  # file in which a rank leaves its error
 
 
-def is_own_rank() -> bool:
+def is_detkit_rank() -> bool:
     """Whether detkit itself started this process as a rank."""
     return ERROR_VARIABLE in os.environ
 
 
 def is_torchrun_rank() -> bool:
     """Whether torchrun started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and not is_own_rank()
+    return "TORCHELASTIC_RUN_ID" in os.environ and not is_detkit_rank()
 
 
 def is_slurm_rank() -> bool:
@@ -27,13 +27,13 @@ def is_slurm_rank() -> bool:
     The variables of a step are looked at: those of the whole job are also there in a batch script
     and in an interactive shell, in which nothing has started any ranks.
     """
-    launchers = (is_own_rank(), is_torchrun_rank())
+    launchers = (is_detkit_rank(), is_torchrun_rank())
     return _number("SLURM_STEP_NUM_TASKS", 1) > 1 and not any(launchers)
 
 
 def is_rank() -> bool:
     """Whether something has started this process as one of several."""
-    return is_own_rank() or is_torchrun_rank() or is_slurm_rank()
+    return is_detkit_rank() or is_torchrun_rank() or is_slurm_rank()
 
 
 def rank_number() -> int:
@@ -43,7 +43,7 @@ def rank_number() -> int:
     return _number("RANK", 0) if is_rank() else 0
 
 
-def require_as_many(devices: int, num_nodes: int) -> None:
+def require_rank_count(devices: int, num_nodes: int) -> None:
     """Refuse to train where others have started more or fewer ranks than were configured.
 
     Raises:

@@ -1,5 +1,5 @@
 from detkit.config.difference import Difference
-from detkit.runs.comparison import RunRecord, compare
+from detkit.runs.run_comparison import RunRecord, compare
 
 CONFIG = {"model": {"neck": {"name": "fpn", "out_channels": 64}}, "seed": 0, "run_folder": "a"}
 ENVIRONMENT = {"started": "then", "command": "x", "versions": {"torch": "2.9"}, "seed": 0}

@@ -14,7 +14,7 @@ LONGEST = 50.0  # times longer than wide
 _OUTSIDE = 1.0  # pixels over the edge that rounding explains
 
 
-class Suspicion(NamedTuple):
+class RiskyBox(NamedTuple):
     """One object of a batch that deserves a look.
 
     Attributes:
@@ -43,7 +43,7 @@ def in_range(batch: Batch, num_classes: int) -> bool:
     return bool((inside.all(dim=1) & (labels >= 0) & (labels < num_classes)).all())
 
 
-def suspicious(batch: Batch, num_classes: int) -> list[Suspicion]:
+def risky_boxes(batch: Batch, num_classes: int) -> list[RiskyBox]:
     """The odd objects of a batch, those that are out of range first."""
     result = []
     for path, target, size in zip(batch.paths, batch.targets, batch.image_sizes, strict=True):
@@ -52,8 +52,8 @@ def suspicious(batch: Batch, num_classes: int) -> list[Suspicion]:
             reason = _out_of_range(box, label, size, num_classes)
             odd = reason or _odd(box)
             if odd is not None:
-                result.append(Suspicion(path, label, tuple(box), odd, reason is not None))
-    return sorted(result, key=lambda suspicion: not suspicion.out_of_range)
+                result.append(RiskyBox(path, label, tuple(box), odd, reason is not None))
+    return sorted(result, key=lambda risky_box: not risky_box.out_of_range)
 
 
 def _out_of_range(

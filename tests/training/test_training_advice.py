@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from detkit.training.expectations import (
+from detkit.training.training_advice import (
     Setup,
     advice,
     cpu_text,

@@ -7,12 +7,12 @@ import lightning.pytorch as pl
 BATCHES_BETWEEN = 20  # each agreement of several ranks waits for all of them
 
 
-def may_save(trainer: pl.Trainer, batch_idx: int) -> bool:
+def is_step_start(trainer: pl.Trainer, batch_idx: int) -> bool:
     """Whether a training can be interrupted before this batch: no gradient is half summed up."""
     return batch_idx % trainer.accumulate_grad_batches == 0
 
 
-def agreed(trainer: pl.Trainer, wish: bool, batch_idx: int) -> bool:
+def any_rank(trainer: pl.Trainer, wish: bool, batch_idx: int) -> bool:
     """Whether any rank wishes it, on all ranks the same answer; seldom asked where there are many.
 
     Args:

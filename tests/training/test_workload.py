@@ -1,6 +1,6 @@
 import pytest
 
-from detkit.training.extent import Extent, extent_of
+from detkit.training.workload import Extent, extent_of
 
 TRAINER = {
     "max_epochs": 14,

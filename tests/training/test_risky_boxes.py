@@ -5,13 +5,13 @@ import torch
 from training_fakes import batch
 
 from detkit.structures import Target
-from detkit.training.suspicious import suspicious
+from detkit.training.risky_boxes import risky_boxes
 
 
 def reasons(box, label=0):
     target = Target(torch.tensor([box]), torch.tensor([label]), torch.tensor([False]))
     one = dataclasses.replace(batch(0, size=1), targets=[target], image_sizes=[(60, 80)])
-    return [found.reason for found in suspicious(one, num_classes=2)]
+    return [found.reason for found in risky_boxes(one, num_classes=2)]
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,8 @@ def test_what_others_set_for_their_ranks_is_not_taken_over(tmp_path, monkeypatch
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "theirs")
     monkeypatch.setenv("LOCAL_RANK", "7")
     case = """
-from detkit.processes.launch import is_own_rank, is_torchrun_rank, rank_number
-found = [is_own_rank(), is_torchrun_rank(), rank_number(), os.environ["LOCAL_RANK"]]
+from detkit.processes.rank_environment import is_detkit_rank, is_torchrun_rank, rank_number
+found = [is_detkit_rank(), is_torchrun_rank(), rank_number(), os.environ["LOCAL_RANK"]]
 fail(str(found), 2) if rank else time.sleep(60)
 """
     monkeypatch.setattr(ranks, "LAST_WORDS", 0.1)

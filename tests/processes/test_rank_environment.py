@@ -6,11 +6,11 @@ import pytest
 
 from detkit.cli.main import main
 from detkit.errors import UserError
-from detkit.processes import launch
+from detkit.processes import rank_environment
 
 SRUN = {"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "3", "SLURM_NTASKS_PER_NODE": "2"}
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "WORLD_SIZE": "4"}
-OWN = {launch.ERROR_VARIABLE: "error", "RANK": "3", "WORLD_SIZE": "4"}
+OWN = {rank_environment.ERROR_VARIABLE: "error", "RANK": "3", "WORLD_SIZE": "4"}
 BATCH_SCRIPT = {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}
 LEFT_OVER = {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": "4"}
 
@@ -23,23 +23,23 @@ def variables(request, monkeypatch):
 
 @pytest.mark.parametrize("variables", [SRUN, TORCHRUN, OWN, {**OWN, **SRUN}], indirect=True)
 def test_a_rank_knows_its_number_and_how_many_there_have_to_be(variables):
-    assert launch.is_rank()
-    assert launch.rank_number() == 3
-    launch.require_as_many(2, 2)
+    assert rank_environment.is_rank()
+    assert rank_environment.rank_number() == 3
+    rank_environment.require_rank_count(2, 2)
     with pytest.raises(UserError, match=r"makes 2 processes, and 4 were started"):
-        launch.require_as_many(2, 1)
+        rank_environment.require_rank_count(2, 1)
 
 
 @pytest.mark.parametrize("variables", [{}, BATCH_SCRIPT, LEFT_OVER], indirect=True)
 def test_others_are_no_ranks(variables):
-    assert not launch.is_rank()
-    assert launch.rank_number() == 0
+    assert not rank_environment.is_rank()
+    assert rank_environment.rank_number() == 0
 
 
 def test_srun_has_to_say_how_many_tasks_a_machine_has(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
     with pytest.raises(UserError, match="--nodes=2 --ntasks-per-node=2"):
-        launch.require_as_many(2, 2)
+        rank_environment.require_rank_count(2, 2)
 
 
 @pytest.mark.parametrize("variables", [SRUN, TORCHRUN], indirect=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 from detkit.runs.saved_step import SavedStep
 from detkit.structures import Batch, Target
 from detkit.text import align_columns, counted
-from detkit.training.repeat import ModuleOutput, Repetition
-from detkit.training.suspicious import Suspicion, suspicious
+from detkit.training.risky_boxes import RiskyBox, risky_boxes
+from detkit.training.step_replay import ModuleOutput, StepReplay
 from detkit.visualization.draw import draw_target
 
 _MOST_MODULES = 8
@@ -38,21 +38,21 @@ def step_lines(step: SavedStep, precision: str, device: str) -> list[str]:
     return lines
 
 
-def loss_lines(step: SavedStep, repetition: Repetition) -> list[str]:
+def loss_lines(step: SavedStep, replay: StepReplay) -> list[str]:
     """Each loss part now and then."""
-    names = list(dict.fromkeys([*step.losses, *repetition.losses]))
+    names = list(dict.fromkeys([*step.losses, *replay.losses]))
     rows = [("", "now", "when saved")]
     for name in names:
-        now, then = repetition.losses.get(name), step.losses.get(name)
+        now, then = replay.losses.get(name), step.losses.get(name)
         rows.append((name, _number(now), "the same" if _equal(now, then) else _number(then)))
     return _table(rows)
 
 
-def module_lines(repetition: Repetition) -> list[str]:
+def module_lines(replay: StepReplay) -> list[str]:
     """The first calls of modules whose output is not finite, or where the greatest output is."""
-    bad = _without_containers(repetition.bad_modules)
+    bad = _without_containers(replay.bad_modules)
     if not bad:
-        return [f"the output of each module is finite; {_greatest(repetition.modules)}"]
+        return [f"the output of each module is finite; {_greatest(replay.modules)}"]
     rows = [("module", "kind", "input", "finite output from", "to")]
     for module in bad[:_MOST_MODULES]:
         state = f"finite, to {module.input_peak:.3g}" if module.input_finite else "not finite"
@@ -63,14 +63,14 @@ def module_lines(repetition: Repetition) -> list[str]:
     return [heading, *_table(rows), *([f"  and {more} more after these"] if more > 0 else [])]
 
 
-def gradient_lines(repetition: Repetition) -> list[str]:
+def gradient_lines(replay: StepReplay) -> list[str]:
     """The parameters whose gradient is not finite; nothing where a loss is not finite already."""
-    bad = repetition.bad_gradients
-    if not bad or repetition.bad_losses:
+    bad = replay.bad_gradients
+    if not bad or replay.bad_losses:
         return []
     listed = ", ".join(bad[:_MOST_MODULES])
     more = ", ..." if len(bad) > _MOST_MODULES else ""
-    count = f"{len(bad)} of {len(repetition.gradients)}"
+    count = f"{len(bad)} of {len(replay.gradients)}"
     return [f"gradients that are not finite ({count}, nearest to the loss first): {listed}{more}"]
 
 
@@ -81,12 +81,12 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
         batch.paths, batch.targets, batch.image_sizes, strict=True
     ):
         lines.append(f"  {path}: {width} x {height}, {_objects(target)}")
-    odd = suspicious(batch, len(class_names))
+    odd = risky_boxes(batch, len(class_names))
     if not odd:
         return [*lines, "no box looks odd (area, finiteness, position, thinness, label)"]
     look = "looks" if len(odd) == 1 else "look"
     lines.append(f"{counted(len(odd), 'object')} {look} odd:")
-    lines += [f"  {_odd(suspicion, class_names)}" for suspicion in odd[:_MOST_OBJECTS]]
+    lines += [f"  {_odd(risky_box, class_names)}" for risky_box in odd[:_MOST_OBJECTS]]
     more = len(odd) - _MOST_OBJECTS
     return [*lines, *([f"  and {more} more"] if more > 0 else [])]
 
@@ -126,14 +126,14 @@ def _objects(target: Target) -> str:
     return f"{text}, sizes {float(sides.min()):.1f} to {float(sides.max()):.1f} pixels"
 
 
-def _odd(suspicion: Suspicion, class_names: Sequence[str]) -> str:
+def _odd(risky_box: RiskyBox, class_names: Sequence[str]) -> str:
     name = (
-        class_names[suspicion.label]
-        if 0 <= suspicion.label < len(class_names)
-        else f"label {suspicion.label}"
+        class_names[risky_box.label]
+        if 0 <= risky_box.label < len(class_names)
+        else f"label {risky_box.label}"
     )
-    box = ", ".join(f"{value:.6g}" for value in suspicion.box)
-    return f"{suspicion.path}: {name} [{box}]: {suspicion.reason}"
+    box = ", ".join(f"{value:.6g}" for value in risky_box.box)
+    return f"{risky_box.path}: {name} [{box}]: {risky_box.reason}"
 
 
 def _greatest(modules: Sequence[ModuleOutput]) -> str:

@@ -50,7 +50,7 @@ class ModuleOutput(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Repetition:
+class StepReplay:
     """What a batch gave.
 
     Attributes:
@@ -102,7 +102,7 @@ class Repetition:
         return "repeated, the step has finite losses and gradients"
 
 
-def repeat(detector: nn.Module, batch: Batch, precision: str) -> Repetition:
+def replay_step(detector: nn.Module, batch: Batch, precision: str) -> StepReplay:
     """Compute losses and gradients of a batch; changes neither weights nor their `grad`.
 
     What depends on chance repeats when the random state was set before.
@@ -130,7 +130,7 @@ def repeat(detector: nn.Module, batch: Batch, precision: str) -> Repetition:
         for name, value in zip(trainable, gradients, strict=False)
         if value is not None
     }
-    return Repetition(parts, outputs, finite)
+    return StepReplay(parts, outputs, finite)
 
 
 @contextlib.contextmanager

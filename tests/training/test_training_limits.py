@@ -8,10 +8,10 @@ from detkit.registry import get
 from detkit.runs.metrics_logger import read_metrics
 from detkit.schedules.cosine import Cosine
 from detkit.schedules.multi_step import MultiStep
-from detkit.training import length
+from detkit.training import training_limits
 from detkit.training.callbacks.checkpoints import Checkpoints
 from detkit.training.fit import fit
-from detkit.training.length import TrainingLength, length_of
+from detkit.training.training_limits import TrainingLength, length_of
 
 
 def train(folder, resume=None, schedule=None, count=4, **settings):
@@ -82,7 +82,7 @@ class Clock:
 
     def __init__(self, monkeypatch, seconds):
         self.now, self.seconds = 0.0, seconds
-        monkeypatch.setattr(length.time, "monotonic", self)
+        monkeypatch.setattr(training_limits.time, "monotonic", self)
 
     def __call__(self):
         self.now += self.seconds

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from detkit.text import counted
-from detkit.training.length import length_of
+from detkit.training.training_limits import length_of
 
 _LARGE = 10e6  # parameters
 _FEW_IMAGES = 1000
