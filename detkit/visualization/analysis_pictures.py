@@ -1,4 +1,4 @@
-"""An analysis as pictures, each with a sentence that says how to read it."""
+"""Pictures of an error analysis, each with an explanation of how to read it."""
 
 from __future__ import annotations
 
@@ -14,54 +14,53 @@ from detkit.structures.analysis import Analysis
 from detkit.visualization.confusion_picture import plot_confusion
 from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
 
-# File name -> heading, and how to read the picture.
+# File name -> heading and explanation of the picture.
 READING: dict[str, tuple[str, str]] = {
     "errors": (
-        "What AP loses to which error",
-        "Each bar is how much AP at IoU 0.50 would rise if the errors of that kind alone were "
-        "repaired: the longest bar is what to work on first. The numbers beside it count the "
-        "errors; many wrong boxes with low scores cost little AP.",
+        "AP lost to each kind of error",
+        "Each bar shows how much AP at IoU 0.50 would rise if only errors of that kind were fixed: "
+        "start with the longest bar. The numbers beside the bars count the errors; many wrong "
+        "boxes with low scores cost little AP.",
     ),
     "precision_recall": (
         "Precision and recall",
-        "From left to right more objects are found; the height says how many of the detections "
-        "that this takes are right. A curve that ends early never finds the remaining objects at "
-        "any score. The number of a class is its AP; a large drop from IoU 0.50 to 0.75 means "
-        "boxes that are in the right place but not tight.",
+        "From left to right, more objects are found; the height is the share of detections that "
+        "are right. Where a curve ends early, the remaining objects are not found at any score. "
+        "The number of a class is its AP; a large drop from IoU 0.50 to 0.75 means that boxes are "
+        "in the right place but not tight.",
     ),
     "score_thresholds": (
         "Which score threshold to choose",
-        "Detections below a threshold are thrown away. The dot marks the threshold with the best "
-        "balance of precision and recall (F1), given in the legend: choose it for "
-        "score_threshold of `detkit predict`; go lower to miss less, higher for fewer false "
-        "alarms.",
+        "Detections below the threshold are discarded. The dot marks the threshold with the best "
+        "balance of precision and recall (F1); the legend names it. Use it as score_threshold of "
+        "`detkit predict`; go lower to miss fewer objects, higher for fewer false alarms.",
     ),
     "confusion": (
-        "What is taken for what",
-        "A row is what there was, a column what it was called; the diagonal is right. The last "
-        "column holds objects that were missed, the last row detections of nothing or of an "
-        "object that was detected already.",
+        "Confusion matrix",
+        "Rows are objects, columns are detections; the diagonal is correct. The last column counts "
+        "missed objects, the last row detections of the background or of an object that was "
+        "already detected.",
     ),
     "sizes": (
         "Small and large objects",
         "AP and recall of objects below 32², up to 96², and above, in pixels of the original "
-        "image. A low bar for small objects asks for a larger image_size; one that rests on few "
-        "objects says little.",
+        "image. If small objects score low, try a larger image_size. A bar based on few objects "
+        "is unreliable.",
     ),
 }
-_MOST_CLASSES = 10  # lines with a name of their own
+_MOST_CLASSES = 10  # with a named line
 _BLACK = (0.13, 0.14, 0.16)
 _GREY = (0.75, 0.76, 0.78)
 Values = NDArray[np.float64]
 
 
 def write_pictures(analysis: Analysis, numbers: Mapping[str, float], folder: Path) -> list[Path]:
-    """Draw what there is to draw as PNG into a folder.
+    """Draw the pictures of an analysis into a folder as PNG; return their paths.
 
     Args:
-        analysis: What was found.
-        numbers: The metric's; `AP_small` and so on are drawn where they are given.
-        folder: Is made where it does not exist; an old picture that cannot be drawn now goes.
+        analysis: The analysis.
+        numbers: The metrics; the picture of sizes needs `AP_small` and so on.
+        folder: Created if needed; old pictures in it are replaced or removed.
     """
     drawing: dict[str, Callable[[Path], Path | None]] = {
         "errors": lambda path: plot_errors(analysis, path),
@@ -74,12 +73,12 @@ def write_pictures(analysis: Analysis, numbers: Mapping[str, float], folder: Pat
         (folder / f"{name}.png").unlink(missing_ok=True)
     if not analysis.objects.any():
         return []
-    written = [draw(folder / f"{name}.png") for name, draw in drawing.items()]
-    return [path for path in written if path is not None]
+    paths = [draw(folder / f"{name}.png") for name, draw in drawing.items()]
+    return [path for path in paths if path is not None]
 
 
 def plot_errors(analysis: Analysis, picture: Path) -> Path:
-    """Bars of the AP that each kind of error costs, and wrong and missing boxes as a whole."""
+    """Bars of the AP lost to each kind of error, to all wrong and to all missing boxes."""
     errors = analysis.errors
     bars = [
         (kind, gain, f"{int(errors.counts[kind].sum()):,}") for kind, gain in errors.gains.items()
@@ -90,14 +89,14 @@ def plot_errors(analysis: Analysis, picture: Path) -> Path:
     ]
     figure = new_figure(8, 4)
     axes = figure.add_subplot()
-    places = [*range(len(errors.gains)), len(errors.gains) + 0.6, len(errors.gains) + 1.6]
+    positions = [*range(len(errors.gains)), len(errors.gains) + 0.6, len(errors.gains) + 1.6]
     colours = [line_colour(i) for i in range(len(errors.gains))] + [_GREY, _GREY]
-    axes.barh(places, [gain for _, gain, _ in bars], color=colours, height=0.7)
+    axes.barh(positions, [gain for _, gain, _ in bars], color=colours, height=0.7)
     reach = max([0.01, *(gain for _, gain, _ in bars)])
-    for place, (_, gain, count) in zip(places, bars, strict=True):
+    for position, (_, gain, count) in zip(positions, bars, strict=True):
         text = f"+{gain:.3f}" + (f"   {count} errors" if count else "")
-        axes.text(gain + 0.01 * reach, place, text, va="center", fontsize=8, color=_BLACK)
-    axes.set_yticks(places, [name for name, _, _ in bars])
+        axes.text(gain + 0.01 * reach, position, text, va="center", fontsize=8, color=_BLACK)
+    axes.set_yticks(positions, [name for name, _, _ in bars])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.3 * reach)
     title = (
@@ -110,24 +109,24 @@ def plot_errors(analysis: Analysis, picture: Path) -> Path:
 
 
 def plot_precision_recall(analysis: Analysis, picture: Path) -> Path:
-    """A panel for each IoU threshold: a line for each class, and their mean."""
-    curves, known = analysis.precision_recall, analysis.objects > 0
+    """A panel per IoU threshold with a line per class and their mean."""
+    curves, has_objects = analysis.precision_recall, analysis.objects > 0
     average = curves.average_precision()
     figure = new_figure(7.2 * len(curves.iou_thresholds), 4.6)
     for row, threshold in enumerate(curves.iou_thresholds):
         axes = figure.add_subplot(1, len(curves.iou_thresholds), row + 1)
-        mean = curves.precision[row, known].mean(axis=0)
+        mean = curves.precision[row, has_objects].mean(axis=0)
         _lines(
             axes,
             analysis,
             across=curves.recall,
             values=curves.precision[row],
-            total=mean if known.sum() > 1 else None,
+            total=mean if has_objects.sum() > 1 else None,
             labels=[
                 f"{as_text(n)}  {a:.3f}"
                 for n, a in zip(analysis.class_names, average[row], strict=True)
             ],
-            total_label=f"mean  {average[row, known].mean():.3f}",
+            total_label=f"mean  {average[row, has_objects].mean():.3f}",
         )
         describe(axes, f"IoU {threshold:.2f}", "recall", "precision")
         _unit_square(axes)
@@ -136,17 +135,17 @@ def plot_precision_recall(analysis: Analysis, picture: Path) -> Path:
 
 
 def plot_score_thresholds(analysis: Analysis, picture: Path) -> Path:
-    """F1, precision and recall against the score threshold, the best F1 as a dot."""
-    found = analysis.thresholds
+    """F1, precision and recall by score threshold; a dot marks the best F1."""
+    thresholds = analysis.thresholds
     figure = new_figure(16, 4.6)
     best = [
         f"F1 {point.f1:.2f} at {point.score_threshold:.2f}"
         if math.isfinite(point.score_threshold)
         else "nothing found"
-        for point in found.best
+        for point in thresholds.best
     ]
     labels = [f"{as_text(n)}  {b}" for n, b in zip(analysis.class_names, best[:-1], strict=True)]
-    parts = {"F1": found.f1, "precision": found.precision, "recall": found.recall}
+    parts = {"F1": thresholds.f1, "precision": thresholds.precision, "recall": thresholds.recall}
     for position, (name, values) in enumerate(parts.items(), start=1):
         axes = figure.add_subplot(1, 3, position)
         several = values[-1] if len(analysis.class_names) > 1 else None
@@ -154,24 +153,25 @@ def plot_score_thresholds(analysis: Analysis, picture: Path) -> Path:
         _lines(
             axes,
             analysis,
-            across=found.scores,
+            across=thresholds.scores,
             values=values[:-1],
             total=several,
             labels=labels,
             total_label=total,
         )
         if name == "F1":
-            points = [(found.best[label], colour) for label, colour, _ in _named_lines(analysis)]
-            for point, colour in [*points, (found.best[-1], _BLACK)]:
+            named = _named_lines(analysis)
+            points = [(thresholds.best[label], colour) for label, colour, _ in named]
+            for point, colour in [*points, (thresholds.best[-1], _BLACK)]:
                 axes.plot(point.score_threshold, point.f1, "o", color=colour, markersize=5)
-        describe(axes, f"{name} at IoU {found.iou_threshold:.2f}", "score threshold", name)
+        describe(axes, f"{name} at IoU {thresholds.iou_threshold:.2f}", "score threshold", name)
         _unit_square(axes)
     _legend(axes, "best F1 and its threshold")
     return save_figure(figure, picture)
 
 
 def plot_sizes(analysis: Analysis, numbers: Mapping[str, float], picture: Path) -> Path | None:
-    """AP and recall of small, medium and large objects; nothing where the metric has none."""
+    """AP and recall of small, medium and large objects; None if the metric lacks them."""
     sizes = list(analysis.objects_by_size)
     if not any(math.isfinite(numbers.get(f"AP_{size}", math.nan)) for size in sizes):
         return None
@@ -179,11 +179,11 @@ def plot_sizes(analysis: Analysis, numbers: Mapping[str, float], picture: Path) 
     axes = figure.add_subplot()
     for shift, (kind, meaning) in enumerate({"AP": "AP", "AR": "recall"}.items()):
         values = [numbers.get(f"{kind}_{size}", math.nan) for size in sizes]
-        places = np.arange(len(sizes)) + 0.38 * (shift - 0.5)
-        axes.bar(places, np.nan_to_num(values), 0.36, color=line_colour(shift), label=meaning)
-        for place, value in zip(places, values, strict=True):
+        positions = np.arange(len(sizes)) + 0.38 * (shift - 0.5)
+        axes.bar(positions, np.nan_to_num(values), 0.36, color=line_colour(shift), label=meaning)
+        for position, value in zip(positions, values, strict=True):
             text = f"{value:.3f}" if math.isfinite(value) else "none"
-            axes.text(place, np.nan_to_num(value) + 0.01, text, ha="center", fontsize=8)
+            axes.text(position, np.nan_to_num(value) + 0.01, text, ha="center", fontsize=8)
     counts = [f"{size}\n{analysis.objects_by_size[size]:,} objects" for size in sizes]
     describe(axes, "AP and recall by the size of objects, IoU 0.50 to 0.95", "")
     axes.set_xticks(range(len(sizes)), counts, fontsize=9)
@@ -194,15 +194,15 @@ def plot_sizes(analysis: Analysis, numbers: Mapping[str, float], picture: Path) 
 
 
 def _named_lines(analysis: Analysis) -> list[tuple[int, tuple[float, float, float], str]]:
-    """Label, colour and style of the classes with a line of their own.
+    """Label, colour and style of the classes with a named line.
 
-    All with objects; of many the five with the best AP, and dashed the five with the worst.
+    All classes with objects, or of many the five with the highest AP and, dashed, the lowest.
     """
-    known = np.flatnonzero(analysis.objects > 0)
-    if len(known) <= _MOST_CLASSES:
-        return [(label, line_colour(label), "-") for label in known.tolist()]
+    labels = np.flatnonzero(analysis.objects > 0)
+    if len(labels) <= _MOST_CLASSES:
+        return [(label, line_colour(label), "-") for label in labels.tolist()]
     average = analysis.precision_recall.average_precision()[0]
-    order = known[np.argsort(-average[known], kind="stable")].tolist()
+    order = labels[np.argsort(-average[labels], kind="stable")].tolist()
     half = _MOST_CLASSES // 2
     best = [(label, line_colour(i), "-") for i, label in enumerate(order[:half])]
     return best + [(label, line_colour(i), "--") for i, label in enumerate(order[-half:])]
@@ -218,7 +218,7 @@ def _lines(
     labels: list[str],
     total_label: str,
 ) -> None:
-    """The named classes in their colours, others in grey, all of them in black."""
+    """Draw named classes in colour, other classes in grey, and the total in black."""
     lines = _named_lines(analysis)
     for label in {*np.flatnonzero(analysis.objects > 0).tolist()} - {line[0] for line in lines}:
         axes.plot(across, values[label], color=_GREY, linewidth=0.6)

@@ -1,4 +1,4 @@
-"""Which priors of each level are responsible for which objects of an image."""
+"""Pictures of an assignment: the priors of each level that are responsible for objects."""
 
 from __future__ import annotations
 
@@ -17,53 +17,55 @@ _CELL = 460  # longest side of a panel
 _LOST: Colour = (225, 20, 30)
 _IGNORED: Colour = (60, 62, 66)
 _PAPER = Image.new("RGB", (1, 1), (255, 255, 255))
-_FADED = 0.35  # how much of the picture turns white, so that marks stand out
-_FAINTEST, _STRONGEST = 30, 170  # opacity of an anchor's outline: the fainter, the more there are
+_FADED = 0.35  # share of white blended into the picture, so that marks stand out
+_FAINTEST, _STRONGEST = 30, 170  # opacity of anchors' outlines: many are drawn fainter
 
 
 def assignment_rows(
     image: Tensor, target: Target, name: str, priors: Priors, matched: Tensor
 ) -> tuple[list[Image.Image], list[str]]:
-    """One panel for each level, and its caption.
+    """A panel and a caption for each level.
 
-    A dot is a cell with positive priors, in the colour of their object, larger for more of them;
-    the outlines of positive anchors are thin. Grey crosses are cells with ignored priors. An object
-    that no prior of any level is responsible for is dashed and red.
+    Dots are cells with positive priors, in the colour of the object; more priors make a larger dot.
+    Thin outlines are positive anchors. Grey crosses are cells with ignored priors. Dashed red boxes
+    are objects without a prior on any level.
 
     Args:
         image: (3, H, W) uint8.
-        target: The objects that `matched` counts.
-        name: What the captions begin with.
+        target: The objects that `matched` refers to.
+        name: The beginning of each caption.
         priors: The P priors.
         matched: (P,) as in Assignment.
     """
     picture, factor = resized(to_picture(image), _CELL)
     faded = Image.blend(picture, _PAPER.resize(picture.size), _FADED)
-    found = matched[matched >= 0].bincount(minlength=len(target)).tolist()
+    positives = matched[matched >= 0].bincount(minlength=len(target)).tolist()
     boxes = (target.boxes * factor).tolist()
     marks = [
         Mark(tuple(box), "", class_colour(number) if count else _LOST, dashed=not count)
-        for number, (box, count) in enumerate(zip(boxes, found, strict=True))
+        for number, (box, count) in enumerate(zip(boxes, positives, strict=True))
     ]
     scaled = priors._replace(boxes=priors.boxes * factor, stride=priors.stride * factor)
     panels, captions = [], []
     for level in range(int(priors.level.max()) + 1 if len(priors.level) else 0):
-        here = priors.level == level
-        of_level = matched[here]
+        on_level = priors.level == level
+        level_matched = matched[on_level]
         panel = draw_marks(faded, marks)
-        _draw_priors(panel, scaled.boxes[here], scaled.stride[here], of_level)
+        _draw_priors(panel, scaled.boxes[on_level], scaled.stride[on_level], level_matched)
         panels.append(panel)
-        stride = f"{float(priors.stride[here][0]):g}" if len(of_level) else "-"
-        ignored = int((of_level == IGNORED).sum())
+        stride = f"{float(priors.stride[on_level][0]):g}" if len(level_matched) else "-"
+        ignored = int((level_matched == IGNORED).sum())
         more = f", {ignored} ignored" if ignored else ""
-        captions.append(f"{name}, stride {stride}: {int((of_level >= 0).sum())} positive{more}")
+        captions.append(
+            f"{name}, stride {stride}: {int((level_matched >= 0).sum())} positive{more}"
+        )
     return panels, captions
 
 
 def assignment_sheet(
     rows: Sequence[tuple[list[Image.Image], list[str]]], caption: str
 ) -> Image.Image:
-    """Assigners under each other, levels from left to right."""
+    """A row for each assigner, levels from left to right."""
     columns = max(len(panels) for panels, _ in rows)
     pictures: list[Image.Image] = []
     captions: list[str] = []
@@ -80,8 +82,8 @@ def _draw_priors(panel: Image.Image, boxes: Tensor, stride: Tensor, matched: Ten
     cells: Counter[tuple[float, float, int]] = Counter()
     opacity = min(max(9000 // max(int((matched >= 0).sum()), 1), _FAINTEST), _STRONGEST)
     for state in (IGNORED, 0):
-        chosen = (matched == IGNORED) if state == IGNORED else (matched >= 0)
-        columns = (boxes[chosen].tolist(), stride[chosen].tolist(), matched[chosen].tolist())
+        selected = (matched == IGNORED) if state == IGNORED else (matched >= 0)
+        columns = (boxes[selected].tolist(), stride[selected].tolist(), matched[selected].tolist())
         for box, step, number in zip(*columns, strict=True):
             x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
             cells[x, y, number] += 1

@@ -1,4 +1,4 @@
-"""Pictures of what is wrong with annotations: faulty boxes in red among the others."""
+"""Pictures of annotation faults: faulty boxes in red among the other boxes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Box = tuple[float, float, float, float]
 _FAULTY: Colour = (225, 20, 30)
 _SURROUND: Colour = (70, 72, 78)  # beyond the edge of an image
 _CELL = 480  # longest side of a picture on the sheet
-_MOST_BEYOND = 0.25  # of the image's size that is shown beyond its edge
-_LONGEST_RATIO = 6  # of a picture's sides; of a longer one a part is shown, 80 pixels high or more
-_LEAST_SIDE = 0.02  # of the longest side; thinner boxes are drawn wider, around their middle
+_MOST_BEYOND = 0.25  # share of the image's size shown beyond its edge
+_LONGEST_RATIO = 6  # of the sides; of a longer picture only a part is shown
+_LEAST_SIDE = 0.02  # of the longest side; thinner boxes are drawn wider
 
 
 @dataclass(frozen=True)
 class Case:
-    """An image and what is wrong with it.
+    """An image with faulty annotations.
 
     Attributes:
         picture: The image.
-        caption: Stands above it.
-        faulty: Boxes drawn in red; they may be inverted, without area or outside.
+        caption: The text above it.
+        faulty: Boxes to draw in red; they may be inverted, empty or outside the image.
         text: The label of the faulty boxes.
         others: The other boxes of the image.
     """
@@ -41,10 +41,10 @@ class Case:
 
 
 def draw_cases(cases: Sequence[Case], columns: int = 3) -> Image.Image:
-    """One sheet of all cases, in order.
+    """A sheet of all cases, in order.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There are no cases.
     """
     if not cases:
         raise ValueError("a sheet needs one case or more")
@@ -54,28 +54,26 @@ def draw_cases(cases: Sequence[Case], columns: int = 3) -> Image.Image:
 
 
 def draw_case(case: Case) -> Image.Image:
-    """The image with its boxes, with some room around where boxes reach over its edge."""
+    """The image with its boxes, with a margin where boxes extend beyond it."""
     case = part_of(case)
     picture, factor = resized(case.picture.convert("RGB"), _CELL)
     boxes = [_scaled(box, factor) for box in case.faulty if all(map(math.isfinite, box))]
-    left, top, right, bottom = _beyond(boxes, picture.size)
-    canvas = Image.new(
-        "RGB", (picture.width + left + right, picture.height + top + bottom), _SURROUND
-    )
-    canvas.paste(picture, (left, top))
-    marks = [Mark(_moved(_visible(box, _CELL), left, top), case.text, _FAULTY) for box in boxes]
+    x, y, right, bottom = _beyond(boxes, picture.size)
+    canvas = Image.new("RGB", (picture.width + x + right, picture.height + y + bottom), _SURROUND)
+    canvas.paste(picture, (x, y))
+    marks = [Mark(_moved(_visible(box, _CELL), x, y), case.text, _FAULTY) for box in boxes]
     marks += [
-        Mark(_moved(_scaled(mark.box, factor), left, top), mark.text, mark.colour, mark.dashed)
+        Mark(_moved(_scaled(mark.box, factor), x, y), mark.text, mark.colour, mark.dashed)
         for mark in case.others
     ]
     return resized(draw_marks(canvas, marks), _CELL)[0]
 
 
 def part_of(case: Case) -> Case:
-    """The part of a panorama around its faulty boxes, since the whole would be a line; else all.
+    """Crop a panorama, which would shrink to a line, to the part around its faulty boxes.
 
-    Where the part does not hold all faulty boxes, it is the one around the first. Boxes are cut
-    where the part ends, and as they are where the image ends.
+    If they do not fit into one part, the part is around the first. Boxes are clipped where the part
+    ends, but not where the image ends.
     """
     size = case.picture.size
     axis = 0 if size[0] > size[1] else 1
@@ -100,7 +98,7 @@ def part_of(case: Case) -> Case:
 
 
 def _start(boxes: Sequence[Box], axis: int, length: int, whole: int) -> int:
-    """Where a part of a length begins that has the boxes in its middle, or the first of them."""
+    """Start of a part of some length, centred on the boxes, or on the first if they do not fit."""
     low = min((box[axis] for box in boxes), default=0)
     high = max((box[axis + 2] for box in boxes), default=whole)
     if boxes and high - low > length:
@@ -109,7 +107,7 @@ def _start(boxes: Sequence[Box], axis: int, length: int, whole: int) -> int:
 
 
 def _within(box: Box, axis: int, start: int, length: int, inner: tuple[bool, bool]) -> Box | None:
-    """A box in the coordinates of a part, cut at its inner ends; None where it lies beside it."""
+    """A box in the coordinates of a part, clipped at its inner ends; None if it is outside."""
     low, high = box[axis] - start, box[axis + 2] - start
     if (inner[0] and high < 0) or (inner[1] and low > length):
         return None
@@ -128,14 +126,14 @@ def _moved(box: Box, right: float, down: float) -> Box:
 
 
 def _visible(box: Box, longest_side: int) -> Box:
-    """The box, as wide and as high as can be seen."""
+    """The box, enlarged if it would be too thin to see."""
     least = _LEAST_SIDE * longest_side
     across, down = max(0.0, least - box[2] + box[0]) / 2, max(0.0, least - box[3] + box[1]) / 2
     return (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
 
 
 def _beyond(boxes: Sequence[Box], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Pixels to show left, above, right of and below a picture, so that boxes are seen."""
+    """Pixels to show left, above, right of and below a picture, so that boxes are visible."""
     width, height = size
     reach = [
         max([0.0, *(-box[0] for box in boxes)]),

@@ -1,4 +1,4 @@
-"""One colour for each class, the same in every picture."""
+"""A colour for each class, the same in every picture."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import colorsys
 
 Colour = tuple[int, int, int]
 
-# Seven colours that people with any colour vision tell apart (Okabe and Ito, 2008), without black
-# and yellow, which vanish in dark and bright photographs; here the strongest contrasts come first.
+# The colours of Okabe and Ito (2008), which people with any colour vision can tell apart, without
+# black and yellow, which vanish in dark and bright photographs; the strongest contrasts come first.
 _BASE: tuple[Colour, ...] = (
     (0, 114, 178),
     (230, 159, 0),
@@ -16,7 +16,7 @@ _BASE: tuple[Colour, ...] = (
     (86, 180, 233),
     (204, 121, 167),
 )
-_GOLDEN_RATIO = 0.618034  # steps of the hue that never come close to an earlier one
+_GOLDEN_RATIO = 0.618034  # steps of the hue that never come close to an earlier hue
 _LIGHTNESSES = (0.38, 0.62, 0.5)
 IGNORED_COLOUR: Colour = (205, 205, 205)
 _DARK: Colour = (20, 22, 26)
@@ -25,7 +25,7 @@ _WHITE_TEXT_BELOW = 0.3  # relative luminance; white text has a contrast of 3 th
 
 
 def class_colour(label: int) -> Colour:
-    """The colour of a label; the first ones suit colour-blind readers, more are distinct hues."""
+    """The colour of a label; the first six suit colour-blind readers."""
     if label < len(_BASE):
         return _BASE[label]
     hue = (label * _GOLDEN_RATIO) % 1
@@ -35,7 +35,7 @@ def class_colour(label: int) -> Colour:
 
 
 def text_colour(background: Colour) -> Colour:
-    """White where it can be read on a background, else near-black."""
+    """White if it is legible on a background, else near-black."""
     return _WHITE if luminance(background) < _WHITE_TEXT_BELOW else _DARK
 
 

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from detkit.structures.analysis import Analysis, Confusion
 from detkit.visualization.figures import as_text, new_figure, save_figure
 
-_MOST_CLASSES = 30  # more than that cannot be read
-_FEW = 14  # rows whose cells have room for large text, and for zeros
+_MOST_CLASSES = 30  # more would be illegible
+_FEW = 14  # rows: with more, zeros are left out and text is smaller
 _TEXT, _SMALL_TEXT = 9, 7
-_LONG = 10_000  # counts from here on do not fit a small cell
-_DARK = 0.65  # share from which on text is white
+_LONG = 10_000  # counts from here do not fit a small cell
+_DARK = 0.65  # share above which text is white
 
 
 def plot_confusion(analysis: Analysis, picture: Path) -> Path:
-    """Shares of each row at the left, counts at the right; of many classes the most confused."""
+    """Row shares on the left, counts on the right; of many classes the most confused."""
     counts, names = most_confused(analysis.confusion.counts, analysis.class_names)
     table = Confusion(analysis.confusion.iou_threshold, analysis.confusion.score_threshold, counts)
     side = 2.6 + 0.32 * max(8, len(names))
@@ -54,33 +54,33 @@ def _write_numbers(
     axes: Axes, shares: NDArray[np.float64], counts: NDArray[np.int64] | None, size: int
 ) -> None:
     for (row, column), share in np.ndenumerate(shares):
-        nothing = row == column == len(shares) - 1  # where there is nothing: cannot be counted
+        nothing = row == column == len(shares) - 1  # background detected as background
         text = f"{share:.2f}" if counts is None else _short(int(counts[row, column]), size)
         if nothing or (text in ("0", "0.00") and len(shares) > _FEW):
             continue
         colour = "white" if share > _DARK else ("0.7" if share == 0 else "0.1")
         number = axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
-        number.set_in_layout(False)  # it lies inside its cell; asking a thousand takes seconds
+        number.set_in_layout(False)  # it fits its cell; layout of a thousand texts takes seconds
 
 
 def _short(count: int, size: int) -> str:
-    """A count; in small text one that fits a cell."""
+    """A count, rounded to thousands if it would not fit a cell of small text."""
     return f"{round(count / 1000):,}k" if count >= _LONG and size == _SMALL_TEXT else f"{count:,}"
 
 
 def most_confused(
     counts: NDArray[np.int64], names: list[str]
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """The classes that are wrong most often, in label order, and the rest as one."""
+    """The classes with most errors, in label order, and all remaining classes as one."""
     texts = [as_text(name) for name in names]
     if len(names) <= _MOST_CLASSES:
         return counts, texts
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-    kept = np.sort(np.argsort(-wrong[:-1], kind="stable")[: _MOST_CLASSES - 1])
-    place = np.full(len(counts), len(kept))
-    place[kept] = np.arange(len(kept))
-    place[-1] = len(kept) + 1
-    merged = np.zeros((len(kept) + 2, len(kept) + 2), np.int64)
-    np.add.at(merged, (place[:, None], place[None, :]), counts)
-    others = f"{len(names) - len(kept)} other classes"
-    return merged, [*(texts[label] for label in kept), others]
+    selected = np.sort(np.argsort(-wrong[:-1], kind="stable")[: _MOST_CLASSES - 1])
+    positions = np.full(len(counts), len(selected))
+    positions[selected] = np.arange(len(selected))
+    positions[-1] = len(selected) + 1
+    merged = np.zeros((len(selected) + 2, len(selected) + 2), np.int64)
+    np.add.at(merged, (positions[:, None], positions[None, :]), counts)
+    remainder = f"{len(names) - len(selected)} other classes"
+    return merged, [*(texts[label] for label in selected), remainder]

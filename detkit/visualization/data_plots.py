@@ -1,4 +1,4 @@
-"""What a data set holds, as one picture of six panels."""
+"""A picture of the statistics of a data set, in six panels."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from detkit.visualization.colours import class_colour
+from detkit.text import counted, shortened
+from detkit.visualization.figures import describe, line_colour
 
 Numbers = NDArray[np.float64]
 _MOST_CLASSES = 20
 _LONGEST_NAME = 22
-_MAP = 24  # cells of the map of positions in each direction
+_MAP = 24  # cells per side of the map of positions
 _BINS = 40
 _LARGEST_DOT = 220.0
-_MUCH = 30  # times as many objects of the commonest class from which bars need a log axis
+_MUCH = 30  # ratio of the most to the least common class above which the axis is logarithmic
 
 
 @dataclass(frozen=True)
 class SplitMeasures:
-    """The numbers of one split. N images, M objects.
+    """Statistics of one split. N images, M objects.
 
     Attributes:
-        name: Of the split.
-        class_counts: Objects of each class, by name.
+        name: Name of the split.
+        class_counts: Number of objects by class name.
         image_sizes: (N, 2) heights and widths.
-        objects_per_image: (N,) counts.
+        objects_per_image: (N,) numbers of objects.
         seen: (M,) square roots of box areas as the detector sees them.
         ratios: (M,) width / height.
-        centres: (M, 2) x and y as shares of the image.
+        centres: (M, 2) x and y relative to the image size.
     """
 
     name: str
@@ -50,7 +51,7 @@ class SplitMeasures:
 
 
 def plot_data(splits: Sequence[SplitMeasures], strides: Sequence[int], picture: Path) -> Path:
-    """Draw classes, objects of an image, image sizes, box sizes, ratios and positions as PNG."""
+    """Plot classes, objects per image, image sizes, box sizes, ratios and positions as PNG."""
     figure = Figure(figsize=(16, 9), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3).ravel()
@@ -84,38 +85,33 @@ def plot_data(splits: Sequence[SplitMeasures], strides: Sequence[int], picture: 
     return picture
 
 
-def _colour(position: int) -> tuple[float, float, float]:
-    red, green, blue = class_colour(position)
-    return red / 255, green / 255, blue / 255
-
-
 def _classes(axes: Axes, splits: Sequence[SplitMeasures]) -> None:
-    """Stacked bars, the commonest class on top."""
+    """Grouped bars, the most common class on top."""
     totals: Counter[str] = Counter()
     for split in splits:
         totals.update(split.class_counts)
     names = [name for name, _ in totals.most_common(_MOST_CLASSES)]
-    places = np.arange(len(names))[::-1]
+    positions = np.arange(len(names))[::-1]
     height = 0.8 / max(len(splits), 1)
     for position, split in enumerate(splits):
         values = [split.class_counts.get(name, 0) for name in names]
         offset = (len(splits) - 1) / 2 - position
-        axes.barh(places + offset * height, values, height, color=_colour(position))
-    shown = [n if len(n) <= _LONGEST_NAME else n[: _LONGEST_NAME - 1] + "…" for n in names]
-    axes.set_yticks(places, shown)
+        axes.barh(positions + offset * height, values, height, color=line_colour(position))
+    labels = [shortened(name, _LONGEST_NAME) for name in names]
+    axes.set_yticks(positions, labels)
     counts = [count for count in totals.values() if count]
     if counts and max(counts) > _MUCH * min(counts):
         axes.set_xscale("log")
     else:
         axes.xaxis.set_major_locator(_whole_numbers())
-    rest = len(totals) - len(names)
-    title = "objects of each class" + (f" (the commonest {len(names)})" if rest else "")
+    omitted = len(totals) - len(names)
+    title = "objects of each class" + (f" (the {len(names)} most common)" if omitted else "")
     _describe(axes, title, "objects", "")
     axes.legend([split.name for split in splits], fontsize=8, frameon=False)
 
 
 def _histogram(axes: Axes, series: Sequence[tuple[str, Numbers]], title: str, y: str) -> None:
-    """Shares of whole numbers; few values get a bar each."""
+    """Shares of whole numbers; if there are few values, each has a bar."""
     most = max((float(values.max()) for _, values in series if len(values)), default=1.0)
     width = max(1, math.ceil((most + 1) / _BINS))
     borders = np.arange(0, most + width + 1, width) - 0.5
@@ -125,14 +121,14 @@ def _histogram(axes: Axes, series: Sequence[tuple[str, Numbers]], title: str, y:
 
 
 def _whole_numbers() -> MaxNLocator:
-    """Ticks for counts, of which there are no halves."""
+    """Ticks at whole numbers."""
     return MaxNLocator("auto", integer=True, min_n_ticks=1)
 
 
 def _octaves(axes: Axes, series: Sequence[tuple[str, Numbers]], title: str, x: str) -> None:
-    """Shares over a base-2 logarithmic axis, four bars an octave, labelled in plain numbers."""
+    """Shares on a base-2 logarithmic axis with four bars per octave and plain labels."""
     logs = [(name, np.log2(values[values > 0])) for name, values in series]
-    ends = [value for _, found in logs if len(found) for value in (found.min(), found.max())]
+    ends = [value for _, values in logs if len(values) for value in (values.min(), values.max())]
     low, high = (math.floor(min(ends)), math.floor(max(ends)) + 1) if ends else (0, 1)
     _steps(axes, logs, np.arange(low, high + 0.25, 0.25))
     ticks = range(low, high + 1)
@@ -144,49 +140,44 @@ def _steps(axes: Axes, series: Sequence[tuple[str, Numbers]], borders: Numbers) 
     for position, (name, values) in enumerate(series):
         if len(values):
             shares = np.histogram(values, borders)[0] / len(values)
-            axes.stairs(shares, borders, color=_colour(position), label=name, linewidth=1.8)
-            axes.stairs(shares, borders, color=_colour(position), fill=True, alpha=0.12)
+            axes.stairs(shares, borders, color=line_colour(position), label=name, linewidth=1.8)
+            axes.stairs(shares, borders, color=line_colour(position), fill=True, alpha=0.12)
     axes.set_ylim(bottom=0)
 
 
 def _sizes(axes: Axes, splits: Sequence[SplitMeasures]) -> None:
-    """A dot for each size of images, as large as there are many."""
+    """A dot for each image size; its area grows with the number of images."""
     totals = [Counter(map(tuple, split.image_sizes.tolist())) for split in splits]
-    most = max((max(found.values()) for found in totals if found), default=1)
-    for position, found in enumerate(totals):
-        heights, widths = zip(*found, strict=True) if found else ((), ())
-        area = [8 + _LARGEST_DOT * count / most for count in found.values()]
+    most = max((max(counts.values()) for counts in totals if counts), default=1)
+    for position, counts in enumerate(totals):
+        heights, widths = zip(*counts, strict=True) if counts else ((), ())
+        area = [8 + _LARGEST_DOT * count / most for count in counts.values()]
         axes.scatter(
             widths,
             heights,
             s=area,
             facecolors="none",
-            edgecolors=[_colour(position)],
+            edgecolors=[line_colour(position)],
             linewidths=1.6,
         )
-    sizes = [size for found in totals for size in found]
+    sizes = [size for counts in totals for size in counts]
     axes.set_xlim(0, 1.15 * max((width for _, width in sizes), default=1))
     axes.set_ylim(0, 1.15 * max((height for height, _ in sizes), default=1))
     distinct = len(set().union(*totals))
-    plural = "one size" if distinct == 1 else f"{distinct:,} sizes"
-    _describe(axes, f"images: {plural}", "width", "height")
+    sizes_text = "one size" if distinct == 1 else counted(distinct, "size")
+    _describe(axes, f"images: {sizes_text}", "width", "height")
 
 
 def _positions(figure: Figure, axes: Axes, splits: Sequence[SplitMeasures]) -> None:
-    """Where the centres of all boxes lie, the image's top left at the top left."""
+    """A map of the box centres within their images."""
     centres = np.concatenate([np.zeros((0, 2)), *(split.centres for split in splits)])
     counts, _, _ = np.histogram2d(centres[:, 1], centres[:, 0], bins=_MAP, range=[[0, 1], [0, 1]])
-    shown = axes.imshow(counts, extent=(0, 1, 1, 0), cmap="viridis", aspect="auto")
-    figure.colorbar(shown, ax=axes).ax.tick_params(labelsize=8)
+    image = axes.imshow(counts, extent=(0, 1, 1, 0), cmap="viridis", aspect="auto")
+    figure.colorbar(image, ax=axes).ax.tick_params(labelsize=8)
     _describe(axes, "centres of boxes in their images", "share of the width", "share of the height")
     axes.grid(visible=False)
 
 
 def _describe(axes: Axes, title: str, x: str, y: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11)
-    axes.set_xlabel(x, fontsize=9)
-    axes.set_ylabel(y, fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.25, linewidth=0.6)
+    describe(axes, title, x, y)
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

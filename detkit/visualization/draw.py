@@ -1,4 +1,4 @@
-"""Boxes with labels on a picture."""
+"""Draw boxes with labels on a picture."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour, t
 from detkit.visualization.labels import Rectangle, place_labels
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-_SMALLEST = 448  # a picture with a shorter longest side is enlarged, so that text fits on it
+_SMALLEST = 448  # longest side below which a picture is enlarged to make room for text
 _CASING, _LABEL = 110, 225  # opacities out of 255
 _SMALLEST_TEXT = 10  # pixels
-_THIN = 30  # a line is at most this part of its box's sides, so that a small object stays visible
+_THIN = 30  # a line is at most 1/30 of its box's side, so that small objects stay visible
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One box as it is drawn.
+    """One box to draw.
 
     Attributes:
         box: (left, top, right, bottom) in pixels of the image.
-        text: What its label says; nothing draws no label.
-        colour: Of its line and its label.
-        dashed: Whether its line is broken, as that of ignored objects.
+        text: Text of the label; if empty, no label is drawn.
+        colour: Colour of the line and the label.
+        dashed: Whether the line is dashed, as for ignored objects.
     """
 
     box: tuple[float, float, float, float]
@@ -48,9 +48,9 @@ def to_picture(image: Tensor | Image.Image) -> Image.Image:
 def draw_detections(
     image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
 ) -> Image.Image:
-    """A copy of an image with each detection's box, class and score, the best ones on top.
+    """A copy of an image with the box, class and score of each detection, best on top.
 
-    A label is left out where it would hide an object.
+    Labels that would hide an object are left out.
     """
     return draw_marks(to_picture(image), detection_marks(detections, class_names))
 
@@ -58,12 +58,12 @@ def draw_detections(
 def draw_target(
     image: Tensor | Image.Image, target: Target, class_names: Sequence[str]
 ) -> Image.Image:
-    """A copy of an image with each object's box and class; ignored ones grey and dashed."""
+    """A copy of an image with each object's box and class; ignored ones are grey and dashed."""
     return draw_marks(to_picture(image), target_marks(target, class_names))
 
 
 def detection_marks(detections: Detections, class_names: Sequence[str]) -> list[Mark]:
-    """Marks with class and score, best first."""
+    """Marks with class and score, best detections first."""
     order = detections.scores.float().argsort(descending=True, stable=True)
     rows = zip(*(value[order].tolist() for value in detections), strict=True)
     return [
@@ -73,7 +73,7 @@ def detection_marks(detections: Detections, class_names: Sequence[str]) -> list[
 
 
 def target_marks(target: Target, class_names: Sequence[str]) -> list[Mark]:
-    """Marks with the class."""
+    """Marks with the class of each object."""
     columns = (target.boxes.tolist(), target.labels.tolist(), target.ignored.tolist())
     return [
         Mark(
@@ -87,7 +87,7 @@ def target_marks(target: Target, class_names: Sequence[str]) -> list[Mark]:
 
 
 def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
-    """The picture of `drawing_of`."""
+    """A picture with marks; see `drawing_of`."""
     return drawing_of(picture, marks).picture
 
 
@@ -96,7 +96,7 @@ class Drawing(NamedTuple):
 
     Attributes:
         picture: The picture.
-        unlabelled: Number of boxes whose label had no free position.
+        unlabelled: Number of boxes whose label found no free position.
     """
 
     picture: Image.Image
@@ -104,16 +104,16 @@ class Drawing(NamedTuple):
 
 
 def drawing_of(picture: Image.Image, marks: Sequence[Mark]) -> Drawing:
-    """A picture with marks, the first ones on top; a tiny picture is enlarged first.
+    """Draw marks on a copy of a picture, the first ones on top; a tiny picture is enlarged.
 
-    Boxes are outlines. A label that would hide an object or another label is left out.
+    Labels that would hide an object or another label are left out.
     """
     factor = max(1, -(-_SMALLEST // max(picture.size)))
     if factor > 1:
         larger = (picture.width * factor, picture.height * factor)
         picture = picture.resize(larger, Image.Resampling.BICUBIC)
     picture = picture.copy()
-    pen = ImageDraw.Draw(picture, "RGBA")  # blends what is translucent
+    pen = ImageDraw.Draw(picture, "RGBA")  # RGBA: blends translucent colours
     width = line_width(picture.size)
     boxes = [_drawn_box(mark.box, factor, picture.size) for mark in marks]
     for mark, box in reversed(list(zip(marks, boxes, strict=True))):
@@ -123,31 +123,31 @@ def drawing_of(picture: Image.Image, marks: Sequence[Mark]) -> Drawing:
 
 
 def line_width(size: tuple[int, int]) -> int:
-    """The width of a box's line in a picture of a (width, height)."""
+    """The line width of boxes in a picture of size (width, height)."""
     return max(2, round(max(size) / 280))
 
 
 def text_size(size: tuple[int, int]) -> int:
-    """The height of letters in a picture of a (width, height)."""
+    """The text height in a picture of size (width, height)."""
     return max(12, round(max(size) / 50))
 
 
 def font_of(height: int) -> Font:
-    """The font that comes with Pillow, at a height in pixels."""
+    """Pillow's own font at a height in pixels."""
     return ImageFont.load_default(height)
 
 
 def _drawn_box(
     box: tuple[float, float, float, float], factor: int, size: tuple[int, int]
 ) -> Rectangle:
-    """A box in whole pixels of the picture, 1 x 1 at least."""
-    left, top = (min(max(round(box[i] * factor), 0), size[i] - 1) for i in (0, 1))
-    right, bottom = (min(max(round(box[i + 2] * factor), 1), size[i]) for i in (0, 1))
-    return Rectangle(left, top, max(right, left + 1), max(bottom, top + 1))
+    """A box in whole pixels of the picture, at least 1 x 1."""
+    x1, y1 = (min(max(round(box[i] * factor), 0), size[i] - 1) for i in (0, 1))
+    x2, y2 = (min(max(round(box[i + 2] * factor), 1), size[i]) for i in (0, 1))
+    return Rectangle(x1, y1, max(x2, x1 + 1), max(y2, y1 + 1))
 
 
 def _draw_box(pen: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, width: int) -> None:
-    """The outline of a box, between two thin dark lines that show it on any ground."""
+    """Draw the outline of a box with a thin dark casing that keeps it visible anywhere."""
     edges = (box.left, box.top, box.right - 1, box.bottom - 1)
     around = (edges[0] - 1, edges[1] - 1, edges[2] + 1, edges[3] + 1)
     if mark.dashed:
@@ -160,15 +160,15 @@ def _draw_box(pen: ImageDraw.ImageDraw, box: Rectangle, mark: Mark, width: int) 
 
 
 def _dashes(box: Rectangle, length: int) -> list[tuple[float, float, float, float]]:
-    """The visible pieces of a broken outline."""
-    left, top, right, bottom = box.left, box.top, box.right - 1, box.bottom - 1
+    """The dashes of an outline."""
+    x1, y1, x2, y2 = box.left, box.top, box.right - 1, box.bottom - 1
     pieces: list[tuple[float, float, float, float]] = []
-    for start in range(int(left), int(right) + 1, 2 * length):
-        end = min(start + length, right)
-        pieces += [(start, top, end, top), (start, bottom, end, bottom)]
-    for start in range(int(top), int(bottom) + 1, 2 * length):
-        end = min(start + length, bottom)
-        pieces += [(left, start, left, end), (right, start, right, end)]
+    for start in range(int(x1), int(x2) + 1, 2 * length):
+        end = min(start + length, x2)
+        pieces += [(start, y1, end, y1), (start, y2, end, y2)]
+    for start in range(int(y1), int(y2) + 1, 2 * length):
+        end = min(start + length, y2)
+        pieces += [(x1, start, x1, end), (x2, start, x2, end)]
     return pieces
 
 
@@ -178,7 +178,7 @@ def _draw_labels(
     boxes: Sequence[Rectangle],
     size: tuple[int, int],
 ) -> int:
-    """Text on a plate of the mark's colour, the first marks first; counts labels left out."""
+    """Draw labels, the first marks first; return the number of labels left out."""
     heights = [text_size(size), max(_SMALLEST_TEXT, text_size(size) * 3 // 4)]
     fonts = [font_of(height) for height in heights]
     sizes = [[_plate_size(mark.text, font) for font in fonts] for mark in marks]
@@ -197,7 +197,7 @@ def _draw_labels(
 
 
 def _plate_size(text: str, font: Font) -> tuple[int, int]:
-    """(height, width) of a label; nothing for a box without one."""
+    """(height, width) of a label; (0, 0) without text."""
     if not text:
         return 0, 0
     return sum(_line_of(font)) + _margin(font), round(font.getlength(text)) + 2 * _margin(font)

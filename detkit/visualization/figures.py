@@ -1,4 +1,4 @@
-"""What all plotted pictures share: the canvas, the axes, the file, names as text."""
+"""Shared by all plots: the canvas, the axes, the file, names as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from detkit.text import shortened
 from detkit.visualization.colours import class_colour
 
 _LONGEST_NAME = 24
@@ -22,14 +23,14 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, picture: Path) -> Path:
-    """Write a PNG that depends on what is drawn alone, and return its path."""
+    """Write a PNG whose bytes depend only on the drawing; return its path."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=_DOTS, format="png", metadata={"Software": None})
     return picture
 
 
 def describe(axes: Axes, title: str, horizontal: str, vertical: str = "") -> None:
-    """Title at the left, names of the axes, a faint grid, no box."""
+    """Set title and axis labels, with a faint grid and without a frame."""
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel(horizontal, fontsize=9)
     axes.set_ylabel(vertical, fontsize=9)
@@ -39,13 +40,12 @@ def describe(axes: Axes, title: str, horizontal: str, vertical: str = "") -> Non
 
 
 def line_colour(position: int) -> tuple[float, float, float]:
-    """The colour of a class, as matplotlib takes it."""
+    """The colour of a class in matplotlib's format."""
     red, green, blue = class_colour(position)
     return red / 255, green / 255, blue / 255
 
 
 def as_text(name: str) -> str:
-    """A name that matplotlib shows as it is: `$` starts no formula, `_` hides no legend entry."""
-    shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-    shown = shown.replace("$", r"\$").replace("\n", " ")
-    return f" {shown}" if shown.startswith("_") else shown
+    """A name that matplotlib shows literally: no `$` formula, no legend entry hidden by `_`."""
+    text = shortened(name, _LONGEST_NAME).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text

@@ -1,4 +1,4 @@
-"""Positions for the labels of boxes: near their box, where they hide nothing."""
+"""Place the labels of boxes near their box where they hide nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_HIDDEN = 0.15  # share of a box that labels may cover
 
 
 class Rectangle(NamedTuple):
-    """Absolute pixels; `right` and `bottom` are outside."""
+    """Absolute pixels; `right` and `bottom` are exclusive."""
 
     left: float
     top: float
@@ -25,8 +25,8 @@ class Placement(NamedTuple):
     """The position of a label.
 
     Attributes:
-        rectangle: The pixels that it covers.
-        size: Index of its size among those offered.
+        rectangle: The pixels that the label covers.
+        size: Index of the size used.
     """
 
     rectangle: Rectangle
@@ -44,8 +44,8 @@ def place_labels(
 
     Args:
         boxes: The boxes that the labels belong to; earlier ones choose first.
-        sizes: (height, width) of each label, from the preferred size to the smallest.
-        picture: (height, width) that the labels stay inside, as far as they fit.
+        sizes: Sizes (height, width) that each label can have, in order of preference.
+        picture: (height, width) of the picture, which labels do not leave if they fit.
     """
     state = _Surroundings(boxes)
     placements: list[Placement | None] = []
@@ -85,7 +85,7 @@ class _Surroundings:
 
 
 def _overlaps(rectangles: Values, other_boxes: Values) -> Values:
-    """(R, N) areas that R rectangles share with N others."""
+    """(R, N) intersection areas of R rectangles and N boxes."""
     least = np.maximum(rectangles[:, None, :2], other_boxes[None, :, :2])
     most = np.minimum(rectangles[:, None, 2:], other_boxes[None, :, 2:])
     shared: Values = np.prod(np.clip(most - least, 0, None), axis=2)

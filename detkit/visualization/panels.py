@@ -1,4 +1,4 @@
-"""Several pictures on one sheet: objects beside detections, grids with captions."""
+"""Sheets of several pictures: objects beside detections, grids with captions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from detkit.structures import Detections, Target
-from detkit.text import counted
+from detkit.text import counted, shortened
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour
 from detkit.visualization.draw import (
     detection_marks,
@@ -21,14 +21,14 @@ from detkit.visualization.draw import (
     to_picture,
 )
 
-OVERVIEW = "overview"  # name of the picture that shows all others of its folder
+OVERVIEW = "overview"  # name of the picture that combines all pictures of its folder
 _PAPER: Colour = (250, 250, 248)
 _INK: Colour = (32, 35, 40)
 _FAINT: Colour = (120, 124, 130)
 _GAP = 12
 _LONGEST_SIDE = 720  # of a picture in a panel
 _LETTERS = 16
-_LONGEST_NAME = 24  # letters of a name in the legend; it stands whole on the boxes
+_LONGEST_NAME = 24  # letters of a name in the legend; box labels show whole names
 
 
 def side_by_side(
@@ -40,29 +40,33 @@ def side_by_side(
     caption: str = "",
     note: str = "",
 ) -> Image.Image:
-    """The objects of an image at the left, what was detected at the right.
+    """The objects of an image on the left, its detections on the right.
 
     Args:
         image: (3, H, W) uint8, or a picture.
         target: The objects, in the coordinates of `image`.
-        detections: What was found, in the coordinates of `image`.
+        detections: The detections, in the coordinates of `image`.
         class_names: The C names, in label order.
-        caption: Stands under the two, such as the name of the file.
-        note: Stands after the number of detections, such as the threshold.
+        caption: Text below both, such as the file name.
+        note: Text after the number of detections, such as the threshold.
     """
     picture, factor = resized(to_picture(image), _LONGEST_SIDE)
     target = target.with_boxes(target.boxes * factor)
     detections = detections._replace(boxes=detections.boxes * factor)
     ignored = int(target.ignored.sum())
-    left = f"{counted(len(target) - ignored, 'object')}{f', {ignored} ignored' if ignored else ''}"
-    right = f"{counted(len(detections.scores), 'detection')}{f', {note}' if note else ''}"
+    objects = counted(len(target) - ignored, "object")
+    detected = counted(len(detections.scores), "detection")
+    captions = [
+        f"{objects}, {ignored} ignored" if ignored else objects,
+        f"{detected}, {note}" if note else detected,
+    ]
     pictures = [
         draw_target(picture, target, class_names),
         draw_detections(picture, detections, class_names),
     ]
-    sheet = montage(pictures, [left, right], columns=2)
-    panels = {*target.labels[~target.ignored].tolist(), *detections.labels.tolist()}
-    colours = {class_names[label]: class_colour(label) for label in sorted(panels)}
+    sheet = montage(pictures, captions, columns=2)
+    labels = {*target.labels[~target.ignored].tolist(), *detections.labels.tolist()}
+    colours = {class_names[label]: class_colour(label) for label in sorted(labels)}
     if ignored:
         colours["ignored"] = IGNORED_COLOUR
     return with_footer(sheet, caption, colours)
@@ -71,9 +75,9 @@ def side_by_side(
 def draw_with_legend(
     image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
 ) -> Image.Image:
-    """An image with its detections; where labels had to be left out, a line explains the colours.
+    """An image with its detections, and a legend if some labels did not fit.
 
-    The most frequent classes come first, as there may be no room for all.
+    The legend starts with the most frequent classes, as there may be no room for all.
 
     Args:
         image: (3, H, W) uint8, or a picture.
@@ -91,12 +95,12 @@ def draw_with_legend(
 def montage(
     pictures: Sequence[Image.Image], captions: Sequence[str], *, columns: int | None = None
 ) -> Image.Image:
-    """Pictures in a grid of cells as large as the largest one, captions above them.
+    """Pictures in a grid with captions above them; each cell is as large as the largest picture.
 
     Args:
         pictures: One or more.
         captions: One for each picture; may be empty.
-        columns: Cells of a row; by default about as many as there are rows.
+        columns: Number of columns; by default about the number of rows.
     """
     columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
@@ -107,19 +111,19 @@ def montage(
     sheet = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(sheet)
     for position, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
-        left = _GAP + position % columns * (width + _GAP)
-        top = _GAP + position // columns * (height + head + _GAP)
-        write(pen, (left, top + head // 2 - 2), caption, _INK, width)
-        sheet.paste(picture, (left + (width - picture.width) // 2, top + head))
+        x = _GAP + position % columns * (width + _GAP)
+        y = _GAP + position // columns * (height + head + _GAP)
+        write(pen, (x, y + head // 2 - 2), caption, _INK, width)
+        sheet.paste(picture, (x + (width - picture.width) // 2, y + head))
     return sheet
 
 
 def with_footer(
     sheet: Image.Image, caption: str, colours: Mapping[str, Colour] | None = None
 ) -> Image.Image:
-    """A sheet with a line under it: caption at the left, names with their colours at the right.
+    """A sheet with a footer: the caption on the left, names with their colours on the right.
 
-    Of the names, those that come first and fit into half of the line are shown.
+    Shows the first names that fit into half of the width.
     """
     legend = _legend(colours or {}, sheet.width / 2)
     if not caption and not legend:
@@ -140,32 +144,32 @@ def with_footer(
 
 
 def _legend(colours: Mapping[str, Colour], room: float) -> list[tuple[str, Colour, float]]:
-    """Names, colours and widths of the entries that fit."""
+    """Names, colours and widths of the legend entries that fit."""
     font, fitting = font_of(_LETTERS), []
     for name, colour in colours.items():
-        shown = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-        width = _GAP + 1.5 * _LETTERS + font.getlength(shown)
+        text = shortened(name, _LONGEST_NAME)
+        width = _GAP + 1.5 * _LETTERS + font.getlength(text)
         room -= width
         if room < 0:
             break
-        fitting.append((shown, colour, width))
+        fitting.append((text, colour, width))
     return fitting
 
 
 def write(
-    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, colour: Colour, width: float
+    pen: ImageDraw.ImageDraw, position: tuple[float, float], text: str, colour: Colour, width: float
 ) -> None:
-    """Text from a place at its left middle on, its start left out where it would be too wide."""
+    """Write text that starts at a position (left, vertical centre); if too wide, cut its start."""
     font = font_of(_LETTERS)
-    shown = text
-    while len(shown) > 1 and font.getlength(shown) > width:
-        shown = "…" + shown[2:]
-    pen.text(place, shown, fill=colour, font=font, anchor="lm")
+    visible = text
+    while len(visible) > 1 and font.getlength(visible) > width:
+        visible = "…" + visible[2:]
+    pen.text(position, visible, fill=colour, font=font, anchor="lm")
 
 
 def resized(picture: Image.Image, longest_side: int) -> tuple[Image.Image, float]:
-    """A picture with a given longest side, and the factor of its coordinates."""
+    """A picture resized to a longest side, and its scale factor."""
     factor = longest_side / max(picture.size)
     size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    way = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
-    return picture.resize(size, way), factor
+    resampling = Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.LANCZOS
+    return picture.resize(size, resampling), factor

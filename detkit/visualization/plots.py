@@ -1,4 +1,4 @@
-"""Curves of a run as a picture."""
+"""Plot the curves of a run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
 
 Curve = tuple[list[float], list[float]]
-_MOST_DOTS = 40  # points of a curve that are shown one by one
+_MOST_DOTS = 40  # a longer curve is drawn without dots
 _MOST_CLASSES = 10
 _NO_CURVES = ("step", "epoch", "seconds", "images/s")
-_LEAST_AP = 0.1  # top of the axis for an AP that never rises
+_LEAST_AP = 0.1  # lowest top of the AP axis
 
 
 def plot_curves(metrics_file: Path, picture: Path) -> Path | None:
@@ -23,34 +23,39 @@ def plot_curves(metrics_file: Path, picture: Path) -> Path | None:
 
     Args:
         metrics_file: The run's `metrics.csv`.
-        picture: Where the PNG goes.
+        picture: The PNG file to write.
 
     Returns:
-        `picture`, or None where there are no numbers to draw.
+        `picture`, or None if there are no curves.
     """
     curves = read_curves(metrics_file)
     panels = [
         ("loss", _named(curves, "loss", "loss/")),
-        ("validation AP", _chosen(curves, ("val/AP", "val/AP50", "val/AP75"))),
+        ("validation AP", _selected(curves, ("val/AP", "val/AP50", "val/AP75"))),
         ("AP of each class", _named(curves, None, "val/AP/")),
-        ("learning rate", _chosen(curves, ("learning_rate", "lr"))),
+        ("learning rate", _selected(curves, ("learning_rate", "lr"))),
     ]
-    drawn = [(title, found) for title, found in panels if found]
+    drawn = [(title, lines) for title, lines in panels if lines]
     if not drawn:
         return None
     columns = min(2, len(drawn))
     rows = -(-len(drawn) // columns)
     figure = new_figure(6 * columns, 3.6 * rows)
-    last = max(steps[-1] for _, found in drawn for steps, _ in found.values())
-    for position, (title, found) in enumerate(drawn, start=1):
+    last = max(steps[-1] for _, lines in drawn for steps, _ in lines.values())
+    for position, (title, lines) in enumerate(drawn, start=1):
         axes = figure.add_subplot(rows, columns, position)
-        _draw(axes, found, noisy=title == "loss", least_top=_LEAST_AP if "AP" in title else 0)
-        _describe(axes, title, last, legend=len(found) > 1 or title == "AP of each class")
+        _draw(
+            axes,
+            lines,
+            noisy=title == "loss",
+            least_top=_LEAST_AP if "AP" in title else 0,
+        )
+        _describe(axes, title, last, legend=len(lines) > 1 or title == "AP of each class")
     return save_figure(figure, picture)
 
 
 def read_curves(metrics_file: Path) -> dict[str, Curve]:
-    """The steps and values of each column; cells that hold no finite number are left out."""
+    """The steps and values of each column, without cells that hold no finite number."""
     if not metrics_file.is_file():
         return {}
     curves: dict[str, Curve] = {}
@@ -68,7 +73,7 @@ def read_curves(metrics_file: Path) -> dict[str, Curve]:
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """A moving average over a twentieth of the curve, centred, shorter at both ends."""
+    """A centred moving average over a twentieth of the curve, shorter at both ends."""
     reach = len(values) // 40
     sums = [0.0]
     for value in values:
@@ -85,37 +90,37 @@ def _number(cell: object) -> float:
     return value if math.isfinite(value) else math.nan
 
 
-def _chosen(curves: dict[str, Curve], names: Sequence[str]) -> dict[str, Curve]:
+def _selected(curves: dict[str, Curve], names: Sequence[str]) -> dict[str, Curve]:
     return {name.removeprefix("val/"): curves[name] for name in names if name in curves}
 
 
 def _named(curves: dict[str, Curve], total: str | None, prefix: str) -> dict[str, Curve]:
-    """A total and the curves under a prefix; of many classes those that end best and worst."""
-    found = {} if total is None or total not in curves else {"total": curves[total]}
+    """The total and the curves with a prefix; of many, those with the best and worst ends."""
+    selected = {} if total is None or total not in curves else {"total": curves[total]}
     parts = {name.removeprefix(prefix): c for name, c in curves.items() if name.startswith(prefix)}
     if len(parts) > _MOST_CLASSES:
         ranked = sorted(parts, key=lambda name: -parts[name][1][-1])
-        kept = {*ranked[: _MOST_CLASSES // 2], *ranked[-_MOST_CLASSES // 2 :]}
-        parts = {name: curve for name, curve in parts.items() if name in kept}
-    return {**found, **parts}
+        best_and_worst = {*ranked[: _MOST_CLASSES // 2], *ranked[-_MOST_CLASSES // 2 :]}
+        parts = {name: curve for name, curve in parts.items() if name in best_and_worst}
+    return {**selected, **parts}
 
 
 def _draw(axes: Axes, curves: dict[str, Curve], *, noisy: bool, least_top: float) -> None:
-    """Lines, from 0 on; noisy ones faint with their average on top."""
+    """Draw lines from 0 on; noisy ones are faint, with their moving average on top."""
     for position, (name, (steps, values)) in enumerate(curves.items()):
         colour = line_colour(position)
         many = len(values) > _MOST_DOTS
-        shown = values
+        line = values
         if noisy and many:
             axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.3)
-            shown = smoothed(values)
+            line = smoothed(values)
         dot = "" if many else "o"
         axes.plot(
-            steps, shown, color=colour, label=as_text(name), linewidth=1.8, marker=dot, markersize=3
+            steps, line, color=colour, label=as_text(name), linewidth=1.8, marker=dot, markersize=3
         )
     values = sorted(value for _, curve in curves.values() for value in curve)
     if values[0] >= 0 and values[-1] > 0:
-        # A loss that starts very high is cut, so that what follows can be seen.
+        # Cut off a very high initial loss, so that the rest of the curve is visible.
         usual = 2 * values[int(0.98 * (len(values) - 1))] if noisy else values[-1]
         top = max(min(values[-1], usual), least_top)
         axes.set_ylim(0, 1.05 * top if top > 0 else None)

@@ -1,4 +1,4 @@
-"""What a detector sees: samples as they come out of augmentation."""
+"""Pictures of training samples after augmentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CELL = 480  # longest side of a picture on the sheet
 
 
 def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
-    """The image with its objects, ignored ones grey and dashed."""
+    """The image with its objects; ignored ones are grey and dashed."""
     return draw_target(to_picture(sample.image), sample.target, class_names)
 
 
@@ -27,13 +27,13 @@ def sample_sheet(
     *,
     note: str = "",
 ) -> Image.Image:
-    """Samples on one sheet, boxes in the colours of their classes, which stand below.
+    """Samples on one sheet, with boxes in the colours of their classes and a legend.
 
     Args:
         samples: One or more.
-        captions: What stands above each.
+        captions: The text above each sample.
         class_names: The C names, in label order.
-        note: Stands at the bottom left.
+        note: Text at the bottom left.
     """
     pictures = []
     for sample in samples:
