@@ -1,4 +1,4 @@
-"""Failures of a run that are no fault of the code, as one line each."""
+"""Report failures that are not the fault of the code in one line: disk, memory, lost ranks."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _WORKER = "DataLoader worker"
 _OUT_OF_MEMORY = ("signal: Killed", "signal: Bus error")  # the latter if shared memory is full
-# What gloo and NCCL say when a rank that they talk with has ended, or does not answer.
+# Parts of the errors of gloo and NCCL when another rank has ended or does not answer.
 _LOST = ("closed by peer", "reset by peer", "remote process exit", "Timed out waiting")
 _CAUGHT = "Caught "  # how PyTorch begins the text of an error that a worker raised
 
 
 @contextmanager
 def plain_failures(folder: Path) -> Iterator[None]:
-    """Tell a full or read-only disk and lost processes in one line; other failures keep theirs.
+    """Report a full or read-only disk and lost processes in one line; let other errors pass.
 
     Args:
         folder: The run folder.
 
     Raises:
-        UserError: With what happened, what is kept and what to do.
+        UserError: What happened, what is saved, and what to do.
     """
     try:
         with plain_worker_failures():
@@ -43,7 +43,7 @@ def plain_failures(folder: Path) -> Iterator[None]:
 
 
 class RankLostError(UserError):
-    """Another rank has ended or does not answer, whose own error comes before this one."""
+    """Another rank has ended or does not answer; its own error is the cause of this one."""
 
 
 class WorkerDiedError(UserError):
@@ -52,10 +52,10 @@ class WorkerDiedError(UserError):
 
 @contextmanager
 def plain_worker_failures() -> Iterator[None]:
-    """Tell what goes wrong in the processes that load images in one line.
+    """Report in one line what goes wrong in the processes that load images.
 
     Raises:
-        DataError: What one of them said.
+        DataError: The error that one of them raised.
         WorkerDiedError: One has died.
     """
     try:
@@ -69,10 +69,8 @@ def plain_worker_failures() -> Iterator[None]:
             raise
         first_line = _first_line(error)
         remedy = "data.workers=0 shows errors in the loading code."
-        is_other_signal = "signal:" in first_line and not any(
-            c in first_line for c in _OUT_OF_MEMORY
-        )
-        if not is_other_signal:
+        is_killed = any(cause in first_line for cause in _OUT_OF_MEMORY)
+        if is_killed or "signal:" not in first_line:
             remedy = (
                 "The machine most likely ran out of memory: lower data.workers, data.batch_size or "
                 f"the image size; {remedy}"
@@ -81,27 +79,27 @@ def plain_worker_failures() -> Iterator[None]:
 
 
 def raise_if_disk(error: OSError, folder: Path) -> None:
-    """Raise a UserError where the disk is full, or where the run folder cannot be written."""
+    """Raise a UserError if the disk is full or a file of the run folder is not writable."""
     if error.errno in _FULL:
         raise UserError(
             f"{error.filename or folder}: cannot be written: {error.strerror}. Make room. "
             f"{resume_hint(folder)}"
         ) from error
-    named = error.filename is not None and folder in Path(str(error.filename)).parents
-    if error.errno in _REFUSED and named:
+    is_inside = error.filename is not None and folder in Path(str(error.filename)).parents
+    if error.errno in _REFUSED and is_inside:
         raise UserError(
-            f"{error.filename}: cannot be written: {error.strerror}. Give yourself the right to "
-            f"write there. {resume_hint(folder)}"
+            f"{error.filename}: cannot be written: {error.strerror}. Check the folder's "
+            f"permissions. {resume_hint(folder)}"
         ) from error
 
 
 def raise_if_rank_lost(error: RuntimeError, folder: Path) -> None:
-    """Raise a RankLostError where another rank has ended or does not answer."""
+    """Raise a RankLostError if another rank has ended or does not answer."""
     text = str(error)
     if any(name in text for name in ("gloo", "NCCL")) and any(words in text for words in _LOST):
         raise RankLostError(
-            "the connection to another rank is lost, which has ended or does not answer: its own "
-            f"error tells why. {resume_hint(folder)}"
+            "lost the connection to another rank, which has ended or does not answer: see its own "
+            f"error for the cause. {resume_hint(folder)}"
         ) from error
 
 

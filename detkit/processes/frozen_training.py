@@ -11,18 +11,18 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch.distributed
+from torch import nn
 
 from detkit import assembly, registry
 from detkit.assembly import Classes
+from detkit.data.detection_data import DetectionData
 from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import Stopped
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
 from detkit.interruption import StopSignals, signal_name
 from detkit.processes.failures import plain_failures
-from detkit.processes.rank_environment import (
-    rank_number,
-)
+from detkit.processes.rank_environment import rank_number
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.runs.checkpoint_record import Record, plugin_names
 from detkit.runs.data_fingerprint import fingerprint
@@ -42,11 +42,7 @@ from detkit.training.fit import closing_loggers, fit
 from detkit.training.logger_content import TrainingResult, log_result
 from detkit.training.mixing_end import mixing_end
 from detkit.training.module import DetectionModule
-from detkit.training.trainer import (
-    make_trainer,
-    prepare_detector,
-    seed_everything,
-)
+from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.training.training_advice import advice, setup_of
 from detkit.version import __version__
 from detkit.visualization.plots import plot_curves
@@ -54,17 +50,17 @@ from detkit.visualization.report import write_report
 from detkit.weights.start import start_from
 
 log = logging.getLogger("detkit.run")
-_FOR_THE_DETECTOR = ("channels_last", "compile")  # alone, of the trainer's settings
+_DETECTOR_SETTINGS = ("channels_last", "compile")  # in the `trainer` block
 
 
 def run(folder: Path) -> dict[str, float]:
-    """Train what a run folder's configuration describes, measure the best checkpoint, report.
+    """Train from the configuration in a run folder, measure the best checkpoint, write the report.
 
     Returns:
-        The metric's numbers of the best checkpoint on the validation split.
+        The metrics of the best checkpoint on the validation split.
 
     Raises:
-        UserError: Something that the user gave, or the disk or memory, does not do.
+        UserError: The configuration, the data, the disk or the memory does not allow it.
         Stopped: The user ended the training.
     """
     config = read_frozen(folder)
@@ -73,7 +69,7 @@ def run(folder: Path) -> dict[str, float]:
     def stop(number: int) -> None:
         raise Stopped(f"stopped by {signal_name(number)}. {resume_hint(folder)}", number)
 
-    # What the training itself does on a signal is in StopOnSignal.
+    # During the training itself, StopOnSignal handles signals.
     with StopSignals(stop), plain_failures(folder):
         return _train(config, folder)
 
@@ -86,21 +82,21 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     classes = Classes(data.class_names, data.category_ids)
     log.info("run folder: %s", folder)
     log.info("data: %s", data.describe())
-    prints = {
+    fingerprints = {
         "train": fingerprint(data.train_index),
         "validation": fingerprint(data.validation_index),
     }
     trainer = _trainer(config, folder, classes)
     position = Position()
     if resumed is not None:
-        require_same_data(resumed.record.data or {}, prints, resumed.path)
+        require_same_data(resumed.record.data or {}, fingerprints, resumed.path)
         position = read_position(resumed.path)
         require_same_batches(position, data.batch_size, trainer.world_size)
         log.info("%s", position.resume_text(config["trainer"]["max_epochs"]))
-    module = _module(config, folder, classes, data.batch_size, prints)
+    module = _module(config, folder, classes, data.batch_size, fingerprints)
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:
-        report_problems_only()  # up to here they were those of rank 0
+        report_problems_only()  # an earlier problem would occur on rank 0 too
         with closing_loggers(trainer):
             fit(module, trainer, *loaders, resume=config["ckpt"])
         return {}
@@ -110,10 +106,10 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
         log.warning("%s", line)
     with training_lock(folder), closing_loggers(trainer):
         where = str(position) if resumed else None
-        record_start(folder, environment(config["seed"], prints), where)
+        record_start(folder, environment(config["seed"], fingerprints), where)
         fit(module, trainer, *loaders, resume=config["ckpt"])
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()  # or only this rank's share were measured
+            torch.distributed.destroy_process_group()  # so that one rank measures all images
         return _finish(config, folder, data, classes, trainer)
 
 
@@ -131,12 +127,12 @@ def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Train
 
 
 def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The trainer's block without what is done to the detector."""
-    return {k: v for k, v in config["trainer"].items() if k not in _FOR_THE_DETECTOR}
+    """The `trainer` block without the settings of the detector."""
+    return {k: v for k, v in config["trainer"].items() if k not in _DETECTOR_SETTINGS}
 
 
 def initial_detector(config: Mapping[str, Any], classes: Classes) -> Any:
-    """The detector that a training begins with, with the weights that it starts from."""
+    """Build the detector of a training and load its initial weights."""
     detector = assembly.build_detector(
         config["model"], classes, fetch_weights=config["ckpt"] is None
     )
@@ -145,11 +141,11 @@ def initial_detector(config: Mapping[str, Any], classes: Classes) -> Any:
     return detector
 
 
-def prepare(detector: Any, config: Mapping[str, Any]) -> None:
-    """Do to a detector, in place, what the trainer's block asks for before it is trained."""
+def prepare(detector: nn.Module, config: Mapping[str, Any]) -> None:
+    """Apply the memory format and compilation of the `trainer` block to a detector, in place."""
     trainer = config["trainer"]
-    alone = {name: trainer[name] for name in _FOR_THE_DETECTOR}
-    prepare_detector(detector, **alone, strategy=trainer["strategy"])
+    settings = {name: trainer[name] for name in _DETECTOR_SETTINGS}
+    prepare_detector(detector, **settings, strategy=trainer["strategy"])
 
 
 def _module(
@@ -157,7 +153,7 @@ def _module(
     folder: Path,
     classes: Classes,
     batch_size: int,
-    prints: dict[str, str],
+    fingerprints: dict[str, str],
 ) -> DetectionModule:
     detector = initial_detector(config, classes)
     prepare(detector, config)
@@ -170,7 +166,7 @@ def _module(
         category_ids=classes.category_ids,
         version=__version__,
         plugins=plugin_names(registry.plugins_of(config)),
-        data=prints,
+        data=fingerprints,
     )
     return DetectionModule(
         detector=detector,
@@ -183,16 +179,16 @@ def _module(
 
 
 def wiring_of(config: Mapping[str, Any], folder: str, classes: Classes) -> dict[str, Any]:
-    """The arguments of parts that a run fills in."""
+    """Constructor arguments of parts that the run supplies."""
     return {**classes.wiring(), "run_folder": folder, "seed": config["seed"]}
 
 
 def _finish(
-    config: dict[str, Any], folder: Path, data: Any, classes: Classes, trainer: pl.Trainer
+    config: dict[str, Any], folder: Path, data: DetectionData, classes: Classes, trainer: pl.Trainer
 ) -> dict[str, float]:
-    """Measure the best checkpoint again, from its file, and write what a person reads.
+    """Measure the best checkpoint from its file and write the results, plots and report.
 
-    Where no validation gave a valid AP, that is the last one.
+    If no validation gave a valid AP, this is the last checkpoint.
     """
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
@@ -203,21 +199,21 @@ def _finish(
         (batch.image_ids, detections, batch.original_targets)
         for batch, detections in detect(detector, loader, choose_device("auto"))
     )
-    measured = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
-    files = measured.write(folder)
-    print(measured.text())
+    measurement = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
+    files = measurement.write(folder)
+    print(measurement.text())
     plot_curves(RunFolder(folder).metrics_log, RunFolder(folder).curves)
     report = write_report(
         folder,
         title=config["run_name"],
-        numbers=measured.numbers,
+        numbers=measurement.numbers,
         class_names=classes.names,
-        meanings=measured.meanings,
+        meanings=measurement.meanings,
     )
     result = TrainingResult(
-        numbers=measured.numbers,
+        numbers=measurement.numbers,
         class_names=classes.names,
-        analysis=measured.analysis,
+        analysis=measurement.analysis,
         checkpoint=checkpoint.path,
         epoch=checkpoint.epoch,
         pictures=[file for file in files if file.suffix == ".png"],
@@ -225,4 +221,4 @@ def _finish(
     log_result(trainer, result)
     kind = checkpoint.path.stem
     print(f"{kind} checkpoint: {checkpoint.path} (epoch {checkpoint.epoch})\nreport: {report}")
-    return dict(measured.numbers)
+    return dict(measurement.numbers)

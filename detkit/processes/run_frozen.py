@@ -33,7 +33,7 @@ from detkit.training.trainer import (
 
 
 def main(words: list[str]) -> int:
-    """Run a folder: as a rank, as the one that starts the ranks, or alone; returns an exit code."""
+    """Train a folder as a rank, as the parent of the ranks, or alone; return the exit code."""
     if len(words) != 1:
         print("usage: python -m detkit.processes.run_frozen FOLDER", file=sys.stderr)
         return 2
@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
     try:
         count = _ranks_to_start(read_frozen(folder)["trainer"], folder)
         if count > 1:
-            return ranks.lead(folder, count)
+            return ranks.run_ranks(folder, count)
         run(folder)
     except UserError as error:
         return _failed(error, str(error), 2)
@@ -56,10 +56,10 @@ def main(words: list[str]) -> int:
 
 
 def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
-    """How many ranks this process has to start; 1 where it is one, or all there is.
+    """How many ranks this process has to start; 1 if it trains itself.
 
     Raises:
-        UserError: Others have started another number, or would have to start any.
+        UserError: A launcher started the wrong number of ranks, or the configuration needs one.
     """
     devices = device_count(trainer["devices"], trainer["accelerator"])
     if is_rank():
@@ -67,22 +67,22 @@ def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
         return 1
     if trainer["num_nodes"] > 1:
         raise UserError(
-            f"trainer.num_nodes={trainer['num_nodes']}: run on each of the machines, which share "
-            f"this folder: {torchrun_command(folder, devices, trainer['num_nodes'])}"
+            f"trainer.num_nodes={trainer['num_nodes']}: on each of the machines, which must share "
+            f"this folder, run: {torchrun_command(folder, devices, trainer['num_nodes'])}"
         )
     return devices
 
 
 def _failed(error: Exception, text: str, code: int, brief: str = "") -> int:
-    """Tell an error, or leave it to the process that started the ranks; returns the exit code."""
+    """Print an error, or hand it to the process that started the ranks; return the exit code."""
     follows = isinstance(error, RankLostError)
     if ranks.leave_error(text.strip(), code, brief, follows=follows):
         return code
     if is_torchrun_rank():
-        get_error_handler().record_exception(error)  # it is in what torchrun shows last
+        get_error_handler().record_exception(error)  # torchrun shows it last
     of_rank = f" of rank {rank_number()}" if is_rank() else ""
-    shown = f"{text}error{of_rank}: {brief}" if brief else f"error{of_rank}: {text}"
-    print(shown, file=sys.stderr)
+    message = f"{text}error{of_rank}: {brief}" if brief else f"error{of_rank}: {text}"
+    print(message, file=sys.stderr)
     return code
 
 

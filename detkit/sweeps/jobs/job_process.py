@@ -150,8 +150,8 @@ def start_process(
         output=job.output,
         cores=[core for device in devices for core in device.cores] or None,
         grace=grace,
-        held=[lock.fileno(), *reservations],
-        apart=True,
+        inherited=[lock.fileno(), *reservations],
+        ignores_ctrl_c=True,
     )
     process = JobProcess(job, group, devices, lock, output_start=job.output.stat().st_size)
     attempt = f", attempt {job.attempts}" if job.attempts > 1 else ""

@@ -57,7 +57,7 @@ def test_a_job_keeps_its_gpu_reserved_when_its_sweep_lets_go(tmp_path):
     sweep = Reservations(tmp_path)
     sweep.reserve("0")
     group = ProcessGroup(
-        [sys.executable, "-c", "import time; time.sleep(30)"], held=sweep.descriptors("0")
+        [sys.executable, "-c", "import time; time.sleep(30)"], inherited=sweep.descriptors("0")
     )
     sweep.release("0")
     assert not Reservations(tmp_path).reserve("0")
