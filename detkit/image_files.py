@@ -1,4 +1,4 @@
-"""Which files are images, and which files and folders are never part of a data set."""
+"""Recognise image files, and files and folders that never belong to a data set."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-# What Pillow reads; AVIF and JPEG 2000 only where it was built with them.
+# Pillow reads these; AVIF and JPEG 2000 only if it was built with them.
 _PILLOW = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff"),
     *(".webp", ".gif", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".jp2", ".j2k", ".jpx", ".avif"),
 )
 HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # need the plugin pillow-heif
-# Photographs that nothing here reads: they are named instead of being passed over.
+# Raw photographs, which detkit cannot read; it reports them instead of ignoring them.
 RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw")
-# Formats of other fields that hold photographs at times.
+# Formats of other fields that sometimes hold photographs.
 _FOREIGN = (".exr", ".hdr", ".dcm", ".jxr", ".psd")
 NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *RAW_SUFFIXES, *_FOREIGN)
 SUFFIXES = (*_PILLOW, *NEEDS_CONVERSION)
 
-# How image files begin, for files without a suffix.
+# The first bytes of image files, for files without a suffix.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\xff\x0a")
 _BOX_SIGNATURES = (b"ftyp", b"jP  ", b"JXL ")  # at byte 4: AVIF and HEIC, JPEG 2000, JPEG XL
 _JUNK = ("__MACOSX", "__pycache__", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found")
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a program made a file or folder for itself: .git, .ipynb_checkpoints, ._a.jpg."""
+    """Whether a program keeps the file or folder for itself: .git, .ipynb_checkpoints, ._a.jpg."""
     return name.startswith(".") or name in _JUNK
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name of a file is that of an image."""
+    """Whether a file has the suffix of an image."""
     return path.suffix.lower() in SUFFIXES and not is_hidden(path.name)
 
 
@@ -43,7 +43,7 @@ def is_image_file(path: Path) -> bool:
 
 
 def looks_like_image(path: Path) -> bool:
-    """Whether a file begins as an image does."""
+    """Whether a file begins like an image."""
     try:
         with open(path, "rb", buffering=0) as stream:
             start = stream.read(16)
@@ -55,7 +55,7 @@ def looks_like_image(path: Path) -> bool:
 
 
 def images_among(files: Iterable[Path]) -> list[Path]:
-    """The image files, sorted; a camera's original is left out beside its converted copy."""
+    """The image files, sorted, without raw originals that have a converted copy."""
     images = sorted(file for file in files if is_image_file(file))
     originals = {file for file in images if file.suffix.lower() in NEEDS_CONVERSION}
     if not originals:
@@ -65,19 +65,19 @@ def images_among(files: Iterable[Path]) -> list[Path]:
 
 
 def files_below(folder: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[Path]:
-    """All files under a folder but hidden ones; each folder once, links to folders included.
+    """All files below a folder except hidden ones; follows links, visits each folder once.
 
     Args:
-        folder: Where to look.
-        suffixes: Endings of file names in lower case, such as ".json"; names in any case match.
+        folder: The folder to search.
+        suffixes: Lower-case endings of file names, such as ".json"; case is ignored.
     """
-    seen: set[tuple[int, int]] = set()
+    visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         entry = os.stat(parent)
-        if (entry.st_dev, entry.st_ino) in seen:
-            folders.clear()  # a link that leads back, or a second way to the same folder
+        if (entry.st_dev, entry.st_ino) in visited:
+            folders.clear()  # a link to a parent, or a second link to the same folder
             continue
-        seen.add((entry.st_dev, entry.st_ino))
+        visited.add((entry.st_dev, entry.st_ino))
         # sorted, so that the order does not depend on the file system
         folders[:] = sorted(name for name in folders if not is_hidden(name))
         yield from (

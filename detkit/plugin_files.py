@@ -1,6 +1,6 @@
-"""Plugins on disk: where they are looked for, how one is imported, which pages it brings.
+"""Plugins on disk: find them, import them, and find the configuration pages that they bring.
 
-`detkit.registry` keeps what they register.
+`detkit.registry` holds the parts that they register.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from detkit.files import display_path
 ENTRY_POINT_GROUP = "detkit.plugins"
 FOLDER = "plugins"
 PAGES = "conf"
-MODULE = "detkit_plugin_"  # what the modules of files and folders are called
+MODULE = "detkit_plugin_"  # prefix of the module names of plugin files and folders
 _HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """One plugin that was found or named.
+    """A plugin that detkit found or the user named.
 
     Attributes:
-        name: How it is named in records: a module, or a path.
-        origin: Where it is from, in words.
+        name: Its name in records: a module or a path.
+        origin: A description of its source, for listings.
         path: Its file or folder; None for a module.
     """
 
@@ -41,8 +41,8 @@ class Plugin:
     path: Path | None = None
 
 
-def found(listed: Iterable[str] = ()) -> Iterator[Plugin]:
-    """Those of installed packages, of the folder `plugins/`, of DETKIT_PLUGINS, then those listed.
+def discover(listed: Iterable[str] = ()) -> Iterator[Plugin]:
+    """Yield plugins of installed packages, the folder `plugins/`, DETKIT_PLUGINS, then listed ones.
 
     Args:
         listed: Modules, files or folders.
@@ -63,8 +63,8 @@ def _installed() -> list[Plugin]:
 
 @cache
 def _on_path(_: tuple[str, ...]) -> list[Plugin]:
-    """Those of the packages on a search path, which is long to read and asked for often."""
-    from importlib.metadata import entry_points  # costs 60 ms, so only where plugins are loaded
+    """The plugins of packages on a search path; cached because reading the path is slow."""
+    from importlib.metadata import entry_points  # takes 60 ms to import
 
     points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.module)
     return [
@@ -76,7 +76,7 @@ def _on_path(_: tuple[str, ...]) -> list[Plugin]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """Python files and packages of a folder, but not those that begin with an underscore."""
+    """The Python files and packages in a folder, except files that begin with an underscore."""
     if not folder.is_dir():
         return []
     files = [path for path in folder.glob("*.py") if not path.name.startswith("_")]
@@ -88,18 +88,18 @@ def _kind(path: Path) -> str:
 
 
 def import_plugin(plugin: Plugin, registered: Iterable[str]) -> tuple[str, ...]:
-    """Import a plugin's module; a file that is imported already, as a test's package, is not again.
+    """Import a plugin's module, unless its file is already imported, as the package of a test is.
 
     Args:
         plugin: The plugin.
-        registered: Modules of the parts that are registered.
+        registered: Modules that have registered parts.
 
     Returns:
-        Of a file that was imported already, those of its modules that are registered.
+        The plugin's modules in `registered` if its file was already imported; else nothing.
 
     Raises:
-        FileNotFoundError: There is no Python file at its path.
-        Exception: Whatever its code raises.
+        FileNotFoundError: The plugin's path has no Python file.
+        Exception: Any exception of the plugin's code.
     """
     if plugin.path is None:
         importlib.import_module(plugin.name)
@@ -108,21 +108,25 @@ def import_plugin(plugin: Plugin, registered: Iterable[str]) -> tuple[str, ...]:
     source = plugin.path / "__init__.py" if is_folder else plugin.path
     if not source.is_file():
         raise FileNotFoundError(f"no Python file at {source}")
-    there = [
+    modules = [
         name
         for name, module in list(sys.modules.items())
         if getattr(module, "__file__", None) == str(source)
     ]
-    known = {n for n in registered for own in there if n == own or n.startswith(f"{own}.")}
-    if not known:
-        _execute(_free_name(plugin.path, there), source, is_folder)
-    return tuple(known)
+    already_imported = {
+        name
+        for name in registered
+        if any(name == module or name.startswith(f"{module}.") for module in modules)
+    }
+    if not already_imported:
+        _execute(_free_name(plugin.path, modules), source, is_folder)
+    return tuple(already_imported)
 
 
-def _free_name(path: Path, there: list[str]) -> str:
-    """The module's name; two plugins of one name in different folders get different ones."""
+def _free_name(path: Path, modules: list[str]) -> str:
+    """A module name; plugins with the same name in different folders get different ones."""
     name = MODULE + (path.name if path.is_dir() else path.stem).replace(".", "_")
-    if name in sys.modules and name not in there:
+    if name in sys.modules and name not in modules:
         name += f"_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     return name
 
@@ -143,20 +147,20 @@ def _execute(name: str, source: Path, is_folder: bool) -> None:
 
 
 def _forget(name: str) -> None:
-    """Take a module and those inside it out of what is imported."""
-    for known in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-        del sys.modules[known]
+    """Remove a module and its submodules from the imported ones."""
+    for module in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
+        del sys.modules[module]
 
 
 def is_file(module: str, file: Path) -> bool:
-    """Whether a module is of this file, which a test may import by another name than detkit."""
+    """Whether a module comes from a file; tests may import it by another name than detkit does."""
     return getattr(sys.modules.get(module), "__file__", None) == str(file)
 
 
 def pages_of(plugin: Plugin) -> Path | None:
-    """The folder of pages that a plugin brings, or None; found without importing it.
+    """The folder of configuration pages that a plugin brings, or None; does not import the plugin.
 
-    A folder has them in its `conf`, a package, or a module of one, in the package's `conf`.
+    It is `conf` in the plugin's folder, or in its package.
     """
     folder = plugin.path if plugin.path is not None else _package_folder(plugin.name)
     pages = None if folder is None or folder.suffix == ".py" else folder / PAGES
@@ -166,7 +170,7 @@ def pages_of(plugin: Plugin) -> Path | None:
 def _package_folder(module: str) -> Path | None:
     top, *inner = module.split(".")
     try:
-        spec = importlib.util.find_spec(top)  # of a name without dots, which imports nothing
+        spec = importlib.util.find_spec(top)  # imports nothing for a name without dots
     except ValueError:  # a module without a spec, such as __main__
         return None
     if spec is None or not spec.submodule_search_locations:
@@ -178,27 +182,27 @@ def _package_folder(module: str) -> Path | None:
 
 
 def failure_text(name: str, error: BaseException) -> str:
-    """Which plugin could not be loaded, why, at which line of its own, and what to do about it."""
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
-    text = " ".join(said.split()).rstrip(".") or "it gave no message"
+    """The message for a plugin that failed to load: its error, the line in its code, a remedy."""
+    message = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = " ".join(message.split()).rstrip(".") or "it gave no message"
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    place = _place(error)
-    where = f" ({place})" if place else ""
+    location = _location(error)
+    where = f" ({location})" if location else ""
     return (
         f"plugin '{display_path(name)}' could not be loaded: {kind}{text}{where}.{_remedy(error)}"
     )
 
 
 def _remedy(error: BaseException) -> str:
-    if isinstance(error, UserError):  # says it itself
+    if isinstance(error, UserError):  # names its own remedy
         return ""
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return f" Install '{error.name.split('.')[0]}' beside detkit, or leave the import out."
-    return " Correct it there; a file whose name begins with an underscore is not loaded."
+        return f" Install '{error.name.split('.')[0]}' beside detkit, or remove the import."
+    return " Fix it there; detkit ignores files whose names begin with an underscore."
 
 
-def _place(error: BaseException) -> str:
-    """`file:line` of the last line on the way to an error that is the plugin's own."""
+def _location(error: BaseException) -> str:
+    """`file:line` of the last line of the plugin's own code in a traceback."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{display_path(error.filename)}:{error.lineno}"
     frames = [
@@ -210,6 +214,6 @@ def _place(error: BaseException) -> str:
     ]
     if not frames:
         return ""
-    folder = Path(frames[0].filename).parent  # the plugin's; what follows may be of libraries
+    folder = Path(frames[0].filename).parent  # the plugin's; deeper frames may belong to libraries
     last = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)][-1]
     return f"{display_path(last.filename)}:{last.lineno}"

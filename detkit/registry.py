@@ -1,7 +1,7 @@
 """Parts by name: families, registration, lazy look-up and plugins. Imports neither torch nor hydra.
 
-detkit's own parts are found by reading the text of its sources, so listing names imports nothing;
-a part's module is imported when the part is asked for.
+detkit finds its own parts by reading the text of its sources, so listing names imports nothing; a
+part's module is imported when the part is first needed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ NonNegativeInt = Annotated[int, Ge(0)]
 
 
 class _WiredMark:
-    """Marks an argument that assembly fills in and YAML must not hold."""
+    """Marks an argument that assembly fills in and YAML must not contain."""
 
 
 Wired = Annotated[T, _WiredMark()]
@@ -74,14 +74,14 @@ class Slot:
     """Marks a constructor argument that takes another registered part.
 
     Write `assigner: Annotated[Assigner, Slot("assigner", "max_iou", {"foreground": 0.5})]`. The
-    argument is named after its family or ends with it (`box_loss` takes a `loss`), so that a config
-    path alone tells the family. On a `dict[str, Part]` annotation the slot holds parts by label.
+    argument's name is its family's name or ends with it (`box_loss` takes a `loss`), so that a
+    config path determines the family. An argument of type `dict[str, Part]` holds parts by label.
 
     Attributes:
         family: The family of the parts that fit.
-        default: The name of the part used when the config names none; None means no part.
-        arguments: Values that differ from the default part's own defaults.
-        space: For losses: the spaces that fit (`Loss.space`); empty admits all.
+        default: Name of the part to use if the config names none; None means no part.
+        arguments: Values that differ from the defaults of the default part.
+        space: For losses: the accepted spaces (`Loss.space`); empty accepts all.
     """
 
     family: str
@@ -90,13 +90,13 @@ class Slot:
     space: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a family that does not exist."""
+        """Check that the family exists."""
         require_family(self.family)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One registered name: where it is defined and, once imported, what it builds."""
+    """A registered name: where it is defined and, once imported, its factory."""
 
     family: str
     name: str
@@ -115,23 +115,23 @@ _loading: Plugin | None = None
 
 
 def require_family(family: str) -> None:
-    """Raise UserError when there is no such family."""
+    """Raise a UserError if the family does not exist."""
     if family not in FAMILIES:
         message = f"there is no family '{family}'; families: {', '.join(FAMILIES)}."
         raise UserError(message + did_you_mean(family, FAMILIES))
 
 
 def family_of_slot(argument: str) -> str | None:
-    """The family that an argument takes by its name, or None (`box_loss` -> `loss`)."""
+    """The family of an argument, judged by its name (`box_loss` -> `loss`), or None."""
     fitting = [f for f in FAMILIES if argument == f or argument.endswith(f"_{f}")]
     return max(fitting, key=len) if fitting else None
 
 
 def register(family: str, name: str) -> Callable[[P], P]:
-    """Register a class, or a function that builds one, under a name of a family.
+    """Register a class, or a function that builds an instance, by family and name.
 
-    Write the decorator at the start of a line with literal strings: names are listed by reading
-    the text.
+    Write the decorator at the start of a line with literal strings, because detkit lists names by
+    reading the source text.
 
     Raises:
         UserError: The family is unknown, the name is taken, or the constructor hides its arguments.
@@ -140,18 +140,22 @@ def register(family: str, name: str) -> Callable[[P], P]:
 
     def add(factory: P) -> P:
         _require_explicit_arguments(family, name, factory)
-        ours = (family, name) in _builtin_parts()
-        known = _builtin_parts().get((family, name)) or _parts.get((family, name))
+        builtin = _builtin_parts().get((family, name))
+        existing = builtin or _parts.get((family, name))
         module = factory.__module__
-        if known is not None and module != known.module and not is_file(module, known.file):
+        if (
+            existing is not None
+            and module != existing.module
+            and not is_file(module, existing.file)
+        ):
             raise UserError(
                 f"{family} '{name}' in module '{module}' clashes with the one in "
-                f"'{known.module}': register it under another name."
+                f"'{existing.module}': register it under another name."
             )
         file = Path(inspect.getfile(factory))
         origin = _loading.origin if _loading else f"module {module}"
-        plugin = _loading.name if _loading and not ours else None
-        origin = "detkit" if ours or module.startswith("detkit.") else origin
+        plugin = _loading.name if _loading and not builtin else None
+        origin = "detkit" if builtin or module.startswith("detkit.") else origin
         _parts[family, name] = Part(family, name, module, file, origin, factory, plugin)
         return factory
 
@@ -163,10 +167,12 @@ def _require_explicit_arguments(family: str, name: str, factory: Callable[..., A
         where = f"{family} '{name}' ({factory.__module__}): argument '{parameter.name}'"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise UserError(
-                f"{where} hides arguments: list each one so that a config can be checked."
+                f"{where} hides arguments: list each one so that detkit can check configurations."
             )
         if parameter.annotation is parameter.empty:
-            raise UserError(f"{where} has no type: annotate it so that a config can be checked.")
+            raise UserError(
+                f"{where} has no type: annotate it so that detkit can check configurations."
+            )
 
 
 @cache
@@ -189,74 +195,74 @@ def registered_in(file: Path) -> list[tuple[str, str]]:
 def names(family: str) -> list[str]:
     """The sorted names of a family's parts; imports none of them."""
     require_family(family)
-    known = {**_builtin_parts(), **_parts}
-    return sorted(name for member, name in known if member == family)
+    parts = {**_builtin_parts(), **_parts}
+    return sorted(name for member, name in parts if member == family)
 
 
 def part(family: str, name: str) -> Part:
-    """Where a part comes from; imports nothing.
+    """Look up a part without importing it.
 
     Raises:
-        UserError: No part has this name. The message names the nearest one and any plugin that
-            failed to load.
+        UserError: No part has this name. The message suggests the nearest name and lists plugins
+            that failed to load.
     """
     require_family(family)
-    found = _parts.get((family, name)) or _builtin_parts().get((family, name))
-    if found is None:
+    result = _parts.get((family, name)) or _builtin_parts().get((family, name))
+    if result is None:
         raise UserError(unknown_part(family, name))
-    return found
+    return result
 
 
 def unknown_part(family: str, name: str) -> str:
-    """The message for a name that no part of the family has."""
+    """The message for an unknown part of a family."""
     message = f"there is no {family} '{name}'.{did_you_mean(name, names(family))}"
     message += f" Known: {', '.join(names(family)) or 'none'}."
     return message + failed_plugins()
 
 
 def failed_plugins() -> str:
-    """A sentence for each plugin that could not be loaded, with its own error; or nothing."""
-    told = (plugin_files.failure_text(*failure) for failure in plugin_failures.items())
-    return "".join(f" P{text[1:]}" for text in told)
+    """A sentence for each plugin that failed to load, with its error; empty if there is none."""
+    messages = (plugin_files.failure_text(*failure) for failure in plugin_failures.items())
+    return "".join(f" P{text[1:]}" for text in messages)
 
 
 def get(family: str, name: str) -> Callable[..., Any]:
-    """The class or function registered under a name; imports its module when needed."""
-    found = part(family, name)
-    if found.factory is None:
-        importlib.import_module(found.module)
-        found = _parts[family, name]
-    if found.factory is None:
-        raise RuntimeError(f"importing {found.module} did not register {family} '{name}'")
-    return found.factory
+    """The class or function registered by a name; imports its module if needed."""
+    registered = part(family, name)
+    if registered.factory is None:
+        importlib.import_module(registered.module)
+        registered = _parts[family, name]
+    if registered.factory is None:
+        raise RuntimeError(f"importing {registered.module} did not register {family} '{name}'")
+    return registered.factory
 
 
 def load_plugins(listed: Iterable[str] = ()) -> list[str]:
     """Import plugins: entry points, folder `plugins/`, DETKIT_PLUGINS, then those listed.
 
-    A plugin that fails is kept in `plugin_failures`, named when one of its parts is missed, and
-    does not stop the others; none of its parts is registered. Loading again is harmless.
+    If a plugin fails to load, its parts are not registered, the others still load, and
+    `plugin_failures` keeps its error for messages about unknown parts. Loading again is harmless.
 
     Returns:
         The names of all plugins loaded so far.
     """
-    for plugin in plugin_files.found(listed):
+    for plugin in plugin_files.discover(listed):
         if plugin.name not in _loaded_plugins and plugin.name not in plugin_failures:
             _load_plugin(plugin)
     return list(_loaded_plugins)
 
 
 def _load_plugin(plugin: Plugin) -> None:
-    global _loading  # noqa: PLW0603  # `register` runs inside the import and must know whose it is
+    global _loading  # noqa: PLW0603  # tells `register` which plugin is being imported
     before, _loading = _loading, plugin
     _known_plugins[plugin.name] = plugin
     try:
-        there = plugin_files.import_plugin(plugin, {part.module for part in _parts.values()})
-        for known in [part for part in _parts.values() if part.module in there]:
-            key, origin = (known.family, known.name), plugin.origin
-            _parts[key] = replace(known, origin=origin, plugin=plugin.name)
+        modules = plugin_files.import_plugin(plugin, {part.module for part in _parts.values()})
+        for imported_part in [part for part in _parts.values() if part.module in modules]:
+            key, origin = (imported_part.family, imported_part.name), plugin.origin
+            _parts[key] = replace(imported_part, origin=origin, plugin=plugin.name)
         _loaded_plugins[plugin.name] = plugin.origin
-    except (Exception, SystemExit) as error:  # it may fail in any way; the user sees its own error
+    except (Exception, SystemExit) as error:  # plugins may fail in any way; the user sees the error
         plugin_failures[plugin.name] = error
         for key in [key for key, part in _parts.items() if part.plugin == plugin.name]:
             del _parts[key]
@@ -265,27 +271,27 @@ def _load_plugin(plugin: Plugin) -> None:
 
 
 def plugin_pages() -> list[Path]:
-    """The folders of pages that plugins bring, those of plugins that failed included."""
+    """The folders of pages that plugins bring, including plugins that failed to load."""
     names = {**_loaded_plugins, **plugin_failures}
     folders = (plugin_files.pages_of(p) for n, p in _known_plugins.items() if n in names)
     return list(dict.fromkeys(filter(None, folders)))
 
 
 def plugins_of(config: Any) -> list[str]:
-    """The loaded plugins that a configuration has parts of, by the names of its parts."""
-    waiting, chosen = [config], set()
-    while waiting:
-        node = waiting.pop()
+    """The loaded plugins whose parts a configuration names."""
+    nodes, part_names = [config], set()
+    while nodes:
+        node = nodes.pop()
         if isinstance(node, Mapping):
-            chosen.add(node.get("name"))
-            waiting += node.values()
-        waiting += node if isinstance(node, list) else []
-    bringing = {part.plugin for part in _parts.values() if part.name in chosen}
+            part_names.add(node.get("name"))
+            nodes += node.values()
+        nodes += node if isinstance(node, list) else []
+    bringing = {part.plugin for part in _parts.values() if part.name in part_names}
     return [name for name in _loaded_plugins if name in bringing]
 
 
 def slot_names(family: str) -> list[str]:
-    """The slots of a family's parts, read from the text of their sources; imports none of them."""
+    """The slots of a family's parts, read from their source text; imports none of them."""
     files = {part(family, name).file for name in names(family)}
-    found = {slot for file in files for slot in _SLOT.findall(file.read_text(encoding="utf-8"))}
-    return sorted(found)
+    slots = {slot for file in files for slot in _SLOT.findall(file.read_text(encoding="utf-8"))}
+    return sorted(slots)

@@ -17,9 +17,8 @@ _DEFAULT_COLUMNS = 80
 class StatusLine:
     """One line that stays at the bottom of a terminal while messages scroll above it.
 
-    While it is open, `sys.stdout`, `sys.stderr` and the logging handlers that write to them erase
-    the line before a message and draw it again after it. That covers `print`, warnings, logging and
-    `tqdm.write`.
+    While it is open, `sys.stdout`, `sys.stderr` and their logging handlers erase the line before
+    each message and redraw it afterwards. This covers `print`, warnings, logging and `tqdm.write`.
 
     Args:
         stream: The terminal that shows the line.
@@ -28,13 +27,13 @@ class StatusLine:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._text = ""
-        self._is_interrupted = False  # a message has not ended its line yet
+        self._is_interrupted = False  # whether a message has not ended its line yet
         self._lock = threading.RLock()
         self._streams: dict[str, Any] = {}
         self._handlers: list[tuple[logging.StreamHandler[Any], Any]] = []
 
     def open(self) -> None:
-        """Redirect what this process prints on the terminal."""
+        """Redirect the output of this process to the terminal."""
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if is_terminal(stream):
@@ -58,7 +57,7 @@ class StatusLine:
         self._streams, self._handlers = {}, []
 
     def show(self, text: str) -> None:
-        """Replace the line; the terminal's width cuts it."""
+        """Replace the text of the line, cut to the terminal's width."""
         with self._lock:
             self._text = text[: columns(self._stream) - 1]
             self._draw()
@@ -84,7 +83,7 @@ class StatusLine:
             self._write(CLEAR)
 
     def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # the terminal was closed; the training goes on
+        with suppress(OSError, ValueError):  # the terminal was closed; the training continues
             self._stream.write(text)
             self._stream.flush()
 
@@ -92,20 +91,20 @@ class StatusLine:
 class GuardedStream:
     """A stream on a terminal whose messages do not mix with a status line.
 
-    In another process, such as a loader's worker, the status line cannot be drawn again; the
-    message replaces it until the next update. There, lines are written whole: `print` writes a
-    message and the end of its line apart, and the status line could be drawn in between.
+    Another process, such as a loader's worker, cannot redraw the status line; its message replaces
+    the line until the next update. It writes only whole lines, because `print` writes a message and
+    its newline separately, and the status line could be drawn in between.
 
     Args:
-        stream: Where the messages go.
-        line: The status line of this process; None where another process draws it.
+        stream: The stream for the messages.
+        line: The status line of this process; None if another process draws it.
     """
 
     def __init__(self, stream: TextIO, line: StatusLine | None) -> None:
         self._stream = stream
         self._line = line
         self._process = os.getpid()
-        self._pending = ""  # a line of another process that has not ended
+        self._pending = ""  # an unfinished line of another process
 
     def write(self, text: str) -> int:
         """Write a message."""
@@ -118,7 +117,7 @@ class GuardedStream:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is held back."""
+        """Write the pending text."""
         if self._pending:
             self._stream.write(CLEAR + self._pending)
             self._pending = ""
@@ -130,32 +129,32 @@ class GuardedStream:
             self.write(line)
 
     def __iter__(self) -> Iterator[str]:
-        """Fail as an output stream does."""
+        """Fail like any output stream."""
         return iter(self._stream)
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else is the stream's."""
+        """Forward everything else to the stream."""
         return getattr(self._stream, name)
 
 
 class TerminalHandler(logging.StreamHandler[Any]):
-    """Writes log messages to whatever `sys.stderr` is at that moment."""
+    """Writes log messages to the current `sys.stderr`."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
     def stream(self) -> Any:
-        """The stream of this moment."""
+        """The current `sys.stderr`."""
         return sys.stderr
 
     @stream.setter
     def stream(self, value: Any) -> None:
-        """Ignore a stream: it would be out of date when `sys.stderr` is replaced."""
+        """Ignore the stream: it would be outdated once `sys.stderr` is replaced."""
 
 
 def leave_status_line_whole() -> None:
-    """Keep messages of this process out of the status line that another process draws."""
+    """Keep this process's messages apart from the status line that another process draws."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if is_terminal(stream) and not isinstance(stream, GuardedStream):
@@ -166,7 +165,7 @@ def leave_status_line_whole() -> None:
 
 
 def is_terminal(stream: Any) -> bool:
-    """Whether a stream is shown to a person; `sys.stdout` may be None or closed."""
+    """Whether a stream is an open terminal; `sys.stdout` may be None or closed."""
     try:
         return bool(stream.isatty())
     except (AttributeError, ValueError):
@@ -174,7 +173,7 @@ def is_terminal(stream: Any) -> bool:
 
 
 def columns(stream: TextIO) -> int:
-    """Width of a terminal."""
+    """The width of a terminal in columns."""
     try:
         width = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError, AttributeError):
@@ -183,11 +182,11 @@ def columns(stream: TextIO) -> int:
 
 
 def _handlers_of(stream: Any) -> list[logging.StreamHandler[Any]]:
-    """All logging handlers that write to a stream, or to the same terminal by another object."""
-    handlers = logging.getLogger().manager.loggerDict.values()
+    """All logging handlers that write to a stream or to the same terminal."""
+    registered = logging.getLogger().manager.loggerDict.values()
     loggers = [
         logging.getLogger(),
-        *(item for item in handlers if isinstance(item, logging.Logger)),
+        *(logger for logger in registered if isinstance(logger, logging.Logger)),
     ]
     return [
         handler

@@ -260,16 +260,16 @@ def test_test_files_of_a_plugin_are_not_imported(write_plugin):
 BAD = {
     "import enoent_package\n": (
         "ModuleNotFoundError: No module named 'enoent_package' (plugins/bad.py:1). "
-        "Install 'enoent_package' beside detkit, or leave the import out."
+        "Install 'enoent_package' beside detkit, or remove the import."
     ),
-    "import sys\nsys.exit('usage: bad')\n": "SystemExit: usage: bad (plugins/bad.py:2). Correct it",
-    "\ndef broken(:\n": "SyntaxError: invalid syntax (plugins/bad.py:2). Correct it",
+    "import sys\nsys.exit('usage: bad')\n": "SystemExit: usage: bad (plugins/bad.py:2). Fix it",
+    "\ndef broken(:\n": "SyntaxError: invalid syntax (plugins/bad.py:2). Fix it",
     PLUGIN.replace("*, depth: int = 1", "*depths: int").replace("{name}", "bad"): (
-        "argument 'depths' hides arguments: list each one so that a config can be checked "
+        "argument 'depths' hides arguments: list each one so that detkit can check configurations "
         "(plugins/bad.py:4)."
     ),
     PLUGIN.replace("depth: int", "depth").replace("{name}", "bad"): (
-        "argument 'depth' has no type: annotate it so that a config can be checked "
+        "argument 'depth' has no type: annotate it so that detkit can check configurations "
         "(plugins/bad.py:4)."
     ),
     PLUGIN.replace("{name}", "fpn"): (

@@ -1,4 +1,4 @@
-"""How fast training images come: from the loader, and from one process alone."""
+"""Measure how fast the loader, and one process alone, deliver training images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from detkit.data.image_decoding import UnreadableImageError
 from detkit.structures import Batch
 
 _T = TypeVar("_T")
-_MOST_SAMPLES = 8  # of a round, in one process
+_MOST_SAMPLES = 8  # per round, in one process
 
 
 def endless(batches: Iterable[_T]) -> Iterator[_T]:
-    """Epoch after epoch; always the first one, as the last ones may leave out transforms."""
+    """Repeat the first epoch without end; the last epochs may leave out transforms."""
     while True:
         yield from batches
 
@@ -29,23 +29,26 @@ def endless(batches: Iterable[_T]) -> Iterator[_T]:
 def sample_times(
     dataset: DetectionDataset, batches: Iterable[Sequence[Key]], rounds: int
 ) -> tuple[Times, Times]:
-    """Seconds of one sample in this process, and of decoding one image, means of a round.
+    """Mean seconds per round for one sample in this process, and for decoding one image.
 
-    With one thread, as a worker has it. A transform that mixes images decodes several for one.
+    Uses one thread, as a loader process does. A transform that mixes images decodes several images
+    per sample.
 
     Args:
         dataset: The training samples.
         batches: Their keys.
-        rounds: Times to measure, each over other samples.
+        rounds: Number of measurements, each of other samples.
     """
     keys = chain.from_iterable(endless(batches))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        found = [_round(dataset, list(islice(keys, _MOST_SAMPLES))) for _ in range(1 + rounds)]
+        measurements = [
+            _round(dataset, list(islice(keys, _MOST_SAMPLES))) for _ in range(1 + rounds)
+        ]
     finally:
         torch.set_num_threads(threads)
-    samples, decodings = zip(*found[1:], strict=True)
+    samples, decodings = zip(*measurements[1:], strict=True)
     return Times(samples), Times(decodings)
 
 
@@ -61,20 +64,20 @@ def _round(dataset: DetectionDataset, keys: Sequence[Key]) -> tuple[float, float
 
 
 def loader_times(loader: Loader, batches: Iterator[Batch], rounds: int) -> Times:
-    """Seconds for each image that a loader delivers to someone who only takes.
+    """Seconds per image of a loader whose batches are discarded at once.
 
-    Workers deliver in bursts, so a round is one batch of each. Rounds that come first do not count,
-    in which processes start.
+    Workers deliver in bursts, so a round is one batch of each worker. The first rounds, in which
+    the workers start, do not count.
 
     Args:
-        loader: It tells its number of workers.
-        batches: What it gives, without end.
-        rounds: Times to measure.
+        loader: The loader.
+        batches: Its batches, without end.
+        rounds: Number of measurements.
     """
-    found = []
+    seconds_per_image = []
     for number in range(-WARM_UP, rounds):
         start = time.perf_counter()
         images = sum(len(next(batches)) for _ in range(max(loader.num_workers, 1)))
         if number >= 0:
-            found.append((time.perf_counter() - start) / images)
-    return Times(tuple(found))
+            seconds_per_image.append((time.perf_counter() - start) / images)
+    return Times(tuple(seconds_per_image))

@@ -1,4 +1,4 @@
-"""What a measurement depends on besides the configuration."""
+"""The machine that a measurement runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from detkit.text import counted
+from detkit.text import counted, memory_size
 from detkit.training.callbacks.slow_loader import cores_here
 
 Half = Literal["bf16", 16]
@@ -20,17 +20,16 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine and the device that is measured.
+    """A machine and the device to measure.
 
     Attributes:
         cores: CPU cores that this process may use.
-        threads: With which PyTorch computes on the CPU.
-        device: The kind of device that trains: cpu, cuda, mps.
-        name: The processor's, or the GPU's.
-        has_gpu: Whether PyTorch finds one.
+        threads: PyTorch's threads on the CPU.
+        device: The type of the training device: cpu, cuda, mps.
+        name: Name of the processor or GPU.
+        has_gpu: Whether PyTorch finds a GPU.
         memory: Bytes of the GPU; None on a CPU.
-        half: The setting of trainer.precision with which this device computes faster; None where
-            32 bits are as good.
+        half: The 16-bit trainer.precision that is faster on this device; None if there is none.
     """
 
     cores: int
@@ -42,11 +41,11 @@ class Machine:
     half: Half | None
 
     def text(self) -> str:
-        """It in one line."""
+        """A description in one line."""
         cores, threads = counted(self.cores, "CPU core"), counted(self.threads, "thread")
         where = f"{self.device}: {self.name}" + (f" ({threads})" if self.device == "cpu" else "")
         if self.memory is not None:
-            where += f" ({self.memory / 2**30:.0f} GiB)"
+            where += f" ({memory_size(self.memory, digits=0)})"
         return f"{where}; {cores}; torch {torch.__version__}"
 
 
@@ -82,14 +81,14 @@ def _processor() -> str:
 
 
 def _processor_lines(key: str) -> str:
-    """What Linux says of the first processor."""
+    """A property of the first processor, as Linux reports it."""
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """The most bytes that were held: on a GPU by PyTorch, else by this process; Linux only."""
+    """Peak memory in bytes: PyTorch's on a GPU, else that of this process (Linux only)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")

@@ -1,4 +1,4 @@
-"""The rates of a configuration on this machine: nothing is kept of what is trained."""
+"""Measure the speed of a configuration on this machine; the trained weights are discarded."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def measure(config: Mapping[str, Any]) -> Findings:
     """Measure loader, training step and prediction of a checked configuration.
 
     Raises:
-        UserError: What a training of it would raise at its start, or memory does not suffice.
+        UserError: As a training of it would at its start, or the GPU has too little memory.
     """
     seed_everything(config["seed"])
     trainer = _trainer(config)
@@ -54,7 +54,7 @@ def measure(config: Mapping[str, Any]) -> Findings:
         return _measured(config, trainer, data, classes, detector)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"the GPU's memory does not suffice for data.batch_size={config['data']['batch_size']}"
+            f"the GPU has too little memory for data.batch_size={config['data']['batch_size']}"
             ": lower it, or the size of the images in augmentation.train, or set "
             "trainer.precision=bf16."
         ) from error
@@ -74,10 +74,10 @@ def _measured(
     step = _step(config, trainer, data, classes, detector)
     loader = data.train_loader()
     dataset: Any = loader.dataset
-    given = [batch.to(device) for batch in _train_batches(data, dataset)]
+    batches = [batch.to(device) for batch in _train_batches(data, dataset)]
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    parts = step_times(step, given, count)
+    parts = step_times(step, batches, count)
     LOGGER.info("measuring the data")
     sample, decoding = sample_times(dataset, data.train_batches(), count)
     loading, training = _with_loader(loader, step, count)
@@ -85,8 +85,8 @@ def _measured(
         subject=_subject(config, classes),
         machine=machine_of(device),
         settings=_settings(config),
-        size=(given[0].images.shape[-2], given[0].images.shape[-1]),
-        batch_size=len(given[0]),
+        size=(batches[0].images.shape[-2], batches[0].images.shape[-1]),
+        batch_size=len(batches[0]),
         loader=loading,
         sample=sample,
         decoding=decoding,
@@ -113,7 +113,7 @@ def _extent(config: Mapping[str, Any], data: DetectionData) -> Extent:
 
 
 def _trainer(config: Mapping[str, Any]) -> pl.Trainer:
-    """Lightning's choice of device and arithmetic, for one device; it trains nothing."""
+    """A trainer for Lightning's choice of device and precision; it trains nothing."""
     settings = trainer_settings(config)
     require_devices(settings["devices"], settings["accelerator"])
     settings = {**settings, **_ONE_DEVICE}
@@ -138,21 +138,21 @@ def _step(
 
 
 def _single_images(data: DetectionData) -> list[Batch]:
-    """A few images for validation, each a batch."""
+    """A few validation images, each as a batch."""
     index, collate = data.validation_index, Collate(pad_multiple=data.pad_multiple)
     dataset = DetectionDataset(index, transforms=data.evaluation_transforms, seed=data.seed)
-    return [collate([dataset[Key(0, place)]]) for place in range(min(WARM_UP, len(index)))]
+    return [collate([dataset[Key(0, position)]]) for position in range(min(WARM_UP, len(index)))]
 
 
 def _train_batches(data: DetectionData, dataset: DetectionDataset) -> list[Batch]:
-    """As many as the warm-up has steps, so that no size is new after it; no worker is started."""
+    """One batch per warm-up step, so that no image size is new after it; starts no workers."""
     collate = Collate(pad_multiple=data.pad_multiple)
     keys = islice(endless(data.train_batches()), WARM_UP)
     return [collate([dataset[key] for key in batch]) for batch in keys]
 
 
 def _with_loader(loader: Loader, step: TrainingStep, count: int) -> tuple[Times, Times]:
-    """Seconds for each image of the loader alone, and of loader and step at once."""
+    """Seconds per image of the loader alone, and of loader and step together."""
     batches = endless(loader)
     loading = loader_times(loader, batches, count)
     LOGGER.info("measuring both at once")
@@ -183,20 +183,20 @@ def _subject(config: Mapping[str, Any], classes: Classes) -> str:
 
 def _remarks(config: Mapping[str, Any], parts: StepTimes) -> list[str]:
     trainer = config["trainer"]
-    told = []
+    remarks = []
     if trainer["devices"] != 1 or trainer["num_nodes"] != 1:
-        told.append(
-            "all rates are of one device, without what several devices tell each other; each has "
-            "a loader of its own."
+        remarks.append(
+            "all rates are for one device, without the communication between devices; each device "
+            "has its own loader."
         )
     if parts.accumulated > 1:
-        told.append(
-            f"the whole step has 1/{parts.accumulated} of an optimizer step in it "
+        remarks.append(
+            f"the whole step includes 1/{parts.accumulated} of an optimizer step "
             "(trainer.accumulate_grad_batches)."
         )
     if config["weights"] is None:
-        told.append(
-            "the detector is not trained, so post-processing finds little; with weights=RUN it has "
-            "the work that a trained one gives it."
+        remarks.append(
+            "the detector is untrained, so post-processing has little to do; weights=RUN measures "
+            "it with a trained detector."
         )
-    return told
+    return remarks

@@ -1,4 +1,4 @@
-"""How long the detection of objects in one image takes, as `detkit predict` does it."""
+"""Measure how long `detkit predict` takes per image."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from detkit.structures import Batch
 def prediction_times(
     detector: Any, batches: Sequence[Batch], device: torch.device, count: int
 ) -> tuple[Times, Times]:
-    """Seconds of the network alone, and of the whole prediction.
+    """Seconds of the network alone and of the whole prediction.
 
     Args:
-        detector: On the device and in evaluation mode afterwards, and otherwise as it was.
+        detector: The detector; left on the device and in evaluation mode.
         batches: One image each.
         device: Where the detector runs.
-        count: Times to measure.
+        count: Number of measurements.
     """
-    given = [batch.to(device) for batch in batches]
-    ready: Any = ready_to_predict(detector, given[0].images)
+    device_batches = [batch.to(device) for batch in batches]
+    ready: Any = ready_to_predict(detector, device_batches[0].images)
     network, whole = [], []
-    for number in range(WARM_UP + count):  # in turns, as other work on the machine comes and goes
-        batch = given[number % len(given)]
+    for number in range(WARM_UP + count):  # alternate, since the load of the machine varies
+        batch = device_batches[number % len(device_batches)]
         start = now(device)
         ready(batch.images)
         middle = now(device)

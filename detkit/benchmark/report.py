@@ -1,4 +1,4 @@
-"""What a benchmark found, as text for a terminal."""
+"""The results of a benchmark as text for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detkit.benchmark.machine import Machine
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Rates, Settings, rate, verdict
-from detkit.text import counted
+from detkit.text import counted, memory_size
 from detkit.training.workload import Extent
 
 _NAME = 38
@@ -19,24 +19,24 @@ _UNSTEADY = 2.0  # longest over shortest time
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that was measured, and on what.
+    """The measurements and their conditions.
 
     Attributes:
-        subject: The run that the configuration would be, in a few words.
-        machine: Where.
-        settings: With what.
+        subject: A short description of the configuration.
+        machine: The machine.
+        settings: The settings that affect speed.
         size: (height, width) of a training batch.
-        batch_size: Its images.
-        loader: Seconds an image.
-        sample: Seconds a sample in one process.
+        batch_size: Images per batch.
+        loader: Seconds per image.
+        sample: Seconds per sample in one process.
         decoding: Seconds of decoding one image.
-        step: Seconds a batch.
-        training: Seconds an image, loader and step at once.
+        step: Seconds per batch.
+        training: Seconds per image, loader and step together.
         network: Seconds of the network for one image.
         prediction: Seconds of the whole prediction of one image.
-        memory: Bytes at most while training.
-        remarks: What a reader has to know.
-        extent: How much the whole training does.
+        memory: Peak memory in bytes while training.
+        remarks: Notes for the reader.
+        extent: The amount of work of the whole training.
     """
 
     subject: str
@@ -57,7 +57,7 @@ class Findings:
 
     @property
     def rates(self) -> Rates:
-        """What the verdict rests on."""
+        """The rates that the verdict is based on."""
         return Rates(
             loader=1 / self.loader.median,
             together=1 / self.training.median,
@@ -81,8 +81,8 @@ class Findings:
         return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
     def _whole_training(self) -> str:
-        """How long the training would take at the measured rates."""
-        # One image at a time, as it was measured; larger batches are faster on a GPU.
+        """The length of the whole training at the measured rates."""
+        # The prediction was measured image by image; larger batches are faster on a GPU.
         time = self.extent.time(self.training.median, self.prediction.median)
         return self.extent.text(time)
 
@@ -92,40 +92,40 @@ class Findings:
             yield (
                 f"the training step took {_ms(whole.low).strip()} to {_ms(whole.high).strip()}: "
                 "something else runs on this machine, or the images differ in size; "
-                f"steps={3 * len(whole.seconds)} tells more."
+                f"steps={3 * len(whole.seconds)} gives steadier numbers."
             )
 
     def _table(self) -> Iterator[str]:
         workers, batch = self.settings.workers, self.batch_size
         by = counted(workers, "worker") if workers else "no workers"
         yield f"{'':{_NAME}}  {'median':>9}  {'from':>9}  {'to':>9}  {'images/s':>8}"
-        yield "data, an image"
+        yield "data, per image"
         yield _row(f"loader, {by}", self.loader, 1)
         yield _row("one process, one thread", self.sample, 1)
-        yield _row("  of it decoding one image", self.decoding)
+        yield _row("  decoding one image", self.decoding)
         height, width = self.size
         yield f"training step, {counted(batch, 'image')} in {height} x {width}"
         yield _row("forward and loss", self.step.forward)
         yield _row("backward", self.step.backward)
         yield _row("optimizer", self.step.optimizer)
         yield _row("whole step", self.step.whole, batch)
-        yield "training, an image"
-        yield _row("loader and step at once", self.training, 1)
+        yield "training, per image"
+        yield _row("loader and step together", self.training, 1)
         yield "prediction, one image at a time"
         yield _row("network", self.network)
         pairs = zip(self.network.seconds, self.prediction.seconds, strict=True)
-        rest = max(median(whole - network for network, whole in pairs), 0.0)
-        yield f"{'  post-processing (the rest)':{_NAME}}  {_ms(rest)}"
+        postprocessing = max(median(whole - network for network, whole in pairs), 0.0)
+        yield f"{'  post-processing (the rest)':{_NAME}}  {_ms(postprocessing)}"
         yield _row("whole prediction", self.prediction, 1)
         if self.memory is not None:
             whose = "this process" if self.machine.memory is None else "PyTorch on the GPU"
-            yield f"most memory of {whose} while training: {self.memory / 2**30:.2f} GiB"
+            yield f"peak memory of {whose} while training: {memory_size(self.memory, digits=2)}"
 
 
 def _row(name: str, times: Times, images: int = 0) -> str:
     numbers = "  ".join(_ms(value) for value in (times.median, times.low, times.high))
-    told = f"  {rate(images / times.median):>8}" if images else ""
-    return f"{'  ' + name:{_NAME}}  {numbers}{told}"
+    speed = f"  {rate(images / times.median):>8}" if images else ""
+    return f"{'  ' + name:{_NAME}}  {numbers}{speed}"
 
 
 def _ms(seconds: float) -> str:

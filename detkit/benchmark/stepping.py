@@ -1,4 +1,4 @@
-"""How long a training step takes, and its parts."""
+"""Measure the parts of a training step."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from detkit.benchmark.timing import WARM_UP, Times, now
 from detkit.interfaces import OptimizerFactory
 from detkit.structures import Batch
 
-_TINY_RATE = 1e-3  # of the learning rate, so that the detector stays what it is
+_TINY_RATE = 1e-3  # factor of the learning rate, so that the detector hardly changes
 
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Seconds of the parts of a training step.
+    """Seconds for each part of a training step.
 
     Attributes:
-        forward: Network and losses.
-        backward: Gradients.
-        optimizer: Clipping, and the step of the weights.
-        accumulated: Batches for which the optimizer steps once.
+        forward: The network and the losses.
+        backward: The gradients.
+        optimizer: Gradient clipping and the update of the weights.
+        accumulated: Batches per optimizer step.
     """
 
     forward: Times
@@ -36,7 +36,7 @@ class StepTimes:
 
     @property
     def whole(self) -> Times:
-        """All of it for one batch."""
+        """The whole step for one batch."""
         parts = zip(
             self.forward.seconds, self.backward.seconds, self.optimizer.seconds, strict=True
         )
@@ -44,7 +44,7 @@ class StepTimes:
 
 
 class TrainingStep:
-    """The step of a training, without its loop: same arithmetic, optimizer and clipping."""
+    """A training step without Lightning's loop: same precision, optimizer and clipping."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class TrainingStep:
         trainer: pl.Trainer,
         total_batch: int,
     ) -> None:
-        """Take a detector that is prepared as for training.
+        """Set up a detector that has been prepared for training.
 
         Args:
-            detector: Moved to the trainer's device, and in training mode afterwards.
+            detector: The detector; moved to the trainer's device and set to training mode.
             optimizer: Builds the optimizer.
-            trainer: Its precision and clipping are taken; it runs nothing.
-            total_batch: Images of an optimizer step over all devices.
+            trainer: Provides precision and clipping; it runs nothing.
+            total_batch: Images per optimizer step over all devices.
         """
         self.device = trainer.strategy.root_device
         self.detector = detector.to(self.device).train()
@@ -84,7 +84,7 @@ class TrainingStep:
         self._scaler.scale(loss).backward()
 
     def update(self) -> None:
-        """Change the weights by the gradients, which are gone then."""
+        """Update the weights and clear the gradients."""
         if self._clip:
             self._scaler.unscale_(self._optimizer)
             torch.nn.utils.clip_grad_norm_(self.detector.parameters(), self._clip)
@@ -94,8 +94,8 @@ class TrainingStep:
 
 
 def step_times(step: TrainingStep, batches: Sequence[Batch], count: int) -> StepTimes:
-    """Measure the parts of a step on batches that are on the device, one after the other."""
-    found: list[tuple[float, float, float]] = []
+    """Measure the parts of a step on batches that are already on the device."""
+    seconds: list[tuple[float, float, float]] = []
     for number in range(WARM_UP + count):
         start = now(step.device)
         loss = step.forward(batches[number % len(batches)])
@@ -103,23 +103,23 @@ def step_times(step: TrainingStep, batches: Sequence[Batch], count: int) -> Step
         step.backward(loss)
         backward = now(step.device)
         step.update()
-        found.append((forward - start, backward - forward, now(step.device) - backward))
+        seconds.append((forward - start, backward - forward, now(step.device) - backward))
     forward_times, backward_times, optimizer_times = (
-        Times(part) for part in zip(*found[WARM_UP:], strict=True)
+        Times(part) for part in zip(*seconds[WARM_UP:], strict=True)
     )
     return StepTimes(forward_times, backward_times, optimizer_times, step.accumulated)
 
 
 def training_times(step: TrainingStep, batches: Iterator[Batch], ready: int, count: int) -> Times:
-    """Seconds for each image where loader and step work at once, as they do in a training.
+    """Seconds per image while loader and step work together, as in a training.
 
     Args:
         step: The step.
-        batches: What the loader gives, without end.
-        ready: Batches that workers may hold ready; they do not count.
-        count: Steps to measure.
+        batches: The loader's batches, without end.
+        ready: Number of batches that workers may have prepared; they do not count.
+        count: Number of steps to measure.
     """
-    found = []
+    seconds_per_image = []
     for number in range(-max(WARM_UP, ready), count):
         start = now(step.device)
         batch = next(batches).to(step.device, non_blocking=True)
@@ -127,5 +127,5 @@ def training_times(step: TrainingStep, batches: Iterator[Batch], ready: int, cou
         if number % step.accumulated == 0:
             step.update()
         if number >= 0:
-            found.append((now(step.device) - start) / len(batch))
-    return Times(tuple(found))
+            seconds_per_image.append((now(step.device) - start) / len(batch))
+    return Times(tuple(seconds_per_image))

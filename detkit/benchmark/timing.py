@@ -1,4 +1,4 @@
-"""How long things take: each a few times, after a warm-up."""
+"""Repeated time measurements after a warm-up."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from statistics import median
 
 import torch
 
-WARM_UP = 3  # times that come first and do not count
+WARM_UP = 3  # initial measurements that do not count
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of the same work, measured several times.
+    """Seconds of repeated measurements of the same work.
 
     Attributes:
-        seconds: At least one, in the order of measuring.
+        seconds: One or more, in order.
     """
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median."""
         return median(self.seconds)
 
     @property
     def low(self) -> float:
-        """The shortest."""
+        """The shortest time."""
         return min(self.seconds)
 
     @property
     def high(self) -> float:
-        """The longest."""
+        """The longest time."""
         return max(self.seconds)
 
 
 def now(device: torch.device) -> float:
-    """A clock in seconds, read once a device has done all that it was given."""
+    """A clock in seconds, read after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

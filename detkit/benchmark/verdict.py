@@ -10,30 +10,30 @@ from typing import Any, Literal
 from detkit.benchmark.machine import Half, Machine
 from detkit.text import counted
 
-_HALF_OF_ALL = 0.5
-_LARGE_OPTIMIZER = 0.3  # share of a step from which fewer optimizer steps are worth a word
-_APART = 0.9  # of what loader or step reach alone: what they reach at once when all is well
-_SMALLEST_SIDE = 320  # below, small objects go
+_HALF = 0.5
+_LARGE_OPTIMIZER = 0.3  # share of a step above which to suggest fewer optimizer steps
+_UNDISTURBED = 0.9  # share of the slower stage's rate that both together usually reach
+_SMALLEST_SIDE = 320  # below, small objects vanish
 _SIDES = ("short_side", "height")
-_MOVABLE = ("resize", "letterbox", "random_perspective")  # sizes that no detector is bound to
+_MOVABLE = ("resize", "letterbox", "random_perspective")  # no detector depends on their size
 
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured.
+    """The measured rates.
 
     Attributes:
         loader: Images/s that the loader delivers alone.
-        together: Images/s of loader and step at once.
+        together: Images/s of loader and step together.
         sample: Seconds of one training sample in one process.
         decoding: Seconds of decoding one image.
         forward: Seconds of the network and the losses of a batch.
         backward: Seconds of the gradients.
-        optimizer: Seconds of the optimizer, for each batch.
-        whole: Seconds of a step, which is not the sum where they are medians.
-        batch_size: Images of a batch.
-        longest_side: Pixels of it.
-        memory: Bytes that a training step held at most on the GPU; None on a CPU.
+        optimizer: Seconds of the optimizer per batch.
+        whole: Seconds of a step; differs from the sum, since all are medians.
+        batch_size: Images per batch.
+        longest_side: Longest side of a batch in pixels.
+        memory: Peak GPU memory of a training step in bytes; None on a CPU.
     """
 
     loader: float
@@ -56,15 +56,15 @@ class Rates:
 
 @dataclass(frozen=True)
 class Settings:
-    """What of the configuration decides over speed.
+    """The settings that affect speed.
 
     Attributes:
-        workers: Processes of the loader.
-        precision: Of the trainer.
+        workers: Number of loader processes.
+        precision: The trainer's precision.
         compile: Whether the network is compiled.
-        accelerator: Of the trainer.
-        devices: That train at once on this machine.
-        size_key: A key with the size of training images, and its value; None where none is free.
+        accelerator: The trainer's accelerator.
+        devices: Number of devices that train on this machine.
+        size_key: The key that sets the size of training images, and its value; None if it is fixed.
     """
 
     workers: int
@@ -76,33 +76,33 @@ class Settings:
 
 
 def verdict(rates: Rates, settings: Settings, machine: Machine) -> list[str]:
-    """A sentence that names the slowest stage, and lines of what to change, the best first."""
+    """A sentence that names the slowest stage, and suggestions, most effective first."""
     if rates.loader < rates.step:
         heading = (
-            f"the loader is the slowest stage: {rate(rates.loader)} images/s where the training "
-            f"step takes {rate(rates.step)}"
+            f"the loader is the slowest stage: {rate(rates.loader)} images/s, while the training "
+            f"step could take {rate(rates.step)}"
         )
         advice = list(_for_loader(rates, settings, machine))
     else:
         name, share = _largest(rates)
         heading = (
-            f"the training step is the slowest stage: {rate(rates.step)} images/s where the loader "
-            f"delivers {rate(rates.loader)}; {name} {share:.0%} of it"
+            f"the training step is the slowest stage: {rate(rates.step)} images/s, while the "
+            f"loader delivers {rate(rates.loader)}; {name} {share:.0%} of it"
         )
         advice = list(_for_step(rates, settings, machine))
-        advice = advice or ["a smaller model; detkit plan model=A,B shows what each takes"]
+        advice = advice or ["a smaller model; detkit plan model=A,B compares their cost"]
     sharing = list(_for_sharing(rates, settings, machine))
     advice = [*sharing, *advice] if settings.workers == 0 else [*advice, *sharing]
     return [f"{heading}{':' if advice else '.'}", *(f"  - {line}" for line in advice)]
 
 
 def rate(images: float) -> str:
-    """Images/s with as many digits as they mean something."""
+    """Images/s with the significant digits."""
     return f"{images:,.0f}" if images >= 10 else f"{images:.2g}"  # noqa: PLR2004
 
 
 def size_key(train_transforms: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The key of the last step that sets the size of training images, and its value."""
+    """The key of the last transform that sets the size of training images, and its value."""
     for label, step in reversed(list(train_transforms.items())):
         for key in _SIDES:
             if step is not None and key in step:
@@ -130,22 +130,22 @@ def _for_loader(rates: Rates, settings: Settings, machine: Machine) -> Iterator[
             f"{settings.workers}; {machine.cores} cores here)"
         )
     else:
-        taken = f", on {machine.threads} of which the step computes" if _on_cpu(machine) else ""
-        each = f" for {settings.devices} devices" if settings.devices > 1 else ""
+        computing = f", on {machine.threads} of which the step computes" if _on_cpu(machine) else ""
+        devices = f" for {settings.devices} devices" if settings.devices > 1 else ""
         yield (
             f"data.workers is {settings.workers}, and this machine has "
-            f"{counted(machine.cores, 'CPU core')}{each}{taken}: more workers would not help"
+            f"{counted(machine.cores, 'CPU core')}{devices}{computing}: more workers would not help"
         )
     of_sample = f"of the {1e3 * rates.sample:.1f} ms of a sample"
-    if rates.decoding > _HALF_OF_ALL * rates.sample:
+    if rates.decoding > _HALF * rates.sample:
         yield (
             f"store smaller images: decoding one takes {1e3 * rates.decoding:.1f} ms {of_sample}"
         )
     else:
-        rest = max(rates.sample - rates.decoding, 0)
+        transforms = max(rates.sample - rates.decoding, 0)
         yield (
-            f"fewer or cheaper steps in augmentation.train: they take {1e3 * rest:.1f} ms "
-            f"{of_sample}"
+            f"fewer or cheaper transforms in augmentation.train: they take "
+            f"{1e3 * transforms:.1f} ms {of_sample}"
         )
 
 
@@ -163,7 +163,7 @@ def _for_step(rates: Rates, settings: Settings, machine: Machine) -> Iterator[st
     if machine.device == "cuda" and not settings.compile:
         yield "trainer.compile=true (now false; the first batches take minutes)"
     has_room = rates.memory is not None and machine.memory is not None
-    if has_room and rates.memory < _HALF_OF_ALL * machine.memory:  # type: ignore[operator]
+    if has_room and rates.memory < _HALF * machine.memory:  # type: ignore[operator]
         yield (
             f"data.batch_size={2 * rates.batch_size} (now {rates.batch_size}; a step holds "
             f"{rates.memory / 2**30:.1f} of {machine.memory / 2**30:.0f} GiB); mind the "  # type: ignore[operator]
@@ -172,7 +172,7 @@ def _for_step(rates: Rates, settings: Settings, machine: Machine) -> Iterator[st
     if rates.optimizer > _LARGE_OPTIMIZER * rates.whole:
         yield (
             f"a larger data.batch_size, or trainer.accumulate_grad_batches: the optimizer takes "
-            f"{rates.optimizer / rates.whole:.0%} of a step whatever the batch is"
+            f"{rates.optimizer / rates.whole:.0%} of a step, regardless of the batch size"
         )
     if settings.size_key is not None:
         key, value = settings.size_key
@@ -183,22 +183,23 @@ def _for_step(rates: Rates, settings: Settings, machine: Machine) -> Iterator[st
 
 def _for_sharing(rates: Rates, settings: Settings, machine: Machine) -> Iterator[str]:
     alone = min(rates.loader, rates.step)
-    if rates.together >= _APART * alone:
+    if rates.together >= _UNDISTURBED * alone:
         return
-    start = f"at once they reach {rate(rates.together)} images/s"
+    start = f"together they reach {rate(rates.together)} images/s"
     if settings.workers == 0:
         yield f"{start}, since the training process loads too (data.workers=0): data.workers=1"
     elif _on_cpu(machine):
         yield (
-            f"{start}, since {settings.workers} loading and {machine.threads} computing share "
+            f"{start}, since {counted(settings.workers, 'loader process')} and "
+            f"{counted(machine.threads, 'computing thread')} share "
             f"{counted(machine.cores, 'CPU core')}"
         )
     else:
-        yield f"{start}: the copy to the GPU, or the process that starts its work, is in the way"
+        yield f"{start}: the copy to the GPU, or the process that feeds it, is the bottleneck"
 
 
 def _free_cores(settings: Settings, machine: Machine) -> int:
-    """Cores for the workers of one device."""
+    """CPU cores available to the workers of one device."""
     busy = machine.threads if _on_cpu(machine) else 0
     return (machine.cores - busy) // max(settings.devices, 1)
 

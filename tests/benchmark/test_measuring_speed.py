@@ -96,7 +96,7 @@ def test_a_small_data_set_is_measured_and_nothing_is_kept(
         "loader, ",
         "one process",
         "backward",
-        "loader and step at once",
+        "loader and step together",
         "post-processing",
     ):
         assert f"\n  {row}" in shown

@@ -46,13 +46,13 @@ def test_rows_have_median_spread_and_rate() -> None:
     assert "training step, 4 images in 96 x 128" in lines
     assert rows["whole step"] == ["400.0", "ms", "400.0", "ms", "400.0", "ms", "10"]
     assert rows["post-processing (the rest)"] == ["40.0", "ms"]
-    assert "most memory of this process while training: 0.50 GiB" in lines
+    assert "peak memory of this process while training: 0.50 GiB" in lines
 
 
 def test_verdict_and_remarks_follow() -> None:
     text = FOUND.text()
     assert (
-        "the training step is the slowest stage: 10 images/s where the loader delivers 500" in text
+        "the training step is the slowest stage: 10 images/s, while the loader delivers 500" in text
     )
     assert text.endswith("\n\nnote: all is made up.")
 
@@ -61,7 +61,7 @@ def test_times_that_differ_much_are_remarked() -> None:
     step = StepTimes(Times((0.1, 0.3)), Times((0.1, 0.3)), Times((0.1, 0.3)), accumulated=1)
     assert (
         "note: the training step took 300.0 ms to 900.0 ms: something else runs on this machine, "
-        "or the images differ in size; steps=6 tells more."
+        "or the images differ in size; steps=6 gives steadier numbers."
     ) in replace(FOUND, step=step).text()
     assert "took" not in FOUND.text()
 

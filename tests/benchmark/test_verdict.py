@@ -38,10 +38,12 @@ ON_GPU = replace(RATES, memory=60 * 2**30)
 def test_a_loader_that_is_too_slow_is_named_with_the_workers_that_the_step_needs() -> None:
     heading, workers, transforms = verdict(replace(STARVED, sample=0.1), SETTINGS, GPU)
     assert heading == (
-        "the loader is the slowest stage: 40 images/s where the training step takes 80:"
+        "the loader is the slowest stage: 40 images/s, while the training step could take 80:"
     )
     assert workers == "  - data.workers=8 (now 2; 16 cores here)"
-    assert transforms.startswith("  - fewer or cheaper steps in augmentation.train: they take 95.0")
+    assert transforms.startswith(
+        "  - fewer or cheaper transforms in augmentation.train: they take 95.0"
+    )
 
 
 def test_workers_are_raised_by_one_at_least_and_to_the_free_cores_at_most() -> None:
@@ -70,7 +72,7 @@ def test_smaller_images_are_advised_where_decoding_takes_most() -> None:
 def test_a_slow_step_is_named_with_its_largest_part() -> None:
     heading = verdict(RATES, SETTINGS, CPU)[0]
     assert heading == (
-        "the training step is the slowest stage: 80 images/s where the loader delivers 400; "
+        "the training step is the slowest stage: 80 images/s, while the loader delivers 400; "
         "backward takes 60% of it:"
     )
     assert (
@@ -88,7 +90,7 @@ def test_a_gpu_is_advised_what_it_has() -> None:
     ]
     tuned = replace(SETTINGS, precision="bf16", compile=True, size_key=None)
     assert verdict(ON_GPU, tuned, GPU)[1:] == [
-        "  - a smaller model; detkit plan model=A,B shows what each takes"
+        "  - a smaller model; detkit plan model=A,B compares their cost"
     ]
     assert "precision=16 " in verdict(ON_GPU, SETTINGS, replace(GPU, half=16))[1]
 
@@ -121,7 +123,7 @@ def test_a_gpu_that_is_not_used_comes_first() -> None:
 
 def test_an_optimizer_that_takes_long_is_advised_fewer_steps() -> None:
     advice = "\n".join(verdict(replace(RATES, optimizer=0.05), SETTINGS, CPU))
-    assert "the optimizer takes 50% of a step whatever the batch is" in advice
+    assert "the optimizer takes 50% of a step, regardless of the batch size" in advice
 
 
 def test_pixels_are_saved_only_where_the_key_decides_over_them() -> None:
@@ -134,8 +136,8 @@ def test_pixels_are_saved_only_where_the_key_decides_over_them() -> None:
     ("workers", "machine", "text"),
     [
         (0, CPU, "since the training process loads too (data.workers=0): data.workers=1"),
-        (2, CPU, "since 2 loading and 4 computing share 8 CPU cores"),
-        (2, GPU, "the copy to the GPU, or the process that starts its work, is in the way"),
+        (2, CPU, "since 2 loader processes and 4 computing threads share 8 CPU cores"),
+        (2, GPU, "the copy to the GPU, or the process that feeds it, is the bottleneck"),
     ],
     ids=["no workers", "cpu", "gpu"],
 )

@@ -32,7 +32,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 def folders() -> list[Path]:
     """The folders of pages, including those of plugins; imports no plugin."""
-    brought = (plugin_files.pages_of(plugin) for plugin in plugin_files.found())
+    brought = (plugin_files.pages_of(plugin) for plugin in plugin_files.discover())
     return [*page_folders(), *(folder for folder in brought if folder is not None)]
 
 

@@ -48,7 +48,7 @@ def part_files() -> dict[tuple[str, str], Path]:
         for family in registry.FAMILIES
         for name in registry.names(family)
     }
-    for plugin in plugin_files.found():
+    for plugin in plugin_files.discover():
         if plugin.path is not None:
             paths = [plugin.path] if plugin.path.is_file() else sorted(plugin.path.rglob("*.py"))
             for path in paths:
