@@ -25,7 +25,7 @@ from detkit.config.slots import (
     part_family,
     slot_at,
 )
-from detkit.config.value_text import override_text
+from detkit.config.override_text import override_text
 from detkit.errors import ConfigError
 
 

@@ -1,10 +1,10 @@
-"""Values as text in Hydra's grammar for overrides."""
+"""Overrides as text: a value in Hydra's grammar, and the value that an override sets."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -28,3 +28,12 @@ def override_text(value: Any) -> str:
     if _BARE.fullmatch(text) and text.lower() not in _OTHER_TYPES:
         return text
     return QuotedString(text, Quote.single).with_quotes()
+
+
+def value_of(overrides: Iterable[str], key: str) -> str | None:
+    """The text that `key=value` among the overrides sets, or None."""
+    for word in overrides:
+        name, separator, value = word.lstrip("+").partition("=")
+        if separator and name == key:
+            return value.strip("'\"")
+    return None
