@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from detkit import registry
 from detkit.config.compose import Composed, compose_with_origins
-from detkit.errors import ConfigError
-from detkit.runs.checkpoint import Checkpoint
-from detkit.runs.checkpoint_record import explain_unknown_part
+from detkit.config.override_text import value_of
+from detkit.errors import ConfigError, UserError
+from detkit.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
+from detkit.runs.record import explain_unknown_part
 from detkit.weights.start import refuse_other_shapes
 
 
@@ -29,12 +31,18 @@ def compose_with(
         ConfigError: With all problems at once; an unknown part gets a hint from the checkpoint.
         UserError: The configured model does not fit the checkpoint's weights.
     """
+    return compose_from(checkpoint, root, overrides, **changes).config
+
+
+def compose_from(
+    checkpoint: Checkpoint, root: str, overrides: Sequence[str], **changes: Any
+) -> Composed:
+    """The same as `compose_with`, with where each value comes from."""
     words = list(overrides)
-    stored = {**checkpoint.config, **changes}
-    config = compose_explained(checkpoint, root, words, stored).config
-    if "model" in config and (root != "resume" or not names_model(words)):
-        refuse_other_shapes(checkpoint, config["model"])
-    return config
+    composed = compose_explained(checkpoint, root, words, {**checkpoint.config, **changes})
+    if "model" in composed.config and (root != "resume" or not names_model(words)):
+        refuse_other_shapes(checkpoint, composed.config["model"])
+    return composed
 
 
 def compose_explained(
@@ -62,3 +70,31 @@ def compose_explained(
 def names_model(overrides: Sequence[str]) -> bool:
     """Whether an override chooses or tunes the model, or an experiment page that may do so."""
     return any(re.match(r"[+~]*(model[=./@]|experiment=)", word) for word in overrides)
+
+
+def checkpoint_of(overrides: Sequence[str], command: str, prefer: str = "best") -> Checkpoint:
+    """Read the checkpoint that the override `ckpt=...` names.
+
+    Args:
+        overrides: The overrides.
+        command: The command's name, for messages; `train` needs a checkpoint that can be resumed.
+        prefer: `best` or `last`, where a run has both.
+
+    Raises:
+        UserError: No override names one, or it cannot be read.
+    """
+    source = value_of(overrides, "ckpt")
+    if not source:
+        other = value_of(overrides, "weights") or value_of(overrides, "model")
+        meant = f" Did you mean ckpt={other}?" if other and Path(other).exists() else ""
+        raise UserError(
+            f"detkit {command} needs a checkpoint: ckpt=RUN, where RUN is a run folder or a "
+            f"file.{meant}"
+        )
+    checkpoint = read_checkpoint(find_checkpoint(source, prefer))
+    if command == "train" and not checkpoint.resumable:
+        raise UserError(
+            f"ckpt={source}: holds a detector without training state (imported or bundled), so it "
+            f"cannot be resumed: start a new training with weights={source}."
+        )
+    return checkpoint

@@ -13,7 +13,8 @@ from detkit.api.checkpoint_config import compose_with
 from detkit.assembly import Classes
 from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
-from detkit.cli.words import checkpoint_of, value_of
+from detkit.api.checkpoint_config import checkpoint_of
+from detkit.config.override_text import value_of
 from detkit.config.compose import compose
 from detkit.config.derived.data_path import OWN, RENDERED, reads_own_path
 from detkit.data.collate import Collate

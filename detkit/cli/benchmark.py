@@ -6,7 +6,8 @@ import sys
 
 from detkit import assembly
 from detkit.benchmark.measuring import measure
-from detkit.cli.words import compose_training, value_of
+from detkit.api.training_config import new_training
+from detkit.config.override_text import value_of
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.lost_values import lost_values
 from detkit.errors import UserError
@@ -42,9 +43,11 @@ def run(arguments: list[str]) -> int:
             "ckpt=... resumes a run, and detkit benchmark trains none: leave it out; weights=RUN "
             "measures the model of a run."
         )
-    composed = compose_training(arguments, root="benchmark")
-    config = composed.config
-    for line in [*lost_values(composed), *anchor_note(config, arguments)]:
+    training = new_training(arguments, root="benchmark")
+    config = training.config
+    for line in training.notes:
+        print(line, file=sys.stderr)
+    for line in [*lost_values(training.composed), *anchor_note(config, arguments)]:
         print(f"note: {line}", file=sys.stderr)
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None:

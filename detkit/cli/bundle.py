@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from detkit.cli.words import value_of
+from detkit.config.override_text import value_of
 from detkit.errors import UserError, did_you_mean
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 from detkit.text import counted

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
+from typing import Any
 
-from detkit.cli.words import compose_training
+from detkit.api.training_config import new_training
 from detkit.config.folders import page_folders
 from detkit.config.page_list import page_groups, pages_of
 from detkit.errors import ConfigError, UserError, did_you_mean
@@ -66,9 +68,16 @@ def _choice(name: str) -> str:
 def _composed(words: list[str]) -> RunRecord:
     """The composed configuration; missing values that only the user knows become FOLDER."""
     try:
-        return RunRecord(compose_training(words).config)
+        return RunRecord(_training(words))
     except ConfigError as error:
         missing = [_MISSING.match(problem) for problem in error.problems]
         if not all(missing):
             raise
-    return RunRecord(compose_training([*words, *(f"{m[1]}=FOLDER" for m in missing if m)]).config)
+    return RunRecord(_training([*words, *(f"{m[1]}=FOLDER" for m in missing if m)]))
+
+
+def _training(words: list[str]) -> dict[str, Any]:
+    training = new_training(words)
+    for line in training.notes:
+        print(line, file=sys.stderr)
+    return training.config

@@ -11,7 +11,9 @@ import yaml
 from detkit import assembly
 from detkit.assembly import Classes, image_size
 from detkit.cli.main import VERBS
-from detkit.cli.words import checkpoint_of, compose_training, value_of
+from detkit.api.checkpoint_config import checkpoint_of
+from detkit.api.training_config import new_training
+from detkit.config.override_text import value_of
 from detkit.config.compose import compose_with_origins
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
@@ -53,7 +55,10 @@ def run(arguments: list[str]) -> int:
         composed = compose_with_origins("resume", words, checkpoint.config)
         classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     else:
-        composed = compose_training(words)
+        training = new_training(words)
+        composed = training.composed
+        for line in training.notes:
+            print(line, file=sys.stderr)
         classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
     config = composed.config
     size = image_size(config)

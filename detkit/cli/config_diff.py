@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from detkit.cli.compared import read_side
-from detkit.cli.words import without
+from detkit.cli.flags import without
 from detkit.config.difference import ABSENT, Difference, value_text
 from detkit.errors import UserError
 from detkit.runs.run_comparison import Comparison, compare

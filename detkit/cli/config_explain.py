@@ -6,9 +6,10 @@ import shutil
 import textwrap
 
 from detkit.api.checkpoint_config import names_model
-from detkit.cli.settings import KEY as SETTINGS
-from detkit.cli.settings import with_settings
-from detkit.cli.words import checkpoint_of, value_of
+from detkit.api.earlier_settings import KEY as SETTINGS
+from detkit.api.earlier_settings import with_settings
+from detkit.api.checkpoint_config import checkpoint_of
+from detkit.config.override_text import value_of
 from detkit.config import compose
 from detkit.config.difference import value_text
 from detkit.config.pages import CHECKPOINT

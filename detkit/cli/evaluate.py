@@ -9,7 +9,8 @@ from tqdm import tqdm
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.evaluation import Evaluation, FileEvaluation
 from detkit.cli.output_folder import make_folder
-from detkit.cli.words import checkpoint_of, value_of
+from detkit.api.checkpoint_config import checkpoint_of
+from detkit.config.override_text import value_of
 from detkit.config import compose
 from detkit.errors import UserError
 from detkit.evaluation.results_file import write_results

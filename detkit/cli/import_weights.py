@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detkit.cli.words import value_of
+from detkit.config.override_text import value_of
 from detkit.config import compose
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError

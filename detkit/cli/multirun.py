@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from detkit.cli.settings import KEY as SETTINGS
-from detkit.cli.words import value_of, without
+from detkit.api.earlier_settings import KEY as SETTINGS
+from detkit.config.override_text import value_of
+from detkit.cli.flags import without
 from detkit.config import compose, hydra_app
 from detkit.config.overrides import split_flags
 from detkit.config.sweep_jobs import check_jobs, multirun

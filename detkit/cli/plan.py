@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from detkit.cli.config import whole
-from detkit.cli.words import value_of, without
+from detkit.config.override_text import value_of
+from detkit.cli.flags import without
 from detkit.config import compose, sweep_jobs
 from detkit.config.overrides import has_no_list, split_flags
 from detkit.errors import ConfigError, UserError

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.detector import Detector
 from detkit.cli.output_folder import make_folder
-from detkit.cli.words import checkpoint_of
+from detkit.api.checkpoint_config import checkpoint_of
 from detkit.errors import DataError, UserError
 from detkit.evaluation.results_file import write_rows
 from detkit.inference.earlier_pictures import RESULTS, clear_earlier

@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 
 from detkit import registry
 from detkit.cli.main import COMMANDS, main
-from detkit.cli.words import compose_training
+from detkit.api.training_config import new_training
 from detkit.config.compose import compose
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 
@@ -120,7 +120,7 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
     elif command == "sweep":
         check_sweep(words)
     elif command in ("train", "benchmark") and "ckpt=RUN" not in words:
-        assert compose_training(words, root=command)["model"]["name"]
+        assert new_training(words, root=command).config["model"]["name"]
     else:
         assert main([command, *words]) == 0
 

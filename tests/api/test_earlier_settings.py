@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from detkit.cli.settings import MOST_LINES, changed_settings
-from detkit.cli.words import compose_training
+from detkit.api.earlier_settings import MOST_LINES, changed_settings
+from detkit.api.training_config import new_training
 from detkit.config.compose import compose
 from detkit.errors import ConfigError, UserError
 
@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_new_run_takes_all_settings_and_a_folder_of_its_own(run):
-    config = compose_training(["settings=first"])
+    config = new_training(["settings=first"]).config
     differing = {key for key in config if config[key] != run[key]}
     assert differing <= {"run_folder"}
     assert "first" in config["run_folder"]
@@ -42,7 +42,7 @@ def test_a_new_run_takes_all_settings_and_a_folder_of_its_own(run):
 
 def test_words_are_stronger_than_the_settings(run):
     words = ["settings=first", "optimizer=sgd", "data.path=X", "trainer.max_epochs=2", "seed=1"]
-    config = compose_training([*words, "image_size=416"])
+    config = new_training([*words, "image_size=416"]).config
     assert (config["optimizer"]["name"], config["seed"]) == ("sgd", 1)
     assert (config["data"]["reader"]["name"], config["data"]["batch_size"]) == ("auto", 3)
     assert config["trainer"]["max_epochs"] == 2
@@ -50,7 +50,7 @@ def test_words_are_stronger_than_the_settings(run):
 
 
 def test_another_model_with_the_settings_of_a_run(run):
-    config = compose_training(["settings=first", "model=retinanet"])
+    config = new_training(["settings=first", "model=retinanet"]).config
     assert config["model"]["head"]["priors"]["name"] == "anchors"
     assert config["data"]["batch_size"] == 3
 
@@ -59,12 +59,12 @@ def test_an_experiment_beside_the_settings_of_a_run_is_refused(run):
     with pytest.raises(
         UserError, match="settings=first experiment=demo: both choose a whole train"
     ):
-        compose_training(["settings=first", "experiment=demo"])
+        new_training(["settings=first", "experiment=demo"])
 
 
 def test_a_wrong_word_beside_the_settings_is_named(run):
     with pytest.raises(ConfigError, match=r"optimizer\.momentm"):
-        compose_training(["settings=first", "optimizer.momentm=1"])
+        new_training(["settings=first", "optimizer.momentm=1"])
 
 
 # pain 44
@@ -80,8 +80,8 @@ def test_what_the_weights_of_a_run_leave_out_is_named(run):
 
 
 def test_nothing_is_named_where_no_setting_differs(run):
-    assert changed_settings("first", run, compose_training(["settings=first", "data.path=X"])) == []
+    assert changed_settings("first", run, new_training(["settings=first", "data.path=X"]).config) == []
 
 
 def test_settings_of_no_run_change_nothing() -> None:
-    assert compose_training(["settings=null"])["optimizer"]["name"] == "sgd"
+    assert new_training(["settings=null"]).config["optimizer"]["name"] == "sgd"
