@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from detkit.errors import ConfigError, DataError, UserError, did_you_mean
@@ -16,24 +17,36 @@ from detkit.registry import Slot, Wired, register
 from detkit.version import __version__
 
 if TYPE_CHECKING:
+    from detkit import data
+    from detkit.api.configuration import Config, compose
     from detkit.api.detector import Detector, load
     from detkit.api.results import Result
+    from detkit.api.run import Run
+    from detkit.api.training import build, train
 
 __all__ = [
+    "Config",
     "ConfigError",
     "DataError",
     "Detector",
     "Result",
+    "Run",
     "Slot",
     "UserError",
     "Wired",
     "__version__",
+    "build",
+    "compose",
+    "data",
     "load",
     "register",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "data":  # a package that can be called
+        return import_module("detkit.data")
     if name not in MODULES:
         hint = did_you_mean(name, __all__)
         raise AttributeError(f"module 'detkit' has no attribute '{name}'.{hint}")

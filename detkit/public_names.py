@@ -10,9 +10,15 @@ from importlib import import_module
 from typing import Any
 
 MODULES = {
+    "Config": "detkit.api.configuration",
     "Detector": "detkit.api.detector",
     "Result": "detkit.api.results",
+    "Run": "detkit.api.run",
+    "build": "detkit.api.training",
+    "compose": "detkit.api.configuration",
     "load": "detkit.api.detector",
+    "load_data": "detkit.api.training",
+    "train": "detkit.api.training",
 }
 
 

@@ -87,7 +87,9 @@ def train(config: Config | Sequence[str] = ()) -> Run:
             "trainer.num_nodes: detkit.train uses one machine; for several, type `detkit train "
             "--freeze ...` and start the command that it prints on each of them."
         )
-    folder, code = start(values, in_process=values["trainer"]["devices"] == 1, again=composed.begins_again)
+    folder, code = start(
+        values, in_process=values["trainer"]["devices"] == 1, again=composed.begins_again
+    )
     raise_for_exit_code(code, f"the training in {folder}")
     return Run(folder)
 

@@ -9,14 +9,13 @@ from typing import Any
 import torch
 
 from detkit import assembly
-from detkit.api.checkpoint_config import compose_with
+from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.assembly import Classes
 from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
-from detkit.api.checkpoint_config import checkpoint_of
-from detkit.config.override_text import value_of
 from detkit.config.compose import compose
 from detkit.config.derived.data_path import OWN, RENDERED, reads_own_path
+from detkit.config.override_text import value_of
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData
 from detkit.data.detection_dataset import DetectionDataset, Key

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from detkit import assembly
-from detkit.benchmark.measuring import measure
 from detkit.api.training_config import new_training
-from detkit.config.override_text import value_of
+from detkit.benchmark.measuring import measure
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.lost_values import lost_values
+from detkit.config.override_text import value_of
 from detkit.errors import UserError
 from detkit.processes.failures import plain_worker_failures
 from detkit.runs.log_file import log_to

@@ -9,15 +9,15 @@ from typing import Any
 import yaml
 
 from detkit import assembly
-from detkit.assembly import Classes, image_size
-from detkit.cli.main import VERBS
 from detkit.api.checkpoint_config import checkpoint_of
 from detkit.api.training_config import new_training
-from detkit.config.override_text import value_of
+from detkit.assembly import Classes, image_size
+from detkit.cli.main import VERBS
 from detkit.config.compose import compose_with_origins
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.config.lost_values import lost_values
+from detkit.config.override_text import value_of
 from detkit.errors import UserError
 from detkit.evaluation.operation_counts import priors_by_level
 from detkit.text import counted

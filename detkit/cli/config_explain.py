@@ -5,13 +5,12 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from detkit.api.checkpoint_config import names_model
+from detkit.api.checkpoint_config import checkpoint_of, names_model
 from detkit.api.earlier_settings import KEY as SETTINGS
 from detkit.api.earlier_settings import with_settings
-from detkit.api.checkpoint_config import checkpoint_of
-from detkit.config.override_text import value_of
 from detkit.config import compose
 from detkit.config.difference import value_text
+from detkit.config.override_text import value_of
 from detkit.config.pages import CHECKPOINT
 from detkit.config.provenance import Explanation, History
 from detkit.errors import UserError

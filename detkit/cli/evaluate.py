@@ -6,12 +6,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from detkit.api.checkpoint_config import compose_with
+from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.evaluation import Evaluation, FileEvaluation
 from detkit.cli.output_folder import make_folder
-from detkit.api.checkpoint_config import checkpoint_of
-from detkit.config.override_text import value_of
 from detkit.config import compose
+from detkit.config.override_text import value_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import write_results
 from detkit.inference.measuring import Measurement

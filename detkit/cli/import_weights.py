@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detkit.config.override_text import value_of
 from detkit.config import compose
+from detkit.config.override_text import value_of
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
 from detkit.weights.source import read_source

@@ -11,9 +11,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from detkit.api.earlier_settings import KEY as SETTINGS
-from detkit.config.override_text import value_of
 from detkit.cli.flags import without
 from detkit.config import compose, hydra_app
+from detkit.config.override_text import value_of
 from detkit.config.overrides import split_flags
 from detkit.config.sweep_jobs import check_jobs, multirun
 from detkit.config.sweep_options import DEVICE_POOL, LISTED

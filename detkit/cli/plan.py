@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from detkit.cli.config import whole
-from detkit.config.override_text import value_of
 from detkit.cli.flags import without
 from detkit.config import compose, sweep_jobs
+from detkit.config.override_text import value_of
 from detkit.config.overrides import has_no_list, split_flags
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimates.device_speed import SpeedOfDevices

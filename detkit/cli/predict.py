@@ -8,10 +8,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from detkit.api.checkpoint_config import compose_with
+from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.detector import Detector
 from detkit.cli.output_folder import make_folder
-from detkit.api.checkpoint_config import checkpoint_of
 from detkit.errors import DataError, UserError
 from detkit.evaluation.results_file import write_rows
 from detkit.inference.earlier_pictures import RESULTS, clear_earlier

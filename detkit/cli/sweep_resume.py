@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from detkit.cli import train
-from detkit.cli.multirun import show_messages, tell_end
 from detkit.cli.flags import without
+from detkit.cli.multirun import show_messages, tell_end
 from detkit.config import plugins
 from detkit.config.overrides import listed_plugins, parse
 from detkit.config.sweep_options import read_device_pool

@@ -15,6 +15,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
+from detkit.config.override_text import override_text
 from detkit.config.overrides import is_group, parse
 from detkit.config.removals import is_removal, removal
 from detkit.config.slots import (
@@ -25,7 +26,6 @@ from detkit.config.slots import (
     part_family,
     slot_at,
 )
-from detkit.config.override_text import override_text
 from detkit.errors import ConfigError
 
 

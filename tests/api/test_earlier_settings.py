@@ -80,7 +80,9 @@ def test_what_the_weights_of_a_run_leave_out_is_named(run):
 
 
 def test_nothing_is_named_where_no_setting_differs(run):
-    assert changed_settings("first", run, new_training(["settings=first", "data.path=X"]).config) == []
+    assert (
+        changed_settings("first", run, new_training(["settings=first", "data.path=X"]).config) == []
+    )
 
 
 def test_settings_of_no_run_change_nothing() -> None:

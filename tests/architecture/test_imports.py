@@ -37,7 +37,7 @@ BELOW_ASSEMBLY = {
 }
 # Package -> the packages that it may import besides itself.
 ALLOWED: dict[str, set[str]] = {
-    "detkit": {"api", "errors", "public_names", "registry", "version"},
+    "detkit": {"api", "data", "errors", "public_names", "registry", "version"},
     "public_names": set(),
     "errors": set(),
     "image_files": set(),
@@ -57,7 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "heads": BASE | {"layers"},
     "roi_heads": BASE | {"layers"},
     "detectors": BASE,
-    "data": BASE | {"terminal", "interruption"},
+    "data": BASE | {"public_names", "terminal", "interruption"},
     "evaluation": BASE,
     "visualization": BASE | {"runs.layout"},
     # Of optimizers only the groups of parameters, which older checkpoints are translated to.

@@ -13,8 +13,8 @@ from tiny_run import TINY
 from torchvision.models import resnet18
 
 from detkit import registry
-from detkit.cli.main import COMMANDS, main
 from detkit.api.training_config import new_training
+from detkit.cli.main import COMMANDS, main
 from detkit.config.compose import compose
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 
