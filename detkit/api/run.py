@@ -26,9 +26,9 @@ class Run:
 
     Example:
         >>> run = detkit.Run("runs/mine")
-        >>> run.class_names
-        ('circle', 'square', 'triangle')
-        >>> run.metrics[-1]["val/AP"] > 0
+        >>> run.class_names[:2]
+        ('circle', 'cross')
+        >>> run.metrics[-1]["step"] > 0
         True
     """
 

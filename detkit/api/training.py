@@ -6,8 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +27,7 @@ from detkit.runs.claim import claimed
 from detkit.runs.frozen_config import freeze
 from detkit.runs.layout import RunFolder
 from detkit.runs.lock import FolderInUseError, training_lock
+from detkit.runs.log_file import log_to
 from detkit.runs.new_folder import discard_untrained
 from detkit.weights.start import refuse_foreign_weights, start_from
 
@@ -41,7 +41,8 @@ class Data(NamedTuple):
     """The loaders and classes of a configuration.
 
     Attributes:
-        train: Shuffled, augmented batches, B images each, forever different from epoch to epoch.
+        train: Shuffled, augmented batches of B images. Lightning sets the epoch; a plain loop does so
+            before each pass: `train.batch_sampler.set_epoch(epoch)`, or all epochs are the same.
         validation: All validation images in order, with the evaluation transforms.
         class_names: The C class names, in label order.
         category_ids: The C ids of the classes in the data set's own format.
@@ -80,18 +81,33 @@ def train(config: Config | Sequence[str] = ()) -> Run:
         )
     composed = config if isinstance(config, Config) else compose(config)
     values = composed.to_dict()
-    for note in composed.notes:
-        print(note, file=sys.stderr)
     if values["trainer"]["num_nodes"] > 1:
         raise UserError(
             "trainer.num_nodes: detkit.train uses one machine; for several, type `detkit train "
             "--freeze ...` and start the command that it prints on each of them."
         )
-    folder, code = start(
-        values, in_process=values["trainer"]["devices"] == 1, again=composed.begins_again
-    )
+    in_process = values["trainer"]["devices"] == 1
+    with _messages_on_terminal():
+        for note in composed.notes:
+            _log.info("%s", note)
+        folder, code = start(values, in_process=in_process, again=composed.begins_again)
     raise_for_exit_code(code, f"the training in {folder}")
     return Run(folder)
+
+
+@contextlib.contextmanager
+def _messages_on_terminal() -> Iterator[None]:
+    """Show detkit's messages; at the end, restore the program's own settings of the logger."""
+    logger = logging.getLogger("detkit")
+    handlers, level = list(logger.handlers), logger.level
+    log_to(None)
+    try:
+        yield
+    finally:
+        for handler in logger.handlers:
+            handler.close()  # also the log file of the run
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 def build(config: Config, *, class_names: Sequence[str] | None = None) -> nn.Module:
@@ -129,8 +145,7 @@ def load_data(config: Config) -> Data:
     """Open the data set of a configuration: its loaders and classes.
 
     A batch holds `images` (B, 3, H, W), uint8, and a target for each image; `batch.to(device)`
-    moves it. Each pass over `train` is a new epoch, whose order and augmentation depend only on
-    `seed` and its number.
+    moves it. Order and augmentation of an epoch depend only on `seed` and its number.
 
     Args:
         config: The configuration.
