@@ -12,7 +12,7 @@ from detkit.config.compose import Composed, compose_with_origins
 from detkit.config.override_text import value_of
 from detkit.errors import ConfigError, UserError
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
-from detkit.runs.record import explain_unknown_part
+from detkit.runs.checkpoint_record import explain_unknown_part
 from detkit.weights.start import refuse_other_shapes
 
 

@@ -21,14 +21,14 @@ from detkit.data.detection_data import Loader
 from detkit.errors import Stopped, UserError
 from detkit.interruption import StopSignals
 from detkit.processes import ranks
-from detkit.processes.launch import is_rank, torchrun_command
 from detkit.processes.process_group import ProcessGroup
+from detkit.processes.rank_environment import is_rank, torchrun_command
 from detkit.runs.claim import claimed
 from detkit.runs.frozen_config import freeze
 from detkit.runs.layout import RunFolder
-from detkit.runs.lock import FolderInUseError, training_lock
 from detkit.runs.log_file import log_to
 from detkit.runs.new_folder import discard_untrained
+from detkit.runs.training_lock import FolderInUseError, training_lock
 from detkit.weights.start import refuse_foreign_weights, start_from
 
 _log = logging.getLogger("detkit.run")
@@ -41,8 +41,8 @@ class Data(NamedTuple):
     """The loaders and classes of a configuration.
 
     Attributes:
-        train: Shuffled, augmented batches of B images. Lightning sets the epoch; a plain loop does so
-            before each pass: `train.batch_sampler.set_epoch(epoch)`, or all epochs are the same.
+        train: Shuffled, augmented batches of B images. Lightning sets the epoch; a plain loop calls
+            `train.batch_sampler.set_epoch(epoch)` before each pass, or all epochs are the same.
         validation: All validation images in order, with the evaluation transforms.
         class_names: The C class names, in label order.
         category_ids: The C ids of the classes in the data set's own format.

@@ -19,7 +19,7 @@ from detkit.config import plugins
 from detkit.config.override_text import value_of
 from detkit.config.sweep_jobs import checked_job
 from detkit.errors import UserError
-from detkit.processes.launch import is_rank
+from detkit.processes.rank_environment import is_rank
 from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.runs.layout import RunFolder
 
