@@ -1,4 +1,4 @@
-"""Which samples make the batches of an epoch, on each rank."""
+"""The order of samples: which images are in each batch of an epoch, on each rank."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch.utils.data import Sampler
 from detkit.data.detection_dataset import Key
 from detkit.data.randomness import ORDER, SCALE, generator_of
 
-_GROUP = 32  # images that are mixed with each other, of which a worker decodes each once
-_TINY = 1e-9  # a sum of shares may miss its whole number
+_GROUP = 32  # images that are mixed with each other; a worker decodes each of them once
+_TINY = 1e-9  # a sum of shares may miss a whole number by rounding
 
 
 def _rank_and_world() -> tuple[int, int]:
@@ -25,7 +25,7 @@ def _rank_and_world() -> tuple[int, int]:
 
 
 class _EpochSampler(Sampler[list[Key]]):
-    """A batch sampler whose epoch can be set the way that Lightning does it."""
+    """A batch sampler whose epoch Lightning can set."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -36,7 +36,7 @@ class _EpochSampler(Sampler[list[Key]]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch that the next iteration is of."""
+        """Set the epoch of the next iteration."""
         self.epoch = epoch
 
 
@@ -44,9 +44,9 @@ class TrainingBatches(_EpochSampler):
     """Shuffled batches as a function of (seed, epoch), sharded over ranks.
 
     All ranks get the same number of batches. Step s of W ranks takes the same images as one process
-    with W times the batch size would. An incomplete last step is left out, unless the data set has
-    fewer images than one step takes: then there is one step of all images, in which ranks repeat
-    images so that each has equally many.
+    with W times the batch size. An incomplete last step is dropped, unless the data set has fewer
+    images than one step: then a single step takes all images, and ranks repeat images so that all
+    have the same number.
 
     Args:
         count: Images of the data set.
@@ -54,10 +54,10 @@ class TrainingBatches(_EpochSampler):
         seed: Seed of the order and of the scales.
         scales: Factors for multi-scale training, the same on all ranks.
         scale_every: Steps after which another factor is drawn.
-        shares: (N,) how often each image comes in an epoch in the mean; each comes as often as the
-            whole number below or above says, drawn for each epoch. None takes each image once.
-        skip: An epoch, and the number of its first batches that are left out: those that a training
-            had done when it was interrupted. The length still counts them.
+        shares: (N,) the mean number of times that each image is in an epoch; each epoch draws the
+            whole number below or above. None uses each image once.
+        skip: An epoch and how many of its first batches to skip, since an interrupted training has
+            done them already. The length still counts them.
         grouped: Whether keys name a group for transforms that mix images: the 32 of the epoch's
             order among which the image is, whatever the sizes of batches and the number of ranks.
     """
@@ -76,10 +76,10 @@ class TrainingBatches(_EpochSampler):
     ) -> None:
         super().__init__()
         self.skip = skip
-        # Lightning makes the first iterator, whose workers draw keys at once, before it sets the
-        # epoch: a resumed training would begin with batches of epoch 0.
+        # Lightning creates the first iterator, whose workers draw keys at once, before it sets the
+        # epoch: otherwise a resumed training would start with batches of epoch 0.
         self.epoch = skip[0]
-        # The same number in each epoch, so that schedules know all steps beforehand.
+        # The same in each epoch, so that schedules know the total number of steps.
         self.count = count if shares is None else max(math.floor(shares.sum() + _TINY), 1)
         self.batch_size = batch_size
         self.seed = seed
@@ -106,13 +106,13 @@ class TrainingBatches(_EpochSampler):
         for step in range(self.skip[1] if self.epoch == self.skip[0] else 0, len(self)):
             start = (step * world + rank) * size
             scale = self.scales[choices[step // self.scale_every]]
-            places = [place % count for place in range(start, start + size)]
-            chosen = [(order[place], groups.get(place // _GROUP, ())) for place in places]
-            yield [Key(self.epoch, positions[i], scale, repeats[i], g) for i, g in chosen]
+            indices = [index % count for index in range(start, start + size)]
+            rows = [(order[index], groups.get(index // _GROUP, ())) for index in indices]
+            yield [Key(self.epoch, positions[i], scale, repeats[i], g) for i, g in rows]
 
 
 def _groups(positions: list[int]) -> dict[int, tuple[int, ...]]:
-    """Positions by number, 32 by 32; the last ones begin earlier, to be 32 too."""
+    """Groups of 32 positions by group number; the last group overlaps to have 32 as well."""
     starts = range(0, len(positions), _GROUP)
     last = max(len(positions) - _GROUP, 0)
     return {n: tuple(positions[min(s, last) :][:_GROUP]) for n, s in enumerate(starts)}
@@ -121,11 +121,11 @@ def _groups(positions: list[int]) -> dict[int, tuple[int, ...]]:
 def _repeated(
     shares: NDArray[np.float64], generator: torch.Generator
 ) -> tuple[list[int], list[int]]:
-    """Positions, each as often as its share says, and how often each came before.
+    """Positions, each repeated according to its share, and the number of earlier repeats.
 
-    The shares are laid end to end on a line that is shifted by one random number; an image comes
-    once for each whole number in its part. So it comes as often as its share in the mean, and all
-    images together equally often in each epoch, or once more.
+    The shares are laid end to end on a line, shifted by one random number; an image is repeated for
+    each whole number in its interval. Its mean number of repeats is then its share, and the total
+    of all images differs by at most one between epochs.
     """
     ends = np.cumsum(shares) + float(torch.rand((), generator=generator, dtype=torch.float64))
     counts = np.diff(np.floor(ends + _TINY), prepend=0).astype(np.int64)
@@ -137,9 +137,9 @@ def _repeated(
 class EvaluationBatches(_EpochSampler):
     """All images in order, sharded over ranks, the same in every epoch.
 
-    Every rank gets the same number of batches, so that collective calls are made equally often.
-    Where the images do not divide evenly, the first ones are given again to the last ranks: metrics
-    count images by id, so one that is seen twice counts once.
+    Every rank gets the same number of batches, so that all make the same collective calls. If the
+    images do not divide evenly, the last ranks repeat the first ones: metrics store images by id,
+    so a repeated image counts once.
 
     Args:
         count: Images of the data set.
@@ -157,7 +157,7 @@ class EvaluationBatches(_EpochSampler):
 
     def __iter__(self) -> Iterator[list[Key]]:
         rank, world = _rank_and_world()
-        each = math.ceil(self.count / world)
-        mine = [(rank + world * number) % self.count for number in range(each)]
-        for start in range(0, each, self.batch_size):
-            yield [Key(0, position) for position in mine[start : start + self.batch_size]]
+        share = math.ceil(self.count / world)
+        positions = [(rank + world * number) % self.count for number in range(share)]
+        for start in range(0, share, self.batch_size):
+            yield [Key(0, position) for position in positions[start : start + self.batch_size]]

@@ -19,14 +19,14 @@ from detkit.data.pairing import report_pairing
 from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault, Pairing
 
-LARGEST_AREA = 3e38  # what float32 holds
-THIN = 0.01  # pixels; float32 tells more than that apart in images of 100,000 pixels a side
-ROUNDING = 1e-3  # pixels over the edge that are cut and not told: shares with six digits do that
+LARGEST_AREA = 3e38  # the range of float32
+THIN = 0.01  # pixels; float32 resolves this in images of up to 100,000 pixels a side
+ROUNDING = 1e-3  # pixels beyond the edge that are clipped silently: relative boxes with six digits
 PARTLY_OUTSIDE = "partly outside the image"
 
 
 class Annotation(NamedTuple):
-    """One object as a file gives it, its box still unchecked: (x1, y1, x2, y2) from 0."""
+    """One object as annotated; its box (x1, y1, x2, y2) starts at 0 and is not validated yet."""
 
     label: int
     box: tuple[float, float, float, float]
@@ -36,17 +36,17 @@ class Annotation(NamedTuple):
 
 @dataclass
 class IndexBuilder:
-    """Collects images and objects into a DatasetIndex, and leaves out faulty ones.
+    """Collects images and objects into a DatasetIndex, without faulty ones.
 
-    It drops missing files, files that are no image, images whose size is not the annotated one, and
-    boxes that are not finite, inverted or without area. `DatasetIndex.dropped` names them. Boxes
-    annotated before an image's EXIF rotation are turned with it.
+    It drops missing files, files that are not images, images whose size differs from the annotated
+    one, and boxes that are not finite, inverted or empty. `DatasetIndex.dropped` lists them. Boxes
+    that were annotated before an image's EXIF rotation are rotated with it.
 
     Attributes:
         root: The folder that file names are relative to.
         class_names: The names in label order.
-        category_ids: The format's own ids in the same order; 1..C where it has none.
-        unused: Counts of annotated values that an index does not hold.
+        category_ids: The ids of the format in the same order; 1..C if it has none.
+        unused: Counts of annotated values that an index cannot store.
         pairing: Images and annotations without a counterpart, set by the reader.
     """
 
@@ -65,23 +65,23 @@ class IndexBuilder:
     _ignored: array[int] = field(default_factory=lambda: array("b"))
     _areas: array[float] = field(default_factory=lambda: array("f"))
     _faults: list[Fault] = field(default_factory=list)
-    _orientation: int = 1  # of the image added last, where its boxes have to be turned
+    _orientation: int = 1  # of the latest image, if its boxes have to be rotated
 
-    def drop(self, what: str, why: str, name: str, detail: str = "") -> None:
-        """Note that a `what` ("image", "box", ...) of the file `name` is left out."""
-        self._faults.append(Fault(what, why, name, detail=detail))
+    def drop(self, kind: str, reason: str, name: str, detail: str = "") -> None:
+        """Record that something ("image", "box", ...) of the file `name` is dropped."""
+        self._faults.append(Fault(kind, reason, name, detail=detail))
 
-    def note(self, what: str, why: str, name: str, detail: str = "") -> None:
-        """Note that a `what` is used, but not as the file has it."""
-        self._faults.append(Fault(what, why, name, detail=detail, left_out=False))
+    def note(self, kind: str, reason: str, name: str, detail: str = "") -> None:
+        """Record that something of the file `name` is used with a change."""
+        self._faults.append(Fault(kind, reason, name, detail=detail, left_out=False))
 
     def add_image(self, name: str, image_id: int, size: tuple[int, int] = (0, 0)) -> bool:
-        """Start the next image; false when it is faulty and its objects must be left out.
+        """Start the next image; False if it is faulty, so that its objects must be skipped.
 
         Args:
             name: The file, relative to the root.
-            image_id: The data set's own id.
-            size: The annotated (height, width); zeros where the format does not say.
+            image_id: The id of the data set.
+            size: The annotated (height, width); zeros if the format has none.
         """
         try:
             header = read_header(self.root / name)
@@ -90,7 +90,7 @@ class IndexBuilder:
             self.drop("image", error.reason, name)
             return False
         except ValueError:
-            self.drop("image", "its name is no text", name)
+            self.drop("image", "its name is not valid text", name)
             return False
         self._orientation = 1
         if 0 not in size and tuple(size) != header.size:
@@ -100,9 +100,9 @@ class IndexBuilder:
                 self.drop("image", "size differs from the annotated one", name, detail)
                 return False
             self._orientation = header.orientation
-            self.note("image", "annotated before its EXIF rotation; boxes turned with it", name)
+            self.note("image", "annotated before its EXIF rotation; boxes rotated with it", name)
         if header.animated:
-            self.note("image", "of several frames; the first is used", name)
+            self.note("image", "has several frames; the first is used", name)
         self._names.append(encoded)
         self._image_ids.append(image_id)
         self._sizes.append(header.size)
@@ -111,20 +111,20 @@ class IndexBuilder:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the image added last."""
+        """(height, width) of the latest image."""
         return self._sizes[-1]
 
     @property
     def name(self) -> str:
-        """The file of the image added last."""
+        """The file of the latest image."""
         return self._names[-1].decode("utf-8", "surrogateescape")
 
-    def add_object(self, annotation: Annotation, place: str = "") -> None:
-        """Give an object to the image added last, its box clipped to the image, or drop it.
+    def add_object(self, annotation: Annotation, location: str = "") -> None:
+        """Add an object to the latest image, with its box clipped to the image, or drop it.
 
         Args:
             annotation: The object.
-            place: Where it is, such as a file and a line, for messages.
+            location: Its location in the annotations, such as a file and line, for messages.
         """
         source = annotation.box
         if self.turned:
@@ -133,7 +133,7 @@ class IndexBuilder:
         if refusal is not None or _is_cut(source, box):
             reason, label = refusal or PARTLY_OUTSIDE, annotation.label
             fault = Fault(
-                "box", reason, self.name, source, label, place, left_out=refusal is not None
+                "box", reason, self.name, source, label, location, left_out=refusal is not None
             )
             self._faults.append(fault)
         if refusal is not None:
@@ -147,7 +147,7 @@ class IndexBuilder:
 
     @property
     def turned(self) -> bool:
-        """Whether the image added last has its boxes turned."""
+        """Whether the boxes of the latest image are rotated."""
         return self._orientation != 1
 
     def add_checked(
@@ -157,7 +157,7 @@ class IndexBuilder:
         ignored: NDArray[np.int8],
         areas: NDArray[np.float32],
     ) -> None:
-        """Give objects to the image added last, of which `add_object` would have nothing to say.
+        """Add objects to the latest image that are already validated, as `add_object` would.
 
         Args:
             boxes: (N, 4) inside of the image.
@@ -172,7 +172,7 @@ class IndexBuilder:
         self._areas.frombytes(areas.tobytes())
 
     def build(self) -> DatasetIndex:
-        """The index; warns about what was left out, and about what was changed.
+        """Build the index; warns about everything that was dropped or changed.
 
         Raises:
             DataError: No image is usable.
@@ -180,7 +180,7 @@ class IndexBuilder:
         dropped = [fault for fault in self._faults if fault.left_out]
         changed = [fault for fault in self._faults if not fault.left_out]
         warn("left out of", self.root, dropped)
-        # a box that is cut at the edge of its image is no surprise
+        # clipping at the edge of an image is not worth a warning
         warn("changed in", self.root, [f for f in changed if f.why != PARTLY_OUTSIDE])
         report_pairing(self.pairing, self.root)
         if not self._names:

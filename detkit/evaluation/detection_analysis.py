@@ -122,8 +122,8 @@ def errors_table(analysis: Analysis, width: int = 24) -> str:
     errors, best = analysis.errors, analysis.thresholds.best[-1]
     if not math.isfinite(errors.average_precision):
         counts = {kind: int(errors.counts[kind].sum()) for kind in ERROR_KINDS}
-        shown = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
-        return f"no AP, since there are no objects to find; errors: {shown or 'none'}"
+        errors_by_kind = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
+        return f"no AP, since there are no objects to find; errors: {errors_by_kind or 'none'}"
     lines = [
         f"what COCO's AP at IoU {errors.foreground:.2f}, {errors.average_precision:.3f}, would "
         "gain without each kind of error"

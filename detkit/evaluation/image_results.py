@@ -83,11 +83,11 @@ class CollectedImages:
         Raises:
             DataError: A label is none of the classes, or an object's box is not finite.
         """
-        for image_id, found, target in zip(image_ids, detections, targets, strict=True):
-            self._check_labels(image_id, "detection", found.labels)
+        for image_id, image_detections, target in zip(image_ids, detections, targets, strict=True):
+            self._check_labels(image_id, "detection", image_detections.labels)
             self._check_labels(image_id, "object", target.labels)
             _check_boxes(image_id, target.boxes)
-            self._images[int(image_id)] = image_arrays(self._finite(found), target)
+            self._images[int(image_id)] = image_arrays(self._finite(image_detections), target)
 
     def by_id(self) -> dict[int, ImageArrays]:
         """All images in the order of their ids."""

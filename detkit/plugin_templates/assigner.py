@@ -1,4 +1,4 @@
-"""An assigner: which prior is responsible for which object."""
+"""An assigner: decides which prior is responsible for which object."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 
 @register("assigner", "my_assigner")
 class MyAssigner:
-    """Each prior takes the object that it overlaps most, and each object its best prior.
+    """Assigns each prior to the object that it overlaps most, and each object to its best prior.
 
     Args:
         foreground: A prior with at least this IoU is positive.
-        background: A prior with less than this IoU is negative; those between count as neither.
+        background: A prior with a lower IoU is negative; between the two it is ignored.
     """
 
     uses_predictions = False  # so `scores` and `boxes` are None
@@ -35,7 +35,7 @@ class MyAssigner:
     def __call__(
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
-        """Match the P priors and the N objects of one image, of which there may be none."""
+        """Match the P priors and the N objects of one image; N may be 0."""
         if len(target) == 0:
             return Assignment(torch.full_like(priors.level, BACKGROUND))
         overlaps = pairwise_iou(target.boxes, priors.boxes)  # (N, P)
@@ -43,6 +43,6 @@ class MyAssigner:
         assigned = matched.masked_fill(highest < self.foreground, IGNORED)
         assigned = assigned.masked_fill(highest < self.background, BACKGROUND)
         best_iou, best_prior = overlaps.max(dim=1)  # (N,) each
-        touched = best_iou > 0  # an object that no prior touches has no best one
+        touched = best_iou > 0  # an object that overlaps no prior has no best prior
         assigned[best_prior[touched]] = touched.nonzero().squeeze(1)
         return Assignment(assigned)

@@ -1,4 +1,4 @@
-"""A backbone: an image to feature levels."""
+"""A backbone: turns images into feature levels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MyBackbone(nn.Module):
             )
             for before, after in pairwise(channels)
         )
-        # What goes out, fine to coarse: the parts after the backbone are built by it.
+        # The output levels, fine to coarse; the parts after the backbone are built from them.
         self.feature_specs = [
             FeatureSpec(count, _STEM_STRIDE * 2**stage)
             for stage, count in enumerate(channels[1:], start=1)

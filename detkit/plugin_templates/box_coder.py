@@ -1,4 +1,4 @@
-"""A box coder: boxes to the numbers that a head predicts, and back."""
+"""A box coder: converts boxes to the codes that a head predicts, and back."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from detkit.structures import Priors
 
 @register("box_coder", "my_box_coder")
 class MyBoxCoder:
-    """How far each side of the box is from the same side of its prior, in strides.
+    """Codes are the distances of the sides of a box from those of its prior, in strides.
 
     Args:
-        scale: Strides that a code of 1 stands for.
+        scale: The number of strides that a code of 1 means.
     """
 
-    code_size = 4  # D, the numbers that a head predicts for a box
+    code_size = 4  # how many numbers a head predicts for a box
 
     def __init__(self, *, scale: PositiveFloat = 1.0) -> None:
         self.scale = scale

@@ -1,4 +1,4 @@
-"""A box head: the small map of a region to its features."""
+"""A box head: turns the feature map of a region into a feature vector."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class MyBoxHead(nn.Module):
     """One convolution, the mean over the cells, and one fully connected layer.
 
     Args:
-        width: Features of a region that go out.
+        width: Length of the feature vector.
     """
 
     def __init__(
         self, *, region_shape: Wired[tuple[int, int, int]], width: PositiveInt = 256
     ) -> None:
         super().__init__()
-        channels, _, _ = region_shape  # channels, height, width of what comes in
+        channels, _, _ = region_shape  # channels, height, width of the map of a region
         self.conv = ConvBlock(channels, width, norm="group")
         self.linear = nn.Linear(width, width)
         self.activation = nn.ReLU()

@@ -1,4 +1,4 @@
-"""A callback: what runs alongside training."""
+"""A callback: code that runs at certain points of the training."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MyCallback(pl.Callback):
     """Write the minutes and the mean loss of each epoch to `epochs.csv` in the run folder.
 
     Args:
-        run_folder: Where the run writes.
-        every: Epochs between two lines.
+        run_folder: The folder of the run.
+        every: Number of epochs between two lines.
     """
 
     def __init__(self, *, run_folder: Wired[str], every: PositiveInt = 1) -> None:
@@ -29,7 +29,7 @@ class MyCallback(pl.Callback):
         self._losses: list[Any] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to count."""
+        """Start the clock."""
         self._started = time.monotonic()
         self._losses = []
 
@@ -41,11 +41,11 @@ class MyCallback(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Keep the loss; on the device, as asking for its value would wait for it."""
+        """Store the loss on the device, since reading its value would wait for the device."""
         self._losses.append(outputs["loss"].detach())
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write a line; one process of several does."""
+        """Write a line; only the first rank does."""
         if not trainer.is_global_zero or (trainer.current_epoch + 1) % self.every:
             return
         losses = [float(loss) for loss in self._losses]

@@ -1,4 +1,4 @@
-"""A logger: where numbers are sent."""
+"""A logger: writes the logged numbers somewhere."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from detkit import Wired, register
 
 @register("logger", "my_logger")
 class MyLogger(Logger):
-    """One JSON object a line, as the numbers come, in the run folder.
+    """Writes one JSON object per line to a file in the run folder.
 
     Args:
-        run_folder: Where the run writes.
+        run_folder: The folder of the run.
         file_name: Name of the file.
     """
 
@@ -29,23 +29,23 @@ class MyLogger(Logger):
 
     @property
     def name(self) -> str:
-        """What Lightning calls it."""
+        """The name of the logger, for Lightning."""
         return "my_logger"
 
     @property
     def version(self) -> str:
-        """The run that the numbers are of."""
+        """The name of the run."""
         return self.file.parent.name
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add the numbers of a step; one process of several does."""
+        """Append the numbers of a step; only the first rank does."""
         line = json.dumps({"step": step, **{name: float(value) for name, value in metrics.items()}})
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with self.file.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
     def log_hyperparams(
-        self, params: Mapping[str, Any] | Namespace, *others: Any, **named: Any
+        self, params: Mapping[str, Any] | Namespace, *args: Any, **kwargs: Any
     ) -> None:
-        """Nothing: the configuration lies in config.yaml."""
+        """Do nothing: the run folder has the configuration in config.yaml."""

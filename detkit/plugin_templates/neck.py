@@ -1,4 +1,4 @@
-"""A neck: feature levels to feature levels."""
+"""A neck: combines feature levels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from detkit.structures import FeatureSpec
 
 @register("neck", "my_neck")
 class MyNeck(nn.Module):
-    """A 1x1 convolution on each level, and the coarsest level added to all finer ones.
+    """Applies a 1x1 convolution to each level, and adds the coarsest level to all finer ones.
 
     Args:
-        out_channels: Channels of each level that goes out.
+        out_channels: Channels of each output level.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class MyNeck(nn.Module):
             for spec in feature_specs
         )
         uniform_convolutions(self)
-        # What goes out, fine to coarse: the parts after the neck are built by it.
+        # The output levels, fine to coarse; the parts after the neck are built from them.
         self.feature_specs = [FeatureSpec(out_channels, spec.stride) for spec in feature_specs]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """L maps (B, C_l, H_l, W_l), fine to coarse, to L maps (B, out_channels, H_l, W_l)."""
+        """Combine L maps (B, C_l, H_l, W_l), fine to coarse, into (B, out_channels, H_l, W_l)."""
         maps = [project(level) for project, level in zip(self.project, features, strict=True)]
         coarsest = maps[-1]
         finer = [level + F.interpolate(coarsest, size=level.shape[-2:]) for level in maps[:-1]]

@@ -1,4 +1,4 @@
-"""An optimizer: how parameters move."""
+"""An optimizer: updates the parameters."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from detkit.registry import NonNegativeFloat, PositiveFloat
 
 @register("optimizer", "my_optimizer")
 class MyOptimizer:
-    """RAdam with decoupled weight decay on weights, and none on biases and norm layers.
+    """RAdam with decoupled weight decay, except on biases and norm layers.
 
     Args:
-        learning_rate: The rate that the schedule's factors multiply.
-        weight_decay: Share of a weight taken off per step, times the learning rate.
+        learning_rate: The base rate; the schedule multiplies it.
+        weight_decay: Each step shrinks weights by this factor times the learning rate.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class MyOptimizer:
         self.weight_decay = weight_decay
 
     def __call__(self, model: nn.Module, total_batch: int) -> torch.optim.Optimizer:
-        """The optimizer of a model; `total_batch` counts the images of a step on all devices."""
+        """Create the optimizer; `total_batch` is the number of images per step over all devices."""
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         plain = [parameter for parameter in trained if parameter.ndim <= 1]
         decayed = [parameter for parameter in trained if parameter.ndim > 1]

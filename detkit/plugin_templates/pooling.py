@@ -1,4 +1,4 @@
-"""A pooling: feature levels and regions to a small map of each region."""
+"""A pooling: extracts a small feature map for each region."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from detkit.structures import FeatureSpec
 
 @register("pooling", "my_pooling")
 class MyPooling(nn.Module):
-    """Averages bilinear samples of the finest level, whatever the size of the region.
+    """RoIAlign on the finest level, whatever the size of the region.
 
     Args:
-        size: Side of the small map, in cells.
-        samples: Samples of a cell along each side.
+        size: Height and width of the map, in cells.
+        samples: Bilinear samples along each side of a cell.
     """
 
     def __init__(
@@ -30,14 +30,14 @@ class MyPooling(nn.Module):
         finest = feature_specs[0]
         self.scale = 1 / finest.stride
         self.samples = samples
-        # (channels, height, width) of what goes out: the box head is built by it.
+        # (channels, height, width) of the output; the box head is built from it.
         self.region_shape = (finest.channels, size, size)
 
     def forward(self, features: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
-        """L maps (B, C, H_l, W_l) and regions (M, 4) of the images (M,) to (M, C, size, size)."""
+        """Pool regions (M, 4) of images (M,) from L maps (B, C, H_l, W_l): (M, C, size, size)."""
         regions = [boxes[image == number] for number in range(len(features[0]))]
-        order = image.argsort(stable=True).argsort()  # back from image by image
-        # In float32, as the coordinates of a region are; half precision would move them by pixels.
+        order = image.argsort(stable=True).argsort()  # from image by image to the input order
+        # In float32, like the regions: half precision would shift them by pixels.
         pooled: Tensor = roi_align(
             features[0].to(boxes.dtype),
             regions,

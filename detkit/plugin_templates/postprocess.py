@@ -1,4 +1,4 @@
-"""A post-processor: candidate boxes to final detections."""
+"""A post-processor: turns candidate boxes into final detections."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class MyPostprocess:
 
     Args:
         score_threshold: Candidates need a score above this.
-        max_candidates: Candidates kept on each level before boxes are decoded.
+        max_candidates: How many candidates of each level to keep before decoding boxes.
         min_side: Boxes with a shorter side, in pixels, are dropped.
-        iou_threshold: A box is dropped when its IoU with a better one of its class is above this.
-        max_detections: Detections kept in an image.
+        iou_threshold: A box is dropped if its IoU with a higher-scoring box of its class exceeds
+            this.
+        max_detections: How many detections of an image to keep.
     """
 
     def __init__(
@@ -31,15 +32,15 @@ class MyPostprocess:
         iou_threshold: Fraction = 0.5,
         max_detections: PositiveInt = 100,
     ) -> None:
-        self.score_threshold = score_threshold  # the head keeps to these two
+        self.score_threshold = score_threshold  # the head applies these two
         self.max_candidates = max_candidates
         self.min_side = min_side
         self.iou_threshold = iou_threshold
         self.max_detections = max_detections
 
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) of one image to detections, best first; M may be 0."""
+        """Filter the candidates (M, 4), (M,), (M,) of one image; M may be 0."""
         large = sides_at_least(boxes, self.min_side)
         boxes, scores, labels = boxes[large], scores[large], labels[large]
-        kept = class_wise_nms(boxes, scores, labels, self.iou_threshold)[: self.max_detections]
-        return Detections(boxes[kept], scores[kept], labels[kept])
+        indices = class_wise_nms(boxes, scores, labels, self.iou_threshold)[: self.max_detections]
+        return Detections(boxes[indices], scores[indices], labels[indices])

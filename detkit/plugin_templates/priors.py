@@ -1,4 +1,4 @@
-"""Priors: where a dense head predicts."""
+"""Priors: the reference boxes of a dense head."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from detkit.structures import FeatureSpec
 
 @register("priors", "my_priors")
 class MyPriors(PriorGrid):
-    """In the middle of each cell a square and two upright boxes around it.
+    """Three boxes at the centre of each cell: a square and two upright ones.
 
-    PriorGrid puts the boxes of a cell on all cells of a level and keeps what it has computed.
+    PriorGrid repeats the boxes of a cell for all cells of a level, and caches the result.
 
     Args:
-        scale: Side of the square, in strides of its level.
+        scale: Side of the square, in strides of the level.
     """
 
     def __init__(
         self, *, feature_specs: Wired[list[FeatureSpec]], scale: PositiveFloat = 4.0
     ) -> None:
-        # Half the sides of the boxes of a cell, in strides: around (0, 0), as x1 y1 x2 y2.
+        # Boxes around (0, 0) as x1 y1 x2 y2, in strides, from half their widths and heights.
         halves = torch.tensor([[0.5, 0.5], [0.35, 0.7], [0.7, 1.4]]) * scale  # (A, 2)
         around = torch.cat([-halves, halves], dim=1)  # (A, 4)
         super().__init__(

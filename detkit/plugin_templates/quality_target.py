@@ -1,4 +1,4 @@
-"""A quality target: what the quality branch of a dense head learns."""
+"""A quality target: the training target for the quality branch of a dense head."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from detkit.structures import Priors
 
 @register("quality_target", "my_quality_target")
 class MyQualityTarget:
-    """How well the box that is predicted now overlaps its object.
+    """The IoU between the currently predicted box and its object.
 
     Args:
-        power: Exponent of the IoU; above 1 only the best boxes count as good.
+        power: Exponent of the IoU; above 1, only the best boxes have a high target.
     """
 
-    learns_background = False  # it learns at the positives only
+    learns_background = False  # only positives are trained
 
     def __init__(self, *, power: PositiveFloat = 1.0) -> None:
         self.power = power
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
-        """Objects (M, 4) and predicted boxes (M, 4) of the M positives to (M,) in 0..1."""
+        """Targets (M,) in 0..1, from the objects (M, 4) and predicted boxes (M, 4) of M positives."""
         return iou(predicted, boxes).clamp(min=0, max=1) ** self.power

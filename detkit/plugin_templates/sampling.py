@@ -1,4 +1,4 @@
-"""A sampling: how often each training image comes in an epoch."""
+"""A sampling: how often an epoch repeats each training image."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from detkit.structures import DatasetIndex
 
 @register("sampling", "my_sampling")
 class MySampling:
-    """Images without objects come less often than the others.
+    """Uses images without objects less often than others.
 
     Args:
-        empty_share: How often an image without objects comes in an epoch, in the mean.
+        empty_share: Mean number of times that an image without objects is in an epoch.
     """
 
     def __init__(self, *, empty_share: NonNegativeFloat = 0.25) -> None:

@@ -8,11 +8,11 @@ from detkit.registry import Fraction, PositiveFloat
 
 @register("scheduler", "my_scheduler")
 class MyScheduler:
-    """A linear warm-up, then a power of what is left of the training.
+    """A linear warm-up, then a power of the remaining share of the training.
 
     Args:
-        warmup: Share of the training that the warm-up takes.
-        power: 1 falls along a line, 2 along a parabola.
+        warmup: Share of the training for the warm-up.
+        power: 1 decays linearly, 2 along a parabola.
     """
 
     def __init__(self, *, warmup: Fraction = 0.05, power: PositiveFloat = 1.0) -> None:
@@ -20,9 +20,9 @@ class MyScheduler:
         self.power = power
 
     def __call__(self, step: int, total_steps: int) -> float:
-        """Factor of the learning rate at an optimizer step in 0..total_steps-1."""
+        """The factor on the learning rate at an optimizer step in 0..total_steps-1."""
         length = int(self.warmup * total_steps)
         if step < length:
             return (step + 1) / (length + 1)
-        left = (total_steps - step) / (total_steps - length)
-        return float(left**self.power)
+        remaining = (total_steps - step) / (total_steps - length)
+        return float(remaining**self.power)

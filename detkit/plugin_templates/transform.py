@@ -11,20 +11,20 @@ from detkit.structures import Sample
 
 @register("transform", "my_transform")
 class MyTransform:
-    """Makes the image lighter or darker at random; boxes stay where they are.
+    """Brightens or darkens the image at random; boxes do not change.
 
-    A transform that moves boxes changes `sample.target` too, and multiplies its own 3x3 matrix to
-    `sample.to_image` from the left.
+    A transform that moves boxes also changes `sample.target`, and sets `to_image` to its 3x3 matrix
+    times `sample.to_image`.
 
     Args:
-        strength: Factors are drawn from 1 - this to 1 + this.
+        strength: The factor is drawn from 1 - strength to 1 + strength.
     """
 
     def __init__(self, *, strength: Fraction = 0.3) -> None:
         self.strength = strength
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """Draw from `generator` only, so that a run repeats and can be resumed."""
+        """Draw random numbers only from `generator`, so that runs are reproducible."""
         draw = float(torch.rand((), generator=generator))  # 0..1
         factor = 1 + self.strength * (2 * draw - 1)
         changed = (sample.image.float() * factor).round().clamp(max=255)  # (3, H, W)

@@ -102,7 +102,7 @@ def test_of_an_animation_the_first_frame_is_taken_and_it_is_said_once(tmp_path, 
     builder.add_image(path.name, 1)
     builder.build()
     assert len(caplog.records) == 1
-    assert f"1 image (of several frames; the first is used): {path.name}" in caplog.text
+    assert f"1 image (has several frames; the first is used): {path.name}" in caplog.text
 
 
 def test_a_photograph_of_a_phone_is_no_animation(tmp_path):
@@ -153,7 +153,7 @@ def test_sizes_may_be_annotated_before_or_after_the_rotation(tmp_path, caplog, s
     index = builder.build()
     assert index.sizes.tolist() == [[40, 24]]
     assert index.boxes.tolist() == [list(box)]
-    said = "annotated before its EXIF rotation; boxes turned with it" in caplog.text
+    said = "annotated before its EXIF rotation; boxes rotated with it" in caplog.text
     assert said == (size == (24, 40))
 
 

@@ -82,22 +82,22 @@ class Split:
         """(C,) objects of each class."""
         return np.bincount(self.index.labels, minlength=len(self.index.class_names))
 
-    def faults(self, what: str) -> list[Fault]:
-        """What reading found wrong with images, boxes or other things."""
-        return [fault for fault in self.index.faults if fault.what == what]
+    def faults(self, kind: str) -> list[Fault]:
+        """Faults of a kind ("image", "box", ...) that reading found."""
+        return [fault for fault in self.index.faults if fault.what == kind]
 
-    def lost(self, what: str) -> int:
-        """How many of them reading left out."""
-        return sum(fault.left_out for fault in self.faults(what))
+    def lost(self, kind: str) -> int:
+        """How many of these faults dropped something."""
+        return sum(fault.left_out for fault in self.faults(kind))
 
     @property
     def image_count(self) -> int:
-        """Images that the split lists, those that reading left out among them."""
+        """Images that the split lists, including dropped ones."""
         return len(self.index) + self.lost("image")
 
     @property
     def box_count(self) -> int:
-        """Boxes that the annotations hold, those that reading left out among them."""
+        """Boxes in the annotations, including dropped ones."""
         return len(self.index.labels) + self.lost("box")
 
 

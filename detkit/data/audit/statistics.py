@@ -202,27 +202,27 @@ def _short(value: float) -> float:
 def statistics_as_plain(
     path: Path, statistics: dict[str, SplitStatistics], resizing: Resizing
 ) -> dict[str, Any]:
-    """All numbers as values for JSON."""
+    """All statistics as plain values for JSON."""
     return {
         "path": str(path.absolute()),
         "resizing": asdict(resizing),
-        "splits": {name: asdict(found) for name, found in statistics.items()},
+        "splits": {name: asdict(split) for name, split in statistics.items()},
     }
 
 
 def statistics_as_text(path: Path, statistics: dict[str, SplitStatistics]) -> str:
-    """Three tables, a column for each split: images and boxes, classes, sizes as seen."""
+    """Three tables with a column for each split: images and boxes, classes, sizes."""
     heading = [str(path), *statistics]
     rows = [heading, *_overview(list(statistics.values()))]
-    names = list(dict.fromkeys(n for found in statistics.values() for n in found.classes))
+    names = list(dict.fromkeys(n for split in statistics.values() for n in split.classes))
     classes = [["objects (images) of each class", *statistics]]
     for name in names:
-        counts = [found.classes.get(name, ClassCount(0, 0, 0)) for found in statistics.values()]
+        counts = [split.classes.get(name, ClassCount(0, 0, 0)) for split in statistics.values()]
         classes.append([f"  {name}", *(f"{c.objects:,} ({c.images:,})" for c in counts)])
     octaves = [["boxes by side as the detector sees them", *statistics]]
     for name in next(iter(statistics.values())).seen_octaves:
-        found = [(s.seen_octaves[name], max(s.objects, 1)) for s in statistics.values()]
-        octaves.append([f"  {name} pixels", *(f"{n:,} ({n / of:.1%})" for n, of in found)])
+        sizes = [(s.seen_octaves[name], max(s.objects, 1)) for s in statistics.values()]
+        octaves.append([f"  {name} pixels", *(f"{n:,} ({n / of:.1%})" for n, of in sizes)])
     return _aligned(rows, classes, octaves)
 
 
@@ -240,8 +240,8 @@ def _overview(splits: Sequence[SplitStatistics]) -> list[list[str]]:
         "  height": [middle(s.heights) for s in splits],
         "objects": [f"{s.objects:,}" for s in splits],
         "  crowd or difficult, besides": [f"{s.ignored:,}" for s in splits],
-        "  left out as faulty": [f"{s.left_out:,}" for s in splits],
-        "  of an image, median (range)": [middle(s.objects_per_image) for s in splits],
+        "  dropped as faulty": [f"{s.left_out:,}" for s in splits],
+        "  per image, median (range)": [middle(s.objects_per_image) for s in splits],
         "  side in pixels": [middle(s.box_sides) for s in splits],
         "  side as the detector sees it": [middle(s.seen_sides) for s in splits],
         "  width / height": [middle(s.aspect_ratios) for s in splits],
@@ -253,7 +253,7 @@ def _overview(splits: Sequence[SplitStatistics]) -> list[list[str]]:
 
 
 def _aligned(*tables: Sequence[Sequence[str]]) -> str:
-    """Tables with the same columns, numbers at the right."""
+    """Tables with common column widths, numbers right-aligned."""
     rows = [row for table in tables for row in table]
     lines = iter(align_columns(rows, range(1, len(rows[0]))))
     return "\n\n".join("\n".join(islice(lines, len(table))) for table in tables)

@@ -140,7 +140,7 @@ class CocoReader:
         )
         objects = Objects(page)
         owners = Counter(number for number, _ in {image[:2] for image in page.images})
-        seen, taken = set(), {}
+        seen, names_by_id = set(), {}
         for (image_id, file_name, height, width), name in zip(page.images, names, strict=True):
             if not is_of_split(name, folder):
                 objects.pass_over(image_id)
@@ -151,12 +151,12 @@ class CocoReader:
                 objects.drop_of(builder, image_id, "of several images with one id")
             elif builder.add_image(name, image_id, (height, width)):
                 objects.add_of(builder, image_id)
-                taken[image_id] = name
+                names_by_id[image_id] = name
             else:
                 objects.pass_over(image_id)
             seen.add((image_id, file_name))
         objects.drop_rest(builder)
-        _note_shared_ids(builder, page, taken)
+        _note_shared_ids(builder, page, names_by_id)
         return builder.build()
 
 

@@ -104,8 +104,8 @@ def report_other_pages(path: Path) -> None:
     Raises:
         DataError: None of them has a usual name.
     """
-    first, *others = [*_yaml_pages(path)] or [YoloPage()]
-    differing = [page for page in others if replace(page, file=first.file) != first]
+    first, *further = [*_yaml_pages(path)] or [YoloPage()]
+    differing = [page for page in further if replace(page, file=first.file) != first]
     if first.file is None or not differing:
         return
     names = ", ".join(page.file.name for page in differing if page.file is not None)

@@ -116,8 +116,8 @@ def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     """
     corners = boxes.double()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]  # (N, 4, 3) homogeneous
-    places = moved[..., :2] / moved[..., 2:]
-    return torch.cat([places.amin(dim=1), places.amax(dim=1)], dim=1).float()
+    points = moved[..., :2] / moved[..., 2:]
+    return torch.cat([points.amin(dim=1), points.amax(dim=1)], dim=1).float()
 
 
 def join(targets: Sequence[Target]) -> Target:

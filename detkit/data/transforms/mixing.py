@@ -56,8 +56,8 @@ class Mixup:
         share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
         height, width = (max(lengths) for lengths in zip(sample.size, other.size, strict=True))
         first, second = (
-            each if each.size == (height, width) else place_on(each, (height, width), 0, 0, PADDING)
-            for each in (sample, other)
+            s if s.size == (height, width) else place_on(s, (height, width), 0, 0, PADDING)
+            for s in (sample, other)
         )
         blended = first.image.float().mul_(share).add_(second.image, alpha=1 - share)
         return first.replace(
@@ -110,9 +110,9 @@ class CopyPaste:
     def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
         """The sample with objects of the other one."""
         (other,) = others
-        wanted = int(torch.randint(self.most, (), generator=generator)) + 1
+        count = int(torch.randint(self.most, (), generator=generator)) + 1
         candidates = (~other.target.ignored).nonzero().flatten()
-        order = torch.randperm(len(candidates), generator=generator)[:wanted]
+        order = torch.randperm(len(candidates), generator=generator)[:count]
         for row in candidates[order].tolist():
             piece = self._piece(other, row, generator)
             if piece.size[0] <= sample.size[0] and piece.size[1] <= sample.size[1]:

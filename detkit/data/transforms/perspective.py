@@ -158,9 +158,9 @@ def _zoomed(
         factors.append(zoom)
         windows.append(slice(start, end))
         firsts.append(first)
-    shown = image[None, :, windows[0], windows[1]]
-    shown = interpolate(shown, scale_factor=factors, mode="bilinear", antialias=True)
-    paste(shown[0], canvas, firsts[0], firsts[1])
+    window = image[None, :, windows[0], windows[1]]
+    window = interpolate(window, scale_factor=factors, mode="bilinear", antialias=True)
+    paste(window[0], canvas, firsts[0], firsts[1])
     return canvas
 
 

@@ -61,8 +61,8 @@ def key_of(split: str, splits: list[str]) -> str:
 def _split(
     folder: Path, split: str, pictures: list[tuple[int, Picture]], material: Material
 ) -> str:
-    own = [picture for picture in material.pictures if picture.home == split]
-    if [id(picture) for _, picture in pictures] == [id(picture) for picture in own]:
+    home_pictures = [picture for picture in material.pictures if picture.home == split]
+    if [id(picture) for _, picture in pictures] == [id(picture) for picture in home_pictures]:
         return f"images/{split}"
     name = f"{split}.txt"
     lines = (f"./{image_place(picture)}\n" for _, picture in pictures)
