@@ -24,5 +24,5 @@ class MyQualityTarget:
         self.power = power
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
-        """Targets (M,) in 0..1, from the objects (M, 4) and predicted boxes (M, 4) of M positives."""
+        """Targets (M,) in 0..1 from the objects (M, 4) and predicted boxes (M, 4) of positives."""
         return iou(predicted, boxes).clamp(min=0, max=1) ** self.power
