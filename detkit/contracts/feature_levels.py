@@ -82,21 +82,31 @@ def require_maps(
             f"feature_specs has {spec.channels} channels at level {level}, forward returned "
             f"{features.shape[1]}: correct feature_specs.",
         )
-        map_cells = tuple(features.shape[2:])
-        if spec.stride in cells:
-            fits, expected = map_cells == cells[spec.stride], f"{cells[spec.stride]}"
-        else:
-            lowest = [math.floor(side / spec.stride) for side in size]
-            highest = [math.ceil(side / spec.stride) for side in size]
-            pairs = zip(lowest, map_cells, highest, strict=True)
-            fits = all(low <= cell <= high for low, cell, high in pairs)
-            expected = f"{tuple(lowest)} to {tuple(highest)}"
-        require(
-            fits,
-            f"feature_specs has stride {spec.stride} at level {level}, forward returned "
-            f"{map_cells} cells for images of {size}, expected {expected}: correct the stride, and "
-            "resize to the sizes of the input maps, not by a factor.",
-        )
+        _require_stride(level, features, spec, size, cells)
+
+
+def _require_stride(
+    level: int,
+    features: Tensor,
+    spec: FeatureSpec,
+    size: tuple[int, int],
+    cells: Mapping[int, tuple[int, ...]],
+) -> None:
+    map_cells = tuple(features.shape[2:])
+    if spec.stride in cells:
+        fits, expected = map_cells == cells[spec.stride], f"{cells[spec.stride]}"
+    else:
+        lowest = [math.floor(side / spec.stride) for side in size]
+        highest = [math.ceil(side / spec.stride) for side in size]
+        bounds = zip(lowest, map_cells, highest, strict=True)
+        fits = all(low <= cell <= high for low, cell, high in bounds)
+        expected = f"{tuple(lowest)} to {tuple(highest)}"
+    require(
+        fits,
+        f"feature_specs has stride {spec.stride} at level {level}, forward returned {map_cells} "
+        f"cells for images of {size}, expected {expected}: correct the stride, and resize to the "
+        "sizes of the input maps, not by a factor.",
+    )
 
 
 def maps_match_feature_specs(subject: Subject) -> None:
