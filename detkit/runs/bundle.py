@@ -1,4 +1,4 @@
-"""Bundles: a folder with weights as safetensors, the configuration as YAML and a JSON beside."""
+"""Bundles: a folder with weights as safetensors, the configuration as YAML, and a JSON file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _CHECKED = (BUNDLE_WEIGHTS, CONFIG)
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle holds.
+    """The content of a bundle.
 
     Attributes:
-        record: How the detector is built, and what it detects.
+        record: The configuration of the detector and its classes.
         weights: The detector's state.
-        epoch: Epochs that were finished.
+        epoch: Finished epochs.
         versions: Versions of detkit and its dependencies when the detector was trained.
         score_threshold: The score with the best F1 on the run's validation images, if known.
     """
@@ -42,24 +42,24 @@ class Bundle:
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle into a new folder; it appears whole or not at all.
+    """Write a bundle into a new folder, which appears complete or not at all.
 
     Raises:
-        UserError: Something is there already, or it cannot be written.
+        UserError: The folder exists or cannot be written.
     """
     if folder.exists():
-        raise UserError(f"output={folder}: is there already: choose another folder.")
+        raise UserError(f"output={folder}: exists already: choose another folder.")
     part = folder.with_name(f"{folder.name}.part")
     try:
         part.mkdir(parents=True, exist_ok=True)
-        # Copies, as safetensors refuses tensors that share memory or are not in plain order.
+        # safetensors refuses tensors that share memory or are not contiguous
         weights = {name: value.contiguous().clone() for name, value in bundle.weights.items()}
         save_file(weights, part / BUNDLE_WEIGHTS, {"format": "pt"})
-        # a copy without shared lists, to which YAML would write references
+        # a copy without shared lists, for which YAML would write references
         plain = json.loads(json.dumps(bundle.record.config))
         config = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
         (part / CONFIG).write_text(config, encoding="utf-8")
-        # safetensors makes its file readable by the owner only; follow the umask as the others do
+        # safetensors creates its file readable by the owner only; the other files follow the umask
         shutil.copymode(part / CONFIG, part / BUNDLE_WEIGHTS)
         record = bundle.record.plain()
         del record["config"]
@@ -79,18 +79,18 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
 
 
 def bundle_at(path: Path) -> Path | None:
-    """The bundle's folder where a path is one, or one of its files; else None."""
+    """The folder of the bundle if the path is a bundle or a file in one, else None."""
     if path.is_dir():
         return path if (path / BUNDLE).is_file() else None
-    inside = path.name in (BUNDLE, BUNDLE_WEIGHTS) and (path.parent / BUNDLE).is_file()
-    return path.parent if inside else None
+    is_inside = path.name in (BUNDLE, BUNDLE_WEIGHTS) and (path.parent / BUNDLE).is_file()
+    return path.parent if is_inside else None
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read a bundle after comparing its files with what its JSON says of them.
+    """Read a bundle after verifying the checksums of its files.
 
     Raises:
-        UserError: A file is missing or was changed, or the record is not as detkit writes it.
+        UserError: A file is missing or was changed, or the record is invalid.
     """
     file = folder / BUNDLE
     content = _json(file)
@@ -115,10 +115,10 @@ def _description(file: Path) -> dict[str, Any]:
 
 def _require_unchanged(file: Path, recorded: Any) -> None:
     if not file.is_file():
-        raise UserError(f"{file}: is missing from the bundle: copy the folder whole.")
+        raise UserError(f"{file}: is missing from the bundle: copy the whole folder.")
     if not isinstance(recorded, dict) or recorded != _description(file):
         raise UserError(
-            f"{file}: is not what {BUNDLE} says it is: it was changed, or damaged on its way. "
+            f"{file}: does not match its checksum in {BUNDLE}: it was changed or damaged. "
             "Copy the bundle again."
         )
 
@@ -127,18 +127,22 @@ def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:
-        raise UserError(f"{file}: is no JSON: it was damaged. Copy the bundle again.") from error
+        raise UserError(
+            f"{file}: is not valid JSON: it was damaged. Copy the bundle again."
+        ) from error
     if not isinstance(content, dict):
-        raise UserError(f"{file}: is no bundle: expected a mapping. Copy the bundle again.")
+        raise UserError(f"{file}: is not a bundle: expected a mapping. Copy the bundle again.")
     return content
 
 
 def _config(file: Path) -> Any:
-    """The configuration; without references, by which a short file stands for a huge one."""
+    """Read the configuration; refuse YAML references, with which a short file can expand hugely."""
     try:
         text = file.read_text(encoding="utf-8")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise UserError(f"{file}: refers to its own parts, as no configuration of a run does.")
+            raise UserError(f"{file}: contains YAML references, which detkit never writes.")
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: is no YAML: it was damaged. Copy the bundle again.") from error
+        raise UserError(
+            f"{file}: is not valid YAML: it was damaged. Copy the bundle again."
+        ) from error

@@ -23,13 +23,13 @@ _log = logging.getLogger("detkit.inference")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds for building its detector again.
+    """The part of a checkpoint from which its detector is rebuilt.
 
     Attributes:
         path: The file.
-        record: How the detector is built, and what it detects.
-        weights: The detector's state; the averaged one where the run kept an average.
-        epoch: Epochs that were finished.
+        record: The configuration of the detector and its classes.
+        weights: The detector's state; the moving average if the run kept one.
+        epoch: Finished epochs.
         resumable: Whether it also holds the state of a training.
     """
 
@@ -56,12 +56,12 @@ class Checkpoint:
 
 
 def find_checkpoint(source: str, prefer: str = "best", key: str = "ckpt") -> Path:
-    """The file that a run folder, a checkpoints folder, a bundle or a file name stands for.
+    """Find the checkpoint file in a run folder, a folder of checkpoints or a bundle.
 
     Args:
         source: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
-        prefer: `best` to measure and predict, `last` to go on training.
-        key: The key that named the place, for messages.
+        prefer: `best` to measure and predict, `last` to resume training.
+        key: The configuration key that held the source, for messages.
 
     Raises:
         UserError: There is no checkpoint.
@@ -99,11 +99,11 @@ def find_checkpoint(source: str, prefer: str = "best", key: str = "ckpt") -> Pat
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint or a bundle as data, so that nothing in it can run.
+    """Read a checkpoint or a bundle as data; never runs code from it.
 
     Raises:
         UserError: The file is damaged, holds Python objects, was not written by detkit or by a
-            newer one, or its record is not as detkit writes it.
+            newer version, or its record is invalid.
     """
     folder = bundle_at(path)
     if folder is not None:
@@ -127,7 +127,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def require_weights(state: Any, path: Path) -> dict[str, Tensor]:
-    """A mapping of names to ordinary tensors.
+    """Check that a state is a mapping of names to ordinary tensors.
 
     Raises:
         UserError: It is something else.
@@ -148,9 +148,8 @@ def require_weights(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _epochs(content: dict[str, Any], path: Path) -> int:
-    """Epochs that were finished: Lightning counts from 0, and not at all within an epoch."""
+    """Finished epochs; Lightning counts from 0 and does not count an epoch in progress."""
     position = content.get("position")
-    within = isinstance(position, dict)
     finished = content.get("epoch", -1)
     if isinstance(position, dict):
         finished = position.get("epoch")
@@ -159,11 +158,11 @@ def _epochs(content: dict[str, Any], path: Path) -> int:
             f"{path}: its epoch is a {type(finished).__name__}, expected a whole number: take "
             "another copy of the file or another checkpoint of the run."
         )
-    return finished if within else finished + 1
+    return finished if isinstance(position, dict) else finished + 1
 
 
 def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
-    """Put a checkpoint's weights into a detector of the same configuration.
+    """Load a checkpoint's weights into a detector of the same configuration.
 
     Raises:
         UserError: Names or shapes differ; the message shows the first few of each kind.
@@ -173,11 +172,11 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
 
 
 def require_fit(tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint whose weights are not those of a detector.
+    """Refuse a checkpoint whose weights do not fit a detector.
 
     Args:
-        tensors: The detector's state, with or without memory.
-        checkpoint: Its weights may come from anybody.
+        tensors: The detector's state; meta tensors will do.
+        checkpoint: The checkpoint, which may come from an unknown source.
 
     Raises:
         UserError: Names or shapes differ; the message shows the first few of each kind.

@@ -1,4 +1,4 @@
-"""The record in a checkpoint: plain values that tell how to build its detector again."""
+"""The record in a checkpoint: plain values from which its detector is rebuilt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detkit.runs.older_config import with_current_keys
 from detkit.version import __version__
 
 RECORD = "detkit"
-# Raised when an older detkit could not read what a newer one writes; versions are information.
+# Increased when an older detkit cannot read what a newer one writes.
 FORMAT = 1
 _PLAIN = (str, int, float, bool, type(None))
 _RUNS_CODE = ("_target_", "()")
@@ -24,16 +24,16 @@ _MOST_VALUES, _DEEPEST = 100_000, 40
 
 @dataclass(frozen=True)
 class Record:
-    """What a checkpoint says of itself, checked.
+    """The validated record of a checkpoint.
 
     Attributes:
         config: The run's configuration.
         class_names: The C names, in label order.
         category_ids: The C ids of the data set's own format.
-        version: The detkit that wrote it.
-        plugins: What the run had loaded; only named to the user, never imported.
-        data: Fingerprints of what it was trained on, where the run knew them.
-        source: Where the weights are from, for those that detkit did not train.
+        version: The version of detkit that wrote it.
+        plugins: The plugins of the run; shown to the user, never imported.
+        data: Fingerprints of the training and validation data, if known.
+        source: The origin of weights that detkit did not train.
     """
 
     config: dict[str, Any]
@@ -45,16 +45,16 @@ class Record:
     source: dict[str, Any] | None = None
 
     def plain(self) -> dict[str, Any]:
-        """The record as a file holds it."""
+        """The record as plain values for a file."""
         return {"format": FORMAT, **vars(self)}
 
 
 def parse_record(content: Any, path: Path) -> Record:
-    """A record from a file that may come from anybody.
+    """Validate a record from a file that may come from an unknown source.
 
     Raises:
-        UserError: It was written by a newer detkit, lacks something, holds something of a wrong
-            type, or names code.
+        UserError: It was written by a newer detkit, is incomplete, has a value of the wrong type,
+            or names code.
     """
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: was not written by detkit: it has no '{RECORD}' record.")
@@ -98,20 +98,20 @@ def _mapping(content: Mapping[str, Any], key: str, path: Path) -> dict[str, Any]
 
 
 def _require_plain(content: Mapping[str, Any], path: Path) -> None:
-    """Refuse whatever a run's own record cannot hold: it is plain, finite and names no code."""
-    waiting: list[tuple[Any, tuple[str, ...]]] = [(content, ())]
-    seen = 0
-    while waiting:
-        value, where = waiting.pop()
-        seen += 1
-        if seen > _MOST_VALUES or len(where) > _DEEPEST:
+    """Refuse a record with too many values, objects other than plain values, or code."""
+    pending: list[tuple[Any, tuple[str, ...]]] = [(content, ())]
+    count = 0
+    while pending:
+        value, where = pending.pop()
+        count += 1
+        if count > _MOST_VALUES or len(where) > _DEEPEST:
             raise _wrong(path, "it holds more values than a configuration has")
         if isinstance(value, Mapping):
             for key in value:
                 _require_key(key, (*where, str(key)), path)
-            waiting += [(item, (*where, str(key))) for key, item in value.items()]
+            pending += [(item, (*where, str(key))) for key, item in value.items()]
         elif isinstance(value, list | tuple):
-            waiting += [(item, (*where, str(number))) for number, item in enumerate(value)]
+            pending += [(item, (*where, str(number))) for number, item in enumerate(value)]
         elif not isinstance(value, _PLAIN):
             raise _wrong(path, f"'{'.'.join(where)}' is {_shown(value)}, expected a plain value")
         elif isinstance(value, str) and where[0] == "config" and "${" in value:
@@ -123,7 +123,7 @@ def _require_key(key: Any, where: tuple[str, ...], path: Path) -> None:
     if key in _RUNS_CODE:
         raise UserError(
             f"{path}: its record names code to run ('{name}'), which detkit never does and never "
-            "writes: somebody changed the file, so take it from a source that you trust."
+            "writes: somebody changed the file; get it from a source that you trust."
         )
     if not isinstance(key, str) or (where[0] == "config" and key == "defaults"):
         raise _wrong(path, f"it has the key '{name}'")
@@ -141,44 +141,44 @@ def _wrong(path: Path, fault: str) -> UserError:
 
 
 def _shown(value: Any) -> str:
-    """A value in a line, however large or entangled it is."""
+    """A value in one line, abbreviated."""
     return f"{reprlib.repr(value)} ({type(value).__name__})"
 
 
 def plugin_names(loaded: Iterable[str]) -> list[str]:
-    """Loaded plugins as a record names them: files relative to where detkit was started."""
+    """Names of plugins for a record: files relative to the working directory."""
     return [display_path(name) for name in loaded]
 
 
 def explain_unknown_part(record: Record, loaded: Iterable[str]) -> str:
-    """What to do when a checkpoint names parts that are not there: a sentence, or nothing.
+    """A hint for a checkpoint whose parts are unknown, or an empty string.
 
     Args:
-        record: The checkpoint's.
-        loaded: The plugins that are loaded.
+        record: The record of the checkpoint.
+        loaded: The loaded plugins.
     """
     names = plugin_names(loaded)
     absent = [name for name in record.plugins if name not in names]
     if absent:
         return (
             f" The checkpoint was made with plugins that are not loaded ({', '.join(absent)}), and "
-            "detkit loads none because a checkpoint says so: if you have them and trust them, "
-            f"{_how_to_bring(absent)}."
+            "detkit never loads a plugin because a checkpoint names it: if you have them and trust "
+            f"them, {_how_to_load(absent)}."
         )
     if record.version not in ("unknown", __version__):
         return f" The checkpoint was written by detkit {record.version}, this is {__version__}."
     return ""
 
 
-def _how_to_bring(plugins: list[str]) -> str:
-    """How a user can let detkit load plugins: those that lie here, and those that do not."""
+def _how_to_load(plugins: list[str]) -> str:
+    """What the user must do so that detkit loads plugins that a checkpoint names."""
     elsewhere = [
         name
         for name in plugins
         if (name.endswith(".py") or "/" in name) and not Path(name).exists()
     ]
-    ways = [f"copy {name} into plugins/ here, or add plugins=[PATH_OF_IT]" for name in elsewhere]
-    here = [name for name in plugins if name not in elsewhere]
-    if here:
-        ways.append(f"add plugins=[{','.join(here)}] (a module has to be installed)")
+    ways = [f"copy {name} into plugins/ here, or add plugins=[ITS_PATH]" for name in elsewhere]
+    local = [name for name in plugins if name not in elsewhere]
+    if local:
+        ways.append(f"add plugins=[{','.join(local)}] (a module must be installed)")
     return "; ".join(ways)

@@ -1,4 +1,4 @@
-"""How a checkpoint gets onto the disk."""
+"""Write checkpoints so that a crash leaves a complete file or none."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 
 class CheckpointFile(TorchCheckpointIO):
-    """Writes a file and waits until the disk has it, so that a crash finds all of it or none.
+    """Writes a checkpoint and waits until its bytes are on the disk.
 
-    Lightning's own writes into the folder for temporary files first, which may be another disk and
-    full, and renames without waiting for the bytes.
+    Lightning's own class first writes to the folder for temporary files, which may be on another,
+    full disk, and renames the file before its bytes are on the disk.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write; what is there already under this name is lost.
+        """Write a checkpoint over any file with this name.
 
         Raises:
-            OSError: The disk is full or refuses.
+            OSError: The disk is full or not writable.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ class CheckpointFile(TorchCheckpointIO):
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
-                if isinstance(error.__context__, OSError):  # PyTorch hides it behind its own
+                if isinstance(error.__context__, OSError):  # PyTorch raises its own error instead
                     raise error.__context__ from None
                 raise
             file.flush()

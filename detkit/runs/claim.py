@@ -20,12 +20,12 @@ _BY_TIME = re.compile(r"\d{4}-\d{2}-\d{2}_\d{2}-\d{2}-\d{2}_")
 
 
 @contextmanager
-def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, Any]]:
+def claimed(config: dict[str, Any], restart: bool = False) -> Iterator[dict[str, Any]]:
     """Claim the folder of a run; if detkit generated its name and it is in use, claim another one.
 
     Args:
         config: The configuration of the run.
-        again: Whether a run starts again in its folder.
+        restart: Whether the run that is in the folder begins again.
 
     Yields:
         The configuration, with the claimed folder.
@@ -35,7 +35,7 @@ def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, A
     """
     folder = Path(config["run_folder"])
     try:
-        if config["ckpt"] is None and not again and _BY_TIME.match(folder.name):
+        if config["ckpt"] is None and not restart and _BY_TIME.match(folder.name):
             folder = _first_free(folder)
         folder.mkdir(parents=True, exist_ok=True)
         file = _locked(folder)
@@ -46,7 +46,7 @@ def claimed(config: dict[str, Any], again: bool = False) -> Iterator[dict[str, A
             yield {**config, "run_folder": str(folder)}
         finally:
             RunFolder(folder).claim.unlink(missing_ok=True)
-            with suppress(OSError):  # it holds a run
+            with suppress(OSError):  # the folder contains a run
                 folder.rmdir()
 
 

@@ -1,4 +1,4 @@
-"""The commit that a folder is at, and whether its files differ from it."""
+"""The git commit of a folder, and whether its files differ from the commit."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-# What a repository's own settings could make git run is left out.
+# Without the programs that the settings of a repository could make git run.
 _GIT = ("git", "-c", "core.fsmonitor=false", "--no-optional-locks", "--no-pager")
 _SECONDS = 20
 
 
 def code_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and changes of the repository that a folder is in, or None where it is in none.
+    """Commit and changes of the repository that contains a folder, or None outside of one.
 
     `changed` counts the tracked files that differ from the commit, and `changes` is a hash of the
-    difference, equal for equal changes; files that git does not track are not looked at.
+    difference. Untracked files are ignored.
     """
     try:
         if _git(folder, "check-ignore", "-q", ".", allowed=(0, 1, 128))[0] == 0:
-            return None  # installed into somebody else's repository
+            return None  # installed inside another repository, which ignores it
         commit = _git(folder, "rev-parse", "HEAD")[1].decode().strip()
         difference = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-textconv", "--binary")[1]
         names = _git(folder, "diff", "HEAD", "--name-only", "-z", "--no-ext-diff")[1]

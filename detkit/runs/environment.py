@@ -1,7 +1,7 @@
-"""What a run depended on besides its configuration: `environment.json` of its folder.
+"""Record what a run depends on besides its configuration, in `environment.json` of its folder.
 
-It names no user, machine or folder beyond what was typed and what lies in the working directory, so
-that it can be published with the run.
+The record contains no name of a user, machine or folder other than those in the command and paths
+below the working directory, so that it can be published with the run.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from detkit.files import display_path, write_atomically
 from detkit.runs.code_state import code_state
 from detkit.runs.layout import RunFolder
 
-COMMAND_VARIABLE = "DETKIT_COMMAND"  # what was typed, for the processes that the command starts
+COMMAND_VARIABLE = "DETKIT_COMMAND"  # the typed command, for its child processes
 _PACKAGES = (
     *("detkit", "torch", "torchvision", "lightning", "timm", "numpy", "pillow", "pycocotools"),
     *("faster-coco-eval", "hydra-core", "omegaconf", "pydantic", "safetensors", "wandb"),
     *("tensorboard",),
 )
-# What changes numbers or devices from outside; no other variable is looked at.
+# The environment variables that change numbers or devices; no other is read.
 _VARIABLES = (
     *("CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES", "MKL_NUM_THREADS", "OMP_NUM_THREADS"),
     *("NVIDIA_TF32_OVERRIDE", "PYTHONHASHSEED", "PYTORCH_CUDA_ALLOC_CONF"),
@@ -41,7 +41,7 @@ _VARIABLES = (
 
 
 def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
-    """What this start of a run depends on, as plain values for a JSON file.
+    """The environment of this start of a run, as plain values for a JSON file.
 
     Args:
         seed: The run's seed.
@@ -67,16 +67,16 @@ def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
 
 
 def record_start(folder: Path, record: dict[str, Any], where: str | None = None) -> None:
-    """Write the first start of a run into its folder, or add a later one to it.
+    """Record the start of a run in its folder.
 
-    The record of the first start stays as it is; of a later one, what differs from the first is
-    appended to its list `resumed`.
+    The record of the first start stays unchanged. For each later start, the entries that differ
+    from the first are appended to its list `resumed`.
 
     Args:
         folder: The run folder.
-        record: What `environment` gave.
-        where: Where the run goes on, such as `in epoch 3, batch 7`; None where it begins, maybe
-            again, so that what an earlier start wrote no longer holds.
+        record: The result of `environment`.
+        where: Where the run resumes, such as `in epoch 3, batch 7`; None if it starts from the
+            beginning, which replaces the record of an earlier start.
     """
     file = RunFolder(folder).environment
     first = None if where is None else _read(file)
@@ -91,7 +91,7 @@ def record_start(folder: Path, record: dict[str, Any], where: str | None = None)
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """The record of earlier starts; one that cannot be read is put aside, not written over."""
+    """The record of earlier starts; an unreadable one is renamed, not overwritten."""
     if not file.exists():
         return None
     try:
@@ -105,14 +105,14 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _command(words: Iterable[str]) -> str:
-    """The command as it was typed, quoted for a shell, without the folder of the program."""
+    """The typed command, quoted for a shell, without the folder of the program."""
     program, *arguments = words
     return shlex.join([Path(program).name, *arguments])
 
 
 def _version(package: str) -> str | None:
     if package == "torch":
-        return str(torch.__version__)  # says which build, which the package's own version does not
+        return str(torch.__version__)  # unlike the package's version, names the build
     try:
         return version(package)
     except PackageNotFoundError:
@@ -143,7 +143,7 @@ def _cpu_name() -> str:
 
 
 def _driver() -> str | None:
-    """The version of NVIDIA's kernel module, where the system shows it."""
+    """The version of NVIDIA's kernel module, or None if the system does not show it."""
     try:
         text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
     except OSError:
@@ -161,9 +161,9 @@ def _arithmetic() -> dict[str, Any]:
 
 
 def _plugin(name: str) -> dict[str, str | None]:
-    """A plugin with its file, from the working directory where it lies inside, and a hash of it."""
+    """A plugin with a hash of its source; paths below the working directory are relative to it."""
     source = Path(name)
-    if not source.exists() and not name.endswith(".py"):  # a file may be gone since it was read
+    if not source.exists() and not name.endswith(".py"):  # a file may have been deleted since
         spec = importlib.util.find_spec(name)
         source = Path(spec.origin) if spec is not None and spec.origin else source
     path = display_path(source.resolve())

@@ -10,20 +10,20 @@ from detkit.terminal import TerminalHandler, leave_status_line_whole
 
 
 class _LogFile(logging.FileHandler):
-    """The log file of a run; the run itself reports a full disk once."""
+    """The log file of a run; a full disk is reported by the run itself, once."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Skip the message, which the terminal shows anyway."""
+        """Drop the message, which is also on the terminal."""
 
 
 def log_to(folder: Path | None, rank: int = 0) -> None:
     """Show detkit's messages on the terminal, and store them with their times in the run folder.
 
-    With several ranks, the first one reports for all; the others report only their own errors.
+    Rank 0 reports for all ranks; the others only report their own errors.
 
     Args:
         folder: The run folder; None writes no file.
-        rank: Of this process.
+        rank: The rank of this process.
     """
     root = logging.getLogger("detkit")
     root.handlers.clear()

@@ -1,4 +1,4 @@
-"""The numbers of a run in one CSV file."""
+"""Log the numbers of a run to one CSV file."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class MetricsFile(Logger):
 
     @property
     def name(self) -> str:
-        """The name that Lightning shows."""
+        """The name that Lightning displays."""
         return "metrics"
 
     @property
     def version(self) -> str:
-        """Nothing: there is one file a run."""
+        """An empty string, since a run has only one such file."""
         return ""
 
     @rank_zero_only
     def start_at(self, step: int) -> None:
-        """Keep the rows of the steps before this one; the others will be written again."""
+        """Drop the rows from this step on, which the resumed run writes again."""
         rows = [row for row in _rows(self.path) if int(row["step"]) < step]
         self._columns = _with_times(rows[0]) if rows else []
         if self.path.is_file():
@@ -77,10 +77,10 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the run folder holds the whole configuration."""
+        """Do nothing, since the run folder contains the whole configuration."""
 
     def _times(self, metrics: Mapping[str, float]) -> dict[str, str]:
-        """The time cells; the row of a validation has no training speed."""
+        """The time cells of a row; the row of a validation has no training speed."""
         now = time.monotonic()
         times = {SECONDS: f"{self._seconds_before + now - self._started:.2f}"}
         if self._images and not any(name.startswith("val/") for name in metrics):
@@ -89,7 +89,7 @@ class MetricsFile(Logger):
         return times
 
     def _write(self, rows: list[dict[str, str]]) -> None:
-        """Replace the file in one move, so that a kill leaves the old one or the new one."""
+        """Replace the file atomically, so that a kill leaves the old or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
@@ -108,7 +108,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _with_times(row: Mapping[str, str]) -> list[str]:
-    """The columns of a row and the time columns, which mark a file with epochs from 1."""
+    """The columns of a row plus the time columns, which mark a file whose epochs count from 1."""
     return [*row, *(name for name in (SECONDS, SPEED) if name not in row)]
 
 

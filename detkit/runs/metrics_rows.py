@@ -1,4 +1,4 @@
-"""The rows of `metrics.csv`, for whoever reads a run; imports no Lightning, which takes seconds."""
+"""Read the rows of `metrics.csv` without importing Lightning, which takes seconds."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import csv
 from pathlib import Path
 
 SECONDS, SPEED = "seconds", "images/s"
-TIMES = (SECONDS, SPEED)  # columns that differ between runs that are otherwise equal
+TIMES = (SECONDS, SPEED)  # columns that differ between otherwise equal runs
 
 
 def read_metrics(path: Path, with_times: bool = False) -> list[dict[str, str]]:
-    """The rows of a metrics file; an incomplete last line after a kill is left out.
+    """Read a metrics file; skip the last line if a kill left it incomplete.
 
-    Epochs count from 1. Files of earlier versions of detkit have no column of seconds; their epochs
-    count from 0, so 1 is added.
+    Epochs count from 1. Files of earlier versions have no column `seconds` and epochs that count
+    from 0, to which 1 is added.
 
     Args:
         path: The file.

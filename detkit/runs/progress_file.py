@@ -37,7 +37,7 @@ def write_status(folder: Path, status: Status) -> None:
 
 
 def read_status(folder: Path) -> Status | None:
-    """The status of a run folder; None if there is none yet or it cannot be read."""
+    """The status in a run folder; None if it is missing or unreadable."""
     try:
         content = json.loads(RunFolder(folder).progress.read_text(encoding="utf-8"))
         return Status(**{field.name: content[field.name] for field in fields(Status)})

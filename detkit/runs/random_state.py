@@ -1,4 +1,4 @@
-"""The state of all random generators of a process, as values that a checkpoint can hold."""
+"""The states of all random generators of a process, as values for a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import torch
 def random_state() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's generators: tensors and plain values only.
 
-    Of CUDA the generator of the current device is taken, once something was done there; each rank
-    has its own.
+    Includes the CUDA generator of the current device, of which each rank has another, once CUDA is
+    initialised.
     """
-    legacy: Any = np.random.get_state(legacy=False)  # its type says any of two forms
+    legacy: Any = np.random.get_state(legacy=False)  # typed as a union of two forms
     words = torch.from_numpy(legacy["state"]["key"].astype(np.int64))
     state: dict[str, Any] = {
         "python": random.getstate(),
@@ -29,10 +29,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put all generators into a state that `random_state` gave.
-
-    The state of CUDA's generator is left out on a machine without CUDA.
-    """
+    """Restore the states that `random_state` returned; ignores that of CUDA on other machines."""
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
     legacy = state["numpy"]

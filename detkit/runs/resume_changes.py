@@ -1,4 +1,4 @@
-"""What may change in the configuration of a run that is resumed."""
+"""The settings of a run that may change when it is resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from detkit.config.difference import Difference, differences
 from detkit.errors import ConfigError
 
-# What a run reads, computes and shows beside its result: the result stays what it would have been.
+# Settings that do not affect the result of a run.
 _HARMLESS = (
     "callbacks",
     "ckpt",
@@ -20,11 +20,11 @@ _HARMLESS = (
     "trainer.log_every",
     "trainer.validate_every",
 )
-# What changes the result a little, and why it may: each with what the user has to know.
+# Settings that change the result slightly, each with a note to print.
 _OTHER_BITS = "results are no longer bit-identical to an uninterrupted run"
 _NO_LONGER = "from here on, the run differs from one without the change"
 _NEW_LENGTH = "the learning rate schedule covers the new length from here on"
-_SAID = {
+_NOTES = {
     "data.batch_size": "the number of images per step over all devices is unchanged",
     "optimizer.learning_rate": _NO_LONGER,
     "scheduler.warmup_steps": _NO_LONGER,
@@ -42,15 +42,15 @@ _SAID = {
     "trainer.strategy": _OTHER_BITS,
 }
 _STATE = ("ema",)  # callbacks that belong to the state of the training
-_INSTEAD = "since its state depends on it; weights=RUN starts a new run from its weights"
+_REASON = "since its state depends on it; weights=RUN starts a new run from its weights"
 
 
 def check_resume(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """What a resumed run changes, a line each.
+    """The changes of a resumed run, one line each.
 
     Args:
         before: The configuration that the run was started with.
-        after: The one that it is to go on with.
+        after: The configuration that it is resumed with.
 
     Raises:
         ConfigError: Something changes that the state of the training depends on.
@@ -58,8 +58,8 @@ def check_resume(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     changes = [change for change in differences(before, after) if change.path != "ckpt"]
     refused = [change for change in changes if not _is_allowed(change, before, after)]
     if refused:
-        allowed = ", ".join(sorted({*_SAID, *_HARMLESS} - {"ckpt"}))
-        problems = [f"{c}: cannot change when a run is resumed, {_INSTEAD}." for c in refused]
+        allowed = ", ".join(sorted({*_NOTES, *_HARMLESS} - {"ckpt"}))
+        problems = [f"{c}: cannot change when a run is resumed, {_REASON}." for c in refused]
         problems[-1] += f" What can change: {allowed} (but not the averaging of weights)."
         raise ConfigError(problems)
     return [_line(change) for change in changes]
@@ -71,7 +71,7 @@ def _is_allowed(change: Difference, before: dict[str, Any], after: dict[str, Any
         label = inner.split(".")[0]
         parts = (config["callbacks"].get(label) or {} for config in (before, after))
         return not any(part.get("name") in _STATE for part in parts)
-    return any(_under(change.path, path) for path in (*_HARMLESS, *_SAID))
+    return any(_under(change.path, path) for path in (*_HARMLESS, *_NOTES))
 
 
 def _under(path: str, top: str) -> bool:
@@ -79,5 +79,5 @@ def _under(path: str, top: str) -> bool:
 
 
 def _line(change: Difference) -> str:
-    note = next((text for path, text in _SAID.items() if _under(change.path, path)), None)
+    note = next((text for path, text in _NOTES.items() if _under(change.path, path)), None)
     return f"{change}" + (f" ({note})" if note else "")

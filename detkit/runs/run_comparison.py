@@ -1,4 +1,4 @@
-"""Two finished runs side by side: what differs in configuration and surroundings."""
+"""Compare the configurations and environments of two runs."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from detkit.config.difference import Difference, differences
 
-# What says where a run lies, when and how it was asked for, not what it does.
+# Names, places, times and commands, which never change a result.
 _APART_IN_CONFIG = ("run_folder", "run_name", "ckpt")
 _APART_IN_ENVIRONMENT = ("started", "command", "resumed")
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What is known of a run.
+    """The configuration and environment of a run.
 
     Attributes:
         config: Its whole configuration.
-        environment: What `environment.json` holds, or as much of it as a checkpoint knows.
+        environment: The record of its environment, or the part of it that a checkpoint contains.
     """
 
     config: Mapping[str, Any]
@@ -28,12 +28,12 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between two runs.
+    """The differences between two runs.
 
     Attributes:
-        configuration: In what they were asked to do.
-        environment: In what that depended on: versions, seed, data, code, devices.
-        apart: In what never changes a result: names, folders, times, commands.
+        configuration: Settings that can change a result.
+        environment: Versions, data, code and devices.
+        apart: Names, folders, times and commands, which never change a result.
     """
 
     configuration: list[Difference]
@@ -46,7 +46,7 @@ class Comparison:
 
 
 def compare(before: RunRecord, after: RunRecord) -> Comparison:
-    """What differs between two runs; of their surroundings, what is known of both."""
+    """Compare two runs; entries of the environment only where both runs have them."""
     configuration = differences(before.config, after.config)
     shared = before.environment.keys() & after.environment.keys() - {"seed"}  # the config has it
     environment = differences(_only(before.environment, shared), _only(after.environment, shared))

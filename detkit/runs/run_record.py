@@ -1,4 +1,4 @@
-"""The record of a run, read from its folder, its configuration file or a checkpoint."""
+"""Read the record of a run from its folder, its configuration file or a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file that a training leaves behind when it stops at a bad step, enough to repeat the step."""
+"""The file that a training saves when it stops at a bad step, from which the step is replayed."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _PREFIX = "detector."
 
 @dataclass(frozen=True)
 class SavedStep:
-    """One step of a training, as it was before its forward pass.
+    """The state of a training before the forward pass of one step.
 
     Attributes:
         number: The optimizer step, counted from 1.
         epoch: The epoch, counted from 1.
-        batch: What the step was made on.
-        losses: What each loss part was.
-        random_state: Of all generators, see `random_state`.
-        precision: As Lightning names it, such as "32-true".
+        batch: The batch of the step.
+        losses: The value of each loss part.
+        random_state: The states of all generators; see `random_state`.
+        precision: Lightning's name for it, such as "32-true".
         device: The kind of device, "cpu" or "cuda".
-        rank: Of the process among `world_size`.
-        world_size: Processes that trained together.
-        weights_later: Optimizer steps between this step and the weights; 0 where they are its own.
-        finding: What was found when the step was repeated before saving.
+        rank: The number of the process among `world_size`.
+        world_size: The number of processes that trained together.
+        weights_later: Optimizer steps between this step and the saved weights; 0 if they match.
+        finding: The result of replaying the step before it was saved.
     """
 
     number: int
@@ -51,13 +51,13 @@ class SavedStep:
 
 
 def step_path(run_folder: Path, number: int, rank: int, world_size: int) -> Path:
-    """Where a step is saved; each rank has its own file."""
+    """The file of a saved step; each rank has its own."""
     suffix = f"_rank{rank}" if world_size > 1 else ""
     return RunFolder(run_folder).saved_steps / f"step_{number:06d}{suffix}.pt"
 
 
 def find_step(source: str) -> Path:
-    """The file that a name stands for; of a run folder the step that was saved last.
+    """Find a saved step: a file, or the latest one in a run folder.
 
     Raises:
         UserError: There is none.
@@ -78,7 +78,7 @@ def find_step(source: str) -> Path:
 def write_step(
     path: Path, step: SavedStep, weights: Mapping[str, Tensor], record: Mapping[str, Any]
 ) -> None:
-    """Write tensors and plain values only; the file is also a checkpoint of the detector.
+    """Save a step as tensors and plain values; the file is also a checkpoint of the detector.
 
     Raises:
         OSError: The disk is full or refuses.
@@ -97,7 +97,7 @@ def write_step(
 
 
 def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
-    """The step in what a file holds.
+    """Parse the step in the content of a file.
 
     Raises:
         UserError: There is none, or not all of it.
@@ -112,7 +112,7 @@ def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
         return SavedStep(**{**step, "batch": _batch_from(step["batch"])})
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path}: its step is not as this detkit writes it ({type(error).__name__}: {error}); "
+            f"{path}: contains a step in an unknown format ({type(error).__name__}: {error}); "
             "use the version of detkit that wrote it."
         ) from error
 

@@ -19,7 +19,7 @@ class ScoreThreshold(NamedTuple):
 
     Attributes:
         value: Detections with a lower score are left out.
-        origin: The reason for this value, to follow it in a message.
+        origin: The reason for this value, for messages.
     """
 
     value: float
@@ -30,7 +30,7 @@ def default_threshold(checkpoint: Path) -> ScoreThreshold:
     """The threshold for a checkpoint if the user sets none.
 
     Args:
-        checkpoint: The file, in a run folder or a bundle, or on its own.
+        checkpoint: A file in a run folder or a bundle, or a single file.
     """
     value = measured_threshold(checkpoint)
     if value is None:
@@ -39,10 +39,10 @@ def default_threshold(checkpoint: Path) -> ScoreThreshold:
 
 
 def measured_threshold(checkpoint: Path) -> float | None:
-    """The threshold in a run's metrics.json or in its bundle; None if there is none.
+    """The threshold in the results of a run or in its bundle; None if there is none.
 
     Args:
-        checkpoint: The file, in a run folder or a bundle, or on its own.
+        checkpoint: A file in a run folder or a bundle, or a single file.
     """
     folder = bundle_at(checkpoint)
     if folder is not None:

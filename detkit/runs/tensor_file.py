@@ -1,4 +1,4 @@
-"""Files of tensors read as data: nothing in them can run, and each fault is one clear line."""
+"""Read files of tensors as data, without running code from them; report each fault in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from safetensors.torch import load_file
 
 from detkit.errors import UserError
 
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # what torch.save starts a file with, since 1.6 and before
+_ZIP, _PICKLE = (
+    b"PK\x03\x04",
+    b"\x80",
+)  # how files of torch.save start, since PyTorch 1.6 and before
 _STARTS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"\x89PNG": "a PNG image",
@@ -37,10 +40,10 @@ def mapping_in(file: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path, *, check_sums: bool = False) -> Any:
-    """What a PyTorch or safetensors file holds, on the CPU; runs no code of the file.
+    """Read a PyTorch or safetensors file to the CPU without running code from it.
 
     Args:
-        path: The file; its content tells the format, not its name.
+        path: The file; the format is detected from its content.
         check_sums: Compare the check sums that torch.save stores, to find a changed byte. Programs
             may store others on purpose, so for detkit's own files only.
 
@@ -49,14 +52,14 @@ def read_tensors(path: Path, *, check_sums: bool = False) -> Any:
     """
     start = _start_of(path)
     if not start:
-        raise UserError(f"{path}: is empty: the disk was full or the writing was stopped.")
+        raise UserError(f"{path}: is empty: the disk was full or writing was interrupted.")
     is_zip = start.startswith(_ZIP)
     if is_zip:
         _require_whole_zip(path, check_sums)
     elif not start.startswith(_PICKLE) and not _is_safetensors(start):
         raise UserError(
-            f"{path}: is no checkpoint but {_kind_of(start)}: give a file that detkit, torch.save "
-            "or safetensors has written."
+            f"{path}: is not a checkpoint but {_kind_of(start)}: give a file that detkit, "
+            "torch.save or safetensors has written."
         )
     try:
         if _is_safetensors(start):
@@ -64,7 +67,7 @@ def read_tensors(path: Path, *, check_sums: bool = False) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip or None)
     except pickle.UnpicklingError as error:
         raise UserError(_objects(path, str(error), is_zip)) from error
-    except Exception as error:  # a damaged file ends the reader at any place, with any error
+    except Exception as error:  # a damaged file can raise anything
         raise _damaged(path) from error
 
 
@@ -94,7 +97,9 @@ def _require_whole_zip(path: Path, check_sums: bool) -> None:
             "take another copy or another checkpoint of the run."
         )
     if not any(name.endswith("/data.pkl") for name in names):
-        raise UserError(f"{path}: is a zip archive but no checkpoint: torch.save did not write it.")
+        raise UserError(
+            f"{path}: is a zip archive but not a checkpoint: torch.save did not write it."
+        )
 
 
 def _kind_of(start: bytes) -> str:
@@ -104,7 +109,7 @@ def _kind_of(start: bytes) -> str:
     try:
         text = start.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(start) - 3:  # else a character is cut by the end of what was read
+        if error.start < len(start) - 3:  # else the end of `start` cuts a character
             return "a file of another kind"
         text = start[: error.start].decode("utf-8")
     if text.startswith("version https://git-lfs"):
@@ -119,13 +124,13 @@ def _damaged(path: Path) -> UserError:
 
 
 def _objects(path: Path, text: str, is_zip: bool) -> str:
-    """What to say of a pickle that holds more than tensors and plain values."""
+    """The message for a pickle with more than tensors and plain values."""
     match = _MEMBER.search(text)
     if match is None and not is_zip:
         return f"{path}: is damaged, or a pickle of another program: expected a checkpoint."
-    named = f" ({match[1]})" if match else ""
+    name = f" ({match[1]})" if match else ""
     return (
-        f"{path}: holds Python objects{named}, which detkit never loads since they can run code. "
+        f"{path}: holds Python objects{name}, which detkit never loads since they can run code. "
         "If you trust it, save the tensors alone where it was made: "
         "torch.save(model.state_dict(), 'weights.pth')."
     )

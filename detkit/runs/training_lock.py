@@ -1,4 +1,4 @@
-"""One process at a time writes into a run folder."""
+"""Lock a run folder so that only one process trains in it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class FolderInUseError(UserError):
 
 @contextmanager
 def training_lock(folder: Path) -> Iterator[None]:
-    """Hold a run folder; the system lets go of it when the process ends, however it ends.
+    """Lock a run folder; the system releases the lock when the process ends, however it ends.
 
-    A file system without locks is no reason not to train.
+    On a file system without locks, the training runs without one.
 
     Raises:
         FolderInUseError: Another process holds it.

@@ -1,4 +1,4 @@
-"""Where in a training a checkpoint was saved, so that a resumed one goes on with the next batch."""
+"""The position of a checkpoint in its training, from which a run resumes with the next batch."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Position(NamedTuple):
     """The next batch of a training.
 
     Attributes:
-        epoch: Epochs that are finished.
-        batch: Batches of the epoch after them that are done.
-        images: Images of each of these batches, over all ranks; 0 where it is not known.
+        epoch: Finished epochs.
+        batch: Finished batches of the current epoch.
+        images: Images per batch over all ranks; 0 if unknown.
     """
 
     epoch: int = 0
@@ -31,15 +31,15 @@ class Position(NamedTuple):
     images: int = 0
 
     def __str__(self) -> str:
-        """For messages: the epoch counted from 1, and its last batch that is done."""
+        """For messages: the epoch, counted from 1, and its last finished batch."""
         if self.batch == 0:
             return f"at the start of epoch {self.epoch + 1}"
         return f"in epoch {self.epoch + 1}, batch {self.batch}"
 
     def resume_text(self, max_epochs: int | None) -> str:
-        """Where a resumed training goes on, or that no epoch is left."""
+        """Where a resumed training continues, or that it is complete."""
         if max_epochs is None or self.epoch < max_epochs:
-            return f"going on {self}"
+            return f"resuming {self}"
         return (
             f"the training is complete: trainer.max_epochs={max_epochs} reached; a higher number "
             "trains for longer"
@@ -47,27 +47,29 @@ class Position(NamedTuple):
 
 
 def position(trainer: pl.Trainer, batch_size: int = 0) -> Position:
-    """Where a training is, at the start of a batch or at the end of an epoch.
+    """The position of a training at the start of a batch or at the end of an epoch.
 
     Args:
-        trainer: Of this rank.
-        batch_size: Images of a batch on each rank.
+        trainer: The trainer of this rank.
+        batch_size: Images per batch on each rank.
     """
-    epochs: Any = trainer.fit_loop.epoch_progress.current  # typed as one that counts less
+    epochs: Any = (
+        trainer.fit_loop.epoch_progress.current
+    )  # Lightning types it as a class with fewer counts
     done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
     in_epoch = epochs.started > epochs.processed
     return Position(epochs.processed, done if in_epoch else 0, batch_size * trainer.world_size)
 
 
 def read_position(path: str | Path) -> Position:
-    """The position that a checkpoint was saved at."""
+    """Read the position from a checkpoint."""
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     stored = content.get(POSITION)
     return Position(**stored) if stored else Position(int(content["epoch"]) + 1)
 
 
 def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
-    """Refuse to go on with batches of another size: an epoch would have other steps.
+    """Refuse to resume with another batch size, which would change the steps of an epoch.
 
     Raises:
         UserError: The ranks together would take more or fewer images in a batch.
@@ -84,18 +86,18 @@ def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
     )
 
 
-def require_same_data(stored: Mapping[str, str], prints: Mapping[str, str], path: Path) -> None:
-    """Refuse to resume with other data than the run was started with.
+def require_same_data(stored: Mapping[str, str], current: Mapping[str, str], path: Path) -> None:
+    """Refuse to resume with data that differ from those at the start.
 
     Args:
         stored: Fingerprints of the splits in the checkpoint.
-        prints: Current fingerprints of the splits.
+        current: Current fingerprints of the splits.
         path: The checkpoint.
 
     Raises:
         DataError: Some fingerprints differ.
     """
-    changed = [name for name, value in prints.items() if stored.get(name, value) != value]
+    changed = [name for name, value in current.items() if stored.get(name, value) != value]
     if changed:
         raise DataError(
             f"the {' and '.join(changed)} data have changed since the run started (images, sizes, "
@@ -105,7 +107,7 @@ def require_same_data(stored: Mapping[str, str], prints: Mapping[str, str], path
 
 
 def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any], batch_size: int) -> None:
-    """Add the position, and the state of all generators of each rank; called on every rank."""
+    """Add the position and the generator states of all ranks; call it on every rank."""
     checkpoint[POSITION] = position(trainer, batch_size)._asdict()
     state = random_state()
     states: list[Any] = [state]
@@ -117,7 +119,7 @@ def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any], batch_size: in
 
 
 def _forget_the_started_batch(loops: dict[str, Any]) -> None:
-    """Let a checkpoint that is saved at the start of a batch repeat that batch.
+    """Make a checkpoint saved at the start of a batch resume with that batch.
 
     Lightning has counted it already and, when resuming, goes by these counts. Where it is the first
     one, the epoch has not begun: Lightning would take no batch done for all of them done. To save
@@ -135,9 +137,9 @@ def _forget_the_started_batch(loops: dict[str, Any]) -> None:
 
 
 def restore_random_state(trainer: pl.Trainer, states: list[Any]) -> None:
-    """Take this rank's state; where there is none, give each rank noise of its own.
+    """Restore the state of this rank; without one, give each rank a different seed.
 
-    Lightning starts all ranks from one seed, which would drop the same units on all of them.
+    Lightning seeds all ranks alike, so that dropout would drop the same units on all of them.
     """
     if len(states) == trainer.world_size:
         set_random_state(states[trainer.global_rank])

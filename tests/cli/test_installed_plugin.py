@@ -74,4 +74,4 @@ def test_a_checkpoint_opens_where_it_is_installed_and_says_what_to_bring_elsewhe
     said = without.stderr.strip().splitlines()[-1]
     assert "there is no neck 'level_gates'" in said
     assert "made with plugins that are not loaded (detkit_level_gates.gates)" in said
-    assert "add plugins=[detkit_level_gates.gates] (a module has to be installed)" in said
+    assert "add plugins=[detkit_level_gates.gates] (a module must be installed)" in said

@@ -70,7 +70,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(
     assert "changed: data.workers: 1 -> 0" in said
     assert "changed: optimizer.learning_rate: 0.01 -> 0.001 (from here on, the run diff" in said
     assert stopped is not None
-    assert f"going on {stopped[1]}\n" in said
+    assert f"resuming {stopped[1]}\n" in said
     rows = read_metrics(tmp_path / "run" / "metrics.csv")
     assert [int(row["step"]) for row in rows] == [*range(30), 29]  # the last is the validation
     done = int(stopped[1].split()[-1])

@@ -88,9 +88,9 @@ def test_odd_boxes_are_listed(
     [
         ([], "needs a saved step first"),
         (["nowhere.pt"], "there is no saved step"),
-        (["text.pt"], "is no checkpoint but a text file"),
+        (["text.pt"], "is not a checkpoint but a text file"),
         (["first/checkpoints/last.ckpt"], "is a checkpoint, not a saved step"),
-        (["lacking.pt"], "its step is not as this detkit writes it"),
+        (["lacking.pt"], "a step in an unknown format"),
         (["cut.pt"], "damaged or cut short"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -94,7 +94,7 @@ def test_a_killed_sweep_goes_on_where_it_was(
     assert "2 done, 2 failed" in done.stdout
     jobs = SweepFolder.open(tmp_path / "grid").load()
     assert [job.attempts for job in jobs] == [1, 1, 2, 1]
-    assert "going on in epoch" in half.output.read_text()
+    assert "resuming in epoch" in half.output.read_text()
 
     alone = [*command[:3], "train", "seed=2", *LONGER, "run_folder=alone"]
     assert (

@@ -54,7 +54,7 @@ def test_a_changed_byte_is_found(bundle, name):
     content = bytearray((folder / name).read_bytes())
     content[-3] ^= 1
     (folder / name).write_bytes(bytes(content))
-    with pytest.raises(UserError, match=f"{name}: is not what bundle.json says it is"):
+    with pytest.raises(UserError, match=f"{name}: does not match its checksum in bundle.json"):
         read_checkpoint(folder / "bundle.json")
 
 
@@ -62,9 +62,9 @@ def test_a_changed_byte_is_found(bundle, name):
     ("name", "content", "message"),
     [
         ("weights.safetensors", None, "weights.safetensors: is missing from the bundle"),
-        ("bundle.json", "{", "bundle.json: is no JSON"),
-        ("bundle.json", "[]", "bundle.json: is no bundle"),
-        ("bundle.json", "{}", "is not what bundle.json says it is"),
+        ("bundle.json", "{", "bundle.json: is not valid JSON"),
+        ("bundle.json", "[]", "bundle.json: is not a bundle"),
+        ("bundle.json", "{}", "does not match its checksum in bundle.json"),
     ],
 )
 def test_a_part_that_is_gone_or_broken_is_named(bundle, name, content, message):
@@ -89,9 +89,9 @@ def rewrite_config(folder, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: &a [1]\nb: [*a, *a]\n", "refers to its own parts"),
-        ("a: !!python/object/apply:os.mkdir [ran]\n", "is no YAML"),
-        ("a: [", "is no YAML"),
+        ("a: &a [1]\nb: [*a, *a]\n", "contains YAML references"),
+        ("a: !!python/object/apply:os.mkdir [ran]\n", "is not valid YAML"),
+        ("a: [", "is not valid YAML"),
         ("- 1\n", "'config' is"),
         ("model: {_target_: os.mkdir}\n", "names code to run"),
     ],
@@ -106,7 +106,7 @@ def test_a_strangers_configuration_runs_nothing(bundle, monkeypatch, tmp_path, t
 
 
 def test_nothing_is_overwritten(bundle, tmp_path):
-    with pytest.raises(UserError, match="mine: is there already"):
+    with pytest.raises(UserError, match="mine: exists already"):
         write_bundle(Bundle(RECORD, {}, 1, {}), tmp_path / "mine")
 
 

@@ -101,8 +101,8 @@ def test_positions_count_from_one_as_the_terminal_does():
 
 
 def test_a_resumed_training_without_epochs_left_is_complete():
-    assert Position(2, 0).resume_text(3) == "going on at the start of epoch 3"
-    assert Position(2, 6).resume_text(None) == "going on in epoch 3, batch 6"
+    assert Position(2, 0).resume_text(3) == "resuming at the start of epoch 3"
+    assert Position(2, 6).resume_text(None) == "resuming in epoch 3, batch 6"
     text = "the training is complete: trainer.max_epochs=3 reached; a higher number trains"
     assert Position(3, 0).resume_text(3).startswith(text)
 

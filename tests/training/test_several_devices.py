@@ -191,7 +191,7 @@ def test_a_resumed_run_takes_the_same_batches_on_other_devices(tmp_path, monkeyp
         code, said = command.wait()
         assert code == 143, said
         said = done(tmp_path, "train", f"ckpt={run}", "data.batch_size=2", *ways[after])
-        assert f"going on {where}" in said
+        assert f"resuming {where}" in said
         assert steps(tmp_path / run) == list(range(12))
         for name, value in weights(tmp_path / run).items():
             # Sums in another order, over 12 steps.

@@ -126,5 +126,5 @@ def test_a_slurm_job_saves_before_its_time_is_up_and_goes_on_by_the_same_command
     assert before < 60
     ends = [task.wait() for task in slurm_tasks(run, 2)]
     assert [code for code, _ in ends] == [0, 0], ends
-    assert f"going on in epoch 1, batch {before}" in ends[0][1]
+    assert f"resuming in epoch 1, batch {before}" in ends[0][1]
     assert steps(run) == list(range(60))
