@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 
-import detkit
 from detkit import registry
 from detkit.files import display_path, write_atomically
 from detkit.runs.code_state import code_state
@@ -60,7 +59,7 @@ def environment(seed: int, data: Mapping[str, str]) -> dict[str, Any]:
         "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         "code": {
             "working folder": code_state(Path.cwd()),
-            "detkit": code_state(Path(detkit.__file__).parent),
+            "detkit": code_state(Path(__file__).parents[1]),
         },
         "plugins": [_plugin(name) for name in registry.load_plugins()],
     }
