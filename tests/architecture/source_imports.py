@@ -73,7 +73,7 @@ def _prose(node: ast.AST) -> list[ast.Constant]:
     """The strings of a node that are text: a docstring, or the name of a logger."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return [node.value]
-    if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger"):
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "getLogger":
         return [argument for argument in node.args if isinstance(argument, ast.Constant)]
     return []
 

@@ -6,6 +6,7 @@ A string that names a module counts as an import.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
@@ -130,6 +131,7 @@ def intended(module: str, target: str) -> bool:
     )
 
 
+@cache
 def dependencies(module: str) -> list[tuple[str, int]]:
     """(module, line) of all that a module imports, by statement or by name."""
     path = SOURCES[module]

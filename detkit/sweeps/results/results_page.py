@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -12,10 +11,9 @@ from detkit.files import write_atomically
 from detkit.runs.layout import REPORT, RunFolder
 from detkit.sweeps.results.curve_chart import chart_note, make_chart
 from detkit.sweeps.results.effects import SEED, Effects
-from detkit.sweeps.results.effects_text import effects_notes, level_cells
+from detkit.sweeps.results.effects_text import effect_tables, effects_notes
 from detkit.sweeps.results.job_results import Result
 from detkit.sweeps.results.results_table import Table, cell
-from detkit.text import brief_value
 from detkit.visualization.html import render
 
 FILE = "table.html"
@@ -47,12 +45,6 @@ class _Option(NamedTuple):
     is_default: bool
 
 
-class _EffectTable(NamedTuple):
-    heads: list[str]
-    rows: list[list[str]]
-    note: str = ""
-
-
 def write_page(table: Table, effects: Effects, folder: Path, command: str) -> Path:
     """Write the page into the sweep's folder; it needs no other file and no network.
 
@@ -74,7 +66,7 @@ def write_page(table: Table, effects: Effects, folder: Path, command: str) -> Pa
         chart_note=chart_note(table.results, table.metric),
         colour_columns=_colour_columns(table),
         effect_notes=effects_notes(effects, table),
-        effect_tables=list(_effect_tables(effects, table)) if effects.jobs else None,
+        effect_tables=list(effect_tables(effects, table.metric)) if effects.jobs else None,
         command=command,
         data={
             "colours": _COLOURS,
@@ -136,21 +128,3 @@ def _colour_columns(table: Table) -> list[_Option]:
     return [
         _Option(table.columns.index(name), name, name == default) for name in [*table.keys, "state"]
     ]
-
-
-def _effect_tables(effects: Effects, table: Table) -> Iterator[_EffectTable]:
-    for effect in effects.keys:
-        heads = [effect.key, "jobs", table.metric, "effect", "spread"]
-        yield _EffectTable(heads, [list(level_cells(level)) for level in effect.levels])
-    for trend in effects.trends:
-        rows = [
-            [
-                f"{brief_value(third.lowest)} to {brief_value(third.highest)}",
-                str(third.cells),
-                f"{third.mean:.4f}",
-            ]
-            for third in trend.thirds
-        ]
-        correlation = "unknown" if trend.correlation is None else f"{trend.correlation:+.2f}"
-        note = f"rank correlation with {table.metric} (Spearman): {correlation}"
-        yield _EffectTable([trend.key, "cells", table.metric], rows, note)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.trainer.states import TrainerFn
+import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
 from detkit.registry import NonNegativeFloat, PositiveInt, register
 from detkit.text import counted
@@ -16,10 +16,13 @@ _log = logging.getLogger("detkit.training")
 
 
 @register("callback", "early_stop")
-class EarlyStop(pl.Callback):
+class EarlyStop(EarlyStopping):
     """Stop when a number of validations in a row have not improved the AP.
 
     A run that was stopped like this trains on only with a higher patience.
+
+    Lightning's callback does the counting. What is added here: messages in detkit's words, and a
+    resumed run that uses its new patience and, where it had stopped, stays stopped.
 
     Args:
         patience: Validations without improvement after which training stops.
@@ -34,47 +37,49 @@ class EarlyStop(pl.Callback):
         minimum_improvement: NonNegativeFloat = 0.0,
         monitor: str = "val/AP",
     ) -> None:
-        self.patience = patience
-        self.minimum_improvement = minimum_improvement
-        self.monitor = monitor
-        self.best = -math.inf
-        self.waited = 0
+        super().__init__(
+            monitor,
+            min_delta=minimum_improvement,
+            patience=patience,
+            mode="max",
+            strict=False,  # a run without such a metric, or without validation, goes on
+            check_finite=False,  # NaN counts as no improvement
+            check_on_train_epoch_end=False,  # patience counts validations, not epochs
+        )
+
+    @property
+    def state_key(self) -> str:
+        """The key of the state in a checkpoint; a different monitor resumes from it, too."""
+        return type(self).__qualname__
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End a resumed training that had stopped already."""
-        if self.waited >= self.patience:
+        """End a resumed training that had already stopped."""
+        if self.wait_count >= self.patience:
             trainer.should_stop = True
             _log.info(
                 "the training is complete: it stopped early, after %s without improvement; a "
                 "higher patience of the callback early_stop lets it go on",
-                counted(self.waited, "validation"),
+                counted(self.wait_count, "validation"),
             )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Compare; a number that is NaN counts as no improvement. All ranks see the same one."""
-        scores = trainer.callback_metrics
-        if trainer.state.fn != TrainerFn.FITTING or self.monitor not in scores:
-            return
-        score = float(scores[self.monitor])
-        if score > self.best + self.minimum_improvement:
-            self.best, self.waited = score, 0
-            return
-        self.waited += 1
-        if self.waited >= self.patience:
-            trainer.should_stop = True
+        """Count the validation, and log the reason if training stops now."""
+        count_before = self.wait_count
+        super().on_validation_end(trainer, pl_module)
+        if self.wait_count > count_before and self.wait_count >= self.patience:
             _log.info("stopping early: %s", self._reason())
 
     def _reason(self) -> str:
-        validations = counted(self.waited, "validation")
-        if self.best == -math.inf:
+        validations = counted(self.wait_count, "validation")
+        if not torch.isfinite(self.best_score):
             return f"{self.monitor} has not had a valid value in {validations}"
-        least = self.best + self.minimum_improvement
+        least = float(self.best_score) + self.min_delta
         return f"{self.monitor} has not risen above {least:.4f} in {validations}"
 
-    def state_dict(self) -> dict[str, Any]:
-        """The best score and the patience that is used up."""
-        return {"best": self.best, "waited": self.waited}
-
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where the checkpoint was."""
-        self.best, self.waited = state_dict["best"], state_dict["waited"]
+        """Restore the count and the best score, but not the patience, which may have changed."""
+        if "waited" in state_dict:  # a checkpoint of detkit before it used Lightning's callback
+            self.wait_count = state_dict["waited"]
+            self.best_score = torch.tensor(state_dict["best"])
+            return
+        super().load_state_dict({**state_dict, "patience": self.patience})

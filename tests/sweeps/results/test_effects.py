@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from detkit.sweeps.results.effects import Effect, effects, mean_ranks
+from detkit.sweeps.results.effects import Effect, effects
 
 
 def jobs(*rows: tuple[str, str, int, float]) -> list[tuple[dict[str, str], float]]:
@@ -69,6 +69,36 @@ def test_missing_cell_does_not_favour_a_value() -> None:
     assert level_of(found.keys, "optimizer", "sgd").effect == pytest.approx(-0.1)
 
 
+def test_effects_of_a_complete_grid_are_those_of_a_least_squares_fit() -> None:
+    generator = np.random.default_rng(0)
+    rows = [
+        ({"neck": neck, "batch": batch}, float(generator.normal()))
+        for neck in ("fpn", "pan", "bifpn")
+        for batch in ("4", "8")
+    ]
+    # Coded so that the effects of a key sum to 0; the last value has -1 in all columns.
+    necks = np.repeat([[1, 0], [0, 1], [-1, -1]], 2, axis=0)
+    design = np.column_stack([np.ones(6), necks, np.tile([1, -1], 3)])
+    fit, *_ = np.linalg.lstsq(design, np.array([number for _, number in rows]), rcond=None)
+    found = effects(rows)
+    by_value = [level_of(found.keys, "neck", value).effect for value in ("fpn", "pan", "bifpn")]
+    assert by_value == pytest.approx([fit[1], fit[2], -fit[1] - fit[2]])
+    assert level_of(found.keys, "batch", "4").effect == pytest.approx(fit[3])
+
+
+def test_only_sets_of_jobs_with_every_value_count() -> None:
+    rows = jobs(
+        ("fpn", "sgd", 1, 0.2),
+        ("pan", "sgd", 1, 0.3),
+        ("bifpn", "sgd", 1, 0.7),
+        ("fpn", "adamw", 1, 0.9),  # bifpn is missing here, so neither of these two counts
+        ("pan", "adamw", 1, 0.1),
+    )
+    found = effects(rows)
+    necks = [level_of(found.keys, "neck", value).effect for value in ("fpn", "pan", "bifpn")]
+    assert necks == pytest.approx([-0.2, -0.1, 0.3])
+
+
 def test_keys_that_change_together_have_no_effect_of_their_own() -> None:
     rows = [
         ({"neck": neck, "optimizer": optimizer, "batch": batch}, number)
@@ -119,10 +149,6 @@ def test_many_numbers_are_ranked_over_cells() -> None:
         ("0.064", "1e-1", 2),
     ]
     assert trend.thirds[1].mean == pytest.approx(1.1 / 3)
-
-
-def test_equal_values_share_the_mean_of_their_ranks() -> None:
-    assert mean_ranks(np.array([3.0, 1.0, 3.0, 2.0])).tolist() == [3.5, 1.0, 3.5, 2.0]
 
 
 def test_no_job_and_one_job() -> None:

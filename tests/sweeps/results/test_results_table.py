@@ -156,12 +156,12 @@ def test_what_failed_and_what_is_not_known_is_said(
     run([str(sweep)])
     shown = capsys.readouterr().out
     assert f"model.neck=pan,seed=2_0a1b: error: {NASTY}" in shown
-    assert "2 of 6 jobs count: those that are done." in shown
+    assert "Computed from the finished jobs: 2 of 6 jobs." in shown
     assert "Pruned jobs are left out" in shown
     assert "Spread over seeds: 0.0707" in shown
     assert f"{sweep}/table.csv, {sweep}/table.html" in shown
     run([str(sweep), "where=seed=1"])
-    assert "the spread over seeds is not known" in capsys.readouterr().out
+    assert "the spread over seeds is unknown" in capsys.readouterr().out
     run([str(sweep), "where=seed=7"])
     assert capsys.readouterr().out == "no job of the sweep meets the conditions\n"
 

@@ -139,3 +139,11 @@ def test_early_stop_goes_on_counting_after_a_resume(tmp_path):
     trainer = cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=4)
     fit(module, trainer, batches(2), Batches(3), resume=str(checkpoints.last_path))
     assert trainer.current_epoch == 3
+
+
+# pain 67
+def test_early_stop_resumes_the_count_of_an_older_checkpoint(tmp_path):
+    callback = EarlyStop(patience=3)
+    callback.load_state_dict({"best": 0.5, "waited": 2})
+    assert train(tmp_path, [callback], [0.5, 0.9]).current_epoch == 1
+    assert callback.state_key == "EarlyStop"  # as in those checkpoints
