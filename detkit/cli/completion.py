@@ -1,8 +1,9 @@
 """Tab completion of commands, keys and values within a tenth of a second.
 
-The shell function that Hydra installs calls `detkit -sc query=SHELL` with the typed line in
-COMP_LINE and offers the printed words. For speed, nothing is composed and no part is imported:
-completions come from pages and from the source text of parts.
+`detkit -sc install=SHELL` prints a shell function. At each tab, it runs `detkit -sc query=SHELL`
+with the typed line in COMP_LINE and offers the printed words. For speed, neither composes anything
+nor imports a part: completions come from pages and from the source text of parts. Hydra's own
+functions take seconds to print, because that imports Hydra, and zsh cannot run them by itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from detkit import registry
 from detkit.config.completion.static_parts import Outline, page_names
 from detkit.config.completion.static_schema import StaticArgument, block_arguments
 from detkit.config.page_list import GROUPS, page_groups
+from detkit.errors import UserError, did_you_mean
+from detkit.text import listed
 
 # Command -> its root class and root page; `data show` and the like use those of a training.
 ROOTS: dict[str, tuple[str, str]] = {
@@ -43,26 +46,55 @@ _PATHS = (
 )
 _FOLDERS = ("data.path", "run_folder", "hydra.sweep.dir", "--config-dir")
 _SWEEP = ("hydra.sweep.dir", "hydra.launcher.devices", "hydra.launcher.jobs_per_device")
+_SCRIPTS = Path(__file__).parent / "completion_scripts"
 _PREFIX = re.compile(r"(\+{1,2}|--|)(.*)", re.DOTALL)
 
 
 def complete(
     words: list[str], commands: list[str], verbs: Mapping[str, Sequence[str]] | None = None
-) -> list[str]:
-    """Answer a completion request, or return the words with which Hydra installs completion.
+) -> None:
+    """Print the completions of the line in COMP_LINE, or the shell function that asks for them.
 
     Args:
-        words: Those of the shell function.
+        words: The flag, then `query=SHELL` or `install=SHELL`.
         commands: All commands.
-        verbs: Command to the verbs that may follow it.
+        verbs: The verbs that may follow each command.
+
+    Raises:
+        UserError: There is no function for the shell, or the words are neither.
     """
-    if not any(word.startswith("query=") for word in words):
-        return ["train", *words]  # install and uninstall
+    action, _, shell = " ".join(words[1:]).partition("=")
+    if action == "install":
+        print(script(shell), end="")
+        return
+    if action != "query":
+        raise UserError(
+            f"'{words[0]}' takes install=SHELL, where SHELL is {listed(_shells(), 'or')}; got "
+            f"{' '.join(words[1:]) or 'nothing'}."
+        )
     typed = os.environ.get("COMP_LINE", "").split(" ")
     done, current = [word for word in typed[:-1] if word], typed[-1]
     answers = candidates(done[1:], current, commands, verbs or {})
-    print("\n".join(dict.fromkeys(word for word in answers if word.startswith(current))))
-    return []
+    for word in dict.fromkeys(word for word in answers if word.startswith(current)):
+        print(word)
+
+
+def _shells() -> list[str]:
+    return sorted(file.stem for file in _SCRIPTS.iterdir())
+
+
+def script(shell: str) -> str:
+    """The completion function for a shell.
+
+    Raises:
+        UserError: There is none.
+    """
+    if shell not in _shells():
+        raise UserError(
+            f"install={shell}: detkit completes for {listed(_shells())} only."
+            f"{did_you_mean(shell, _shells())}"
+        )
+    return next(_SCRIPTS.glob(f"{shell}.*")).read_text(encoding="utf-8")
 
 
 def candidates(

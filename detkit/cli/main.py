@@ -74,7 +74,7 @@ def _run(words: list[str]) -> int:
         code = dispatch(words)
         sys.stdout.flush()
     except UserError as error:
-        if words[0] not in COMPLETION:  # a half-typed line is no error, and has no room for text
+        if not _is_completion_query(words):  # a half-typed line is no error
             print(error_text(error, sys.stderr), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -89,6 +89,10 @@ def _run(words: list[str]) -> int:
     return code
 
 
+def _is_completion_query(words: list[str]) -> bool:
+    return words[0] in COMPLETION and any(word.startswith("query=") for word in words)
+
+
 def dispatch(words: list[str]) -> int:
     """Hand the words after the command to the command's module.
 
@@ -99,12 +103,10 @@ def dispatch(words: list[str]) -> int:
         print(overview())
         return 0
     if words[0] in COMPLETION:
-        words = complete(words, list(COMMANDS), VERBS)
-        if not words:
-            return 0
+        complete(words, list(COMMANDS), VERBS)
+        return 0
     command, *arguments = words
-    if command not in COMPLETION:
-        arguments = as_settings(arguments)
+    arguments = as_settings(arguments)
     command = "version" if command == "--version" else command
     if command not in COMMANDS:
         raise UserError(

@@ -11,6 +11,7 @@ import pytest
 from detkit import registry
 from detkit.cli.completion import complete
 from detkit.config.completion.static_schema import part_files
+from detkit.errors import UserError
 
 COMMANDS = ["train", "evaluate", "list", "describe"]
 VERBS = {"plugin": ("new", "check")}
@@ -49,7 +50,7 @@ def test_answered_without_hydra(line, answer, typed, capsys, monkeypatch):
     monkeypatch.setattr(registry, "_parts", loaded)
     monkeypatch.setattr(registry, "load_plugins", load_plugins)
     typed(line)
-    assert complete(QUERY, COMMANDS, VERBS) == []
+    complete(QUERY, COMMANDS, VERBS)
     assert capsys.readouterr().out.split() == answer
 
 
@@ -61,7 +62,7 @@ def answers(typed, capsys, monkeypatch, tmp_path):
 
     def ask(line: str) -> list[str]:
         typed(line)
-        assert complete(QUERY, COMMANDS, {"config": ("explain",), "data": ("show",)}) == []
+        complete(QUERY, COMMANDS, {"config": ("explain",), "data": ("show",)})
         return capsys.readouterr().out.split()
 
     return ask
@@ -139,5 +140,12 @@ def test_parts_and_pages_of_a_plugin_are_offered_without_importing_it(answers):
     part_files.cache_clear()
 
 
-def test_installing_goes_to_hydra():
-    assert complete(["-sc", "install=zsh"], COMMANDS) == ["train", "-sc", "install=zsh"]
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_installing_prints_the_function_of_a_shell(shell, capsys):
+    complete(["-sc", f"install={shell}"], COMMANDS)
+    assert f"-sc query={shell}" in capsys.readouterr().out
+
+
+def test_other_words_than_these_are_one_error():
+    with pytest.raises(UserError, match=r"takes install=SHELL, where SHELL is bash, fish or zsh"):
+        complete(["-sc", "uninstall=bash"], COMMANDS)
