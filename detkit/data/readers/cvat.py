@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -13,27 +14,24 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
 from detkit.data.readers.annotation_kinds import root_tag, start_of
-from detkit.data.readers.folder_checks import relative_name, require_folder, require_split
+from detkit.data.readers.folder_checks import relative_name
 from detkit.data.readers.globox_reading import (
-    WHOLE,
-    ImagePage,
-    PageObject,
+    GloboxReader,
     boxed,
+    distinct_splits,
     globox,
-    index_of,
     split_of_file,
-    splits_of,
 )
+from detkit.data.readers.image_entries import WHOLE, ImageEntry, ObjectEntry
 from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.registry import register
-from detkit.structures import DatasetIndex
 
 _ENTRY = re.compile(rb"<(image|track)[\s/>]")
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
-_OTHERS = ("polyline", "points", "skeleton", "cuboid")  # shapes that give no box
+_UNSUPPORTED = ("polyline", "points", "skeleton", "cuboid")  # shapes that give no box
 _MARKS = ("occluded", "group_id")
-_TURNED = "rotation"
+_ROTATION = "rotation"
 
 
 def fits(path: Path) -> bool:
@@ -44,7 +42,7 @@ def fits(path: Path) -> bool:
 def count(path: Path) -> int:
     """How many images the CVAT files of a folder list; 0 if they cannot be read."""
     try:
-        return len(_pages(path))
+        return len(CvatReader().entries(path)[0])
     except DataError:
         return 0
 
@@ -59,7 +57,7 @@ def _is_cvat(file: Path) -> bool:
 
 
 @register("reader", "cvat")
-class CvatReader:
+class CvatReader(GloboxReader):
     """XML files of "CVAT for images 1.1", as globox reads them.
 
     Rotated boxes, polygons, ellipses and masks become the box around them; points and lines are
@@ -67,35 +65,31 @@ class CvatReader:
     install "detkit[formats]"`.
     """
 
-    def splits(self, path: Path) -> list[str]:
-        """The subsets, or the splits that the files name."""
-        return splits_of([page.split for page in _pages(path)])
+    expected = "CVAT file: looked for *.xml with the root <annotations> and images in it"
+    annotation = "CVAT entry"
 
-    def read(self, path: Path, split: str | None) -> DatasetIndex:
-        """The index of a split, or of all images.
+    def find_files(self, path: Path) -> list[Path]:
+        """The CVAT files below a folder."""
+        return find_files(path)
+
+    def entries(self, path: Path) -> tuple[list[ImageEntry], list[tuple[str, str]]]:
+        """The entries of all files.
 
         Raises:
-            DataError: There is no such file or split, or globox is not installed.
+            DataError: There is no file, one cannot be read, or it is a video.
         """
-        globox()
-        pages = _pages(path)
-        if split is not None:
-            require_split(path, split, splits_of([page.split for page in pages]))
-        return index_of(path, split, pages, [], annotation="CVAT entry")
+        return [entry for file in self.files(path) for entry in _entries_of(file, path)], []
+
+    def splits(self, path: Path) -> list[str]:
+        """The subsets, or the splits that the names of files and folders state."""
+        return self.splits_of(path, self.entries(path)[0])
+
+    def splits_of(self, path: Path, entries: Sequence[ImageEntry]) -> list[str]:
+        """The splits of the entries."""
+        return distinct_splits([entry.split for entry in entries])
 
 
-def _pages(path: Path) -> list[ImagePage]:
-    files = find_files(require_folder(path))
-    if not files:
-        raise DataError(
-            f"'{path}' has no CVAT file: looked for *.xml with the root <annotations> "
-            "and images in it. Set "
-            "data.path to the folder that holds it."
-        )
-    return [page for file in files for page in _pages_of(file, path)]
-
-
-def _pages_of(file: Path, root: Path) -> list[ImagePage]:
+def _entries_of(file: Path, root: Path) -> list[ImageEntry]:
     try:
         content = parse(file).getroot()
     except (ParseError, DefusedXmlException, ValueError, OSError) as error:
@@ -107,26 +101,26 @@ def _pages_of(file: Path, root: Path) -> list[ImagePage]:
             '1.1", which has an entry for each frame.'
         )
     name = relative_name(file, root)
-    return [_page(image, name, split_of_file(file, root)) for image in images]
+    return [_entry(image, name, split_of_file(file, root)) for image in images]
 
 
-def _page(image: Element, file: str, split: str) -> ImagePage:
+def _entry(image: Element, file: str, split: str) -> ImageEntry:
     kinds = Counter(node.tag for node in image)
     unused = Counter({mark: _marked(image, mark) for mark in _MARKS})
     unused["attribute"] = len(list(image.iter("attribute")))
     unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
-    unused[f"{_TURNED}, of which the box around is used"] = _marked(image, _TURNED)
+    unused[f"{_ROTATION}, of which the box around is used"] = _marked(image, _ROTATION)
     subset = (image.get("subset") or "").strip()
     size = (int(image.get(side) or 0) for side in ("height", "width"))
     height, width = size
-    return ImagePage(
+    return ImageEntry(
         source=f"{file}: {image.get('name')}",
         image=image.get("name") or "",
         split=subset if subset and subset.casefold() != "default" else split or WHOLE,
         size=(height, width),
         objects=[_object(node) for node in image if node.tag in ("box", *_OUTLINES)],
         unused=+unused,
-        without_box=Counter({kind: kinds[kind] for kind in _OTHERS if kinds[kind]}),
+        without_box=Counter({kind: kinds[kind] for kind in _UNSUPPORTED if kinds[kind]}),
     )
 
 
@@ -134,12 +128,12 @@ def _marked(image: Element, key: str) -> int:
     return sum(node.get(key, "0") not in ("0", "0.0", "") for node in image)
 
 
-def _object(node: Element) -> PageObject:
+def _object(node: Element) -> ObjectEntry:
     name = (node.get("label") or "").strip()
     try:
         corners = _corners(node)
     except (KeyError, ValueError):
-        return PageObject(name, None, "no numbers")
+        return ObjectEntry(name, None, "no numbers")
     box = Element("box", {"label": name, **dict(zip(_CORNERS, map(str, corners), strict=True))})
     return boxed(lambda: globox().BoundingBox.from_cvat(box), name)
 
@@ -148,13 +142,13 @@ def _corners(node: Element) -> list[float]:
     """The corners (x1, y1, x2, y2) of the box around a shape."""
     if node.tag == "box":
         corners = [float(node.attrib[corner]) for corner in _CORNERS]
-        return _around_turned(corners, float(node.get(_TURNED) or 0))
+        return _around_rotated(corners, float(node.get(_ROTATION) or 0))
     points = _OUTLINES[node.tag](node)
     columns: Any = list(zip(*points, strict=True))
     return [*map(min, columns), *map(max, columns)]
 
 
-def _around_turned(corners: list[float], degrees: float) -> list[float]:
+def _around_rotated(corners: list[float], degrees: float) -> list[float]:
     """The bounding box of a box that is rotated about its centre."""
     if not degrees:
         return corners

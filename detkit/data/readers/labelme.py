@@ -9,20 +9,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from detkit.data.readers.folder_checks import relative_name, require_folder, require_split
-from detkit.data.readers.globox_reading import (
-    ImagePage,
-    PageObject,
-    boxed,
-    globox,
-    index_of,
-    split_of_file,
-    splits_of,
-)
-from detkit.errors import DataError
+from detkit.data.readers.folder_checks import relative_name
+from detkit.data.readers.globox_reading import GloboxReader, boxed, globox, split_of_file
+from detkit.data.readers.image_entries import ImageEntry, ObjectEntry
 from detkit.image_files import files_below
 from detkit.registry import register
-from detkit.structures import DatasetIndex
 
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\[')
 _HEAD = 2**16  # bytes; `shapes` precedes the image that older versions embed
@@ -34,20 +25,20 @@ _EMPTY: tuple[Any, ...] = (None, {}, [], "", False)
 
 def fits(path: Path) -> bool:
     """Whether a folder holds Labelme files."""
-    return any(_is_page(file) for file in files_below(path, (".json",)))
+    return any(_is_labelme(file) for file in files_below(path, (".json",)))
 
 
 def count(path: Path) -> int:
     """How many images of a folder have a Labelme file."""
-    return len(find_pages(path))
+    return len(find_files(path))
 
 
-def find_pages(path: Path) -> list[Path]:
+def find_files(path: Path) -> list[Path]:
     """The Labelme files below a folder, recognised by their content."""
-    return [file for file in sorted(files_below(path, (".json",))) if _is_page(file)]
+    return [file for file in sorted(files_below(path, (".json",))) if _is_labelme(file)]
 
 
-def _is_page(file: Path) -> bool:
+def _is_labelme(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
             return _SHAPES.search(stream.read(_HEAD)) is not None
@@ -56,7 +47,7 @@ def _is_page(file: Path) -> bool:
 
 
 @register("reader", "labelme")
-class LabelmeReader:
+class LabelmeReader(GloboxReader):
     """Labelme's JSON files, anywhere in the folder, as globox reads them.
 
     Rectangles are boxes; polygons, circles and masks become the box around them; points and lines
@@ -65,40 +56,25 @@ class LabelmeReader:
     `pip install "detkit[formats]"`.
     """
 
-    def splits(self, path: Path) -> list[str]:
-        """The splits that the folders of the files name."""
-        return splits_of([split_of_file(file, path) for file in self._files(path)])
+    expected = "Labelme file: looked for *.json with a list `shapes`"
+    annotation = "Labelme file"
 
-    def read(self, path: Path, split: str | None) -> DatasetIndex:
-        """The index of a split, or of all files.
+    def find_files(self, path: Path) -> list[Path]:
+        """The Labelme files below a folder."""
+        return find_files(path)
 
-        Raises:
-            DataError: There are no such files or split, or globox is not installed.
-        """
-        globox()
-        files = self._files(path)
-        if split is not None:
-            require_split(path, split, self.splits(path))
-        pages, unreadable = [], []
-        for file in files:
+    def entries(self, path: Path) -> tuple[list[ImageEntry], list[tuple[str, str]]]:
+        """The entry of each file."""
+        entries, unreadable = [], []
+        for file in self.files(path):
             try:
-                pages.append(_page(file, path))
+                entries.append(_entry(file, path))
             except (OSError, ValueError, KeyError, TypeError) as error:
                 unreadable.append((relative_name(file, path), str(error) or type(error).__name__))
-        return index_of(path, split, pages, unreadable, annotation="Labelme file")
-
-    @staticmethod
-    def _files(path: Path) -> list[Path]:
-        files = find_pages(require_folder(path))
-        if not files:
-            raise DataError(
-                f"'{path}' has no Labelme files: looked for *.json with a list `shapes`. Set "
-                "data.path to the folder that holds them."
-            )
-        return files
+        return entries, unreadable
 
 
-def _page(file: Path, root: Path) -> ImagePage:
+def _entry(file: Path, root: Path) -> ImageEntry:
     content = json.loads(file.read_text(encoding="utf-8-sig"))
     shapes = content["shapes"]
     size = (int(content.get("imageHeight") or 0), int(content.get("imageWidth") or 0))
@@ -110,7 +86,7 @@ def _page(file: Path, root: Path) -> ImagePage:
         if key not in _USED and value not in _EMPTY
     )
     unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
-    return ImagePage(
+    return ImageEntry(
         source=relative_name(file, root),
         image=str(content.get("imagePath") or f"{file.stem}.jpg"),
         folder=relative_name(file.parent, root),
@@ -126,7 +102,7 @@ def _kind(shape: dict[str, Any]) -> str:
     return str(shape.get("shape_type") or "polygon")  # early versions omit shape_type for polygons
 
 
-def _object(shape: dict[str, Any]) -> PageObject:
+def _object(shape: dict[str, Any]) -> ObjectEntry:
     kind, name = _kind(shape), str(shape.get("label") or "").strip()
     shape = {**shape, "label": name}
     if kind == "circle":

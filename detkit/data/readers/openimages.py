@@ -12,23 +12,11 @@ from detkit.data.readers.boolean_flags import is_true
 from detkit.data.readers.folder_checks import (
     image_files,
     relative_name,
-    require_folder,
-    require_split,
 )
-from detkit.data.readers.globox_reading import (
-    WHOLE,
-    ImagePage,
-    PageObject,
-    boxed,
-    globox,
-    index_of,
-    split_of_file,
-    splits_of,
-)
-from detkit.errors import DataError
+from detkit.data.readers.globox_reading import GloboxReader, boxed, globox, split_of_file
+from detkit.data.readers.image_entries import WHOLE, ImageEntry, ObjectEntry
 from detkit.image_files import files_below
 from detkit.registry import register
-from detkit.structures import DatasetIndex
 
 _SIDES = ("XMin", "YMin", "XMax", "YMax")
 _COLUMNS = {"ImageID", "LabelName", *_SIDES}
@@ -44,7 +32,7 @@ def fits(path: Path) -> bool:
 def count(path: Path) -> int:
     """How many images of a folder have rows in a CSV file."""
     table = {file.stem: file for file in image_files(path)}
-    return len({page.image for f in find_files(path) for page in _pages(f, path, table, {})})
+    return len({entry.image for f in find_files(path) for entry in _entries(f, path, table, {})})
 
 
 def find_files(path: Path) -> list[Path]:
@@ -61,7 +49,7 @@ def _first_row(file: Path) -> list[str]:
 
 
 @register("reader", "openimages")
-class OpenImagesReader:
+class OpenImagesReader(GloboxReader):
     """CSV files of OpenImages boxes, converted to pixels by globox.
 
     Class names come from a CSV file of codes and names (class-descriptions-boxable.csv), if there
@@ -70,34 +58,18 @@ class OpenImagesReader:
     come from the names of files and folders. Needs `pip install "detkit[formats]"`.
     """
 
-    def splits(self, path: Path) -> list[str]:
-        """The splits that the files name."""
-        return splits_of([split_of_file(file, path) for file in self._files(path)])
+    expected = f"OpenImages file: looked for *.csv with the columns {', '.join(sorted(_COLUMNS))}"
+    annotation = "CSV row"
 
-    def read(self, path: Path, split: str | None) -> DatasetIndex:
-        """The index of a split, or of all files.
+    def find_files(self, path: Path) -> list[Path]:
+        """The CSV files of boxes below a folder."""
+        return find_files(path)
 
-        Raises:
-            DataError: There is no such file or split, or globox is not installed.
-        """
-        globox()
-        files = self._files(path)
-        if split is not None:
-            require_split(path, split, self.splits(path))
+    def entries(self, path: Path) -> tuple[list[ImageEntry], list[tuple[str, str]]]:
+        """An entry for each image in the folder that has rows."""
         names = _class_names(path)
-        table = {file.stem: file for file in image_files(path)}
-        pages = [page for file in files for page in _pages(file, path, table, names)]
-        return index_of(path, split, pages, [], annotation="CSV row")
-
-    @staticmethod
-    def _files(path: Path) -> list[Path]:
-        files = find_files(require_folder(path))
-        if not files:
-            raise DataError(
-                f"'{path}' has no OpenImages file: looked for *.csv with the columns "
-                f"{', '.join(sorted(_COLUMNS))}. Set data.path to the folder that holds it."
-            )
-        return files
+        images = {file.stem: file for file in image_files(path)}
+        return [e for file in self.files(path) for e in _entries(file, path, images, names)], []
 
 
 def _class_names(path: Path) -> dict[str, str]:
@@ -110,34 +82,34 @@ def _class_names(path: Path) -> dict[str, str]:
     return names
 
 
-def _pages(
+def _entries(
     file: Path, root: Path, images: dict[str, Path], names: dict[str, str]
-) -> Iterator[ImagePage]:
-    """The pages of the images that are in the folder."""
+) -> Iterator[ImageEntry]:
+    """The entries of the images that are in the folder."""
     rows: dict[str, list[dict[str, str]]] = defaultdict(list)
     with file.open(encoding="utf-8-sig", newline="") as stream:
         for row in csv.DictReader(stream):
             identity = Path(row["ImageID"]).stem
             if identity in images:
                 rows[identity].append(row)
-    for identity, entries in rows.items():
+    for identity, lines in rows.items():
         image = images[identity]
         try:
             height, width = read_size(image)
         except UnreadableImageError:
             height, width = 1, 1  # the index reports the image and leaves it out
-        yield ImagePage(
+        yield ImageEntry(
             source=f"{relative_name(file, root)}: {identity}",
             image=relative_name(image, root),
             split=split_of_file(file, root) or WHOLE,
-            objects=[_object(row, (width, height), names) for row in entries],
+            objects=[_object(row, (width, height), names) for row in lines],
             unused=Counter(
-                mark for row in entries for mark in _MARKS if is_true(row.get(mark) or "")
+                mark for row in lines for mark in _MARKS if is_true(row.get(mark) or "")
             ),
         )
 
 
-def _object(row: dict[str, str], size: tuple[int, int], names: dict[str, str]) -> PageObject:
+def _object(row: dict[str, str], size: tuple[int, int], names: dict[str, str]) -> ObjectEntry:
     code = row["LabelName"]
 
     def box() -> object:
