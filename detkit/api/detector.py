@@ -73,8 +73,8 @@ class Detector:
         threshold_origin: Which of the two it is, in words.
 
     Example:
-        >>> detector.class_names
-        ('circle', 'square', 'triangle')
+        >>> detector.class_names[:2]
+        ('circle', 'cross')
         >>> len(detector.predict(["photos/a.png", "photos/b.png"], threshold=0.5))
         2
     """

@@ -70,9 +70,9 @@ def train(config: Config | Sequence[str] = ()) -> Run:
         Stopped: Ctrl-C or another signal ended the training after it saved a checkpoint.
 
     Example:
-        >>> run = detkit.train(["experiment=demo", "run_folder=runs/mine"])
-        >>> run.best_checkpoint.name
-        'best.ckpt'
+        >>> run = detkit.train(["ckpt=runs/mine", "trainer.max_epochs=2"])
+        >>> run.metrics[-1]["epoch"]
+        2
     """
     if is_rank():
         raise UserError(
@@ -155,9 +155,9 @@ def load_data(config: Config) -> Data:
         DataError: The data set cannot be read.
 
     Example:
-        >>> train, validation, class_names, _ = detkit.data(detkit.compose(["data.batch_size=2"]))
-        >>> next(iter(train)).images.shape[:2]
-        torch.Size([2, 3])
+        >>> train, validation, class_names, _ = detkit.data(detkit.Run("runs/mine").config)
+        >>> next(iter(train)).images.shape
+        torch.Size([4, 3, 96, 96])
     """
     data = assembly.build_data(config)
     return Data(
