@@ -1,10 +1,14 @@
 """Fixtures that several packages' tests share."""
 
 import logging
+import os
 import signal
 from pathlib import Path
 
 import pytest
+from tiny_run import TINY
+
+from detkit.cli.main import main
 
 BCCD = Path(__file__).parents[2] / "shared" / "data" / "bccd"
 
@@ -43,3 +47,22 @@ def _messages_as_before(monkeypatch):
     logger.setLevel(logging.NOTSET)
     yield
     logger.setLevel(before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with one finished run in `first`."""
+    folder = tmp_path_factory.mktemp("work")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert main(["train", *TINY, "run_folder=first"]) == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def work(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(trained)
+    return trained

@@ -140,7 +140,7 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
         return
     if not tensor.is_floating_point():
         raise UserError(f"{summary}; expected uint8 from 0 to 255, or floating point from 0 to 1.")
-    low, high = float(tensor.min()), float(tensor.max())
+    low, high = (float(value) for value in tensor.detach().aminmax())
     if not (low >= 0 and high <= 1):
         raise UserError(
             f"{summary} with values from {low:g} to {high:g}; expected 0 to 1. Pass it before "

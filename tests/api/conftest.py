@@ -1,23 +1,11 @@
-"""One tiny training that the tests of this folder read."""
-
-import os
-from pathlib import Path
+"""A detector of the tiny run."""
 
 import pytest
-from tiny_run import TINY
+from tiny_run import GUESSES
 
 import detkit
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> detkit.Run:
-    """A run of one epoch that `detkit.train` wrote."""
-    folder = tmp_path_factory.mktemp("api")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        words = [*TINY, "data=shapes", "run_folder=runs/tiny", "trainer.max_epochs=1"]
-        run = detkit.train(words)
-        return detkit.Run(run.folder.resolve())
-    finally:
-        os.chdir(before)
+def detector(tiny_run: detkit.Run) -> detkit.Detector:
+    return detkit.load(tiny_run.folder, device="cpu", overrides=GUESSES)

@@ -1,0 +1,155 @@
+"""Images from files and from memory become the same pixels; everything else is refused."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from detkit.api.image_inputs import images_to_read
+from detkit.data.image_decoding import UnreadableImageError, decode
+from detkit.errors import UserError
+
+COLOURS = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+_ORIENTATION = 0x0112
+
+
+def pixels(value) -> torch.Tensor:
+    (image,) = images_to_read(value)
+    return image.decode()
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        COLOURS,
+        COLOURS[..., ::-1][..., ::-1].copy(),
+        np.asfortranarray(COLOURS),
+        np.dstack([COLOURS, np.full((5, 7), 9, np.uint8)]),
+        Image.fromarray(COLOURS),
+        encoded(Image.fromarray(COLOURS)),
+        bytearray(encoded(Image.fromarray(COLOURS))),
+        torch.from_numpy(COLOURS).permute(2, 0, 1),
+        torch.from_numpy(COLOURS).permute(2, 0, 1) / 255,
+        torch.from_numpy(COLOURS).permute(2, 0, 1).double().requires_grad_(False) / 255,
+    ],
+    ids=["array", "copy", "fortran", "rgba", "pil", "bytes", "bytearray", "uint8", "float", "f64"],
+)
+def test_colours_arrive_unchanged_whatever_holds_them(value):
+    assert torch.equal(pixels(value), torch.from_numpy(COLOURS).permute(2, 0, 1))
+
+
+def test_opencv_images_are_reversed_by_a_slice():
+    bgr = COLOURS[..., ::-1]
+    assert torch.equal(pixels(bgr[..., ::-1]), pixels(COLOURS))
+    assert torch.equal(pixels(bgr), pixels(COLOURS).flip(0))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [COLOURS, torch.from_numpy(COLOURS).permute(2, 0, 1).contiguous(), Image.fromarray(COLOURS)],
+    ids=["array", "tensor", "pil"],
+)
+def test_colours_are_innermost_in_memory_as_in_decoded_files(value):
+    assert pixels(value).stride() == (1, 21, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "CMYK", "1", "I;16", "LA"])
+def test_pictures_and_bytes_equal_the_file_in_every_mode(tmp_path, mode):
+    if mode == "I;16":
+        picture = Image.fromarray(np.arange(35, dtype=np.uint16).reshape(5, 7) * 1000)
+    else:
+        picture = Image.fromarray(COLOURS).convert(mode)
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    picture.save(path)
+    assert torch.equal(pixels(Image.open(path)), decode(path))
+    assert torch.equal(pixels(path.read_bytes()), decode(path))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_orientation_is_applied(tmp_path, orientation, kind):
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    content = encoded(Image.fromarray(COLOURS), kind, exif=exif)
+    path = tmp_path / "a.img"
+    path.write_bytes(content)
+    assert torch.equal(pixels(content), decode(path))
+    assert torch.equal(pixels(Image.open(path)), decode(path))
+
+
+def test_grey_arrays_become_colours_and_deep_ones_are_stretched(tmp_path):
+    grey = np.array([[0, 50], [100, 200]], np.uint8)
+    assert pixels(grey)[1].tolist() == grey.tolist()
+    assert torch.equal(pixels(grey[..., None]), pixels(grey))
+    deep = np.array([[1000, 1500], [2000, 3000]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    assert torch.equal(pixels(deep), decode(tmp_path / "a.png"))
+
+
+def test_a_folder_or_pattern_stands_for_its_images(tmp_path):
+    for name in ("b10.png", "b9.png", "a.png"):
+        Image.fromarray(COLOURS).save(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    names = [image.path.name for image in images_to_read([tmp_path, COLOURS])[:-1]]
+    assert names == ["a.png", "b9.png", "b10.png"]
+    assert len(images_to_read(str(tmp_path / "b*.png"))) == 2
+
+
+def test_any_iterable_gives_its_images_in_order():
+    images = images_to_read(value for value in (COLOURS, COLOURS[:2]))
+    assert [tuple(image.decode().shape) for image in images] == [(3, 5, 7), (3, 2, 7)]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([], "predict got an empty list; expected a path, a NumPy array"),
+        (None, "predict got None; expected a path"),
+        ({"a": COLOURS}, "predict got a value of type dict"),
+        ([COLOURS, 3], r"inputs\[1\] is a value of type int"),
+        (COLOURS / 255, r"array of float64 \(5, 7, 3\); expected uint8.*\(array \* 255\)"),
+        (COLOURS.astype(np.int64), "int64"),
+        (COLOURS > 3, "bool"),
+        (COLOURS.astype(np.uint16), r"uint16 \(5, 7, 3\); expected uint8"),
+        (COLOURS.transpose(2, 0, 1), r"Channels come last: pass array.transpose\(1, 2, 0\)"),
+        (COLOURS[None], r"For several images pass list\(array\)"),
+        (COLOURS[:0], "expected an image with at least one pixel"),
+        (torch.zeros(5, 7, 3), r"tensor of float32 \(5, 7, 3\); expected \(3, H, W\) RGB"),
+        (torch.zeros(2, 3, 5, 7), r"For several images pass list\(tensor\)"),
+        (torch.zeros(3, 5, 0), "expected an image with at least one pixel"),
+        (torch.zeros(3, 5, 7).long(), "int64.*expected uint8 from 0 to 255, or floating"),
+        (torch.full((3, 5, 7), 1.5), "values from 1.5 to 1.5; expected 0 to 1"),
+        (torch.full((3, 5, 7), torch.nan), "values from nan to nan; expected 0 to 1"),
+        ("https://example.com/a.jpg", "is a URL; detkit reads files"),
+        ("missing/a.jpg", "there is no such file or folder"),
+    ],
+)
+def test_other_inputs_are_refused_with_what_was_expected(value, message):
+    with pytest.raises(UserError, match=message):
+        images_to_read(value)
+
+
+def test_a_tensor_that_learns_is_detached():
+    value = torch.full((3, 5, 7), 0.5, requires_grad=True)
+    assert pixels(value).unique().tolist() == [128]
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"text", "not an image")])
+def test_bytes_that_are_no_image(content, reason):
+    with pytest.raises(UnreadableImageError, match=reason):
+        pixels(content)
+
+
+def test_a_picture_whose_file_is_cut_short():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise))
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        pixels(Image.open(io.BytesIO(content[:3000])))

@@ -1,0 +1,101 @@
+"""Results: arrays, conversions and pictures."""
+
+import pickle
+import sys
+from dataclasses import FrozenInstanceError
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from detkit.api.results import Result, result_of
+from detkit.assembly import Classes
+from detkit.errors import UserError
+from detkit.structures import Detections
+
+BOXES = [[10.0, 20.0, 40.0, 60.0], [5.0, 6.0, 9.0, 16.0], [50.0, 0.0, 80.0, 30.0]]
+
+
+def make(path: Path | None = Path("photos/a.jpg")) -> Result:
+    detections = Detections(
+        torch.tensor(BOXES), torch.tensor([0.9, 0.5, 0.25]), torch.tensor([1, 0, 1])
+    )
+    decode = partial(torch.zeros, (3, 480, 640), dtype=torch.uint8)
+    return result_of(detections, Classes(["cat", "dog"], [7, 9]), (480, 640), path, decode)
+
+
+def test_values_are_numpy_arrays_of_fixed_types():
+    result = make()
+    assert (result.boxes.dtype, result.boxes.shape) == (np.float32, (3, 4))
+    assert (result.scores.dtype, result.labels.dtype) == (np.float32, np.int64)
+    assert result.names == ("dog", "cat", "dog")
+    assert len(result) == 3
+
+
+def test_no_detections_have_the_same_types_and_are_false():
+    detections = Detections.empty()
+    result = result_of(detections, Classes(["cat"], [1]), (4, 5), None, lambda: torch.zeros(0))
+    assert not result
+    assert (result.boxes.shape, result.boxes.dtype) == ((0, 4), np.float32)
+    assert (result.names, result.to_coco()) == ((), [])
+    assert repr(result) == "Result(0 detections; 5x4 image)"
+
+
+def test_attributes_cannot_be_replaced():
+    with pytest.raises(FrozenInstanceError):
+        make().scores = np.zeros(3)
+
+
+def test_a_representation_fits_in_a_line():
+    assert repr(make()) == "Result(3 detections: 2 dog, 1 cat; photos/a.jpg, 640x480)"
+
+
+def test_coco_rows_have_category_ids_and_width_and_height():
+    rows = make().to_coco(image_id=12)
+    assert rows[1] == {
+        "image_id": 12,
+        "file_name": "photos/a.jpg",
+        "category_id": 7,
+        "bbox": [5.0, 6.0, 4.0, 10.0],
+        "score": 0.5,
+    }
+    assert "file_name" not in make(None).to_coco()[0]
+
+
+def test_draw_decodes_the_image_again():
+    picture = make().draw()
+    assert picture.width == 640
+    assert np.array(picture).any()
+
+
+def test_results_can_be_sent_to_other_processes():
+    copy = pickle.loads(pickle.dumps(make()))
+    np.testing.assert_array_equal(copy.boxes, make().boxes)
+    assert copy.draw().size == make().draw().size
+
+
+def test_supervision_gets_arrays_and_class_names(monkeypatch):
+    package = ModuleType("supervision")
+    package.Detections = lambda **values: values
+    monkeypatch.setitem(sys.modules, "supervision", package)
+    values = make().to_supervision()
+    assert values["xyxy"].tolist() == BOXES
+    assert values["confidence"].tolist() == [pytest.approx(score) for score in (0.9, 0.5, 0.25)]
+    assert values["class_id"].tolist() == [1, 0, 1]
+    assert values["data"]["class_name"].tolist() == ["dog", "cat", "dog"]
+
+
+def test_supervision_itself_takes_a_result():
+    supervision = pytest.importorskip("supervision", reason="pip install supervision")
+    detections = make().to_supervision()
+    assert isinstance(detections, supervision.Detections)
+    assert list(detections.data["class_name"]) == ["dog", "cat", "dog"]
+
+
+def test_without_supervision_the_error_names_the_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(UserError, match="pip install supervision"):
+        make().to_supervision()
