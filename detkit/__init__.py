@@ -17,12 +17,12 @@ from detkit.registry import Slot, Wired, register
 from detkit.version import __version__
 
 if TYPE_CHECKING:
-    from detkit import data
     from detkit.api.configuration import Config, compose
     from detkit.api.detector import Detector, load
     from detkit.api.results import Result
     from detkit.api.run import Run
     from detkit.api.training import build, train
+    from detkit.api.training import load_data as data
 
 __all__ = [
     "Config",

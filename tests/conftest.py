@@ -5,10 +5,12 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny_run import TINY
 
-from detkit.cli.main import main
+import detkit
 
 BCCD = Path(__file__).parents[2] / "shared" / "data" / "bccd"
 
@@ -50,19 +52,37 @@ def _messages_as_before(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory with one finished run in `first`."""
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> detkit.Run:
+    """A run of two epochs that `detkit.train` wrote into `first` of a new working directory."""
     folder = tmp_path_factory.mktemp("work")
     before = Path.cwd()
     os.chdir(folder)
     try:
-        assert main(["train", *TINY, "run_folder=first"]) == 0
+        detkit.train([*TINY, "run_folder=first"])
+        return detkit.Run(folder / "first")
     finally:
         os.chdir(before)
-    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_run: detkit.Run) -> Path:
+    """A working directory with one finished run in `first`."""
+    return tiny_run.folder.parent
 
 
 @pytest.fixture
 def work(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(trained)
     return trained
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a.png (120 x 90), b.png (96 x 96) and c.png (120 x 90) of random colours."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for name, (width, height) in {"a": (120, 90), "b": (96, 96), "c": (120, 90)}.items():
+        blocks = random.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        picture = Image.fromarray(blocks).resize((width, height), Image.Resampling.NEAREST)
+        picture.save(folder / f"{name}.png")
+    return folder

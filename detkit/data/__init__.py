@@ -1,6 +1,7 @@
 """From a data set on disk to batches. `detkit.data(config)` opens the data of a configuration.
 
-The package itself can be called, because a function with its name could not exist beside it.
+The package itself can be called: Python makes it an attribute of `detkit` once it is imported, so a
+function of that name would disappear.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import detkit
 
 PUBLIC = {
     *("Detector", "Result", "load"),
+    *("Config", "Run", "build", "compose", "data", "train"),
     *("ConfigError", "DataError", "UserError"),
     *("Slot", "Wired", "register", "__version__"),
 }

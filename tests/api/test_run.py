@@ -6,7 +6,7 @@ import detkit
 
 
 def test_a_run_has_its_configuration_and_class_names(tiny_run):
-    assert tiny_run.config["trainer.max_epochs"] == 1
+    assert tiny_run.config["trainer.max_epochs"] == 2
     assert tiny_run.class_names[:2] == ("circle", "cross")
     with pytest.raises(detkit.UserError, match="read from a file, which has no history"):
         tiny_run.config.history("seed")
