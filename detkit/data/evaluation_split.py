@@ -1,10 +1,11 @@
-"""The images to measure a detector or a file of detections on."""
+"""The split on which to evaluate a detector or a file of detections."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from detkit.data.detection_data import DetectionData
+from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import find_split, require_split, role_of
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex
@@ -16,10 +17,10 @@ _ALL = "all"
 
 @dataclass(frozen=True)
 class MeasuredSplit:
-    """A split under the data set's name for it.
+    """The images of an evaluation.
 
     Attributes:
-        name: The data set's name, or a description of the images if it has none.
+        name: The data set's name of the split, or a description of the images if it has none.
         index: Its images and objects.
     """
 
@@ -27,45 +28,46 @@ class MeasuredSplit:
     index: DatasetIndex
 
     def describe(self) -> str:
-        """The name and the numbers of images and objects, in one line."""
+        """One line: the name and the number of images and objects."""
         images = counted(len(self.index), "image")
         return f"split: {self.name} ({images}, {counted(len(self.index.labels), 'object')})"
 
 
 def measured_split(data: DetectionData, word: str) -> MeasuredSplit:
-    """Find the split that a word means.
+    """Find the split for a name, synonym or role.
 
     Args:
         data: The data set.
-        word: `validation` for the split that the configuration validates on, `all` for a data set
-            without splits, else the data set's name of a split or a synonym.
+        word: `validation` for the configured validation split, `all` for a data set without splits,
+            otherwise the data set's name of a split or a synonym.
 
     Raises:
         DataError: There is no such split.
     """
-    splits = data.splits
+    indices = data.indices
+    splits = indices.splits
     if word == _ALL and _ALL not in splits:
-        return _undivided(data)
+        return _undivided(indices)
     name = find_split(word, splits)
-    configured = find_split(data.validation_split or "", splits)
+    configured = find_split(indices.validation_split or "", splits)
     is_validation = word == _CONFIGURED or (name is None and role_of(word) == "val")
     if is_validation or (name is not None and name == configured):
-        if configured is not None and find_split(data.train_split, splits) is None:
+        if configured is not None and find_split(indices.train_split, splits) is None:
             # a data set without a training split: the classes come from this split
-            return MeasuredSplit(configured, data.read_split(configured))
-        index = data.validation_index
-        return MeasuredSplit(data.validation_name or "images held back from training", index)
-    if role_of(word) == "train" and name in (None, find_split(data.train_split, splits)):
-        return MeasuredSplit(data.training_name or "images to train on", data.train_index)
+            return MeasuredSplit(configured, indices.read(configured))
+        index = indices.validation
+        return MeasuredSplit(indices.validation_name or "images held back from training", index)
+    if role_of(word) == "train" and name in (None, find_split(indices.train_split, splits)):
+        return MeasuredSplit(indices.training_name or "images to train on", indices.training)
     name = require_split(word, splits, "split")
-    return MeasuredSplit(name, data.read_split(name))
+    return MeasuredSplit(name, indices.read(name))
 
 
-def _undivided(data: DetectionData) -> MeasuredSplit:
-    if len(data.splits) > 1:
+def _undivided(indices: SplitIndices) -> MeasuredSplit:
+    if len(indices.splits) > 1:
         raise DataError(
-            f"split={_ALL}: {data.path} has the splits {', '.join(data.splits)}: measure one of "
-            f"them, such as split={data.splits[-1]}."
+            f"split={_ALL}: {indices.path} has the splits {', '.join(indices.splits)}: measure one "
+            f"of them, such as split={indices.splits[-1]}."
         )
-    name = next(iter(data.splits), None)
-    return MeasuredSplit(name or "all images", data.read_split(name))
+    name = next(iter(indices.splits), None)
+    return MeasuredSplit(name or "all images", indices.read(name))

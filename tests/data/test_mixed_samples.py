@@ -246,7 +246,7 @@ def test_the_loader_says_until_when_images_are_mixed(shapes, caplog):
         data_of(shapes, workers=0, mixing_epochs=2.0).train_dataset()
         data_of(shapes, workers=0, mixing_epochs=-1.0).train_dataset()
     assert "paste, mosaic, mixup: in the first 2 epochs (augmentation.close_mosaic)" in caplog.text
-    assert "paste, mosaic, mixup: in no epoch, as augmentation.close_mosaic" in caplog.text
+    assert "paste, mosaic, mixup: in no epoch, because augmentation.close_mosaic" in caplog.text
 
 
 def test_mixing_ends_when_the_training_says_so(shapes):
