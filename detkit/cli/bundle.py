@@ -1,14 +1,14 @@
-"""`detkit bundle`: what a detector needs to be used elsewhere, in one folder of open formats."""
+"""`detkit bundle`: pack a detector into a folder of open formats for use elsewhere."""
 
 from __future__ import annotations
 
 import shlex
 from pathlib import Path
 
-from detkit.config.override_text import value_of
-from detkit.errors import UserError, did_you_mean
+from detkit.cli.options import split_options
+from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
-from detkit.text import counted
+from detkit.text import counted, file_size
 from detkit.weights.bundling import bundle_checkpoint
 
 HELP = """
@@ -23,23 +23,23 @@ its best checkpoint) or a checkpoint file.
   detkit bundle runs/demo output=to_send
   detkit predict ckpt=to_send source=photos       also: `evaluate`, `train weights=`
 """
-SHOWN = 8
-KEYS = ("ckpt", "output")
+_MOST_NAMES = 8
+_OPTIONS = ("ckpt", "output")
 
 
 def run(arguments: list[str]) -> int:
-    """Write the bundle and say what is in it."""
+    """Write the bundle and print its contents."""
     source, output = _words(arguments)
     checkpoint = read_checkpoint(find_checkpoint(source))
     folder = Path(output) if output else Path(f"{_name_of(source)}_bundle")
     bundle_checkpoint(checkpoint, folder)
     opened = read_checkpoint(find_checkpoint(str(folder)))
     size = sum(file.stat().st_size for file in folder.iterdir())
-    names = ", ".join(opened.class_names[:SHOWN])
-    names += ", ..." if len(opened.class_names) > SHOWN else ""
+    names = ", ".join(opened.class_names[:_MOST_NAMES])
+    names += ", ..." if len(opened.class_names) > _MOST_NAMES else ""
     print(
         f"written: {folder}: {counted(len(opened.weights), 'tensor')}, "
-        f"{size / 1e6:.1f} MB, {counted(len(opened.class_names), 'class')} ({names})\n"
+        f"{file_size(size)}, {counted(len(opened.class_names), 'class')} ({names})\n"
         f"use it: detkit predict {shlex.quote(f'ckpt={folder}')} source=PHOTOS"
     )
     return 0
@@ -49,22 +49,14 @@ def _words(arguments: list[str]) -> tuple[str, str | None]:
     """The run and the output folder.
 
     Raises:
-        UserError: No run is named, or a word is not understood.
+        UserError: The words do not name one run, or contain an unknown option.
     """
-    source = value_of(arguments, "ckpt")
-    remaining = list(arguments)
-    if source is None and remaining and ("=" not in remaining[0] or Path(remaining[0]).exists()):
-        source = remaining.pop(0)
-    for word in remaining:
-        key = word.partition("=")[0]
-        if key not in KEYS or "=" not in word:
-            raise UserError(
-                f"detkit bundle does not know '{word}'.{did_you_mean(key, KEYS)} "
-                "It takes RUN and output=FOLDER."
-            )
-    if not source:
-        raise UserError("detkit bundle needs a run: detkit bundle RUN [output=FOLDER].")
-    return source, value_of(remaining, "output")
+    runs, values = split_options("bundle", arguments, _OPTIONS)
+    runs += values.get("ckpt", [])
+    if len(runs) != 1:
+        got = f"; got {' '.join(runs)}" if runs else ""
+        raise UserError(f"detkit bundle needs a run: detkit bundle RUN [output=FOLDER]{got}.")
+    return runs[0], values.get("output", [None])[0]
 
 
 def _name_of(source: str) -> str:

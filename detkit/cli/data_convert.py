@@ -1,4 +1,4 @@
-"""`detkit data convert`: a data set in another format."""
+"""`detkit data convert`: write a data set in another format."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from detkit import registry
 from detkit.cli.data_check import quiet_readers
 from detkit.cli.data_words import build_reader
 from detkit.cli.data_words import options as parse_options
+from detkit.cli.options import split_options
 from detkit.data.writers.convert import Report, check_words, convert
 from detkit.data.writers.division import Division
-from detkit.errors import UserError, did_you_mean
+from detkit.errors import UserError
 from detkit.interfaces import Reader
 from detkit.registry import Slot
 from detkit.text import align_columns
@@ -47,7 +48,7 @@ _IGNORED = ("drop", "keep")
 
 
 def run(words: list[str]) -> int:
-    """Convert and print what was written, left out and lost."""
+    """Convert, and print what was written, omitted and lost."""
     registry.load_plugins()
     of_reader = [word for word in words if word.startswith(("reader=", "reader."))]
     source, target, options = _parse([word for word in words if word not in of_reader])
@@ -55,7 +56,7 @@ def run(words: list[str]) -> int:
     if options["ignored"] not in _IGNORED:
         raise UserError(f"ignored={options['ignored']}: expected one of {', '.join(_IGNORED)}.")
     splits, division = _split_words(options["split"], options["seed"])
-    with quiet_readers():  # the report says once what reading warns of in each split
+    with quiet_readers():  # the report contains the readers' warnings, each once
         report = convert(
             source,
             target,
@@ -74,7 +75,7 @@ def run(words: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _ReaderOptions:
-    """How SOURCE is read.
+    """The reader of SOURCE.
 
     Args:
         reader: The reader.
@@ -92,7 +93,7 @@ def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:
     """The splits to convert, and how to divide them if the words include a share.
 
     Raises:
-        UserError: The share is not between 0 and 1, there are several, or the seed is no number.
+        UserError: The share is not between 0 and 1, there are several, or the seed is not a number.
     """
     words = [word.strip() for word in text.strip("[]").split(",") if word.strip()]
     shares = [share for word in words if (share := _share(word)) is not None]
@@ -111,35 +112,24 @@ def _split_words(text: str, seed: str) -> tuple[list[str], Division | None]:
 
 def _share(word: str) -> float | None:
     try:
-        return float(word) if "." in word else None  # without a point: a split such as 2017
+        return float(word) if "." in word else None  # without a point, it is a split such as 2017
     except ValueError:
         return None
 
 
 def _parse(words: list[str]) -> tuple[Path, Path, dict[str, str]]:
-    options = dict(_DEFAULTS)
-    folders = []
-    for word in words:
-        key, separator, value = word.partition("=")
-        if not separator or "/" in key:
-            folders.append(Path(word))
-        elif key in options:
-            options[key] = value.strip("'\"")
-        else:
-            raise UserError(
-                f"detkit data convert knows no '{key}'.{did_you_mean(key, options)} It takes "
-                f"{', '.join(f'{name}=...' for name in options)}."
-            )
+    folders, values = split_options("data convert", words, _DEFAULTS)
     if len(folders) != 2:  # noqa: PLR2004
         raise UserError(
             "detkit data convert takes two folders, SOURCE and TARGET, and format=coco|voc|yolo; "
-            f"got {', '.join(map(str, folders)) or 'none'}."
+            f"got {', '.join(folders) or 'none'}."
         )
-    return folders[0], folders[1], options
+    options = {key: values.get(key, [default])[0] for key, default in _DEFAULTS.items()}
+    return Path(folders[0]), Path(folders[1]), options
 
 
 def describe(report: Report, target: Path) -> str:
-    """What a conversion did, as text."""
+    """The report of a conversion as text."""
     lines = [f"{report.source} -> {report.target}: {target}", ""]
     rows = [["split".ljust(len("no splits")), f"{'images':>8}", f"{'objects':>9}"]]
     for split, (images, objects) in report.splits.items():
@@ -147,12 +137,12 @@ def describe(report: Report, target: Path) -> str:
     lines += [f"  {line}" for line in align_columns(rows, (1, 2))]
     lines += ["", f"images: {_images(report.images, report.target)}"]
     for heading, entries in (
-        ("left out, as it cannot be used", report.left_out),
-        ("read otherwise than the source says", report.changed),
+        ("left out because unusable", report.left_out),
+        ("read differently from the source", report.changed),
     ):
         lines += [f"{heading}:", *(f"  {line}" for line in entries)] * bool(entries)
     if report.losses:
-        lines += [f"not the same in {report.target}:", *(f"  {line}" for line in report.losses)]
+        lines += [f"lost in {report.target}:", *(f"  {line}" for line in report.losses)]
     else:
         lines += ["nothing is lost."]
     return "\n".join(lines)
@@ -161,6 +151,8 @@ def describe(report: Report, target: Path) -> str:
 def _images(placed: dict[str, int], target: str) -> str:
     folder = {"coco": "images/", "voc": "JPEGImages/", "yolo": "images/, in its splits' folders"}
     if not placed:
-        return f"none (copy=none); put them into {folder[target]} under the names written"
+        return (
+            f"none (copy=none); put them into {folder[target]} under the names in the annotations"
+        )
     words = {"linked": "linked to the source's files (hard links, which take no space)"}
     return ", ".join(f"{count:,} {words.get(how, how)}" for how, count in placed.items())

@@ -1,10 +1,11 @@
-"""`detkit sweep table`: the jobs of a sweep side by side, and what each key does."""
+"""`detkit sweep table`: compare the jobs of a sweep, and show the effect of each key."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from detkit.errors import UserError, did_you_mean
+from detkit.cli.options import split_options
+from detkit.errors import UserError
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 from detkit.sweeps.results.effects_text import effects_lines, effects_notes, effects_of
 from detkit.sweeps.results.job_results import read_results
@@ -28,7 +29,7 @@ sort=COLUMN        order by a column, AP and other scores highest first, others 
 where=CONDITION    only jobs that meet it: COLUMN=VALUE, or != < <= > >= in between; may be repeated
 metric=NAME        the metric to compare, as in metrics.json (AP)
 """
-_WORDS = ("sort", "where", "metric")
+_OPTIONS = ("sort", "where", "metric")
 
 
 def run(arguments: list[str]) -> int:
@@ -37,7 +38,7 @@ def run(arguments: list[str]) -> int:
     sweep = SweepFolder.open(folder)
     table = make_table(read_results(sweep), metric, sort, where)
     if not table.results:
-        print("no job of the sweep meets the conditions" if where else "the sweep has no job yet")
+        print("no job of the sweep meets the conditions" if where else "the sweep has no jobs yet")
         return 0
     print("\n".join(table_lines(table)))
     effects = effects_of(table)
@@ -52,24 +53,14 @@ def run(arguments: list[str]) -> int:
 
 def _read(arguments: list[str]) -> tuple[Path, str | None, list[str], str]:
     """The folder, the column to sort by, the conditions, the metric."""
-    values: dict[str, list[str]] = {}
-    folders: list[str] = []
-    for word in arguments:
-        key, separator, value = word.partition("=")
-        if separator and key in _WORDS:
-            values.setdefault(key, []).append(value.strip("'\""))
-        elif separator and not Path(word).exists():
-            raise UserError(
-                f"{word}: there is no word '{key}'.{did_you_mean(key, _WORDS)} "
-                f"Words: {', '.join(f'{name}=...' for name in _WORDS)}. "
-                f"A condition is where={word}."
-            )
-        else:
-            folders.append(word)
+    folders, values = split_options(
+        "sweep table",
+        arguments,
+        _OPTIONS,
+        repeatable=("where",),
+        hint=" A condition is where={word}.",
+    )
     if len(folders) != 1:
         raise UserError(f"detkit sweep table needs one folder of a sweep, got {len(folders)}.")
-    for key in ("sort", "metric"):
-        if len(values.get(key, [])) > 1:
-            raise UserError(f"{key}=... is given {len(values[key])} times: give it once.")
     sort, metric = (values.get(key, [""])[0] for key in ("sort", "metric"))
     return Path(folders[0]), sort or None, values.get("where", []), metric or "AP"

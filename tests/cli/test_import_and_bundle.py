@@ -67,7 +67,7 @@ def test_bundle_is_measured_as_its_run(bundle: Path, tmp_path: Path) -> None:
     [
         (["bundle"], "detkit bundle needs a run"),
         (["bundle", "nowhere"], "there is no such file or folder"),
-        (["bundle", "first", "outptu=x"], "does not know 'outptu=x'. Did you mean 'output'"),
+        (["bundle", "first", "outptu=x"], "has no option 'outptu'. Did you mean 'output'"),
         (["bundle", "first", "output=first"], "first: exists already"),
         (["train", "ckpt=first_bundle"], "start a new training with weights=first_bundle"),
         (["import"], "detkit import needs a file"),

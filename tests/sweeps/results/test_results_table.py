@@ -224,7 +224,7 @@ def test_folders_that_are_no_sweep_are_refused(sweep: Path, tmp_path: Path) -> N
         ("where=AP", "where=AP: cannot be read: write COLUMN=VALUE"),
         ("where=AP>high", "'>' compares with a number, got 'high'"),
         ("where=ap>1", "where=ap: there is no such column."),
-        ("sorted=AP", "there is no word 'sorted'. Did you mean 'sort'?"),
+        ("sorted=AP", "has no option 'sorted'. Did you mean 'sort'?"),
         ("other", "needs one folder of a sweep, got 2"),
     ],
 )
