@@ -175,7 +175,7 @@ def import_weights(config: Mapping[str, Any], source: WeightSource) -> Imported:
 def _output(wanted: str | None, path: Path) -> Path:
     output = Path(wanted) if wanted else Path(f"{path.stem}.ckpt")
     if output.exists():
-        raise UserError(f"output={output}: is there already: choose another file.")
+        raise UserError(f"output={output}: exists already: choose another file.")
     return output
 
 
