@@ -1,4 +1,4 @@
-"""The small map of a region to its features."""
+"""Box heads: from the small map of a region to its features."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class FourConvOneFC(nn.Module):
     Args:
         convs: 3x3 convolutions.
         channels: Channels of each.
-        norm: Normalisation after each; the paper has groups, torchvision's second Faster R-CNN
-            batches.
+        norm: Normalisation after each: group norm in the paper, batch norm in torchvision's
+            second Faster R-CNN.
         width: Features of the fully connected layer.
     """
 
@@ -63,10 +63,10 @@ class FourConvOneFC(nn.Module):
         width: PositiveInt = 1024,
     ) -> None:
         super().__init__()
-        given, height, side = region_shape
-        inputs = [given, *[channels] * (convs - 1)]
+        in_channels, height, width_in_cells = region_shape
+        inputs = [in_channels, *[channels] * (convs - 1)]
         self.convs = nn.Sequential(*(ConvBlock(count, channels, norm=norm) for count in inputs))
-        self.last = nn.Linear(channels * height * side, width)
+        self.last = nn.Linear(channels * height * width_in_cells, width)
         self.activation = nn.ReLU()
         uniform_layers(self)
         self.out_channels = width

@@ -1,4 +1,4 @@
-"""Three looks at each region, each at the boxes that the one before refined."""
+"""Three stages, each of which refines the boxes of the stage before."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from detkit.interfaces import (
 )
 from detkit.ops import sides_at_least
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
-from detkit.roi_heads.detecting import clip_each, detect, region_predictions, with_objects
-from detkit.roi_heads.regions import Sampled, join
+from detkit.roi_heads.region_detections import clip_each, detect, region_predictions, with_objects
+from detkit.roi_heads.regions import SampledRegions, join
 from detkit.roi_heads.stage import Outputs, Stage
 from detkit.structures import Detections, RegionPredictions, Target
 
 _OVERLAPS = [{"foreground": x, "background": x, "low_quality": False} for x in (0.5, 0.6, 0.7)]
 _WEIGHTS = (1.0, 0.5, 0.25)
 _SAMPLES = {"number": 512, "positive_fraction": 0.25}
-# Codes of boxes that already lie well are small, so each stage divides them by less.
+# Later stages see better boxes and so smaller codes, which they divide by smaller deviations.
 _DELTAS = [{"stds": (0.1 / n, 0.1 / n, 0.2 / n, 0.2 / n)} for n in (1, 2, 3)]
 
 
 @register("roi_head", "cascade")
 class CascadeRoIHead(nn.Module):
-    """Looks three times at each region, asking for more overlap each time.
+    """Three stages that refine each region, each trained with a higher IoU threshold.
 
     Paper: Cascade R-CNN: Delving into High Quality Object Detection (Cai and Vasconcelos, 2018),
     https://arxiv.org/abs/1712.00726
 
     Each stage learns from the boxes that the stage before refined; a region has one box for all
-    classes. A detection's score is the mean over the stages, each at its own boxes, and its box is
-    that of the last.
+    classes. A detection's score is the mean over the stages, each at its own boxes; its box comes
+    from the last stage.
 
     Args:
         stage_weights: Factors of the losses of the three stages.
@@ -96,7 +96,7 @@ class CascadeRoIHead(nn.Module):
                 num_classes=num_classes,
                 class_agnostic=True,
                 pooling=pooling,
-                # A copy for each stage: their weights, and what losses count, are their own.
+                # Each stage has its own weights, and its own counters in losses and samplers.
                 box_head=deepcopy(box_head),
                 assigner=assigner,
                 sampler=deepcopy(sampler),
@@ -115,15 +115,16 @@ class CascadeRoIHead(nn.Module):
         self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
     ) -> RegionPredictions:
         """Mean scores and last boxes of the regions (R_i, 4) of each image."""
-        counts, found = list(map(len, regions)), []
+        counts, stage_scores = list(map(len, regions)), []
         for stage in self.stages:
-            everything = join(regions)
-            outputs = stage(features, everything)
+            all_regions = join(regions)
+            outputs = stage(features, all_regions)
             with torch.autocast(features[0].device.type, enabled=False):
-                found.append(stage.scores(outputs))
-                boxes = stage.boxes(outputs, everything)  # (M, 1, 4)
+                stage_scores.append(stage.scores(outputs))
+                boxes = stage.boxes(outputs, all_regions)  # (M, 1, 4)
             regions = clip_each(boxes.detach()[:, 0], counts, image_sizes)
-        return region_predictions(boxes, torch.stack(found).mean(dim=0), counts, image_sizes)
+        mean_scores = torch.stack(stage_scores).mean(dim=0)
+        return region_predictions(boxes, mean_scores, counts, image_sizes)
 
     def loss(
         self,
@@ -157,11 +158,11 @@ class CascadeRoIHead(nn.Module):
 
     @torch.no_grad()
     def _refined(
-        self, stage: Stage, outputs: Outputs, sampled: Sampled, image_sizes: Sizes
+        self, stage: Stage, outputs: Outputs, sampled: SampledRegions, image_sizes: Sizes
     ) -> list[Tensor]:
-        """The boxes (R_i, 4) that a stage made of those it learned from, for the next one."""
-        image, counted = sampled.regions.image, sampled.counted
+        """The refined boxes (R_i, 4) of the sampled regions, from which the next stage learns."""
+        image, in_loss = sampled.regions.image, sampled.in_loss
         boxes = stage.boxes(outputs, sampled.regions)[:, 0]
-        counts = image[counted].bincount(minlength=len(image_sizes)).tolist()
-        clipped = clip_each(boxes[counted], counts, image_sizes)
-        return [of_image[sides_at_least(of_image, self.min_size)] for of_image in clipped]
+        counts = image[in_loss].bincount(minlength=len(image_sizes)).tolist()
+        clipped = clip_each(boxes[in_loss], counts, image_sizes)
+        return [boxes[sides_at_least(boxes, self.min_size)] for boxes in clipped]

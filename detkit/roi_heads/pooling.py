@@ -1,4 +1,4 @@
-"""A small map for each region, from the level that fits its size."""
+"""Pooling: a small map for each region, from the level that fits its size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LevelPooling:
     """Pools each region from one level, chosen by its size; M counts regions.
 
     Attributes:
-        region_shape: (channels, height, width) of what is pooled.
+        region_shape: (channels, height, width) of the small map.
     """
 
     def __init__(
@@ -32,29 +32,29 @@ class LevelPooling:
         coarsest_stride: int,
         canonical_side: float,
     ) -> None:
-        """Take the levels.
+        """Choose the levels.
 
         Args:
-            feature_specs: The levels that come in.
+            feature_specs: The input levels.
             size: Side of the small map, in cells.
             coarsest_stride: Levels with a larger stride are not pooled from.
             canonical_side: Side of the square regions that belong to stride 16.
 
         Raises:
-            UserError: No level is left, or the levels differ in channels.
+            UserError: No level can be pooled from, or the levels differ in channels.
         """
         used = [spec for spec in feature_specs if spec.stride <= coarsest_stride]
         if not used:
             strides = ", ".join(str(spec.stride) for spec in feature_specs)
             raise UserError(
-                f"no level is left to pool regions from: strides {strides}, and the coarsest that "
-                f"counts is {coarsest_stride}: raise coarsest_stride, or give finer levels."
+                f"no level to pool regions from: all strides ({strides}) are above "
+                f"coarsest_stride={coarsest_stride}: raise it, or provide finer levels."
             )
         channels = sorted({spec.channels for spec in used})
         if len(channels) > 1:
             raise UserError(
-                "regions are pooled from levels that one box head reads, so these need the same "
-                f"channels, got {', '.join(map(str, channels))}: put a neck such as 'fpn' before."
+                "one box head reads regions of all levels, so the levels need the same number of "
+                f"channels, got {', '.join(map(str, channels))}: add a neck such as 'fpn'."
             )
         self.region_shape = (channels[0], size, size)
         self._strides = [spec.stride for spec in used]
@@ -65,25 +65,29 @@ class LevelPooling:
         regions = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)  # (M, 5)
         if len(self._strides) == 1:
             return self._pool(features[0], regions, 1 / self._strides[0])
-        order = self.level_of(boxes)
-        chosen = [(order == level).nonzero().squeeze(1) for level in range(len(self._strides))]
+        levels = self.level_of(boxes)
+        rows_by_level = [
+            (levels == level).nonzero().squeeze(1) for level in range(len(self._strides))
+        ]
         pooled = [
             self._pool(feature, regions[rows], 1 / stride)
-            for feature, rows, stride in zip(features, chosen, self._strides, strict=False)
+            for feature, rows, stride in zip(features, rows_by_level, self._strides, strict=False)
         ]
-        return torch.cat(pooled).index_select(0, torch.cat(chosen).argsort())
+        return torch.cat(pooled).index_select(0, torch.cat(rows_by_level).argsort())
 
     def level_of(self, boxes: Tensor) -> Tensor:
-        """(M, 4) to (M,): the place of the level among those that are pooled from.
+        """(M,) index of the level to pool each box (M, 4) from.
 
         Equation 1 of Feature Pyramid Networks: regions of the canonical side belong to stride 16,
         those with half of it to stride 8, and so on; very small and very large ones to the ends.
         """
         sides = box_areas(boxes).clamp(min=0).sqrt()
         octave = torch.floor(torch.log2(sides / self._canonical_side) + _EDGE)  # -inf without area
-        wanted = _CANONICAL_STRIDE * torch.exp2(octave)  # (M,)
-        strides = torch.tensor(self._strides, dtype=wanted.dtype, device=wanted.device)
-        return torch.searchsorted(strides, wanted, right=True).sub(1).clamp(min=0)
+        target_strides = _CANONICAL_STRIDE * torch.exp2(octave)  # (M,)
+        strides = torch.tensor(
+            self._strides, dtype=target_strides.dtype, device=target_strides.device
+        )
+        return torch.searchsorted(strides, target_strides, right=True).sub(1).clamp(min=0)
 
     def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Regions of several images as one tensor, and back. R_i counts those of an image, M all."""
+"""Regions of several images as one tensor, and back: R_i regions per image, M in total."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ class Regions(NamedTuple):
 
     Attributes:
         boxes: (M, 4).
-        image: (M,) int64, the place of the region's image in the batch.
+        image: (M,) int64, index of the region's image in the batch.
     """
 
     boxes: Tensor
     image: Tensor
 
 
-class Sampled(NamedTuple):
-    """The regions that a stage learns from, with what they should be.
+class SampledRegions(NamedTuple):
+    """The regions that a stage learns from, with their targets.
 
     Attributes:
         regions: M regions, at least one, so that every layer gets a gradient.
         labels: (M,) class of the object, or BACKGROUND.
         objects: (M, 4) box of the object; zeros for background.
-        counted: (M,) whether the region counts; false where one had to stand in for none.
-        scores: (M,) soft target of the label, from the assigner; None where all are 1.
+        in_loss: (M,) whether the region counts in the losses; false for the region that is used
+            if none was sampled.
+        scores: (M,) soft target of the label, from the assigner; None if all are 1.
     """
 
     regions: Regions
     labels: Tensor
     objects: Tensor
-    counted: Tensor
+    in_loss: Tensor
     scores: Tensor | None
 
 
@@ -52,18 +53,19 @@ def join(regions: list[Tensor]) -> Regions:
 
 def pad(values: list[Tensor], filling: float) -> Tensor:
     """Values (R_i, ...) of each image as (B, R, ...), R being at least 1."""
-    one = values[0].new_full((1, *values[0].shape[1:]), filling)
-    return pad_sequence([*values, one], batch_first=True, padding_value=filling)[:-1]
+    # A further sequence of length 1, removed again, makes R at least 1.
+    extra = values[0].new_full((1, *values[0].shape[1:]), filling)
+    return pad_sequence([*values, extra], batch_first=True, padding_value=filling)[:-1]
 
 
 def as_priors(boxes: Tensor) -> Priors:
-    """Regions (..., 4) as what coders and assigners take: one level, a stride of their size."""
+    """Regions (..., 4) as priors, for coders and assigners: one level, the stride of their size."""
     stride = box_areas(boxes).clamp(min=1).sqrt()
     return Priors(boxes, stride, torch.zeros_like(stride, dtype=torch.int64))
 
 
 def look_up(objects: list[Target], matched: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-    """The class and the box of the object that each region is matched with.
+    """Look up the class and box of the object that each region is matched with.
 
     Args:
         objects: The objects of each image.
@@ -71,7 +73,7 @@ def look_up(objects: list[Target], matched: Tensor, image: Tensor) -> tuple[Tens
         image: (M,) image of each region.
 
     Returns:
-        (M,) classes, where there is no object `matched` itself; (M, 4) boxes, zeros likewise.
+        (M,) classes, or `matched` itself where there is no object; (M, 4) boxes, zeros likewise.
     """
     starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
     has_object = matched >= 0

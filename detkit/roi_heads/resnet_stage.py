@@ -17,7 +17,7 @@ _LEAST_CHANNELS = 4  # of a bottleneck, whose middle has a quarter of what goes 
 
 @register("box_head", "resnet_stage")
 class ResNetStage(nn.Module):
-    """Bottleneck blocks that halve the small map and double its channels, then its mean.
+    """Bottleneck blocks that halve the small map and double its channels, then average pooling.
 
     With a ResNet-50 cut after stride 16 (levels [4]) and regions of 14 x 14 cells this is the
     detector of the ResNet paper, where the stage of stride 32 looks at regions instead of images.
@@ -50,13 +50,15 @@ class ResNetStage(nn.Module):
             nn.Conv2d(channels, self.out_channels, 1, stride=2, bias=False), make(self.out_channels)
         )
         first = Bottleneck(channels, middle, stride=2, downsample=shortcut, norm_layer=make)
-        others = (Bottleneck(self.out_channels, middle, norm_layer=make) for _ in range(blocks - 1))
-        self.blocks = nn.Sequential(first, *others)
+        further_blocks = (
+            Bottleneck(self.out_channels, middle, norm_layer=make) for _ in range(blocks - 1)
+        )
+        self.blocks = nn.Sequential(first, *further_blocks)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, regions: Tensor) -> Tensor:
         """(M, C, h, w) to (M, 2 C)."""
-        found: Tensor = self.blocks(regions).mean(dim=(2, 3))
-        return found
+        features: Tensor = self.blocks(regions).mean(dim=(2, 3))
+        return features

@@ -1,6 +1,6 @@
-"""One look at the regions: what they hold, and where exactly. A roi head has one stage or several.
+"""A stage of a roi head: classifies regions and refines their boxes. A head has one or several.
 
-M counts regions over all images, C classes, K class logits, D the boxes of a region: one for each
+M counts regions over all images, C classes, K class logits, D the boxes per region: one for each
 class, or one for all.
 """
 
@@ -28,12 +28,12 @@ from detkit.ops import (
     mark_ignored,
     require_comparable,
 )
-from detkit.roi_heads.regions import Regions, Sampled, as_priors, join, look_up, pad
-from detkit.structures import IGNORED, Priors, Target
+from detkit.roi_heads.regions import Regions, SampledRegions, as_priors, join, look_up, pad
+from detkit.structures import IGNORED, Assignment, Priors, Target
 
 
 class Outputs(NamedTuple):
-    """What the layers say of M regions, in float32.
+    """The raw outputs for M regions, in float32.
 
     Attributes:
         logits: (M, K).
@@ -45,7 +45,7 @@ class Outputs(NamedTuple):
 
 
 class Stage(nn.Module):
-    """Pooling, a box head and two last layers, with the parts that give them a meaning."""
+    """Pooling, a box head and two output layers, with the parts that interpret and train them."""
 
     def __init__(
         self,
@@ -64,14 +64,14 @@ class Stage(nn.Module):
 
         Args:
             num_classes: C.
-            class_agnostic: Whether a region has one box, not one for each class.
-            pooling: Levels and regions to small maps.
-            box_head: Small maps to features.
+            class_agnostic: Whether a region has a single box instead of one for each class.
+            pooling: Pools a small map for each region from the levels.
+            box_head: Turns small maps into features.
             assigner: Which region is responsible for which object.
             sampler: Which regions count in the loss.
             box_coder: What box codes mean, relative to the region.
-            classification_loss: Also says how logits become scores.
-            box_loss: Compares boxes or codes, by its `space`.
+            classification_loss: Its activation turns logits into scores.
+            box_loss: Compares boxes or codes, depending on its `space`.
         """
         super().__init__()
         require_comparable(box_loss.space, box_coder.code_size)
@@ -94,10 +94,10 @@ class Stage(nn.Module):
 
     def forward(self, features: list[Tensor], regions: Regions) -> Outputs:
         """L maps (B, C, H_l, W_l) and M regions to raw outputs."""
-        found = self.box_head(self.pooling(features, *regions))
-        codes = self.box_layer(found).float()
+        region_features = self.box_head(self.pooling(features, *regions))
+        codes = self.box_layer(region_features).float()
         codes = codes.view(-1, self.box_coder.code_size, self._boxes_each).transpose(1, 2)
-        return Outputs(self.class_layer(found).float(), codes)
+        return Outputs(self.class_layer(region_features).float(), codes)
 
     def scores(self, outputs: Outputs) -> Tensor:
         """(M, C) in 0..1."""
@@ -110,98 +110,125 @@ class Stage(nn.Module):
     @torch.no_grad()
     def sample(
         self, features: list[Tensor], regions: list[Tensor], targets: list[Target]
-    ) -> Sampled:
-        """Match the regions (R_i, 4) of each image with its objects, and choose among them."""
+    ) -> SampledRegions:
+        """Choose which regions (R_i, 4) of each image to learn from, and look up their targets."""
+        # Ignored objects match no region; they only mark regions inside them as ignored.
         objects = [target.select(~target.ignored) for target in targets]
-        everything = join(regions)
+
+        # Some assigners and samplers need predictions for all regions first.
         outputs: Outputs | None = None
         if self.assigner.uses_predictions or self.sampler.ranks_by == "losses":
-            outputs = self._looked_at(features, everything)
-        matched, scores = self._assign(outputs, regions, targets, objects)
-        padded = pad(matched, IGNORED)  # (B, R)
-        values = self._values(outputs, matched, regions, objects)
-        counted = self.sampler(padded, pad(values, 0.0))
-        chosen = counted.clone()
-        chosen[0, 0] |= ~counted.any()
-        image, place = chosen.nonzero(as_tuple=True)
-        boxes = pad([boxes.float() for boxes in regions], 0.0)[image, place]
-        labels, of_objects = look_up(objects, padded[image, place], image)
-        soft = None if scores is None else pad(scores, 1.0)[image, place]
-        return Sampled(Regions(boxes, image), labels, of_objects, counted[image, place], soft)
+            outputs = self._forward_keeping_buffers(features, join(regions))
 
-    def _looked_at(self, features: list[Tensor], regions: Regions) -> Outputs:
-        """A pass that leaves no trace in averages, which are of the regions that are learned."""
-        before = [buffer.clone() for buffer in self.buffers()]
+        # Match each region with an object of its image, then sample among the regions of the image.
+        matches, soft_targets = self._match(outputs, regions, targets, objects)
+        values = self._sampler_values(outputs, matches, regions, objects)
+        padded_matches = pad(matches, IGNORED)  # (B, R)
+        is_sampled = self.sampler(padded_matches, pad(values, 0.0))  # (B, R)
+
+        # If no region is sampled, the first one passes through the layers without counting in a
+        # loss: each parameter must get a gradient, or other ranks would wait for it.
+        is_used = is_sampled.clone()
+        is_used[0, 0] |= ~is_sampled.any()
+
+        # Join the used regions of all images: from (B, R) to (M,).
+        image, position = is_used.nonzero(as_tuple=True)
+        boxes = pad([image_boxes.float() for image_boxes in regions], 0.0)[image, position]
+        labels, object_boxes = look_up(objects, padded_matches[image, position], image)
+        return SampledRegions(
+            regions=Regions(boxes, image),
+            labels=labels,
+            objects=object_boxes,
+            in_loss=is_sampled[image, position],
+            scores=None if soft_targets is None else pad(soft_targets, 1.0)[image, position],
+        )
+
+    def _forward_keeping_buffers(self, features: list[Tensor], regions: Regions) -> Outputs:
+        """Forward pass after which all buffers are as before.
+
+        So batch-norm statistics only see the regions that the stage learns from.
+        """
+        buffers_before = [buffer.clone() for buffer in self.buffers()]
         outputs: Outputs = self(features, regions)
-        for buffer, value in zip(self.buffers(), before, strict=True):
+        for buffer, value in zip(self.buffers(), buffers_before, strict=True):
             buffer.copy_(value)
         return outputs
 
-    def _values(
-        self,
-        outputs: Outputs | None,
-        matched: list[Tensor],
-        regions: list[Tensor],
-        objects: list[Target],
-    ) -> list[Tensor]:
-        """(R_i,) what the sampler ranks the regions of each image by."""
-        if self.sampler.ranks_by == "overlaps":
-            pairs = zip(regions, objects, strict=True)
-            return [highest_overlaps(boxes.float(), each.boxes) for boxes, each in pairs]
-        if outputs is None or self.sampler.ranks_by == "nothing":
-            return [torch.zeros(len(boxes), device=boxes.device) for boxes in regions]
-        labels, _ = look_up(objects, torch.cat(matched), join(regions).image)
-        losses = self.classification_loss(outputs.logits, labels)
-        return list(torch.split(losses, [len(boxes) for boxes in regions]))
-
-    def losses(self, outputs: Outputs, sampled: Sampled) -> Losses:
-        """Sums divided by the sampled regions of all ranks, and weighted."""
-        count = self.divisors(sampled.counted.sum().to(outputs.logits.dtype))
-        labels = torch.where(sampled.counted, sampled.labels, IGNORED)
-        class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
-        class_loss = torch.where(sampled.counted, class_losses, 0).sum()
-        positive = (sampled.counted & (sampled.labels >= 0)).nonzero().squeeze(1)
-        box = sampled.labels[positive] if self._boxes_each > 1 else 0
-        codes = outputs.codes[positive, box]  # (N, code_size)
-        priors = Priors(*(field[positive] for field in as_priors(sampled.regions.boxes)))
-        box_losses = self._box_losses(codes, priors, sampled.objects[positive])
-        if sampled.scores is not None:
-            box_losses = sampled.scores[positive] * box_losses
-        # Without positives nothing else would give the layer a gradient, and ranks would wait.
-        box_loss = box_losses.sum() + 0 * outputs.codes[:1].sum()
-        divisor = 1 if self.classification_loss.normalised else count
-        return {
-            "loss/classification": self.classification_loss.weight * class_loss / divisor,
-            "loss/box": self.box_loss.weight * box_loss / count,
-        }
-
-    def _assign(
+    def _match(
         self,
         outputs: Outputs | None,
         regions: list[Tensor],
         targets: list[Target],
         objects: list[Target],
     ) -> tuple[list[Tensor], list[Tensor] | None]:
-        """(R_i,) object of each region of each image, by its index among those that count.
+        """Match the regions of each image with its objects.
 
-        And its soft target, where the assigner gives any.
+        Returns:
+            (R_i,) index of each region's object, BACKGROUND or IGNORED, for each image; (R_i,)
+            soft targets likewise, or None if the assigner returns none.
         """
         scores: list[Tensor | None] = [None] * len(regions)
         boxes: list[Tensor | None] = [None] * len(regions)
         if outputs is not None and self.assigner.uses_predictions:
-            counts = [len(of_image) for of_image in regions]
+            counts = list(map(len, regions))
             scores = list(torch.split(self.scores(outputs), counts))
             boxes = list(torch.split(self._best_boxes(outputs, join(regions)), counts))
-        matched, soft, is_soft = [], [], False
-        for image, of_image in enumerate(regions):
-            priors = as_priors(of_image.float())
-            found, of_found = torch.zeros_like(priors.level), None
-            if len(of_image) > 0:
-                found, of_found = self.assigner(priors, scores[image], boxes[image], objects[image])
-            matched.append(mark_ignored(found, priors, targets[image]))
-            soft.append(torch.ones_like(priors.stride) if of_found is None else of_found)
-            is_soft = is_soft or of_found is not None
-        return matched, soft if is_soft else None
+        matches: list[Tensor] = []
+        soft_targets: list[Tensor | None] = []
+        for image, image_regions in enumerate(regions):
+            priors = as_priors(image_regions.float())
+            assignment = Assignment(torch.zeros_like(priors.level))
+            if len(image_regions) > 0:
+                assignment = self.assigner(priors, scores[image], boxes[image], objects[image])
+            matches.append(mark_ignored(assignment.matched, priors, targets[image]))
+            soft_targets.append(assignment.scores)
+        if all(soft is None for soft in soft_targets):
+            return matches, None
+        # An image without regions has an empty assignment without soft targets.
+        return matches, [
+            torch.ones(len(match), device=match.device) if soft is None else soft
+            for match, soft in zip(matches, soft_targets, strict=True)
+        ]
+
+    def _sampler_values(
+        self,
+        outputs: Outputs | None,
+        matches: list[Tensor],
+        regions: list[Tensor],
+        objects: list[Target],
+    ) -> list[Tensor]:
+        """(R_i,) values that the sampler ranks the regions of each image by."""
+        if self.sampler.ranks_by == "overlaps":
+            return [
+                highest_overlaps(image_regions.float(), image_objects.boxes)
+                for image_regions, image_objects in zip(regions, objects, strict=True)
+            ]
+        if outputs is None or self.sampler.ranks_by == "nothing":
+            return [torch.zeros(len(boxes), device=boxes.device) for boxes in regions]
+        labels, _ = look_up(objects, torch.cat(matches), join(regions).image)
+        losses = self.classification_loss(outputs.logits, labels)
+        return list(torch.split(losses, list(map(len, regions))))
+
+    def losses(self, outputs: Outputs, sampled: SampledRegions) -> Losses:
+        """Weighted sums of losses, divided by the number of sampled regions over all ranks."""
+        count = self.divisors(sampled.in_loss.sum().to(outputs.logits.dtype))
+        labels = torch.where(sampled.in_loss, sampled.labels, IGNORED)
+        class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
+        class_loss = torch.where(sampled.in_loss, class_losses, 0).sum()
+        positive = (sampled.in_loss & (sampled.labels >= 0)).nonzero().squeeze(1)
+        box_index = sampled.labels[positive] if self._boxes_each > 1 else 0
+        codes = outputs.codes[positive, box_index]  # (N, code_size)
+        priors = Priors(*(field[positive] for field in as_priors(sampled.regions.boxes)))
+        box_losses = self._box_losses(codes, priors, sampled.objects[positive])
+        if sampled.scores is not None:
+            box_losses = sampled.scores[positive] * box_losses
+        # Without positives, only this term gives the layer a gradient; other ranks wait for it.
+        box_loss = box_losses.sum() + 0 * outputs.codes[:1].sum()
+        divisor = 1 if self.classification_loss.normalised else count
+        return {
+            "loss/classification": self.classification_loss.weight * class_loss / divisor,
+            "loss/box": self.box_loss.weight * box_loss / count,
+        }
 
     def _best_boxes(self, outputs: Outputs, regions: Regions) -> Tensor:
         """(M, 4) the refined box of each region for its best class."""

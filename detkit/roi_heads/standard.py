@@ -1,4 +1,4 @@
-"""One look at each region."""
+"""A single stage."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from detkit.interfaces import (
     Sizes,
 )
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
-from detkit.roi_heads.detecting import detect, region_predictions, with_objects
+from detkit.roi_heads.region_detections import detect, region_predictions, with_objects
 from detkit.roi_heads.regions import join
 from detkit.roi_heads.stage import Stage
 from detkit.structures import Detections, RegionPredictions, Target
@@ -32,7 +32,7 @@ _DELTAS = {"stds": (0.1, 0.1, 0.2, 0.2)}
 
 @register("roi_head", "standard")
 class StandardRoIHead(nn.Module):
-    """Looks once at each region: its class, and a box for each class.
+    """A single stage: the class of each region, and a box for each class.
 
     Paper: Fast R-CNN (Girshick, 2015), https://arxiv.org/abs/1504.08083
 
@@ -90,10 +90,10 @@ class StandardRoIHead(nn.Module):
         self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
     ) -> RegionPredictions:
         """Scores and refined boxes of the regions (R_i, 4) of each image."""
-        everything = join(regions)
-        outputs = self.stage(features, everything)
+        all_regions = join(regions)
+        outputs = self.stage(features, all_regions)
         with torch.autocast(features[0].device.type, enabled=False):
-            boxes, scores = self.stage.boxes(outputs, everything), self.stage.scores(outputs)
+            boxes, scores = self.stage.boxes(outputs, all_regions), self.stage.scores(outputs)
             return region_predictions(boxes, scores, list(map(len, regions)), image_sizes)
 
     def loss(

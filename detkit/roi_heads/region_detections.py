@@ -1,4 +1,4 @@
-"""Regions with scores and boxes to detections; what all roi heads end with."""
+"""From scored boxes of regions to detections, for all roi heads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detkit.structures import Detections, RegionPredictions, Target
 
 
 def with_objects(regions: list[Tensor], targets: list[Target]) -> list[Tensor]:
-    """The regions of each image, and after them the boxes of its objects."""
+    """Append the boxes of each image's objects to its regions."""
     return [
         torch.cat([boxes.float(), target.boxes[~target.ignored]])
         for boxes, target in zip(regions, targets, strict=True)
@@ -20,15 +20,15 @@ def with_objects(regions: list[Tensor], targets: list[Target]) -> list[Tensor]:
 
 
 def clip_each(boxes: Tensor, counts: list[int], image_sizes: Sizes) -> list[Tensor]:
-    """Boxes (M, ..., 4) of all images to those of each, cut to it."""
+    """Split boxes (M, ..., 4) by image and clip them to it."""
     pairs = zip(torch.split(boxes, counts), image_sizes, strict=True)
-    return [clip_boxes(of_image, size) for of_image, size in pairs]
+    return [clip_boxes(image_boxes, size) for image_boxes, size in pairs]
 
 
 def region_predictions(
     boxes: Tensor, scores: Tensor, counts: list[int], image_sizes: Sizes
 ) -> RegionPredictions:
-    """Boxes (M, D, 4) and scores (M, C) of all images, by image; `counts` regions in each."""
+    """Split boxes (M, D, 4) and scores (M, C) by image, with `counts` regions in each."""
     clipped = clip_each(boxes, counts, image_sizes)
     return RegionPredictions(pad(clipped, 0.0), pad(list(torch.split(scores, counts)), 0.0))
 
@@ -36,14 +36,14 @@ def region_predictions(
 def detect(
     predictions: RegionPredictions, postprocess: Postprocess, min_size: float
 ) -> list[Detections]:
-    """The detections of each image, best first; boxes with a shorter side than `min_size` drop."""
-    found = []
+    """The detections of each image, best first, without boxes that have a side below `min_size`."""
+    detections = []
     for boxes, scores in zip(*predictions, strict=True):
         level = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
         best = select_candidates(
             scores, level, postprocess.score_threshold, postprocess.max_candidates
         )
-        chosen = boxes[best.prior, best.label if boxes.shape[1] > 1 else 0]
-        kept = sides_at_least(chosen, min_size)
-        found.append(postprocess(chosen[kept], best.score[kept], best.label[kept]))
-    return found
+        best_boxes = boxes[best.prior, best.label if boxes.shape[1] > 1 else 0]
+        large = sides_at_least(best_boxes, min_size)
+        detections.append(postprocess(best_boxes[large], best.score[large], best.label[large]))
+    return detections
