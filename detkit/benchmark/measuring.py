@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import nn
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -65,7 +66,7 @@ def _measured(
     trainer: pl.Trainer,
     data: DetectionData,
     classes: Classes,
-    detector: Any,
+    detector: nn.Module,
 ) -> Findings:
     count, device = config["steps"], trainer.strategy.root_device
     LOGGER.info("measuring the prediction")
@@ -125,7 +126,7 @@ def _step(
     trainer: pl.Trainer,
     data: DetectionData,
     classes: Classes,
-    detector: Any,
+    detector: nn.Module,
 ) -> TrainingStep:
     prepare(detector, config)
     wiring = wiring_of(config, config["run_folder"], classes)

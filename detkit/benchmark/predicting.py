@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from detkit.benchmark.timing import WARM_UP, Times, now
 from detkit.inference.batch_norm_folding import ready_to_predict
@@ -14,7 +15,7 @@ from detkit.structures import Batch
 
 @torch.no_grad()
 def prediction_times(
-    detector: Any, batches: Sequence[Batch], device: torch.device, count: int
+    detector: nn.Module, batches: Sequence[Batch], device: torch.device, count: int
 ) -> tuple[Times, Times]:
     """Seconds of the network alone and of the whole prediction.
 

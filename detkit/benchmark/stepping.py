@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from torch import Tensor
+from torch import Tensor, nn
 
 from detkit.benchmark.timing import WARM_UP, Times, now
-from detkit.interfaces import OptimizerFactory
+from detkit.interfaces import Detector, OptimizerFactory
 from detkit.structures import Batch
 
 _TINY_RATE = 1e-3  # factor of the learning rate, so that the detector hardly changes
@@ -48,7 +48,7 @@ class TrainingStep:
 
     def __init__(
         self,
-        detector: Any,
+        detector: nn.Module,
         *,
         optimizer: OptimizerFactory,
         trainer: pl.Trainer,
@@ -76,7 +76,7 @@ class TrainingStep:
     def forward(self, batch: Batch) -> Tensor:
         """The sum of the loss parts."""
         with self._precision.forward_context():
-            values = self.detector.loss(batch)
+            values = cast(Detector, self.detector).loss(batch)
         return torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
 
     def backward(self, loss: Tensor) -> None:

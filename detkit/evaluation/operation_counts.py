@@ -96,7 +96,9 @@ class HalfProducts(TorchFunctionMode):
 
 
 @torch.no_grad()
-def priors_by_level(detector: Any, priors: PriorGenerator, size: tuple[int, int]) -> list[int]:
+def priors_by_level(
+    detector: nn.Module, priors: PriorGenerator, size: tuple[int, int]
+) -> list[int]:
     """How many priors lie on each level, by the maps that really come out.
 
     Args:
@@ -108,7 +110,8 @@ def priors_by_level(detector: Any, priors: PriorGenerator, size: tuple[int, int]
         UserError: The priors take no such images.
     """
     with torch.device("meta") as meta:
-        maps = detector.neck(detector.backbone(torch.empty(1, 3, *size)))
+        backbone, neck = (detector.get_submodule(name) for name in ("backbone", "neck"))
+        maps = neck(backbone(torch.empty(1, 3, *size)))
         sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
         priors(sizes, meta)  # which refuses sizes that it does not fit
     return [math.prod(cells) * count for cells, count in zip(sizes, priors.per_cell, strict=True)]

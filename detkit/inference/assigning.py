@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.interfaces import AssigningHead
@@ -37,8 +37,14 @@ class ImageAssignment(NamedTuple):
         return self.matched[self.matched >= 0].bincount(minlength=len(self.target))
 
 
+class _Featured(Protocol):
+    def features_of(self, batch: Batch) -> list[Tensor]: ...
+
+
 @torch.no_grad()
-def assign(detectors: Sequence[Any], batches: Iterable[Batch]) -> list[tuple[ImageAssignment, ...]]:
+def assign(
+    detectors: Sequence[nn.Module], batches: Iterable[Batch]
+) -> list[tuple[ImageAssignment, ...]]:
     """What the priors of each detector are responsible for in the first image of each batch.
 
     Args:
@@ -51,14 +57,14 @@ def assign(detectors: Sequence[Any], batches: Iterable[Batch]) -> list[tuple[Ima
     heads = [_head_of(detector) for detector in detectors]
     assignments = []
     for batch in batches:
-        features = detectors[0].features_of(batch)
+        features = cast(_Featured, detectors[0]).features_of(batch)
         target = batch.targets[0].select(~batch.targets[0].ignored)
         assigned = [head.assign(features, batch.targets) for head in heads]
         assignments.append(tuple(ImageAssignment(p, matched[0], target) for p, matched in assigned))
     return assignments
 
 
-def _head_of(detector: Any) -> AssigningHead:
+def _head_of(detector: nn.Module) -> AssigningHead:
     for module in detector.modules():
         if isinstance(module, AssigningHead):
             return module

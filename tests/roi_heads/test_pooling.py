@@ -113,10 +113,10 @@ def test_half_precision_maps_do_not_move_regions(part):
 
 def test_levels_that_differ_in_channels_are_refused():
     levels = [FeatureSpec(8, 8), FeatureSpec(16, 16)]
-    with pytest.raises(UserError, match="need the same channels, got 8, 16: put a neck"):
+    with pytest.raises(UserError, match="need the same number of channels, got 8, 16: add a neck"):
         RoIAlign(feature_specs=levels)
 
 
 def test_levels_that_are_all_too_coarse_are_refused():
-    with pytest.raises(UserError, match=r"strides 64, 128, and the coarsest that counts is 32"):
+    with pytest.raises(UserError, match=r"all strides \(64, 128\) are above coarsest_stride=32"):
         RoIPool(feature_specs=specs([64, 128]))

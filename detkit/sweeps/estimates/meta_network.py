@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from detkit.evaluation.operation_counts import HalfProducts, saved_bytes
 from detkit.heads.dense import DenseHead
-from detkit.interfaces import ClassificationLoss
+from detkit.interfaces import ClassificationLoss, PriorGenerator
 from detkit.roi_heads.stage import Stage
 from detkit.structures import IGNORED
 
@@ -19,14 +19,24 @@ _REGIONS = 1000  # of an image, where the configuration does not say
 
 
 class Network:
-    """A detector on the meta device, of which everything runs that needs no values."""
+    """A detector on the meta device; whatever needs no values of tensors can run."""
 
-    def __init__(self, detector: Any, model: Mapping[str, Any]) -> None:
-        """Take a detector, and the configuration that it was built from."""
+    def __init__(self, detector: nn.Module, model: Mapping[str, Any]) -> None:
+        """Find the parts of a detector.
+
+        Args:
+            detector: The detector.
+            model: The configuration that it was built from.
+        """
         self.detector = detector
         self.model = model
-        self.dense = detector.proposer if "proposer" in model else detector.head
+        self.dense = detector.get_submodule("proposer" if "proposer" in model else "head")
         self.stages = [part for part in detector.modules() if isinstance(part, Stage)]
+
+    @property
+    def priors(self) -> PriorGenerator:
+        """The priors of the dense head or the proposer."""
+        return cast(PriorGenerator, self.dense.priors)
 
     @property
     def layers(self) -> int:
@@ -53,7 +63,8 @@ class Network:
         """
         # Where a part makes tensors of its own, such as grids, they have no memory either.
         with torch.device("meta"):
-            features = self.detector.neck(self.detector.backbone(images))
+            backbone, neck = map(self.detector.get_submodule, ("backbone", "neck"))
+            features = neck(backbone(images))
             predictions = self.dense(features)
         outputs = []
         if isinstance(self.dense, DenseHead):

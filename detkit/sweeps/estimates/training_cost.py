@@ -203,7 +203,7 @@ def _count(model: Mapping[str, Any], facts: DataFacts, step: tuple[int, int | st
     network = Network(assembly.describe_on_meta(model, _numbered(facts.classes)), model)
     seen, trained = facts.seen, facts.trained
     detector = network.detector.eval()
-    priors = _counted(lambda: sum(priors_by_level(detector, network.dense.priors, seen)), seen)
+    priors = _counted(lambda: sum(priors_by_level(detector, network.priors, seen)), seen)
     image = torch.empty(1, 3, *seen, device="meta")
     flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
     detector.train()
