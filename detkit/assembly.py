@@ -15,6 +15,7 @@ from detkit import registry
 from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
 from detkit.data.detection_data import DetectionData
+from detkit.detectors.base import DetectorModule
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
 
@@ -118,8 +119,10 @@ def build_labelled(
     return built
 
 
-def build_detector(model: Config, classes: Classes, *, fetch_weights: bool = True) -> Any:
-    """A detector for the given classes: a `torch.nn.Module` that keeps the Detector contract.
+def build_detector(
+    model: Config, classes: Classes, *, fetch_weights: bool = True
+) -> DetectorModule:
+    """A detector for the given classes.
 
     Args:
         model: Its checked, complete configuration.
@@ -128,7 +131,8 @@ def build_detector(model: Config, classes: Classes, *, fetch_weights: bool = Tru
             replace them.
     """
     wiring = {**classes.wiring(), "fetch_weights": fetch_weights}
-    return build("detector", model, wiring, ("model",))
+    detector: DetectorModule = build("detector", model, wiring, ("model",))
+    return detector
 
 
 def refuse_misfits(model: Config) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config import compose
+from detkit.detectors.base import DetectorModule
 from detkit.errors import UserError
 from detkit.inference.detecting import choose_device
 from detkit.runs.checkpoint import Checkpoint, load_weights, read_checkpoint
@@ -80,10 +80,10 @@ def _device(name: str, step: SavedStep) -> torch.device:
     return choose_device("cpu" if name == "auto" and step.device == "cpu" else name)
 
 
-def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> nn.Module:
+def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> DetectorModule:
     """The detector with the weights of the step, as it is while training."""
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-    detector: nn.Module = assembly.build_detector(config["model"], classes, fetch_weights=False)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     trainer = config["trainer"]
     prepare_detector(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES
+from detkit.detectors.base import DetectorModule
 from detkit.evaluation import MetricBase
 from detkit.optimizers.sgd import SGD
 from detkit.schedules.constant import Constant
@@ -25,7 +26,7 @@ from detkit.training.trainer import make_trainer
 STEPS = 3  # of an epoch
 
 
-class TinyDetector(nn.Module):
+class TinyDetector(DetectorModule):
     """Learns the brightness of an image, with dropout, so that random numbers matter.
 
     Attributes:

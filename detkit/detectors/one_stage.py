@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from detkit.detectors.base import DetectorModule
 from detkit.interfaces import Backbone, Head, Losses, Neck, Sizes
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, DensePredictions, Detections
@@ -15,7 +16,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.37
 
 
 @register("detector", "one_stage")
-class OneStageDetector(nn.Module):
+class OneStageDetector(DetectorModule):
     """Backbone, neck and one dense head; normalises images on the device."""
 
     pixel_mean: Tensor

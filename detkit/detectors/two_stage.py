@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from detkit.detectors.base import DetectorModule
 from detkit.detectors.one_stage import clear_padding, pixel_columns
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
@@ -14,7 +15,7 @@ from detkit.structures import Batch, Detections, RegionPredictions
 
 
 @register("detector", "two_stage")
-class TwoStageDetector(nn.Module):
+class TwoStageDetector(DetectorModule):
     """Backbone, neck, a proposer of regions and a roi head that looks at each.
 
     The losses of the proposer are named `loss/proposal_...`; the others are the roi head's.

@@ -17,6 +17,7 @@ from detkit import assembly, registry
 from detkit.assembly import Classes
 from detkit.data.detection_data import DetectionData
 from detkit.data.unreadable_images import describe_unreadable
+from detkit.detectors.base import DetectorModule
 from detkit.errors import Stopped
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
@@ -131,7 +132,7 @@ def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in config["trainer"].items() if k not in _DETECTOR_SETTINGS}
 
 
-def initial_detector(config: Mapping[str, Any], classes: Classes) -> Any:
+def initial_detector(config: Mapping[str, Any], classes: Classes) -> DetectorModule:
     """Build the detector of a training and load its initial weights."""
     detector = assembly.build_detector(
         config["model"], classes, fetch_weights=config["ckpt"] is None

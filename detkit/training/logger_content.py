@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 
 from detkit.structures.analysis import Analysis
 from detkit.training.callbacks.pictures import Pictures, ValidationPicture
+from detkit.training.module import detection_module
 
 _PREFIX = "val/"
 
@@ -71,7 +72,7 @@ class Tracking(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send the whole configuration, so that runs can be distinguished and plotted by key."""
-        record: Any = pl_module.checkpoint_record
+        record = detection_module(pl_module).checkpoint_record
         for logger in trainer.loggers:
             logger.log_hyperparams(dict(record.get("config", {})))
 
@@ -80,7 +81,7 @@ class Tracking(pl.Callback):
         trackers = [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
         if not trackers or trainer.sanity_checking or not trainer.is_global_zero:
             return
-        record: Any = pl_module.checkpoint_record
+        record = detection_module(pl_module).checkpoint_record
         names = record.get("class_names", [])
         numbers = {
             name.removeprefix(_PREFIX): float(value)

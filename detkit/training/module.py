@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -11,8 +11,9 @@ import torch.distributed
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from detkit.detectors.base import DetectorModule
 from detkit.errors import UserError
-from detkit.interfaces import Detector, Metric, OptimizerFactory, Schedule
+from detkit.interfaces import Metric, OptimizerFactory, Schedule
 from detkit.optimizers.older_state import regrouped
 from detkit.runs.metrics_logger import MetricsFile
 from detkit.runs.training_position import RANDOM_STATES, add_position, restore_random_state
@@ -28,7 +29,7 @@ class DetectionModule(pl.LightningModule):
     def __init__(
         self,
         *,
-        detector: Detector,
+        detector: DetectorModule,
         optimizer: OptimizerFactory,
         schedule: Schedule,
         metric: Metric,
@@ -38,7 +39,7 @@ class DetectionModule(pl.LightningModule):
         """Take parts that are already built.
 
         Args:
-            detector: What is trained; also a `torch.nn.Module`.
+            detector: The detector to train.
             optimizer: Builds the optimizer of the detector's parameters.
             schedule: The learning-rate factor of each optimizer step.
             metric: What validation measures.
@@ -46,14 +47,14 @@ class DetectionModule(pl.LightningModule):
             batch_size: Images of one batch on one device.
         """
         super().__init__()
-        self.detector: Any = detector
+        self.detector = detector
         self.optimizer_factory = optimizer
         self.schedule = schedule
         self.metric = metric
         self.checkpoint_record = checkpoint_record
         self.batch_size = batch_size
         self.step_losses: dict[str, Tensor] = {}  # the parts of the last batch, for callbacks
-        self._accumulation = Accumulation(detector)  # type: ignore[arg-type]  # also a module
+        self._accumulation = Accumulation(detector)
         self._resumed_states: list[Any] = []
         self._full_rates: list[float] = []
 
@@ -215,6 +216,11 @@ class DetectionModule(pl.LightningModule):
         if "optimizer_states" in checkpoint:
             states = checkpoint["optimizer_states"]
             checkpoint["optimizer_states"] = [regrouped(state, self.detector) for state in states]
+
+
+def detection_module(module: pl.LightningModule) -> DetectionModule:
+    """The module that Lightning passes to a callback, with its own type."""
+    return cast(DetectionModule, module)
 
 
 def to_cpu(detections: list[Detections]) -> list[Detections]:

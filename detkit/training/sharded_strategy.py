@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from lightning.pytorch.strategies import DDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.optim import Optimizer
 
 from detkit.errors import UserError
 from detkit.training.callbacks.unused_parameters import unused_text
+from detkit.training.module import DetectionModule
 from detkit.training.sharding import divide, divided_like, gathered, unreached
 
 
@@ -30,7 +31,7 @@ class ShardedStrategy(DDPStrategy):
     def configure_ddp(self) -> None:
         """Divide the detector instead of wrapping the module."""
         mesh = init_device_mesh(self.root_device.type, (self.world_size,))
-        divide(cast(nn.Module, self._module.detector), mesh)
+        divide(self._module.detector, mesh)
 
     def pre_backward(self, closure_loss: Tensor) -> None:
         """Look whether this rank has a gradient of each parameter, as all of them have to.
@@ -73,8 +74,8 @@ class ShardedStrategy(DDPStrategy):
                 part.teardown()
 
     @property
-    def _module(self) -> Any:
-        return self.lightning_module
+    def _module(self) -> DetectionModule:
+        return cast(DetectionModule, self.lightning_module)
 
 
 def _divided(optimizer: Optimizer, content: dict[str, Any]) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from detkit.detectors.base import DetectorModule
 from detkit.structures import Batch
 
 _AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -102,7 +103,7 @@ class StepReplay:
         return "repeated, the step has finite losses and gradients"
 
 
-def replay_step(detector: nn.Module, batch: Batch, precision: str) -> StepReplay:
+def replay_step(detector: DetectorModule, batch: Batch, precision: str) -> StepReplay:
     """Compute losses and gradients of a batch; changes neither weights nor their `grad`.
 
     What depends on chance repeats when the random state was set before.
@@ -114,11 +115,10 @@ def replay_step(detector: nn.Module, batch: Batch, precision: str) -> StepReplay
     """
     outputs: list[ModuleOutput] = []
     trainable = {name: value for name, value in detector.named_parameters() if value.requires_grad}
-    loss = cast(Callable[[Batch], Mapping[str, Tensor]], detector.loss)
     with _watched(detector, outputs), torch.enable_grad():
         # Compiled parts would not call the hooks.
         with torch.compiler.set_stance("force_eager"), _autocast(precision, batch.images.device):
-            losses = loss(batch)
+            losses = detector.loss(batch)
         parts = {name: float(value.detach()) for name, value in losses.items()}
         total = torch.stack([v.float() for k, v in losses.items() if k.startswith("loss/")]).sum()
         gradients: tuple[Tensor | None, ...] = ()

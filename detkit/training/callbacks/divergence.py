@@ -102,7 +102,12 @@ class DivergenceWarning(pl.Callback):
         self._done = False
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Note the loss; look at a whole window. Rank 0 speaks for all."""
         if self._done or not trainer.is_global_zero:

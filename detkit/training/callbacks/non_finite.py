@@ -20,6 +20,7 @@ from detkit.registry import PositiveInt, Wired, register
 from detkit.runs.random_state import random_state, set_random_state
 from detkit.runs.saved_step import SavedStep, step_path, write_step
 from detkit.structures import Batch
+from detkit.training.module import detection_module
 from detkit.training.sharding import gathered, on_its_own, whole
 from detkit.training.step_replay import replay_step
 
@@ -73,14 +74,14 @@ class NonFinite(pl.Callback):
         self._buffers: dict[str, tuple[Tensor, Tensor]] = {}  # each with its copy
         self._steps = 0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start anew, with room for a copy of each buffer."""
-        buffers = pl_module.detector.named_buffers()
+        buffers = detection_module(pl_module).detector.named_buffers()
         self._buffers = {name: (value, value.clone()) for name, value in buffers}
         self._seen, self._steps = [], 0
 
     def on_train_batch_start(
-        self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Note what the forward pass is about to change."""
         if not self._seen:
@@ -88,10 +89,10 @@ class NonFinite(pl.Callback):
                 copy.copy_(value)
         self._seen.append(_Seen(trainer.global_step + 1, batch, random_state()))
 
-    def on_after_backward(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the losses and the norm of the gradients; waits for nothing."""
         seen = self._seen[-1]
-        seen.losses = pl_module.step_losses
+        seen.losses = detection_module(pl_module).step_losses
         if trainer.precision != "16-mixed":
             groups = trainer.optimizers[0].param_groups
             gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
@@ -99,28 +100,28 @@ class NonFinite(pl.Callback):
                 seen.gradient_norm = whole(torch.nn.utils.get_total_norm(gradients))
 
     def on_before_optimizer_step(
-        self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Look, while the weights are still those of the step."""
         self._steps += 1
         if self._steps % self.check_every == 0:
             self._look(trainer, pl_module)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look before a validation of a spoilt model."""
         self._look(trainer, pl_module)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look at the last steps of a training too."""
         self._look(trainer, pl_module)
 
     def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Look before spoilt weights replace good ones."""
         self._look(trainer, pl_module)
 
-    def _look(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Raise on every rank when one has a bad step, so that none waits for the others."""
         seen = [step for step in self._seen if step.losses]
         self._seen = [step for step in self._seen if not step.losses]
@@ -131,9 +132,9 @@ class NonFinite(pl.Callback):
         if trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
             self._stop(trainer, pl_module, bad[0] if bad else seen[-1])
 
-    def _stop(self, trainer: pl.Trainer, pl_module: Any, seen: _Seen) -> NoReturn:
+    def _stop(self, trainer: pl.Trainer, pl_module: pl.LightningModule, seen: _Seen) -> NoReturn:
         """Repeat the step on every rank, save the first bad one, and say the same on all ranks."""
-        detector, precision = pl_module.detector, str(trainer.precision)
+        detector, precision = detection_module(pl_module).detector, str(trainer.precision)
         self._restore(seen)
         weights = gathered(detector.state_dict(), keep=True)  # on all ranks, as any may save
         spoilt = [name for name, value in weights.items() if _is_bad(value)]
@@ -177,11 +178,13 @@ class NonFinite(pl.Callback):
         for value, copy in self._buffers.values():
             value.copy_(copy)
 
-    def _save(self, step: SavedStep, weights: dict[str, Tensor], pl_module: Any) -> list[str]:
+    def _save(
+        self, step: SavedStep, weights: dict[str, Tensor], pl_module: pl.LightningModule
+    ) -> list[str]:
         """Save the step and say how to repeat it, or why it could not be saved."""
         path = step_path(self.run_folder, step.number, step.rank, step.world_size)
         try:
-            write_step(path, step, weights, pl_module.checkpoint_record)
+            write_step(path, step, weights, detection_module(pl_module).checkpoint_record)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
             return [f"the step could not be saved in {path}: {error}"]
         return [f"repeat the step: detkit replay {shlex.quote(display_path(path))}"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -14,6 +13,7 @@ from torch.optim import Optimizer
 
 from detkit.errors import UserError
 from detkit.registry import PositiveInt, register
+from detkit.training.module import detection_module
 from detkit.training.sharding import is_divided, part_of
 
 _log = logging.getLogger("detkit.training")
@@ -37,15 +37,16 @@ class UnusedParameters(pl.Callback):
         self._waiting: dict[str, nn.Parameter] = {}
         self._absent: set[str] = set()
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Expect a gradient of each trainable parameter, unless the training is resumed."""
         if trainer.global_step > 0:
             self._seen = self.steps
-        self._waiting = {n: p for n, p in pl_module.detector.named_parameters() if p.requires_grad}
+        parameters = detection_module(pl_module).detector.named_parameters()
+        self._waiting = {name: value for name, value in parameters if value.requires_grad}
         self._absent = set(self._waiting)
 
     def on_before_optimizer_step(
-        self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Cross out what has a gradient; speak after the last step that is looked at.
 
@@ -55,13 +56,17 @@ class UnusedParameters(pl.Callback):
         if self._seen >= self.steps:
             return
         self._seen += 1
-        self._cross_out(is_divided(pl_module.detector))
+        detector = detection_module(pl_module).detector
+        self._cross_out(is_divided(detector))
         if self._seen == 1 and trainer.world_size > 1 and self._absent:
             where = f"the first step of rank {trainer.global_rank}"
             raise UserError(unused_text(sorted(self._absent), where))
         if self._seen == self.steps:
             if self._waiting and trainer.is_global_zero:
-                _log.warning("%s", self._text(sum(1 for _ in pl_module.detector.parameters())))
+                _log.warning(
+                    "%s",
+                    self._text(sum(1 for _ in detector.parameters())),
+                )
             self._waiting = {}
 
     @torch.no_grad()
