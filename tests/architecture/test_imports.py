@@ -83,7 +83,8 @@ ALLOWED: dict[str, set[str]] = {
     "processes.run_frozen": {*BASE, "processes", "processes.frozen_training", "runs", "training"}
     | {"interruption", "lasting_output"},
     "run_frozen": set(),
-    "api": BELOW_ASSEMBLY | {"assembly", "weights", "version", "interruption"},
+    "api": BELOW_ASSEMBLY
+    | {"assembly", "weights", "version", "interruption", "processes.frozen_training"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
     "__main__": {"cli"},
