@@ -1,4 +1,4 @@
-"""`detkit assign`: which priors are responsible for which objects."""
+"""`detkit assign`: show which priors are responsible for which objects."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ output=assignment     folder for the pictures; null writes none
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command, besides those of a training.
+    """The command's options, in addition to those of a training.
 
     Args:
         against: The name of a second assigner.
         count: Images to count and draw.
         positions: Images by their position in the training split; null takes the first ones.
-        augmented: Take training samples instead of images as in validation.
-        output: Folder for the pictures; null draws none.
+        augmented: Whether to use augmented training samples instead of plain images.
+        output: Folder for the pictures; null writes none.
     """
 
     against: str | None = None
@@ -115,7 +115,9 @@ def _configs(
     model = first["model"]
     slot = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
     if slot is None:
-        raise ConfigError([f"model: '{model['name']}' here has no assigner, so nothing to show."])
+        raise ConfigError(
+            [f"model: '{model['name']}' has no assigner, so there is nothing to show."]
+        )
     name = model[slot]["assigner"]["name"]
     if against is None:
         return {name: first}
@@ -141,7 +143,7 @@ def _samples(data: DetectionData, options: dict[str, Any]) -> list[Sample]:
 
 
 def _detector(config: dict[str, Any], data: DetectionData, checkpoint: Checkpoint | None) -> Any:
-    torch.manual_seed(config["seed"])  # so that two untrained detectors are the same
+    torch.manual_seed(config["seed"])  # so that untrained detectors get the same weights
     classes = Classes(data.class_names, data.category_ids)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     if checkpoint is not None:

@@ -1,4 +1,4 @@
-"""`detkit benchmark`: how fast a configuration loads, trains and predicts on this machine."""
+"""`detkit benchmark`: measure how fast a configuration loads, trains and predicts here."""
 
 from __future__ import annotations
 
@@ -30,17 +30,16 @@ that could make it faster here. Takes the overrides of `detkit train`; writes no
 
 steps=N            repetitions of each measurement after 3 warm-up steps (10); shows the median
 
-Steps are timed with batches already on the device, and the device is synchronised before each
-reading of the clock. Only one of several devices is measured. Image files come from the disk, or
-from the system's file cache.
+Steps are timed with batches already on the device, and the device is synchronised before the clock
+is read. Only one device is measured. Image files come from the disk or the system's file cache.
 """
 
 
 def run(arguments: list[str]) -> int:
-    """Measure and print."""
+    """Measure, and print the report."""
     if value_of(arguments, "ckpt") not in (None, "null"):
         raise UserError(
-            "ckpt=... resumes a run, and detkit benchmark trains none: leave it out; weights=RUN "
+            "ckpt=... resumes a run, but detkit benchmark trains none: remove it; weights=RUN "
             "measures the model of a run."
         )
     training = new_training(arguments, root="benchmark")

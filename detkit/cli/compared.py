@@ -52,15 +52,15 @@ def _choice(name: str) -> str:
     """
     group, _, stem = name.rpartition("/")
     groups = [group] if group else page_groups()
-    found = [g for g in groups if any(page.name == stem for page in pages_of(g))]
-    if len(found) == 1:
-        return f"{found[0]}={stem}"
-    if found:
-        choices = ", ".join(f"{group}={stem}" for group in found)
+    matching_groups = [g for g in groups if any(page.name == stem for page in pages_of(g))]
+    if len(matching_groups) == 1:
+        return f"{matching_groups[0]}={stem}"
+    if matching_groups:
+        choices = ", ".join(f"{group}={stem}" for group in matching_groups)
         raise UserError(f"several pages have the name '{name}': write one of {choices}.")
-    known = [page.name for g in page_groups() for page in pages_of(g)]
+    page_names = [page.name for g in page_groups() for page in pages_of(g)]
     raise UserError(
-        f"'{name}' is not a run, checkpoint, {CONFIG} or page.{did_you_mean(stem, known)} "
+        f"'{name}' is not a run, checkpoint, {CONFIG} or page.{did_you_mean(stem, page_names)} "
         "`detkit list` shows all pages; overrides have the form KEY=VALUE."
     )
 

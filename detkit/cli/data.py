@@ -1,4 +1,4 @@
-"""`detkit data`: look at a data set before it is trained on, or write it in another format."""
+"""`detkit data`: check, convert, summarise and show data sets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ usage: detkit data check|convert|stats|anchors|show PATH [KEY=VALUE ...]
 
 
 def run(arguments: list[str]) -> int:
-    """Hand the words to the module of the verb.
+    """Run the verb.
 
     Raises:
         UserError: There is no such verb.

@@ -44,17 +44,17 @@ COCO_ANCHORS = np.array([*_COCO, (373, 326)], dtype=np.float64)
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command.
+    """The command's options.
 
     Args:
         path: Folder of the data set.
-        reader: How the folder is read.
-        splits: Splits to look at; null takes the training split.
-        count: Anchors of all levels together.
+        reader: The reader of the folder.
+        splits: Splits to fit to; null takes the training split.
+        count: Total number of anchors.
         strides: Strides of the detector's levels, finest first.
-        seeds: Starts; the one with the highest mean IoU wins.
-        short_side: Length that the short side of an image gets.
-        long_side: Largest length of the long side; null sets no limit.
+        seeds: Number of restarts; the highest mean IoU wins.
+        short_side: Length of an image's short side after resizing.
+        long_side: Maximum length of the long side; null sets no limit.
         enlarge: Whether small images are enlarged.
     """
 
@@ -70,18 +70,18 @@ class Options:
 
 
 def run(words: list[str]) -> int:
-    """Print anchors and how well they fit.
+    """Print anchors and their fit.
 
     Raises:
-        UserError: The anchors cannot be dealt to the levels.
+        UserError: The anchors cannot be distributed over the levels.
         DataError: A split cannot be read, or has too few boxes.
     """
     settings = options(Options, words)
     levels = len(settings["strides"])
     if not levels or settings["count"] % levels:
         raise UserError(
-            f"count={settings['count']} anchors cannot be dealt evenly to {levels} levels: take a "
-            "multiple of the number of strides."
+            f"count={settings['count']} anchors cannot be distributed evenly over {levels} levels: "
+            "use a multiple of the number of strides."
         )
     path = Path(settings["path"]).expanduser()
     with quiet_readers():

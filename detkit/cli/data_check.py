@@ -1,4 +1,4 @@
-"""`detkit data check`: what is wrong with a data set."""
+"""`detkit data check`: find problems in a data set."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ REPORT = "audit.json"
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command.
+    """The command's options.
 
     Args:
         path: Folder of the data set.
-        reader: How the folder is read.
-        splits: Splits to look at; null takes all.
+        reader: The reader of the folder.
+        splits: Splits to check; null takes all.
         output: Folder for audit.json and pictures; null writes none.
-        pictures: Images on each picture.
-        json: Print JSON instead of a table.
-        short_side: Length that the short side of an image gets.
-        long_side: Largest length of the long side; null sets no limit.
+        pictures: Images on each picture; 0 draws none.
+        json: Whether to print JSON instead of a table.
+        short_side: Length of an image's short side after resizing.
+        long_side: Maximum length of the long side; null sets no limit.
         enlarge: Whether small images are enlarged.
         strides: Strides of the detector's levels, finest first.
-        threads: Images decoded at once; null takes one for each core.
+        threads: Images to decode at once; null takes one per core.
     """
 
     path: str
@@ -88,7 +88,7 @@ class Options:
 
 
 def run(words: list[str]) -> int:
-    """Check a data set; 1 if training would be hurt."""
+    """Check a data set; return 1 if training would suffer."""
     settings = options(Options, words)
     path = Path(settings["path"]).expanduser()
     output = output_folder(settings["output"], path)
@@ -115,7 +115,7 @@ def run(words: list[str]) -> int:
         drawn = write_pictures(evidence, findings, output / "pictures", settings["pictures"])
         summary = f"{output}: {REPORT}" + (f", {counted(len(drawn), 'picture')}" if drawn else "")
         summary += elsewhere
-    # after the files, as `| head` ends the command at the first line that nobody reads
+    # after writing the files, because `| head` ends the command at its first unread line
     if settings["json"]:
         print(json.dumps(plain, indent=2))
     else:
@@ -126,7 +126,7 @@ def run(words: list[str]) -> int:
 
 
 def resizing_of(settings: dict[str, Any]) -> Resizing:
-    """What the detector will see, from the options."""
+    """The resizing that the options describe."""
     values = {key: settings[key] for key in ("short_side", "long_side", "enlarge")}
     if settings["strides"]:
         values["strides"] = tuple(sorted(settings["strides"]))
@@ -141,10 +141,10 @@ def with_bar(items: Iterable[Any], count: int) -> Iterable[Any]:
 
 @contextmanager
 def quiet_readers() -> Iterator[None]:
-    """Print the readers' decisions but not their warnings, which the table lists in order."""
+    """Print the readers' decisions, but not their warnings, which the table lists."""
     logger = logging.getLogger("detkit.data")
     before = logger.level, logger.propagate
-    handler = logging.StreamHandler()  # to stderr
+    handler = logging.StreamHandler()  # writes to stderr
     handler.addFilter(_DecisionsOnce())
     handler.setFormatter(_OwnKeys())
     logger.addHandler(handler)
@@ -159,7 +159,7 @@ def quiet_readers() -> Iterator[None]:
 
 
 class _OwnKeys(logging.Formatter):
-    """Formats messages with the keys that this command takes."""
+    """Formats messages with the keys of this command."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The message of a record."""
@@ -167,7 +167,7 @@ class _OwnKeys(logging.Formatter):
 
 
 class _DecisionsOnce(logging.Filter):
-    """Passes INFO messages, each only once, however many splits are read."""
+    """Passes each INFO message once, even if several splits cause it."""
 
     def __init__(self) -> None:
         super().__init__()

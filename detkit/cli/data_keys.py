@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from detkit.errors import ConfigError, UserError
 
 _SPLITS = r"data\.train_split and data\.validation_split|data\.(train|validation)_split(?!=null)"
-# Readers' messages name the keys of `detkit train`, where a data set is the block `data`.
+# Readers' messages name the keys of `detkit train`, which has the data set in the block `data`.
 _PLAIN = {
     r"data\.reader": "reader",
     r"data\.path": "path",
     _SPLITS: "splits",
-    "set data.validation_split=null": "train with data.validation_split=null",  # no key here
+    "set data.validation_split=null": "train with data.validation_split=null",  # a training's key
 }
 _BY_VERB = {
     "check": _PLAIN,
@@ -37,7 +37,7 @@ def errors_with_own_keys(verb: str) -> Iterator[None]:
     try:
         yield
     except ConfigError:
-        raise  # it names the user's own words
+        raise  # it already names the user's words
     except UserError as error:
         error.args = (own_keys(str(error), verb),)
         raise

@@ -1,4 +1,4 @@
-"""Pictures of what an audit found."""
+"""Draw the findings of an audit."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from detkit.visualization.cases import Case, draw_cases
 from detkit.visualization.colours import IGNORED_COLOUR, class_colour
 from detkit.visualization.draw import Mark, to_picture
 
-_MOST_BOXES = 20  # of one finding in one image
-_LABELLED = 5  # boxes that have room for a label
+_MOST_BOXES = 20  # per finding and image
+_LABELLED = 5  # most boxes with labels
 
 
 def write_pictures(
     evidence: Evidence, findings: Sequence[Finding], folder: Path, most: int
 ) -> list[Path]:
-    """One PNG for each finding that names images which can be read.
+    """Write a PNG for each finding about readable images; return the files.
 
     Args:
-        evidence: Where the images and their boxes are.
-        findings: What to show, worst examples first.
-        folder: Where the pictures go; those of an earlier check there are replaced.
-        most: Images (or pairs of them) on each picture.
+        evidence: The images and their boxes.
+        findings: The findings, each with its worst examples first.
+        folder: The folder for the pictures; earlier pictures in it are replaced.
+        most: Images, or pairs of images, per picture.
     """
     for earlier in folder.glob("*.png"):
         earlier.unlink()
@@ -48,7 +48,7 @@ def _slug(kind: str) -> str:
 
 
 def _cases(evidence: Evidence, finding: Finding, most: int) -> list[Case]:
-    """The worst images of a finding, each with all boxes that the finding names in it."""
+    """The worst images of a finding, each with all its boxes of the finding."""
     by_image: dict[tuple[str, str], list[Example]] = {}
     for example in finding.examples:
         if example.name:
@@ -70,7 +70,7 @@ def _case(evidence: Evidence, examples: Sequence[Example], about_boxes: bool) ->
     named = [box for example in examples[:_MOST_BOXES] for box in example.boxes]
     boxes = [box for box in named if all(map(math.isfinite, box))]
     if about_boxes and not boxes:
-        return []  # NaN has no place
+        return []  # NaN cannot be drawn
     text = first.detail.split(" [")[0] if 0 < len(boxes) <= _LABELLED else ""
     images = [(first.split, first.name, boxes)]
     if first.twin is not None:
@@ -87,7 +87,7 @@ def _case(evidence: Evidence, examples: Sequence[Example], about_boxes: bool) ->
 
 
 def _others(evidence: Evidence, split: str, name: str, faulty: Sequence[Box]) -> list[Mark]:
-    """The boxes of an image without those in red, in the colours of their classes."""
+    """The remaining boxes of an image, in the colours of their classes."""
     match: Split | None = next((s for s in evidence.splits if s.name == split), None)
     if match is None or name not in match.names:
         return []

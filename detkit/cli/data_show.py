@@ -1,4 +1,4 @@
-"""`detkit data show`: what the detector sees in training."""
+"""`detkit data show`: draw training samples as the detector sees them."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ output=data_show      folder for overview.png and a picture of each sample
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command, besides those of a training.
+    """The command's options, in addition to those of a training.
 
     Args:
         count: Samples to draw.
-        epoch: The epoch whose samples they are.
+        epoch: The epoch of the samples.
         positions: Images by their position in the training split; null takes the first samples.
         output: Folder for the pictures.
     """
@@ -56,10 +56,10 @@ class Options:
 
 
 def run(words: list[str]) -> int:
-    """Draw samples, and list them.
+    """Draw samples and list them.
 
     Raises:
-        UserError: There is no image at a position.
+        UserError: A position has no image.
     """
     options, remaining = own_options(Options, words)
     paths = [word for word in remaining if "=" not in word and not word.startswith("-")]

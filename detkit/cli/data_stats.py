@@ -1,4 +1,4 @@
-"""`detkit data stats`: a data set in numbers and plots."""
+"""`detkit data stats`: summarise a data set in tables and plots."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ REPORT = "stats.json"
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command.
+    """The command's options.
 
     Args:
         path: Folder of the data set.
-        reader: How the folder is read.
-        splits: Splits to look at; null takes all.
+        reader: The reader of the folder.
+        splits: Splits to read; null takes all.
         output: Folder for stats.json and stats.png; null writes none.
-        short_side: Length that the short side of an image gets.
-        long_side: Largest length of the long side; null sets no limit.
+        short_side: Length of an image's short side after resizing.
+        long_side: Maximum length of the long side; null sets no limit.
         enlarge: Whether small images are enlarged.
         strides: Strides of the detector's levels, finest first.
     """
@@ -80,7 +80,7 @@ class Options:
 
 
 def run(words: list[str]) -> int:
-    """Print the numbers of a data set.
+    """Print the statistics of a data set.
 
     Raises:
         DataError: A split cannot be read.
@@ -103,7 +103,9 @@ def run(words: list[str]) -> int:
         (output / REPORT).write_text(text + "\n", encoding="utf-8")
         measures = [_measures(split, resizing) for split in splits]
         plot_data(measures, resizing.strides, output / "stats.png")
-    print(statistics_as_text(path, numbers))  # after the files, as `| head` ends the command here
+    print(
+        statistics_as_text(path, numbers)
+    )  # after writing the files, because `| head` ends the command here
     print(f"\n{weights_snippet(training_split(splits))}")
     if output is not None:
         print(f"\n{output}: {REPORT}, stats.png{elsewhere}")
@@ -111,14 +113,14 @@ def run(words: list[str]) -> int:
 
 
 def weights_snippet(split: Split) -> str:
-    """Weights of the classes as YAML, gentle ones and full ones."""
+    """Class weights as YAML: moderate ones, and ones that equalise the classes."""
     counts = np.bincount(
         split.index.labels[~split.index.ignored], minlength=len(split.index.class_names)
     )
-    lines = [f"# classes of '{split.name}' weighed by 1 / sqrt(objects); mean over objects 1"]
+    lines = [f"# classes of '{split.name}' weighted by 1 / sqrt(objects); mean over objects 1"]
     lines += ["model:", "  head:", "    classification_loss:", "      class_weights:"]
     lines += [f"        {line}" for line in _weights(split.index.class_names, counts, 0.5)]
-    lines += ["# the same by 1 / objects, which makes all classes weigh equally:"]
+    lines += ["# weighted by 1 / objects, which gives all classes the same total weight:"]
     lines += [f"# {line}" for line in _weights(split.index.class_names, counts, 1.0)]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""`detkit describe`: one part, its arguments, slots and paper."""
+"""`detkit describe`: show a part's arguments, slots and paper."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ examples:
 
 
 def run(words: list[str]) -> None:
-    """Print the page of a part, or the candidates where several families have the name.
+    """Print the description of a part, or the candidates if several families have the name.
 
     Raises:
         UserError: There is no such part.
@@ -46,10 +46,10 @@ def run(words: list[str]) -> None:
 
 
 def families_with(name: str) -> list[str]:
-    """The families that have a part of this name.
+    """The families with a part of this name.
 
     Raises:
-        UserError: None has.
+        UserError: There is none.
     """
     matches = [family for family in registry.FAMILIES if name in registry.names(family)]
     if matches:
@@ -65,7 +65,7 @@ def families_with(name: str) -> list[str]:
 
 
 def page(family: str, name: str) -> str:
-    """Everything that a user needs to know of a part."""
+    """The description of a part."""
     factory = registry.get(family, name)
     part = registry.part(family, name)
     schema = arguments(factory).values()
@@ -103,7 +103,7 @@ def _table(title: str, members: Iterable[Argument]) -> Iterator[str]:
 
 
 def default_text(argument: Argument) -> str:
-    """How an argument's default reads after its type."""
+    """The text about an argument's default, which follows its type."""
     slot = argument.slot
     if argument.wired or argument.by_label:
         return ""

@@ -1,4 +1,4 @@
-"""`detkit import`: weights of torchvision, timm or detkit into a composed detector."""
+"""`detkit import`: load weights of torchvision, timm or detkit into a composed detector."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ To train from a file, no import is needed: detkit train weights=FILE
 
 
 def run(arguments: list[str]) -> int:
-    """Import and print the coverage."""
+    """Import weights and print their coverage."""
     file, words = _file_of(arguments)
     source = read_source(file, key="file")
     checkpoint_config = source.checkpoint.config if source.checkpoint else None
@@ -51,16 +51,16 @@ def run(arguments: list[str]) -> int:
     imported = import_weights(config, source)
     print(imported.report)
     if not imported.coverage.is_complete:
-        print("what is not loaded keeps its random first values: train before you evaluate")
+        print("tensors not loaded keep random initial values: train before you evaluate")
     print(f"written: {imported.path}")
     return 0
 
 
 def _file_of(arguments: list[str]) -> tuple[str, list[str]]:
-    """The file, which is the first word or `file=...`, and the other words.
+    """The file, given as the first word or as `file=...`, and the other words.
 
     Raises:
-        UserError: None is named.
+        UserError: No file is given.
     """
     named = value_of(arguments, "file")
     if named:

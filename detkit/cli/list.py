@@ -1,4 +1,4 @@
-"""`detkit list`: pages and the parts of each family, read from their source text."""
+"""`detkit list`: list pages and the parts of each family, read from their source text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ examples:
   detkit list losses
 """
 
-_SHORTEST = 40  # columns that always remain for a part's name and purpose
+_SHORTEST = 40  # minimum columns for a part's name and purpose
 _DOCSTRING = re.compile(r'\n    r?"""(.*?)"""', re.DOTALL)
 # Families to list with a group of pages, and synonyms of groups and families.
 _WITH = {"data": ["reader"], "callbacks": ["callback"]}
@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> None:
 
 
 def subject(word: str) -> tuple[list[str], list[str]]:
-    """The page groups and the families that a word means, in singular or plural.
+    """The page groups and the families that a word, singular or plural, refers to.
 
     Raises:
         UserError: There is no such group or family.
@@ -121,7 +121,7 @@ def group_text(group: str) -> str:
 
 
 def _line(start: str, end: str) -> str:
-    """A line of a list; its start is cut if start and end do not fit into the terminal."""
+    """A line of a list; if it is too long for the terminal, its start is cut."""
     columns = shutil.get_terminal_size((10_000, 24)).columns  # a pipe gets whole lines
     return _cut(_cut(start, max(columns - len(end), _SHORTEST)) + end, columns).rstrip()
 
@@ -145,7 +145,7 @@ def _cut(line: str, columns: int) -> str:
 
 
 def docstring(part: registry.Part) -> str:
-    """A part's docstring, from its text where it has not been imported."""
+    """A part's docstring, read from the source text if the part is not imported."""
     if part.factory is not None:
         return inspect.getdoc(part.factory) or ""
     text = part.file.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The `detkit` command: finds the command's module and shows errors of the user in one screen.
+"""The `detkit` program: run the module of a command, and print user errors on one screen.
 
-Imports neither torch nor hydra; a command's module is imported when the command runs, and its help
-is read from the text of the module, so that help answers at once.
+Imports neither torch nor hydra. A command's module is imported only when the command runs; its help
+is read from the module's text, so that help is instant.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ COMMANDS = {
     "plugin": "write a part of your own; check a part against its family's contract",
     "version": "show the versions of detkit and its dependencies",
 }
-MODULES = {"import": "import_weights"}  # a keyword is no name for a module
+MODULES = {"import": "import_weights"}  # `import` cannot name a module
 VERBS = {  # `detkit data check` is in data_check.py
     "config": ("explain", "diff"),
     "data": ("check", "convert", "stats", "anchors", "show"),
     "plugin": ("new", "check"),
     "sweep": ("resume", "table"),
 }
-MOST_PROBLEMS = 20  # a screen of them; the rest is counted
+MOST_PROBLEMS = 20  # to print; the others are only counted
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Ctrl-C is a KeyboardInterrupt
 LASTING = ("train", "sweep")  # commands that survive the loss of their terminal or pipe
 COMPLETION = ("-sc", "--shell-completion")
@@ -62,7 +62,7 @@ EXAMPLES = """\
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line and return its exit code: 2 for an error of the user."""
+    """Run the command line and return its exit code, which is 2 for a user error."""
     words = sys.argv[1:] if argv is None else argv
     long_running = bool(words) and words[0] in LASTING
     with lasting_output() if long_running else contextlib.nullcontext():
@@ -83,7 +83,7 @@ def _run(words: list[str]) -> int:
     except PermissionError as error:
         print(error_text(UserError(permission_text(error)), sys.stderr), file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader has gone (`detkit list | head`)
+    except BrokenPipeError:  # the reader has ended, as in `detkit list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return code
@@ -94,10 +94,10 @@ def _is_completion_query(words: list[str]) -> bool:
 
 
 def dispatch(words: list[str]) -> int:
-    """Hand the words after the command to the command's module.
+    """Run a command's module with the words after the command.
 
     Raises:
-        UserError: There is no such command, or the command says what is wrong.
+        UserError: There is no such command, or the command reports a user error.
     """
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview())
@@ -121,18 +121,18 @@ def dispatch(words: list[str]) -> int:
 
 
 def module_of(command: str) -> str:
-    """The module with a command's help and its `run`."""
+    """The module with a command's `HELP` and `run`."""
     return f"detkit.cli.{MODULES.get(command, command)}"
 
 
 def imported(module: str) -> ModuleType:
-    """Import a command's module, without the garbage collector where the process is new.
+    """Import a command's module, with the garbage collector off if the process is new.
 
-    What it stands on, such as PyTorch, makes 700,000 objects that stay; the collector goes through
-    all of them again and again, in a quarter of the time that `detkit train` takes to its first
-    step. Frozen, they are passed by later too, and workers share their memory.
+    Libraries such as PyTorch create 700,000 permanent objects. Scanning them again and again takes
+    a quarter of the time that `detkit train` needs to reach its first step. Freezing them also
+    spares later scans and lets workers share their memory.
     """
-    if "torch" in sys.modules or not gc.isenabled():  # what there is may be somebody's garbage
+    if "torch" in sys.modules or not gc.isenabled():  # existing objects may be garbage
         return importlib.import_module(module)
     gc.disable()
     try:
@@ -143,7 +143,7 @@ def imported(module: str) -> ModuleType:
 
 
 def overview() -> str:
-    """What `detkit --help` prints."""
+    """The text of `detkit --help`."""
     lines = [f"  {line}" for line in align_columns(list(COMMANDS.items()))]
     return "\n".join(
         [
@@ -176,7 +176,7 @@ def help_of(command: str) -> str:
 
 
 def error_text(error: UserError, stream: TextIO) -> str:
-    """The error for a stream: all problems of a configuration, red heading on a terminal."""
+    """The message for an error, with all problems; the heading is red on a terminal."""
     coloured = stream.isatty() and not os.environ.get("NO_COLOR")
     heading = "\033[1;31merror:\033[0m" if coloured else "error:"
     problems = error.problems if isinstance(error, ConfigError) else [str(error)]

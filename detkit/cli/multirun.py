@@ -30,7 +30,7 @@ MULTIRUN = ("-m", "--multirun")
 
 
 def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
-    """Run a sweep and tell what has become of its jobs; 1 where one has failed.
+    """Run a sweep and print the results of its jobs; return 1 if one failed.
 
     Args:
         arguments: The words, with Hydra's flag for a multirun among them.
@@ -67,7 +67,7 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
 
 
 def tell_end(path: Path) -> int:
-    """Print what has become of a sweep's jobs; 1 where one has failed."""
+    """Print the results of a sweep's jobs; return 1 if one failed."""
     folder = SweepFolder.open(path)
     if is_search(path):  # which has told its trials by itself
         print(f"numbers, curves, effects of the keys: detkit sweep table {shlex.quote(str(path))}")

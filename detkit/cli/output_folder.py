@@ -1,4 +1,4 @@
-"""The folder that a command writes its results into."""
+"""The output folder of a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from detkit.errors import UserError
 
 
 def make_folder(folder: Path) -> Path:
-    """Create the folder before the work starts, so that no result is lost.
+    """Create the folder before the work starts, so that no results are lost.
 
     Raises:
         UserError: It cannot be created or written to.
@@ -34,6 +34,6 @@ def permission_text(error: PermissionError) -> str:
     """The message for a permission error that no command has handled."""
     return (
         f"'{error.filename}': {error.strerror}. To write elsewhere, start detkit in a folder where "
-        "you may write, or name one (output=FOLDER; run_folder=FOLDER for a training). To read it, "
-        "change its permissions."
+        "you may write, or choose one with output=FOLDER (run_folder=FOLDER for a training). To "
+        "read the file, change its permissions."
     )

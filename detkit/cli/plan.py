@@ -1,4 +1,4 @@
-"""`detkit plan`: what each job of a sweep would take, and which could not run."""
+"""`detkit plan`: estimate the cost of each job of a sweep, and find jobs that cannot run."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ _OWN = ("num_classes",)
 
 
 def run(arguments: list[str]) -> int:
-    """Print the table of cells; 1 where one of them cannot run."""
+    """Print the table of cells; return 1 if a cell cannot run."""
     words, _ = without(arguments, *_MULTIRUN)
     if value_of(words, "ckpt") not in (None, "null"):
-        raise UserError("ckpt=... resumes one run, which is no sweep: leave it out.")
+        raise UserError("ckpt=... resumes a single run, which is not a sweep: remove it.")
     flags, words = split_flags(words)
     if flags:
         raise ConfigError([f"'{flags[0]}' is a flag of `detkit train` only."])
@@ -63,8 +63,8 @@ def run(arguments: list[str]) -> int:
     drawn = [word for word in prepared if has_no_list(word)]
     for word in drawn:
         print(
-            f"note: {word.lstrip('+')} is drawn by a sweeper such as optuna: below with the "
-            "configuration's own value",
+            f"note: {word.lstrip('+')} is sampled by a sweeper such as optuna; the plan uses "
+            "the configuration's own value",
             file=sys.stderr,
         )
     cells = sweep_jobs.cells("train", [word for word in prepared if word not in drawn])

@@ -1,4 +1,4 @@
-"""`detkit plugin`: write a part of your own, and check it against the contract of its family."""
+"""`detkit plugin`: write a part of your own and check it against its family's contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ usage: detkit plugin new FAMILY NAME [--package]
 
 
 def run(arguments: list[str]) -> int:
-    """Hand the words to the module of the verb.
+    """Run the verb.
 
     Raises:
         UserError: There is no such verb.

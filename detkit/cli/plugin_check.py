@@ -1,4 +1,4 @@
-"""`detkit plugin check`: the contract of a part's family, tried on the part."""
+"""`detkit plugin check`: check a part against its family's contract."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ KEY=VALUE is an argument of the constructor, as in a configuration; `box_loss=gi
 """
 DATA = "data.path"
 _MARKS = {True: "ok", False: "FAILED", None: "left out"}
-_WIDTH = 10  # of the column of marks
+_WIDTH = 10  # width of the column of marks
 
 
 @dataclass
 class Counts:
-    """How many promises of a part were kept, broken and left out."""
+    """How many promises a part kept and broke, and how many were skipped."""
 
     kept: int = 0
     broken: int = 0
@@ -51,7 +51,7 @@ class Counts:
 
 
 def run(words: list[str]) -> int:
-    """Check a part, or all of a plugin; 1 if a promise is broken.
+    """Check a part or all parts of a plugin; return 1 if a promise is broken.
 
     Raises:
         UserError: There is no such part, or a value does not fit.
@@ -64,11 +64,11 @@ def run(words: list[str]) -> int:
         )
     settings = [word for word in words if word not in targets]
     with quiet():
-        parts, failure = _found(targets[0])
+        parts, failure = _parts_of(targets[0])
     if failure is not None:
         print(f"{failure}\n\nnot checked: no part of it was registered.")
         return 1
-    listed = [(part, _cases(part, values)) for part, values in _shared_out(parts, settings)]
+    listed = [(part, _cases(part, values)) for part, values in _assign_values(parts, settings)]
     counts = [_report(part, checks) for part, checks in listed]
     if len(counts) > 1:
         broken = [
@@ -79,11 +79,11 @@ def run(words: list[str]) -> int:
     return int(any(count.broken for count in counts))
 
 
-def _found(target: str) -> tuple[list[registry.Part], str | None]:
-    """The parts that a path or name means, or why the plugin cannot be loaded.
+def _parts_of(target: str) -> tuple[list[registry.Part], str | None]:
+    """The parts that a path or name refers to, or the reason why the plugin cannot be loaded.
 
     Raises:
-        UserError: It means nothing, or several parts of one name.
+        UserError: The target is unknown or ambiguous.
     """
     loaded = registry.load_plugins()
     path = Path(target).expanduser()
@@ -118,9 +118,11 @@ def _found(target: str) -> tuple[list[registry.Part], str | None]:
 
 
 def _of_path(path: Path) -> tuple[list[registry.Part], str | None]:
-    """The parts of a file or folder, which is loaded where it is not yet."""
+    """The parts of a file or folder, which is loaded if needed."""
     if not path.exists() or (path.is_dir() and not (path / "__init__.py").is_file()):
-        problem = "no __init__.py in it, so it is no plugin" if path.exists() else "no such file"
+        problem = (
+            "it has no __init__.py, so it is not a plugin" if path.exists() else "no such file"
+        )
         plugins = [display_path(plugin) for plugin in registry.load_plugins()]
         raise UserError(
             f"'{path}': {problem}.{did_you_mean(str(path), plugins)} Name a Python file or a "
@@ -135,10 +137,10 @@ def _of_path(path: Path) -> tuple[list[registry.Part], str | None]:
 
 
 def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
-    """The parts that a plugin registered, or why it could not be loaded.
+    """The parts that a plugin registered, or the reason why it could not be loaded.
 
     Raises:
-        UserError: It registers nothing.
+        UserError: The plugin registers no part.
     """
     if plugin in registry.plugin_failures:
         return [], failure_text(plugin, registry.plugin_failures[plugin])
@@ -157,16 +159,16 @@ def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
     return parts, None
 
 
-def _shared_out(
+def _assign_values(
     parts: Sequence[registry.Part], words: Sequence[str]
 ) -> list[tuple[registry.Part, dict[str, Any]]]:
-    """Each part with the values that are for it.
+    """Each part with the values for its constructor.
 
     Raises:
         UserError: No part has such an argument.
     """
     values = [_value(word) for word in words]
-    shared: list[tuple[registry.Part, dict[str, Any]]] = []
+    assigned: list[tuple[registry.Part, dict[str, Any]]] = []
     used: set[str] = set()
     names: list[str] = []
     for part in parts:
@@ -177,21 +179,21 @@ def _shared_out(
             if path[0] in keys:
                 _put(settings, path, value)
                 used.add(path[0])
-        shared.append((part, settings))
+        assigned.append((part, settings))
     for path, _ in values:
         if path[0] not in used:
             raise UserError(
                 f"no constructor here has an argument '{path[0]}'.{did_you_mean(path[0], names)} "
                 f"Allowed here: {', '.join(dict.fromkeys(names)) or 'nothing'}."
             )
-    return shared
+    return assigned
 
 
 def _arguments(part: registry.Part) -> list[str]:
-    """What a configuration may give to a part; nothing where its constructor cannot be read."""
+    """The arguments that a configuration can set; none if the constructor cannot be read."""
     try:
         result = arguments(registry.get(part.family, part.name))
-    except UserError:  # told when it is checked
+    except UserError:  # reported when the part is checked
         return []
     return [argument.name for argument in result.values() if not argument.wired]
 
@@ -203,11 +205,11 @@ def _value(word: str) -> tuple[list[str], Any]:
     try:
         return key.split("."), yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{word}: the value is no YAML; quote it.") from error
+        raise UserError(f"{word}: the value is not valid YAML: quote it.") from error
 
 
 def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Set a value inside nested mappings; a part that was named stays named."""
+    """Set a value in nested mappings; a part keeps its name."""
     *parents, last = path
     for key in parents:
         inner = values.get(key, {})
@@ -219,10 +221,10 @@ def _put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def _cases(part: registry.Part, values: dict[str, Any]) -> list[Case] | str:
-    """The promises of a part, or what is wrong with its constructor.
+    """The promises of a part, or the error in its constructor.
 
     Raises:
-        ConfigError: A value does not fit, or one without default is missing.
+        ConfigError: A value is invalid, or a required one is missing.
     """
     try:
         return cases(part.family, part.name, **values)
@@ -234,7 +236,7 @@ def _cases(part: registry.Part, values: dict[str, Any]) -> list[Case] | str:
 
 
 def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
-    """Check a part and print a line for each promise."""
+    """Check a part and print a line per promise."""
     counts, file = Counts(), display_path(str(part.file))
     print(f"{part.family} '{part.name}' ({file})")
     if isinstance(checks, str):
@@ -250,7 +252,7 @@ def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
         counts.left_out += is_kept is None
         if is_kept is False and number == 0:
             remaining = len(checks) - 1
-            _line(None, f"{remaining} more promises: it has to be built first", "")
+            _line(None, f"{remaining} more promises: the part must be built first", "")
             counts.left_out += remaining
             break
     text = f"{counts.kept} kept, {counts.broken} broken"
@@ -262,7 +264,7 @@ def _report(part: registry.Part, checks: list[Case] | str) -> Counts:
 
 
 def _checked(case: Case) -> tuple[bool | None, str, float]:
-    """Whether a promise is kept (None: left out), what is said of it, and how long it took."""
+    """Whether a promise is kept (None: left out), a message about it, and the seconds it took."""
     start = time.monotonic()
     is_kept: bool | None = True
     message = ""

@@ -1,4 +1,4 @@
-"""`detkit plugin new`: a part of your own that works, to be changed. Imports nothing heavy."""
+"""`detkit plugin new`: write a working part for the user to change. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ the part wherever the package is installed.
 TEMPLATES = Path(__file__).resolve().parent.parent / "plugin_templates"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _OPTION = "--package"
-# Families whose parts are wholes of other parts: a first version of one is no page long.
+# Families whose parts are built from other parts, so that a template would be too long.
 _WHOLES = {
-    "detector": "it is the wiring of whole networks",
-    "proposer": "it is a dense head with two verbs more",
+    "detector": "it wires up whole networks",
+    "proposer": "it is a dense head with two more methods",
     "roi_head": "it is a whole stage with five slots",
 }
 _EXAMPLES = {"detector": "one_stage", "proposer": "rpn", "roi_head": "standard"}
-_NEEDED = {"reader": " data.path=DATA"}  # what the experiment cannot know
+_NEEDED = {"reader": " data.path=DATA"}  # what the experiment cannot set itself
 
 
 def run(arguments: list[str]) -> int:
-    """Write a plugin and say what can be done with it.
+    """Write a plugin and print the next steps.
 
     Raises:
-        UserError: The family or the name cannot be, or something stands in the way.
+        UserError: The family or name is invalid, or a file is in the way.
     """
     words = [word for word in arguments if word != _OPTION]
     if len(words) != 2 or any(word.startswith("-") for word in words):  # noqa: PLR2004
@@ -66,7 +66,8 @@ def run(arguments: list[str]) -> int:
         _write(root, files)
     except OSError as error:
         raise UserError(
-            f"{root} cannot be written ({error.strerror}): start detkit in a folder that is yours."
+            f"{root} cannot be written ({error.strerror}): start detkit in a folder where you "
+            "may write."
         ) from error
     print("\n".join(["written:", *(f"  {root / path}" for path in files), "", "next:"]))
     print("\n".join(f"  {line}" for line in _next_steps(family, name, is_package)))
@@ -81,7 +82,7 @@ def _write(root: Path, files: dict[str, str]) -> None:
 
 
 def folder_files(family: str, name: str) -> dict[str, str]:
-    """The files of a plugin for the folder `plugins`, by their path in it."""
+    """The files of a plugin for the folder `plugins`, by path."""
     folder = f"{FOLDER}/{name}"
     part, page, test = "__init__.py", f"{PAGES}/experiment/{name}.yaml", f"test_{name}.py"
     return {
@@ -101,7 +102,7 @@ def folder_files(family: str, name: str) -> dict[str, str]:
 
 
 def package_files(family: str, name: str) -> dict[str, str]:
-    """The files of a plugin that pip installs, by their path in its folder."""
+    """The files of an installable plugin, by path."""
     part, page = f"{name}/__init__.py", f"{name}/{PAGES}/experiment/{name}.yaml"
     distribution = name.replace("_", "-")
     return {
@@ -110,7 +111,7 @@ def package_files(family: str, name: str) -> dict[str, str]:
         ),
         part: part_text(family, name),
         page: page_text(family, name),
-        # Registers the part where the package is not installed, too.
+        # Registers the part even if the package is not installed.
         "tests/conftest.py": f"import {name}  # noqa: F401\n",
         f"tests/test_{name}.py": _test_text(family, name),
         "README.md": _filled(
@@ -126,13 +127,13 @@ def package_files(family: str, name: str) -> dict[str, str]:
 
 
 def part_text(family: str, name: str) -> str:
-    """The module of a part of this family, under this name."""
+    """The module of a part of a family."""
     text = (TEMPLATES / f"{family}.py").read_text(encoding="utf-8")
     return text.replace(f"my_{family}", name).replace(_class_of(f"my_{family}"), _class_of(name))
 
 
 def page_text(family: str, name: str) -> str:
-    """The experiment page that uses it."""
+    """The experiment page that uses the part."""
     text = (TEMPLATES / f"{family}.yaml").read_text(encoding="utf-8").replace(f"my_{family}", name)
     needed = _NEEDED.get(family, "")
     note = "" if needed else "\n# Your own images: add data.path=DATA"
@@ -141,7 +142,7 @@ def page_text(family: str, name: str) -> str:
 
 
 def _test_text(family: str, name: str) -> str:
-    """The tests of the family's own template where it has some, else its contract."""
+    """The family's own test template if it has one, else the tests of its contract."""
     specific = f"{family}_test.txt"
     template = specific if (TEMPLATES / specific).is_file() else "test.txt"
     return _filled(template, family, name)
@@ -163,36 +164,36 @@ def _require_family(family: str) -> None:
     if family in _WHOLES:
         example = _EXAMPLES[family]
         raise UserError(
-            f"there is no template of a {family}, as {_WHOLES[family]}: start from a copy of the "
-            f"file of '{example}', which detkit describe {family} {example} names, or write one of "
-            "the parts that it takes."
+            f"there is no template for a {family}, because {_WHOLES[family]}: start from a copy of "
+            f"'{example}' (detkit describe {family} {example} shows its file), or write one of its "
+            "parts."
         )
 
 
 def _require_name(family: str, name: str) -> None:
-    """Refuse names that Python, pytest, Hydra or the registry would trip over."""
+    """Refuse names that clash in Python, pytest, Hydra or the registry."""
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UserError(
-            f"'{name}' is no name for a plugin: take lower-case letters, digits and underscores, "
+            f"'{name}' is not a valid plugin name: use lower-case letters, digits and underscores, "
             "beginning with a letter, such as my_neck."
         )
     if name in registry.names(family):
-        raise UserError(f"detkit has a {family} '{name}' of its own: take another name.")
+        raise UserError(f"detkit has a {family} '{name}' of its own: choose another name.")
     if name in sys.stdlib_module_names or _is_installed(name):
         raise UserError(
-            f"Python has a module '{name}', which a plugin of this name would hide: take another "
-            f"name, such as {name}_{family}."
+            f"Python has a module '{name}', which a plugin of this name would hide: choose "
+            f"another name, such as {name}_{family}."
         )
     if (conf_folder() / "experiment" / f"{name}.yaml").is_file():
         raise UserError(
-            f"detkit has an experiment '{name}', which that of a plugin of this name would hide: "
-            f"take another name, such as {name}_{family}."
+            f"detkit has an experiment '{name}', which the experiment of this plugin would hide: "
+            f"choose another name, such as {name}_{family}."
         )
 
 
 def _is_installed(name: str) -> bool:
     spec = importlib.util.find_spec(name)
-    # A folder of the working directory is no module, though Python may take it for one.
+    # A folder in the working directory is not an installed module, though Python may find it.
     return spec is not None and spec.origin is not None
 
 
@@ -200,7 +201,7 @@ def _require_free(root: Path, is_package: bool) -> None:
     paths = [root] if is_package else [root, root.with_suffix(".py")]
     for path in paths:
         if path.exists() or path.is_symlink():
-            raise UserError(f"{path} is there already: take another name, or move it away.")
+            raise UserError(f"{path} exists already: choose another name, or move it.")
 
 
 def _next_steps(family: str, name: str, is_package: bool) -> list[str]:

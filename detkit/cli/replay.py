@@ -1,4 +1,4 @@
-"""`detkit replay`: the step at which a training stopped, again."""
+"""`detkit replay`: repeat the step at which a training stopped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ non-finite again, 0 if everything is finite.
 
 
 def run(words: list[str]) -> int:
-    """Repeat and print; 1 when a loss or gradient is not finite again."""
+    """Repeat a step and print it; return 1 if a loss or gradient is non-finite again."""
     if not words or ("=" in words[0] and not Path(words[0]).exists()):
         raise UserError(
             "detkit replay needs a saved step first: detkit replay RUN/non_finite/step_NUMBER.pt, "
@@ -76,12 +76,12 @@ def run(words: list[str]) -> int:
 
 
 def _device(name: str, step: SavedStep) -> torch.device:
-    """The kind of device that the step ran on, where nothing else is asked for."""
+    """The requested device, by default the type of device that the step ran on."""
     return choose_device("cpu" if name == "auto" and step.device == "cpu" else name)
 
 
 def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> DetectorModule:
-    """The detector with the weights of the step, as it is while training."""
+    """The detector with the step's weights, prepared as for training."""
     classes = Classes(checkpoint.class_names, checkpoint.category_ids)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)

@@ -1,4 +1,4 @@
-"""`detkit sweep`: many trainings from one line; the same as `detkit train -m`."""
+"""`detkit sweep`: run many trainings from one line, as `detkit train -m` does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Ctrl-C stops the running jobs, each with a checkpoint; a second Ctrl-C stops the
 
 
 def run(arguments: list[str]) -> int:
-    """Hand the words to the module of the verb, or start a sweep."""
+    """Run a verb, or start a sweep."""
     if arguments and arguments[0] in VERBS["sweep"]:
         verb = importlib.import_module(f"detkit.cli.sweep_{arguments[0]}")
         code: int = verb.run(arguments[1:])

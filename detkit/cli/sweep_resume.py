@@ -1,4 +1,4 @@
-"""`detkit sweep resume`: go on with a sweep that was interrupted."""
+"""`detkit sweep resume`: resume an interrupted sweep."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _OF_SEARCHES = "hydra.sweeper.trials="
 
 
 def run(arguments: list[str]) -> int:
-    """Resume; 1 where a job has failed.
+    """Resume a sweep; return 1 if a job failed.
 
     Raises:
-        UserError: There is no sweep, or a word is none of these.
+        UserError: There is no sweep, or a word is not understood.
     """
     words, flags = without(arguments, "--failed")
     resumes_search = any(is_search(Path(word)) for word in words)
@@ -50,13 +50,15 @@ def run(arguments: list[str]) -> int:
         problem = f"got {' '.join(folders)}" if folders else "none is given"
         raise UserError(
             f"detkit sweep resume takes one folder, --failed and {_PREFIX}KEY=VALUE; {problem}. "
-            "The configuration of its jobs stays what it was."
+            "The configuration of its jobs cannot be changed."
         )
     show_messages()
     plugins.load(listed_plugins(allowed))
     if (search := words_to_resume(Path(folders[0]))) is not None:
         if flags:
-            raise UserError("--failed: a search draws others: hydra.sweeper.trials=N for more.")
+            raise UserError(
+                "--failed: a search repeats no trial; hydra.sweeper.trials=N adds more."
+            )
         return train.run(["-m", *search, *settings, *allowed])
     folder = SweepFolder.open(Path(folders[0]))
     options = dict(folder.launcher)

@@ -1,4 +1,4 @@
-"""Commands that do nothing without a verb: `detkit data check`, `detkit plugin new`."""
+"""Commands that need a verb: `detkit data check`, `detkit plugin new`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from detkit.errors import UserError, did_you_mean
 
 
 def run_verb(command: str, arguments: list[str], usage: str) -> int:
-    """Hand the words after a verb to its module, `detkit.cli.COMMAND_VERB`.
+    """Run the module of a verb, `detkit.cli.COMMAND_VERB`, with the words after it.
 
     Raises:
         UserError: There is no such verb; the message ends with the usage.

@@ -1,4 +1,4 @@
-"""`detkit version`: what to copy into a bug report."""
+"""`detkit version`: the versions to copy into a bug report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARIES = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "ti
 
 
 def run(arguments: list[str]) -> None:
-    """Print one line a package."""
+    """Print one line per package."""
     print(f"detkit {__version__}")
     print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
     for library in LIBRARIES:

@@ -46,7 +46,7 @@ def test_each_family_has_a_template_or_is_refused_with_the_reason(capsys):
     for family in REFUSED:
         assert main(["plugin", "new", family, "mine"]) == 2
         said = capsys.readouterr().err
-        assert f"there is no template of a {family}, as it is" in said
+        assert f"there is no template for a {family}, because it" in said
         example = said.split("detkit describe ")[1].split(" names")[0].split()
         assert registry.part(*example).file.is_file()
 
@@ -93,17 +93,17 @@ def test_readme_has_ten_lines_or_fewer_and_names_files_that_are_there(written):
     ("words", "said"),
     [
         (["nek", "mine"], "there is no family 'nek'.*Did you mean 'neck'"),
-        (["neck", "fpn"], "detkit has a neck 'fpn' of its own: take another name"),
+        (["neck", "fpn"], "detkit has a neck 'fpn' of its own: choose another name"),
         (["neck", "demo"], "detkit has an experiment 'demo'.*such as demo_neck"),
         (["neck", "json"], "Python has a module 'json'.*such as json_neck"),
         (["neck", "torch"], "Python has a module 'torch'"),
-        (["neck", "My-Neck"], "'My-Neck' is no name for a plugin: take lower-case letters"),
-        (["neck", "class"], "'class' is no name for a plugin"),
+        (["neck", "My-Neck"], "'My-Neck' is not a valid plugin name: use lower-case letters"),
+        (["neck", "class"], "'class' is not a valid plugin name"),
         (["neck"], "takes FAMILY NAME and --package, got 'neck'"),
         (["neck", "mine", "--pack"], "takes FAMILY NAME and --package, got 'neck mine --pack'"),
-        (["neck", "there"], "plugins/there is there already: take another name, or move it"),
-        (["neck", "file"], r"plugins/file\.py is there already"),
-        (["neck", "there", "--package"], "there is there already"),
+        (["neck", "there"], "plugins/there exists already: choose another name, or move it"),
+        (["neck", "file"], r"plugins/file\.py exists already"),
+        (["neck", "there", "--package"], "there exists already"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_is_written(words, said, tmp_path, monkeypatch, capsys):

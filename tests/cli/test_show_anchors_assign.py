@@ -119,7 +119,7 @@ def test_anchors_print_a_page(work, shapes, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["count=7"], "count=7 anchors cannot be dealt evenly to 3 levels"),
+        (["count=7"], "count=7 anchors cannot be distributed evenly over 3 levels"),
         (["count=3000"], "do not make 3000 anchors"),
         (["strides=8"], "strides: expected"),
     ],

@@ -166,7 +166,7 @@ def test_a_part_that_cannot_be_built_is_told_once(check):
     code, shown, _ = check("unbuilt.py", unbuilt=text)
     assert code == 1
     assert shown.count("ZeroDivisionError") == 1
-    assert "  left out  9 more promises: it has to be built first" in shown
+    assert "  left out  9 more promises: the part must be built first" in shown
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_part_that_cannot_be_built_is_told_once(check):
         (["fpnn"], "there is no part, module or file 'fpnn'. Did you mean 'fpn'?"),
         (["neck/fpnn"], "there is no neck 'fpnn'. Did you mean 'fpn'?"),
         (["nowhere.py"], "'nowhere.py': no such file"),
-        (["."], "no __init__.py in it, so it is no plugin"),
+        (["."], "it has no __init__.py, so it is not a plugin"),
         (["empty.py"], "plugin 'empty.py' registers no part: put @register(FAMILY, NAME)"),
     ],
 )

@@ -149,7 +149,7 @@ def test_drawn_value_is_left_out_and_long_tables_end(
     rate = "optimizer.learning_rate=interval(0.1,1)"
     assert main(["plan", "-m", rate, "model=fcos", *SMALL, "seed=1,2,3"]) == 0
     shown = capsys.readouterr()
-    assert "optimizer.learning_rate=interval(0.1,1) is drawn by a sweeper" in shown.err
+    assert "optimizer.learning_rate=interval(0.1,1) is sampled by a sweeper" in shown.err
     assert shown.out.startswith("3 cells; ")
     assert shown.out.rstrip().endswith("... and 1 more cell")
 
