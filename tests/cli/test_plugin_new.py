@@ -47,7 +47,7 @@ def test_each_family_has_a_template_or_is_refused_with_the_reason(capsys):
         assert main(["plugin", "new", family, "mine"]) == 2
         said = capsys.readouterr().err
         assert f"there is no template for a {family}, because it" in said
-        example = said.split("detkit describe ")[1].split(" names")[0].split()
+        example = said.split("detkit describe ")[1].split(" shows")[0].split()
         assert registry.part(*example).file.is_file()
 
 

@@ -164,7 +164,7 @@ def test_what_a_page_sweeps_is_planned_too(
     monkeypatch.chdir(tmp_path)
     assert main(["plan", "model=fcos", *TINY, "experiment=swept", "seed=3"]) == 0
     shown = capsys.readouterr()
-    assert "optimizer.learning_rate=interval(0.1,1) is drawn" in shown.err
+    assert "optimizer.learning_rate=interval(0.1,1) is sampled" in shown.err
     rows = [line.split()[:2] for line in shown.out.splitlines()[2:]]
     assert [row[0] for row in rows] == ["data.batch_size", "1", "2"]
 
