@@ -1,4 +1,4 @@
-"""One training from start, or from a checkpoint, to its end."""
+"""Run one training, from the start or from a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens in a training step and in a validation, for any detector."""
+"""The Lightning module that trains and validates any detector."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class DetectionModule(pl.LightningModule):
             detector: The detector to train.
             optimizer: Builds the optimizer of the detector's parameters.
             schedule: The learning-rate factor of each optimizer step.
-            metric: What validation measures.
-            checkpoint_record: Plain values that every checkpoint holds under "detkit".
-            batch_size: Images of one batch on one device.
+            metric: The metric of the validation.
+            checkpoint_record: Plain values that every checkpoint contains as "detkit".
+            batch_size: Images per batch on one device.
         """
         super().__init__()
         self.detector = detector
@@ -61,11 +61,11 @@ class DetectionModule(pl.LightningModule):
     def transfer_batch_to_device(
         self, batch: Batch, device: torch.device, dataloader_idx: int
     ) -> Batch:
-        """Copy images and targets; from pinned memory the copy overlaps with computing."""
+        """Copy images and targets; from pinned memory, the copy overlaps with computation."""
         return batch.to(device, non_blocking=True)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """The sum of the loss parts; callbacks find the parts under "parts"."""
+        """Return the sum of the loss parts, and the parts as "parts" for callbacks."""
         share = self._begin_step(batch, batch_idx)
         values = self.detector.loss(batch)
         self._end_batch(batch, batch_idx)
@@ -77,7 +77,7 @@ class DetectionModule(pl.LightningModule):
                 logger.count_images(len(batch) * self.trainer.world_size)
         if self._logs_this_step():
             rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            # As normalisers are shared, the mean over ranks is the loss of all their images.
+            # Since normalisers are shared, the mean over ranks is the loss of all their images.
             losses = {"loss": total.detach(), **parts}
             self.log_dict(losses, batch_size=len(batch), sync_dist=self.trainer.world_size > 1)
             self.log("learning_rate", rate, batch_size=len(batch))
@@ -104,7 +104,7 @@ class DetectionModule(pl.LightningModule):
             self._accumulation.after_batch(batch, number)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Correct accumulated gradients if the counts of their batches are known only now."""
+        """Correct accumulated gradients if the counts of their batches are only known now."""
         factor = self._accumulation.correction()
         if factor != 1:
             for parameter in self.detector.parameters():
@@ -112,12 +112,12 @@ class DetectionModule(pl.LightningModule):
                     parameter.grad.mul_(factor)
 
     def _logs_this_step(self) -> bool:
-        """Whether Lightning will send this step to the loggers; logging the others costs time."""
+        """Whether Lightning sends this step to the loggers; logging other steps would cost time."""
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return (self.global_step + 1) % every == 0
 
     def on_train_start(self) -> None:
-        """Go on where the checkpoint was saved; cut what the interrupted run wrote after that."""
+        """Resume at the position of the checkpoint; drop metrics that were logged after it."""
         restore_random_state(self.trainer, self._resumed_states)
         self._set_rates()
         for logger in self.loggers:
@@ -125,10 +125,10 @@ class DetectionModule(pl.LightningModule):
                 logger.start_at(self.global_step)
 
     def _set_rates(self) -> None:
-        """Take this configuration's learning rates and schedule, at the place of the checkpoint.
+        """Set the learning rates and schedule of this configuration, at the step of the checkpoint.
 
-        Optimizer and scheduler have got those of the checkpoint, from which they may differ. Where
-        nothing differs the values are the same, bit by bit.
+        The checkpoint has restored its own, which may differ. If they do not, the values are
+        bit-identical.
         """
         scheduler: Any = self.trainer.lr_scheduler_configs[0].scheduler
         scheduler.base_lrs = list(self._full_rates)
@@ -139,33 +139,33 @@ class DetectionModule(pl.LightningModule):
         scheduler._last_lr = [group["lr"] for group in groups]
 
     def on_validation_start(self) -> None:
-        """Let all ranks validate rank 0's model; without SyncBN their norm statistics differ."""
+        """Make all ranks validate the model of rank 0; without SyncBN, norm statistics differ."""
         if self.trainer.world_size > 1:
             for buffer in self.detector.buffers():
                 torch.distributed.broadcast(buffer, src=0)
         gather_weights(self.detector)
 
     def on_validation_end(self) -> None:
-        """Divide the weights again, where they were."""
+        """Divide the weights again if the strategy divides them."""
         divide_again(self.detector)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the last validation."""
+        """Reset the metric."""
         self.metric.reset()
 
     def validation_step(  # type: ignore[override]  # callbacks take what Lightning passes on
         self, batch: Batch, batch_idx: int
     ) -> list[Detections]:
-        """Hand detections, in original image coordinates, to the metric and to callbacks."""
+        """Pass detections, in original image coordinates, to the metric and to callbacks."""
         detections = batch.without_blank(to_cpu(self.detector.predict(batch)))
         self.metric.update(batch.image_ids, detections, batch.original_targets)
         return detections
 
     def on_validation_epoch_end(self) -> None:
-        """Merge the ranks' detections and log the numbers, on every rank the same ones.
+        """Merge the detections of all ranks and log the metrics, which are the same on each rank.
 
-        Every rank computes for itself, so none waits in a collective while another computes. A
-        number that is NaN (a class or size without objects) is left out, except AP and AP50.
+        Every rank computes them itself, so that none waits in a collective for another. Metrics
+        that are NaN (a class or size without objects) are dropped, except AP and AP50.
         """
         if self.trainer.world_size > 1:
             states: list[Any] = [None] * self.trainer.world_size
@@ -176,10 +176,10 @@ class DetectionModule(pl.LightningModule):
                 self.log(f"val/{name}", value, batch_size=1, rank_zero_only=False)
 
     def configure_optimizers(self) -> Any:
-        """The optimizer, and a schedule that moves with each of its steps."""
+        """Build the optimizer, and a schedule that advances with each of its steps."""
         length = length_of(self.trainer)
         if self.trainer.train_dataloader is None:
-            self.trainer.fit_loop.setup_data()  # as Lightning does to estimate steps
+            self.trainer.fit_loop.setup_data()  # as Lightning itself does to estimate steps
         total_steps = length.total_steps(self.trainer)
         if total_steps < 1:
             raise UserError(
@@ -191,26 +191,25 @@ class DetectionModule(pl.LightningModule):
         self._full_rates = [group["lr"] for group in optimizer.param_groups]
         trainer = self.trainer
 
-        # A plain function, as an object would leave its attributes in the checkpoint.
+        # A plain function, because the attributes of an object would be in the checkpoint.
         def factor(step: int) -> float:
             total = length.total_steps(trainer, step)
-            return self.schedule(min(step, total - 1), total)  # Lightning asks for one step more
+            return self.schedule(
+                min(step, total - 1), total
+            )  # Lightning asks for one step too many
 
         scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what is needed to build the detector again, and to go on with the next batch.
-
-        Tensors and plain values only.
-        """
+        """Add the record of the detector and the position, as tensors and plain values."""
         checkpoint["detkit"] = self.checkpoint_record
         add_position(self.trainer, checkpoint, self.batch_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the state of the random generators until the training starts.
+        """Keep the states of the random generators until the training starts.
 
-        And bring that of the optimizer into today's groups.
+        Also regroup an optimizer state that an earlier version saved.
         """
         self._resumed_states = checkpoint.get(RANDOM_STATES, [])
         if "optimizer_states" in checkpoint:

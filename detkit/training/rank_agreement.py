@@ -1,4 +1,4 @@
-"""What ranks have to decide together between two batches."""
+"""Decisions that all ranks take together between two batches."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ BATCHES_BETWEEN = 20  # each agreement of several ranks waits for all of them
 
 
 def is_step_start(trainer: pl.Trainer, batch_idx: int) -> bool:
-    """Whether a training can be interrupted before this batch: no gradient is half summed up."""
+    """Whether an optimizer step starts with this batch: no gradient is partly accumulated."""
     return batch_idx % trainer.accumulate_grad_batches == 0
 
 
-def any_rank(trainer: pl.Trainer, wish: bool, batch_idx: int) -> bool:
-    """Whether any rank wishes it, on all ranks the same answer; seldom asked where there are many.
+def any_rank(trainer: pl.Trainer, condition: bool, batch_idx: int) -> bool:
+    """Whether the condition is true on any rank; all ranks get the same answer.
+
+    With several ranks it is evaluated only every `BATCHES_BETWEEN` steps and false in between.
 
     Args:
-        trainer: Of this rank.
-        wish: What this rank wishes.
+        trainer: The trainer of this rank.
+        condition: The condition on this rank.
         batch_idx: Number of the batch in its epoch, the same on all ranks.
     """
     if trainer.world_size == 1:
-        return wish
+        return condition
     steps = batch_idx // trainer.accumulate_grad_batches
     if steps % BATCHES_BETWEEN != 0:
         return False
-    return trainer.strategy.reduce_boolean_decision(wish, all=False)
+    return trainer.strategy.reduce_boolean_decision(condition, all=False)

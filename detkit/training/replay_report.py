@@ -1,4 +1,4 @@
-"""What a person reads of a step that was repeated."""
+"""The report of a replayed step, as lines and pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_OBJECTS = 20
 
 
 def step_lines(step: SavedStep, precision: str, device: str) -> list[str]:
-    """Which step it is, and what can differ when it is repeated with a precision on a device."""
+    """The step, and what may differ when it is replayed with a precision on a device."""
     of_rank = f", rank {step.rank} of {step.world_size}" if step.world_size > 1 else ""
     lines = [
         f"step {step.number} (epoch {step.epoch}{of_rank}), {counted(len(step.batch), 'image')}, "
@@ -39,7 +39,7 @@ def step_lines(step: SavedStep, precision: str, device: str) -> list[str]:
 
 
 def loss_lines(step: SavedStep, replay: StepReplay) -> list[str]:
-    """Each loss part now and then."""
+    """Each loss part of the replay and of the saved step."""
     names = list(dict.fromkeys([*step.losses, *replay.losses]))
     rows = [("", "now", "when saved")]
     for name in names:
@@ -49,7 +49,7 @@ def loss_lines(step: SavedStep, replay: StepReplay) -> list[str]:
 
 
 def module_lines(replay: StepReplay) -> list[str]:
-    """The first calls of modules whose output is not finite, or where the greatest output is."""
+    """The first calls with a non-finite output, or else the call with the largest output."""
     bad = _without_containers(replay.bad_modules)
     if not bad:
         return [f"the output of each module is finite; {_greatest(replay.modules)}"]
@@ -64,7 +64,7 @@ def module_lines(replay: StepReplay) -> list[str]:
 
 
 def gradient_lines(replay: StepReplay) -> list[str]:
-    """The parameters whose gradient is not finite; nothing where a loss is not finite already."""
+    """The parameters with a non-finite gradient; nothing if a loss is not finite."""
     bad = replay.bad_gradients
     if not bad or replay.bad_losses:
         return []
@@ -75,7 +75,7 @@ def gradient_lines(replay: StepReplay) -> list[str]:
 
 
 def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
-    """The files with their objects, and each object that looks odd."""
+    """The files with their objects, and each unusual object."""
     lines = ["images:"]
     for path, target, (height, width) in zip(
         batch.paths, batch.targets, batch.image_sizes, strict=True
@@ -92,7 +92,7 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
 
 
 def draw_batch(batch: Batch, class_names: Sequence[str], folder: Path) -> list[Path]:
-    """Write the images as the detector saw them, with their objects; boxes of NaN are left out."""
+    """Write the images as the detector sees them, with their objects except boxes of NaN."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, (image, size, target) in enumerate(
@@ -107,7 +107,7 @@ def draw_batch(batch: Batch, class_names: Sequence[str], folder: Path) -> list[P
 
 
 def _without_containers(modules: Sequence[ModuleOutput]) -> list[ModuleOutput]:
-    """Leave out a module that passes on what a module in it has given."""
+    """Drop modules that contain a module before them in the list."""
     result: list[ModuleOutput] = []
     for module in modules:
         if not any(inner.name.startswith(f"{module.name}.") for inner in result):

@@ -1,4 +1,4 @@
-"""What is odd about the boxes of a batch: what a loss can stumble over."""
+"""Find boxes in a batch that may break a loss."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from detkit.structures import Batch
 
 THINNEST = 1.0  # pixels; below it log-scale codes and IoU gradients grow without bound
 LONGEST = 50.0  # times longer than wide
-_OUTSIDE = 1.0  # pixels over the edge that rounding explains
+_OUTSIDE = 1.0  # pixels beyond the edge that rounding explains
 
 
 class RiskyBox(NamedTuple):
-    """One object of a batch that deserves a look.
+    """An object of a batch that may break a loss.
 
     Attributes:
         path: The file of its image.
         label: Its label.
-        box: In the coordinates of the batch's image.
-        reason: What is odd about it.
-        out_of_range: Whether nothing can be trained on it.
+        box: Its box in the coordinates of the batch's image.
+        reason: What is unusual about it.
+        out_of_range: Whether training on it is impossible.
     """
 
     path: str
@@ -44,7 +44,7 @@ def in_range(batch: Batch, num_classes: int) -> bool:
 
 
 def risky_boxes(batch: Batch, num_classes: int) -> list[RiskyBox]:
-    """The odd objects of a batch, those that are out of range first."""
+    """The unusual objects of a batch, those out of range first."""
     result = []
     for path, target, size in zip(batch.paths, batch.targets, batch.image_sizes, strict=True):
         rows = zip(target.boxes.tolist(), target.labels.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Lightning's data-parallel training with weights that are divided over the devices."""
+"""Lightning's data-parallel training with weights divided over the devices."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from detkit.training.sharding import divide, divided_like, gathered, unreached
 class ShardedStrategy(DDPStrategy):
     """Trains as DDP does, but each rank keeps only its part of weights and optimizer state.
 
-    Checkpoints are those of DDP: one file with whole tensors, in the same order, so that whatever
-    reads them does not see how they came about. A resumed training loads the weights before they
-    are divided.
+    Checkpoints are the same as with DDP: one file with whole tensors, in the same order. A resumed
+    training loads the weights before they are divided.
 
     Lightning's ModelParallelStrategy is not used: it leaves out `sync_batchnorm`, numbers the
     optimizer's parameters in another order than DDP, and takes the weights out of the checkpoint
@@ -34,7 +33,7 @@ class ShardedStrategy(DDPStrategy):
         divide(self._module.detector, mesh)
 
     def pre_backward(self, closure_loss: Tensor) -> None:
-        """Look whether this rank has a gradient of each parameter, as all of them have to.
+        """Check that this rank has a gradient for each parameter, which all ranks need.
 
         Raises:
             UserError: With the parameters that have none.
@@ -57,7 +56,7 @@ class ShardedStrategy(DDPStrategy):
         return {**content, "state": state} if self.is_global_zero else {}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Divide what belongs to a parameter as the parameter is."""
+        """Load the state of the optimizers, divided like their parameters."""
         states = [
             _divided(optimizer, content)
             for optimizer, content in zip(
@@ -67,7 +66,7 @@ class ShardedStrategy(DDPStrategy):
         super().load_optimizer_state_dict({**checkpoint, "optimizer_states": states})
 
     def teardown(self) -> None:
-        """Let go of everything but the weights, which cannot leave their devices while divided."""
+        """Release everything but the weights, which cannot leave their devices while divided."""
         parts = (self.cluster_environment, self.accelerator)
         for part in (*parts, self.precision_plugin, self.checkpoint_io):
             if part is not None:
@@ -79,13 +78,13 @@ class ShardedStrategy(DDPStrategy):
 
 
 def _divided(optimizer: Optimizer, content: dict[str, Any]) -> dict[str, Any]:
-    """A saved state whose tensors of a parameter's shape are divided as the parameter is.
+    """A saved optimizer state with each parameter-shaped tensor divided like its parameter.
 
-    Parameters have their place by the order in which they are listed, as PyTorch has it.
+    As in PyTorch, states belong to parameters by their order.
     """
     numbers = [number for group in content["param_groups"] for number in group["params"]]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    owners = dict(zip(numbers, parameters, strict=False))  # PyTorch tells where they do not fit
+    owners = dict(zip(numbers, parameters, strict=False))  # PyTorch reports a mismatch
     state = {}
     for number, values in content["state"].items():
         owner = owners[number]

@@ -1,7 +1,7 @@
-"""A detector whose weights are divided over the devices that train it (PyTorch's FSDP2).
+"""Divide the weights of a detector over the devices that train it (PyTorch's FSDP2).
 
-Between two steps each rank holds a part of every parameter, as a DTensor, and of its gradient and
-of what the optimizer keeps of it. Buffers stay whole on each rank, as with DDP.
+Between two steps, each rank holds a part of every parameter, as a DTensor, and the same part of its
+gradient and optimizer state. Buffers stay whole on each rank, as with DDP.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from detkit.errors import UserError
 
-# Parts of a detector that are called in each of its verbs, once, whatever is in the images.
+# Parts of a detector that `forward`, `loss` and `predict` call exactly once.
 _PARTS = ("backbone", "neck")
 _LEAST = 1_000_000  # weights of a block, so that small pieces are not sent one by one
 
 
 def divide(detector: nn.Module, mesh: DeviceMesh) -> None:
-    """Divide a detector's parameters over the ranks of a mesh, in place; called on all of them.
+    """Divide a detector's parameters over the ranks of a mesh, in place; call it on all of them.
 
-    What is gathered, and whose gradients are divided, in one piece: each block of backbone and
-    neck, the rest of either, and the rest of the detector. The gradients of a block are whole
-    on a rank only until those of the block before it are computed, so many blocks save memory.
-    Heads stay with the detector: all ranks have to gather the same pieces in the same order, and
-    what a head calls may depend on the objects in a rank's images, while backbone and neck run once
-    in any case. The detector's own piece is gathered when `loss` begins.
+    A piece is gathered, and its gradients are divided, as a whole. The pieces are each block of
+    backbone and neck, the rest of either, and the rest of the detector. The gradients of a block
+    are whole on a rank only until those of the previous block are computed, so many blocks save
+    memory. Heads belong to the rest of the detector: all ranks must gather the same pieces in the
+    same order, and which modules a head calls may depend on the objects in a rank's images, while
+    backbone and neck always run once. The rest of the detector is gathered when `loss` begins.
 
     Gathered weights stay on the device from the forward pass to the end of the backward pass
-    (`reshard_after_forward=False`). Gathering them twice a step would save little: activations are
-    most of what a detector needs in between, and a validation has to hold all weights anyway, as
-    ranks with other numbers of batches could not wait for each other.
+    (`reshard_after_forward=False`). Gathering them twice a step would save little: in between, a
+    detector mostly needs memory for activations, and a validation has to hold all weights anyway,
+    because ranks with different numbers of batches could not wait for each other.
 
     Args:
-        detector: On the device that it trains on; takes the values of rank 0.
-        mesh: Of one axis.
+        detector: The detector on its training device; takes the values of rank 0.
+        mesh: A mesh with one axis.
 
     Raises:
-        UserError: A parameter has no axis along which it could be divided.
+        UserError: A parameter has no axis along which to divide it.
     """
     _require_axes(detector)
     with torch.no_grad():
@@ -59,16 +59,16 @@ def divide(detector: nn.Module, mesh: DeviceMesh) -> None:
 
 
 def pieces_of(detector: nn.Module) -> list[nn.Module]:
-    """What is gathered in one piece each, inner ones first; the rest of the detector is another."""
+    """Modules that are gathered as a whole, inner ones first, except the rest of the detector."""
     parts = [part for name, part in detector.named_children() if name in _PARTS]
     return list(dict.fromkeys([block for part in parts for block in (*blocks_of(part), part)]))
 
 
 def blocks_of(network: nn.Module) -> list[nn.Module]:
-    """The outermost large modules that stand in a row, of which a network is made.
+    """The outermost large modules of a network's sequences and lists.
 
-    They are what is called when the network runs: the members of its sequences and lists, at
-    whatever depth, that are not sequences or lists themselves.
+    These are called when the network runs: the members of its sequences and lists, at any depth,
+    that are not sequences or lists themselves.
     """
     blocks: list[nn.Module] = []
     for child in network.children():
@@ -86,10 +86,10 @@ def is_divided(module: nn.Module) -> bool:
 
 
 def gather_weights(module: nn.Module) -> None:
-    """Put all weights of a divided module onto each rank, until they are divided again.
+    """Gather all weights of a divided module on each rank until `divide_again`.
 
-    Runs of `predict`, which have to come after one of `loss`, then wait for no other rank. Called
-    on all ranks; does nothing where weights are not divided.
+    After one call of `loss`, calls of `predict` then wait for no other rank. Call it on all ranks;
+    does nothing if the weights are not divided.
     """
     for part in module.modules():
         if isinstance(part, FSDPModule):
@@ -97,7 +97,7 @@ def gather_weights(module: nn.Module) -> None:
 
 
 def divide_again(module: nn.Module) -> None:
-    """Keep this rank's part of the weights only; does nothing where they are not divided."""
+    """Keep only this rank's part of the weights; does nothing if they are not divided."""
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.reshard()
@@ -105,7 +105,7 @@ def divide_again(module: nn.Module) -> None:
 
 @contextlib.contextmanager
 def on_its_own(module: nn.Module) -> Iterator[None]:
-    """Let each rank compute with all weights, gradients too, without others taking part."""
+    """Let each rank compute losses and gradients with all weights, independently of other ranks."""
     gather_weights(module)
     if isinstance(module, FSDPModule):
         module.set_requires_gradient_sync(False)
@@ -120,11 +120,11 @@ def on_its_own(module: nn.Module) -> Iterator[None]:
 def unreached(loss: Tensor, module: nn.Module) -> list[str]:
     """The trainable parameters that get no gradient from a loss, by name.
 
-    Found before the backward pass, which takes 0.5 ms for a Faster R-CNN with 480 nodes: ranks that
-    divide the gradients of other parameters than others would add up what does not belong together.
-    Called on all ranks, while `loss` is not spent yet.
+    Searches the graph before the backward pass, in 0.5 ms for a Faster R-CNN with 480 nodes. If the
+    ranks had gradients of different parameters, dividing them would add unrelated values. Call it
+    on all ranks, before the backward pass of `loss`.
     """
-    gather_weights(module)  # what autograd knows are the gathered ones
+    gather_weights(module)  # autograd only knows the gathered ones
     trainable = {
         id(value): name for name, value in module.named_parameters() if value.requires_grad
     }
@@ -135,27 +135,27 @@ def unreached(loss: Tensor, module: nn.Module) -> list[str]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        trainable.pop(id(getattr(node, "variable", None)), None)  # only those of leaves have one
+        trainable.pop(id(getattr(node, "variable", None)), None)  # only nodes of leaves have one
         waiting += [following for following, _ in node.next_functions]
     return list(trainable.values())
 
 
 def part_of(value: Tensor) -> Tensor:
-    """What this rank holds of a tensor, sharing its memory."""
+    """This rank's part of a tensor, sharing its memory."""
     return value.to_local() if isinstance(value, DTensor) else value
 
 
 def whole(value: Tensor) -> Tensor:
-    """All of a tensor, on each rank; all of them have to ask for it."""
+    """The whole tensor on each rank; call it on all of them."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """Tensors with divided ones whole and on the CPU, one after the other; called on all ranks.
+    """Gather divided tensors whole on the CPU, one after the other; call it on all ranks.
 
     Args:
-        tensors: By name, the same ones on all ranks.
-        keep: Whether this rank wants them; where not, it gets nothing.
+        tensors: Tensors by name; the same names on all ranks.
+        keep: Whether this rank keeps the result; the others get an empty one.
     """
     result = {}
     for name, value in tensors.items():
@@ -166,7 +166,7 @@ def gathered(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
 
 
 def divided_like(value: Tensor, model: Tensor) -> Tensor:
-    """A whole tensor on the device of another and divided as that one is; called on all ranks."""
+    """Move a whole tensor to the device of another and divide it alike; call it on all ranks."""
     if not isinstance(model, DTensor):
         return value.to(model.device)
     moved = value.detach().to(model.device)

@@ -1,4 +1,4 @@
-"""The loss and gradients of one batch again, with an eye on each module."""
+"""Re-run one batch and record every module's output range."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class ModuleOutput(NamedTuple):
-    """What one call of a module gave.
+    """The range of a module's output in one call.
 
     Attributes:
-        name: The module's, in the detector.
+        name: The name of the module in the detector.
         kind: Its class.
-        input_finite: Whether all that it was given is finite.
-        input_peak: The greatest finite magnitude that it was given; NaN without one.
-        output_finite: Whether all that it gave is.
-        low: The least finite value that it gave; NaN without one.
-        high: The greatest.
+        input_finite: Whether its input is finite.
+        input_peak: The largest finite magnitude in its input; NaN without one.
+        output_finite: Whether its output is finite.
+        low: The smallest finite value in its output; NaN without one.
+        high: The largest finite value in its output.
     """
 
     name: str
@@ -44,7 +44,7 @@ class ModuleOutput(NamedTuple):
         return f"{self.name} ({self.kind})"
 
     def input_text(self) -> str:
-        """What is known of what it was given."""
+        """A description of its input."""
         if not self.input_finite:
             return "its input is not finite either"
         return f"its input is finite, up to {self.input_peak:.3g} in magnitude"
@@ -52,13 +52,13 @@ class ModuleOutput(NamedTuple):
 
 @dataclass(frozen=True)
 class StepReplay:
-    """What a batch gave.
+    """The result of replaying a batch.
 
     Attributes:
-        losses: Each loss part.
+        losses: The value of each loss part.
         modules: Every call of a module, in the order in which they ended.
-        gradients: By parameter name, whether it is finite; those that the loss does not reach are
-            left out.
+        gradients: Whether the gradient is finite, by parameter name; without parameters that the
+            loss does not reach.
     """
 
     losses: dict[str, float]
@@ -77,16 +77,16 @@ class StepReplay:
 
     @property
     def bad_gradients(self) -> list[str]:
-        """The parameters whose gradient is not finite, the one nearest to the loss first."""
+        """The parameters with a non-finite gradient, the one nearest to the loss first."""
         return [name for name, finite in reversed(self.gradients.items()) if not finite]
 
     @property
     def is_finite(self) -> bool:
-        """Whether losses and gradients are."""
+        """Whether losses and gradients are finite."""
         return not (self.bad_losses or self.bad_gradients)
 
     def finding(self) -> str:
-        """What went wrong first, as a sentence."""
+        """The first non-finite value, as a sentence."""
         if self.bad_losses and self.bad_modules:
             first = self.bad_modules[0]
             return f"the first module whose output is not finite: {first}, {first.input_text()}"
@@ -106,12 +106,12 @@ class StepReplay:
 def replay_step(detector: DetectorModule, batch: Batch, precision: str) -> StepReplay:
     """Compute losses and gradients of a batch; changes neither weights nor their `grad`.
 
-    What depends on chance repeats when the random state was set before.
+    To repeat random choices, restore the random state first.
 
     Args:
-        detector: On the batch's device, in the mode (`train`) that it is to run in.
+        detector: The detector on the batch's device, in training or evaluation mode.
         batch: The images and objects.
-        precision: As Lightning names it.
+        precision: Lightning's name of the precision.
     """
     outputs: list[ModuleOutput] = []
     trainable = {name: value for name, value in detector.named_parameters() if value.requires_grad}

@@ -35,14 +35,14 @@ PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     16: "16-mixed",
 }
-# A rank waits so long for the others before it gives up. Ranks that end are noticed at once; this
-# is for a machine that is gone without a word, and longer than all that one rank does while others
-# wait: pictures, a checkpoint onto a slow disk, a first batch that is compiled.
+# How long a rank waits for the others. The end of a rank is noticed at once; this is for a machine
+# that disappears, and longer than anything that one rank does while others wait: pictures, a
+# checkpoint on a slow disk, compiling the first batch.
 LONGEST_WAIT = timedelta(minutes=15)
 _DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "none": False}
 
-# The parts of a detector whose `forward` is pure tensor work, in every built-in detector that has
-# them; losses and post-processing depend on the number of objects and stay as they are.
+# The parts of detectors whose `forward` is pure tensor work. Losses and post-processing are not
+# compiled, since they depend on the number of objects.
 COMPILED_PARTS = ("backbone", "neck", "head.layers")
 
 
@@ -68,7 +68,7 @@ def make_trainer(
     max_steps: int | None = None,
     max_minutes: float | None = None,
 ) -> pl.Trainer:
-    """A Trainer from the configuration's `trainer` block; it always writes metrics.csv."""
+    """Build a Trainer from the `trainer` block of the configuration; it always logs metrics.csv."""
     quiet_lightning()
     return pl.Trainer(
         default_root_dir=run_folder,
@@ -90,7 +90,7 @@ def make_trainer(
         log_every_n_steps=log_every,
         plugins=[CheckpointFile(), _cluster()],
         use_distributed_sampler=False,  # the data module shards exactly
-        inference_mode=False,  # or priors cached in validation could not be used in training
+        inference_mode=False,  # else priors cached in validation could not be used in training
         num_sanity_val_steps=0,
         enable_checkpointing=any(isinstance(c, Checkpoint) for c in callbacks),
         enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
@@ -106,17 +106,17 @@ def _always(
 
 
 def device_count(devices: int | Literal["auto"], accelerator: str) -> int:
-    """Devices of this machine that a run uses."""
+    """Number of devices that a run uses on this machine."""
     if devices != "auto":
         return devices
     return 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
 
 
 def require_devices(devices: int | Literal["auto"], accelerator: str) -> None:
-    """Refuse what this machine does not have.
+    """Refuse GPUs that this machine does not have.
 
     Raises:
-        UserError: It has no GPU, or fewer.
+        UserError: It has none, or fewer.
     """
     gpus = torch.cuda.device_count()
     has_other = torch.backends.mps.is_available()
@@ -134,10 +134,10 @@ def require_devices(devices: int | Literal["auto"], accelerator: str) -> None:
 
 
 def _cluster() -> ClusterEnvironment:
-    """Where this rank finds the others; Lightning's own guess would take a batch script for one.
+    """How this rank finds the others; Lightning's own detection takes a batch script for a rank.
 
-    SLURM's signals are left to StopOnSignal: Lightning would save a second kind of checkpoint, and
-    put the job back into the queue by itself.
+    StopOnSignal handles SLURM's signals: Lightning would save another kind of checkpoint and
+    requeue the job.
     """
     if is_torchrun_rank():
         return TorchElasticEnvironment()
@@ -147,13 +147,13 @@ def _cluster() -> ClusterEnvironment:
 def _strategy(
     strategy: str, accelerator: str, devices: int | Literal["auto"], num_nodes: int
 ) -> Strategy | str:
-    """Data-parallel training where there is more than one device.
+    """Data-parallel training if there is more than one device.
 
-    Buffers are not sent before each forward: norm layers train on their own batch's statistics,
-    and DetectionModule takes rank 0's for validation.
+    Buffers are not broadcast before each forward pass: norm layers train on the statistics of
+    their own batch, and DetectionModule broadcasts those of rank 0 for validation.
 
     Raises:
-        UserError: This machine has no such devices, or fewer.
+        UserError: This machine does not have these devices.
     """
     require_devices(devices, accelerator)
     count = device_count(devices, accelerator) * num_nodes
@@ -179,9 +179,10 @@ def quiet_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    # Of trainer.strategy=fsdp: a hook may be lost there that gathers weights, which are gathered.
+    # With trainer.strategy=fsdp, PyTorch warns about a lost hook that would gather weights, which
+    # are gathered already.
     warnings.filterwarnings("ignore", message=".*returned a view tensor", category=UserWarning)
-    # Lightning's own use of what PyTorch has deprecated; nothing that a user could change.
+    # Lightning uses functions that PyTorch has deprecated, which no user can change.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"lightning\.")
 
 
@@ -197,10 +198,10 @@ def prepare_detector(
 
     Args:
         detector: The detector; its parameter names do not change.
-        channels_last: Keep weights, and so the maps that convolutions make, in that order; None
-            does so unless the strategy divides weights.
+        channels_last: Store weights, and thus feature maps, in this memory format; None does so
+            unless the strategy divides weights.
         compile: Compile backbone, neck and head layers; the first batches take minutes.
-        strategy: How devices work together.
+        strategy: The strategy of the trainer.
     """
     if channels_last or (channels_last is None and strategy != "fsdp"):
         detector.to(memory_format=torch.channels_last)

@@ -1,6 +1,6 @@
-"""What to expect of a training before it starts, and what to do if it is unlikely to work.
+"""Advice before a training that is unlikely to work, and descriptions of its size and device.
 
-The rules of `advice`, none of which applies when batches are limited to try things out:
+`advice` has two rules, neither of which applies to trials with limited batches:
 
 1. A network of 10 million parameters or more from random weights on fewer than 1,000 images does
    not learn to detect: pretrained weights or a small network do.
@@ -44,7 +44,7 @@ class Setup:
         steps_per_epoch: Optimizer steps per epoch.
         epochs: Epochs of the whole training; None if minutes decide.
         data_path: The data set's path, as the user would type it; None for the embedded one.
-        pretrained_word: What to type for a backbone with published weights; None if it has none.
+        pretrained_word: The override that loads published weights; None if there are none.
         is_trial: Whether images or batches are limited to try things out.
         steps_end_it: Whether trainer.max_steps ends it, before trainer.max_epochs.
     """
@@ -66,7 +66,7 @@ class Setup:
 
 
 def advice(setup: Setup) -> list[str]:
-    """The first rule that applies: what is wrong, and what to type instead."""
+    """The first rule that applies: the problem, and what to type instead."""
     if setup.is_trial:
         return []
     is_hopeless = (

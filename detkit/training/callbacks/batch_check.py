@@ -1,4 +1,4 @@
-"""Refuse a batch whose objects are out of range, while its files are still known."""
+"""Refuse a batch whose objects are out of range, naming its files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from detkit.training.risky_boxes import in_range, risky_boxes
 
 @register("callback", "batch_check")
 class BatchCheck(pl.Callback):
-    """Stop when a transform has spoilt a label or a box, in the first epochs.
+    """Stop in the first epochs if a transform has produced an invalid label or box.
 
-    What a data set holds is checked when it is read; this is about what the augmentation makes of
-    it. On a GPU a label out of range would end the process with an assertion that names nothing.
+    The data set is checked when it is read; this callback checks the result of the augmentation. On
+    a GPU, a label out of range would end the process with an assertion that names no file.
 
     Args:
-        num_classes: Labels have to be below this.
-        epochs: Epochs in which each batch is looked at; each look waits for the GPU.
+        num_classes: Upper limit of labels, exclusive.
+        epochs: Epochs in which each batch is checked; each check waits for the GPU.
     """
 
     def __init__(self, *, num_classes: Wired[int], epochs: PositiveInt = 1) -> None:
@@ -29,7 +29,7 @@ class BatchCheck(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Look, and stop on every rank when one has such a batch, so that none waits for it."""
+        """Check the batch, and stop all ranks if one has an invalid batch, so that none waits."""
         if trainer.current_epoch >= self.epochs:
             return
         good = in_range(batch, self.num_classes)

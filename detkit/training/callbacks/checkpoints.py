@@ -1,4 +1,4 @@
-"""The best and the last checkpoint of a run."""
+"""Save the best and the last checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Checkpoints(Checkpoint):
         self._validated = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget a validation outside of this training, and half a file that a kill left."""
+        """Forget a validation before this training, and delete incomplete files left by a kill."""
         self._validated = False
         self._saved_at = time.monotonic()
         if trainer.is_global_zero:
@@ -72,7 +72,7 @@ class Checkpoints(Checkpoint):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Save within an epoch, when it is time."""
+        """Save within an epoch after `minutes`."""
         if self.minutes is None or not is_step_start(trainer, batch_idx):
             return
         due = time.monotonic() - self._saved_at >= 60 * self.minutes
@@ -80,11 +80,11 @@ class Checkpoints(Checkpoint):
             self.save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note that the score is fresh."""
+        """Record that there is a new score."""
         self._validated = self.monitor in trainer.callback_metrics
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, after validation and after the other callbacks have their state complete."""
+        """Save after validation, when the state of all other callbacks is complete."""
         is_best = self._validated and self._improves(trainer)
         self._validated = False
         ends = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
@@ -93,9 +93,9 @@ class Checkpoints(Checkpoint):
         self.save(trainer, is_best)
 
     def save(self, trainer: pl.Trainer, is_best: bool = False) -> None:
-        """Save the last state now; called on every rank.
+        """Save the last state now; call it on every rank.
 
-        The best state gets its name first: a kill between the two then repeats the epoch, and
+        The best state is renamed first, so that a run killed between the two repeats the epoch and
         finds the same best state again.
         """
         part = self.last_path.with_suffix(PART)
@@ -106,7 +106,7 @@ class Checkpoints(Checkpoint):
                     _link_or_copy(part, self.best_path)
                 os.replace(part, self.last_path)
         except (OSError, Stopped, KeyboardInterrupt):
-            if trainer.is_global_zero:  # half a file helps nobody, least of all on a full disk
+            if trainer.is_global_zero:  # an incomplete file is useless, above all on a full disk
                 self._remove_parts()
             raise
         trainer.strategy.barrier("checkpoints")
@@ -128,14 +128,14 @@ class Checkpoints(Checkpoint):
         return {"best_score": self.best_score, "best_epoch": self.best_epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing with the best score of the checkpoint."""
+        """Continue with the best score of the checkpoint."""
         self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
         if self.best_score == -math.inf:  # earlier versions of detkit stored a NaN like this
             self.best_score = self.best_epoch = None
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name in one move; it shares the bytes where the disk can."""
+    """Give a file a second name atomically, as a hard link if the disk supports it."""
     part = target.with_suffix(PART)
     part.unlink(missing_ok=True)
     try:

@@ -1,4 +1,4 @@
-"""Say when the loss runs away."""
+"""Warn when the loss diverges."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from detkit.registry import PositiveInt, register
 
 _log = logging.getLogger("detkit.training")
 
-_FIRST = 3  # losses whose median is that of the untrained model; the first is before any step
+_FIRST = 3  # batches whose median loss is that of the untrained model; the first precedes any step
 _RISE = 2.0  # times the best level
-_START_RISE = 3.0  # times the untrained model's, which three batches tell only roughly
+_START_RISE = 3.0  # times the untrained model's, which three batches estimate only roughly
 _EXPLOSION = 10.0  # times the untrained model's: more than any batch or warm-up explains
 
 
 class Divergence(NamedTuple):
-    """A loss that ran away.
+    """A loss that diverged.
 
     Attributes:
-        best: The lowest level that it had.
-        now: Its level.
+        best: Its lowest level.
+        now: Its current level.
     """
 
     best: float
@@ -33,17 +33,17 @@ class Divergence(NamedTuple):
 
 
 class LossWatch:
-    """Finds in a row of losses when they diverge; knows nothing of training.
+    """Detects in a sequence of losses when they diverge.
 
     A level is the median of a window of losses, so that single bad batches do not count; the best
     level is the lowest median of `patience` levels in a row. The loss diverges when as many levels
-    in a row are all twice the best one and, besides, above the middle between the best and the
-    first level: noise around a low loss, multi-scale images and a warm-up do not do that. Before
-    there is a best one, three times the loss of the first batches is too high, and ten times that
-    at any time.
+    in a row are all more than twice the best one and above the middle between the best and the
+    first level, which noise around a low loss, multi-scale images and a warm-up do not cause.
+    Before there is a best level, three times the loss of the first batches is too high; ten times
+    that loss is too high at any time.
 
     Args:
-        window: Losses of a level.
+        window: Losses per level.
         patience: Levels in a row.
     """
 
@@ -56,7 +56,7 @@ class LossWatch:
         self.levels: list[float] = []
 
     def add(self, losses: list[float]) -> Divergence | None:
-        """Take the losses of one window, in their order."""
+        """Add the losses of one window, in order."""
         level = statistics.median(losses)
         if self.untrained is None:
             self.untrained, self.first = statistics.median(losses[:_FIRST]), level
@@ -82,7 +82,7 @@ class LossWatch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on comparing with earlier levels."""
+        """Continue with the levels of an earlier start."""
         self.untrained, self.best = state["untrained"], state["best"]
         self.first, self.levels = state["first"], state["levels"]
 
@@ -92,8 +92,8 @@ class DivergenceWarning(pl.Callback):
     """Warn once when the loss has risen far above its best level and stays there.
 
     Args:
-        window: Batches whose median loss is one level; the device is waited for once in so many.
-        patience: Levels in a row that have to be too high.
+        window: Batches per level; also the batches between two waits for the device.
+        patience: Levels in a row that must be too high.
     """
 
     def __init__(self, *, window: PositiveInt = 20, patience: PositiveInt = 5) -> None:
@@ -109,7 +109,7 @@ class DivergenceWarning(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Note the loss; look at a whole window. Rank 0 speaks for all."""
+        """Record the loss and check complete windows, on rank 0."""
         if self._done or not trainer.is_global_zero:
             return
         self._losses.append(_total(outputs["parts"]))
@@ -132,12 +132,12 @@ class DivergenceWarning(pl.Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The levels so far and whether it was said."""
+        """The levels so far and whether the warning was given."""
         losses = [float(value) for value in self._losses]
         return {"watch": self.watch.state_dict(), "losses": losses, "done": self._done}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on comparing with the levels of the checkpoint."""
+        """Continue with the levels of the checkpoint."""
         self.watch.load_state_dict(state_dict["watch"])
         self._done = state_dict["done"]
         self._losses = [torch.tensor(value) for value in state_dict["losses"]]

@@ -1,4 +1,4 @@
-"""A moving average of the weights, which is validated and saved in their place."""
+"""A moving average of the weights that is validated and saved instead of them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class WeightAverage(pl.Callback):
     The average follows closely at first and slowly later: its decay at update n is
     min(decay, (1 + n) / (10 + n)), so that it spans about the last tenth of a short training.
     The running statistics of batch norms are averaged like the weights: those of the last step
-    belong to the last weights, not to averaged ones. A checkpoint holds the averaged weights where
-    any reader looks for weights, and the raw ones, to resume from, under "raw_state_dict".
+    belong to the last weights, not to averaged ones. A checkpoint contains the averaged weights
+    as its state dict, and the raw ones, from which training resumes, as "raw_state_dict".
 
     Lightning's own callback is not used: it keeps the average on the CPU when training on a GPU (it
     copies the model before that is moved), and reads its counter back from the GPU at every step.
 
     Args:
-        decay: Largest share of the old average that is kept at an optimizer step.
-        warm_up: Let the decay grow from the start, as above; otherwise it is the same throughout.
+        decay: Maximum share of the old average at an optimizer step.
+        warm_up: Let the decay grow from the start, as above; otherwise it is constant.
     """
 
     def __init__(self, *, decay: Fraction = 0.9998, warm_up: bool = True) -> None:
@@ -47,7 +47,7 @@ class WeightAverage(pl.Callback):
         return min(self.decay, (1 + update) / (10 + update)) if self.warm_up else self.decay
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from the current weights, or take up the resumed average."""
+        """Start from the current weights, or continue the resumed average."""
         self._last_step = trainer.global_step
         live = _averaged_tensors(pl_module)
         resumed = self._stored
@@ -71,38 +71,38 @@ class WeightAverage(pl.Callback):
         self.updates += 1
         live = _averaged_tensors(pl_module)
         average = get_ema_multi_avg_fn(self.decay_at(self.updates))  # type: ignore[no-untyped-call]
-        with torch.no_grad():  # the average of a divided tensor is that of its parts
+        with torch.no_grad():  # a divided tensor is averaged part by part
             stored = [part_of(value) for value in self._stored.values()]
             average(stored, [part_of(live[name]) for name in self._stored], self.updates)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average into the model."""
+        """Load the average into the model."""
         self._swap(pl_module)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the raw weights back, to train on."""
+        """Restore the raw weights for training."""
         self._swap(pl_module)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Leave raw weights behind when a validation fails."""
+        """Restore the raw weights when a validation fails."""
         if self._swapped:
             self._swap(pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the averaged weights in the model."""
+        """Load the averaged weights into the model for good."""
         self._swap(pl_module)
         self._stored, self._swapped = {}, False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Leave them there too when the resumed training was at its end already."""
+        """Do the same if the resumed training was already complete."""
         self.on_train_end(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Save the average as the model's weights, and the raw weights beside them."""
+        """Save the average as the model's weights, and the raw weights separately."""
         if self._stored:
             in_model = checkpoint["state_dict"]
             other = {**in_model, **gathered(self._stored, trainer.is_global_zero)}
@@ -112,18 +112,18 @@ class WeightAverage(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take the average and put the raw weights into the model, when training resumes."""
+        """Read the average and load the raw weights into the model when training resumes."""
         if trainer.state.fn == TrainerFn.FITTING and RAW_WEIGHTS in checkpoint:
             averaged = checkpoint["state_dict"]
             self._stored = {name: averaged[name].clone() for name in _averaged_tensors(pl_module)}
             pl_module.load_state_dict(checkpoint[RAW_WEIGHTS])
 
     def state_dict(self) -> dict[str, Any]:
-        """How many updates the average has had."""
+        """The number of updates so far."""
         return {"updates": self.updates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting, so that the decay does not start again."""
+        """Continue counting, so that the decay does not start again."""
         self.updates = state_dict["updates"]
 
     @torch.no_grad()
@@ -139,5 +139,5 @@ class WeightAverage(pl.Callback):
 
 
 def _averaged_tensors(module: pl.LightningModule) -> dict[str, Tensor]:
-    """What a checkpoint holds of a module and what changes by small amounts; counters do not."""
+    """The tensors of a module's state dict to average: all but integer counters."""
     return {name: value for name, value in module.state_dict().items() if value.is_floating_point()}

@@ -1,4 +1,4 @@
-"""Say early when a training cannot work."""
+"""Warn after the first validation if the training cannot work."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from detkit.text import counted
 _log = logging.getLogger("detkit.training")
 
 _OVERLAP = 0.5
-_SOME = 0.1  # of the objects found under another class: worth naming where AP50 is 0
-_MOST = 0.5  # so many of them: worth naming whatever AP50 is
-_ONE_SHIFT = 0.8  # of the wrong labels explained by one difference, to call it a shift
+_SOME = 0.1  # share of objects found as another class that is worth a warning if AP50 is 0
+_MOST = 0.5  # the same whatever the AP50
+_ONE_SHIFT = 0.8  # share of the wrong labels that one offset must explain
 _PAIRS = 3
 
 NO_OBJECTS = (
@@ -35,12 +35,12 @@ _EARLY = "After a few hundred steps from scratch this can be normal; otherwise"
 
 @dataclass
 class Hits:
-    """What the best detection on each object said.
+    """The classes of the best detection on each object.
 
     Attributes:
-        images: Images that were looked at.
-        detections: In these images, of any score.
-        objects: In these images, ignored ones left out.
+        images: Number of images.
+        detections: Number of detections in them, of any score.
+        objects: Number of objects in them, except ignored ones.
         pairs: (label of the object, label of the best detection that overlaps it by 0.5 or more).
     """
 
@@ -50,7 +50,7 @@ class Hits:
     pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     def add(self, detections: Detections, target: Target) -> None:
-        """Take the detections and objects of one image."""
+        """Add the detections and objects of one image."""
         objects = target.select(~target.ignored)
         self.images += 1
         self.detections += len(detections.scores)
@@ -75,7 +75,7 @@ class Hits:
         return self._share(n for (label, other), n in self.pairs.items() if label != other)
 
     def shift(self, classes: int) -> int | None:
-        """By how much all wrong labels are off, where one number explains nearly all of them."""
+        """The offset of the wrong labels, if a single one explains nearly all of them."""
         shifts: Counter[int] = Counter()
         owners: dict[int, set[int]] = {}
         for (label, other), count in self.pairs.items():
@@ -94,7 +94,7 @@ class Hits:
 
 @register("callback", "first_validation")
 class FirstValidation(pl.Callback):
-    """Say loudly when the first validation finds no object at all, and why that may be.
+    """Warn if the first validation finds no object at all, and name likely causes.
 
     Args:
         class_names: The classes, in label order.
@@ -121,7 +121,7 @@ class FirstValidation(pl.Callback):
             self._hits.add(detections, target)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the AP50 of the first validation of a training from its start."""
+        """Check the AP50 of the first validation of a new training."""
         if self._done or "val/AP50" not in trainer.callback_metrics:
             return
         self._done = True
@@ -132,7 +132,7 @@ class FirstValidation(pl.Callback):
         self._hits = Hits()
 
     def state_dict(self) -> dict[str, bool]:
-        """Whether the first validation has been."""
+        """Whether the first validation is done."""
         return {"done": self._done}
 
     def load_state_dict(self, state_dict: dict[str, bool]) -> None:
@@ -141,7 +141,7 @@ class FirstValidation(pl.Callback):
 
 
 def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
-    """What to say of an AP50 and of what the detections hit; None where all may be well."""
+    """The warning for an AP50 and its hits; None if nothing looks wrong."""
     if math.isnan(score):
         return NO_OBJECTS
     if hits.wrong >= (_SOME if score == 0 else _MOST) and hits.right < _SOME:

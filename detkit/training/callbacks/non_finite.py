@@ -1,4 +1,4 @@
-"""Stop before a step that would spoil the weights, and keep what is needed to repeat it."""
+"""Stop before a step that would spoil the weights, and save what is needed to replay it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_FILES = 8
 
 @dataclass
 class _Seen:
-    """A batch since the last look: what it takes to repeat it, and what it gave."""
+    """A batch since the last check: the state to replay it, and its losses and gradient norm."""
 
     number: int  # of the optimizer step, from 1
     batch: Batch
@@ -43,7 +43,7 @@ class _Seen:
     gradient_norm: Tensor | None = None
 
     def total(self) -> Tensor:
-        """A number that is finite when all losses and the gradients are."""
+        """A number that is finite if all losses and the gradient norm are."""
         losses = [value.float() for name, value in self.losses.items() if name.startswith("loss/")]
         norm = [] if self.gradient_norm is None else [self.gradient_norm.float()]
         return torch.stack([*losses, *norm]).sum()
@@ -54,28 +54,27 @@ class NonFinite(pl.Callback):
     """Stop a training whose loss or gradient is NaN or infinite, and save the step.
 
     The run folder's `non_finite/step_NUMBER.pt` holds the batch, the loss parts, the random state
-    and the weights from before the step: `detkit replay FILE` repeats it. The message names the
-    loss parts, the files and the first module whose output was not finite. Checkpoints that were
-    saved before stay as they are. Gradients are not looked at with trainer.precision=16, where the
-    loss scaler meets and skips infinite ones.
+    and the weights before the step: `detkit replay FILE` repeats it. The message names the
+    loss parts, the files and the first module with a non-finite output. Earlier checkpoints stay
+    unchanged. With trainer.precision=16, gradients are not checked, since the loss scaler skips
+    steps with infinite ones.
 
     Args:
         run_folder: Where the run writes.
-        check_every: Optimizer steps between two looks. A look costs about 2 ms on a CPU, and waits
-            for a GPU. With more than 1 the first bad step is named all the same and its images are
-            kept until the next look, but the weights that are saved are later ones. Nothing is
-            saved as a checkpoint before a look.
+        check_every: Optimizer steps between two checks. A check costs about 2 ms on a CPU and
+            waits for a GPU. With more than 1, detkit still finds the first bad step and keeps its
+            batch, but saves later weights. Each checkpoint is preceded by a check.
     """
 
     def __init__(self, *, run_folder: Wired[str], check_every: PositiveInt = 1) -> None:
         self.run_folder = Path(run_folder)
         self.check_every = check_every
         self._seen: list[_Seen] = []
-        self._buffers: dict[str, tuple[Tensor, Tensor]] = {}  # each with its copy
+        self._buffers: dict[str, tuple[Tensor, Tensor]] = {}  # each buffer with its copy
         self._steps = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start anew, with room for a copy of each buffer."""
+        """Reset the state and allocate a copy of each buffer."""
         buffers = detection_module(pl_module).detector.named_buffers()
         self._buffers = {name: (value, value.clone()) for name, value in buffers}
         self._seen, self._steps = [], 0
@@ -83,14 +82,14 @@ class NonFinite(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Note what the forward pass is about to change."""
+        """Copy the state that the forward pass changes."""
         if not self._seen:
             for value, copy in self._buffers.values():
                 copy.copy_(value)
         self._seen.append(_Seen(trainer.global_step + 1, batch, random_state()))
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the losses and the norm of the gradients; waits for nothing."""
+        """Record the losses and the gradient norm without waiting for the device."""
         seen = self._seen[-1]
         seen.losses = detection_module(pl_module).step_losses
         if trainer.precision != "16-mixed":
@@ -102,41 +101,45 @@ class NonFinite(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Look, while the weights are still those of the step."""
+        """Check, while the weights are still those of the step."""
         self._steps += 1
         if self._steps % self.check_every == 0:
-            self._look(trainer, pl_module)
+            self._check(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look before a validation of a spoilt model."""
-        self._look(trainer, pl_module)
+        """Check before the validation."""
+        self._check(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Look at the last steps of a training too."""
-        self._look(trainer, pl_module)
+        """Check the last steps of the epoch."""
+        self._check(trainer, pl_module)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Look before spoilt weights replace good ones."""
-        self._look(trainer, pl_module)
+        """Check before a checkpoint replaces the previous one."""
+        self._check(trainer, pl_module)
 
-    def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Raise on every rank when one has a bad step, so that none waits for the others."""
+    def _check(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Raise on all ranks if one has a bad step, so that no rank waits for another."""
         seen = [step for step in self._seen if step.losses]
         self._seen = [step for step in self._seen if not step.losses]
         if not seen:
             return
-        good = torch.stack([step.total() for step in seen]).isfinite().tolist()  # waits once
+        good = (
+            torch.stack([step.total() for step in seen]).isfinite().tolist()
+        )  # waits for the device once
         bad = [step for step, is_good in zip(seen, good, strict=True) if not is_good]
         if trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
             self._stop(trainer, pl_module, bad[0] if bad else seen[-1])
 
     def _stop(self, trainer: pl.Trainer, pl_module: pl.LightningModule, seen: _Seen) -> NoReturn:
-        """Repeat the step on every rank, save the first bad one, and say the same on all ranks."""
+        """Replay the step on all ranks, save the first bad one, and raise the same error on all."""
         detector, precision = detection_module(pl_module).detector, str(trainer.precision)
         self._restore(seen)
-        weights = gathered(detector.state_dict(), keep=True)  # on all ranks, as any may save
+        weights = gathered(
+            detector.state_dict(), keep=True
+        )  # on all ranks, since any of them may save
         spoilt = [name for name, value in weights.items() if _is_bad(value)]
         with on_its_own(detector):
             replay = replay_step(detector, seen.batch, precision)
@@ -162,7 +165,7 @@ class NonFinite(pl.Callback):
         if trainer.world_size > 1:
             finite = [None] * trainer.world_size
             torch.distributed.all_gather_object(finite, replay.is_finite)
-        culprit = finite.index(min(finite))  # where all are finite, only their sum was not
+        culprit = finite.index(min(finite))  # rank 0 if all are finite and only their sum was not
         if trainer.global_rank == culprit:
             norm = None if seen.gradient_norm is None else float(seen.gradient_norm)
             advice = _ADVICE.format(run=shlex.quote(display_path(self.run_folder)))
@@ -173,7 +176,7 @@ class NonFinite(pl.Callback):
         raise UserError(texts[0])
 
     def _restore(self, seen: _Seen) -> None:
-        """Put random generators and buffers to where they were before the step."""
+        """Restore the random generators and buffers to their state before the step."""
         set_random_state(seen.random_state)
         for value, copy in self._buffers.values():
             value.copy_(copy)
@@ -181,11 +184,11 @@ class NonFinite(pl.Callback):
     def _save(
         self, step: SavedStep, weights: dict[str, Tensor], pl_module: pl.LightningModule
     ) -> list[str]:
-        """Save the step and say how to repeat it, or why it could not be saved."""
+        """Save the step; return how to repeat it, or why it could not be saved."""
         path = step_path(self.run_folder, step.number, step.rank, step.world_size)
         try:
             write_step(path, step, weights, detection_module(pl_module).checkpoint_record)
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError if the disk is full
             return [f"the step could not be saved in {path}: {error}"]
         return [f"repeat the step: detkit replay {shlex.quote(display_path(path))}"]
 
@@ -207,7 +210,7 @@ def _description(step: SavedStep, gradient_norm: float | None) -> list[str]:
     if step.weights_later:
         lines.append(
             f"the weights are {step.weights_later} optimizer steps later than the step; with "
-            "callbacks.non_finite.check_every=1 they would be its own"
+            "callbacks.non_finite.check_every=1 they would match it"
         )
     more = len(step.batch.paths) - _MOST_FILES
     files = ", ".join(step.batch.paths[:_MOST_FILES]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""What the detector finds in validation images, to look at."""
+"""Draw validation images with objects and detections."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 _OVERVIEW_SIDE = 800  # longest side of one pair in the overview
 
 
-_LOWEST_SCORE = 0.05  # of detections for loggers, whose pages have their own threshold
+_LOWEST_SCORE = 0.05  # of detections for loggers, which have their own threshold
 
 
 class ValidationPicture(NamedTuple):
-    """One image as the detector saw it, without padding; boxes in its coordinates."""
+    """An image as the detector sees it, without padding; boxes in its coordinates."""
 
     image: Tensor
     target: Target
@@ -32,13 +32,13 @@ class ValidationPicture(NamedTuple):
 
 
 class Spread(Generic[T]):
-    """An even choice from a row of items whose length nobody knows before its end.
+    """An evenly spaced selection from a sequence of unknown length.
 
-    Every item is kept at first; when twice as many are kept as are wanted, every second one is let
-    go, and from then on every second one is kept, and so on.
+    It starts with every item. Whenever it has twice as many items as needed, it drops every second
+    one and doubles its step.
 
     Args:
-        count: How many items are wanted.
+        count: Number of items to select.
     """
 
     def __init__(self, count: int) -> None:
@@ -48,19 +48,19 @@ class Spread(Generic[T]):
         self._seen = 0
 
     def wants_next(self) -> bool:
-        """Whether the next item of the row must be added; asked once for each item."""
+        """Whether to add the next item of the sequence; call it once per item."""
         self._seen += 1
         return (self._seen - 1) % self._step == 0
 
     def add(self, item: T) -> None:
-        """Take an item that was wanted."""
+        """Add an item for which `wants_next` was true."""
         self._kept.append(item)
         if len(self._kept) == 2 * self.count:
             self._kept = self._kept[::2]
             self._step *= 2
 
     def chosen(self) -> list[T]:
-        """The items, in their order; all of them where there are no more than wanted."""
+        """The selected items in order; all of them if there are not more than `count`."""
         if len(self._kept) <= self.count:
             return self._kept
         return [self._kept[i * len(self._kept) // self.count] for i in range(self.count)]
@@ -70,16 +70,16 @@ class Spread(Generic[T]):
 class Pictures(pl.Callback):
     """Write validation pictures into the run folder: objects beside detections.
 
-    The images are the same in each validation, spread evenly over it. `pictures/01.jpg`, ... and
-    `pictures/overview.jpg`, all on one sheet, are there from the first validation on, so that boxes
-    that lie beside their objects are seen early, and show the last one when training has ended.
+    Every validation draws the same images, spread evenly over the split. `pictures/01.jpg`, ... and
+    `pictures/overview.jpg`, which shows all of them, are written after the first validation, so
+    that misplaced boxes are noticed early, and again when training ends.
 
     Args:
         run_folder: Where the run writes.
         class_names: The classes, in label order.
-        count: How many images.
+        count: Number of images.
         score_threshold: Detections below this score are not drawn.
-        every: Also write into `pictures/epoch_N/` after every so many validations; null does not.
+        every: Also write to `pictures/epoch_N/` after this many validations; null never does.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Pictures(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the images of this batch that are among the chosen ones, on rank 0."""
+        """Keep the selected images of this batch, on rank 0."""
         if not trainer.is_global_zero or trainer.sanity_checking:
             return
         for position in range(len(batch)):
@@ -120,7 +120,7 @@ class Pictures(pl.Callback):
                 self._spread.add(self._keep(batch, outputs[position], position))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write after the first one, where it was asked for, and outside of a training."""
+        """Write after the first validation, after every `every`, and outside of a training."""
         if trainer.sanity_checking:
             return
         self._validations += 1
@@ -130,7 +130,7 @@ class Pictures(pl.Callback):
             self._write(self.folder / f"epoch_{trainer.current_epoch + 1:03d}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what the last validation found."""
+        """Write the pictures of the last validation."""
         self._write(self.folder)
 
     def samples(self) -> list[ValidationPicture]:
@@ -138,11 +138,11 @@ class Pictures(pl.Callback):
         return self._spread.chosen()
 
     def state_dict(self) -> dict[str, int]:
-        """How many validations there were."""
+        """The number of validations so far."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Go on counting."""
+        """Continue counting."""
         self._validations = state_dict["validations"]
 
     def _keep(self, batch: Batch, detections: Detections, position: int) -> ValidationPicture:

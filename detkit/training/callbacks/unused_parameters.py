@@ -1,4 +1,4 @@
-"""Name the parameters that the loss does not reach."""
+"""Report the parameters that get no gradient."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _MOST_GROUPS = 6
 class UnusedParameters(pl.Callback):
     """Warn once about parameters that get no gradient, or only zeros, in the first steps.
 
-    Frozen parameters are left out. On several devices those without any gradient end the training
-    after the first step: PyTorch would fail or hang in the second one, naming nothing.
+    Frozen parameters do not count. On several devices, a parameter without a gradient ends the
+    training after the first step, because PyTorch would fail or hang in the second one without
+    naming it.
 
     Args:
-        steps: Optimizer steps that are looked at; a shorter training says nothing.
+        steps: Optimizer steps to check; a shorter training gives no warning.
     """
 
     def __init__(self, *, steps: PositiveInt = 50) -> None:
@@ -48,7 +49,7 @@ class UnusedParameters(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Cross out what has a gradient; speak after the last step that is looked at.
+        """Cross out parameters with a gradient; warn after the last step to check.
 
         Raises:
             UserError: Several devices train, and a parameter got no gradient in the first step.
@@ -71,10 +72,10 @@ class UnusedParameters(pl.Callback):
 
     @torch.no_grad()
     def _cross_out(self, divided: bool) -> None:
-        """Forget the parameters that learn; waits for the device, and only while some do not.
+        """Cross out parameters with a gradient; waits for the device only while some are left.
 
         Args:
-            divided: Whether each rank holds a part of each gradient only.
+            divided: Whether each rank holds only a part of each gradient.
         """
         present = {n: p.grad for n, p in self._waiting.items() if p.grad is not None}
         self._absent -= set(present)
@@ -84,7 +85,7 @@ class UnusedParameters(pl.Callback):
         if divided:
             torch.distributed.all_reduce(norms)
         for name, norm in zip(present, norms.tolist(), strict=True):
-            if norm != 0:  # NaN is a gradient, and not the concern of this
+            if norm != 0:  # NaN counts as a gradient here
                 del self._waiting[name]
 
     def _text(self, count: int) -> str:
@@ -106,7 +107,7 @@ class UnusedParameters(pl.Callback):
 
 
 def unused_text(names: list[str], where: str) -> str:
-    """What is wrong with parameters that several devices have no gradient of."""
+    """The error about parameters without a gradient on several devices."""
     return (
         f"{len(names)} parameters got no gradient in {where}: {_grouped(names)}. Devices that "
         "train together wait for the gradient of each parameter, so the training would fail or "
@@ -116,7 +117,7 @@ def unused_text(names: list[str], where: str) -> str:
 
 
 def _grouped(names: list[str]) -> str:
-    """Parameters by the module that holds them, with the number of each: `neck.extra (4)`."""
+    """Modules of parameters, each with its number of parameters: `neck.extra (4)`."""
     depth = 1
     while depth < 4 and len(_groups(names, depth + 1)) <= _MOST_GROUPS:  # noqa: PLR2004
         depth += 1
