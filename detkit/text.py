@@ -40,9 +40,11 @@ def agree(count: int, singular: str, several: str) -> str:
 
 
 def listed(names: Iterable[object], conjunction: str = "and") -> str:
-    """Names as a list in a sentence: "a", "a and b", "a, b and c"."""
-    *names, last = map(str, names)
-    return f"{', '.join(names)} {conjunction} {last}" if names else last
+    """Names as a list in a sentence: "a", "a and b", "a, b and c"; "" without names."""
+    texts = list(map(str, names))
+    if len(texts) < 2:  # noqa: PLR2004
+        return "".join(texts)
+    return f"{', '.join(texts[:-1])} {conjunction} {texts[-1]}"
 
 
 def duration(seconds: float) -> str:

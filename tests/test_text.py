@@ -56,7 +56,8 @@ def test_a_verb_agrees_with_its_count():
 
 
 @pytest.mark.parametrize(
-    ("names", "text"), [("a", "a"), ("ab", "a and b"), ("abc", "a, b and c"), ([1, 2], "1 and 2")]
+    ("names", "text"),
+    [("", ""), ("a", "a"), ("ab", "a and b"), ("abc", "a, b and c"), ([1, 2], "1 and 2")],
 )
 def test_names_are_listed_as_in_a_sentence(names, text):
     assert listed(names) == text

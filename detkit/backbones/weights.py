@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from detkit.errors import UserError
+from detkit.text import listed
 
 _WRAPPERS = ("state_dict", "model")  # under which training scripts store the weights
 
@@ -23,7 +24,7 @@ def require_levels(
 ) -> None:
     """Raise UserError unless a backbone that has few levels is asked for a possible choice."""
     if tuple(levels) not in possible:
-        choices = " or ".join(str(list(choice)) for choice in possible)
+        choices = listed((list(choice) for choice in possible), "or")
         raise UserError(
             f"backbone '{backbone}': levels {list(levels)} cannot be given: set levels to "
             f"{choices}."

@@ -20,6 +20,7 @@ from detkit.config.overrides import listed_plugins, split_flags
 from detkit.config.part_overrides import hydra_words, without_nulls
 from detkit.config.source import register_hydra_plugins
 from detkit.errors import ConfigError
+from detkit.text import listed
 
 MULTIRUN = ("-m", "--multirun")
 _EXCLUSIVE_FLAGS = (*MULTIRUN, "-r", "--run", "-c", "--cfg", "-i", "--info", "--hydra-help")
@@ -36,7 +37,7 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
     exclusive = [flag for flag in flags if flag.partition("=")[0] in _EXCLUSIVE_FLAGS]
     if len(exclusive) > 1:
         hint = " `detkit plan` shows the jobs of a sweep." if set(exclusive) & {*MULTIRUN} else ""
-        raise ConfigError([f"use only one of the flags {' and '.join(exclusive)}.{hint}"])
+        raise ConfigError([f"use only one of the flags {listed(exclusive)}.{hint}"])
     overrides = _for_hydra(root, flags, overrides)
     # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
     os.environ["HYDRA_FULL_ERROR"] = "1"

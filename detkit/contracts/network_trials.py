@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, LeftOutError, Subject
 from detkit.contracts.tensor_checks import are_equal, require, tensors
+from detkit.text import agree
 
 _MOST_NAMED = 3
 
@@ -111,7 +112,7 @@ def require_gradients(part: Any, total: Tensor, when: str) -> None:
 def _named(names: list[str]) -> str:
     listed = ", ".join(f"'{name}'" for name in names[:_MOST_NAMED])
     more = len(names) - _MOST_NAMED
-    noun = "parameter" if len(names) == 1 else "parameters"
+    noun = agree(len(names), "parameter", "parameters")
     return f"{noun} {listed}" + (f" and {more} more" if more > 0 else "")
 
 

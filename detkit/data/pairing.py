@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from detkit.image_files import SUFFIXES
 from detkit.structures import Pairing
-from detkit.text import counted
+from detkit.text import agree, counted
 
 LOGGER = logging.getLogger("detkit.data")
 BY_ENDING = "with paths from another machine, matched by their endings"
@@ -152,7 +152,7 @@ def describe_pairing(pairing: Pairing) -> str:
         parts.append(f"{counted(len(names), noun)} without an image ({_some(names)})")
     if names := pairing.images_without_annotation:
         use = "trained as background" if pairing.images_train else "not used"
-        verb = "is" if len(names) == 1 else "are"
+        verb = agree(len(names), "is", "are")
         parts.append(
             f"{counted(len(names), 'image')} without a{_n(noun)} {noun} {verb} {use} "
             f"({_some(names)})"

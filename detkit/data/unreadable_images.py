@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.fault_messages import sentences
 from detkit.structures import Sample
-from detkit.text import counted
+from detkit.text import agree, counted
 
 _SHOWN = 5  # files
 
@@ -32,6 +32,6 @@ def _undecoded(dataset: DetectionDataset) -> str:
     more = f" and {len(files) - _SHOWN:,} more" if len(files) > _SHOWN else ""
     return (
         f"{counted(len(files), 'image')} of {len(dataset):,} cannot be decoded, so "
-        f"{counted(objects, 'object')} in {'it' if len(files) == 1 else 'them'} "
-        f"{'counts' if objects == 1 else 'count'} as missed: {', '.join(files[:_SHOWN])}{more}"
+        f"{counted(objects, 'object')} in {agree(len(files), 'it', 'them')} "
+        f"{agree(objects, 'counts', 'count')} as missed: {', '.join(files[:_SHOWN])}{more}"
     )

@@ -12,7 +12,7 @@ from detkit.errors import DataError
 from detkit.evaluation.results_file import Row
 from detkit.evaluation.results_objects import labels_at
 from detkit.structures import DatasetIndex
-from detkit.text import counted
+from detkit.text import agree, counted
 
 FILE_NAME = "file_name"
 _TWICE = 2  # a later reading wins with more than this many times the boxes at objects
@@ -167,7 +167,7 @@ def _require_images(
     key = "file_name" if reading.name == FILE_NAME else "image_id"
     values = dict.fromkeys(row.file_name if key == "file_name" else row.image for row in wrong)
     all_images = {row.file_name if key == "file_name" else row.image for row in rows}
-    verb = "is" if len(values) == 1 else "are"
+    verb = agree(len(values), "is", "are")
     raise DataError(
         f"{source}: {len(values):,} of its {counted(len(all_images), 'image')} {verb} not among "
         f"the {counted(len(index), 'image')} that detkit measures (split: {split}), such as {key} "

@@ -12,6 +12,7 @@ import torch.distributed
 
 from detkit.errors import DataError, UserError
 from detkit.runs.random_state import random_state, set_random_state
+from detkit.text import listed
 
 POSITION = "position"
 RANDOM_STATES = "random_states"
@@ -100,7 +101,7 @@ def require_same_data(stored: Mapping[str, str], current: Mapping[str, str], pat
     changed = [name for name, value in current.items() if stored.get(name, value) != value]
     if changed:
         raise DataError(
-            f"the {' and '.join(changed)} data have changed since the run started (images, sizes, "
+            f"the {listed(changed)} data have changed since the run started (images, sizes, "
             "classes or boxes), so it cannot be resumed: restore them, or start a new run from its "
             f"weights with weights={path}."
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from detkit.runs.saved_step import SavedStep
 from detkit.structures import Batch, Target
-from detkit.text import align_columns, counted
+from detkit.text import agree, align_columns, counted
 from detkit.training.risky_boxes import RiskyBox, risky_boxes
 from detkit.training.step_replay import ModuleOutput, StepReplay
 from detkit.visualization.draw import draw_target
@@ -84,7 +84,7 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
     odd = risky_boxes(batch, len(class_names))
     if not odd:
         return [*lines, "no box looks odd (area, finiteness, position, thinness, label)"]
-    look = "looks" if len(odd) == 1 else "look"
+    look = agree(len(odd), "looks", "look")
     lines.append(f"{counted(len(odd), 'object')} {look} odd:")
     lines += [f"  {_odd(risky_box, class_names)}" for risky_box in odd[:_MOST_OBJECTS]]
     more = len(odd) - _MOST_OBJECTS

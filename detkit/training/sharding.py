@@ -18,6 +18,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from detkit.errors import UserError
+from detkit.text import agree, listed
 
 # Parts of a detector that `forward`, `loss` and `predict` call exactly once.
 _PARTS = ("backbone", "neck")
@@ -178,6 +179,6 @@ def _require_axes(detector: nn.Module) -> None:
     if without:
         raise UserError(
             f"trainer.strategy=fsdp divides each parameter along its first axis, and "
-            f"{' and '.join(without)} {'has' if len(without) == 1 else 'have'} none: make it "
+            f"{listed(without)} {agree(len(without), 'has', 'have')} none: make it "
             "torch.ones(1) instead of torch.tensor(1.0), or use trainer.strategy=ddp."
         )

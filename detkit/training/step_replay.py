@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from detkit.detectors.base import DetectorModule
 from detkit.structures import Batch
+from detkit.text import listed
 
 _AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -93,7 +94,7 @@ class StepReplay:
         if self.bad_losses:
             return (
                 "the output of every module is finite: "
-                f"{' and '.join(self.bad_losses)} became not finite outside of modules"
+                f"{listed(self.bad_losses)} became not finite outside of modules"
             )
         if self.bad_gradients:
             return (

@@ -22,7 +22,7 @@ import lightning.pytorch as pl
 import torch
 from torch import nn
 
-from detkit.text import counted
+from detkit.text import agree, counted
 from detkit.training.training_limits import length_of
 
 _LARGE = 10e6  # parameters
@@ -214,7 +214,7 @@ def cpu_text(
     """
     text = f"on the CPU ({counted(threads, 'thread')}); "
     if gpus:
-        them = "it" if gpus == 1 else "them"
+        them = agree(gpus, "it", "them")
         return f"{text}PyTorch finds {counted(gpus, 'GPU')}: trainer.accelerator=gpu uses {them}"
     if not has_driver:
         return text + "PyTorch finds no GPU"

@@ -12,7 +12,7 @@ from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.file_checks import UNREADABLE_SPLITS
 from detkit.data.audit.findings import SEVERITIES, Example, Finding, Limits
 from detkit.data.audit.rules import is_hurt
-from detkit.text import align_columns, counted
+from detkit.text import align_columns, counted, listed
 
 _SHOWN = 5  # examples of a finding; audit.json has all
 _MOST_CLASSES = 12  # names in the heading
@@ -73,7 +73,7 @@ def _heading(evidence: Evidence) -> str:
     ]
     lines += [f"  {line}" for line in align_columns(rows)]
     lines += [
-        f"  {name} is {' and '.join(parts)} together, so it is not looked at by itself"
+        f"  {name} is {listed(parts)} together, so it is not looked at by itself"
         for name, parts in evidence.unions.items()
     ]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Box, Example, Finding, Limits, found
 from detkit.structures import Fault
+from detkit.text import listed
 
 _LEFT_OUT = "They are left out and training goes on. "
 _REASONS = {
@@ -144,7 +145,7 @@ def doubled_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
             names = dict.fromkeys(class_of(split, label) for label in labels)
             box = _box(split, first)
             owner = split.names[split.owners[first]]
-            detail = f"{' and '.join(names)} {box_text(box)}"
+            detail = f"{listed(names)} {box_text(box)}"
             example = Example(split.name, owner, detail, (box,))
             (doubled if labels[0] == labels[1] else disputed).append(example)
     return [

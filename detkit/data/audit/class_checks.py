@@ -9,6 +9,7 @@ import numpy as np
 
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+from detkit.text import listed
 
 
 def class_totals(evidence: Evidence) -> dict[str, int]:
@@ -28,7 +29,7 @@ def alike_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
         groups["".join(c for c in name.casefold() if c not in " _-")].append(name)
     alike = [names for names in groups.values() if len(names) > 1]
     examples = [
-        Example("", "", " and ".join(f"'{name}' (objects: {totals[name]:,})" for name in names))
+        Example("", "", listed(f"'{name}' (objects: {totals[name]:,})" for name in names))
         for names in alike
     ]
     both_used = any(sum(totals[name] > 0 for name in names) > 1 for names in alike)
@@ -103,7 +104,7 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
         if extra or lacking:
             parts = [f"has {', '.join(extra)}"] if extra else []
             parts += [f"lacks {', '.join(lacking)}"] if lacking else []
-            detail = f"{' and '.join(parts)} (compared with '{first.name}')"
+            detail = f"{listed(parts)} (compared with '{first.name}')"
             differing.append(Example(split.name, "", detail))
         elif own_names != names:
             reordered.append(Example(split.name, "", ", ".join(own_names)))

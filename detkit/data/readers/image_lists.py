@@ -11,6 +11,7 @@ from detkit.data.readers.folder_checks import image_files, lines_of, relative_na
 from detkit.data.readers.path_endings import PathEndings
 from detkit.errors import DataError
 from detkit.structures import Fault
+from detkit.text import listed
 
 
 class ListedImages(NamedTuple):
@@ -55,7 +56,7 @@ def listed_images(file: Path, bases: Sequence[Path], table: ImageTable) -> Liste
         if image is None:
             match = table.endings.match(line)
             if match.candidates:
-                either = " or ".join(f"'{name}'" for name in match.candidates)
+                either = listed((f"'{name}'" for name in match.candidates), "or")
                 raise DataError(
                     f"'{file}' line {number}: '{line}' does not exist, but could mean {either}: "
                     "correct the path."

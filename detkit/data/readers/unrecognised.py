@@ -18,7 +18,7 @@ from detkit.data.readers.annotation_kinds import (
 from detkit.data.readers.folder_checks import relative_name
 from detkit.data.readers.split_names import SPLIT_WORDS
 from detkit.image_files import files_below, is_hidden, is_image
-from detkit.text import counted
+from detkit.text import counted, listed
 
 TitleOf = Callable[[Path], "str | None"]
 _SHOWN = 8  # names of files and folders in a message
@@ -116,7 +116,7 @@ def _of_json(path: Path, files: Sequence[Path]) -> list[str]:
             clues.append(f"{_quoted(file, path)} is JSON without COCO's lists")
         elif missing:
             clues.append(f"{_quoted(file, path)} looks like COCO, but lacks "
-                         f"the list {' and '.join(missing)}")  # fmt: skip
+                         f"the list {listed(missing)}")  # fmt: skip
         if sum(programs.values()) + len(clues) >= _SHOWN:
             break
     clues += [f"some JSON files come from {program}: export them as COCO" for program in programs]

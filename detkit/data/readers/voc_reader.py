@@ -30,7 +30,7 @@ from detkit.data.readers.voc_xml import Marks, Page
 from detkit.errors import DataError
 from detkit.registry import register
 from detkit.structures import DatasetIndex
-from detkit.text import counted
+from detkit.text import agree, counted
 
 LOGGER = logging.getLogger("detkit.data")
 CLASS_LIST = "classes.txt"
@@ -83,7 +83,7 @@ class VocReader:
                 "set data.reader=voc data.reader.annotations=FOLDER)",
                 path,
                 counted(len(unread), "XML file"),
-                "is" if len(unread) == 1 else "are",
+                agree(len(unread), "is", "are"),
                 relative_name(unread[0], path),
             )
         return sorted(splits)

@@ -25,6 +25,7 @@ from detkit.data.writers.conversion_input import UNDIVIDED, Material, Picture, g
 from detkit.data.writers.division import Division
 from detkit.data.writers.format_limits import losses
 from detkit.errors import DataError, UserError
+from detkit.files import is_below
 from detkit.interfaces import Reader
 from detkit.structures import DatasetIndex
 
@@ -156,7 +157,7 @@ def _check_target(source: Path, target: Path) -> None:
         raise DataError(
             f"the folder '{target}' is not empty: name one that does not exist yet, or empty it."
         )
-    if target.resolve().is_relative_to(source.resolve()):
+    if is_below(target, source):
         raise DataError(
             f"'{target}' lies in the data set '{source}', which is not changed: name another place."
         )

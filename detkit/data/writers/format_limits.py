@@ -11,7 +11,7 @@ from detkit.data.readers.voc_xml import Marks
 from detkit.data.writers import voc_writer, yolo_writer
 from detkit.data.writers.conversion_input import UNDIVIDED, Material
 from detkit.structures import DatasetIndex
-from detkit.text import counted
+from detkit.text import agree, counted
 
 _COCO_PAGE = (
     "COCO's info, licenses, dates and addresses of images, supercategories and annotation ids"
@@ -78,7 +78,7 @@ def _ignored(source: str, target: str, material: Material, keep: bool) -> list[s
     if not count or (source == target != "yolo"):
         return []
     objects = counted(count, f"{kind} object")
-    mark = f"YOLO has no mark for {'it' if count == 1 else 'them'}"
+    mark = f"YOLO has no mark for {agree(count, 'it', 'them')}"
     if target == "yolo" and keep:
         return [f"{objects} written like any other: {mark}"]
     if target == "yolo":

@@ -18,7 +18,7 @@ from detkit.config.part_overrides import subject
 from detkit.config.sweep_jobs import Cell
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimates.training_cost import Estimate, Estimator
-from detkit.text import LONGEST_CELL, align_columns, counted, split_setting
+from detkit.text import LONGEST_CELL, align_columns, counted, listed, split_setting
 
 GIB = 2**30
 _UNKNOWN = "?"
@@ -109,7 +109,7 @@ def classes_text(planned: Iterable[Planned]) -> str:
     counts = sorted({cell.estimate.classes for cell in planned if cell.estimate})
     if len(counts) == 1:
         return counted(counts[0], "class")
-    return f"{' or '.join(map(str, counts))} classes" if counts else ""
+    return f"{listed(counts, 'or')} classes" if counts else ""
 
 
 def images_text(planned: Iterable[Planned]) -> str:

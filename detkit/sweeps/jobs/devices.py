@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from detkit.config.sweep_options import DevicePoolOptions
 from detkit.errors import ConfigError
+from detkit.text import agree, listed
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 THREADS = "OMP_NUM_THREADS"
@@ -97,11 +98,11 @@ def devices_text(devices: Sequence[Device]) -> str:
     """Devices in words: `GPU 0 and 1`, `cores 0-3`."""
     gpus = [device.gpu for device in devices if device.gpu is not None]
     if gpus:
-        return f"GPU {' and '.join(gpus)}"
+        return f"GPU {listed(gpus)}"
     cores = [core for device in devices for core in device.cores]
     several = cores[-1] - cores[0] == len(cores) - 1 and len(cores) > 1
-    listed = f"{cores[0]}-{cores[-1]}" if several else ", ".join(map(str, cores))
-    return f"core{'s' if len(cores) > 1 else ''} {listed}"
+    numbers = f"{cores[0]}-{cores[-1]}" if several else ", ".join(map(str, cores))
+    return f"{agree(len(cores), 'core', 'cores')} {numbers}"
 
 
 def variables(devices: Sequence[Device], processes: int) -> dict[str, str]:

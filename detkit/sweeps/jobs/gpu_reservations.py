@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from detkit.files import Lock, lock
+from detkit.text import listed
 
 PAUSE = 0.5  # seconds between two checks of other sweeps' GPUs
 _log = logging.getLogger("detkit.sweeps")
@@ -73,7 +74,7 @@ class Reservations:
                 _log.info(
                     "waiting for GPU %s, in use by another sweep (%s); "
                     "hydra.launcher.share_devices=true shares them without waiting",
-                    " and ".join(unavailable),
+                    listed(unavailable),
                     ", ".join(dict.fromkeys(map(self.holder, unavailable))),
                 )
             is_told = True

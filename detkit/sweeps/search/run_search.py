@@ -23,7 +23,7 @@ from detkit.sweeps.search.search_report import failure, report
 from detkit.sweeps.search.search_space import Space, Value
 from detkit.sweeps.search.search_words import keep_words
 from detkit.sweeps.search.trial_runner import TrialRunner
-from detkit.text import counted
+from detkit.text import agree, counted
 
 JOURNAL = "study.journal"  # in the sweep's folder
 _FLAGS = ("-m", "--multirun")
@@ -117,7 +117,7 @@ def _run(runner: TrialRunner, folder: Path) -> None:
             runner.run()
     except Stopped as stopped:
         ended = sum(trial.state != "running" for trial in runner.study.trials())
-        have = "has" if ended == 1 else "have"
+        have = agree(ended, "has", "have")
         raise Stopped(
             f"stopped; {counted(ended, 'trial')} {have} ended; resume with: "
             f"detkit sweep resume {shlex.quote(str(folder))}",
