@@ -68,8 +68,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"processes", "detectors.base"},
     "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base"},
     "export": BASE | {"evaluation", "visualization"},
-    "config": {"errors", "registry", "plugin_files", "text", "files"}
-    | {"runs.layout", "runs.older_config"},
+    "config": {"errors", "registry", "plugin_files", "text", "files"} | {"runs.layout"},
     # The only package that knows the files of a run folder.
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config"},
     "runs.layout": set(),

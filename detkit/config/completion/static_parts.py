@@ -23,7 +23,6 @@ from detkit.config.completion.static_schema import (
 )
 from detkit.config.folders import page_folders
 from detkit.runs.layout import RunFolder
-from detkit.runs.older_config import with_current_keys
 
 Node = dict[str, Any]
 _WORD = re.compile(r"[+]{0,2}([\w./-]+)=(.*)")
@@ -51,7 +50,7 @@ class Outline:
         pairs = [(match[1], match[2]) for match in map(_WORD.fullmatch, words) if match]
         run = next((Path(value) for key, value in pairs if key in ("ckpt", "weights")), None)
         if run is not None and RunFolder(run).config.is_file():
-            self._tree.update(with_current_keys(_read(RunFolder(run).config)))
+            self._tree.update(_read(RunFolder(run).config))
         typed = dict(pairs)
         self._take_page("", page, typed)
         for group in ("sweep", "experiment", "debug"):
