@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from detkit.errors import UserError
+from detkit.files import replacing
 from detkit.runs.checkpoint_record import Record, parse_record
 from detkit.runs.layout import BUNDLE, BUNDLE_WEIGHTS, CONFIG
 from detkit.runs.tensor_file import read_tensors
@@ -49,33 +49,36 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
     """
     if folder.exists():
         raise UserError(f"output={folder}: exists already: choose another folder.")
-    part = folder.with_name(f"{folder.name}.part")
     try:
-        part.mkdir(parents=True, exist_ok=True)
-        # safetensors refuses tensors that share memory or are not contiguous
-        weights = {name: value.contiguous().clone() for name, value in bundle.weights.items()}
-        save_file(weights, part / BUNDLE_WEIGHTS, {"format": "pt"})
-        # a copy without shared lists, for which YAML would write references
-        plain = json.loads(json.dumps(bundle.record.config))
-        config = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-        (part / CONFIG).write_text(config, encoding="utf-8")
-        # safetensors creates its file readable by the owner only; the other files follow the umask
-        shutil.copymode(part / CONFIG, part / BUNDLE_WEIGHTS)
-        record = bundle.record.plain()
-        del record["config"]
-        files = {name: _description(part / name) for name in _CHECKED}
-        content = {
-            **record,
-            "epochs": bundle.epoch,
-            "score_threshold": bundle.score_threshold,
-            "versions": bundle.versions,
-            "files": files,
-        }
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        (part / BUNDLE).write_text(text, encoding="utf-8")
-        os.replace(part, folder)
+        with replacing(folder) as part:
+            _write_files(bundle, part)
     except OSError as error:
         raise UserError(f"output={folder}: cannot be written: {error.strerror}.") from error
+
+
+def _write_files(bundle: Bundle, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # safetensors refuses tensors that share memory or are not contiguous
+    weights = {name: value.contiguous().clone() for name, value in bundle.weights.items()}
+    save_file(weights, folder / BUNDLE_WEIGHTS, {"format": "pt"})
+    # a copy without shared lists, for which YAML would write references
+    plain = json.loads(json.dumps(bundle.record.config))
+    config = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    (folder / CONFIG).write_text(config, encoding="utf-8")
+    # safetensors creates its file readable by the owner only; the other files follow the umask
+    shutil.copymode(folder / CONFIG, folder / BUNDLE_WEIGHTS)
+    record = bundle.record.plain()
+    del record["config"]
+    files = {name: _description(folder / name) for name in _CHECKED}
+    content = {
+        **record,
+        "epochs": bundle.epoch,
+        "score_threshold": bundle.score_threshold,
+        "versions": bundle.versions,
+        "files": files,
+    }
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    (folder / BUNDLE).write_text(text, encoding="utf-8")
 
 
 def bundle_at(path: Path) -> Path | None:
