@@ -25,7 +25,7 @@ from detkit.cli.data_words import (
 from detkit.cli.output_folder import make_folder
 from detkit.data.audit.audit_report import as_plain, as_text
 from detkit.data.audit.evidence import Resizing, gather
-from detkit.data.audit.rules import audit, is_hurt
+from detkit.data.audit.rules import audit, training_would_suffer
 from detkit.registry import NonNegativeInt, PositiveInt, Slot
 from detkit.text import counted
 
@@ -122,7 +122,7 @@ def run(words: list[str]) -> int:
         print(as_text(evidence, findings, shutil.get_terminal_size((100, 24)).columns))
     if summary:
         print(summary, file=sys.stderr if settings["json"] else sys.stdout)
-    return int(is_hurt(findings))
+    return int(training_would_suffer(findings))
 
 
 def resizing_of(settings: dict[str, Any]) -> Resizing:

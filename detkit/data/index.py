@@ -1,12 +1,11 @@
-"""Making, cutting and relabelling indices of flat arrays."""
+"""Build an index of flat arrays from images and objects."""
 
 from __future__ import annotations
 
 import math
 from array import array
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 
 from detkit.data.fault_messages import no_usable_image, sentences, warn
 from detkit.data.image_decoding import UnreadableImageError, read_header, turn_box
+from detkit.data.index_selection import offsets
 from detkit.data.pairing import report_pairing
-from detkit.errors import DataError, did_you_mean
 from detkit.structures import DatasetIndex, Fault, Pairing
 
 LARGEST_AREA = 3e38  # the range of float32
@@ -190,10 +189,10 @@ class IndexBuilder:
             class_names=list(self.class_names),
             category_ids=list(self.category_ids or range(1, len(self.class_names) + 1)),
             file_names=b"".join(self._names),
-            file_offsets=_offsets([len(name) for name in self._names]),
+            file_offsets=offsets([len(name) for name in self._names]),
             image_ids=np.array(self._image_ids, dtype=np.int64),
             sizes=np.array(self._sizes, dtype=np.int32).reshape(-1, 2),
-            object_offsets=_offsets(self._counts),
+            object_offsets=offsets(self._counts),
             boxes=np.array(self._boxes, dtype=np.float32).reshape(-1, 4),
             labels=np.array(self._labels, dtype=np.int64),
             ignored=np.array(self._ignored, dtype=np.bool_),
@@ -207,7 +206,7 @@ class IndexBuilder:
 
 
 def _is_cut(original: tuple[float, ...], box: tuple[float, ...]) -> bool:
-    """Whether clipping took more than rounding from a box."""
+    """Whether clipping changed a box by more than rounding."""
     return box != original and any(
         abs(before - after) > ROUNDING for before, after in zip(original, box, strict=True)
     )
@@ -216,7 +215,7 @@ def _is_cut(original: tuple[float, ...], box: tuple[float, ...]) -> bool:
 def check_box(
     box: tuple[float, float, float, float], size: tuple[int, int]
 ) -> tuple[tuple[float, float, float, float], str | None]:
-    """The box clipped to an image, and why it cannot be used (None where it can)."""
+    """Clip a box to an image; returns it with the reason why it is unusable, or None."""
     if not all(map(math.isfinite, box)):
         return box, "not finite"
     x1, y1, x2, y2 = box
@@ -226,70 +225,9 @@ def check_box(
     x1, y1, x2, y2 = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if x2 <= x1 or y2 <= y1:
         return box, "outside the image"
-    # float32 is what the index holds, so the check is on what will be read back.
+    # The index stores float32, so the check is on the rounded values.
     if min(x2 - x1, y2 - y1) > THIN:
         return (x1, y1, x2, y2), None
     if np.float32(x2) <= np.float32(x1) or np.float32(y2) <= np.float32(y1):
         return box, "no area"
     return (x1, y1, x2, y2), None
-
-
-def _offsets(lengths: Sequence[int]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def select(index: DatasetIndex, positions: Sequence[int] | NDArray[np.int64]) -> DatasetIndex:
-    """The index of the images at some positions, in the order given."""
-    positions = np.asarray(positions, dtype=np.int64)
-    names = [index.file_names[index.file_offsets[p] : index.file_offsets[p + 1]] for p in positions]
-    spans = [np.arange(*index.object_offsets[p : p + 2]) for p in positions]
-    objects = np.concatenate([*spans, np.zeros(0, dtype=np.int64)]).astype(np.int64)
-    return replace(
-        index,
-        file_names=b"".join(names),
-        file_offsets=_offsets([len(name) for name in names]),
-        image_ids=index.image_ids[positions],
-        sizes=index.sizes[positions],
-        object_offsets=_offsets([len(span) for span in spans]),
-        boxes=index.boxes[objects],
-        labels=index.labels[objects],
-        ignored=index.ignored[objects],
-        areas=index.areas[objects],
-    )
-
-
-def relabel(index: DatasetIndex, class_names: Sequence[str], owner: str) -> DatasetIndex:
-    """The same images with labels by name in another list of classes.
-
-    Args:
-        index: What to relabel.
-        class_names: The classes to use, in label order.
-        owner: Whose classes these are, for the message ("the checkpoint").
-
-    Raises:
-        DataError: Objects have a class that the list does not hold.
-    """
-    if list(class_names) == index.class_names:
-        return index
-    # readers strip spaces around names; checkpoints of older versions still contain them
-    position = {name.strip(): label for label, name in enumerate(class_names)}
-    position |= {name: label for label, name in enumerate(class_names)}
-    present = [index.class_names[label] for label in np.unique(index.labels)]
-    unknown = [name for name in present if name not in position]
-    if unknown:
-        raise DataError(
-            f"{owner} does not know the classes {', '.join(map(repr, unknown))} that objects of "
-            f"'{index.root}' have; it knows {', '.join(map(repr, class_names))}."
-            f"{did_you_mean(unknown[0], class_names)} Rename the classes in the data, or train on "
-            "them."
-        )
-    table = np.array([position.get(name, -1) for name in index.class_names], dtype=np.int64)
-    ids = dict(zip(index.class_names, index.category_ids, strict=True))
-    free = max(index.category_ids, default=0)
-    category_ids = []
-    for name in class_names:  # a class that the data lacks takes an id that no other has
-        number = ids.get(name, ids.get(name.strip()))
-        free += number is None
-        category_ids.append(free if number is None else number)
-    labels = table[index.labels] if len(index.labels) else index.labels
-    return replace(index, class_names=list(class_names), category_ids=category_ids, labels=labels)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.index import relabel, select
 from detkit.data.index_checks import check_index
+from detkit.data.index_selection import relabel, select
 from detkit.data.splits import choose_training, choose_validation, overlap, split_positions
 from detkit.errors import DataError
 from detkit.interfaces import Reader

@@ -42,7 +42,7 @@ def data(tmp_path, monkeypatch) -> Path:
 def test_check_of_sound_data(data, capsys):
     assert main(["data", "check", str(data)]) == 0
     shown = capsys.readouterr().out
-    assert "nothing found: training on these data would not be hurt." in shown
+    assert "nothing found: training on this data would not suffer." in shown
     found = json.loads(Path("data_check/audit.json").read_text())
     assert found["findings"] == []
     assert found["splits"]["train"] == {"images": 2, "boxes": 2}
@@ -55,12 +55,12 @@ def test_check_of_spoilt_data(data, capsys, caplog):
     (data / "labels/val/2.txt").write_text("0 .5 .5 .4 .4\n0 .9 .5 .4 .4\n")
     assert main(["data", "check", str(data), "output=found", "pictures=2"]) == 1
     shown = capsys.readouterr().out
-    assert "error     files that are no images" in shown
+    assert "error     files that are not images" in shown
     assert "train images/train/0.png" in shown
-    assert "training on these data would be hurt." in shown
+    assert "training on this data would suffer." in shown
     assert json.loads(Path("found/audit.json").read_text())["training_would_be_hurt"] is True
     pictures = [file.name for file in Path("found/pictures").iterdir()]
-    assert any("over_the_edge" in name for name in pictures)
+    assert any("outside_of_their" in name for name in pictures)
     assert not caplog.records  # the table says it
 
 

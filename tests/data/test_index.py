@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from detkit.data.fault_messages import NAMES_IN_A_WARNING
-from detkit.data.index import Annotation, IndexBuilder, relabel, select
+from detkit.data.index import Annotation, IndexBuilder
+from detkit.data.index_selection import relabel, select
 from detkit.errors import DataError
 
 

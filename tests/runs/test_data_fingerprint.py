@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detkit.data.index import Annotation, IndexBuilder, select
+from detkit.data.index import Annotation, IndexBuilder
+from detkit.data.index_selection import select
 from detkit.runs.data_fingerprint import fingerprint
 
 

@@ -1,4 +1,4 @@
-"""What an audit found, as text for a terminal and as plain values for JSON."""
+"""The findings of an audit, as text for a terminal and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from detkit.data.audit.evidence import Evidence
 from detkit.data.audit.file_checks import UNREADABLE_SPLITS
 from detkit.data.audit.findings import SEVERITIES, Example, Finding, Limits
-from detkit.data.audit.rules import is_hurt
+from detkit.data.audit.rules import training_would_suffer
 from detkit.text import align_columns, counted, listed
 
 _SHOWN = 5  # examples of a finding; audit.json has all
@@ -22,10 +22,10 @@ _LONGEST_DETAIL = 160
 def as_plain(
     evidence: Evidence, findings: Sequence[Finding], limits: Limits | None = None
 ) -> dict[str, Any]:
-    """All findings with all examples, what was looked at, and the limits; values for JSON."""
+    """All findings with all examples, the splits and the limits, as plain values for JSON."""
     return {
         "path": str(evidence.path.absolute()),
-        "training_would_be_hurt": is_hurt(findings),
+        "training_would_be_hurt": training_would_suffer(findings),
         "splits": {
             split.name: {"images": split.image_count, "boxes": split.box_count}
             for split in evidence.splits
@@ -39,12 +39,12 @@ def as_plain(
 
 
 def class_names(evidence: Evidence) -> list[str]:
-    """The names that any split has, in order."""
+    """The class names of all splits, in order."""
     return list(dict.fromkeys(n for split in evidence.splits for n in split.index.class_names))
 
 
 def as_text(evidence: Evidence, findings: Sequence[Finding], columns: int) -> str:
-    """A heading, a table of the findings, each with examples and what to do, and the verdict."""
+    """A heading, a table of the findings, their examples and advice, and the verdict."""
     parts = [_heading(evidence)]
     if findings:
         parts += [_table(findings), *(_details(finding, columns) for finding in findings)]
@@ -52,12 +52,12 @@ def as_text(evidence: Evidence, findings: Sequence[Finding], columns: int) -> st
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """One line: how many findings of each severity, and whether training would be hurt."""
+    """One line: how many findings of each severity, and whether training would suffer."""
     counts = Counter(finding.severity for finding in findings)
     texts = [counted(counts[severity], severity) for severity in SEVERITIES if counts[severity]]
-    if is_hurt(findings):
-        return f"{', '.join(texts)}: training on these data would be hurt."
-    return f"{', '.join(texts) or 'nothing found'}: training on these data would not be hurt."
+    if training_would_suffer(findings):
+        return f"{', '.join(texts)}: training on this data would suffer."
+    return f"{', '.join(texts) or 'nothing found'}: training on this data would not suffer."
 
 
 def _heading(evidence: Evidence) -> str:
@@ -73,7 +73,7 @@ def _heading(evidence: Evidence) -> str:
     ]
     lines += [f"  {line}" for line in align_columns(rows)]
     lines += [
-        f"  {name} is {listed(parts)} together, so it is not looked at by itself"
+        f"  {name} is the union of {listed(parts)}, so it is not checked separately"
         for name, parts in evidence.unions.items()
     ]
     return "\n".join(lines)
@@ -110,7 +110,7 @@ def _details(finding: Finding, columns: int) -> str:
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
-    """Lines of a text, indented; a path is never divided."""
+    """Indented lines of a text; paths are not broken."""
     return textwrap.wrap(
         text,
         columns,
@@ -132,5 +132,5 @@ def _line(example: Example) -> str:
 
 
 def readable(name: str) -> str:
-    """A file name that cannot break a line; newlines and the like in quotes and escaped."""
+    """A file name on one line; quoted and escaped if it contains newlines and the like."""
     return name if name.isprintable() else repr(name)

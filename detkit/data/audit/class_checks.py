@@ -1,4 +1,4 @@
-"""Checks of the classes: names, ids, and which split has objects of which."""
+"""Checks of the classes: names, ids, and their objects in each split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from detkit.data.audit.evidence import Evidence
-from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+from detkit.data.audit.findings import Example, Finding, Limits, Severity, make_findings
 from detkit.text import listed
 
 
@@ -33,12 +33,12 @@ def alike_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
         for names in alike
     ]
     both_used = any(sum(totals[name] > 0 for name in names) > 1 for names in alike)
-    return found(
+    return make_findings(
         "classes whose names differ only in case or spaces",
         examples,
         {},
         unit="classes",
-        advice="Give them one name: otherwise the same thing is trained as two classes.",
+        advice="Give them one name: otherwise one class is trained as two.",
         severity="error" if both_used else "warning",
     )
 
@@ -48,35 +48,35 @@ def unused_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
     totals = class_totals(evidence)
     unused = [name for name, count in totals.items() if count == 0]
     examples = [Example("", "", f"'{name}'") for name in unused]
-    return found(
+    return make_findings(
         "classes without any object",
         examples,
         {"": len(totals)},
         unit="classes",
-        advice="They take part in the detector and are never found. Remove them from the list of "
+        advice="The detector predicts them but cannot learn them. Remove them from the list of "
         "classes, or add objects.",
     )
 
 
 def missing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: a class that others have and the training split lacks; elsewhere a warning."""
+    """Error: a class of another split without training objects; otherwise a warning."""
     totals = class_totals(evidence)
     findings = []
     for split in evidence.splits:
         counts = dict(zip(split.index.class_names, split.class_counts.tolist(), strict=True))
         missing = [name for name, count in totals.items() if count and not counts.get(name)]
         if len(split.index.labels) == 0:
-            continue  # another check says so
+            continue  # another check reports it
         is_train = split is evidence.train
         severity: Severity = "error" if is_train else "warning"
-        findings += found(
+        findings += make_findings(
             f"classes without objects in '{split.name}'",
             [Example(split.name, "", f"'{name}' ({totals[name]:,} elsewhere)") for name in missing],
             {split.name: len(totals)},
             unit="classes",
             advice="The detector cannot learn them: move images of these classes into it."
             if is_train
-            else "They cannot be measured there: move images of these classes into it.",
+            else "They cannot be evaluated there: move images of these classes into it.",
             severity=severity,
         )
     return findings
@@ -109,7 +109,7 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
         elif own_names != names:
             reordered.append(Example(split.name, "", ", ".join(own_names)))
     return [
-        *found(
+        *make_findings(
             "splits with different classes",
             differing,
             {},
@@ -117,7 +117,7 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
             advice="Give all splits the same list of classes.",
             severity=severity,
         ),
-        *found(
+        *make_findings(
             "splits with the same classes in another order",
             reordered,
             {},
@@ -143,7 +143,7 @@ def id_gaps(evidence: Evidence, limits: Limits) -> list[Finding]:
         if start or missing:
             detail = "; ".join(part for part in (start, missing) if part)
             examples.append(Example(split.name, "", detail))
-    return found(
+    return make_findings(
         "category ids with gaps",
         examples,
         {},

@@ -1,4 +1,4 @@
-"""Pairs of images that show the same thing."""
+"""Find pairs of images that show the same scene."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit says: findings with a severity, and the limits that decide it."""
+"""The findings of an audit with their severities, and the limits that decide these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a finding becomes an error, and what counts as one; shares are of a split.
+    """The limits of findings and of their severities; shares refer to a split.
 
     Args:
         most_lost: Share of images, annotation files or boxes that may be left out before training
@@ -75,7 +75,7 @@ class Finding:
 
     Attributes:
         kind: What was found, as a heading.
-        severity: "error": training would be hurt; "warning": look at it; "note": good to know.
+        severity: "error": training would suffer; "warning": worth a look; "note": for information.
         count: How many there are.
         total: Of how many; 0 where that has no meaning.
         unit: What is counted.
@@ -94,13 +94,13 @@ class Finding:
     counts: dict[str, int] = field(default_factory=dict)
 
     def as_plain(self) -> dict[str, Any]:
-        """Values that JSON can hold."""
+        """The finding as plain values for JSON."""
         plain = asdict(self)
         plain["examples"] = [example._asdict() for example in self.examples]
         return plain
 
 
-def found(
+def make_findings(
     kind: str,
     examples: Sequence[Example],
     totals: dict[str, int],

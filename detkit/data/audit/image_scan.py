@@ -1,4 +1,4 @@
-"""What the image files of a data set are: decoded once each, in a few threads."""
+"""Decode each image file of a data set once, in a few threads, and collect its properties."""
 
 from __future__ import annotations
 

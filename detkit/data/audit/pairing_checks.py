@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from detkit.data.audit.evidence import Evidence, Split
-from detkit.data.audit.findings import Example, Finding, Limits, found
+from detkit.data.audit.findings import Example, Finding, Limits, make_findings
 from detkit.data.pairing import BY_ENDING
 from detkit.text import plural
 
@@ -21,8 +21,8 @@ def annotations_without_image(evidence: Evidence, limits: Limits) -> list[Findin
         for split in evidence.splits
         for name in split.index.pairing.annotations_without_image
     ]
-    hurt = any(_is_hurt(split, limits) for split in evidence.splits)
-    return found(
+    hurt = any(_would_suffer(split, limits) for split in evidence.splits)
+    return make_findings(
         f"{plural(_noun(evidence))} without an image",
         examples,
         {},
@@ -33,7 +33,7 @@ def annotations_without_image(evidence: Evidence, limits: Limits) -> list[Findin
     )
 
 
-def _is_hurt(split: Split, limits: Limits) -> bool:
+def _would_suffer(split: Split, limits: Limits) -> bool:
     pairing = split.index.pairing
     lone = len(pairing.annotations_without_image)
     missing = len(pairing.images_without_annotation)
@@ -64,7 +64,7 @@ def images_without_annotation(evidence: Evidence, limits: Limits) -> list[Findin
         + (0 if images_train else len(split.index.pairing.images_without_annotation))
         for split in evidence.splits
     }
-    return found(
+    return make_findings(
         f"images without their {noun}",
         examples,
         totals,
@@ -83,7 +83,7 @@ def unequal_names(evidence: Evidence, limits: Limits) -> list[Finding]:
         for split in evidence.splits
         for difference, count in split.index.pairing.matches.items()
     ]
-    findings = found(
+    findings = make_findings(
         f"{plural(_noun(evidence))} matched to images whose names differ",
         examples,
         {},
@@ -105,7 +105,7 @@ def foreign_paths(evidence: Evidence, limits: Limits) -> list[Finding]:
         for fault in split.index.faults
         if fault.why == BY_ENDING
     ]
-    return found(
+    return make_findings(
         f"files {BY_ENDING}",
         examples,
         {},

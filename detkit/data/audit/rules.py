@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 
 from detkit.data.audit import (
     box_checks,
+    box_size_checks,
     class_checks,
     file_checks,
+    image_checks,
     pairing_checks,
     split_checks,
     unit_checks,
@@ -17,7 +19,7 @@ from detkit.data.audit.findings import SEVERITIES, Finding, Limits
 
 Check = Callable[[Evidence, Limits], list[Finding]]
 
-# The docstring of each says what it finds and when that is an error.
+# The docstring of each check defines its severities.
 CHECKS: tuple[Check, ...] = (
     file_checks.refused_splits,
     file_checks.unreadable_images,
@@ -48,28 +50,28 @@ CHECKS: tuple[Check, ...] = (
     split_checks.held_back,
     file_checks.unused_values,
     file_checks.shared_ids,
-    file_checks.turned_images,
-    file_checks.unusual_images,
-    file_checks.blank_images,
-    file_checks.tiny_images,
-    file_checks.unlisted_images,
-    box_checks.tiny_boxes,
-    box_checks.long_boxes,
-    box_checks.covering_boxes,
+    image_checks.turned_images,
+    image_checks.unusual_images,
+    image_checks.blank_images,
+    image_checks.tiny_images,
+    image_checks.unlisted_images,
+    box_size_checks.tiny_boxes,
+    box_size_checks.long_boxes,
+    box_size_checks.covering_boxes,
 )
-# Meaningless if the reader misreads the units of boxes.
+# These checks mean nothing if the boxes have other units than the reader expects.
 OF_PIXELS: tuple[Check, ...] = (
     box_checks.lost_boxes,
     box_checks.cut_boxes,
     box_checks.doubled_boxes,
-    box_checks.tiny_boxes,
-    box_checks.long_boxes,
-    box_checks.covering_boxes,
+    box_size_checks.tiny_boxes,
+    box_size_checks.long_boxes,
+    box_size_checks.covering_boxes,
 )
 
 
 def audit(evidence: Evidence, limits: Limits | None = None) -> list[Finding]:
-    """What all checks find, errors first."""
+    """The findings of all checks, errors first."""
     limits = limits or Limits()
     skipped = OF_PIXELS if unit_checks.are_misread(evidence) else ()
     checks = [check for check in CHECKS if check not in skipped]
@@ -77,6 +79,6 @@ def audit(evidence: Evidence, limits: Limits | None = None) -> list[Finding]:
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def is_hurt(findings: Sequence[Finding]) -> bool:
-    """Whether training would be hurt."""
+def training_would_suffer(findings: Sequence[Finding]) -> bool:
+    """Whether training on this data would suffer: there is an error."""
     return any(finding.severity == "error" for finding in findings)

@@ -1,4 +1,4 @@
-"""Checks of the splits: images that stand in two of them, and what each holds."""
+"""Checks of the splits: images in two of them, and splits without images or objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from detkit.data.audit.duplicates import Pair, equal_pairs, near_pairs
 from detkit.data.audit.evidence import Evidence, Split
-from detkit.data.audit.findings import Example, Finding, Limits, Severity, found
+from detkit.data.audit.findings import Example, Finding, Limits, Severity, make_findings
 from detkit.data.splits import (
     DEFAULT_TRAIN_SPLIT,
     DEFAULT_VALIDATION_SPLIT,
@@ -24,7 +24,7 @@ _MOVE = "Keep all copies of a scene in one split"
 
 
 def shared_images(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Images that stand in two splits: the same file, the same content, or the same scene.
+    """Images in two splits: the same file, the same content, or the same scene.
 
     Warning: any. Error: more than `most_leaked` of a split's images stand in the training split as
     well, so that what is measured on it is too good.
@@ -50,7 +50,7 @@ def shared_images(evidence: Evidence, limits: Limits) -> list[Finding]:
         ]
     scenes.sort(key=lambda case: -case[0])
     kinds = [
-        ("files that stand in two splits", files, "Take them off one of the lists."),
+        ("files in two splits", files, "Remove them from one of the lists."),
         ("identical images in two splits", copies, f"{_MOVE}, and delete the others."),
         ("near-duplicate images in two splits", [example for _, example in scenes], f"{_MOVE}."),
     ]
@@ -72,18 +72,18 @@ def _leak(
     )
     hurt = any(count > limits.most_leaked * counts[split] for split, count in leaked.items())
     severity: Severity = "error" if hurt else "warning"
-    return found(
+    return make_findings(
         kind,
         examples,
         counts,
         unit="images",
-        advice=f"What is measured on them comes out too good. {advice}",
+        advice=f"Metrics on them are too optimistic. {advice}",
         severity=severity,
     )
 
 
 def _pairs_of_splits(evidence: Evidence) -> list[tuple[Split, Split]]:
-    """Each two splits once, the training split first."""
+    """All pairs of splits, the training split first."""
     ordered = sorted(evidence.splits, key=lambda split: split is not evidence.train)
     return list(combinations(ordered, 2))
 
@@ -116,20 +116,20 @@ def copies_within(evidence: Evidence, limits: Limits) -> list[Finding]:
                 copied.append(example._replace(detail="the same content"))
     counts = evidence.image_counts
     return [
-        *found(
+        *make_findings(
             "images listed twice in a split",
             listed,
             counts,
             unit="images",
-            advice="They count double. List each once, with all of its boxes.",
+            advice="They count twice. List each once, with all of its boxes.",
         ),
-        *found(
+        *make_findings(
             "identical images within a split",
             copied,
             counts,
             unit="images",
-            advice="They count double, and a random choice of validation images would divide them. "
-            "Keep one of each, with all of its boxes.",
+            advice="They count twice, and a random validation split would separate them. Keep one "
+            "of each, with all of its boxes.",
         ),
     ]
 
@@ -140,14 +140,14 @@ def empty_images(evidence: Evidence, limits: Limits) -> list[Finding]:
     for split in evidence.splits:
         empty = np.diff(split.index.object_offsets) == 0
         if empty.all():
-            continue  # another check says so
+            continue  # another check reports it
         examples += [Example(split.name, split.names[i]) for i in np.flatnonzero(empty).tolist()]
-    return found(
+    return make_findings(
         "images without boxes",
         examples,
         evidence.image_counts,
         unit="images",
-        advice="They are kept and train as background. If they show objects, annotate them: each "
+        advice="They are used and train as background. If they show objects, annotate them: each "
         "unmarked object teaches the detector not to find it.",
         severity="note",
         warning_above=0.5,
@@ -155,7 +155,7 @@ def empty_images(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: a split without objects; there is nothing to learn from or to measure on."""
+    """Error: a split without objects; there is nothing to learn or to evaluate."""
     findings = []
     for split in evidence.splits:
         if (~split.index.ignored).any():
@@ -168,7 +168,7 @@ def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
                 " Nothing can be measured on it. If it is meant to have no annotations, leave it "
                 f"out of the check: splits=[{','.join(other_names)}]."
             )
-        findings += found(
+        findings += make_findings(
             f"no object in '{split.name}'",
             [Example(split.name, "", f"{images}, none with an object")],
             {split.name: 1},
@@ -180,12 +180,12 @@ def empty_splits(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def without_training(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: splits are declared, and none of them is called the training split."""
+    """Error: splits are declared, but none is the training split."""
     try:
         choose_training(DEFAULT_TRAIN_SPLIT, evidence.declared)
     except DataError:
         names = ", ".join(evidence.declared)
-        return found(
+        return make_findings(
             "no training split",
             [Example("", "", f"the splits are {names}")],
             {},
@@ -198,7 +198,7 @@ def without_training(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Note: no validation split, so that a part of the training split is held back.
+    """Note: there is no validation split, so a part of the training split is held back.
 
     Error: other splits are declared, but none has the name of a validation split.
     """
@@ -208,10 +208,10 @@ def held_back(evidence: Evidence, limits: Limits) -> list[Finding]:
         choose_validation(DEFAULT_VALIDATION_SPLIT, evidence.declared)
     except DataError as error:
         example = Example(evidence.train.name, "", ", ".join(evidence.declared))
-        return found(
+        return make_findings(
             "no validation split", [example], {}, unit="splits", advice=str(error), severity="error"
         )
-    return found(
+    return make_findings(
         "no validation split",
         [Example(evidence.train.name, "", "")],
         {},
@@ -231,19 +231,19 @@ def ignored_objects(evidence: Evidence, limits: Limits) -> list[Finding]:
             name = split.names[split.owners[position]]
             label = split.index.class_names[split.index.labels[position]]
             examples.append(Example(split.name, name, label, ((x1, y1, x2, y2),)))
-    return found(
+    return make_findings(
         "objects marked crowd or difficult",
         examples,
         evidence.box_counts,
         unit="boxes",
-        advice="They count neither as found nor as missed, and train as neither.",
+        advice="They neither count in metrics nor train as object or background.",
         severity="note",
         warning_above=0.5,
     )
 
 
 def crowded_images(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Note: images with more objects than the COCO metric counts detections of an image."""
+    """Note: images with more objects than the COCO metric counts detections per image."""
     cases = []
     for split in evidence.splits:
         counts = np.diff(split.index.object_offsets)
@@ -251,7 +251,7 @@ def crowded_images(evidence: Evidence, limits: Limits) -> list[Finding]:
             detail = counted(int(counts[position]), "object")
             cases.append((-counts[position], Example(split.name, split.names[position], detail)))
     cases.sort(key=lambda case: case[0])
-    return found(
+    return make_findings(
         f"images with more than {limits.most_objects} objects",
         [example for _, example in cases],
         evidence.image_counts,

@@ -1,4 +1,4 @@
-"""Checks of the units of boxes: pixels or shares, corners or sizes."""
+"""Checks of the units of boxes: pixels or fractions, corners or sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from detkit.data.audit.evidence import Evidence
-from detkit.data.audit.findings import Example, Finding, Limits, found
+from detkit.data.audit.findings import Example, Finding, Limits, make_findings
 from detkit.data.box_units import ADVICE, find_misreading
 
 _FEWEST_BOXES = 20  # fewer may all be in one part by chance
@@ -27,7 +27,7 @@ def misread_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
     return [
         finding
         for cause, cases in examples.items()
-        for finding in found(
+        for finding in make_findings(
             cause,
             cases,
             evidence.box_counts,
@@ -49,7 +49,7 @@ def cornered_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
         if reach <= _TOP_LEFT:
             detail = f"no box reaches beyond {reach:.0%} of the width or height of its image"
             examples.append(Example(split.name, "", detail))
-    return found(
+    return make_findings(
         "all boxes in the top left part of the images",
         examples,
         {},
@@ -61,5 +61,5 @@ def cornered_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def are_misread(evidence: Evidence) -> bool:
-    """Whether boxes are misread, so that their sizes and positions mean nothing."""
+    """Whether boxes have other units, so that their sizes and positions mean nothing."""
     return any(find_misreading(split.index) is not None for split in evidence.splits)

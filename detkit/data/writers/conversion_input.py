@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.index import relabel
+from detkit.data.index_selection import relabel
 from detkit.data.readers.voc_xml import Marks
 from detkit.errors import DataError
 from detkit.structures import DatasetIndex

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from detkit.data.index import select
+from detkit.data.index_selection import select
 from detkit.data.randomness import SPLIT, generator_of
 from detkit.errors import UserError
 from detkit.structures import DatasetIndex

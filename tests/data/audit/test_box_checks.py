@@ -18,7 +18,7 @@ from detkit.data.transforms.resizing import Resize
         ((20, 20, -6, 5), "inverted boxes"),
         ((float("nan"), 5, 9, 9), "boxes with NaN, infinite or missing numbers"),
         ((5, 5, float("inf"), 9), "boxes with NaN, infinite or missing numbers"),
-        ((70, 5, 9, 9), "boxes wholly outside their image"),
+        ((70, 5, 9, 9), "boxes completely outside of their image"),
     ],
     ids=["no area", "inverted", "NaN", "infinite", "outside"],
 )
@@ -49,37 +49,37 @@ def test_boxes_over_the_edge_by_little_and_by_much(maker):
     maker.annotate("train", 1, "cat", (-1, 4, 20, 20))
     maker.annotate("train", 2, "cat", (50, 4, 20, 20))
     found = maker.findings()
-    slight = found["boxes slightly over the edge of their image"]
-    far = found["boxes more than 2 pixels over the edge of their image"]
+    slight = found["boxes slightly outside of their image"]
+    far = found["boxes more than 2 pixels outside of their image"]
     assert (slight.severity, slight.examples[0].boxes) == ("note", ((-1, 4, 19, 24),))
     assert far.severity == "warning"
-    assert far.examples[0].detail.endswith("6 pixels over")
+    assert far.examples[0].detail.endswith("6 pixels outside")
 
 
 def test_boxes_of_other_images_are_an_error(maker):
     for number in range(1, 12):
         maker.annotate("train", number, "cat", (50, 4, 30, 20))
-    found = maker.findings()["boxes more than 2 pixels over the edge of their image"]
+    found = maker.findings()["boxes more than 2 pixels outside of their image"]
     assert found.severity == "error"
 
 
 def test_a_box_that_stands_twice(maker):
     maker.annotate("val", 1, "cat", (4.2, 4, 20, 16))
-    found = maker.findings()["boxes that stand twice"]
+    found = maker.findings()["duplicate boxes"]
     assert (found.count, found.counts, found.severity) == (1, {"val": 1}, "warning")
 
 
 def test_one_place_with_two_classes(maker):
     maker.annotate("val", 1, "dog", (4, 4, 20, 16))
     found = maker.findings()
-    assert "cat and dog" in found["boxes in one place with different classes"].examples[0].detail
-    assert "boxes that stand twice" not in found
+    assert "cat and dog" in found["equal boxes with different classes"].examples[0].detail
+    assert "duplicate boxes" not in found
 
 
 def test_a_crowd_over_an_object_is_no_double(maker):
     maker.annotate("val", 1, "cat", (4, 4, 20, 16), iscrowd=1)
     found = maker.findings()
-    assert "boxes that stand twice" not in found
+    assert "duplicate boxes" not in found
     assert found["objects marked crowd or difficult"].counts == {"val": 1}
 
 

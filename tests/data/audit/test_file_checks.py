@@ -11,7 +11,7 @@ from PIL import Image
 from detkit.data.audit.audit_report import as_text
 from detkit.data.audit.evidence import gather
 from detkit.data.audit.image_scan import look_at, scan
-from detkit.data.audit.rules import audit, is_hurt
+from detkit.data.audit.rules import audit, training_would_suffer
 from detkit.data.readers.labelme import LabelmeReader
 from detkit.data.readers.voc_reader import VocReader
 from detkit.data.readers.yolo_reader import YoloReader
@@ -43,7 +43,7 @@ def test_a_text_file_named_png_and_a_missing_file(maker):
     (maker.root / "train" / "0.png").write_text("<html>404 not found</html>")
     (maker.root / "val" / "101.png").unlink()
     found = maker.findings()
-    assert found["files that are no images"].examples[0].name == "train/0.png"
+    assert found["files that are not images"].examples[0].name == "train/0.png"
     missing = found["images whose file is missing"]
     assert (missing.counts, missing.severity) == ({"val": 1}, "error")  # more than 5% of val
 
@@ -51,24 +51,24 @@ def test_a_text_file_named_png_and_a_missing_file(maker):
 def test_many_unreadable_files_are_an_error(maker):
     for number in range(2):
         (maker.root / "train" / f"{number}.png").write_text("no image")
-    found = maker.findings()["files that are no images"]
+    found = maker.findings()["files that are not images"]
     assert (found.severity, found.count) == ("error", 2)
 
 
 # pain 23
 def test_a_size_that_differs_from_the_annotated_one(maker):
     maker.pages["train"]["images"][4]["width"] = 80
-    found = maker.findings()["images whose size is not the annotated one"]
+    found = maker.findings()["images whose size differs from the annotated one"]
     assert found.severity == "warning"
     assert found.examples[0].detail == "annotated 80 x 48, file 64 x 48"
     for image in maker.pages["train"]["images"][:2]:
         image["height"] = 480
-    assert maker.findings()["images whose size is not the annotated one"].severity == "error"
+    assert maker.findings()["images whose size differs from the annotated one"].severity == "error"
 
 
 LEFT_OUT = {
-    "size": "images whose size is not the annotated one",
-    "bytes": "files that are no images",
+    "size": "images whose size differs from the annotated one",
+    "bytes": "files that are not images",
 }
 
 
@@ -95,7 +95,7 @@ def test_images_left_out_for_several_reasons_count_together(maker):
 def test_an_image_without_boxes_among_others_without_is_no_error(maker):
     maker.pages["train"]["annotations"] = []
     (maker.root / "train" / "0.png").write_text("no image")
-    assert maker.findings()["files that are no images"].severity == "warning"
+    assert maker.findings()["files that are not images"].severity == "warning"
 
 
 # pain 23
@@ -142,7 +142,7 @@ def test_an_image_that_no_split_lists(maker, scenes):
 def test_a_split_that_cannot_be_read_is_an_error_and_the_other_is_looked_at(maker):
     maker.pages["val"]["categories"] = []
     findings = audit(maker.evidence())
-    assert is_hurt(findings)
+    assert training_would_suffer(findings)
     refused = next(f for f in findings if f.kind == "splits that cannot be read")
     assert refused.examples[0].split == "val"
     assert "no categories" in refused.examples[0].detail
@@ -184,7 +184,7 @@ def test_xml_that_cannot_be_read(tmp_path, scenes, voc_pages):
     page = tmp_path / "Annotations" / "1.xml"
     page.write_text(page.read_text()[:40])
     found = {f.kind: f for f in audit(gather(VocReader(), tmp_path))}
-    lost = found["annotation files left out (unreadable XML)"]
+    lost = found["annotation files dropped (unreadable XML)"]
     assert (lost.severity, lost.examples[0].name) == (
         "error",
         "Annotations/1.xml",
@@ -217,7 +217,7 @@ def test_an_annotation_id_that_two_boxes_have_is_a_note(maker):
     assert (found.severity, found.count, found.unit) == ("note", 1, "ids")
     assert found.examples[0].name == "train/0.png"
     assert found.examples[0].detail == "annotation 1: cat [4, 4, 20, 16] and cat [5, 30, 9, 9]"
-    assert "number them anew" in found.advice
+    assert "renumber the annotations" in found.advice
 
 
 def test_shapes_without_a_box_are_said_to_be_left_out(labelme):
@@ -227,4 +227,4 @@ def test_shapes_without_a_box_are_said_to_be_left_out(labelme):
     file.write_text(json.dumps(page))
     findings = audit(gather(LabelmeReader(), labelme, threads=1))
     (finding,) = [f for f in findings if f.kind == "shapes (a point gives no box)"]
-    assert finding.advice.startswith("They are left out.")
+    assert finding.advice.startswith("They are not used.")

@@ -31,7 +31,7 @@ def test_boxes_in_other_numbers_are_an_error_that_names_the_cause(maker, cause):
     found = rewrite(maker, WRITTEN[cause]).findings()
     assert found[cause].severity == "error"
     assert found[cause].counts["train"] >= 20
-    assert not any("doubled" in kind or "over the edge" in kind for kind in found)
+    assert not any("duplicate" in kind or "outside of their" in kind for kind in found)
 
 
 # pain 35

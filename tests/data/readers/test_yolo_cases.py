@@ -8,7 +8,7 @@ import pytest
 from test_detection_data import data_of
 
 from detkit.data.audit.evidence import gather
-from detkit.data.audit.rules import audit, is_hurt
+from detkit.data.audit.rules import audit, training_would_suffer
 from detkit.data.readers.auto import AutoReader
 from detkit.data.readers.yolo_reader import YoloReader
 from detkit.errors import DataError
@@ -50,7 +50,7 @@ def test_a_misspelt_validation_entry_is_an_error(case):
     folder = case("03_yolo_val_misspelt")
     with pytest.raises(DataError, match=r"`val: images/vall`.*Did you mean 'images/val'"):
         data_of(folder).describe()
-    assert is_hurt(audit(gather(AutoReader(), folder)))
+    assert training_would_suffer(audit(gather(AutoReader(), folder)))
 
 
 def test_the_lists_of_darknet_are_the_splits(case):
