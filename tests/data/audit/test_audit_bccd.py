@@ -51,7 +51,7 @@ def test_report(evidence):
     findings = audit(evidence)
     text = as_text(evidence, findings, 100)
     assert "train  205 images, 2,805 boxes" in text
-    assert "trainval is train and val together" in text
+    assert "trainval is the union of train and val" in text
     assert text.endswith("2 warnings, 1 note: training on this data would not suffer.")
     plain = as_plain(evidence, findings)
     assert plain["training_would_be_hurt"] is False
