@@ -14,6 +14,7 @@ def _fail_while_writing(path, error, inside=""):
         raise error
 
 
+# pain 74
 def test_a_file_is_replaced_in_one_step(tmp_path):
     file = tmp_path / "a.json"
     file.write_text("old")
@@ -24,6 +25,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path):
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+# pain 74
 def test_a_failed_write_keeps_the_old_file_and_leaves_no_rest(tmp_path):
     file = tmp_path / "a.json"
     write_atomically(file, "old")
@@ -33,6 +35,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_rest(tmp_path):
     assert os.listdir(tmp_path) == ["a.json"]
 
 
+# pain 74
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     folder = tmp_path / "bundle"
     with pytest.raises(OSError, match="full"):
