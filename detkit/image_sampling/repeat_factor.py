@@ -12,17 +12,17 @@ from detkit.structures import DatasetIndex
 
 @register("sampling", "repeat_factor")
 class RepeatFactor:
-    """Repeats images that show a rare class; no image comes less than once.
+    """Repeats images that show a rare class; every image appears at least once.
 
-    A class that a share f of the images shows has the factor max(1, sqrt(threshold / f)); an image
-    comes as often as the largest factor of its classes says, an image without objects once. Epochs
-    get longer by as much.
+    A class that appears in a fraction f of the images has the factor max(1, sqrt(threshold / f)).
+    An image appears as often as the largest factor of its classes, an image without objects once.
+    Epochs get longer accordingly.
 
     Paper: LVIS: A Dataset for Large Vocabulary Instance Segmentation (Gupta et al., 2019),
         https://arxiv.org/abs/1908.03195
 
     Args:
-        threshold: Share of the images below which a class is rare. LVIS takes 0.001; data sets of a
+        threshold: Fraction of images below which a class is rare. LVIS uses 0.001; data sets with
             few classes need more.
     """
 
@@ -30,10 +30,10 @@ class RepeatFactor:
         self.threshold = threshold
 
     def __call__(self, index: DatasetIndex) -> NDArray[np.float64]:
-        """(N,) how often each image comes."""
+        """(N,) average number of appearances of each image in an epoch."""
         images, labels, counts = image_classes(index)
-        shown = np.maximum(counts, 1) / max(len(index), 1)
-        factors = np.maximum(1.0, np.sqrt(self.threshold / shown))
+        frequencies = np.maximum(counts, 1) / max(len(index), 1)
+        factors = np.maximum(1.0, np.sqrt(self.threshold / frequencies))
         shares = np.ones(len(index))
         np.maximum.at(shares, images, factors[labels])
         return shares

@@ -26,10 +26,10 @@ def grouped_names(model: nn.Module, undecayed: Collection[str]) -> dict[Key, lis
 def parameter_groups(
     model: nn.Module, learning_rate: float, weight_decay: float, backbone_factor: float
 ) -> list[dict[str, Any]]:
-    """Trainable parameters by learning rate and weight decay; empty groups are left out.
+    """Trainable parameters by learning rate and weight decay, without empty groups.
 
-    What `undecayed_parameters` names gets no decay. Parameters of the backbone get `learning_rate *
-    backbone_factor`.
+    Parameters in `undecayed_parameters` get no decay; those of the backbone get the rate
+    `learning_rate * backbone_factor`.
 
     Raises:
         UserError: Nothing is trainable.
@@ -52,7 +52,7 @@ def parameter_groups(
 
 
 def scaled_rate(learning_rate: float, total_batch: int, reference_batch: int | None) -> float:
-    """The learning rate in proportion to the images of a step, when a reference is given."""
+    """The learning rate, scaled to the images per step if there is a reference batch size."""
     return (
         learning_rate if reference_batch is None else learning_rate * total_batch / reference_batch
     )

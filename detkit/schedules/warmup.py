@@ -8,12 +8,12 @@ from __future__ import annotations
 
 
 def warmup_length(total_steps: int, warmup_steps: int) -> int:
-    """How many steps the warm-up takes: the asked number, at most a tenth of all."""
+    """Steps of the warm-up: the requested number, but at most a tenth of all steps."""
     return min(warmup_steps, total_steps // 10)
 
 
 def warmup(step: int, total_steps: int, warmup_steps: int, warmup_factor: float) -> float:
-    """A line from `warmup_factor` at step 0 to 1 at the first step after the warm-up."""
+    """Rise linearly from `warmup_factor` at step 0 to 1 at the first step after the warm-up."""
     length = warmup_length(total_steps, warmup_steps)
     if step >= length:
         return 1.0

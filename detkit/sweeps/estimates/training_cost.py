@@ -14,31 +14,35 @@ from torch import Tensor, nn
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
-from detkit.evaluation.operation_counts import operations, priors_by_level, size_of
+from detkit.evaluation.operation_counts import size_of
 from detkit.sweeps.estimates.data_facts import DataFacts, DataReader
-from detkit.sweeps.estimates.device_speed import HALF, Speed
-from detkit.sweeps.estimates.meta_network import Network
+from detkit.sweeps.estimates.device_speed import Speed
+from detkit.sweeps.estimates.network_counts import (
+    NetworkCounts,
+    Size,
+    count_network,
+    placeholder_classes,
+)
 from detkit.training.trainer import device_count
 from detkit.training.workload import extent_of
 
-Size = tuple[int, int]
-# Losses, matching, the optimizer and reading images, in addition to the passes through the network.
+# Time for losses, matching, the optimizer and reading images, relative to the network's passes.
 _OTHER_WORK = 1.3
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a training step holds on one device, when its backward pass begins.
+    """Bytes of a training step on one device, at the start of its backward pass.
 
-    Not among them: the context of CUDA, what its libraries need while they compute, and what
-    fragments leave. The gradients come while the activations go, so the sum is a little too high.
+    Not included are the CUDA context, the workspaces of its libraries, and fragmentation. Gradients
+    are allocated while activations are freed, so the sum is slightly too high.
 
     Attributes:
         weights: Parameters and buffers.
-        gradients: Of what is trained.
-        optimizer: What the optimizer keeps of each parameter.
-        average: A moving average of the weights, where a callback keeps one.
-        activations: What autograd keeps of the batch for the backward pass.
+        gradients: Gradients of the trained parameters.
+        optimizer: State of the optimizer.
+        average: Moving average of the weights, if a callback computes one.
+        activations: Activations that autograd saves for the backward pass.
     """
 
     weights: int
@@ -49,7 +53,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum."""
         return self.weights + self.gradients + self.optimizer + self.average + self.activations
 
 
@@ -58,9 +62,9 @@ class Estimate:
     """The cost of a configuration. None marks what cannot be counted without data.
 
     Attributes:
-        parameters: Numbers that are learned or frozen.
-        operations: Multiplications and additions for the prediction of one image, with as many
-            regions as the proposer may give.
+        parameters: Number of parameters, frozen ones included.
+        operations: Multiplications and additions to predict one image, with the maximum number of
+            regions.
         priors: Priors of one image.
         memory: Memory of a training step.
         images: The image sizes of this estimate.
@@ -79,18 +83,8 @@ class Estimate:
     left_out: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """What is counted of a network, whatever the optimizer and the callbacks are."""
-
-    network: Network
-    priors: int | None
-    operations: int | None
-    activations: int | None
-
-
 class Estimator:
-    """Counts what trainings would take; networks that several have in common are counted once."""
+    """Estimates the cost of trainings; a network that several share is counted once."""
 
     def __init__(
         self,
@@ -109,7 +103,7 @@ class Estimator:
         self._size = size
         self._speed = speed
         self._facts = DataReader()
-        self._known: dict[str, _Counts | UserError] = {}
+        self._counts_by_key: dict[str, NetworkCounts | UserError] = {}
 
     def __call__(self, config: Mapping[str, Any]) -> Estimate:
         """Build the parts of a checked configuration on the meta device and count their cost.
@@ -119,7 +113,7 @@ class Estimator:
                 so that no training could run.
         """
         facts = self._facts_of(config)
-        classes = _numbered(facts.classes)
+        classes = placeholder_classes(facts.classes)
         self._build_others(config, classes)
         counts = self._counts(config, facts)
         detector = counts.network.detector
@@ -135,9 +129,9 @@ class Estimator:
         )
         left_out = counts.network.left_out()
         if optimizer is None:
-            left_out.append(f"what the optimizer '{config['optimizer']['name']}' keeps")
+            left_out.append(f"the state of the optimizer '{config['optimizer']['name']}'")
         if None in (counts.priors, counts.operations, counts.activations):
-            left_out.append("what a part of the network computes from values")
+            left_out.append("parts of the network that depend on the values of tensors")
         return Estimate(
             parameters=sum(parameter.numel() for parameter in detector.parameters()),
             operations=counts.operations,
@@ -158,7 +152,7 @@ class Estimator:
         return facts
 
     def _minutes(
-        self, config: Mapping[str, Any], counts: _Counts, facts: DataFacts
+        self, config: Mapping[str, Any], counts: NetworkCounts, facts: DataFacts
     ) -> float | None:
         """Rough minutes of the whole training, from operations and the speed of the device."""
         if self._speed is None or counts.operations is None:
@@ -178,44 +172,25 @@ class Estimator:
         return extent.time(_OTHER_WORK * step / batch, _OTHER_WORK * image).seconds / 60
 
     def _build_others(self, config: Mapping[str, Any], classes: Classes) -> None:
-        """Build what else a training is made of, to hear what it refuses."""
+        """Build the other parts of a training, for their errors."""
         for split in ("train", "evaluation"):
             assembly.build_transforms(config["augmentation"], split)
         assembly.build("scheduler", config["scheduler"], classes.wiring(), ("scheduler",))
         assembly.build_metric(config, classes)
 
-    def _counts(self, config: Mapping[str, Any], facts: DataFacts) -> _Counts:
+    def _counts(self, config: Mapping[str, Any], facts: DataFacts) -> NetworkCounts:
         step = (config["data"]["batch_size"], config["trainer"]["precision"])
-        decisive = (facts.seen, facts.trained, facts.classes)
-        key = json.dumps([config["model"], decisive, step])
-        if key not in self._known:
+        sizes = (facts.seen, facts.trained, facts.classes)
+        key = json.dumps([config["model"], sizes, step])
+        if key not in self._counts_by_key:
             try:
-                self._known[key] = _count(config["model"], facts, step)
+                self._counts_by_key[key] = count_network(config["model"], facts, step)
             except UserError as error:
-                self._known[key] = error
-        counts = self._known[key]
+                self._counts_by_key[key] = error
+        counts = self._counts_by_key[key]
         if isinstance(counts, UserError):
             raise counts
         return counts
-
-
-def _count(model: Mapping[str, Any], facts: DataFacts, step: tuple[int, int | str]) -> _Counts:
-    network = Network(assembly.describe_on_meta(model, _numbered(facts.classes)), model)
-    seen, trained = facts.seen, facts.trained
-    detector = network.detector.eval()
-    priors = _counted(lambda: sum(priors_by_level(detector, network.priors, seen)), seen)
-    image = torch.empty(1, 3, *seen, device="meta")
-    flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
-    detector.train()
-    batch = torch.empty(step[0], 3, *trained, device="meta")
-    activations = _counted(lambda: network.activations(batch, HALF.get(step[1])), trained)
-    return _Counts(network, priors, flops, activations)
-
-
-def _numbered(count: int) -> Classes:
-    """Placeholder classes, if only their number is known."""
-    names = [f"class {number}" for number in range(count)]
-    return Classes(names, list(range(1, count + 1)))
 
 
 def _sizes_text(facts: DataFacts) -> str:
@@ -223,32 +198,10 @@ def _sizes_text(facts: DataFacts) -> str:
     return seen if trained == seen else f"{seen} (in training {trained})"
 
 
-def _counted(count: Callable[[], Any], size: Size) -> Any:
-    """What is counted for images of a size; None where that needs data.
-
-    Raises:
-        UserError: No image of this size could go through.
-    """
-    where = f"for images of {size[0]} x {size[1]} pixels"
-    try:
-        return count()
-    except UserError as error:
-        raise UserError(f"{error} ({where})") from error
-    except NotImplementedError:
-        return None
-    except Exception as error:
-        if "meta tensor" in str(error) or "Meta" in str(error):
-            return None
-        text = " ".join(str(error).split())
-        raise UserError(
-            f"the network does not run {where}: {type(error).__name__}: {text}"
-        ) from error
-
-
 def _of_optimizer(
     config: Mapping[str, Any], classes: Classes, detector: nn.Module
 ) -> tuple[int, int | None]:
-    """Bytes of the gradients and of what the optimizer keeps, after a step on the meta device."""
+    """Bytes of the gradients and of the optimizer's state, after a step on the meta device."""
     factory = assembly.build("optimizer", config["optimizer"], classes.wiring(), ("optimizer",))
     optimizer: torch.optim.Optimizer = factory(detector, config["data"]["batch_size"])
     gradients = []
@@ -258,7 +211,12 @@ def _of_optimizer(
             gradients.append(parameter.grad)
     try:
         optimizer.step()
-    except (NotImplementedError, RuntimeError):  # one that looks at values
+    except (NotImplementedError, RuntimeError):  # it reads values of tensors
         return size_of(gradients), None
-    kept = [v for of in optimizer.state.values() for v in of.values() if isinstance(v, Tensor)]
-    return size_of(gradients), size_of(kept)
+    states = [
+        value
+        for state in optimizer.state.values()
+        for value in state.values()
+        if isinstance(value, Tensor)
+    ]
+    return size_of(gradients), size_of(states)

@@ -1,4 +1,4 @@
-"""What jobs run on: GPUs, or disjoint sets of CPU cores. Imports torch only to count GPUs."""
+"""The devices of jobs: GPUs, or disjoint sets of CPU cores. Imports torch only to count GPUs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Device:
     """A GPU, or a set of CPU cores.
 
     Attributes:
-        gpu: As CUDA_VISIBLE_DEVICES has it; None for cores.
-        cores: CPU cores that no other device has; empty where a job may use all.
-        threads: As many as one job may compute with.
+        gpu: Its name in CUDA_VISIBLE_DEVICES; None for cores.
+        cores: CPU cores of this device only; empty if a job may use all.
+        threads: Number of CPU threads for one job.
     """
 
     gpu: str | None
@@ -31,43 +31,42 @@ class Device:
 
 
 def find_devices(options: DevicePoolOptions, width: int, on_cpu: bool) -> dict[Device, int]:
-    """The devices of this machine, each with how many jobs it takes at once.
+    """The devices of this machine, each with the number of jobs that it runs at once.
 
     Args:
         options: The options of the pool.
-        width: Devices that the widest job wants.
+        width: Number of devices of the widest job.
         on_cpu: Whether all jobs run on the CPU.
 
     Raises:
-        ConfigError: There are not as many devices as that takes.
+        ConfigError: There are too few devices.
     """
     if options.devices == "cpu" or (options.devices == "auto" and on_cpu):
         return _core_sets(options.jobs_per_device)
     visible = visible_gpus()
     if options.devices == "auto" and not visible:
         return _core_sets(options.jobs_per_device)
-    chosen = visible
+    gpus = visible
     if options.devices != "auto":
-        chosen = list(dict.fromkeys(map(str, options.devices)))
-    unknown = [name for name in chosen if name not in visible]
-    if unknown or not chosen:
-        known = f"those here are {', '.join(visible)}" if visible else "there is none here"
-        raise ConfigError(
-            [f"hydra.launcher.devices: there is no GPU {', '.join(unknown) or 'in it'}; {known}."]
-        )
-    if width > len(chosen):
+        gpus = list(dict.fromkeys(map(str, options.devices)))
+    unknown = [name for name in gpus if name not in visible]
+    if unknown or not gpus:
+        available = f"available: {', '.join(visible)}" if visible else "this machine has none"
+        missing = ", ".join(unknown) or "in the list"
+        raise ConfigError([f"hydra.launcher.devices: there is no GPU {missing}; {available}."])
+    if width > len(gpus):
         raise ConfigError(
             [
-                f"trainer.devices={width}: the device pool has {len(chosen)} of them "
-                f"({', '.join(chosen)}): lower it, or add to hydra.launcher.devices."
+                f"trainer.devices={width}: the device pool has only {len(gpus)} "
+                f"({', '.join(gpus)}): lower it, or add to hydra.launcher.devices."
             ]
         )
-    threads = max(len(_own_cores()) // (len(chosen) * options.jobs_per_device), 1)
-    return {Device(name, (), threads): options.jobs_per_device for name in chosen}
+    threads = max(len(_own_cores()) // (len(gpus) * options.jobs_per_device), 1)
+    return {Device(name, (), threads): options.jobs_per_device for name in gpus}
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them; starts no context."""
+    """The GPUs of this process, named as in CUDA_VISIBLE_DEVICES; creates no CUDA context."""
     import torch  # here since it takes seconds, and nothing else of this module needs it
 
     count = torch.cuda.device_count()
@@ -86,16 +85,16 @@ def _core_sets(count: int) -> dict[Device, int]:
         raise ConfigError(
             [
                 f"hydra.launcher.jobs_per_device={count}: without a GPU jobs share CPU cores, and "
-                f"this process may use {len(cores)} of them: no more than so many at once."
+                f"this process may use {len(cores)} of them: choose at most that many."
             ]
         )
     bounds = [len(cores) * number // count for number in range(count + 1)]
     sets = [tuple(cores[low:high]) for low, high in itertools.pairwise(bounds)]
-    return {Device(None, each, len(each)): 1 for each in sets}
+    return {Device(None, core_set, len(core_set)): 1 for core_set in sets}
 
 
 def devices_text(devices: Sequence[Device]) -> str:
-    """Devices in words: `GPU 0 and 1`, `cores 0-3`."""
+    """Devices as text: `GPU 0 and 1`, `cores 0-3`."""
     gpus = [device.gpu for device in devices if device.gpu is not None]
     if gpus:
         return f"GPU {listed(gpus)}"
@@ -106,13 +105,13 @@ def devices_text(devices: Sequence[Device]) -> str:
 
 
 def variables(devices: Sequence[Device], processes: int) -> dict[str, str]:
-    """Environment variables by which a job keeps to its devices.
+    """Environment variables that restrict a job to its devices.
 
     Args:
-        devices: What the job has for itself.
-        processes: How many of them share its CPU cores.
+        devices: The devices of the job.
+        processes: Number of its processes, which share its CPU cores.
     """
     threads = sum(device.threads for device in devices) // max(processes, 1)
-    chosen = os.environ.get(THREADS) or str(max(threads, 1))
+    thread_text = os.environ.get(THREADS) or str(max(threads, 1))
     gpus = [device.gpu for device in devices if device.gpu is not None]
-    return {VISIBLE: ",".join(gpus), THREADS: chosen}
+    return {VISIBLE: ",".join(gpus), THREADS: thread_text}

@@ -1,4 +1,4 @@
-"""A job of a sweep: a frozen run folder, and beside its configuration what has become of it."""
+"""A job of a sweep: a frozen run folder, and a record of its state."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class JobFailedError(UserError):
 
 @dataclass
 class Job:
-    """A job of a sweep, as its folder has it.
+    """A job of a sweep, as its folder records it.
 
     Attributes:
-        folder: The run folder; its `config.yaml` is all that the job is started from.
-        id: Hexadecimal digits of what makes its result; the same configuration has the same.
-        words: What it sets of the swept keys.
+        folder: The run folder; the job starts from its `config.yaml` alone.
+        id: Hexadecimal digits of whatever affects its result; equal for equal configurations.
+        words: Its overrides of the swept keys.
         state: One of `STATES`.
-        devices: What it runs on, or ran on last.
-        started: When it was started last, in ISO form.
-        ended: When it ended.
-        seconds: How long it ran, all attempts together.
-        attempts: How often it was started.
-        exit_code: Of the last attempt.
-        error: What went wrong, in one line.
+        devices: The devices of its last start.
+        started: Time of its last start, in ISO format.
+        ended: Time of its end.
+        seconds: Duration of all attempts together.
+        attempts: Number of starts.
+        exit_code: Exit code of the last attempt.
+        error: The error, in one line.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Job:
 
     @classmethod
     def load(cls, folder: Path) -> Job:
-        """Read a job; one that was running when all that ran it was killed is `stopped`.
+        """Read a job; it is `stopped` if it was running and all its processes were killed.
 
         Raises:
             UserError: The folder holds no job.
@@ -66,8 +66,8 @@ class Job:
         file = RunFolder(folder).job
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
-            job = cls(**{**known, "folder": folder})
+            values = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+            job = cls(**{**values, "folder": folder})
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{file}: is no record of a sweep's job: {error}.") from error
         if job.state == "running" and job.is_free():
@@ -76,15 +76,15 @@ class Job:
         return job
 
     def save(self) -> None:
-        """Write the record; who reads it meanwhile sees the one before or this one."""
+        """Write the record atomically."""
         content = {name: value for name, value in asdict(self).items() if name != "folder"}
         text = json.dumps(content, indent=1, ensure_ascii=False)
         write_atomically(RunFolder(self.folder).job, text)
 
     def take(self) -> IO[bytes] | None:
-        """A file that keeps the job for whoever has it open; None where somebody else has it.
+        """Take the job: return an open lock file, or None if another process has the job.
 
-        The system lets go of it when the last process that has it open has ended, however it does.
+        The system releases it when the last process that has it open ends, however it ends.
         """
         if not _is_unlocked(RunFolder(self.folder).lock):  # somebody trains in it by hand
             return None
@@ -102,16 +102,16 @@ class Job:
 
     @property
     def output(self) -> Path:
-        """The file with all that the job has printed."""
+        """The file with the output of the job."""
         return RunFolder(self.folder).job_output
 
     @property
     def title(self) -> str:
-        """What it is called in messages."""
+        """Its name in messages."""
         return " ".join(self.words) or self.folder.name
 
     def score(self) -> float | None:
-        """AP of the best checkpoint, or what the metric has instead; None where nothing is."""
+        """AP of the best checkpoint, or the metric's first number; None before there is any."""
         try:
             numbers = json.loads(RunFolder(self.folder).results.read_text(encoding="utf-8"))
             first = next(iter(numbers.values()), None)
@@ -120,7 +120,7 @@ class Job:
             return None
 
     def _end_at_last_trace(self) -> None:
-        """Take the last sign of life of a job that could not record its end for that end."""
+        """For a job that could not record its end, use the time of its last output instead."""
         run = RunFolder(self.folder)
         traces = [run.job_output, run.metrics_log, run.last_checkpoint]
         times = [trace.stat().st_mtime for trace in traces if trace.is_file()]
@@ -132,7 +132,7 @@ class Job:
 
 
 def _lock(file: IO[Any]) -> bool:
-    """Lock an open file; a file system without locks is no reason not to train."""
+    """Lock an open file; on a file system without locks, pretend to succeed."""
     return lock(file) is not Lock.IN_USE
 
 

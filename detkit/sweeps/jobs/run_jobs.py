@@ -126,9 +126,11 @@ def _announce(
     folder: SweepFolder, waiting: Sequence[Job], jobs: Sequence[Job], pool: DevicePool
 ) -> None:
     """Log the folder, how many jobs will run, and how many will not."""
-    others = len({job.folder for job in jobs}) - len(waiting)
-    are = agree(others, "is", "are")
-    other_jobs = f"; {others} more {are} done, failed, or running elsewhere" if others else ""
+    other_count = len({job.folder for job in jobs}) - len(waiting)
+    other_jobs = ""
+    if other_count:
+        are = agree(other_count, "is", "are")
+        other_jobs = f"; {other_count} more {are} done, failed, or running elsewhere"
     at_once = f", {pool.free} at once" if len(waiting) > 1 else ""
     _log.info("sweep folder: %s", display_path(folder.path))
     _log.info("%s to run%s%s", counted(len(waiting), "job"), at_once, other_jobs)

@@ -1,4 +1,4 @@
-"""The folder of a sweep: what was typed, and the jobs, queued as frozen run folders."""
+"""The folder of a sweep: its command, and its jobs, queued as frozen run folders."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from detkit.text import split_setting
 FILE = "sweep.json"
 _LOCK = ".sweep.lock"
 _LONGEST_NAME = 80
-# What is no part of a job's identity, since it cannot change the result.
-_NO_MATTER = ("run_folder", "run_name", "ckpt", "logger", "plugins")
-_NO_MATTER_IN = {"data": ("workers",)}
+# Keys that are not part of a job's identity, since they cannot change its result.
+_IRRELEVANT = ("run_folder", "run_name", "ckpt", "logger", "plugins")
+_IRRELEVANT_IN = {"data": ("workers",)}
 
 
 @dataclass
@@ -32,13 +32,13 @@ class SweepFolder:
     """A sweep on disk; several processes may add to it.
 
     Attributes:
-        path: Where it lies.
-        command: What was typed to start it, or to make it grow last.
-        words: The words of that.
+        path: The folder.
+        command: The command that started or last extended it.
+        words: The overrides of that command.
         swept: The keys that vary.
-        started: When it was begun, in ISO form.
+        started: Time of its first start, in ISO format.
         jobs: Names of the jobs' folders, in order.
-        launcher: What was set of `hydra.launcher`, for `detkit sweep resume`.
+        launcher: Options of `hydra.launcher` that were given, for `detkit sweep resume`.
     """
 
     path: Path
@@ -76,7 +76,7 @@ class SweepFolder:
         words: Sequence[str],
         launcher: Mapping[str, Any] | None = None,
     ) -> SweepFolder:
-        """Begin a sweep in a folder, or let the one that is there grow.
+        """Start a sweep in a folder, or extend the sweep that is there.
 
         Raises:
             UserError: The folder cannot be written, or its record is damaged.
@@ -100,10 +100,10 @@ class SweepFolder:
         return folder
 
     def queue(self, cells: Sequence[tuple[Mapping[str, Any], Sequence[str]]]) -> list[Job]:
-        """The job of each checked configuration with its swept words, in their order.
+        """Queue each checked configuration as a job; return the jobs in the same order.
 
-        Configurations that are here already stay the jobs that they are, whatever their state;
-        several that are the same are one job.
+        A configuration that the sweep already has keeps its job, in whatever state; equal
+        configurations share one job.
 
         Raises:
             UserError: A folder cannot be written.
@@ -111,7 +111,7 @@ class SweepFolder:
         with self._alone():
             self._read()
             queued = [self._job(*cell) for cell in cells]
-            names = [made.folder.name for made in queued]
+            names = [job.folder.name for job in queued]
             self.jobs = list(dict.fromkeys([*self.jobs, *names]))
             self.swept = self._varying()
             self._write()
@@ -126,27 +126,28 @@ class SweepFolder:
         return [Job.load(self.path / name) for name in self.jobs]
 
     def _job(self, config: Mapping[str, Any], words: Sequence[str]) -> Job:
+        """The existing job of a configuration, or a new one."""
         identity = identity_of(config)
-        known = [name for name in self.jobs if name.endswith(f"_{identity}")]
-        place = self.path / (known[0] if known else _name(words, identity))
-        if RunFolder(place).job.is_file():
-            return Job.load(place)
-        content = {**config, "run_folder": str(place), "logger": self._grouped(config["logger"])}
-        made = Job(freeze(content), identity, list(words))
-        made.save()
-        return made
+        existing = (name for name in self.jobs if name.endswith(f"_{identity}"))
+        folder = self.path / next(existing, _name(words, identity))
+        if RunFolder(folder).job.is_file():
+            return Job.load(folder)
+        content = {**config, "run_folder": str(folder), "logger": self._grouped(config["logger"])}
+        job = Job(freeze(content), identity, list(words))
+        job.save()
+        return job
 
     def _grouped(self, logger: Any) -> Any:
-        """A logger; the runs of a sweep are shown together in W&B unless a group was given."""
+        """A logger; in W&B, the runs of a sweep form a group unless the user named another one."""
         if isinstance(logger, Mapping) and logger.get("name") == "wandb" and not logger["group"]:
             return {**logger, "group": self.path.name}
         return logger
 
     def _varying(self) -> list[str]:
         """The keys whose values differ between jobs, in the order in which they were typed."""
-        given = [dict(map(split_setting, each.words)) for each in self.load()]
-        keys = dict.fromkeys(key for values in given for key in values)
-        return [key for key in keys if len({values.get(key) for values in given}) > 1]
+        settings = [dict(map(split_setting, job.words)) for job in self.load()]
+        keys = dict.fromkeys(key for values in settings for key in values)
+        return [key for key in keys if len({values.get(key) for values in settings}) > 1]
 
     def _read(self) -> None:
         file = self.path / FILE
@@ -154,7 +155,7 @@ class SweepFolder:
             content = json.loads(file.read_text(encoding="utf-8"))
             jobs = [str(name) for name in content["jobs"]]
             if any(Path(name).name != name for name in jobs):
-                raise ValueError("a job is named that lies elsewhere")
+                raise ValueError("it names a job outside the folder")
             self.command, self.started = str(content["command"]), str(content["started"])
             self.words, self.swept = list(content["words"]), list(content["swept"])
             self.jobs, self.launcher = jobs, dict(content.get("launcher") or {})
@@ -175,24 +176,24 @@ class SweepFolder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other processes from changing the sweep meanwhile, where files can be locked."""
+        """Keep other processes from changing the sweep, if the file system has locks."""
         with (self.path / _LOCK).open("ab") as file:
             lock(file, wait=True)
             yield
 
 
 def identity_of(config: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits of all in a configuration that can change the result."""
-    kept = {key: value for key, value in config.items() if key not in _NO_MATTER}
-    for block, keys in _NO_MATTER_IN.items():
-        if isinstance(kept.get(block), Mapping):
-            kept[block] = {key: v for key, v in kept[block].items() if key not in keys}
-    text = json.dumps(_normal(kept), sort_keys=True)
+    """Eight hexadecimal digits of everything in a configuration that can change the result."""
+    relevant = {key: value for key, value in config.items() if key not in _IRRELEVANT}
+    for block, keys in _IRRELEVANT_IN.items():
+        if isinstance(relevant.get(block), Mapping):
+            relevant[block] = {key: v for key, v in relevant[block].items() if key not in keys}
+    text = json.dumps(_normal(relevant), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _normal(value: Any) -> Any:
-    """A value in which 1 and 1.0 are the same."""
+    """A value with 1.0 replaced by 1, so that both have the same identity."""
     if isinstance(value, Mapping):
         return {str(key): _normal(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -201,11 +202,11 @@ def _normal(value: Any) -> Any:
 
 
 def _name(words: Sequence[str], identity: str) -> str:
-    """The folder's name: what the job sets, in characters that need no quotes anywhere."""
+    """The name of a job's folder: its overrides, in characters that need no quotes."""
     keys = [re.split(r"[./]", key) for key, _ in map(split_setting, words)]
     parts = []
     for key, (_, value) in zip(keys, map(split_setting, words), strict=True):
-        several = sum(other[-1] == key[-1] for other in keys) > 1
-        parts.append(f"{'.'.join(key[-2:]) if several else key[-1]}-{value}")
+        is_ambiguous = sum(other[-1] == key[-1] for other in keys) > 1
+        parts.append(f"{'.'.join(key[-2:]) if is_ambiguous else key[-1]}-{value}")
     text = re.sub(r"[^\w.-]+", "-", "_".join(parts), flags=re.ASCII).strip("-.")
     return f"{text[:_LONGEST_NAME].strip('-._') or 'job'}_{identity}"

@@ -194,8 +194,8 @@ def _weights(
     """
     blocks: dict[Values, dict[str, list[int]]] = {}
     for cell, value in enumerate(columns[key]):
-        others = tuple(column[cell] for other, column in columns.items() if other != key)
-        blocks.setdefault(others, {}).setdefault(value, []).append(cell)
+        other_values = tuple(column[cell] for other, column in columns.items() if other != key)
+        blocks.setdefault(other_values, {}).setdefault(value, []).append(cell)
     complete = [block for block in blocks.values() if len(block) == len(values)]
     if not complete:
         return None

@@ -18,7 +18,8 @@ from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvin
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from detkit.sweeps.search.search_space import Dimension, Interval, Space, Steps
+from detkit.sweeps.search.dimensions import Dimension, Interval, Steps
+from detkit.sweeps.search.search_space import Space
 
 Sampler = Literal["tpe", "random", "grid"]
 Pruner = Literal["none", "asha", "median"]
@@ -27,14 +28,14 @@ _BETWEEN_SEEDS = 1_000_003  # a prime, so that neighbouring seeds share no trial
 
 
 class SeededByTrial(BaseSampler):
-    """Draws each trial from a seed of its own, which follows from the study's seed and its number.
+    """Draws each trial from its own seed, derived from the study's seed and the trial's number.
 
-    So a study that is killed and goes on draws what it would have drawn, and two processes with
-    one seed do not draw the same.
+    So a killed study that is resumed draws what it would have drawn, and two processes with the
+    same seed draw different trials.
 
     Args:
-        make: A sampler from a seed.
-        seed: Of the study.
+        make: Makes a sampler from a seed.
+        seed: The seed of the study.
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
@@ -66,31 +67,31 @@ class SeededByTrial(BaseSampler):
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        """As the sampler does, whichever trial ends."""
+        """As the current sampler does, for any trial that ends."""
         self._sampler.after_trial(study, trial, state, values)
 
 
 def make_sampler(name: Sampler, seed: int) -> BaseSampler:
-    """The sampler of a name; the cells of a grid are chosen by the study itself."""
+    """The sampler with a name; for a grid, the study itself chooses the cells."""
     if name == "tpe":
         return SeededByTrial(_tpe, seed)
     return SeededByTrial(lambda trial_seed: RandomSampler(seed=trial_seed), seed)
 
 
 def _tpe(seed: int) -> BaseSampler:
-    # Joint draws of all keys, and running trials count as bad ones, so that processes that draw at
-    # the same time do not all draw at the same place.
+    # Draw all keys jointly, and treat running trials as bad ones, so that processes that draw at
+    # the same time do not all draw similar trials.
     with warnings.catch_warnings():  # both are the defaults of Optuna 5, experimental before
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(seed=seed, multivariate=True, constant_liar=True)
 
 
 def make_pruner(name: Pruner, min_epochs: int) -> BasePruner:
-    """The pruner of a name, which looks at epochs from `min_epochs` on.
+    """The pruner with a name, which considers epochs from `min_epochs` on.
 
     ASHA (Li et al., 2020, arXiv 1810.05934) keeps the best quarter at `min_epochs` epochs, the best
-    quarter of those at 4 times as many, and so on. The median pruner ends a trial whose best value
-    is below the median of what others had at the same epoch, once 5 trials are complete.
+    quarter of those at 4 times as many, and so on. The median pruner stops a trial whose best
+    value is below the median of the others at the same epoch, once 5 trials are complete.
     """
     if name == "asha":
         return SuccessiveHalvingPruner(min_resource=min_epochs)
@@ -100,7 +101,7 @@ def make_pruner(name: Pruner, min_epochs: int) -> BasePruner:
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """What Optuna draws from, by key."""
+    """Optuna's distributions, by key."""
     return {dimension.key: _distribution(dimension) for dimension in space.dimensions}
 
 

@@ -1,19 +1,17 @@
-"""An Optuna study in one file on disk, which processes of several machines may work on at once.
+"""An Optuna study in one file on disk, which processes on several machines may share.
 
-Every trial of the study is a job: its folder stands in the trial, so that a process that finds a
-trial which nobody runs goes on with its job, as the same trial. Needs Optuna.
+Each trial of the study is a job and records its folder, so that any process can resume the job of
+a trial that no process runs. Needs Optuna.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -29,15 +27,15 @@ from detkit.sweeps.search.optuna_samplers import (
     make_pruner,
     make_sampler,
 )
+from detkit.sweeps.search.search_identity import require_same_search
 from detkit.sweeps.search.search_space import Space
 from detkit.sweeps.search.study_journal import open_journal
+from detkit.sweeps.search.trial import Trial, Words
 
-Words = tuple[str, ...]
 NAME = "detkit"  # of the study in its file
-MOST_CELLS = 10_000  # of which the remaining ones are listed to choose a new one
-MOST_DRAWS = 100  # of configurations that there have been already, in spaces that are larger
+MOST_CELLS = 10_000  # in smaller spaces, new cells are chosen from a list of all
+MOST_DRAWS = 100  # attempts to draw a new configuration, in larger spaces
 _FOLDER, _WORDS, _NOTE, _VOID, _PRUNED = "folder", "words", "note", "void", "pruned"
-_SEARCH = "search"
 _STATES = {
     TrialState.RUNNING: "running",
     TrialState.COMPLETE: "done",
@@ -47,43 +45,20 @@ _STATES = {
 _log = logging.getLogger("detkit.sweeps")
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One drawn configuration.
-
-    Args:
-        number: Its number in the study, from 0.
-        words: Its drawn words.
-        folder: Where its job runs; None before it has one.
-        pruned: Whether it has been decided that it ends.
-        value: Its metric once it has ended.
-        state: `running`, `done`, `pruned` or `failed`.
-        note: Why it has failed.
-    """
-
-    number: int
-    words: Words
-    folder: Path | None = None
-    pruned: bool = False
-    value: float | None = None
-    state: str = "running"
-    note: str = ""
-
-
 class StoredStudy:
-    """Draws trials and keeps what becomes of them.
+    """Draws trials and stores their results.
 
     Args:
-        file: The journal; it is made where there is none.
-        space: What is searched.
+        file: The journal; it is created if it does not exist.
+        space: The search space.
         sampler: How configurations are drawn.
-        pruner: What decides that a trial ends early.
-        min_epochs: Epochs that no trial is pruned in.
-        seed: Every draw follows from it and from the number of the trial.
-        direction: Whether the metric is to be high or low.
+        pruner: Decides which trials stop early.
+        min_epochs: Epochs before a trial can be pruned.
+        seed: Determines every draw, together with the number of the trial.
+        direction: Whether a higher or a lower metric is better.
 
     Raises:
-        UserError: The file holds another search, or is no journal of Optuna's.
+        UserError: The file belongs to another search, or is not an Optuna journal.
     """
 
     def __init__(
@@ -111,13 +86,13 @@ class StoredStudy:
                 direction=direction,
                 load_if_exists=True,
             )
-            self._require_same(direction)
+            require_same_search(self._study, file, space, direction)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Keep all others from drawing, and from taking a trial that has no process yet.
+        """Keep other processes from drawing, and from taking over trials without a process.
 
-        The system lets go of the lock when a process ends, however it ends.
+        The system releases the lock when a process ends, however it ends.
 
         Raises:
             UserError: The folder cannot be written.
@@ -133,7 +108,7 @@ class StoredStudy:
             yield
 
     def draw(self) -> Trial | None:
-        """A configuration that no trial has had, or None when none is found; while `drawing`."""
+        """A configuration that no trial has had, or None if there is none; call it in `drawing`."""
         everything = self._study.get_trials(deepcopy=False)
         seen = {tuple(trial.user_attrs.get(_WORDS, ())) for trial in everything} - {()}
         for draws in range(MOST_DRAWS):
@@ -150,19 +125,19 @@ class StoredStudy:
         return None
 
     def _new_cell(self, seen: set[Words]) -> dict[str, str | int | float]:
-        """The next cell of a grid, or any new one."""
-        new = (cell for cell in self.space.cells() if tuple(self.space.words(cell)) not in seen)
+        """The next cell of a grid, or a random new cell of another space."""
+        new_cells = (c for c in self.space.cells() if tuple(self.space.words(c)) not in seen)
         if self.sampler == "grid":
-            return next(new)
-        return random.Random(f"{self.seed} {len(seen)}").choice(list(new))
+            return next(new_cells)
+        return random.Random(f"{self.seed} {len(seen)}").choice(list(new_cells))
 
     def assign(self, trial: Trial, folder: Path) -> None:
-        """Keep where a trial's job runs, seen from the journal, which other machines mount too."""
+        """Store the folder of a trial's job relative to the journal, which machines share."""
         path = os.path.relpath(folder, self._folder)
         self._storage.set_trial_user_attr(self._id(trial.number), _FOLDER, path)
 
     def report(self, number: int, values: Mapping[int, float]) -> bool:
-        """Keep a trial's metric by epoch, from 1; returns whether the trial shall end here."""
+        """Store a trial's metric by epoch, from 1; return whether the trial must stop now."""
         for epoch in sorted(values):
             if self.record(number, {epoch: values[epoch]}):
                 frozen = self._frozen(number)
@@ -172,14 +147,14 @@ class StoredStudy:
         return False
 
     def record(self, number: int, values: Mapping[int, float]) -> bool:
-        """Keep a trial's metric by epoch without a thought of ending it; whether any was new."""
+        """Store a trial's metric by epoch, without pruning; return whether any value was new."""
         new = values.keys() - self._frozen(number).intermediate_values
         for epoch in sorted(new):
             self._storage.set_trial_intermediate_value(self._id(number), epoch, values[epoch])
         return bool(new)
 
     def complete(self, number: int, value: float | None) -> None:
-        """End a trial with its metric; without one it has failed."""
+        """End a trial with its metric; a trial without a metric has failed."""
         if value is None or math.isnan(value):
             self.fail(number, "its metric is not a number")
         else:
@@ -190,24 +165,24 @@ class StoredStudy:
         self._study.tell(number, state=TrialState.PRUNED, skip_if_finished=True)
 
     def fail(self, number: int, reason: str) -> None:
-        """End a trial that did not come to its end."""
+        """End a trial that failed."""
         if not self._frozen(number).state.is_finished():
             self._storage.set_trial_user_attr(self._id(number), _NOTE, reason)
             self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     def void_lost(self) -> None:
-        """Take back trials whose process ended before they had a job; while `drawing`."""
+        """Void trials whose process ended before they had a job; call it in `drawing`."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if _FOLDER not in trial.user_attrs:
                 self.void(trial.number, "its process ended before it started")
 
     def void(self, number: int, reason: str) -> None:
-        """Take a trial back, so that it counts as none."""
+        """Void a trial, so that it does not count."""
         self._storage.set_trial_user_attr(self._id(number), _VOID, reason)
         self._study.tell(number, state=TrialState.FAIL)
 
     def trials(self) -> list[Trial]:
-        """The trials that count, in their order."""
+        """The trials that count, by number."""
         return [
             self._plain(trial)
             for trial in self._study.get_trials(deepcopy=False)
@@ -215,19 +190,19 @@ class StoredStudy:
         ]
 
     def running(self) -> list[Trial]:
-        """The trials that have not ended, whoever runs them."""
+        """The trials that have not ended, in any process."""
         return [trial for trial in self.trials() if trial.state == "running"]
 
     def ranking(self) -> list[Trial]:
-        """The trials, the best of those that were trained to their end first, failed ones last."""
+        """The trials from best to worst: finished ones, then pruned, running and failed ones."""
         order = ("done", "pruned", "running", "failed")
         sign = -1 if self._study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
 
-        def place(trial: Trial) -> tuple[int, float, int]:
+        def sort_key(trial: Trial) -> tuple[int, float, int]:
             value = math.inf if trial.value is None else sign * trial.value
             return order.index(trial.state), value, trial.number
 
-        return sorted(self.trials(), key=place)
+        return sorted(self.trials(), key=sort_key)
 
     def _plain(self, trial: FrozenTrial) -> Trial:
         attributes = trial.user_attrs
@@ -248,26 +223,3 @@ class StoredStudy:
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
-
-    def _require_same(self, direction: str) -> None:
-        """Keep what is searched, and refuse a study of something else."""
-        search = {"direction": direction, "space": self.space.lines()}
-        stored = self._study.user_attrs.get(_SEARCH)
-        if stored is None:
-            self._study.set_user_attr(_SEARCH, search)
-        elif stored != json.loads(json.dumps(search)):
-            before, now = _lines(stored), _lines(search)
-            changes = [f"+ {line}" for line in now if line not in before]
-            changes += [f"- {line}" for line in before if line not in now]
-            lines = "".join(f"\n  {change}" for change in changes)
-            raise UserError(
-                f"{self.file}: holds the study of another search, which has (-) or has not (+)"
-                f"{lines}\nRepeat the words that it was started with (trials, sampler, pruner and "
-                "devices may change), or start a new one with another hydra.sweep.dir or "
-                "hydra.sweeper.storage."
-            )
-
-
-def _lines(search: Mapping[str, object]) -> list[str]:
-    space = search["space"]
-    return [f"direction {search['direction']}", *(space if isinstance(space, list) else [])]

@@ -18,10 +18,12 @@ from detkit.runs.environment import COMMAND_VARIABLE
 from detkit.sweeps.jobs.job import Job, JobFailedError
 from detkit.sweeps.jobs.job_checks import check_cells, pool_for
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
-from detkit.sweeps.search.optuna_study import StoredStudy, Trial
+from detkit.sweeps.search.dimensions import Value
+from detkit.sweeps.search.optuna_study import StoredStudy
 from detkit.sweeps.search.search_report import failure, report
-from detkit.sweeps.search.search_space import Space, Value
+from detkit.sweeps.search.search_space import Space
 from detkit.sweeps.search.search_words import keep_words
+from detkit.sweeps.search.trial import Trial
 from detkit.sweeps.search.trial_runner import TrialRunner
 from detkit.text import agree, counted
 

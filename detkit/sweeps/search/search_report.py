@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from detkit.config.part_overrides import subject
-from detkit.sweeps.search.optuna_study import StoredStudy, Trial
+from detkit.sweeps.search.optuna_study import StoredStudy
+from detkit.sweeps.search.trial import Trial
 from detkit.text import LONGEST_CELL, align_columns, counted, split_setting
 
 MOST_ROWS = 20

@@ -14,7 +14,8 @@ from detkit.runs.metrics_rows import read_metrics
 from detkit.sweeps.jobs.device_pool import DevicePool
 from detkit.sweeps.jobs.job import Job, JobTakenError
 from detkit.sweeps.jobs.progress_line import ProgressLine
-from detkit.sweeps.search.optuna_study import StoredStudy, Trial
+from detkit.sweeps.search.optuna_study import StoredStudy
+from detkit.sweeps.search.trial import Trial
 
 POLL = 0.5  # seconds between two looks at the running jobs
 _ENDED = ("done", "pruned", "failed")
@@ -75,9 +76,9 @@ class TrialRunner:
         """Resume a trial that no process runs, or draw a new one; return whether there was one."""
         with self.study.drawing():
             self.study.void_lost()
-            known = {*self._numbers.values(), *self._skipped}
+            handled = {*self._numbers.values(), *self._skipped}
             for trial in self.study.running():
-                if trial.number not in known and self._take_over(trial):
+                if trial.number not in handled and self._take_over(trial):
                     return True
             if self.trials is not None and len(self.study.trials()) >= self.trials:
                 return False

@@ -197,7 +197,7 @@ OF_VALUES = LIAR.replace("7", "feature_specs[0].channels").replace(
 @pytest.mark.parametrize(
     ("source", "code", "said"),
     [
-        (OF_VALUES, 0, "not counted: what a part of the network computes"),
+        (OF_VALUES, 0, "not counted: parts of the network that depend on the values"),
         (LIAR, 1, "the network does not run for images of"),
     ],
     ids=["values", "liar"],

@@ -116,8 +116,8 @@ def test_cores_are_split_into_disjoint_sets(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("given", "width", "said"),
     [
-        ({"devices": [5]}, 1, "there is no GPU 5; those here are 0, GPU-b"),
-        ({}, 3, "trainer.devices=3: the device pool has 2 of them"),
+        ({"devices": [5]}, 1, "there is no GPU 5; available: 0, GPU-b"),
+        ({}, 3, "trainer.devices=3: the device pool has only 2 (0, GPU-b)"),
         ({"jobs_per_devise": 2}, 1, "hydra.launcher.jobs_per_devise: unknown key. Did you mean"),
         ({"jobs_per_device": "two"}, 1, "hydra.launcher.jobs_per_device: expected int > 0"),
     ],

@@ -11,8 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 pytest.importorskip("optuna")
 
 from detkit.errors import UserError
-from detkit.sweeps.search.optuna_study import StoredStudy, Trial
+from detkit.sweeps.search.optuna_study import StoredStudy
 from detkit.sweeps.search.search_space import Space, read_space
+from detkit.sweeps.search.trial import Trial
 
 LEARNING_RATE = "optimizer.learning_rate=tag(log, interval(1e-4, 1e-1))"
 

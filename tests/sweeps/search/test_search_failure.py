@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from detkit.sweeps.search.optuna_study import Trial
 from detkit.sweeps.search.run_search import failure
+from detkit.sweeps.search.trial import Trial
 
 DONE = Trial(0, ("seed=1",), Path("a"), state="done")
 BROKEN = Trial(1, ("seed=2",), state="failed", note="neck 'fpn' needs 3 levels")

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detkit.errors import ConfigError
-from detkit.sweeps.search.search_space import Interval, Space, read_space
+from detkit.sweeps.search.dimensions import Interval
+from detkit.sweeps.search.search_space import Space, read_space
 
 
 def space_of(*words: str) -> Space:

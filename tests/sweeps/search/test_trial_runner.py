@@ -14,8 +14,9 @@ from detkit.config.sweep_options import OptunaOptions
 from detkit.errors import UserError
 from detkit.sweeps.jobs.job import Job
 from detkit.sweeps.search import trial_runner as module
-from detkit.sweeps.search.optuna_study import StoredStudy, Trial
+from detkit.sweeps.search.optuna_study import StoredStudy
 from detkit.sweeps.search.search_space import read_space
+from detkit.sweeps.search.trial import Trial
 from detkit.sweeps.search.trial_runner import TrialRunner
 
 EPOCHS = 4
