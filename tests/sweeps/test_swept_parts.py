@@ -70,7 +70,7 @@ def test_hydras_own_launchers_train_the_named_part_too(
     configs: list[dict[str, Any]] = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "detkit.cli.train.start", lambda config, in_process: configs.append(config) or 0
+        "detkit.cli.train.start", lambda config, in_process: (configs.append(config), 0)
     )
     words = ["hydra/launcher=basic", "model=fcos", "model.head.box_loss=giou,diou"]
     assert main(["sweep", *words, "model.head.box_loss.weight=3"]) == 0
