@@ -50,8 +50,8 @@ class Classes:
 def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """Build a part and the parts inside it.
 
-    Shapes flow in the order of the constructor's arguments: the feature specs that a backbone or
-    neck publishes, and the region shape that a pooling does, are wired into the parts after it.
+    Values flow in the order of the constructor's arguments: what a part publishes, such as the
+    feature specs of a backbone, is wired into the parts after it.
 
     Args:
         family: The part's family.
@@ -63,6 +63,11 @@ def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str,
         ConfigError: The part refuses what it was given; the message starts with the path.
     """
     factory = registry.get(family, node["name"])
+    if family == "layers":
+        wiring = {"with_quality": False, **wiring}
+        _require_quality_branch(factory, node["name"], wiring, path)
+    if family == "proposer":
+        wiring = {**wiring, "num_classes": 1}  # an object, of whatever class
     try:
         return factory(**_values(factory, node, dict(wiring), path))
     except ConfigError:
@@ -73,6 +78,25 @@ def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str,
         if not getattr(error, "__notes__", None):  # the innermost part is the one to look at
             error.add_note(f"while building {'.'.join(path)}: {family} '{node['name']}'")
         raise
+
+
+def _require_quality_branch(
+    factory: Any, name: str, wiring: Mapping[str, Any], path: tuple[str, ...]
+) -> None:
+    """Refuse layers that predict no quality in a head with a quality target."""
+    if wiring["with_quality"] and "with_quality" not in arguments(factory):
+        head = ".".join(path[:-1])
+        able = [n for n in registry.names("layers") if _predicts_quality(n)]
+        raise ConfigError(
+            [
+                f"{'.'.join(path)}: layers '{name}' predict no quality: set {head}.quality_target "
+                f"and {head}.quality_loss to null, or choose one of {', '.join(able)}."
+            ]
+        )
+
+
+def _predicts_quality(layers: str) -> bool:
+    return "with_quality" in arguments(registry.get("layers", layers))
 
 
 def _values(
@@ -96,15 +120,23 @@ def _values(
         else:
             built = build(argument.slot.family, node[argument.name], wiring, where)
             values[argument.name] = built
-            wiring.update(_published(argument.slot.family, built))
+            wiring.update(_published(argument.slot.family, built, argument.name))
     return values
 
 
-def _published(family: str, part: Any) -> dict[str, Any]:
-    """The shapes that a part tells those after it."""
+def _published(family: str, part: Any, slot: str = "") -> dict[str, Any]:
+    """The values that a part in a slot publishes for the parts after it."""
     if family in ("backbone", "neck"):
         return {"feature_specs": part.feature_specs}
-    return {"region_shape": part.region_shape} if family == "pooling" else {}
+    if family == "pooling":
+        return {"region_shape": part.region_shape}
+    if family == "priors":
+        return {"priors": part, "per_cell": part.per_cell}
+    if family == "box_coder":
+        return {"box_coder": part, "code_size": part.code_size}
+    if slot == "classification_loss":
+        return {"class_activation": part.activation}
+    return {"with_quality": True} if family == "quality_target" else {}
 
 
 def build_labelled(

@@ -151,12 +151,16 @@ class BoxLoss(Protocol):
 class QualityTarget(Protocol):
     """What the quality branch of a dense head learns at the positives: (M,) in 0..1.
 
-    `boxes` (M, 4) are those of the objects, `predicted` (M, 4) what the head says now; called
-    without gradients. Where `learns_background` is true it learns 0 at all other priors that count:
-    then it alone tells objects from background, and classes learn at the positives only.
+    `boxes` (M, 4) are the objects, `predicted` (M, 4) the head's current boxes; called without
+    gradients. If `learns_background` is true, the branch learns 0 at all other priors that count:
+    it alone separates objects from background, and classes are learned at the positives only.
+    The final score is (class score * quality) to the power `score_exponent`. If `weighs_boxes` is
+    true, the box loss is a mean weighted by the quality targets.
     """
 
     learns_background: bool
+    score_exponent: float
+    weighs_boxes: bool
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor: ...
 
@@ -176,7 +180,13 @@ class Postprocess(Protocol):
 
 
 class HeadLayers(Protocol):
-    """The trainable part of a dense head: L maps to predictions in the order of the priors."""
+    """The trainable part of a dense head: L maps to predictions in the order of the priors.
+
+    A constructor may ask for these wired values: `feature_specs`, `num_classes` (1 in a proposer),
+    `class_activation` of the classification loss, `per_cell` of the priors, `code_size` of the box
+    coder, `with_quality` if it can predict a quality, and the parts `priors` and `box_coder`. A
+    class attribute `gradient_clip_norm` is the training's default.
+    """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
 

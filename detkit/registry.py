@@ -30,6 +30,7 @@ FAMILIES: dict[str, str] = {
     "neck": "feature levels to feature levels",
     "head": "feature levels to losses and detections",
     "proposer": "feature levels to regions that may hold an object",
+    "layers": "the trainable part of a dense head or a proposer",
     "roi_head": "feature levels and regions to losses and detections",
     "pooling": "feature levels and regions to a small map for each region",
     "box_head": "the small map of a region to its features",
@@ -213,10 +214,17 @@ def part(family: str, name: str) -> Part:
     return result
 
 
-def unknown_part(family: str, name: str) -> str:
-    """The message for an unknown part of a family."""
-    message = f"there is no {family} '{name}'.{did_you_mean(name, names(family))}"
-    message += f" Known: {', '.join(names(family)) or 'none'}."
+def unknown_part(family: str, name: str, pages: Iterable[str] = ()) -> str:
+    """The message for an unknown part of a family.
+
+    Args:
+        family: The family.
+        name: The unknown name.
+        pages: Names of pages that stand for parts of the family.
+    """
+    known = sorted({*names(family), *pages})
+    message = f"there is no {family} '{name}'.{did_you_mean(name, known)}"
+    message += f" Known: {', '.join(known) or 'none'}."
     return message + failed_plugins()
 
 

@@ -22,6 +22,7 @@ def builtin(family: str) -> list[str]:
 def each_promise(
     family: str,
     *,
+    names: Collection[str] | None = None,
     needed: Mapping[str, Mapping[str, Any]] | None = None,
     quick: Collection[str] | None = None,
     exported: Collection[str] = (),
@@ -30,12 +31,13 @@ def each_promise(
 
     Args:
         family: The family.
+        names: Pages or parts to check; None checks detkit's registered parts.
         needed: By name, what a part needs besides its defaults.
         quick: Parts that are checked by default, the others in slow tests; None checks all.
         exported: Of these, parts whose export is checked by default.
     """
     found = []
-    for name in builtin(family):
+    for name in builtin(family) if names is None else names:
         for case in cases(family, name, **(needed or {}).get(name, {})):
             slow = quick is not None and name not in quick
             slow = slow or (str(case) == EXPORT and name not in exported)

@@ -17,6 +17,7 @@ from detkit import registry
 from detkit.config.completion.static_parts import Outline, page_names
 from detkit.config.completion.static_schema import StaticArgument, block_arguments
 from detkit.config.page_list import GROUPS, page_groups
+from detkit.config.part_pages import all_names
 from detkit.errors import UserError, did_you_mean
 from detkit.text import listed
 
@@ -220,5 +221,5 @@ def _names(command: str, arguments: Sequence[str]) -> list[str]:
         return list(registry.FAMILIES)
     if command == "describe" and len(arguments) == 1 and arguments[0] in registry.FAMILIES:
         registry.load_plugins()
-        return registry.names(arguments[0])
+        return all_names(arguments[0])
     return []

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from detkit import registry
-from detkit.config.signatures import MISSING, Argument, arguments, body, paper, summary
+from detkit.config.docstrings import body_of, first_line, paper_of
+from detkit.config.page_list import opening_comment
+from detkit.config.part_pages import all_names, find_part, part_node
+from detkit.config.signatures import MISSING, Argument, arguments
 from detkit.errors import UserError, did_you_mean
 from detkit.files import display_path
 
@@ -51,13 +56,13 @@ def families_with(name: str) -> list[str]:
     Raises:
         UserError: There is none.
     """
-    matches = [family for family in registry.FAMILIES if name in registry.names(family)]
+    matches = [family for family in registry.FAMILIES if name in all_names(family)]
     if matches:
         return matches
     if name in registry.FAMILIES:
-        known_names = ", ".join(registry.names(name)) or "none"
+        known_names = ", ".join(all_names(name)) or "none"
         raise UserError(f"'{name}' is a family: add the name of one of its parts ({known_names}).")
-    every = sorted({part for family in registry.FAMILIES for part in registry.names(family)})
+    every = sorted({part for family in registry.FAMILIES for part in all_names(family)})
     raise UserError(
         f"no family has a part '{name}'.{did_you_mean(name, [*every, *registry.FAMILIES])}"
         f" `detkit list` shows all parts.{registry.failed_plugins()}"
@@ -66,22 +71,37 @@ def families_with(name: str) -> list[str]:
 
 def page(family: str, name: str) -> str:
     """The description of a part."""
-    factory = registry.get(family, name)
-    part = registry.part(family, name)
-    schema = arguments(factory).values()
-    lines = [f"{family} '{name}'", *_wrapped(summary(factory))]
-    for paragraph in body(factory):
+    part = find_part(family, name)
+    node = part_node(family, {"name": name})
+    factory = registry.get(family, node["name"])
+    is_page = node["name"] != name
+    text = opening_comment(part.file) if is_page else inspect.getdoc(factory)
+    paragraphs, papers = body_of(text), paper_of(text)
+    lines = [f"{family} '{name}'", *_wrapped(first_line(text))]
+    for paragraph in paragraphs:
         lines += ["", *_wrapped(paragraph)]
-    lines += [""] if body(factory) else []
-    lines += _wrapped(f"Paper: {paper(factory)}") if paper(factory) else []
+    lines += [""] if paragraphs else []
+    lines += _wrapped(f"Paper: {papers}") if papers else []
     lines.append(f"  File: {display_path(part.file)} ({part.origin})")
-    plain = [a for a in schema if not (a.wired or a.slot)]
-    slots = [a for a in schema if a.slot]
-    wired = [a for a in schema if a.wired]
-    lines += _table("arguments", plain)
-    lines += _table("slots, each takes another part", slots)
-    lines += _table("wired by detkit, never written in YAML", wired)
+    if is_page:
+        lines.append(f"  Built as: {family} '{node['name']}' with the parts and values below")
+    schema = [_with_value(argument, node) for argument in arguments(factory).values()]
+    lines += _table("arguments", [a for a in schema if not (a.wired or a.slot)])
+    lines += _table("slots, each takes another part", [a for a in schema if a.slot])
+    lines += _table("wired by detkit, never written in YAML", [a for a in schema if a.wired])
     return "\n".join(lines)
+
+
+def _with_value(argument: Argument, node: Mapping[str, Any]) -> Argument:
+    """An argument whose default is the value that a page gives it."""
+    if argument.name not in node:
+        return argument
+    value = node[argument.name]
+    if argument.slot is None:
+        return replace(argument, default=value)
+    part = value if isinstance(value, Mapping) else {"name": value}
+    changes = {key: inner for key, inner in part.items() if key != "name"}
+    return replace(argument, slot=replace(argument.slot, default=part["name"], arguments=changes))
 
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:

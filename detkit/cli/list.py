@@ -9,7 +9,8 @@ import sys
 
 from detkit import registry
 from detkit.config.docstrings import citation_of, first_line
-from detkit.config.page_list import GROUPS, page_groups, pages_of
+from detkit.config.page_list import GROUPS, opening_comment, page_groups, pages_of
+from detkit.config.part_pages import all_names, find_part
 from detkit.errors import UserError, did_you_mean
 from detkit.plugin_files import failure_text
 from detkit.text import align_columns
@@ -105,7 +106,7 @@ def subject(word: str) -> tuple[list[str], list[str]]:
 
 def _names(groups: list[str], families: list[str]) -> list[str]:
     lines = [f"{group} {page.name}" for group in groups for page in pages_of(group)]
-    return lines + [f"{family} {name}" for family in families for name in registry.names(family)]
+    return lines + [f"{family} {name}" for family in families for name in all_names(family)]
 
 
 def group_text(group: str) -> str:
@@ -128,7 +129,7 @@ def _line(start: str, end: str) -> str:
 
 def family_text(family: str) -> str:
     """A family's heading and one line for each of its parts."""
-    parts = [registry.part(family, name) for name in registry.names(family)]
+    parts = [find_part(family, name) for name in all_names(family)]
     lines = [f"{family}: {registry.FAMILIES[family]}"]
     texts = [docstring(part) for part in parts]
     rows = align_columns([(p.name, first_line(t)) for p, t in zip(parts, texts, strict=True)])
@@ -145,7 +146,9 @@ def _cut(line: str, columns: int) -> str:
 
 
 def docstring(part: registry.Part) -> str:
-    """A part's docstring, read from the source text if the part is not imported."""
+    """A part's docstring, from its text if it has not been imported; a page's opening comment."""
+    if part.file.suffix == ".yaml":
+        return opening_comment(part.file)
     if part.factory is not None:
         return inspect.getdoc(part.factory) or ""
     text = part.file.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from detkit import registry
 from detkit.config.folders import conf_folder, page_folders
 from detkit.files import display_path
 
@@ -52,8 +53,9 @@ def _files(group: str) -> dict[str, tuple[Path, Path]]:
     files: dict[str, tuple[Path, Path]] = {}
     for folder in page_folders():
         for file in (folder / group).rglob("*.yaml"):
-            name = file.relative_to(folder / group).with_suffix("").as_posix()
-            files.setdefault(name, (folder, file))
+            inner = file.relative_to(folder / group).with_suffix("")
+            if not registry.FAMILIES.keys() & set(inner.parts[:-1]):  # model/head is a part's group
+                files.setdefault(inner.as_posix(), (folder, file))
     return files
 
 
@@ -66,6 +68,15 @@ def page_groups() -> list[str]:
 
 def first_sentence(file: Path) -> str:
     """The first sentence of a page's opening comment; empty if there is none."""
+    comment = " ".join(opening_comment(file).splitlines())
+    about = _COMMAND.sub("", comment)
+    if about != comment:
+        about = about[:1].upper() + about[1:]
+    return re.split(r"(?<=\.)\s", about, maxsplit=1)[0]
+
+
+def opening_comment(file: Path) -> str:
+    """The comment at the start of a page, without its marks; empty if there is none."""
     lines: list[str] = []
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -76,8 +87,4 @@ def first_sentence(file: Path) -> str:
             break
         if not line.startswith("# @package"):
             lines.append(line.lstrip("# ").rstrip())
-    comment = " ".join(lines)
-    about = _COMMAND.sub("", comment)
-    if about != comment:
-        about = about[:1].upper() + about[1:]
-    return re.split(r"(?<=\.)\s", about, maxsplit=1)[0]
+    return "\n".join(lines)

@@ -9,12 +9,12 @@ each value can be overridden by its path.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from detkit import registry
 from detkit.config.composition import current
-from detkit.config.folders import page_folders
+from detkit.config.part_pages import is_page
+from detkit.config.part_pages import part_node as part_page_node
 from detkit.config.signatures import MISSING, Argument, arguments
 from detkit.config.slots import block_at, is_block, label_family, root_arguments, slot_at
 from detkit.errors import ConfigError
@@ -40,7 +40,7 @@ def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
         name = mapping.get("name", slot.default)
         body["name"] = name
         if name not in registry.names(slot.family):
-            return {**mapping, **body}  # the check names it, with what was meant
+            return _page_node(group, {**mapping, **body}, tag)
         schema = arguments(registry.get(slot.family, str(name)))
     elif block is not None:
         schema = arguments(block)
@@ -63,6 +63,14 @@ def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
             body[argument.name] = mapping.get(argument.name, default_value(argument))
     unknown = {key: value for key, value in mapping.items() if key not in {*schema, "name"}}
     return {"defaults": [*choices, "_self_"], **body, **unknown}
+
+
+def _page_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
+    """The option node of a part that a page stands for: the page, tuned by the other values."""
+    if not is_page(group, mapping["name"]):
+        return mapping  # the check reports the unknown name
+    values = {key: value for key, value in mapping.items() if key != "name"}
+    return tuning_node(group, {"defaults": [mapping["name"]], **values}, tag)
 
 
 def default_value(argument: Argument) -> Any:
@@ -89,12 +97,15 @@ def _choose(
         return left_out((*group, argument.name), tag), inner
     if given is None or given == {"name": None}:
         return None, inner
-    if isinstance(given, Mapping) and given["name"] in registry.names(slot.family):
-        return add_option((*group, argument.name), dict(given), tag), inner
-    is_bare = isinstance(given, Mapping) and list(given) == ["name"]
-    if is_bare and is_page((*group, argument.name), given["name"]):
-        return str(given["name"]), inner
+    path = (*group, argument.name)
+    if isinstance(given, Mapping) and _is_option(path, slot.family, given["name"]):
+        return add_option(path, dict(given), tag), inner
     return None, given  # the check says what is wrong with it
+
+
+def _is_option(path: tuple[str, ...], family: str, name: Any) -> bool:
+    """Whether a slot can take this name: a registered part, or a page that stands for one."""
+    return name in registry.names(family) or is_page(path, name)
 
 
 def offer_checkpoint(config: Node) -> None:
@@ -151,7 +162,10 @@ def filled(family: str, mapping: Any) -> Any:
     """A part's mapping with every default of its constructor, nested parts included."""
     if isinstance(mapping, str):
         mapping = {"name": mapping}
-    if not isinstance(mapping, Mapping) or mapping.get("name") not in registry.names(family):
+    if not isinstance(mapping, Mapping):
+        return mapping
+    mapping = part_page_node(family, mapping)
+    if mapping.get("name") not in registry.names(family):
         return mapping
     node: Node = {"name": mapping["name"]}
     for argument in arguments(registry.get(family, mapping["name"])).values():
@@ -166,12 +180,6 @@ def filled(family: str, mapping: Any) -> Any:
         else:
             node[argument.name] = default_value(argument) if value is MISSING else value
     return {**node, **{key: value for key, value in mapping.items() if key not in node}}
-
-
-def is_page(group: tuple[str, ...], name: Any) -> bool:
-    """Whether a page of a group has a name."""
-    file = Path(*group, f"{name}.yaml")
-    return isinstance(name, str) and any((folder / file).is_file() for folder in page_folders())
 
 
 def with_named_pages(mapping: Node) -> Node:
@@ -279,10 +287,8 @@ def _split_tuning(
         elif value is None:
             option = left_out(path, tag) if len(path) > 1 or slot.default else None
             overrides.append(("/".join(path), option))
-        elif "name" in named and named["name"] in registry.names(slot.family):
+        elif "name" in named and _is_option(path, slot.family, named["name"]):
             overrides.append(("/".join(path), add_option(path, dict(named), tag)))
-        elif list(named) == ["name"] and is_page(path, named["name"]):
-            overrides.append(("/".join(path), named["name"]))
         elif "name" in named:
             body[key] = named
         else:

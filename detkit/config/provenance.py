@@ -10,7 +10,6 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from detkit import registry
 from detkit.config import pages, slots
 from detkit.config.argument_lookup import Place, leaves, meaning, place_at
 from detkit.config.compose import hydra_compose, prepare
@@ -22,6 +21,7 @@ from detkit.config.hydra_session import hydra_session
 from detkit.config.overrides import is_group, parse, split_flags
 from detkit.config.pages import default_value
 from detkit.config.part_overrides import hydra_words, rewritten
+from detkit.config.part_pages import all_names
 from detkit.config.signatures import MISSING
 from detkit.errors import UserError, did_you_mean
 from detkit.files import display_path
@@ -158,7 +158,7 @@ class History:
         return [
             Step(text, str(origin))
             for origin, text in lines
-            if text in registry.names(slot.family) and str(origin) not in in_force
+            if text in all_names(slot.family) and str(origin) not in in_force
         ]
 
     def _source(self, path: str, config_path: str, file: Path | None) -> str:

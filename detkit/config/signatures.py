@@ -204,7 +204,7 @@ def _require_sound(factory: Factory, argument: Argument) -> None:
             text = f"has the type {type_text(misfit)}, which YAML cannot hold; mark it with Slot or"
             raise _fault(factory, name, f"{text} Wired, or use plain types")
         return
-    if not argument.required:
+    if not argument.required and (argument.default, slot.default) != (None, None):
         raise _fault(factory, name, "is a slot with a default; name the default part in the Slot")
     if argument.by_label or (name == "model" and slot.family == "detector"):
         return

@@ -20,6 +20,7 @@ detkit's own parts pass the same checks as plugins:
 - networks (also heads, roi heads, poolings and box heads): in evaluation mode outputs are
   deterministic; state dicts contain all state, inputs are not modified, bfloat16 is close to
   float32, and pure functions of tensors can be exported.
+- layers: a row of class logits and box codes for each prior, in the order of the priors.
 - head, proposer, roi_head, detector: losses are finite and reach every parameter, whatever the
   images contain; detections lie inside their image, are sorted by score, and do not depend on the
   rest of the batch.

@@ -15,6 +15,7 @@ import torch
 from detkit import assembly, registry
 from detkit.config.checks.schema import check
 from detkit.config.pages import default_value
+from detkit.config.part_pages import find_part, part_node
 from detkit.config.signatures import arguments, check_value
 from detkit.errors import ConfigError, UserError
 
@@ -54,6 +55,7 @@ class Subject:
         file: The file that defines it.
         values: The arguments of its constructor, complete and validated.
         data: For readers: a folder with a data set in their format.
+        page_of: The part that a page of this name stands for; None if `name` is a part itself.
     """
 
     family: str
@@ -61,6 +63,12 @@ class Subject:
     file: Path
     values: Mapping[str, Any]
     data: Path | None = None
+    page_of: str | None = None
+
+    @property
+    def factory(self) -> Callable[..., Any]:
+        """The class or function that builds it."""
+        return registry.get(self.family, self.page_of or self.name)
 
     def build(self, **wiring: Any) -> Any:
         """Build the part with fresh random weights, as assembly does.
@@ -69,7 +77,7 @@ class Subject:
             wiring: Wired values in addition to those of the classes.
         """
         torch.manual_seed(0)
-        node = {"name": self.name, **self.values}
+        node = {"name": self.page_of or self.name, **self.values}
         return assembly.build(self.family, node, {**WIRING, **wiring}, (self.family,))
 
     def with_all_detections(self) -> Subject:
@@ -78,7 +86,7 @@ class Subject:
         With random weights, scores are often too low for any detection.
         """
         values = dict(self.values)
-        for argument in arguments(registry.get(self.family, self.name)).values():
+        for argument in arguments(self.factory).values():
             if argument.slot is not None and argument.slot.family == "postprocess":
                 node = values[argument.name]
                 if node is not None and "score_threshold" in node:
@@ -93,7 +101,10 @@ def subject(family: str, name: str, values: Mapping[str, Any], data: Path | None
         UserError: There is no such part, or its constructor cannot be read.
         ConfigError: A value is invalid, or one without a default is missing.
     """
-    factory, file = registry.get(family, name), registry.part(family, name).file
+    file = find_part(family, name).file
+    node = part_node(family, {"name": name, **values})
+    part = node.pop("name")
+    factory = registry.get(family, part)
     for argument in arguments(factory).values():
         if argument.wired or argument.slot is not None or argument.required:
             continue
@@ -103,7 +114,8 @@ def subject(family: str, name: str, values: Mapping[str, Any], data: Path | None
                 f"{family} '{name}' ({file}): the default of '{argument.name}' is "
                 f"{argument.default!r}, expected {expected}: change the default or the annotation."
             )
-    return Subject(family, name, file, check(factory, {**values}), data)
+    page_of = None if part == name else part
+    return Subject(family, name, file, check(factory, node), data, page_of)
 
 
 @dataclass(frozen=True)

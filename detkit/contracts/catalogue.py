@@ -61,6 +61,12 @@ _DENSE = (
     *_NETWORK,
     *_PURE,
 )
+_LAYERS = (
+    heads.predictions_have_their_form,
+    heads.predictions_match_the_priors,
+    *_NETWORK,
+    *_PURE,
+)
 _LOSS = (
     loss_functions.attributes_are_valid,
     loss_functions.each_pair_has_one_value,
@@ -85,6 +91,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
     "backbone": _LEVELS,
     "neck": _LEVELS,
     "head": _DENSE,
+    "layers": _LAYERS,
     "proposer": (*_DENSE, proposals.proposals_are_valid_detections),
     "roi_head": (
         proposals.predictions_cover_every_region,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 
-from detkit import registry
 from detkit.config.signatures import summary
 from detkit.contracts import scenes
 from detkit.contracts.case import Subject
@@ -12,7 +11,7 @@ from detkit.contracts.network_trials import REGION_SHAPE
 from detkit.contracts.tensor_checks import require
 from detkit.contracts.tiny_training import quiet
 
-_ON_LEVELS = ("neck", "head", "proposer", "roi_head", "pooling", "priors")
+_ON_LEVELS = ("neck", "head", "layers", "proposer", "roi_head", "pooling", "priors")
 
 
 def it_can_be_built(subject: Subject) -> None:
@@ -28,6 +27,6 @@ def it_can_be_built(subject: Subject) -> None:
 def it_describes_itself(subject: Subject) -> None:
     """A docstring, for `detkit list`."""
     require(
-        bool(summary(registry.get(subject.family, subject.name))),
+        bool(summary(subject.factory)),
         "it has no docstring: state in one line what it is for, which `detkit list` shows.",
     )

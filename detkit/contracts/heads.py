@@ -148,6 +148,16 @@ def predictions_have_their_form(subject: Subject) -> None:
     require_finite(found, "the predictions are not finite.")
 
 
+def predictions_match_the_priors(subject: Subject) -> None:
+    """One class logit per class and a code of four values, at each cell of each level."""
+    part, specs = scenes.build_on_levels(subject)
+    maps = scenes.maps(specs)
+    cells = sum(level.shape[-2] * level.shape[-1] for level in maps)
+    logits, codes, _ = part(maps)
+    require_tensor(logits, "class_logits", (2, cells, len(CLASS_NAMES)), torch.float32)
+    require_tensor(codes, "box_codes", (2, cells, 4), torch.float32)
+
+
 def require_detections(
     found: Any, size: tuple[int, int], classes: int = len(CLASS_NAMES)
 ) -> Detections:

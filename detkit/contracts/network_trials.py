@@ -45,6 +45,7 @@ _TRIALS: dict[str, Callable[[Subject], Trial]] = {
     "backbone": lambda subject: Trial(subject.build(), (scenes.images(),)),
     "neck": _on_maps,
     "head": _on_maps,
+    "layers": _on_maps,
     "proposer": _on_maps,
     "roi_head": _on_regions,
     "pooling": _pooling,

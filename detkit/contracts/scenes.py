@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from detkit import assembly
+from detkit.config.pages import filled
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.errors import ConfigError
 from detkit.structures import Batch, FeatureSpec, Priors, Target
@@ -41,10 +43,24 @@ def build_on_levels(subject: Subject) -> tuple[Any, list[FeatureSpec]]:
     refusals = []
     for specs in LEVELS.get(subject.family, _ALIKE + _DIFFERENT):
         try:
-            return subject.build(feature_specs=list(specs)), list(specs)
+            wiring = _head_wiring(specs) if subject.family == "layers" else {}
+            return subject.build(feature_specs=list(specs), **wiring), list(specs)
         except ConfigError as error:
             refusals.append(f"{_levels_text(specs)}: {error}")
     raise BrokenContractError(f"it cannot be built on any feature levels; {refusals[0]}")
+
+
+def _head_wiring(specs: Sequence[FeatureSpec]) -> dict[str, Any]:
+    """The values that a head with points and no quality branch wires into its layers."""
+    points = assembly.build("priors", filled("priors", "points"), {"feature_specs": specs}, ())
+    coder = assembly.build("box_coder", filled("box_coder", "distance"), {}, ())
+    return {
+        "priors": points,
+        "per_cell": points.per_cell,
+        "box_coder": coder,
+        "code_size": coder.code_size,
+        "class_activation": "sigmoid",
+    }
 
 
 def _levels_text(specs: Sequence[FeatureSpec]) -> str:

@@ -7,31 +7,23 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from detkit.heads.matches import rows_of_objects, soft_targets, with_images
+from detkit.heads.matches import AssigningParts, assign_objects, rows_of_objects, with_images
 from detkit.interfaces import (
-    Assigner,
-    ClassificationLoss,
     PriorGenerator,
-    QualityTarget,
     Sampler,
     Sizes,
 )
-from detkit.ops import highest_overlaps, mark_ignored
+from detkit.ops import highest_overlaps
 from detkit.structures import Priors, Target
 
 
-class Rules(Protocol):
+class Rules(AssigningParts, Protocol):
     """Parts and settings of a dense head that determine the divisors of its losses."""
 
-    classification_loss: ClassificationLoss
-
     priors: PriorGenerator
-    assigner: Assigner
     sampler: Sampler
-    quality_target: QualityTarget | None
-    weigh_boxes_by_quality: bool
     empty_image: float
-    per_image: float | None
+    objects_per_image: float | None
 
 
 class Counted(NamedTuple):
@@ -50,13 +42,10 @@ def has_one_divisor(rules: Rules) -> bool:
     """Whether class, box and quality losses are divided by the same count."""
     if rules.classification_loss.normalised:
         return False
-    return rules.per_image is not None or not (
-        rules.weigh_boxes_by_quality or _learns_background(rules)
-    )
-
-
-def _learns_background(rules: Rules) -> bool:
-    return rules.quality_target is not None and rules.quality_target.learns_background
+    quality = rules.quality_target
+    if rules.objects_per_image is not None or quality is None:
+        return True
+    return not (quality.weighs_boxes or quality.learns_background)
 
 
 @torch.no_grad()
@@ -68,16 +57,14 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | 
         sizes: Sizes of the feature maps.
         targets: Objects of the images, on the device of the training.
     """
-    objectness = _learns_background(rules)
-    if rules.assigner.uses_predictions or (objectness and rules.weigh_boxes_by_quality):
+    quality = rules.quality_target
+    weighs_boxes = quality is not None and quality.weighs_boxes
+    learns_background = quality is not None and quality.learns_background
+    if rules.assigner.uses_predictions or (learns_background and weighs_boxes):
         return None
     priors = rules.priors(sizes, targets[0].boxes.device)
     objects = [target.select(~target.ignored) for target in targets]
-    assignments = [rules.assigner(priors, None, None, countable) for countable in objects]
-    marked = zip(assignments, targets, strict=True)
-    matched = torch.stack(
-        [mark_ignored(assignment.matched, priors, target) for assignment, target in marked]
-    )
+    matched, scores = assign_objects(rules, None, priors, targets, objects)
     values = torch.zeros_like(matched, dtype=torch.float32)
     if rules.sampler.ranks_by == "overlaps":
         values = torch.stack([highest_overlaps(priors.boxes, image.boxes) for image in objects])
@@ -85,17 +72,16 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | 
         counted = rules.sampler(matched, values)
     positive = counted & (matched >= 0)
     image, prior = positive.nonzero(as_tuple=True)
-    scores = soft_targets(assignments, priors)
     weights = torch.ones_like(values)[positive] if scores is None else scores[positive]
     shares = weights
-    if rules.weigh_boxes_by_quality and rules.quality_target is not None:
+    if quality is not None and weighs_boxes:
         boxes = torch.cat([image.boxes for image in objects])
         boxes = boxes[rows_of_objects(matched, objects)[image, prior]]
         sampled = Priors(*(field[prior] for field in priors))
-        shares = weights * rules.quality_target(sampled, boxes, boxes)
+        shares = weights * quality(sampled, boxes, boxes)
     empty = rules.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum()
     divisors = torch.stack([weights.sum(), shares.sum(), weights.sum()]) + empty
-    if objectness or rules.per_image is not None:
+    if learns_background or rules.objects_per_image is not None:
         cells = len(priors.level) * sum(rules.priors.per_cell) / priors.stride.square().sum()
-        divisors = with_images(divisors, cells, len(targets), rules.per_image)
+        divisors = with_images(divisors, cells, len(targets), rules.objects_per_image)
     return Counted(divisors, counted.sum())

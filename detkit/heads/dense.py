@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
+from detkit.heads.candidates import best_candidates
+from detkit.heads.compatibility import (
+    prior_mismatch,
+    require_distributions,
+    require_quality_pair,
+)
 from detkit.heads.counting import count_ahead, has_one_divisor
-from detkit.heads.matches import Matches, rows_of_objects, soft_targets, with_images
+from detkit.heads.matches import (
+    Matches,
+    assign_objects,
+    rows_of_objects,
+    with_images,
+    yes_or_no_losses,
+)
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
     BoxLoss,
     ClassificationLoss,
+    DistributionCoder,
     HeadLayers,
     Losses,
     Postprocess,
@@ -25,10 +40,9 @@ from detkit.ops import (
     class_scores,
     clip_boxes,
     highest_overlaps,
-    mark_ignored,
     require_comparable,
-    select_candidates,
 )
+from detkit.registry import NonNegativeFloat, PositiveFloat, Slot, register
 from detkit.structures import (
     BACKGROUND,
     IGNORED,
@@ -40,49 +54,52 @@ from detkit.structures import (
 )
 
 
+@register("head", "dense")
 class DenseHead(nn.Module):
-    """Layers and the parts that give their outputs a meaning. M counts positive priors.
+    """The procedure of every dense head; its parts make it FCOS, SSD or YOLO.
+
+    Pages such as conf/model/head/fcos.yaml name the parts: `head: {name: fcos}`.
 
     Args:
-        layers: The trainable part.
-        priors: Where the layers predict.
-        box_coder: What their box codes mean.
+        priors: Where the head predicts.
+        box_coder: What a box code means.
         assigner: Which prior is responsible for which object.
         sampler: Which priors count in the loss.
-        classification_loss: Also says how logits become scores.
-        box_loss: Compares boxes or codes, by its `space`.
-        quality_target: What the quality branch learns; None without one.
-        quality_loss: Loss of the quality branch; None without one.
+        classification_loss: Loss of the class scores; also defines how logits become scores.
+        box_loss: Loss of the boxes.
+        distribution_loss: Loss of the distributions of box sides, beside the box loss; needs the
+            box coder `distribution`.
+        quality_target: What the quality branch learns; null for a head without one.
+        quality_loss: Loss of the quality branch; null for a head without one.
+        layers: The trainable part.
         postprocess: Candidates to detections.
-        score_exponent: The score is (class * quality) to this power, where there is a quality.
-        weigh_boxes_by_quality: Whether the box loss is a mean weighted by the quality targets.
-        empty_image: What an image without objects adds to the positives that divide the losses.
-        per_image: Divide all losses by the images times this, not by the positives.
+        empty_image: Number of positives that an image without objects adds to the divisor of all
+            losses, so that it does not outweigh others; 0 divides as most papers do, by at least 1.
+        objects_per_image: Divide all losses by this number per image instead of the number of
+            positives.
     """
 
     def __init__(
         self,
         *,
-        layers: HeadLayers,
-        priors: PriorGenerator,
-        box_coder: BoxCoder,
-        assigner: Assigner,
-        sampler: Sampler,
-        classification_loss: ClassificationLoss,
-        box_loss: BoxLoss,
-        quality_target: QualityTarget | None = None,
-        quality_loss: ClassificationLoss | None,
-        postprocess: Postprocess,
-        score_exponent: float = 1.0,
-        weigh_boxes_by_quality: bool = False,
-        empty_image: float = 0.0,
-        per_image: float | None = None,
+        priors: Annotated[PriorGenerator, Slot("priors")],
+        box_coder: Annotated[BoxCoder, Slot("box_coder")],
+        assigner: Annotated[Assigner, Slot("assigner")],
+        sampler: Annotated[Sampler, Slot("sampler", "keep_all")],
+        classification_loss: Annotated[ClassificationLoss, Slot("loss", space=("classes",))],
+        box_loss: Annotated[BoxLoss, Slot("loss", space=("boxes", "codes"))],
+        distribution_loss: Annotated[BoxLoss | None, Slot("loss", space=("distribution",))] = None,
+        quality_target: Annotated[QualityTarget | None, Slot("quality_target")] = None,
+        quality_loss: Annotated[ClassificationLoss | None, Slot("loss", space=("classes",))] = None,
+        layers: Annotated[HeadLayers, Slot("layers")],
+        postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
+        empty_image: NonNegativeFloat = 0.0,
+        objects_per_image: PositiveFloat | None = None,
     ) -> None:
-        """Take parts that are already built."""
         super().__init__()
-        if quality_loss is not None and quality_target is None:
-            raise ValueError("a head with a quality loss needs a quality target: pass one.")
         require_comparable(box_loss.space, box_coder.code_size)
+        require_quality_pair(quality_target, quality_loss)
+        require_distributions(distribution_loss, box_coder)
         self.layers = layers
         self.priors = priors
         self.box_coder = box_coder
@@ -90,15 +107,14 @@ class DenseHead(nn.Module):
         self.sampler = sampler
         self.classification_loss = classification_loss
         self.box_loss = box_loss
+        self.distribution_loss = distribution_loss
         self.quality_target = quality_target
         self.quality_loss = quality_loss
         self.postprocess = postprocess
-        self.score_exponent = score_exponent
-        self.weigh_boxes_by_quality = weigh_boxes_by_quality
         self.empty_image = empty_image
-        self.per_image = per_image
+        self.objects_per_image = objects_per_image
+        self._learns_background = quality_target is not None and quality_target.learns_background
         self.divisors, self.has_one_divisor = Divisors(), has_one_divisor(self)
-        self._objectness = quality_target is not None and quality_target.learns_background
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """Raw predictions of all levels, in the order of the priors."""
@@ -118,21 +134,23 @@ class DenseHead(nn.Module):
         """The detections of each image, best first, inside (height, width) of the image."""
         predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            scores = self._scores(predictions)  # (B, P, C)
-            return [
-                self._detect(scores[image], predictions.box_codes[image], priors, size)
-                for image, size in enumerate(image_sizes)
-            ]
+            detections = []
+            images = zip(self._scores(predictions), predictions.box_codes, image_sizes, strict=True)
+            for scores, codes, size in images:  # (P, C), (P, D)
+                best = best_candidates(scores, codes, priors, self.postprocess)
+                boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), size)
+                detections.append(self.postprocess(boxes, best.scores, best.labels))
+            return detections
 
     @torch.no_grad()
     def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:
-        """The priors, and the object of each (B, P) as the loss would have it; to look at."""
+        """The priors, and the object (B, P) that the loss assigns to each; for inspection."""
         predictions, priors = self._predict_at_priors(features)
         objects = [target.select(~target.ignored) for target in targets]
-        return priors, self._assign(predictions, priors, targets, objects).matched
+        return priors, assign_objects(self, predictions, priors, targets, objects).matched
 
     def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None:
-        """The (3,) divisors of a batch, for maps of these sizes; see CountingHead."""
+        """The (3,) divisors of a batch, for feature maps of these sizes; see CountingHead."""
         counted = count_ahead(self, sizes, targets)
         return None if counted is None else counted.divisors
 
@@ -142,46 +160,50 @@ class DenseHead(nn.Module):
         sizes = [(level.shape[-2], level.shape[-1]) for level in features]
         priors = self.priors(sizes, features[0].device)
         if len(priors.boxes) != logits.shape[1]:
-            raise ValueError(
-                f"the head's layers predict at {logits.shape[1]} places and there are "
-                f"{len(priors.boxes)} priors for feature maps {sizes}: layers must use `per_cell` "
-                "of the priors."
-            )
+            raise prior_mismatch(logits.shape[1], len(priors.boxes), sizes)
         quality = None if quality is None else quality.float()
         return DensePredictions(logits.float(), codes.float(), quality), priors
 
     def _losses(
         self, predictions: DensePredictions, priors: Priors, targets: list[Target]
     ) -> Losses:
+        # Match each prior with an object or background; priors on ignored objects are IGNORED.
         objects = [target.select(~target.ignored) for target in targets]
-        matched, scores = self._assign(predictions, priors, targets, objects)  # (B, P) each
+        assignment = assign_objects(self, predictions, priors, targets, objects)
+        matched, soft = assignment  # (B, P) each, `soft` may be None
+
+        # Look up the class of each prior; with an objectness, classes are learned at objects only.
         rows = rows_of_objects(matched, objects)  # (B, P)
         labels = torch.cat([*(t.labels for t in objects), matched.new_full((1,), BACKGROUND)])[rows]
-        without_class = matched < 0 if self._objectness else matched == IGNORED
+        without_class = matched < 0 if self._learns_background else matched == IGNORED
         labels = torch.where(without_class, IGNORED, labels)
+
+        # The sampler decides which priors count.
         values = torch.zeros_like(matched, dtype=torch.float32)
         if self.sampler.ranks_by != "nothing":
-            values = self._values(predictions, priors, Assignment(matched, scores), labels, objects)
+            values = self._ranking_values(predictions, priors, assignment, labels, objects)
         counted = self.sampler(matched, values)  # (B, P) bool
         labels = torch.where(counted, labels, IGNORED)
-        logits = predictions.class_logits.flatten(0, 1)
-        soft = None if scores is None else scores.flatten()
-        class_losses = self.classification_loss(logits, labels.flatten(), soft).view_as(labels)
+
+        # Classes are learned at all of them, boxes at the M positives, quality at N priors.
+        logits = predictions.class_logits.flatten(0, 1)  # (B * P, K)
+        scores = None if soft is None else soft.flatten()
+        class_losses = self.classification_loss(logits, labels.flatten(), scores).view_as(labels)
+        class_loss = torch.where(labels == IGNORED, 0, class_losses).sum()
         positive = counted & (matched >= 0)
-        image, prior = positive.nonzero(as_tuple=True)
-        learning = counted if self._objectness else positive
+        image, prior = positive.nonzero(as_tuple=True)  # (M,) each
+        with_quality = counted if self._learns_background else positive  # (B, P), N are true
         matches = Matches(
             priors=Priors(*(field[prior] for field in priors)),
             codes=predictions.box_codes[image, prior],
-            quality=None if predictions.quality is None else predictions.quality[learning],
-            quality_labels=matched[learning].clamp(max=0),
+            quality=None if predictions.quality is None else predictions.quality[with_quality],
+            quality_labels=matched[with_quality].clamp(max=0),
             boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
-            weights=(torch.ones_like(logits[:, 0]) if soft is None else soft)[positive.flatten()],
+            weights=torch.ones_like(values)[positive] if soft is None else soft[positive],
             counted=counted.sum(),
             empty=self.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum(),
             cells=len(priors.level) * sum(self.priors.per_cell) / priors.stride.square().sum(),
         )
-        class_loss = torch.where(labels == IGNORED, 0, class_losses).sum()
         return self._normalised(class_loss, matches, predictions)
 
     def _normalised(
@@ -192,54 +214,40 @@ class DenseHead(nn.Module):
         The counts are the positives, the shares of the box loss, and the positives or, for an
         objectness, the cells.
         """
-        quality_target = self._quality_targets(matches)  # (M,)
-        shares = matches.weights * (quality_target if self.weigh_boxes_by_quality else 1)  # (M,)
+        shares = matches.weights  # (M,)
+        if self.quality_target is not None:
+            with torch.no_grad():
+                boxes = self.box_coder.decode(matches.codes, matches.priors)
+                quality_targets = self.quality_target(matches.priors, matches.boxes, boxes)  # (M,)
+            shares = shares * quality_targets if self.quality_target.weighs_boxes else shares
         counts = torch.stack([total := matches.weights.sum(), shares.sum(), total]) + matches.empty
-        if self._objectness or self.per_image is not None:
-            counts = with_images(counts, matches.cells, len(predictions.box_codes), self.per_image)
+        if self._learns_background or self.objects_per_image is not None:
+            counts = with_images(
+                counts, matches.cells, len(predictions.box_codes), self.objects_per_image
+            )
         class_divisor, box_divisor, quality_divisor = self.divisors(counts)
         divisor = 1 if self.classification_loss.normalised else class_divisor
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
         without_positives = 0 * predictions.box_codes[:, 0].sum()  # else ranks wait for a gradient
-        for name, box_losses in self._box_losses_by_name(matches).items():
+        for name, box_losses in self._weighted_box_losses(matches).items():
             losses[name] = ((shares * box_losses).sum() + without_positives) / box_divisor
         if self.quality_loss and predictions.quality is not None and matches.quality is not None:
             labels = matches.quality_labels
-            scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_target)
-            quality_loss = self._quality_losses(matches.quality, labels, scores).sum()
-            quality_loss = quality_loss + 0 * predictions.quality[:, 0].sum()
+            scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_targets)
+            quality_losses = yes_or_no_losses(self.quality_loss, matches.quality, labels, scores)
+            quality_loss = quality_losses.sum() + 0 * predictions.quality[:, 0].sum()
             divisor = 1 if self.quality_loss.normalised else quality_divisor
             losses["loss/quality"] = self.quality_loss.weight * quality_loss / divisor
         return losses
 
-    @torch.no_grad()
-    def _assign(
-        self,
-        predictions: DensePredictions,
-        priors: Priors,
-        targets: list[Target],
-        objects: list[Target],
-    ) -> Assignment:
-        """The object of each prior: its index among the image's objects that count, (B, P)."""
-        scores: Tensor | None = None
-        boxes: Tensor | None = None
-        if self.assigner.uses_predictions:
-            scores = class_scores(predictions.class_logits, self.classification_loss.activation)
-            if self._objectness and predictions.quality is not None:
-                scores = scores * predictions.quality.sigmoid()[..., None]  # YOLOX: its root
-            boxes = self.box_coder.decode(predictions.box_codes, priors)
-        assignments, matched = [], []
-        for image, (target, countable) in enumerate(zip(targets, objects, strict=True)):
-            image_scores = None if scores is None else scores[image]
-            image_boxes = None if boxes is None else boxes[image]
-            assignment = self.assigner(priors, image_scores, image_boxes, countable)
-            assignments.append(assignment)
-            matched.append(mark_ignored(assignment.matched, priors, target))
-        return Assignment(torch.stack(matched), soft_targets(assignments, priors))
-
-    def _box_losses_by_name(self, matches: Matches) -> dict[str, Tensor]:
-        """(M,) each, weighted: what boxes learn by, to which a head with more losses adds."""
-        return {"loss/box": self.box_loss.weight * self._box_losses(matches)}
+    def _weighted_box_losses(self, matches: Matches) -> dict[str, Tensor]:
+        """(M,) losses by name: of the boxes, and of the distributions of their sides if any."""
+        losses = {"loss/box": self.box_loss.weight * self._box_losses(matches)}
+        loss, coder = self.distribution_loss, self.box_coder
+        if loss is not None and isinstance(coder, DistributionCoder):
+            distances = coder.distances(matches.boxes, matches.priors)
+            losses["loss/distribution"] = loss.weight * loss(matches.codes, distances)
+        return losses
 
     def _box_losses(self, matches: Matches) -> Tensor:
         codes, priors, boxes = matches.codes, matches.priors, matches.boxes
@@ -248,24 +256,7 @@ class DenseHead(nn.Module):
         return self.box_loss(codes, self.box_coder.encode(boxes, priors))
 
     @torch.no_grad()
-    def _quality_targets(self, matches: Matches) -> Tensor:
-        """(M,) what the quality branch should say of the positives."""
-        if self.quality_target is None:
-            return torch.ones_like(matches.boxes[:, 0])
-        predicted = self.box_coder.decode(matches.codes, matches.priors)
-        return self.quality_target(matches.priors, matches.boxes, predicted)
-
-    def _quality_losses(self, logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tensor:
-        """(N,) losses of logits (N,) that answer one question: "well placed?", "an object?"."""
-        if self.quality_loss is None:
-            return torch.zeros_like(logits)
-        rows = logits[:, None]  # (N, 1)
-        if self.quality_loss.activation == "softmax":  # which needs a logit of background, so that
-            rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)  # softmax is a sigmoid
-        return self.quality_loss(rows, labels, scores)
-
-    @torch.no_grad()
-    def _values(
+    def _ranking_values(
         self,
         predictions: DensePredictions,
         priors: Priors,
@@ -273,28 +264,24 @@ class DenseHead(nn.Module):
         labels: Tensor,
         objects: list[Target],
     ) -> Tensor:
-        """(B, P) by what the sampler ranks: losses are of quality, where that learns background."""
+        """(B, P) values the sampler ranks by.
+
+        Losses are those of the quality branch, if it learns background.
+        """
         if self.sampler.ranks_by == "overlaps":
-            return torch.stack([highest_overlaps(priors.boxes, each.boxes) for each in objects])
-        if self._objectness and predictions.quality is not None:
-            asked = assignment.matched.clamp(max=0).flatten()
-            return self._quality_losses(predictions.quality.flatten(), asked, None).view_as(labels)
+            return torch.stack([highest_overlaps(priors.boxes, image.boxes) for image in objects])
+        if self._learns_background and self.quality_loss and predictions.quality is not None:
+            quality_labels = assignment.matched.clamp(max=0).flatten()
+            quality = predictions.quality.flatten()
+            losses = yes_or_no_losses(self.quality_loss, quality, quality_labels, None)
+            return losses.view_as(labels)
         logits, soft = predictions.class_logits.flatten(0, 1), assignment.scores
-        soft = None if soft is None else soft.flatten()
-        return self.classification_loss(logits, labels.flatten(), soft).view_as(labels)
+        scores = None if soft is None else soft.flatten()
+        return self.classification_loss(logits, labels.flatten(), scores).view_as(labels)
 
     def _scores(self, predictions: DensePredictions) -> Tensor:
         scores = class_scores(predictions.class_logits, self.classification_loss.activation)
-        if predictions.quality is None:
+        if predictions.quality is None or self.quality_target is None:
             return scores
-        return (scores * predictions.quality.sigmoid()[..., None]) ** self.score_exponent
-
-    def _detect(
-        self, scores: Tensor, codes: Tensor, priors: Priors, size: tuple[int, int]
-    ) -> Detections:
-        candidates = select_candidates(
-            scores, priors.level, self.postprocess.score_threshold, self.postprocess.max_candidates
-        )
-        chosen = Priors(*(field[candidates.prior] for field in priors))
-        boxes = self.box_coder.decode(codes[candidates.prior], chosen)
-        return self.postprocess(clip_boxes(boxes, size), candidates.score, candidates.label)
+        quality = predictions.quality.sigmoid()[..., None]
+        return (scores * quality) ** self.quality_target.score_exponent

@@ -1,14 +1,17 @@
-"""What a dense head knows of the priors of a batch once they are assigned to objects."""
+"""Assign the objects of a batch to priors, and describe the matches."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from detkit.structures import Assignment, Priors, Target
+from detkit.interfaces import Assigner, BoxCoder, ClassificationLoss, QualityTarget
+from detkit.ops import class_scores, mark_ignored
+from detkit.structures import Assignment, DensePredictions, Priors, Target
 
 
 class Matches(NamedTuple):
@@ -31,13 +34,72 @@ def rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
     return torch.where(matched >= 0, matched + starts[:-1, None], starts[-1])
 
 
-def soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None:
-    """(B, P) scores of the assignments, None where all targets are 1."""
+class AssigningParts(Protocol):
+    """Parts of a dense head that take part in an assignment."""
+
+    assigner: Assigner
+    box_coder: BoxCoder
+    classification_loss: ClassificationLoss
+    quality_target: QualityTarget | None
+
+
+@torch.no_grad()
+def assign_objects(
+    parts: AssigningParts,
+    predictions: DensePredictions | None,
+    priors: Priors,
+    targets: list[Target],
+    objects: list[Target],
+) -> Assignment:
+    """Assign the objects of each image to its priors.
+
+    Args:
+        parts: The head.
+        predictions: Its predictions at the priors, for assigners that use them.
+        priors: P priors.
+        targets: All objects of each image; priors on ignored ones become IGNORED.
+        objects: The objects of each image that are not ignored.
+
+    Returns:
+        `matched` (B, P) and `scores` (B, P) or None.
+    """
+    scores: Iterable[Tensor | None] = [None] * len(targets)
+    boxes: Iterable[Tensor | None] = [None] * len(targets)
+    if parts.assigner.uses_predictions and predictions is not None:
+        scores = _predicted_scores(parts, predictions)
+        boxes = parts.box_coder.decode(predictions.box_codes, priors)
+    assignments, matched = [], []
+    for *image, countable, target in zip(scores, boxes, objects, targets, strict=True):
+        assignments.append(parts.assigner(priors, *image, countable))
+        matched.append(mark_ignored(assignments[-1].matched, priors, target))
+    return Assignment(torch.stack(matched), _soft_targets(assignments, priors))
+
+
+def _predicted_scores(parts: AssigningParts, predictions: DensePredictions) -> Tensor:
+    """(B, P, C) class scores, times the objectness if there is one."""
+    scores = class_scores(predictions.class_logits, parts.classification_loss.activation)
+    quality = parts.quality_target
+    if quality is not None and quality.learns_background and predictions.quality is not None:
+        scores = scores * predictions.quality.sigmoid()[..., None]  # YOLOX: its root
+    return scores
+
+
+def _soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None:
+    """(B, P) soft targets of the assignments, None if all targets are 1."""
     if all(assignment.scores is None for assignment in assignments):
         return None
     ones = torch.ones_like(priors.stride)
-    scores = [ones if each.scores is None else each.scores for each in assignments]
-    return torch.stack(scores)
+    return torch.stack([ones if a.scores is None else a.scores for a in assignments])
+
+
+def yes_or_no_losses(
+    loss: ClassificationLoss, logits: Tensor, labels: Tensor, scores: Tensor | None
+) -> Tensor:
+    """(N,) losses of logits (N,) that answer one question, such as "is there an object?"."""
+    rows = logits[:, None]  # (N, 1)
+    if loss.activation == "softmax":  # needs a logit of background; with 0 it equals a sigmoid
+        rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)
+    return loss(rows, labels, scores)
 
 
 def with_images(counts: Tensor, cells: Tensor, images: int, per_image: float | None) -> Tensor:

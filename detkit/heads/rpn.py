@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from detkit.heads.candidates import best_candidates
 from detkit.heads.counting import count_ahead
 from detkit.heads.dense import DenseHead
 from detkit.heads.matches import Matches
-from detkit.heads.towers import flatten_maps, same_on_all_levels
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
     BoxLoss,
     ClassificationLoss,
+    HeadLayers,
     Losses,
     Postprocess,
     PriorGenerator,
     Sampler,
     Sizes,
 )
-from detkit.layers import ConvBlock, Probability, normal_convolutions, prior_logits
 from detkit.ops import (
     class_scores,
     clip_boxes,
-    select_candidates,
     sides_at_least,
 )
-from detkit.registry import NonNegativeFloat, PositiveInt, Slot, Wired, register
-from detkit.structures import DensePredictions, Detections, FeatureSpec, Priors, Target
+from detkit.registry import NonNegativeFloat, Slot, register
+from detkit.structures import DensePredictions, Detections, Priors, Target
 
 _ANCHORS = {"scale": 8.0, "octaves": 1}
 _OVERLAP = {"foreground": 0.7, "background": 0.3}
@@ -44,49 +42,6 @@ _TESTING = {
     "max_detections": 1000,
 }
 _TRAINING = {**_TESTING, "max_candidates": 2000, "max_detections": 2000}
-
-
-class RPNLayers(nn.Module):
-    """Shared convolutions, then a class layer and a box layer of kernel size 1."""
-
-    def __init__(
-        self,
-        *,
-        feature_specs: list[FeatureSpec],
-        per_cell: Sequence[int],
-        class_logits: Tensor,
-        code_size: int,
-        convs: int,
-    ) -> None:
-        """Build the layers.
-
-        Args:
-            feature_specs: The levels that come in.
-            per_cell: A, the priors in a cell, for each level.
-            class_logits: (K,) what the class layer answers before it is trained.
-            code_size: D of the box coder.
-            convs: Shared convolutions.
-
-        Raises:
-            UserError: The levels differ in channels or in priors per cell.
-        """
-        super().__init__()
-        channels = same_on_all_levels([spec.channels for spec in feature_specs], "channels")
-        priors = same_on_all_levels(list(per_cell), "priors per cell")
-        self.shared = nn.Sequential(*(ConvBlock(channels, channels) for _ in range(convs)))
-        self.class_layer = nn.Conv2d(channels, priors * len(class_logits), 1)
-        self.box_layer = nn.Conv2d(channels, priors * code_size, 1)
-        normal_convolutions(self)
-        with torch.no_grad():
-            self.class_layer.bias.copy_(class_logits.repeat(priors))  # type: ignore[union-attr]
-        self._num_logits, self._code_size = len(class_logits), code_size
-
-    def forward(self, features: list[Tensor]) -> DensePredictions:
-        """L maps (B, C, H_l, W_l) to predictions in the order level, row, column, prior."""
-        shared = [self.shared(level) for level in features]
-        logits = [flatten_maps(self.class_layer(level), self._num_logits) for level in shared]
-        codes = [flatten_maps(self.box_layer(level), self._code_size) for level in shared]
-        return DensePredictions(torch.cat(logits, dim=1), torch.cat(codes, dim=1), None)
 
 
 @register("proposer", "rpn")
@@ -102,8 +57,6 @@ class RPN(DenseHead):
     same. Suppression of overlapping regions is done level by level.
 
     Args:
-        convs: 3x3 convolutions before the last layers.
-        prior_probability: Objectness that an untrained network gives each anchor.
         min_size: Regions with a shorter side, in pixels, are dropped.
         priors: Where it predicts.
         box_coder: What a box code means.
@@ -111,6 +64,7 @@ class RPN(DenseHead):
         sampler: Which anchors count in the loss.
         classification_loss: Loss of the objectness.
         box_loss: Loss of the boxes.
+        layers: The trainable part.
         postprocess: Candidates to regions; the level of a region takes the place of its label.
         training_postprocess: The same where the roi head learns from them.
     """
@@ -118,9 +72,6 @@ class RPN(DenseHead):
     def __init__(
         self,
         *,
-        feature_specs: Wired[list[FeatureSpec]],
-        convs: PositiveInt = 1,
-        prior_probability: Probability = 0.5,
         min_size: NonNegativeFloat = 1e-3,
         priors: Annotated[PriorGenerator, Slot("priors", "anchors", _ANCHORS)],
         box_coder: Annotated[BoxCoder, Slot("box_coder", "delta")],
@@ -128,16 +79,10 @@ class RPN(DenseHead):
         sampler: Annotated[Sampler, Slot("sampler", "random_balanced")],
         classification_loss: Annotated[ClassificationLoss, Slot("loss", "bce", space=("classes",))],
         box_loss: Annotated[BoxLoss, Slot("loss", "smooth_l1", space=("boxes", "codes"))],
+        layers: Annotated[HeadLayers, Slot("layers", "rpn")],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms", _TESTING)],
         training_postprocess: Annotated[Postprocess, Slot("postprocess", "nms", _TRAINING)],
     ) -> None:
-        layers = RPNLayers(
-            feature_specs=feature_specs,
-            per_cell=priors.per_cell,
-            class_logits=prior_logits(prior_probability, 1, classification_loss.activation),
-            code_size=box_coder.code_size,
-            convs=convs,
-        )
         super().__init__(
             layers=layers,
             priors=priors,
@@ -146,8 +91,6 @@ class RPN(DenseHead):
             sampler=sampler,
             classification_loss=classification_loss,
             box_loss=box_loss,
-            quality_target=None,
-            quality_loss=None,
             postprocess=postprocess,
         )
         self.training_postprocess = training_postprocess
@@ -206,19 +149,16 @@ class RPN(DenseHead):
         scores = class_scores(
             predictions.class_logits, self.classification_loss.activation
         )  # (B, P, 1)
-        found = []
-        for image_scores, codes, size in zip(
-            scores, predictions.box_codes, image_sizes, strict=True
-        ):
-            best = select_candidates(
-                image_scores, priors.level, postprocess.score_threshold, postprocess.max_candidates
-            )
-            chosen = Priors(*(field[best.prior] for field in priors))
-            boxes = clip_boxes(self.box_coder.decode(codes[best.prior], chosen), size)
-            kept = sides_at_least(boxes, self.min_size)
-            regions = postprocess(boxes[kept], best.score[kept], chosen.level[kept])
-            found.append(regions._replace(labels=torch.zeros_like(regions.labels)))
-        return found
+        regions = []
+        images = zip(scores, predictions.box_codes, image_sizes, strict=True)
+        for image_scores, codes, size in images:
+            best = best_candidates(image_scores, codes, priors, postprocess)
+            boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), size)
+            large = sides_at_least(boxes, self.min_size)
+            # The level takes the place of the label, so that levels do not suppress each other.
+            result = postprocess(boxes[large], best.scores[large], best.priors.level[large])
+            regions.append(result._replace(labels=torch.zeros_like(result.labels)))
+        return regions
 
 
 def _without_classes(targets: list[Target]) -> list[Target]:

@@ -1,51 +1,63 @@
-"""The layers that RetinaNet, FCOS and ATSS share: two towers of convolutions over all levels."""
+"""Layers of RetinaNet, FCOS and ATSS: two towers of convolutions that all levels share."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.layers.conv import ConvBlock
-from detkit.layers.initialisation import normal_convolutions, uniform_convolutions
-from detkit.layers.norm import Norm
+from detkit.layers.initialisation import (
+    Probability,
+    normal_convolutions,
+    prior_logits,
+    uniform_convolutions,
+)
+from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
 
+@register("layers", "towers")
 class Towers(nn.Module):
-    """A class tower and a box tower, shared by all levels. A counts the priors of a cell.
+    """A class tower and a box tower of 3x3 convolutions, shared by all levels.
 
-    Where levels differ in channels, a 1x1 convolution brings each to those of the finest.
+    Paper: Focal Loss for Dense Object Detection (Lin et al., 2017),
+    https://arxiv.org/abs/1708.02002
+
+    The box tower also predicts the quality. If the levels differ in channels, a 1x1 convolution
+    brings each level to the channels of the finest.
+
+    Args:
+        feature_specs: Channels and stride of each input level.
+        num_classes: C.
+        per_cell: A, the priors per cell, for each level.
+        code_size: D of the box coder.
+        class_activation: Activation of the classification loss.
+        with_quality: Whether to predict a quality logit.
+        convs: 3x3 convolutions in each tower before its output layer.
+        norm: Normalisation in the towers.
+        prior_probability: Score of each class in an untrained head.
+        level_scales: Whether each level has a learnable factor for its box codes.
     """
 
     def __init__(
         self,
         *,
-        feature_specs: list[FeatureSpec],
-        per_cell: list[int],
-        class_logits: Tensor,
-        code_size: int,
-        convs: int,
-        norm: Norm,
-        with_quality: bool,
-        with_scales: bool,
+        feature_specs: Wired[list[FeatureSpec]],
+        num_classes: Wired[int],
+        per_cell: Wired[list[int]],
+        code_size: Wired[int],
+        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        with_quality: Wired[bool] = False,
+        convs: PositiveInt = 4,
+        norm: Literal["none", "group"] = "none",
+        prior_probability: Probability = 0.01,
+        level_scales: bool = False,
     ) -> None:
-        """Build the layers.
-
-        Args:
-            feature_specs: The levels that come in.
-            per_cell: A for each level.
-            class_logits: (K,) what the class layer answers before it is trained.
-            code_size: D of the box coder.
-            convs: Convolutions of each tower before its last layer.
-            norm: Normalisation in the towers.
-            with_quality: Whether the box tower also predicts a quality logit.
-            with_scales: Whether each level has a learnable factor on its box codes.
-
-        Raises:
-            UserError: The levels differ in priors per cell.
-        """
         super().__init__()
+        class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
         channels = feature_specs[0].channels
         priors = same_on_all_levels(per_cell, "priors per cell")
         self.class_tower = _tower(channels, convs, norm)
@@ -54,7 +66,7 @@ class Towers(nn.Module):
         self.box_layer = nn.Conv2d(channels, priors * code_size, 3, padding=1)
         self.quality_layer = nn.Conv2d(channels, priors, 3, padding=1) if with_quality else None
         levels = len(feature_specs)
-        self.scales = nn.Parameter(torch.ones(levels)) if with_scales else None
+        self.scales = nn.Parameter(torch.ones(levels)) if level_scales else None
         normal_convolutions(self)
         differ = any(spec.channels != channels for spec in feature_specs)
         self.entry = nn.ModuleList(
@@ -73,21 +85,17 @@ class Towers(nn.Module):
         for level, feature in enumerate(features):
             boxes = self.box_tower(feature)
             level_codes = self.box_layer(boxes)  # (B, A * D, H, W)
-            if self.scales is not None:
-                level_codes = level_codes * self.scales[level]
-            class_maps = self.class_layer(self.class_tower(feature))
-            logits.append(flatten_maps(class_maps, self._num_logits))
+            level_codes = level_codes if self.scales is None else level_codes * self.scales[level]
+            classes = self.class_layer(self.class_tower(feature))
+            logits.append(flatten_maps(classes, self._num_logits))
             codes.append(flatten_maps(level_codes, self._code_size))
             if self.quality_layer is not None:
                 quality.append(flatten_maps(self.quality_layer(boxes), 1).squeeze(-1))
-        return DensePredictions(
-            class_logits=torch.cat(logits, dim=1),
-            box_codes=torch.cat(codes, dim=1),
-            quality=torch.cat(quality, dim=1) if quality else None,
-        )
+        qualities = torch.cat(quality, dim=1) if quality else None
+        return DensePredictions(torch.cat(logits, dim=1), torch.cat(codes, dim=1), qualities)
 
 
-def _tower(channels: int, convs: int, norm: Norm) -> nn.Sequential:
+def _tower(channels: int, convs: int, norm: Literal["none", "group"]) -> nn.Sequential:
     return nn.Sequential(*(ConvBlock(channels, channels, norm=norm) for _ in range(convs)))
 
 
@@ -96,7 +104,7 @@ def flatten_maps(maps: Tensor, values: int) -> Tensor:
     return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, values)
 
 
-def same_on_all_levels(counts: list[int], what: str) -> int:
+def same_on_all_levels(counts: list[int], quantity: str) -> int:
     """The count that all levels have.
 
     Raises:
@@ -104,7 +112,8 @@ def same_on_all_levels(counts: list[int], what: str) -> int:
     """
     if len(set(counts)) != 1:
         raise UserError(
-            f"this head shares its layers over all levels, so it needs the same {what} on each, "
-            f"got {counts}: put a neck such as 'fpn' before it and give all levels the same priors."
+            f"this head shares its layers over all levels, so it needs the same {quantity} on "
+            f"each, got {counts}: put a neck such as 'fpn' before it and give all levels the same "
+            "priors."
         )
     return counts[0]

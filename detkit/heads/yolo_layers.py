@@ -1,68 +1,77 @@
-"""The layers of YOLO's heads: each level has its own."""
+"""Layers of YOLOv3, YOLOv4 and YOLOv5: separate ones for each level."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from detkit.heads.towers import flatten_maps
-from detkit.layers import Activation, ConvBlock, Norm
+from detkit.layers import Activation, ConvBlock, Norm, Probability, prior_logits
+from detkit.registry import NonNegativeInt, PositiveFloat, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
 _IMAGE = 640  # side of the image in which `objects` are expected
 
 
+@register("layers", "yolo")
 class YOLOLayers(nn.Module):
-    """For each level 3x3 convolutions, then class, box and objectness layers of kernel size 1.
+    """Per level: 3x3 convolutions, then 1x1 layers for classes, boxes and objectness.
 
-    The three layers are one convolution of A * (K + D + 1) channels in the papers; apart they are
-    the same, and their names tell what they are. A counts the priors of a cell.
+    Paper: YOLOv3: An Incremental Improvement (Redmon and Farhadi, 2018),
+    https://arxiv.org/abs/1804.02767
+
+    In the paper, one convolution of A * (K + D + 1) channels computes all three outputs. Separate
+    layers compute the same, and their names tell them apart. A counts the priors per cell.
+
+    Args:
+        feature_specs: Channels and stride of each input level.
+        num_classes: C.
+        per_cell: A, the priors per cell, for each level.
+        code_size: D of the box coder.
+        class_activation: Activation of the classification loss.
+        with_quality: Whether to predict a quality logit, the objectness.
+        convs: 3x3 convolutions on each level before the output layers; the first doubles channels.
+        norm: Normalisation after each of them.
+        activation: Function after each normalisation.
+        prior_probability: Score of each class in an untrained head.
+        objects: Objects that an untrained head expects in an image of 640 x 640, per level and per
+            prior of a cell.
     """
+
+    gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
 
     def __init__(
         self,
         *,
-        feature_specs: list[FeatureSpec],
-        per_cell: list[int],
-        class_logits: Tensor,
-        code_size: int,
-        convs: int,
-        norm: Norm,
-        activation: Activation,
-        objects: float,
+        feature_specs: Wired[list[FeatureSpec]],
+        num_classes: Wired[int],
+        per_cell: Wired[list[int]],
+        code_size: Wired[int],
+        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        with_quality: Wired[bool] = True,
+        convs: NonNegativeInt = 1,
+        norm: Norm = "batch",
+        activation: Activation = "leaky_relu",
+        prior_probability: Probability = 0.01,
+        objects: PositiveFloat = 8.0,
     ) -> None:
-        """Build the layers.
-
-        Args:
-            feature_specs: The levels that come in.
-            per_cell: A for each level.
-            class_logits: (K,) what the class layers answer before they are trained.
-            code_size: D of the box coder.
-            convs: 3x3 convolutions of each level; the first doubles the channels.
-            norm: Normalisation after each of them.
-            activation: Function after each normalisation.
-            objects: How many objects an untrained head expects in an image of 640 x 640, on each
-                level and with each prior of a cell.
-        """
         super().__init__()
+        class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
         self.convs = nn.ModuleList(
             _doubling(spec.channels, convs, norm, activation) for spec in feature_specs
         )
-        pairs = [
-            (spec.channels * (2 if convs else 1), each)
-            for spec, each in zip(feature_specs, per_cell, strict=True)
-        ]
-        self.class_layers = nn.ModuleList(
-            nn.Conv2d(channels, each * len(class_logits), 1) for channels, each in pairs
-        )
-        self.box_layers = nn.ModuleList(
-            nn.Conv2d(channels, each * code_size, 1) for channels, each in pairs
-        )
-        self.quality_layers = nn.ModuleList(
-            nn.Conv2d(channels, each, 1) for channels, each in pairs
-        )
+        widths = [spec.channels * (2 if convs else 1) for spec in feature_specs]
+
+        def output_layers(values: int) -> nn.ModuleList:
+            sizes = zip(widths, per_cell, strict=True)
+            return nn.ModuleList(nn.Conv2d(width, priors * values, 1) for width, priors in sizes)
+
+        self.class_layers = output_layers(len(class_logits))
+        self.box_layers = output_layers(code_size)
+        self.quality_layers = output_layers(1) if with_quality else None
         self._num_logits, self._code_size = len(class_logits), code_size
         self._set_biases(feature_specs, per_cell, class_logits, objects)
 
@@ -70,14 +79,15 @@ class YOLOLayers(nn.Module):
     def _set_biases(
         self, specs: list[FeatureSpec], per_cell: list[int], class_logits: Tensor, objects: float
     ) -> None:
-        """Answers of the first step, so that background does not swamp it."""
+        """Start with few objects, so that the background does not swamp the first steps."""
         for level, spec in enumerate(specs):
             share = min(objects / (_IMAGE / spec.stride) ** 2, 0.5)
             class_bias = class_logits.repeat(per_cell[level])
             self.class_layers[level].bias.copy_(class_bias)  # type: ignore[operator]
             self.box_layers[level].bias.zero_()  # type: ignore[operator]
-            quality_bias = self.quality_layers[level].bias
-            quality_bias.fill_(math.log(share / (1 - share)))  # type: ignore[operator]
+            if self.quality_layers is not None:
+                quality_bias = self.quality_layers[level].bias
+                quality_bias.fill_(math.log(share / (1 - share)))  # type: ignore[operator]
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """L maps (B, C_l, H_l, W_l) to predictions in the order level, row, column, prior."""
@@ -87,19 +97,18 @@ class YOLOLayers(nn.Module):
             maps = [layer(level) for layer, level in zip(layers, features, strict=True)]
             return torch.cat([flatten_maps(level, values) for level in maps], dim=1)
 
-        return DensePredictions(
-            class_logits=flat(self.class_layers, self._num_logits),
-            box_codes=flat(self.box_layers, self._code_size),
-            quality=flat(self.quality_layers, 1).squeeze(-1),
-        )
+        logits = flat(self.class_layers, self._num_logits)
+        codes = flat(self.box_layers, self._code_size)
+        if self.quality_layers is None:
+            return DensePredictions(logits, codes, None)
+        return DensePredictions(logits, codes, flat(self.quality_layers, 1).squeeze(-1))
 
 
 def _doubling(channels: int, convs: int, norm: Norm, activation: Activation) -> nn.Sequential:
+    widths = [channels] + [2 * channels] * convs
     return nn.Sequential(
         *(
-            ConvBlock(
-                2 * channels if place else channels, 2 * channels, norm=norm, activation=activation
-            )
-            for place in range(convs)
+            ConvBlock(width, 2 * channels, norm=norm, activation=activation)
+            for width in widths[:convs]
         )
     )

@@ -5,19 +5,27 @@ from __future__ import annotations
 from torch import Tensor
 
 from detkit.ops import box_centres
-from detkit.registry import register
+from detkit.registry import PositiveFloat, register
 from detkit.structures import Priors
 
 
 @register("quality_target", "centreness")
 class Centreness:
-    """How central a prior lies in its object, so that boxes seen from the edge score less.
+    """How close a prior is to the middle of its object; boxes predicted at the edge score low.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019), equation 3,
         https://arxiv.org/abs/1904.01355
+
+    Args:
+        score_exponent: The final score is (class score * centreness) to this power.
+        weighs_boxes: Whether central priors count more in the box loss.
     """
 
     learns_background = False
+
+    def __init__(self, *, score_exponent: PositiveFloat = 1.0, weighs_boxes: bool = False) -> None:
+        self.score_exponent = score_exponent
+        self.weighs_boxes = weighs_boxes
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
         """(M,) of the positives: 1 in the middle of the object, 0 on its border.

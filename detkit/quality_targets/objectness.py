@@ -12,7 +12,7 @@ from detkit.structures import Priors
 
 @register("quality_target", "objectness")
 class Objectness:
-    """Whether there is an object at all, learned at every prior; classes learn at objects only.
+    """Presence of any object, learned at every prior; classes are learned at objects only.
 
     The objectness loss is a mean over all priors, times the image's area. YOLOv5 weights the means
     of the levels by 4, 1 and 0.4, nearly in proportion to the cells of the levels, so that all
@@ -27,6 +27,8 @@ class Objectness:
     """
 
     learns_background = True
+    score_exponent = 1.0
+    weighs_boxes = False
 
     def __init__(self, *, overlap_share: Fraction = 1.0) -> None:
         self.overlap_share = overlap_share

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from detkit.config.earlier_versions import with_head_parts
+
 # Applied in this order; each returns the configuration unchanged if it has none of its old keys.
-TRANSLATIONS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = ()
+TRANSLATIONS: tuple[Callable[[dict[str, Any]], dict[str, Any]], ...] = (with_head_parts,)
 
 
 def with_current_keys(config: dict[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
 
-    words = "model.head.channels=80", "model.neck.necks.pan.blocks=2"
+    words = "model.head.layers.channels=80", "model.neck.necks.pan.blocks=2"
     ours = our_detector("yolo_free_n", CLASSES, *words).train()
     prepare_detector(ours, channels_last=None, compile=False)
     peer = DetectionModel("yolov8n.yaml", nc=CLASSES, verbose=False).train()

@@ -10,6 +10,7 @@ from torch import nn
 from detkit import assembly, registry
 from detkit.assembly import Classes
 from detkit.config.pages import filled
+from detkit.config.part_pages import page_names
 from detkit.errors import UserError
 from detkit.structures import Batch, Target
 
@@ -82,9 +83,10 @@ def require_trainable(detector: nn.Module, batch: Batch) -> None:
 
 # A head sees its neck's maps only, and a neck its backbone's, so pairs are enough: every backbone
 # before one neck, and every neck before every head.
+HEADS = page_names("head")
 COMBINATIONS = {
     *((backbone, "fpn", "fcos") for backbone in registry.names("backbone")),
-    *itertools.product(["timm"], registry.names("neck"), registry.names("head")),
+    *itertools.product(["timm"], registry.names("neck"), HEADS),
 }
 
 
@@ -123,7 +125,7 @@ def test_every_combination_trains_and_predicts(backbone: str, neck: str, head: s
         assert (detections.labels < len(CLASSES.names)).all()
 
 
-@pytest.mark.parametrize("head", registry.names("head"))
+@pytest.mark.parametrize("head", HEADS)
 def test_batch_without_any_box_trains(head: str) -> None:  # pains 14 and 15
     torch.manual_seed(0)
     detector = build("timm", "fpn", head)
@@ -145,10 +147,12 @@ def slot_choices() -> list[tuple[str, str, str]]:
     from detkit.config.signatures import arguments
 
     found = []
-    for head in registry.names("head"):
-        for argument in arguments(registry.get("head", head)).values():
+    for head in HEADS:
+        node = filled("head", head)
+        for argument in arguments(registry.get("head", "dense")).values():
             slot = argument.slot
-            for name in registry.names(slot.family) if slot else []:
+            used = slot and node[argument.name]
+            for name in registry.names(slot.family) if used else []:
                 space = getattr(registry.get(slot.family, name), "space", None)
                 if (not slot.space or space in slot.space) and (head, name) not in UNEVEN:
                     found.append((head, argument.name, name))
@@ -164,7 +168,7 @@ def one_head_for_each_part() -> list[Any]:
 
     tests/heads puts every part into every head; what is added here is that assembly wires it.
     """
-    heads = itertools.cycle(registry.names("head"))
+    heads = itertools.cycle(HEADS)
     choices = slot_choices()
     by_part = sorted({(slot, name) for _, slot, name in choices})
     default = set()
@@ -185,6 +189,10 @@ def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: s
         others = {"box_loss": {"name": "giou"}}
     elif head == "yolo_free" and slot == "box_loss" and space_of(name) == "codes":
         others = {"distribution_loss": None, "box_coder": {"name": "distance"}}
+    elif slot == "layers" and name in ("decoupled", "rpn", "ssd"):
+        others = {"quality_target": None, "quality_loss": None}
+    if slot == "layers" and name in ("rpn", "towers") and head in ("ssd", "ssdlite"):
+        others = {**others, "priors": {"name": "anchors"}}
     detector = build("timm", "fpn", head, **{slot: {"name": name}}, **others)
     batch = batch_of(objects(), Target.empty())
     require_trainable(detector, batch)
@@ -202,7 +210,7 @@ def test_loss_of_distributions_without_distributions_says_so() -> None:
         build("timm", "fpn", "yolo_free", box_coder={"name": "distance"})
 
 
-@pytest.mark.parametrize("head", registry.names("head"))
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("assigner", ["sim_ota", "task_aligned"])
 def test_assigners_that_see_predictions_find_objects_in_every_head(
     head: str, assigner: str

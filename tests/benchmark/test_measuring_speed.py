@@ -67,7 +67,7 @@ def test_configuration_is_that_of_a_training_and_steps() -> None:
 
 
 def test_errors_are_those_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["model=fcos", "model.head.convs=many"]
+    words = ["model=fcos", "model.head.layers.convs=many"]
     assert main(["train", *words]) == 2
     told = capsys.readouterr().err
     assert main(["benchmark", *words]) == 2

@@ -81,7 +81,7 @@ def answers(typed, capsys, monkeypatch, tmp_path):
         ("train optimizer=ada", ["optimizer=adamw"]),
         ("train trainer.compile=", ["trainer.compile=true", "trainer.compile=false"]),
         ("train trainer.precision=b", ["trainer.precision=bf16"]),
-        ("train model=fcos model.head.norm=g", ["model.head.norm=group"]),
+        ("train model=fcos model.head.layers.norm=g", ["model.head.layers.norm=group"]),
         ("train ckpt=", ["ckpt=best.ckpt", "ckpt=runs/", "ckpt=null"]),
         ("train ckpt=runs/", ["ckpt=runs/one/"]),
         ("train data.path=", ["data.path=runs/"]),

@@ -18,7 +18,7 @@ import detkit
 from detkit.cli.main import main
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 
-SMALL = ["model/backbone=resnet18", "model.neck.out_channels=32", "model.head.convs=1"]
+SMALL = ["model/backbone=resnet18", "model.neck.out_channels=32", "model.head.layers.convs=1"]
 
 
 @pytest.fixture
@@ -242,7 +242,7 @@ def test_plugins_of_a_checkpoint_are_named_and_not_imported(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("convs", "many", "model.head.convs: expected int > 0, got 'many'"),
+        ("convs", "many", "model.head.layers.convs: expected int > 0, got 'many'"),
         ("wider", 3, "model.head.wider: unknown key"),
         ("box_loss", {"name": "os.system"}, "there is no loss 'os.system'"),
         ("box_loss", 4, "model.head.box_loss: expected"),

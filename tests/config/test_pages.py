@@ -42,7 +42,7 @@ def test_no_root_page_is_forgotten() -> None:
 
 @pytest.mark.parametrize("root", ["resume", "evaluate", "predict"])
 def test_checkpoint_gives_the_rest(root: str) -> None:
-    trained = compose("train", ["model=fcos", "model.head.convs=2", "logger=wandb"])
+    trained = compose("train", ["model=fcos", "model.head.layers.convs=2", "logger=wandb"])
     words = ["ckpt=x"] + (["source=photos"] if root == "predict" else [])
     config = compose(root, words, trained)
     assert config["model"] == trained["model"]

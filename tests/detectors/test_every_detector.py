@@ -5,7 +5,11 @@ from contract_cases import each_promise
 NECK = {"name": "fpn", "out_channels": 16}
 BACKBONE = {"name": "shufflenet_v2_x0_5", "levels": [3, 4, 5]}
 SMALL = {
-    "one_stage": {"backbone": BACKBONE, "neck": NECK, "head": {"name": "fcos", "convs": 1}},
+    "one_stage": {
+        "backbone": BACKBONE,
+        "neck": NECK,
+        "head": {"name": "fcos", "layers": {"convs": 1}},
+    },
     "two_stage": {
         "backbone": BACKBONE,
         "neck": NECK,

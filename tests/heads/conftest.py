@@ -1,37 +1,25 @@
 import pytest
+from head_pages import shallow
 
-from detkit import registry
+from detkit import assembly, registry
 from detkit.config.checks.schema import check
-from detkit.config.signatures import arguments, convert
+from detkit.config.part_pages import part_node
 from detkit.structures import FeatureSpec
 
 SPECS = [FeatureSpec(8, 8), FeatureSpec(8, 16), FeatureSpec(8, 32)]
 WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
 
 
-def build(family, node):
-    """What assembly does for a checked node, without the data."""
-    factory = registry.get(family, node["name"])
-    values = {}
-    for argument in arguments(factory).values():
-        if argument.wired:
-            values[argument.name] = WIRING[argument.name]
-        elif argument.slot is None:
-            values[argument.name] = convert(argument.annotation, node[argument.name])
-        elif node[argument.name] is None:
-            values[argument.name] = None
-        else:
-            values[argument.name] = build(argument.slot.family, node[argument.name])
-    return factory(**values)
-
-
 @pytest.fixture
 def build_head():
-    """A small head by name, with parts and values as YAML would give them."""
+    """A small head by the name of its page, with parts and values as YAML would give them."""
 
-    def make(name, **values):
-        factory = registry.get("head", name)
-        small = {"convs": 1} if "convs" in arguments(factory) else {}
-        return build("head", {"name": name, **check(factory, {**small, **values})})
+    def make(name, layers=(), **values):
+        is_other = "name" in dict(layers)
+        small = {"layers": dict(layers) if is_other else {**shallow(name), **dict(layers)}}
+        node = part_node("head", {"name": name, **small, **values})
+        part = node.pop("name")
+        complete = {"name": part, **check(registry.get("head", part), node)}
+        return assembly.build("head", complete, WIRING, ("model", "head"))
 
     return make

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from detkit.errors import UserError
 from detkit.heads import dense
 from detkit.heads.dense import DenseHead
 from detkit.quality_targets.centreness import Centreness
@@ -119,6 +120,10 @@ def head(assigner, **changes):
     return DenseHead(**{**parts, **changes})
 
 
+def without_quality():
+    return {"layers": Layers(quality=False), "quality_target": None, "quality_loss": None}
+
+
 def target(*labels, ignored=()):
     return Target(
         OBJECT.repeat(len(labels), 1),
@@ -190,7 +195,7 @@ def test_quality_learns_centreness():
 
 
 def test_a_box_loss_weighed_by_quality_is_divided_by_its_sum():
-    parts = {"weigh_boxes_by_quality": True}
+    parts = {"quality_target": Centreness(weighs_boxes=True)}
     losses = head(Listed([0, 0, 0, 0]), **parts).loss(FEATURES, [target(0)] * 2)
     assert values(losses)["box"] == pytest.approx(3 * (8 * 16 / 3) / (8 / 3))
     losses = head(Listed([0, -1, -1, -1], [-1] * 4), **parts).loss(FEATURES, [target(0)] * 2)
@@ -226,7 +231,7 @@ def test_boxes_count_as_much_as_their_soft_target():
     assert values(losses)["box"] == pytest.approx(3 * 16 * 0.5 / 1)
     # With a quality of 1/3 at all of them it cancels out of the mean of two.
     assigner = Listed([0, 0, 0, 0], scores=[[0.5, 1, 0.5, 1]])
-    parts = {"classification_loss": Entropy(), "weigh_boxes_by_quality": True}
+    parts = {"classification_loss": Entropy(), "quality_target": Centreness(weighs_boxes=True)}
     losses = head(assigner, **parts).loss(FEATURES, [target(0)] * 2)
     assert values(losses)["box"] == pytest.approx(3 * 16 * (6 / 3) / (6 / 3))
 
@@ -317,14 +322,17 @@ def test_a_sampler_of_overlaps_gets_the_highest_with_an_object():
 
 
 def test_a_quality_loss_without_a_target_is_refused():
-    with pytest.raises(ValueError, match="needs a quality target"):
+    with pytest.raises(UserError, match="a quality_loss needs a quality_target: choose one, or"):
         head(Listed([0]), quality_target=None)
 
 
+def test_a_quality_target_without_a_loss_is_refused():
+    with pytest.raises(UserError, match="a quality_target needs a quality_loss: choose one, or"):
+        head(Listed([0]), quality_loss=None)
+
+
 def test_no_quality_branch_no_quality_loss():
-    losses = head(Listed([0, 0, 0, 0]), layers=Layers(quality=False), quality_loss=None).loss(
-        FEATURES, [target(0)] * 2
-    )
+    losses = head(Listed([0, 0, 0, 0]), **without_quality()).loss(FEATURES, [target(0)] * 2)
     assert losses.keys() == {"loss/classification", "loss/box"}
 
 
@@ -375,7 +383,7 @@ def test_losses_are_float32_under_autocast():
 
 @pytest.mark.parametrize(("exponent", "expected"), [(1.0, 0.8 * 0.5), (0.5, 0.4**0.5)])
 def test_score_is_class_times_quality_to_a_power(exponent, expected):
-    dense_head = head(Listed([0]), score_exponent=exponent)
+    dense_head = head(Listed([0]), quality_target=Centreness(score_exponent=exponent))
     with torch.no_grad():
         dense_head.layers.logits[1, 2, 1] = torch.tensor(0.8).logit()
     found = dense_head.predict(FEATURES, [(16, 16)] * 2)[1]
@@ -387,7 +395,7 @@ def test_score_is_class_times_quality_to_a_power(exponent, expected):
 def test_softmax_scores_leave_background_out():
     loss = OnePerPrior()
     loss.activation = "softmax"
-    parts = {"classification_loss": loss, "quality_loss": None, "layers": Layers(quality=False)}
+    parts = {"classification_loss": loss, **without_quality()}
     dense_head = head(Listed([0]), **parts)
     dense_head.layers.logits = nn.Parameter(torch.tensor([1.0, 0, 3]).log1p().expand(2, 4, 3))
     found = dense_head.predict(FEATURES, [(16, 16)] * 2)[0]
@@ -431,7 +439,7 @@ def test_the_classification_loss_is_told_which_priors_are_ignored():
             seen.append(labels.tolist())
             return super().__call__(logits, labels, scores)
 
-    parts = {"classification_loss": Spy(), "quality_loss": None}
+    parts = {"classification_loss": Spy(), **without_quality()}
     head(Listed([0, -1, -2, -2], [-1] * 4), **parts).loss(FEATURES, [target(1), target()])
     # First to rank them for the sampler, then for the gradient.
     assert seen == [[1, -1, -2, -2, -1, -1, -1, -1]] * 2
@@ -446,5 +454,5 @@ def test_an_image_without_objects_adds_to_the_positives_if_priors_of_it_count():
 
 
 def test_losses_may_be_divided_by_the_images():
-    found = head(Listed([0, -1, -1, -1]), per_image=5.0).loss(FEATURES, [target(0)] * 2)
+    found = head(Listed([0, -1, -1, -1]), objects_per_image=5.0).loss(FEATURES, [target(0)] * 2)
     assert values(found)["box"] == pytest.approx(3 * (2 * 16) / (2 * 5))

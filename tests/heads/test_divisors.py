@@ -5,10 +5,11 @@ import torch
 
 from detkit import assembly, registry
 from detkit.config.pages import filled
+from detkit.config.part_pages import page_names
 from detkit.structures import FeatureSpec, Target
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
-HEADS = registry.names("head")
+HEADS = page_names("head")
 BY_PREDICTIONS = ("yolo_free",)  # whose assigner looks at them
 
 

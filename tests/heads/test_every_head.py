@@ -4,16 +4,18 @@ import pytest
 import torch
 from contract_cases import each_promise
 from covering import pairs_first
+from head_pages import shallow
 
 from detkit import registry
+from detkit.config.pages import filled
+from detkit.config.part_pages import page_names
 from detkit.config.signatures import arguments
 from detkit.errors import UserError
 from detkit.structures import Target
 
-HEADS = registry.names("head")
+HEADS = page_names("head")
 SIZES = [(8, 12), (4, 6), (2, 3)]
 IMAGE_SIZES = [(64, 96), (60, 80)]
-SHALLOW = {n: {"convs": 1} for n in HEADS if "convs" in arguments(registry.get("head", n))}
 each_head = pytest.mark.parametrize("name", HEADS)
 
 
@@ -43,9 +45,14 @@ def assert_all_learn(module):
         assert parameter.grad.isfinite().all(), key
 
 
-@each_promise("head", needed=SHALLOW)
+@each_promise("head", names=HEADS, needed={name: {"layers": shallow(name)} for name in HEADS})
 # pain 14, pain 15
 def test_a_head_keeps_its_contract(case):
+    case()
+
+
+@each_promise("layers")
+def test_layers_keep_their_contract(case):
     case()
 
 
@@ -84,9 +91,11 @@ def test_a_few_steps_lower_the_loss(build_head, name):
 
 def slots_of(name):
     """Every part of every slot of a head, one at a time."""
-    for argument in arguments(registry.get("head", name)).values():
+    node = filled("head", name)
+    for argument in arguments(registry.get("head", "dense")).values():
         slot = argument.slot
-        for part in registry.names(slot.family) if slot else []:
+        used = slot and node[argument.name]
+        for part in registry.names(slot.family) if used else []:
             space = getattr(registry.get(slot.family, part), "space", None)
             if not slot.space or space in slot.space:
                 yield argument.name, part
@@ -100,7 +109,12 @@ CODE_LOSSES = [
 
 
 def with_what_it_needs(name, parts):
-    """Distributions want a loss of boxes; the loss of distributions leaves with their coder."""
+    """Distributions need a loss of boxes, some layers a head without quality or equal priors."""
+    layers = parts.get("layers")
+    if layers in ("decoupled", "rpn", "ssd"):
+        parts = {"quality_target": None, "quality_loss": None, **parts}
+    if layers in ("rpn", "towers") and name in ("ssd", "ssdlite"):
+        parts = {"priors": "anchors", **parts}
     coder = parts.get("box_coder", "distribution" if name == "yolo_free" else "")
     if coder == "distribution" and parts.get("box_loss") in CODE_LOSSES:
         parts = {**parts, "box_coder": "distance"}

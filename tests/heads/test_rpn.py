@@ -159,7 +159,7 @@ def test_losses_are_those_of_loss_and_whatever_the_classes():
 # pain 14, pain 15
 @pytest.mark.parametrize("boxes", [[], [[4.0, 4, 30, 34]]])
 def test_every_layer_learns_with_and_without_objects(boxes):
-    proposer = rpn(convs=2)
+    proposer = rpn(layers={"name": "rpn", "convs": 2})
     losses, _ = proposer.loss_and_proposals(FEATURES, [target(*boxes), target()], SIZES)
     sum(losses.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in proposer.parameters())
@@ -167,7 +167,8 @@ def test_every_layer_learns_with_and_without_objects(boxes):
 
 
 def test_softmax_objectness_has_a_logit_of_background():
-    proposer = rpn(classification_loss={"name": "cross_entropy"}, prior_probability=0.2)
+    layers = {"name": "rpn", "prior_probability": 0.2}
+    proposer = rpn(classification_loss={"name": "cross_entropy"}, layers=layers)
     assert proposer(FEATURES).class_logits.shape == (2, PRIORS, 2)
     for region in proposer.propose(FEATURES, SIZES):
         torch.testing.assert_close(region.scores, torch.full_like(region.scores, 0.2))

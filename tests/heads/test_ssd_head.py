@@ -46,7 +46,11 @@ def test_predictions_are_in_the_order_of_the_priors(build_head):
 def test_an_untrained_head_gives_all_classes_the_same_or_the_asked_score(build_head, name):
     zeros = [level * 0 for level in features()]
     even = build_head(name).eval()(zeros).class_logits.softmax(dim=-1)
-    rare = build_head(name, prior_probability=0.01).eval()(zeros).class_logits.softmax(dim=-1)
+    rare = (
+        build_head(name, layers={"prior_probability": 0.01})
+        .eval()(zeros)
+        .class_logits.softmax(dim=-1)
+    )
     torch.testing.assert_close(even, torch.full_like(even, 0.25))
     torch.testing.assert_close(rare[..., -1], torch.full_like(rare[..., -1], 0.99))
 

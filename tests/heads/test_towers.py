@@ -3,7 +3,6 @@ import torch
 
 from detkit.errors import UserError
 from detkit.heads.towers import Towers
-from detkit.layers.initialisation import prior_logits
 from detkit.structures import FeatureSpec
 
 SPECS = [FeatureSpec(4, 8), FeatureSpec(4, 16)]
@@ -16,12 +15,13 @@ def towers(**changes):
     values = {
         "feature_specs": SPECS,
         "per_cell": [2, 2],
-        "class_logits": prior_logits(0.01, 3, "sigmoid"),
+        "num_classes": 3,
+        "class_activation": "sigmoid",
         "code_size": 4,
         "convs": 1,
         "norm": "none",
         "with_quality": True,
-        "with_scales": True,
+        "level_scales": True,
     }
     return Towers(**{**values, **changes})
 
@@ -35,7 +35,7 @@ def test_shapes_are_those_of_the_contract():
 
 
 def test_order_is_level_row_column_prior():
-    layers = towers(convs=0, per_cell=[2, 2], with_scales=False)
+    layers = towers(convs=0, per_cell=[2, 2], level_scales=False)
     with torch.no_grad():
         layers.box_layer.weight.zero_()
         layers.box_layer.weight[:, 0, 1, 1] = 1  # each value is the cell's first channel
@@ -54,7 +54,7 @@ def test_an_untrained_head_answers_with_the_prior_probability():
 
 
 def test_softmax_has_a_logit_for_background():
-    logits = towers(class_logits=prior_logits(0.03, 3, "softmax"))([FEATURES[0] * 0] * 2)
+    logits = towers(class_activation="softmax", prior_probability=0.03)([FEATURES[0] * 0] * 2)
     probabilities = logits.class_logits.softmax(dim=-1)[0, 0]
     torch.testing.assert_close(probabilities, torch.tensor([0.01, 0.01, 0.01, 0.97]))
 

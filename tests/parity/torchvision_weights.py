@@ -19,8 +19,7 @@ from detkit.assigners import FCOSAssigner, MaxIoUAssigner
 from detkit.backbones.resnet import ResNet50
 from detkit.box_coders import DeltaCoder, DistanceCoder
 from detkit.detectors.one_stage import OneStageDetector
-from detkit.heads.fcos import FCOS
-from detkit.heads.retinanet import RetinaNet
+from detkit.heads import DenseHead, Towers
 from detkit.losses import BinaryCrossEntropy, FocalLoss, GIoULoss, L1Loss
 from detkit.necks.fpn import FPN
 from detkit.postprocess import NMS
@@ -107,12 +106,22 @@ def our_model(name: str, state: dict[str, Tensor]) -> OneStageDetector:
     return detector.eval()
 
 
-def _retinanet(specs):
-    return RetinaNet(
+def _towers(specs, priors, **changes):
+    return Towers(
         feature_specs=specs,
         num_classes=NUM_CLASSES,
-        empty_image=0.0,
-        priors=Anchors(feature_specs=specs, offset=0.0, rounded=True),
+        per_cell=priors.per_cell,
+        code_size=4,
+        class_activation="sigmoid",
+        **changes,
+    )
+
+
+def _retinanet(specs):
+    priors = Anchors(feature_specs=specs, offset=0.0, rounded=True)
+    return DenseHead(
+        layers=_towers(specs, priors),
+        priors=priors,
         box_coder=DeltaCoder(),
         assigner=MaxIoUAssigner(),
         sampler=KeepAll(),
@@ -123,18 +132,16 @@ def _retinanet(specs):
 
 
 def _fcos(specs):
-    return FCOS(
-        feature_specs=specs,
-        num_classes=NUM_CLASSES,
-        level_scales=False,
-        empty_image=0.0,
-        priors=Points(feature_specs=specs, offset=0.0),
+    priors = Points(feature_specs=specs, offset=0.0)
+    return DenseHead(
+        layers=_towers(specs, priors, norm="group", with_quality=True),
+        priors=priors,
         box_coder=DistanceCoder(),
         assigner=FCOSAssigner(),
         sampler=KeepAll(),
         classification_loss=FocalLoss(),
         box_loss=GIoULoss(),
-        quality_target=Centreness(),
+        quality_target=Centreness(score_exponent=0.5),
         quality_loss=BinaryCrossEntropy(),
         postprocess=NMS(score_threshold=0.2, iou_threshold=0.6),
     )

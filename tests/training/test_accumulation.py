@@ -18,9 +18,13 @@ from detkit.training.fit import fit
 SIDE, CLASSES = 64, 3
 # Norms that do not depend on the batch, and samplers that draw nothing.
 SMALL = ["model/backbone=resnet18", "model.backbone.norm=group", "model.neck.out_channels=16"]
-HEAD = "model.head.norm=group"
+HEAD = "model.head.layers.norm=group"
 DETECTORS = {
-    "fcos": ["model=fcos", *SMALL, "model.head.convs=1"],  # two counts: positives, centrenesses
+    "fcos": [
+        "model=fcos",
+        *SMALL,
+        "model.head.layers.convs=1",
+    ],  # two counts: positives, centrenesses
     "yolov5": ["model=fcos", *SMALL, "model/head=yolov5", HEAD],  # positives and cells
     "yolov3": ["model=fcos", *SMALL, "model/head=yolov3", HEAD],  # images
     "yolo_free": ["model=fcos", *SMALL, "model/head=yolo_free", HEAD],  # known only afterwards

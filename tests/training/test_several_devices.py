@@ -19,7 +19,7 @@ from detkit.runs.metrics_logger import read_metrics
 FAULTS = Path(__file__).with_name("fault_plugin.py")
 TINY = [
     *("model=fcos", "model/backbone=timm", "model.backbone.model=test_resnet"),
-    *("model.neck.out_channels=16", "model.head.convs=1", "callbacks=average"),
+    *("model.neck.out_channels=16", "model.head.layers.convs=1", "callbacks=average"),
     *("data.reader.train_images=8", "data.reader.validation_images=5"),
     *("data.reader.image_size=96", "data.batch_size=2", "data.workers=0"),
     *("trainer.max_epochs=2", "trainer.log_every=1", "trainer.accelerator=cpu"),

@@ -27,7 +27,11 @@ def fill(model):
 
 
 def small(backbone, *words):
-    chosen = [f"model/backbone={backbone}", "model.neck.out_channels=32", "model.head.convs=1"]
+    chosen = [
+        f"model/backbone={backbone}",
+        "model.neck.out_channels=32",
+        "model.head.layers.convs=1",
+    ]
     return compose("train", ["model=retinanet", *chosen, *words])["model"]
 
 

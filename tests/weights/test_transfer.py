@@ -94,7 +94,7 @@ def test_without_names_no_class_is_taken_for_another():
 
 
 def test_a_head_of_another_kind_is_reshaped_and_keeps_its_values():
-    fcos = tiny_model("fcos", "model.head.norm=none")
+    fcos = tiny_model("fcos", "model.head.layers.norm=none")
     theirs, ours = tiny_detector("ab", fcos, seed=1), tiny_detector("ab", seed=2)
     before = logits_of(ours).clone()
     source = source_of(theirs, slots(*"ab"))

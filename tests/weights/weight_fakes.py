@@ -11,7 +11,7 @@ TINY = [
     "model/backbone=timm",
     "model.backbone.model=test_resnet",
     "model.neck.out_channels=32",
-    "model.head.convs=1",
+    "model.head.layers.convs=1",
 ]
 
 

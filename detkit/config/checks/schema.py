@@ -14,7 +14,9 @@ from detkit import registry
 from detkit.config.checks.other_tools import other_word
 from detkit.config.checks.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.composition import current
+from detkit.config.earlier_versions import new_path
 from detkit.config.pages import default_value
+from detkit.config.part_pages import all_names, part_node, unknown_part
 from detkit.config.signatures import MISSING, Argument, arguments, check_value, type_text
 from detkit.config.slots import resolve
 from detkit.errors import ConfigError, did_you_mean, nearest
@@ -105,6 +107,8 @@ class _Checker:
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
             if other := other_word((*path, key), value, self._config):
                 message = f"unknown key.{other}"
+            if moved := new_path((*path, key), self._config):
+                message = f"has moved to {moved}."
         self.report((*path, key), message, value)
 
     def _value(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Any:
@@ -192,7 +196,7 @@ class _Checker:
             value = {"name": slot.default, **slot.arguments} if slot.default else None
         if value is None or value == {"name": None}:
             if not argument.optional:
-                names = ", ".join(registry.names(slot.family))
+                names = ", ".join(all_names(slot.family))
                 message = f"{_article(slot.family)} is missing; choose one of {names}."
                 self.report(path, message, "null")
             return None
@@ -209,12 +213,14 @@ class _Checker:
             key = next(key for key in CODE_KEYS if key in value)
             self._unknown_key({}, key, path)
             return {}
-        name = value.get("name", slot.default)
+        is_named = "name" in value
+        value = part_node(slot.family, {"name": slot.default, **value})
+        name = value["name"]
         if name not in registry.names(slot.family):
-            where = (*path, "name") if "name" in value else path
-            names = ", ".join(registry.names(slot.family))
-            message = f"{_article(slot.family)} needs a name; choose one of {names}."
-            unknown = registry.unknown_part(slot.family, str(name)) if name else message
+            where = (*path, "name") if is_named else path
+            names = all_names(slot.family)
+            message = f"{_article(slot.family)} needs a name; choose one of {', '.join(names)}."
+            unknown = unknown_part(slot.family, str(name)) if name else message
             self.report(where, unknown, name)
             return {}
         factory = registry.get(slot.family, name)

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from detkit import plugin_files
+from detkit import plugin_files, registry
 from detkit.config.completion.static_schema import (
     StaticArgument,
     block_arguments,
@@ -83,8 +83,9 @@ class Outline:
 
     @staticmethod
     def names(family: str, space: Sequence[str] = ()) -> list[str]:
-        """The parts of a family; for losses, only those that fit their slot's input."""
-        names = sorted(name for owner, name in part_files() if owner == family)
+        """The parts and pages of a family; for losses, only those that fit their slot's input."""
+        parts = {name for owner, name in part_files() if owner == family}
+        names = sorted({*parts, *page_names(f"model/{family}")})
         return [n for n in names if not space or part_space(family, n) in (None, *space)]
 
     def _node(self, path: Sequence[str]) -> Any:
@@ -111,7 +112,11 @@ class Outline:
                 for key, selected in entry.items():
                     path = str(key).split()[-1].strip("/")
                     self._choose(path.split("/"), typed.get(path, selected))
-        prefix = [group] if group and "# @package _global_" not in file.read_text("utf-8") else []
+        prefix = (
+            group.split("/")
+            if group and "# @package _global_" not in file.read_text("utf-8")
+            else []
+        )
         self._merge(prefix, content)
 
     def _choose(self, path: list[str], option: Any) -> None:
@@ -130,6 +135,17 @@ class Outline:
         if isinstance(value, dict) and "name" not in value:
             for key, inner in value.items():
                 self._merge([*path, str(key)], inner)
+            return
+        name = self._name(value) if isinstance(value, str | dict) and path else None
+        if name and len(path) > 1 and page_file("/".join(path), name):
+            self._merge(path, None)
+            self._take_page("/".join(path), name, {})
+            rest = (
+                {key: inner for key, inner in value.items() if key != "name"}
+                if isinstance(value, dict)
+                else {}
+            )
+            self._merge(path, rest)
             return
         node: Any = self._tree
         for key in path[:-1]:
@@ -150,7 +166,9 @@ def page_names(group: str) -> Iterator[str]:
     """The pages of a group."""
     for folder in folders():
         for file in sorted((folder / group).rglob("*.yaml")):
-            yield file.relative_to(folder / group).with_suffix("").as_posix()
+            inner = file.relative_to(folder / group).with_suffix("")
+            if not registry.FAMILIES.keys() & set(inner.parts[:-1]):  # model/head is a part's group
+                yield inner.as_posix()
 
 
 def _read(file: Path) -> Node:

@@ -12,12 +12,15 @@ _AUTO = "auto"
 
 
 def head_clipping(model: Mapping[str, Any]) -> float | None:
-    """The norm that the class of a detector's head publishes as `gradient_clip_norm`, or None."""
+    """The `gradient_clip_norm` that the class of a head or of its layers publishes, or None."""
     head = model.get("head")
     if not isinstance(head, Mapping) or "name" not in head:
         return None
-    norm = getattr(registry.get("head", head["name"]), "gradient_clip_norm", None)
-    return None if norm is None else float(norm)
+    factories = [registry.get("head", head["name"])]
+    if isinstance(layers := head.get("layers"), Mapping):
+        factories.append(registry.get("layers", layers["name"]))
+    norms = [getattr(factory, "gradient_clip_norm", None) for factory in factories]
+    return next((float(norm) for norm in norms if norm is not None), None)
 
 
 def fill_clipping(config: dict[str, Any]) -> None:
@@ -32,8 +35,9 @@ def clipping_notes(config: Mapping[str, Any]) -> list[str]:
     norm = config["trainer"]["gradient_clip_norm"]
     if norm is None or norm != head_clipping(config["model"]):
         return []
-    name = config["model"]["head"]["name"]
+    head = config["model"]["head"]
+    name = head["layers"]["name"] if "layers" in head else head["name"]
     return [
-        f"gradients are clipped at a norm of {norm:g}, as in the source of head '{name}' "
-        f"({CLIPPING}=null does not clip)"
+        f"gradients are clipped at a norm of {norm:g}, as in the original implementation of the "
+        f"head's layers '{name}' ({CLIPPING}=null does not clip)"
     ]

@@ -1,0 +1,39 @@
+"""Combinations of parts that a dense head cannot work with."""
+
+from __future__ import annotations
+
+from detkit.errors import UserError
+from detkit.interfaces import (
+    BoxCoder,
+    BoxLoss,
+    ClassificationLoss,
+    DistributionCoder,
+    QualityTarget,
+    Sizes,
+)
+
+
+def require_quality_pair(target: QualityTarget | None, loss: ClassificationLoss | None) -> None:
+    """Raise UserError for a quality target without a loss, or a loss without a target."""
+    if (target is None) != (loss is None):
+        present, absent = ("quality_target", "quality_loss")[:: 1 if loss is None else -1]
+        raise UserError(
+            f"a head with a {present} needs a {absent}: choose one, or set {present} to null."
+        )
+
+
+def require_distributions(loss: BoxLoss | None, box_coder: BoxCoder) -> None:
+    """Raise UserError for a loss of distributions with a box coder that predicts none."""
+    if loss is not None and not isinstance(box_coder, DistributionCoder):
+        raise UserError(
+            "distribution_loss needs distributions, which this box_coder does not predict: choose "
+            "box_coder 'distribution', or set distribution_loss to null."
+        )
+
+
+def prior_mismatch(predicted: int, priors: int, sizes: Sizes) -> ValueError:
+    """The error for layers that predict at another number of places than there are priors."""
+    return ValueError(
+        f"the head's layers predict at {predicted} places and there are {priors} priors for "
+        f"feature maps {sizes}: layers must use `per_cell` of the priors."
+    )
