@@ -37,8 +37,8 @@ Losses = dict[str, Tensor]
 class Backbone(Protocol):
     """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse.
 
-    A class whose weights expect another mean and deviation than ImageNet's gives both, in 0..255,
-    in a static method `pixel_statistics(arguments)` of its configured arguments.
+    A static method `pixel_statistics(arguments)` may give the mean and deviation, in 0..255, that
+    its weights expect instead of ImageNet's.
     """
 
     feature_specs: list[FeatureSpec]
@@ -108,8 +108,7 @@ class Sampler(Protocol):
 
     `matched` (B, P) as in Assignment; returns a mask (B, P) bool in which ignored priors are False.
     `values` (B, P) are what `ranks_by` asks for: detached classification losses, or the highest IoU
-    with an object of the image. Where it asks for nothing, zeros may be given: the losses of all
-    regions cost a roi head a pass of its own.
+    with an object of the image, or zeros.
     """
 
     ranks_by: Literal["nothing", "losses", "overlaps"]
@@ -121,10 +120,9 @@ class ClassificationLoss(Protocol):
     """One value per prior (summed over its K logits), not weighted, not normalised.
 
     `logits` (M, K); `labels` (M,) in 0..C-1, BACKGROUND, or IGNORED for values that the caller
-    leaves out, so that statistics over priors can leave them out too; `scores` (M,) soft target of
-    the labelled class, 1 where None. `activation` says how logits become probabilities: "sigmoid"
-    has K = C, "softmax" K = C + 1 with background last. Where `normalised` is true the values sum
-    up to the loss, as those of GHM do, and the caller divides by nothing.
+    drops; `scores` (M,) soft targets of the labels, None for 1. `activation`: "sigmoid" has K = C,
+    "softmax" K = C + 1 with background last. The values of a `normalised` loss, such as GHM, add
+    up to the loss, and the caller does not divide them.
     """
 
     space: Literal["classes"]
@@ -151,11 +149,10 @@ class BoxLoss(Protocol):
 class QualityTarget(Protocol):
     """What the quality branch of a dense head learns at the positives: (M,) in 0..1.
 
-    `boxes` (M, 4) are the objects, `predicted` (M, 4) the head's current boxes; called without
-    gradients. If `learns_background` is true, the branch learns 0 at all other priors that count:
-    it alone separates objects from background, and classes are learned at the positives only.
-    The final score is (class score * quality) to the power `score_exponent`. If `weighs_boxes` is
-    true, the box loss is a mean weighted by the quality targets.
+    `boxes` (M, 4) are the objects, `predicted` (M, 4) the head's boxes; called without gradients.
+    With `learns_background`, the branch learns 0 at all other priors, and classes are learned at
+    objects only. The score is (class score * quality) ** `score_exponent`. With `weighs_boxes`,
+    quality targets weigh the box losses.
     """
 
     learns_background: bool
@@ -182,10 +179,8 @@ class Postprocess(Protocol):
 class HeadLayers(Protocol):
     """The trainable part of a dense head: L maps to predictions in the order of the priors.
 
-    A constructor may ask for these wired values: `feature_specs`, `num_classes` (1 in a proposer),
-    `class_activation` of the classification loss, `per_cell` of the priors, `code_size` of the box
-    coder, `with_quality` if it can predict a quality, and the parts `priors` and `box_coder`. A
-    class attribute `gradient_clip_norm` is the training's default.
+    Wired values: `feature_specs`, `num_classes`, `priors`, `per_cell`, `box_coder`, `code_size`,
+    `class_activation` and `with_quality`; see Towers in detkit/heads/towers.py.
     """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
@@ -205,8 +200,7 @@ class Head(Protocol):
 class AssigningHead(Protocol):
     """A head, or a proposer, that can show what its priors are responsible for.
 
-    `assign` returns the P priors, and `matched` (B, P) as in Assignment, as the loss uses it: an
-    index among the objects of the image that are not ignored.
+    `assign` returns P priors and `matched` (B, P): indices of the objects that are not ignored.
     """
 
     def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]: ...
@@ -226,8 +220,8 @@ class CountingHead(Protocol):
 class Proposer(Protocol):
     """Feature maps to regions that may hold an object, of whatever class.
 
-    Regions are Detections with label 0, best first, inside their image. Training asks for losses
-    and regions at once, so that the layers run once; there may be more of them than in `propose`.
+    Regions are Detections with label 0, best first, inside their image. Training gets losses and
+    regions at once, so that the layers run once.
     """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
@@ -259,10 +253,7 @@ class BoxHead(Protocol):
 
 
 class RoIHead(Protocol):
-    """Feature maps and the regions (R_i, 4) of each image to the three verbs' results.
-
-    An image may have no region, and a batch none at all.
-    """
+    """Feature maps and regions (R_i, 4) of each image, maybe none, to the three verbs' results."""
 
     def __call__(
         self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
@@ -302,11 +293,10 @@ class Transform(Protocol):
 
 @runtime_checkable
 class MixingTransform(Protocol):
-    """A step of augmentation that puts several images of the data set together, as mosaic does.
+    """A step of augmentation that combines several images of the data set, such as mosaic.
 
-    `count` draws how many others it takes this time; 0 leaves the sample as it is. The data set
-    draws them, and brings them through the transforms before this one. The result is of the first
-    sample: its id, its path, its map to the original image.
+    `count` draws how many other images it needs, 0 for none; they went through the transforms
+    before it. The result keeps the id, path and geometry of the first sample.
     """
 
     def count(self, generator: torch.Generator) -> int: ...

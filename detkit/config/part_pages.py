@@ -35,9 +35,11 @@ def part_page(family: str, name: Any) -> Path | None:
 
 
 def page_names(family: str) -> list[str]:
-    """The names of the pages that stand for parts of a family."""
+    """The names of the pages that stand for registered parts of a family."""
     groups = (folder / "model" / family for folder in page_folders())
-    return sorted({file.stem for group in groups for file in group.glob("*.yaml")})
+    names = {file.stem for group in groups for file in group.glob("*.yaml")}
+    known = registry.names(family)
+    return sorted(n for n in names if part_node(family, {"name": n}).get("name") in known)
 
 
 def all_names(family: str) -> list[str]:

@@ -171,7 +171,6 @@ class DenseHead(nn.Module):
         objects = [target.select(~target.ignored) for target in targets]
         assignment = assign_objects(self, predictions, priors, targets, objects)
         matched, soft = assignment  # (B, P) each, `soft` may be None
-
         # Look up the class of each prior; with an objectness, classes are learned at objects only.
         rows = rows_of_objects(matched, objects)  # (B, P)
         labels = torch.cat([*(t.labels for t in objects), matched.new_full((1,), BACKGROUND)])[rows]

@@ -69,8 +69,9 @@ def assign_objects(
         scores = _predicted_scores(parts, predictions)
         boxes = parts.box_coder.decode(predictions.box_codes, priors)
     assignments, matched = [], []
-    for *image, countable, target in zip(scores, boxes, objects, targets, strict=True):
-        assignments.append(parts.assigner(priors, *image, countable))
+    images = zip(scores, boxes, objects, targets, strict=True)
+    for image_scores, image_boxes, countable, target in images:
+        assignments.append(parts.assigner(priors, image_scores, image_boxes, countable))
         matched.append(mark_ignored(assignments[-1].matched, priors, target))
     return Assignment(torch.stack(matched), _soft_targets(assignments, priors))
 

@@ -217,11 +217,10 @@ class _Checker:
         value = part_node(slot.family, {"name": slot.default, **value})
         name = value["name"]
         if name not in registry.names(slot.family):
-            where = (*path, "name") if is_named else path
             names = all_names(slot.family)
             message = f"{_article(slot.family)} needs a name; choose one of {', '.join(names)}."
             unknown = unknown_part(slot.family, str(name)) if name else message
-            self.report(where, unknown, name)
+            self.report((*path, "name") if is_named else path, unknown, name)
             return {}
         factory = registry.get(slot.family, name)
         self._check_space(slot, name, factory, path)
