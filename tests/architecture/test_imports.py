@@ -72,7 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     # The only package that knows the files of a run folder.
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config"},
     "runs.layout": set(),
-    "runs.older_config": {"config.earlier_versions"},
+    "runs.older_config": {"config"},
     "assembly": BELOW_ASSEMBLY,
     # Where the weights of files meet a detector, which assembly builds.
     "weights": {*BASE, "runs", "assembly"},
