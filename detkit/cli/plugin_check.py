@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from detkit import registry
+from detkit.config.part_pages import all_names, find_part, part_node
 from detkit.config.signatures import arguments
 from detkit.contracts import BrokenContractError, Case, LeftOutError, cases
 from detkit.contracts.tiny_training import quiet
@@ -88,20 +89,16 @@ def _parts_of(target: str) -> tuple[list[registry.Part], str | None]:
     loaded = registry.load_plugins()
     path = Path(target).expanduser()
     family, _, name = target.partition("/")
-    if (
-        family in registry.FAMILIES
-        and name
-        and (name in registry.names(family) or not path.exists())
-    ):
-        return [registry.part(family, name)], None
-    named = [family for family in registry.FAMILIES if target in registry.names(family)]
+    if family in registry.FAMILIES and name and (name in all_names(family) or not path.exists()):
+        return [find_part(family, name)], None
+    named = [family for family in registry.FAMILIES if target in all_names(family)]
     if not named and (path.exists() or path.suffix == ".py"):
         return _of_path(path)
     if len(named) > 1:
         choices = ", ".join(f"{family}/{target}" for family in named)
         raise UserError(f"several families have a part '{target}': write one of {choices}.")
     if named:
-        return [registry.part(named[0], target)], None
+        return [find_part(named[0], target)], None
     for plugin in (*loaded, *registry.plugin_failures):
         if target in (plugin, Path(plugin).stem):
             return _of_plugin(plugin)
@@ -109,7 +106,7 @@ def _parts_of(target: str) -> tuple[list[registry.Part], str | None]:
     error = registry.plugin_failures.get(target)
     if isinstance(error, ModuleNotFoundError) and error.name == target.partition(".")[0]:
         del registry.plugin_failures[target]
-        names = sorted({name for family in registry.FAMILIES for name in registry.names(family)})
+        names = sorted({name for family in registry.FAMILIES for name in all_names(family)})
         raise UserError(
             f"there is no part, module or file '{target}'.{did_you_mean(target, names)} `detkit "
             f"list` shows the parts; a file is named by its path.{registry.failed_plugins()}"
@@ -144,11 +141,7 @@ def _of_plugin(plugin: str) -> tuple[list[registry.Part], str | None]:
     """
     if plugin in registry.plugin_failures:
         return [], failure_text(plugin, registry.plugin_failures[plugin])
-    every = [
-        registry.part(family, name)
-        for family in registry.FAMILIES
-        for name in registry.names(family)
-    ]
+    every = [find_part(family, name) for family in registry.FAMILIES for name in all_names(family)]
     folder = Path(plugin).resolve()
     parts = [p for p in every if p.plugin == plugin or p.file.resolve().is_relative_to(folder)]
     if not parts:
@@ -192,7 +185,8 @@ def _assign_values(
 def _arguments(part: registry.Part) -> list[str]:
     """The arguments that a configuration can set; none if the constructor cannot be read."""
     try:
-        result = arguments(registry.get(part.family, part.name))
+        node = part_node(part.family, {"name": part.name})
+        result = arguments(registry.get(part.family, node["name"]))
     except UserError:  # reported when the part is checked
         return []
     return [argument.name for argument in result.values() if not argument.wired]

@@ -39,6 +39,8 @@ _WHOLES = {
     "proposer": "it is a dense head with two more methods",
     "roi_head": "it is a whole stage with five slots",
 }
+# Families whose parts are a page that names a part of another family, which the plugin registers.
+_TRAINABLE = {"head": "layers"}
 _EXAMPLES = {"detector": "one_stage", "proposer": "rpn", "roi_head": "standard"}
 _NEEDED = {"reader": " data.path=DATA"}  # what the experiment cannot set itself
 
@@ -87,6 +89,7 @@ def folder_files(family: str, name: str) -> dict[str, str]:
     part, page, test = "__init__.py", f"{PAGES}/experiment/{name}.yaml", f"test_{name}.py"
     return {
         part: part_text(family, name),
+        **_part_page(family, name),
         page: page_text(family, name),
         test: _test_text(family, name),
         "README.md": _filled(
@@ -110,9 +113,10 @@ def package_files(family: str, name: str) -> dict[str, str]:
             "pyproject.txt", family, name, distribution=distribution, version=__version__
         ),
         part: part_text(family, name),
+        **{f"{name}/{path}": text for path, text in _part_page(family, name).items()},
         page: page_text(family, name),
         # Registers the part even if the package is not installed.
-        "tests/conftest.py": f"import {name}  # noqa: F401\n",
+        "tests/conftest.py": f'from detkit import registry\n\nregistry.load_plugins(["{name}"])\n',
         f"tests/test_{name}.py": _test_text(family, name),
         "README.md": _filled(
             "readme.txt",
@@ -128,8 +132,16 @@ def package_files(family: str, name: str) -> dict[str, str]:
 
 def part_text(family: str, name: str) -> str:
     """The module of a part of a family."""
+    family = _TRAINABLE.get(family, family)
     text = (TEMPLATES / f"{family}.py").read_text(encoding="utf-8")
     return text.replace(f"my_{family}", name).replace(_class_of(f"my_{family}"), _class_of(name))
+
+
+def _part_page(family: str, name: str) -> dict[str, str]:
+    """The page that stands for the part, for families whose parts are pages."""
+    if family not in _TRAINABLE:
+        return {}
+    return {f"{PAGES}/model/{family}/{name}.yaml": _filled(f"{family}_page.txt", family, name)}
 
 
 def page_text(family: str, name: str) -> str:

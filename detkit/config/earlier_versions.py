@@ -70,6 +70,8 @@ def _is_old(node: Mapping[str, Any]) -> bool:
 
 def _with_moved_keys(node: Mapping[str, Any]) -> dict[str, Any]:
     result = {key: value for key, value in node.items() if key not in _MOVED}
+    if node["name"] == "rpn":
+        result["layers"] = {"name": "rpn"}
     for key in node.keys() & _MOVED.keys():
         slot, new_key = _MOVED[key]
         inner = result.get(slot, {})

@@ -18,6 +18,8 @@ class MyQualityTarget:
         power: Exponent of the IoU; above 1, only the best boxes have a high target.
     """
 
+    score_exponent = 1.0  # of the product of class score and quality
+    weighs_boxes = False  # all positives count the same in the box loss
     learns_background = False  # only positives are trained
 
     def __init__(self, *, power: PositiveFloat = 1.0) -> None:

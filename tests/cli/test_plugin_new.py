@@ -16,7 +16,7 @@ from detkit.cli.plugin_new import TEMPLATES
 from detkit.config.compose import compose
 from detkit.contracts import LeftOutError, cases
 
-FAMILIES = sorted(file.stem for file in TEMPLATES.glob("*.py"))
+FAMILIES = sorted({*(file.stem for file in TEMPLATES.glob("*.py")), "head"})
 REFUSED = sorted(set(registry.FAMILIES) - set(FAMILIES))
 COMPOSED_QUICKLY = ("callback", "neck", "pooling", "reader", "transform")  # one of each kind
 each_family = pytest.mark.parametrize("family", FAMILIES)
@@ -38,7 +38,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert registry.plugin_failures == {}
         yield folder
     for family in FAMILIES:  # not the whole registry, into which parts of detkit came meanwhile
-        del registry._parts[family, f"own_{family}"]
+        del registry._parts["layers" if family == "head" else family, f"own_{family}"]
 
 
 def test_each_family_has_a_template_or_is_refused_with_the_reason(capsys):

@@ -36,7 +36,7 @@ def test_a_run_of_before_goes_on_without():
 
 def test_the_note_names_the_head_and_the_way_out():
     (note,) = clipping_notes(compose("train", ["model=yolov5n"]))
-    assert "norm of 10, as in the source of head 'yolov5'" in note
+    assert "norm of 10, as in the original implementation of the head's layers 'yolo'" in note
     assert f"{CLIPPING}=null" in note
     assert clipping_notes(compose("train", ["model=fcos", f"{CLIPPING}=10"])) == []
 
