@@ -10,7 +10,7 @@ from detkit.structures import Detections, Target
 
 faults = Faults()
 LEARN = "losses are finite and reach each parameter"
-SMALL = {"convs": 1}
+SMALL = {"layers": {"convs": 1}}
 
 
 @faults.add("head", "fcos", "predictions have their form", "gave tuple, expected Dense", **SMALL)
