@@ -215,13 +215,7 @@ def part(family: str, name: str) -> Part:
 
 
 def unknown_part(family: str, name: str, pages: Iterable[str] = ()) -> str:
-    """The message for an unknown part of a family.
-
-    Args:
-        family: The family.
-        name: The unknown name.
-        pages: Names of pages that stand for parts of the family.
-    """
+    """The message for a name that no part of a family has, and no page that stands for one."""
     known = sorted({*names(family), *pages})
     message = f"there is no {family} '{name}'.{did_you_mean(name, known)}"
     message += f" Known: {', '.join(known) or 'none'}."
