@@ -116,15 +116,15 @@ def add_position(trainer: pl.Trainer, checkpoint: dict[str, Any], batch_size: in
         states = [None] * trainer.world_size
         torch.distributed.all_gather_object(states, state)
     checkpoint[RANDOM_STATES] = states
-    _forget_the_started_batch(checkpoint["loops"]["fit_loop"])
+    _uncount_started_batch(checkpoint["loops"]["fit_loop"])
 
 
-def _forget_the_started_batch(loops: dict[str, Any]) -> None:
+def _uncount_started_batch(loops: dict[str, Any]) -> None:
     """Make a checkpoint saved at the start of a batch resume with that batch.
 
-    Lightning has counted it already and, when resuming, goes by these counts. Where it is the first
-    one, the epoch has not begun: Lightning would take no batch done for all of them done. To save
-    at the end of a batch would be too early, as the metrics of the step are written after that.
+    Lightning has already counted this batch and resumes by its counts. If it is the first batch of
+    an epoch, the epoch must not count as started, because Lightning would take it for complete.
+    Saving at the end of a batch would be too early, since its metrics are logged after that.
     """
     batches, epochs = loops["epoch_loop.batch_progress"], loops["epoch_progress"]
     if batches["current"]["ready"] == batches["current"]["started"]:

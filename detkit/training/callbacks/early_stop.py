@@ -19,10 +19,10 @@ _log = logging.getLogger("detkit.training")
 class EarlyStop(EarlyStopping):
     """Stop when a number of validations in a row have not improved the AP.
 
-    A run that was stopped like this trains on only with a higher patience.
+    A run that stopped early resumes only with a higher patience.
 
-    Lightning's callback does the counting. What is added here: messages in detkit's words, and a
-    resumed run that uses its new patience and, where it had stopped, stays stopped.
+    Lightning's callback does the counting. This class adds messages, uses the new patience of a
+    resumed run, and keeps a stopped run stopped.
 
     Args:
         patience: Validations without improvement after which training stops.
@@ -42,7 +42,7 @@ class EarlyStop(EarlyStopping):
             min_delta=minimum_improvement,
             patience=patience,
             mode="max",
-            strict=False,  # a run without such a metric, or without validation, goes on
+            strict=False,  # a run without this metric or without validation continues
             check_finite=False,  # NaN counts as no improvement
             check_on_train_epoch_end=False,  # patience counts validations, not epochs
         )
@@ -58,7 +58,7 @@ class EarlyStop(EarlyStopping):
             trainer.should_stop = True
             _log.info(
                 "the training is complete: it stopped early, after %s without improvement; a "
-                "higher patience of the callback early_stop lets it go on",
+                "higher patience of the callback early_stop lets it continue",
                 counted(self.wait_count, "validation"),
             )
 

@@ -1,4 +1,4 @@
-"""What a training shows in the terminal."""
+"""Show the progress of a training in the terminal."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Progress(ProgressBar):
         self._training_seconds = 0.0
 
     def disable(self) -> None:
-        """Show nothing: Lightning asks so of all ranks but the first."""
+        """Show nothing; Lightning calls this on all ranks but the first."""
         self._is_enabled = False
 
     def enable(self) -> None:
@@ -94,7 +94,7 @@ class Progress(ProgressBar):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Add up on the device; read rarely."""
+        """Sum the losses on the device; read them rarely."""
         for name, value in outputs["parts"].items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._batches += 1

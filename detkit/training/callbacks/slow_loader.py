@@ -1,4 +1,4 @@
-"""Say when the device waits for images."""
+"""Warn when the device waits for images."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _log = logging.getLogger("detkit.training")
 
 @register("callback", "slow_loader")
 class SlowLoader(pl.Callback):
-    """Warn once when too much of the training's time goes into waiting for the next batch.
+    """Warn once if the training spends too much time waiting for the next batch.
 
-    Between two batches of an epoch the training waits for the loader; what lies between epochs
-    (validation, checkpoints) does not count.
+    Only the time between two batches of an epoch counts, not that between epochs (validation,
+    checkpoints).
 
     Args:
-        share: Of the time, from which on it is said.
-        batches: Batches over which it is measured.
+        share: Share of the time above which to warn.
+        batches: Number of batches to measure.
         skip: Batches at the start of each epoch that do not count, since loaders start up.
-        seconds: Waiting below this in all is not worth a word.
+        seconds: Minimum total waiting time for a warning.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class SlowLoader(pl.Callback):
         self._done = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forget when the last batch ended: validation has been since."""
+        """Forget when the last batch ended, since a validation came in between."""
         self._ended = None
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """The batch has come."""
+        """Record that the batch has arrived."""
         self._started = time.perf_counter()
 
     def on_train_batch_end(
@@ -67,7 +67,7 @@ class SlowLoader(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Note how long it was waited for and how long it took; look when there are enough."""
+        """Record the waiting and computing time of the batch; check when there are enough."""
         if self._done or not trainer.is_global_zero:
             return
         now = time.perf_counter()
@@ -96,27 +96,27 @@ class SlowLoader(pl.Callback):
         _log.warning("%s", text)
 
     def state_dict(self) -> dict[str, bool]:
-        """Whether it was said."""
+        """Whether the warning was given."""
         return {"done": self._done}
 
     def load_state_dict(self, state_dict: dict[str, bool]) -> None:
-        """Say it once in a run."""
+        """Do not repeat the warning in a resumed run."""
         self._done = state_dict["done"]
 
 
 def starved_text(share: float, *, workers: int, cores: int, threads: int) -> str:
-    """What to say and what to raise.
+    """The warning, with the setting to change.
 
     Args:
-        share: Of the time that was waited.
-        workers: Processes that load now.
-        cores: For each device.
-        threads: That the training itself computes with on the CPU; 0 on a GPU.
+        share: Share of the time spent waiting.
+        workers: Current number of loader processes.
+        cores: CPU cores per device.
+        threads: Threads of the training itself on a CPU; 0 on a GPU.
     """
     start = f"LOADING IMAGES TAKES {share:.0%} OF THE TRAINING'S TIME"
     easier = "smaller images or fewer transforms (augmentation=standard) help"
     free = cores - threads
-    # Loading has to be faster by 1 / (1 - share) to keep pace, and one process does it now.
+    # Loading must be faster by 1 / (1 - share) to keep pace, and one process does it now.
     suggested = min(
         max(math.ceil(max(workers, 1) / (1 - min(share, 0.9))), workers + 1), max(free, 1)
     )
