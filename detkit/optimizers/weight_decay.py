@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import nn
 
-# Norm layers whose weights can have more than one dimension; those of the others have one.
+# Norm layers whose weights can have more than one dimension.
 _NORMS = (nn.LayerNorm, nn.RMSNorm)
 # Last names of parameters that papers and their code exempt, for networks that do not state them,
 # such as torchvision's: relative position biases (Swin), layer scales (ConvNeXt,
@@ -61,7 +61,7 @@ def exempt_by_shape(model: nn.Module) -> set[str]:
 
 
 def _listed(model: nn.Module) -> Iterator[str]:
-    """What the modules exempt, by names relative to the whole model."""
+    """Names or patterns that modules exempt, relative to the whole model."""
     for path, module in model.named_modules():
         if isinstance(module, NamesExempt):
             for name in module.no_weight_decay():

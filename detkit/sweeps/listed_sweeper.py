@@ -64,7 +64,7 @@ class ListedSweeper(Sweeper):
 
 
 def _choices(override: Override) -> list[str]:
-    """The overrides that a swept override stands for; a plain one stands for itself."""
+    """The single-value overrides of a swept override, or a plain override itself."""
     if override.is_discrete_sweep():
         key = override.get_key_element()
         return [f"{key}={value}" for value in override.sweep_string_iterator()]

@@ -32,7 +32,7 @@ _OF_BATCHES = {
 
 @dataclass(frozen=True)
 class DataFacts:
-    """Facts about a data set that training and counting need.
+    """Facts about a data set that estimates need.
 
     Attributes:
         classes: Number of classes.

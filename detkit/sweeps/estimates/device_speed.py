@@ -34,7 +34,7 @@ class Speed:
 
 
 class SpeedOfDevices:
-    """Measures the device and precision of each configuration, each combination once."""
+    """Measures each combination of device and precision once."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Speed] = {}

@@ -1,4 +1,4 @@
-"""A detector without memory: what of it can run, and what autograd would keep of that."""
+"""Run a detector on the meta device, and count what autograd would save."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detkit.interfaces import ClassificationLoss, PriorGenerator
 from detkit.roi_heads.stage import Stage
 from detkit.structures import IGNORED
 
-_REGIONS = 1000  # of an image, where the configuration does not say
+_REGIONS = 1000  # per image, if the configuration sets no number
 
 
 class Network:
@@ -49,19 +49,19 @@ class Network:
         return [f"the roi head '{self.model['roi_head']['name']}'"] if unknown else []
 
     def run(self, images: Tensor, postprocess: str) -> list[tuple[ClassificationLoss, Tensor]]:
-        """One pass through the network, the roi head with a number of regions in each image.
+        """One forward pass; a roi head gets the configured number of regions in each image.
 
-        Which part of a level is pooled depends on boxes, so what is pooled comes from nowhere:
-        pooling itself is no product of matrices, and autograd keeps boxes of it only.
+        Pooling depends on the values of boxes, so empty tensors take the place of its results. It
+        contains no matrix products, and autograd saves only boxes for it.
 
         Args:
             images: (B, 3, H, W).
-            postprocess: Name of the proposer's argument that says how many regions there are.
+            postprocess: Name of the proposer's argument that limits the number of regions.
 
         Returns:
-            Losses of classes with the logits (M, K) that they look at.
+            Classification losses with their logits (M, K).
         """
-        # Where a part makes tensors of its own, such as grids, they have no memory either.
+        # Tensors that parts create themselves, such as grids, are on the meta device, too.
         with torch.device("meta"):
             backbone, neck = map(self.detector.get_submodule, ("backbone", "neck"))
             features = neck(backbone(images))
@@ -84,11 +84,11 @@ class Network:
         return outputs
 
     def activations(self, images: Tensor, half: torch.dtype | None) -> int:
-        """Bytes that autograd keeps of a batch of training images, where products are in 16 bits.
+        """Bytes that autograd saves for a batch of training images.
 
         Args:
             images: (B, 3, H, W).
-            half: Which 16 bits; None computes all in 32.
+            half: The 16-bit type of matrix products; None for 32 bits.
         """
 
         def step() -> None:
@@ -100,7 +100,7 @@ class Network:
         return saved_bytes(step, [*self.detector.parameters(), *self.detector.buffers()])
 
     def _regions(self, postprocess: str) -> int:
-        """How many regions of an image the roi head looks at."""
+        """The number of regions of an image that the roi head processes."""
         after = self.model["proposer"].get(postprocess) or {}
         proposed = int(after.get("max_detections", _REGIONS))
         if postprocess == "postprocess":
@@ -109,9 +109,9 @@ class Network:
 
 
 def _loss_of_classes(loss: ClassificationLoss, logits: Tensor) -> None:
-    """Compute the loss that is the same for all priors; those of positives take next to nothing.
+    """Compute the classification loss, which covers all priors; other losses save little memory.
 
-    One that needs values, such as a histogram, is left out: a few hundredths of the whole.
+    A loss that needs values, such as a histogram, is left out: a few per cent of the total.
     """
     labels = torch.empty(len(logits), dtype=torch.int64, device="meta")
     try:

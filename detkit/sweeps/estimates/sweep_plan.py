@@ -1,4 +1,4 @@
-"""What each job of a sweep would take, and which could not run, before any of them starts."""
+"""The cost of each job of a sweep, and which cannot run, before any of them starts."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _HEADS = ["minutes", "parameters (M)", "GFLOP", "priors", "memory (GiB)"]
 
 @dataclass(frozen=True)
 class Planned:
-    """A job of a sweep with what is known of it.
+    """A job of a sweep with its estimate.
 
     Attributes:
-        words: What it sets of the swept keys.
-        estimate: What it takes, or None where it cannot run.
-        problems: Why not.
+        words: Its overrides of the swept keys.
+        estimate: Its cost, or None if it cannot run.
+        problems: The reasons why it cannot run.
     """
 
     words: list[str]
@@ -41,9 +41,9 @@ class Planned:
 
 
 def with_params(prepared_words: list[str]) -> list[str]:
-    """The words and those that `hydra.sweeper.params` stands for, on pages or typed.
+    """Add the overrides of `hydra.sweeper.params`, from pages or the command line.
 
-    A swept word of the command line comes before a page's, as when the sweep runs.
+    A swept override replaces the value of its key in a page, as when the sweep runs.
     """
     values: dict[str, Any] = {}
     with composing(), hydra_session():
@@ -51,17 +51,17 @@ def with_params(prepared_words: list[str]) -> list[str]:
             try:
                 composed, _ = hydra_compose("train", words)
             except (ConfigError, HydraException, OmegaConfBaseException):
-                continue  # a cell that cannot be composed is told with the others
+                continue  # `plan` reports cells that cannot be composed
             params = composed.hydra.sweeper.get("params")
             values = OmegaConf.to_container(params) if params else {}  # type: ignore[assignment]
             break
     typed = {subject(word) for word in prepared_words}
-    more = prepared([f"{key}={value}" for key, value in values.items()])
-    return [*prepared_words, *(word for word in more if subject(word) not in typed)]
+    from_params = prepared([f"{key}={value}" for key, value in values.items()])
+    return [*prepared_words, *(word for word in from_params if subject(word) not in typed)]
 
 
 def plan(cells: Iterable[Cell], estimator: Estimator) -> list[Planned]:
-    """Build what each cell describes on the meta device, and count."""
+    """Build each cell on the meta device and estimate its cost."""
     return [_planned(cell, estimator) for cell in cells]
 
 
@@ -77,7 +77,7 @@ def _planned(cell: Cell, estimator: Estimator) -> Planned:
 
 
 def plan_table(planned: Sequence[Planned], most: int) -> list[str]:
-    """A line for each cell, up to a number of them; images are shown where their sizes differ."""
+    """A line for each cell, up to `most`; with a column for image sizes if they differ."""
     estimates = [cell.estimate for cell in planned if cell.estimate]
     parts = ["weights", "gradients", "optimizer", "average", "activations"]
     if not any(cell.memory and cell.memory.average for cell in estimates):
@@ -113,7 +113,7 @@ def classes_text(planned: Iterable[Planned]) -> str:
 
 
 def images_text(planned: Iterable[Planned]) -> str:
-    """Of what size images are; nothing where the cells differ, and the table says it."""
+    """The image size; empty if cells differ, because the table then has a column for it."""
     sizes = {cell.estimate.images for cell in planned if cell.estimate}
     return f"images of {sizes.pop()}" if len(sizes) == 1 else ""
 
@@ -155,6 +155,6 @@ def _cells_text(cells: list[Planned], everything: int) -> str:
 
 
 def left_out_lines(planned: Iterable[Planned]) -> list[str]:
-    """What the numbers do not hold, each once."""
+    """What the numbers do not include, without repetitions."""
     texts = (text for cell in planned if cell.estimate for text in cell.estimate.left_out)
     return [f"not counted: {text}" for text in dict.fromkeys(texts)]

@@ -67,17 +67,17 @@ class Reservations:
             count: The number of GPUs that it needs at once.
             until: Returns whether to give up.
         """
-        is_told = False
+        is_logged = False
         while sum(map(self.reserve, gpus)) < count and not until():
             unavailable = [gpu for gpu in gpus if not self.reserve(gpu)]
-            if not is_told:
+            if not is_logged:
                 _log.info(
                     "waiting for GPU %s, in use by another sweep (%s); "
                     "hydra.launcher.share_devices=true shares them without waiting",
                     listed(unavailable),
                     ", ".join(dict.fromkeys(map(self.holder, unavailable))),
                 )
-            is_told = True
+            is_logged = True
             for gpu in gpus:
                 self.release(gpu)
             # a random pause, to get out of step with another sweep that also needs several

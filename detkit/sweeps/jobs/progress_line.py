@@ -95,13 +95,13 @@ class ProgressLine:
 
 
 def running_text(running: Sequence[Job], waiting: int | None, width: int | None = None) -> str:
-    """How many jobs run and wait, and how far each is.
+    """The numbers of running and waiting jobs, and the progress of each running one.
 
     Args:
-        running: The jobs that run.
-        waiting: How many are still to start; None if nobody knows.
-        width: Characters of the line. Titles lose their beginning for the epochs to fit; None
-            keeps them whole.
+        running: The running jobs.
+        waiting: The number of jobs that have not started; None if unknown.
+        width: Characters of the line; titles are cut at their beginning to fit. None keeps them
+            whole.
     """
     if not running:
         return ""
@@ -118,5 +118,5 @@ def running_text(running: Sequence[Job], waiting: int | None, width: int | None 
 
 
 def _ending(title: str, length: int) -> str:
-    """The end of a title, which has the values that tell jobs apart."""
+    """The end of a title, where the values differ between jobs."""
     return title if len(title) <= length else f"…{title[1 - length :]}"

@@ -1,4 +1,4 @@
-"""What the jobs of a sweep have reached so far, read from their folders while they run or after."""
+"""The results of a sweep's jobs so far, read from their folders during or after the sweep."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # which is ten times as
 
 @dataclass(frozen=True)
 class Validation:
-    """What one validation measured: the epoch, counted from 1, and finite numbers by name."""
+    """The metrics of one validation: the epoch, counted from 1, and finite numbers by name."""
 
     epoch: int
     numbers: Mapping[str, float]
@@ -74,7 +74,7 @@ def read_results(sweep: SweepFolder) -> list[Result]:
 
 
 def _mapping(file: Path) -> dict[str, Any] | None:
-    """The content of a JSON file, or None where it holds no mapping or is not there."""
+    """The content of a JSON file, or None if it is missing or not a mapping."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -83,7 +83,7 @@ def _mapping(file: Path) -> dict[str, Any] | None:
 
 
 def _job(folder: Path) -> tuple[Job | None, dict[str, Any]]:
-    """A job's own record, or None, and the configuration of its run as far as it can be read."""
+    """A job's record, or None, and the configuration of its run; empty if it cannot be read."""
     try:
         job: Job | None = Job.load(folder)
     except UserError:
@@ -119,7 +119,7 @@ def _result(folder: Path, keys: list[str], job: Job | None, config: Mapping[str,
 
 
 def _seconds(job: Job) -> float:
-    """How long a job ran, with the attempt that is running."""
+    """Duration of a job so far, all attempts together."""
     seconds = float(job.seconds)
     if job.state == "running" and job.started is not None:
         started = datetime.fromisoformat(job.started)
@@ -128,7 +128,7 @@ def _seconds(job: Job) -> float:
 
 
 def _value(config: Mapping[str, Any], key: str) -> str:
-    """What a configuration has for a key that a job did not name, as a grown sweep's may not."""
+    """The configured value of a key that a job does not override, as in an extended sweep."""
     node: Any = config
     for name in key.replace("/", ".").split("."):
         node = node.get(name) if isinstance(node, Mapping) else None
@@ -141,7 +141,7 @@ def _value(config: Mapping[str, Any], key: str) -> str:
 
 
 def _monitor(config: Mapping[str, Any]) -> str:
-    """The number by which a run chooses its best checkpoint."""
+    """The metric by which a run chooses its best checkpoint."""
     callbacks = config.get("callbacks")
     for node in callbacks.values() if isinstance(callbacks, dict) else ():
         if isinstance(node, dict) and node.get("name") == "checkpoints":
@@ -150,7 +150,7 @@ def _monitor(config: Mapping[str, Any]) -> str:
 
 
 def _validations(file: Path) -> Iterator[Validation]:
-    """The rows of a metrics file that are of validations; one that is damaged has none."""
+    """The validations in a metrics file; none if it is damaged."""
     try:
         rows = read_metrics(file)
     except (OSError, ValueError):

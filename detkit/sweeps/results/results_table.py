@@ -1,4 +1,4 @@
-"""The jobs of a sweep as a table: chosen, ordered, as text for a terminal and as CSV."""
+"""The jobs of a sweep as a table: filtered and sorted, as text for a terminal and as CSV."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Value = str | float | None
 
 @dataclass(frozen=True)
 class Table:
-    """Jobs with the columns that are shown of them.
+    """Jobs and their columns.
 
     Attributes:
         results: The jobs, in the order of the table.
@@ -46,12 +46,12 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of all columns, which `sort` and `where` take."""
+        """Names of all columns, for `sort` and `where`."""
         running = [_PROGRESS] if any(result.progress for result in self.results) else []
         return [*self.keys, *self.numbers, _EPOCH, _MINUTES, _STATE, *running]
 
     def value(self, result: Result, column: str) -> Value:
-        """What a job has in a column; None where there is nothing yet."""
+        """The value of a job in a column; None if there is none yet."""
         if column in self.keys:
             return result.values[column]
         plain: dict[str, Value] = {
@@ -69,7 +69,7 @@ def make_table(
     sort: str | None = None,
     where: Sequence[str] = (),
 ) -> Table:
-    """Choose and order the jobs of a sweep.
+    """Filter and sort the jobs of a sweep.
 
     Args:
         results: All of them.
@@ -86,7 +86,7 @@ def make_table(
         whole = [name for name in names if "/" not in name]
         raise UserError(
             f"metric={metric}: no job has such a number.{did_you_mean(metric, names)} "
-            f"Numbers: {', '.join(whole)}, and those of single classes, such as AP/NAME."
+            f"Numbers: {', '.join(whole)}, and numbers of single classes, such as AP/NAME."
         )
     keys = list(dict.fromkeys(key for result in results for key in result.values))
     varying = [key for key in keys if len({result.values[key] for result in results}) > 1]
@@ -121,7 +121,7 @@ def _condition(table: Table, text: str) -> Callable[[Result], bool]:
 
 
 def _same(value: Value, operand: str) -> bool:
-    """Whether a value is the one that was typed: 0.10 is 0.1."""
+    """Whether a value equals the typed one; 0.10 equals 0.1."""
     number = _number(operand)
     return str(value) == operand or (number is not None and _number(value) == number)
 
@@ -160,7 +160,7 @@ def _number(value: Value) -> float | None:
 
 
 def table_lines(table: Table) -> list[str]:
-    """The table for a terminal, and below it a line for each job that failed."""
+    """The table for a terminal, followed by a line for each failed job."""
     heads = table.columns if table.keys else [_JOB, *table.columns]
     rows = [cells(table, result) for result in table.results]
     if not table.keys:
@@ -172,12 +172,12 @@ def table_lines(table: Table) -> list[str]:
 
 
 def cells(table: Table, result: Result) -> list[str]:
-    """What a person reads of a job, column by column."""
+    """The cells of a job as text."""
     return [cell(column, table.value(result, column)) for column in table.columns]
 
 
 def cell(column: str, value: Value) -> str:
-    """What a person reads of a value; nothing where there is none."""
+    """A value as text; empty if there is none."""
     if column == _MINUTES and isinstance(value, float):
         return f"{value:.1f}"
     if isinstance(value, float):
@@ -186,7 +186,7 @@ def cell(column: str, value: Value) -> str:
 
 
 def write_csv(table: Table, file: Path) -> None:
-    """The table with all digits, and for each job its folder and its error."""
+    """Write the table with all digits, and each job's folder and error."""
     with file.open("w", newline="", encoding="utf-8") as opened:
         writer = csv.writer(opened)
         writer.writerow([_JOB, *table.columns, "error"])

@@ -1,4 +1,4 @@
-"""What has become of a sweep's jobs, on one screen."""
+"""The state of a sweep's jobs, on one screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST = 40
 
 
 def summary_lines(folder: SweepFolder) -> list[str]:
-    """A line for each job, up to a number of them, the errors of failed ones, and how to go on."""
+    """A line for each job, up to a maximum; errors of failed jobs; and how to resume."""
     jobs = folder.load()
     rows = [["job", "state", "AP", "minutes"]]
     for job in jobs[:_MOST]:
