@@ -130,7 +130,8 @@ def _for_loader(rates: Rates, settings: Settings, machine: Machine) -> Iterator[
             f"{settings.workers}; {machine.cores} cores here)"
         )
     else:
-        computing = f", on {machine.threads} of which the step computes" if _on_cpu(machine) else ""
+        threads = machine.threads
+        computing = f"; the step uses {threads} of them" if _on_cpu(machine) else ""
         devices = f" for {settings.devices} devices" if settings.devices > 1 else ""
         yield (
             f"data.workers is {settings.workers}, and this machine has "

@@ -21,7 +21,7 @@ from detkit.config.part_pages import all_names
 from detkit.errors import UserError, did_you_mean
 from detkit.text import listed
 
-# Command -> its root class and root page; `data show` and the like use those of a training.
+# Command -> its root class and root page; commands such as `data show` share a training's.
 ROOTS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("train", "config", "plan", "sweep", "assign", "data show"), ("Train", "train")
