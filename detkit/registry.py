@@ -216,9 +216,9 @@ def part(family: str, name: str) -> Part:
 
 def unknown_part(family: str, name: str, pages: Iterable[str] = ()) -> str:
     """The message for a name that no part of a family has, and no page that stands for one."""
-    known = sorted({*names(family), *pages})
-    message = f"there is no {family} '{name}'.{did_you_mean(name, known)}"
-    message += f" Known: {', '.join(known) or 'none'}."
+    known_names = sorted({*names(family), *pages})
+    message = f"there is no {family} '{name}'.{did_you_mean(name, known_names)}"
+    message += f" Known: {', '.join(known_names) or 'none'}."
     return message + failed_plugins()
 
 

@@ -55,9 +55,7 @@ def test_workers_are_raised_by_one_at_least_and_to_the_free_cores_at_most() -> N
 
 def test_more_workers_are_not_advised_where_no_core_is_free() -> None:
     on_cpu = verdict(STARVED, replace(SETTINGS, workers=4), CPU)[1]
-    assert on_cpu.endswith(
-        "8 CPU cores; the step uses 4 of them: more workers would not help"
-    )
+    assert on_cpu.endswith("8 CPU cores; the step uses 4 of them: more workers would not help")
     on_gpu = verdict(STARVED, replace(SETTINGS, workers=16), GPU)[1]
     assert on_gpu.endswith("16 CPU cores: more workers would not help")
 
