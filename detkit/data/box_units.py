@@ -25,7 +25,7 @@ ADVICE = {
     SHARES_OF_CORNERS: "Write each line as class, (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1.",
     SIZES: "Write each box as x, y, x + width, y + height.",
 }
-# No real box lies within the first 2 x 2 pixels. Shares read as x, y, width, height stay below 2.
+# No real box is inside the first 2 x 2 pixels. Fractions read as x, y, width, height are below 2.
 _LARGEST_SHARE = 2.0
 _SMALLEST_IMAGE = 8  # pixels per side; smaller images may have such boxes
 _HALF = 0.5
@@ -83,7 +83,7 @@ def _text(numbers: tuple[float, ...]) -> str:
 def find_misreading(index: DatasetIndex) -> Misreading | None:
     """Detect boxes in units or in a convention other than the reader assumes; None if they fit.
 
-    Boxes in 0..1 lie within the first two pixels of their images. Other misreadings show in boxes
+    Boxes in 0..1 are inside the first two pixels of their images. Other misreadings show in boxes
     that leave their images: at least a fifth of them do so by 5 % of a side, while another reading
     puts nearly all boxes of the split into their images.
     """

@@ -1,4 +1,4 @@
-"""A data set in one line."""
+"""Describe a data set in one line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def describe_splits(indices: Mapping[str, DatasetIndex], class_names: Sequence[s
 
 
 def _left_out(indices: Iterable[DatasetIndex]) -> list[str]:
-    """How many images the reader left out, with a few names; parts of one split count once."""
+    """The number of images that the reader dropped, with a few names, each split once."""
     names = dict.fromkeys(
         fault.name
         for index in indices

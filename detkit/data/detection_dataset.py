@@ -36,7 +36,7 @@ class Key(NamedTuple):
         position: The image's position in the index.
         scale: The factor of the batch for multi-scale training.
         repeat: How often the image has come before in the epoch, as rare classes make it do.
-        group: Positions of the images that it may be mixed with; empty stands for all.
+        group: Positions of the images that it may be mixed with; empty means all.
     """
 
     epoch: int
@@ -59,16 +59,16 @@ class DetectionDataset(Dataset[Sample]):
     other programs that measure a file of detections. The results table names it
     (detkit.data.unreadable_images).
 
-    A transform that mixes several images gets others drawn from the key's group, after the
-    transforms that stand before it. While images are mixed, up to 64 MiB of those decoded last are
-    kept, so that a group is decoded once; what is kept changes no sample.
+    A transform that mixes several images draws the others from the key's group, with all earlier
+    transforms applied. Meanwhile a cache keeps up to 64 MiB of the most recently decoded images, so
+    that each group is decoded once; the cache does not affect the samples.
 
     Args:
         index: Images and objects.
         transforms: The steps in order.
         seed: Seed of the transforms' random numbers.
-        mixing_epochs: Epochs in which several images are mixed; later ones leave these steps out.
-        is_measured: Whether detections on the samples are measured.
+        mixing_epochs: Number of epochs that mix images; later ones skip these transforms.
+        is_measured: Whether the samples are used for evaluation.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Sentences about what reading a data set left out or changed."""
+"""Sentences about what reading a data set dropped or changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def warn(heading: str, root: Path, faults: Sequence[Fault]) -> None:
 
 
 def sentences(faults: Sequence[Fault], *, short: bool = False) -> list[str]:
-    """One line for each reason: how many, why, and where; the first ten places where short."""
+    """One line per reason: the number, the reason and the files, at most ten of them if short."""
     kinds: dict[tuple[str, str], list[Fault]] = defaultdict(list)
     for fault in faults:
         kinds[fault.what, fault.why].append(fault)
@@ -48,7 +48,7 @@ def _sentence(noun: str, reason: str, faults: Sequence[Fault], short: bool) -> s
 
 
 def _readable(name: str, details: list[str]) -> str:
-    """A file and details; newlines and the like in quotes and escaped."""
+    """A file with details; quoted and escaped if it contains newlines and the like."""
     text = name if name.isprintable() else repr(name)
     distinct = list(dict.fromkeys(details))
     more = f" and {len(distinct) - _DETAILS} more" if len(distinct) > _DETAILS else ""

@@ -1,4 +1,4 @@
-"""Image files to uint8 RGB tensors, EXIF orientation applied."""
+"""Decode image files to uint8 RGB tensors, with their EXIF orientation applied."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class UnreadableImageError(Exception):
 
 
 class ImageHeader(NamedTuple):
-    """What the start of an image file says.
+    """The header of an image file.
 
     Attributes:
-        size: (height, width) as `decode` returns the image, EXIF orientation applied.
-        stored_size: (height, width) of the pixels as they lie in the file.
+        size: (height, width) of the decoded image, with the EXIF orientation applied.
+        stored_size: (height, width) of the pixels as stored in the file.
         orientation: EXIF orientation, 1 to 8; 1 is upright.
-        animated: Whether there are several frames, of which the first is used.
+        animated: Whether there are several frames; the first is used.
     """
 
     size: tuple[int, int]

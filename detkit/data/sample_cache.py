@@ -1,4 +1,4 @@
-"""The samples that were asked for last."""
+"""A cache of the most recently used samples."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from detkit.structures import Sample
 
 
 class RecentSamples:
-    """Samples by position, as many of those used last as fit.
+    """The most recently used samples by position, up to a memory limit.
 
     Args:
-        limit: Bytes that their images take at most.
+        limit: The largest total size of their images in bytes.
     """
 
     def __init__(self, limit: int) -> None:
@@ -20,20 +20,20 @@ class RecentSamples:
         self._kept: OrderedDict[int, tuple[int, Sample]] = OrderedDict()
 
     def get(self, position: int) -> tuple[int, Sample] | None:
-        """How many steps had been done to the sample, and the sample; None where it is gone."""
+        """The number of transforms already applied and the sample; None if it is not cached."""
         if position in self._kept:
             self._kept.move_to_end(position)
         return self._kept.get(position)
 
     def keep(self, position: int, steps: int, sample: Sample) -> None:
-        """Keep a sample that is not kept yet, and let go of the oldest ones."""
+        """Add a sample that is not cached yet, and remove the oldest ones."""
         self._kept[position] = steps, sample
         self.held += _size(sample)
         while self.held > self.limit:
             self.held -= _size(self._kept.popitem(last=False)[1][1])
 
     def clear(self) -> None:
-        """Let go of all."""
+        """Remove all samples."""
         self._kept.clear()
         self.held = 0
 

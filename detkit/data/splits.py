@@ -1,4 +1,4 @@
-"""Which images are trained on and which are held back."""
+"""Choose the splits to train and to validate on."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def split_positions(
 
 
 def overlap(first: DatasetIndex, second: DatasetIndex) -> list[str]:
-    """The files that stand in both indices."""
+    """The files that are in both indices."""
     first_paths = {str(first.path(position)) for position in range(len(first))}
     second_paths = (str(second.path(position)) for position in range(len(second)))
     return [path for path in second_paths if path in first_paths]

@@ -13,7 +13,7 @@ _SHOWN = 5  # files
 
 
 def describe_unreadable(loader: DataLoader[Sample]) -> list[str]:
-    """Lines about the images that a loader could not decode, and those that the reader left out.
+    """Lines about the images that a loader could not decode, and those that the reader dropped.
 
     The objects of undecodable images count as missed. The reader leaves out images that it cannot
     open or that are missing, with their objects, so they are in no count.

@@ -1,4 +1,4 @@
-"""The two programs that match and accumulate as COCO defines it."""
+"""The two libraries that match and accumulate as COCO defines it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from detkit.evaluation.coco_index import detections_index, objects_index
 from detkit.evaluation.image_results import ImageArrays
 
-# The index and the evaluation as `module:class`, imported when they are first needed: a training
-# builds its metric at its start, and faster-coco-eval takes OpenCV along.
+# The index and the evaluation as `module:class`, imported when first needed: a training builds its
+# metric at the start, and faster-coco-eval imports OpenCV.
 _BACKENDS = {
     "faster": ("faster_coco_eval:COCO", "faster_coco_eval:COCOeval_faster"),
     "pycocotools": ("pycocotools.coco:COCO", "pycocotools.cocoeval:COCOeval"),

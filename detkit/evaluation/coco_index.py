@@ -1,4 +1,4 @@
-"""Images as the index that COCO's evaluation takes."""
+"""Convert images to the index that COCO's evaluation uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO's numbers, computed by faster-coco-eval or by pycocotools itself."""
+"""COCO's metrics, computed by faster-coco-eval or pycocotools."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MOST = -1
 class CocoMetric(MetricBase):
     """Measure AP and AR as COCO defines them: its 12 numbers, and AP and AP50 of each class.
 
-    Ignored objects (crowd, difficult) are COCO's crowd: what is found in them counts neither way.
-    A number is NaN where the data hold no object that it could be measured on.
+    Ignored objects (crowd, difficult) are treated as COCO's crowd: detections in them do not count.
+    A number is NaN if the data have no object for it.
 
     Paper: Microsoft COCO: Common Objects in Context (Lin et al., 2014),
         https://arxiv.org/abs/1405.0312
 
     Args:
-        max_detections: Detections of an image and class that count, best first. COCO's numbers
-            have 100; another value gives the last recall its name (AR300).
-        backend: What computes. `faster` is faster-coco-eval, in a fraction of the time and memory;
-            `pycocotools` is the reference, which the tests compare it with.
+        max_detections: How many detections per image and class count, highest scores first. COCO
+            uses 100; another value changes the name of the last recall (AR300).
+        backend: `faster` is faster-coco-eval, which takes a fraction of the time and memory;
+            `pycocotools` is the reference, which tests compare it with.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class CocoMetric(MetricBase):
     def compute(self) -> dict[str, float]:
         """The 12 numbers, then `AP/<class>` and `AP50/<class>`, 0..1 or NaN.
 
-        They are taken from COCOeval's arrays as its `summarize` does, which itself works for a
-        limit of 100 detections only and says -1 where there is nothing to measure.
+        Computed from COCOeval's arrays like its `summarize`, which only supports a limit of 100
+        detections and returns -1 if there is nothing to measure.
         """
         evaluator = accumulated(self.images.by_id(), self.category_ids, self.limits, self.backend)
         precision, recall = evaluator.precision[..., _MOST], evaluator.recall
@@ -99,6 +99,6 @@ def _meanings(limits: list[int]) -> dict[str, str]:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """The mean over what was measured; COCOeval marks the rest with -1."""
+    """The mean of the measured values; COCOeval marks others with -1."""
     valid = values[values > -1]
     return float(valid.mean()) if valid.size else math.nan

@@ -1,4 +1,4 @@
-"""What objects of each class are taken for."""
+"""The confusion matrix: the predicted class of each object."""
 
 from __future__ import annotations
 

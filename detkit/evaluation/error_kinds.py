@@ -1,4 +1,4 @@
-"""What AP loses to which kind of error.
+"""How much AP each kind of error costs.
 
 Paper: TIDE: A General Toolbox for Identifying Object Detection Errors (Bolya et al., 2020),
     https://arxiv.org/abs/2008.08115, section 2.

@@ -1,4 +1,4 @@
-"""What a metric has seen: the detections and objects of images as arrays."""
+"""The detections and objects of images as arrays, collected for metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ImageArrays(NamedTuple):
         object_boxes: (M, 4) xyxy.
         object_labels: (M,).
         ignored: (M,).
-        areas: (M,) annotated areas, box areas where there is none.
+        areas: (M,) annotated areas, or box areas if there are none.
     """
 
     boxes: NDArray[np.float32]
@@ -40,13 +40,13 @@ class ImageArrays(NamedTuple):
     areas: NDArray[np.float64]
 
     def content(self) -> bytes:
-        """What tells two results for one image apart."""
+        """Bytes that differ between two results for the same image."""
         return b"".join(value.tobytes() for value in (self.scores, self.boxes, self.labels))
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a metric has seen.
+    """The size of an evaluation.
 
     Attributes:
         images: Images, each counted once.
@@ -78,7 +78,7 @@ class CollectedImages:
     def update(
         self, image_ids: list[int], detections: list[Detections], targets: list[Target]
     ) -> None:
-        """Take the detections and objects of images, in original coordinates.
+        """Add the detections and objects of images, in original coordinates.
 
         Raises:
             DataError: A label is none of the classes, or an object's box is not finite.
@@ -94,14 +94,14 @@ class CollectedImages:
         return dict(sorted(self._images.items()))
 
     def state(self) -> dict[str, Any]:
-        """What `merge` of another rank takes."""
+        """The images of this rank, for `merge` on another rank."""
         return {"images": dict(self._images)}
 
     def merge(self, states: list[dict[str, Any]]) -> None:
         """Add the images of other ranks.
 
-        Two ranks may have seen one image in batches that were padded differently. Which of the two
-        counts follows from their content, so that all ranks compute the same numbers.
+        Two ranks may have the same image from batches with different padding. The content decides
+        which one counts, so that all ranks compute the same numbers.
         """
         for state in states:
             for image_id, image in state["images"].items():
@@ -109,12 +109,12 @@ class CollectedImages:
                 self._images[image_id] = min(earlier, image, key=ImageArrays.content)
 
     def reset(self) -> None:
-        """Forget all images."""
+        """Remove all images."""
         self._images = {}
         self._warned = False
 
     def counts(self) -> Counts:
-        """How many images, objects and detections the numbers rest on."""
+        """How many images, objects and detections there are."""
         images = self._images.values()
         labels = [image.object_labels[~image.ignored] for image in images]
         objects = np.bincount(
@@ -137,7 +137,7 @@ class CollectedImages:
             )
 
     def _finite(self, detections: Detections) -> Detections:
-        """Leave out NaN and infinity, as programs differ in what they make of them."""
+        """Drop detections with NaN or infinity, which libraries treat differently."""
         keep = detections.boxes.isfinite().all(dim=1) & detections.scores.isfinite()
         if keep.all():
             return detections
@@ -169,7 +169,7 @@ def image_arrays(detections: Detections, target: Target) -> ImageArrays:
 
 
 def xywh(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Boxes as corner and size, in float64, where a difference of float32 loses nothing."""
+    """Boxes as corner and size in float64, so that the subtraction is exact."""
     exact = boxes.astype(np.float64)
     return np.concatenate([exact[:, :2], exact[:, 2:] - exact[:, :2]], axis=1)
 

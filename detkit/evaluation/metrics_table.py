@@ -1,4 +1,4 @@
-"""A metric's numbers as text for a terminal, and as a file."""
+"""The numbers of a metric as a table for a terminal, and as a JSON file."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def metrics_table(
     Args:
         numbers: Flat names to numbers, as a metric's `compute` gives them.
         class_names: The C names, in label order.
-        objects: How many objects each class has, where it is known.
-        meanings: What the numbers over all classes are, in a few words, where it is known.
+        objects: How many objects each class has, if known.
+        meanings: What the numbers over all classes mean, in a few words, if known.
     """
     parts = [summary_table(numbers, meanings or {})]
     if any(f"AP/{name}" in numbers for name in class_names):
@@ -36,7 +36,7 @@ def metrics_table(
 
 
 def summary_table(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
-    """The numbers over all classes, recall (AR...) at the right of the others."""
+    """The numbers over all classes, with recalls (AR...) in a right column."""
     lines: dict[bool, list[str]] = {False: [], True: []}
     for name, value in numbers.items():
         if "/" not in name:
@@ -51,7 +51,7 @@ def class_table(
     class_names: Sequence[str],
     objects: Sequence[int] | None = None,
 ) -> str:
-    """A line for each class: its objects where they are counted, AP, and AP50 where it is given."""
+    """A row for each class: its number of objects (if known), AP, and AP50 (if measured)."""
     columns = [["class", *(_shortened(name) for name in class_names)]]
     if objects is not None:
         columns.append(["objects", *(f"{count:,}" for count in objects)])
@@ -67,13 +67,13 @@ def class_table(
 
 
 def metrics_json(numbers: Mapping[str, float], analysis: Mapping[str, Any] | None = None) -> str:
-    """Numbers as JSON, an analysis beside them; what is not a finite number becomes null."""
+    """Numbers and an analysis as JSON; NaN and infinity become null."""
     content = dict(numbers) if analysis is None else {**numbers, "analysis": analysis}
     return _json(content, "") + "\n"
 
 
 def _json(value: Any, margin: str) -> str:
-    """Mappings a line for each key, lists in one line."""
+    """Mappings with one line per key, lists on one line."""
     if isinstance(value, Mapping) and value:
         inner = margin + "  "
         lines = [

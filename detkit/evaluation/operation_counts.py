@@ -1,7 +1,7 @@
-"""What a detector costs: operations, priors, and the memory that a training step keeps.
+"""The cost of a detector: operations, priors, and the memory that a training step needs.
 
-Everything is counted from shapes, so a detector on the meta device, which takes no memory for
-weights and computes nothing, gives the same numbers as a real one.
+Everything is counted from shapes, so a detector on the meta device, without memory for weights and
+without computations, gives the same numbers as a real one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from detkit.interfaces import PriorGenerator
 
-# What autocast runs in 16 bits: the products of matrices, and convolutions, which are such.
+# Operations that autocast runs in 16 bits: matrix products and convolutions.
 _PRODUCTS = {
     *(torch.conv1d, torch.conv2d, torch.conv3d),
     *(torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d),
@@ -29,7 +29,7 @@ _PRODUCTS = {
 
 
 def operations(run: Callable[[], Any]) -> int:
-    """Multiplications and additions in convolutions and products of matrices while `run` runs."""
+    """Multiplications and additions in convolutions and matrix products during `run`."""
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
         run()
@@ -37,17 +37,17 @@ def operations(run: Callable[[], Any]) -> int:
 
 
 def size_of(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the memory of tensors; memory that several share counts once."""
+    """Bytes of the memory of tensors; shared memory counts once."""
     storages = [tensor.untyped_storage() for tensor in tensors]
     return sum({storage._cdata: storage.nbytes() for storage in storages}.values())
 
 
 def saved_bytes(run: Callable[[], Any], weights: Iterable[Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass of what `run` computes.
+    """Bytes that autograd saves for the backward pass during `run`.
 
     Args:
-        run: A forward pass, best with its losses.
-        weights: Parameters and buffers, which are there anyway and are not counted.
+        run: A forward pass, preferably with its losses.
+        weights: Parameters and buffers, which are not counted.
     """
     there = {tensor.untyped_storage()._cdata for tensor in weights}
     held: list[Tensor] = []  # keeps them alive, as freed memory may be reused for another tensor

@@ -1,4 +1,4 @@
-"""Precision and recall: along the scores, and against the score threshold."""
+"""Precision-recall curves, and precision and recall by score threshold."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _best(scores: NDArray[np.float32], right: Flags, objects: int) -> OperatingP
 
 
 def _f1(precision: Values, recall: Values) -> Values:
-    """0 where nothing is detected, NaN where there is no object."""
+    """0 without detections, NaN without objects."""
     both = np.nan_to_num(precision) + recall
     product = 2 * np.nan_to_num(precision) * recall
     return np.where(both == 0, 0, product / np.where(both == 0, 1, both))

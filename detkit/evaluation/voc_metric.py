@@ -19,14 +19,14 @@ _POINTS = 10  # steps between the 11 recalls of VOC 2007
 class VocMetric(MetricBase):
     """Measure AP of each class and their mean as Pascal VOC defines it.
 
-    A detection belongs to the object of its class that it overlaps most. It is right where the IoU
-    reaches the threshold and no better detection took that object; where the object is difficult
-    (or a crowd), it counts neither way. A class without objects has no AP (NaN) and does not count
-    in the mean.
+    A detection belongs to the object of its class that it overlaps most. It is correct if the IoU
+    reaches the threshold and no detection with a higher score takes that object. If the object is
+    difficult (or a crowd), the detection does not count. The AP of a class without objects is NaN
+    and does not count in the mean.
 
-    Departure: the development kit takes boxes of whole pixels, first pixel 1, both ends inside, and
-    adds 1 to every width; detkit's boxes are continuous, without the 1. Both give the same IoU
-    where boxes are converted (add 1 to left and top), and VOC's annotations are when they are read.
+    Departure: the development kit uses whole pixels that start at 1 and include both ends, so it
+    adds 1 to every width; detkit's boxes are continuous. Both give the same IoU for converted boxes
+    (1 added to left and top), and the VOC reader converts annotations.
 
     With `11_points` the recalls are exact tenths: 3 of 10 objects reach recall 0.3. Python ports of
     the development kit use `np.arange(0, 1.1, 0.1)`, in which 0.3, 0.6 and 0.7 are slightly too
@@ -38,7 +38,7 @@ class VocMetric(MetricBase):
 
     Args:
         iou_threshold: The smallest IoU that finds an object.
-        average: `area` under the precision made monotone (VOC 2010 and later), or `11_points`, the
+        average: `area` under the monotone precision curve (VOC 2010 and later), or `11_points`, the
             mean of the best precision at recalls 0, 0.1 ... 1 (VOC 2007).
     """
 

@@ -1,1 +1,1 @@
-"""What is wrong with a data set, and what it holds."""
+"""Checks and statistics of a data set."""

@@ -1,4 +1,4 @@
-"""All that the checks look at: the splits of a data set as read, and the facts of its files."""
+"""The input of all checks: the splits of a data set as read, and the facts of its files."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from detkit.structures import DatasetIndex, Fault
 
 T = TypeVar("T")
 Watch = Callable[[Iterable[T], int], Iterable[T]]
-WHOLE = "all"  # what a data set without splits is called
+WHOLE = "all"  # the name for a data set without splits
 
 
 @dataclass(frozen=True)
 class Resizing:
-    """What the detector will see, as the `resize` transform makes it, and where it looks.
+    """The size of images after the `resize` transform, and the strides of the detector.
 
     Args:
         short_side: Length that the short side of an image gets.
@@ -109,7 +109,7 @@ class Evidence:
         path: Its folder.
         splits: What could be read.
         refused: What could not be read, and why.
-        unions: Splits left out because they are others together ("trainval").
+        unions: Splits that are skipped because they are unions of others ("trainval").
         unlisted: Image files below the folder that no split and no fault names.
         resizing: What the detector will see.
         declared: The names of all splits of the data set, including those that are not checked.
@@ -130,7 +130,7 @@ class Evidence:
 
     @property
     def validation(self) -> Split | None:
-        """The split that detkit validates on; None where it holds back a part of training."""
+        """The split to validate on; None if a part of the training split is held back."""
         return self._role("val")
 
     def _role(self, role: str) -> Split | None:
@@ -151,7 +151,7 @@ class Evidence:
 
 
 def plain(items: Iterable[T], count: int) -> Iterable[T]:
-    """The items; stands where nobody watches."""
+    """The items themselves, without progress."""
     return items
 
 
@@ -211,7 +211,7 @@ def gather(
         requested: Splits to look at; None takes all but those that are others together.
         resizing: What the detector will see.
         threads: Images decoded at once.
-        watch: Passes on what is scanned, given with its number, and may show how far it is.
+        watch: Iterates over the scanned items, with their number, and may show the progress.
 
     Raises:
         DataError: The folder is no data set that the reader knows, or has no such split.

@@ -18,22 +18,21 @@ class Limits:
     """The limits of findings and of their severities; shares refer to a split.
 
     Args:
-        most_lost: Share of images, annotation files or boxes that may be left out before training
-            is hurt.
-        most_unannotated: Share of images that may lack an annotation file; more must have lost it.
-        most_leaked: Share of a split's images that may stand in another split as well.
-        most_outside: Share of boxes that may reach far over the edge of their image before they
-            must be those of other images.
-        most_unusual: Share of boxes that may be tiny, long or as large as their image before that
-            is more than a note.
-        slight_overshoot: Pixels that a box may reach over the edge without being worth a warning.
+        most_lost: Share of images, annotation files or boxes that may be dropped without an error.
+        most_unannotated: Share of images that may lack an annotation file without a warning.
+        most_leaked: Share of a split's images that may be in another split without an error.
+        most_outside: Share of boxes that may extend far beyond their image without an error; above
+            it, they probably belong to other images.
+        most_unusual: Share of boxes that may be tiny, long or as large as their image without a
+            warning.
+        slight_overshoot: Pixels that a box may extend beyond its image without a warning.
         most_bits: Bits of 64 in which the hashes of two near-duplicates may differ.
-        least_likeness: Least correlation of two near-duplicates.
-        longest_ratio: Ratio of a box's sides above which it is long.
-        covering: Share of its image that a box covers when it counts as the image itself.
-        same_place: Pixels by which two boxes in the same place may differ.
+        least_likeness: Smallest correlation of two near-duplicates.
+        longest_ratio: Aspect ratio above which a box is long.
+        covering: Share of its image above which a box covers the whole image.
+        same_place: Difference in pixels up to which two boxes are equal.
         smallest_side: Side of an image in pixels below which it is tiny.
-        most_objects: Objects of an image of which the COCO metric counts that many detections.
+        most_objects: Number of detections per image that the COCO metric counts.
     """
 
     most_lost: Fraction = 0.05
@@ -55,10 +54,10 @@ class Example(NamedTuple):
     """One case of a finding.
 
     Attributes:
-        split: Where it stands.
-        name: The file, relative to the data folder; empty where it is about a whole split.
+        split: The split of the image.
+        name: The file, relative to the data folder; empty for a whole split.
         detail: What is wrong with it, in a few words.
-        boxes: The boxes that it is about, as annotated (xyxy).
+        boxes: The affected boxes, as annotated (xyxy).
         twin: The split and the file of the other image of a pair.
     """
 

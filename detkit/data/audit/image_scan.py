@@ -21,7 +21,7 @@ from detkit.data.image_decoding import UnreadableImageError, decode, open_image
 
 THUMBNAIL = 32  # height and width
 _HASH_ROWS, _HASH_COLUMNS = 8, 9  # neighbours in a row are compared: 8 x 8 bits
-_SAMPLED = 256  # rows and columns of which the thumbnail is made; all pixels would be no better
+_SAMPLED = 256  # rows and columns that the thumbnail is made from; more pixels do not improve it
 _LUMA = torch.tensor([0.299, 0.587, 0.114])  # as files store grey, so that a grey copy is alike
 _MOST_THREADS = 8
 _AHEAD = 4  # files in the queue of each thread, so that a long list takes no memory
@@ -32,11 +32,11 @@ class FileFacts:
     """What an image file is.
 
     Attributes:
-        problem: Why it cannot be decoded; None where it can.
+        problem: Why it cannot be decoded; None if it can.
         size: (height, width) as decoded.
-        kind: Format of the file ("JPEG"); empty where it is no image.
+        kind: Format of the file ("JPEG"); empty if it is not an image.
         mode: How its pixels are stored ("RGB", "L", "P", "CMYK", "I;16").
-        orientation: EXIF orientation, 1 where there is none.
+        orientation: EXIF orientation; 1 if there is none.
         digest: Hash of the bytes of the file.
         bits: (64,) bool, whether brightness rises from one cell to the next one at its right, on a
             grid of 8 x 9 cells (the difference hash).

@@ -1,4 +1,4 @@
-"""What a data set holds, in numbers."""
+"""Statistics of a data set: images, objects, classes and sizes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Spread:
 
     @staticmethod
     def of(values: Numbers | NDArray[np.int64]) -> Spread | None:
-        """The spread of numbers; None where there are none."""
+        """The spread of numbers; None without numbers."""
         if len(values) == 0:
             return None
         quantiles = np.quantile(values, _QUANTILES)
@@ -68,7 +68,7 @@ class SplitStatistics:
         images_without_objects: Those that show none.
         objects: Objects to find.
         ignored: Objects marked crowd or difficult.
-        left_out: Boxes that reading left out.
+        left_out: Boxes that reading dropped.
         classes: Counts by class name.
         image_sizes: The commonest "width x height" and how many images have it.
         widths: Of the images.
@@ -179,7 +179,7 @@ def _classes(split: Split, boxes: BoxMeasures) -> dict[str, ClassCount]:
 
 
 def _by_border(values: Numbers, borders: Sequence[float]) -> dict[str, int]:
-    """How many values lie below the first border, between each two, and from the last one on."""
+    """Number of values below the first border, between each two, and from the last one on."""
     bins = np.searchsorted(borders, values, side="right")
     counts = np.bincount(bins, minlength=len(borders) + 1)
     texts = [f"{border:g}" for border in borders]

@@ -1,1 +1,1 @@
-"""How the pictures of the embedded data set are drawn."""
+"""Drawing the pictures of the built-in data set."""

@@ -1,4 +1,4 @@
-"""Backgrounds, and strokes that are no objects."""
+"""Backgrounds, and strokes that are not objects."""
 
 from __future__ import annotations
 

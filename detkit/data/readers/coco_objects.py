@@ -11,14 +11,14 @@ from detkit.data.index import LARGEST_AREA, ROUNDING, THIN, Annotation, IndexBui
 from detkit.data.readers.coco_columns import CocoPage
 from detkit.data.readers.coco_values import NO_ID
 
-_ROWS = 2**14  # at a time, so that what is in between takes little memory
+_ROWS = 2**14  # rows at a time, to save memory
 
 
 class Objects:
-    """The annotations of a page by image; what is not asked for is left over.
+    """The annotations of a COCO file by image; those of unlisted images remain.
 
-    Those of an image of which nothing has to be told go to the index as arrays, which takes a tenth
-    of the time; the others are looked at one by one.
+    If all annotations of an image are valid, they are added to the index as arrays, which takes a
+    tenth of the time; otherwise they are checked one by one.
     """
 
     def __init__(self, page: CocoPage) -> None:
@@ -55,7 +55,7 @@ class Objects:
         return list(self.order[start:stop].tolist())
 
     def pass_over(self, image_id: int) -> None:
-        """Leave out the annotations of an image that is left out itself."""
+        """Skip the annotations of an image that is not used."""
         self.spans.pop(image_id, None)
 
     def add_of(self, builder: IndexBuilder, image_id: int) -> None:
@@ -96,7 +96,7 @@ class Objects:
             builder.drop("box", reason, name, place_of(self.page.numbers[row]))
 
     def drop_rest(self, builder: IndexBuilder) -> None:
-        """Leave out the annotations of images that are not listed, and what is no annotation."""
+        """Drop the annotations of unlisted images, and entries that are not annotations."""
         for image_id in list(self.spans):
             self.drop_of(builder, image_id, "of an image that is not listed")
         for entry in self.page.strange:

@@ -115,7 +115,7 @@ def four_numbers(value: Any) -> tuple[float, float, float, float]:
 
 
 def number_or_nan(value: Any) -> float:
-    """A number, also where it is text; NaN for anything else."""
+    """A number, also from text; NaN for anything else."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

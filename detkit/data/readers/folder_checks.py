@@ -1,4 +1,4 @@
-"""What the readers share: folders, image files and class names."""
+"""Checks and listings of folders, image files and class names for all readers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def require_split(path: Path, split: str, splits: Sequence[str]) -> None:
 
 
 def require_distinct(path: Path, class_names: Sequence[str]) -> None:
-    """Raise DataError when two classes have one name, so that a name tells the class."""
+    """Raise DataError if two classes have the same name."""
     twice = sorted({name for name in class_names if class_names.count(name) > 1})
     if twice:
         raise DataError(f"'{path}' names these classes twice: {', '.join(twice)}; rename them.")
@@ -67,7 +67,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
-    """Files of a folder by suffix in lower or upper case, sorted; hidden ones are left out."""
+    """Files of a folder by suffix in lower or upper case, sorted, without hidden ones."""
     names = (name for name in os.listdir(folder) if name.lower().endswith(suffix))
     return [folder / name for name in sorted(names) if not is_hidden(name)]
 

@@ -22,7 +22,7 @@ Take = Callable[[Sequence[Any]], None]
 
 
 class UnreadableJsonError(Exception):
-    """A file that is no JSON object; says why, with line and column where it is broken."""
+    """A file that is not a JSON object; the message has the line and column of the error."""
 
 
 def read_object(

@@ -1,4 +1,4 @@
-"""The embedded data set, rendered where it is absent."""
+"""The built-in data set of shapes, rendered if it does not exist yet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explain why a folder is not a data set: what it holds, what is missing, and what is nearby."""
+"""Explain why a folder is not a data set: its contents, missing files, and data sets nearby."""
 
 from __future__ import annotations
 

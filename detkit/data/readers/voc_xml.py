@@ -23,7 +23,7 @@ class UnreadablePageError(Exception):
 
 
 class Marks(NamedTuple):
-    """What VOC says of an object and detection has no use for; empty where it says nothing."""
+    """VOC's flags of an object that detection does not use; empty if they are missing."""
 
     pose: str = ""
     truncated: str = ""
@@ -110,7 +110,7 @@ def _read_object(element: Element) -> PageObject:
 
 
 def _number(element: Element, name: str) -> float | None:
-    """The number in a child, or None where it is missing or says something else."""
+    """The number in a child element, or None if it is missing or not a number."""
     try:
         return float(element.findtext(name) or "")
     except ValueError:

@@ -14,7 +14,7 @@ TRIES = 20  # windows drawn before the image is left whole; 20 miss a box of 10%
 
 @register("transform", "random_crop")
 class RandomCrop:
-    """Cuts a random window; boxes of which too little remains are dropped.
+    """Crops a random window; boxes with too little of their area inside are dropped.
 
     Args:
         smallest: Smallest share of each side that the window keeps.

@@ -1,4 +1,4 @@
-"""Moves of a whole sample: image, boxes and the map to the original image together."""
+"""Geometric changes of a whole sample: image, boxes and `to_image` together."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def scale_to(sample: Sample, size: tuple[int, int]) -> Sample:
 
 
 def place_on(sample: Sample, size: tuple[int, int], left: int, top: int, fill: int) -> Sample:
-    """The sample on a canvas of (height, width) at an offset, the rest filled."""
+    """Place the sample at an offset on a canvas of (height, width) that is filled otherwise."""
     if size == sample.size and left == top == 0:
         return sample
     image = blank(size, fill)
@@ -42,7 +42,7 @@ def place_on(sample: Sample, size: tuple[int, int], left: int, top: int, fill: i
 
 
 def blank(size: tuple[int, int], fill: int) -> torch.Tensor:
-    """(3, height, width) uint8 of one level, colours innermost in memory as images come.
+    """A constant (3, height, width) uint8 image, channels last in memory like decoded images.
 
     PyTorch resizes and Pillow reads such images faster, and they are copied row by row.
     """
@@ -50,7 +50,7 @@ def blank(size: tuple[int, int], fill: int) -> torch.Tensor:
 
 
 def paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> None:
-    """Copy into the canvas what of the image lies on it."""
+    """Copy the part of the image that overlaps the canvas."""
     rows = slice(max(top, 0), min(top + image.shape[1], canvas.shape[1]))
     columns = slice(max(left, 0), min(left + image.shape[2], canvas.shape[2]))
     inner = image[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
@@ -60,9 +60,9 @@ def paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> Non
 def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: float) -> Sample:
     """A window of the sample; boxes are clipped to it.
 
-    A box of which less than `least_kept` of the area remains is dropped, as is one of no area.
+    Boxes with less than `least_kept` of their area inside are dropped, and so are empty ones.
     """
-    image = F.crop_image(sample.image, top, left, *size).clone()  # lets go of the rest
+    image = F.crop_image(sample.image, top, left, *size).clone()  # releases the full image
     shift = torch.tensor([-left, -top, -left, -top], dtype=torch.float64)
     moved = _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
     target, _ = clip(moved.target, size, least_kept)
@@ -70,7 +70,7 @@ def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: 
 
 
 def clip(target: Target, size: tuple[int, int], least_kept: float) -> tuple[Target, torch.Tensor]:
-    """The objects whose boxes keep enough area inside (height, width), and the mask of them."""
+    """The objects with enough of their area inside (height, width), and their mask."""
     limit = torch.tensor([size[1], size[0]] * 2, dtype=target.boxes.dtype)
     boxes = target.boxes.clamp(min=0).minimum(limit)
     before = _areas(target.boxes)
@@ -100,7 +100,7 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
 
 
 def shift(sample: Sample, left: int, top: int) -> Sample:
-    """The sample in coordinates that begin left of it and above it; its image as it is."""
+    """Shift the coordinates of a sample; its image does not change."""
     boxes = sample.target.boxes.double() + torch.tensor([left, top, left, top])
     matrix = torch.eye(3, dtype=torch.float64)
     matrix[0, 2], matrix[1, 2] = left, top
@@ -110,9 +110,9 @@ def shift(sample: Sample, left: int, top: int) -> Sample:
 
 
 def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
-    """The upright boxes (N, 4) around boxes that a (3, 3) projective map has moved.
+    """The axis-aligned boxes (N, 4) around boxes transformed by a (3, 3) projective matrix.
 
-    The map must not bring a corner behind the viewer.
+    The matrix must not move a corner behind the viewer.
     """
     corners = boxes.double()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
     moved = corners @ matrix[:, :2].T + matrix[:, 2]  # (N, 4, 3) homogeneous
@@ -121,7 +121,7 @@ def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 
 def join(targets: Sequence[Target]) -> Target:
-    """The objects of several targets, in order; areas where all have them."""
+    """Concatenate the objects of several targets; with areas if all targets have them."""
     areas = [target.areas for target in targets if target.areas is not None]
     return Target(
         boxes=torch.cat([target.boxes for target in targets]),
@@ -132,7 +132,7 @@ def join(targets: Sequence[Target]) -> Target:
 
 
 def visible_shares(boxes: torch.Tensor, covered: torch.Tensor) -> torch.Tensor:
-    """(N,) share of each box, in whole pixels, that a mask (H, W) leaves uncovered."""
+    """(N,) share of the pixels of each box that a mask (H, W) does not cover."""
     sums = torch.nn.functional.pad(covered.long().cumsum(0).cumsum(1), (1, 0, 1, 0))
     x1, y1, x2, y2 = boxes.round().long().unbind(1)
     hidden = sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1]

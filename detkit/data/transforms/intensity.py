@@ -1,4 +1,4 @@
-"""Colours of 8-bit pictures changed in whole numbers of 16 bits, and hues without a division.
+"""Change the colours of 8-bit images in 16-bit integers, and hues without a division.
 
 OpenCV and Pillow convert to HSV and back. Here nothing is divided: with the strongest colour of a
 pixel V and the weakest m, a hue that turns by a sixth of the circle or less moves each colour

@@ -1,4 +1,4 @@
-"""Two images blended, and objects of one image put into another."""
+"""Blend two images, or paste objects of one image into another."""
 
 from __future__ import annotations
 
@@ -67,21 +67,20 @@ class Mixup:
 
 @register("transform", "copy_paste")
 class CopyPaste:
-    """Puts objects of another image into this one, at random places, sizes and sides.
+    """Pastes objects of another image into this one, randomly placed, resized and mirrored.
 
-    There are no masks, so rectangles are pasted: each object comes with the background in its box,
-    and with the other objects of which enough lies in that box. Objects that are covered too much
-    are dropped.
+    There are no masks, so whole boxes are pasted, including their background and other objects that
+    are mostly inside the box. Objects that are covered too much are dropped.
 
     Paper: Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation
         (Ghiasi et al., 2021), https://arxiv.org/abs/2012.07177
 
     Args:
-        most: Most objects that are pasted; how many is drawn, from 1 on.
+        most: Largest number of objects to paste; the number is drawn from 1 to this.
         smallest: Smallest factor by which an object is resized.
         largest: Largest factor by which an object is resized.
-        least_kept: Share of an object that must be seen for it to stay, or to come along.
-        probability: Share of the images that get objects.
+        least_kept: Share of an object that must be visible for it to stay, or to be pasted along.
+        probability: Share of the images that receive objects.
     """
 
     def __init__(
@@ -120,7 +119,7 @@ class CopyPaste:
         return sample
 
     def _piece(self, other: Sample, row: int, generator: torch.Generator) -> Sample:
-        """An object with what lies in its box, resized and mirrored at random."""
+        """The contents of an object's box, randomly resized and mirrored."""
         x1, y1, x2, y2 = (round(value) for value in other.target.boxes[row].tolist())
         left, top = min(x1, other.size[1] - 1), min(y1, other.size[0] - 1)
         size = (max(y2 - top, 1), max(x2 - left, 1))
@@ -131,7 +130,7 @@ class CopyPaste:
         return flip(piece, horizontal=True) if chance(generator, 0.5) else piece
 
     def _pasted(self, sample: Sample, piece: Sample, generator: torch.Generator) -> Sample:
-        """The sample with a piece at a random place, without the objects that it hides."""
+        """Paste a piece at a random position, and drop the objects that it hides."""
         height, width = piece.size
         top = int(uniform(generator, 0, sample.size[0] - height + 1))
         left = int(uniform(generator, 0, sample.size[1] - width + 1))

@@ -1,4 +1,4 @@
-"""Four images in one."""
+"""Combine four images into one."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Jitter = Annotated[float, Interval(ge=0, lt=0.5)]
 
 @register("transform", "mosaic")
 class Mosaic:
-    """Puts four images around a random point: objects of four scenes, at half their size.
+    """Combines four images around a random point: objects of four scenes, at half their size.
 
-    Each image is resized to fit a quarter of the canvas, the ratio of its sides kept, and touches
-    the point with a corner; what reaches beyond the canvas is cut. `random_perspective` after it
-    cuts out the middle, as YOLOv5 does; the canvas is then twice as high and wide as its result.
+    Each image is resized to fit a quarter of the canvas, with its aspect ratio, and one of its
+    corners is at the point; it is clipped to the canvas. A following `random_perspective` crops the
+    centre, as YOLOv5 does; the canvas is then twice as high and wide as the result.
 
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
         https://arxiv.org/abs/2004.10934
@@ -39,12 +39,12 @@ class Mosaic:
     Args:
         height: Height of the canvas.
         width: Width of the canvas.
-        jitter: How far from the middle of the canvas the point lies at most, as a share of height
+        jitter: Largest distance of the point from the centre of the canvas, as a share of height
             and width.
         enlarge: Enlarge images that are smaller than a quarter of the canvas.
         least_kept: Share of a box's area that must remain for the object to stay.
-        fill: Grey value where no image is.
-        probability: Share of the images that are put together with others.
+        fill: Grey value of empty areas.
+        probability: Share of the images that are combined with others.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Mosaic:
         return 3 if chance(generator, self.probability) else 0
 
     def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
-        """The sample in a random quarter, the others in those that are left."""
+        """Place the sample in a random quarter and the others in the remaining ones."""
         low, high = 0.5 - self.jitter, 0.5 + self.jitter
         row, column = (round(length * uniform(generator, low, high)) for length in self.size)
         canvas = blank(self.size, self.fill)
@@ -80,7 +80,7 @@ class Mosaic:
         for quarter, piece in zip(quarters, (sample, *others), strict=True):
             fitted = self._fitted(piece)
             height, width = fitted.size
-            top = row - height if quarter < 2 else row  # noqa: PLR2004  # 0 and 1 lie above
+            top = row - height if quarter < 2 else row  # noqa: PLR2004  # 0 and 1 are the upper ones
             left = column - width if quarter % 2 == 0 else column
             paste(fitted.image, canvas, top, left)
             moved = shift(fitted, left, top)
@@ -90,7 +90,7 @@ class Mosaic:
         return whole.replace(image=canvas, target=target)
 
     def _fitted(self, sample: Sample) -> Sample:
-        """The sample as large as a quarter, or smaller."""
+        """Resize a sample to fit a quarter."""
         limits = [max(length // 2, 1) for length in self.size]
         factor = min(limit / length for limit, length in zip(limits, sample.size, strict=True))
         factor = factor if self.enlarge else min(factor, 1.0)

@@ -92,7 +92,7 @@ class RandomPerspective:
     def _matrix(
         self, before: tuple[int, int], after: tuple[int, int], generator: torch.Generator
     ) -> torch.Tensor:
-        """(3, 3) float64: coordinates of the image to those of the result."""
+        """(3, 3) float64: maps coordinates of the image to the result."""
         angle = math.radians(uniform(generator, -self.degrees, self.degrees))
         zoom = uniform(generator, 1 - self.scale, 1 + self.scale)
         slants = [uniform(generator, -self.shear, self.shear) for _ in range(2)]

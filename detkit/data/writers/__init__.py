@@ -1,1 +1,1 @@
-"""Data sets written in the form of COCO, Pascal VOC or YOLO."""
+"""Write data sets as COCO, Pascal VOC or YOLO."""

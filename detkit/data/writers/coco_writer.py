@@ -14,7 +14,7 @@ IMAGES = "images"
 
 
 def image_place(picture: Picture) -> str:
-    """Where an image lies, relative to the data set; one folder, as splits may share images."""
+    """Path of an image in the data set; one folder for all, since splits may share images."""
     return f"{IMAGES}/{picture.name}"
 
 

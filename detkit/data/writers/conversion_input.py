@@ -1,4 +1,4 @@
-"""What a writer is given: the pictures of each split, one list of classes, free of the format."""
+"""The input of writers: the pictures of each split and the classes, independent of formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from detkit.errors import DataError
 from detkit.structures import DatasetIndex
 
 UNDIVIDED = ""  # the only split of a data set without splits
-_FIRST = ("train", "val", "test")  # whose folder holds an image that stands in several splits
+_FIRST = (
+    "train",
+    "val",
+    "test",
+)  # the first of these splits determines the folder of a shared image
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Material:
         class_names: The classes in label order, the same for all splits.
         category_ids: Their ids.
         splits: By split the id of each image and the picture.
-        pictures: Each picture once, though it may stand in several splits.
+        pictures: Each picture once, even if several splits contain it.
     """
 
     class_names: list[str]
@@ -144,7 +148,7 @@ class _Names:
         self.taken: set[str] = set()
 
     def of(self, path: Path, root: Path) -> str:
-        """The file's own name; with its folder in front, or a number behind, where it is taken."""
+        """The name of the file; if it is not unique, prefixed by its folder or with a number."""
         within = path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
         for candidate in (path.name, "_".join(within.parts)):
             if self._take(name := _printable(candidate)):

@@ -1,4 +1,4 @@
-"""A data set in one form written in another."""
+"""Convert a data set to another format."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Report:
     Attributes:
         source: Format that was read.
         target: Format that was written.
-        splits: Images and objects written, by split; "" where there are no splits.
+        splits: Number of images and objects by split; "" if there are no splits.
         images: How many image files were "linked" and "copied".
-        left_out: What reading left out, one sentence for each reason.
+        left_out: What reading dropped, one sentence per reason.
         changed: What reading changed, such as boxes cut at the edge of their image.
         losses: What the written format cannot hold, one sentence each.
     """
@@ -130,7 +130,7 @@ def _source(reader: Reader | None, source: Path) -> tuple[Reader, str]:
 
 
 def _faults(indices: Mapping[str, DatasetIndex]) -> tuple[list[str], list[str]]:
-    """Sentences on what the reader left out and on what it changed, one for each reason."""
+    """Sentences about what the reader dropped and changed, one per reason."""
     faults = dict.fromkeys(fault for index in indices.values() for fault in index.faults)
     left_out = sentences([fault for fault in faults if fault.left_out], short=True)
     return left_out, sentences([fault for fault in faults if not fault.left_out], short=True)
@@ -159,7 +159,8 @@ def _check_target(source: Path, target: Path) -> None:
         )
     if is_below(target, source):
         raise DataError(
-            f"'{target}' lies in the data set '{source}', which is not changed: name another place."
+            f"'{target}' is inside the data set '{source}', which must not change: choose "
+            "another folder."
         )
 
 

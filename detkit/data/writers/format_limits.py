@@ -1,4 +1,4 @@
-"""What the written format cannot hold, one sentence each."""
+"""Sentences about content that the target format cannot store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def losses(
     *,
     keep_ignored: bool,
 ) -> list[str]:
-    """What is not in the written data set though it was in the source, or is there differently."""
+    """Sentences about content of the source that is missing or changed in the new data set."""
     lines = [*_unused(source, target, material, indices), *_renamed(material)]
     if source == "coco":
         lines.append(f"{_COCO_PAGE} are not kept")

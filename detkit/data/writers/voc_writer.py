@@ -14,7 +14,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def image_place(picture: Picture) -> str:
-    """Where an image lies, relative to the data set."""
+    """Path of an image in the data set."""
     return f"{IMAGES}/{picture.name}"
 
 

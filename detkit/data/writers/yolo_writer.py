@@ -23,7 +23,7 @@ _NO_SPLITS = """\
 
 
 def image_place(picture: Picture) -> str:
-    """Where an image lies, relative to the data set."""
+    """Path of an image in the data set."""
     return f"images/{picture.home}/{picture.name}" if picture.home else f"images/{picture.name}"
 
 

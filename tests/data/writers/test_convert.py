@@ -254,7 +254,7 @@ def test_a_target_that_holds_something_is_refused(voc, target):
 
 def test_a_target_in_the_source_is_refused(voc):
     for place in (voc / "new", voc / "JPEGImages" / ".." / "new"):
-        with pytest.raises(DataError, match=r"lies in the data set .* name another place"):
+        with pytest.raises(DataError, match=r"is inside the data set .* choose another folder"):
             convert(voc, place, to="coco")
 
 
