@@ -1,4 +1,4 @@
-"""A neck that lets every level see every other: the balanced feature pyramid of Libra R-CNN."""
+"""A neck that combines all levels: the balanced feature pyramid of Libra R-CNN."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from detkit.structures import FeatureSpec
 
 
 class NonLocal(nn.Module):
-    """Adds to each cell what it takes from all cells (embedded Gaussian non-local block)."""
+    """Residual self-attention over all cells (embedded Gaussian non-local block)."""
 
     def __init__(self, channels: int, inner: int) -> None:
         """Build the embeddings.
 
         Args:
-            channels: Of the map.
-            inner: Of the embeddings.
+            channels: Channels of the feature map.
+            inner: Channels of the embeddings.
         """
         super().__init__()
         self.embed = nn.Conv2d(channels, 3 * inner, 1)
         self.out = nn.Conv2d(inner, channels, 1)
-        nn.init.normal_(self.out.weight, std=0.01)  # begins as almost nothing
+        nn.init.normal_(self.out.weight, std=0.01)  # starts close to the identity
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """Refine a map (B, C, H, W)."""
         cells = self.embed(feature).flatten(2).transpose(1, 2)  # (B, H * W, 3 * inner)
-        taken = F.scaled_dot_product_attention(*cells.chunk(3, dim=-1))
-        maps = taken.transpose(1, 2).reshape(len(feature), -1, *feature.shape[-2:])
+        attended = F.scaled_dot_product_attention(*cells.chunk(3, dim=-1))
+        maps = attended.transpose(1, 2).reshape(len(feature), -1, *feature.shape[-2:])
         refined: Tensor = feature + self.out(maps)
         return refined
 
@@ -39,16 +39,16 @@ class NonLocal(nn.Module):
 class BalancedPyramid(nn.Module):
     """Averages all levels at the size of one, refines the mean, and adds it back to each level.
 
-    Put it behind a neck that gives all levels the same channels: necks in a `sequence`.
+    All levels need the same number of channels: put it after a neck like `fpn`, in a `sequence`.
 
     Paper: Libra R-CNN: Towards Balanced Learning for Object Detection (Pang et al., 2019), section
         3.2, https://arxiv.org/abs/1904.02701
 
-    Departure: the attention is scaled by the root of its channels, which keeps it from saturating.
+    Departure: attention is divided by the square root of its channels, to avoid saturation.
 
     Args:
-        refined_stride: Stride of the level at whose size the levels are averaged.
-        reduction: How many times fewer channels the attention has.
+        refined_stride: Stride of the level whose size the mean has.
+        reduction: Factor by which the attention has fewer channels.
     """
 
     def __init__(
@@ -62,16 +62,16 @@ class BalancedPyramid(nn.Module):
         channels = sorted({spec.channels for spec in feature_specs})
         if len(channels) > 1:
             raise UserError(
-                f"neck 'balanced_pyramid' averages levels, which have {channels} channels here: "
+                f"neck 'balanced_pyramid' needs levels with equal channels, got {channels}: "
                 "put a neck such as 'fpn' before it, in a 'sequence'."
             )
         distances = [abs(spec.stride - refined_stride) for spec in feature_specs]
-        self.level = distances.index(min(distances))  # the nearest, where there is no such stride
+        self.level = distances.index(min(distances))  # the nearest, if no level has this stride
         self.refine = NonLocal(channels[0], max(channels[0] // reduction, 1))
         self.feature_specs = list(feature_specs)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """L maps (B, C, H_l, W_l) to L maps of the same sizes."""
+        """Refine L maps (B, C, H_l, W_l); the sizes do not change."""
         size = list(features[self.level].shape[-2:])
         mean = sum((_resized(level, size) for level in features), 0 * features[self.level])
         refined = self.refine(mean / len(features))
@@ -79,7 +79,7 @@ class BalancedPyramid(nn.Module):
 
 
 def _resized(feature: Tensor, size: list[int]) -> Tensor:
-    """Smaller by the largest value of each part, larger by repetition, as in the paper's code."""
+    """Max-pool to a smaller size, or repeat cells for a larger one, as in the paper's code."""
     if feature.shape[-1] >= size[-1]:
         return F.adaptive_max_pool2d(feature, size)
     return F.interpolate(feature, size=size, mode="nearest")

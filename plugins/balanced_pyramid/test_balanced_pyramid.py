@@ -27,5 +27,5 @@ def test_each_level_gets_the_mean_of_all():
 
 
 def test_levels_of_different_channels_are_refused():
-    with pytest.raises(UserError, match=r"have \[4, 8\] channels here: put a neck such as 'fpn'"):
+    with pytest.raises(UserError, match=r"equal channels, got \[4, 8\]: put a neck such as 'fpn'"):
         registry.get("neck", "balanced_pyramid")(feature_specs=[*SPECS, FeatureSpec(4, 64)])

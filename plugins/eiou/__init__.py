@@ -1,4 +1,4 @@
-"""A box loss that tells what is wrong with a box: its overlap, its place, its width, its height."""
+"""A box loss with separate terms for the overlap, centre, width and height of a box."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from detkit import register
 from detkit.ops import box_centres, box_sides, iou
 from detkit.registry import NonNegativeFloat
 
-_TINY = 1e-7  # square pixels; keeps two boxes of no size from dividing by 0
+_TINY = 1e-7  # square pixels; avoids a division by 0 for two empty boxes
 
 
 @register("loss", "eiou")
 class EIoULoss(nn.Module):
-    """One minus IoU, and the squared differences of centres, widths and heights.
+    """One minus IoU, plus the squared differences of centres, widths and heights.
 
-    Each difference is a share of the box around both. Unlike CIoU, where width and height can
-    only change against each other, both have a gradient of their own.
+    Each difference is relative to the box around both. Unlike in CIoU, where the gradients of width
+    and height have opposite signs, the two are independent.
 
     Paper: Focal and Efficient IOU Loss for Accurate Bounding Box Regression (Zhang et al., 2022),
         equation 9, https://arxiv.org/abs/2101.08158
 
-    With gamma above 0 it is the paper's Focal-EIoU: the better a box fits already, the more it
-    counts. The factor has no gradient.
+    With gamma above 0 it is the paper's Focal-EIoU: boxes with a higher IoU have a higher weight.
+    The weight has no gradient.
 
     Args:
-        gamma: Exponent of the IoU by which a box counts; 0 counts all alike, the paper takes 0.5.
-        weight: Factor of this loss in the sum.
+        gamma: Exponent of the IoU in the weight of a box; 0 is EIoU, the paper uses 0.5.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "boxes"
@@ -39,7 +39,7 @@ class EIoULoss(nn.Module):
         self.weight = weight
 
     def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
-        """(M, 4) and (M, 4) to (M,)."""
+        """The losses (M,) of predicted (M, 4) and target boxes (M, 4)."""
         predicted, target = predicted.float(), target.float()
         overlap = iou(predicted, target)
         low = predicted[:, :2].minimum(target[:, :2])

@@ -1,4 +1,4 @@
-"""A callback that draws how large the gradients of each part are while it learns."""
+"""A callback that plots the gradient norms of each part during training."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from detkit.registry import PositiveInt
 
 @register("callback", "gradient_norms")
 class GradientNorms(pl.Callback):
-    """Draw the norm of the gradients of each part over time into `gradient_norms.png`.
+    """Plots the gradient norm of each part over time to `gradient_norms.png`.
 
-    A part whose line lies far below the others learns little; one that climbs will diverge. Norms
-    are those before clipping, in `gradient_norms.csv` too. Parts are the detector's own children
-    (backbone, neck, head), or theirs at a greater depth.
+    A part with a much smaller norm than the others learns little; a growing norm leads to
+    divergence. Norms are taken before clipping, and also written to `gradient_norms.csv`. Parts are
+    the children of the detector (backbone, neck, head), or their children at a greater depth.
 
     Args:
-        run_folder: Where the run writes.
-        every: Optimizer steps between two points.
-        depth: How many names of a parameter's path make a part: 2 tells the towers of a head apart.
+        run_folder: The folder of the run.
+        every: Number of optimizer steps between two points.
+        depth: How many names of a parameter's path define a part; 2 separates the towers of a head.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class GradientNorms(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: Any, optimizer: Optimizer
     ) -> None:
-        """Measure; asking for the values waits for the device, so only now and then."""
+        """Measure, but only at some steps, since reading the values waits for the device."""
         if trainer.global_step % self.every:
             return
         gradients: dict[str, list[torch.Tensor]] = {}
@@ -53,7 +53,7 @@ class GradientNorms(pl.Callback):
             self.norms.setdefault(part, []).append((trainer.global_step, norm))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Write table and picture; one process of several does."""
+        """Write the table and the plot; only the first rank does."""
         if not trainer.is_global_zero or not self.norms:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -70,9 +70,9 @@ class GradientNorms(pl.Callback):
         figure.savefig(self.folder / "gradient_norms.png", dpi=120)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values for the checkpoint, so that a resumed run draws the whole line."""
+        """Plain values for the checkpoint, so that a resumed run plots all points."""
         return {part: [list(point) for point in line] for part, line in self.norms.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the points from a checkpoint."""
         self.norms = {part: [(s, n) for s, n in line] for part, line in state_dict.items()}

@@ -40,7 +40,7 @@ def test_boxes_are_read(data):
     assert index.boxes.tolist() == [[34, 12, 40.5, 42], [0, 0, 20, 10]]
     assert [fault.why for fault in index.faults] == [
         "not four numbers in brackets",
-        "named in train.csv and not in train/",
+        "in train.csv but not in train/",
     ]
 
 
