@@ -27,12 +27,12 @@ CLASSES = ("Platelets", "RBC", "WBC")
 HEAD = """\
 # BCCD: nine detectors, from scratch, on one core
 
-Made by `python scripts/benchmark/bccd.py DATA --runs FOLDER`. BCCD's photographs of blood cells
-(205 for training, 87 for validation, in the published split) at 320 x 240, from scratch, seed 0,
-each on one CPU core with one loader process. The networks are small: timm's `cs3darknet_s` with the
-detector's neck and head, or YOLO with its nano backbone. Metrics are COCO's, from the best of the
-validations every four epochs, which is slightly optimistic; minutes are CPU time, including start,
-loading and validation.
+`python scripts/benchmark/bccd.py DATA --runs FOLDER` writes this page. The data are BCCD's
+photographs of blood cells, 205 for training and 87 for validation (the published split), at 320 x
+240. Each detector trains from scratch with seed 0, on one CPU core with one loader process. The
+networks are small: timm's `cs3darknet_s` with the detector's neck and head, or YOLO with its nano
+backbone. Metrics are COCO's, from the best of the validations every four epochs, which is
+slightly optimistic. Minutes are CPU time, including start, loading and validation.
 
 | `experiment=` | parameters (M) | epochs | CPU minutes | AP | AP50 | AP75 | {classes} |
 |---|---|---|---|---|---|---|{lines}|
