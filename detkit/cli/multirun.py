@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from detkit.api.earlier_settings import KEY as SETTINGS
 from detkit.cli.flags import without
 from detkit.config import compose, hydra_app
+from detkit.config.flags import split_flags
 from detkit.config.override_text import value_of
-from detkit.config.overrides import split_flags
 from detkit.config.sweep_jobs import check_jobs, multirun
 from detkit.config.sweep_options import DEVICE_POOL, LISTED
 from detkit.errors import UserError

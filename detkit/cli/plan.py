@@ -7,8 +7,9 @@ import sys
 from detkit.cli.config import whole
 from detkit.cli.flags import without
 from detkit.config import compose, sweep_jobs
+from detkit.config.flags import split_flags
 from detkit.config.override_text import value_of
-from detkit.config.overrides import has_no_list, split_flags
+from detkit.config.overrides import has_no_list
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.estimates.device_speed import SpeedOfDevices
 from detkit.sweeps.estimates.sweep_plan import (

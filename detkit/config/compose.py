@@ -24,15 +24,11 @@ from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.config.derived.image_size import follow_image_size
 from detkit.config.derived.pixel_statistics import fill_pixels
 from detkit.config.derived.training_length import choose_limits
+from detkit.config.flags import split_flags, take_config_folder
 from detkit.config.hydra_errors import first_line, translated_errors
 from detkit.config.hydra_session import hydra_session
 from detkit.config.interpolations import references
-from detkit.config.overrides import (
-    listed_plugins,
-    prepared,
-    split_flags,
-    take_config_folder,
-)
+from detkit.config.overrides import listed_plugins, prepared
 from detkit.config.part_overrides import hydra_words, without_replaced
 from detkit.config.root import Benchmark, Train
 from detkit.config.source import register_hydra_plugins

@@ -14,9 +14,10 @@ from detkit import registry
 from detkit.config import plugins
 from detkit.config.compose import hydra_compose, prepare
 from detkit.config.composition import composing
+from detkit.config.flags import split_flags
 from detkit.config.hydra_errors import translated_errors
 from detkit.config.hydra_session import hydra_session
-from detkit.config.overrides import listed_plugins, split_flags
+from detkit.config.overrides import listed_plugins
 from detkit.config.part_overrides import hydra_words, without_nulls
 from detkit.config.source import register_hydra_plugins
 from detkit.errors import ConfigError

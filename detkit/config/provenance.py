@@ -16,9 +16,10 @@ from detkit.config.compose import hydra_compose, prepare
 from detkit.config.composition import Composition, composing
 from detkit.config.derived.gradient_clipping import CLIPPING
 from detkit.config.derived.image_size import KEY as IMAGE_SIZE
+from detkit.config.flags import split_flags
 from detkit.config.hydra_errors import translated_errors
 from detkit.config.hydra_session import hydra_session
-from detkit.config.overrides import is_group, parse, split_flags
+from detkit.config.overrides import is_group, parse
 from detkit.config.pages import default_value
 from detkit.config.part_overrides import hydra_words, rewritten
 from detkit.config.part_pages import all_names

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
+from detkit.config.blocks import Block
 from detkit.config.docstrings import argument_help, body_of, first_line, paper_of
-from detkit.config.root import Block
 from detkit.config.value_types import check_value, convert, is_union, type_text, unwritable
 from detkit.errors import UserError
 from detkit.registry import Slot, Wired, family_of_slot

@@ -9,6 +9,7 @@ from typing import Any
 
 from detkit import registry
 from detkit.config import root
+from detkit.config.blocks import Block
 from detkit.config.signatures import Argument, arguments
 
 ConfigPath = tuple[str, ...]
@@ -54,7 +55,7 @@ def block_at(path: tuple[str, ...]) -> Callable[..., Any] | None:
     return resolve(argument.block) if argument and argument.block else None
 
 
-def resolve(block: root.Block) -> Callable[..., Any]:
+def resolve(block: Block) -> Callable[..., Any]:
     """The constructor of a block, imported if the block names it."""
     if not isinstance(block.constructor, str):
         return block.constructor

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from detkit.config.blocks import Block
 from detkit.config.checks.safety import CODE_KEYS
 from detkit.config.checks.schema import check
-from detkit.config.root import Block
 from detkit.errors import ConfigError
 from detkit.registry import NonNegativeFloat, NonNegativeInt, PositiveInt
 

@@ -9,7 +9,7 @@ import pytest
 from hydra.core.object_type import ObjectType
 
 from detkit.cli.main import main
-from detkit.config.overrides import split_flags, take_config_folder
+from detkit.config.flags import split_flags, take_config_folder
 from detkit.config.source import PartSource
 from detkit.errors import ConfigError
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from detkit.config.root import Block
+from detkit.config.blocks import Block
 from detkit.config.signatures import MISSING, arguments, paper, summary
 from detkit.errors import UserError
 from detkit.registry import PositiveInt, Slot, Wired

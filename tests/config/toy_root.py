@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from detkit import Slot
-from detkit.config.root import Block
+from detkit.config.blocks import Block
 
 
 @dataclass
