@@ -1,4 +1,4 @@
-"""What differs between two configurations, path by path."""
+"""The differences between two configurations, path by path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a docstring tells a user: its first line, its paper, its help for each argument.
+"""Read docstrings for users: the summary, the paper, the help for each argument.
 
 Takes the text, not the object, so that `detkit list` can read sources without importing them.
 """
@@ -26,7 +26,7 @@ def paper_of(docstring: str | None) -> str | None:
 
 
 def body_of(docstring: str | None) -> list[str]:
-    """The paragraphs between the first line and the first section, papers left out."""
+    """The paragraphs between the first line and the first section, without papers."""
     return [text for text in _blocks(docstring)[1:] if not text.startswith("Paper:")]
 
 
@@ -68,7 +68,7 @@ def argument_help(docstring: str | None) -> dict[str, str]:
 
 
 def _section(lines: list[str], title: str) -> list[str]:
-    """The indented lines under a title, blank ones left out."""
+    """The indented lines under a title, without blank lines."""
     if title not in lines:
         return []
     body: list[str] = []

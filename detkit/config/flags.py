@@ -8,8 +8,8 @@ import os
 from detkit.config.folders import USER_FOLDER_VARIABLE
 from detkit.errors import ConfigError, did_you_mean
 
-# Hydra's flags that detkit hands on, and those of them that take the word after them. Hydra's
-# others choose folders and pages behind detkit's back, or read a pickle (--experimental-rerun).
+# Hydra's flags that detkit passes on. The other ones choose folders and pages that detkit would not
+# know about, or read a pickle (--experimental-rerun).
 FLAGS = (
     *("-m", "--multirun", "-r", "--run", "-c", "--cfg", "-i", "--info", "-p", "--package"),
     *("--resolve", "-sc", "--shell-completion", "--hydra-help"),
@@ -25,10 +25,10 @@ TAKING_A_WORD = ("-c", "--cfg", "-i", "--info", "-p", "--package")
 
 
 def split_flags(words: list[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with the words that belong to them, and all other words.
+    """Separate Hydra's flags, with their values, from all other words.
 
     Raises:
-        ConfigError: A flag is none that detkit hands on.
+        ConfigError: detkit does not pass a flag on.
     """
     flags: list[str] = []
     remaining: list[str] = []
@@ -52,7 +52,7 @@ def split_flags(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def take_config_folder(words: list[str]) -> list[str]:
-    """Take `--config-dir FOLDER` out: Hydra would search it after our pages, not before.
+    """Handle `--config-dir FOLDER`, because Hydra would search it after detkit's pages, not before.
 
     Raises:
         ConfigError: There is no such folder.

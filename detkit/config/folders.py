@@ -1,4 +1,4 @@
-"""Where pages lie, and whose they are. Imports neither torch nor hydra."""
+"""The folders of pages, and how far each is trusted. Imports neither torch nor hydra."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def conf_folder() -> Path:
 
 
 def page_folders() -> list[Path]:
-    """Where pages are looked for, first match wins: the user's, the plugins', then detkit's own.
+    """The folders of pages, first match wins: the user's, the plugins', then detkit's own.
 
-    Plugins that are to bring pages must have been loaded, or have failed at it, before.
+    Load plugins first, as they bring pages.
     """
     named = os.environ.get(USER_FOLDER_VARIABLE, "").split(os.pathsep)
     folders = [Path(name) for name in named if name] + [Path(OWN_FOLDER)]
@@ -32,7 +32,7 @@ def page_folders() -> list[Path]:
 
 
 def trust_of(folder: Path) -> Trust:
-    """Whose the pages of a folder are; those of a plugin are the user's, as its code is."""
+    """How far the pages of a folder are trusted: a plugin's like the user's own, as its code is."""
     resolved = folder.resolve()
     if resolved == conf_folder().resolve():
         return Trust.DETKIT

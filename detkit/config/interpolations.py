@@ -10,7 +10,7 @@ _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select:\s*)?(\.*[\w.\[\]-]+)\s*[,}]")
 
 
 def references(config: Mapping[str, Any]) -> set[str]:
-    """The config paths that interpolations name, with relative ones resolved, and their parents.
+    """The config paths that interpolations refer to, absolute, and their parents.
 
     Args:
         config: Plain mapping with interpolations kept.

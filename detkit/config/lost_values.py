@@ -1,4 +1,4 @@
-"""What a page said of a part that the command line replaced, where the new part has it too."""
+"""Page settings that are lost when the command line replaces their part."""
 
 from __future__ import annotations
 

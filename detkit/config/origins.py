@@ -1,4 +1,4 @@
-"""Where each value of a configuration was written: file and line, for messages."""
+"""File and line of each value of a configuration, for messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from detkit.files import display_path
 
 @dataclass(frozen=True)
 class Origin:
-    """A place in a page.
+    """A line of a page.
 
     Attributes:
         file: The YAML file.
@@ -29,30 +29,30 @@ class Origin:
 
 
 class Origins:
-    """The places where each config path was written, in the order in which Hydra read the pages."""
+    """The pages and lines that set each config path, in the order in which Hydra read the pages."""
 
     def __init__(self) -> None:
-        self._places: dict[str, list[tuple[Origin, str]]] = {}
+        self._lines: dict[str, list[tuple[Origin, str]]] = {}
         self._choices: dict[str, list[tuple[Origin, str]]] = {}
         self._written: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
         self._dropped: dict[tuple[str, Path], list[str]] = {}
         self._tuned_if_there: set[str] = set()
 
     def record(self, file: Path, tree: yaml.Node | None, prefix: tuple[str, ...]) -> None:
-        """Note the line of every key of a page whose body lands under a prefix."""
+        """Record the line of each key in a page whose body is placed under a prefix."""
         for path, line, text in _key_lines(tree, prefix):
-            self._places.setdefault(".".join(path), []).append((Origin(file, line), text))
+            self._lines.setdefault(".".join(path), []).append((Origin(file, line), text))
         for path, line, option in _choices(tree, prefix):
             self._choices.setdefault(".".join(path), []).append((Origin(file, line), option))
 
     def find(self, path: str, value: object = None) -> Origin | None:
-        """Where a config path was written, of several places one that wrote this value; or None."""
-        entries = self._places.get(path, [])
+        """The origin of a config path, preferably one that wrote this value; None if unknown."""
+        entries = self._lines.get(path, [])
         fitting = [origin for origin, text in entries if text == str(value)]
         return next(iter([*fitting, *(origin for origin, _ in reversed(entries))]), None)
 
     def note(self, config_path: str, mapping: Mapping[str, Any], file: Path | None) -> None:
-        """Keep what Hydra is given for a config path, and the page that it comes from."""
+        """Record the mapping that Hydra gets for a config path, and its page."""
         self._written[config_path] = (mapping, file)
 
     def file_of(self, tag: str) -> Path | None:
@@ -61,12 +61,12 @@ class Origins:
         return files.get(tag)
 
     def written(self, config_path: str) -> tuple[Mapping[str, Any], Path | None]:
-        """What Hydra was given for a config path, and the page that it comes from."""
+        """The mapping that Hydra got for a config path, and its page."""
         return self._written.get(config_path, ({}, None))
 
     def lines(self, path: str) -> list[tuple[Origin, str]]:
         """Where a config path was written or chosen in a defaults list, with plain text."""
-        return [*self._choices.get(path, []), *self._places.get(path, [])]
+        return [*self._choices.get(path, []), *self._lines.get(path, [])]
 
     def drop(self, choice: str, file: Path, paths: list[str]) -> None:
         """Record config paths of a page that a stronger choice of their group replaces."""
@@ -86,13 +86,13 @@ class Origins:
         return path in self._tuned_if_there
 
 
-def in_both(written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a page's text is in what Hydra is given: parts that moved to their groups are not."""
+def in_both(page: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a page that Hydra gets with it; parts moved to their groups are not."""
     common: dict[str, Any] = {}
-    for key, value in written.items():
-        if key in given and key != "defaults":
-            both = isinstance(value, Mapping) and isinstance(given[key], Mapping)
-            common[key] = in_both(value, given[key]) if both else value
+    for key, value in page.items():
+        if key in node and key != "defaults":
+            both = isinstance(value, Mapping) and isinstance(node[key], Mapping)
+            common[key] = in_both(value, node[key]) if both else value
     return common
 
 
@@ -108,7 +108,7 @@ def _key_lines(
 
 
 def _text(node: yaml.Node) -> str:
-    """A plain value, or a list of plain ones as Python shows it; nothing of all else."""
+    """The text of a scalar or of a list of scalars; empty for anything else."""
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     items = node.value if isinstance(node, yaml.SequenceNode) else []

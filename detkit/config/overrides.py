@@ -1,4 +1,4 @@
-"""The command line's words: what Hydra is given of them, and what is refused."""
+"""Check overrides, and prepare them for Hydra."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from detkit import registry
 from detkit.config import slots
 from detkit.config.checks.other_tools import HINTS
-from detkit.config.checks.page_structure import stands_mapping
+from detkit.config.checks.page_structure import needs_mapping
 from detkit.config.checks.safety import refuse_code, refuse_group, refuse_hydra
 from detkit.config.folders import page_folders
 from detkit.errors import ConfigError, did_you_mean, nearest
@@ -30,10 +30,10 @@ from detkit.errors import ConfigError, did_you_mean, nearest
 
 @cache
 def parse(word: str) -> Override:
-    """What Hydra's grammar makes of a word; kept, as several ask and each reading takes 2 ms.
+    """Parse an override with Hydra's grammar; cached, because parsing takes 2 ms.
 
     Raises:
-        ConfigError: It is no override.
+        ConfigError: It is not an override.
     """
     parser = OverridesParser.create()
     for form in (word, _quoted(word)):
@@ -80,7 +80,7 @@ def _with_key(word: str) -> str:
 
 
 def listed_plugins(words: list[str]) -> list[str]:
-    """The plugins that `plugins=...` names."""
+    """The plugins in `plugins=...`."""
     for word in words:
         if re.match(r"\+{0,2}plugins=", word):
             value = parse(word).value()
@@ -93,7 +93,7 @@ def prepared(words: list[str]) -> list[str]:
     """Overrides that Hydra passes on to our check.
 
     Raises:
-        ConfigError: All words that cannot be read, name no group, or would run code.
+        ConfigError: With all overrides that cannot be read, name a missing group or would run code.
     """
     ready: list[str] = []
     problems: list[str] = []
@@ -129,7 +129,7 @@ def _require_kind(word: str, override: Override) -> None:
     for value in _values(override):
         if not key or (is_group(key) and not isinstance(value, str | list | dict | None)):
             raise ConfigError([f"{word}: choose an option of '{key}' by its name."])
-        if isinstance(value, list) and "/" not in key and stands_mapping(tuple(key.split("."))):
+        if isinstance(value, list) and "/" not in key and needs_mapping(tuple(key.split("."))):
             raise ConfigError(
                 [f"{key}: expected a mapping of keys to values, got a list. (command line)"]
             )
@@ -152,7 +152,7 @@ def _refuse_unsafe(word: str, override: Override) -> None:
 
 
 def _values(override: Override) -> list[Any]:
-    """What a word sets a key to; several values in a sweep."""
+    """The values that an override sets a key to; several in a sweep."""
     if not override.is_sweep_override():
         return [override.value()]
     value: Any = override.value()
@@ -194,10 +194,10 @@ def _listed(word: str, key: str, pattern: Glob) -> str:
         raise ConfigError(
             [f"{word}: glob lists the options of a config group, and {key} is not one."]
         )
-    known = options(group)
-    names = pattern.filter(known)
+    choices = options(group)
+    names = pattern.filter(choices)
     if not names:
-        raise ConfigError([f"{word}: matches no option of {group}; options: {', '.join(known)}."])
+        raise ConfigError([f"{word}: matches no option of {group}; options: {', '.join(choices)}."])
     return f"{key}={','.join(names)}"
 
 
@@ -210,7 +210,7 @@ def _nearest_group(key: str) -> str:
 
 
 def has_no_list(word: str) -> bool:
-    """Whether the values of a word cannot be listed, such as those of an interval."""
+    """Whether the values of an override cannot be listed, as in an interval."""
     override = parse(word)
     listed = isinstance(override.value(), ChoiceSweep | RangeSweep)
     return override.is_sweep_override() and not listed

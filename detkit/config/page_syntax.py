@@ -1,4 +1,4 @@
-"""The text of a page as YAML: read whole, refused with a place where it is not plain data."""
+"""Read the text of a page as YAML; refuse anything but plain data, with its line."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _syntax_error(file: Path, text: str, error: yaml.YAMLError) -> str:
 
 
 class _Tree:
-    """Walks a page's syntax tree and refuses what is not plain data."""
+    """Walks a page's syntax tree and refuses anything but plain data."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

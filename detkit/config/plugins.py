@@ -1,8 +1,8 @@
-"""Whose word is enough to import a plugin: the user's own, never a stranger's page or checkpoint.
+"""Load plugins that the user allows; a stranger's page or checkpoint cannot load one.
 
-Imported are entry points, the folder `plugins/`, what DETKIT_PLUGINS and the command line name, and
-what a page in the folder `conf` of the working directory lists. A list in any other place asks only
-for plugins that one of these has loaded.
+The user allows entry points, the folder `plugins/`, DETKIT_PLUGINS, `plugins=` on the command line,
+and the pages in the folder `conf` of the working directory. Any other page or checkpoint may only
+list plugins that are already loaded.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from detkit.errors import ConfigError
 
 VARIABLE = "DETKIT_PLUGINS"
 _log = logging.getLogger("detkit.plugins")
-_told: set[str] = set()
+_reported: set[str] = set()
 
 
 def load(listed: Iterable[str]) -> None:
-    """Import the user's plugins and those listed, and warn once of each that cannot be loaded."""
+    """Import the user's plugins and the listed ones; warn once of each that cannot be loaded."""
     registry.load_plugins(listed)
     for name, error in registry.plugin_failures.items():
-        if name not in _told:
-            _told.add(name)
+        if name not in _reported:
+            _reported.add(name)
             _log.warning("warning: %s", plugin_files.failure_text(name, error))
 
 
@@ -43,10 +43,10 @@ def load_from_page(listed: Iterable[object], where: str, by: Trust) -> None:
 
 
 def require_loaded(named: Iterable[str], where: str) -> None:
-    """Refuse a list of plugins that the user has not allowed; those that are loaded pass.
+    """Refuse plugins that the user has not allowed.
 
     Raises:
-        ConfigError: It names others.
+        ConfigError: One of them is not loaded.
     """
     missing = not_loaded(named)
     if missing:
@@ -60,12 +60,12 @@ def require_loaded(named: Iterable[str], where: str) -> None:
 
 
 def not_loaded(named: Iterable[str]) -> list[str]:
-    """Those plugins that the user's own settings have neither loaded nor tried to load."""
+    """The plugins that detkit has neither loaded nor tried to load."""
     loaded = {*registry.load_plugins(), *registry.plugin_failures}
     return [plugin for plugin in named if plugin not in loaded]
 
 
 def for_child(named: Iterable[str]) -> dict[str, str]:
-    """The environment variable by which a process that this one starts may load these plugins."""
+    """The environment variable that allows a child process to load these plugins."""
     listed = [plugin for plugin in os.environ.get(VARIABLE, "").split(os.pathsep) if plugin]
     return {VARIABLE: os.pathsep.join(dict.fromkeys([*listed, *named]))}

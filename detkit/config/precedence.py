@@ -19,7 +19,7 @@ Node = dict[str, Any]
 
 
 def without_replaced_labels(config_path: str, mapping: Node, file: Path) -> Node:
-    """The part of a global page that stronger choices leave in force; records the dropped part."""
+    """A global page without the labels that stronger choices replace, which are recorded."""
     remaining = dict(mapping)
     for group, value in mapping.items():
         choice = current().includes.stronger_choice(group, config_path)

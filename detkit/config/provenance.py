@@ -11,7 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from detkit.config import pages, slots
-from detkit.config.argument_lookup import Place, leaves, meaning, place_at
+from detkit.config.argument_lookup import PathTarget, leaves, meaning, target_of
 from detkit.config.compose import hydra_compose, prepare
 from detkit.config.composition import Composition, composing
 from detkit.config.derived.gradient_clipping import CLIPPING
@@ -32,11 +32,11 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One value that a config path was given on the way to its final one.
+    """One value of a config path before the next step overrides it.
 
     Attributes:
         value: The value, interpolations kept.
-        source: What gave it: a default, a page with its line, or a word of the command line.
+        source: Where it was set: a default, a page with its line, or the command line.
     """
 
     value: Any
@@ -51,7 +51,7 @@ class Explanation:
         path: The config path.
         value: The final value.
         meaning: Its type and the help of the constructor's argument.
-        steps: The values given, the weakest first; the last one is in force.
+        steps: All values of the path, the weakest first; the last one is in force.
     """
 
     path: str
@@ -94,7 +94,7 @@ class History:
         return [self._explain(leaf, value) for leaf, value in leaves(node, path)]
 
     def _unknown(self, path: str) -> str:
-        node = place_at(self._root, self._config, path)
+        node = target_of(self._root, self._config, path)
         if node is not None and node.argument is not None and node.argument.wired:
             about = f" ({node.argument.doc})" if node.argument.doc else ""
             return (
@@ -107,7 +107,7 @@ class History:
         return f"{text}{did_you_mean(path, sorted({*paths, *blocks}))} `detkit config` shows all."
 
     def _explain(self, path: str, value: Any) -> Explanation:
-        node = place_at(self._root, self._config, path)
+        node = target_of(self._root, self._config, path)
         steps = _default_steps(node) if node is not None else []
         steps += self._written_steps(path)
         steps += self._word_steps(path)
@@ -117,7 +117,7 @@ class History:
         return Explanation(path, value, text, steps)
 
     def _filled_by(self, path: str, steps: list[Step]) -> str:
-        """The source of a value that neither a page nor a word sets."""
+        """The source of a value that neither a page nor an override sets."""
         if path in ("model.pixel_mean", "model.pixel_std"):
             return "expected by the backbone's published weights"
         if path == CLIPPING:
@@ -176,7 +176,7 @@ class History:
             if word.text.lstrip("+") == f"{group}={option}":
                 return f"command line: {word.typed}"
         outer, _, slot = group.rpartition("/")
-        owner = place_at(self._root, self._config, f"{outer.replace('/', '.')}.name")
+        owner = target_of(self._root, self._config, f"{outer.replace('/', '.')}.name")
         return f"default of {owner.owner if owner else 'the root'} for its {slot}"
 
     def _word_steps(self, path: str) -> list[Step]:
@@ -217,7 +217,7 @@ def _offer(checkpoint: dict[str, Any] | None) -> None:
         pages.offer_checkpoint(checkpoint)
 
 
-def _default_steps(node: Place) -> list[Step]:
+def _default_steps(node: PathTarget) -> list[Step]:
     argument = node.argument
     if argument is None or argument.slot is not None or argument.default is MISSING:
         return []
@@ -226,7 +226,7 @@ def _default_steps(node: Place) -> list[Step]:
 
 
 def _look_up(value: Any, keys: list[str]) -> Any:
-    """The value at a path inside what a page or word gives; a bare name is a part's `name`."""
+    """The value at a path inside an override's or page's value; a bare name is a part's `name`."""
     for position, key in enumerate(keys):
         if isinstance(value, str) and keys[position:] == ["name"]:
             return value

@@ -1,4 +1,4 @@
-"""A part's constructor as a schema: what YAML may hold, what assembly fills in, what goes where.
+"""A part's constructor as a schema: the arguments that YAML sets and that assembly fills in.
 
 Imports neither torch nor hydra. Whatever is wrong with a constructor is a UserError that names it,
 since its author may be writing a plugin.
@@ -73,12 +73,12 @@ class Argument:
 
     @property
     def required(self) -> bool:
-        """Whether a value has to be given, by YAML, by wiring or by the slot's default part."""
+        """Whether YAML, wiring or the slot's default part must supply a value."""
         return self.default is MISSING
 
     @property
     def type_text(self) -> str:
-        """What it takes, in short text."""
+        """Its type as short text."""
         if self.slot is None:
             return "mapping" if self.block is not None else type_text(self.annotation)
         spaces = f" ({' or '.join(self.slot.space)})" if self.slot.space else ""
@@ -122,7 +122,7 @@ def paper(factory: Factory) -> str | None:
 
 
 def body(factory: Factory) -> list[str]:
-    """What a part's docstring says between its first line and its sections, by paragraph."""
+    """The paragraphs of a part's docstring between its summary and its sections."""
     return body_of(_docstring(factory))
 
 
@@ -219,7 +219,7 @@ def _helps(factory: Factory) -> dict[str, str]:
 
 
 def _docstring(factory: Factory) -> str | None:
-    """The docstring that was written; a dataclass without one is given its signature by Python."""
+    """The docstring in the source; Python gives a dataclass without one its signature."""
     text = factory.__doc__
     if text and _is_dataclass(factory) and text.startswith(f"{factory.__name__}("):
         return None

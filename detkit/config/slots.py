@@ -104,7 +104,7 @@ def has_slot(owner: str, key: str) -> bool:
 
 
 def _labels_of(owner: str, key: str) -> Argument | None:
-    """The argument of this name of a family's parts; imports only those whose text declares it."""
+    """An argument that some part of a family has; imports only parts whose source declares it."""
     if registry.family_of_slot(key) is not None or not has_slot(owner, key):
         return None
     declared = re.compile(rf"^ +{re.escape(key)}: Annotated\[", re.MULTILINE)

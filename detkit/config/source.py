@@ -33,7 +33,7 @@ _DEEPEST_LISTED = 3
 
 
 class PageSource(ConfigSource):
-    """YAML pages of one folder, each rewritten as `detkit.config.pages` says."""
+    """The YAML pages of a folder, rewritten by `detkit.config.pages`."""
 
     @staticmethod
     def scheme() -> str:
@@ -59,8 +59,7 @@ class PageSource(ConfigSource):
         """Read a page and rewrite it.
 
         Raises:
-            ConfigError: The page is not a YAML mapping, includes itself, or names something to be
-                run.
+            ConfigError: The page is not a YAML mapping, or would run code.
         """
         file = self._file(config_path)
         if not file.is_file():
@@ -76,7 +75,7 @@ class PageSource(ConfigSource):
         refuse_in_page(mapping, package, display_path(file), trust)
         is_global = package == "_global_"
         if not is_global:
-            _require_place(path, file)
+            _require_group(path, file)
         prefix = () if is_global or len(path) == 1 else path[:-1]
         current().origins.record(file, tree, prefix)
         if is_global:
@@ -85,7 +84,7 @@ class PageSource(ConfigSource):
         current().includes.record(config_path, file, mapping.get("defaults"))
         if is_global and path[0] not in slots.ROOTS:
             mapping = without_replaced_labels(config_path, mapping, file)
-        written = dict(mapping)
+        content = dict(mapping)
         tag = "-".join(path)
         if not prefix and isinstance(mapping.get("plugins"), list):
             plugins.load_from_page(mapping["plugins"], display_path(file), trust)
@@ -97,7 +96,7 @@ class PageSource(ConfigSource):
             page_defaults = mapping.pop("defaults", None) or []
             node = pages.part_node(prefix, mapping, tag)
             node["defaults"] = [*page_defaults, *node.get("defaults", [])]
-        current().origins.note(config_path, in_both(written, node), file)
+        current().origins.note(config_path, in_both(content, node), file)
         return _result(self, node, package)
 
     def _package(self, file: Path, text: str) -> str | None:
@@ -111,13 +110,13 @@ class PageSource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
         """Names of the pages and folders under a group."""
         folder = Path(self.path) / config_path
-        found: list[str] = []
-        for path in sorted(folder.iterdir()):
+        names: set[str] = set()
+        for path in folder.iterdir():
             if path.is_dir() and results_filter != ObjectType.CONFIG:
-                found.append(path.name)
+                names.add(path.name)
             if path.suffix == ".yaml" and results_filter != ObjectType.GROUP:
-                found.append(path.stem)
-        return sorted(set(found))
+                names.add(path.stem)
+        return sorted(names)
 
 
 class PartSource(ConfigSource):
@@ -161,12 +160,12 @@ class PartSource(ConfigSource):
         slot = slots.slot_at(tuple(config_path.split("/")))
         if slot is None:
             return []
-        found = [] if results_filter == ObjectType.GROUP else registry.names(slot.family)
+        names = [] if results_filter == ObjectType.GROUP else registry.names(slot.family)
         if results_filter != ObjectType.CONFIG:
             outer = config_path.split("/")
             inner = registry.slot_names(slot.family) if len(outer) < _DEEPEST_LISTED else []
-            found = found + [name for name in inner if name not in outer]
-        return sorted(set(found))
+            names = [*names, *(name for name in inner if name not in outer)]
+        return sorted(set(names))
 
 
 class DetkitSearchPath(SearchPathPlugin):
@@ -233,8 +232,8 @@ def read_page(file: Path, text: str) -> dict[str, Any]:
     return {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
 
 
-def _require_place(path: tuple[str, ...], file: Path) -> None:
-    """Raise ConfigError for a page whose keys would land where the configuration has none."""
+def _require_group(path: tuple[str, ...], file: Path) -> None:
+    """Raise ConfigError for a page whose keys would have no place in the configuration."""
     if len(path) > 1 and path[0] not in (*slots.root_arguments(), "hydra"):
         raise ConfigError(
             [

@@ -1,4 +1,4 @@
-"""What a sweep is as a whole, and the check of all its jobs before the first one starts."""
+"""Compose the jobs of a sweep, and check all of them before the first one starts."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _GRIDS = ("listed", "basic")  # the sweepers that run every combination of liste
 
 
 class Multirun(NamedTuple):
-    """How the jobs of a sweep are made and run.
+    """How a sweep makes and runs its jobs.
 
     Attributes:
-        folder: `hydra.sweep.dir`, the time in it being that of the question.
+        folder: `hydra.sweep.dir`, with the current time in its name.
         launcher: The option of `hydra/launcher`.
         sweeper: The option of `hydra/sweeper`.
     """
@@ -39,10 +39,10 @@ class Multirun(NamedTuple):
 
 
 def multirun(root: str, prepared_words: list[str]) -> Multirun:
-    """What the first job of a sweep that can be composed says of the whole.
+    """Read a sweep's folder, launcher and sweeper from its first job that can be composed.
 
     Raises:
-        ConfigError: None of the first ones can be composed.
+        ConfigError: None of the first jobs can be composed.
     """
     listed = [word for word in prepared_words if not has_no_list(word)]
     problem: ConfigError | None = None
@@ -62,10 +62,10 @@ def multirun(root: str, prepared_words: list[str]) -> Multirun:
 def check_jobs(root: str, prepared_words: list[str]) -> None:
     """Compose and check each job of a sweep over listed values.
 
-    A sweeper that draws values checks what it draws from by itself.
+    Sweepers that draw values check their own settings.
 
     Raises:
-        ConfigError: One message per problem, with the first job that has it.
+        ConfigError: One message per problem, with the first job affected.
     """
     if multirun(root, prepared_words).sweeper not in _GRIDS:
         return
@@ -87,12 +87,12 @@ def check_jobs(root: str, prepared_words: list[str]) -> None:
 
 @dataclass(frozen=True)
 class Cell:
-    """A job of a sweep that is not started yet.
+    """A job of a sweep before it starts.
 
     Attributes:
-        words: What it sets of the swept keys; empty where there is one job.
+        words: Its values of the swept keys; empty for a single job.
         config: Its checked configuration, or None.
-        problems: Why there is none.
+        problems: The problems of a job without configuration.
     """
 
     words: list[str]
@@ -101,7 +101,7 @@ class Cell:
 
 
 def cells(root: str, prepared_words: list[str]) -> list[Cell]:
-    """Compose and check each job of a sweep over listed values, those that are wrong too."""
+    """Compose and check each job of a sweep over listed values, wrong ones included."""
     with hydra_session():
         return [_cell(root, words, prepared_words) for words in jobs(prepared_words)]
 
@@ -115,7 +115,7 @@ def _cell(root: str, words: list[str], prepared_words: list[str]) -> Cell:
 
 
 def compose_job(root: str, prepared_words: list[str]) -> Config:
-    """Compose and check one job while Hydra is set up, as it is where a sweeper runs.
+    """Compose and check one job while Hydra is initialised, as it is while a sweeper runs.
 
     Raises:
         ConfigError: With all problems that were found.
@@ -127,8 +127,8 @@ def compose_job(root: str, prepared_words: list[str]) -> Config:
 def checked_job(root: str, composed: DictConfig, words: list[str]) -> Config:
     """The configuration of a job composed by one of Hydra's own launchers.
 
-    Hydra does not replace named parts as a whole, and takes a bare `data.path` for a folder to
-    render into, so a job with such words is composed again.
+    Hydra neither replaces named parts as a whole nor reads images from a bare `data.path`. A job
+    with such overrides is composed again.
 
     Raises:
         ConfigError: With all problems that were found.

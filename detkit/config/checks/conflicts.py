@@ -1,4 +1,4 @@
-"""Values of the configuration that are right one by one and cannot go together."""
+"""Refuse settings that are valid alone but conflict with each other."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _OR_DDP = "or trainer.strategy=ddp"
 
 
 def refuse_combinations(trainer: dict[str, Any]) -> None:
-    """Refuse a trainer's settings that its strategy could not keep.
+    """Refuse trainer settings that its strategy does not support.
 
     Args:
         trainer: The checked block.
 
     Raises:
-        ConfigError: One message for each of them.
+        ConfigError: One message per conflict.
     """
     if trainer["strategy"] != "fsdp":
         return

@@ -1,6 +1,6 @@
-"""The outline of a page, checked before Hydra merges it: its defaults list, and lists for parts.
+"""Check the structure of a page before Hydra merges it: its defaults list, and lists of parts.
 
-Hydra's own messages for these name neither the key nor the file.
+Hydra's own messages for such mistakes name neither the key nor the file.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _DEFAULTS = "a list of page names and of `group: option`, such as [{override /mo
 
 
 def require_shape(mapping: Mapping[str, Any], prefix: tuple[str, ...], file: Path) -> None:
-    """Refuse a page whose defaults are no defaults list, or that has a list where parts stand.
+    """Refuse a page with a wrong defaults list, or with a list where parts need a mapping.
 
     Args:
         mapping: The page.
-        prefix: Where its keys land.
+        prefix: The config path of its keys.
         file: The page's file.
 
     Raises:
@@ -57,13 +57,13 @@ def _is_choice(entry: Any) -> bool:
 
 
 def _wrong_lists(mapping: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    """A message for each list at a config path where a mapping stands."""
+    """A message for each list at a config path that needs a mapping."""
     problems: list[str] = []
     for key, value in mapping.items():
         inner = (*path, str(key))
         if isinstance(value, Mapping):
             problems += _wrong_lists(value, inner)
-        elif isinstance(value, list) and stands_mapping(inner):
+        elif isinstance(value, list) and needs_mapping(inner):
             name = ".".join(inner)
             origin = current().origins.find(name)
             where = f" ({origin})" if origin else ""
@@ -71,8 +71,8 @@ def _wrong_lists(mapping: Mapping[str, Any], path: tuple[str, ...]) -> list[str]
     return problems
 
 
-def stands_mapping(path: tuple[str, ...]) -> bool:
-    """Whether a part, a block or parts by label stand at a config path."""
+def needs_mapping(path: tuple[str, ...]) -> bool:
+    """Whether a config path holds a part, a block or parts by label."""
     argument = slots.root_arguments().get(path[0])
     if argument is None:
         return False

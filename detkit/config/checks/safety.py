@@ -1,4 +1,4 @@
-"""Nothing that a configuration says is run: what pages, words and checkpoints may not hold.
+"""Refuse configurations that could run code: in pages, overrides and checkpoints.
 
 Hydra calls what its own block names (`_target_` of launchers, sweepers and callbacks), logging
 calls handlers by `class` and `()`, and `env_set` and `searchpath` reach other processes and
@@ -29,7 +29,7 @@ _HARMLESS = re.compile(r"\$\{\s*(?:(?:now|hydra):[\w.%: -]*|[\w.\[\]-]+)\s*\}")
 
 
 class Trust(Enum):
-    """Whose a page is."""
+    """How far a page is trusted."""
 
     DETKIT = "ours"
     USER = "a page of the folder `conf` where detkit is started"
@@ -61,7 +61,7 @@ def refuse_inner_defaults(content: Mapping[str, Any], where: str) -> None:
 
 
 def refuse_in_page(content: Mapping[str, Any], package: str | None, where: str, by: Trust) -> None:
-    """Raise ConfigError for what a page that is not detkit's may not hold.
+    """Raise ConfigError for content that only detkit's own pages may have.
 
     Args:
         content: The page's mapping, its defaults list included.
@@ -136,7 +136,7 @@ def refuse_hydra(block: Any, where: str, by: Trust = Trust.USER) -> None:
 
 
 def refuse_outside_values(content: Any, where: str) -> None:
-    """Raise ConfigError for interpolations that read what is not in the configuration.
+    """Raise ConfigError for interpolations that read something outside the configuration.
 
     `${oc.env:NAME}` would put an environment variable, a password maybe, into the run folder and
     into every checkpoint.
@@ -153,7 +153,7 @@ def refuse_outside_values(content: Any, where: str) -> None:
 
 
 def refuse_in_checkpoint(config: Any, where: str) -> None:
-    """Raise ConfigError for what a checkpoint's configuration may not hold: it is plain values."""
+    """Raise ConfigError for anything but plain values in a checkpoint's configuration."""
     if not isinstance(config, Mapping):
         raise ConfigError([f"{where}: its configuration is not a mapping of keys to values."])
     refuse_code(config, where)

@@ -1,4 +1,4 @@
-"""The gradient clipping norm: the one that the head's authors use, unless configured."""
+"""The gradient clipping norm: by default that of the head's original implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`~` in the paths of a page, where no shell expands it."""
+"""Expand `~` in the paths of a configuration, since no shell expands it in a page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the pixels: the backbone's, unless configured."""
+"""Mean and standard deviation of the pixels: by default those of the backbone's weights."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pixels_text(model: Mapping[str, Any]) -> str:
 
 
 def pixel_notes(model: Mapping[str, Any]) -> list[str]:
-    """A line if mean and deviation come from the backbone and are not the usual ones."""
+    """A line if mean and deviation come from the backbone and differ from ImageNet's."""
     if not isinstance(model.get("backbone"), Mapping) or not set(_KEYS) <= set(model):
         return []
     is_usual = _values(model) == IMAGENET or _values(model) != expected_pixels(model["backbone"])
