@@ -14,7 +14,7 @@ from detkit.assembly import Classes
 from detkit.cli.data_words import output_folder, own_options
 from detkit.cli.output_folder import make_folder
 from detkit.config.compose import compose
-from detkit.config.derived.data_path import OWN, RENDERED, reads_own_path
+from detkit.config.derived.data_path import OWN, RENDERED, sets_only_path
 from detkit.config.override_text import value_of
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData
@@ -76,7 +76,7 @@ def run(words: list[str]) -> int:
     if value_of(settings, "ckpt") not in (None, "null"):
         checkpoint = checkpoint_of(settings, "assign")
         rendered = checkpoint.config["data"]["reader"]["name"] == RENDERED
-        settings += [OWN] if rendered and reads_own_path(settings) else []
+        settings += [OWN] if rendered and sets_only_path(settings) else []
     configs = _configs(settings, second, options["against"], checkpoint)
     first = next(iter(configs.values()))
     data = assembly.build_data(first)

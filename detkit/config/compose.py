@@ -17,7 +17,7 @@ from detkit.config.checks.mistaken_paths import refuse_path_options
 from detkit.config.checks.safety import refuse_composed, refuse_in_checkpoint
 from detkit.config.checks.schema import check
 from detkit.config.composition import Composition, composing, current
-from detkit.config.derived.data_path import explain_rendering, own_data_words
+from detkit.config.derived.data_path import data_folder_overrides, explain_rendering
 from detkit.config.derived.gradient_clipping import fill_clipping
 from detkit.config.derived.home_directory import expand_home
 from detkit.config.derived.image_size import KEY as IMAGE_SIZE
@@ -69,8 +69,8 @@ def compose_with_origins(
 
     Args:
         root: The page, one of `slots.ROOTS`.
-        overrides: The command line's words.
-        checkpoint: A checkpoint's configuration, to be the option `checkpoint` of each group.
+        overrides: The overrides, as the command line takes them.
+        checkpoint: A checkpoint's configuration; becomes the option `checkpoint` of each group.
 
     Raises:
         ConfigError: With all problems that were found.
@@ -94,21 +94,21 @@ def compose_with_origins(
 
 
 def hydra_compose(root: str, prepared_words: list[str]) -> tuple[DictConfig, list[str]]:
-    """Compose with Hydra, which must be set up; return the result and the words used.
+    """Compose with Hydra inside a `hydra_session`; return the result and the overrides used.
 
-    The words include `data=folder` if it applies.
+    These include `data=folder` if a path to the user's own images requires it.
 
     Args:
         root: The page, one of `slots.ROOTS`.
-        prepared_words: The words of one job.
+        prepared_words: The overrides of one job, from `prepare`.
 
     Raises:
-        ConfigError: A word removes a part that another word changes, or that a run needs.
+        ConfigError: An override removes a part that another changes, or that a run needs.
     """
     words = prepared_words
     composed = _by_hydra(root, words)
     choices = composed.hydra.runtime.choices
-    if added := own_data_words(composed, choices, words, resuming=root == "resume"):
+    if added := data_folder_overrides(composed, choices, words, resuming=root == "resume"):
         words = [*words, *added]
         composed = _by_hydra(root, words)
     HydraConfig.instance().set_config(composed)
@@ -122,7 +122,7 @@ def _by_hydra(root: str, words: list[str]) -> DictConfig:
 
 
 def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
-    """A composed configuration as a plain mapping, completed and checked.
+    """Complete and check a composed configuration; returns a plain mapping.
 
     Raises:
         ConfigError: With all problems that were found.
@@ -164,7 +164,7 @@ def _written(composed: DictConfig, path: str) -> Any:
 
 
 def prepare(words: list[str]) -> list[str]:
-    """Load plugins and config sources; return overrides that Hydra passes on to our check.
+    """Load plugins and config sources; return overrides that keep wrong keys for detkit's check.
 
     Raises:
         ConfigError: An override cannot be read, names a group that does not exist, or would run

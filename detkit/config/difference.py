@@ -40,7 +40,7 @@ class Difference:
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[Difference]:
-    """Where two plain values differ, in the order of the first, then of the second.
+    """Compare two plain values; differences come in the order of the first, then of the second.
 
     Mappings are compared key by key, lists as a whole. `1` equals `1.0`; `1` is not `true`.
 
@@ -69,7 +69,7 @@ def _same(before: Any, after: Any) -> bool:
 
 
 def value_text(value: Any) -> str:
-    """A value on one line: a part by its name, anything else as YAML would hold it."""
+    """A value on one line: a part by its name, anything else as YAML."""
     if value is ABSENT:
         return "absent"
     if isinstance(value, Mapping) and "name" in value:

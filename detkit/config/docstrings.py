@@ -20,7 +20,7 @@ def first_line(docstring: str | None) -> str:
 
 
 def paper_of(docstring: str | None) -> str | None:
-    """What follows `Paper:` up to the next blank line, section or paper; several are joined."""
+    """The text after `Paper:` up to the next blank line, section or paper; several are joined."""
     papers = [text for text in _blocks(docstring) if text.startswith("Paper:")]
     return "; ".join(text.removeprefix("Paper:").strip() for text in papers) or None
 
@@ -31,7 +31,7 @@ def body_of(docstring: str | None) -> list[str]:
 
 
 def citation_of(docstring: str | None) -> str | None:
-    """Authors and year of the papers, as they stand there in brackets."""
+    """Authors and year of the papers, from the brackets."""
     return "; ".join(_CITATION.findall(paper_of(docstring) or "")) or None
 
 

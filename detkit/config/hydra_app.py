@@ -1,4 +1,4 @@
-"""Hand a command to Hydra's own program, for sweeps and for what Hydra shows."""
+"""Run a command as a Hydra application: sweeps, and Hydra's own flags."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _COMPLETION = ("-sc", "--shell-completion")
 
 
 def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
-    """Hand a command to Hydra: a single job, `--multirun`, `--cfg`, `--info` or shell completion.
+    """Run a command as a Hydra application: `--multirun`, `--cfg`, `--info`, shell completion.
 
     Raises:
         ConfigError: The words cannot be composed, or a job's configuration is wrong.
@@ -40,7 +40,7 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
         hint = " `detkit plan` shows the jobs of a sweep." if set(exclusive) & {*MULTIRUN} else ""
         raise ConfigError([f"use only one of the flags {listed(exclusive)}.{hint}"])
     overrides = _for_hydra(root, flags, overrides)
-    # Errors then come out of Hydra as exceptions, which the command line shows in its own way.
+    # Hydra then raises errors as exceptions, and the command line formats them.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     before, sys.argv = sys.argv, [sys.argv[0], *flags, *overrides]
     try:
@@ -52,14 +52,14 @@ def run(root: str, words: list[str], task: Callable[[DictConfig], Any]) -> None:
 
 
 def _for_hydra(root: str, flags: list[str], overrides: list[str]) -> list[str]:
-    """The overrides as Hydra's own program takes them."""
+    """The overrides that the Hydra application gets."""
     if any(flag in _COMPLETION for flag in flags):
         register_hydra_plugins()
         registry.load_plugins()
         return overrides
     overrides = prepare(overrides)
     if any(flag in MULTIRUN for flag in flags):
-        # For jobs of launchers that compose them again in processes of theirs.
+        # Some launchers compose their jobs again in processes of their own.
         os.environ.update(plugins.for_child(listed_plugins(overrides)))
         return without_nulls(overrides)
     with composing(), translated_errors(), hydra_session():

@@ -1,4 +1,4 @@
-"""Hydra's composition errors in detkit's words."""
+"""Translate Hydra's composition errors into messages of detkit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from detkit.errors import ConfigError, did_you_mean
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Hydra's composition errors as ConfigError; all others pass."""
+    """Raise Hydra's composition errors as ConfigError; let all others pass."""
     try:
         yield
     except MissingConfigException as error:
         raise ConfigError([_missing_option(error)]) from error
     except RecursionError as error:
-        circle = current().includes.circle()
-        if circle is None:
+        cycle = current().includes.cycle()
+        if cycle is None:
             raise
-        message = f"pages include each other in a circle: {circle}: remove one of these defaults."
+        message = f"pages include each other in a cycle: {cycle}: remove one of these defaults."
         raise ConfigError([message]) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([first_line(error)]) from error

@@ -1,4 +1,4 @@
-"""Which page includes or overrides which, found in the defaults lists that were read."""
+"""Which page includes or overrides which other page, from their defaults lists."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from detkit.files import display_path
 
 
 class Includes:
-    """Which page includes which, as far as pages have been read."""
+    """The defaults lists of the pages that Hydra has read so far."""
 
     def __init__(self) -> None:
         self._included: dict[str, list[str]] = {}
         self._files: dict[str, Path] = {}
-        self._chosen: dict[str, str] = {}
+        self._choices: dict[str, str] = {}
         self._overridden: dict[str, list[str]] = {}
 
     def record(self, config_path: str, file: Path, entries: Any) -> None:
-        """Note the defaults list of a page."""
-        self._included[config_path] = list(_included(config_path, entries, self._chosen))
+        """Record the defaults list of a page."""
+        self._included[config_path] = list(_included(config_path, entries, self._choices))
         self._overridden[config_path] = list(_overridden(config_path, entries))
         self._files[config_path] = file
 
     def start(self, words: list[str]) -> None:
-        """Forget all pages, before a composition in which these words choose options of groups."""
+        """Forget all pages; the next ones are composed with these overrides."""
         self._included.clear()
         self._files.clear()
         self._overridden.clear()
-        self._chosen = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
-        self._chosen |= {word[1:]: "null" for word in words if word.startswith("~")}
+        self._choices = dict(word.lstrip("+").split("=", 1) for word in words if "=" in word)
+        self._choices |= {word[1:]: "null" for word in words if word.startswith("~")}
 
     def stronger_choice(self, group: str, config_path: str) -> str | None:
         """The source that overrides a page's choice for a group, or None.
 
         This is the command line, or a page that includes this one and overrides the group.
         """
-        if group in self._chosen:
-            return f"{group}={self._chosen[group]}"
+        if group in self._choices:
+            return f"{group}={self._choices[group]}"
         outer = (page for page, groups in self._overridden.items() if group in groups)
         page = next((page for page in outer if self._includes(page, config_path)), None)
         return (
@@ -57,19 +57,19 @@ class Includes:
             waiting += new
         return False
 
-    def circle(self) -> str | None:
-        """`a -> b -> a` with the files, where pages include each other; or None."""
+    def cycle(self) -> str | None:
+        """`a -> b -> a` and the files if pages include each other, else None."""
         try:
             TopologicalSorter(self._included).prepare()
         except CycleError as error:
-            circle = list(reversed(error.args[1]))
-            files = dict.fromkeys(display_path(self._files[page]) for page in circle)
-            return f"{' -> '.join(circle)} ({', '.join(files)})"
+            cycle = list(reversed(error.args[1]))
+            files = dict.fromkeys(display_path(self._files[page]) for page in cycle)
+            return f"{' -> '.join(cycle)} ({', '.join(files)})"
         return None
 
 
 def _included(config_path: str, entries: Any, choices: Mapping[str, str]) -> Iterator[str]:
-    """The pages that a defaults list names; of a group that the command line chose, its choice."""
+    """The pages in a defaults list; the command line's choice of a group replaces the page's."""
     group = config_path.rpartition("/")[0]
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, Mapping):

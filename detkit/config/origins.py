@@ -34,7 +34,7 @@ class Origins:
     def __init__(self) -> None:
         self._lines: dict[str, list[tuple[Origin, str]]] = {}
         self._choices: dict[str, list[tuple[Origin, str]]] = {}
-        self._written: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
+        self._mappings: dict[str, tuple[Mapping[str, Any], Path | None]] = {}
         self._dropped: dict[tuple[str, Path], list[str]] = {}
         self._tuned_if_there: set[str] = set()
 
@@ -53,19 +53,19 @@ class Origins:
 
     def note(self, config_path: str, mapping: Mapping[str, Any], file: Path | None) -> None:
         """Record the mapping that Hydra gets for a config path, and its page."""
-        self._written[config_path] = (mapping, file)
+        self._mappings[config_path] = (mapping, file)
 
     def file_of(self, tag: str) -> Path | None:
         """The file of the page whose config path, joined by dashes, is a tag."""
-        files = {path.replace("/", "-"): file for path, (_, file) in self._written.items()}
+        files = {path.replace("/", "-"): file for path, (_, file) in self._mappings.items()}
         return files.get(tag)
 
-    def written(self, config_path: str) -> tuple[Mapping[str, Any], Path | None]:
+    def mapping_of(self, config_path: str) -> tuple[Mapping[str, Any], Path | None]:
         """The mapping that Hydra got for a config path, and its page."""
-        return self._written.get(config_path, ({}, None))
+        return self._mappings.get(config_path, ({}, None))
 
     def lines(self, path: str) -> list[tuple[Origin, str]]:
-        """Where a config path was written or chosen in a defaults list, with plain text."""
+        """Each line that sets a config path or chooses it in a defaults list, with its text."""
         return [*self._choices.get(path, []), *self._lines.get(path, [])]
 
     def drop(self, choice: str, file: Path, paths: list[str]) -> None:

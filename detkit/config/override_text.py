@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.override_parser.types import Quote, QuotedString
 
 _BARE = re.compile(r"[A-Za-z_][\w.-]*")
-_OTHER_TYPES = {"null", "true", "false", "nan", "inf"}  # as Hydra reads these words
+_OTHER_TYPES = {"null", "true", "false", "nan", "inf"}  # words that Hydra reads as another type
 
 
 def override_text(value: Any) -> str:

@@ -45,7 +45,7 @@ def parse(word: str) -> Override:
 
 
 def _quoted(word: str) -> str:
-    """The word with its value in quotes where only letters beyond ASCII need them."""
+    """The override with a quoted value, if only its non-ASCII letters require quotes."""
     key, separator, value = word.partition("=")
     simple = separator and not value.isascii() and not set(value) & set("\"'\\,()[]{}$")
     return f'{key}="{value}"' if simple else word
@@ -90,7 +90,7 @@ def listed_plugins(words: list[str]) -> list[str]:
 
 
 def prepared(words: list[str]) -> list[str]:
-    """Overrides that Hydra passes on to our check.
+    """Overrides that keep wrong keys for detkit's own check.
 
     Raises:
         ConfigError: With all overrides that cannot be read, name a missing group or would run code.
@@ -124,7 +124,7 @@ def _prepared(word: str) -> str:
 
 
 def _require_kind(word: str, override: Override) -> None:
-    """Raise ConfigError for a word that Hydra could not merge."""
+    """Raise ConfigError for an override that Hydra could not merge."""
     key = override.key_or_group
     for value in _values(override):
         if not key or (is_group(key) and not isinstance(value, str | list | dict | None)):
@@ -136,7 +136,7 @@ def _require_kind(word: str, override: Override) -> None:
 
 
 def _refuse_unsafe(word: str, override: Override) -> None:
-    """Raise ConfigError for a word that could make Hydra or logging call something."""
+    """Raise ConfigError for an override that could make Hydra or logging call something."""
     key = override.key_or_group
     if override.package is not None or "/" in key:
         refuse_group(f"{key}@{override.package}" if override.package is not None else key, word)
@@ -160,7 +160,7 @@ def _values(override: Override) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A parsed value without the marks of its quotes."""
+    """A parsed value as plain text, lists and mappings."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -184,7 +184,7 @@ def options(group: str) -> list[str]:
 
 
 def _listed(word: str, key: str, pattern: Glob) -> str:
-    """The word with its pattern expanded to the matching options, so that every command sees them.
+    """The override with its pattern expanded to the matching options.
 
     Raises:
         ConfigError: The key is no group, or the pattern matches no option.
@@ -217,7 +217,7 @@ def has_no_list(word: str) -> bool:
 
 
 def jobs(words: list[str]) -> Iterator[list[str]]:
-    """The words of each job of a sweep over listed values, as Hydra's basic sweeper makes them."""
+    """The overrides of each job of a sweep over listed values, as from Hydra's basic sweeper."""
     sets: list[list[str]] = []
     for override in OverridesParser.create().parse_overrides(words):
         if override.is_discrete_sweep():

@@ -39,7 +39,7 @@ class Page(NamedTuple):
 
 
 def pages_of(group: str) -> list[Page]:
-    """The pages of a group by name; if several have one name, the one in force."""
+    """The pages of a group by name; of several with one name, the one that Hydra takes."""
     builtin = conf_folder().resolve()
     pages = []
     for name, (folder, file) in sorted(_files(group).items()):

@@ -86,7 +86,7 @@ def subject(word: str) -> str:
 
 
 def without_replaced(words: list[str]) -> list[str]:
-    """Leave out each override that a later one replaces, if either lists values of a sweep."""
+    """Drop each override that a later one replaces, if either lists values of a sweep."""
     subjects = [subject(word) for word in words]
     sweeps = {
         name for name, word in zip(subjects, words, strict=True) if parse(word).is_sweep_override()

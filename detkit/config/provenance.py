@@ -65,9 +65,9 @@ class History:
 
     Args:
         root: The root page, one of `slots.ROOTS`.
-        config: What it composed to, checked and complete.
+        config: Its result, checked and complete.
         words: The command line's words.
-        checkpoint: The checkpoint's configuration where one was composed in.
+        checkpoint: The configuration of a checkpoint that it includes.
     """
 
     def __init__(
@@ -130,12 +130,12 @@ class History:
         return "filled in by detkit"
 
     def _written_steps(self, path: str) -> list[Step]:
-        """What pages say, in the order in which Hydra merges them."""
+        """The values in pages, in the order in which Hydra merges them."""
         steps: list[Step] = []
         keys = path.split(".")
         for config_path, package in self._order:
             prefix = package.split(".") if package else []
-            mapping, file = self._origins.written(config_path)
+            mapping, file = self._origins.mapping_of(config_path)
             if keys[: len(prefix)] != prefix:
                 continue
             value = _look_up(mapping, keys[len(prefix) :])
@@ -151,7 +151,7 @@ class History:
         slot = slots.slot_at(tuple(parent.split(".")))
         if slot is None:
             return []
-        files = [self._origins.written(config_path)[1] for config_path, _ in self._order]
+        files = [self._origins.mapping_of(config_path)[1] for config_path, _ in self._order]
         position = {file: number for number, file in enumerate(files)}
         in_force = {step.source for step in steps}
         lines = [*self._origins.lines(parent), *self._origins.lines(path)]
@@ -198,7 +198,7 @@ class History:
 def merge_order(
     root: str, overrides: list[str], checkpoint: dict[str, Any] | None = None
 ) -> tuple[list[tuple[str, str]], Composition]:
-    """(config path, where it lands) of all that Hydra merges, the strongest last; their pages."""
+    """(config path, package) of everything that Hydra merges, strongest last; and its pages."""
     words = prepare(split_flags(overrides)[1])
     with composing(), translated_errors(), hydra_session():
         _offer(checkpoint)

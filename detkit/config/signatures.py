@@ -131,7 +131,7 @@ def _is_dataclass(factory: Factory) -> bool:
 
 
 def _made_defaults(factory: Any) -> dict[str, Any]:
-    """The defaults that a dataclass makes with a function."""
+    """The defaults that a dataclass creates with a factory function."""
     fields = dataclasses.fields(factory) if _is_dataclass(factory) else ()
     made = {f.name: f.default_factory for f in fields}
     return {name: make() for name, make in made.items() if make is not dataclasses.MISSING}
@@ -177,7 +177,7 @@ def _takes_null(annotation: Any, slot: Slot | None) -> bool:
 
 
 def _strip(hint: Any) -> tuple[Any, list[Any]]:
-    """A type without our marks, and the marks."""
+    """A type without detkit's markers, and the markers."""
     if get_origin(hint) is not Annotated:
         return hint, []
     inner, *metadata = get_args(hint)

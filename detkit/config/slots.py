@@ -26,12 +26,12 @@ ROOTS: dict[str, Callable[..., Any]] = {
 
 
 def root_arguments() -> dict[str, Argument]:
-    """The arguments of every root; one name means the same thing in all."""
+    """The arguments of all roots; a name has the same meaning in each."""
     return {name: value for factory in ROOTS.values() for name, value in arguments(factory).items()}
 
 
 def slot_at(path: tuple[str, ...]) -> registry.Slot | None:
-    """The slot at a config path, or None: from the root's schema, and below it by argument name."""
+    """The slot at a config path, or None. Imports no part: below the root, names decide."""
     if not path:
         return None
     if len(path) == 1:

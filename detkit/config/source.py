@@ -28,7 +28,7 @@ from detkit.config.sweep_options import publish_sweep_options
 from detkit.errors import ConfigError
 from detkit.files import display_path
 
-# Hydra's help lists groups below groups, without end where a backbone holds a backbone.
+# Hydra's help lists nested groups; a backbone that contains a backbone would never end.
 _DEEPEST_LISTED = 3
 
 
@@ -172,7 +172,7 @@ class DetkitSearchPath(SearchPathPlugin):
     """Puts the user's pages, detkit's pages and the registry on Hydra's search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append all sources, pages before parts, where it is detkit that composes."""
+        """Append all sources, pages before parts, if detkit composes and not another program."""
         if not is_composing():
             return
         for folder in page_folders():
@@ -182,7 +182,7 @@ class DetkitSearchPath(SearchPathPlugin):
 
 @functools.cache
 def _load_plugins() -> None:
-    """Load the user's plugins where nothing has done so: launchers compose in other processes."""
+    """Load the user's plugins in processes in which Hydra launchers compose."""
     registry.load_plugins()
 
 
@@ -204,7 +204,7 @@ def root_node(name: str, mapping: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choosable(entries: list[Any]) -> list[Any]:
-    """A root's defaults; `checkpoint` is no choice where the checkpoint has no such part."""
+    """A root's defaults, without the choice `checkpoint` of parts that the checkpoint lacks."""
     return [
         {group: None}
         if isinstance(entry, dict)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from detkit.config.compose import Config, checked, hydra_compose
 from detkit.config.composition import composing
-from detkit.config.derived.data_path import own_data_words
+from detkit.config.derived.data_path import data_folder_overrides
 from detkit.config.hydra_errors import translated_errors
 from detkit.config.hydra_session import hydra_session
 from detkit.config.overrides import has_no_list, jobs
@@ -134,7 +134,7 @@ def checked_job(root: str, composed: DictConfig, words: list[str]) -> Config:
         ConfigError: With all problems that were found.
     """
     choices = HydraConfig.get().runtime.choices
-    if hydra_words(words) == words and not own_data_words(composed, choices, words):
+    if hydra_words(words) == words and not data_folder_overrides(composed, choices, words):
         return checked(root, composed, words)
     is_set_up = GlobalHydra.instance().is_initialized()
     with nullcontext() if is_set_up else hydra_session():

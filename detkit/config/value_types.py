@@ -1,4 +1,4 @@
-"""Values of YAML against annotated types: what fits, what was expected, how types read for a user.
+"""Check values of YAML against annotated types, and describe types to users.
 
 YAML is checked as strict JSON: `3` fits a float, but `true` is no int, `"3"` is no number and `3`
 is no text. Infinity is a number, NaN is not.
@@ -65,7 +65,7 @@ def is_union(annotation: Any) -> bool:
 
 
 def check_value(annotation: Any, value: Any) -> str | None:
-    """None when a value of YAML fits a type, else a text of what was expected."""
+    """The expected type as text if a value of YAML does not fit it, else None."""
     if not _is_plain(value):
         return type_text(annotation)
     from pydantic import ValidationError
@@ -78,7 +78,7 @@ def check_value(annotation: Any, value: Any) -> str | None:
 
 
 def convert(annotation: Any, value: Any) -> Any:
-    """The value as its type wants it: a tuple from a list, a float from an int.
+    """Convert a value to its type: a list to a tuple, an int to a float.
 
     Raises:
         UserError: The value does not fit.
@@ -105,7 +105,7 @@ def unwritable(annotation: Any) -> Any | None:
 
 @cache
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter  # 60 ms and more, so only where values are checked
+    from pydantic import TypeAdapter  # takes 60 ms, so it is imported only to check values
 
     return TypeAdapter(annotation)
 
@@ -131,7 +131,7 @@ def _wrong_item(annotation: Any, value: Any, location: tuple[int | str, ...]) ->
 
 
 def literal_text(value: Any) -> str:
-    """A plain value as YAML holds it, text in quotes only where it would read as something else."""
+    """A plain value as YAML, with quotes around text that YAML would read as another type."""
     if isinstance(value, str):
         return f'"{value}"' if _NEEDS_QUOTES.fullmatch(value) else value
     return str(json.dumps(value))

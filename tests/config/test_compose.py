@@ -160,7 +160,7 @@ def test_word_that_is_no_override(composed: Callable) -> None:
 
 def test_page_that_includes_itself(composed: Callable, write: Callable) -> None:
     write("model/loop", "defaults: [loop]\nneck: toy_pan\n")
-    with pytest.raises(ConfigError, match="circle: model/loop -> model/loop"):
+    with pytest.raises(ConfigError, match="cycle: model/loop -> model/loop"):
         composed("model=loop")
 
 

@@ -26,15 +26,15 @@ RENDER_HINT = (
 )
 
 
-def own_data_words(
+def data_folder_overrides(
     composed: DictConfig, choices: Mapping[str, Any], words: Sequence[str], resuming: bool = False
 ) -> list[str]:
-    """The word that reads the user's own images, if the composed data would be rendered.
+    """The override that reads the user's own images instead of rendering into their folder.
 
     Args:
         composed: Hydra's result for the words.
         choices: The option of each group, as Hydra lists them.
-        words: The command line's words.
+        words: The overrides.
         resuming: Whether a run is resumed; it keeps its reader, and a new path means moved data.
 
     Returns:
@@ -49,19 +49,19 @@ def own_data_words(
     if choice not in (RENDERED, CHECKPOINT):
         return []  # the user's own data page names the reader
     if choice == CHECKPOINT:
-        return ["data/reader=auto"] if reads_own_path(words) else []
+        return ["data/reader=auto"] if sets_only_path(words) else []
     if any(_REQUEST.match(word) for word in words):
         return []
-    return [OWN] if reads_own_path(words) or _page_sets_path_only() else []
+    return [OWN] if sets_only_path(words) or _page_sets_path_only() else []
 
 
-def reads_own_path(words: Sequence[str]) -> bool:
-    """Whether the words set `data.path` but no reader for it."""
+def sets_only_path(words: Sequence[str]) -> bool:
+    """Whether the overrides set `data.path` but no reader for it."""
     return any(map(_PATH.match, words)) and not any(map(_REQUEST.match, words))
 
 
 def explain_rendering(problems: Sequence[str], words: Sequence[str]) -> list[str]:
-    """Add how to render shapes to problems with shape settings beside a bare `data.path`."""
+    """Extend problems with shape settings beside a bare `data.path` by how to render shapes."""
     return [
         f"{problem}{RENDER_HINT}"
         if OWN in words and problem.startswith("data.reader.") and f"'{RENDERED}'" in problem
