@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+import detkit
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.config.compose import compose
 from detkit.evaluation.operation_counts import operations
 from detkit.structures import Batch, Target
 
@@ -76,9 +76,9 @@ def batch(images: int, size: int, objects: int = 5) -> Batch:
     )
 
 
-def build(page: str) -> tuple[Any, dict[str, Any]]:
+def build(page: str) -> tuple[Any, detkit.Config]:
     """A page's detector with random weights, and its configuration."""
-    config = compose("train", [f"model={page}"])
+    config = detkit.compose([f"model={page}"])
     classes = Classes([f"class {i}" for i in range(CLASSES)], list(range(1, CLASSES + 1)))
     torch.manual_seed(0)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)

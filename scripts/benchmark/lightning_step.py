@@ -24,9 +24,9 @@ from measure import ROUNDS, Comparison, report
 from sides import batch_of, random_targets
 from torch.optim.lr_scheduler import LambdaLR
 
+import detkit
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.config.compose import compose
 from detkit.structures import Batch
 from detkit.training.fit import fit
 from detkit.training.module import DetectionModule
@@ -108,7 +108,7 @@ def train_both(folder: str) -> Turns:
     Raises:
         RuntimeError: The weights are not equal afterwards.
     """
-    config = compose("train", [f"model={PAGE}", "trainer.accelerator=cpu"])
+    config = detkit.compose([f"model={PAGE}", "trainer.accelerator=cpu"]).to_dict()
     classes = Classes([str(i) for i in range(CLASSES)], list(range(1, CLASSES + 1)))
     wiring = {**classes.wiring(), "run_folder": folder, "seed": 0}
     torch.manual_seed(0)

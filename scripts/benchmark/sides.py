@@ -14,9 +14,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from detkit import assembly
-from detkit.assembly import Classes
-from detkit.config.compose import compose
+import detkit
 from detkit.structures import Batch, DensePredictions, Target
 
 _SETTINGS = tempfile.TemporaryDirectory(prefix="ultralytics-")  # gone when the process ends
@@ -42,9 +40,8 @@ class Given(nn.Module):
 
 def our_detector(page: str, classes: int, *words: str) -> nn.Module:
     """The detector of a page, with so many classes and what else a command line could say."""
-    model = compose("train", [f"model={page}", *words])["model"]
-    names = [str(i) for i in range(classes)]
-    return assembly.build_detector(model, Classes(names, list(range(1, classes + 1))))
+    config = detkit.compose([f"model={page}", *words])
+    return detkit.build(config, class_names=[str(i) for i in range(classes)])
 
 
 def random_targets(
