@@ -43,7 +43,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     monkeypatch.setenv("DETKIT_DISABLE_ENTRYPOINTS", "1")
     for name in ("_loaded_plugins", "plugin_failures"):
         monkeypatch.setattr(registry, name, {})
-    monkeypatch.setattr(plugins, "_told", set())
+    monkeypatch.setattr(plugins, "_reported", set())
     before = set(registry._parts)
 
     def write_file(name: str, text: str) -> None:
