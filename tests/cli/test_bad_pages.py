@@ -105,7 +105,7 @@ PAGES = {
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("detkit.cli.train.start", lambda *_, **__: 0)
+    monkeypatch.setattr("detkit.cli.train.start", lambda *_, **__: (None, 0))
     (tmp_path / "conf/experiment").mkdir(parents=True)
     return tmp_path
 
@@ -185,7 +185,7 @@ def test_pages_that_include_each_other_are_named(
     (work / "conf/debug/z.yaml").write_text(GLOBAL)
     shown = refused("config", "experiment=x")
     turned = circle.translate(str.maketrans("xy", "yx")).replace("eyperiment", "experiment")
-    assert f"in a circle: {circle}" in shown or f"in a circle: {turned}" in shown
+    assert f"in a cycle: {circle}" in shown or f"in a cycle: {turned}" in shown
     assert "conf/experiment/x.yaml" in shown
 
 

@@ -140,7 +140,9 @@ def test_training_starts_from_the_weights_of_a_run(work: Path) -> None:
 def started(work: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The configurations of trainings, which do not take place."""
     configs: list[dict[str, Any]] = []
-    monkeypatch.setattr("detkit.cli.train.start", lambda config, **_: configs.append(config) or 0)
+    monkeypatch.setattr(
+        "detkit.cli.train.start", lambda config, **_: configs.append(config) or (None, 0)
+    )
     return configs
 
 

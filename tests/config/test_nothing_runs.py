@@ -40,7 +40,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(folders.USER_FOLDER_VARIABLE, "")  # is put back, whatever the words set
     monkeypatch.setattr(registry, "_loaded_plugins", {})
     monkeypatch.setattr(registry, "plugin_failures", {})
-    monkeypatch.setattr("detkit.cli.train.start", lambda *_, **__: 0)
+    monkeypatch.setattr("detkit.cli.train.start", lambda *_, **__: (None, 0))
     yield folder
     sys.modules.pop("canary", None)
 
