@@ -28,7 +28,7 @@ _METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
 
 @dataclass(frozen=True)
 class Classes:
-    """What a data set calls its classes; stored in each checkpoint.
+    """The classes of a data set; stored in each checkpoint.
 
     Attributes:
         names: The C names, in label order.
@@ -57,10 +57,10 @@ def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str,
         family: The part's family.
         node: Its checked, complete configuration.
         wiring: Values for wired arguments, by name.
-        path: Where the node stands in the configuration, for messages.
+        path: The config path of the node, for messages.
 
     Raises:
-        ConfigError: The part refuses what it was given; the message starts with the path.
+        ConfigError: The part refuses an argument; the message starts with the path.
     """
     factory = registry.get(family, node["name"])
     if family == "layers":
@@ -168,10 +168,10 @@ def build_detector(
 
 
 def refuse_misfits(model: Config) -> None:
-    """Find out whether parts fit each other before any data is read; classes are not known yet.
+    """Check that the parts of a model fit each other, before any data is read.
 
     Raises:
-        ConfigError: They do not.
+        ConfigError: Parts do not fit each other.
     """
     try:
         with torch.device("meta"):
@@ -196,14 +196,14 @@ def _require_true_specs(detector: torch.nn.Module) -> None:
 
 
 def _compare_maps(part: registry.Part, module: Any, inputs: Any, maps: list[torch.Tensor]) -> None:
-    said = [spec.channels for spec in module.feature_specs]
-    given = [level.shape[1] for level in maps]
-    if said != given:
+    published = [spec.channels for spec in module.feature_specs]
+    actual = [level.shape[1] for level in maps]
+    if published != actual:
         raise ConfigError(
             [
                 f"{part.family} '{part.name}' ({part.file}): its feature_specs say that its levels "
-                f"have {said} channels, and they have {given}: let feature_specs say what forward "
-                f"gives. `detkit plugin check {part.family}/{part.name}` tries the rest."
+                f"have {published} channels, and they have {actual}: let feature_specs say what "
+                f"forward gives. `detkit plugin check {part.family}/{part.name}` tries the rest."
             ]
         )
 
@@ -234,7 +234,7 @@ def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
 
 
 def image_size(config: Config, split: str = "evaluation") -> tuple[int, int]:
-    """Height and width to which all images of `train` or `evaluation` are brought.
+    """Height and width that all images of `train` or `evaluation` are resized to.
 
     `image_size` where transforms with a short and a long side follow it: the largest that they
     leave. Without it 640, since how large the images are is known when data are read.

@@ -71,9 +71,9 @@ class Config(Mapping[str, Any]):
         node: Any = self._values
         for number, name in enumerate(key.split(".")):
             if not isinstance(node, Mapping) or name not in node:
-                known = node if isinstance(node, Mapping) else ()
+                keys = node if isinstance(node, Mapping) else ()
                 above = ".".join(key.split(".")[:number]) or "the configuration"
-                raise KeyError(f"{above} has no key '{name}'.{did_you_mean(name, known)}")
+                raise KeyError(f"{above} has no key '{name}'.{did_you_mean(name, keys)}")
             node = node[name]
         return copy.deepcopy(node)
 

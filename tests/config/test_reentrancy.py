@@ -18,6 +18,7 @@ from detkit.errors import ConfigError
 PAN = ["model/neck=toy_pan", "model.neck.out_channels=7"]
 
 
+# pain 78
 def test_a_composition_inside_another_changes_neither(composed, write, monkeypatch):
     write("experiment/outer", "# @package _global_\nmodel: {neck: {name: toy_pan}}\ntitle: outer\n")
     alone, inner_results = composed("experiment=outer"), []
@@ -35,6 +36,7 @@ def test_a_composition_inside_another_changes_neither(composed, write, monkeypat
     assert inner_results[1] == composed("title=inner")
 
 
+# pain 78
 def test_threads_compose_different_overrides_at_once(composed):
     jobs = [["model/neck=toy_pan"], ["title=other"], [], PAN] * 3
     expected = [composed(*words) for words in jobs]
@@ -42,6 +44,7 @@ def test_threads_compose_different_overrides_at_once(composed):
         assert list(pool.map(lambda words: compose("toy", words), jobs)) == expected
 
 
+# pain 78
 def test_an_error_leaves_nothing_behind(composed, write):
     expected = composed()
     write("experiment/wrong", "# @package _global_\nmodel: {neck: {name: toy_pan}}\ntitel: x\n")
@@ -90,6 +93,7 @@ def test_a_plugin_loaded_between_two_compositions_brings_its_parts(composed, tmp
     assert composed("model/neck=toy_between")["model"]["neck"]["width"] == 4
 
 
+# pain 78
 def test_inside_another_hydra_program_nothing_of_it_changes(write, tmp_path):
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "app.yaml").write_text("value: ${hydra:job.name}\n")
