@@ -46,8 +46,8 @@ class Config(Mapping[str, Any]):
 
     Example:
         >>> config = detkit.compose(["model=fcos", "optimizer.learning_rate=0.02"])
-        >>> config["model.head.name"], config["optimizer"]["learning_rate"]
-        ('fcos', 0.02)
+        >>> config["model.neck.name"], config["optimizer"]["learning_rate"]
+        ('fpn', 0.02)
     """
 
     def __init__(
