@@ -19,7 +19,8 @@ def a_neck(**members):
 
 @pytest.mark.parametrize("family", registry.FAMILIES)
 def test_every_family_promises_something_of_its_own(family):
-    name = next(n for n in registry.names(family) if n not in ("timm", "sequence"))
+    parts = [n for n in registry.names(family) if n not in ("timm", "sequence", "dense")]
+    name = parts[0] if parts else "fcos"  # heads are pages
     titles = [str(case) for case in cases(family, name)]
     assert titles[:2] == ["it can be built", "it describes itself"]
     assert len(titles) > 2
