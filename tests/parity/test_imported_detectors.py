@@ -30,7 +30,8 @@ def models(request, tmp_path_factory):
 def test_the_page_of_the_detector_is_chosen(models):
     name, _, checkpoint, _ = models
     assert checkpoint.class_names == ["a", "b", "c"]
-    assert checkpoint.config["model"]["head"]["name"] == name.removesuffix("_v2")
+    assigner = {"fcos": "fcos"}.get(name, "max_iou")
+    assert checkpoint.config["model"]["head"]["assigner"]["name"] == assigner
     head = [n for n in checkpoint.weights if not n.startswith("backbone.")]
     assert len(head) == COMPLETE[name]
 
