@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := $(VENV)/.bench
 
-# Two test processes that each use every core would fight over them.
-TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+# Two test processes that each use every core would fight over them. Both start Python often, which
+# takes longer where an environment forbids bytecode.
+TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2
 
 .PHONY: help install demo test test-all lint bench format clean
 

@@ -27,6 +27,12 @@ NETWORKS = {
     for name, part in PARTS.items()
     if isinstance(part, type) and issubclass(part, Network)
 }
+# Wider or deeper variants of a smaller backbone in the list.
+LARGE = {
+    *("resnet101", "resnet152", "resnetv2_101", "resnext101_32x8d", "resnext101_64x4d"),
+    *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg19_bn"),
+    *("convnext_small", "convnext_base", "swin_small", "swin_base"),
+}
 ODD = (75, 107)  # no multiple of any stride
 ONE_OF_A_KIND = ["densenet121", "mobilenet_v1", "googlenet", "resnetv2_50", "xception"]
 # What the papers and libraries publish, of the three coarsest levels.
@@ -64,7 +70,10 @@ def fill(backbone, whole):
     return backbone.eval()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in NETWORKS],
+)
 # pain 15
 def test_maps_are_what_the_specs_say_and_each_parameter_gets_a_gradient(name):
     backbone, maps = on_meta(name, *ODD)

@@ -193,16 +193,14 @@ def test_weights_of_another_backbone_are_refused_before_data_are_read(
     assert not Path("no").exists()
 
 
-def test_checkpoint_alone_is_enough_in_another_folder(work: Path, tmp_path: Path) -> None:
+def test_checkpoint_alone_is_enough_in_another_folder(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.effect_noise((120, 90), 60).convert("RGB").save(tmp_path / "one.png")
     (tmp_path / "moved.ckpt").write_bytes((work / "first/checkpoints/best.ckpt").read_bytes())
-    environment = {**os.environ, "PYTHONPATH": str(Path(detkit.__file__).parents[1])}
-    for words in (["predict", "source=one.png"], ["evaluate", "output=numbers"]):
-        command = [sys.executable, "-m", "detkit.cli.main", *words, "ckpt=moved.ckpt"]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", "source=one.png", "ckpt=moved.ckpt"]) == 0
+    assert main(["evaluate", "output=numbers", "ckpt=moved.ckpt"]) == 0
     measured = json.loads((tmp_path / "numbers/metrics.json").read_text())
     assert measured["AP"] == json.loads((work / "first/metrics.json").read_text())["AP"]
 

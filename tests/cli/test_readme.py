@@ -119,6 +119,11 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
         assert main([command, *words, "model/backbone=resnet18", "new_classes=[a]"]) == 0
     elif command == "sweep":
         check_sweep(words)
+    elif (command, words) == ("train", ["ckpt=RUN", "trainer.max_epochs=24"]):
+        assert main([command, words[0], "trainer.max_epochs=3"]) == 0
+    elif command == "assign":
+        small = ["model/backbone=timm", "model.backbone.model=test_resnet", "image_size=96"]
+        assert main([command, *words, *small]) == 0
     elif command in ("train", "benchmark") and "ckpt=RUN" not in words:
         assert new_training(words, root=command).config["model"]["name"]
     else:

@@ -187,11 +187,7 @@ def test_data_set_without_any_object_is_refused(
 
 def test_multirun_runs_each_job_in_its_own_process(work: Path) -> None:
     words = ["hydra/launcher=basic", "hydra.sweep.dir=basic", "hydra.sweep.subdir=${hydra.job.num}"]
-    command = [sys.executable, "-m", "detkit.cli.main", "train", "-m", "seed=1", *TINY, *words]
-    done = subprocess.run(
-        [*command, "trainer.max_epochs=1"], capture_output=True, text=True, cwd=work, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert main(["train", "-m", "seed=1", *TINY, *words, "trainer.max_epochs=1"]) == 0
     finished = sorted(path.parent.name for path in (work / "basic").glob("*/metrics.json"))
     assert finished == ["0"]
 

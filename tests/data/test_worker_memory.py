@@ -14,7 +14,7 @@ from detkit.data.collate import Collate
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.structures import DatasetIndex
 
-IMAGES, OBJECTS, WORKERS, EPOCHS = 5_000, 20, 2, 3  # 100,000 annotations
+IMAGES, OBJECTS, WORKERS, EPOCHS = 5_000, 20, 2, 2  # 100,000 annotations
 MEGABYTE = 2**20
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists(), reason="the system does not tell the PSS"
@@ -103,6 +103,7 @@ def test_workers_stay_as_large_as_they_are(tmp_path):  # pain 17
     assert (sizes[-1] - sizes[1]).max() < 1.5 * MEGABYTE
 
 
+@pytest.mark.slow  # about the measure of the test above
 def test_the_measure_sees_lists_of_objects_grow():
     sizes = sizes_in_a_new_process(AnnotationLists(), sum)
     assert (sizes[-1] - sizes[0]).min() > 4 * MEGABYTE

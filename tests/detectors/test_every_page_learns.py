@@ -34,6 +34,7 @@ def own(page, network):
         shrink = ",".join(["half"] * (5 if page == "ssd512" else 4))
         return [f"model={page}", *VGG, f"model.neck.shrink=[{shrink}]"]
     words = [f"model={page}", "model/backbone=timm", f"model.backbone.model={network}"]
+    words += ["model.neck.out_channels=64"] if network == "test_resnet" else []
     if page == "faster_rcnn_c4":
         return [*words, "model.backbone.levels=[4]", *FEW_REGIONS]
     if "faster" in page or "cascade" in page:
@@ -45,7 +46,9 @@ def own(page, network):
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
     slow = page in ("yolov3", "yolov4", "ssd300", "ssd512", "cascade_rcnn", "faster_rcnn_c4")
-    marked = slow or page.startswith("torchvision_")
+    # With TINY_YOLO, the sizes of one detector are the same network.
+    same = page.startswith(("yolov5", "yolo_free_")) and page != "yolov5"
+    marked = slow or same or page.startswith("torchvision_")
     return pytest.param(page, marks=[pytest.mark.slow] if marked else [])
 
 

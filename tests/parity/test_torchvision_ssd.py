@@ -23,7 +23,7 @@ LOSS_NAMES = {"classification": "loss/classification", "bbox_regression": "loss/
         ("ssd300", "rendered"),
         ("ssdlite", "rendered"),
         pytest.param(("ssd300", "photographs"), marks=[pytest.mark.needs_bccd, pytest.mark.slow]),
-        pytest.param(("ssdlite", "photographs"), marks=pytest.mark.needs_bccd),
+        pytest.param(("ssdlite", "photographs"), marks=[pytest.mark.needs_bccd, pytest.mark.slow]),
     ],
     ids="-".join,
 )

@@ -18,7 +18,10 @@ LOSS_NAMES = {
 
 @pytest.fixture(
     scope="module",
-    params=["rendered", pytest.param("photographs", marks=pytest.mark.needs_bccd)],
+    params=[
+        "rendered",
+        pytest.param("photographs", marks=[pytest.mark.needs_bccd, pytest.mark.slow]),
+    ],
 )
 def batch(request):
     if request.param == "rendered":

@@ -1,0 +1,21 @@
+"""Commands that train need no figures."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def _figures_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write an empty PNG for each figure: drawing takes half of the time of a tiny run.
+
+    The run of `trained` has real figures, and tests/visualization draws each kind.
+    """
+
+    def save(_: Figure, picture: Path, **__: Any) -> None:
+        Image.new("RGB", (8, 8)).save(picture)
+
+    monkeypatch.setattr(Figure, "savefig", save)
