@@ -1,4 +1,4 @@
-"""Commands that train need no figures."""
+"""Shared by the tests of commands that train."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 
-@pytest.fixture(autouse=True)
-def _figures_are_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write an empty PNG for each figure: drawing takes half of the time of a tiny run.
 
     The run of `trained` has real figures, and tests/visualization draws each kind.

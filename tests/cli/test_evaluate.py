@@ -12,6 +12,8 @@ from tiny_run import TINY
 from detkit.cli.main import main
 from detkit.visualization.analysis_pictures import READING
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SHAPES = ["data=shapes", *(word for word in TINY if word.startswith("data.reader."))]
 
 

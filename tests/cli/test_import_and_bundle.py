@@ -18,6 +18,8 @@ import detkit
 from detkit.cli.main import main
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SMALL = ["model/backbone=resnet18", "model.neck.out_channels=32", "model.head.layers.convs=1"]
 
 

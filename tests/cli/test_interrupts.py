@@ -17,6 +17,8 @@ from detkit.cli.main import main
 from detkit.runs.metrics_logger import read_metrics
 from detkit.runs.training_position import read_position
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 COMMAND = [sys.executable, "-m", "detkit.cli.main"]
 
 

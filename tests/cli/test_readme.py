@@ -18,6 +18,8 @@ from detkit.cli.main import COMMANDS, main
 from detkit.config.compose import compose
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGE = "conf/experiment/mine.yaml"

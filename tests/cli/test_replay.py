@@ -11,6 +11,8 @@ from tiny_run import TINY
 
 from detkit.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 SPOILT = [*TINY, "optimizer.learning_rate=1000", "trainer.max_epochs=8", "callbacks.average=null"]
 
 

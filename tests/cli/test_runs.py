@@ -21,6 +21,8 @@ from detkit.runs.metrics_logger import read_metrics
 from detkit.runs.score_threshold import default_threshold
 from detkit.runs.training_lock import training_lock
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 def test_run_folder_holds_what_a_person_and_a_program_need(work: Path) -> None:
     run = work / "first"

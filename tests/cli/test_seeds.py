@@ -12,6 +12,8 @@ from tiny_run import TINY
 
 from detkit.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
+
 
 @pytest.fixture
 def trained_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
