@@ -20,9 +20,9 @@ SHAPES = ["data=shapes", *(word for word in TINY if word.startswith("data.reader
 @pytest.fixture
 def detections(work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """What the run's detector finds, as `detkit evaluate` writes it."""
-    file = work / "found/detections.json"
+    file = work / "evaluated/detections.json"
     if not file.is_file():
-        assert main(["evaluate", "ckpt=first", "output=found"]) == 0
+        assert main(["evaluate", "ckpt=first", "output=evaluated"]) == 0
         capsys.readouterr()
     return file
 
