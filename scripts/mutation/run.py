@@ -37,7 +37,7 @@ TESTS = {  # by package
     "evaluation": ("evaluation",),
 }
 CPU_LIMIT = 120  # seconds until a mutant counts as killed
-HEAVY = ("torch", "torchvision", "lightning", "timm", "hydra", "scipy", "pycocotools", "hypothesis")
+HEAVY = ("torch", "torchvision", "lightning", "timm", "hydra", "pycocotools", "hypothesis")
 _PYTEST = ["-qx", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
 
 
