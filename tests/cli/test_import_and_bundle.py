@@ -157,14 +157,14 @@ def test_model_of_the_weights_is_trained_where_no_word_names_another(
     assert started[0]["model"] == run["model"]
     assert (started[0]["seed"], started[0]["callbacks"]) != (run["seed"], run["callbacks"])
     said = capsys.readouterr().err
-    line = "model: that of first (one_stage: backbone timm, neck fpn, head fcos), as no word names"
+    line = "model: that of first (one_stage: backbone timm, neck fpn, head dense), as no word names"
     assert (line in said) == (not words)
 
 
 def test_model_of_the_weights_can_be_tuned(started: list[dict[str, Any]]) -> None:
     assert main(["train", "weights=first", "model=checkpoint", "model.head.box_loss=diou"]) == 0
     assert started[0]["model"]["head"]["box_loss"]["name"] == "diou"
-    assert started[0]["model"]["head"]["convs"] == 1
+    assert started[0]["model"]["head"]["layers"]["convs"] == 1
 
 
 @pytest.mark.parametrize("words", [["model=retinanet"], ["model.neck.out_channels=32"]])
@@ -181,7 +181,7 @@ def test_weights_of_another_model_are_refused_before_data_are_read(
     assert "none of its" in said
     assert "tensors fits this detector" in said
     assert "weights=first model=checkpoint" in said
-    assert "(one_stage: backbone timm, neck fpn, head fcos)" in said
+    assert "(one_stage: backbone timm, neck fpn, head dense)" in said
     assert sorted(work.iterdir()) == listed
 
 
@@ -244,7 +244,11 @@ def test_plugins_of_a_checkpoint_are_named_and_not_imported(
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("convs", "many", "model.head.layers.convs: expected int > 0, got 'many'"),
+        (
+            "layers",
+            {"name": "towers", "convs": "many"},
+            "model.head.layers.convs: expected int > 0",
+        ),
         ("wider", 3, "model.head.wider: unknown key"),
         ("box_loss", {"name": "os.system"}, "there is no loss 'os.system'"),
         ("box_loss", 4, "model.head.box_loss: expected"),
