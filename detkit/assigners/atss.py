@@ -1,4 +1,4 @@
-"""Assignment by the statistics of each object."""
+"""ATSS: an adaptive IoU threshold for each object."""
 
 from __future__ import annotations
 

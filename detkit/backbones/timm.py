@@ -15,7 +15,7 @@ from annotated_types import Interval
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
-from detkit.backbones.reach import Unused, drop, find_unused, first_maps, takes_any_size
+from detkit.backbones.used_parameters import Unused, drop, find_unused, first_maps, takes_any_size
 from detkit.backbones.weights import is_without_memory, load_weights, read_weights
 from detkit.errors import UserError, did_you_mean
 from detkit.registry import PositiveInt, Wired, register

@@ -1,4 +1,4 @@
-"""Losses that let easy, common and outlying examples have the same say."""
+"""Gradient-harmonised losses (GHM-C, GHM-R): reweight examples by gradient density."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Momentum = Annotated[float, Interval(ge=0, lt=1)]
 
 @register("loss", "ghm_c")
 class GHMClassificationLoss(nn.Module):
-    """Binary cross entropy in which gradients of each size have the same say.
+    """GHM-C: binary cross entropy, reweighted by gradient density.
 
     The gradient length of a logit, |p - t|, falls into a bin; its entropy is weighed by 1 over what
     the bin holds, a moving average over steps and a mean over ranks, which checkpoints keep. The

@@ -9,7 +9,7 @@ from detkit.ops.collectives import mean_over_ranks
 
 
 class GradientHistogram(nn.Module):
-    """Weights that let each size of gradient have the same say in a loss.
+    """Weights that give gradients of all sizes the same total weight in a loss.
 
     Gradient lengths in 0..1 fall into equal bins. The counts of the bins, a mean over the ranks,
     are averaged over training steps and kept in the checkpoint. The average starts unbiased, as

@@ -1,4 +1,4 @@
-"""Which parameters of a network lead to which of its feature maps, found without memory."""
+"""Find the parameters that each feature map of a network depends on, without using memory."""
 
 from __future__ import annotations
 
