@@ -6,11 +6,18 @@ its path, what is allowed, the nearest name, and where the value was written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from difflib import SequenceMatcher
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 from detkit import registry
+from detkit.config.checks.hints import (
+    as_nested_yaml,
+    looks_mistyped,
+    owner_hint,
+    paths_of,
+    shown_value,
+    with_article,
+)
 from detkit.config.checks.other_tools import other_word
 from detkit.config.checks.safety import CODE_KEYS, RUNS_NOTHING
 from detkit.config.composition import current
@@ -22,7 +29,6 @@ from detkit.config.slots import resolve
 from detkit.errors import ConfigError, did_you_mean, nearest
 
 Node = dict[str, Any]
-LONGEST_SHOWN = 100  # characters of a wrong value in a message
 
 
 def check(
@@ -71,7 +77,7 @@ class _Checker:
     def block(self, schema: Mapping[str, Argument], mapping: Any, path: tuple[str, ...]) -> Node:
         """The values of a constructor's arguments, completed."""
         if not isinstance(mapping, Mapping):
-            self.report(path, f"expected a mapping of arguments, got {_shown(mapping)}.")
+            self.report(path, f"expected a mapping of arguments, got {shown_value(mapping)}.")
             return {}
         complete: Node = {}
         for key in mapping:
@@ -99,9 +105,11 @@ class _Checker:
             message = "is set by detkit from the data and the parts before; remove it."
         else:
             allowed = [name for name, argument in schema.items() if not argument.wired]
-            nested = f" Keys are nested, not dotted: write {_nested(key)}." if "." in key else ""
+            nested = (
+                f" Keys are nested, not dotted: write {as_nested_yaml(key)}." if "." in key else ""
+            )
             meant = did_you_mean(key, allowed)
-            if not path and (config_paths := list(_places_of(key, self._config))):
+            if not path and (config_paths := list(paths_of(key, self._config))):
                 meant = f" Did you mean {' or '.join(map(repr, config_paths))}?"
             message = f"unknown key.{nested or meant}{hint}"
             message += f" Allowed here: {', '.join(allowed) or 'nothing'}."
@@ -128,7 +136,7 @@ class _Checker:
             return value
         expected = check_value(argument.annotation, value)
         if expected is not None:
-            self.report(path, f"expected {expected}, got {_shown(value)}.", value)
+            self.report(path, f"expected {expected}, got {shown_value(value)}.", value)
         return value
 
     def _is_constant(self, key: str, schema: Mapping[str, Argument], path: tuple[str, ...]) -> bool:
@@ -136,7 +144,7 @@ class _Checker:
         if ".".join((*path, key)) not in self._referenced or key in (*schema, *CODE_KEYS):
             return False
         meant = nearest(key, schema)
-        return meant is None or (not path and not _looks_mistyped(key, meant))
+        return meant is None or (not path and not looks_mistyped(key, meant))
 
     def _labelled(self, argument: Argument, value: Any, path: tuple[str, ...]) -> Node:
         if value == "???":
@@ -150,7 +158,7 @@ class _Checker:
             )
             return {}
         if argument.slot is None or not isinstance(value, Mapping):
-            self.report(path, f"expected parts by label, got {_shown(value)}.")
+            self.report(path, f"expected parts by label, got {shown_value(value)}.")
             return {}
         family = argument.slot.family
         there = {
@@ -183,7 +191,7 @@ class _Checker:
         """Report a removed label that does not exist, but resembles an existing one."""
         key = ".".join((*path, label))
         meant = nearest(label, labels)
-        mistyped = meant is not None and _looks_mistyped(label, meant)
+        mistyped = meant is not None and looks_mistyped(label, meant)
         if key in self._overridden and not current().origins.lines(key) and mistyped:
             message = f"there is no such label to remove. Did you mean '{meant}'?"
             self.report((*path, label), message)
@@ -197,7 +205,7 @@ class _Checker:
         if value is None or value == {"name": None}:
             if not argument.optional:
                 names = ", ".join(all_names(slot.family))
-                message = f"{_article(slot.family)} is missing; choose one of {names}."
+                message = f"{with_article(slot.family)} is missing; choose one of {names}."
                 self.report(path, message, "null")
             return None
         return self.part(slot, value, path)
@@ -207,7 +215,7 @@ class _Checker:
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, Mapping):
-            self.report(path, f"expected the name of a {slot.family}, got {_shown(value)}.")
+            self.report(path, f"expected the name of a {slot.family}, got {shown_value(value)}.")
             return {}
         if any(key in value for key in CODE_KEYS):
             key = next(key for key in CODE_KEYS if key in value)
@@ -218,7 +226,7 @@ class _Checker:
         name = value["name"]
         if name not in registry.names(slot.family):
             names = all_names(slot.family)
-            message = f"{_article(slot.family)} needs a name; choose one of {', '.join(names)}."
+            message = f"{with_article(slot.family)} needs a name; choose one of {', '.join(names)}."
             unknown = unknown_part(slot.family, str(name)) if name else message
             self.report((*path, "name") if is_named else path, unknown, name)
             return {}
@@ -229,7 +237,7 @@ class _Checker:
         for key in [key for key in values if key not in schema]:
             if self._is_constant(key, schema, path):
                 continue
-            self._unknown_key(schema, key, path, _owner_hint(slot.family, name, key), values[key])
+            self._unknown_key(schema, key, path, owner_hint(slot.family, name, key), values[key])
             del values[key]
         return {"name": name, **self.block(schema, values, path)}
 
@@ -251,50 +259,3 @@ class _Checker:
                 f"{slot.family} '{name}' works on {space}, this slot takes "
                 f"{' or '.join(slot.space)}; choose one of {', '.join(fitting)}.",
             )
-
-
-def _owner_hint(family: str, name: str, key: str) -> str:
-    """Name the parts that have this argument; a page may tune a part that was replaced."""
-    owners = [
-        other
-        for other in registry.names(family)
-        if other != name and key in arguments(registry.get(family, other))
-    ]
-    if not owners:
-        return ""
-    return (
-        f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
-        f"'{name}': remove the key, or choose that part too."
-    )
-
-
-def _article(family: str) -> str:
-    return f"{'an' if family[0] in 'aeiou' else 'a'} {family}"
-
-
-def _places_of(key: str, config: Mapping[Any, Any], path: str = "") -> Iterator[str]:
-    """Where a key that is not one of the root stands."""
-    for name, value in config.items():
-        if path and name == key:
-            yield f"{path}{name}"
-        elif isinstance(value, Mapping):
-            yield from _places_of(key, value, f"{path}{name}.")
-
-
-def _looks_mistyped(key: str, meant: str) -> bool:
-    """Whether an unknown root key is so close to a real one that it must be a typing error."""
-    ratio = SequenceMatcher(None, key, meant).ratio()
-    return ratio >= 0.85 or (ratio >= 0.75 and key[0] == meant[0])  # noqa: PLR2004
-
-
-def _nested(key: str) -> str:
-    """A dotted key as YAML nests it."""
-    *outer, last = key.split(".")
-    return "".join(f"{name}: {{" for name in outer) + f"{last}: ..." + "}" * len(outer)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    if len(text) > LONGEST_SHOWN:
-        text = f"{text[:LONGEST_SHOWN]}..., {len(text):,} characters"
-    return f"{text} ({type(value).__name__})"
