@@ -7,11 +7,27 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """What the user gave is wrong; says what came, what was expected and what to change."""
+    """The input is wrong; the message says what came, what was expected and what to change.
+
+    Example:
+        >>> try:
+        ...     detkit.load("runs/missing")
+        ... except detkit.UserError as error:
+        ...     print(error)
+        source=runs/missing: there is no such file or folder; give a run folder or a file.
+    """
 
 
 class ConfigError(UserError):
-    """The configuration is wrong; holds one message per problem so that all are shown at once."""
+    """The configuration is wrong; `problems` holds a message for each problem.
+
+    Example:
+        >>> try:
+        ...     detkit.compose(["model=fcos", "seed=often", "trainer.max_epoch=3"])
+        ... except detkit.ConfigError as error:
+        ...     len(error.problems)
+        2
+    """
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = list(problems)
@@ -19,7 +35,15 @@ class ConfigError(UserError):
 
 
 class DataError(UserError):
-    """The data set cannot be used as it is."""
+    """A data set or an image cannot be used as it is.
+
+    Example:
+        >>> try:
+        ...     detector.predict(b"no image")
+        ... except detkit.DataError as error:
+        ...     print(error)
+        cannot read the image: not an image.
+    """
 
 
 class Stopped(BaseException):

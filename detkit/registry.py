@@ -83,6 +83,13 @@ class Slot:
         default: Name of the part to use if the config names none; None means no part.
         arguments: Values that differ from the defaults of the default part.
         space: For losses: the accepted spaces (`Loss.space`); empty accepts all.
+
+    Example:
+        >>> from typing import Annotated
+        >>> from detkit.interfaces import Assigner
+        >>> AssignerSlot = Annotated[Assigner, detkit.Slot("assigner", "atss", {"topk": 5})]
+        >>> AssignerSlot.__metadata__[0].default
+        'atss'
     """
 
     family: str
@@ -136,6 +143,17 @@ def register(family: str, name: str) -> Callable[[P], P]:
 
     Raises:
         UserError: The family is unknown, the name is taken, or the constructor hides its arguments.
+
+    Example:
+        >>> import torch
+        >>> from detkit.structures import FeatureSpec
+        >>> @detkit.register("neck", "unchanged")
+        ... class Unchanged(torch.nn.Identity):
+        ...     def __init__(self, *, feature_specs: detkit.Wired[list[FeatureSpec]]) -> None:
+        ...         super().__init__()
+        ...         self.feature_specs = feature_specs
+        >>> detkit.compose(["model=fcos", "model/neck=unchanged"])["model.neck"]
+        {'name': 'unchanged'}
     """
     require_family(family)
 

@@ -169,6 +169,7 @@ class Detector:
             ...     print(result if isinstance(result, Exception) else result.path)
             photos/a.png
             photos/b.png
+            photos/c.png
         """
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}; expected 1 or more.")
