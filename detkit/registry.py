@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Interval
 
 from detkit import plugin_files
 from detkit.errors import UserError, did_you_mean
+from detkit.explicit_arguments import require_explicit_arguments
 from detkit.plugin_files import Plugin, is_file
 
 T = TypeVar("T")
@@ -85,10 +86,7 @@ class Slot:
         space: For losses: the accepted spaces (`Loss.space`); empty accepts all.
 
     Example:
-        >>> from typing import Annotated
-        >>> from detkit.interfaces import Assigner
-        >>> AssignerSlot = Annotated[Assigner, detkit.Slot("assigner", "atss", {"topk": 5})]
-        >>> AssignerSlot.__metadata__[0].default
+        >>> detkit.Slot("assigner", "atss", {"topk": 5}).default
         'atss'
     """
 
@@ -158,7 +156,7 @@ def register(family: str, name: str) -> Callable[[P], P]:
     require_family(family)
 
     def add(factory: P) -> P:
-        _require_explicit_arguments(family, name, factory)
+        require_explicit_arguments(factory, f"{family} '{name}' ({factory.__module__})")
         builtin = _builtin_parts().get((family, name))
         existing = builtin or _parts.get((family, name))
         module = factory.__module__
@@ -179,19 +177,6 @@ def register(family: str, name: str) -> Callable[[P], P]:
         return factory
 
     return add
-
-
-def _require_explicit_arguments(family: str, name: str, factory: Callable[..., Any]) -> None:
-    for parameter in inspect.signature(factory).parameters.values():
-        where = f"{family} '{name}' ({factory.__module__}): argument '{parameter.name}'"
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise UserError(
-                f"{where} hides arguments: list each one so that detkit can check configurations."
-            )
-        if parameter.annotation is parameter.empty:
-            raise UserError(
-                f"{where} has no type: annotate it so that detkit can check configurations."
-            )
 
 
 @cache

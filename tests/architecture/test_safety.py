@@ -57,4 +57,4 @@ def test_pages_name_parts_and_never_import_paths():
 
 def test_target_is_named_only_where_it_is_refused():
     naming = [p.name for p in FILES if '"_target_"' in p.read_text(encoding="utf-8")]
-    assert set(naming) <= {"safety.py", "record.py"}
+    assert set(naming) <= {"safety.py", "checkpoint_record.py"}
