@@ -1,4 +1,4 @@
-"""A checkpoint and what its run knew, as a bundle."""
+"""Bundle a checkpoint with the facts that its run recorded."""
 
 from __future__ import annotations
 

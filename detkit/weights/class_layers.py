@@ -1,4 +1,4 @@
-"""Which tensors of a detector have rows for classes, found by building it for one class more."""
+"""Find the tensors with rows for classes by building the detector for one more class."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from detkit.assembly import Classes
 
 @dataclass(frozen=True)
 class ClassRows:
-    """Where a tensor holds classes. The order along the axis is prior, class, as predictions are.
+    """The rows of a tensor that belong to classes, ordered by prior, then class.
 
     Attributes:
         axis: The axis with A * K rows.
         priors: A, the blocks of K rows.
-        extra: Rows of a block after the classes': 1 where background has a logit of its own.
+        extra: Rows of a block after the classes': 1 if background has a logit.
     """
 
     axis: int
@@ -33,18 +33,18 @@ class ClassRows:
 
 
 def class_rows(model: Mapping[str, Any], classes: Classes) -> dict[str, ClassRows]:
-    """Each tensor of a configured detector that has rows for classes; takes no memory."""
+    """Find the tensors of a configured detector with rows for classes; allocates no memory."""
     count = len(classes.names)
     more = Classes([*classes.names, ""], [*classes.category_ids, max(classes.category_ids) + 1])
-    own = assembly.describe_on_meta(model, classes).state_dict()
+    tensors = assembly.describe_on_meta(model, classes).state_dict()
     grown = assembly.describe_on_meta(model, more).state_dict()
-    found = {}
-    for name, tensor in own.items():
+    rows = {}
+    for name, tensor in tensors.items():
         other = grown[name].shape
         axes = [axis for axis, size in enumerate(tensor.shape) if size != other[axis]]
         if len(axes) != 1:
             continue
         axis = axes[0]
         priors = other[axis] - tensor.shape[axis]
-        found[name] = ClassRows(axis, priors, tensor.shape[axis] // priors - count)
-    return found
+        rows[name] = ClassRows(axis, priors, tensor.shape[axis] // priors - count)
+    return rows

@@ -1,4 +1,4 @@
-"""Which class each logit of a classification layer stands for."""
+"""The class of each logit of a classification layer."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ COCO_SLOTS: list[str] = RetinaNet_ResNet50_FPN_Weights.COCO_V1.meta["categories"
 
 @dataclass(frozen=True)
 class ClassList:
-    """Class names as a user gives them.
+    """Class names from the user.
 
     Attributes:
         names: In order; gaps are None.
-        ids: The category id of each, where the source numbers them.
+        ids: Their category ids, if the source numbers them.
     """
 
     names: list[str | None]
@@ -37,33 +37,33 @@ class Slots:
     """The logits of one prior, in order.
 
     Attributes:
-        names: What each stands for; None for one that is not used.
-        ids: The category id of each.
+        names: The class of each logit; None for an unused logit.
+        ids: The category id of each logit.
     """
 
     names: list[str | None]
     ids: list[int]
 
     def used(self) -> tuple[list[str], list[int]]:
-        """Names and category ids of the logits that stand for a class."""
+        """Names and category ids of the used logits."""
         pairs = [(n, i) for n, i in zip(self.names, self.ids, strict=True) if n is not None]
         return [name for name, _ in pairs], [number for _, number in pairs]
 
     def without_first(self) -> Slots:
-        """All but the first."""
+        """The logits after the first."""
         return Slots(self.names[1:], self.ids[1:])
 
 
 def coco_slots() -> Slots:
-    """Those of a detector that torchvision trained on COCO."""
+    """The logits of a detector that torchvision trained on COCO."""
     return Slots([_name(name) for name in COCO_SLOTS], list(range(len(COCO_SLOTS))))
 
 
 def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
-    """Class names at the `count` logits that a layer has.
+    """Assign class names to the `count` logits of a layer.
 
     Args:
-        classes: As the user gives them.
+        classes: The names.
         count: Logits for one prior, C or C + 1.
         key: The key that holds the names, for messages.
 
@@ -88,7 +88,7 @@ def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
 
 
 def read_class_list(value: str | Sequence[str], key: str) -> ClassList:
-    """Class names from a list, or from a file: one name a line, JSON, COCO JSON or YOLO YAML.
+    """Read class names from a list or a file: one per line, JSON, COCO JSON or YOLO YAML.
 
     Raises:
         UserError: There is no such file, or it holds no names.

@@ -1,19 +1,19 @@
-"""A coverage as text: counts by part, then what a user should know of the rest."""
+"""A coverage as text: counts by part, then classes and tensors that were not copied."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from detkit.text import align_columns
-from detkit.weights.source import WeightSource
 from detkit.weights.transfer import Coverage
+from detkit.weights.weight_source import WeightSource
 
 _COLUMNS = ("matched", "by class", "reshaped", "missing")
 _SHOWN = 6
 
 
 def coverage_text(coverage: Coverage, source: WeightSource) -> str:
-    """What of a file went where, as a short block of lines."""
+    """Summarise which tensors of a file were copied, in a few lines."""
     columns = [
         coverage.matched,
         coverage.by_class,
@@ -63,13 +63,13 @@ def _names(coverage: Coverage) -> list[str]:
 
 
 def _modules(names: Sequence[str]) -> list[str]:
-    """Tensors by module; where there are many modules, by the first names of their paths."""
+    """Group tensors by module, or, if there are many, by the first names of their paths."""
     for depth in (None, 3, 2, 1):
         groups: dict[str, list[str]] = {}
         for name in names:
-            path, _, own = name.rpartition(".")
+            path, _, last = name.rpartition(".")
             key = path if depth is None else ".".join(path.split(".")[:depth])
-            groups.setdefault(key, []).append(own)
+            groups.setdefault(key, []).append(last)
         if len(groups) <= _SHOWN or depth == 1:
             break
     if depth is None:

@@ -1,4 +1,4 @@
-"""Where weights meet a configured detector: fine-tuning, and `detkit import`."""
+"""Weights in a configured detector: fine-tuning, and `detkit import`."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from detkit.version import __version__
 from detkit.weights.class_layers import class_rows
 from detkit.weights.class_names import ClassList, place_in_slots, read_class_list
 from detkit.weights.coverage_report import coverage_text
-from detkit.weights.source import WeightSource, name_classes, read_source
+from detkit.weights.source import name_classes, read_source
 from detkit.weights.transfer import Coverage, transfer
+from detkit.weights.weight_source import WeightSource
 
 LOGGER = logging.getLogger("detkit.weights")
 _OVERFLOW = "Storage size calculation overflowed"  # how PyTorch counts more bytes than there are
@@ -36,8 +37,8 @@ class Imported:
 
     Attributes:
         path: The checkpoint that was written.
-        coverage: What of the file is in it.
-        report: The same as text.
+        coverage: Which tensors were copied.
+        report: The coverage as text.
     """
 
     path: Path
@@ -45,12 +46,14 @@ class Imported:
     report: str
 
 
-def start_from(detector: nn.Module, place: str, model: Mapping[str, Any], classes: Classes) -> str:
-    """Let a detector start from the weights of a file, as far as they fit.
+def start_from(
+    detector: nn.Module, weights: str, model: Mapping[str, Any], classes: Classes
+) -> str:
+    """Copy the weights of a file into a detector, as far as they fit.
 
     Args:
         detector: Changed in place.
-        place: A run, checkpoint, bundle or weight file.
+        weights: A run, checkpoint, bundle or weight file.
         model: The detector's configuration.
         classes: What it detects.
 
@@ -60,22 +63,22 @@ def start_from(detector: nn.Module, place: str, model: Mapping[str, Any], classe
     Raises:
         UserError: The file cannot be read, or nothing of it fits.
     """
-    source = read_source(place)
+    source = read_source(weights)
     coverage = transfer(detector, source, classes.names, class_rows(model, classes))
     return coverage_text(coverage, source)
 
 
-def refuse_foreign_weights(place: str, model: Mapping[str, Any]) -> None:
-    """Find out whether anything of a file fits a detector before any data is read.
+def refuse_foreign_weights(weights: str, model: Mapping[str, Any]) -> None:
+    """Refuse weights of which nothing fits a detector, before any data is read.
 
     Args:
-        place: A run, checkpoint, bundle or weight file.
+        weights: A run, checkpoint, bundle or weight file.
         model: The detector's configuration.
 
     Raises:
         UserError: The file cannot be read, or nothing of it fits.
     """
-    source = read_source(place)
+    source = read_source(weights)
     names = source.slots.used() if source.slots else (["a", "b"], [1, 2])
     classes = Classes(*names)
     detector = _described(model, classes, "model:")
@@ -85,12 +88,12 @@ def refuse_foreign_weights(place: str, model: Mapping[str, Any]) -> None:
     try:
         transfer(detector, source, classes.names, rows)
     except UserError as error:
-        known = source.checkpoint.config.get("model") if source.checkpoint else None
-        if not isinstance(known, Mapping):
+        stored = source.checkpoint.config.get("model") if source.checkpoint else None
+        if not isinstance(stored, Mapping):
             raise
         raise UserError(
-            f"{error} The model that they were made for ({model_text(known)}) is trained with: "
-            f"weights={place} model=checkpoint"
+            f"{error} To train the model that they belong to ({model_text(stored)}), set "
+            f"weights={weights} model=checkpoint"
         ) from error
 
 
@@ -110,12 +113,12 @@ def refuse_other_shapes(checkpoint: Checkpoint, model: Mapping[str, Any]) -> Non
 
 
 def _described(model: Mapping[str, Any], classes: Classes, where: str) -> Any:
-    """The detector without memory; None where a part of it cannot be built so.
+    """Build the detector without memory; None if one of its parts cannot be built that way.
 
     Args:
         model: Its configuration.
         classes: What it detects.
-        where: Whose configuration it is, to begin a message with.
+        where: Names the configuration, to begin a message with.
 
     Raises:
         UserError: Its parts do not fit each other, or a tensor is too large for any memory.
@@ -127,15 +130,15 @@ def _described(model: Mapping[str, Any], classes: Classes, where: str) -> Any:
     except Exception as error:
         if _OVERFLOW in str(error):
             raise UserError(
-                f"{where} has a tensor that no machine has room for ({error}): lower its channels, "
-                "or take another copy of the file that it is from."
+                f"{where} has a tensor too large for any machine ({error}): lower its channels, "
+                "or take another copy of the file."
             ) from error
         LOGGER.debug("the detector cannot be built on the meta device", exc_info=True)
         return None
 
 
 def model_text(model: Mapping[str, Any]) -> str:
-    """A model's configuration in a few words: its name, and those of its parts."""
+    """A model in a few words: its name and the names of its parts."""
     parts = {key: value for key, value in model.items() if isinstance(value, Mapping)}
     named = [f"{key} {value['name']}" for key, value in parts.items() if "name" in value]
     return f"{model.get('name')}: {', '.join(named)}"
@@ -157,9 +160,9 @@ def import_weights(config: Mapping[str, Any], source: WeightSource) -> Imported:
     torch.manual_seed(config["seed"])
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     coverage = transfer(detector, source, classes.names, class_rows(config["model"], classes))
-    kept = ("model", "augmentation", "metric")
+    blocks = ("model", "augmentation", "metric")
     record = Record(
-        config={key: json.loads(json.dumps(config[key])) for key in kept},
+        config={key: json.loads(json.dumps(config[key])) for key in blocks},
         class_names=classes.names,
         category_ids=classes.category_ids,
         version=__version__,
@@ -172,15 +175,15 @@ def import_weights(config: Mapping[str, Any], source: WeightSource) -> Imported:
     return Imported(output, coverage, coverage_text(coverage, source))
 
 
-def _output(wanted: str | None, path: Path) -> Path:
-    output = Path(wanted) if wanted else Path(f"{path.stem}.ckpt")
+def _output(name: str | None, path: Path) -> Path:
+    output = Path(name) if name else Path(f"{path.stem}.ckpt")
     if output.exists():
         raise UserError(f"output={output}: exists already: choose another file.")
     return output
 
 
 def _classes(new_classes: str | Sequence[str] | None, source: WeightSource) -> Classes:
-    """What the checkpoint will detect."""
+    """The classes that the checkpoint will detect."""
     if new_classes is not None:
         names = read_class_list(new_classes, "new_classes")
         return _all_of(names, "new_classes")
@@ -197,10 +200,10 @@ def _classes(new_classes: str | Sequence[str] | None, source: WeightSource) -> C
     return Classes(*source.slots.used())
 
 
-def _all_of(given: ClassList, key: str) -> Classes:
-    if None in given.names:
+def _all_of(classes: ClassList, key: str) -> Classes:
+    if None in classes.names:
         raise UserError(f"{key}: a class has no name: leave it out.")
-    return Classes(*place_in_slots(given, len(given.names), key).used())
+    return Classes(*place_in_slots(classes, len(classes.names), key).used())
 
 
 def _save(content: dict[str, Any], output: Path) -> None:

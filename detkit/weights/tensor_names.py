@@ -1,11 +1,11 @@
-"""What detkit calls the tensors that other libraries' weight files hold."""
+"""detkit's names for the tensors in other libraries' weight files."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-# torchvision's RetinaNet, FCOS and Faster R-CNN, all versions, to detkit's of the same name.
+# torchvision's RetinaNet, FCOS and Faster R-CNN, all versions, to detkit's detectors.
 _DETECTOR_NAMES = [
     (r"^backbone\.body\.", "backbone."),
     (r"^backbone\.fpn\.inner_blocks\.(\d+)\.", r"neck.lateral.\1."),
@@ -37,51 +37,51 @@ _IN_LINE = re.compile(r"_tower\.(\d+)\.(weight|bias)$")
 # RetinaNet before torchvision 0.13: convolution and ReLU of all blocks in one line
 _OLD_BLOCK = re.compile(r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$")
 _ONLY_OLD = "head.classification_head.conv.2.weight"  # in FCOS, a ReLU stands there
-# Layers that only a detector has, by the library whose names they carry.
+# Layers that only detectors have, by library.
 _DETECTOR_LAYERS = {
     "MMDetection": re.compile(r"^(bbox_head|rpn_head|mask_head|roi_head\.\w+_head)\."),
     "Detectron2": re.compile(r"^(backbone\.bottom_up|proposal_generator|roi_heads\.box_pred)"),
     "Ultralytics": re.compile(r"^(model\.)+\d+\.(cv[23]\.\d|m\.\d+\.(weight|bias)$)"),
     "the DETR family": re.compile(r"^(model\.)?(class_labels_classifier|(class|bbox)_embed)\."),
 }
-_WRAPPINGS = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of parallel and compiled models
+_WRAPPINGS = re.compile(r"^(?:module\.|_orig_mod\.)+")  # prefixes of parallel and compiled models
 
 
 def unwrapped_name(name: str) -> str:
-    """A tensor's name without what data parallelism and torch.compile put before it."""
+    """Remove the prefixes of data parallelism and torch.compile from a tensor's name."""
     return _WRAPPINGS.sub("", name)
 
 
 def present_names(names: Collection[str]) -> dict[str, str]:
-    """Each name of a torchvision detector's file to what torchvision calls the tensor today.
+    """Map each name in a torchvision detector's file to torchvision's current name.
 
-    The files of its RetinaNet are older than the blocks that its model now consists of; what is
-    old in other files can be told tensor by tensor.
+    The files of its RetinaNet are older than the blocks of its current model. In other files, a
+    single name is enough to recognise an old tensor.
     """
     if _ONLY_OLD not in names:
         return {name: name for name in names}
     return {
-        name: _OLD_BLOCK.sub(lambda found: f"{found[1]}.{int(found[2]) // 2}.0.{found[3]}", name)
+        name: _OLD_BLOCK.sub(lambda match: f"{match[1]}.{int(match[2]) // 2}.0.{match[3]}", name)
         for name in names
     }
 
 
 def name_of_torchvision_detector(name: str) -> str:
-    """What detkit calls a tensor of torchvision's detectors; those it does not know keep theirs."""
+    """Translate a tensor name of torchvision's detectors; unknown names stay."""
     for pattern, replacement in _DETECTOR_NAMES:
         name = re.sub(pattern, replacement, name)
-    found = _IN_LINE.search(name)
-    if found is None:
+    match = _IN_LINE.search(name)
+    if match is None:
         return name
-    block, layer = divmod(int(found[1]), 3)
-    return f"{name[: found.start()]}_tower.{block}.{('conv', 'norm')[layer]}.{found[2]}"
+    block, layer = divmod(int(match[1]), 3)
+    return f"{name[: match.start()]}_tower.{block}.{('conv', 'norm')[layer]}.{match[2]}"
 
 
 def simple_backbone_name(name: str) -> str:
-    """A backbone's tensor as torchvision, timm and detkit agree to call it.
+    """Reduce a backbone's tensor name to a form that torchvision, timm and detkit share.
 
-    timm writes `_` for some dots when it takes a model apart into feature maps, and detkit keeps
-    such a model as `model`; torchvision's detectors keep theirs as `body`.
+    timm replaces some dots by `_` when it extracts feature maps, and detkit stores such a model as
+    `model`; torchvision's detectors store theirs as `body`.
     """
     for prefix in ("backbone.", "body.", "model."):
         name = name.removeprefix(prefix)
@@ -89,7 +89,7 @@ def simple_backbone_name(name: str) -> str:
 
 
 def library_of_detector(names: Collection[str]) -> str | None:
-    """The library whose detector a file holds, by layers that only its detectors have."""
+    """The library whose detector a file holds, judged by layers that only its detectors have."""
     for library, layer in _DETECTOR_LAYERS.items():
         if any(layer.match(name) for name in names):
             return library

@@ -1,4 +1,4 @@
-"""The class layers of torchvision's roi heads in detkit's order."""
+"""The class layers of torchvision's RoI heads in detkit's order."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _CLASS_LAYER, _BOX_LAYER = "roi_head.stage.class_layer.", "roi_head.stage.box_la
 
 
 def background_last(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a two-stage detector with background and box codes where detkit has them.
+    """Reorder background and box codes of a two-stage detector as detkit has them.
 
-    torchvision counts background as the first class, gives it a box too, and keeps the codes of a
-    box together; detkit has background last, without a box, and the classes of a code together.
+    torchvision has background as the first class, with a box, and groups codes by box; detkit has
+    background last, without a box, and groups codes by code.
 
     Args:
         tensors: By detkit's names.

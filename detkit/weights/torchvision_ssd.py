@@ -37,19 +37,19 @@ _LITE_NAMES = {
 
 
 def is_torchvision_ssd(names: Collection[str]) -> bool:
-    """Whether tensors of these names are of torchvision's SSD or SSDlite."""
+    """Whether these tensor names come from torchvision's SSD or SSDlite."""
     return any(name.startswith(_MARK) for name in names)
 
 
 def page_of_ssd(names: Collection[str]) -> str:
-    """The page of the detector, by the names of torchvision's tensors."""
+    """The page of conf/model that fits, judged by torchvision's tensor names."""
     return "torchvision_ssd300" if _VGG_MARK in names else "torchvision_ssdlite"
 
 
-def tensors_of_ssd(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of torchvision by detkit's names, background as the last logit of each prior."""
-    table = _SSD_NAMES if _VGG_MARK in given else _LITE_NAMES
-    tensors = {_renamed(name, table): value for name, value in given.items()}
+def tensors_of_ssd(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename torchvision's tensors, and move background behind the other logits of each prior."""
+    table = _SSD_NAMES if _VGG_MARK in named_tensors else _LITE_NAMES
+    tensors = {_renamed(name, table): value for name, value in named_tensors.items()}
     logits = logits_of_ssd(tensors)
     for name, value in tensors.items():
         if name.startswith(_CLASS_LAYERS) and _is_last(name):
@@ -58,7 +58,7 @@ def tensors_of_ssd(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def logits_of_ssd(tensors: Mapping[str, Tensor]) -> int:
-    """K of each prior, one of them of background, by detkit's names."""
+    """Count the logits of each prior, background included; names are detkit's."""
     rows = [
         next(len(v) for name, v in tensors.items() if name.startswith(kind) and _is_last(name))
         for kind in (_CLASS_LAYERS, _BOX_LAYERS)
@@ -74,10 +74,10 @@ def _renamed(name: str, table: Mapping[str, str]) -> str:
 
 
 def _is_last(name: str) -> bool:
-    """Whether a head's tensor is of the layer that predicts: SSD's only one, SSDlite's second."""
+    """Whether a tensor belongs to the predicting layer: SSD's only one, SSDlite's second."""
     return re.fullmatch(r"head\.layers\.\w+\.\d+\.(1\.)?(weight|bias)", name) is not None
 
 
 def _background_last(value: Tensor, logits: int) -> Tensor:
-    """(A * K, ...) with the first of the K rows of each prior behind the others."""
+    """Move the first of each prior's K rows behind the others; the value is (A * K, ...)."""
     return value.reshape(-1, logits, *value.shape[1:]).roll(-1, dims=1).flatten(0, 1)

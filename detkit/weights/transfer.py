@@ -1,17 +1,18 @@
-"""Weights from one detector into another, by name and shape, and classes by their names."""
+"""Copy weights into a detector: tensors by name and shape, classes by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.weights.class_layers import ClassRows
-from detkit.weights.source import WeightSource
 from detkit.weights.tensor_names import simple_backbone_name
+from detkit.weights.weight_source import WeightSource
 
 Shape = tuple[int, ...]
 _COUNTER = "num_batches_tracked"  # of a batch norm; a frozen one has none, and nothing needs it
@@ -19,13 +20,13 @@ _COUNTER = "num_batches_tracked"  # of a batch norm; a frozen one has none, and 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What became of each tensor of a detector, and of each of a file.
+    """Which tensors were copied from a file into a detector, and which were not.
 
     Attributes:
         matched: Copied whole.
         by_class: Copied row by row, for the classes that both sides have.
         reshaped: Same name, other shape, not copied: (name, the file's, the detector's).
-        missing: Not in the file; keeps its first values.
+        missing: Not in the file; keeps its initial values.
         unused: Only in the file.
         classes: The detector's classes whose rows were copied.
         new_classes: The detector's classes that the file does not have.
@@ -43,7 +44,7 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing of the detector keeps its first values."""
+        """Whether no tensor of the detector keeps initial values."""
         return not (self.reshaped or self.missing or (self.by_class and self.new_classes))
 
 
@@ -65,44 +66,44 @@ def transfer(
     Raises:
         UserError: Nothing fits.
     """
-    own: dict[str, Tensor] = detector.state_dict()
-    found = _by_own_name(own, source)
+    tensors: dict[str, Tensor] = detector.state_dict()
+    matches = _match_names(tensors, source)
     pairs = pair_classes(class_names, source)
     coverage = Coverage(
         classes=[class_names[label] for label, _ in pairs],
         new_classes=[n for i, n in enumerate(class_names) if i not in dict(pairs)],
         left_classes=_left_classes(source, {slot for _, slot in pairs}),
     )
-    for name, tensor in own.items():
-        if name not in found:
+    for name, tensor in tensors.items():
+        if name not in matches:
             if not name.endswith(_COUNTER):
                 coverage.missing.append(name)
             continue
-        given = found[name][1]
+        value = matches[name].tensor
         if name in rows:
-            copied = _copy_rows(tensor, given, rows[name], pairs, source)
+            copied = _copy_rows(tensor, value, rows[name], pairs, source)
         else:
-            copied = _copy_whole(tensor, given)
+            copied = _copy_whole(tensor, value)
         if not copied:
-            coverage.reshaped.append((name, tuple(given.shape), tuple(tensor.shape)))
+            coverage.reshaped.append((name, tuple(value.shape), tuple(tensor.shape)))
         elif name in rows and coverage.new_classes:
             coverage.by_class.append(name)
         else:
             coverage.matched.append(name)
-    used = {theirs for theirs, _ in found.values()}
+    used = {match.name for match in matches.values()}
     coverage.unused.extend(
         name for name in source.tensors if name not in used and not name.endswith(_COUNTER)
     )
-    _require_something(coverage, source, own)
+    _require_match(coverage, source, tensors)
     return coverage
 
 
-def _require_something(coverage: Coverage, source: WeightSource, own: Mapping[str, Tensor]) -> None:
+def _require_match(coverage: Coverage, source: WeightSource, tensors: Mapping[str, Tensor]) -> None:
     if not coverage.matched and not (coverage.by_class and coverage.classes):
         raise UserError(
             f"{source.path}: none of its {len(source.tensors)} tensors fits this detector "
-            f"({_examples(source.tensors)} there; {_examples(own)} here): choose the model, or the "
-            "backbone, that the weights were made for."
+            f"({_examples(source.tensors)} there; {_examples(tensors)} here): choose the model, or "
+            "the backbone, that the weights were made for."
         )
 
 
@@ -113,67 +114,75 @@ def pair_classes(class_names: Sequence[str], source: WeightSource) -> list[tuple
     """
     slots = source.slots.names if source.slots else []
     exact = {name: slot for slot, name in enumerate(slots) if name is not None}
-    loose: dict[str, list[int]] = {}
+    by_simple_name: dict[str, list[int]] = {}
     for name, slot in exact.items():
-        loose.setdefault(_loose(name), []).append(slot)
+        by_simple_name.setdefault(_simple(name), []).append(slot)
     pairs = []
     for label, name in enumerate(class_names):
-        near = loose.get(_loose(name), [])
+        candidates = by_simple_name.get(_simple(name), [])
         if name in exact:
             pairs.append((label, exact[name]))
-        elif len(near) == 1 and slots[near[0]] not in class_names:
-            pairs.append((label, near[0]))
+        elif len(candidates) == 1 and slots[candidates[0]] not in class_names:
+            pairs.append((label, candidates[0]))
     return pairs
 
 
-def _loose(name: str) -> str:
+def _simple(name: str) -> str:
     return "".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 
-def _left_classes(source: WeightSource, taken: set[int]) -> list[str]:
+def _left_classes(source: WeightSource, paired: set[int]) -> list[str]:
     names = source.slots.names if source.slots else []
-    return [name for slot, name in enumerate(names) if name is not None and slot not in taken]
+    return [name for slot, name in enumerate(names) if name is not None and slot not in paired]
 
 
-def _by_own_name(own: Mapping[str, Tensor], source: WeightSource) -> dict[str, tuple[str, Tensor]]:
-    """Our name to the file's name and tensor."""
+class _FileTensor(NamedTuple):
+    """A tensor of the file, by the file's name."""
+
+    name: str
+    tensor: Tensor
+
+
+def _match_names(tensors: Mapping[str, Tensor], source: WeightSource) -> dict[str, _FileTensor]:
+    """Find the file's tensor for each tensor of the detector, by name."""
+    file = source.tensors
     if not source.is_backbone:
-        return {name: (name, source.tensors[name]) for name in own if name in source.tensors}
-    simple = {simple_backbone_name(name): name for name in source.tensors}
-    found = {}
-    for name in own:
-        theirs = simple.get(simple_backbone_name(name))
-        if name.startswith("backbone.") and theirs is not None:
-            found[name] = (theirs, source.tensors[theirs])
-    return found
+        return {name: _FileTensor(name, file[name]) for name in tensors if name in file}
+    by_simple_name = {simple_backbone_name(name): name for name in file}
+    matches = {}
+    for name in tensors:
+        file_name = by_simple_name.get(simple_backbone_name(name))
+        if name.startswith("backbone.") and file_name is not None:
+            matches[name] = _FileTensor(file_name, file[file_name])
+    return matches
 
 
-def _copy_whole(tensor: Tensor, given: Tensor) -> bool:
-    if given.shape != tensor.shape:
+def _copy_whole(tensor: Tensor, value: Tensor) -> bool:
+    if value.shape != tensor.shape:
         return False
-    tensor.copy_(given)
+    tensor.copy_(value)
     return True
 
 
 def _copy_rows(
     tensor: Tensor,
-    given: Tensor,
+    value: Tensor,
     rows: ClassRows,
     pairs: list[tuple[int, int]],
     source: WeightSource,
 ) -> bool:
-    """Copy the rows of the classes that both have; False where the tensors are of two kinds."""
+    """Copy the rows of the classes that both have; False if the shapes do not correspond."""
     if source.slots is None or not pairs:
-        return True  # nothing is known to be the same, so every class keeps its first values
+        return True  # no class in common: all keep their initial values
     expected = list(tensor.shape)
     expected[rows.axis] = rows.priors * (len(source.slots.names) + rows.extra)
-    if list(given.shape) != expected:
+    if list(value.shape) != expected:
         return False
-    to, of = rows.blocks(tensor), rows.blocks(given)
+    target, origin = rows.blocks(tensor), rows.blocks(value)
     for label, slot in pairs:
-        to[:, label] = of[:, slot]
+        target[:, label] = origin[:, slot]
     if rows.extra:
-        to[:, -rows.extra :] = of[:, -rows.extra :]
+        target[:, -rows.extra :] = origin[:, -rows.extra :]
     return True
 
 

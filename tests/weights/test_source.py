@@ -10,7 +10,7 @@ from detkit.config.compose import compose
 from detkit.errors import UserError
 from detkit.runs.bundle import Bundle, write_bundle
 from detkit.runs.checkpoint_record import Record
-from detkit.weights import source as source_module
+from detkit.weights import torchvision_source
 from detkit.weights.class_layers import class_rows
 from detkit.weights.source import name_classes, read_source
 from detkit.weights.start import start_from
@@ -212,7 +212,7 @@ def test_91_classes_are_cocos(tmp_path):
 
 def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch):
     state = detector_file(tmp_path / "a.pth")
-    monkeypatch.setattr(source_module, "_is_published_without_epsilon", lambda path: True)
+    monkeypatch.setattr(torchvision_source, "_is_published_without_epsilon", lambda path: True)
     tensors = read_source(str(tmp_path / "a.pth")).tensors
     ours = torch.rsqrt(tensors["backbone.bn1.running_var"] + 1e-5)
     torch.testing.assert_close(ours, torch.rsqrt(state["backbone.body.bn1.running_var"]))
@@ -221,8 +221,8 @@ def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch
 
 def test_the_published_file_is_told_by_the_hash_in_its_name(tmp_path):
     detector_file(tmp_path / "a.pth")
-    assert not source_module._is_published_without_epsilon(tmp_path / "a.pth")
-    ends = [weights.url[-13:] for weights in source_module._WITHOUT_EPSILON]
+    assert not torchvision_source._is_published_without_epsilon(tmp_path / "a.pth")
+    ends = [weights.url[-13:] for weights in torchvision_source._WITHOUT_EPSILON]
     assert ends == ["-eeacb38b.pth", "-258fb6c6.pth"]
 
 

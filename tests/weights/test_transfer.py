@@ -7,8 +7,8 @@ from detkit.errors import UserError
 from detkit.weights.class_layers import ClassRows, class_rows
 from detkit.weights.class_names import Slots
 from detkit.weights.coverage_report import coverage_text
-from detkit.weights.source import WeightSource
 from detkit.weights.transfer import pair_classes, transfer
+from detkit.weights.weight_source import WeightSource
 
 CLASS_LAYER = "head.layers.class_layer.weight"
 ANCHORS = 9

@@ -5,7 +5,7 @@ import torch
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.weights.source import WeightSource
+from detkit.weights.weight_source import WeightSource
 
 TINY = [
     "model/backbone=timm",
