@@ -11,10 +11,11 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from detkit.errors import UserError
 from detkit.files import display_path
@@ -217,3 +218,16 @@ def _location(error: BaseException) -> str:
     folder = Path(frames[0].filename).parent  # the plugin's; deeper frames may belong to libraries
     last = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)][-1]
     return f"{display_path(last.filename)}:{last.lineno}"
+
+
+def part_names(config: Any) -> set[Any]:
+    """Every value of a key `name` in a configuration, which the names of its parts are among."""
+    nodes: list[Any] = [config]
+    names: set[Any] = set()
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, Mapping):
+            names.add(node.get("name"))
+            nodes += node.values()
+        nodes += node if isinstance(node, list) else []
+    return names

@@ -284,13 +284,7 @@ def plugin_pages() -> list[Path]:
 
 def plugins_of(config: Any) -> list[str]:
     """The loaded plugins whose parts a configuration names."""
-    nodes, part_names = [config], set()
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, Mapping):
-            part_names.add(node.get("name"))
-            nodes += node.values()
-        nodes += node if isinstance(node, list) else []
+    part_names = plugin_files.part_names(config)
     bringing = {part.plugin for part in _parts.values() if part.name in part_names}
     return [name for name in _loaded_plugins if name in bringing]
 
