@@ -104,7 +104,7 @@ class Assigner(Protocol):
 
 
 class Sampler(Protocol):
-    """Which priors count in the loss.
+    """Chooses the priors that count in the loss.
 
     `matched` (B, P) as in Assignment; returns a mask (B, P) bool in which ignored priors are False.
     `values` (B, P) are what `ranks_by` asks for: detached classification losses, or the highest IoU
@@ -147,7 +147,7 @@ class BoxLoss(Protocol):
 
 
 class QualityTarget(Protocol):
-    """What the quality branch of a dense head learns at the positives: (M,) in 0..1.
+    """Target of a dense head's quality branch at the positives: (M,) in 0..1.
 
     `boxes` (M, 4) are the objects, `predicted` (M, 4) the head's boxes; called without gradients.
     With `learns_background`, the branch learns 0 at all other priors, and classes are learned at
@@ -307,7 +307,7 @@ class MixingTransform(Protocol):
 
 
 class Sampling(Protocol):
-    """How often each image of an index comes in an epoch, in the mean: (N,) numbers from 0 on."""
+    """Mean number of times each image of an index appears in an epoch: (N,), 0 or more."""
 
     def __call__(self, index: DatasetIndex) -> NDArray[np.float64]: ...
 

@@ -1,4 +1,4 @@
-"""Which files are images: by suffix, by content, and never in a hidden folder."""
+"""Recognise image files by suffix or content, never in a hidden folder."""
 
 import pytest
 from PIL import Image

@@ -1,1 +1,1 @@
-"""What the command line, scripts and notebooks call; `detkit` exports the public part."""
+"""Use cases behind the command line, scripts and notebooks; `detkit` exports the public ones."""

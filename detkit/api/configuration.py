@@ -18,7 +18,7 @@ from detkit.errors import UserError, did_you_mean
 
 
 class Composing(NamedTuple):
-    """How a configuration was composed, to compose it again for its history.
+    """The inputs of a composition, to repeat it for the configuration's history.
 
     Attributes:
         root: The root page.
@@ -98,7 +98,7 @@ class Config(Mapping[str, Any]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What detkit chose by itself, as `detkit train` prints it."""
+        """The choices that detkit made automatically, as `detkit train` prints them."""
         return self._notes
 
     @property
@@ -115,7 +115,7 @@ class Config(Mapping[str, Any]):
         return yaml.safe_dump(self._values, sort_keys=False, allow_unicode=True)
 
     def history(self, path: str) -> list[Step]:
-        """Where a value comes from: each value that the path had, the weakest first.
+        """List every value that a path had and its origin, lowest precedence first.
 
         Composes again, which takes about a second.
 

@@ -1,4 +1,4 @@
-"""What a detector found in one image, as NumPy arrays in the pixels of that image."""
+"""The detections in one image, as NumPy arrays in pixels of the original image."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
 
 
 def _looks(roi_head: dict[str, Any]) -> str:
-    """What a roi head is made of, in words."""
+    """Describe the parts of a roi head."""
     parts = [roi_head[key]["name"] for key in ("pooling", "box_head") if roi_head.get(key)]
     return ": ".join([roi_head["name"], " and ".join(parts)])
 

@@ -1,4 +1,4 @@
-"""What `detkit train -m` and `detkit sweep` do around Hydra's multirun."""
+"""`detkit train -m` and `detkit sweep`: preparation and summary around Hydra's multirun."""
 
 from __future__ import annotations
 

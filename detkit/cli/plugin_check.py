@@ -44,7 +44,7 @@ _WIDTH = 10  # width of the column of marks
 
 @dataclass
 class Counts:
-    """How many promises a part kept and broke, and how many were skipped."""
+    """The number of checks that a part passed, failed and skipped."""
 
     kept: int = 0
     broken: int = 0

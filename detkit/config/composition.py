@@ -17,7 +17,7 @@ from detkit.config.origins import Origins
 
 
 class Composition:
-    """What the pages of one composition contain, choose and include.
+    """The contents, choices and includes of all pages in one composition.
 
     Attributes:
         origins: File and line of each value.

@@ -83,7 +83,7 @@ def default_value(argument: Argument) -> Any:
 def _choose(
     group: tuple[str, ...], argument: Argument, mapping: Node, tag: str
 ) -> tuple[str | None, Any]:
-    """What a mapping says of a slot: the option of its group, and what stays in the body."""
+    """Split a slot's setting into the option of its group and the rest, which stays in the body."""
     slot = argument.slot
     if slot is None:
         raise ValueError(f"argument '{argument.name}' has no slot")

@@ -1,4 +1,4 @@
-"""Where each value of a configuration came from, and what it overrode."""
+"""The origin of each value of a configuration, and the values it overrode."""
 
 from __future__ import annotations
 

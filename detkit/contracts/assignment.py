@@ -1,4 +1,4 @@
-"""What assigners, samplers and quality targets promise: the training target of each prior."""
+"""Contracts of assigners, samplers and quality targets: the training target of each prior."""
 
 from __future__ import annotations
 

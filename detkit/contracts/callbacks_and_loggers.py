@@ -1,4 +1,4 @@
-"""What callbacks and loggers promise: they do not change the training."""
+"""Contracts of callbacks and loggers: they do not change the training."""
 
 from __future__ import annotations
 

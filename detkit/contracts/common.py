@@ -1,4 +1,4 @@
-"""What every part promises, whatever its family: it can be built and has a docstring."""
+"""Contracts of parts of every family: they can be built and have a docstring."""
 
 from __future__ import annotations
 

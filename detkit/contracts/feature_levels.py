@@ -1,4 +1,4 @@
-"""What backbones and necks promise: feature maps that match their `feature_specs`."""
+"""Contracts of backbones and necks: feature maps that match their `feature_specs`."""
 
 from __future__ import annotations
 

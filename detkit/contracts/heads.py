@@ -1,4 +1,4 @@
-"""What heads, proposers and roi heads promise: losses to learn by, and detections."""
+"""Contracts of heads, proposers and roi heads: losses to train with, and detections."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def losses_are_float32_under_autocast(subject: Subject) -> None:
 
 
 def assignments_name_objects(subject: Subject) -> None:
-    """Where the head can show what its priors are responsible for."""
+    """If the head can report its assignments, they name objects of the image."""
     part, specs = scenes.build_on_levels(subject)
     if not isinstance(part, AssigningHead):
         return

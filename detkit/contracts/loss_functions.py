@@ -1,4 +1,4 @@
-"""What losses promise: a float32 value for each prior or box, lowest at the target."""
+"""Contracts of losses: a float32 value for each prior or box, lowest at the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What metrics promise: numbers in 0..1 for which each image counts once."""
+"""Contracts of metrics: numbers in 0..1 for which each image counts once."""
 
 from __future__ import annotations
 

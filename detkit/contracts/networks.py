@@ -1,4 +1,4 @@
-"""What every network promises: backbones, necks, pooling, box heads, and heads (their forward).
+"""Contracts of all networks: backbones, necks, pooling, box heads, and the forward of heads.
 
 `trial` makes inputs for the family of a network. In evaluation mode, its outputs must be a function
 of these inputs and its state dict alone.

@@ -1,4 +1,4 @@
-"""What optimizers and schedulers promise: they train every parameter, at a valid rate."""
+"""Contracts of optimizers and schedulers: they train every parameter, at a valid rate."""
 
 from __future__ import annotations
 

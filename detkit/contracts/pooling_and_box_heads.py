@@ -1,4 +1,4 @@
-"""What poolings and box heads promise: a feature map and a feature vector for each region."""
+"""Contracts of poolings and box heads: a feature map and a feature vector for each region."""
 
 from __future__ import annotations
 

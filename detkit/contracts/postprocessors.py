@@ -1,4 +1,4 @@
-"""What post-processors promise: they turn the candidates of one image into detections."""
+"""Contracts of post-processors: they turn the candidates of one image into detections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What priors and box coders promise: prior boxes, and codes of boxes relative to them."""
+"""Contracts of priors and box coders: prior boxes, and codes of boxes relative to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What roi heads and proposers promise in addition to all heads: valid regions between them."""
+"""Further contracts of roi heads and proposers: valid regions pass between them."""
 
 from __future__ import annotations
 

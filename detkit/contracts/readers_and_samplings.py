@@ -1,4 +1,4 @@
-"""What readers and samplings promise: an index of flat arrays, and how often images repeat."""
+"""Contracts of readers and samplings: an index of flat arrays, and repeats of images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transforms promise: image, boxes and `to_image` change together."""
+"""Contracts of transforms: image, boxes and `to_image` change together."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _BLOCK = 100_000  # boxes compared with all anchors at once
 
 
 class AnchorFit(NamedTuple):
-    """How well anchors fit boxes.
+    """Statistics of the fit between anchors and boxes.
 
     Attributes:
         mean_iou: Mean over boxes of the IoU with the best anchor, both at the same centre.
@@ -59,7 +59,7 @@ def size_iou(boxes: Sizes, anchors: Sizes) -> NDArray[np.float64]:
 
 
 def measure_anchors(boxes: Sizes, anchors: Sizes) -> AnchorFit:
-    """How well anchors (K, 2) fit boxes (N, 2); NaN without boxes."""
+    """Measure the fit of anchors (K, 2) to boxes (N, 2); NaN without boxes."""
     best, within = [], []
     for start in range(0, len(boxes), _BLOCK):
         block = boxes[start : start + _BLOCK]

@@ -58,7 +58,7 @@ class Misreading:
 
     @property
     def advice(self) -> str:
-        """What to change."""
+        """The advice to the user: which setting or file to change."""
         return ADVICE[self.cause]
 
     def describe(self, box: tuple[float, float, float, float]) -> str:

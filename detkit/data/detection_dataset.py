@@ -29,7 +29,7 @@ NAMED = 20  # unreadable files that are named; a disk that went away would name 
 
 
 class Key(NamedTuple):
-    """What one sample is a function of, the seed aside.
+    """Everything that determines a sample, apart from the seed.
 
     Attributes:
         epoch: The epoch, for the random numbers of augmentation.
@@ -158,7 +158,7 @@ class DetectionDataset(Dataset[Sample]):
         return transform.mix(sample, partners, generator) if partners else sample
 
     def _prepared(self, position: int) -> tuple[int, Sample]:
-        """How many steps that draw nothing have been done, and an image after them."""
+        """The number of deterministic first steps, and the image after them (cached)."""
         cached = self._recent.get(position)
         if cached is None:
             cached = self._fixed_steps(self.read(position))
@@ -166,7 +166,7 @@ class DetectionDataset(Dataset[Sample]):
         return cached
 
     def _fixed_steps(self, sample: Sample) -> tuple[int, Sample]:
-        """How many steps draw nothing, and the sample after them."""
+        """Apply the first steps that draw no random numbers; return their number and the sample."""
         generator = torch.Generator()
         before = generator.get_state()
         for step in range(self._fixed):
@@ -263,7 +263,7 @@ class DetectionDataset(Dataset[Sample]):
         return f"it is measured without detections, so its objects ({count}) count as missed"
 
     def object_count(self, position: int) -> int:
-        """How many objects of an image count in the metric."""
+        """The number of objects of an image that count in the metric."""
         return int((~self.target(position).ignored).sum())
 
     def _too_many(self, count: int) -> str:

@@ -234,7 +234,7 @@ _REASONS: dict[type[Exception], str] = {
 
 
 def _reason(source: Path | bytes, error: Exception) -> str:
-    """Why an image cannot be read, in a few words."""
+    """Summarise the reason why an image cannot be read."""
     reason = _REASONS.get(type(error))
     if reason is not None:
         return _reason_of_emptiness(source) or advice_for(source) or reason
@@ -248,7 +248,7 @@ def _reason(source: Path | bytes, error: Exception) -> str:
 
 
 def _reason_of_emptiness(source: Path | bytes) -> str:
-    """Why there is nothing to read; empty where there is something."""
+    """The reason why a source is empty; an empty string if it is not."""
     if isinstance(source, bytes):
         return "" if source else "empty"
     if source.is_symlink() and not source.exists():

@@ -49,7 +49,7 @@ class ShapesSettings:
 
     @property
     def marker(self) -> dict[str, Any]:
-        """What the marker of a whole rendering holds."""
+        """The content of the marker file of a complete rendering."""
         settings = asdict(self) | {"clutter": float(self.clutter)}
         return {"data_set": "shapes", "version": VERSION, **settings}
 

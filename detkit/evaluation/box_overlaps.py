@@ -1,4 +1,4 @@
-"""How much boxes overlap, in float64 and continuous coordinates."""
+"""Overlaps of boxes, in float64 and continuous coordinates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a detector does well and what it gets wrong, from its detections on a data set."""
+"""Strengths and errors of a detector, from its detections on a data set."""
 
 from __future__ import annotations
 

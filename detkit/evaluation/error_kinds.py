@@ -48,7 +48,7 @@ _RECALLS = np.arange(101) / 100
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What AP is computed from. N detections, C classes.
+    """Inputs of AP. N detections, C classes.
 
     Attributes:
         scores: (N,).

@@ -64,7 +64,7 @@ class MetricBase(ABC):
         self.images.reset()
 
     def counts(self) -> Counts:
-        """How many images, objects and detections the numbers are based on."""
+        """Count the images, objects and detections behind the metrics."""
         return self.images.counts()
 
     def match(self, iou_threshold: float) -> list[ClassMatches]:

@@ -99,7 +99,7 @@ class HalfProducts(TorchFunctionMode):
 def priors_by_level(
     detector: nn.Module, priors: PriorGenerator, size: tuple[int, int]
 ) -> list[int]:
-    """How many priors lie on each level, by the maps that really come out.
+    """Count the priors of each level, from the feature maps of a real forward pass.
 
     Args:
         detector: A detector on the meta device.

@@ -1,4 +1,4 @@
-"""Which detections overlap which objects, for a whole data set at once."""
+"""Overlapping pairs of detections and objects, for a whole data set at once."""
 
 from __future__ import annotations
 

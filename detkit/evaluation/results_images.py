@@ -93,7 +93,7 @@ def _by_end(names: list[str]) -> Callable[[str], int | None]:
 
 
 def _common_parts(first: PurePosixPath, second: PurePosixPath) -> int:
-    """How many folders directly above two files have the same names."""
+    """Count the equal folder names directly above two files."""
     pairs = zip(first.parts[-2::-1], second.parts[-2::-1], strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 

@@ -1,1 +1,1 @@
-"""How often each training image appears in an epoch."""
+"""The number of times that each training image appears in an epoch."""

@@ -1,4 +1,4 @@
-"""Which images show which classes."""
+"""Classes that each image shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from detkit.structures import DatasetIndex
 
 
 class ImageClasses(NamedTuple):
-    """Which images show which classes; ignored objects do not count.
+    """Classes that each image shows; ignored objects do not count.
 
     Attributes:
         images: (K,) position of the image of each of K different pairs.

@@ -1,4 +1,4 @@
-"""What the priors of a detector are responsible for, image by image, and counted."""
+"""Assignments of priors to objects, image by image, and their counts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Featured(Protocol):
 def assign(
     detectors: Sequence[nn.Module], batches: Iterable[Batch]
 ) -> list[tuple[ImageAssignment, ...]]:
-    """What the priors of each detector are responsible for in the first image of each batch.
+    """Assign the priors of each detector to the objects in the first image of each batch.
 
     Args:
         detectors: They differ in nothing but their assigners, so one's features do for all.

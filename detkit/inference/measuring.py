@@ -18,7 +18,7 @@ from detkit.visualization.analysis_pictures import write_pictures
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured.
+    """Results of an evaluation.
 
     Attributes:
         numbers: Flat names to numbers, as the metric gives them.

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Prediction(NamedTuple):
-    """What a detector found in one image.
+    """The detections in one image.
 
     Attributes:
         sample: The image as the detector saw it, with its original size.

@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
 
 
 def _ranks_to_start(trainer: dict[str, Any], folder: Path) -> int:
-    """How many ranks this process has to start; 1 if it trains itself.
+    """The number of ranks that this process must start; 1 if it trains itself.
 
     Raises:
         UserError: A launcher started the wrong number of ranks, or the configuration needs one.

@@ -1,1 +1,1 @@
-"""What the quality branch of a dense head learns."""
+"""Targets of the quality branch of a dense head."""

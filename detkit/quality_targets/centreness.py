@@ -11,7 +11,7 @@ from detkit.structures import Priors
 
 @register("quality_target", "centreness")
 class Centreness:
-    """How close a prior is to the middle of its object; boxes predicted at the edge score low.
+    """Centreness: how close a prior is to the middle of its object.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019), equation 3,
         https://arxiv.org/abs/1904.01355

@@ -171,7 +171,7 @@ def explain_unknown_part(record: Record, loaded: Iterable[str]) -> str:
 
 
 def _how_to_load(plugins: list[str]) -> str:
-    """What the user must do so that detkit loads plugins that a checkpoint names."""
+    """Tell the user how to let detkit load the plugins that a checkpoint names."""
     elsewhere = [
         name
         for name in plugins

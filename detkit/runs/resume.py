@@ -1,4 +1,4 @@
-"""What a run resumes from; imports neither torch nor hydra."""
+"""The checkpoint that a run resumes from; imports neither torch nor hydra."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def folder_to_resume(checkpoint: Path) -> RunFolder:
 
 
 def resume_hint(folder: Path) -> str:
-    """How to continue a run that ends here, as a sentence for its last message."""
+    """A sentence for a run's last message that says how to continue it."""
     command = f"detkit train {shlex.quote(f'ckpt={folder}')}"
     if not RunFolder(folder).has_checkpoint:
         return f"No checkpoint had been saved; begin again with: {command}"

@@ -88,7 +88,7 @@ class StopOnSignal(pl.Callback):
 
 
 def _kept(last_path: Path | None) -> str:
-    """What is saved, and the command that resumes from it."""
+    """Say which checkpoint is saved, and the command that resumes from it."""
     if last_path is None:
         return "nothing is saved: there is no callback that saves checkpoints"
     folder = display_path(last_path.parent.parent)

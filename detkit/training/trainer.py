@@ -134,7 +134,7 @@ def require_devices(devices: int | Literal["auto"], accelerator: str) -> None:
 
 
 def _cluster() -> ClusterEnvironment:
-    """How this rank finds the others; Lightning's own detection takes a batch script for a rank.
+    """The cluster environment of this rank; Lightning's detection takes a batch script for a rank.
 
     StopOnSignal handles SLURM's signals: Lightning would save another kind of checkpoint and
     requeue the job.

@@ -203,7 +203,7 @@ def gpu_text(name: str, used: int, there: int) -> str:
 def cpu_text(
     *, threads: int, gpus: int, has_driver: bool, built_for_gpus: bool, hidden: str | None
 ) -> str:
-    """Why the CPU trains.
+    """Explain why training runs on the CPU.
 
     Args:
         threads: Number of threads that PyTorch uses.

@@ -61,7 +61,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class ExtentTime:
-    """How long a training takes.
+    """The duration of a training.
 
     Attributes:
         epochs: Epochs that it reaches.

@@ -62,7 +62,7 @@ def place_labels(
 
 
 class _Surroundings:
-    """What labels must not hide: N boxes, and the labels placed so far."""
+    """Areas that labels must not hide: N boxes, and the labels placed so far."""
 
     def __init__(self, boxes: Sequence[Rectangle]) -> None:
         self._boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)

@@ -33,7 +33,7 @@ _OVERFLOW = "Storage size calculation overflowed"  # how PyTorch counts more byt
 
 @dataclass(frozen=True)
 class Imported:
-    """What `import_weights` made.
+    """The result of `import_weights`.
 
     Attributes:
         path: The checkpoint that was written.

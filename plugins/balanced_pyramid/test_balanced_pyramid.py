@@ -1,4 +1,4 @@
-"""Whether neck 'balanced_pyramid' keeps what its family promises, and balances."""
+"""Neck 'balanced_pyramid' keeps its family's contract, and balances the levels."""
 
 import pytest
 import torch

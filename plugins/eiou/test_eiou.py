@@ -1,4 +1,4 @@
-"""Whether loss 'eiou' keeps what its family promises, and is the paper's."""
+"""Loss 'eiou' keeps its family's contract, and equals the paper's formula."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Whether callback 'gradient_norms' keeps what its family promises, and draws."""
+"""Callback 'gradient_norms' keeps its family's contract, and draws its chart."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Whether reader 'wheat_csv' keeps what its family promises, and reads Kaggle's form."""
+"""Reader 'wheat_csv' keeps its family's contract, and reads Kaggle's files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with objects, classes, pixels and images.
+"""Growth of a training step's time and memory with objects, classes, pixels and images.
 
 A step is forward, losses and gradients of a light detector (ResNet-18 and 64 channels where the
 page has a ResNet-50 and 256), so that matching and losses show. Each point runs in a process of
@@ -44,7 +44,7 @@ UNITS = {"objects": "object", "classes": "class", "side": "megapixel", "batch": 
 
 
 class Point(NamedTuple):
-    """What one step is made of; the defaults hold on the axes of the others."""
+    """The size of one step; the defaults apply while another axis grows."""
 
     detector: str
     objects: int = 10

@@ -101,7 +101,7 @@ def private_mib(process: int) -> float:
 
 
 def growth_mib(dataset: Dataset[int], begin: Callable[[int], None] | None = None) -> float:
-    """What the worker of a loader grows by while it reads every item once."""
+    """Growth of a loader worker's memory, in MiB, while it reads every item once."""
     loader = DataLoader(
         dataset, batch_size=100, num_workers=1, collate_fn=sum, worker_init_fn=begin
     )

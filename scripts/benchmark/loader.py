@@ -185,7 +185,7 @@ def _as_tensors(label: dict[str, Any], size: tuple[int, int]) -> tuple[torch.Ten
 
 
 def milliseconds(loader: Iterable[Any], images_of: Callable[[Any], torch.Tensor]) -> float:
-    """What an image takes in the middle of an epoch."""
+    """Milliseconds per image in the middle of an epoch."""
     count, moments = 0, []
     for number, batch in enumerate(loader, start=1):
         moments.append(time.perf_counter())

@@ -1,4 +1,4 @@
-"""How the scripts of this folder measure: both sides take turns, and each round gives one ratio.
+"""Measurements shared by these scripts: both sides take turns, each round gives one ratio.
 
 A script makes `Comparison`s and hands them to `report`, which prints them, or writes them as JSON
 where `--json FILE` asks for it (`run.py` does, and makes docs/performance.md of them).
@@ -50,12 +50,12 @@ class Comparison(NamedTuple):
 
     @property
     def met(self) -> bool:
-        """Whether the row reaches what it aims at."""
+        """Whether the row meets its target."""
         return self.ratio <= self.at_most
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """What one run of an action takes."""
+    """The duration of one run of an action."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
@@ -83,7 +83,7 @@ def times_in_turns(
 
 
 def own_process(script: str, *arguments: str) -> dict[str, float]:
-    """What the script prints as JSON in its last line when it runs alone in a new process.
+    """Run a script alone in a new process and return the JSON of its last line.
 
     Raises:
         RuntimeError: The process failed; with the end of what it wrote.
@@ -128,7 +128,7 @@ def gemm_rate(side: int = 2048) -> float:
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on, by name."""
+    """Facts about the machine and the libraries that the figures depend on, by name."""
     found = {"cores": str(torch.get_num_threads()), "python": platform.python_version()}
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):

@@ -58,7 +58,7 @@ def run(script: str) -> None:
 
 
 def results() -> dict[str, Any]:
-    """What is kept of each script."""
+    """The stored results of each script."""
     found = {}
     for script in SCRIPTS:
         path = RESULTS / f"{script}.json"
@@ -93,7 +93,7 @@ def _amount(value: float, unit: str) -> str:
 
 
 def remarks(rows: list[Comparison]) -> str:
-    """What a reader has to know of single rows."""
+    """Remarks on single rows."""
     return "\n".join(f"- {row.work}: {row.remark.rstrip('.')}." for row in rows if row.remark)
 
 
@@ -136,7 +136,7 @@ def plot(rows: list[Comparison], path: Path) -> None:
 
 
 def growth_text(found: dict[str, Any]) -> str:
-    """How a step grows, a sentence for each axis and detector."""
+    """Describe the growth of a step, one sentence for each axis and detector."""
     content = found.get("growth")
     if content is None:
         return "Not measured."

@@ -1,4 +1,4 @@
-"""What several scripts of this folder build: our detectors, their inputs, outputs made up for them.
+"""Builders shared by these scripts: our detectors, their inputs, and made-up outputs.
 
 Ultralytics is there for comparison only. It is kept from reaching for the network and from writing
 into the home folder, and a script leaves its rows out where it is not installed.

@@ -1,4 +1,4 @@
-"""How soon the command answers, and trains: beside Ultralytics' command, in processes of their own.
+"""Time to the command's first answer and first step, beside Ultralytics' command.
 
 Help and lists are asked for in an empty folder, so without plugins, which `detkit list` would
 import. A training is measured from the start of its process to the end of its first optimizer step,
@@ -94,7 +94,7 @@ class Place:
         self.trainings = 0
 
     def run(self, *command: str) -> str:
-        """What a command prints, in the empty folder."""
+        """Run a command in the empty folder and return its output."""
         kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         settings = {
             "YOLO_CONFIG_DIR": str(self.folder / "settings"),

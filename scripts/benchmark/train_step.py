@@ -157,7 +157,7 @@ class Operations(TorchDispatchMode):
 
 
 def limit(step: Step) -> str:
-    """What a step would take if convolutions and products were all, forward and backward."""
+    """Estimate a step's time from its convolutions and matrix products alone."""
     with Operations() as operations:
         step()
     least = operations.count / 1e9 / gemm_rate()

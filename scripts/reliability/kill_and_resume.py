@@ -55,7 +55,7 @@ STARTING, TRAINING_NOW, WRITING, MEASURING = (
 
 
 class Durations(NamedTuple):
-    """How long a training that is left alone takes.
+    """Durations of an uninterrupted training.
 
     Attributes:
         start: Seconds from the start of its process to its first checkpoint.
@@ -88,17 +88,17 @@ class Run:
         return self._saved() != self._saved_before
 
     def reached(self) -> str:
-        """Where the last checkpoint was saved, in words."""
+        """Say where the last checkpoint was saved."""
         if not self.last.is_file():
             return "no checkpoint yet"
         return "saved at its end" if self.is_trained() else f"saved {read_position(self.last)}"
 
     def is_trained(self) -> bool:
-        """Whether the last checkpoint is that of the end."""
+        """Whether the last checkpoint is the final one."""
         return self.last.is_file() and read_position(self.last).epoch == EPOCHS
 
     def hit(self) -> str:
-        """What the process was doing when it was killed."""
+        """Say what the process was doing when it was killed."""
         part = self.last.with_suffix(".part")
         if part.is_file() and part.stat().st_mtime > self._started:
             return WRITING
@@ -170,7 +170,7 @@ def kill_at(run: Run, seconds: float) -> str | None:
 
 
 def summary(hits: Counter[str], rounds: int) -> list[str]:
-    """What a page says of this proof: date, machine, kills, what they hit."""
+    """Summarise the proof for a page: date, machine, kills, what they hit."""
     kinds = ", ".join(f"{hits[kind]} {kind}" for kind in (STARTING, TRAINING_NOW, WRITING))
     return [
         f"date: {datetime.now(UTC):%Y-%m-%d}",

@@ -56,7 +56,7 @@ def run(folder: Path, images: int, seconds: float | None = None) -> int | None:
 
 
 def states(folder: Path) -> dict[str, int]:
-    """How many jobs are in each state."""
+    """The number of jobs in each state."""
     counts: dict[str, int] = {}
     for job in jobs(folder):
         counts[job.state] = counts.get(job.state, 0) + 1
@@ -84,7 +84,7 @@ def left(folder: Path) -> list[str]:
 
 
 def wait_for_none(folder: Path, seconds: float = 90) -> list[str]:
-    """What still runs after these seconds: jobs of a killed sweep save and end by themselves."""
+    """List processes that still run after these seconds; jobs of a killed sweep save and end."""
     end = time.monotonic() + seconds
     while left(folder) and time.monotonic() < end:
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""What each source file imports, by statements and by strings that name modules."""
+"""Imports of each source file, by statements and by strings that name modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the syntax trees of the sources (nothing is imported).
+"""Allowed imports between packages, read from syntax trees (nothing is imported).
 
 A string that names a module counts as an import.
 """

@@ -1,4 +1,4 @@
-"""What the user of a part sees when the part itself fails."""
+"""Errors that the user of a part sees when the part itself fails."""
 
 import traceback
 

@@ -1,4 +1,4 @@
-"""What holds for every registered assigner."""
+"""Contract of every registered assigner."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every backbone keeps; deep ones take minutes, so two shallow ones are tried by default."""
+"""Contract of every backbone; only two shallow ones by default, because deep ones take minutes."""
 
 from contract_cases import each_promise
 

@@ -1,4 +1,4 @@
-"""What is measured: the loader in rounds, the step's parts, and that nothing is left behind."""
+"""Measures the loader in rounds and the parts of the step, and leaves nothing behind."""
 
 from __future__ import annotations
 

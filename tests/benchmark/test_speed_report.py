@@ -1,4 +1,4 @@
-"""What a person reads, of times that are made up."""
+"""The report of made-up times."""
 
 from __future__ import annotations
 

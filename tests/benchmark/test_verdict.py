@@ -1,4 +1,4 @@
-"""What is named as the slowest stage, and what is advised, with numbers that are made up."""
+"""The slowest stage and the advice, with made-up numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every registered coder."""
+"""Contract of every registered coder."""
 
 from contract_cases import each_promise
 

@@ -1,4 +1,4 @@
-"""What tests of plugins share: processes of their own, and pip."""
+"""Helpers for tests of plugins: separate processes, and pip."""
 
 from __future__ import annotations
 

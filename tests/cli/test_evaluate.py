@@ -19,7 +19,7 @@ SHAPES = ["data=shapes", *(word for word in TINY if word.startswith("data.reader
 
 @pytest.fixture
 def detections(work: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """What the run's detector finds, as `detkit evaluate` writes it."""
+    """The detections of the run's detector, as `detkit evaluate` writes them."""
     file = work / "evaluated/detections.json"
     if not file.is_file():
         assert main(["evaluate", "ckpt=first", "output=evaluated"]) == 0

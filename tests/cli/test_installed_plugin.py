@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where the package is installed, by pip and without a network."""
+    """The folder into which pip installs the package, without a network."""
     return str(install(PACKAGE, tmp_path_factory.mktemp("site")))
 
 

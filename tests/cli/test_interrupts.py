@@ -30,7 +30,7 @@ def start(*words: str) -> subprocess.Popen[str]:
 
 
 def ended_by(process: subprocess.Popen[str], number: int) -> str:
-    """What a run prints once its process group got a signal twice, as `timeout` sends it."""
+    """Send a signal twice to a run's process group, as `timeout` does, and return its output."""
     os.killpg(process.pid, number)
     os.killpg(process.pid, number)
     _, printed = process.communicate(timeout=120)

@@ -172,7 +172,7 @@ def test_scripts_are_the_commands(name):
 
 @pytest.fixture
 def collecting(monkeypatch, tmp_path):
-    """Whether the collector ran while a module was imported, and how often it was frozen."""
+    """Record whether the collector is on during an import, and how often it is frozen."""
 
     def find() -> tuple[bool, int]:
         frozen: list[bool] = []

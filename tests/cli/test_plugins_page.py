@@ -1,4 +1,4 @@
-"""What docs/plugins.md shows is what happens, in an empty folder outside the checkout."""
+"""The commands of docs/plugins.md give the outputs shown, in an empty folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def steps() -> list[tuple[str, list[str]]]:
 
 
 def exact(command: str) -> bool:
-    """Whether what a command shows depends neither on the machine nor on numbers of a training."""
+    """Whether a command's output depends neither on the machine nor on a training's numbers."""
     return command.startswith("plugin")
 
 

@@ -49,7 +49,7 @@ def test_there_are_commands() -> None:
 
 
 def prepare(work: Path) -> None:
-    """What the README's words stand for: two runs, one with a step that failed, data, weights."""
+    """Create the README's placeholders: two runs, one with a failed step, data and weights."""
     for made in ("converted", "to_send"):
         shutil.rmtree(work / made, ignore_errors=True)
     if not (work / "RUN").exists():

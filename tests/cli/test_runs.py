@@ -212,7 +212,7 @@ def test_interrupted_run_resumes(work: Path) -> None:
 
 @pytest.fixture
 def unsaved(work: Path) -> Iterator[Path]:
-    """What a kill before the first checkpoint leaves of a run of one epoch."""
+    """A run of one epoch, as a kill before its first checkpoint leaves it."""
     run = work / "unsaved"
     shutil.copytree(work / "first", run, ignore=shutil.ignore_patterns("*.ckpt", "metrics.json"))
     config = yaml.safe_load((run / "config.yaml").read_text())

@@ -1,4 +1,4 @@
-"""What is read from docstrings."""
+"""Reading docstrings."""
 
 from detkit.config.docstrings import (
     argument_help,

@@ -1,4 +1,4 @@
-"""What the comments of detkit's own pages say can be typed."""
+"""The overrides in the comments of detkit's own pages are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where values came from, on toy parts."""
+"""Origins of values, on toy parts."""
 
 from collections.abc import Callable
 from pathlib import Path

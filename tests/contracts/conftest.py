@@ -5,7 +5,7 @@ from detkit import registry
 
 @pytest.fixture(autouse=True)
 def own_registry():
-    """What a test registers is gone after it, so that no other test takes it for a part."""
+    """Remove a test's parts from the registry after the test."""
     plugins = [registry._loaded_plugins, registry.plugin_failures]
     before, parts = [dict(known) for known in plugins], set(registry._parts)
     yield

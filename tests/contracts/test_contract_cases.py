@@ -1,4 +1,4 @@
-"""What `detkit.contracts` offers to tests of plugins."""
+"""`detkit.contracts`, as tests of plugins use it."""
 
 import numpy as np
 import pytest

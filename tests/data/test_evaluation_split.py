@@ -1,4 +1,4 @@
-"""Which images `detkit evaluate split=...` measures on."""
+"""The images that `detkit evaluate split=...` measures."""
 
 import pytest
 from test_detection_data import data_of

@@ -1,4 +1,4 @@
-"""Which split a name means, and that a declared split is never replaced by a random part."""
+"""Names of splits; a random part never replaces a declared split."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What loader processes hold of a large data set, measured as their proportional set size."""
+"""Memory of loader processes with a large data set, as proportional set size."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -52,7 +52,7 @@ def proportional_set_size(process):
 
 
 class AnnotationLists(Dataset):
-    """How not to: a Python object for each number, whose counters are written when it is read."""
+    """The counterexample: Python objects, whose reference counts change when they are read."""
 
     def __init__(self):
         self.boxes = [[float(i), 1.0, 2.0, 3.0] for i in range(IMAGES * OBJECTS)]

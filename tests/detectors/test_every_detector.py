@@ -1,4 +1,4 @@
-"""What holds for every registered detector, made of small parts; two stages take seconds."""
+"""Contract of every registered detector, built from small parts; two stages take seconds."""
 
 from contract_cases import each_promise
 

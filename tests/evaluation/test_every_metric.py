@@ -1,4 +1,4 @@
-"""What holds for every registered metric."""
+"""Contract of every registered metric."""
 
 from contract_cases import each_promise
 

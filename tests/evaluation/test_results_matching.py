@@ -48,7 +48,7 @@ def matched(some, index=INDEX):
 
 
 def is_right(found, index=INDEX):
-    """Whether all four detections are where their objects are."""
+    """Whether all four detections match their objects."""
     order = [found.by_image[int(image)] for image in index.image_ids]
     boxes = [tuple(box) for image in order for box in image.boxes.tolist()]
     return boxes == BOXES and [x for image in order for x in image.labels.tolist()] == [0, 1, 0, 1]

@@ -1,4 +1,4 @@
-"""What every registered head does, and that any part fits into any of them."""
+"""Contract of every registered head; any part fits into any head."""
 
 import pytest
 import torch

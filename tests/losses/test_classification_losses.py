@@ -19,7 +19,7 @@ def random_logits(classes, dtype=torch.float32):
 
 
 def dense_targets(scores=None):
-    """What peers ask for: (M, C) with the score at the label."""
+    """Targets as other libraries expect them: (M, C) with the score at the label."""
     values = torch.ones(6) if scores is None else scores
     return F.one_hot(LABELS.clamp(min=0), 3) * ((LABELS >= 0) * values)[:, None]
 

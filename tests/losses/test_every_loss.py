@@ -1,4 +1,4 @@
-"""What holds for every registered loss."""
+"""Contract of every registered loss."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What every neck keeps; the list grows with the registry."""
+"""Contract of every registered neck."""
 
 from contract_cases import builtin, each_promise
 

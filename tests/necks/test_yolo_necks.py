@@ -57,7 +57,7 @@ def test_csp_pan_keeps_channels_times_width(width, channels):
 
 
 def reached(neck, source):
-    """Which of the maps that go out depend on one that comes in."""
+    """The output maps that depend on one input map."""
     features = [level.requires_grad_() for level in maps()]
     found = neck.eval()(features)
     gradients = [

@@ -6,7 +6,7 @@ from detkit.structures import BACKGROUND, IGNORED, Priors, Target
 
 
 def mark(box, matched=BACKGROUND, ignored=True):
-    """What becomes of a prior in 0, 0, 4, 4."""
+    """The mark of a prior at 0, 0, 4, 4."""
     priors = Priors(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.ones(1), torch.zeros(1).long())
     boxes = torch.tensor([[20.0, 20.0, 30.0, 30.0], box])
     target = Target(boxes, torch.zeros(2).long(), torch.tensor([ignored, ignored]))

@@ -11,7 +11,7 @@ ALONE = torch.zeros(4).long()
 
 
 def suppress(boxes, scores, groups, factors, limit):
-    """What is kept, best first."""
+    """The detections that remain, best first."""
     kept, values = suppress_in_turn(boxes, scores, groups, factors, limit)
     values, order = values.sort(descending=True, stable=True)
     return kept[order][values > 0], values[values > 0]

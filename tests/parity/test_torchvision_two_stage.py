@@ -44,7 +44,7 @@ def inputs_of_torchvision(batch):
 
 
 def with_proposals(model, *inputs):
-    """What torchvision's model returns, and the boxes and scores that its first stage proposed."""
+    """The outputs of torchvision's model, and the proposals of its first stage with scores."""
     kept = []
     original = model.rpn.filter_proposals
     model.rpn.filter_proposals = lambda *given: kept.append(original(*given)) or kept[0]

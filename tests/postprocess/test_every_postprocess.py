@@ -1,4 +1,4 @@
-"""What holds for every registered post-processor."""
+"""Contract of every registered post-processor."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What holds for every registered kind of priors."""
+"""Contract of every registered kind of priors."""
 
 import pytest
 import torch

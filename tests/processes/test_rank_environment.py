@@ -1,4 +1,4 @@
-"""Who started a process: detkit itself, torchrun, srun, or nobody."""
+"""The launcher of a process: detkit itself, torchrun, srun, or none."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What holds for every registered box head, and the layers of each."""
+"""Contract of every registered box head, and the layers of each."""
 
 import pytest
 import torch

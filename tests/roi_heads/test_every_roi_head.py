@@ -1,4 +1,4 @@
-"""What every registered roi head does."""
+"""Contract of every registered roi head."""
 
 import pytest
 import torch

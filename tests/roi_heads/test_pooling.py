@@ -1,4 +1,4 @@
-"""Which level a region is pooled from, and what is pooled."""
+"""The level that each region is pooled from, and the pooled values."""
 
 import pytest
 import torch

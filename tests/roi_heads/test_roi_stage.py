@@ -1,4 +1,4 @@
-"""What a stage learns from its regions, with parts so simple that values are worked out by hand."""
+"""Losses of a stage, with parts simple enough to compute the values by hand."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ HERE = [[0.0, 0, 8, 8], [8, 0, 16, 8], [0, 8, 8, 16], [8, 8, 16, 16]]
 
 
 class Corners:
-    """What is pooled from a region are its own corners."""
+    """Pools a region's own corners."""
 
     region_shape = (4, 1, 1)
 

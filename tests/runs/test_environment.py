@@ -1,4 +1,4 @@
-"""What a run records of its surroundings."""
+"""A run's record of its environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which checkpoint a run resumes from, and how a user resumes it."""
+"""The checkpoint that a run resumes from, and the command that resumes it."""
 
 import os
 

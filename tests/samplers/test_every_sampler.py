@@ -1,4 +1,4 @@
-"""What holds for every registered sampler."""
+"""Contract of every registered sampler."""
 
 import pytest
 import torch

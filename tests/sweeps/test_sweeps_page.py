@@ -1,4 +1,4 @@
-"""What docs/sweeps.md says can be typed, can be typed."""
+"""The commands of docs/sweeps.md are valid."""
 
 from __future__ import annotations
 

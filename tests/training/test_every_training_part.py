@@ -1,4 +1,4 @@
-"""What holds for every registered callback and logger."""
+"""Contract of every registered callback and logger."""
 
 from contract_cases import each_promise
 

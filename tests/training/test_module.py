@@ -116,7 +116,7 @@ def run_epochs(folder, epochs, *, total, resume=None, optimizer=None, validate_e
 
 
 class StopAfter(Callback):
-    """What a kill at the end of an epoch leaves: the checkpoint of that epoch."""
+    """Stops after an epoch's checkpoint, as a kill at the end of that epoch does."""
 
     def __init__(self, epochs):
         self.epochs = epochs

@@ -117,7 +117,7 @@ def test_half_summed_gradients_are_never_saved(tmp_path):
 
 
 class KilledAt(Callback):
-    """What SIGKILL leaves: nothing runs any more, no handler, no exit."""
+    """Ends the training as SIGKILL does: no handler and no exit code run."""
 
     def __init__(self, step):
         self.step = step

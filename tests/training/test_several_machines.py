@@ -92,7 +92,7 @@ def test_torchrun_shows_the_error_of_the_rank_that_failed_and_goes_on(tmp_path):
 
 
 def slurm_tasks(run, count):
-    """What srun does on one machine: a process for each task, told apart by variables."""
+    """Start one process per task with SLURM's variables, as srun does on one machine."""
     variables = {
         "SLURM_JOB_ID": "4242",
         "SLURM_JOB_NAME": "detkit",

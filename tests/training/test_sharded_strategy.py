@@ -30,7 +30,7 @@ WAYS = {
 
 
 def tensors(content, path=""):
-    """What a checkpoint holds besides its configuration, by path."""
+    """The content of a checkpoint without its configuration, by path."""
     if isinstance(content, torch.Tensor):
         yield path, content
     elif isinstance(content, dict | list):

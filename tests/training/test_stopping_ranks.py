@@ -18,7 +18,7 @@ def strategy(request):
 
 
 def run(folder: Path, case: str, strategy: str) -> list[str]:
-    """What each of two ranks raised."""
+    """Run a case on two ranks and return the error of each."""
     script = Path(__file__).with_name("two_ranks_stop.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}

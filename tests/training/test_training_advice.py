@@ -1,4 +1,4 @@
-"""What is said before a training: the device it runs on, and what to do if it cannot work."""
+"""Messages before a training: its device, and the advice if it is unlikely to work."""
 
 from dataclasses import replace
 from types import SimpleNamespace

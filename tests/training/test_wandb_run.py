@@ -1,4 +1,4 @@
-"""What an offline W&B run holds, read back from its file; one run for all tests."""
+"""The content of an offline W&B run, read from its file; all tests share one run."""
 
 import json
 from dataclasses import replace

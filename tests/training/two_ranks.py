@@ -1,4 +1,4 @@
-"""What each rank of `test_ranks.py` runs: train, validate uneven shards, tell the result."""
+"""Script for each rank of `test_ranks.py`: train, validate uneven shards, report the result."""
 
 import json
 import os

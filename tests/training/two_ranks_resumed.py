@@ -1,4 +1,4 @@
-"""What each rank of `test_ranks.py` runs: train and be stopped, or go on with a training."""
+"""Script for each rank of `test_ranks.py`: train until stopped, or resume."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What each rank of `test_stopping_ranks.py` runs: trainings that one rank has a reason to end."""
+"""Script for each rank of `test_stopping_ranks.py`: trainings that one rank stops."""
 
 import json
 import math

@@ -113,7 +113,7 @@ def shifted_correlation(first: Floats, second: Floats) -> Floats:
 
 
 def _window(pictures: Floats, down: int, across: int) -> Floats:
-    """What remains of pictures when they are moved by a shift; the negative one fits onto it."""
+    """Crop pictures to their overlap with a shifted copy; the opposite shift crops the copy."""
     height, width = pictures.shape[1:]
     rows = slice(max(0, down), height + min(0, down))
     columns = slice(max(0, across), width + min(0, across))

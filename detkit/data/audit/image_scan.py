@@ -29,7 +29,7 @@ _AHEAD = 4  # files in the queue of each thread, so that a long list takes no me
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What an image file is.
+    """Properties of an image file.
 
     Attributes:
         problem: Why it cannot be decoded; None if it can.

@@ -23,7 +23,7 @@ _CELLS = 10  # rows and columns of the map of positions
 
 @dataclass(frozen=True)
 class Spread:
-    """How numbers are spread: their mean, and the value that a share of them does not exceed."""
+    """Mean and percentiles of numbers."""
 
     mean: float
     quantiles: dict[str, float]

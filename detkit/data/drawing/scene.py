@@ -162,7 +162,7 @@ def _shadow(pixels: Pixels, item: _Placed, offset: int) -> Pixels:
 
 
 def _visible(item: _Placed, mask: Mask) -> DrawnObject | None:
-    """What is seen of an object; None when that is nothing worth a box."""
+    """The visible part of an object, or None if it is too small for a box."""
     area = float(mask.sum())
     solid = mask >= 0.5  # noqa: PLR2004 - a pixel belongs to what covers half of it
     if area < _LEAST_PIXELS or not solid.any():

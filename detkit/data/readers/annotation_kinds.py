@@ -39,7 +39,7 @@ def missing_coco_lists(file: Path) -> list[str]:
 
 
 def count_images(file: Path) -> int:
-    """How many images a COCO file lists, counted by their file names without parsing it."""
+    """Count the images of a COCO file by their file names, without parsing it."""
     return sum(len(_FILE_NAME.findall(part)) for part in _parts(file))
 
 

@@ -36,7 +36,7 @@ _NO_BOX = (*_EMPTY, ZEROS)
 
 @dataclass
 class CocoPage:
-    """What detection needs of a file, in columns: as Python objects it would be five times larger.
+    """Columns of a COCO file that detection needs; Python objects would take five times the memory.
 
     Attributes:
         images: (id, file name, height, width) of each image, sizes 0 where they are missing.

@@ -133,7 +133,7 @@ def _boxes(
 
 
 def _told_apart(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where an annotation's own id is no other's too, or is missing."""
+    """Mask of annotations whose id is unique or missing."""
     order = np.sort(numbers)
     twice = order[1:][order[1:] == order[:-1]]
     apart: NDArray[np.bool_] = ~np.isin(numbers, twice[twice != NO_ID])
@@ -141,5 +141,5 @@ def _told_apart(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def place_of(number: int) -> str:
-    """How messages name an annotation by its own id."""
+    """Name an annotation by its id, for messages."""
     return f"annotation {number}" if number != NO_ID else ""

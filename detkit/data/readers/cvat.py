@@ -40,7 +40,7 @@ def fits(path: Path) -> bool:
 
 
 def count(path: Path) -> int:
-    """How many images the CVAT files of a folder list; 0 if they cannot be read."""
+    """Count the images in the CVAT files of a folder; 0 if they cannot be read."""
     try:
         return len(CvatReader().entries(path)[0])
     except DataError:

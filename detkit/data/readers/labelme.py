@@ -29,7 +29,7 @@ def fits(path: Path) -> bool:
 
 
 def count(path: Path) -> int:
-    """How many images of a folder have a Labelme file."""
+    """Count the images of a folder with a Labelme file."""
     return len(find_files(path))
 
 

@@ -30,7 +30,7 @@ def fits(path: Path) -> bool:
 
 
 def count(path: Path) -> int:
-    """How many images of a folder have rows in a CSV file."""
+    """Count the images of a folder with rows in a CSV file."""
     table = {file.stem: file for file in image_files(path)}
     return len({entry.image for f in find_files(path) for entry in _entries(f, path, table, {})})
 

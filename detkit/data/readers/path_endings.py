@@ -83,7 +83,7 @@ def parts_of(name: str) -> list[str]:
 
 
 def summary(names: Sequence[str], matches: Sequence[Match]) -> str:
-    """How names were matched, with the number of each kind and an example.
+    """Summarise how names were matched: the count of each kind, with an example.
 
     Args:
         names: The names.
@@ -121,7 +121,7 @@ def _spellings(name: str) -> list[tuple[list[str], tuple[str, ...]]]:
 
 
 def _differences(parts: Sequence[str], path: str) -> tuple[str, ...]:
-    """How the parts of a name differ from the path they match."""
+    """The kinds of difference between a name and the path it matches."""
     other = path.split("/")
     common = _common_ending(parts, other)
     same_suffix = _folded(parts[-1]) == _folded(other[-1])
@@ -166,7 +166,7 @@ def _best(parts: Sequence[str], paths: Sequence[str], split: str | None) -> list
 
 
 def _common_ending(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many parts two paths share at their end, ignoring case and the suffix of the file."""
+    """Count the parts that two paths share at their end, ignoring case and file suffix."""
     pairs = zip(reversed(first[:-1]), reversed(second[:-1]), strict=False)
     return 1 + sum(1 for _ in takewhile(lambda pair: _folded(pair[0]) == _folded(pair[1]), pairs))
 

@@ -85,7 +85,7 @@ def pairing_of(
 
 
 def _difference(page: str, image: str) -> str | None:
-    """How the names of an XML file and its image differ; None if they are equal."""
+    """The difference between the names of an XML file and its image; None if they are equal."""
     name, stem = page.rpartition("/")[2], PurePosixPath(image).stem
     if name == stem:
         return None
@@ -156,7 +156,7 @@ def _is_in(path: str, folders: Sequence[str]) -> bool:
 
 
 def _likeness(first: str, second: str) -> int:
-    """How many folders two paths share at the start and at the end."""
+    """Count the folders that two paths share at the start and at the end."""
     folders, other_folders = (path.casefold().split("/")[:-1] for path in (first, second))
     shared = _common(folders, other_folders)
     return shared + _common(folders[shared:][::-1], other_folders[shared:][::-1])

@@ -155,7 +155,7 @@ def _read_yaml(file: Path, *, is_usual: bool) -> dict[str, Any]:
 
 
 def _yaml_problem(error: Exception) -> str:
-    """What is wrong with a page, and what to do, in words that follow its name."""
+    """Describe the fault of a YAML file and its remedy, to follow the file name in a message."""
     if isinstance(error, UnicodeDecodeError):
         return " is not UTF-8 text: save it as UTF-8."
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:

@@ -60,7 +60,7 @@ class LineCounts:
 
     @property
     def unused(self) -> dict[str, int]:
-        """How many lines hold more than a box, by kind of content."""
+        """Count the lines that hold more than a box, by kind of content."""
         unused = {"key points": self._poses, plural(self._shape): self._corners.total()}
         return {name: count for name, count in unused.items() if count}
 

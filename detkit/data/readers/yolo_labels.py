@@ -106,7 +106,7 @@ def shares_of(x: float, y: float, w: float, h: float) -> tuple[float, float, flo
 
 
 def _problem_of_text(text: str, label_format: LabelFormat) -> str:
-    """Why a line does not consist of numbers."""
+    """Explain why a line does not consist of numbers."""
     if _DECIMAL_COMMA.fullmatch(text):
         return "decimal commas; write 0.5 instead of 0,5"
     for separator, name in ((",", "commas"), (";", "semicolons")):
@@ -137,7 +137,7 @@ def _are_numbers(values: Sequence[str]) -> bool:
 def _problem_of_count(
     label: float, values: Sequence[float], label_format: LabelFormat, is_polygon: bool
 ) -> str | None:
-    """Why the values of a line are too many or too few, or None."""
+    """Explain why a line has too many or too few values; None if it does not."""
     if not label.is_integer():
         return _NO_LINE
     if label_format.key_points is not None and len(values) != _BOX_VALUES:
@@ -162,7 +162,7 @@ def _have_visibility(values: Sequence[float]) -> bool:
 
 
 def _problem(label: int, numbers: list[float], is_polygon: bool, class_count: int) -> str | None:
-    """Why the numbers of a line cannot be used, or None."""
+    """Explain why the numbers of a line cannot be used; None if they can."""
     if not 0 <= label < class_count:
         return f"class {label} of {class_count}, counted from 0"
     if not all(map(math.isfinite, numbers)):

@@ -102,7 +102,7 @@ def _changed(
 
 
 def _looked_up(plane: NDArray[Any], table: NDArray[np.float64]) -> Plane:
-    """What a table of 256 numbers from 0 to 255 has for each level."""
+    """Map each level through a table of 256 numbers from 0 to 255."""
     entries = table.round().astype(np.uint8).tobytes()
     # twice as fast as NumPy's own indexing
     values = plane.astype(np.uint8, copy=False).tobytes().translate(entries)

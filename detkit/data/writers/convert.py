@@ -53,7 +53,7 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What a conversion did.
+    """The result of a conversion.
 
     Attributes:
         source: Format that was read.

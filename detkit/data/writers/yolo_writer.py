@@ -51,7 +51,7 @@ def write(folder: Path, material: Material) -> None:
 
 
 def key_of(split: str, splits: list[str]) -> str:
-    """What data.yaml calls a split: `train` and `val` must be there under these names."""
+    """The name of a split in data.yaml, which requires `train` and `val`."""
     for key, names in SYNONYMS.items():
         if key not in splits and next((n for n in names if n in splits), None) == split:
             return key

@@ -155,6 +155,6 @@ def _cells_text(cells: list[Planned], everything: int) -> str:
 
 
 def left_out_lines(planned: Iterable[Planned]) -> list[str]:
-    """What the numbers do not include, without repetitions."""
+    """Lines that list what the numbers do not include, without repetitions."""
     texts = (text for cell in planned if cell.estimate for text in cell.estimate.left_out)
     return [f"not counted: {text}" for text in dict.fromkeys(texts)]

@@ -94,7 +94,7 @@ class DevicePool:
 
     @property
     def free(self) -> int:
-        """How many more jobs, each as wide as the widest, could start now."""
+        """The number of further jobs, each as wide as the widest, that could start now."""
         if self._received:
             return 0
         slots = sorted((self._free_slots[device] for device in self._usable()), reverse=True)

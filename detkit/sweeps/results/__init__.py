@@ -1,1 +1,1 @@
-"""What the jobs of a sweep reached: tables, and the effect of each key."""
+"""Results of a sweep: tables, and the effect of each key."""

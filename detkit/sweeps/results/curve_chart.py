@@ -86,7 +86,7 @@ def make_chart(results: Sequence[Result], metric: str) -> Chart | None:
 
 
 def chart_note(results: Sequence[Result], metric: str) -> str:
-    """How the values of the curves relate to those of the table."""
+    """Explain how the curves' values relate to the table's."""
     note = (
         "Curves: validations during training. Table: the best checkpoint, measured again after "
         "training (for unfinished jobs, the best validation so far)."

@@ -1,4 +1,4 @@
-"""What a study searches, stored in it, so that no other search continues it. Needs Optuna."""
+"""Identity of a study's search, stored so that no other search continues it. Needs Optuna."""
 
 from __future__ import annotations
 

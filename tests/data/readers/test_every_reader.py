@@ -1,4 +1,4 @@
-"""What holds for every registered reader, on a folder of its format."""
+"""Contract of every registered reader, on a folder of its format."""
 
 import pytest
 from contract_cases import builtin

@@ -1,4 +1,4 @@
-"""Which format a folder is read as, and the message if there is none."""
+"""Recognise the format of a folder, and the message if there is none."""
 
 import json
 import logging

@@ -53,7 +53,7 @@ def write(folder, kind, index):
 
 
 def agree(first, second):
-    """Whether objects are equal bit by bit; tiny fractions of a pixel to 1e-12."""
+    """Whether objects are bit-identical, and tiny fractions of a pixel equal to 1e-12."""
     assert first.class_names == second.class_names
     assert first.object_offsets.tolist() == second.object_offsets.tolist()
     assert first.labels.tolist() == second.labels.tolist()

@@ -1,4 +1,4 @@
-"""What a sweep says of its running jobs."""
+"""The progress line of a sweep's running jobs."""
 
 from __future__ import annotations
 

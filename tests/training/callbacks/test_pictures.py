@@ -97,14 +97,14 @@ def test_nothing_is_written_without_validation(tmp_path):
 
 
 class Trainer:
-    """What the callback asks of Lightning's trainer."""
+    """The part of Lightning's trainer that the callback uses."""
 
     is_global_zero = True
     sanity_checking = False
 
 
 def kept(found, **changes):
-    """What the callback keeps of one image, of which the right and the bottom are padding."""
+    """The callback's sample of one image with padding on the right and at the bottom."""
     target = Target(torch.tensor([[1.0, 1, 3, 3]]), torch.tensor([1]), torch.tensor([False]))
     half = torch.diag(torch.tensor([2.0, 2.0, 1.0], dtype=torch.float64))
     one = replace(

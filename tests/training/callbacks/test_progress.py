@@ -1,4 +1,4 @@
-"""What a training shows: lines outside a terminal, a status line of at most its width inside."""
+"""Progress: lines outside a terminal, a status line no wider than the terminal inside."""
 
 import re
 

@@ -1,3 +1,3 @@
-"""What a gate is before it is trained; in a module of its own, as larger plugins have them."""
+"""Initial values of a gate, in a separate module as in larger plugins."""
 
 FIRST_VALUE = 1.0
