@@ -1,6 +1,8 @@
 """Every page under conf/ composes and passes the check; every page of a model builds."""
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,16 +22,22 @@ def words_for(page: Path) -> list[str]:
     return [f"{page.parent.as_posix()}={page.stem}", "data.path=somewhere"]
 
 
+@cache
+def composed(page: Path) -> dict[str, Any]:
+    """The configuration with one page, which tests only read."""
+    return compose("train", words_for(page))
+
+
 @pytest.mark.parametrize("page", GROUP_PAGES, ids=str)
 def test_page_composes_and_passes_the_check(page: Path) -> None:
-    config = compose("train", words_for(page))
+    config = composed(page)
     assert config["model"]["name"]
     assert config["trainer"]["max_epochs"] >= 1
 
 
 @pytest.mark.parametrize("page", [p for p in GROUP_PAGES if p.parts[0] in ("model", "experiment")])
 def test_model_of_a_page_builds(page: Path) -> None:
-    model = compose("train", words_for(page))["model"]
+    model = composed(page)["model"]
     detector = assembly.describe_on_meta(model, CLASSES)
     dense = detector.proposer if model["name"] == "two_stage" else detector.head
     assert len(dense.priors.per_cell) == len(detector.neck.feature_specs)
