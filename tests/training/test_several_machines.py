@@ -121,7 +121,7 @@ def test_a_slurm_job_saves_before_its_time_is_up_and_goes_on_by_the_same_command
     ends = [task.wait() for task in tasks]
     assert [code for code, _ in ends] == [138, 138], ends
     assert "saved: last.ckpt" in ends[0][1]
-    assert ends[1][1].strip().startswith("rank 1: stopping after this step")
+    assert ends[1][1].strip().startswith("rank 1: SIGUSR1: stopping after this step")
     before = len(steps(run))
     assert before < 60
     ends = [task.wait() for task in slurm_tasks(run, 2)]
