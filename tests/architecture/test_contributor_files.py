@@ -12,7 +12,9 @@ import detkit
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/*.md")])
-FORMS = [path for path in sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yml")) if path.stem != "config"]
+FORMS = [
+    path for path in sorted(ROOT.glob(".github/ISSUE_TEMPLATE/*.yml")) if path.stem != "config"
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -46,3 +48,18 @@ def test_issue_forms_have_labelled_unique_fields(form: Path):
     fields = [field for field in content["body"] if field["type"] != "markdown"]
     assert all(field["attributes"]["label"] for field in fields)
     assert len({field["id"] for field in fields}) == len(fields)
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_named_files_exist(page: str):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    names = re.findall(r"`((?:detkit|conf|tests|scripts|docs|examples)/[\w./-]+)`", text)
+    assert names
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_architecture_names_every_package():
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Packages")[1]
+    named = set(re.findall(r"`(\w+)`", table.split("\n## ")[0]))
+    packages = {path.parent.name for path in (ROOT / "detkit").glob("*/__init__.py")}
+    assert packages - named == set()
