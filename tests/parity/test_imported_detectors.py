@@ -15,7 +15,10 @@ from detkit.runs.checkpoint import load_weights, read_checkpoint
 COMPLETE = {"retinanet": 36, "retinanet_v2": 52, "fcos": 54}  # tensors of neck and head
 
 
-@pytest.fixture(scope="module", params=["retinanet", "retinanet_v2", "fcos"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("retinanet", marks=pytest.mark.slow), "retinanet_v2", "fcos"],
+)
 def models(request, tmp_path_factory):
     """torchvision's model, and the path of its checkpoint after the import."""
     folder = tmp_path_factory.mktemp("imported")

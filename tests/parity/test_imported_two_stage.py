@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pictures import rendered_batch
-from torchvision_two_stage import BUILDERS, CANDIDATES, REGIONS, torchvision_two_stage
+from torchvision_two_stage import CANDIDATES, REGIONS, torchvision_two_stage, versions
 from torchvision_weights import DIVISOR
 
 from detkit import assembly
@@ -14,7 +14,7 @@ from detkit.cli.main import main
 from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 
-@pytest.fixture(scope="module", params=list(BUILDERS))
+@pytest.fixture(scope="module", params=versions())
 def models(request, tmp_path_factory):
     """torchvision's model, and its checkpoint after the import."""
     folder = tmp_path_factory.mktemp("imported")

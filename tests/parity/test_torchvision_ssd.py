@@ -20,7 +20,7 @@ LOSS_NAMES = {"classification": "loss/classification", "bbox_regression": "loss/
 @pytest.fixture(
     scope="module",
     params=[
-        ("ssd300", "rendered"),
+        pytest.param(("ssd300", "rendered"), marks=pytest.mark.slow),
         ("ssdlite", "rendered"),
         pytest.param(("ssd300", "photographs"), marks=[pytest.mark.needs_bccd, pytest.mark.slow]),
         pytest.param(("ssdlite", "photographs"), marks=[pytest.mark.needs_bccd, pytest.mark.slow]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pictures import photograph_batch, rendered_batch
-from torchvision_two_stage import BUILDERS, our_two_stage, our_values, torchvision_two_stage
+from torchvision_two_stage import our_two_stage, our_values, torchvision_two_stage, versions
 from torchvision_weights import DIVISOR
 
 LOSS_NAMES = {
@@ -29,7 +29,7 @@ def batch(request):
     return photograph_batch(request.getfixturevalue("bccd"), DIVISOR)
 
 
-@pytest.fixture(scope="module", params=list(BUILDERS))
+@pytest.fixture(scope="module", params=versions())
 def models(request, batch):
     theirs = torchvision_two_stage(request.param, batch.images)
     return theirs, our_two_stage(request.param, theirs.state_dict())

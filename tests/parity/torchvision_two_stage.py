@@ -6,7 +6,9 @@ given fewer regions than by default, so that a test takes seconds.
 
 from __future__ import annotations
 
+import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch import Tensor, nn
 from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
 from torchvision.models.resnet import Bottleneck
@@ -22,6 +24,12 @@ CANDIDATES = {"training": 200, "testing": 120}
 REGIONS = {"training": 90, "testing": 60}
 POSITIVES, NEGATIVES = 12, 30
 BUILDERS = {"faster_rcnn": fasterrcnn_resnet50_fpn, "faster_rcnn_v2": fasterrcnn_resnet50_fpn_v2}
+
+
+def versions() -> list[ParameterSet]:
+    """The two networks as test parameters; the second, twice as large, is slow."""
+    slow = {"faster_rcnn_v2"}
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in BUILDERS]
 
 
 def first_of_each(labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
