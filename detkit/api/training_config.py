@@ -126,7 +126,7 @@ def _from_weights(
     model = checkpoint.config["model"]
     if not names_model(words):
         about = f"{source} ({model_text(model)})"
-        notes.append(f"model: that of {about}, as no word names one")
+        notes.append(f"model: the one of {about}; no override names another")
         words = [*words, f"model={CHECKPOINT}"]
     stored = {**(settings or {}), "model": model}
     composed = compose_explained(checkpoint, root, words, stored)

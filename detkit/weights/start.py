@@ -138,9 +138,16 @@ def _described(model: Mapping[str, Any], classes: Classes, where: str) -> Any:
 
 
 def model_text(model: Mapping[str, Any]) -> str:
-    """A model in a few words: its name and the names of its parts."""
+    """A model in a few words: its name and the names of its parts.
+
+    All dense heads have one name, so their layers and assigner are named instead.
+    """
     parts = {key: value for key, value in model.items() if isinstance(value, Mapping)}
     named = [f"{key} {value['name']}" for key, value in parts.items() if "name" in value]
+    head = parts.get("head", {})
+    if isinstance(head.get("layers"), Mapping) and isinstance(head.get("assigner"), Mapping):
+        details = f"head {head['layers'].get('name')} with assigner {head['assigner'].get('name')}"
+        named = [details if text.startswith("head ") else text for text in named]
     return f"{model.get('name')}: {', '.join(named)}"
 
 

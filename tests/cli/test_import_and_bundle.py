@@ -157,8 +157,8 @@ def test_model_of_the_weights_is_trained_where_no_word_names_another(
     assert started[0]["model"] == run["model"]
     assert (started[0]["seed"], started[0]["callbacks"]) != (run["seed"], run["callbacks"])
     said = capsys.readouterr().err
-    line = "model: that of first (one_stage: backbone timm, neck fpn, head dense), as no word names"
-    assert (line in said) == (not words)
+    model = "one_stage: backbone timm, neck fpn, head towers with assigner fcos"
+    assert (f"model: the one of first ({model}); no override names another" in said) == (not words)
 
 
 def test_model_of_the_weights_can_be_tuned(started: list[dict[str, Any]]) -> None:
@@ -181,7 +181,7 @@ def test_weights_of_another_model_are_refused_before_data_are_read(
     assert "none of its" in said
     assert "tensors fits this detector" in said
     assert "weights=first model=checkpoint" in said
-    assert "(one_stage: backbone timm, neck fpn, head dense)" in said
+    assert "(one_stage: backbone timm, neck fpn, head towers with assigner fcos)" in said
     assert sorted(work.iterdir()) == listed
 
 
