@@ -56,7 +56,7 @@ class Neck(Protocol):
 
 
 class PriorGenerator(Protocol):
-    """Sizes of the L maps to the priors of an image; `per_cell` counts those of a cell, per level.
+    """Sizes of the L maps to the priors of an image; `per_cell` is the priors per cell by level.
 
     Within a level the order is row, column, then the priors of a cell. Results are cached per
     sizes and device.
@@ -81,7 +81,7 @@ class BoxCoder(Protocol):
 class DistributionCoder(BoxCoder, Protocol):
     """A coder whose codes are the logits of four distributions over the distances 0..bins-1.
 
-    `distances` are those of the sides of the boxes from the priors, in the coder's unit.
+    `distances` are from the priors to the sides of the boxes, in the coder's unit.
     """
 
     bins: int

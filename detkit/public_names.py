@@ -23,5 +23,5 @@ MODULES = {
 
 
 def import_name(name: str) -> Any:
-    """Import the module of a public name and return what the name stands for."""
+    """Import the module of a public name and return the object."""
     return getattr(import_module(MODULES[name]), name)

@@ -218,7 +218,7 @@ def part(family: str, name: str) -> Part:
 
 
 def unknown_part(family: str, name: str, pages: Iterable[str] = ()) -> str:
-    """The message for a name that no part of a family has, and no page that stands for one."""
+    """The message for a name that is neither a part of a family nor a page that defines one."""
     known_names = sorted({*names(family), *pages})
     message = f"there is no {family} '{name}'.{did_you_mean(name, known_names)}"
     message += f" Known: {', '.join(known_names) or 'none'}."

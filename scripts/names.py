@@ -2,7 +2,7 @@
 
     python scripts/names.py                prints a table of the packages of detkit
     python scripts/names.py --list         also prints each function with such names
-    python scripts/names.py --list data    prints those of one package
+    python scripts/names.py --list data    prints one package's functions
     python scripts/names.py --limit 3      exits with 1 above 3 names per 100 functions
 
 A name counts once for each function that has it as an argument or assigns to it. Names in a nested

@@ -1,4 +1,4 @@
-"""The sample that stands for a product of choices."""
+"""A small sample that covers a product of choices."""
 
 from itertools import combinations, product
 

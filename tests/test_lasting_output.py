@@ -11,7 +11,7 @@ from detkit.lasting_output import lasting_output
 
 
 # pain 46
-def test_printing_goes_on_without_a_reader(monkeypatch):
+def test_printing_continues_without_a_reader(monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as stream:

@@ -116,7 +116,7 @@ class Detector:
 
         Args:
             inputs: One of these, or a list of them: a path (a folder or a pattern such as
-                `photos/*.jpg` stands for its images, sorted); a NumPy array (H, W, 3) of RGB or
+                `photos/*.jpg` expands to its images, sorted); a NumPy array (H, W, 3) of RGB or
                 (H, W) of grey values, uint8; a PIL image; a tensor (3, H, W) of RGB, uint8 or
                 floating point from 0 to 1; the bytes of an image file. OpenCV reads BGR: pass
                 `image[..., ::-1]`. EXIF orientation is applied, transparency is dropped.
@@ -188,7 +188,7 @@ class Detector:
     def evaluate(
         self, data: str | os.PathLike[str] | None = None, *, overrides: Sequence[str] = ()
     ) -> dict[str, float]:
-        """Measure the detector on labelled images; the numbers are those of `detkit evaluate`.
+        """Measure the detector on labelled images, exactly as `detkit evaluate` does.
 
         Args:
             data: A data set in any format that detkit reads; None takes the run's validation split.

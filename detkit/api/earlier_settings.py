@@ -52,7 +52,7 @@ def with_settings(source: str, words: list[str]) -> tuple[list[str], dict[str, A
 def changed_settings(
     source: str, stored: Mapping[str, Any], config: Mapping[str, Any]
 ) -> list[str]:
-    """Lines that list the settings of a new run that differ from those of its weights' run.
+    """List the settings in which a new run differs from the run of its weights.
 
     Args:
         source: The value of `weights=`.

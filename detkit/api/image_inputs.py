@@ -44,7 +44,7 @@ class ImageToRead(NamedTuple):
 
 
 def images_to_read(inputs: ImageInput | Iterable[ImageInput]) -> list[ImageToRead]:
-    """List the images of one input or of several; a folder or pattern stands for its images.
+    """List the images of one input or of several; a folder or pattern expands to its images.
 
     Raises:
         UserError: There are none, or one is of a wrong type, shape or range.

@@ -82,7 +82,7 @@ class Result:
         """Rows of a COCO results file: image_id, category_id, bbox (x, y, width, height), score.
 
         Args:
-            image_id: The image's number. Category ids are those of the training data.
+            image_id: The image's number. Category ids come from the training data.
 
         Example:
             >>> rows = [row for i, r in enumerate(results, start=1) for row in r.to_coco(i)]

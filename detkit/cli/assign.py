@@ -49,7 +49,7 @@ output=assignment     folder for the pictures; null writes none
 
 @dataclass(frozen=True)
 class Options:
-    """The command's options, in addition to those of a training.
+    """The command's options, in addition to the training's.
 
     Args:
         against: The name of a second assigner.

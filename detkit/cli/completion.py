@@ -149,7 +149,7 @@ def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]
 
 
 def _options(options: Mapping[str, StaticArgument], text: str) -> Iterator[str]:
-    """The command's options other than those of a training."""
+    """The command's options that a training does not have."""
     for name, argument in options.items():
         values = Outline.names(argument.family) if argument.family else argument.values
         files = _files(name, text.partition("=")[2]) if name in ("path", "output") else ()

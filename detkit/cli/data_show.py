@@ -40,7 +40,7 @@ output=data_show      folder for overview.png and a picture of each sample
 
 @dataclass(frozen=True)
 class Options:
-    """The command's options, in addition to those of a training.
+    """The command's options, in addition to the training's.
 
     Args:
         count: Samples to draw.

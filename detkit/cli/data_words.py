@@ -56,7 +56,7 @@ def own_options(root: Callable[..., Any], words: list[str]) -> tuple[dict[str, A
 
     Args:
         root: Its arguments are the options.
-        words: What the user wrote: the command's options among those of `detkit train`.
+        words: The command line: the command's options, mixed with those of `detkit train`.
 
     Raises:
         UserError: A value does not fit.
@@ -91,7 +91,7 @@ def output_folder(name: str | None, data: Path) -> Path | None:
     """The folder for results, not made yet; None where none is wanted.
 
     Raises:
-        UserError: It lies inside the data folder.
+        UserError: It is inside the data folder.
     """
     if name is None:
         return None

@@ -28,7 +28,7 @@ def split_options(
         words: The words after the command.
         keys: The options of the command.
         repeatable: The options that may occur several times.
-        hint: The end of the message about an unknown option; `{word}` stands for it.
+        hint: The end of the message about an unknown option; `{word}` is replaced by it.
 
     Raises:
         UserError: An option is unknown or occurs twice.

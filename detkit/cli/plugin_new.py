@@ -138,7 +138,7 @@ def part_text(family: str, name: str) -> str:
 
 
 def _part_page(family: str, name: str) -> dict[str, str]:
-    """The page that stands for the part, for families whose parts are pages."""
+    """The page of the part, for families whose parts are pages."""
     if family not in _TRAINABLE:
         return {}
     return {f"{PAGES}/model/{family}/{name}.yaml": _filled(f"{family}_page.txt", family, name)}

@@ -27,7 +27,7 @@ several machines that share DIR; each job runs in one of them.
   detkit sweep resume runs/SWEEP hydra.launcher.jobs_per_device=2
   detkit sweep resume runs/SEARCH hydra.sweeper.trials=40      a search: more trials
 
-The launcher's settings are those of the first start, with the changes of this command line. Allow
+The launcher's settings come from the first start; this command line overrides them. Allow
 the jobs' plugins with plugins=[...], as everywhere.
 """
 _PREFIX = "hydra.launcher."

@@ -92,7 +92,7 @@ def _freeze(config: dict[str, Any], again: bool) -> None:
             f" on each of the {machines} machines, which all see this folder and the data (HOST "
             "is one of them)"
         )
-    again_text = "started again, it goes on from its last checkpoint"
+    again_text = "started again, it resumes from its last checkpoint"
     print(f"frozen: {RunFolder(folder).config}\n{where}; {again_text}:\n  {command}")
     print("SLURM: docs/clusters.md")
 

@@ -47,7 +47,7 @@ def differences(before: Any, after: Any, path: str = "") -> list[Difference]:
     Args:
         before: A configuration, or a part of one: mappings, lists and plain values.
         after: Another one.
-        path: The config path at which they stand.
+        path: The config path of both.
     """
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return [] if _same(before, after) else [Difference(path, before, after)]

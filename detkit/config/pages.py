@@ -66,7 +66,7 @@ def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
 
 
 def _page_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
-    """The option node of a part that a page stands for: the page, tuned by the other values."""
+    """The option node of a page that defines a part: the page, tuned by the other values."""
     if not is_page(group, mapping["name"]):
         return mapping  # the check reports the unknown name
     values = {key: value for key, value in mapping.items() if key != "name"}
@@ -104,7 +104,7 @@ def _choose(
 
 
 def _is_option(path: tuple[str, ...], family: str, name: Any) -> bool:
-    """Whether a slot can take this name: a registered part, or a page that stands for one."""
+    """Whether a slot can take this name: a registered part, or a page that defines one."""
     return name in registry.names(family) or is_page(path, name)
 
 

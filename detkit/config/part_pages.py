@@ -1,4 +1,4 @@
-"""Pages that stand for a part: `head: {name: fcos}` means conf/model/head/fcos.yaml.
+"""Pages that define a part: `head: {name: fcos}` means conf/model/head/fcos.yaml.
 
 Such a page names a registered part and the parts in its slots. Imports neither torch nor hydra.
 """
@@ -30,12 +30,12 @@ def is_page(group: tuple[str, ...], name: Any) -> bool:
 
 
 def part_page(family: str, name: Any) -> Path | None:
-    """The page that stands for a part of a family, or None."""
+    """The page that defines a part of a family, or None."""
     return page_file(("model", family), name)
 
 
 def page_names(family: str) -> list[str]:
-    """The names of the pages that stand for registered parts of a family."""
+    """The names of the pages that define parts of a family."""
     groups = (folder / "model" / family for folder in page_folders())
     names = {file.stem for group in groups for file in group.glob("*.yaml")}
     known = registry.names(family)
@@ -48,7 +48,7 @@ def all_names(family: str) -> list[str]:
 
 
 def find_part(family: str, name: str) -> registry.Part:
-    """A registered part, or the page that stands for one.
+    """Find a registered part, or the page that defines one.
 
     Raises:
         UserError: There is neither.

@@ -99,7 +99,7 @@ class History:
             about = f" ({node.argument.doc})" if node.argument.doc else ""
             return (
                 f"{path}: is filled in by detkit from the data and the parts before, for "
-                f"{node.owner}{about}; it never stands in a configuration."
+                f"{node.owner}{about}; it is never part of a configuration."
             )
         paths = [leaf for leaf, _ in leaves(self._config)]
         blocks = {leaf.rsplit(".", count)[0] for leaf in paths for count in range(1, 6)}

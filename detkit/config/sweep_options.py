@@ -73,7 +73,7 @@ class OptunaOptions:
     """The keys of `hydra.sweeper` with `hydra/sweeper=optuna`.
 
     Args:
-        trials: Configurations to train, including those of earlier starts and of other processes
+        trials: Configurations to train, including trials of earlier starts and of other processes
             on the same storage; null runs every cell of a grid.
         sampler: `tpe` draws near good trials (the first ten at random), `random` anywhere, `grid`
             every combination of listed values once.
@@ -154,8 +154,8 @@ def read_optuna(node: DictConfig | Mapping[str, Any], words: Sequence[str] = ())
     if options.trials is None and options.sampler != "grid":
         raise ConfigError(
             [
-                f"hydra.sweeper.trials: sampler {options.sampler} never ends by itself: state how "
-                "many configurations to train, such as hydra.sweeper.trials=20."
+                f"hydra.sweeper.trials: sampler {options.sampler} never stops on its own: state "
+                "how many configurations to train, such as hydra.sweeper.trials=20."
             ]
         )
     return options

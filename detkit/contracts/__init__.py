@@ -22,7 +22,7 @@ detkit's own parts pass the same checks as plugins:
   float32, and pure functions of tensors can be exported.
 - layers: a row of class logits and box codes for each prior, in the order of the priors.
 - head, proposer, roi_head, detector: losses are finite and reach every parameter, whatever the
-  images contain; detections lie inside their image, are sorted by score, and do not depend on the
+  images contain; detections are inside their image and sorted by score, and do not depend on the
   rest of the batch.
 - pooling, box_head: a map, or a feature vector, for each region, also without regions.
 - priors: `per_cell` for each cell, in row-major order, cached by size.
@@ -33,7 +33,7 @@ detkit's own parts pass the same checks as plugins:
   the weight left to the head.
 - postprocess: no more detections than candidates, sorted by score, for any order of candidates.
 - transform: image, boxes and `to_image` change together, using only the given generator.
-- reader, sampling: indices of flat arrays whose boxes lie inside their images; shares of 0 or more.
+- reader, sampling: indices of flat arrays whose boxes are inside their images; shares of 0 or more.
 - metric: 1 for perfect detections; each image counts once; merged ranks equal one process.
 - optimizer, scheduler: every parameter is trained; a resumed run equals an uninterrupted one.
 - callback, logger: they do not change the training, and it can be resumed from its checkpoint. A

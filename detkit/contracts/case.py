@@ -55,7 +55,7 @@ class Subject:
         file: The file that defines it.
         values: The arguments of its constructor, complete and validated.
         data: For readers: a folder with a data set in their format.
-        page_of: The part that a page of this name stands for; None if `name` is a part itself.
+        page_of: The part behind the page of this name; None if `name` is a part itself.
     """
 
     family: str
@@ -74,7 +74,7 @@ class Subject:
         """Build the part with fresh random weights, as assembly does.
 
         Args:
-            wiring: Wired values in addition to those of the classes.
+            wiring: Wired values in addition to the classes'.
         """
         torch.manual_seed(0)
         node = {"name": self.page_of or self.name, **self.values}

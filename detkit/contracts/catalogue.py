@@ -47,9 +47,9 @@ _LEVELS = (
 )
 _LEARNING = (
     heads.losses_are_finite_and_reach_each_parameter,
-    heads.detections_lie_in_their_image,
+    heads.detections_are_inside_their_image,
     heads.an_image_is_detected_as_if_alone,
-    heads.detections_come_out_twice,
+    heads.detections_are_reproducible,
     heads.losses_leave_their_input,
     heads.predicting_does_not_disturb_training,
     heads.losses_are_float32_under_autocast,
@@ -197,6 +197,6 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
 
 
 def promises(family: str, name: str) -> Iterable[Check]:
-    """All checks of a part: general ones, those of its family, and those of a loss's space."""
+    """All checks of a part: for every part, for its family, and for a loss's space."""
     space = getattr(registry.get(family, name), "space", None) if family == "loss" else None
     return (*_EVERY_PART, *_BY_FAMILY[family], *_BY_SPACE.get(str(space), ()))

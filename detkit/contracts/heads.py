@@ -188,7 +188,7 @@ def require_detections(
     return found
 
 
-def detections_lie_in_their_image(subject: Subject) -> None:
+def detections_are_inside_their_image(subject: Subject) -> None:
     """Best first, with scores in 0..1 and labels of classes, also in a padded batch."""
     _, predict, _, _ = verbs(subject)
     found = predict(2)
@@ -215,7 +215,7 @@ def an_image_is_detected_as_if_alone(subject: Subject) -> None:
     require_close(together[:fewest], alone[:fewest], said)
 
 
-def detections_come_out_twice(subject: Subject) -> None:
+def detections_are_reproducible(subject: Subject) -> None:
     """In evaluation mode nothing is random."""
     _, predict, _, _ = verbs(subject)
     require_same(predict(2), predict(2), "the same images gave other detections the second time.")

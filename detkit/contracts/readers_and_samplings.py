@@ -147,7 +147,7 @@ def _require_offsets(offsets: NDArray[np.int64], images: int, end: int, descript
 
 
 def require_boxes(index: DatasetIndex, description: str) -> None:
-    """Check that boxes lie inside their images and have an area.
+    """Check that boxes are inside their images and have an area.
 
     Raises:
         BrokenContractError: One does not.

@@ -108,7 +108,7 @@ class DetectionData:
 
     @property
     def class_names(self) -> list[str]:
-        """The classes in label order: those of `with_classes`, else those of the train split."""
+        """The classes in label order, from `with_classes` or else from the train split."""
         return self.indices.class_names
 
     @property

@@ -26,7 +26,7 @@ FIRST_SWAPPED = 5  # EXIF orientations 5 to 8 swap height and width
 _ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
 _FLIPS = {2: (2,), 3: (1, 2), 4: (1,), 6: (2,), 7: (1, 2), 8: (1,)}  # axes, after the swap
 _DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
-# PIL warns of large images, palettes with transparency and odd EXIF, all of which are handled
+# PIL warns of large images, palettes with transparency and odd EXIF; detkit handles them all
 # here. Not by catch_warnings, which threads disturb.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")

@@ -62,9 +62,9 @@ class ShapesSettings:
 def shapes_below(path: Path, settings: ShapesSettings) -> Path:
     """The folder with the shapes of some settings, rendered where it is absent.
 
-    It is a subfolder of the path that is named after the settings, so that those of several
-    settings lie side by side and none is replaced while a training reads it. The path itself is
-    taken where an older release rendered the same settings into it.
+    It is a subfolder of the path, named after the settings: several settings can coexist, and none
+    is replaced while a training reads it. If an older release rendered the same settings into the
+    path itself, that is used.
 
     Raises:
         DataError: The path holds something that was not rendered here.

@@ -65,7 +65,7 @@ class SplitIndices:
 
     @property
     def class_names(self) -> list[str]:
-        """The classes in label order: those of `with_classes`, else those of the train split."""
+        """The classes in label order, from `with_classes` or else from the train split."""
         return self._fixed_classes or self._train_split_index.class_names
 
     @property

@@ -18,7 +18,7 @@ def iou_matrix(boxes: NDArray[Any], other_boxes: NDArray[Any]) -> Array:
 
 
 def covered_matrix(boxes: NDArray[Any], regions: NDArray[Any]) -> Array:
-    """(N, M) share of each box that lies in each region, as COCO measures crowds."""
+    """(N, M) share of each box inside each region, as COCO measures crowds."""
     shared = intersections(boxes, regions)
     box_areas = areas(boxes)[:, None]
     return np.divide(shared, box_areas, out=np.zeros_like(shared), where=shared > 0)

@@ -30,7 +30,7 @@ class Pairs:
         areas: (M,) annotated areas.
         detection: (K,) of each pair, ascending.
         object: (K,) of each pair.
-        iou: (K,); where the object is ignored, the share of the detection that lies in it.
+        iou: (K,); for ignored objects, the share of the detection inside the object.
         images: How many images there are.
     """
 

@@ -39,7 +39,7 @@ class Matched(NamedTuple):
 def match_rows(rows: Sequence[Row], index: DatasetIndex, source: str, split: str) -> Matched:
     """Match rows to images by file name if all have one, else by id, else by stem.
 
-    Category ids are those of the data set. If some are not, but all can be class numbers from 0 or
+    Category ids come from the data set. If some are not, but all can be class numbers from 0 or
     from 1, they are read that way, and a note says so.
 
     Args:

@@ -19,7 +19,7 @@ _TOLERANCE = 1e-3  # of the largest output; what rounding leaves is a hundred ti
 def ready_to_predict(detector: nn.Module, images: Tensor) -> nn.Module:
     """A detector for predictions only: no batch norms, and weights in channels-last order.
 
-    Scores differ by rounding from those of the detector as it is.
+    Scores differ from the unfolded detector's by rounding only.
 
     Args:
         detector: On the images' device, in that order and in evaluation mode afterwards.

@@ -45,7 +45,7 @@ def find_images(source: str) -> list[Path]:
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
-    """A PNG name for each file; equal stems, in any case, are told apart by a number.
+    """A PNG name for each file; stems that are equal, ignoring case, get a number.
 
     Control characters, which would act on a terminal that lists the names, are written as `%0A`.
     """

@@ -28,7 +28,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Trainable parameters by learning rate and weight decay, without empty groups.
 
-    Parameters in `undecayed_parameters` get no decay; those of the backbone get the rate
+    Parameters in `undecayed_parameters` get no decay; the backbone's parameters get the rate
     `learning_rate * backbone_factor`.
 
     Raises:

@@ -11,7 +11,7 @@ from detkit.structures import Priors
 
 @register("box_coder", "my_box_coder")
 class MyBoxCoder:
-    """Codes are the distances of the sides of a box from those of its prior, in strides.
+    """Codes are the distances between the sides of a box and its prior's, in strides.
 
     Args:
         scale: The number of strides that a code of 1 means.

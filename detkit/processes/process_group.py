@@ -28,7 +28,7 @@ class ProcessGroup:
 
     Args:
         command: The program and its arguments.
-        environment: All its environment variables; None uses those of this process.
+        environment: All its environment variables; None inherits this process's.
         output: A file to which its output is appended; None leaves the output to the terminal.
         cores: CPU cores that it may use; None allows all.
         grace: Seconds between asking the leader to stop and killing the group.

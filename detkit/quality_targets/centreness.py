@@ -30,8 +30,8 @@ class Centreness:
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
         """(M,) of the positives: 1 in the middle of the object, 0 on its border.
 
-        The root of min(l, r) / max(l, r) * min(t, b) / max(t, b); 0 where the prior's centre lies
-        outside, which the paper's assigner excludes and others do not.
+        The root of min(l, r) / max(l, r) * min(t, b) / max(t, b); 0 if the prior's centre
+        is outside, which the paper's assigner excludes and others do not.
         """
         centres = box_centres(priors.boxes)  # (M, 2)
         before, after = centres - boxes[:, :2], boxes[:, 2:] - centres

@@ -1,4 +1,4 @@
-"""Three stages, each of which refines the boxes of the stage before."""
+"""Three stages; each refines the boxes of the previous one."""
 
 from __future__ import annotations
 

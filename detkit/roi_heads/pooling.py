@@ -103,8 +103,8 @@ class RoIAlign(LevelPooling):
     Args:
         size: Side of the small map, in cells.
         samples: Samples of a cell along each side; 0 takes one for each cell of the level.
-        aligned: Whether the middle of the first cell of a level lies at half a stride, where it
-            is; false is what the first implementations did, torchvision's Faster R-CNN among them.
+        aligned: Whether the centre of a level's first cell is at half a stride, its true position;
+            false reproduces the first implementations, torchvision's Faster R-CNN among them.
         coarsest_stride: Levels with a larger stride are not pooled from.
         canonical_side: Side, in pixels, of the square regions that belong to stride 16.
     """

@@ -12,7 +12,7 @@ import torch
 def random_state() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's generators: tensors and plain values only.
 
-    Includes the CUDA generator of the current device, of which each rank has another, once CUDA is
+    Includes the CUDA generator of the current device (each rank has its own) once CUDA is
     initialised.
     """
     legacy: Any = np.random.get_state(legacy=False)  # typed as a union of two forms

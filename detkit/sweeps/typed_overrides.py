@@ -12,7 +12,7 @@ def typed_overrides(config: DictConfig, kind: Literal["task", "hydra"]) -> list[
 
     Args:
         config: Hydra's composed configuration of the sweep.
-        kind: `task` for those of the run, `hydra` for those of `hydra.*`.
+        kind: `task` for overrides of the run, `hydra` for overrides of `hydra.*`.
     """
     overrides = OmegaConf.to_container(config.hydra.overrides[kind], resolve=False)
     return [str(word) for word in overrides or []]

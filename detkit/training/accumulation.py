@@ -1,4 +1,4 @@
-"""Make accumulated gradients equal to those of one batch of all images.
+"""Make accumulated gradients equal to the gradients of one batch with all images.
 
 Losses are divided by counts: positives, regions, images. If each batch divided by its own counts,
 objects in a batch with few of them would weigh more. So all batches of an optimizer step are read

@@ -27,9 +27,7 @@ def step_lines(step: SavedStep, precision: str, device: str) -> list[str]:
     if (precision, device) != (step.precision, step.device):
         lines.append(f"repeated with {precision} on {device}")
     if step.world_size > 1:
-        lines.append(
-            "note: the ranks shared their normaliser; here the losses are those of one rank alone"
-        )
+        lines.append("note: the ranks shared their normaliser; these losses are from one rank only")
     if step.weights_later:
         lines.append(
             f"note: the weights are {step.weights_later} optimizer steps later than the step "
@@ -141,7 +139,7 @@ def _greatest(modules: Sequence[ModuleOutput]) -> str:
     if not measured:
         return "no module was called"
     top = max(measured, key=lambda module: max(-module.low, module.high))
-    return f"the greatest are those of {top}: {_number(top.low)} to {_number(top.high)}"
+    return f"the largest are in {top}: {_number(top.low)} to {_number(top.high)}"
 
 
 def _number(value: float | None) -> str:

@@ -30,7 +30,7 @@ def divide(detector: nn.Module, mesh: DeviceMesh) -> None:
 
     A piece is gathered, and its gradients are divided, as a whole. The pieces are each block of
     backbone and neck, the rest of either, and the rest of the detector. The gradients of a block
-    are whole on a rank only until those of the previous block are computed, so many blocks save
+    are whole on a rank only until the previous block's are computed, so many blocks save
     memory. Heads belong to the rest of the detector: all ranks must gather the same pieces in the
     same order, and which modules a head calls may depend on the objects in a rank's images, while
     backbone and neck always run once. The rest of the detector is gathered when `loss` begins.

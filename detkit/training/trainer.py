@@ -150,7 +150,7 @@ def _strategy(
     """Data-parallel training if there is more than one device.
 
     Buffers are not broadcast before each forward pass: norm layers train on the statistics of
-    their own batch, and DetectionModule broadcasts those of rank 0 for validation.
+    their own batch, and DetectionModule broadcasts rank 0's for validation.
 
     Raises:
         UserError: This machine does not have these devices.

@@ -17,7 +17,7 @@ _CELL = 460  # longest side of a panel
 _LOST: Colour = (225, 20, 30)
 _IGNORED: Colour = (60, 62, 66)
 _PAPER = Image.new("RGB", (1, 1), (255, 255, 255))
-_FADED = 0.35  # share of white blended into the picture, so that marks stand out
+_FADED = 0.35  # share of white blended into the picture, to make marks visible
 _FAINTEST, _STRONGEST = 30, 170  # opacity of anchors' outlines: many are drawn fainter
 
 

@@ -18,7 +18,7 @@ def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         UserError: The folder is there already or cannot be written.
     """
-    # Empty where the checkpoint lies in no run folder.
+    # Empty if the checkpoint is in no run folder.
     about = mapping_in(RunFolder.of_checkpoint(checkpoint.path.resolve()).environment)
     # Where the run lay says nothing to others, and may name its user.
     config = {k: v for k, v in checkpoint.config.items() if k not in ("run_folder", "ckpt")}

@@ -138,7 +138,7 @@ def _checked(classes: ClassList, key: str, where: str) -> ClassList:
     if not used:
         raise UserError(f"{key}: {where} holds no class name.")
     if twice:
-        raise UserError(f"{key}: {where} holds '{twice[0]}' twice: classes are told by name.")
+        raise UserError(f"{key}: {where} holds '{twice[0]}' twice: class names must be unique.")
     return classes
 
 

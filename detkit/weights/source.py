@@ -96,7 +96,7 @@ def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> W
     if source.background_first:
         if slots.names[0] is not None:
             raise UserError(
-                f"classes: '{slots.names[0]}' stands at label 0, which is the background of "
+                f"classes: '{slots.names[0]}' has label 0, which is the background of "
                 f"{source.path}: give the {source.logits - 1} names after it."
             )
         slots = slots.without_first()

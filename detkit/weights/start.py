@@ -69,7 +69,7 @@ def start_from(
 
 
 def refuse_foreign_weights(weights: str, model: Mapping[str, Any]) -> None:
-    """Refuse weights of which nothing fits a detector, before any data is read.
+    """Refuse weights that do not fit a detector at all, before any data is read.
 
     Args:
         weights: A run, checkpoint, bundle or weight file.
@@ -201,7 +201,7 @@ def _classes(new_classes: str | Sequence[str] | None, source: WeightSource) -> C
         )
     if source.slots is None:
         raise UserError(
-            f"{source.path}: holds no class names: give those of its classes with classes=[...], "
+            f"{source.path}: holds no class names: give them with classes=[...], "
             "or a file of them, or say with new_classes=[...] what to detect instead."
         )
     return Classes(*source.slots.used())

@@ -36,7 +36,7 @@ _DETECTOR_NAMES = [
 _IN_LINE = re.compile(r"_tower\.(\d+)\.(weight|bias)$")
 # RetinaNet before torchvision 0.13: convolution and ReLU of all blocks in one line
 _OLD_BLOCK = re.compile(r"^(head\.\w+_head\.conv)\.(\d+)\.(weight|bias)$")
-_ONLY_OLD = "head.classification_head.conv.2.weight"  # in FCOS, a ReLU stands there
+_ONLY_OLD = "head.classification_head.conv.2.weight"  # in FCOS, this index is a ReLU
 # Layers that only detectors have, by library.
 _DETECTOR_LAYERS = {
     "MMDetection": re.compile(r"^(bbox_head|rpn_head|mask_head|roi_head\.\w+_head)\."),

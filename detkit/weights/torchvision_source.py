@@ -18,7 +18,7 @@ from detkit.weights.torchvision_roi_head import REGION_CLASS_LAYER, background_l
 from detkit.weights.torchvision_ssd import logits_of_ssd, page_of_ssd, tensors_of_ssd
 from detkit.weights.weight_source import CLASS_LAYER, WeightSource, logits_of_prior
 
-ONLY_BACKBONE = "of which detkit can use only the backbone"
+ONLY_BACKBONE = "and detkit can use only its backbone"
 _FOURTH_LEVEL = "neck.lateral.3.conv.weight"  # the pyramid of a ResNet, not of a MobileNet
 # torchvision sets the epsilon of the norms to 0 for these weights.
 _WITHOUT_EPSILON = (

@@ -26,7 +26,7 @@ AT_MOST, SAME = 0.20, 1e-12
 
 
 def random_image(generator: torch.Generator) -> tuple[Detections, Target]:
-    """Seven objects; of the detections a third lie near one of them, mostly with its class."""
+    """Seven objects; a third of the detections are near one of them, mostly with its class."""
     corner = torch.rand((OBJECTS, 2), generator=generator) * 400
     side = torch.exp(torch.rand((OBJECTS, 2), generator=generator) * 3.2 + 2.3)  # 10 to 245 pixels
     boxes = torch.cat([corner, corner + side], dim=1)
@@ -63,7 +63,7 @@ def measure(backend: str) -> None:
 
 
 def require_same(ours: dict[str, float], theirs: dict[str, float]) -> None:
-    """Raise RuntimeError unless the backends found the same, the 12 numbers and those of classes.
+    """Raise RuntimeError unless the backends agree on the 12 numbers and the numbers per class.
 
     A number is NaN where there was nothing to measure.
     """

@@ -193,7 +193,7 @@ def require_agreement(folder: Path) -> None:
         rows.append(np.load(folder / f"{side}.npy"))
     if rows[0].shape != rows[1].shape or np.abs(rows[0] - rows[1]).max() > 0:
         raise RuntimeError("the two sides give different boxes or categories")
-    print(f"the same {len(rows[0]):,} boxes in {SAMPLE:,} images, bit by bit", flush=True)
+    print(f"the same {len(rows[0]):,} boxes in {SAMPLE:,} images, bit-identical", flush=True)
 
 
 def rows_of(ours: list[dict[str, float]], theirs: list[dict[str, float]]) -> list[Comparison]:

@@ -3,7 +3,7 @@
 Ours is Lightning's Trainer with DetectionModule, the callbacks of conf/callbacks/default.yaml and
 the metrics file, all with their defaults, in the first epoch, where BatchCheck looks at each batch.
 The loop holds nothing but the loss, backward, the optimizer and its schedule. Both sides train on
-the same batches, which lie in memory, in one process and take turns: whenever the Trainer asks for
+the same batches, held in memory, in one process and take turns: whenever the Trainer asks for
 the first batch of its next chunk, the loop trains a chunk of its own before it gets that batch.
 Afterwards the weights of both sides have to be equal. One thread computes, and its processor time
 is taken, in which programs beside it do not count; neither side waits for anything.
@@ -103,7 +103,7 @@ class Turns:
 
 
 def train_both(folder: str) -> Turns:
-    """Train on both sides; returns their times, of which the first do not count.
+    """Train on both sides and return their times; the first ones do not count.
 
     Raises:
         RuntimeError: The weights are not equal afterwards.

@@ -1,7 +1,7 @@
 """Images per second through one worker of a loader beside torchvision's and Ultralytics'.
 
 Photographs of 640 x 480, as COCO's are: smooth noise in several sizes, JPEG of quality 90 with
-about 70 kB; or those of a folder that `--data` names, such as BCCD's. The worker decodes and
+about 70 kB; or the photographs in the folder of `--data`, such as BCCD's. The worker decodes and
 augments, the main process only counts. Before it is measured, both sides show that they decode the
 same picture and have the same boxes.
 """

@@ -3,10 +3,10 @@
     python scripts/reliability/kill_and_resume.py --kills 20 --folder FOLDER
 
 A training is killed at any time from the start of its process: while it starts, restores, trains,
-writes or measures. Then `detkit train ckpt=RUN` goes on; nothing is cleaned up in between. Both
+writes or measures. Then `detkit train ckpt=RUN` resumes; nothing is cleaned up in between. Both
 trainings save before every step, so many kills hit a checkpoint that is being written. In the end
 the last checkpoint (weights, average, optimizer, schedule, random states), the best weights,
-metrics.csv (but for its times) and metrics.json have to be the same, bit by bit.
+metrics.csv (but for its times) and metrics.json have to be bit-identical.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Run:
         self.words = [*TRAINING, f"data.reader.train_images={images}", f"run_folder={folder}"]
 
     def start(self) -> subprocess.Popen[bytes]:
-        """A training in a process group of its own: a new one, or one that goes on."""
+        """Start or resume a training in its own process group."""
         exists = (self.folder / "config.yaml").is_file()
         words = [f"ckpt={self.folder}"] if exists else self.words
         self._saved_before, self._started = self._saved(), time.time()
@@ -111,7 +111,7 @@ class Run:
 
 
 def plain(value: Any) -> Any:
-    """Tensors as bytes, so that == compares bit by bit."""
+    """Tensors as bytes, to compare them exactly with ==."""
     if isinstance(value, torch.Tensor):
         return (str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes())
     if isinstance(value, dict):
@@ -210,7 +210,7 @@ def main() -> int:
             print(f"DIFFERENT after {hits.total()} kills: {', '.join(different)}")
             return 1
     print("\n".join(["", "summary", *summary(hits, rounds)]))
-    print("result: equal bit by bit: last.ckpt, best.ckpt, metrics.csv, metrics.json")
+    print("result: bit-identical: last.ckpt, best.ckpt, metrics.csv, metrics.json")
     return 0
 
 

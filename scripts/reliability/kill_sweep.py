@@ -4,7 +4,7 @@
 
 The sweep of 12 short jobs runs two at once, each on CPU cores of its own. In the end every job has
 to be done, none of those that were done before a kill may have been started again, each run has to
-equal the one of the sweep that was left alone bit by bit, and no process may be left.
+be bit-identical to the one of the undisturbed sweep, and no process may be left.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def main() -> int:
         different = differing(content(whole / job.folder.name), content(job.folder))
         problems += [f"{job.folder.name}: {name} differs" for name in different]
     problems += [f"left behind: {process}" for process in left(killed)]
-    print("\n".join(problems) or f"all {JOBS} jobs equal bit by bit, each done once, nothing left")
+    print("\n".join(problems) or f"all {JOBS} jobs bit-identical, each done once, nothing left")
     return 1 if problems or len(jobs(killed)) != JOBS else 0
 
 

@@ -49,7 +49,7 @@ def named_modules(tree: ast.AST) -> list[tuple[str, int]]:
     """(module, line) of each of detkit's modules that a string names.
 
     These are import_module("..."), "module:Class" constants, tables of lazily imported modules,
-    and the arguments of `python -m`. The name at the end of an f-string's constant part stands for
+    and the arguments of `python -m`. The name at the end of an f-string's constant part means
     every module that begins with it. Docstrings and names of loggers name nothing to import.
     """
     prose = {id(string) for node in ast.walk(tree) for string in _prose(node)}
@@ -79,7 +79,7 @@ def _prose(node: ast.AST) -> list[ast.Constant]:
 
 
 def _modules(name: str, is_beginning: bool) -> list[str]:
-    """The modules that a name in a string stands for; none if it is no module's."""
+    """The modules that a name in a string may mean; none if it is no module's."""
     if is_beginning:
         return [module for module in SOURCES if module.startswith(name)]
     while name not in SOURCES and "." in name:

@@ -30,7 +30,7 @@ def test_centres_within_one_and_a_half_strides_of_the_middle():
 
 
 def test_a_centre_exactly_one_and_a_half_strides_away_is_too_far():
-    # The middle at 48, 48 lies between cells, whose centres are 4, 12 and 20 pixels away.
+    # The middle at 48, 48 is between cells, whose centres are 4, 12 and 20 pixels away.
     found = matched(points(), objects([18.0, 18.0, 78.0, 78.0]))
     assert positions(found, 0) == [(row, column) for row in (5, 6) for column in (5, 6)]
 

@@ -39,7 +39,7 @@ def centred(x, y, width, height):
 
 
 def test_two_objects_in_two_cells():
-    # A square in the middle cell, a bar whose centre lies in the lower left one.
+    # A square in the middle cell, a bar whose centre is in the lower left one.
     found = matched(objects(centred(13, 10, 5, 6), centred(4, 20, 14, 7)), ignored_iou=1.0)
     assert positives(found) == {2 * 4: 0, 2 * 6 + 1: 1}
     assert set(found.tolist()) == {BACKGROUND, 0, 1}

@@ -88,7 +88,7 @@ def test_a_prior_that_is_the_best_of_two_objects_goes_to_the_higher_iou():
 
 def test_what_an_object_lost_to_another_does_not_count_in_its_targets():
     # The second prior fits the small object best, and goes to it; the large one keeps the third,
-    # whose IoU of 3/4 is then its target, not the 1 of the fourth, which lies outside.
+    # whose IoU of 3/4 is then its target, not the 1 of the fourth, which is outside.
     small, large = [8.0, 0.0, 16.0, 8.0], wide(24)[0]
     boxes = [*wide(1), small, *wide(18), *wide(24)]
     found = assign(FOUR, [0.5] * 4, boxes, objects(small, large), beta=1.0)
@@ -97,7 +97,7 @@ def test_what_an_object_lost_to_another_does_not_count_in_its_targets():
 
 
 def test_an_object_that_nothing_overlaps_yet_is_matched_by_the_priors_themselves():
-    # All boxes are empty. Points stand for boxes of 32 x 32 around them: IoUs with the object, 32
+    # All boxes are empty. Points count as boxes of 32 x 32 around them: IoUs with the object, 32
     # long and 8 high, are 20 * 8, 28 * 8, 28 * 8 and 20 * 8 over unions 1120, 1056, 1056, 1120.
     target = objects(*wide(32))
     nothing = [[0.0, 0.0, 0.0, 0.0]] * 4
@@ -118,7 +118,7 @@ def test_a_prediction_that_overlaps_enough_ends_that():
 
 
 def test_an_object_smaller_than_a_cell_takes_the_cells_around_it():
-    # It lies between all centres. Counted as 16 x 16 around 8, 8 it has the centres 4 and 12.
+    # It is between all centres. Counted as 16 x 16 around 8, 8 it has the centres 4 and 12.
     tiny = objects([7.0, 7.0, 9.0, 9.0])
     priors = points()
     count = len(priors.boxes)

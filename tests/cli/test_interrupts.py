@@ -47,7 +47,7 @@ def wait_for_steps(process: subprocess.Popen[str], folder: Path) -> None:
 LONG = [*TINY, "data.workers=1", "data.reader.train_images=120", "trainer.max_epochs=9"]
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_leaves_no_process(
+def test_ctrl_c_saves_prints_the_resume_command_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # pain 18
@@ -105,7 +105,7 @@ PHASES = {
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGUSR1"])
 @pytest.mark.parametrize("phase", PHASES)
-def test_every_phase_ends_in_order_and_the_run_goes_on(
+def test_every_phase_ends_in_order_and_the_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, name: str, devices: int
 ) -> None:
     # pain 46

@@ -1,4 +1,4 @@
-"""`detkit plugin new`: what it writes works for every family, and stands in nobody's way."""
+"""`detkit plugin new`: its files work for every family, and never overwrite others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same seed gives the same run, bit by bit on CPU; another seed gives another."""
+"""The same seed gives a bit-identical run on the CPU; another seed gives another run."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def wait_until(condition, process: subprocess.Popen) -> None:
 
 # pains 5 and 18
 @pytest.mark.slow
-def test_a_killed_sweep_goes_on_where_it_was(
+def test_a_killed_sweep_resumes_where_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -83,7 +83,9 @@ def crowds_are_taken_for_objects(base):
     return Part
 
 
-@faults.add("head", "fcos", "detections lie in their image", "over the edge of an image", **SMALL)
+@faults.add(
+    "head", "fcos", "detections are inside their image", "over the edge of an image", **SMALL
+)
 def boxes_are_not_clipped(base):
     class Part(base):
         def predict(self, features, image_sizes):
@@ -92,7 +94,9 @@ def boxes_are_not_clipped(base):
     return Part
 
 
-@faults.add("head", "fcos", "detections lie in their image", "scores do not fall: sort", **SMALL)
+@faults.add(
+    "head", "fcos", "detections are inside their image", "scores do not fall: sort", **SMALL
+)
 def worst_first(base):
     class Part(base):
         def predict(self, features, image_sizes):
@@ -103,7 +107,7 @@ def worst_first(base):
 
 
 @faults.add(
-    "head", "fcos", "detections lie in their image", "labels reach from 1 to 3, exp", **SMALL
+    "head", "fcos", "detections are inside their image", "labels reach from 1 to 3, exp", **SMALL
 )
 def labels_from_1(base):
     class Part(base):
@@ -127,7 +131,7 @@ def scores_of_the_batch(base):
 
 
 @faults.add(
-    "head", "fcos", "detections come out twice", "other detections the second time", **SMALL
+    "head", "fcos", "detections are reproducible", "other detections the second time", **SMALL
 )
 def random_scores(base):
     class Part(base):

@@ -75,7 +75,7 @@ def test_ranks_partition_an_epoch_with_repeats(ranks):
 
 
 # pain 18
-def test_an_interrupted_epoch_with_repeats_goes_on_with_what_is_left():
+def test_an_interrupted_epoch_with_repeats_resumes_with_the_remaining_images():
     shares = np.linspace(0.5, 2.5, 20)
     whole = TrainingBatches(20, batch_size=4, seed=1, shares=shares)
     whole.set_epoch(3)

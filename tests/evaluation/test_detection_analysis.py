@@ -65,13 +65,13 @@ def test_curves_and_errors_start_from_the_ap_of_coco(seed, noise):
 CAT = (0, 0.9, A)
 OBJECTS = target((0, A), (0, B), (1, C))
 DOG = (1, 0.9, C)
-# Cat A and dog C are found in all; the fault lies with cat B, or is a detection too many.
+# Cat A and dog C are found in all; the fault is in cat B, or is a detection too many.
 ONE_ERROR = {
     # Cat B is called a dog: called a cat it would be found, and the dog would be the only one.
     "classification": [CAT, DOG, (1, 0.95, B)],
     # IoU 10 / 70 with cat B.
     "localisation": [CAT, DOG, (0, 0.95, [130, 0, 170, 40])],
-    # A dog that lies badly on cat A; all objects are found.
+    # A dog at the wrong position on cat A; all objects are found.
     "both": [CAT, (0, 0.9, B), DOG, (1, 0.95, [30, 0, 70, 40])],
     "duplicate": [CAT, (0, 0.92, A), (0, 0.5, B), DOG],
     "background": [CAT, (0, 0.9, B), DOG, (0, 0.95, NOWHERE)],

@@ -1,4 +1,4 @@
-"""The gains of the error kinds beside those of the authors' program."""
+"""The gains of the error kinds equal the authors' program's."""
 
 import pytest
 from tide_scenes import CLASSES, gains_of_tidecv, random_scenes
@@ -30,7 +30,7 @@ def gains(scenes):
 
 # pain 34
 @pytest.mark.parametrize(("seed", "ignored_share"), RECORDED)
-def test_gains_are_those_of_the_authors_program(seed, ignored_share):
+def test_gains_equal_the_authors_program(seed, ignored_share):
     found = gains(random_scenes(seed, ignored_share))
     assert found == pytest.approx(RECORDED[seed, ignored_share], abs=1e-4)
 

@@ -40,7 +40,7 @@ def test_mse_by_hand():
 
 
 def test_balanced_l1_by_hand():
-    # With gamma = alpha ln 3, b is 2; the difference 0.5 lies on the curve, 3 on the line.
+    # With gamma = alpha ln 3, b is 2; the difference 0.5 is on the curve, 3 on the line.
     loss = BalancedL1Loss(alpha=0.5, gamma=0.5 * math.log(3))
     curve = 0.5 / 2 * (2 * 0.5 + 1) * math.log(2) - 0.5 * 0.5
     turn = 0.5 / 2 * 3 * math.log(3) - 0.5

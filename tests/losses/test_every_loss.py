@@ -27,7 +27,7 @@ def without_those_of_the_batch(names):
 
 
 def class_inputs(name, dtype=torch.float32):
-    """Logits of 3 classes; those of softmax have background last."""
+    """Logits of 3 classes; for softmax, background is last."""
     width = {"sigmoid": 3, "softmax": 4}[FACTORIES[name].activation]
     generator = torch.Generator().manual_seed(0)
     return torch.randn(5, width, generator=generator, dtype=torch.float64).to(dtype)

@@ -26,7 +26,7 @@ def test_classification_by_hand():
 def test_the_sum_is_the_loss_however_many_positives_there_are():
     labels = torch.tensor([0, BACKGROUND, 0])
     losses = GHMClassificationLoss(bins=2)(logits_of(0.1, 0.8, 0.2), labels)
-    # All three lie in the second bin: the mean of their entropies.
+    # All three are in the second bin: the mean of their entropies.
     expected = [-math.log(p) / 3 for p in (0.1, 0.2, 0.2)]
     assert losses.tolist() == pytest.approx(expected)
 

@@ -51,7 +51,7 @@ def test_as_many_names_as_classes_are_wanted_and_background_is_none(imported):
     source = read_source(str(imported[1]))
     assert name_classes(source, ["a", "b", "c"]).slots.names == ["a", "b", "c"]
     assert name_classes(source, ["__background__", "a", "b", "c"]).slots.names == ["a", "b", "c"]
-    with pytest.raises(UserError, match=r"'a' stands at label 0, which is the background"):
+    with pytest.raises(UserError, match=r"'a' has label 0, which is the background"):
         name_classes(source, ["a", "b", "c", "d"])
 
 

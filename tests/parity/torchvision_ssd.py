@@ -58,10 +58,10 @@ def torchvision_model(name: str, images: Tensor) -> nn.Module:
 
 
 def _normalise_features(backbone: nn.Module) -> None:
-    """Weights that keep the size of features, as those of a trained network."""
+    """Weights that keep the size of features, as a trained network's do."""
     for layer in backbone.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None  # the statistics become those of the images
+            layer.momentum = None  # take the statistics from the images
         elif isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
             if layer.bias is not None:

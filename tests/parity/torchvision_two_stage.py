@@ -79,7 +79,7 @@ def _spread_the_outputs(model: nn.Module, images: Tensor) -> None:
     """Weights as of a trained network: normal features, a few good scores, boxes near priors."""
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None  # the statistics become those of `images`
+            layer.momentum = None  # take the statistics from `images`
         if isinstance(layer, Bottleneck):  # as training does; else rounding errors grow a lot
             nn.init.constant_(layer.bn3.weight, 0.2)
     for part in (model.rpn.head, model.roi_heads):

@@ -68,7 +68,7 @@ def _spread_the_outputs(
     with torch.no_grad():
         for layer in model.backbone.modules():
             if isinstance(layer, nn.BatchNorm2d):
-                layer.momentum = None  # the statistics become those of `images`
+                layer.momentum = None  # take the statistics from `images`
         for block in model.backbone.modules():
             if isinstance(block, Bottleneck):  # as training does; else rounding errors grow a lot
                 nn.init.constant_(block.bn3.weight, 0.2)

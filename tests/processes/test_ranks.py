@@ -71,7 +71,7 @@ def short(tmp_path, monkeypatch):
 )
 def test_the_first_error_is_shown_and_all_end(short, capfd, case, code, shown):
     tmp_path, monkeypatch = short
-    if "sleep(60" not in case:  # every rank ends by itself, on a busy machine late
+    if "sleep(60" not in case:  # every rank ends on its own, on a busy machine late
         monkeypatch.setattr(ranks, "LAST_WORDS", 10.0)
     start = time.monotonic()
     assert run(tmp_path, case) == code

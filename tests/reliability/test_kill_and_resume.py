@@ -14,7 +14,7 @@ SCRIPT = ROOT / "scripts" / "reliability" / "kill_and_resume.py"
 
 # pain 18
 @pytest.mark.slow
-def test_killed_trainings_end_bit_by_bit_as_one_left_alone(tmp_path: Path) -> None:
+def test_killed_trainings_end_bit_identical_to_an_uninterrupted_one(tmp_path: Path) -> None:
     words = ["--kills", "4", "--images", "16", "--seed", "1", "--folder", str(tmp_path / "proof")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -26,7 +26,7 @@ def test_killed_trainings_end_bit_by_bit_as_one_left_alone(tmp_path: Path) -> No
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    assert "equal bit by bit: last.ckpt, best.ckpt, metrics.csv, metrics.json" in done.stdout
+    assert "bit-identical: last.ckpt, best.ckpt, metrics.csv, metrics.json" in done.stdout
     kills = re.findall(r"^kill \d: .+; (saved|no checkpoint) .+$", done.stdout, re.MULTILINE)
     assert len(kills) == 4
     assert re.search(r"^kills: 4 in \d trainings: \d while it started", done.stdout, re.MULTILINE)

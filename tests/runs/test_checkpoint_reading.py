@@ -147,7 +147,7 @@ def nested(depth):
 
 
 def branching():
-    """Few objects that stand for 2**60 values."""
+    """A few objects that expand to 2**60 values."""
     value = [1]
     for _ in range(30):
         value = [value, value]

@@ -23,7 +23,7 @@ def test_a_frozen_folder_that_is_started_again_resumes_from_its_own_checkpoint(t
     last.touch()
     (tmp_path / "config.yaml").touch()
     assert checkpoint_to_resume(None, tmp_path) == str(last)
-    os.utime(last, (1, 1))  # as when the user has just frozen it to go on from another one
+    os.utime(last, (1, 1))  # as when the user has just frozen it to resume from another one
     assert checkpoint_to_resume("best.ckpt", tmp_path) == "best.ckpt"
     os.utime(tmp_path / "config.yaml", (0, 0))
     assert checkpoint_to_resume("best.ckpt", tmp_path) == str(last)

@@ -1,4 +1,4 @@
-"""Keeps the reservations of pretended GPUs apart from those of other tests."""
+"""Separate the reservations of pretended GPUs from other tests'."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`hydra/sweeper=optuna`: its settings, its space and what is said before anything starts."""
+"""`hydra/sweeper=optuna`: its settings, its space and the messages before anything starts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEARCH = ["train", "-m", "hydra/sweeper=optuna"]
         ({"trails": 3}, "hydra.sweeper.trails: unknown key. Did you mean 'trials'?"),
         ({"trials": "x"}, "hydra.sweeper.trials: expected int > 0 or null, got 'x' (str)."),
         ({"trials": 3, "sampler": "tpee"}, "expected tpe | random | grid, got 'tpee' (str)."),
-        ({}, "hydra.sweeper.trials: sampler tpe never ends by itself"),
+        ({}, "hydra.sweeper.trials: sampler tpe never stops on its own"),
     ],
 )
 def test_wrong_settings_are_told_like_any_wrong_key(given: dict, said: str):

@@ -27,7 +27,7 @@ def test_wandb_is_offline_unless_asked(tmp_path):
     assert logger.save_dir == str(tmp_path)
 
 
-def test_wandb_run_goes_on_when_resumed(tmp_path):
+def test_wandb_run_continues_when_resumed(tmp_path):
     # pain 6
     first, resumed = (Wandb(run_folder=str(tmp_path)) for _ in range(2))
     other = Wandb(run_folder=str(tmp_path / "other"))

@@ -1,4 +1,4 @@
-"""A training that is interrupted anywhere and resumed equals one that was not, bit by bit."""
+"""A training interrupted anywhere and resumed is bit-identical to an uninterrupted one."""
 
 import os
 import signal
@@ -64,7 +64,7 @@ def last(folder):
 
 
 def plain(value):
-    """Tensors as bytes, so that == compares bit by bit."""
+    """Tensors as bytes, to compare them exactly with ==."""
     if isinstance(value, torch.Tensor):
         return (value.dtype, tuple(value.shape), value.numpy().tobytes())
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A training on mosaics that is stopped within an epoch goes on with the same batches."""
+"""A training on mosaics, stopped within an epoch, resumes with the same batches."""
 
 import os
 import signal

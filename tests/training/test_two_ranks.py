@@ -26,7 +26,7 @@ def run_two_ranks(script, *arguments):
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [[[4, 6], [5]], [[4], [5, 6, 4]]])
 def test_two_ranks_validate_as_one(tmp_path, shards, strategy):
-    # pains 15 and 16: uneven shards end, and the numbers are those of one process
+    # pains 15 and 16: uneven shards end, and the numbers equal one process's
     run_two_ranks("two_ranks.py", str(tmp_path), json.dumps(shards), strategy)
     first, second = (json.loads((tmp_path / f"rank{i}.json").read_text()) for i in range(2))
     first["scores"].pop("loss"), second["scores"].pop("loss")  # of each rank's own batches

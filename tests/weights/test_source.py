@@ -144,7 +144,7 @@ def test_a_detector_of_another_library_is_no_backbone_without_a_head(tmp_path, l
     theirs = {f"backbone.{n}": v for n, v in fill(resnet18()).state_dict().items()}
     torch.save({**theirs, layer: torch.ones(80, 4)}, tmp_path / "a.pth")
     source = read_source(str(tmp_path / "a.pth"))
-    assert source.kind.startswith(f"a detector of {library}, of which detkit can use only the back")
+    assert source.kind.startswith(f"a detector of {library}, and detkit can use only its back")
     detector, coverage = imported(RESNET, source)
     assert torch.equal(detector.backbone.conv1.weight, theirs["backbone.conv1.weight"])
     assert layer in coverage.unused
@@ -244,7 +244,7 @@ def test_background_and_codes_of_a_faster_rcnn_move_to_where_ours_are(tmp_path):
     assert source.page == "torchvision_faster_rcnn"
     tensors = source.tensors
     assert tensors["roi_head.stage.class_layer.weight"].flatten().tolist() == [1, 2, 0]
-    # Codes 4..7 are those of class 1, 8..11 those of class 2: all first codes come first.
+    # Codes 4..7 belong to class 1, 8..11 to class 2: all first codes come first.
     moved = tensors["roi_head.stage.box_layer.bias"].tolist()
     assert moved == [4, 8, 5, 9, 6, 10, 7, 11]
     assert "neck.lateral.3.conv.weight" in tensors
@@ -266,9 +266,7 @@ def test_names_for_a_faster_rcnn_come_with_background_or_without(tmp_path, names
 
 def test_a_class_where_background_is_is_refused(tmp_path):
     two_stage_file(tmp_path / "a.pth", 3)
-    with pytest.raises(
-        UserError, match=r"'cat' stands at label 0, which is the background of .*2 n"
-    ):
+    with pytest.raises(UserError, match=r"'cat' has label 0, which is the background of .*2 n"):
         name_classes(read_source(str(tmp_path / "a.pth")), ["cat", "dog", "cow"])
 
 

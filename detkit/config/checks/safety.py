@@ -96,7 +96,7 @@ def refuse_group(group: str, where: str, by: Trust = Trust.USER) -> None:
             [f"{where}: '{group}' is refused: a page lands in its folder's group; leave out @."]
         )
     if ".." in name.split("/"):
-        raise ConfigError([f"{where}: '{group}' is refused: a page lies in a folder of pages."])
+        raise ConfigError([f"{where}: '{group}' is refused: a page must be in a folder of pages."])
     path = name.split("/")
     allowed = () if by is Trust.STRANGER else HYDRA_GROUPS
     if path[0] == "hydra" and "/".join(path[1:]) not in allowed:

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the pixels: by default those of the backbone's weights."""
+"""Mean and standard deviation of the pixels: by default the values of the backbone's weights."""
 
 from __future__ import annotations
 

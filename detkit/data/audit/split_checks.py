@@ -26,8 +26,8 @@ _MOVE = "Keep all copies of a scene in one split"
 def shared_images(evidence: Evidence, limits: Limits) -> list[Finding]:
     """Images in two splits: the same file, the same content, or the same scene.
 
-    Warning: any. Error: more than `most_leaked` of a split's images stand in the training split as
-    well, so that what is measured on it is too good.
+    Warning: any. Error: more than `most_leaked` of a split's images are also in the training split,
+    which makes metrics on that split too good.
     """
     files: list[Example] = []
     copies: list[Example] = []

@@ -74,7 +74,7 @@ KINDS = {
 
 
 def coverage(outline: Outline, size: tuple[int, int]) -> Mask:
-    """The share of each pixel of a (height, width) canvas that lies inside an outline."""
+    """The share of each pixel of a (height, width) canvas inside an outline."""
     height, width = size
     canvas = Image.new("L", (width * SUPERSAMPLING, height * SUPERSAMPLING))
     draw = ImageDraw.Draw(canvas)

@@ -24,7 +24,7 @@ def colour(hue: float, saturation: float, value: float) -> Colour:
 def contrasting(
     random: np.random.Generator, ground: Colour, least: float, most: float = 442.0
 ) -> Colour:
-    """A random colour whose distance from the ground lies in a range, or the nearest to it."""
+    """A random colour at a distance from the background within a range, or the nearest to it."""
     middle = (least + most) / 2
     best, best_miss = ground, np.inf
     # All candidates are drawn at once: a rounding difference in the pixels of another machine may

@@ -15,7 +15,7 @@ _ROWS = 2**14  # rows at a time, to save memory
 
 
 class Objects:
-    """The annotations of a COCO file by image; those of unlisted images remain.
+    """The annotations of a COCO file by image; annotations of unlisted images remain.
 
     If all annotations of an image are valid, they are added to the index as arrays, which takes a
     tenth of the time; otherwise they are checked one by one.
@@ -106,12 +106,12 @@ class Objects:
 def _boxes(
     page: CocoPage, order: NDArray[np.int64], image_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The boxes in order, as corners inside of their images, and where no more is to be said.
+    """The boxes in order, as corners inside their images, and a mask of boxes without remarks.
 
     Args:
         page: The file.
         order: The rows of the annotations.
-        image_ids: In that order the images of the annotations.
+        image_ids: The images of the annotations, in the same order.
     """
     sizes = {number: (width, height) for number, _, height, width in page.images} or {NO_ID: (0, 0)}
     ids = np.array(sorted(sizes), dtype=np.int64)

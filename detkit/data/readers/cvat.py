@@ -108,8 +108,8 @@ def _entry(image: Element, file: str, split: str) -> ImageEntry:
     kinds = Counter(node.tag for node in image)
     unused = Counter({mark: _marked(image, mark) for mark in _MARKS})
     unused["attribute"] = len(list(image.iter("attribute")))
-    unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
-    unused[f"{_ROTATION}, of which the box around is used"] = _marked(image, _ROTATION)
+    unused.update({f"{kind} (only its box is used)": kinds[kind] for kind in _OUTLINES})
+    unused[f"{_ROTATION} (the upright box around the object is used)"] = _marked(image, _ROTATION)
     subset = (image.get("subset") or "").strip()
     size = (int(image.get(side) or 0) for side in ("height", "width"))
     height, width = size

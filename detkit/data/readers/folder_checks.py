@@ -73,7 +73,7 @@ def files_with_suffix(folder: Path, suffix: str) -> list[Path]:
 
 
 def subfolders(path: Path, name: str = "") -> list[Path]:
-    """The folders in a folder, sorted; with a name, only those of that name in any case."""
+    """The folders in a folder, sorted; with a name, only folders of that name in any case."""
     with os.scandir(path) as entries:  # knows folders without a system call for each entry
         names = sorted(entry.name for entry in entries if _is_folder(entry))
     return [path / n for n in names if not is_hidden(n) and (not name or n.lower() == name)]

@@ -144,7 +144,7 @@ class _Reader:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self.text, self.place)
-                if end < len(self.text) or self.whole:  # else a number may go on
+                if end < len(self.text) or self.whole:  # else a number may continue
                     self.place = end
                     return value
             except json.JSONDecodeError as error:

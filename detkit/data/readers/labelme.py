@@ -85,7 +85,7 @@ def _entry(file: Path, root: Path) -> ImageEntry:
         for key, value in shape.items()
         if key not in _USED and value not in _EMPTY
     )
-    unused.update({f"{kind}, of which the box is used": kinds[kind] for kind in _OUTLINES})
+    unused.update({f"{kind} (only its box is used)": kinds[kind] for kind in _OUTLINES})
     return ImageEntry(
         source=relative_name(file, root),
         image=str(content.get("imagePath") or f"{file.stem}.jpg"),

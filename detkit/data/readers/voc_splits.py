@@ -70,7 +70,7 @@ def splits_of(path: Path, files: Mapping[str, Path]) -> dict[str, list[str]]:
     """The lines of each split's list, or the names of the XML files in each split's folder.
 
     Lists are those in ImageSets/Main, at any depth, or train.txt and the like in the data folder.
-    If there are only lists of classes ("cat_train.txt"), those of a split are joined.
+    If there are only lists of classes ("cat_train.txt"), the lists of a split are joined.
 
     Args:
         path: The folder of the data set.

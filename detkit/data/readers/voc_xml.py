@@ -102,7 +102,7 @@ def _read_object(element: Element) -> PageObject:
         return PageObject(name, (0.0, 0.0, 0.0, 0.0), difficult, problem)
     x1, y1, x2, y2 = corners
     # Tools write a click as xmin = xmax. Read as inclusive pixels it would be one pixel wide, so
-    # whole numbers are tested for area as they stand; written with a point they are continuous.
+    # whole numbers are tested for area unchanged; numbers with a decimal point are continuous.
     continuous = any("." in (element.findtext(f"bndbox/{corner}") or "") for corner in _CORNERS)
     shift = 1.0 if continuous or (x2 > x1 and y2 > y1) else 0.0
     box = (x1 - shift, y1 - shift, x2, y2)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 _BOX_VALUES = 4
 _POLYGON_VALUES = 6  # three corners
-_SLACK = 0.01  # how far above 1 or below 0 a share may lie: rounding, not pixels
+_SLACK = 0.01  # tolerance above 1 or below 0 for fractions: rounding, not pixels
 _NO_LINE = "not `class cx cy w h`"
 _PIXELS = "values above 1, which cannot be fractions of the image size"
 _NOWHERE = (0.0, 0.0, 0.0, 0.0)

@@ -26,15 +26,15 @@ ShearDegrees = Annotated[float, Interval(ge=0, lt=90)]
 class RandomPerspective:
     """Turns, zooms, shears, shifts and tilts the image at random, around its middle.
 
-    The middle of the image comes to the middle of a result of a given size, so that it also cuts a
+    The middle of the image moves to the middle of a result of a given size, which also crops a
     mosaic. A box becomes the upright box around its moved corners, cut at the edge; it is dropped
-    where too little of it remains, or a side is too short, or too long for the other one. The
-    defaults are those of YOLOv5. Where the image is only zoomed and shifted, it is resized with
+    if too little of it remains, if a side is too short, or if its aspect ratio is too large. The
+    defaults are YOLOv5's. If the image is only zoomed and shifted, it is resized with
     antialiasing, and the shift is rounded to whole pixels of the image or of the result.
 
     Args:
-        height: Height of the result; null keeps that of the image.
-        width: Width of the result; null keeps that of the image.
+        height: Height of the result; null keeps the image's.
+        width: Width of the result; null keeps the image's.
         degrees: Largest rotation, either way.
         translate: Largest shift, as a share of the result's height and width.
         scale: Zoom factors are drawn from 1 - this to 1 + this.

@@ -95,8 +95,8 @@ class Estimator:
         """Set assumptions that replace the facts of the data sets.
 
         Args:
-            num_classes: The number of classes; None takes that of the data.
-            size: Height and width of all images; None takes those of the data.
+            num_classes: The number of classes; None takes it from the data.
+            size: Height and width of all images; None takes them from the data.
             speed: Returns the speed of a configuration's device; None estimates no time.
         """
         self._num_classes = num_classes

@@ -50,7 +50,7 @@ class Result:
         validations: All validations, in order.
         progress: Epoch and time left of a running job; empty otherwise.
         difference: By name, the difference between the checkpoint's numbers, measured again after
-            training, and those of its validation during training.
+            training, and the numbers of its validation during training.
     """
 
     name: str

@@ -46,6 +46,6 @@ def _description(batch: Batch, num_classes: int) -> str:
     return (
         f"{first.path}: an object with label {first.label} and box [{box}] after the transforms: "
         f"{first.reason}; expected a label in 0..{num_classes - 1} and finite corners in order "
-        "inside the image. Check what the transforms of the augmentation do to boxes, those of "
-        "plugins first; callbacks.batch_check=null turns this check off."
+        "inside the image. Check what the augmentation's transforms do to boxes, starting "
+        "with plugins'; callbacks.batch_check=null turns this check off."
     )

@@ -22,7 +22,7 @@ class WeightAverage(pl.Callback):
 
     The average follows closely at first and slowly later: its decay at update n is
     min(decay, (1 + n) / (10 + n)), so that it spans about the last tenth of a short training.
-    The running statistics of batch norms are averaged like the weights: those of the last step
+    The running statistics of batch norms are averaged like the weights: the last step's statistics
     belong to the last weights, not to averaged ones. A checkpoint contains the averaged weights
     as its state dict, and the raw ones, from which training resumes, as "raw_state_dict".
 

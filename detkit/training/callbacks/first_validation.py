@@ -160,7 +160,7 @@ def verdict(score: float, hits: Hits, class_names: Sequence[str]) -> str | None:
         f"AP50 IS 0 AFTER THE FIRST VALIDATION: "
         f"{counted(hits.detections, 'detection')} in {counted(hits.images, 'image')}, and none "
         f"overlaps an object of its class (IoU {_OVERLAP}). "
-        f"{_EARLY} look at the run folder's pictures (do the boxes of the objects lie on the "
+        f"{_EARLY} look at the run folder's pictures (do the objects' boxes match the "
         f"objects?), at {METRICS_LOG} (if the losses do not fall, lower optimizer.learning_rate) "
         "and at the sizes (are the objects, after resizing, as large as the priors expect?)."
     )

@@ -101,7 +101,7 @@ class NonFinite(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Check, while the weights are still those of the step."""
+        """Check before the step changes the weights."""
         self._steps += 1
         if self._steps % self.check_every == 0:
             self._check(trainer, pl_module)

@@ -19,7 +19,7 @@ def evidence(bccd) -> Evidence:
 
 
 # pain 13
-def test_the_two_boxes_without_area_are_named_and_training_goes_on(evidence):
+def test_the_two_boxes_without_area_are_named_and_training_continues(evidence):
     found = {finding.kind: finding for finding in audit(evidence)}
     empty = found["boxes without area"]
     assert (empty.severity, empty.count, empty.total) == ("warning", 2, 4888)

@@ -1,4 +1,4 @@
-"""Images that stand in two splits, or twice in one."""
+"""Images that are in two splits, or twice in one."""
 
 from __future__ import annotations
 

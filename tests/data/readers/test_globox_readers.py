@@ -26,7 +26,7 @@ def test_boxes_and_outlines_give_boxes(request, name):
     index = reader.read(folder, "train")
     assert index.class_names == ["cat", "dog"]
     assert index.boxes.tolist() == [[2, 3, 12.5, 8], [5, 6, 30, 29]]
-    assert index.unused["polygon, of which the box is used"] == 1
+    assert index.unused["polygon (only its box is used)"] == 1
     empty = reader.read(folder, "val")
     assert (len(empty), len(empty.labels), empty.class_names) == (1, 0, ["cat", "dog"])
 

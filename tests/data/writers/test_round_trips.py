@@ -17,7 +17,7 @@ from detkit.data.writers import coco_writer, voc_writer, yolo_writer
 from detkit.data.writers.conversion_input import gather
 from detkit.data.writers.convert import READERS, convert
 
-WIDTH, HEIGHT = 37, 23  # of which 1/width is no short number
+WIDTH, HEIGHT = 37, 23  # 1/width has no short decimal form
 WRITERS = {"coco": coco_writer, "voc": voc_writer, "yolo": yolo_writer}
 
 
@@ -147,7 +147,7 @@ def test_photographs_come_back_as_they_were(bccd, tmp_path, middle):
         order = np.argsort([first.path(n).name for n in range(len(first))])
         names = [second.path(n).name for n in range(len(second))]
         assert sorted(names) == [first.path(n).name for n in order]
-        assert np.array_equal(_sorted(first), _sorted(second))  # bit by bit
+        assert np.array_equal(_sorted(first), _sorted(second))  # bit-identical
     text = (tmp_path / "back" / "Annotations" / "BloodImage_00343.xml").read_text()
     assert "." not in text.split("<object>", 1)[1]  # whole numbers stay whole
 

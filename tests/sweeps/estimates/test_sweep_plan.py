@@ -214,7 +214,7 @@ def test_networks_that_look_at_values_or_do_not_run(
 
 
 # pain 57
-def test_classes_and_sizes_are_those_of_the_data(tmp_path: Path) -> None:
+def test_classes_and_sizes_come_from_the_data(tmp_path: Path) -> None:
     content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
     content["categories"] = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     for number in range(5):

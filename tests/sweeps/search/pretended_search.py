@@ -14,7 +14,7 @@ EPOCHS, SECONDS = 4, 0.3
 
 
 def train(folder: Path) -> None:
-    """Validate after each epoch; go on behind what an earlier attempt has validated."""
+    """Validate after each epoch; resume after the last validation of an earlier attempt."""
     file = folder / "metrics.csv"
     words = json.loads((folder / "job.json").read_text(encoding="utf-8"))["words"]
     if not file.is_file():

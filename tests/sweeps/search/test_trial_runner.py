@@ -1,4 +1,4 @@
-"""A search over jobs that pretend to train: what the study is told, and what is run."""
+"""A search over jobs that pretend to train: the reports to the study, and the jobs run."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ NAN = float("nan")
 
 
 def loader(box, label, number=2):
-    """Batches of which one has a sound object and this one."""
+    """Batches; one has a valid object and this object."""
     found = batches(4)
     boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], box])
     target = Target(boxes, torch.tensor([1, label]), torch.tensor([False, False]))

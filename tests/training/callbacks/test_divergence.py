@@ -1,4 +1,4 @@
-"""A loss that runs away is said once; noise, warm-up and multi-scale images are not."""
+"""A diverging loss is reported once; noise, warm-up and multi-scale images are not."""
 
 import logging
 import math

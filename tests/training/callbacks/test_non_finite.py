@@ -105,7 +105,7 @@ def test_remedies_may_change_when_the_run_goes_on(tmp_path):
 
 
 # pain 13
-def test_saved_step_repeats_bit_by_bit(tmp_path):
+def test_saved_step_repeats_bit_identically(tmp_path):
     message, _, content, step = stopped(tmp_path, BadModule)
     assert "the first module whose output is not finite: late (Overflow)" in message
     detector = BadModule()

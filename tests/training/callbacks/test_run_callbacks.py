@@ -114,7 +114,7 @@ def resumed(checkpoints, patience, scores):
 
 
 # pain 67
-def test_a_run_that_stopped_early_goes_on_only_with_more_patience(tmp_path, caplog):
+def test_a_run_that_stopped_early_resumes_only_with_more_patience(tmp_path, caplog):
     caplog.set_level("INFO", logger="detkit.training")
     checkpoints = Checkpoints(run_folder=str(tmp_path))
     train(tmp_path, [checkpoints, EarlyStop(patience=1)], [0.5, 0.4, 0.3])

@@ -1,4 +1,4 @@
-"""A loader that the training waits for is said once, with what to raise."""
+"""A loader that slows the training is reported once, with the setting to raise."""
 
 import re
 import time
