@@ -155,7 +155,7 @@ def test_part_is_imported_when_it_is_asked_for_and_not_before(monkeypatch, write
         ("model", None),
     ],
 )
-def test_family_is_told_by_the_name_of_a_slot(argument, family):
+def test_slot_name_determines_the_family(argument, family):
     assert registry.family_of_slot(argument) == family
 
 
@@ -350,7 +350,7 @@ def test_pages_of_plugins_are_found_without_importing_them(write_plugin, monkeyp
     assert sorted(pages) == ["plugins/own/conf", "site/shipped/conf"]
 
 
-def test_plugins_of_a_configuration_are_those_of_its_parts(write_plugin):
+def test_plugins_of_a_configuration_come_from_its_parts(write_plugin):
     files = [str(write_plugin(f"{name}.py", name)) for name in ("used", "idle")]
     registry.load_plugins(files)
     config = {"model": {"necks": [{"name": "fpn"}, {"name": "used"}]}, "run_name": "idle"}

@@ -63,7 +63,7 @@ def test_history_names_default_and_command_line(config):
         config.history("optimizer")
 
 
-def test_errors_are_those_of_the_command_line(capsys):
+def test_errors_equal_the_command_line(capsys):
     words = ["model=fcos", "optimizer.learning_rat=1", "seed=-1"]
     with pytest.raises(ConfigError) as caught:
         detkit.compose(words)
@@ -90,7 +90,7 @@ def test_a_folder_of_pages_is_used_only_once(tmp_path, monkeypatch):
         detkit.compose(["experiment=mine"])
 
 
-def test_what_detkit_chose_is_in_the_notes():
+def test_automatic_choices_are_in_the_notes():
     config = detkit.compose(["model=faster_rcnn", "model/neck=pan"])
     assert config.notes[0].startswith("note: model.neck.extra: is p6p7_on_p5, as 'pan' has it")
 

@@ -72,7 +72,7 @@ def test_the_default_threshold_is_the_one_with_the_best_f1(trained, photos, tmp_
     assert_equal(other.predict(photos / "a.png"), expected)
 
 
-def test_boxes_equal_those_of_the_command(detector, trained, photos, tmp_path):
+def test_boxes_equal_the_command(detector, trained, photos, tmp_path):
     words = [f"ckpt={trained / 'first'}", f"source={photos}", f"output={tmp_path / 'out'}"]
     assert main(["predict", *words, "score_threshold=0", "device=cpu", *GUESSES]) == 0
     results = detector.predict(photos, threshold=0)
@@ -129,7 +129,7 @@ def test_settings_of_pytorch_stay_as_they_are(detector, photos):
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
-def test_a_stream_goes_on_after_a_broken_image(detector, photos, tmp_path):
+def test_a_stream_continues_after_a_broken_image(detector, photos, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"text")
     paths = [photos / "a.png", tmp_path / "broken.jpg", photos / "b.png"]
     first, error, last = detector.stream(paths)
@@ -196,7 +196,7 @@ def test_evaluate_takes_other_data_and_overrides(detector, photos, tmp_path):
     assert "AR100" not in numbers  # a number of COCO's
 
 
-def test_a_representation_names_what_matters(detector):
+def test_the_representation_names_the_source(detector):
     text = repr(detector)
     assert text.startswith("Detector(")
     assert "6 classes (circle, cross, ring, square, star, ...), device='cpu')" in text

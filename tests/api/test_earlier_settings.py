@@ -68,7 +68,7 @@ def test_a_wrong_word_beside_the_settings_is_named(run):
 
 
 # pain 44
-def test_what_the_weights_of_a_run_leave_out_is_named(run):
+def test_unused_weights_of_a_run_are_named(run):
     lines = changed_settings("first", run, compose("train", ["model=fcos", "data.path=X"]))
     assert lines[0].startswith("weights=first takes only the model; these settings differ")
     shown = "\n".join(lines)

@@ -42,7 +42,7 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
     ],
     ids=["array", "copy", "fortran", "rgba", "pil", "bytes", "bytearray", "uint8", "float", "f64"],
 )
-def test_colours_arrive_unchanged_whatever_holds_them(value):
+def test_colours_arrive_unchanged_from_every_input_type(value):
     assert torch.equal(pixels(value), torch.from_numpy(COLOURS).permute(2, 0, 1))
 
 
@@ -94,7 +94,7 @@ def test_grey_arrays_become_colours_and_deep_ones_are_stretched(tmp_path):
     assert torch.equal(pixels(deep), decode(tmp_path / "a.png"))
 
 
-def test_a_folder_or_pattern_stands_for_its_images(tmp_path):
+def test_a_folder_or_pattern_expands_to_its_images(tmp_path):
     for name in ("b10.png", "b9.png", "a.png"):
         Image.fromarray(COLOURS).save(tmp_path / name)
     (tmp_path / "notes.txt").touch()
@@ -132,7 +132,7 @@ def test_any_iterable_gives_its_images_in_order():
         ("missing/a.jpg", "there is no such file or folder"),
     ],
 )
-def test_other_inputs_are_refused_with_what_was_expected(value, message):
+def test_other_inputs_are_refused_with_the_expected_types(value, message):
     with pytest.raises(UserError, match=message):
         images_to_read(value)
 
@@ -148,7 +148,7 @@ def test_bytes_that_are_no_image(content, reason):
         pixels(content)
 
 
-def test_a_picture_whose_file_is_cut_short():
+def test_a_truncated_image_file():
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = encoded(Image.fromarray(noise))
     with pytest.raises(UnreadableImageError, match="truncated"):

@@ -47,7 +47,7 @@ def model(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", ["fcos", "faster_rcnn"])
-def test_untrue_specs_are_told_with_file_and_remedy(page, model, tmp_path):
+def test_untrue_specs_are_reported_with_file_and_remedy(page, model, tmp_path):
     refuse_misfits(model(f"model={page}"))
     text = (
         rf"neck 'specified' \({tmp_path}/own\.py\): its feature_specs say that its levels have "

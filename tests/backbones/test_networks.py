@@ -248,7 +248,7 @@ def test_freezing_nothing_is_refused():
         on_meta("swin_tiny", 64, 64, frozen_stages=1)
 
 
-def test_a_level_that_is_not_there_is_refused():
+def test_a_missing_level_is_refused():
     message = r"'squeezenet1_1' has no levels \[5\]: it gives levels \[1, 2, 3, 4\]"
     with pytest.raises(UserError, match=message):
         SqueezeNet(levels=(3, 4, 5))

@@ -97,7 +97,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         ResNet50(weights=str(tmp_path / "weights.pth"))
 
 
-def test_a_file_that_is_not_there_is_named():
+def test_a_missing_file_is_named():
     with pytest.raises(UserError, match=r"there is no file 'nowhere.pth'"):
         ResNet18(weights="nowhere.pth")
 

@@ -49,7 +49,7 @@ def test_epochs_come_again() -> None:
     assert [next(found) for _ in repeat(None, 5)] == [1, 2, 1, 2, 1]
 
 
-def test_this_machine_can_be_told() -> None:
+def test_this_machine_is_described() -> None:
     machine = machine_of(torch.device("cpu"))
     assert machine.cores >= 1
     assert machine.memory is None
@@ -66,7 +66,7 @@ def test_configuration_is_that_of_a_training_and_steps() -> None:
     assert ROOTS["benchmark"] == ("Benchmark", "train")
 
 
-def test_errors_are_those_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_equal_a_training(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["model=fcos", "model.head.layers.convs=many"]
     assert main(["train", *words]) == 2
     told = capsys.readouterr().err
@@ -105,7 +105,7 @@ def test_a_small_data_set_is_measured_and_nothing_is_kept(
 
 
 @pytest.mark.slow
-def test_what_an_accelerator_and_a_data_set_lack_is_told(
+def test_missing_accelerator_and_data_set_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -79,7 +79,7 @@ def test_a_slow_step_is_named_with_its_largest_part() -> None:
     )
 
 
-def test_a_gpu_is_advised_what_it_has() -> None:
+def test_advice_for_a_gpu_names_available_settings() -> None:
     advice = verdict(ON_GPU, SETTINGS, GPU)[1:]
     assert [line.split(" (")[0] for line in advice] == [
         "  - trainer.precision=bf16",
@@ -114,7 +114,7 @@ def test_a_cpu_is_advised_its_threads_and_its_bf16() -> None:
     assert advice[2].startswith("  - more threads: PyTorch computes with 4 on 8 CPU cores")
 
 
-def test_a_gpu_that_is_not_used_comes_first() -> None:
+def test_an_unused_gpu_comes_first() -> None:
     advice = verdict(RATES, replace(SETTINGS, accelerator="cpu"), replace(CPU, has_gpu=True))[1:]
     assert advice == ["  - trainer.accelerator=gpu (now cpu; PyTorch finds a GPU here)"]
 
@@ -139,7 +139,7 @@ def test_pixels_are_saved_only_where_the_key_decides_over_them() -> None:
     ],
     ids=["no workers", "cpu", "gpu"],
 )
-def test_what_is_lost_when_both_work_at_once_is_said(
+def test_the_loss_from_working_together_is_reported(
     workers: int, machine: Machine, text: str
 ) -> None:
     settings = replace(SETTINGS, workers=workers)

@@ -31,7 +31,7 @@ def test_two_experiments_are_compared(tmp_path, monkeypatch, capsys):
         ("small_data", ["experiment=small_data", "data.path=FOLDER"]),
     ],
 )
-def test_a_page_or_words_stand_for_what_they_compose_to(side, words, tmp_path, monkeypatch):
+def test_a_page_or_overrides_are_composed(side, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config, expected = dict(read_side(side).config), compose("train", words)
     assert {**config, "run_folder": ""} == {**expected, "run_folder": ""}

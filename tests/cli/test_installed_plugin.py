@@ -60,7 +60,7 @@ def test_it_is_in_every_job_and_every_rank(runs):
 @pytest.mark.parametrize(
     "words", [["evaluate"], ["predict", "output=found", "source=PHOTOS"]], ids=lambda w: w[0]
 )
-def test_a_checkpoint_opens_where_it_is_installed_and_says_what_to_bring_elsewhere(
+def test_a_checkpoint_opens_with_its_package_and_names_the_package_if_missing(
     words, runs, site, tmp_path
 ):
     (photos := tmp_path / "PHOTOS").mkdir()

@@ -125,7 +125,7 @@ def test_list_shows_whole_detectors_and_experiments_first(capsys):
     assert shown.index("experiment: ") < shown.index("neck: feature levels")
 
 
-def test_a_page_of_ones_own_says_where_it_is(tmp_path, capsys):
+def test_a_page_of_the_user_is_listed_with_its_file(tmp_path, capsys):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "mine.yaml").write_text("# My own. More of it.\nname: x\n")
     main(["list", "models"])

@@ -19,7 +19,7 @@ def test_an_unknown_option_is_named_with_the_nearest_one():
         split_options("x", ["srt=1"], ("sort",), hint=" Try {word}")
 
 
-def test_an_option_that_occurs_twice_is_refused_unless_it_is_repeatable():
+def test_a_repeated_option_is_refused_unless_it_is_repeatable():
     with pytest.raises(UserError, match=r"sort=\.\.\. is given 2 times"):
         split_options("x", ["sort=a", "sort=b"], ("sort",))
     _, values = split_options("x", ["where=a", "where=b"], ("where",), repeatable=("where",))

@@ -137,18 +137,18 @@ def test_floats_in_scientific_notation_are_numbers(composed: Callable, write: Ca
     assert composed("experiment=rates")["rates"] == [1e-4, 2]
 
 
-def test_missing_option_names_what_was_meant(composed: Callable) -> None:
+def test_missing_option_suggests_the_nearest(composed: Callable) -> None:
     with pytest.raises(ConfigError, match=r"model/neck: there is no neck 'toy_pam'.*'toy_pan'"):
         composed("model/neck=toy_pam")
 
 
-def test_missing_page_names_what_was_meant(composed: Callable, write: Callable) -> None:
+def test_missing_page_suggests_the_nearest(composed: Callable, write: Callable) -> None:
     write("experiment/small", EXPERIMENT)
     with pytest.raises(ConfigError, match=r"experiment: there is no 'smal'.*Did you mean 'small'"):
         composed("experiment=smal")
 
 
-def test_missing_group_names_what_was_meant(composed: Callable) -> None:
+def test_missing_group_suggests_the_nearest(composed: Callable) -> None:
     with pytest.raises(ConfigError, match=r"no group 'model/nekc'.*Did you mean 'neck'"):
         composed("model/nekc=toy_pan")
 

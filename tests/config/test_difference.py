@@ -30,7 +30,7 @@ def test_a_part_set_to_null_is_one_difference():
     assert str(found) == "logger: null -> wandb"
 
 
-def test_what_one_side_lacks_is_absent():
+def test_values_of_one_side_are_absent_on_the_other():
     found = differences({"a": {"x": 1}}, {"a": {"y": None}})
     assert found == [Difference("a.x", 1, ABSENT), Difference("a.y", ABSENT, None)]
     assert list(map(str, found)) == ["a.x: 1 -> absent", "a.y: absent -> null"]
@@ -51,7 +51,7 @@ def test_what_one_side_lacks_is_absent():
         ({}, None, True),
     ],
 )
-def test_what_counts_as_different(before, after, differ):
+def test_differences_between_values(before, after, differ):
     assert bool(differences({"key": before}, {"key": after})) is differ
 
 

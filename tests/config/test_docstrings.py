@@ -47,7 +47,7 @@ def test_citations_are_authors_and_years():
     assert citation_of(TEXT) == "A, 2019; B, 2020"
 
 
-def test_body_is_what_stands_between_first_line_and_sections():
+def test_body_is_the_text_between_first_line_and_sections():
     assert body_of(TEXT) == ["Body."]
     assert body_of("Line.\n\nOne\nand on.\n\nTwo.\n\nArgs:\n    x: No.") == ["One and on.", "Two."]
     assert body_of(None) == []

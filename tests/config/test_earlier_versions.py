@@ -41,7 +41,7 @@ def test_other_values_of_an_old_head_stay():
     assert node["layers"] == part_node("head", {"name": "retinanet"})["layers"]
 
 
-def test_constants_of_an_old_class_are_those_of_its_page():
+def test_constants_of_an_old_class_equal_its_page():
     assert opened("head", {"name": "yolov3"})["objects_per_image"] == 10.0
     assert opened("head", {"name": "ssdlite"})["layers"] == {"name": "ssd", "separable": True}
 
@@ -52,7 +52,7 @@ def test_an_old_key_of_a_proposer_opens(key, value):
     assert node == {"name": "rpn", "min_size": 2.0, "layers": {"name": "rpn", key: value}}
 
 
-def test_a_current_configuration_is_left_alone():
+def test_a_current_configuration_is_unchanged():
     config = {"model": {"head": {"name": "dense", "layers": {"name": "towers"}}}}
     assert with_head_parts(config) == config
 

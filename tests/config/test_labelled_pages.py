@@ -56,7 +56,7 @@ def test_experiment_replaces_labels_that_it_names_and_tunes_the_others(
 
 
 # pain 39
-def test_word_replaces_what_an_experiment_names(page: Callable[[str, str], None]) -> None:
+def test_word_replaces_the_choice_of_an_experiment(page: Callable[[str, str], None]) -> None:
     page("experiment/x", EXPERIMENT)
     words = ["augmentation.train.colours.hue=0.01", "augmentation.train.resize=letterbox"]
     train = transforms("experiment=x", *words)
@@ -90,7 +90,7 @@ def test_page_on_the_command_line_is_stronger_than_an_experiment(
 
 
 # pain 39
-def test_experiment_is_stronger_than_those_that_it_includes(
+def test_experiment_overrides_the_ones_it_includes(
     page: Callable[[str, str], None],
 ) -> None:
     page("experiment/x", EXPERIMENT)

@@ -19,7 +19,7 @@ def comment(page) -> str:
     return " ".join(line.partition("#")[2] for line in lines if "#" in line)
 
 
-def test_every_page_says_what_it_is_for():
+def test_every_page_states_its_purpose():
     assert [page.name for page in PAGES if len(comment(page).split()) < 4] == []
 
 
@@ -41,6 +41,6 @@ def test_the_average_page_has_all_default_callbacks():
 
 
 @pytest.mark.parametrize("model", ["ssd300", "ssd512"])
-def test_what_ssd_needs_from_scratch_can_be_typed(model):
+def test_overrides_for_ssd_from_scratch_are_valid(model):
     words = [f"model={model}", "model.backbone.norm=batch", "model.neck.norm=batch"]
     assert compose("train", [*words, f"augmentation={model}"])["model"]["neck"]["norm"] == "batch"

@@ -59,7 +59,7 @@ def test_checkpoint_gives_the_rest(root: str) -> None:
         assert {**config, "ckpt": None} == trained
 
 
-def test_command_line_changes_what_a_checkpoint_gives() -> None:
+def test_command_line_overrides_a_checkpoint() -> None:
     trained = compose("train", ["model=fcos"])
     words = ["ckpt=x", "model.head.postprocess.iou_threshold=0.7", "data=folder", "data.path=other"]
     config = compose("evaluate", words, trained)

@@ -74,7 +74,7 @@ def test_pages_of_a_plugin_stand_behind_the_users_and_before_detkits(write, tmp_
     assert trust_of(tmp_path / "plugins") is Trust.STRANGER
 
 
-def test_pages_of_a_plugin_that_nobody_loads_are_not_there(write):
+def test_pages_of_an_unloaded_plugin_are_not_available(write):
     write("elsewhere/own/__init__.py", LOSS)
     write("elsewhere/own/conf/experiment/paged.yaml", PAGE)
     with pytest.raises(ConfigError, match="experiment: there is no 'paged'"):
@@ -83,7 +83,7 @@ def test_pages_of_a_plugin_that_nobody_loads_are_not_there(write):
     assert compose("train", words)["model"]["head"]["box_loss"]["name"] == "paged"
 
 
-def test_work_goes_on_without_a_plugin_that_fails_and_this_is_said_once(write, caplog):
+def test_a_failing_plugin_is_reported_once_and_the_work_continues(write, caplog):
     write("plugins/broken.py", "import enoent_package\n")
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -78,7 +78,7 @@ def test_a_block_explains_each_value_in_it(explain: Callable) -> None:
     assert found[0].meaning == "neck: Neck for tests."
 
 
-def test_a_part_that_nobody_named_is_the_default_of_its_owner(explain: Callable) -> None:
+def test_a_part_without_a_choice_is_the_default_of_its_owner(explain: Callable) -> None:
     assert steps(explain("model.head.box_loss.name")) == [
         ("toy_l1", "default of head 'toy_retina' for its box_loss")
     ]
@@ -112,7 +112,7 @@ def test_a_mistyped_key_names_the_nearest(explain: Callable) -> None:
         explain("blok")
 
 
-def test_what_the_wiring_fills_in_is_said(explain: Callable) -> None:
+def test_wired_values_are_explained(explain: Callable) -> None:
     with pytest.raises(UserError, match=r"feature_specs: is filled in by detkit .* neck 'toy_fpn'"):
         explain("model.neck.feature_specs")
 

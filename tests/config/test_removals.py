@@ -30,7 +30,7 @@ from detkit.errors import ConfigError
         ("ckpt=null", ["ckpt=null"]),
     ],
 )
-def test_what_a_run_can_do_without_is_left_out(word: str, overrides: list[str]) -> None:
+def test_optional_parts_can_be_removed(word: str, overrides: list[str]) -> None:
     assert hydra_words([word]) == overrides
 
 
@@ -46,7 +46,7 @@ def test_what_a_run_can_do_without_is_left_out(word: str, overrides: list[str]) 
         ("~seed", "set seed=VALUE"),
     ],
 )
-def test_what_a_run_needs_is_refused(word: str, message: str) -> None:
+def test_required_parts_cannot_be_removed(word: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         hydra_words([word])
 

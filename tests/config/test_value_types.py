@@ -65,7 +65,7 @@ def test_fits(annotation, value):
 
 
 @pytest.mark.parametrize(("annotation", "value", "expected"), UNFITTING, ids=str)
-def test_says_what_was_expected(annotation, value, expected):
+def test_message_states_the_expected_values(annotation, value, expected):
     assert check_value(annotation, value) == expected
 
 
@@ -75,7 +75,7 @@ def test_convert_gives_the_type_itself():
     assert convert(list[tuple[float, float]], [[0, math.inf]]) == [(0.0, math.inf)]
 
 
-def test_convert_refuses_what_does_not_fit():
+def test_convert_refuses_values_of_the_wrong_type():
     with pytest.raises(UserError, match=r"got 'x', expected int > 0"):
         convert(PositiveInt, "x")
 

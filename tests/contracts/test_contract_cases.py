@@ -33,7 +33,7 @@ def test_what_a_loss_promises_follows_from_its_space():
     assert "exact predictions have the lowest loss" in titles["giou"] - titles["focal"]
 
 
-def test_a_broken_promise_names_the_part_the_file_and_what_to_change():
+def test_a_broken_promise_names_part_file_and_remedy():
     registry.register("neck", "mine")(a_neck(forward=lambda self, features: features[:2]))
     case = next(case for case in cases("neck", "mine") if "feature specs" in str(case))
     with pytest.raises(BrokenContractError) as caught:
@@ -45,7 +45,7 @@ def test_a_broken_promise_names_the_part_the_file_and_what_to_change():
     assert isinstance(caught.value, UserError)
 
 
-def test_an_error_of_the_part_shows_the_last_line_of_its_own():
+def test_an_error_of_the_part_shows_its_own_last_line():
     def forward(self, features):
         return nn.Conv2d(3, 3, 1)(features[0])  # fails inside torch
 

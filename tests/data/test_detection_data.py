@@ -116,7 +116,7 @@ def test_the_fraction_does_not_depend_on_the_seed_of_the_run(many):
     assert first.validation_index.image_ids.tolist() == second.validation_index.image_ids.tolist()
 
 
-def test_a_fraction_is_held_back_where_there_is_a_train_split_only(coco):
+def test_a_fraction_is_held_back_if_there_is_only_a_train_split(coco):
     (coco / "annotations/instances_val2017.json").unlink()
     data = data_of(coco, validation_fraction=0.5)
     assert (len(data.train_index), len(data.validation_index)) == (1, 1)

@@ -89,7 +89,7 @@ def test_loose_images_pass_the_transforms(tmp_path, pictures):
     assert sample.to_image.diagonal().tolist() == [0.25, 0.5, 1]
 
 
-def test_a_loose_file_that_is_no_image_is_an_error(tmp_path):
+def test_a_loose_file_other_than_an_image_is_an_error(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(b"text")
     with pytest.raises(DataError, match=r"cannot read the image '.*a.jpg'"):

@@ -51,7 +51,7 @@ def test_what_is_not_certain_is_not_matched(images, annotations):
 
 
 # pain 30
-def test_an_image_that_is_paired_still_counts_against_a_loose_match():
+def test_a_paired_image_still_counts_against_a_loose_match():
     images, annotations = ["images/train/a.jpg", "images/val/a.jpg"], ["labels/train/a.txt"]
     old = ["labels/old/a.txt"]
     assert matches(images, [*annotations, *old], [images[0], *annotations]) == []

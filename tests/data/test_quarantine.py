@@ -56,7 +56,7 @@ def test_other_samples_do_not_change(index):
         assert after[Key(2, position)].image.equal(before[position])
 
 
-def test_a_replacement_that_is_unreadable_too_is_replaced(index):
+def test_an_unreadable_replacement_is_replaced(index):
     spoil(index, 0, 2, 4, 6, 8)
     dataset = dataset_of(index)
     paths = {dataset[Key(epoch, 0)].path for epoch in range(20)}

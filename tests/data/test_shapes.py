@@ -189,7 +189,7 @@ def test_the_reader_renders_what_is_absent(tmp_path, caplog):
     assert json.loads((folder / MARKER).read_text())["train_images"] == 4
 
 
-def test_boxes_are_tight_around_what_is_seen():
+def test_boxes_are_tight_around_the_visible_part():
     for seed in range(20):
         pixels, objects = scene(seed)
         assert pixels.shape == (96, 96, 3)
@@ -212,7 +212,7 @@ def test_pictures_vary_in_number_class_and_occlusion():
     assert sum(item.ignored for item in flat) < 0.05 * len(flat)
 
 
-def test_boxes_hold_what_is_seen_and_badly_hidden_objects_are_ignored():
+def test_boxes_hold_the_visible_part_and_badly_hidden_objects_are_ignored():
     whole = np.zeros((20, 20), dtype=np.float32)
     whole[5:15, 5:15] = 1
     item = _Placed("square", KINDS["square"](None), 0.0, 14.0, (0, 0), (20, 20), whole)

@@ -153,7 +153,7 @@ def test_without_objects_all_numbers_are_nan(images):
     assert all(map(math.isnan, numbers.values()))
 
 
-def test_what_lies_in_an_ignored_object_counts_neither_way():
+def test_detection_inside_an_ignored_object_does_not_count():
     objects = target([10, 10, 50, 50], [100, 100, 300, 300], ignored=[False, True])
     inside = found(
         [10, 10, 50, 50], [110, 110, 150, 150], [200, 200, 250, 250], scores=[0.5, 0.9, 0.8]
@@ -227,7 +227,7 @@ def test_an_image_that_two_ranks_saw_counts_once_and_alike_on_both():
     require_equal(first.compute(), second.compute())
 
 
-def test_an_image_that_is_seen_again_counts_once():
+def test_a_repeated_image_counts_once():
     metric = measured([])
     rows = scenes(random_annotations(9), 9)
     for image_id, some, objects in [*rows, *rows]:

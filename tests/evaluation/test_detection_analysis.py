@@ -116,7 +116,7 @@ def test_of_two_errors_for_one_object_the_best_is_repaired_and_the_other_goes():
     assert errors.gains["localisation"] == pytest.approx(1 - errors.average_precision)
 
 
-def test_an_object_that_is_found_is_not_found_again_by_a_repair():
+def test_a_repair_does_not_match_a_matched_object_again():
     errors = analysed((found(CAT, (0, 0.8, B), DOG, (0, 0.95, [30, 0, 70, 40])), OBJECTS)).errors
     assert errors.counts["localisation"].tolist() == [1, 0]
     assert errors.gains["localisation"] == pytest.approx(1 - errors.average_precision)
@@ -128,7 +128,7 @@ def test_all_missed_and_nothing_else_gains_everything():
     assert errors.counts["missed"].tolist() == [2, 1]
 
 
-def test_what_lies_in_an_ignored_object_is_no_error():
+def test_detection_inside_an_ignored_object_is_no_error():
     objects = target((0, A), (1, C), (0, [300, 300, 500, 500]), ignored=[2])
     errors = analysed((found(CAT, DOG, (0, 0.95, NOWHERE)), objects)).errors
     assert errors.average_precision == pytest.approx(1)

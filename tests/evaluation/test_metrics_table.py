@@ -12,7 +12,7 @@ MEANINGS = CocoMetric(class_names=["cat"], category_ids=[1]).meanings
 NUMBERS = {name: 0.5 + position / 100 for position, name in enumerate(SUMMARY)}
 
 
-def test_each_number_stands_beside_its_name():
+def test_each_number_is_beside_its_name():
     lines = metrics_table(NUMBERS, [], meanings=MEANINGS).splitlines()
     first = " ".join(lines[0].split())
     assert first == "AP 0.500 IoU 0.50 to 0.95 AR1 0.560 recall, 1 detection"
@@ -39,7 +39,7 @@ def test_classes_by_hand():
     )
 
 
-def test_objects_are_left_out_where_nobody_counted_them():
+def test_objects_are_omitted_if_they_were_not_counted():
     assert class_table({"AP/cat": 0.25}, ["cat"]).splitlines()[0] == "class      AP"
 
 
@@ -56,7 +56,7 @@ def test_numbers_of_other_metrics_are_shown():
     assert "class" not in metrics_table({"mAP": 0.75}, ["cat"])
 
 
-def test_json_has_null_for_what_is_no_number(tmp_path):
+def test_json_has_null_for_nan(tmp_path):
     write_metrics(tmp_path / "m.json", {"AP": 0.123456789, "AP/ü": math.nan, "x": math.inf})
     text = (tmp_path / "m.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"AP": 0.123456789, "AP/ü": None, "x": None}

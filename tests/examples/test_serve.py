@@ -58,7 +58,7 @@ def test_concurrent_requests_get_the_detections_of_their_image(client, trained, 
         assert [d["name"] for d in content["detections"]] == list(result.names)
 
 
-def test_a_file_that_is_no_image_is_a_bad_request(client, tmp_path):
+def test_a_file_other_than_an_image_is_a_bad_request(client, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"text")
     answer = detect(client, tmp_path / "a.jpg")
     assert (answer.status_code, answer.json()) == (

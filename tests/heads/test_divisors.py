@@ -42,7 +42,7 @@ def require_true_counts(head):
 
 
 @pytest.mark.parametrize("name", [name for name in HEADS if name not in BY_PREDICTIONS])
-def test_what_is_counted_ahead_is_what_the_loss_counts(build_head, name):
+def test_predicted_counts_equal_the_counts_of_the_loss(build_head, name):
     require_true_counts(build_head(name))
 
 

@@ -132,14 +132,14 @@ def test_detect_gives_each_batch_with_its_detections():
     ]
 
 
-def test_a_gpu_that_is_not_there(monkeypatch):
+def test_a_missing_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == choose_device("cpu") == CPU
     with pytest.raises(UserError, match="device=cuda: this machine shows no GPU"):
         choose_device("cuda")
 
 
-def test_a_gpu_that_is_there(monkeypatch):
+def test_an_available_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert choose_device("auto").type == choose_device("cuda").type == "cuda"

@@ -84,7 +84,7 @@ def test_momentum_over_calls():
     assert losses[1].item() == pytest.approx(-math.log(0.1) / (2 * counts[1]))
 
 
-def test_a_batch_with_nothing_to_count_leaves_the_average_as_it_is():
+def test_a_batch_without_counts_leaves_the_average_unchanged():
     loss = GHMBoxLoss()
     loss(torch.rand(6, 4), torch.zeros(6, 4))
     before = {name: value.clone() for name, value in loss.state_dict().items()}

@@ -55,7 +55,7 @@ def test_as_many_names_as_classes_are_wanted_and_background_is_none(imported):
         name_classes(source, ["a", "b", "c", "d"])
 
 
-def test_a_file_of_91_classes_has_those_of_coco(tmp_path):
+def test_a_file_of_91_classes_has_coco_classes(tmp_path):
     whole = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None)
     torch.save(whole.state_dict(), tmp_path / "coco.pth")
     source = read_source(str(tmp_path / "coco.pth"))

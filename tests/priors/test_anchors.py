@@ -72,7 +72,7 @@ def test_per_cell_counts_the_priors_of_each_level(feature_specs, octaves, ratios
     assert len(anchors(SIZES, CPU).boxes) == count * cells
 
 
-def test_a_side_that_is_a_whole_number_but_for_floats_stays_whole():
+def test_a_side_that_is_whole_up_to_rounding_stays_whole():
     specs = [FeatureSpec(1, 100)]  # 100 * 1.15 is 114.99999999999999
     anchors = Anchors(
         feature_specs=specs, scale=1.15, octaves=1, ratios=(1.0,), offset=0.0, rounded=True

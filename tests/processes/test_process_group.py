@@ -68,7 +68,7 @@ def test_what_a_leader_leaves_behind_is_ended_with_it(tmp_path, code):
 
 
 # pain 5
-def test_a_leader_that_is_killed_takes_all_along(tmp_path):
+def test_killing_the_leader_ends_the_whole_group(tmp_path):
     group, members = start(tmp_path, "time.sleep(60)")
     os.kill(members[0], signal.SIGKILL)
     assert group.wait(20) == 128 + signal.SIGKILL

@@ -112,7 +112,7 @@ sys.exit(100 + len(got) if rank == 0 else 0)
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_what_others_set_for_their_ranks_is_not_taken_over(tmp_path, monkeypatch, capsys):
+def test_rank_variables_of_other_launchers_are_ignored(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "theirs")
     monkeypatch.setenv("LOCAL_RANK", "7")
     case = """

@@ -67,7 +67,7 @@ def test_a_changed_byte_is_found(bundle, name):
         ("bundle.json", "{}", "does not match its checksum in bundle.json"),
     ],
 )
-def test_a_part_that_is_gone_or_broken_is_named(bundle, name, content, message):
+def test_a_missing_or_broken_part_is_named(bundle, name, content, message):
     folder, _ = bundle
     if content is None:
         (folder / name).unlink()

@@ -210,12 +210,12 @@ def test_a_record_is_read_as_it_was_written():
     "state",
     [torch.ones(1), {"detector.weight": 3}, {3: torch.ones(1)}, {"a": torch.ones(2).to_sparse()}],
 )
-def test_a_state_that_is_no_named_tensors_is_refused(tmp_path, state):
+def test_a_state_without_named_tensors_is_refused(tmp_path, state):
     with pytest.raises(UserError, match="expected ordinary tensors by name"):
         read_checkpoint(write(tmp_path / "a.ckpt", state_dict=state))
 
 
-def test_an_epoch_that_is_no_number_is_refused(tmp_path):
+def test_an_epoch_that_is_not_a_number_is_refused(tmp_path):
     with pytest.raises(UserError, match="its epoch is a str"):
         read_checkpoint(write(tmp_path / "a.ckpt", epoch="4"))
 

@@ -35,7 +35,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 # pain 24
-def test_a_run_names_what_its_numbers_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_records_what_its_numbers_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv(COMMAND_VARIABLE, raising=False)
     monkeypatch.setattr(sys, "argv", ["/home/me/bin/detkit", "train", "data.path=my data"])
@@ -138,7 +138,7 @@ def test_a_damaged_record_is_put_aside(tmp_path: Path) -> None:
     assert (tmp_path / "environment_damaged.json").read_text() == '{"seed": '
 
 
-def test_a_plugin_whose_file_is_gone_is_named_all_the_same(
+def test_a_plugin_with_a_deleted_file_is_still_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

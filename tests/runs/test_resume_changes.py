@@ -95,5 +95,5 @@ def test_each_value_that_may_not_change_is_named():
     assert "What can change: callbacks" in second
 
 
-def test_a_checkpoint_of_its_own_is_no_change():
+def test_its_own_checkpoint_is_no_change():
     assert check_resume(RUN, changed("ckpt", "runs/a/checkpoints/last.ckpt")) == []

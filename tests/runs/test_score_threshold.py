@@ -22,7 +22,7 @@ def test_a_run_knows_the_threshold_of_its_best_f1(tmp_path):
 
 
 @pytest.mark.parametrize("value", [None, 1.5, "0.4", True])
-def test_a_threshold_that_is_none_is_not_used(tmp_path, value):
+def test_an_invalid_threshold_is_not_used(tmp_path, value):
     assert measured_threshold(run_with(tmp_path, value)) is None
 
 

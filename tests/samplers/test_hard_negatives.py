@@ -57,5 +57,5 @@ def test_a_part_of_a_prior_is_rounded_down():
     assert chosen([0, 0, 0, NO, NO], [0.0, 0, 0, 1, 2], ratio=0.5, minimum=0) == [0, 1, 2, 4]
 
 
-def test_a_loss_that_is_no_number_is_not_hidden():
+def test_a_nan_loss_is_not_hidden():
     assert chosen([0, NO, NO], [1.0, float("nan"), 5.0], ratio=1.0, minimum=0) == [0, 1]

@@ -40,7 +40,7 @@ def test_equal_losses_give_the_right_number():
     assert (mask & (MATCHED >= 0)).sum() == 2
 
 
-def test_a_loss_that_is_not_finite_is_not_left_out():
+def test_a_non_finite_loss_is_not_omitted():
     losses = LOSSES.clone()
     losses[0, 1], losses[0, 6] = math.nan, math.inf
     mask = OnlineHardExamples(number=2, positive_fraction=0.5)(MATCHED, losses)

@@ -47,7 +47,7 @@ def test_wrong_settings_are_told_like_any_wrong_key(given: dict, said: str):
         ({"model/neck@hydra.callbacks": "fpn,pan"}, "is refused"),
     ],
 )
-def test_a_space_that_is_no_space_of_the_run_is_refused(params: dict, said: str):
+def test_a_search_space_of_another_run_is_refused(params: dict, said: str):
     with pytest.raises(ConfigError) as error:
         space_of(read_optuna({"trials": 1, "params": params}), [], OverridesParser.create())
     assert said in str(error.value)

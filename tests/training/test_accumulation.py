@@ -121,7 +121,7 @@ def test_all_batches_divide_by_what_they_count_together():
     assert accumulation.correction() == 1
 
 
-def test_what_a_head_counts_otherwise_is_reported(caplog):
+def test_a_head_with_another_count_is_reported(caplog):
     model = detector(["model=fcos", "model/backbone=timm", "model.backbone.model=test_resnet"])
     loader = Batches()
     loader.batches = [batch(2), batch(3)]

@@ -87,7 +87,7 @@ def test_a_training_states_its_size_device_and_length(tmp_path, caplog):
     assert " images/s; the training will end in about " in pace
 
 
-def test_a_long_training_on_a_cpu_is_told_what_to_do(tmp_path, clock, caplog):
+def test_advice_for_a_long_training_on_a_cpu(tmp_path, clock, caplog):
     pace, trainer = started(tmp_path, is_global_zero=True)
     with caplog.at_level(logging.INFO, "detkit.run"):
         train(pace, trainer, clock, range(3), 1200.0)

@@ -85,7 +85,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("step", range(EPOCHS * BATCHES - 1))
-def test_training_stopped_after_any_step_goes_on_with_the_next(tmp_path, whole, step):  # pain 18
+def test_training_stopped_after_any_step_resumes_with_the_next(tmp_path, whole, step):  # pain 18
     with pytest.raises(Stopped, match=r"saved: .*last\.ckpt") as stopped:
         train(tmp_path, SignalAt(step))
     assert stopped.value.exit_code == 130
@@ -128,7 +128,7 @@ class KilledAt(Callback):
 
 
 @pytest.mark.parametrize("step", [3, 8, 10, 14])
-def test_killed_training_goes_on_from_a_save_within_the_epoch(tmp_path, whole, step):
+def test_killed_training_resumes_from_a_save_within_the_epoch(tmp_path, whole, step):
     # pain 18
     with pytest.raises(RuntimeError, match="killed"):
         train(tmp_path, KilledAt(step), save={"minutes": 1e-9})

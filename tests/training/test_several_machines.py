@@ -70,7 +70,7 @@ def test_two_hosts_train_together_and_go_on(tmp_path, hosts):
 
 
 @pytest.mark.slow
-def test_torchrun_shows_the_error_of_the_rank_that_failed_and_goes_on(tmp_path):
+def test_torchrun_shows_the_error_of_the_failed_rank_and_resumes(tmp_path):
     faults = Path(__file__).with_name("fault_plugin.py")
     words = [f"plugins=[{faults}]", "+callbacks.fault.name=fault", "callbacks.fault.kind=user"]
     run = frozen(tmp_path, *TWO, *words)
@@ -112,7 +112,7 @@ def slurm_tasks(run, count):
 
 
 @pytest.mark.slow
-def test_a_slurm_job_saves_before_its_time_is_up_and_goes_on_by_the_same_command(tmp_path):
+def test_a_slurm_job_saves_before_its_time_limit_and_resumes_by_the_same_command(tmp_path):
     run = frozen(tmp_path, *TWO, "data.reader.train_images=120", "trainer.max_epochs=2")
     tasks = slurm_tasks(run, 2)
     wait_for(lambda: len(read_metrics(run / "metrics.csv")) > 3)

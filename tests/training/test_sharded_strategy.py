@@ -99,7 +99,7 @@ def test_runs_go_on_with_another_strategy(runs):
 
 
 @pytest.mark.slow
-def test_a_run_whose_rank_was_killed_goes_on_as_if_nothing_had_been(runs, monkeypatch):
+def test_a_run_with_a_killed_rank_resumes_bit_identically(runs, monkeypatch):
     monkeypatch.setenv("DETKIT_PLUGINS", str(FAULTS))
     fault = ["+callbacks.fault.name=fault", "callbacks.fault.rank=1", "callbacks.fault.kind=kill"]
     words = [*WORDS, *fault, "trainer.strategy=fsdp", "run_folder=killed"]

@@ -92,7 +92,7 @@ def test_channels_last_changes_the_memory_order_only():
     torch.testing.assert_close(detector(images), before)
 
 
-def test_compile_takes_the_parts_that_are_there(monkeypatch):
+def test_compile_takes_the_existing_parts(monkeypatch):
     compiled = []
 
     def compile_module(self):

@@ -30,7 +30,7 @@ USUAL = replace(HOPELESS, images=5000, steps_per_epoch=625)
 
 
 # pain 57
-def test_a_large_network_from_scratch_on_few_images_is_told_what_to_type():
+def test_advice_for_a_large_network_from_scratch_on_few_images():
     assert advice(HOPELESS) == [
         "THIS TRAINING IS UNLIKELY TO WORK: 32.2 M parameters start from random weights, with "
         "only 100 training images. Add model.backbone.weights=imagenet to start from "
@@ -56,12 +56,12 @@ def test_usual_trainings_get_no_advice(usual):
     assert advice(usual) == []
 
 
-def test_a_training_that_its_steps_end_is_told_to_take_more_steps():
+def test_advice_to_take_more_steps_if_steps_limit_the_training():
     (text,) = advice(replace(USUAL, epochs=0.1, steps_end_it=True))
     assert text.endswith("are usual. Set trainer.max_steps=2000 instead.")
 
 
-def test_a_short_training_is_told_how_many_epochs_it_needs():
+def test_a_short_training_gets_the_number_of_epochs_it_needs():
     (scratch,) = advice(replace(USUAL, steps_per_epoch=50))
     assert scratch == (
         "THIS TRAINING IS SHORT: 600 optimizer steps from random weights; 1,000 or more are "
@@ -102,7 +102,7 @@ def test_a_setup_is_read_from_the_configuration():
     assert setup_of(limited, 100, nn.Linear(3, 1), 13).is_trial
 
 
-def test_the_size_of_a_training_is_told_in_steps():
+def test_the_length_of_a_training_is_reported_in_steps():
     trainer = SimpleNamespace(
         num_training_batches=13, accumulate_grad_batches=2, max_epochs=3, callbacks=[]
     )

@@ -70,7 +70,7 @@ def test_the_first_limit_ends_the_training(tmp_path):
     assert train(tmp_path / "b", max_epochs=3, max_steps=6).global_step == 6
 
 
-def test_a_training_that_reached_its_steps_goes_on_only_for_more(tmp_path):
+def test_a_training_that_reached_its_steps_resumes_only_for_more(tmp_path):
     train(tmp_path, max_epochs=None, max_steps=6)
     assert train(tmp_path, last(tmp_path), max_epochs=None, max_steps=6).global_step == 6
     assert train(tmp_path, last(tmp_path), max_epochs=None, max_steps=11).global_step == 11

@@ -55,7 +55,7 @@ def test_a_file_without_names_is_refused(tmp_path, file, content, message):
         read_class_list(str(tmp_path / file), "classes")
 
 
-def test_a_file_that_is_not_there_is_refused():
+def test_a_missing_file_is_refused():
     with pytest.raises(UserError, match=r"classes=no.txt: cannot be read.*classes=\[cat,dog\]"):
         read_class_list("no.txt", "classes")
 

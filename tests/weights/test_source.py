@@ -184,7 +184,7 @@ def test_a_file_without_named_tensors_is_refused(tmp_path, content):
         read_source(str(tmp_path / "a.pth"))
 
 
-def test_a_place_that_is_not_there_is_named_with_its_key(tmp_path):
+def test_a_missing_path_is_named_with_its_key(tmp_path):
     with pytest.raises(UserError, match="weights=nowhere: there is no such file"):
         read_source("nowhere")
 

@@ -25,7 +25,7 @@ FSDP = {
         ({"compile": True}, r"trainer.compile: got true, .* trainer.compile=false or"),
     ],
 )
-def test_what_divided_weights_cannot_do_is_refused(changed, message):
+def test_settings_that_sharded_weights_do_not_support_are_refused(changed, message):
     with pytest.raises(ConfigError, match=message):
         refuse_combinations({**FSDP, **changed})
     refuse_combinations({**FSDP, **changed, "strategy": "ddp"})
@@ -36,7 +36,7 @@ def test_several_devices_divide_weights(changed):
     refuse_combinations({**FSDP, **changed})
 
 
-def test_all_that_cannot_be_is_told_at_once_when_a_run_is_composed():
+def test_composing_reports_all_conflicts_together():
     words = ["model=fcos", "trainer.strategy=fsdp", "trainer.precision=16"]
     with pytest.raises(ConfigError) as caught:
         compose("train", words)

@@ -31,7 +31,7 @@ def test_a_composed_block_of_hydra_runs_launcher_and_sweeper() -> None:
     ],
 )
 # pain 19
-def test_anything_else_in_it_is_refused(added: dict, path: str) -> None:
+def test_other_content_is_refused(added: dict, path: str) -> None:
     with pytest.raises(ConfigError, match=path):
         refuse_composed({**COMPOSED, **added})
 

@@ -25,11 +25,11 @@ def test_two_stages_have_no_dense_head_to_ask():
 
 
 @pytest.mark.parametrize(("value", "norm"), [("null", None), ("3", 3)])
-def test_what_is_typed_counts(value, norm):
+def test_typed_values_take_precedence(value, norm):
     assert clipping("model=yolov5n", f"{CLIPPING}={value}") == norm
 
 
-def test_a_run_of_before_goes_on_without():
+def test_a_run_of_an_earlier_version_resumes_without_it():
     config = compose("train", ["model=yolov5n", f"{CLIPPING}=null"])
     assert compose("resume", [], config)["trainer"]["gradient_clip_norm"] is None
 

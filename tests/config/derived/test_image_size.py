@@ -67,7 +67,7 @@ def test_a_size_typed_inside_a_mapping_stays():
         (["augmentation.train.resize=null"], r"nothing in augmentation.train resizes"),
     ],
 )
-def test_what_cannot_follow_is_refused(words, message):
+def test_parts_that_cannot_follow_the_image_size_are_refused(words, message):
     with pytest.raises(ConfigError, match=message):
         compose("train", [*words, "image_size=416"])
 
@@ -78,7 +78,7 @@ def test_priors_in_parts_of_the_image_follow():
 
 
 # pain 43
-def test_a_checkpoint_keeps_what_was_trained_until_another_size_is_typed():
+def test_a_checkpoint_keeps_its_training_size_until_another_is_typed():
     stored = compose("train", ["image_size=416", "augmentation.evaluation.resize.short_side=300"])
     resize = compose("evaluate", ["ckpt=X"], stored)["augmentation"]["evaluation"]["resize"]
     assert sides(resize) == [300, 416]

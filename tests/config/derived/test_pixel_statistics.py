@@ -67,7 +67,7 @@ def test_a_checkpoint_keeps_the_values_that_it_was_trained_with():
     assert (resumed["pixel_mean"], resumed["pixel_std"]) == IMAGENET
 
 
-def test_the_wiring_shows_the_values_and_whose_they_are():
+def test_the_wiring_shows_the_values_and_their_owners():
     classes = Classes(["a"], [1])
     table = wiring(model(*HALVED), classes, (64, 64))
     assert "deviation 127.5, 127.5, 127.5: expected by the backbone's published weights" in table

@@ -46,12 +46,12 @@ def test_a_training_without_an_end_is_refused():
         limits("trainer.max_epochs=null")
 
 
-def test_the_note_names_what_decides():
+def test_the_note_names_the_deciding_setting():
     assert limit_note({"max_epochs": 12, "max_steps": None, "max_minutes": None}) == []
     (note,) = limit_note({"max_epochs": None, "max_steps": None, "max_minutes": 3.0})
     assert note.startswith("trainer.max_minutes=3 replaces trainer.max_epochs")
 
 
-def test_the_composed_configuration_holds_what_applies():
+def test_the_composed_configuration_holds_the_effective_values():
     trainer = compose("train", ["experiment=demo", "trainer.max_minutes=3"])["trainer"]
     assert (trainer["max_epochs"], trainer["max_minutes"]) == (None, 3)

@@ -17,7 +17,7 @@ def test_the_format_is_recognised_and_read(request, fixture, reader):
     assert sorted(AutoReader().read(path, "train").class_names) == ["cat", "dog"]
 
 
-def test_a_strange_folder_says_what_was_looked_for(tmp_path):
+def test_an_unrecognised_folder_lists_the_expected_files(tmp_path):
     (tmp_path / "notes.md").write_text("nothing here")
     with pytest.raises(DataError, match=r"It holds: notes.md.*Looked for COCO .* VOC .* YOLO"):
         AutoReader().splits(tmp_path)

@@ -94,14 +94,14 @@ def test_crowd_as_text_or_null(coco, crowd, ignored):
 
 
 @pytest.mark.parametrize("area", ["x", None, "NaN", -4, [], 1e300])
-def test_an_area_that_is_none_does_not_cost_the_box(coco, area):
+def test_an_invalid_area_does_not_drop_the_box(coco, area):
     index = read(coco, page({**GOOD, "area": area}))
     assert len(index.boxes) == 1
     assert str(index.areas[0]) == "nan"
 
 
 @pytest.mark.parametrize("size", [{}, {"width": None}, {"width": "x"}, {"width": 0}, {"width": []}])
-def test_a_size_that_is_none_is_taken_from_the_file(coco, size):
+def test_a_missing_size_is_taken_from_the_file(coco, size):
     image = {"id": 1, "file_name": "c.jpg", "height": 30, **size}
     assert read(coco, page(images=[image])).sizes.tolist() == [[30, 40]]
 
@@ -138,7 +138,7 @@ def test_what_cannot_be_used_is_one_error_with_file_and_value(coco, changes, mes
     ('{"info": 1} x', r"Extra data"),
     ('{"info": ' + "[" * 100_000, r"nested too deeply"),
 ])  # fmt: skip
-def test_a_file_that_is_no_json_says_where_it_breaks(coco, text, message):
+def test_invalid_json_is_reported_with_its_position(coco, text, message):
     with pytest.raises(DataError, match=rf"val2017.json' cannot be read as COCO JSON: .*{message}"):
         read(coco, text)
 

@@ -42,7 +42,7 @@ def objects(voc, *entries):
     (SECRET, "it declares entities, which are refused"),
     ('<?xml version="1.0" encoding="none"?><annotation/>', "unknown encoding"),
 ])  # fmt: skip
-def test_a_file_that_is_no_annotation_is_left_out_and_named(voc, caplog, text, why):
+def test_a_file_without_annotations_is_skipped_and_named(voc, caplog, text, why):
     page(voc, text)
     start = time.perf_counter()
     index = VocReader().read(voc, "train")
@@ -76,13 +76,13 @@ def test_a_faulty_object_is_left_out_and_named_with_its_number(voc, entry, why):
                                   "<size><width>x</width><height>nan</height></size>",
                                   "<size><width>inf</width><height>3</height></size>"])  # fmt: skip
 # pain 23
-def test_a_size_that_is_none_is_taken_from_the_file(voc, size):
+def test_a_missing_size_is_taken_from_the_file(voc, size):
     page(voc, f"<annotation>{size}</annotation>")
     assert VocReader().read(voc, "train").sizes.tolist() == [[30, 40], [30, 40]]
 
 
 # pain 14
-def test_an_image_whose_boxes_are_all_faulty_is_kept_and_counted(voc):
+def test_an_image_with_only_faulty_boxes_is_kept_and_counted(voc):
     index = objects(voc, "<name>cat</name>")
     assert (len(index), len(index.boxes), len(index.dropped)) == (1, 0, 1)
 
@@ -109,7 +109,7 @@ def test_a_list_may_name_files(voc):
     assert len(VocReader().read(voc, "val")) == 2
 
 
-def test_a_list_that_is_no_text_is_an_error(voc):
+def test_a_list_other_than_text_is_an_error(voc):
     (voc / "ImageSets/Main/val.txt").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(DataError, match=r"val.txt' cannot be read as text .* one name a line"):
         VocReader().splits(voc)

@@ -58,7 +58,7 @@ def test_a_share_a_little_above_one_is_cut(yolo):
     assert read(yolo, "0 .5 .5 1.000001 1.00001").boxes.tolist() == [[0, 0, 40, 30]]
 
 
-def test_an_image_with_a_label_file_that_is_no_text_is_left_out(yolo):
+def test_an_image_with_a_binary_label_file_is_skipped(yolo):
     index = read(yolo, b"\xff\xfe1\x00")
     assert [index.path(n).name for n in range(len(index))] == ["b.jpg"]
     assert index.dropped == ["1 image (its label file is no text): images/train/a.jpg"]

@@ -91,7 +91,7 @@ def test_a_name_never_matches_an_image_of_another_split(tmp_path, coco_files, pi
     assert CocoReader().read(tmp_path, "valid").path(0) == tmp_path / "images/val/b.jpg"
 
 
-def test_an_image_that_is_named_exactly_matches_no_other_name(tmp_path, coco_files, pictures):
+def test_an_exactly_named_image_matches_no_other_name(tmp_path, coco_files, pictures):
     pictures(tmp_path / "images" / "a.jpg")
     coco_files(tmp_path / "result.json", ["a.jpg", "a.png"], [])
     assert CocoReader().read(tmp_path, None).dropped == ["1 image (missing file): images/a.png"]

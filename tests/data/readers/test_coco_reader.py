@@ -118,7 +118,7 @@ def test_rotated_photographs_have_the_size_that_is_seen(coco):
         ('{"images": [], "annotations": [], "categories": []}', "no categories"),
     ],
 )
-def test_broken_files_say_what_is_wrong(coco, page, message):
+def test_broken_files_are_reported_with_their_fault(coco, page, message):
     (coco / "annotations/instances_val2017.json").write_text(page)
     with pytest.raises(DataError, match=message):
         CocoReader().read(coco, "val")

@@ -46,12 +46,12 @@ def test_an_ending_that_fits_two_images_is_an_error(listed):
 
 
 # pain 32
-def test_an_image_of_another_split_is_not_the_one_that_is_meant(listed):
+def test_an_image_of_another_split_does_not_match(listed):
     images, notes = listed(["images/train/a.jpg"], "images/val/a.jpg")
     assert (images, notes) == (["images/val/a.jpg"], [])  # named as missing by the reader
 
 
-def test_a_name_that_is_the_only_one_is_enough(listed):
+def test_the_only_name_is_enough(listed):
     assert listed(["obj_train_data/a.jpg"], "data/a.jpg")[0] == ["obj_train_data/a.jpg"]
 
 

@@ -50,7 +50,7 @@ def test_numbers_that_nobody_needs_are_left_out_where_that_is_faster(tmp_path):
     assert others == [[entry[key] for key in ("name", "parts")] for entry in ENTRIES]
 
 
-def test_a_fault_far_from_the_start_is_found_where_it_is(tmp_path):
+def test_a_fault_far_from_the_start_is_located(tmp_path):
     text = json.dumps({"first": ENTRIES}, indent=1, ensure_ascii=False)
     broken = text.replace('"id": 30,', '"id" 30,')
     with pytest.raises(json.JSONDecodeError) as expected:

@@ -115,7 +115,7 @@ def test_a_folder_without_annotations_is_an_error(tmp_path, pictures):
         VocReader().read(tmp_path, None)
 
 
-def test_a_data_set_whose_images_are_all_missing_is_an_error(voc):
+def test_a_data_set_without_any_image_file_is_an_error(voc):
     for file in (voc / "JPEGImages").iterdir():
         file.unlink()
     with pytest.raises(DataError, match=r"holds 3 XML files but no images. Copy the images"):

@@ -26,7 +26,7 @@ def cell(config: dict[str, Any], seed: int) -> tuple[dict[str, Any], list[str]]:
     return {**config, "seed": seed}, [f"seed={seed}", "optimizer.learning_rate=0.01"]
 
 
-def test_a_grown_grid_adds_only_what_is_new(tmp_path: Path, config: dict[str, Any]) -> None:
+def test_a_grown_grid_adds_only_new_jobs(tmp_path: Path, config: dict[str, Any]) -> None:
     folder = SweepFolder.begin(tmp_path / "s", "detkit sweep seed=1,2", ["seed=1,2"])
     first = folder.queue([cell(config, 1), cell(config, 2)])
     first[0].state = "done"

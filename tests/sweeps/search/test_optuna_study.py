@@ -76,7 +76,7 @@ def test_a_trial_without_a_job_is_drawn_again_and_one_with_a_job_stays(tmp_path:
     assert len(later.trials()) == 1
 
 
-def test_asha_ends_what_is_not_among_the_best_quarter(tmp_path: Path):
+def test_asha_stops_trials_outside_the_best_quarter(tmp_path: Path):
     study = StoredStudy(
         tmp_path / "study", space_of("seed=range(0,9)"), pruner="asha", min_epochs=2
     )
@@ -105,7 +105,7 @@ def test_the_median_ends_what_is_below_it_once_five_are_complete(tmp_path: Path)
     assert ended == [False] * 5 + [True, False]
 
 
-def test_a_metric_that_is_no_number_is_a_failure(tmp_path: Path):
+def test_a_nan_metric_is_a_failure(tmp_path: Path):
     study = StoredStudy(tmp_path / "study", space_of("seed=1,2"))
     for value in (float("nan"), None):
         with study.drawing():
@@ -116,7 +116,7 @@ def test_a_metric_that_is_no_number_is_a_failure(tmp_path: Path):
     assert study.trials()[0].note == "its metric is not a number"
 
 
-def test_a_study_of_something_else_is_refused_with_what_differs(tmp_path: Path):
+def test_another_study_is_refused_with_the_differences(tmp_path: Path):
     StoredStudy(tmp_path / "study", space_of("seed=1,2", "model=fcos"))
     with pytest.raises(UserError) as error:
         StoredStudy(tmp_path / "study", space_of("seed=1,2,3", "model=fcos"))
@@ -125,7 +125,7 @@ def test_a_study_of_something_else_is_refused_with_what_differs(tmp_path: Path):
     assert "model=fcos" not in str(error.value)
 
 
-def test_a_file_that_is_no_journal_is_left_as_it_is(tmp_path: Path):
+def test_a_file_other_than_a_journal_is_unchanged(tmp_path: Path):
     (tmp_path / "notes").write_text("half a line", encoding="utf-8")
     with pytest.raises(UserError, match="is no journal of an Optuna study"):
         StoredStudy(tmp_path / "notes", space_of("seed=1,2"))

@@ -131,7 +131,7 @@ def test_a_failed_job_and_words_that_make_no_detector_are_failures(search: Calla
     assert again.started == []
 
 
-def test_a_search_that_is_interrupted_goes_on_with_the_same_trials(search: Callable):
+def test_an_interrupted_search_resumes_with_the_same_trials(search: Callable):
     first = search("1,2,3,4,5,6,7,8", PretendedPool(looks=3), trials=5)
     with pytest.raises(KeyboardInterrupt):
         first.run()

@@ -129,7 +129,7 @@ def test_one_class_found_for_all_is_silent_where_it_is_common():
     assert verdict(0.2, hits_of((found(target, [0] * 6), target)), NAMES) is None
 
 
-def test_wrong_classes_are_said_even_where_ap50_is_not_quite_zero():
+def test_wrong_classes_are_reported_even_if_ap50_is_not_quite_zero():
     target = objects(*[0, 1, 2] * 5)
     labels = [1, 2, 0] * 4 + [0, 2, 0]
     text = verdict(0.04, hits_of((found(target, labels), target)), NAMES)

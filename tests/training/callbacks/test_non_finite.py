@@ -94,7 +94,7 @@ def test_loss_that_is_not_finite_stops_with_step_parts_files_and_command(tmp_pat
     assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
 
 
-def test_remedies_may_change_when_the_run_goes_on(tmp_path):
+def test_remedies_may_change_when_the_run_resumes(tmp_path):
     message, *_ = stopped(tmp_path, BadLoss)
     assert f"detkit train ckpt={tmp_path} and these words" in message
     named = re.findall(r"(?:optimizer|trainer|scheduler)\.\w+", message)
@@ -128,7 +128,7 @@ def repeat_from(detector, step, batch):
 
 # pain 13
 @pytest.mark.parametrize("detector", [BadLoss, BadModule, BadGradient])
-def test_weights_and_buffers_are_those_before_the_step(tmp_path, detector):
+def test_weights_and_buffers_are_from_before_the_step(tmp_path, detector):
     _, _, content, _ = stopped(tmp_path / "stopped", detector)
     module = seeded(detector)
     trainer = cpu_trainer(tmp_path, max_epochs=1, limit_train_batches=BAD)
@@ -172,7 +172,7 @@ def test_bad_batch_among_accumulated_ones_is_the_one_saved(tmp_path):
         assert (step.number, step.weights_later) == (1, 0)
 
 
-def test_last_good_checkpoint_is_left_alone(tmp_path):
+def test_last_good_checkpoint_is_unchanged(tmp_path):
     callbacks = [Checkpoints(run_folder=str(tmp_path)), NonFinite(run_folder=str(tmp_path))]
     module = seeded(BadLoss)
     fit(module, cpu_trainer(tmp_path, callbacks=callbacks, max_epochs=1), batches(2))
@@ -184,7 +184,7 @@ def test_last_good_checkpoint_is_left_alone(tmp_path):
     assert last.read_bytes() == before
 
 
-def test_unwritable_folder_is_said_and_does_not_hide_the_fault(tmp_path):
+def test_unwritable_folder_is_reported_and_does_not_hide_the_fault(tmp_path):
     (tmp_path / "non_finite").write_text("a file where the folder has to be")
     trainer = cpu_trainer(tmp_path, callbacks=[NonFinite(run_folder=str(tmp_path))])
     with pytest.raises(

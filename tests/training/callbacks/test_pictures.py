@@ -140,7 +140,7 @@ def test_other_ranks_and_the_first_check_keep_nothing(changes):
     assert kept(FOUND, **changes)[1] == []
 
 
-def test_counting_goes_on_after_resuming():
+def test_counting_continues_after_resuming():
     callback, resumed = (Pictures(run_folder="x", class_names=CLASSES) for _ in range(2))
     callback._validations = 5
     resumed.load_state_dict(callback.state_dict())

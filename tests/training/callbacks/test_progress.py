@@ -53,7 +53,7 @@ def test_the_status_line_shows_counts_and_time_left(tmp_path, terminal, capsys):
     assert "epoch 1/1 validating 1/1, " in shown
 
 
-def test_the_status_line_says_what_the_first_step_waits_for(tmp_path, terminal, capsys):
+def test_the_status_line_explains_the_wait_for_the_first_step(tmp_path, terminal, capsys):
     train(tmp_path, Progress(), epochs=1)
     waiting, step, *_ = capsys.readouterr().err.split(CLEAR)[1:]
     assert waiting == "loading images for the first batch"

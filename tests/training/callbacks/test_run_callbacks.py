@@ -131,7 +131,7 @@ def test_early_stop_without_a_valid_score_says_so(tmp_path, caplog):
     assert "stopping early: val/AP has not had a valid value in 2 validations" in caplog.text
 
 
-def test_early_stop_goes_on_counting_after_a_resume(tmp_path):
+def test_early_stop_continues_counting_after_a_resume(tmp_path):
     checkpoints = Checkpoints(run_folder=str(tmp_path))
     train(tmp_path, [checkpoints, EarlyStop(patience=2)], [0.5, 0.4])
     module = tiny_module(metric=Scripted(0.4, 0.4))

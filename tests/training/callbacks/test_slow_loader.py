@@ -38,7 +38,7 @@ def train(folder, detector, pause, **changes):
     fit(tiny_module(detector=detector), trainer, loader)
 
 
-def test_slow_loader_is_said_once(tmp_path, caplog):
+def test_slow_loader_is_reported_once(tmp_path, caplog):
     train(tmp_path, TinyDetector(), pause=0.02)
     (record,) = caplog.records
     assert "OF THE TRAINING'S TIME" in record.getMessage()
@@ -67,7 +67,7 @@ def test_silent_otherwise(tmp_path, caplog, detector, changes):
         ({"workers": 6, "cores": 8, "threads": 0}, "raise data.workers to 8"),
     ],
 )
-def test_advice_depends_on_what_the_machine_has_left(values, message):
+def test_advice_depends_on_the_free_cores_and_memory(values, message):
     pattern = rf"LOADING IMAGES TAKES 50% OF THE TRAINING'S TIME.*{message}"
     assert re.match(pattern, starved_text(0.5, **values))
 

@@ -76,7 +76,7 @@ def test_short_training_is_no_evidence(tmp_path, caplog):
     assert caplog.records == []
 
 
-def test_many_modules_are_named_by_what_they_are_in(tmp_path, caplog):
+def test_many_modules_are_named_by_their_parent(tmp_path, caplog):
     class Many(TinyDetector):
         def __init__(self):
             super().__init__()
