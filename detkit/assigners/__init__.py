@@ -1,4 +1,4 @@
-"""Which prior is responsible for which object."""
+"""Assigners decide which prior learns which object."""
 
 from detkit.assigners.atss import ATSSAssigner
 from detkit.assigners.best_prior import BestPriorAssigner

@@ -10,22 +10,24 @@ from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
-LEAST_DISTANCE = 0.01  # pixels that a centre must lie inside its object, as in the paper's code
+LEAST_DISTANCE = (
+    0.01  # pixels from a positive prior's centre to its object's border, as in the paper's code
+)
 
 
 @register("assigner", "atss")
 class ATSSAssigner:
-    """Each object sets its own IoU threshold from the priors nearest to it on every level.
+    """An adaptive IoU threshold for each object, from the priors nearest to its centre.
 
-    The nearest `topk` priors of each level are its candidates; those with an IoU of at least the
-    candidates' mean plus standard deviation, and with their centre inside, are positive. A prior
-    that several objects claim goes to the one with the highest IoU.
+    An object's candidates are the `topk` nearest priors of each level. A candidate is positive if
+    its centre is inside the object and its IoU reaches the mean plus the standard deviation of the
+    candidates' IoUs. A prior claimed by several objects goes to the one with the highest IoU.
 
     Paper: Bridging the Gap Between Anchor-based and Anchor-free Detection via Adaptive Training
         Sample Selection (Zhang et al., 2020), algorithm 1, https://arxiv.org/abs/1912.02424
 
     Args:
-        topk: Candidates of an object on each level. With several priors in a cell raise it as much.
+        topk: Candidates per object and level. Scale with the number of priors per cell.
     """
 
     uses_predictions = False
@@ -38,7 +40,7 @@ class ATSSAssigner:
     ) -> Assignment:
         """Match priors and objects by centre distance, then by IoU."""
         matched = torch.full_like(priors.level, BACKGROUND)
-        # -1 is below every IoU, so that an unclaimed prior shows; several claims: highest IoU wins.
+        # -1 is below every IoU and marks unclaimed priors; the highest IoU wins a contested prior.
         best = torch.full_like(priors.stride, -1.0)
         for chunk in row_chunks(len(target), len(matched)):
             values, index = self._claims(priors, target.boxes[chunk]).max(dim=1)
@@ -50,20 +52,22 @@ class ATSSAssigner:
         """(P, n) IoU where an object claims a prior, else -1."""
         centres = box_centres(priors.boxes)  # (P, 2)
         candidates = self._candidates(centres, priors.level, box_centres(objects))  # (K, n)
-        found = iou(priors.boxes[candidates], objects)  # (K, n)
-        spread = found.std(dim=0) if len(found) > 1 else torch.zeros_like(found[0])
-        threshold = found.mean(dim=0) + spread
-        chosen = centres[candidates]  # (K, n, 2)
-        inside = torch.cat([chosen - objects[:, :2], objects[:, 2:] - chosen], dim=-1)
-        positive = (found >= threshold) & (inside.amin(dim=-1) > LEAST_DISTANCE)
-        claims = found.new_full((len(centres), len(objects)), -1.0)
-        return claims.scatter_(0, candidates, torch.where(positive, found, -1.0))
+        overlaps = iou(priors.boxes[candidates], objects)  # (K, n)
+        spread = overlaps.std(dim=0) if len(overlaps) > 1 else torch.zeros_like(overlaps[0])
+        threshold = overlaps.mean(dim=0) + spread
+        candidate_centres = centres[candidates]  # (K, n, 2)
+        inside = torch.cat(
+            [candidate_centres - objects[:, :2], objects[:, 2:] - candidate_centres], dim=-1
+        )
+        positive = (overlaps >= threshold) & (inside.amin(dim=-1) > LEAST_DISTANCE)
+        claims = overlaps.new_full((len(centres), len(objects)), -1.0)
+        return claims.scatter_(0, candidates, torch.where(positive, overlaps, -1.0))
 
     def _candidates(self, centres: Tensor, level: Tensor, objects: Tensor) -> Tensor:
         """Indices of the nearest priors of each level, one column per object: (K, n)."""
         nearest, start = [], 0
         for block in torch.split(centres, level.bincount().tolist()):
-            # Not `cdist`, whose matrix product is off by 0.01 pixels and so turns near ties.
+            # Not `cdist`, whose matrix product is off by 0.01 pixels and reorders near ties.
             distance = (block[:, None] - objects).square().sum(dim=-1)
             count = min(self.topk, len(block))
             nearest.append(distance.topk(count, dim=0, largest=False).indices + start)

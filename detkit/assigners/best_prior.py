@@ -1,4 +1,4 @@
-"""Assignment of SSD: overlap, and a prior of its own for each object."""
+"""SSD's assignment: an IoU threshold, plus the best prior for each object."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
 @register("assigner", "best_prior")
 class BestPriorAssigner:
-    """Each object takes the prior that overlaps it most, however little; others from an IoU on.
+    """Each object takes its best prior at any IoU, and every prior above an IoU threshold.
 
-    Where two objects have the same best prior, it goes to the one that it overlaps more (the first
-    of two equal ones), and the other takes its best of the priors that are left. torchvision gives
-    it to the last one, and the other goes without. An object that overlaps no prior has none.
+    If two objects share a best prior, it goes to the object with the higher IoU (the first of two
+    equal ones), and the other object takes its best free prior. torchvision gives it to the last
+    object and leaves the other unassigned. An object that overlaps no prior stays unassigned.
 
     Paper: SSD: Single Shot MultiBox Detector (Liu et al., 2016), section 2.2,
         https://arxiv.org/abs/1512.02325
 
     Args:
-        foreground: A prior with at least this IoU is positive as well; the rest is background.
+        foreground: Priors with at least this IoU are positive too; all others are background.
     """
 
     uses_predictions = False
@@ -38,7 +38,7 @@ class BestPriorAssigner:
         matched = _matched_by_overlap(priors.boxes, target.boxes, self.foreground)
         owners = torch.full_like(matched, BACKGROUND)
         waiting = torch.arange(len(target), device=matched.device)
-        while len(waiting) > 0:  # as many rounds as objects share a best prior, most often one
+        while len(waiting) > 0:  # repeats while objects share a best prior; usually one round
             best, prior = _best_free_priors(priors.boxes, target.boxes[waiting], owners >= 0)
             prior, waiting, best = prior[best > 0], waiting[best > 0], best[best > 0]
             winners = _first_with_most(best, prior, len(owners))
@@ -48,7 +48,7 @@ class BestPriorAssigner:
 
 
 def _matched_by_overlap(priors: Tensor, objects: Tensor, foreground: float) -> Tensor:
-    """(P,) the object that each prior overlaps most, the first of several, if it is enough."""
+    """(P,) the object with the highest IoU per prior (the first of equals), or background."""
     best = priors.new_zeros(len(priors))
     matched = torch.full((len(priors),), BACKGROUND, device=priors.device)
     for chunk in row_chunks(len(objects), len(priors)):
@@ -58,11 +58,11 @@ def _matched_by_overlap(priors: Tensor, objects: Tensor, foreground: float) -> T
     return matched.masked_fill(best < foreground, BACKGROUND)
 
 
-def _best_free_priors(priors: Tensor, objects: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) the highest IoU of each object with a prior that is not taken, and that prior."""
+def _best_free_priors(priors: Tensor, objects: Tensor, occupied: Tensor) -> tuple[Tensor, Tensor]:
+    """(N,) the highest IoU of each object with a free prior, and the index of that prior."""
     values, index = [], []
     for chunk in row_chunks(len(objects), len(priors)):
-        overlaps = pairwise_iou(objects[chunk], priors).masked_fill(taken, 0)  # (n, P)
+        overlaps = pairwise_iou(objects[chunk], priors).masked_fill(occupied, 0)  # (n, P)
         highest = overlaps.max(dim=1)
         values.append(highest.values)
         index.append(highest.indices)
@@ -70,7 +70,7 @@ def _best_free_priors(priors: Tensor, objects: Tensor, taken: Tensor) -> tuple[T
 
 
 def _first_with_most(values: Tensor, prior: Tensor, count: int) -> Tensor:
-    """(N,) whether an object has the highest value of those with its prior, the first of equals."""
+    """(N,) whether an object has the highest value for its prior; the first of equals wins."""
     most = values.new_zeros(count).scatter_reduce_(0, prior, values, "amax")
     number = torch.arange(len(values), device=values.device)
     number = torch.where(values == most[prior], number, len(values))

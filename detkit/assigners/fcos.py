@@ -1,4 +1,4 @@
-"""Assignment by position and size."""
+"""FCOS's assignment by position and size."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
 @register("assigner", "fcos")
 class FCOSAssigner:
-    """A prior takes the smallest object whose middle it lies in and whose size fits its level.
+    """A prior near an object's centre takes the smallest object whose size fits its level.
 
-    Of objects of the same area the first wins. torchvision rounds areas to 8 square pixels, so that
-    there the first may also win over one that is a little smaller.
+    The first of several objects of equal area wins. torchvision rounds areas to 8 square pixels, so
+    there the first object may also win over a slightly smaller one.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
         https://arxiv.org/abs/1904.01355; centre sampling as in its journal version,
         https://arxiv.org/abs/2006.09214
 
     Args:
-        centre_radius: Half side of the square around an object's centre, in strides, that a prior's
-            centre must lie in; null admits the whole object.
-        smallest: Smallest reach of an object on a level, in strides: the largest distance from the
-            prior's centre to a side. The finest level has no such limit.
-        largest: Largest reach, likewise; the coarsest level has no such limit.
+        centre_radius: Half the side, in strides, of the square around an object's centre that must
+            contain the prior's centre; null accepts any prior inside the object.
+        smallest: Lower limit, in strides, of the largest distance from the prior's centre to a side
+            of the object. The finest level has no lower limit.
+        largest: Upper limit of the same distance; the coarsest level has no upper limit.
     """
 
     uses_predictions = False
@@ -60,7 +60,7 @@ class FCOSAssigner:
         return Assignment(matched)
 
     def _fits(self, priors: Priors, objects: Tensor) -> Tensor:
-        """Which priors may take which objects, (P, n)."""
+        """(P, n) whether a prior may take an object."""
         centres = box_centres(priors.boxes)[:, None]  # (P, 1, 2)
         sides = torch.cat([centres - objects[:, :2], objects[:, 2:] - centres], dim=-1)
         low, high = self._reach_limits(priors)

@@ -1,4 +1,4 @@
-"""Assignment of YOLOv3 and YOLOv4: by the cell of the centre and the shape of the anchor."""
+"""YOLOv3's and YOLOv4's assignment: the cell of the centre and the best anchor shape."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 
 @register("assigner", "grid_cell")
 class GridCellAssigner:
-    """The cell that an object's centre lies in takes it, with the anchor of the best shape.
+    """The cell of an object's centre takes the object, with the anchor of the best shape.
 
-    Shapes are compared by the IoU of boxes moved to one corner. An object has one prior, the best
-    of all levels; with a `shape_iou` it also has all others in its cells of at least that IoU. Of
-    several objects a prior takes the one of the best shape, so that one may be left without.
+    Shapes are compared by IoU after aligning the boxes' corners. An object has one prior, the best
+    on any level; with `shape_iou` it also has all priors in its cells with at least that IoU. A
+    prior takes the object whose shape fits best, so an object may stay unassigned.
 
     Paper: YOLOv3: An Incremental Improvement (Redmon and Farhadi, 2018), section 2.1,
         https://arxiv.org/abs/1804.02767; several anchors in YOLOv4, section 3.4,
         https://arxiv.org/abs/2004.10934
 
     Args:
-        shape_iou: Anchors whose shape has at least this IoU are positive too; null takes the best
-            only (YOLOv3). YOLOv4's published configuration has 0.213.
-        ignored_iou: Other priors with at least this IoU with an object count as neither; 1 leaves
-            none out. As the paper has it, it is measured with priors, not with predicted boxes.
+        shape_iou: Anchors with at least this shape IoU are positive too; null takes only the best
+            (YOLOv3). YOLOv4's published configuration uses 0.213.
+        ignored_iou: Other priors with at least this IoU with an object are ignored; 1 ignores none.
+            As in the paper, this is the IoU of the prior, not of the predicted box.
     """
 
     uses_predictions = False
@@ -41,7 +41,7 @@ class GridCellAssigner:
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
         """Match priors and objects by cell and shape."""
-        best = torch.zeros_like(priors.stride)  # of each prior
+        best = torch.zeros_like(priors.stride)  # highest shape IoU of each prior
         matched = torch.full_like(priors.level, BACKGROUND)
         close = torch.zeros_like(best, dtype=torch.bool)
         for chunk in row_chunks(len(target), len(matched)):
@@ -55,9 +55,9 @@ class GridCellAssigner:
         return Assignment(matched)
 
     def _claims(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(P, N) shape IoU where a prior is good for an object, else 0."""
-        own_cell = in_cell(cells_away(priors, objects)).all(dim=-1)  # (P, N)
-        fits = shape_iou(priors.boxes, objects) * own_cell
+        """(P, N) shape IoU where an object may take a prior, else 0."""
+        is_in_cell = in_cell(cells_away(priors, objects)).all(dim=-1)  # (P, N)
+        fits = shape_iou(priors.boxes, objects) * is_in_cell
         least = 2.0 if self.shape_iou is None else self.shape_iou
-        highest = torch.zeros_like(own_cell).scatter_(0, fits.argmax(dim=0, keepdim=True), True)
+        highest = torch.zeros_like(is_in_cell).scatter_(0, fits.argmax(dim=0, keepdim=True), True)
         return fits * (highest | (fits >= least))

@@ -1,4 +1,4 @@
-"""Assignment by overlap."""
+"""Assignment by IoU thresholds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
 
 @register("assigner", "max_iou")
 class MaxIoUAssigner:
-    """Each prior takes the object that it overlaps most, if it overlaps it enough.
+    """Each prior takes the object with the highest IoU, if it exceeds a threshold.
 
-    As in Detectron and torchvision, a low-quality match goes to the prior's own best object, which
-    need not be the one for which the prior is best. Unlike there, an object that overlaps no prior
-    makes none positive; there it makes all those positive that do not overlap it.
+    As in Detectron and torchvision, a low-quality match goes to the prior's best object, which need
+    not be the object that has this prior as its best. An object that overlaps no prior makes none
+    positive; in Detectron and torchvision it makes every prior that does not overlap it positive.
 
     Paper: Faster R-CNN (Ren et al., 2015), section 3.1.2, https://arxiv.org/abs/1506.01497
 
     Args:
         foreground: A prior with at least this IoU is positive.
-        background: A prior with less than this IoU is negative; those between count as neither.
-        low_quality: Priors that have the highest IoU with some object are positive all the same.
+        background: A prior with less than this IoU is negative; priors in between are ignored.
+        low_quality: Whether the best priors of each object are positive at any IoU.
     """
 
     uses_predictions = False
@@ -61,11 +61,11 @@ class MaxIoUAssigner:
 
 
 def _best_objects(priors: Tensor, objects: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the priors (P, 4) overlap most of the objects (N, 4).
+    """The best object (N, 4) of each prior (P, 4).
 
     Returns:
-        (P,) the highest IoU, -1 without objects; (P,) the object, the first of several; (P,)
-        whether no prior overlaps some object more, ties included.
+        (P,) the highest IoU, -1 without objects; (P,) the object, the first of equals; (P,) whether
+        the prior has the highest IoU with some object, ties included.
     """
     best = priors.new_full((len(priors),), -1.0)
     matched = torch.zeros_like(best, dtype=torch.int64)

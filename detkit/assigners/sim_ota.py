@@ -1,4 +1,4 @@
-"""Assignment by the cost of learning an object at a prior."""
+"""SimOTA: assignment by the classification and box loss of each prior."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from detkit.ops.groups import positions_in_groups
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
-_LEAST = 1e-8  # of scores and overlaps in logarithms, as in the paper's code
-_FAR = 1e4  # above any cost, and small enough for float32 to tell costs above it apart
+_LEAST = 1e-8  # lower limit of scores and IoUs in logarithms, as in the paper's code
+_FAR = 1e4  # above any cost, and small enough that float32 still resolves costs added to it
 
 
 class _Pairs(NamedTuple):
@@ -24,30 +24,30 @@ class _Pairs(NamedTuple):
     prior: Tensor  # (K,)
     cost: Tensor  # (K,)
 
-    def keep(self, kept: Tensor) -> _Pairs:
-        return _Pairs(*(values[kept] for values in self))
+    def keep(self, mask: Tensor) -> _Pairs:
+        return _Pairs(*(values[mask] for values in self))
 
 
 @register("assigner", "sim_ota")
 class SimOTAAssigner:
-    """Each object takes its cheapest priors, as many as there are predictions that overlap it.
+    """Each object takes its cheapest priors; the number adapts to how well predictions overlap it.
 
-    A prior whose centre lies inside an object, or near its middle, costs the cross entropy of its
-    class scores plus `overlap_cost` * -ln(IoU) of its box. An object takes k priors: the sum of its
-    `topk` highest IoUs, rounded down, 1 at least; those that are inside and near come before the
-    others. A prior that several objects want goes to the one for which it is cheapest. Priors
-    that are neither inside nor near are left out, where the paper's code takes them last. In a head
-    with objectness, a class score is the class probability times the objectness; the paper's code
-    takes the square root of this product.
+    A prior with its centre inside an object, or near the object's centre, costs the cross entropy
+    of its class scores plus `overlap_cost` * -ln(IoU) of its predicted box. An object takes k
+    priors: the sum of its `topk` highest IoUs, rounded down, at least 1. Priors that are both
+    inside and near come first. A prior claimed by several objects goes to the one with the lowest
+    cost. Priors that are neither inside nor near are excluded; the paper's code takes them last.
+    In a head with objectness, a class score is the class probability times the objectness; the
+    paper's code takes the square root of this product.
 
     Paper: YOLOX: Exceeding YOLO Series in 2021 (Ge et al., 2021), section 2.2,
         https://arxiv.org/abs/2107.08430; it simplifies OTA, https://arxiv.org/abs/2103.14259
 
     Args:
-        topk: How many of the highest IoUs of an object say how many priors it takes.
-        centre_radius: Half side of the square around the middle of an object, in strides, in which
-            a prior's centre is near.
-        overlap_cost: What the IoU weighs against the class.
+        topk: How many of an object's highest IoUs are summed to get k.
+        centre_radius: Half the side, in strides, of the square around an object's centre in which
+            a prior's centre counts as near.
+        overlap_cost: Weight of the IoU cost relative to the class cost.
     """
 
     uses_predictions = True
@@ -74,11 +74,11 @@ class SimOTAAssigner:
             return Assignment(matched)
         log_scores = scores.clamp(_LEAST, 1 - _LEAST).log()
         log_others = torch.log1p(-scores.clamp(_LEAST, 1 - 1e-7))
-        found = [
+        pairs_by_chunk = [
             self._cheapest_pairs(priors, (log_scores, log_others), boxes, target, chunk)
             for chunk in row_chunks(len(target), len(matched))
         ]
-        pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
+        pairs = _Pairs(*(torch.cat(values) for values in zip(*pairs_by_chunk, strict=True)))
         pairs = pairs.keep(positions_in_groups(-pairs.cost, pairs.prior) == 0)
         matched[pairs.prior] = pairs.object
         return Assignment(matched)
@@ -91,22 +91,22 @@ class SimOTAAssigner:
         target: Target,
         chunk: slice,
     ) -> _Pairs:
-        """The k pairs of each object of a chunk."""
+        """The k cheapest pairs of each object in a chunk."""
         objects = target.boxes[chunk]  # (n, 4)
         inside, near = self._inside_and_near(priors, objects)
         number, prior = (inside | near).nonzero(as_tuple=True)  # (K,)
         overlap = iou(boxes[prior], objects[number])
         highest = torch.where(positions_in_groups(overlap, number) < self.topk, overlap, 0)
-        taken = overlap.new_zeros(len(objects)).index_add_(0, number, highest)
-        taken = taken.long().clamp(min=1)  # (n,)
+        pair_counts = overlap.new_zeros(len(objects)).index_add_(0, number, highest)
+        pair_counts = pair_counts.long().clamp(min=1)  # (n,)
         cost = _class_cost(logarithms, prior, target.labels[chunk][number])
         cost = cost - self.overlap_cost * (overlap + _LEAST).log()
         cost = cost + _FAR * ~(inside & near)[number, prior]
         pairs = _Pairs(number + chunk.start, prior, cost)
-        return pairs.keep(positions_in_groups(-cost, number) < taken[number])
+        return pairs.keep(positions_in_groups(-cost, number) < pair_counts[number])
 
     def _inside_and_near(self, priors: Priors, objects: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, P) whether the centre of a prior lies in an object, and whether near its middle."""
+        """(n, P) whether a prior's centre is inside an object, and whether near its centre."""
         offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()  # (n, P, 2)
         inside = (offset < box_sides(objects)[:, None] / 2).all(dim=-1)
         near = (offset < self.centre_radius * priors.stride[:, None]).all(dim=-1)
@@ -116,8 +116,8 @@ class SimOTAAssigner:
 def _class_cost(logarithms: tuple[Tensor, Tensor], prior: Tensor, label: Tensor) -> Tensor:
     """(K,) binary cross entropy of the scores of a prior, summed over classes.
 
-    That of all classes as if absent is one number per prior, to which the labelled class adds its
-    difference: no tensor of pairs times classes.
+    The cost of all classes as absent is one number per prior; the labelled class adds its
+    difference. This needs no tensor of pairs times classes.
     """
     log_scores, log_others = logarithms  # (P, C)
     as_background = -log_others.sum(dim=1)

@@ -1,4 +1,4 @@
-"""Assignment of YOLOv5: by the ratio of the sides, in the cell of the centre and beside it."""
+"""YOLOv5's assignment: the ratio of sides, in the cell of the centre and its neighbours."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from detkit.structures import BACKGROUND, Assignment, Priors, Target
 
 @register("assigner", "size_ratio")
 class SizeRatioAssigner:
-    """Anchors whose sides are not too many times an object's take it, in up to three cells a level.
+    """Anchors of similar width and height take an object, in up to three cells per level.
 
-    The cells are that of the object's centre and the nearer neighbours in x and in y. All levels
-    take part, nothing is ignored. YOLOv5 lets a prior learn several objects; here it takes the one
-    with the smallest ratio, the first of equals. An object that no anchor fits has no prior:
-    `detkit data anchors` counts them.
+    The cells are the one with the object's centre and its nearer neighbours in x and in y. All
+    levels take part and no prior is ignored. YOLOv5 lets a prior learn several objects; here it
+    takes the object with the smallest ratio, the first of equals. An object that fits no anchor
+    stays unassigned; `detkit data anchors` counts such objects.
 
     Paper: Scaled-YOLOv4: Scaling Cross Stage Partial Network (Wang et al., 2020),
         https://arxiv.org/abs/2011.08036, which uses the same; first in YOLOv5
 
     Args:
-        largest_ratio: Every side of the object is less than so many times the anchor's, and the
-            other way round.
-        reach: How far the object's centre may lie from the middle of a cell, in cells, on one of
-            both axes; 0.5 takes the cell of the centre only.
+        largest_ratio: Upper limit of the ratio of sides, object to anchor or anchor to object.
+        reach: How far the object's centre may be from the centre of a cell along one axis, in
+            cells; 0.5 takes only the cell with the object's centre.
     """
 
     uses_predictions = False
@@ -49,7 +48,7 @@ class SizeRatioAssigner:
     def __call__(
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
-        """Match priors and objects by place and by the ratio of their sides."""
+        """Match priors and objects by position and by the ratio of their sides."""
         matched = torch.full_like(priors.level, BACKGROUND)
         smallest = torch.full_like(priors.stride, math.inf)
         for chunk in row_chunks(len(target), len(matched)):
@@ -60,10 +59,10 @@ class SizeRatioAssigner:
         return Assignment(matched)
 
     def _ratios(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(P, N) the larger ratio of sides where a prior is good for an object, else infinity."""
+        """(P, N) the larger ratio of sides where a prior may take an object, else infinity."""
         factors = box_sides(objects) / box_sides(priors.boxes)[:, None]  # (P, N, 2)
         ratios = factors.maximum(1 / factors).amax(dim=-1)
         away = cells_away(priors, objects)  # (P, N, 2)
-        own, near = in_cell(away), away.abs() < self.reach
-        placed = own.all(dim=-1) | (own & near.flip(-1)).any(dim=-1)
-        return ratios.where(placed & (ratios < self.largest_ratio), math.inf)
+        inside, near = in_cell(away), away.abs() < self.reach
+        in_reach = inside.all(dim=-1) | (inside & near.flip(-1)).any(dim=-1)
+        return ratios.where(in_reach & (ratios < self.largest_ratio), math.inf)

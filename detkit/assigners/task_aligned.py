@@ -1,4 +1,4 @@
-"""Assignment by how well class and box of a prediction agree with an object."""
+"""Task-aligned assignment: the predictions that are best in both class and box."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ class _Pairs(NamedTuple):
     alignment: Tensor  # (K,)
     overlap: Tensor  # (K,)
     untrained: Tensor  # (K,) bool: no prediction overlaps the object yet
-    best: Tensor  # (K,) bool: the best aligned of the object
+    best: Tensor  # (K,) bool: the object's highest alignment
 
-    def keep(self, kept: Tensor) -> _Pairs:
-        return _Pairs(*(values[kept] for values in self))
+    def keep(self, mask: Tensor) -> _Pairs:
+        return _Pairs(*(values[mask] for values in self))
 
 
 @register("assigner", "task_aligned")
 class TaskAlignedAssigner:
-    """Each object takes the priors inside it whose predictions are best in class and box at once.
+    """Each object takes the priors inside it whose predictions are best in both class and box.
 
     With s the score of the object's class and u the IoU of the predicted box, the `topk` priors
-    with the highest alignment s^alpha * u^beta are positive. A prior that several objects want goes
-    to the one with the highest IoU. The target of a class score is soft: the alignment, scaled so
-    that the best prior of an object has the object's highest IoU as its target.
+    with the highest alignment s^alpha * u^beta are positive. A prior claimed by several objects
+    goes to the one with the highest IoU. Class targets are soft: the alignment, scaled so that an
+    object's best prior has the object's highest IoU as its target.
 
-    Three additions keep objects from being lost, all can be turned off. The paper trains its first
-    epochs with ATSS; here `least_overlap` does what that is for, object by object. An object that
-    lies between the centres of all cells counts as a little larger when priors inside it are looked
-    for. And one that lies in another does not lose its last prior to it.
+    Three optional additions keep objects from staying unassigned. The paper trains its first epochs
+    with ATSS; `least_overlap` serves the same purpose for each object. `least_cells` enlarges an
+    object that contains no cell's centre before the search for priors inside it. `keep_best` lets
+    an object inside another one keep its last prior.
 
     Paper: TOOD: Task-aligned One-stage Object Detection (Feng et al., 2021), section 3.2,
         https://arxiv.org/abs/2108.07755
 
     Args:
-        topk: Most priors of an object, over all levels.
+        topk: Maximum number of priors per object, over all levels.
         alpha: Exponent of the class score.
         beta: Exponent of the IoU.
-        least_overlap: An object that no prediction inside it overlaps so much is matched as if each
-            prior predicted its own box (a point: one of four strides), and its best prior's target
-            is 1, so that it is learned at all. 0 does without.
-        least_cells: Sides shorter than so many cells of the finest level count as that long when
-            priors inside an object are looked for. 0 does without.
-        keep_best: Whether the prior with an object's highest alignment is its own, also where
-            another object, for which it is not the best, has a higher IoU.
+        least_overlap: If no prediction inside an object reaches this IoU, match the object as if
+            each prior predicted its own box (a point: a box of four strides), with target 1 for
+            the best prior, so that training can start. 0 turns it off.
+        least_cells: Minimum side of an object, in cells of the finest level, in the search for
+            priors inside it. 0 turns it off.
+        keep_best: Whether an object keeps the prior with its highest alignment even if another
+            object, which has a better prior, has a higher IoU with it.
     """
 
     uses_predictions = True
@@ -81,7 +81,7 @@ class TaskAlignedAssigner:
     def __call__(
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
     ) -> Assignment:
-        """Match priors and objects by alignment; the scores are the soft targets of classes."""
+        """Match priors and objects by alignment; returns soft class targets as scores."""
         if scores is None or boxes is None:
             raise ValueError(
                 "assigner 'task_aligned' uses predictions, got none: pass scores and boxes"
@@ -90,11 +90,11 @@ class TaskAlignedAssigner:
         soft = torch.ones_like(priors.stride)
         if len(target) == 0:
             return Assignment(matched, soft)
-        found = [
+        pairs_by_chunk = [
             self._best_pairs(priors, scores, boxes, target, chunk)
             for chunk in row_chunks(len(target), len(matched))
         ]
-        pairs = _Pairs(*(torch.cat(values) for values in zip(*found, strict=True)))
+        pairs = _Pairs(*(torch.cat(values) for values in zip(*pairs_by_chunk, strict=True)))
         claims = pairs.overlap + 1.0 * pairs.best if self.keep_best else pairs.overlap
         pairs = pairs.keep(positions_in_groups(claims, pairs.prior) == 0)
         matched[pairs.prior] = pairs.object
@@ -104,7 +104,7 @@ class TaskAlignedAssigner:
     def _best_pairs(
         self, priors: Priors, scores: Tensor, boxes: Tensor, target: Target, chunk: slice
     ) -> _Pairs:
-        """Up to `topk` pairs of each object of a chunk."""
+        """Up to `topk` pairs for each object in a chunk."""
         objects = target.boxes[chunk]  # (n, 4)
         number, prior = self._inside(priors, objects).nonzero(as_tuple=True)  # (K,)
         overlap = iou(boxes[prior], objects[number])
@@ -120,14 +120,14 @@ class TaskAlignedAssigner:
         return pairs.keep((ranks < self.topk) & (alignment > 0))
 
     def _inside(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(n, P) whether the centre of a prior lies inside an object."""
+        """(n, P) whether a prior's centre is inside an object."""
         reach = box_sides(objects).clamp(min=self.least_cells * priors.stride.amin()) / 2
         offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()  # (n, P, 2)
         return (offset < reach[:, None]).all(dim=-1)
 
 
 def _soft_targets(pairs: _Pairs, count: int) -> Tensor:
-    """(K,) the alignment, scaled to the highest IoU of its object."""
+    """(K,) alignments, scaled to the highest IoU of each object."""
     most_aligned = largest_in_groups(pairs.alignment, pairs.object, count)[pairs.object]
     highest = largest_in_groups(pairs.overlap, pairs.object, count)[pairs.object]
     highest = highest.masked_fill(pairs.untrained, 1.0)

@@ -1,4 +1,4 @@
-"""Boxes to regression codes and back."""
+"""Box coders convert boxes to regression codes and back."""
 
 from detkit.box_coders.delta import DeltaCoder
 from detkit.box_coders.distance import DistanceCoder

@@ -11,8 +11,8 @@ from detkit.ops.boxes import EPSILON, box_sides
 from detkit.registry import PositiveFloat, register
 from detkit.structures import Priors
 
-# The most that a code enlarges a prior: 62.5 times, from Detectron, where a 16 pixel anchor could
-# grow to 1000 pixels. Without a limit an untrained head sends infinities through exp.
+# A code enlarges a prior at most 62.5 times. The limit is from Detectron, where a 16 pixel anchor
+# could grow to 1000 pixels. Without it, an untrained head overflows exp.
 LARGEST_LOG = math.log(1000 / 16)
 _NO_SCALING = (1.0, 1.0, 1.0, 1.0)
 
@@ -25,7 +25,7 @@ class DeltaCoder:
         appendix C, https://arxiv.org/abs/1311.2524
 
     Args:
-        stds: Codes are divided by these four; 0.1, 0.1, 0.2, 0.2 are the weights 10, 10, 5, 5.
+        stds: Divisors of the four codes; 0.1, 0.1, 0.2, 0.2 correspond to weights 10, 10, 5, 5.
     """
 
     code_size = 4
@@ -42,7 +42,7 @@ class DeltaCoder:
         centres, sides = _centres_and_sides(boxes)
         prior_centres, prior_sides = _centres_and_sides(priors.boxes)
         shifts = (centres - prior_centres) / prior_sides
-        ratios = (sides / prior_sides).clamp(min=EPSILON)  # an empty box has a finite code
+        ratios = (sides / prior_sides).clamp(min=EPSILON)  # keeps the code of an empty box finite
         codes = torch.cat([shifts, ratios.log()], dim=-1)
         return codes if self.stds == _NO_SCALING else codes / self._stds_on(codes)
 

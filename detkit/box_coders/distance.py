@@ -11,18 +11,19 @@ from detkit.ops.boxes import box_centres
 from detkit.registry import register
 from detkit.structures import Priors
 
-SMALLEST = 1e-3  # strides; far below what matters, and its logarithm is finite
-LARGEST_LOG = 10.0  # e^10 = 22,026 strides; more only leads to infinities
+SMALLEST = 1e-3  # strides; negligible, and its logarithm is finite
+LARGEST_LOG = 10.0  # e^10 = 22,026 strides; keeps exp finite
 
 
 @register("box_coder", "distance")
 class DistanceCoder:
-    """Distances to left, top, right and bottom side, in strides.
+    """Distances to the left, top, right and bottom sides, in strides.
 
-    A head may predict any number; decoding makes distances of them, so that every head works with
-    every coder. Encoding for relu does not clamp: a prior whose centre lies outside of its object,
-    which the FCOS assigner excludes, gets a negative code that a loss on codes can still learn.
-    For exp such a side counts as a thousandth of a stride, as the logarithm needs a distance.
+    A head may predict any number; decoding turns it into a distance, so that every head works with
+    every coder. With relu, encoding does not clamp: a prior with its centre outside its object,
+    which the FCOS assigner excludes, has a negative code that a loss on codes can still learn.
+    With exp, such a side counts as a thousandth of a stride, since the logarithm needs a positive
+    distance.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
         https://arxiv.org/abs/1904.01355

@@ -12,22 +12,22 @@ from detkit.ops.boxes import box_centres
 from detkit.registry import register
 from detkit.structures import Priors
 
-_LEAST = 1e-8  # of a probability, so that its logarithm is finite
+_LEAST = 1e-8  # lower limit of a probability, which keeps its logarithm finite
 
 
 @register("box_coder", "distribution")
 class DistributionCoder:
-    """For each side a distribution over the distances 0, 1, ... in strides; the box is its mean.
+    """A distribution over the distances 0, 1, ... strides for each side; the box is its mean.
 
-    A code holds the logits of four distributions, left, top, right, bottom, one after the other.
-    The farthest side that it can say is `bins` - 1 strides away; farther ones are cut, nearer than
-    the prior's centre too. Losses on boxes see the mean; `distribution_focal` sees the logits.
+    A code holds the logits of four distributions: left, top, right and bottom. Distances are
+    limited to 0 to `bins` - 1 strides from the prior's centre. Losses on boxes see the mean;
+    `distribution_focal` sees the logits.
 
     Paper: Generalized Focal Loss: Learning Qualified and Distributed Bounding Boxes for Dense
         Object Detection (Li et al., 2020), https://arxiv.org/abs/2006.04388
 
     Args:
-        bins: Distances of each side; the paper has 17, later detectors 16.
+        bins: Number of distances per side; 17 in the paper, 16 in later detectors.
     """
 
     def __init__(self, *, bins: Annotated[int, Ge(2)] = 16) -> None:
@@ -35,13 +35,13 @@ class DistributionCoder:
         self.code_size = 4 * bins
 
     def distances(self, boxes: Tensor, priors: Priors) -> Tensor:
-        """Boxes (..., 4) to distances (..., 4) of their sides, in strides and in 0..bins-1."""
+        """Boxes (..., 4) to distances (..., 4) of their sides, in strides, within 0..bins-1."""
         centres = box_centres(priors.boxes)
         pixels = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
         return (pixels / priors.stride[..., None]).clamp(0, self.bins - 1)
 
     def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
-        """Boxes (..., 4) to codes (..., 4 * bins): logarithms of shares of the two nearest bins."""
+        """Boxes (..., 4) to codes (..., 4 * bins): log shares of the two nearest bins."""
         distances = self.distances(boxes, priors)[..., None]  # (..., 4, 1)
         shares = 1 - (distances - self._values_on(distances)).abs()  # (..., 4, bins)
         return shares.clamp(min=_LEAST).log().flatten(-2)

@@ -1,4 +1,4 @@
-"""The codes of YOLO: a place in the cell, and a size relative to the anchor."""
+"""YOLO's codes: a position in the cell, and a size relative to the anchor."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from detkit.ops.boxes import EPSILON, box_centres, box_sides
 from detkit.registry import register
 from detkit.structures import Priors
 
-# Where a sigmoid cannot reach a box, or only with an infinite code, the code stops at 0.01 or 0.99
-# of its reach: 4.6, so that a loss on codes is not swamped by a few centres on borders of cells.
+# A box at or beyond the limits of a sigmoid would need an infinite code. Clamp to 0.01 and 0.99 (a
+# code of 4.6), so that a few centres on cell borders do not dominate a loss on codes.
 REACH = 0.01
-LARGEST_LOG = 6.9  # e^6.9 = 992 anchors; more only leads to infinities
+LARGEST_LOG = 6.9  # e^6.9 = 992 anchors; keeps exp finite
 Scale = Annotated[float, Ge(1)]
 
 
 @register("box_coder", "yolov3")
 class YOLOv3Coder:
-    """A sigmoid for the centre, which so stays in the prior's cell, and logarithms of the sides.
+    """A sigmoid for the centre, which stays in the prior's cell, and logarithms of the sides.
 
     Paper: YOLOv3: An Incremental Improvement (Redmon and Farhadi, 2018), section 2.1,
         https://arxiv.org/abs/1804.02767
@@ -40,14 +40,14 @@ class YOLOv3Coder:
 
 @register("box_coder", "yolov4")
 class YOLOv4Coder:
-    """As `yolov3`, but the centre reaches beyond its cell, so that it can lie on the border.
+    """Like `yolov3`, with a centre that reaches slightly beyond its cell, to include the border.
 
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
         section 3.4, "eliminate grid sensitivity", https://arxiv.org/abs/2004.10934
 
     Args:
-        scale: Width of the sigmoid in cells; the published configuration has 1.2, 1.1 and 1.05 for
-            strides 8, 16 and 32, here all levels share it.
+        scale: Width of the sigmoid in cells, for all levels; the published configuration uses 1.2,
+            1.1 and 1.05 for strides 8, 16 and 32.
     """
 
     code_size = 4
@@ -66,17 +66,17 @@ class YOLOv4Coder:
 
 @register("box_coder", "yolov5")
 class YOLOv5Coder:
-    """Sigmoids for centre and sides: half a cell beyond the own one, and sides of a bounded ratio.
+    """Sigmoids for centre and sides: up to half a cell beyond the cell, and a bounded size ratio.
 
-    The centre is 2 s - 0.5 cells from the cell's corner, the sides are (2 s)^2 anchors, with s the
-    sigmoid of the code. So codes of 0 are the anchor itself.
+    With s the sigmoid of the code, the centre is 2 s - 0.5 cells from the cell's corner and the
+    sides are (2 s)^2 anchors. Codes of 0 give the anchor itself.
 
     Paper: Scaled-YOLOv4: Scaling Cross Stage Partial Network (Wang et al., 2020),
         https://arxiv.org/abs/2011.08036, which uses the same; first in YOLOv5
 
     Args:
-        scale: Width of the centre's sigmoid in cells: 2 reaches the middles of the next cells.
-        largest_ratio: Largest side in anchors; as much as the assigner's, or more.
+        scale: Width of the centre's sigmoid in cells: 2 reaches the centres of adjacent cells.
+        largest_ratio: Largest side in anchors; at least the assigner's.
     """
 
     code_size = 4
@@ -108,7 +108,7 @@ def _decode_with_exponents(codes: Tensor, priors: Priors, scale: float) -> Tenso
 
 
 def _encode_centres(boxes: Tensor, priors: Priors, scale: float) -> Tensor:
-    """Of a prior in the middle of its cell; another one's cell is as large and lies around it."""
+    """Centre offset in cell units; the cell is centred on the prior."""
     offset = (box_centres(boxes) - box_centres(priors.boxes)) / priors.stride[..., None]
     return _logit(offset / scale + 0.5)
 

@@ -1,4 +1,4 @@
-"""The base of detectors: a module with losses and detections."""
+"""The base class of detectors: a module with losses and detections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detectors that go from features to detections in one step."""
+"""One-stage detectors: from features to detections in one step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OneStageDetector(DetectorModule):
         pixel_mean: tuple[float, float, float] | None = None,
         pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None,
     ) -> None:
-        """Take parts that are already built.
+        """Take built parts.
 
         Args:
             backbone: Images to feature levels.
@@ -62,10 +62,10 @@ class OneStageDetector(DetectorModule):
         """The detections of each image, in the coordinates of the original images."""
         detections = self.head.predict(self.features_of(batch), batch.image_sizes)
         geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
-        return [found.to_original(to_image, size) for found, to_image, size in geometry]
+        return [resized.to_original(to_image, size) for resized, to_image, size in geometry]
 
     def features_of(self, batch: Batch) -> list[Tensor]:
-        """The levels that the head sees."""
+        """The feature levels for the head."""
         images = clear_padding(self._normalise(batch.images), batch.image_sizes)
         return self.neck(self.backbone(images))
 
@@ -82,12 +82,12 @@ def pixel_columns(
     detkit/config/derived/pixel_statistics.py.
     """
     values = (mean or _IMAGENET_MEAN, std or _IMAGENET_STD)
-    mean_column, std_column = (torch.tensor(each).view(3, 1, 1) for each in values)
+    mean_column, std_column = (torch.tensor(colour).view(3, 1, 1) for colour in values)
     return mean_column, std_column
 
 
 def clear_padding(images: Tensor, sizes: Sizes) -> Tensor:
-    """Zero what is to the right of each image and below, so that its colour has no effect."""
+    """Zero the padding right of and below each image, so that its colour has no effect."""
     for image, (height, width) in zip(images, sizes, strict=True):
         image[:, height:] = 0
         image[:, :, width:] = 0

@@ -1,4 +1,4 @@
-"""Detectors that first propose regions and then look at each."""
+"""Two-stage detectors: propose regions, then classify and refine each."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from detkit.structures import Batch, Detections, RegionPredictions
 
 @register("detector", "two_stage")
 class TwoStageDetector(DetectorModule):
-    """Backbone, neck, a proposer of regions and a roi head that looks at each.
+    """Backbone, neck, a region proposer and a roi head that classifies and refines regions.
 
-    The losses of the proposer are named `loss/proposal_...`; the others are the roi head's.
+    The proposer's losses are named `loss/proposal_...`; all others are the roi head's.
 
     Paper: Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks (Ren et
     al., 2015), https://arxiv.org/abs/1506.01497
@@ -37,7 +37,7 @@ class TwoStageDetector(DetectorModule):
         pixel_mean: tuple[float, float, float] | None = None,
         pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None,
     ) -> None:
-        """Take parts that are already built.
+        """Take built parts.
 
         Args:
             backbone: Images to feature levels.
@@ -61,28 +61,30 @@ class TwoStageDetector(DetectorModule):
         """Boxes and scores of regions for images (B, 3, H, W) in 0..255 without padding."""
         features = self.neck(self.backbone(self._normalise(images)))
         sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * len(images)
-        regions = [found.boxes for found in self.proposer.propose(features, sizes)]
+        regions = [proposals.boxes for proposals in self.proposer.propose(features, sizes)]
         return self.roi_head(features, regions, sizes)
 
     def loss(self, batch: Batch) -> Losses:
-        """The losses of a batch: the proposer's, and the roi head's on what it proposes."""
+        """The losses of a batch: the proposer's, and the roi head's on the proposals."""
         features, sizes = self.features_of(batch), batch.image_sizes
-        proposing, proposals = self.proposer.loss_and_proposals(features, batch.targets, sizes)
-        regions = [found.boxes for found in proposals]
-        losses = self.roi_head.loss(features, regions, batch.targets, sizes)
-        return {key.replace("/", "/proposal_"): value for key, value in proposing.items()} | losses
+        targets = batch.targets
+        proposal_losses, proposals = self.proposer.loss_and_proposals(features, targets, sizes)
+        regions = [image_proposals.boxes for image_proposals in proposals]
+        losses = self.roi_head.loss(features, regions, targets, sizes)
+        renamed = {key.replace("/", "/proposal_"): loss for key, loss in proposal_losses.items()}
+        return renamed | losses
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
         features, sizes = self.features_of(batch), batch.image_sizes
-        regions = [found.boxes for found in self.proposer.propose(features, sizes)]
+        regions = [proposals.boxes for proposals in self.proposer.propose(features, sizes)]
         detections = self.roi_head.predict(features, regions, sizes)
         geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
-        return [found.to_original(to_image, size) for found, to_image, size in geometry]
+        return [resized.to_original(to_image, size) for resized, to_image, size in geometry]
 
     def features_of(self, batch: Batch) -> list[Tensor]:
-        """The levels that the proposer and the roi head see."""
+        """The feature levels for the proposer and the roi head."""
         images = clear_padding(self._normalise(batch.images), batch.image_sizes)
         return self.neck(self.backbone(images))
 

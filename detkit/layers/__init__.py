@@ -1,4 +1,4 @@
-"""What networks are made of."""
+"""Layers and blocks shared by backbones, necks and heads."""
 
 from detkit.layers.conv import Activation, ConvBlock
 from detkit.layers.csp import CSPStage, Residual

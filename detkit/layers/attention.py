@@ -1,4 +1,4 @@
-"""Blocks that weigh a map by what is in it. B images, C channels."""
+"""Attention blocks that reweight a feature map. B images, C channels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detkit.layers.norm import Norm
 
 
 class CBAM(nn.Module):
-    """Weighs channels, then places, each by the mean and the maximum over the other.
+    """Channel attention, then spatial attention, each from mean and maximum over the other axes.
 
     Paper: CBAM: Convolutional Block Attention Module (Woo et al., 2018), equations 2 and 3,
         https://arxiv.org/abs/1807.06521
@@ -21,8 +21,8 @@ class CBAM(nn.Module):
 
         Args:
             channels: C.
-            hidden_channels: Of the layer between the two that weigh channels.
-            kernel_size: Odd side of the convolution that weighs places.
+            hidden_channels: Hidden units of the channel attention.
+            kernel_size: Odd kernel size of the spatial attention.
         """
         super().__init__()
         self.squeeze = nn.Linear(channels, hidden_channels)
@@ -40,7 +40,7 @@ class CBAM(nn.Module):
 
 
 class PointwiseAttention(nn.Module):
-    """Weighs each value by a 1x1 convolution of its place.
+    """Spatial attention by a 1x1 convolution, with one weight per value.
 
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
         section 3.3, "SAM-block", https://arxiv.org/abs/2004.10934

@@ -1,4 +1,4 @@
-"""The convolution block that necks and heads are made of."""
+"""The convolution block of necks and heads."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class ConvBlock(nn.Module):
     ) -> None:
         """Build the block.
 
-        The convolution has no bias where batch normalisation would remove it; a group of channels
-        shares its mean, so there a bias still counts.
+        The convolution has no bias if batch normalisation would cancel it. With group
+        normalisation, channels of a group share a mean, so a bias still has an effect.
 
         Args:
-            in_channels: Channels that come in.
-            out_channels: Channels that go out.
-            kernel_size: Side length of the kernel; padded by half of what it has beside its middle.
-            stride: Step of the kernel.
+            in_channels: Input channels.
+            out_channels: Output channels.
+            kernel_size: Side length of the kernel; padding is (kernel_size - 1) // 2.
+            stride: Stride of the kernel.
             norm: Normalisation after the convolution.
             activation: Function after the normalisation.
         """

@@ -1,4 +1,4 @@
-"""Residual blocks of Darknet, and the stages that send half of the channels past them."""
+"""Darknet's residual blocks, and cross-stage partial (CSP) stages of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from detkit.layers.norm import Norm
 
 
 class Residual(nn.Module):
-    """A 1x1 and a 3x3 convolution, added to what came in."""
+    """A 1x1 and a 3x3 convolution with a residual connection."""
 
     def __init__(
         self,
@@ -24,11 +24,11 @@ class Residual(nn.Module):
         """Build the block.
 
         Args:
-            channels: Channels that come in and go out.
+            channels: Input and output channels.
             inner_channels: Channels between the convolutions.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
-            shortcut: Whether what came in is added.
+            shortcut: Whether to add the input.
         """
         super().__init__()
         self.squeeze = ConvBlock(
@@ -39,12 +39,12 @@ class Residual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        changed: Tensor = self.spread(self.squeeze(features))
-        return features + changed if self._shortcut else changed
+        residual: Tensor = self.spread(self.squeeze(features))
+        return features + residual if self._shortcut else residual
 
 
 class CSPStage(nn.Module):
-    """Cross-stage partial blocks: half of the channels go through them, half go past.
+    """Cross-stage partial stage: half of the channels bypass the residual blocks.
 
     Paper: CSPNet: A New Backbone that can Enhance Learning Capability of CNN (Wang et al., 2019),
         https://arxiv.org/abs/1911.11929
@@ -66,14 +66,14 @@ class CSPStage(nn.Module):
         """Build the stage.
 
         Args:
-            in_channels: Channels that come in.
-            out_channels: Channels that go out.
+            in_channels: Input channels.
+            out_channels: Output channels.
             blocks: Residual blocks in a row.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
-            half_channels: Channels of each half; None takes half of those that go out.
-            inner_channels: Channels inside a block; None takes those of the half.
-            shortcut: Whether blocks add what came in.
+            half_channels: Channels of each half; None takes half of the output channels.
+            inner_channels: Channels inside a block; None takes `half_channels`.
+            shortcut: Whether blocks add their input.
             transition: Whether a 1x1 convolution follows the blocks (YOLOv4; not YOLOv5).
         """
         super().__init__()

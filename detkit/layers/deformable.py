@@ -1,4 +1,4 @@
-"""Deformable convolution in the place of a plain one."""
+"""Deformable convolution as a drop-in replacement for a plain one."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from torchvision.ops import deform_conv2d
 
 
 class DeformableConv(nn.Module):
-    """A convolution that looks, for each output cell, where a second convolution tells it to.
+    """A convolution with sampling offsets predicted by a second convolution.
 
     Paper: Deformable Convolutional Networks (Dai et al., 2017), https://arxiv.org/abs/1703.06211;
         modulated, Deformable ConvNets v2 (Zhu et al., 2019), https://arxiv.org/abs/1811.11168
 
-    It starts as the plain convolution: offsets are zero, and a modulation is twice a sigmoid, not
-    once as in the paper, so that it starts at 1 and pretrained features keep their size.
+    It starts as the plain convolution: offsets are zero, and the modulation is twice a sigmoid (the
+    paper uses a plain sigmoid), so that it starts at 1 and keeps the scale of pretrained features.
     """
 
     def __init__(self, plain: nn.Conv2d, *, modulated: bool) -> None:
-        """Take over the weight of a convolution, under the same name.
+        """Take over the weight and bias of a convolution, under the same names.
 
         Args:
             plain: The convolution to replace.
@@ -39,13 +39,13 @@ class DeformableConv(nn.Module):
         )
         nn.init.zeros_(self.offset.weight)
         nn.init.zeros_(self.offset.bias)  # type: ignore[arg-type]
-        self.offset.requires_grad_(plain.weight.requires_grad)  # part of a frozen stage, or not
+        self.offset.requires_grad_(plain.weight.requires_grad)  # frozen with its stage
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C_in, H, W) to what the plain convolution gives the shape of."""
-        learnt = self.offset(features).float()
-        offsets, modulation = learnt[:, : 2 * self._samples], learnt[:, 2 * self._samples :]
-        found: Tensor = deform_conv2d(  # which knows float32 only
+        """(B, C_in, H, W) to the output shape of the plain convolution."""
+        predicted = self.offset(features).float()
+        offsets, modulation = predicted[:, : 2 * self._samples], predicted[:, 2 * self._samples :]
+        output: Tensor = deform_conv2d(  # supports only float32
             features.float(),
             offsets,
             self.weight.float(),
@@ -55,4 +55,4 @@ class DeformableConv(nn.Module):
             self._dilation,
             2 * modulation.sigmoid() if modulation.shape[1] else None,
         )
-        return found.to(features.dtype)
+        return output.to(features.dtype)

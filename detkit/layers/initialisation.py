@@ -1,4 +1,4 @@
-"""First values of weights and biases."""
+"""Initial values of weights and biases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Probability = Annotated[float, Interval(gt=0, lt=1)]
 
 
 def normal_convolutions(module: nn.Module, std: float = 0.01) -> None:
-    """Normal weights and zero biases in every convolution, as RetinaNet and FCOS start theirs."""
+    """Normal weights and zero biases in every convolution, as in RetinaNet and FCOS."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=std)
@@ -33,13 +33,13 @@ def uniform_convolutions(module: nn.Module) -> None:
 def prior_logits(
     probability: float, num_classes: int, activation: Literal["sigmoid", "softmax"]
 ) -> Tensor:
-    """The K logits with which an untrained classifier should answer for a prior.
+    """The K logits that an untrained classifier should predict for each prior.
 
-    Most priors are background, and a classifier that starts at even odds would be swamped by their
-    loss (Lin et al., 2017, section 3.3).
+    Most priors are background, and their loss would dominate a classifier that starts at even odds
+    (Lin et al., 2017, section 3.3).
 
     Args:
-        probability: Of each class for "sigmoid"; of all classes together for "softmax".
+        probability: Probability of each class for "sigmoid", of all classes together for "softmax".
         num_classes: C.
         activation: "sigmoid" gives K = C, "softmax" K = C + 1 with background last.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-MOBILE_STD = 0.03  # of the first weights, torchvision's
-# torchvision's SSDlite: statistics follow the batches more slowly than torch's default.
+MOBILE_STD = 0.03  # of the initial weights, as in torchvision
+# As in torchvision's SSDlite: running statistics change more slowly than torch's default.
 _EPSILON, _MOMENTUM = 0.001, 0.03
 
 
@@ -21,6 +21,6 @@ def mobile_conv(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def depthwise_conv(channels: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution of each channel by itself, with batch norm and ReLU6."""
+    """A depthwise 3x3 convolution with batch norm and ReLU6."""
     conv = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
     return nn.Sequential(conv, mobile_norm(channels), nn.ReLU6(inplace=True))

@@ -15,13 +15,13 @@ _LEAST_CHANNELS = 8
 
 
 class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's with one operation on the map instead of two, forward as backward.
+    """torchvision's frozen batch norm in one operation on the map instead of two.
 
-    `batch_norm` with given statistics is as fast forward and takes twice as long backward (CPU).
+    `F.batch_norm` in evaluation mode is as fast forward but takes twice as long backward (CPU).
     """
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W), normalised by the statistics that it was given."""
+        """(B, C, H, W), normalised by the frozen statistics."""
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = self.bias - self.running_mean * scale
         scale, shift = (v.to(features.dtype).view(1, -1, 1, 1) for v in (scale, shift))
@@ -29,10 +29,10 @@ class FrozenBatchNorm(FrozenBatchNorm2d):  # type: ignore[misc]  # torchvision h
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
-    """The normalisation layer of a name; `none` passes its input on.
+    """Build a normalisation layer by name; `none` is the identity.
 
-    Group normalisation uses 32 groups, fewer where a group would have less than 8 channels (as many
-    as 256 channels have, and enough for statistics on a map of one cell), always a divisor.
+    Group normalisation uses 32 groups, or fewer if a group would have less than 8 channels: this is
+    the group size of 256 channels, and enough for statistics on a map of one cell.
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
@@ -44,6 +44,6 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 
 
 def count_groups(channels: int) -> int:
-    """The groups of group normalisation for a number of channels, see `make_norm`."""
+    """Number of groups for group normalisation, always a divisor of the channels."""
     largest: int = 2 ** int(math.log2(max(1, channels // _LEAST_CHANNELS)))
     return min(math.gcd(_GROUPS, channels), largest)

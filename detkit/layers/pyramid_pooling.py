@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling that keeps the size: what is near and far of a cell, side by side."""
+"""Spatial pyramid pooling at constant map size: near and far context of each cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from detkit.layers.norm import Norm
 
 
 class ParallelPooling(nn.Module):
-    """Max pools of several sizes beside each other, between two 1x1 convolutions."""
+    """Max pools of several sizes in parallel, between two 1x1 convolutions."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class ParallelPooling(nn.Module):
         """Build the block.
 
         Args:
-            channels: Channels that come in and go out; half of them are pooled.
+            channels: Input and output channels; half of them are pooled.
             kernel_sizes: Odd sides of the pools.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
@@ -52,7 +52,7 @@ class ParallelPooling(nn.Module):
 
 
 class SerialPooling(nn.Module):
-    """One small max pool after another: n of side k see as far as one of side n * (k - 1) + 1."""
+    """Max pools in series: n pools of side k cover the area of one of side n * (k - 1) + 1."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class SerialPooling(nn.Module):
         """Build the block.
 
         Args:
-            channels: Channels that come in and go out; half of them are pooled.
+            channels: Input and output channels; half of them are pooled.
             kernel_size: Odd side of the pool.
-            times: How often it is applied.
+            times: Number of pools in series.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
         """
@@ -83,8 +83,8 @@ class SerialPooling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        found = [self.entry(features)]
+        pooled = [self.entry(features)]
         for _ in range(self._times):
-            found.append(self.pool(found[-1]))
-        joined: Tensor = self.join(torch.cat(found, dim=1))
+            pooled.append(self.pool(pooled[-1]))
+        joined: Tensor = self.join(torch.cat(pooled, dim=1))
         return joined

@@ -1,4 +1,4 @@
-"""One value per prior or box; weighting, masking, normalising and summing happen in the head."""
+"""Losses give one value per prior or box; heads weight, mask, normalise and sum them."""
 
 from detkit.losses.bce import BinaryCrossEntropy
 from detkit.losses.cross_entropy import CrossEntropy

@@ -16,14 +16,13 @@ from detkit.registry import NonNegativeFloat, Wired, register
 
 @register("loss", "bce")
 class BinaryCrossEntropy(nn.Module):
-    """Binary cross entropy of each class by itself; also for quality, with soft targets.
+    """Binary cross entropy for each class independently; also for quality, with soft targets.
 
     Args:
-        label_smoothing: How far the targets of an object's classes are drawn to 1/2; background
-            keeps its target.
-        class_weights: Class name to what an object of this class weighs; others and background
-            weigh 1.
-        weight: Factor of this loss in the sum.
+        label_smoothing: How far an object's class targets move towards 1/2; background targets
+            stay 0.
+        class_weights: Weight of objects by class name; background and other classes weigh 1.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "classes"
@@ -46,9 +45,9 @@ class BinaryCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
         logits = at_least_float32(logits)
-        others, chosen = split_at_label(logits, labels, 0.0)
-        target = torch.ones_like(chosen) if scores is None else scores.to(chosen)
-        losses = others + torch.where(labels >= 0, _entropy(chosen, target), 0)
+        absent_losses, label_logits = split_at_label(logits, labels, 0.0)
+        target = torch.ones_like(label_logits) if scores is None else scores.to(label_logits)
+        losses = absent_losses + torch.where(labels >= 0, _entropy(label_logits, target), 0)
         if self.label_smoothing:
             losses = smooth_objects(
                 losses,

@@ -1,4 +1,4 @@
-"""What an object of each class weighs in a classification loss."""
+"""Class weights of a classification loss."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from detkit.errors import UserError, did_you_mean
 
 
 class ClassWeights(nn.Module):
-    """Multiplies the losses of priors by what an object of their class weighs."""
+    """Multiplies each prior's loss by the weight of its object's class."""
 
     by_label: Tensor
 
     def __init__(
         self, weights: Mapping[str, float] | None, class_names: Sequence[str] | None
     ) -> None:
-        """Check the names.
+        """Check the class names.
 
         Args:
-            weights: Class name to weight; a class that is not named weighs 1. None weighs nothing.
+            weights: Weight by class name, 1 for other classes. None leaves losses unchanged.
             class_names: The C names, in label order.
 
         Raises:
-            UserError: No class has this name.
+            UserError: A name is not a class of the data set.
         """
         super().__init__()
         names = list(class_names or [])
         for name in weights or {}:
             if name not in names:
                 raise UserError(
-                    f"class_weights names '{name}', which is no class of the data set."
+                    f"class_weights names '{name}', which is not a class of the data set."
                     f"{did_you_mean(name, names)} Classes: {', '.join(names) or 'none'}."
                 )
         self.active = weights is not None
@@ -40,13 +40,13 @@ class ClassWeights(nn.Module):
         self.register_buffer("by_label", torch.tensor(by_label), persistent=False)
 
     def forward(self, losses: Tensor, labels: Tensor, classes: int) -> Tensor:
-        """The losses (...) of priors with the labels (...), from logits of so many classes."""
+        """Weighted losses (...) of priors with labels (...); `classes` is the number of logits."""
         if not self.active:
             return losses
-        known = len(self.by_label) - 1
-        if classes != known:
+        weighted_classes = len(self.by_label) - 1
+        if classes != weighted_classes:
             raise UserError(
-                f"class_weights are for {known} classes and this loss compares {classes}, as that "
-                "of a quality branch does: give class_weights to the classification loss only."
+                f"class_weights are for {weighted_classes} classes, but this loss gets {classes} "
+                "logits, as in a quality branch: set class_weights on the classification loss only."
             )
         return losses * self.by_label[labels.clamp(min=-1)]

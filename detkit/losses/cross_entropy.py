@@ -1,4 +1,4 @@
-"""Cross entropy over classes that exclude each other."""
+"""Cross entropy over mutually exclusive classes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from detkit.registry import NonNegativeFloat, Wired, register
 
 @register("loss", "cross_entropy")
 class CrossEntropy(nn.Module):
-    """Softmax cross entropy over the classes and background, which is the last logit.
+    """Softmax cross entropy over all classes and background, the last logit.
 
-    A soft target t of the object's class leaves 1 - t to background.
+    With a soft target t for the object's class, the background target is 1 - t.
 
     Args:
-        label_smoothing: Share of every target that is spread over all classes and background, as
-            in torch.
-        class_weights: Class name to what an object of this class weighs; others and background
-            weigh 1.
-        weight: Factor of this loss in the sum.
+        label_smoothing: Share of each target that is spread evenly over all classes and background,
+            as in torch.
+        class_weights: Weight of objects by class name; background and other classes weigh 1.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "classes"
@@ -48,10 +47,10 @@ class CrossEntropy(nn.Module):
         """(..., C + 1) logits and (...) labels to (...) losses."""
         logs = at_least_float32(logits).log_softmax(dim=-1)
         background = logs[..., -1]
-        chosen = logs.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        target = torch.ones_like(chosen) if scores is None else at_least_float32(scores)
+        label_logs = logs.gather(-1, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        target = torch.ones_like(label_logs) if scores is None else at_least_float32(scores)
         target = target * (labels >= 0)
-        losses = -(target * chosen + (1 - target) * background)
+        losses = -(target * label_logs + (1 - target) * background)
         if self.label_smoothing:
             losses = torch.lerp(losses, -logs.mean(dim=-1), self.label_smoothing)
         weighted: Tensor = self.class_weights(losses, labels, logits.shape[-1] - 1)

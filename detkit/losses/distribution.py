@@ -1,4 +1,4 @@
-"""Losses on the distributions that a box is the mean of."""
+"""Losses on distributions of box sides."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from detkit.registry import NonNegativeFloat, register
 
 @register("loss", "distribution_focal")
 class DistributionFocalLoss(nn.Module):
-    """Gathers the distribution of each side of a box at the two distances beside the true one.
+    """Concentrates the distribution of each box side on the two bins around the true distance.
 
-    Cross entropy with these two, each by its nearness, mean over the four sides. Stands beside a
-    loss on boxes, in a head whose box coder is `distribution`.
+    Cross entropy with these two bins, weighted by nearness; mean over the four sides. Use it
+    together with a loss on boxes, in a head with box coder `distribution`.
 
     Paper: Generalized Focal Loss (Li et al., 2020), https://arxiv.org/abs/2006.04388
 
     Args:
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "distribution"
@@ -35,8 +35,8 @@ class DistributionFocalLoss(nn.Module):
         sides = at_least_float32(predicted).reshape(*predicted.shape[:-1], 4, bins)
         logs = sides.log_softmax(dim=-1)
         target = at_least_float32(target)
-        below = target.floor().clamp(max=bins - 2)  # the last distance has none above
-        nearness = target - below  # to the distance above
+        below = target.floor().clamp(max=bins - 2)  # the last bin has no bin above it
+        nearness = target - below  # to the bin above
         index = below.long().unsqueeze(-1)
         log_below = logs.gather(-1, index).squeeze(-1)
         log_above = logs.gather(-1, index + 1).squeeze(-1)

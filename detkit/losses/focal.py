@@ -16,21 +16,20 @@ from detkit.registry import Fraction, NonNegativeFloat, Wired, register
 
 @register("loss", "focal")
 class FocalLoss(nn.Module):
-    """Binary cross entropy of each class that fades for what is already predicted well.
+    """Binary cross entropy per class that down-weights well-predicted examples.
 
-    Soft targets generalise it as torchvision does: p_t = p t + (1 - p) (1 - t).
+    Generalised to soft targets as in torchvision: p_t = p t + (1 - p) (1 - t).
 
     Paper: Focal Loss for Dense Object Detection (Lin et al., 2017), equation 5,
         https://arxiv.org/abs/1708.02002
 
     Args:
         alpha: Weight of the object's class; the other classes weigh 1 - alpha.
-        gamma: How fast the loss fades; 0 is weighted cross entropy.
-        label_smoothing: How far the targets of an object's classes are drawn to 1/2; background
-            keeps its target.
-        class_weights: Class name to what an object of this class weighs; others and background
-            weigh 1.
-        weight: Factor of this loss in the sum.
+        gamma: How strongly well-predicted examples are down-weighted; 0 is weighted cross entropy.
+        label_smoothing: How far an object's class targets move towards 1/2; background targets
+            stay 0.
+        class_weights: Weight of objects by class name; background and other classes weigh 1.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "classes"
@@ -57,10 +56,10 @@ class FocalLoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
         logits = at_least_float32(logits)
-        others, chosen = split_at_label(logits, labels, self.gamma)
-        target = torch.ones_like(chosen) if scores is None else scores.to(chosen)
-        of_object = torch.where(labels >= 0, self._elementwise(chosen, target), 0)
-        losses = (1 - self.alpha) * others + of_object
+        absent_losses, label_logits = split_at_label(logits, labels, self.gamma)
+        target = torch.ones_like(label_logits) if scores is None else scores.to(label_logits)
+        label_losses = torch.where(labels >= 0, self._elementwise(label_logits, target), 0)
+        losses = (1 - self.alpha) * absent_losses + label_losses
         if self.label_smoothing:
             losses = smooth_objects(
                 losses,
@@ -76,7 +75,7 @@ class FocalLoss(nn.Module):
     def _elementwise(self, logits: Tensor, target: Tensor) -> Tensor:
         entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         missed = target * (-logits).sigmoid() + (1 - target) * logits.sigmoid()  # 1 - p_t
-        # Where nothing is missed, the slope of a power below 1 would be infinite.
+        # At 0, the gradient of a power below 1 would be infinite.
         missed = missed.clamp(min=1e-30)
         balance = self.alpha * target + (1 - self.alpha) * (1 - target)
         return balance * missed**self.gamma * entropy

@@ -22,18 +22,18 @@ Momentum = Annotated[float, Interval(ge=0, lt=1)]
 class GHMClassificationLoss(nn.Module):
     """GHM-C: binary cross entropy, reweighted by gradient density.
 
-    The gradient length of a logit, |p - t|, falls into a bin; its entropy is weighed by 1 over what
-    the bin holds, a moving average over steps and a mean over ranks, which checkpoints keep. The
-    sum is the mean over bins of their mean entropy, the paper's loss, so a head divides it by
-    nothing. Needs no sampler; with one, the bins hold what it chose.
+    The gradient length of a logit, |p - t|, falls into a bin. Its entropy is divided by the bin's
+    count, a moving average over steps and a mean over ranks that checkpoints keep. The sum is the
+    mean over bins of their mean entropy, which is the paper's loss, so the head does not normalise
+    it. It needs no sampler; with one, only sampled priors are counted.
 
     Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019),
         https://arxiv.org/abs/1811.05181
 
     Args:
-        bins: Equal parts of the gradient lengths 0 to 1.
-        momentum: What a step keeps of the counts before it; 0 counts each batch by itself.
-        weight: Factor of this loss in the sum.
+        bins: Number of equal bins for gradient lengths from 0 to 1.
+        momentum: Share of earlier counts kept at each step; 0 counts each batch by itself.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "classes"
@@ -57,7 +57,7 @@ class GHMClassificationLoss(nn.Module):
         target = label_targets(logits, labels, scores)  # (M, C)
         lengths = (logits.detach().sigmoid() - target).abs()
         weights, _ = self.histogram(lengths, labels != IGNORED)
-        # In two terms, as one with a difference would round what is predicted well to 0.
+        # Two terms: a single term with a difference would round small losses to 0.
         entropy = target * F.softplus(-logits) + (1 - target) * F.softplus(logits)
         losses: Tensor = (weights * entropy).sum(dim=-1)
         return losses
@@ -65,20 +65,20 @@ class GHMClassificationLoss(nn.Module):
 
 @register("loss", "ghm_r")
 class GHMBoxLoss(nn.Module):
-    """Smoothed L1 of box codes in which gradients of each size have the same say.
+    """GHM-R: smoothed L1 on box codes, weighted by inverse gradient density.
 
     A difference d of two codes costs sqrt(d^2 + mu^2) - mu, and its gradient length is
-    |d| / sqrt(d^2 + mu^2); weights are found as in ghm_c, and are 1 in the mean. The paper has the
-    mean over the codes of a box, where this is the sum: its authors' weight of 10 is 2.5 here.
+    |d| / sqrt(d^2 + mu^2). Weights are computed as in ghm_c, with mean 1. The paper takes the mean
+    over the codes of a box and this loss the sum, so the authors' weight of 10 is 2.5 here.
 
     Paper: Gradient Harmonized Single-stage Detector (Li et al., 2019),
         https://arxiv.org/abs/1811.05181
 
     Args:
-        mu: Difference of codes around which it turns from quadratic to absolute.
-        bins: Equal parts of the gradient lengths 0 to 1.
-        momentum: What a step keeps of the counts before it; 0 counts each batch by itself.
-        weight: Factor of this loss in the sum.
+        mu: Difference of codes around which the loss turns from quadratic to linear.
+        bins: Number of equal bins for gradient lengths from 0 to 1.
+        momentum: Share of earlier counts kept at each step; 0 counts each batch by itself.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "codes"
@@ -102,8 +102,8 @@ class GHMBoxLoss(nn.Module):
         square = difference.square()
         root = (square + self.mu**2).sqrt()
         lengths = difference.detach().abs() / root.detach()
-        every = torch.ones(len(lengths), dtype=torch.bool, device=lengths.device)
-        weights, total = self.histogram(lengths, every)
-        # root - mu, without taking nearly equal numbers from each other.
+        counted = torch.ones(len(lengths), dtype=torch.bool, device=lengths.device)
+        weights, total = self.histogram(lengths, counted)
+        # Equal to root - mu, without cancellation.
         losses: Tensor = total * (weights * square / (root + self.mu)).sum(dim=-1)
         return losses

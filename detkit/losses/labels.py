@@ -1,4 +1,4 @@
-"""What the losses of independent classes share: targets that are labels, never one-hot."""
+"""Classification losses from labels, without one-hot targets."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 
 
 def split_at_label(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
-    """The loss of all classes that an object does not have, and the logit of the one it has.
+    """The summed loss of all absent classes, and the logit of the labelled class.
 
     With p = sigmoid(x), the loss of an absent class is p^gamma * -log(1 - p): focal loss without
-    its alpha, and binary cross entropy where gamma is 0. Logits far outnumber all else in a dense
-    head, so one tensor of their size is kept for the gradient, where autograd by itself keeps four.
+    alpha, or binary cross entropy if gamma is 0. Logits dominate a dense head's memory, so this
+    stores one tensor of their size for the gradient; autograd would store four.
 
     Args:
         logits: (..., C).
@@ -29,17 +29,17 @@ def split_at_label(logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor
         gamma: Exponent of the probability.
 
     Returns:
-        (...) losses summed over all classes but the labelled one, and (...) its logits, 0 for
-        background.
+        (...) losses summed over all classes but the labelled one, and (...) logits of the
+        labelled class, 0 for background.
     """
-    others: Tensor
-    chosen: Tensor
-    others, chosen = _SplitAtLabel.apply(logits, labels, gamma)
-    return others, chosen
+    absent_losses: Tensor
+    label_logits: Tensor
+    absent_losses, label_logits = _SplitAtLabel.apply(logits, labels, gamma)
+    return absent_losses, label_logits
 
 
 def label_targets(logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tensor:
-    """Targets of the size of the logits, for losses that need them all.
+    """Dense targets in the shape of the logits, for losses that need them.
 
     Args:
         logits: (..., C).
@@ -47,7 +47,7 @@ def label_targets(logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tens
         scores: (...) soft target of the labelled class, 1 where None.
 
     Returns:
-        (..., C), 0 but at the label.
+        (..., C), 0 except at the label.
     """
     values = (labels >= 0).to(logits.dtype)
     values = values if scores is None else values * scores
@@ -64,11 +64,11 @@ def smooth_objects(
     smoothing: float,
     elementwise: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
-    """Losses in which those of priors with an object are replaced by those of smoothed targets.
+    """Recompute the losses of positive priors with smoothed targets.
 
-    A target t becomes t * (1 - smoothing) + smoothing / 2, as YOLOv4 and later have it: each class
-    is a question with two answers. Background keeps 0: its priors outnumber the others a thousand
-    times, and would all learn a score of smoothing / 2.
+    A target t becomes t * (1 - smoothing) + smoothing / 2, as in YOLOv4 and later: each class is a
+    binary decision. Background targets stay 0: background priors outnumber positives a thousand to
+    one, and would all learn a score of smoothing / 2.
 
     Args:
         losses: (...).
@@ -79,9 +79,9 @@ def smooth_objects(
         elementwise: Logits (N, C) and targets (N, C) to losses (N, C).
     """
     objects = labels >= 0
-    of_objects = None if scores is None else scores[objects]
+    object_scores = None if scores is None else scores[objects]
     logits = logits[objects]  # (N, C)
-    target = label_targets(logits, labels[objects], of_objects)
+    target = label_targets(logits, labels[objects], object_scores)
     target = target * (1 - smoothing) + smoothing / 2
     return losses.masked_scatter(objects, elementwise(logits, target).sum(dim=-1))
 
@@ -91,30 +91,31 @@ class _SplitAtLabel(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, labels: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
         rows, index = logits.flatten(0, -2), labels.clamp(min=0).reshape(-1, 1)
         has_class = (labels >= 0).reshape(-1, 1)
-        chosen = rows.gather(1, index) * has_class
-        others = torch.empty_like(chosen)
+        label_logits = rows.gather(1, index) * has_class
+        absent_losses = torch.empty_like(label_logits)
         slope = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
-        # Part by part, of which four tensors at once stay in the cache, this takes half the time.
-        for part in row_chunks(len(rows), 4 * rows.shape[1]):
-            own, keeps = index[part], ~has_class[part]
-            probability, losses = rows[part].sigmoid(), F.softplus(rows[part])
+        # In chunks, whose four tensors fit into the cache, this takes half the time.
+        for chunk in row_chunks(len(rows), 4 * rows.shape[1]):
+            labelled, is_background = index[chunk], ~has_class[chunk]
+            probability, losses = rows[chunk].sigmoid(), F.softplus(rows[chunk])
             power = probability.pow(gamma)
             if slope is not None:
                 # p^gamma * (gamma * (1 - p) * entropy + p), as dp/dx = p (1 - p), dentropy/dx = p.
-                of_power = torch.addcmul(losses, probability, losses, value=-1)
-                of_part = torch.add(probability, of_power, alpha=gamma, out=slope[part]).mul_(power)
-                of_part.scatter_(1, own, of_part.gather(1, own) * keeps)
+                power_slope = torch.addcmul(losses, probability, losses, value=-1)
+                chunk_slope = torch.add(probability, power_slope, alpha=gamma, out=slope[chunk])
+                chunk_slope.mul_(power)
+                chunk_slope.scatter_(1, labelled, chunk_slope.gather(1, labelled) * is_background)
             losses.mul_(power)
-            losses.scatter_(1, own, losses.gather(1, own) * keeps)
-            torch.sum(losses, dim=1, keepdim=True, out=others[part])
+            losses.scatter_(1, labelled, losses.gather(1, labelled) * is_background)
+            torch.sum(losses, dim=1, keepdim=True, out=absent_losses[chunk])
         if slope is not None:
             ctx.save_for_backward(slope.view_as(logits), index.view(*labels.shape, 1), has_class)
-        return others.view_as(labels), chosen.view_as(labels)
+        return absent_losses.view_as(labels), label_logits.view_as(labels)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_losses: Tensor, of_chosen: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, of_losses: Tensor, of_logits: Tensor) -> tuple[Tensor, None, None]:
         slope, index, has_class = ctx.saved_tensors
         gradient = slope * of_losses.unsqueeze(-1)
-        own = of_chosen.unsqueeze(-1) * has_class.view_as(index)
-        return gradient.scatter_add_(-1, index, own), None, None
+        at_label = of_logits.unsqueeze(-1) * has_class.view_as(index)
+        return gradient.scatter_add_(-1, index, at_label), None, None

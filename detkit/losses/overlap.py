@@ -13,14 +13,14 @@ from detkit.registry import NonNegativeFloat, register
 
 @register("loss", "iou")
 class IoULoss(nn.Module):
-    """What two boxes lack to overlap wholly; no gradient where they do not touch.
+    """One minus IoU, or its negative logarithm; no gradient for disjoint boxes.
 
     Paper: UnitBox: An Advanced Object Detection Network (Yu et al., 2016),
         https://arxiv.org/abs/1608.01471
 
     Args:
         mode: linear is 1 - IoU, log is -ln(IoU) as in the paper.
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "boxes"
@@ -39,7 +39,7 @@ class IoULoss(nn.Module):
 
 
 class _OverlapLoss(nn.Module):
-    """One minus a measure of overlap."""
+    """One minus an overlap measure."""
 
     space: ClassVar = "boxes"
 
@@ -53,19 +53,19 @@ class _OverlapLoss(nn.Module):
 
     @staticmethod
     def measure(first: Tensor, second: Tensor) -> Tensor:
-        """The measure of overlap, (M, 4) and (M, 4) to (M,)."""
+        """The overlap measure, (M, 4) and (M, 4) to (M,)."""
         raise NotImplementedError
 
 
 @register("loss", "giou")
 class GIoULoss(_OverlapLoss):
-    """One minus generalised IoU, which also pulls boxes together that do not touch.
+    """One minus generalised IoU, which also pulls disjoint boxes together.
 
     Paper: Generalized Intersection over Union (Rezatofighi et al., 2019),
         https://arxiv.org/abs/1902.09630
 
     Args:
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     measure = staticmethod(generalized_iou)
@@ -78,7 +78,7 @@ class DIoULoss(_OverlapLoss):
     Paper: Distance-IoU Loss (Zheng et al., 2020), equation 7, https://arxiv.org/abs/1911.08287
 
     Args:
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     measure = staticmethod(distance_iou)
@@ -86,12 +86,12 @@ class DIoULoss(_OverlapLoss):
 
 @register("loss", "ciou")
 class CIoULoss(_OverlapLoss):
-    """One minus complete IoU, which also pulls the ratios of the sides together.
+    """One minus complete IoU, which also pulls the aspect ratios together.
 
     Paper: Distance-IoU Loss (Zheng et al., 2020), equation 10, https://arxiv.org/abs/1911.08287
 
     Args:
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     measure = staticmethod(complete_iou)

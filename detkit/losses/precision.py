@@ -1,4 +1,4 @@
-"""Losses are computed in float32 whatever the network runs in."""
+"""Losses are computed in at least float32, whatever precision the network uses."""
 
 from __future__ import annotations
 

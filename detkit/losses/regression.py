@@ -14,10 +14,10 @@ from detkit.registry import NonNegativeFloat, PositiveFloat, register
 
 @register("loss", "l1")
 class L1Loss(nn.Module):
-    """Sum of the absolute differences of the codes of a box.
+    """Sum of the absolute differences of box codes.
 
     Args:
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "codes"
@@ -33,10 +33,10 @@ class L1Loss(nn.Module):
 
 @register("loss", "mse")
 class MSELoss(nn.Module):
-    """Sum of the squared differences of the codes of a box.
+    """Sum of the squared differences of box codes.
 
     Args:
-        weight: Factor of this loss in the sum.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "codes"
@@ -52,13 +52,13 @@ class MSELoss(nn.Module):
 
 @register("loss", "smooth_l1")
 class SmoothL1Loss(nn.Module):
-    """Sum over the codes of a loss that is quadratic near 0 and absolute beyond.
+    """Smooth L1 over box codes: quadratic near 0, linear beyond.
 
     Paper: Fast R-CNN (Girshick, 2015), equation 3, https://arxiv.org/abs/1504.08083
 
     Args:
-        beta: Difference at which it turns from quadratic to absolute; 0 is the L1 loss.
-        weight: Factor of this loss in the sum.
+        beta: Difference at which the loss turns from quadratic to linear; 0 is the L1 loss.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "codes"
@@ -76,19 +76,19 @@ class SmoothL1Loss(nn.Module):
 
 @register("loss", "balanced_l1")
 class BalancedL1Loss(nn.Module):
-    """Smoothed L1 in which small differences have more of a say, and large ones no more.
+    """Smoothed L1 with larger gradients for small differences and capped ones for large.
 
-    With b = exp(gamma / alpha) - 1 its slope is alpha * ln(b * |d| / beta + 1) up to beta and gamma
-    beyond. The paper has beta 1; another beta stretches both axes, which keeps the slope.
+    With b = exp(gamma / alpha) - 1, the slope is alpha * ln(b * |d| / beta + 1) up to beta and
+    gamma beyond. The paper uses beta 1; another beta scales both axes and keeps the slope.
 
     Paper: Libra R-CNN: Towards Balanced Learning for Object Detection (Pang et al., 2019), section
         3.3, https://arxiv.org/abs/1904.02701
 
     Args:
-        alpha: How much small differences count: less gives them more.
+        alpha: Smaller values give small differences more weight.
         gamma: Slope of large differences.
-        beta: Difference at which it becomes straight.
-        weight: Factor of this loss in the sum.
+        beta: Difference at which the loss becomes linear.
+        weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "codes"

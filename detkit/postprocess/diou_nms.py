@@ -1,4 +1,4 @@
-"""NMS that looks at the distance of centres too."""
+"""DIoU-NMS: suppression by IoU and centre distance."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from detkit.structures import Detections
 
 @register("postprocess", "diou_nms")
 class DIoUNMS:
-    """Keeps the best of boxes that overlap around one centre, so that neighbours survive.
+    """NMS that also considers the distance of centres, so that neighbouring objects survive.
 
-    A box is dropped when its IoU with a better one, less (d^2 / c^2)^beta, is above the threshold;
+    A box is dropped if its IoU with a better box minus (d^2 / c^2)^beta exceeds the threshold;
     d is the distance of the centres and c the diagonal of the box around both.
 
     Paper: Distance-IoU Loss (Zheng et al., 2020), https://arxiv.org/abs/1911.08287
 
     Args:
-        score_threshold: Candidates need a score above this.
-        max_candidates: Candidates kept on each level before boxes are decoded.
-        threshold: Of IoU less the distance; 0.5 as NMS has it, since the paper names none.
-        beta: Exponent of the distance, below 1 it counts more; 1 is the paper's.
-        max_detections: Detections kept in an image; the time grows with it.
-        class_agnostic: Whether boxes of all classes suppress each other.
+        score_threshold: Candidates must score above this.
+        max_candidates: Candidates kept per level before boxes are decoded.
+        threshold: Limit of IoU minus distance; 0.5 as for NMS, since the paper gives none.
+        beta: Exponent of the distance: 1 in the paper, smaller values give it more weight.
+        max_detections: Detections kept per image; the time grows with it.
+        class_agnostic: Whether boxes suppress each other across classes.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class DIoUNMS:
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
         """Candidates (M, 4), (M,), (M,) to detections, best first."""
         groups = groups_of(labels, self.class_agnostic)
-        kept, values = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
-        return best_first(boxes[kept], values, labels[kept], 0.0, self.max_detections)
+        index, values = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
+        return best_first(boxes[index], values, labels[index], 0.0, self.max_detections)
 
-    def _factors(self, kept: Tensor, others: Tensor) -> Tensor:
-        measure = iou(kept, others) - distance_penalty(kept, others) ** self.beta
+    def _factors(self, best: Tensor, candidates: Tensor) -> Tensor:
+        measure = iou(best, candidates) - distance_penalty(best, candidates) ** self.beta
         return (measure <= self.threshold).to(measure.dtype)

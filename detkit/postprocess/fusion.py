@@ -1,4 +1,4 @@
-"""Overlapping boxes to their mean."""
+"""Weighted boxes fusion."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from detkit.structures import Detections
 
 @register("postprocess", "weighted_boxes_fusion")
 class WeightedBoxesFusion:
-    """Puts overlapping boxes of a class together into their mean, weighted by their scores.
+    """Replaces overlapping boxes of a class by their mean, weighted by score.
 
-    In the paper the boxes come from several models, and a score is the mean of a cluster's. One
-    model finds an object in many places with low scores, so here the score is the highest unless
-    told otherwise.
+    In the paper, boxes come from several models, and a detection has its cluster's mean score. A
+    single model predicts many boxes with low scores per object, so the default is the highest
+    score.
 
     Paper: Weighted Boxes Fusion: Ensembling Boxes from Different Object Detection Models (Solovyev
         et al., 2021), https://arxiv.org/abs/1910.13302
 
     Args:
-        score_threshold: Candidates need a score above this.
-        max_candidates: Candidates kept on each level before boxes are decoded; the time grows with
-            those of a class.
-        iou_threshold: A box joins a cluster whose mean it overlaps more than this.
-        score: Whether a detection has the highest score of its cluster or their mean.
-        max_detections: Detections kept in an image.
-        class_agnostic: Whether boxes of all classes are put together; the class is that of the
-            best.
+        score_threshold: Candidates must score above this.
+        max_candidates: Candidates kept per level before boxes are decoded; the time grows with the
+            number per class.
+        iou_threshold: A box joins a cluster if its IoU with the cluster's mean exceeds this.
+        score: Whether a detection has the highest or the mean score of its cluster.
+        max_detections: Detections kept per image.
+        class_agnostic: Whether to fuse boxes across classes, with the class of the best box.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class WeightedBoxesFusion:
         clusters = fuse_boxes(packed, self.iou_threshold)
         if self.score == "mean":
             values = clusters.weights / clusters.counts.clamp(min=1)
-        else:  # a cluster has the place of its best box
+        else:  # a cluster is stored at the position of its best box
             values = packed.scores * (clusters.counts > 0)
         labels = labels[packed.candidate.flatten()]
         fused = clusters.boxes.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""No suppression."""
+"""No suppression of overlapping boxes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from detkit.structures import Detections
 
 @register("postprocess", "none")
 class KeepBest:
-    """Keeps the best candidates as they are: for heads that find each object once.
+    """Keeps the best candidates unchanged, for heads that predict each object once.
 
     Args:
-        score_threshold: Candidates need a score above this.
-        max_candidates: Candidates kept on each level before boxes are decoded.
-        max_detections: Detections kept in an image.
+        score_threshold: Candidates must score above this.
+        max_candidates: Candidates kept per level before boxes are decoded.
+        max_detections: Detections kept per image.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""NMS without turns."""
+"""Matrix NMS: soft suppression of all boxes at once."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from detkit.structures import Detections
 
 @register("postprocess", "matrix_nms")
 class MatrixNMS:
-    """Lowers the scores of overlapping boxes like soft-NMS, for all boxes at once.
+    """Lowers the scores of overlapping boxes like soft-NMS, in parallel for all boxes.
 
-    A box is lowered most by the better box that overlaps it most, less so where that one is itself
-    overlapped and may not survive.
+    The better box with the highest IoU lowers a score most, and less if an even better box overlaps
+    it in turn, so that it may itself be suppressed.
 
     Paper: SOLOv2: Dynamic and Fast Instance Segmentation (Wang et al., 2020),
         https://arxiv.org/abs/2003.10152
 
     Args:
-        score_threshold: Candidates need a score above this, before any is lowered.
-        max_candidates: Candidates kept on each level before boxes are decoded; the time grows with
-            the square of those of a class.
-        method: linear multiplies a score by ratios of 1 - IoU, gaussian by those of
+        score_threshold: Candidates must score above this, before scores are lowered.
+        max_candidates: Candidates kept per level before boxes are decoded; the time grows with the
+            square of the number per class.
+        method: linear multiplies a score by ratios of 1 - IoU, gaussian by ratios of
             exp(-IoU^2 / sigma).
-        sigma: Of gaussian: the smaller, the more scores are lowered.
-        minimum_score: Detections need a score above this in the end.
-        max_detections: Detections kept in an image.
-        class_agnostic: Whether boxes of all classes suppress each other.
+        sigma: For gaussian: smaller values lower scores more.
+        minimum_score: Detections must score above this, after scores are lowered.
+        max_detections: Detections kept per image.
+        class_agnostic: Whether boxes suppress each other across classes.
     """
 
     def __init__(

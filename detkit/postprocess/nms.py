@@ -1,4 +1,4 @@
-"""Non-maximum suppression, the usual end of a dense detector."""
+"""Non-maximum suppression, the usual post-processing of a dense detector."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from detkit.structures import Detections
 
 @register("postprocess", "nms")
 class NMS:
-    """Keeps the best of the boxes of one class that overlap.
+    """Keeps the best of overlapping boxes in each class.
 
     Args:
-        score_threshold: Candidates need a score above this.
-        max_candidates: Candidates kept on each level before boxes are decoded.
-        iou_threshold: A box is dropped when its IoU with a better one of its class is above this.
-        max_detections: Detections kept in an image.
-        class_agnostic: Whether boxes of all classes suppress each other.
+        score_threshold: Candidates must score above this.
+        max_candidates: Candidates kept per level before boxes are decoded.
+        iou_threshold: A box is dropped if its IoU with a better box of its class exceeds this.
+        max_detections: Detections kept per image.
+        class_agnostic: Whether boxes suppress each other across classes.
     """
 
     def __init__(
@@ -40,5 +40,5 @@ class NMS:
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
         """Candidates (M, 4), (M,), (M,) to detections, best first."""
         groups = groups_of(labels, self.class_agnostic)
-        kept = class_wise_nms(boxes, scores, groups, self.iou_threshold)[: self.max_detections]
-        return Detections(boxes[kept], scores[kept], labels[kept])
+        index = class_wise_nms(boxes, scores, groups, self.iou_threshold)[: self.max_detections]
+        return Detections(boxes[index], scores[index], labels[index])

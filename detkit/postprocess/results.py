@@ -1,4 +1,4 @@
-"""What post-processors share."""
+"""Grouping and ranking that post-processors share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from detkit.structures import Detections
 
 
 def groups_of(labels: Tensor, class_agnostic: bool) -> Tensor:
-    """(M,) numbers that are equal for candidates that may suppress each other."""
+    """(M,) group numbers; only candidates of the same group suppress each other."""
     return torch.zeros_like(labels) if class_agnostic else labels
 
 
 def best_first(
     boxes: Tensor, scores: Tensor, labels: Tensor, minimum: float, limit: int
 ) -> Detections:
-    """The candidates with scores above a minimum, best first, at most so many."""
+    """Up to `limit` candidates with scores above `minimum`, best first."""
     values, order = scores.sort(descending=True, stable=True)
-    kept = order[values > minimum][:limit]
-    return Detections(boxes[kept], scores[kept], labels[kept])
+    best = order[values > minimum][:limit]
+    return Detections(boxes[best], scores[best], labels[best])

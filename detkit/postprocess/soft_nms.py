@@ -1,4 +1,4 @@
-"""NMS that lowers scores instead of dropping boxes."""
+"""Soft-NMS: lower scores instead of dropping boxes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from detkit.structures import Detections
 
 @register("postprocess", "soft_nms")
 class SoftNMS:
-    """Lowers the scores of boxes that a better one of their class overlaps; drops none at once.
+    """Lowers the scores of boxes that overlap a better box of their class.
 
     Paper: Soft-NMS: Improving Object Detection With One Line of Code (Bodla et al., 2017),
         https://arxiv.org/abs/1704.04503
 
     Args:
-        score_threshold: Candidates need a score above this, before any is lowered.
-        max_candidates: Candidates kept on each level before boxes are decoded.
-        method: linear multiplies a score by 1 - IoU where that is iou_threshold or more, gaussian
-            by exp(-IoU^2 / sigma) everywhere.
-        iou_threshold: Of linear: less overlap than this leaves a score as it is.
-        sigma: Of gaussian: the smaller, the more scores are lowered.
-        minimum_score: Detections need a score above this in the end.
-        max_detections: Detections kept in an image; the time grows with it.
-        class_agnostic: Whether boxes of all classes suppress each other.
+        score_threshold: Candidates must score above this, before scores are lowered.
+        max_candidates: Candidates kept per level before boxes are decoded.
+        method: linear multiplies a score by 1 - IoU if the IoU is at least iou_threshold, gaussian
+            by exp(-IoU^2 / sigma) always.
+        iou_threshold: For linear: a smaller IoU does not change a score.
+        sigma: For gaussian: smaller values lower scores more.
+        minimum_score: Detections must score above this, after scores are lowered.
+        max_detections: Detections kept per image; the time grows with it.
+        class_agnostic: Whether boxes suppress each other across classes.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class SoftNMS:
     def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
         """Candidates (M, 4), (M,), (M,) to detections, best first."""
         groups = groups_of(labels, self.class_agnostic)
-        kept, values = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
+        index, values = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
         limits = self.minimum_score, self.max_detections
-        return best_first(boxes[kept], values, labels[kept], *limits)
+        return best_first(boxes[index], values, labels[index], *limits)
 
-    def _factors(self, kept: Tensor, others: Tensor) -> Tensor:
-        overlap = iou(kept, others)
+    def _factors(self, best: Tensor, candidates: Tensor) -> Tensor:
+        overlap = iou(best, candidates)
         if self.method == "gaussian":
             return (overlap.square() / -self.sigma).exp()
         return torch.where(overlap >= self.iou_threshold, 1 - overlap, 1)

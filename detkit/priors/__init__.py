@@ -1,4 +1,4 @@
-"""Where dense heads predict."""
+"""Priors: the boxes or points at which dense heads predict."""
 
 from detkit.priors.anchor_sizes import AnchorSizes
 from detkit.priors.anchors import Anchors

@@ -1,4 +1,4 @@
-"""Several boxes in each cell."""
+"""RetinaNet's anchors: several boxes in each cell."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from detkit.structures import FeatureSpec
 
 @register("priors", "anchors")
 class Anchors(PriorGrid):
-    """Anchor boxes of several sizes and ratios in each cell, in proportion to the stride.
+    """Anchor boxes of several sizes and ratios in each cell, proportional to the stride.
 
     Paper: Focal Loss for Dense Object Detection (Lin et al., 2017), section 4,
         https://arxiv.org/abs/1708.02002
 
     Args:
-        scale: Side of the smallest square anchor of a level, in strides.
-        octaves: Sizes of a level, each 2^(1/octaves) times the one before.
+        scale: Side of a level's smallest square anchor, in strides.
+        octaves: Number of sizes per level, each 2^(1/octaves) times the one before.
         ratios: Height over width of the anchors of each size.
-        offset: Where in its cell the centre lies: 0 is the top left corner, 0.5 the middle.
+        offset: Position of the centre in its cell: 0 is the top left corner, 0.5 the middle.
         rounded: Cut sides and round corners to whole pixels, as torchvision does.
     """
 
@@ -42,7 +42,7 @@ class Anchors(PriorGrid):
         cells = []
         for spec in feature_specs:
             sides = [spec.stride * scale * 2 ** (octave / octaves) for octave in range(octaves)]
-            # The small term, as a product of floats may miss its whole number: 100 * 1.15 < 115.
+            # Add a small term because a product of floats may fall short: 100 * 1.15 < 115.
             whole = [float(int(side + 1e-6)) for side in sides] if rounded else sides
             cells.append(_boxes(torch.tensor(whole), shape, rounded))
         super().__init__(cells=cells, specs=feature_specs, offset=offset)

@@ -1,4 +1,4 @@
-"""Priors on the cells of feature maps, computed once per sizes and device."""
+"""Priors on the cells of feature maps, cached by map sizes and device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from detkit.structures import FeatureSpec, Priors
 
-_KEPT = 16  # multi-scale training meets a handful of sizes
+_CACHE_SIZE = 16  # multi-scale training uses a handful of sizes
 
 
 class PriorGrid:
@@ -21,12 +21,12 @@ class PriorGrid:
     """
 
     def __init__(self, *, cells: list[Tensor], specs: list[FeatureSpec], offset: float) -> None:
-        """Take what a cell holds.
+        """Take the boxes of a cell.
 
         Args:
-            cells: For each level (A, 4), the boxes of a cell around (0, 0).
+            cells: For each level (A, 4), the boxes of a cell, centred on (0, 0).
             specs: The levels.
-            offset: Where in its cell the centre of a prior lies, in strides.
+            offset: Position of a prior's centre in its cell, in strides.
         """
         self.per_cell = [len(boxes) for boxes in cells]
         self._cells = cells
@@ -38,16 +38,16 @@ class PriorGrid:
         """The priors of all levels for maps of these sizes (height, width)."""
         key = (tuple(map(tuple, sizes)), device)
         if key not in self._cache:
-            # Outside of inference mode, so that what validation caches can be used in training.
+            # Outside inference mode, so that training can use priors cached by validation.
             with torch.inference_mode(False), torch.no_grad():
                 self._cache[key] = self._make(sizes, device)
-            if len(self._cache) > _KEPT:
+            if len(self._cache) > _CACHE_SIZE:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(key)
         return self._cache[key]
 
     def _steps(self, sizes: Sequence[tuple[int, int]]) -> Sequence[tuple[float, float]]:
-        """The distance of two rows and of two columns of each level, in pixels."""
+        """Distance between rows and between columns of each level, in pixels."""
         return [(stride, stride) for stride in self._strides]
 
     def _make(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:

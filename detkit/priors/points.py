@@ -11,14 +11,14 @@ from detkit.structures import FeatureSpec
 
 @register("priors", "points")
 class Points(PriorGrid):
-    """One point in each cell, as a box as large as the stride, for anchor-free heads.
+    """One point in each cell, as a box with sides of one stride, for anchor-free heads.
 
     Paper: FCOS: Fully Convolutional One-Stage Object Detection (Tian et al., 2019),
         https://arxiv.org/abs/1904.01355
 
     Args:
-        offset: Where in its cell the point lies: 0.5 is the middle, as in the paper; 0 the top left
-            corner, as in torchvision.
+        offset: Position of the point in its cell: 0.5 is the middle, as in the paper; 0 the top
+            left corner, as in torchvision.
     """
 
     def __init__(self, *, feature_specs: Wired[list[FeatureSpec]], offset: Fraction = 0.5) -> None:

@@ -21,25 +21,25 @@ _FEW, _MANY = (2.0,), (2.0, 3.0)
 
 @register("priors", "ssd_boxes")
 class SSDBoxes(PriorGrid):
-    """Boxes of one size on each level, larger from level to level in parts of the image.
+    """SSD's default boxes: one scale per level, as a fraction of the image.
 
-    A cell has a square of the level's size, a square half way to the next level's (the root of
-    their product), and a wide and a tall box for each ratio.
+    Each cell has a square of the level's scale, a square between this and the next level's scale
+    (their geometric mean), and a wide and a tall box for each aspect ratio.
 
     Paper: SSD: Single Shot MultiBox Detector (Liu et al., 2016), section 2.2,
         https://arxiv.org/abs/1512.02325
 
     Args:
-        image_size: Height and width of the images that the sizes are parts of; an augmentation
-            with `resize_exact` brings all images to it.
-        smallest: Size on the finest level, in parts of the image; not used with `scales`.
-        largest: Size on the coarsest level; those between are spaced evenly.
-        scales: The size on each level, and one more for the last level's larger square.
-        aspect_ratios: For each level, the ratios of the long to the short side; null takes 2 on the
-            finest and the two coarsest levels and 2 and 3 between, as the paper.
-        steps: Distance of two cells of each level in pixels; null spreads the cells over the image
-            evenly, whatever its size.
-        clip: Whether sides are cut to those of the image.
+        image_size: Height and width of the images that scales refer to; an augmentation with
+            `resize_exact` resizes all images to it.
+        smallest: Scale of the finest level, as a fraction of the image; not used with `scales`.
+        largest: Scale of the coarsest level; levels in between are spaced evenly.
+        scales: The scale of each level, and one more for the last level's larger square.
+        aspect_ratios: Ratios of the long to the short side for each level; null takes 2 on the
+            finest and the two coarsest levels, 2 and 3 on all others, as in the paper.
+        steps: Distance between cells of each level in pixels; null spreads the cells evenly over
+            the image, whatever its size.
+        clip: Whether to limit sides to the image's.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class SSDBoxes(PriorGrid):
         self._first_step = steps[0] if steps else float(feature_specs[0].stride)
 
     def _steps(self, sizes: Sequence[tuple[int, int]]) -> Sequence[tuple[float, float]]:
-        """The given steps where they fit these maps, else even ones."""
+        """The configured steps, checked against these maps, or even ones."""
         height, width = (
             self._extent(side, cells)
             for side, cells in zip(self._image_size, sizes[0], strict=True)
@@ -90,7 +90,7 @@ class SSDBoxes(PriorGrid):
         return [(step, step) for step in self._given_steps]
 
     def _extent(self, image_side: int, cells: int) -> float:
-        """The side of the images as far as the finest map tells it."""
+        """The side of the images, estimated from the finest map."""
         expected = math.ceil(image_side / self._first_step)
         return float(image_side) if cells == expected else cells * self._first_step
 
@@ -100,7 +100,7 @@ def _usual_ratios(levels: int) -> list[Ratios]:
 
 
 def _even_scales(smallest: float, largest: float, levels: int) -> list[float]:
-    """One of each level, and the whole image as the one after the last."""
+    """The scale of each level, and the whole image as the scale after the last."""
     if levels == 1:
         return [smallest, largest]
     gap = (largest - smallest) / (levels - 1)
@@ -110,7 +110,7 @@ def _even_scales(smallest: float, largest: float, levels: int) -> list[float]:
 def _boxes(
     scale: float, next_scale: float, ratios: Ratios, image_size: tuple[int, int], clip: bool
 ) -> Tensor:
-    """The boxes of a cell around (0, 0), (A, 4)."""
+    """(A, 4) the boxes of a cell, centred on (0, 0)."""
     between = math.sqrt(scale * next_scale)
     sides = [(scale, scale), (between, between)]  # width, height
     for ratio in ratios:
@@ -125,18 +125,18 @@ def _boxes(
 def _require_count(key: str, values: Sequence[object], levels: int, more: int = 0) -> None:
     if len(values) == levels + more:
         return
-    wanted = f"{levels + more} (one for each level{', and one more' if more else ''})"
+    expected = f"{levels + more} (one for each level{', and one more' if more else ''})"
     raise UserError(
-        f"priors 'ssd_boxes': `{key}` has {len(values)} entries and {levels} levels come from the "
-        f"neck, so {wanted} are needed: change `{key}`, set it to null, or let the neck give as "
-        "many levels (model.neck.levels)."
+        f"priors 'ssd_boxes': `{key}` has {len(values)} entries, but the neck gives {levels} "
+        f"levels, which need {expected}: change `{key}`, set it to null, or change the number of "
+        "levels (model.neck.levels)."
     )
 
 
 def _require_first_step(step: float, stride: int) -> None:
     if step != stride:
         raise UserError(
-            f"priors 'ssd_boxes': `steps` begin with {step:g} and the finest level has stride "
-            f"{stride}: let the backbone begin with that level (model.backbone.levels), or set "
+            f"priors 'ssd_boxes': `steps` begin with {step:g}, but the finest level has stride "
+            f"{stride}: start with the level of stride {step:g} (model.backbone.levels), or set "
             "`steps` to null."
         )

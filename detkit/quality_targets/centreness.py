@@ -28,13 +28,15 @@ class Centreness:
         self.weighs_boxes = weighs_boxes
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
-        """(M,) of the positives: 1 in the middle of the object, 0 on its border.
+        """(M,) targets of positives: 1 at the object's centre, 0 on its border.
 
-        The root of min(l, r) / max(l, r) * min(t, b) / max(t, b); 0 if the prior's centre
-        is outside, which the paper's assigner excludes and others do not.
+        The root of min(l, r) / max(l, r) * min(t, b) / max(t, b); 0 if the prior's centre is
+        outside the object, which the paper's assigner excludes and others do not.
         """
         centres = box_centres(priors.boxes)  # (M, 2)
         before, after = centres - boxes[:, :2], boxes[:, 2:] - centres
         nearer, farther = before.minimum(after), before.maximum(after)
-        ratios = nearer.clamp(min=0) / farther.clamp(min=1e-6)  # (M, 2), a box may have no area
+        ratios = nearer.clamp(min=0) / farther.clamp(
+            min=1e-6
+        )  # (M, 2), also for boxes without area
         return ratios.prod(dim=1).sqrt()

@@ -22,8 +22,8 @@ class Objectness:
     Paper: You Only Look Once (Redmon et al., 2016), section 2, https://arxiv.org/abs/1506.02640
 
     Args:
-        overlap_share: How far the target at an object follows the overlap (CIoU, at least 0) of the
-            predicted box: 1 in YOLO and YOLOv5; 0 in YOLOv3 and YOLOv4, whose target is always 1.
+        overlap_share: How far the target of a positive follows the predicted box's CIoU (at least
+            0): 1 in YOLO and YOLOv5; 0 in YOLOv3 and YOLOv4, whose target is always 1.
     """
 
     learns_background = True
@@ -34,6 +34,6 @@ class Objectness:
         self.overlap_share = overlap_share
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
-        """(M,) of the positives."""
+        """(M,) targets of positives."""
         overlap = complete_iou(predicted, boxes).clamp(min=0)
         return torch.lerp(torch.ones_like(overlap), overlap, self.overlap_share)

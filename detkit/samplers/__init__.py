@@ -1,4 +1,4 @@
-"""Which priors count in the loss."""
+"""Samplers choose the priors that count in the loss."""
 
 from detkit.samplers.balanced import RandomBalanced
 from detkit.samplers.hard_negatives import HardNegatives

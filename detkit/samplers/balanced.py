@@ -1,4 +1,4 @@
-"""A number of priors with a share of positives, at random or the hardest."""
+"""Samples of a fixed size with a maximum share of positives."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from detkit.structures import BACKGROUND
 
 @register("sampler", "random_balanced")
 class RandomBalanced:
-    """A random choice in each image: positives up to a share, filled up with background.
+    """A random sample per image: positives up to a share, the remainder background.
 
-    It draws from torch's global generator, whose state is in every checkpoint.
+    It uses torch's global generator, whose state is in every checkpoint.
 
     Paper: Faster R-CNN (Ren et al., 2015), section 3.1.3, https://arxiv.org/abs/1506.01497
 
     Args:
-        number: Priors that count in an image, where there are as many.
-        positive_fraction: The largest share of positives among them; where an image has fewer,
-            background takes their places, but positives never take those of background.
+        number: Priors sampled per image, fewer if an image has fewer.
+        positive_fraction: Maximum share of positives. Background replaces missing positives;
+            positives never replace missing background.
     """
 
     ranks_by: ClassVar = "nothing"
@@ -39,13 +39,13 @@ class RandomBalanced:
 
 
 def choose_balanced(keys: Tensor, matched: Tensor, number: int, positive_fraction: float) -> Tensor:
-    """A mask of the priors with the highest keys, positives and background each by themselves.
+    """Mask of the priors with the highest keys, positives and background ranked separately.
 
     Args:
-        keys: (B, P) by which priors are ranked.
+        keys: (B, P) values to rank priors by.
         matched: (B, P) as in Assignment.
-        number: Priors wanted in an image.
-        positive_fraction: The largest share of positives among them.
+        number: Priors to sample per image.
+        positive_fraction: Maximum share of positives.
 
     Returns:
         (B, P) bool.
@@ -53,5 +53,5 @@ def choose_balanced(keys: Tensor, matched: Tensor, number: int, positive_fractio
     limit = int(number * positive_fraction)
     positive = matched >= 0
     positives = positive.sum(dim=1).clamp(max=limit)  # (B,)
-    chosen = highest(keys, positive, positives, limit)
-    return chosen | highest(keys, matched == BACKGROUND, number - positives, number)
+    sampled_positives = highest(keys, positive, positives, limit)
+    return sampled_positives | highest(keys, matched == BACKGROUND, number - positives, number)

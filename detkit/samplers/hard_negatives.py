@@ -1,4 +1,4 @@
-"""All positives, and the background that the detector gets most wrong."""
+"""All positives, and the background with the highest loss."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from detkit.structures import BACKGROUND
 
 @register("sampler", "hard_negatives")
 class HardNegatives:
-    """All positives of an image, and so many times as much background: that of the highest loss.
+    """All positives of an image, and background with the highest loss in a fixed ratio to them.
 
-    torchvision and MMDetection take no background at all from an image without objects, so they
-    never learn from it; here such an image gives `minimum` priors.
+    torchvision and MMDetection sample no background from an image without objects and so never
+    learn from it; here such an image contributes `minimum` priors.
 
     Paper: SSD: Single Shot MultiBox Detector (Liu et al., 2016), section 2.2,
         https://arxiv.org/abs/1512.02325
 
     Args:
-        ratio: Background priors for each positive of the image, rounded down.
-        minimum: Background priors of an image at least, where it has as many; 3 is what an image
-            with one positive has, 0 does as torchvision.
+        ratio: Background priors per positive of the image, rounded down.
+        minimum: Minimum number of background priors per image, if it has as many; 3 equals an image
+            with one positive, 0 does as torchvision.
     """
 
     ranks_by: ClassVar = "losses"
@@ -37,5 +37,5 @@ class HardNegatives:
         """(B, P) and (B, P) to a mask (B, P)."""
         positive = matched >= 0
         counts = (positive.sum(dim=1) * self.ratio).long().clamp(min=self.minimum)  # (B,)
-        # How many the fullest image wants is known on the device only, so all are ranked.
+        # The largest count is only known on the device, so rank all priors.
         return positive | highest(values, matched == BACKGROUND, counts, matched.shape[1])

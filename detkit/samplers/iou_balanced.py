@@ -1,4 +1,4 @@
-"""A number of priors, with background of every overlap."""
+"""Samples whose background is balanced by IoU."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from detkit.structures import BACKGROUND
 
 @register("sampler", "iou_balanced")
 class IoUBalanced:
-    """A random choice in each image whose background overlaps objects little and much alike.
+    """A random sample per image whose background is spread evenly over IoUs with objects.
 
-    Background falls into equal bins by its highest IoU with an object, from 0 to the highest of the
-    image. Bins give one prior each, at random, in turns, until there are enough; the paper takes
-    its share of each bin and then from any. Positives are chosen as by `random_balanced`. It draws
-    from torch's global generator, whose state is in every checkpoint.
+    Background is binned by its highest IoU with an object, from 0 to the image's maximum. Each bin
+    in turn contributes a random prior until the sample is complete; the paper takes an equal share
+    of each bin and fills up from any bin. Positives are sampled as in `random_balanced`. It uses
+    torch's global generator, whose state is in every checkpoint.
 
     Paper: Libra R-CNN: Towards Balanced Learning for Object Detection (Pang et al., 2019), section
         3.1, https://arxiv.org/abs/1904.02701
 
     Args:
-        number: Priors that count in an image, where there are as many.
-        positive_fraction: The largest share of positives among them; where an image has fewer,
-            background takes their places.
-        bins: Equal parts of the overlaps of background.
+        number: Priors sampled per image, fewer if an image has fewer.
+        positive_fraction: Maximum share of positives. Background replaces missing positives.
+        bins: Number of equal IoU bins for background.
     """
 
     ranks_by: ClassVar = "overlaps"
@@ -51,15 +50,15 @@ class IoUBalanced:
         limit = int(self.number * self.positive_fraction)
         positives = (matched >= 0).sum(dim=1).clamp(max=limit)  # (B,)
         random = torch.rand(matched.shape, device=matched.device)
-        chosen = highest(random, matched >= 0, positives, limit)
+        sampled_positives = highest(random, matched >= 0, positives, limit)
         background = matched == BACKGROUND
         turns = _turns(self._bins(values, background), random)
-        # Of one turn, at random: the bins may not all get one in the last.
+        # Random order within a turn, since the last turn may not reach every bin.
         keys = torch.rand(matched.shape, device=matched.device) - turns
-        return chosen | highest(keys, background, self.number - positives, self.number)
+        return sampled_positives | highest(keys, background, self.number - positives, self.number)
 
     def _bins(self, overlaps: Tensor, background: Tensor) -> Tensor:
-        """(B, P) 0 to bins - 1 for background, `bins` for the others."""
+        """(B, P) 0 to bins - 1 for background, `bins` for all other priors."""
         top = torch.where(background, overlaps, 0).amax(dim=1, keepdim=True)  # (B, 1)
         share = overlaps / top.clamp(min=1e-6)
         bins = (share * self.bins).long().clamp(max=self.bins - 1)
@@ -67,9 +66,9 @@ class IoUBalanced:
 
 
 def _turns(bins: Tensor, random: Tensor) -> Tensor:
-    """(B, P) the how-manieth each is in its bin, counted from 0, in a random order."""
+    """(B, P) rank of each prior within its bin, in random order, counted from 0."""
     order = (bins + random).argsort(dim=1)  # bin by bin
     ordered = bins.gather(1, order)
-    places = torch.arange(bins.shape[1], device=bins.device).expand_as(bins)
-    starts = torch.searchsorted(ordered, ordered)  # where the own bin begins
-    return torch.zeros_like(bins).scatter_(1, order, places - starts)
+    positions = torch.arange(bins.shape[1], device=bins.device).expand_as(bins)
+    starts = torch.searchsorted(ordered, ordered)  # where each prior's bin begins
+    return torch.zeros_like(bins).scatter_(1, order, positions - starts)

@@ -12,7 +12,7 @@ from detkit.structures import IGNORED
 
 @register("sampler", "keep_all")
 class KeepAll:
-    """Every prior counts that is not ignored: for losses that weigh easy ones down themselves."""
+    """Every prior that is not ignored: for losses that down-weight easy priors themselves."""
 
     ranks_by: ClassVar = "nothing"
 

@@ -1,4 +1,4 @@
-"""The hardest priors of an image."""
+"""Online hard example mining."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from detkit.samplers.balanced import choose_balanced
 
 @register("sampler", "ohem")
 class OnlineHardExamples:
-    """The priors with the highest classification loss in each image, positives and background.
+    """The priors with the highest classification loss, positives and background, of each image.
 
-    The paper ranks regions by their whole loss and first suppresses those that overlap; here, as in
-    later implementations, the classification loss ranks, positives and background apart.
+    The paper ranks regions by their total loss, after suppressing overlapping ones. Here, as in
+    later implementations, the classification loss ranks positives and background separately.
 
     Paper: Training Region-based Object Detectors with Online Hard Example Mining (Shrivastava et
         al., 2016), https://arxiv.org/abs/1604.03540
 
     Args:
-        number: Priors that count in an image, where there are as many.
-        positive_fraction: The largest share of positives among them; where an image has fewer,
-            background takes their places, but positives never take those of background.
+        number: Priors sampled per image, fewer if an image has fewer.
+        positive_fraction: Maximum share of positives. Background replaces missing positives;
+            positives never replace missing background.
     """
 
     ranks_by: ClassVar = "losses"

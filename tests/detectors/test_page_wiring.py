@@ -53,7 +53,7 @@ def test_sizes_that_a_page_does_not_take_are_refused(capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["model=ssd300", "model/neck=none"], "`scales` has 7 entries and 2 levels come from"),
+        (["model=ssd300", "model/neck=none"], "`scales` has 7 entries, but the neck gives 2"),
         (
             ["model=yolov5n", "model/backbone=resnet18", "model.backbone.levels=[2,4,5]"],
             "4, 16, 32",

@@ -94,7 +94,9 @@ def test_a_weight_of_an_unknown_class_names_the_nearest(loss):
 
 def test_class_weights_of_a_quality_branch_are_refused():
     loss = BinaryCrossEntropy(class_weights={"dog": 3.0}, class_names=NAMES)
-    with pytest.raises(UserError, match=r"for 2 classes and this loss compares 1.*classification"):
+    with pytest.raises(
+        UserError, match=r"for 2 classes, but this loss gets 1 logits.*classification"
+    ):
         loss(torch.zeros(4, 1), torch.zeros(4).long())
 
 

@@ -38,6 +38,8 @@ def test_levels_of_other_strides_have_the_nearest_ones_in_proportion():
 
 
 def test_another_number_of_levels_is_refused():
-    message = r"`sizes` has 1 levels and 2 come in \(strides 8, 16\): list the anchors of each"
+    message = (
+        r"`sizes` has 1 levels, but the neck gives 2 \(strides 8, 16\): list the anchors of each"
+    )
     with pytest.raises(UserError, match=message):
         AnchorSizes(feature_specs=specs(8, 16), sizes=[[(2, 4)]])

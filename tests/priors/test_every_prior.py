@@ -24,12 +24,12 @@ def priors(request, feature_specs):
 
 def test_few_sizes_are_kept_and_the_latest_used_stay(priors):
     first = priors(SIZES, CPU)
-    for side in range(2, 2 + grid._KEPT - 1):
+    for side in range(2, 2 + grid._CACHE_SIZE - 1):
         priors([(side, side)] * 5, CPU)
     assert priors(SIZES, CPU).boxes is first.boxes
     priors([(50, 1)] * 5, CPU)
     assert priors(SIZES, CPU).boxes is first.boxes
-    assert len(priors._cache) == grid._KEPT
+    assert len(priors._cache) == grid._CACHE_SIZE
 
 
 def test_priors_are_not_in_a_state_dict(priors):

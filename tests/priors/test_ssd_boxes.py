@@ -123,7 +123,7 @@ def test_steps_that_do_not_fit_the_maps_say_what_to_do():
 
 
 def test_too_few_levels_are_refused():
-    with pytest.raises(UserError, match=r"`aspect_ratios` has 6 entries and 5 levels come from"):
+    with pytest.raises(UserError, match=r"`aspect_ratios` has 6 entries, but the neck gives 5"):
         SSDBoxes(feature_specs=specs(8, 16, 32, 64, 64), aspect_ratios=((2.0,),) * 6)
     with pytest.raises(UserError, match=r"`scales` has 7 .*6 \(one for each level, and one more\)"):
         SSDBoxes(feature_specs=specs(8, 16, 32, 64, 64), scales=SSD300["scales"])
@@ -132,5 +132,5 @@ def test_too_few_levels_are_refused():
 
 
 def test_steps_of_another_backbone_are_refused():
-    with pytest.raises(UserError, match="`steps` begin with 8 and the finest level has stride 4"):
+    with pytest.raises(UserError, match="`steps` begin with 8, but the finest level has stride 4"):
         SSDBoxes(feature_specs=specs(4, 8, 16, 32, 64, 64), **SSD300)
