@@ -101,10 +101,9 @@ class _SplitAtLabel(torch.autograd.Function):
             power = probability.pow(gamma)
             if slope is not None:
                 # p^gamma * (gamma * (1 - p) * entropy + p), as dp/dx = p (1 - p), dentropy/dx = p.
-                power_slope = torch.addcmul(losses, probability, losses, value=-1)
-                chunk_slope = torch.add(probability, power_slope, alpha=gamma, out=slope[chunk])
-                chunk_slope.mul_(power)
-                chunk_slope.scatter_(1, labelled, chunk_slope.gather(1, labelled) * is_background)
+                of_power = torch.addcmul(losses, probability, losses, value=-1)
+                slopes = torch.add(probability, of_power, alpha=gamma, out=slope[chunk]).mul_(power)
+                slopes.scatter_(1, labelled, slopes.gather(1, labelled) * is_background)
             losses.mul_(power)
             losses.scatter_(1, labelled, losses.gather(1, labelled) * is_background)
             torch.sum(losses, dim=1, keepdim=True, out=absent_losses[chunk])
