@@ -55,10 +55,8 @@ class ATSSAssigner:
         overlaps = iou(priors.boxes[candidates], objects)  # (K, n)
         spread = overlaps.std(dim=0) if len(overlaps) > 1 else torch.zeros_like(overlaps[0])
         threshold = overlaps.mean(dim=0) + spread
-        candidate_centres = centres[candidates]  # (K, n, 2)
-        inside = torch.cat(
-            [candidate_centres - objects[:, :2], objects[:, 2:] - candidate_centres], dim=-1
-        )
+        points = centres[candidates]  # (K, n, 2)
+        inside = torch.cat([points - objects[:, :2], objects[:, 2:] - points], dim=-1)
         positive = (overlaps >= threshold) & (inside.amin(dim=-1) > LEAST_DISTANCE)
         claims = overlaps.new_full((len(centres), len(objects)), -1.0)
         return claims.scatter_(0, candidates, torch.where(positive, overlaps, -1.0))

@@ -36,7 +36,5 @@ class Centreness:
         centres = box_centres(priors.boxes)  # (M, 2)
         before, after = centres - boxes[:, :2], boxes[:, 2:] - centres
         nearer, farther = before.minimum(after), before.maximum(after)
-        ratios = nearer.clamp(min=0) / farther.clamp(
-            min=1e-6
-        )  # (M, 2), also for boxes without area
+        ratios = nearer.clamp(min=0) / farther.clamp(min=1e-6)  # (M, 2); a box may have no area
         return ratios.prod(dim=1).sqrt()
