@@ -224,7 +224,7 @@ def test_failing_plugin_stops_no_other_and_is_named_when_a_part_is_missed(write_
         registry.get("neck", "of_the_broken_one")  # pain 9
 
 
-def test_plugin_file_that_is_missing_is_named(tmp_path):
+def test_missing_plugin_file_is_named(tmp_path):
     registry.load_plugins([str(tmp_path / "gone.py")])
     with pytest.raises(UserError, match=r"gone\.py' could not be loaded: FileNotFoundError"):
         registry.get("neck", "of_the_missing_one")

@@ -143,7 +143,7 @@ def test_a_tensor_that_learns_is_detached():
 
 
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"text", "not an image")])
-def test_bytes_that_are_no_image(content, reason):
+def test_bytes_other_than_an_image(content, reason):
     with pytest.raises(UnreadableImageError, match=reason):
         pixels(content)
 

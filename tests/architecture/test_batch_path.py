@@ -140,7 +140,7 @@ def test_the_way_begins_at_the_file_and_ends_at_the_loss(passage):
     assert steps <= passage.functions
 
 
-def test_what_is_counted():
+def test_the_trace_counts_functions_and_lines():
     """The counting itself, on a function of ours that is known."""
     passage = trace(lambda: detkit.registry.family_of_slot("box_loss"))
     assert passage.functions == {"registry.py: family_of_slot"}

@@ -74,7 +74,7 @@ def test_wired_arguments_are_those_that_assembly_fills_in(family, name):
 
 
 @each_part
-def test_first_line_says_what_it_is_for_and_is_read_from_the_text_alike(family, name):
+def test_first_line_is_the_purpose_and_reads_alike_from_the_text(family, name):
     listed = docstring(registry._builtin_parts()[family, name])
     factory = registry.get(family, name)
     assert first_line(listed)

@@ -49,7 +49,7 @@ def test_the_first_of_two_equal_objects_has_the_best_prior():
     assert matched(twice, twice) == [1, 0, -1, -1]
 
 
-def test_an_object_goes_without_where_no_prior_that_is_left_overlaps_it():
+def test_an_object_stays_unmatched_if_no_free_prior_overlaps_it():
     inside = [1.0, 1, 3, 3]
     assert matched(inside, inside, inside) == [0, -1, -1, -1]
     assert matched([100.0, 100, 110, 110]) == [-1, -1, -1, -1]

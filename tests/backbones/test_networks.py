@@ -128,7 +128,7 @@ def middle_of(whole, names, pictures):
         (SwinTiny, models.swin_t, ("3", "5", "7")),
     ],
 )
-def test_features_are_those_of_torchvision(part, build, modules):
+def test_features_equal_torchvision(part, build, modules):
     torch.manual_seed(0)
     whole = build().eval()
     backbone = fill(part(), whole)
@@ -148,7 +148,7 @@ def test_features_are_those_of_torchvision(part, build, modules):
         (MobileNetV1, ("blocks.2", "blocks.3", "blocks.4")),
     ],
 )
-def test_features_are_those_of_timm(part, modules):
+def test_features_equal_timm(part, modules):
     torch.manual_seed(0)
     whole = timm.create_model(part.recipe.model, pretrained=False)
     backbone = fill(part(), whole)

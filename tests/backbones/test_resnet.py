@@ -30,7 +30,7 @@ def test_maps_have_the_published_channels_and_strides(build, levels, channels):
         assert features.shape == (2, spec.channels, 64 // spec.stride, 96 // spec.stride)
 
 
-def test_maps_are_those_of_torchvision():
+def test_maps_equal_torchvision():
     whole = models.resnet18().eval()
     backbone = ResNet18().eval()
     backbone.load_state_dict(whole.state_dict(), strict=False)
@@ -117,7 +117,7 @@ def test_unreachable_imagenet_weights_say_what_to_do(monkeypatch):
         ResNet18(weights="imagenet")
 
 
-def test_imagenet_weights_are_those_of_torchvision(monkeypatch):
+def test_imagenet_weights_equal_torchvision(monkeypatch):
     published = {"resnet18-f37072fd.pth": models.resnet18().state_dict()}
 
     def fetch(url, *_, check_hash, **__):

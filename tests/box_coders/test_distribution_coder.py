@@ -37,7 +37,7 @@ def test_encoding_shares_a_side_between_the_two_nearest_distances():
     assert_close(found, torch.tensor(expected), atol=1e-7, rtol=1e-6)
 
 
-def test_distances_are_cut_at_what_the_bins_can_say():
+def test_distances_are_clipped_to_the_bins():
     coder = DistributionCoder(bins=4)
     box = torch.tensor([[12.0, -400.0, 4.0, 28.0]])  # the left is right of the point
     assert coder.distances(box, POINT).tolist() == [[0, 3, 0, 3]]

@@ -65,7 +65,7 @@ def test_the_file_of_a_page_is_the_page(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_what_stands_for_nothing_or_for_several_is_an_error(side, message, tmp_path, monkeypatch):
+def test_an_unknown_or_ambiguous_side_is_an_error(side, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         read_side(side)

@@ -6,7 +6,7 @@ from detkit.cli.data_convert import run
 from detkit.errors import UserError
 
 
-def test_what_a_user_sees(voc_set, tmp_path_factory, capsys, caplog):
+def test_the_output_of_a_conversion(voc_set, tmp_path_factory, capsys, caplog):
     target = tmp_path_factory.mktemp("out") / "yolo"
     assert run([str(voc_set), str(target), "format=yolo"]) == 0
     text = capsys.readouterr().out

@@ -25,7 +25,7 @@ READERS = Path(__file__).parents[2] / "detkit" / "data"
         ("check", "/home/data.path/x, my.data.reader", "/home/data.path/x, my.data.reader"),
     ],
 )
-def test_keys_of_training_become_those_of_the_verb(verb, text, shown):
+def test_keys_of_training_become_keys_of_the_command(verb, text, shown):
     assert own_keys(text, verb) == shown
 
 

@@ -20,7 +20,7 @@ def test_plugin_without_a_verb_shows_its_usage(capsys: pytest.CaptureFixture[str
     assert "detkit plugin new FAMILY NAME" in capsys.readouterr().err
 
 
-def test_table_of_a_folder_that_is_no_sweep_is_refused(
+def test_table_of_a_folder_without_a_sweep_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sweep", "table", str(tmp_path / "nowhere")]) == 2

@@ -70,7 +70,7 @@ def test_diff_as_json_holds_both_parts_whole(
         (["a", "b", "--yaml"], "takes two runs"),
     ],
 )
-def test_diff_of_what_is_no_pair_of_runs(
+def test_diff_of_things_other_than_runs(
     runs: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
 ) -> None:
     assert main(["config", "diff", *words]) == 2

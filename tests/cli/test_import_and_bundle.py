@@ -37,7 +37,7 @@ def detections(ckpt: object, output: str) -> str:
     return Path(output, "detections.json").read_text()
 
 
-def test_bundle_detects_bit_by_bit_what_the_run_detects(bundle: Path, tmp_path: Path) -> None:
+def test_detections_of_bundle_and_run_are_bit_identical(bundle: Path, tmp_path: Path) -> None:
     Image.effect_noise((120, 90), 60).convert("RGB").save("one.png")
     first = detections("first", str(tmp_path / "a"))
     assert json.loads(first)
@@ -48,7 +48,7 @@ def test_bundle_detects_bit_by_bit_what_the_run_detects(bundle: Path, tmp_path: 
     assert all(torch.equal(opened.weights[name], value) for name, value in run.weights.items())
 
 
-def test_bundle_says_what_is_in_it(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bundle_lists_its_content(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     content = json.loads((bundle / "bundle.json").read_text())
     about = json.loads(Path("first/environment.json").read_text())
     assert content["versions"] == about["versions"]

@@ -192,7 +192,7 @@ def test_collector_rests_while_a_new_process_imports(collecting, monkeypatch):
     assert gc.isenabled()
 
 
-def test_collector_of_a_process_that_has_done_more_is_left_alone(collecting, monkeypatch):
+def test_collector_of_a_busy_process_is_unchanged(collecting, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
     assert collecting() == (True, 0)
 

@@ -4,7 +4,7 @@ from detkit.cli.options import split_options
 from detkit.errors import UserError
 
 
-def test_paths_and_options_are_told_apart(tmp_path):
+def test_paths_and_options_are_distinguished(tmp_path):
     existing = tmp_path / "a=b"
     existing.mkdir()
     words = ["folder", "format='coco'", str(existing), "sub/x=1"]

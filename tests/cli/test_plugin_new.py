@@ -80,7 +80,7 @@ def test_parts_are_listed_with_where_they_come_from(written, monkeypatch, capsys
     assert "File: plugins/own_neck/__init__.py (folder own_neck)" in capsys.readouterr().out
 
 
-def test_readme_has_ten_lines_or_fewer_and_names_files_that_are_there(written):
+def test_readme_has_ten_lines_or_fewer_and_names_existing_files(written):
     for family in FAMILIES:
         text = (written / f"plugins/own_{family}/README.md").read_text()
         assert len(text.splitlines()) <= 10
@@ -106,7 +106,9 @@ def test_readme_has_ten_lines_or_fewer_and_names_files_that_are_there(written):
         (["neck", "there", "--package"], "there exists already"),
     ],
 )
-def test_what_cannot_be_is_said_and_nothing_is_written(words, said, tmp_path, monkeypatch, capsys):
+def test_bad_requests_are_refused_and_nothing_is_written(
+    words, said, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     for folder in ("plugins/there", "there"):
         Path(folder).mkdir(parents=True)

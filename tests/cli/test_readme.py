@@ -133,7 +133,7 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("words", typed())
-def test_what_the_table_says_can_be_typed(words: str, work: Path) -> None:
+def test_overrides_in_the_table_are_valid(words: str, work: Path) -> None:
     overrides = [word for word in shlex.split(words) if word != "-m"]
     overrides = [word.split(",")[0] for word in overrides]
     assert compose("train", ["model=fcos", *overrides])["model"]["name"] in (

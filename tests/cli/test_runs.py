@@ -259,7 +259,7 @@ def test_run_that_cannot_begin_again_keeps_its_configuration(
     assert (unsaved / "config.yaml").is_file()
 
 
-def test_finished_run_whose_checkpoints_are_gone_does_not_begin_again(
+def test_finished_run_without_checkpoints_does_not_start_again(
     unsaved: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (unsaved / "metrics.json").write_text("{}")

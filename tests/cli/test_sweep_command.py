@@ -142,7 +142,7 @@ def test_wrong_words_start_nothing(
     assert not list(tmp_path.rglob("sweep.json"))
 
 
-def test_told_to_a_sweep_leaves_out_what_cannot_run(
+def test_a_sweep_with_skip_bad_omits_invalid_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

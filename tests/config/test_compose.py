@@ -164,7 +164,7 @@ def test_page_that_includes_itself(composed: Callable, write: Callable) -> None:
         composed("model=loop")
 
 
-def test_page_that_is_no_yaml(composed: Callable, write: Callable) -> None:
+def test_invalid_yaml(composed: Callable, write: Callable) -> None:
     write("model/broken", "neck: {name: toy_pan\nhead: 3")
     with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: this is not valid YAML"):
         composed("model=broken")

@@ -62,7 +62,7 @@ def test_of_two_names_the_last_or_the_inner_one_counts(
     assert composed(*words)["model"]["head"]["box_loss"]["name"] == box_loss
 
 
-def test_values_of_a_part_that_is_named_again_are_dropped(composed: Callable) -> None:
+def test_values_of_a_part_chosen_again_are_dropped(composed: Callable) -> None:
     words = ["model.head.box_loss={name: toy_giou, weight: 7}", "model.head.box_loss=toy_giou"]
     assert composed(*words)["model"]["head"]["box_loss"]["weight"] == 1.0
 
@@ -75,7 +75,7 @@ def test_unknown_name_beside_a_key_is_an_error(name: str, composed: Callable) ->
 
 
 @pytest.mark.parametrize("removal", ["model.head.quality_loss=null", "~model/head/quality_loss"])
-def test_part_that_is_left_out_cannot_be_tuned(removal: str, composed: Callable) -> None:
+def test_removed_part_cannot_be_tuned(removal: str, composed: Callable) -> None:
     tuning = "model.head.quality_loss.alpha=0.5"
     for words in permutations([removal, tuning]):
         with pytest.raises(ConfigError, match=f"removes what {tuning} changes"):

@@ -53,9 +53,7 @@ def test_required_parts_cannot_be_removed(word: str, message: str) -> None:
 
 # pain 38
 @pytest.mark.parametrize("word", ["~model.neck", "model/neck=null", "model.neck=null"])
-def test_part_that_is_left_out_is_not_replaced_by_the_default(
-    word: str, composed: Callable
-) -> None:
+def test_removed_part_is_not_replaced_by_the_default(word: str, composed: Callable) -> None:
     with pytest.raises(ConfigError, match=r"model\.neck: a neck is missing; choose one of"):
         composed(word)
 

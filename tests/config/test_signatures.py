@@ -104,7 +104,7 @@ def test_slot_tells_family_spaces_and_default():
     assert loss.doc == "From the constructor's docstring."
 
 
-def test_null_fits_a_slot_whose_type_says_so():
+def test_null_fits_an_optional_slot():
     argument = arguments(Assembled)["quality_loss"]
     assert argument.optional
     assert argument.annotation == Documented | None

@@ -55,7 +55,7 @@ def test_an_error_of_the_part_shows_its_own_last_line():
         case()
 
 
-def test_values_are_those_of_the_constructor_as_yaml_has_them():
+def test_values_are_the_constructor_defaults_as_yaml():
     subject = cases("neck", "fpn", out_channels=48)[0].subject
     neck = subject.build(feature_specs=[FeatureSpec(8, 2**n) for n in (3, 4, 5)])
     assert {spec.channels for spec in neck.feature_specs} == {48}
@@ -87,7 +87,7 @@ def test_there_is_no_such_part():
         cases("neck", "fpnn")
 
 
-def test_what_cannot_be_compared_is_left_out():
+def test_checks_of_random_outputs_are_skipped():
     def forward(self, features):
         return [level + torch.rand(()) for level in features]
 

@@ -144,7 +144,7 @@ def test_a_reader_is_tried_on_a_folder(check, tmp_path):
         (loss("focal"), "clashes with the one in 'detkit.losses.focal'"),
     ],
 )
-def test_what_registration_refuses_is_one_line_with_the_file(check, text, says):
+def test_a_refused_registration_is_one_line_with_the_file(check, text, says):
     code, shown, _ = check("refused.py", refused=text)
     first = shown.splitlines()[0]
     assert code == 1

@@ -90,7 +90,7 @@ def test_a_deep_png_named_jpg_is_eight_bits(tmp_path, colours):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".jpg"])  # .jpg: a GIF named so
-def test_of_an_animation_the_first_frame_is_taken_and_it_is_said_once(tmp_path, caplog, suffix):
+def test_the_first_frame_of_an_animation_is_used_and_reported_once(tmp_path, caplog, suffix):
     path = tmp_path / f"a{suffix}"
     frames = [Image.new("RGB", (6, 4), (value, value, value)) for value in (255, 0, 0)]
     kind = "GIF" if suffix == ".jpg" else None
@@ -204,7 +204,7 @@ def test_an_image_larger_than_the_guard_is_left_out_unread(tmp_path):
         read_image(partial(decode, path), f"the image '{path}'")
 
 
-def test_files_that_are_no_images_say_what_they_are(tmp_path):
+def test_files_other_than_images_are_identified(tmp_path):
     (tmp_path / "text.jpg").write_text("not found")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()

@@ -100,7 +100,7 @@ def test_evaluation_is_the_same_in_every_epoch():
     assert positions(first) == [[0, 1], [2, 3], [4]]
 
 
-def test_interrupted_epoch_goes_on_with_the_batches_that_are_left():
+def test_interrupted_epoch_resumes_with_the_remaining_batches():
     whole = TrainingBatches(20, batch_size=4, seed=1, scales=[0.5, 1.0])
     whole.set_epoch(3)
     rest = TrainingBatches(20, batch_size=4, seed=1, scales=[0.5, 1.0], skip=(3, 2))

@@ -2,7 +2,7 @@ from detkit.data.data_summary import describe_splits
 from detkit.data.readers.coco_reader import CocoReader
 
 
-def test_images_that_are_left_out_are_counted_and_named(coco, coco_files):
+def test_skipped_images_are_counted_and_named(coco, coco_files):
     file = coco / "annotations/instances_val2017.json"
     coco_files(file, ["c.jpg", *(f"{number}.jpg" for number in range(5))], [])
     index = CocoReader().read(coco, "val")
@@ -12,6 +12,6 @@ def test_images_that_are_left_out_are_counted_and_named(coco, coco_files):
     )
 
 
-def test_nothing_is_said_of_a_data_set_in_order(coco):
+def test_a_sound_data_set_gets_no_message(coco):
     line = describe_splits({"train": CocoReader().read(coco, "train")}, ["dog", "cat"])
     assert line == "train 2 images, 2 objects; 2 classes (dog, cat)"

@@ -122,7 +122,7 @@ def test_a_fraction_is_held_back_if_there_is_only_a_train_split(coco):
     assert (len(data.train_index), len(data.validation_index)) == (1, 1)
 
 
-def test_null_holds_a_fraction_back_though_there_is_a_split(coco):
+def test_null_holds_back_a_fraction_despite_a_split(coco):
     data = data_of(coco, validation_split=None, validation_fraction=0.5)
     assert data.validation_index.path(0).parent.name == "train2017"
 

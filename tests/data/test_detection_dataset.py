@@ -39,7 +39,7 @@ def test_areas_are_absent_where_the_format_has_none(voc):
     assert len(dataset.target(1)) == 0
 
 
-def test_missing_areas_are_those_of_the_boxes_where_others_are_given(coco, coco_files):
+def test_missing_areas_are_box_areas_if_others_are_given(coco, coco_files):
     objects = [
         {"image_id": 1, "category_id": 7, "bbox": [1, 1, 4, 5], "area": 11},
         {"image_id": 1, "category_id": 7, "bbox": [1, 1, 4, 5]},

@@ -48,7 +48,7 @@ def test_jpeg_is_decoded_as_pil_does(tmp_path, pictures):
     assert (decode(path).int() - expected.int()).abs().max() <= 1
 
 
-def test_cmyk_becomes_the_colours_that_are_seen(tmp_path):
+def test_cmyk_becomes_the_visible_colours(tmp_path):
     red = np.zeros((8, 8, 3))
     red[..., 0] = 255
     path = save(tmp_path / "a.jpg", red, "CMYK", quality=95)

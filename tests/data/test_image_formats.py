@@ -17,7 +17,7 @@ ORIENTATION = 0x0112
     (".jfif", "JPEG", None), (".jp2", "JPEG2000", "jpg_2000"), (".avif", "AVIF", "avif"),
     (".tga", "TGA", None), ("", "PNG", None),
 ])  # fmt: skip
-def test_what_pillow_reads_is_read(tmp_path, suffix, kind, feature):
+def test_formats_of_pillow_are_read(tmp_path, suffix, kind, feature):
     if feature is not None and not features.check(feature):
         pytest.skip(f"this Pillow has no {kind}")
     Image.new("RGB", (8, 6), (200, 0, 0)).save(tmp_path / f"a{suffix}", format=kind)
@@ -34,7 +34,7 @@ def test_what_pillow_reads_is_read(tmp_path, suffix, kind, feature):
     ("a.exr", b"v/1\x01" + bytes(40), r"not an image that can be read \(.exr\); convert it"),
     ("a.CR2", b"II*\0\x10\0\0\0CR", "a camera's raw format; convert it"),
 ])  # fmt: skip
-def test_what_cannot_be_read_is_named_with_a_remedy(tmp_path, monkeypatch, name, content, remedy):
+def test_unreadable_formats_are_named_with_a_remedy(tmp_path, monkeypatch, name, content, remedy):
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UnreadableImageError, match=remedy):

@@ -52,7 +52,7 @@ def test_relabel_maps_names_with_spaces_of_older_checkpoints(index):
 
 
 # pain 11
-def test_relabel_names_the_classes_that_are_not_known(index):
+def test_relabel_names_unknown_classes(index):
     with pytest.raises(DataError, match=r"the checkpoint does not know the classes 'dog' .*'cat'"):
         relabel(index, ["cat", "dogs"], "the checkpoint")
 

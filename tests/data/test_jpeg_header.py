@@ -25,7 +25,7 @@ def test_usual_images_tell_their_size(mode, options):
     assert plain_jpeg_size(jpeg(mode, **options)) == (21, 33)
 
 
-def test_what_is_unusual_is_left_to_pil():
+def test_unusual_files_are_left_to_pil():
     exif = Image.Exif()
     exif[0x0112] = 6
     unusual = [jpeg(exif=exif), jpeg("CMYK"), jpeg(form="PNG"), jpeg(icc_profile=b"x" * 200), b""]

@@ -169,7 +169,7 @@ def test_others_come_from_the_group(shapes):
 @pytest.mark.parametrize(
     "first", [{"mirror": HorizontalFlip()}, {"mirror": HorizontalFlip(probability=1.0)}]
 )
-def test_what_is_random_is_drawn_anew_for_each_sample(shapes, first):
+def test_random_values_are_drawn_anew_for_each_sample(shapes, first):
     mosaic = {"mosaic": Mosaic(height=96, width=96)}
     dataset = reading(shapes, first | mosaic)
     made = [dataset[Key(0, position)] for position in range(8)]
@@ -179,7 +179,7 @@ def test_what_is_random_is_drawn_anew_for_each_sample(shapes, first):
     assert all(same(plain[Key(0, position)], made[position]) for position in range(8))
 
 
-def test_what_is_kept_is_bounded_and_let_go_of_when_mosaic_closes(shapes, monkeypatch):
+def test_the_cache_is_bounded_and_freed_when_mosaic_closes(shapes, monkeypatch):
     monkeypatch.setattr("detkit.data.detection_dataset._KEPT", 3 * 48 * 48 * 3)  # heard: mosaic RAM
     dataset = reading(shapes, {"mosaic": Mosaic(height=96, width=96)}, mixing_epochs=1)
     for position in range(8):

@@ -46,7 +46,7 @@ def test_one_annotation_of_another_spelling_is_matched(image, annotation, differ
     (["images/a.jpg"], ["labels/b.txt"]),
     (["images/0a1b2c3d-a.jpg"], ["labels/ffffffff-a.txt"]),  # two uploads of one name
 ])  # fmt: skip
-def test_what_is_not_certain_is_not_matched(images, annotations):
+def test_ambiguous_names_are_not_matched(images, annotations):
     assert matches(images, annotations) == []
 
 

@@ -88,7 +88,7 @@ def test_other_settings_leave_the_pictures_of_a_running_training_alone(tmp_path)
     assert (resumed.root, fingerprint(resumed)) == (running.root, seen)
 
 
-def test_a_rendering_of_an_older_release_is_used_where_it_lies(tmp_path):
+def test_a_rendering_of_an_older_release_is_used_in_place(tmp_path):
     render_shapes(tmp_path / "old", **SMALL)
     assert reader().read(tmp_path / "old", "val").root == tmp_path / "old"
     other = reader(render_seed=5).read(tmp_path / "old", "val").root
@@ -127,7 +127,7 @@ def test_four_at_once_of_two_settings(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted({index.root for index in indices})
 
 
-def test_what_a_killed_process_leaves_is_neither_used_nor_in_the_way(tmp_path, monkeypatch):
+def test_remains_of_a_killed_process_are_ignored(tmp_path, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr("detkit.data.shapes.shutil.rmtree", lambda *_, **__: None)
         broken.setattr("detkit.data.shapes._render_split", interrupt)
@@ -137,7 +137,7 @@ def test_what_a_killed_process_leaves_is_neither_used_nor_in_the_way(tmp_path, m
     assert len(reader().read(tmp_path, "train")) == 6
 
 
-def test_a_foreign_folder_is_refused_and_left_alone(tmp_path):
+def test_a_foreign_folder_is_refused_and_unchanged(tmp_path):
     (tmp_path / "holiday.jpg").write_bytes(b"mine")
     with pytest.raises(DataError, match=r"holds holiday.jpg, which .* did not write"):
         render_shapes(tmp_path, **SMALL)
@@ -179,7 +179,7 @@ def test_a_broken_off_rendering_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_reader_renders_what_is_absent(tmp_path, caplog):
+def test_the_reader_renders_a_missing_data_set(tmp_path, caplog):
     small, path = reader(train_images=4, validation_images=2), tmp_path / "new" / "shapes"
     with caplog.at_level("INFO", logger="detkit"):
         assert small.splits(path) == ["train", "val"]

@@ -235,7 +235,7 @@ def test_a_repeated_image_counts_once():
     require_equal(metric.compute(), measured(rows).compute())
 
 
-def test_state_is_not_changed_by_what_comes_later():
+def test_state_does_not_change_later():
     metric = measured(scenes(random_annotations(9), 9))
     state = metric.state()
     metric.update([1000], [NO_DETECTIONS], [Target.empty()])
@@ -279,7 +279,7 @@ def test_backends_print_nothing(capfd, backend):
     assert capfd.readouterr() == ("", "")
 
 
-def test_boxes_that_are_not_finite_are_no_matches(caplog):
+def test_non_finite_boxes_are_no_matches(caplog):
     some = found([10, 10, 50, 50], [0, 0, 5, 5], scores=[math.nan, 0.5])
     broken = Detections(torch.full((1, 4), math.nan), torch.ones(1), torch.zeros(1).long())
     numbers = compute((some, target([10, 10, 50, 50])), (broken, target([10, 10, 50, 50])))

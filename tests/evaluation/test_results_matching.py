@@ -159,21 +159,21 @@ def test_class_names_are_categories():
     assert is_right(matched(rows(categories=("cat", "dog", "cat", "dog"))))
 
 
-def test_valid_categories_that_are_shifted_are_doubted():
+def test_shifted_valid_categories_raise_doubt():
     index = replace(INDEX, labels=np.array([1, 1, 1, 1]))
     found = matched(rows(categories=(1, 1, 1, 1)), index)
     assert "4 boxes at objects 0 have the object's class, but 4 would if" in found.notes[1]
 
 
 # pain 34
-def test_valid_categories_that_are_one_too_high_are_doubted():
+def test_valid_categories_off_by_one_raise_doubt():
     names = ["cat", "dog", "hen"]
     index = replace(INDEX, class_names=names, category_ids=[1, 2, 3])
     found = matched(rows(categories=(2, 3, 2, 3)), index)
     assert "4 would if category ids were classes numbered one too high: check" in found.notes[1]
 
 
-def test_classes_that_are_all_wrong_are_doubted():
+def test_classes_that_are_all_wrong_raise_doubt():
     found = matched(rows(categories=(2, 1, 2, 1)))
     assert found.notes[1].startswith("warning: none of 4 boxes at objects has the object's class")
 

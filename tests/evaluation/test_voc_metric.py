@@ -158,7 +158,7 @@ def whole_pixels(images):
 
 
 # pain 25
-def test_boxes_that_are_not_converted_have_another_iou():
+def test_unconverted_boxes_have_another_iou():
     """The kit's +1 makes boxes too similar if they are already continuous."""
     first, second = [0, 0, 10, 10], [0, 0, 10, 5]  # IoU 50 / 100
     assert pixels_iou([1, 1, 10, 10], [1, 1, 10, 5]) == 0.5

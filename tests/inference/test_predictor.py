@@ -57,7 +57,7 @@ def predict(names, batch_size=1, detector=None, read=read):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
-def test_a_broken_file_is_reported_and_the_others_go_on(batch_size):
+def test_a_broken_file_is_reported_and_the_others_continue(batch_size):
     outcomes = list(predict([255, "broken", 51, 0, "broken", 102], batch_size))
     broken = [isinstance(outcome, DataError) for outcome in outcomes]
     assert broken == [False, True, False, False, True, False]

@@ -42,7 +42,7 @@ def test_a_file_is_taken_by_its_name_even_when_that_looks_like_a_pattern(tmp_pat
         ("texts/*", r"as a pattern it fits 1 file, none.*such as 'photos/\*\.jpg'"),
     ],
 )
-def test_nothing_found_says_what_was_looked_for(tmp_path, source, message):
+def test_message_without_matches_lists_the_searched_names(tmp_path, source, message):
     (tmp_path / "empty").mkdir()
     make(tmp_path, "texts/a.txt")
     with pytest.raises(UserError, match=message):

@@ -70,7 +70,7 @@ def test_class_gradients(name, scores):
 
 
 @pytest.mark.parametrize("name", PAIR_LOSSES)  # a cross entropy is that of its target at least
-def test_boxes_that_are_right_cost_nothing(name):
+def test_correct_boxes_cost_nothing(name):
     _, target = box_inputs(name)
     assert_close(build(name)(target, target), torch.zeros(5), atol=1e-6, rtol=0)
 

@@ -110,7 +110,7 @@ def test_the_checkpoint_has_the_histogram():
     assert torch.equal(loss(*following), other(*following))
 
 
-def test_outside_training_the_average_is_used_and_kept_as_it_is():
+def test_outside_training_the_average_is_used_unchanged():
     loss = GHMBoxLoss(bins=2)
     loss(torch.tensor([[0.0, 0.0, 9.0]]), torch.zeros(1, 3))
     loss.eval()
@@ -128,7 +128,7 @@ def test_a_pass_without_gradients_is_no_training_step():
     assert_close(loss.state_dict(), before)
 
 
-def test_logits_that_are_not_finite_stay_visible():
+def test_non_finite_logits_stay_visible():
     losses = GHMClassificationLoss()(torch.tensor([[math.nan], [0.0]]), torch.tensor([0, -1]))
     assert losses.isnan().tolist() == [True, False]
 

@@ -31,7 +31,7 @@ def test_does_nothing_in_evaluation():
     assert neck.seen == 0
 
 
-def test_the_schedule_goes_on_from_a_checkpoint():
+def test_the_schedule_continues_from_a_checkpoint():
     neck = DropBlock(feature_specs=SPECS, steps=4)
     for _ in range(3):
         neck(MAPS)

@@ -37,6 +37,6 @@ def test_no_candidate():
     assert candidates.prior.dtype == candidates.label.dtype == torch.int64
 
 
-def test_scores_that_are_no_number_are_left_out():
+def test_nan_scores_are_skipped():
     candidates = select_candidates(SCORES.clone().fill_(float("nan")), torch.zeros(4).long(), 0, 9)
     assert len(candidates.score) == 0

@@ -117,7 +117,7 @@ def test_all_pairs_that_overlap_are_looked_at(scale, groups):
     assert not any((b, a) in found for a, b in found)
 
 
-def test_boxes_that_are_no_numbers_hide_no_others():
+def test_nan_boxes_hide_no_others():
     boxes = torch.cat([BOXES, torch.tensor([[float("nan")] * 4, [-float("inf"), 0, 1, 1]])])
     scores, groups = torch.cat([SCORES, torch.tensor([0.1, 0.1])]), torch.zeros(6).long()
     kept, values = suppress(boxes, scores, groups, halve_what_overlaps, 6)

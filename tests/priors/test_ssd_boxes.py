@@ -81,7 +81,7 @@ def test_one_level_goes_from_the_smallest_to_the_largest():
 
 
 @pytest.mark.parametrize(("clip", "widest"), [(True, 300.0), (False, 315 / 300 * 300)])
-def test_sides_are_cut_to_those_of_the_image(clip, widest):
+def test_sides_are_clipped_to_the_image(clip, widest):
     sides, _ = sides_and_centres(ssd300(scales=(1.05,) * 7, clip=clip)(SIZES_300, CPU).boxes)
     assert sides[0, 0] == pytest.approx(widest)
 

@@ -61,7 +61,7 @@ def start(tmp_path, end, **settings):
 
 
 @pytest.mark.parametrize("code", [0, 3])
-def test_what_a_leader_leaves_behind_is_ended_with_it(tmp_path, code):
+def test_children_that_a_leader_leaves_behind_are_ended_with_it(tmp_path, code):
     group, members = start(tmp_path, f"sys.exit({code})")
     assert group.wait(20) == code
     assert wait_for(lambda: not any(map(lives, members)))

@@ -56,7 +56,7 @@ def seen_by(head, regions, targets):
     return seen, losses
 
 
-def test_each_stage_refines_what_the_one_before_made():
+def test_each_stage_refines_the_boxes_of_the_previous_one():
     head = cascade(add_objects=False)
     # Codes times stds times sides: 10 * .1 * 16 = 16 pixels, then 10 * .05 * 16 = 8.
     for stage in head.stages:

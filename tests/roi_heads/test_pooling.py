@@ -56,7 +56,7 @@ def test_the_level_of_a_region_by_hand(box, level):
     assert RoIAlign(feature_specs=specs()).level_of(torch.tensor([box])).item() == level
 
 
-def test_levels_are_told_by_their_stride_not_by_their_place():
+def test_levels_are_identified_by_stride_not_by_position():
     pooling = RoIAlign(feature_specs=specs([8, 16, 32, 64, 128]))
     boxes = torch.tensor([square(20), square(112), square(224), square(900)])
     assert pooling.level_of(boxes).tolist() == [0, 0, 1, 2]
@@ -117,6 +117,6 @@ def test_levels_that_differ_in_channels_are_refused():
         RoIAlign(feature_specs=levels)
 
 
-def test_levels_that_are_all_too_coarse_are_refused():
+def test_only_too_coarse_levels_are_refused():
     with pytest.raises(UserError, match=r"all strides \(64, 128\) are above coarsest_stride=32"):
         RoIPool(feature_specs=specs([64, 128]))

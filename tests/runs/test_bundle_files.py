@@ -21,7 +21,7 @@ def bundle(tmp_path):
     return tmp_path / "mine", weights
 
 
-def test_what_was_written_is_read_bit_by_bit(bundle):
+def test_a_bundle_is_read_exactly_as_written(bundle):
     folder, weights = bundle
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     assert checkpoint.record == RECORD

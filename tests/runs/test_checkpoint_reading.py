@@ -31,7 +31,7 @@ def write(path, **changes):
     return path
 
 
-def test_what_was_written_is_read(tmp_path):
+def test_written_results_are_read(tmp_path):
     checkpoint = read_checkpoint(write(tmp_path / "a.ckpt"))
     assert (checkpoint.class_names, checkpoint.category_ids) == (["cat"], [7])
     assert checkpoint.config == {"seed": 1}
@@ -239,7 +239,7 @@ def test_another_version_is_named_where_a_part_is_unknown():
 
 
 @pytest.mark.parametrize(("prefer", "name"), [("best", "best.ckpt"), ("last", "last.ckpt")])
-def test_a_run_folder_stands_for_its_checkpoint(tmp_path, prefer, name):
+def test_a_run_folder_is_read_as_its_checkpoint(tmp_path, prefer, name):
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     for file in ("best.ckpt", "last.ckpt"):

@@ -35,7 +35,7 @@ def test_it_is_short_and_the_same_on_every_machine(index):
     assert found == fingerprint(replace(index, areas=np.full(3, -np.float32("nan"))))
 
 
-def test_it_does_not_depend_on_where_the_folder_lies(index, tmp_path):
+def test_it_does_not_depend_on_the_folder(index, tmp_path):
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     assert fingerprint(replace(index, root=tmp_path / "there")) == fingerprint(index)
 

@@ -70,7 +70,7 @@ def test_rows_have_the_time_of_all_starts_and_the_speed_of_training(tmp_path, mo
     assert times(resumed)[-1] == ("16.00", "3.00")
 
 
-def test_a_file_of_an_earlier_detkit_counts_its_epochs_from_one_when_it_goes_on(tmp_path):
+def test_a_file_of_an_earlier_detkit_counts_epochs_from_one_after_resuming(tmp_path):
     (tmp_path / "metrics.csv").write_text("step,epoch,loss\n0,0,0.5\n1,0,0.4\n2,1,0.3\n")
     resumed = MetricsFile(run_folder=str(tmp_path))
     resumed.start_at(2)

@@ -18,7 +18,7 @@ def through_a_file(state):
     return torch.load(buffer, weights_only=True)
 
 
-def test_all_generators_go_on_from_a_state_that_was_in_a_checkpoint():
+def test_all_generators_continue_from_a_saved_state():
     draws()  # leaves half of a pair of normal numbers in Python's and NumPy's generators
     saved = through_a_file(random_state())
     first = draws()

@@ -56,7 +56,7 @@ def changed(path, value):
         ),
     ],
 )
-def test_what_may_change_is_said(path, value, line):
+def test_permitted_changes_are_printed(path, value, line):
     (said,) = check_resume(RUN, changed(path, value))
     assert said.startswith(line)
 
@@ -73,7 +73,7 @@ def test_what_may_change_is_said(path, value, line):
         ("callbacks.ema", None, "callbacks.ema: ema -> null"),
     ],
 )
-def test_what_the_state_depends_on_may_not_change(path, value, problem):
+def test_settings_that_the_saved_state_depends_on_cannot_change(path, value, problem):
     # pain 18
     with pytest.raises(ConfigError) as refused:
         check_resume(RUN, changed(path, value))

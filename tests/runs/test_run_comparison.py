@@ -12,7 +12,7 @@ def test_a_run_equals_itself_elsewhere_and_later():
     assert [each.path for each in found.apart] == ["run_folder", "started"]
 
 
-def test_what_matters_is_told_from_what_does_not():
+def test_irrelevant_differences_are_ignored():
     other = RunRecord({**CONFIG, "seed": 1}, {**ENVIRONMENT, "versions": {"torch": "3"}, "seed": 1})
     found = compare(RunRecord(CONFIG, ENVIRONMENT), other)
     assert found

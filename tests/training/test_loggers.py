@@ -129,7 +129,7 @@ def test_missing_package_is_named_with_its_command(tmp_path, monkeypatch, logger
         logger(run_folder=str(tmp_path))
 
 
-def test_numbers_of_classes_are_told_from_those_of_sizes():
+def test_numbers_of_classes_and_sizes_are_distinguished():
     numbers = {"AP": 0.5, "AP_small": 0.1, "AP/disc": 0.5, "AP50/disc": 0.75, "AP/square": math.nan}
     scores = class_scores(numbers, NAMES)
     assert scores.columns == ["AP", "AP50"]

@@ -84,7 +84,7 @@ def test_validation_logs_scores_and_leaves_classes_without_objects_out(tmp_path)
     assert "val/AP/square" not in row
 
 
-def test_overall_score_that_is_nan_is_logged(tmp_path):
+def test_nan_overall_score_is_logged(tmp_path):
     class Blind(TinyMetric):
         def update(self, image_ids, detections, targets):
             pass

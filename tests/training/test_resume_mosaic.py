@@ -83,7 +83,7 @@ def train(folder, data, watch, resume=None):
 
 
 @pytest.mark.parametrize("stop_after", [2, 7, 11])
-def test_training_on_mosaics_resumes_bit_by_bit(tmp_path, shapes, stop_after):  # pain 18
+def test_training_on_mosaics_resumes_bit_identically(tmp_path, shapes, stop_after):  # pain 18
     whole, before, after = Watch(), Watch(stop_after), Watch()
     weights = train(tmp_path / "whole", shapes, whole)
     with pytest.raises(Stopped):

@@ -152,7 +152,7 @@ def test_a_rank_that_fails_ends_all_with_its_own_error(tmp_path, rank, kind, cod
 
 
 @pytest.mark.slow
-def test_two_devices_stop_at_a_signal_and_go_on_with_one(tmp_path):
+def test_two_devices_stop_at_a_signal_and_resume_with_one(tmp_path):
     run = tmp_path / "run"
     long = [*TWO, "data.reader.train_images=120", "trainer.max_epochs=4", "run_folder=run"]
     command = detkit(tmp_path, "train", *long)

@@ -50,7 +50,7 @@ def hosts():
 
 
 @pytest.mark.slow
-def test_two_hosts_train_together_and_go_on(tmp_path, hosts):
+def test_two_hosts_train_together_and_resume(tmp_path, hosts):
     run = frozen(tmp_path, *TINY, "trainer.num_nodes=2", "trainer.max_epochs=3")
 
     def start(host, is_host):

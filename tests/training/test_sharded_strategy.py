@@ -89,7 +89,7 @@ def test_checkpoints_of_divided_weights_are_measured_and_used(runs):
 
 
 @pytest.mark.slow
-def test_runs_go_on_with_another_strategy(runs):
+def test_runs_resume_with_another_strategy(runs):
     for way, words in WAYS.items():
         shutil.copytree(runs / way.split()[0], runs / way)
         done(runs, "train", f"ckpt={runs / way}", MORE, *words)

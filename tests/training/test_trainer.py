@@ -119,7 +119,7 @@ def test_channels_last_is_the_default_where_weights_are_whole(strategy, expected
         (2, {"accelerator": "auto", "devices": 4}, "trainer.devices=4: there are 2 GPUs here"),
     ],
 )
-def test_devices_that_are_not_there_are_named(tmp_path, monkeypatch, gpus, settings, message):
+def test_missing_devices_are_named(tmp_path, monkeypatch, gpus, settings, message):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(UserError, match=message):
         cpu_trainer(tmp_path, **settings)

@@ -49,7 +49,7 @@ def test_two_ranks_validate_as_one(tmp_path, shards, strategy):
 
 
 @pytest.mark.slow
-def test_two_ranks_stop_together_and_go_on_as_if_nothing_had_been(tmp_path, strategy):
+def test_two_ranks_stop_together_and_resume_bit_identically(tmp_path, strategy):
     # pain 18
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run_two_ranks("two_ranks_resumed.py", str(whole), "train", strategy)

@@ -50,7 +50,7 @@ def test_other_pictures_become_rgb_copies(mode):
     assert copy is not original
 
 
-def test_the_line_has_the_colour_of_the_class_and_lies_on_the_box():
+def test_the_line_has_the_colour_of_the_class_and_is_on_the_box():
     drawn = pixels(draw_detections(GREY, found([100, 200, 300, 400], labels=[1]), CLASSES))
     for row, column in ((250, 100), (250, 299), (399, 200)):
         assert tuple(drawn[row, column]) == class_colour(1)
@@ -82,7 +82,7 @@ def test_lines_of_small_boxes_are_thin():
     assert counts == [1, 2]
 
 
-def test_the_best_detection_lies_on_top():
+def test_the_best_detection_is_on_top():
     two = found([100, 100, 300, 300], [100, 100, 300, 300], scores=[0.4, 0.8], labels=[0, 1])
     assert tuple(pixels(draw_detections(GREY, two, CLASSES))[200, 100]) == class_colour(1)
     assert [mark.text for mark in detection_marks(two, CLASSES)] == ["dog 0.80", "cat 0.40"]

@@ -14,7 +14,7 @@ def overlap(first, second):
     return max(width, 0) * max(height, 0)
 
 
-def test_a_label_stands_on_its_box():
+def test_a_label_is_on_its_box():
     labels = rectangles([Rectangle(20, 40, 60, 80)], [(10, 30)], (100, 100))
     assert labels == [Rectangle(20, 30, 50, 40)]
 

@@ -92,7 +92,7 @@ def test_text_of_the_user_is_escaped(folder):
     assert "script" not in report.open
 
 
-def test_what_is_no_number_is_a_dash(folder):
+def test_nan_is_a_dash(folder):
     assert "nan" not in (folder / "report.html").name
     text = " ".join(page(folder).texts)
     assert "nan" not in text

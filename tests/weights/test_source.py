@@ -219,7 +219,7 @@ def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch
     assert torch.equal(tensors["backbone.bn1.weight"], state["backbone.body.bn1.weight"])
 
 
-def test_the_published_file_is_told_by_the_hash_in_its_name(tmp_path):
+def test_the_published_file_is_recognised_by_the_hash_in_its_name(tmp_path):
     detector_file(tmp_path / "a.pth")
     assert not torchvision_source._is_published_without_epsilon(tmp_path / "a.pth")
     ends = [weights.url[-13:] for weights in torchvision_source._WITHOUT_EPSILON]

@@ -32,7 +32,7 @@ def logits_of(detector):
     return weight.view(ANCHORS, -1, *weight.shape[1:])
 
 
-def test_the_same_classes_are_copied_bit_by_bit():
+def test_the_same_classes_are_copied_exactly():
     theirs, ours = tiny_detector("abc", seed=1), tiny_detector("abc", seed=2)
     coverage = transfer(
         ours, source_of(theirs, slots(*"abc")), "abc", class_rows(MODEL, classes("abc"))

@@ -72,7 +72,7 @@ def test_a_word_without_a_value_is_answered_with_its_key(word, answer, tmp_path,
     assert answer in problem([word])
 
 
-def test_data_that_is_no_page_is_answered_with_the_path():
+def test_data_set_to_a_folder_is_answered_with_data_path():
     assert "Your own images: data.path=fotos" in problem(["data=fotos"])
 
 

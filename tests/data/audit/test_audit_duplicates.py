@@ -59,7 +59,7 @@ def test_other_scenes_are_not(scenes, facts):
     assert near_pairs(many[:8], many[8:], **OPTIONS) == []
 
 
-def test_pairs_are_those_of_comparing_one_by_one(scenes, facts, monkeypatch):
+def test_pairs_equal_a_comparison_one_by_one(scenes, facts, monkeypatch):
     monkeypatch.setattr("detkit.data.audit.duplicates._PRODUCTS_AT_ONCE", 7)
     monkeypatch.setattr("detkit.data.audit.duplicates._PAIRS_AT_ONCE", 2)
     first = [facts(photo(scenes, seed)) for seed in (1, 2, 3, 4, 5)]
@@ -74,7 +74,7 @@ def test_pairs_are_those_of_comparing_one_by_one(scenes, facts, monkeypatch):
     assert found == expected == {(0, 4), (2, 2), (4, 1)}
 
 
-def test_an_image_is_paired_with_the_one_that_is_most_alike(scenes, facts):
+def test_an_image_is_paired_with_the_most_similar_one(scenes, facts):
     darker = photo(scenes).point(lambda value: value * 0.6)
     cropped = photo(scenes).crop((24, 12, 400, 300))
     first = [facts(cropped), facts(photo(scenes)), facts(photo(scenes, 1))]
@@ -121,7 +121,7 @@ def test_a_near_duplicate_in_train_and_validation_is_an_error(maker, scenes):
     assert found.examples[0].twin == ("train", "train/3.png")
 
 
-def test_between_two_splits_that_are_not_trained_on_it_is_a_warning(maker):
+def test_between_two_splits_without_training_it_is_a_warning(maker):
     maker.pages["test"] = {**maker.pages["val"], "annotations": [], "images": []}
     (maker.root / "test").mkdir()
     maker.add("test", "t.png", 104)  # the scene of a validation image

@@ -63,7 +63,7 @@ def test_boxes_of_other_images_are_an_error(maker):
     assert found.severity == "error"
 
 
-def test_a_box_that_stands_twice(maker):
+def test_a_duplicate_box(maker):
     maker.annotate("val", 1, "cat", (4.2, 4, 20, 16))
     found = maker.findings()["duplicate boxes"]
     assert (found.count, found.counts, found.severity) == (1, {"val": 1}, "warning")

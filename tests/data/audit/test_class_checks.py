@@ -126,7 +126,7 @@ def test_a_split_that_does_not_exist(maker):
         gather(CocoReader(), maker.write(), requested=["vall"])
 
 
-def test_each_check_says_what_it_finds():
+def test_each_check_describes_its_finding():
     for check in CHECKS:
         first = (check.__doc__ or "").split("\n")[0]
         assert first.endswith("."), check.__name__

@@ -157,7 +157,7 @@ def test_the_report_of_one_image_is_in_the_singular(maker):
     assert "  1 class: cat\n  train  1 image, 1 box\n" in as_text(evidence, [], 100)
 
 
-def test_what_to_change_about_a_split_that_cannot_be_read_is_not_cut_off(maker):
+def test_the_remedy_for_an_unreadable_split_is_not_cut_off(maker):
     for number in range(100, 110):
         (maker.root / "val" / f"{number}.png").rename(maker.root / f"{number}.txt")
     evidence = maker.evidence()
@@ -205,7 +205,7 @@ def test_scanning_keeps_the_order_and_each_file_once(maker):
     assert list(scan([])) == []
 
 
-def test_values_that_are_not_used_are_named(maker):
+def test_unused_values_are_named(maker):
     maker.annotate("train", 1, "cat", (5, 30, 9, 9), segmentation=[[5, 30, 14, 30, 14, 39]])
     found = maker.findings()["kinds of values that are not used"]
     assert (found.severity, found.examples[0].detail) == ("note", "segmentation (1)")
@@ -220,7 +220,7 @@ def test_an_annotation_id_that_two_boxes_have_is_a_note(maker):
     assert "renumber the annotations" in found.advice
 
 
-def test_shapes_without_a_box_are_said_to_be_left_out(labelme):
+def test_shapes_without_a_box_are_reported_as_skipped(labelme):
     file = labelme / "train/a.json"
     page = json.loads(file.read_text())
     page["shapes"].append({"label": "cat", "shape_type": "point", "points": [[20, 15]]})

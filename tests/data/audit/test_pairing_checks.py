@@ -56,7 +56,7 @@ def test_many_images_without_an_annotation_are_an_error(evidence, missing, sever
     assert "train as background. Write an empty label file" in finding.advice
 
 
-def test_images_that_are_not_used_count_beside_those_of_the_split(evidence):
+def test_unused_images_are_counted_beside_the_split(evidence):
     lone = evidence(images_without_annotation=names(5), images_train=False)
     (finding,) = images_without_annotation(lone, Limits())
     assert (finding.total, finding.severity) == (25, "warning")

@@ -63,13 +63,13 @@ def test_an_unknown_category_is_left_out(coco, changes, why):
 
 
 @pytest.mark.parametrize("image_id", [5, None, [1], {}, "x", 1.5, 10**30])
-def test_annotations_of_images_that_are_not_there_are_left_out(coco, image_id):
+def test_annotations_of_missing_images_are_skipped(coco, image_id):
     index = read(coco, page(GOOD, {**GOOD, "id": 17, "image_id": image_id}))
     name = f"image id {image_id}" if image_id in (5, "x") else "no image id"
     assert index.dropped == [f"1 box (of an image that is not listed): {name} (annotation 17)"]
 
 
-def test_entries_that_are_no_annotations_are_left_out(coco):
+def test_entries_other_than_annotations_are_skipped(coco):
     index = read(coco, page(GOOD, None, 3, "text", [1]))
     assert index.dropped == ["4 annotations (no object {...}): None, 3, 'text', [1]"]
 
@@ -119,7 +119,7 @@ def test_a_missing_size_is_taken_from_the_file(coco, size):
     ({"categories": {"3": "dog"}}, r"it has no list categories \(object\)"),
     ({"annotations": None}, r"it has no list annotations \(null\)"),
 ])  # fmt: skip
-def test_what_cannot_be_used_is_one_error_with_file_and_value(coco, changes, message):
+def test_unusable_values_are_one_error_with_file_and_value(coco, changes, message):
     with pytest.raises(DataError, match=rf"instances_val2017.json'.*{message}"):
         read(coco, page(**changes))
 

@@ -77,7 +77,7 @@ def test_lines_of_a_list(tmp_path, content, lines):
     assert lines_of(tmp_path / "list.txt") == lines
 
 
-def test_names_that_are_no_utf8_are_read(tmp_path, pictures):
+def test_names_that_are_not_utf8_are_read(tmp_path, pictures):
     pictures(tmp_path / "images" / "train" / "a.jpg")
     odd = os.fsdecode(b"\xe9.jpg")
     (tmp_path / "images/train/a.jpg").rename(tmp_path / "images/train" / odd)

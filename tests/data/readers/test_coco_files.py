@@ -102,14 +102,14 @@ def test_ids_may_be_text(tmp_path, pictures):
     assert index.dropped == ["1 box (of an image that is not listed): image id c.jpg"]
 
 
-def test_values_that_are_empty_are_not_counted(coco, coco_files):
+def test_empty_values_are_not_counted(coco, coco_files):
     entry = {"image_id": 1, "category_id": 3, "bbox": [1, 2, 3, 4], "segmentation": []}
     entries = [{**entry, "id": number, "area": 4} for number in range(3)]
     coco_files(coco / "annotations/instances_val2017.json", ["c.jpg"], entries)
     assert CocoReader().read(coco, "val").unused == {}
 
 
-def test_files_that_are_not_read_are_named(tmp_path, coco_files, caplog):
+def test_unread_files_are_named(tmp_path, coco_files, caplog):
     for name in ("all.json", "train.json", "old/train.json"):
         coco_files(tmp_path / name, [], [])
     coco_files(tmp_path / "annotations.json", [], [])

@@ -104,7 +104,7 @@ def test_images_in_the_folder_above_are_named(tmp_path, coco_files, pictures):
         CocoReader().read(tmp_path / "annotations", None)
 
 
-def test_images_beside_those_of_the_file_are_counted(tmp_path, coco_files, pictures):
+def test_images_outside_the_file_are_counted(tmp_path, coco_files, pictures):
     for name in "abcd":
         pictures(tmp_path / "images" / f"{name}.jpg")
     coco_files(tmp_path / "train.json", ["a.jpg", "x.jpg"], [])

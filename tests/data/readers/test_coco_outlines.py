@@ -27,7 +27,7 @@ def test_a_mask_has_the_box_around_its_pixels():
     None, [], [[]], {}, "x", 3, [[1]], [["a", 2, 3, 4]], [[1, float("nan")]], [[None, 1]],
     {"counts": [30], "size": [6, 5]}, {"counts": [1], "size": [0, 5]}, {"counts": "~", "size": [1]},
 ])  # fmt: skip
-def test_what_is_no_outline_has_no_box(segmentation):
+def test_an_invalid_outline_has_no_box(segmentation):
     assert outline_box(segmentation) is None
 
 

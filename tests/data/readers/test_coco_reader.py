@@ -96,7 +96,7 @@ def test_faulty_annotations_are_dropped_and_named(coco, coco_files):
 
 
 # pain 23
-def test_rotated_photographs_have_the_size_that_is_seen(coco):
+def test_rotated_photographs_have_their_upright_size(coco):
     from PIL import Image
 
     exif = Image.Exif()
@@ -131,7 +131,7 @@ def test_two_categories_of_one_name_are_an_error(coco, coco_files):
         CocoReader().read(coco, "val")
 
 
-def test_images_that_are_nowhere_are_an_error_that_says_where_it_looked(tmp_path, coco_files):
+def test_missing_images_are_an_error_that_lists_the_searched_folders(tmp_path, coco_files):
     coco_files(tmp_path / "annotations" / "train.json", ["a.jpg"], [])
     with pytest.raises(
         DataError, match=r"no image below '.*' matches 'a.jpg'\..*data.reader.images"

@@ -42,7 +42,7 @@ def test_entries_of_entries_and_entries_larger_than_a_window(tmp_path):
     assert found == {"first": large, "second": []}
 
 
-def test_numbers_that_nobody_needs_are_left_out_where_that_is_faster(tmp_path):
+def test_unneeded_numbers_are_skipped_if_that_is_faster(tmp_path):
     found, _ = read(tmp_path, json.dumps({"first": ENTRIES}).encode(), without="outline")
     assert [entry["id"] for entry in found["first"]] == list(range(40))
     assert found["first"][0] == ENTRIES[0] | {"outline": [0]}

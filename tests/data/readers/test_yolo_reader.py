@@ -61,7 +61,7 @@ def test_polygons_count_as_their_bounding_boxes(yolo):
 
 
 @pytest.mark.parametrize(("width", "told"), [(0.50004, False), (0.5002, True)])  # 40 pixels
-def test_what_rounding_puts_over_the_edge_is_cut_and_not_told(yolo, width, told):
+def test_overshoot_by_rounding_is_clipped_without_a_note(yolo, width, told):
     (yolo / "labels/train/a.txt").write_text(f"0 0.75 0.5 {width} 0.2\n")
     index = YoloReader().read(yolo, "train")
     assert index.boxes[0, 2] == 40

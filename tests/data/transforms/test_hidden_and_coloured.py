@@ -36,7 +36,7 @@ def test_cut_out_hides_a_share_of_the_image(samples, seed):
     assert 1 / 3.2 < rows / columns < 3.2
 
 
-def test_cut_out_drops_objects_that_are_hidden(samples):
+def test_cut_out_drops_hidden_objects(samples):
     sample = samples([[0.0, 0.0, 40.0, 20.0]])
     hide = {"smallest": 0.5, "largest": 0.5, "most_elongated": 1.0, "probability": 1.0}
     assert len(CutOut(**hide, least_kept=0.4)(sample, generator()).target) == 1
@@ -57,7 +57,7 @@ def test_cut_out_refuses_an_inverted_range():
         CutOut(smallest=0.5)
 
 
-def test_hsv_that_changes_nothing_leaves_the_sample_as_it_is(samples):
+def test_hsv_without_change_leaves_the_sample_unchanged(samples):
     sample = samples([])
     assert HSV(hue=0.0, saturation=0.0, value=0.0)(sample, generator()) is sample
     assert HSV(probability=0.0)(sample, generator()) is sample

@@ -28,7 +28,7 @@ FACTORS = [(0.8, 1.2, 1, 0), (1.3, 0.7, 1, 0), (1, 1, 1.4, 0), (1, 1, 0.3, 0), (
 
 
 @pytest.mark.parametrize("factors", FACTORS)
-def test_jitter_is_what_torchvision_does_one_after_the_other(factors):
+def test_jitter_equals_torchvision_step_by_step(factors):
     smooth = torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0)) * 255
     smooth = F.resize_image(smooth, [160, 200]).round().to(torch.uint8)
     expected = F.adjust_contrast_image(F.adjust_brightness_image(smooth, factors[0]), factors[1])
@@ -55,7 +55,7 @@ def test_jitter_stays_within_the_levels_that_its_docstring_states(width, levels)
 
 
 @pytest.mark.parametrize(("saturation", "value"), [(0.4, 1.0), (1.0, 0.6), (1.0, 1.8), (1.3, 1.2)])
-def test_saturation_and_value_are_those_of_hsv(colours, saturation, value):
+def test_saturation_and_value_equal_hsv(colours, saturation, value):
     found = adjust(colours, 0.0, saturation, value)
     for place in range(0, 90, 6):
         levels = (colours[:, place, 5] / 255).tolist()

@@ -31,12 +31,12 @@ class Fixed(RandomPerspective):
             torch.rand = real
 
 
-def test_identity_leaves_the_sample_as_it_is(samples):
+def test_identity_leaves_the_sample_unchanged(samples):
     sample = samples([[4.0, 2.0, 12.0, 10.0]])
     assert RandomPerspective(**STILL)(sample, generator()) is sample
 
 
-def test_another_size_moves_the_middle_to_the_middle_bit_by_bit(samples):
+def test_another_size_moves_the_centre_to_the_centre_exactly(samples):
     sample = samples([[4.0, 2.0, 12.0, 10.0]])  # 20 high, 40 wide
     larger = RandomPerspective(**STILL, height=30, width=60, fill=9)(sample, generator())
     assert larger.image[:, 5:25, 10:50].equal(sample.image)
@@ -47,7 +47,7 @@ def test_another_size_moves_the_middle_to_the_middle_bit_by_bit(samples):
     assert smaller.target.boxes.tolist() == [[0, 0, 2, 5]]
 
 
-def test_a_quarter_turn_bit_by_bit(samples):
+def test_a_quarter_turn_is_exact(samples):
     sample = samples([[4.0, 2.0, 12.0, 10.0]], height=20, width=40)
     turned = Fixed(**{**STILL, "degrees": 90.0}, height=40, width=20)(sample, generator())
     assert turned.image.equal(sample.image.rot90(-1, (1, 2)))  # clockwise
@@ -136,7 +136,7 @@ def test_perspective_of_a_box_by_hand(samples):
         ({"least_side": 0.0, "least_kept": 0.0}, [0, 1, 2]),
     ],
 )
-def test_boxes_that_are_too_small_too_thin_or_cut_are_dropped(samples, options, kept):
+def test_boxes_too_small_too_thin_or_cut_are_dropped(samples, options, kept):
     sample = samples([[20.0, 10.0, 22.0, 12.0], [5.0, 5.0, 29.0, 8.0], [30.0, 10.0, 40.0, 20.0]])
     # shifted by 5 and 0: half of the third box leaves the image
     moved = Fixed(**{**STILL, "translate": 0.125}, **options)(

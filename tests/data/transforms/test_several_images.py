@@ -83,7 +83,7 @@ def test_mosaic_maps_the_first_image_and_shows_its_pixels_there(seed):
         assert back[3] <= 15.01
 
 
-def test_mosaic_drops_boxes_of_which_too_little_lies_on_the_canvas():
+def test_mosaic_drops_boxes_with_too_little_on_the_canvas():
     images = [plain(value, [[0.0, 0.0, 2.0, 2.0]]) for value in (1, 2, 3, 4)]
     jittered = Mosaic(height=40, width=80, jitter=0.49, least_kept=1.0)
     boxes = [jittered.mix(images[0], images[1:], generator(s)).target.boxes for s in range(10)]
@@ -134,7 +134,7 @@ def test_copy_paste_pastes_the_rectangle_of_an_object():
     assert (first.image == 0).all()
 
 
-def test_copy_paste_takes_along_what_lies_in_the_rectangle():
+def test_copy_paste_includes_everything_inside_the_rectangle():
     boxes = [[0.0, 0.0, 20.0, 10.0], [5.0, 5.0, 10.0, 10.0], [15.0, 0.0, 40.0, 10.0]]
     second = plain(200, boxes, ignored=(1, 2))  # only the first can be chosen
     paste = CopyPaste(most=3, smallest=1.0, largest=1.0, least_kept=0.5)
@@ -151,7 +151,7 @@ def test_copy_paste_drops_what_it_hides():
     assert mixed.target.labels.tolist() == [1]
 
 
-def test_copy_paste_leaves_out_what_does_not_fit():
+def test_copy_paste_skips_objects_that_do_not_fit():
     first, second = plain(0, [], (5, 5)), plain(200, [[0.0, 0.0, 30.0, 20.0]])
     assert CopyPaste().mix(first, [second], generator()) is first
     assert CopyPaste().mix(first, [plain(9, [])], generator()) is first

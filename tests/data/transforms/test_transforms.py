@@ -151,7 +151,7 @@ def test_crop_shows_the_same_pixels_under_the_boxes(samples):
     assert moved.target.boxes[0].tolist() == [18 - left, 8 - top, 22 - left, 12 - top]
 
 
-def test_crop_drops_boxes_of_which_too_little_remains(samples):
+def test_crop_drops_boxes_with_too_little_left(samples):
     sample = samples([[0.0, 0.0, 40.0, 20.0], [0.0, 0.0, 40.0, 20.0]])
     sample.target.labels[:] = torch.tensor([4, 2])
     half = {"smallest": 0.5, "largest": 0.5, "probability": 1.0}  # a quarter of the area remains

@@ -140,7 +140,7 @@ def test_one_file_with_other_objects_in_another_split_is_two_images(coco, coco_f
     assert len(VocReader().read(target, "train").boxes) == 2
 
 
-def test_what_is_lost_is_said(coco, target):
+def test_losses_of_a_conversion_are_reported(coco, target):
     file = coco / "annotations/instances_train2017.json"
     page = json.loads(file.read_text())
     page["annotations"][0]["segmentation"] = [[1, 2, 3, 4, 5, 6]]
@@ -180,13 +180,13 @@ def test_truncated_and_pose_are_kept_from_voc_to_voc(marked, target):
     assert re.findall("<pose>(.*?)</pose>", text) == ["Left", "Unspecified"]
 
 
-def test_truncated_and_pose_are_lost_where_there_is_no_place(marked, target):
+def test_truncated_and_pose_are_lost_in_formats_without_them(marked, target):
     assert (
         "no place for are not kept: pose, truncated" in convert(marked, target, to="coco").losses[0]
     )
 
 
-def test_marks_of_two_annotations_of_one_image_are_said_to_be_lost(marked, target):
+def test_marks_of_two_annotations_of_one_image_are_reported_as_lost(marked, target):
     text = (marked / "Annotations/b.xml").read_text()
     named = text.replace("<object>", "<filename>b.jpg</filename><object>", 1)
     (marked / "Annotations/other.xml").write_text(named)
@@ -208,7 +208,7 @@ def test_ignored_objects_can_be_kept_as_ordinary_ones(voc, target):
     assert len(YoloReader().read(target, "train").boxes) == 2
 
 
-def test_polygons_of_yolo_are_said(yolo, target):
+def test_polygons_of_yolo_are_reported(yolo, target):
     (yolo / "labels/train/a.txt").write_text("0 0.25 0.5 0.5 0.1 0.75 0.9\n")
     assert convert(yolo, target, to="coco").losses == [
         "values of labels that boxes have no place for are not kept: polygons (their bounding "
@@ -216,7 +216,7 @@ def test_polygons_of_yolo_are_said(yolo, target):
     ]
 
 
-def test_what_reading_leaves_out_is_in_the_report(voc, voc_pages, target):
+def test_objects_skipped_by_the_reader_are_in_the_report(voc, voc_pages, target):
     voc_pages(voc, "b", [("cat", 0, 5, 5, 5, 5), ("cat", 0, 5, 5, 99, 9)])
     report = convert(voc, target, to="coco")
     assert report.left_out == ["1 box (no area): JPEGImages/b.jpg (object 1)"]
@@ -273,7 +273,7 @@ def test_a_failure_leaves_nothing_behind(voc, target, monkeypatch, fault, raised
     assert list(target.parent.iterdir()) == []
 
 
-def test_what_does_not_read_back_gets_no_name(voc, target, monkeypatch):
+def test_a_data_set_that_cannot_be_read_back_is_not_written(voc, target, monkeypatch):
     monkeypatch.setattr(conversion.yolo_writer, "shares_text", lambda *_: "2 2 2 2")
     with pytest.raises(RuntimeError, match=r"written data set cannot be read.*values above 1"):
         convert(voc, target, to="yolo")

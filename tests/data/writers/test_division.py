@@ -52,7 +52,7 @@ def test_formats_of_globox_are_converted(request, tmp_path_factory, name):
     assert first["train"] == len(CocoReader().read(target, "train").boxes) == 2
 
 
-def test_what_ultralytics_cannot_use_is_named(yolo, tmp_path_factory):
+def test_files_that_ultralytics_cannot_use_are_named(yolo, tmp_path_factory):
     from PIL import Image
 
     image = next((yolo / "images").rglob("*.jpg"))

@@ -62,7 +62,9 @@ def real(config: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("page", "words"), DETECTORS)
-def test_what_autograd_keeps_is_counted_within_three_percent(page: str, words: list[str]) -> None:
+def test_memory_kept_by_autograd_is_counted_within_three_percent(
+    page: str, words: list[str]
+) -> None:
     config = compose("train", [f"model={page}", *words])
     detector = real(config).train()
     half = config["trainer"]["precision"] == "bf16"
@@ -97,7 +99,7 @@ def test_gradients_optimizer_and_average_are_counted() -> None:
     )
 
 
-def test_numbers_are_those_of_detkit_config_and_of_a_real_detector(
+def test_numbers_equal_detkit_config_and_a_real_detector(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = ["model=retinanet", *SMALL, "image_size=96", "num_classes=5"]
@@ -154,7 +156,7 @@ def test_drawn_value_is_left_out_and_long_tables_end(
     assert shown.out.rstrip().endswith("... and 1 more cell")
 
 
-def test_what_a_page_sweeps_is_planned_too(
+def test_swept_values_of_a_page_are_planned_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "conf/experiment/swept.yaml"
@@ -248,7 +250,7 @@ def test_the_embedded_data_set_is_not_rendered(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_minutes_are_those_of_the_whole_training() -> None:
+def test_minutes_cover_the_whole_training() -> None:
     words = ["model=fcos", *SMALL, "trainer.accelerator=cpu", "data.reader.train_images=20"]
     config = compose("train", [*words, "data.reader.validation_images=5"])
     counted = Estimator(CLASSES, (SIDE, SIDE))(config)

@@ -128,7 +128,7 @@ def test_wrong_settings_are_named(two_gpus: None, given: dict, width: int, said:
     assert said in str(error.value)
 
 
-def test_a_failing_job_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_failed_job_is_recorded_and_the_remaining_jobs_continue(tmp_path: Path) -> None:
     jobs = [make(tmp_path, name) for name in ("bad", "short")]
     with DevicePool(read_device_pool({"devices": "cpu"}), command=child) as pool:
         drain(pool, list(jobs))
@@ -163,7 +163,7 @@ def test_a_signal_stops_all_jobs_and_starts_no_other(tmp_path: Path) -> None:
 
 
 # pain 5
-def test_what_a_killed_pool_was_running_is_free_again(tmp_path: Path) -> None:
+def test_devices_of_a_killed_pool_are_free_again(tmp_path: Path) -> None:
     make(tmp_path, "long")
     starter = (
         "import sys, time; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"

@@ -41,7 +41,7 @@ def test_a_grown_grid_adds_only_new_jobs(tmp_path: Path, config: dict[str, Any])
     assert read_frozen(jobs[0].folder)["seed"] == 3
 
 
-def test_identity_is_of_what_can_change_the_result(config: dict[str, Any]) -> None:
+def test_identity_covers_everything_that_can_change_the_result(config: dict[str, Any]) -> None:
     same = {**config, "run_folder": "x", "data": {**config["data"], "workers": 7}}
     assert identity_of(same) == identity_of(config)
     assert identity_of({**config, "seed": 1}) != identity_of(config)

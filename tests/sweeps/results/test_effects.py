@@ -69,7 +69,7 @@ def test_missing_cell_does_not_favour_a_value() -> None:
     assert level_of(found.keys, "optimizer", "sgd").effect == pytest.approx(-0.1)
 
 
-def test_effects_of_a_complete_grid_are_those_of_a_least_squares_fit() -> None:
+def test_effects_of_a_complete_grid_equal_a_least_squares_fit() -> None:
     generator = np.random.default_rng(0)
     rows = [
         ({"neck": neck, "batch": batch}, float(generator.normal()))

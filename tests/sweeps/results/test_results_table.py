@@ -107,7 +107,7 @@ def test_job_that_runs_is_shown_as_running(sweep: Path, capsys: pytest.CaptureFi
         assert table(capsys, str(sweep), "where=state=running")[1][2] == "0.4000"
 
 
-def test_numbers_of_a_job_that_is_done_are_those_of_its_checkpoint(
+def test_numbers_of_a_finished_job_come_from_its_checkpoint(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = json.loads((sweep / "sweep.json").read_text())["jobs"][0]
@@ -150,7 +150,7 @@ def test_sorted_and_filtered(
     assert [row[column] for row in table(capsys, str(sweep), *words)[1:]] == expected
 
 
-def test_what_failed_and_what_is_not_known_is_said(
+def test_failed_and_unfinished_jobs_are_listed(
     sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run([str(sweep)])
@@ -200,7 +200,7 @@ def test_damaged_job_is_a_row_and_the_others_are_shown(
     assert "pruned" in shown
 
 
-def test_folders_that_are_no_sweep_are_refused(sweep: Path, tmp_path: Path) -> None:
+def test_folders_other_than_sweeps_are_refused(sweep: Path, tmp_path: Path) -> None:
     name = json.loads((sweep / "sweep.json").read_text())["jobs"][0]
     with pytest.raises(UserError, match="this is one of its jobs; the sweep is"):
         run([str(sweep / name)])

@@ -93,7 +93,7 @@ def test_asha_stops_trials_outside_the_best_quarter(tmp_path: Path):
     assert ended == [False, True, False, True]
 
 
-def test_the_median_ends_what_is_below_it_once_five_are_complete(tmp_path: Path):
+def test_the_median_stops_trials_below_it_once_five_are_complete(tmp_path: Path):
     study = StoredStudy(tmp_path / "study", space_of("seed=range(0,9)"), pruner="median")
     ended = []
     for value in (0.1, 0.2, 0.3, 0.4, 0.5, 0.2, 0.35):

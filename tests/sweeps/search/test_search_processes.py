@@ -35,7 +35,7 @@ def wait_for(condition, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def test_a_killed_search_goes_on_with_its_trials_and_ends_with_as_many_as_wanted(tmp_path: Path):
+def test_a_killed_search_resumes_its_trials_and_ends_with_the_requested_number(tmp_path: Path):
     first = begin(tmp_path, trials=5)
     wait_for(lambda: sum(1 for _ in tmp_path.glob("*/metrics.csv")) == 2)
     second_job = max(tmp_path.glob("*/metrics.csv"), key=lambda path: path.stat().st_mtime).parent
@@ -54,7 +54,7 @@ def test_a_killed_search_goes_on_with_its_trials_and_ends_with_as_many_as_wanted
     assert set(attempts.values()) == {1}
 
 
-def test_two_processes_share_a_search_and_end_what_falls_behind(tmp_path: Path):
+def test_two_processes_share_a_search_and_stop_unpromising_trials(tmp_path: Path):
     processes = [begin(tmp_path, trials=8, pruner="asha") for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
     jobs = SweepFolder.open(tmp_path).load()

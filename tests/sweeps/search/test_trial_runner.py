@@ -102,7 +102,7 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tri
     return make
 
 
-def test_every_cell_of_a_grid_is_run_once_and_its_best_epoch_is_told(search: Callable):
+def test_every_cell_of_a_grid_runs_once_and_reports_its_best_epoch(search: Callable):
     pool = PretendedPool()
     made = search("1,2,3,4,5", pool)
     made.run()
@@ -111,7 +111,7 @@ def test_every_cell_of_a_grid_is_run_once_and_its_best_epoch_is_told(search: Cal
     assert made.study.ranking()[0].words == ("seed=5",)
 
 
-def test_what_the_pruner_ends_is_stopped_and_the_others_go_on(search: Callable):
+def test_a_pruned_trial_stops_and_the_others_continue(search: Callable):
     pool = PretendedPool()
     made = search("5,4,3,6", pool, pruner="asha")
     made.run()
@@ -181,7 +181,7 @@ def test_a_job_that_was_done_before_the_search_is_not_run_again(search: Callable
     assert made.study.ranking()[0].value == 0.7
 
 
-def test_a_metric_that_no_run_measures_is_said_with_those_that_there_are(search: Callable):
+def test_an_unknown_metric_is_refused_with_the_available_ones(search: Callable):
     with pytest.raises(UserError) as error:
         search("1,2", PretendedPool(), metric="val/mAP").run()
     assert "hydra.sweeper.metric=val/mAP" in str(error.value)

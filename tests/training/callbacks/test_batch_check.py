@@ -62,7 +62,7 @@ def test_it_stops_before_the_loss(tmp_path):
 
 
 @pytest.mark.parametrize("box", [[0.0, 0.0, 8.9, 8.0], [3.0, 3.0, 3.0, 8.0]])
-def test_rounding_and_boxes_without_area_go_on(tmp_path, box):
+def test_rounding_and_boxes_without_area_do_not_stop_training(tmp_path, box):
     train(tmp_path, loader(box, 1))
 
 

@@ -81,7 +81,7 @@ def test_validation_without_a_match_is_one_line_once(tmp_path, caplog, scores, m
 
 
 # pain 12
-def test_labels_that_are_off_by_one_are_called_so(tmp_path, caplog):
+def test_labels_off_by_one_are_reported_as_such(tmp_path, caplog):
     train(tmp_path, [0.0, 0.0], detector=Shifted())
     (record,) = caplog.records
     text = record.getMessage()

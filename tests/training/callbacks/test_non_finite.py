@@ -81,7 +81,7 @@ def stopped(folder, kind, check_every=1, number=6, **settings):
 
 
 # pain 13
-def test_loss_that_is_not_finite_stops_with_step_parts_files_and_command(tmp_path):
+def test_non_finite_loss_stops_with_step_parts_files_and_command(tmp_path):
     message, _, _, step = stopped(tmp_path, BadLoss)
     assert "the loss of step 3 (epoch 1) is nan, expected a finite number" in message
     assert "loss/classification nan" in message
@@ -140,7 +140,7 @@ def test_weights_and_buffers_are_from_before_the_step(tmp_path, detector):
 
 
 # pain 13
-def test_gradient_that_is_not_finite_stops_before_it_spoils_the_weights(tmp_path):
+def test_non_finite_gradient_stops_before_it_damages_the_weights(tmp_path):
     message, module, _, step = stopped(tmp_path, BadGradient)
     assert "the gradient of step 3 (epoch 1) has the norm nan" in message
     assert "the gradients of 1 of 6 parameters are not finite, nearest to the loss" in message
