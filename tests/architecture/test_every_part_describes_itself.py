@@ -12,6 +12,7 @@ import detkit
 from detkit import registry
 from detkit.cli.list import docstring
 from detkit.config.docstrings import citation_of, first_line, paper_of
+from detkit.config.part_pages import part_node
 from detkit.config.signatures import MISSING, arguments, check_value, paper, summary
 
 PARTS = sorted(registry._builtin_parts())
@@ -24,6 +25,12 @@ WIRED = {
     "category_ids",
     "run_folder",
     "region_shape",
+    "per_cell",
+    "priors",
+    "box_coder",
+    "code_size",
+    "class_activation",
+    "with_quality",
 }
 each_part = pytest.mark.parametrize(("family", "name"), PARTS, ids=map("-".join, PARTS))
 
@@ -61,7 +68,8 @@ def test_defaults_fit_their_types(family, name):
 def test_slots_default_to_parts_that_exist_and_take_the_values(family, name):
     slots = [a.slot for a in arguments(registry.get(family, name)).values() if a.slot]
     for slot in [slot for slot in slots if slot.default]:
-        schema = arguments(registry.get(slot.family, slot.default))
+        part = part_node(slot.family, {"name": slot.default})  # the default may be a page
+        schema = arguments(registry.get(slot.family, part["name"]))
         assert set(slot.arguments) <= set(schema)
         for key, value in slot.arguments.items():
             assert schema[key].slot or check_value(schema[key].annotation, value) is None
