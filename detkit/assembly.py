@@ -21,7 +21,7 @@ from detkit.interfaces import Metric, MixingTransform
 
 LOGGER = logging.getLogger("detkit.assembly")
 Config = Mapping[str, Any]
-DEFAULT_SIZE = 640  # of images where none is known
+DEFAULT_SIZE = 640  # image size if none is known
 _TRIED_SIZE = (256, 256)
 _METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
 

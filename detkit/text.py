@@ -112,7 +112,7 @@ def text_width(text: str) -> int:
 
 
 def shortened(text: str, longest: int = LONGEST_CELL) -> str:
-    """A text on one line, cut with an ellipsis where it is longer."""
+    """A text on one line, cut with an ellipsis if it is too long."""
     line = " ".join(text.split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
 

@@ -78,7 +78,7 @@ def checkpoint_of(overrides: Sequence[str], command: str, prefer: str = "best") 
     Args:
         overrides: The overrides.
         command: The command's name, for messages; `train` needs a checkpoint that can be resumed.
-        prefer: `best` or `last`, where a run has both.
+        prefer: `best` or `last`, if a run has both.
 
     Raises:
         UserError: No override names one, or it cannot be read.

@@ -24,7 +24,7 @@ MOST_LINES = 8
 
 
 def with_settings(source: str, words: list[str]) -> tuple[list[str], dict[str, Any]]:
-    """Overrides that take a run's settings, and those settings.
+    """Overrides that take a run's settings, and the settings.
 
     Args:
         source: A run folder, a config.yaml or a checkpoint.

@@ -111,7 +111,7 @@ class FileEvaluation:
 def _all_images(
     by_image: Mapping[int, Detections], index: DatasetIndex
 ) -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
-    """All images of a data set with their detections; those that the file lacks have none."""
+    """All images of a data set with their detections; images missing in the file have none."""
     dataset, nothing = DetectionDataset(index, transforms={}, seed=0), Detections.empty()
     for start in range(0, len(index), _BATCH):
         positions = range(start, min(start + _BATCH, len(index)))

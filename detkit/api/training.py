@@ -151,7 +151,7 @@ def load_data(config: Config) -> Data:
         config: The configuration.
 
     Raises:
-        ConfigError: A transform cannot be used where the configuration has it.
+        ConfigError: The configuration has a transform in a place that does not support it.
         DataError: The data set cannot be read.
 
     Example:

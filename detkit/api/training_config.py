@@ -43,7 +43,7 @@ class TrainingConfig:
         composed: The configuration and where its values come from.
         notes: Lines about what detkit chose or changed by itself.
         stored: The configuration of the run whose model, data or other settings are chosen with
-            `checkpoint`; None where there is none.
+            `checkpoint`, or None.
         root: The root page, `train` or `resume`.
         begins_again: Whether the training restarts a run that ended before its first checkpoint.
     """

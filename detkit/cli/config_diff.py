@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
 
 
 def as_plain(comparison: Comparison) -> dict[str, Any]:
-    """The comparison for a program; what one side lacks is left out of its entry."""
+    """The comparison for a program; values that one side lacks are omitted from its entry."""
     return {
         "equal": not comparison,
         **{

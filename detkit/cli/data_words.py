@@ -82,13 +82,13 @@ def build_reader(node: dict[str, Any]) -> Reader:
 
 
 def training_split(splits: Sequence[Split]) -> Split:
-    """The split to train on, or the first where none is called so."""
+    """The split to train on, or the first split if there is none with that name."""
     name = find_split("train", [split.name for split in splits])
     return next((split for split in splits if split.name == name), splits[0])
 
 
 def output_folder(name: str | None, data: Path) -> Path | None:
-    """The folder for results, not made yet; None where none is wanted.
+    """The folder for results, not created yet; None without results.
 
     Raises:
         UserError: It is inside the data folder.

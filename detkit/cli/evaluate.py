@@ -45,7 +45,7 @@ confusion matrix, score thresholds, errors, sizes.
 
 
 def run(arguments: list[str]) -> int:
-    """Measure and print; write numbers and pictures where an output folder is named."""
+    """Measure and print; write numbers and pictures if an output folder is named."""
     if value_of(arguments, "detections"):
         return _measure_file(arguments)
     checkpoint = checkpoint_of(arguments, "evaluate")
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _write(measurement: Measurement, output: str, other_files: list[str]) -> None:
-    """Write a measurement and print where it is."""
+    """Write a measurement and print its folder."""
     metrics, *pictures = measurement.write(Path(output))
     lines = [str(metrics), *other_files]
     lines += [f"{len(pictures)} pictures in {RunFolder(output).analysis}"] if pictures else []

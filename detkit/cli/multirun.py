@@ -34,7 +34,7 @@ def run(arguments: list[str], task: Callable[[DictConfig], Any]) -> int:
 
     Args:
         arguments: The words, with Hydra's flag for a multirun among them.
-        task: What a job does where the launcher is not detkit's own.
+        task: The function that a job runs under other launchers than detkit's.
 
     Raises:
         ConfigError: The words are wrong, or a job could not run; none was started.

@@ -55,7 +55,7 @@ HYDRA_WORDS = (*HYDRA_FLAGS, "--hydra-help", "-hp", "--hydra-completion")
 
 
 def run(arguments: list[str]) -> int:
-    """Train, or hand the words to Hydra where they ask for what Hydra does."""
+    """Train, or pass the words to Hydra if they ask for one of its functions."""
     os.environ[COMMAND_VARIABLE] = shlex.join(["detkit", "train", *arguments])
     if is_rank():
         raise UserError(

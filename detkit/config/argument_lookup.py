@@ -14,7 +14,7 @@ from detkit.config.slots import resolve
 
 @dataclass(frozen=True)
 class PathTarget:
-    """What a config path sets.
+    """The argument or part that a config path sets.
 
     Attributes:
         argument: The constructor's argument; None for the `name` of a part and for a label.

@@ -1,4 +1,4 @@
-"""Keys of heads in configurations that earlier versions of detkit saved, and where they are now.
+"""Keys of heads in configurations that earlier versions of detkit saved, and their current paths.
 
 `detkit.runs.older_config` translates what it reads from run folders, checkpoints and bundles. A
 page or an override with an old key is refused, and the message names the new one.

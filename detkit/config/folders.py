@@ -32,7 +32,7 @@ def page_folders() -> list[Path]:
 
 
 def trust_of(folder: Path) -> Trust:
-    """How far the pages of a folder are trusted: a plugin's like the user's own, as its code is."""
+    """The trust in the pages of a folder; a plugin's pages are trusted like the user's own."""
     resolved = folder.resolve()
     if resolved == conf_folder().resolve():
         return Trust.DETKIT

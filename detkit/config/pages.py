@@ -30,7 +30,7 @@ def part_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
 
     Args:
         group: The config path that the node lands at.
-        mapping: The values given; `name` may be left out where the slot has a default part.
+        mapping: The values given; `name` may be omitted if the slot has a default part.
         tag: Names the page in the options that its parts become.
     """
     slot = slot_at(group)
@@ -74,7 +74,7 @@ def _page_node(group: tuple[str, ...], mapping: Node, tag: str) -> Node:
 
 
 def default_value(argument: Argument) -> Any:
-    """An argument's default as YAML holds it, `???` where a value must be given."""
+    """An argument's default as YAML holds it, `???` if a value is required."""
     if argument.default is MISSING:
         return "???"
     return list(argument.default) if isinstance(argument.default, tuple) else argument.default

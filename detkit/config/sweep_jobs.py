@@ -25,7 +25,7 @@ _GRIDS = ("listed", "basic")  # the sweepers that run every combination of liste
 
 
 class Multirun(NamedTuple):
-    """How a sweep makes and runs its jobs.
+    """The folder, launcher and sweeper of a sweep.
 
     Attributes:
         folder: `hydra.sweep.dir`, with the current time in its name.

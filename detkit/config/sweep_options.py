@@ -37,7 +37,7 @@ class DevicePoolOptions:
     """The keys of `hydra.launcher` with `hydra/launcher=device_pool`.
 
     Args:
-        devices: `auto` takes all GPUs, or the CPU where there is none or no job wants one; `cpu`,
+        devices: `auto` takes all GPUs, or the CPU if there is none or no job wants one; `cpu`,
             or a list of GPUs as in CUDA_VISIBLE_DEVICES.
         jobs_per_device: Jobs at once on each GPU. Without GPUs the CPU is one device, and its
             cores are split among this many jobs.

@@ -27,7 +27,7 @@ _EDGE = 1e-3  # pixels
 
 
 class Verbs(NamedTuple):
-    """A part that learns and detects, whatever its family calls that.
+    """A part that learns and detects, under any method names.
 
     Attributes:
         part: The part.
@@ -245,7 +245,7 @@ def predicting_does_not_disturb_training(subject: Subject) -> None:
 
 
 def losses_are_float32_under_autocast(subject: Subject) -> None:
-    """Close to those without autocast."""
+    """Results under autocast are close to results without it."""
     _, _, loss, _ = verbs(subject, training=True)
     torch.manual_seed(1)
     expected = total(loss(scenes.usual_targets()))
@@ -276,7 +276,7 @@ def assignments_name_objects(subject: Subject) -> None:
         count = int((~target.ignored).sum())
         require(
             int(row.min()) >= IGNORED and int(row.max()) < count,
-            f"`assign` names object {int(row.max())} of {count}: count those not ignored.",
+            f"`assign` names object {int(row.max())} of {count}: count only non-ignored ones.",
         )
 
 

@@ -161,8 +161,8 @@ class IndexBuilder:
         Args:
             boxes: (N, 4) inside of the image.
             labels: (N,) classes.
-            ignored: (N,) 1 where an object is ignored.
-            areas: (N,) annotated areas, NaN where there is none.
+            ignored: (N,) 1 for ignored objects.
+            areas: (N,) annotated areas, NaN if missing.
         """
         self._counts[-1] += len(labels)
         self._boxes.frombytes(boxes.tobytes())

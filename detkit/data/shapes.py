@@ -60,7 +60,7 @@ class ShapesSettings:
 
 
 def shapes_below(path: Path, settings: ShapesSettings) -> Path:
-    """The folder with the shapes of some settings, rendered where it is absent.
+    """The folder with the shapes of some settings, rendered if missing.
 
     It is a subfolder of the path, named after the settings: several settings can coexist, and none
     is replaced while a training reads it. If an older release rendered the same settings into the
@@ -197,7 +197,7 @@ def _require_no_others(folder: Path, foreign: Sequence[str]) -> None:
 def _put(side: Path, folder: Path, settings: ShapesSettings) -> None:
     """Put a finished rendering in its place, unless another process was faster."""
     try:
-        os.replace(side, folder)  # fails where the folder holds anything
+        os.replace(side, folder)  # fails if the folder is not empty
     except OSError:
         if _read_marker(folder) != settings.marker:
             raise

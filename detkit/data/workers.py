@@ -27,7 +27,7 @@ class WorkerLoader(DataLoader[Sample]):
     """
 
     def __iter__(self) -> Any:
-        """Start the workers, or return those that are running already."""
+        """Start the workers, or return the running ones."""
         if self.num_workers == 0:
             return super().__iter__()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)

@@ -23,7 +23,7 @@ _BACKENDS = {
 
 
 class Accumulated(NamedTuple):
-    """COCOeval's arrays, -1 where nothing was measured. T IoU thresholds, A areas, L limits.
+    """COCOeval's arrays; -1 means not measured. T IoU thresholds, A areas, L limits.
 
     Attributes:
         precision: (T, 101, C, A, L), categories in the order of their ids.

@@ -18,7 +18,7 @@ IOU_THRESHOLDS = [0.5, 0.75]  # of the precision-recall curves
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's
 _DETECTIONS = 100  # of an image and class, as AP counts them
 _AREAS = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, math.inf)}
-_USUAL_SCORE = 0.3  # where no threshold is better than another
+_USUAL_SCORE = 0.3  # if no threshold is better than another
 _DIGITS = 6
 
 

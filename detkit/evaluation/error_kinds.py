@@ -1,4 +1,4 @@
-"""How much AP each kind of error costs.
+"""The AP lost to each kind of error.
 
 Paper: TIDE: A General Toolbox for Identifying Object Detection Errors (Bolya et al., 2020),
     https://arxiv.org/abs/2008.08115, section 2.
@@ -156,7 +156,7 @@ def _kinds(pairs: Pairs, foreground: float, background: float) -> tuple[Indices,
 
 
 def _clear_right(kinds: Indices, matched: Indices, meant: Indices, free: Flags) -> None:
-    """Mark correct detections, and those in ignored objects that no repair would match."""
+    """Mark correct detections, and detections in ignored objects that no repair would match."""
     kinds[matched >= 0] = _RIGHT
     repairable = np.isin(kinds, _TURNED)
     repairable[repairable] = free[meant[repairable]]

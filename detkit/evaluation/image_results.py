@@ -114,7 +114,7 @@ class CollectedImages:
         self._warned = False
 
     def counts(self) -> Counts:
-        """How many images, objects and detections there are."""
+        """Count the images, objects and detections."""
         images = self._images.values()
         labels = [image.object_labels[~image.ignored] for image in images]
         objects = np.bincount(

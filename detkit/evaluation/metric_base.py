@@ -35,10 +35,10 @@ class MetricBase(ABC):
 
     @abstractmethod
     def compute(self) -> dict[str, float]:
-        """The numbers, each 0..1, or NaN where there is nothing to measure.
+        """The numbers, each 0..1, or NaN if there is nothing to measure.
 
         `AP` is required: it selects the best checkpoint. `AP50` is used by the checks of the first
-        validation where there is one. Numbers of a class are called `<name>/<class>`.
+        validation if there is one. Numbers of a class are called `<name>/<class>`.
         """
 
     def update(

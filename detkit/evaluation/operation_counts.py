@@ -78,7 +78,7 @@ class HalfProducts(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Call a function of torch, its float32 tensors in 16 bits where it is a product."""
+        """Call a function of torch; matrix products get their float32 tensors in 16 bits."""
         named = kwargs or {}
         if func in _PRODUCTS:
             args = tuple(self._cast(value) for value in args)

@@ -49,7 +49,7 @@ def result_rows(
         image_id: The data set's id of the image.
         detections: What was found, in original coordinates.
         category_ids: The data set's id of each label.
-        file_name: The file of the image, written beside its id where it is given.
+        file_name: The file of the image, written beside its id if given.
     """
     source: dict[str, Any] = {"image_id": image_id}
     if file_name is not None:

@@ -89,7 +89,7 @@ def _classes(
     if not valid:
         unknown = sorted(used - set(readings[_AS_IDS]), key=str)
         raise DataError(
-            f"{source}: category_id {unknown[0]!r} is none of the data set's: {_known(index)}. "
+            f"{source}: category_id {unknown[0]!r} is not one of the data set's: {_known(index)}. "
             "Write these ids, or class names."
         )
     if _AS_IDS in valid:

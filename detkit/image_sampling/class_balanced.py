@@ -23,7 +23,7 @@ class ClassBalanced:
 
     Args:
         largest: Upper limit of an image's average number of appearances per epoch; prevents
-            overfitting to a few images, and shortens epochs where it takes effect.
+            overfitting to a few images, and shortens epochs if it takes effect.
     """
 
     def __init__(self, *, largest: PositiveFloat = 10.0) -> None:

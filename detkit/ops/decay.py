@@ -39,7 +39,7 @@ def decay_at_once(packed: Packed, ratio: Callable[[Tensor, Tensor], Tensor]) -> 
 def _overlaps_with_worse(packed: Packed) -> Iterator[tuple[int, Tensor]]:
     """The IoU of a chunk of k columns with all columns from its first one on.
 
-    It is 0 where the second box is not worse than the first or is of another group.
+    It is 0 if the second box is not worse than the first or is of another group.
 
     Yields:
         The first column of the chunk, and the overlaps (G, k, n - first).

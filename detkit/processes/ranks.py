@@ -161,7 +161,7 @@ class Ranks:
             self._processes[0].send_signal(signal.SIGTERM)
 
     def wait(self, hint: Callable[[], str] = str) -> int:
-        """Wait until all ranks have ended, killing those that hang, and print the first error.
+        """Wait until all ranks have ended, kill hanging ones, and print the first error.
 
         Args:
             hint: Returns a sentence to print after an error that is not the user's.

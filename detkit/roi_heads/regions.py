@@ -73,7 +73,7 @@ def look_up(objects: list[Target], matched: Tensor, image: Tensor) -> tuple[Tens
         image: (M,) image of each region.
 
     Returns:
-        (M,) classes, or `matched` itself where there is no object; (M, 4) boxes, zeros likewise.
+        (M,) classes, or `matched` itself without objects; (M, 4) boxes, zeros likewise.
     """
     starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
     has_object = matched >= 0

@@ -88,7 +88,7 @@ def require_same_batches(saved: Position, batch_size: int, ranks: int) -> None:
 
 
 def require_same_data(stored: Mapping[str, str], current: Mapping[str, str], path: Path) -> None:
-    """Refuse to resume with data that differ from those at the start.
+    """Refuse to resume with data that have changed since the start.
 
     Args:
         stored: Fingerprints of the splits in the checkpoint.

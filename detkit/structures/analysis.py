@@ -1,4 +1,4 @@
-"""Results of an error analysis. C classes; where there is a background row, it is the last."""
+"""Results of an error analysis. C classes; a background row, if any, is the last."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """Metrics at one score threshold; NaN where nothing can be measured."""
+    """Metrics at one score threshold; NaN if nothing can be measured."""
 
     score_threshold: float
     precision: float

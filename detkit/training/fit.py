@@ -49,7 +49,7 @@ def fit(
 
 @contextmanager
 def closing_loggers(trainer: pl.Trainer) -> Iterator[None]:
-    """Close the loggers of a trainer at the end, whatever happens."""
+    """Close the loggers of a trainer at the end, even after an error."""
     try:
         yield
     finally:

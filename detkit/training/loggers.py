@@ -230,7 +230,7 @@ def _missing(logger: str, package: str) -> str:
 
 
 def _kept_id(path: Path) -> str:
-    """The id in a file, which is written when there is none; other ranks than 0 need none."""
+    """Read or create the id in a file; only rank 0 needs one."""
     if path.is_file():
         return path.read_text(encoding="utf-8").strip()
     fresh = secrets.token_hex(4)

@@ -44,7 +44,7 @@ def in_range(batch: Batch, num_classes: int) -> bool:
 
 
 def risky_boxes(batch: Batch, num_classes: int) -> list[RiskyBox]:
-    """The unusual objects of a batch, those out of range first."""
+    """The unusual objects of a batch, out-of-range ones first."""
     result = []
     for path, target, size in zip(batch.paths, batch.targets, batch.image_sizes, strict=True):
         rows = zip(target.boxes.tolist(), target.labels.tolist(), strict=True)
@@ -60,7 +60,7 @@ def _out_of_range(
     box: list[float], label: int, size: tuple[int, int], num_classes: int
 ) -> str | None:
     if not 0 <= label < num_classes:
-        return f"label {label} is none of 0 to {num_classes - 1}"
+        return f"label {label} is not in 0..{num_classes - 1}"
     if not all(map(math.isfinite, box)):
         return "not finite"
     x1, y1, x2, y2 = box

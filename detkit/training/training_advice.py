@@ -1,6 +1,6 @@
 """Advice before a training that is unlikely to work, and descriptions of its size and device.
 
-`advice` has two rules, neither of which applies to trials with limited batches:
+`advice` has two rules, both ignored in trials with limited batches:
 
 1. A network of 10 million parameters or more from random weights on fewer than 1,000 images does
    not learn to detect: pretrained weights or a small network do.

@@ -72,8 +72,8 @@ def draw_case(case: Case) -> Image.Image:
 def part_of(case: Case) -> Case:
     """Crop a panorama, which would shrink to a line, to the part around its faulty boxes.
 
-    If they do not fit into one part, the part is around the first. Boxes are clipped where the part
-    ends, but not where the image ends.
+    If they do not fit into one part, the part is around the first. Boxes are clipped at the edge
+    of the part, but not at the edge of the image.
     """
     size = case.picture.size
     axis = 0 if size[0] > size[1] else 1

@@ -1,4 +1,4 @@
-"""Place the labels of boxes near their box where they hide nothing."""
+"""Place labels near their boxes without hiding anything."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Placement(NamedTuple):
 def place_labels(
     boxes: Sequence[Rectangle], sizes: Sequence[Sequence[tuple[int, int]]], picture: tuple[int, int]
 ) -> list[Placement | None]:
-    """Place the label of each box where it hides neither an object nor another label.
+    """Place each box's label so that it hides neither an object nor another label.
 
     Each label takes the first position that is free of earlier labels and covers little of every
     box: above its box, below it, inside it. If there is none, it tries its smaller sizes. A label

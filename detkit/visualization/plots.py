@@ -95,7 +95,7 @@ def _selected(curves: dict[str, Curve], names: Sequence[str]) -> dict[str, Curve
 
 
 def _named(curves: dict[str, Curve], total: str | None, prefix: str) -> dict[str, Curve]:
-    """The total and the curves with a prefix; of many, those with the best and worst ends."""
+    """The total and the curves with a prefix; of many curves, the best and the worst."""
     selected = {} if total is None or total not in curves else {"total": curves[total]}
     parts = {name.removeprefix(prefix): c for name, c in curves.items() if name.startswith(prefix)}
     if len(parts) > _MOST_CLASSES:

@@ -83,7 +83,7 @@ def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
     raise UserError(
         f"{key}: gives {counted(len(names), 'name')}, and the file's detector has "
         f"{counted(count, 'class')}: give {counted(count, 'name')} in the order of its labels "
-        f"('N/A' where one is not used), or {count - 1} where label 0 is the background."
+        f"('N/A' for unused ones), or {count - 1} if label 0 is the background."
     )
 
 

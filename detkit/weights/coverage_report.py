@@ -40,12 +40,12 @@ def _classes(coverage: Coverage, source: WeightSource) -> list[str]:
     if source.is_backbone:
         return []
     if source.slots is None:
-        return ["  classes: the file names none, so the layers that tell classes start anew"]
+        return ["  classes: the file names none, so the classification layers start untrained"]
     lines = [f"  classes matched by name: {len(coverage.classes)} of {total}"]
     if coverage.new_classes:
         if coverage.classes:
             lines[0] += f" ({_some(coverage.classes)})"
-        lines.append(f"  classes that start anew: {_some(coverage.new_classes)}")
+        lines.append(f"  classes that start untrained: {_some(coverage.new_classes)}")
     if coverage.left_classes:
         lines.append(f"  classes of the file that are left out: {_some(coverage.left_classes)}")
     return lines

@@ -36,7 +36,7 @@ def folder(tiny_run, tmp_path, monkeypatch):
 
 @pytest.fixture
 def names(folder):
-    """What examples may use without making it themselves."""
+    """Names that examples may use without defining them."""
     detector = detkit.load("runs/mine", device="cpu")
     results = detector.predict("photos", threshold=0.0)
     yield {"detkit": detkit, "detector": detector, "results": results, "__name__": __name__}

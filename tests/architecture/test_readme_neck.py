@@ -20,7 +20,7 @@ NECK = next(
 
 
 def lint(*words: str, text: str | None = None) -> str:
-    """What a tool complains about, or nothing."""
+    """Complaints of a tool, or an empty string."""
     command = [sys.executable, "-m", *words]
     result = subprocess.run(
         command, input=text, cwd=ROOT, capture_output=True, text=True, check=False

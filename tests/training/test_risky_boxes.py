@@ -35,4 +35,4 @@ def test_ordinary_boxes_are_not():
 
 
 def test_label_of_no_class_is_named():
-    assert reasons([1.0, 1.0, 9.0, 9.0], label=2) == ["label 2 is none of 0 to 1"]
+    assert reasons([1.0, 1.0, 9.0, 9.0], label=2) == ["label 2 is not in 0..1"]

@@ -54,7 +54,7 @@ def test_two_ranks_stop_together_and_resume_bit_identically(tmp_path, strategy):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     run_two_ranks("two_ranks_resumed.py", str(whole), "train", strategy)
     run_two_ranks("two_ranks_resumed.py", str(parts), "be stopped", strategy)
-    run_two_ranks("two_ranks_resumed.py", str(parts), "go on", strategy)
+    run_two_ranks("two_ranks_resumed.py", str(parts), "resume", strategy)
     left, right = (
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
         for folder in (whole, parts)

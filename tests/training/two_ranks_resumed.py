@@ -31,7 +31,7 @@ class SignalToOneRank(Callback):
 if __name__ == "__main__":
     folder, (what, strategy) = Path(sys.argv[1]), sys.argv[2:]
     last = folder / "checkpoints" / "last.ckpt"
-    resume = str(last) if what == "go on" else None
+    resume = str(last) if what == "resume" else None
     start = read_position(resume) if resume else Position()
     callbacks = [Checkpoints(run_folder=str(folder)), WeightAverage(decay=0.5)]
     if what == "be stopped":

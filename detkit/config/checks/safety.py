@@ -29,7 +29,7 @@ _HARMLESS = re.compile(r"\$\{\s*(?:(?:now|hydra):[\w.%: -]*|[\w.\[\]-]+)\s*\}")
 
 
 class Trust(Enum):
-    """How far a page is trusted."""
+    """The trust in a page."""
 
     DETKIT = "ours"
     USER = "a page of the folder `conf` where detkit is started"
@@ -49,7 +49,7 @@ def refuse_code(content: Any, where: str) -> None:
 
 
 def refuse_inner_defaults(content: Mapping[str, Any], where: str) -> None:
-    """Raise ConfigError for a defaults list below the top, where it could choose anything."""
+    """Raise ConfigError for a nested defaults list, because it could choose anything."""
     for path, key, _ in _entries(content):
         if key == "defaults" and path:
             raise ConfigError(

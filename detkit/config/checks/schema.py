@@ -1,7 +1,7 @@
 """The whole configuration against the constructors' signatures, before anything is built or read.
 
 `check` completes a configuration (bare names, left-out defaults) and collects every problem with
-its path, what is allowed, the nearest name, and where the value was written.
+its path, what is allowed, the nearest name, and the value's file and line.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Checker:
         self._overridden = {path.replace("/", ".") for path in overridden}
 
     def report(self, path: tuple[str, ...], message: str, value: Any = None) -> None:
-        """Add a problem with the place where the value at `path` was written."""
+        """Add a problem with the file and line of the value at `path`."""
         name = ".".join(path)
         origin: object = current().origins.find(name, value)
         below = any(key.startswith(f"{name}.") for key in self._overridden)

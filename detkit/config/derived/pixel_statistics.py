@@ -41,7 +41,7 @@ def fill_pixels(model: dict[str, Any]) -> None:
 
 
 def pixels_text(model: Mapping[str, Any]) -> str:
-    """Mean and deviation of a complete detector, and where they come from."""
+    """Mean and deviation of a complete detector, and their origin."""
     values, expected = _values(model), expected_pixels(model["backbone"])
     if values == IMAGENET == expected:
         return f"{_text(values)}: ImageNet's"

@@ -56,7 +56,7 @@ class Split:
     Attributes:
         name: What the data set calls it.
         index: Its images and objects.
-        files: The facts of the N files; empty where they were not looked at.
+        files: The facts of the N files; empty if they were not checked.
     """
 
     name: str
@@ -158,7 +158,7 @@ def plain(items: Iterable[T], count: int) -> Iterable[T]:
 def read_splits(
     reader: Reader, path: Path, requested: Sequence[str] | None
 ) -> tuple[list[Split], dict[str, str], dict[str, list[str]]]:
-    """The splits that can be read, those that cannot and why, and those that are others together.
+    """Readable splits, unreadable ones with reasons, and splits that combine others.
 
     Raises:
         DataError: The folder is no data set that the reader knows, or has no such split.

@@ -76,7 +76,7 @@ class Finding:
         kind: What was found, as a heading.
         severity: "error": training would suffer; "warning": worth a look; "note": for information.
         count: How many there are.
-        total: Of how many; 0 where that has no meaning.
+        total: The number of checked items; 0 if that has no meaning.
         unit: What is counted.
         advice: What to do.
         examples: The cases, worst first; files or boxes by name.
@@ -110,7 +110,7 @@ def make_findings(
     error_above: float | None = None,
     warning_above: float | None = None,
 ) -> list[Finding]:
-    """The finding of some examples, or none; raised where a split's share is above a limit.
+    """The finding of some examples, or none; raised if a split's share is above a limit.
 
     Args:
         kind: What was found.

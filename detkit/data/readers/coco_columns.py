@@ -39,12 +39,12 @@ class CocoPage:
     """Columns of a COCO file that detection needs; Python objects would take five times the memory.
 
     Attributes:
-        images: (id, file name, height, width) of each image, sizes 0 where they are missing.
+        images: (id, file name, height, width) of each image, sizes 0 if missing.
         categories: (id, name) of each category.
         image_ids: Of each annotation its image.
         category_ids: Of each annotation its category.
         numbers: Of each annotation its own id.
-        boxes: Of each annotation x, y, width, height; all NaN where they are no four numbers.
+        boxes: Of each annotation x, y, width, height; all NaN if they are not four numbers.
         areas: Of each annotation its area, or NaN.
         ignored: Of each annotation whether it is a crowd, or to be ignored.
         strange: Entries of `annotations` that are not JSON objects, as text.

@@ -169,7 +169,7 @@ def _of_folder(names: Sequence[str], split: str | None, page: CocoPage) -> list[
     matches = [name for name in names if is_of_split(name, split)]
     if not matches:
         raise DataError(
-            f"'{page.file}' lists no image of the split '{split}': add those in its folder to it, "
+            f"'{page.file}' lists no image of the split '{split}': add the images in its folder, "
             "or set data.validation_split=null to hold back a part of the training images."
         )
     return matches

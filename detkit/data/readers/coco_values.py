@@ -103,7 +103,7 @@ def whole_number(value: Any) -> int:
 
 
 def four_numbers(value: Any) -> tuple[float, float, float, float]:
-    """The numbers of a bbox, also where they are text; all NaN if they are not four numbers."""
+    """The numbers of a bbox, even as text; all NaN if they are not four numbers."""
     nothing = (math.nan, math.nan, math.nan, math.nan)
     if not isinstance(value, list) or len(value) != _CORNERS:
         return nothing

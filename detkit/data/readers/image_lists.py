@@ -15,7 +15,7 @@ from detkit.text import listed
 
 
 class ListedImages(NamedTuple):
-    """The images of a list, and a note about those matched by the end of their path."""
+    """The images of a list, and a note about matches by the end of the path."""
 
     images: list[Path]
     notes: list[Fault]

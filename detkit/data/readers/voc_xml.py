@@ -34,7 +34,7 @@ NO_MARKS = Marks()
 
 @dataclass(frozen=True)
 class PageObject:
-    """An object, and why it cannot be used where that is already clear."""
+    """An object, and the reason if it cannot be used."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -49,7 +49,7 @@ class Page:
 
     Attributes:
         file_name: What <filename> says; may be empty or wrong.
-        size: Annotated (height, width), zeros where they are missing or no numbers.
+        size: Annotated (height, width), zeros if they are missing or not numbers.
         objects: Its objects in the order of the file.
         unused: How many objects have each value that detkit has no use for ("truncated").
     """

@@ -46,7 +46,7 @@ class YoloPage:
 
     @property
     def declared(self) -> list[str]:
-        """The entries that must lead to images: those whose name is a split's, or close to one.
+        """The entries that must lead to images: names of splits, or names close to one.
 
         A blank `test:` does not count, as templates contain one.
         """

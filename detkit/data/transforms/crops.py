@@ -21,7 +21,7 @@ class RandomCrop:
         largest: Largest share of each side that the window keeps.
         least_kept: Share of a box's area that must remain for the object to stay.
         allow_empty: Let a window without any object pass; otherwise another one is drawn, and the
-            image is left whole where none is found.
+            image stays whole if none is found.
         probability: Share of the images that are cut.
     """
 
@@ -70,7 +70,7 @@ class CropToSize:
         width: Largest width of the result.
         least_kept: Share of a box's area that must remain for the object to stay.
         allow_empty: Let a window without any object pass; otherwise another one is drawn, and the
-            last one is taken where none is found.
+            last one is used if none is found.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class CropToSize:
         self.allow_empty = allow_empty
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
-        """Cut image and boxes where the image is larger."""
+        """Crop image and boxes if the image is larger."""
         size = (min(sample.size[0], self.size[0]), min(sample.size[1], self.size[1]))
         if size == sample.size:
             return sample
@@ -107,6 +107,6 @@ def _window(
 
 
 def _acceptable(sample: Sample, window: Sample, allow_empty: bool) -> bool:
-    """Whether a window keeps an object to learn from, where the sample has one."""
+    """Whether a window keeps an object to learn from, if the sample has one."""
     had = bool((~sample.target.ignored).any())
     return allow_empty or not had or bool((~window.target.ignored).any())

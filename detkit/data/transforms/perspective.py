@@ -44,7 +44,7 @@ class RandomPerspective:
         least_kept: Share of the moved box's area that must remain for the object to stay.
         least_side: Shortest side of a box, in pixels.
         most_elongated: Largest ratio of a box's sides.
-        fill: Grey value where no image is.
+        fill: Grey value outside the image.
     """
 
     def __init__(

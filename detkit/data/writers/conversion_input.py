@@ -35,8 +35,8 @@ class Picture:
         boxes: (N, 4) float32 absolute xyxy.
         labels: (N,) int64.
         ignored: (N,) bool.
-        areas: (N,) float32, NaN where the source has none.
-        marks: Pose and truncation of each of the N objects; empty where they are not known.
+        areas: (N,) float32, NaN if the source has none.
+        marks: Pose and truncation of each of the N objects; empty if unknown.
     """
 
     path: Path

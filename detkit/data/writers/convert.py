@@ -97,9 +97,9 @@ def convert(
         reader: Reader of the source; None recognises the format.
         splits: The splits to convert; None converts all.
         division: How to divide a data set with at most one split into train and val.
-        copy: "link" makes hard links, which take no space, and copies where the file system cannot;
+        copy: "link" makes hard links, which take no space, and copies if the file system cannot;
             "copy" copies; "none" writes the annotations alone.
-        keep_ignored: Write crowd and difficult objects as ordinary ones where the format has no
+        keep_ignored: Write crowd and difficult objects as ordinary ones if the format has no
             mark for them, instead of leaving them out.
 
     Raises:
@@ -268,7 +268,7 @@ def _check_written(folder: Path, to: str, material: Material) -> None:
 
 
 def check_words(to: str | None, copy: str) -> None:
-    """Raise UserError where the words of a command name no format or no way to copy."""
+    """Raise UserError if the words of a command name an unknown format or way to copy."""
     if to not in WRITERS:
         problem = f"format={to} is none of them" if to else "it is missing"
         raise UserError(f"format=... says what to write: {', '.join(WRITERS)}; {problem}.")

@@ -64,7 +64,7 @@ def _page(picture: Picture, class_names: list[str]) -> Element:
 def corner_texts(box: list[float]) -> list[str]:
     """The corners as VOC writes them: 1-based, so that the first ones gain 1.
 
-    Whole numbers where that loses nothing; otherwise all with a point, which tells the reader that
+    Whole numbers if that loses nothing; otherwise all with a point, which tells the reader that
     they are continuous. So are boxes of one pixel or less, as xmin = xmax means a click without
     area in the files that people have.
     """

@@ -19,7 +19,7 @@ _REGIONS = 1000  # per image, if the configuration sets no number
 
 
 class Network:
-    """A detector on the meta device; whatever needs no values of tensors can run."""
+    """A detector on the meta device; it runs everything that needs no tensor values."""
 
     def __init__(self, detector: nn.Module, model: Mapping[str, Any]) -> None:
         """Find the parts of a detector.

@@ -17,7 +17,7 @@ from detkit.text import counted, duration
 
 _REFRESH = 1.0  # seconds between two updates of the status line
 _SHORTEST_TITLE = 12  # characters of a title that a status line keeps
-_LINE_EVERY = 300.0  # seconds between two lines where there is no terminal
+_LINE_EVERY = 300.0  # seconds between two lines without a terminal
 _log = logging.getLogger("detkit.sweeps")
 
 
@@ -118,5 +118,5 @@ def running_text(running: Sequence[Job], waiting: int | None, width: int | None 
 
 
 def _ending(title: str, length: int) -> str:
-    """The end of a title, where the values differ between jobs."""
+    """The end of a title, which differs between jobs."""
     return title if len(title) <= length else f"…{title[1 - length :]}"

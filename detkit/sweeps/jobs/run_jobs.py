@@ -35,7 +35,7 @@ def launch(
     given_options: Mapping[str, Any],
     cells: Sequence[Cell],
 ) -> list[Job | None]:
-    """Queue the cells of a sweep as jobs in its folder, and run those that are not done.
+    """Queue the cells of a sweep as jobs in its folder, and run the unfinished ones.
 
     Args:
         path: The sweep's folder.

@@ -34,7 +34,7 @@ def train(folder, found, **settings):
 @pytest.mark.parametrize(
     ("box", "label", "shown"),
     [
-        ([0.0, 0.0, 4.0, 4.0], 2, "label 2 and box .* label 2 is none of 0 to 1"),
+        ([0.0, 0.0, 4.0, 4.0], 2, "label 2 and box .* label 2 is not in 0..1"),
         ([0.0, 0.0, 4.0, 4.0], -1, "label -1 and box .* expected a label in 0..1"),
         ([0.0, NAN, 4.0, 4.0], 1, r"box \[0, nan, 4, 4\] after the transforms: not finite"),
         ([7.0, 0.0, 4.0, 4.0], 1, r"box \[7, 0, 4, 4\].* not in order"),
