@@ -33,6 +33,10 @@ class ConfigError(UserError):
         self.problems = list(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
+        """Other processes get the list of problems back, not the text that joins them."""
+        return type(self), (self.problems,)
+
 
 class DataError(UserError):
     """A data set or an image cannot be used as it is.
@@ -56,8 +60,11 @@ class Stopped(BaseException):
     """
 
     def __init__(self, message: str, signal_number: int) -> None:
-        super().__init__(message)
+        super().__init__(message, signal_number)  # both, so that a copy by pickle is equal
         self.exit_code = 128 + signal_number
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from detkit.api.arguments import override_list
 from detkit.api.training_config import training_config
 from detkit.config.folders import USER_FOLDER_VARIABLE
 from detkit.config.hydra_session import LOCK
@@ -50,6 +51,8 @@ class Config(Mapping[str, Any]):
         ('fpn', 0.02)
     """
 
+    __slots__ = ("_composing", "_notes", "_overrides", "_values")  # so config.seed = 1 is an error
+
     def __init__(
         self,
         values: Mapping[str, Any],
@@ -68,6 +71,8 @@ class Config(Mapping[str, Any]):
         Raises:
             KeyError: There is no such key; the message names the nearest.
         """
+        if not isinstance(key, str):
+            raise KeyError(f"{key!r} is no key: keys are strings.")
         node: Any = self._values
         for number, name in enumerate(key.split(".")):
             if not isinstance(node, Mapping) or name not in node:
@@ -159,9 +164,7 @@ def compose(
         >>> config["model.neck.name"]
         'pan'
     """
-    words = list(overrides)
-    if isinstance(overrides, str):
-        raise UserError(f"overrides: expected a list of strings, got {overrides!r}.")
+    words = override_list(overrides)
     if config_dir is not None:
         words.append(f"--config-dir={os.fspath(config_dir)}")
     with _unchanged_environment():

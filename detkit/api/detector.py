@@ -6,7 +6,15 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from detkit import assembly
+from detkit.api.arguments import (
+    override_list,
+    refuse_overrides,
+    require_batch_size,
+    require_score,
+)
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.evaluation import Evaluation
 from detkit.api.image_inputs import ImageInput, ImageToRead, images_to_read
@@ -15,7 +23,7 @@ from detkit.assembly import Classes
 from detkit.config.overrides import quoted_value
 from detkit.data.collate import Collate
 from detkit.data.single_image import read_image
-from detkit.errors import DataError, UserError
+from detkit.errors import DataError
 from detkit.inference.detecting import choose_device
 from detkit.inference.predictor import Prediction, Predictor, predict_images
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
@@ -25,11 +33,26 @@ from detkit.text import counted
 
 # `predict` needs both keys; here they come as arguments.
 _ARGUMENTS = ("ckpt=loaded", "source=inputs")
+# Keys of the command line that are arguments in programs.
+_EVALUATE_REMEDIES = {
+    "ckpt": "pass the checkpoint to detkit.load",
+    "device": "pass device to detkit.load",
+    "output": "the program has the results and can save them",
+}
+_LOAD_REMEDIES = {
+    **_EVALUATE_REMEDIES,
+    "source": "pass the images to predict",
+    "score_threshold": "pass threshold to predict",
+    "batch_size": "pass batch_size to predict",
+}
 _LISTED = 5  # class names in a representation
 
 
 def load(
-    source: str | os.PathLike[str], *, device: str = "auto", overrides: Sequence[str] = ()
+    source: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "auto",
+    overrides: Sequence[str] = (),
 ) -> Detector:
     """Load a trained detector.
 
@@ -48,9 +71,11 @@ def load(
         >>> detector = detkit.load("runs/mine")
         >>> results = detector.predict("photos/a.png")
     """
+    words = override_list(overrides)
+    refuse_overrides(words, _LOAD_REMEDIES)
     checkpoint = read_checkpoint(find_checkpoint(os.fspath(source), key="source"))
-    config = compose_with(checkpoint, "predict", [*_ARGUMENTS, *overrides])
-    return Detector(checkpoint, config, device=device, overrides=overrides)
+    config = compose_with(checkpoint, "predict", [*_ARGUMENTS, *words])
+    return Detector(checkpoint, config, device=device, overrides=words)
 
 
 class Detector:
@@ -84,18 +109,19 @@ class Detector:
         checkpoint: Checkpoint,
         config: Mapping[str, Any],
         *,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         overrides: Sequence[str] = (),
     ) -> None:
         self._device = choose_device(device)
-        self._checkpoint, self._overrides = checkpoint, tuple(overrides)
+        self._checkpoint, self._config, self._overrides = checkpoint, config, tuple(overrides)
         self._classes = Classes(checkpoint.class_names, checkpoint.category_ids)
         self.class_names = tuple(checkpoint.class_names)
         self.device = str(self._device)
         self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
         augmentation = config["augmentation"]
         self._transforms = assembly.build_transforms(augmentation, "evaluation")
-        network = assembly.build_detector(config["model"], self._classes, fetch_weights=False)
+        with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
+            network = assembly.build_detector(config["model"], self._classes, fetch_weights=False)
         load_weights(network, checkpoint)
         collate = Collate(pad_multiple=augmentation["pad_multiple"])
         self._predictor = Predictor(network, collate=collate, device=self._device)
@@ -104,6 +130,11 @@ class Detector:
         names = ", ".join(self.class_names[:_LISTED]) + ", ..." * (len(self.class_names) > _LISTED)
         classes = counted(len(self.class_names), "class")
         return f"Detector({self._checkpoint.path}, {classes} ({names}), device={self.device!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes build the detector again: its lock cannot be copied."""
+        arguments = (self._checkpoint, self._config, self.device, self._overrides)
+        return _rebuilt, arguments, {"threshold": self.threshold}
 
     def predict(
         self,
@@ -171,13 +202,10 @@ class Detector:
             photos/b.png
             photos/c.png
         """
-        if batch_size < 1:
-            raise UserError(f"batch_size is {batch_size}; expected 1 or more.")
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise UserError(f"threshold is {threshold}; expected a score from 0 to 1.")
+        size = require_batch_size(batch_size)
+        minimum = require_score(self.threshold if threshold is None else threshold)
         images = images_to_read(inputs)
-        minimum = self.threshold if threshold is None else threshold
-        predictions = predict_images(self._predictor, images, self._sample, batch_size=batch_size)
+        predictions = predict_images(self._predictor, images, self._sample, batch_size=size)
         return (
             prediction
             if isinstance(prediction, DataError)
@@ -205,11 +233,14 @@ class Detector:
             >>> 0 <= metrics["AP50"] <= 1
             True
         """
-        words = [*self._overrides, *overrides]
+        words = override_list(overrides)
+        refuse_overrides(words, _EVALUATE_REMEDIES)
         if data is not None:
             words.append(f"data.path={quoted_value(os.fspath(data))}")
-        config = compose_with(self._checkpoint, "evaluate", ["ckpt=loaded", *words])
-        return dict(Evaluation(self._checkpoint, config, device=self.device).run().numbers)
+        words = ["ckpt=loaded", *self._overrides, *words]
+        config = compose_with(self._checkpoint, "evaluate", words)
+        with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
+            return dict(Evaluation(self._checkpoint, config, device=self.device).run().numbers)
 
     def _sample(self, image: ImageToRead) -> Sample:
         return read_image(
@@ -224,3 +255,9 @@ class Detector:
         detections = Detections(*(value[is_confident] for value in prediction.detections))
         size = prediction.sample.original_size
         return result_of(detections, self._classes, size, image.path, image.decode)
+
+
+def _rebuilt(
+    checkpoint: Checkpoint, config: Mapping[str, Any], device: str, overrides: Sequence[str]
+) -> Detector:
+    return Detector(checkpoint, config, device=device, overrides=overrides)

@@ -51,6 +51,7 @@ def images_to_read(inputs: ImageInput | Iterable[ImageInput]) -> list[ImageToRea
     """
     if isinstance(inputs, _SINGLE):
         return list(_images(inputs, "the image"))
+    _refuse_file(inputs, "the image")
     if isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
         raise UserError(f"predict got {_type(inputs)}; expected {_ACCEPTED}.")
     images = [
@@ -78,10 +79,23 @@ def _images(value: ImageInput, description: str) -> Iterator[ImageToRead]:
         _require_tensor(value, description)
         yield ImageToRead(partial(_from_tensor, value), None, description)
     else:
+        _refuse_file(value, description)
         raise UserError(f"{description} is {_type(value)}; expected {_ACCEPTED}.")
 
 
+def _refuse_file(value: object, description: str) -> None:
+    """Refuse an open file, which is a sequence of lines to Python.
+
+    Raises:
+        UserError: It is one.
+    """
+    if hasattr(value, "read"):
+        raise UserError(f"{description} is an open file: pass its path, or its bytes by read().")
+
+
 def _files(path: str) -> list[Path]:
+    if not path:  # the working directory, to pathlib
+        raise UserError(f"a path is empty; expected {_ACCEPTED}.")
     if "://" in path:
         raise UserError(f"'{path}' is a URL; detkit reads files: download it and pass its bytes.")
     return find_images(path)
@@ -101,7 +115,7 @@ def _require_array(array: NDArray[Any], description: str) -> None:
         if array.ndim == _IMAGE and shape[0] == _RGB:
             hint = " Channels come last: pass array.transpose(1, 2, 0)."
         raise UserError(f"{summary}; expected (H, W, 3) RGB or (H, W) grey.{hint}")
-    is_deep_grey = _is_grey(array) and array.dtype == np.uint16
+    is_deep_grey = _is_grey(array) and (array.dtype.kind, array.itemsize) == ("u", 2)
     if array.dtype != np.uint8 and not is_deep_grey:
         raise UserError(
             f"{summary}; expected uint8 from 0 to 255 (grey also uint16). For values from 0 to 1 "
@@ -119,8 +133,9 @@ def _from_array(array: NDArray[Any]) -> Tensor:
     """Convert to (3, H, W), colours innermost in memory, as files are decoded."""
     if _is_grey(array):
         return grey_to_rgb(array.reshape(array.shape[:2]))
-    # a copy if needed: an array that was reversed by [..., ::-1] has negative strides
-    return torch.from_numpy(np.ascontiguousarray(array[..., :_RGB])).permute(2, 0, 1)
+    # A copy if PyTorch cannot use the array: [..., ::-1] gives negative strides.
+    rgb = np.require(array[..., :_RGB], requirements=["C", "W"])  # contiguous and writeable
+    return torch.from_numpy(rgb).permute(2, 0, 1)
 
 
 def _require_tensor(tensor: Tensor, description: str) -> None:
@@ -131,6 +146,8 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
     """
     shape = tuple(tensor.shape)
     summary = f"{description} is a tensor of {str(tensor.dtype).removeprefix('torch.')} {shape}"
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        raise UserError(f"{summary} without ordinary pixel values; expected a dense tensor.")
     if tensor.ndim != _IMAGE or shape[0] != _RGB:
         hint = " For several images pass list(tensor)." if tensor.ndim == _BATCH else ""
         raise UserError(f"{summary}; expected (3, H, W) RGB.{hint}")
@@ -140,7 +157,7 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
         return
     if not tensor.is_floating_point():
         raise UserError(f"{summary}; expected uint8 from 0 to 255, or floating point from 0 to 1.")
-    low, high = (float(value) for value in tensor.detach().aminmax())
+    low, high = (float(value) for value in tensor.detach().float().aminmax())
     if not (low >= 0 and high <= 1):
         raise UserError(
             f"{summary} with values from {low:g} to {high:g}; expected 0 to 1. Pass it before "

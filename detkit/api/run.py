@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from detkit.api.configuration import Config
 from detkit.api.detector import Detector, load
@@ -13,6 +13,9 @@ from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 from detkit.runs.layout import RunFolder
 from detkit.runs.metrics_rows import read_metrics
 from detkit.runs.run_record import read_run
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Run:
@@ -82,7 +85,7 @@ class Run:
         """
         return tuple(read_checkpoint(self.last_checkpoint).class_names)
 
-    def load(self, *, device: str = "auto") -> Detector:
+    def load(self, *, device: str | torch.device = "auto") -> Detector:
         """Load the detector of the best checkpoint, as `detkit.load` does.
 
         Args:

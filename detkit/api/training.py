@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from detkit import assembly
+from detkit.api.arguments import require_class_names, require_config
 from detkit.api.configuration import Config, compose
 from detkit.api.run import Run
 from detkit.assembly import Classes
@@ -130,11 +131,13 @@ def build(config: Config, *, class_names: Sequence[str] | None = None) -> nn.Mod
         >>> sum(parameter.numel() for parameter in detector.parameters()) > 1_000_000
         True
     """
+    require_config(config)
     if class_names is None:
         data = assembly.build_data(config)
         classes = Classes(list(data.class_names), list(data.category_ids))
     else:
-        classes = Classes(list(class_names), list(range(1, len(class_names) + 1)))
+        names = require_class_names(class_names)
+        classes = Classes(names, list(range(1, len(names) + 1)))
     detector: nn.Module = assembly.build_detector(config["model"], classes)
     if config["weights"] is not None:
         _log.info("%s", start_from(detector, config["weights"], config["model"], classes))
@@ -159,6 +162,7 @@ def load_data(config: Config) -> Data:
         >>> next(iter(train)).images.shape
         torch.Size([4, 3, 96, 96])
     """
+    require_config(config)
     data = assembly.build_data(config)
     return Data(
         train=data.train_loader(),

@@ -13,23 +13,24 @@ from detkit.structures import Batch, Detections
 from detkit.text import counted
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(device: str | torch.device) -> torch.device:
     """Choose the device for `auto`, `cpu`, `cuda` or one GPU of several, such as `cuda:1`.
 
     Raises:
         UserError: The name is another one, or this machine has no such GPU.
     """
+    name = str(device)
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name) is None:
         raise UserError(f"device={name}: expected auto, cpu, cuda or one GPU such as cuda:1.")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    chosen = torch.device(name)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"device={name}: this machine shows no GPU to PyTorch; use device=cpu.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         gpus = counted(torch.cuda.device_count(), "GPU")
         raise UserError(f"device={name}: PyTorch sees {gpus}, counted from cuda:0.")
-    return device
+    return chosen
 
 
 @torch.inference_mode()

@@ -73,6 +73,32 @@ def test_errors_equal_the_command_line(capsys):
     assert all(problem in printed for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize("overrides", [{"seed": 1}, None, 3, [3], [b"seed=1"], [["seed=1"]]])
+def test_overrides_are_a_list_of_strings(overrides):
+    with pytest.raises(detkit.UserError, match="expected a list of strings, got "):
+        detkit.compose(overrides)
+
+
+def test_a_value_cannot_be_set(config):
+    with pytest.raises(AttributeError):
+        config.seed = 3
+    with pytest.raises(TypeError):
+        config["seed"] = 3
+
+
+def test_a_key_that_is_no_string_is_missing(config):
+    assert 3 not in config
+    assert config.get(3) is None
+
+
+def test_a_configuration_error_survives_pickling():
+    with pytest.raises(detkit.ConfigError) as error:
+        detkit.compose(["model=nope", "foo=1"])
+    duplicate = pickle.loads(pickle.dumps(error.value))
+    assert duplicate.problems == error.value.problems
+    assert str(duplicate) == str(error.value)
+
+
 def test_a_string_is_no_list_of_overrides():
     with pytest.raises(UserError, match="expected a list of strings, got 'model=fcos'"):
         detkit.compose("model=fcos")

@@ -1,8 +1,11 @@
 """Detectors for programs: what they predict, share and refuse."""
 
+import copy
 import json
 import math
 import os
+import pickle
+import re
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -150,7 +153,12 @@ def test_predict_stops_at_a_broken_image(detector, photos, tmp_path):
     ("arguments", "message"),
     [
         ({"threshold": 1.5}, "threshold is 1.5; expected a score from 0 to 1"),
+        ({"threshold": "0.4"}, "threshold is '0.4'; expected a score"),
+        ({"threshold": [0.4]}, r"threshold is \[0.4\]; expected a score"),
+        ({"threshold": math.nan}, "threshold is nan; expected a score"),
         ({"batch_size": 0}, "batch_size is 0; expected 1 or more"),
+        ({"batch_size": 2.5}, "batch_size is 2.5; expected 1 or more"),
+        ({"batch_size": None}, "batch_size is None; expected 1 or more"),
     ],
 )
 def test_arguments_out_of_range_are_refused(detector, photos, arguments, message):
@@ -161,6 +169,49 @@ def test_arguments_out_of_range_are_refused(detector, photos, arguments, message
 def test_a_source_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(detkit.UserError, match=r"source=.*nothing: there is no such file"):
         detkit.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("word", "remedy"),
+    [
+        ("score_threshold=0.1", "pass threshold to predict"),
+        ("++device=cuda", "pass device to detkit.load"),
+        ("ckpt=other", "pass the checkpoint to detkit.load"),
+    ],
+)
+def test_an_override_without_effect_is_refused(trained, word, remedy):
+    with pytest.raises(detkit.UserError, match=rf"'{re.escape(word)}' has no effect.*{remedy}"):
+        detkit.load(trained / "first", overrides=[word])
+
+
+def test_evaluate_refuses_a_device_and_a_string_of_overrides(detector):
+    with pytest.raises(detkit.UserError, match=r"pass device to detkit\.load"):
+        detector.evaluate(overrides=["device=cpu"])
+    with pytest.raises(detkit.UserError, match="expected a list of strings"):
+        detector.evaluate(overrides="split=train")
+
+
+@pytest.mark.parametrize("device", ["gpu", "mps", None, 0])
+def test_an_unknown_device_is_refused(trained, device):
+    with pytest.raises(detkit.UserError, match=f"device={device}: expected auto, cpu, cuda"):
+        detkit.load(trained / "first", device=device)
+
+
+def test_a_device_of_pytorch_is_taken(trained):
+    assert detkit.load(trained / "first", device=torch.device("cpu")).device == "cpu"
+
+
+def test_a_copy_of_a_detector_gives_equal_results(detector, photos):
+    duplicate = pickle.loads(pickle.dumps(detector))
+    duplicate.threshold = 0
+    expected = detector.predict(photos / "a.png", threshold=0)
+    assert_equal(copy.deepcopy(duplicate).predict(photos / "a.png"), expected)
+
+
+def test_loading_and_measuring_draw_no_random_numbers_of_the_program(trained):
+    before = torch.get_rng_state()
+    detkit.load(trained / "first", device="cpu").evaluate()
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_wrong_override_is_refused(trained):

@@ -128,6 +128,11 @@ def test_any_iterable_gives_its_images_in_order():
         (torch.zeros(3, 5, 7).long(), "int64.*expected uint8 from 0 to 255, or floating"),
         (torch.full((3, 5, 7), 1.5), "values from 1.5 to 1.5; expected 0 to 1"),
         (torch.full((3, 5, 7), torch.nan), "values from nan to nan; expected 0 to 1"),
+        (torch.zeros(3, 5, 7).to_sparse(), "expected a dense tensor"),
+        (torch.zeros(3, 5, 7, device="meta"), "expected a dense tensor"),
+        (io.BytesIO(b"image"), r"the image is an open file: pass its path, or its bytes by read"),
+        ([io.BytesIO(b"image")], r"inputs\[0\] is an open file"),
+        ("", "a path is empty"),
         ("https://example.com/a.jpg", "is a URL; detkit reads files"),
         ("missing/a.jpg", "there is no such file or folder"),
     ],
@@ -153,3 +158,19 @@ def test_a_truncated_image_file():
     content = encoded(Image.fromarray(noise))
     with pytest.raises(UnreadableImageError, match="truncated"):
         pixels(Image.open(io.BytesIO(content[:3000])))
+
+
+def test_an_array_that_cannot_be_written_gives_no_warning(recwarn):
+    array = COLOURS.copy()
+    array.flags.writeable = False
+    assert torch.equal(pixels(array), pixels(COLOURS))
+    assert not recwarn.list
+
+
+def test_deep_grey_of_either_byte_order_is_the_same():
+    grey = COLOURS[..., 0].astype(np.uint16) * 256
+    assert torch.equal(pixels(grey.astype(">u2")), pixels(grey))
+
+
+def test_tensors_of_eight_bit_floats_are_read():
+    assert pixels(torch.ones(3, 5, 7).to(torch.float8_e4m3fn)).unique().tolist() == [255]
