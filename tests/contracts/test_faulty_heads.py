@@ -181,7 +181,7 @@ def losses_in_half_precision(base):
     return Part
 
 
-@faults.add("head", "fcos", "assignments name objects", "names object 2 of 2: count those", **SMALL)
+@faults.add("head", "fcos", "assignments name objects", "names object 2 of 2: count only", **SMALL)
 def crowds_are_counted(base):
     class Part(base):
         def assign(self, features, targets):

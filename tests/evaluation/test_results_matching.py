@@ -124,7 +124,7 @@ def test_a_name_that_two_images_share_is_not_guessed():
         (rows(images=(2, 2, 7, 7)), r"1 of its 2 images is not among the 2 images .*image_id 7, "),
         (rows(images=("a", "a", "im1", "b")), r"2 of its 3 images are not .*image_id 'a'"),
         (rows(names=("x.png", "x.png", "im1.png", "im1.png")), "such as file_name 'x.png'"),
-        (rows(categories=(1, 2, 7, 1)), r"category_id 7 is none .*: 1 = cat, 2 = dog\. Write"),
+        (rows(categories=(1, 2, 7, 1)), r"category_id 7 is not one .*: 1 = cat, 2 = dog\. Write"),
         (
             [Row(None, "im0.png", 1, CAT, 0.9), Row(1, None, 1, CAT, 0.9)],
             "some rows have no image_id and others no file_name",
@@ -180,7 +180,7 @@ def test_classes_that_are_all_wrong_raise_doubt():
 
 def test_categories_that_fit_no_object_are_not_guessed():
     index = replace(INDEX, category_ids=[7, 90])
-    with pytest.raises(DataError, match="category_id 8 is none of"):
+    with pytest.raises(DataError, match="category_id 8 is not one of"):
         matched(rows(categories=(8, 91, 8, 91), boxes=[(90, 70, 95, 79)] * 4), index)
 
 
