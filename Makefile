@@ -8,7 +8,8 @@ BENCH := $(VENV)/.bench
 
 # Two test processes that each use every core would fight over them. Both start Python often, which
 # takes longer where an environment forbids bytecode.
-TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2
+# Each begins at one end of the list, so that few fixtures are set up in both.
+TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: help install demo test test-all lint bench format clean
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "detkit").rglob("*.py"))
 
 
-def calls() -> Iterator[tuple[str, ast.Call, str]]:
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                yield place, node, ast.unparse(node.func)
+@cache
+def calls() -> list[tuple[str, ast.Call, str]]:
+    """Each call in detkit with its file and line, and the function that it names."""
+    return [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", node, ast.unparse(node.func))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
 
 
 def keyword(node: ast.Call, name: str) -> str | None:

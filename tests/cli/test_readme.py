@@ -68,7 +68,8 @@ def check_sweep(words: list[str]) -> None:
         if words[0] not in ("resume", "table"):
             assert main(["sweep", *words]) == 0
             return
-        assert main(["sweep", *TINY, "seed=1,2", "hydra.sweep.dir=SWEEP"]) == 0
+        if not Path("SWEEP").exists():
+            assert main(["sweep", *TINY, "seed=1,2", "hydra.sweep.dir=SWEEP"]) == 0
     for job in SweepFolder.open(Path("SWEEP")).load():
         job.state = "done"
         job.save()

@@ -187,6 +187,7 @@ def test_data_set_without_any_object_is_refused(
     assert "has an object" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_multirun_runs_each_job_in_its_own_process(work: Path) -> None:
     words = ["hydra/launcher=basic", "hydra.sweep.dir=basic", "hydra.sweep.subdir=${hydra.job.num}"]
     assert main(["train", "-m", "seed=1", *TINY, *words, "trainer.max_epochs=1"]) == 0

@@ -49,7 +49,9 @@ def test_a_seed_decides_every_bit_of_a_run(trained_with: Callable[..., Path]) ->
     assert json.loads((first / "environment.json").read_text())["seed"] == 3
 
 
-@pytest.mark.parametrize(("mode", "warns"), [("strict", False), ("warn", True)])
+@pytest.mark.parametrize(
+    ("mode", "warns"), [("strict", False), pytest.param("warn", True, marks=pytest.mark.slow)]
+)
 # pain 24
 def test_a_deterministic_run_says_so_in_its_record(
     trained_with: Callable[..., Path], mode: str, warns: bool

@@ -19,7 +19,9 @@ CLASSES = Classes(["a", "b"], [1, 2])
 
 
 def words_for(page: Path) -> list[str]:
-    return [f"{page.parent.as_posix()}={page.stem}", "data.path=somewhere"]
+    words = [f"{page.parent.as_posix()}={page.stem}"]
+    needs_path = page.parts[0] in ("data", "experiment")  # else it would be composed twice
+    return [*words, "data.path=somewhere"] if needs_path else words
 
 
 @cache

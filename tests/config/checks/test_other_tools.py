@@ -9,6 +9,12 @@ from detkit.config.compose import compose
 from detkit.errors import ConfigError
 
 
+def problems(words: list[str]) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        compose("train", words)
+    return raised.value.problems
+
+
 def problem(words: list[str], root: str = "train", stored: dict | None = None) -> str:
     with pytest.raises(ConfigError) as raised:
         compose(root, words, stored)
@@ -16,31 +22,40 @@ def problem(words: list[str], root: str = "train", stored: dict | None = None) -
     return message
 
 
-@pytest.mark.parametrize(
-    ("word", "answer"),
-    [
-        ("lr=0.02", "Write optimizer.learning_rate=0.02."),
-        ("trainer.epochs=3", "Write trainer.max_epochs=3."),
-        ("batch=16", "Write data.batch_size=16."),
-        ("imgsz=416", "Write image_size=416."),
-        ("img_size=[320,416]", "Write image_size=[320, 416]."),
-        ("num_workers=4", "Write data.workers=4."),
-        ("freeze=10", "Write model.backbone.frozen_stages=2."),
-        ("patience=5", "Write callbacks.early_stop={name: early_stop, patience: 5}."),
-        ("resume=true", "Write ckpt=RUN."),
-        ("amp=true", "Write trainer.precision=bf16."),
-        ("optimizer.lr=0.1", "Write optimizer.learning_rate=0.1."),
-        ("optim=adam", "Write optimizer=adamw."),
-        ("random_seed=4", "Write seed=4."),
-        ("device=0", "Write trainer.accelerator=gpu."),
-        ("device=cpu", "Write trainer.accelerator=cpu."),
-        ("data_dir=photos", "Write data.path=photos."),
-    ],
-)
-def test_a_word_of_another_tool_is_answered_with_the_key_here(word, answer):
-    message = problem([word])
-    assert f"unknown key. {answer}" in message
-    assert message.startswith(word.partition("=")[0])
+OTHER_WORDS = {
+    "lr=0.02": "Write optimizer.learning_rate=0.02.",
+    "trainer.epochs=3": "Write trainer.max_epochs=3.",
+    "batch=16": "Write data.batch_size=16.",
+    "imgsz=416": "Write image_size=416.",
+    "img_size=[320,416]": "Write image_size=[320, 416].",
+    "num_workers=4": "Write data.workers=4.",
+    "freeze=10": "Write model.backbone.frozen_stages=2.",
+    "patience=5": "Write callbacks.early_stop={name: early_stop, patience: 5}.",
+    "resume=true": "Write ckpt=RUN.",
+    "amp=true": "Write trainer.precision=bf16.",
+    "optimizer.lr=0.1": "Write optimizer.learning_rate=0.1.",
+    "optim=adam": "Write optimizer=adamw.",
+    "random_seed=4": "Write seed=4.",
+    "device=0": "Write trainer.accelerator=gpu.",
+    "data_dir=photos": "Write data.path=photos.",
+}
+
+
+@pytest.fixture(scope="module")
+def answers() -> list[str]:
+    """The problems of one command with all these words."""
+    return problems(list(OTHER_WORDS))
+
+
+def test_a_key_is_answered_with_the_one_for_its_value():
+    assert "unknown key. Write trainer.accelerator=cpu." in problem(["device=cpu"])
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS)
+def test_a_word_of_another_tool_is_answered_with_the_key_here(word, answers):
+    key = word.partition("=")[0]
+    (message,) = (answer for answer in answers if answer.startswith(f"{key}:"))
+    assert f"unknown key. {OTHER_WORDS[word]}" in message
 
 
 @pytest.mark.parametrize(
