@@ -28,6 +28,7 @@ from detkit.errors import UserError, did_you_mean
 from detkit.files import display_path
 
 Config = Mapping[str, Any]
+_DEFAULT = "default of "  # how the source of a default begins
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,15 @@ class History:
             if value is not MISSING:
                 steps.append(Step(value, self._source(path, config_path, file)))
         if keys[-1] == "name":
-            steps = self._replaced(path, steps) + steps
+            named = self._named_in_pages(path, steps)
+            # A name without values is the option of the part itself, so Hydra knows no page for it.
+            if named and steps and _is_default(steps[-1]) and named[-1].value == steps[-1].value:
+                steps.pop()
+            steps = named + steps
         return steps
 
-    def _replaced(self, path: str, steps: list[Step]) -> list[Step]:
-        """The names of parts that pages chose for a slot and that were replaced whole."""
+    def _named_in_pages(self, path: str, steps: list[Step]) -> list[Step]:
+        """The parts that pages name for a slot, without those in `steps`."""
         parent = path.removesuffix(".name")
         slot = slots.slot_at(tuple(parent.split(".")))
         if slot is None:
@@ -177,7 +182,7 @@ class History:
                 return f"command line: {word.typed}"
         outer, _, slot = group.rpartition("/")
         owner = target_of(self._root, self._config, f"{outer.replace('/', '.')}.name")
-        return f"default of {owner.owner if owner else 'the root'} for its {slot}"
+        return f"{_DEFAULT}{owner.owner if owner else 'the root'} for its {slot}"
 
     def _word_steps(self, path: str) -> list[Step]:
         """The steps in which the command line sets a value, the weakest first."""
@@ -222,7 +227,11 @@ def _default_steps(node: PathTarget) -> list[Step]:
     if argument is None or argument.slot is not None or argument.default is MISSING:
         return []
     where = f" ({display_path(node.file)})" if node.file is not None else ""
-    return [Step(default_value(argument), f"default of {node.owner}{where}")]
+    return [Step(default_value(argument), f"{_DEFAULT}{node.owner}{where}")]
+
+
+def _is_default(step: Step) -> bool:
+    return step.source.startswith(_DEFAULT)
 
 
 def _look_up(value: Any, keys: list[str]) -> Any:

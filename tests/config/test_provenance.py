@@ -61,6 +61,16 @@ def test_a_replaced_part_leaves_its_name_in_the_history_and_no_value(explain: Ca
     ]
 
 
+def test_a_part_that_a_page_names_without_values_comes_from_that_page(
+    explain: Callable, write: Callable[[str, str], Path]
+) -> None:
+    write("experiment/y", "# @package _global_\nmodel: {neck: toy_pan}\n")
+    assert steps(explain("model.neck.name", "experiment=y"))[-1] == (
+        "toy_pan",
+        "experiment/y.yaml, line 2",
+    )
+
+
 def test_a_page_that_a_page_chose_and_tuned(explain: Callable) -> None:
     assert steps(explain("block.size", "experiment=x")) == [
         (3, "default of the block 'block'"),
