@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from detkit import registry
-from detkit.config.part_pages import part_node
+from detkit.config.pages import filled
 from detkit.config.signatures import arguments
 
 # Until November 2026 each head was a class whose constructor held the settings of its layers.
@@ -40,7 +40,7 @@ def with_head_parts(config: Mapping[str, Any]) -> dict[str, Any]:
     for family in ("head", "proposer"):
         node = parts.get(family)
         if isinstance(node, Mapping) and _is_old(node):
-            parts[family] = part_node(family, _with_moved_keys(node))
+            parts[family] = filled(family, _with_moved_keys(node))
     return {**config, "model": parts}
 
 

@@ -168,7 +168,8 @@ class History:
         ]
 
     def _source(self, path: str, config_path: str, file: Path | None) -> str:
-        if config_path.rsplit("/", 1)[-1] == pages.CHECKPOINT:
+        option_name = config_path.rsplit("/", 1)[-1]
+        if option_name == pages.CHECKPOINT or option_name.endswith(f"--{pages.CHECKPOINT}"):
             return "the checkpoint"
         parent = path.removesuffix(".name")
         matches = [

@@ -5,6 +5,10 @@ import pytest
 from detkit.config.compose import compose_with_origins
 from detkit.config.lost_values import lost_values
 
+NORM = "model.head.layers.norm: is none, as 'towers' has it; the part that it replaces had group"
+# Only the model's page, which remains in force, has lost values; pages of heads are replaced.
+SSD_PRIORS = ["scales: is null, as 'ssdlite' has it", "steps: is null, as 'ssdlite' has it"]
+
 
 @pytest.mark.parametrize(
     ("words", "lines"),
@@ -19,6 +23,13 @@ from detkit.config.lost_values import lost_values
         (["model=faster_rcnn"], []),
         (["model=fcos", "model/backbone=resnet101", "model/neck=pan"], []),
         (["model=atss", "model/head/assigner=max_iou", "seed=3"], []),
+        (["model=fcos", "model/head=atss"], []),
+        (["model=atss", "model/head/layers=towers", "model.head.layers.level_scales=true"], [NORM]),
+        (["model=fcos", "model/head=yolov3"], []),
+        (
+            ["model=ssd300", "model/head=ssdlite"],
+            [f"model.head.priors.{SSD}" for SSD in SSD_PRIORS],
+        ),
     ],
     ids=str,
 )
