@@ -109,9 +109,12 @@ def test_explain_prints_value_meaning_and_history(
     assert lines[4] == "  * 32   command line: model.neck.out_channels=32"
 
 
-def test_explain_of_a_run(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["config", "explain", "data.batch_size", "ckpt=first"]) == 0
-    assert "* 4  the checkpoint" in capsys.readouterr().out
+@pytest.mark.parametrize(("key", "value"), [("data.batch_size", 4), ("model.head.layers.convs", 1)])
+def test_explain_of_a_run(
+    key: str, value: int, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["config", "explain", key, "ckpt=first"]) == 0
+    assert f"* {value}  the checkpoint" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["seed=1"], ["model", "data"]])

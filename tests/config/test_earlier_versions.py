@@ -4,7 +4,7 @@ import pytest
 
 from detkit.config.compose import compose
 from detkit.config.earlier_versions import with_head_parts
-from detkit.config.part_pages import part_node
+from detkit.config.pages import filled
 from detkit.errors import ConfigError
 
 KEYS = [
@@ -36,20 +36,30 @@ def test_an_old_key_of_a_head_opens(head, key, value, slot, new_key):
 def test_other_values_of_an_old_head_stay():
     nms = {"name": "nms", "iou_threshold": 0.3}
     node = opened("head", {"name": "retinanet", "postprocess": nms, "empty_image": 3.0})
-    assert node["postprocess"] == nms
+    assert node["postprocess"] == filled("postprocess", nms)
     assert node["empty_image"] == 3.0
-    assert node["layers"] == part_node("head", {"name": "retinanet"})["layers"]
+    assert node["layers"] == filled("head", {"name": "retinanet"})["layers"]
+
+
+def test_an_old_head_is_complete():
+    """So that `config diff` with a run of this version shows no difference but real ones."""
+    node = opened("head", {"name": "fcos"})
+    assert node["objects_per_image"] is None
+    assert node["layers"]["convs"] == 4
 
 
 def test_constants_of_an_old_class_equal_its_page():
     assert opened("head", {"name": "yolov3"})["objects_per_image"] == 10.0
-    assert opened("head", {"name": "ssdlite"})["layers"] == {"name": "ssd", "separable": True}
+    assert opened("head", {"name": "ssdlite"})["layers"]["separable"] is True
 
 
 @pytest.mark.parametrize(("key", "value"), [("convs", 2), ("prior_probability", 0.1)])
 def test_an_old_key_of_a_proposer_opens(key, value):
     node = opened("proposer", {"name": "rpn", key: value, "min_size": 2.0})
-    assert node == {"name": "rpn", "min_size": 2.0, "layers": {"name": "rpn", key: value}}
+    assert node == filled(
+        "proposer", {"name": "rpn", "min_size": 2.0, "layers": {"name": "rpn", key: value}}
+    )
+    assert node["layers"][key] == value
 
 
 def test_a_current_configuration_is_unchanged():
