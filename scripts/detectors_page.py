@@ -1,4 +1,4 @@
-"""Write docs/detectors.md: what each detector page costs and sees.
+"""Write docs/detectors.md: cost and receptive field of each detector page.
 
     python scripts/detectors_page.py [--pages NAME ...] [--seconds 20]
 
@@ -86,7 +86,7 @@ def build(page: str) -> tuple[Any, detkit.Config]:
 
 
 def side(page: str, otherwise: int) -> int:
-    """Side of the images that a page takes."""
+    """Image side for a page, with a default for pages of any size."""
     return FIXED_SIZES.get(page.removeprefix("torchvision_"), otherwise)
 
 
@@ -105,7 +105,7 @@ def priors(detector: Any, size: int) -> int:
 
 
 def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
-    """Pixels along a side of the image that a unit of each level can see, after the neck.
+    """Receptive field of each level after the neck, in pixels along a side.
 
     Weights are made positive, norms are left out and maxima become means, so that a gradient is
     zero only where there is no way from the pixel to the unit.
@@ -126,7 +126,7 @@ def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
 
 
 class MeansForMaxima(TorchFunctionMode):
-    """Runs every max pooling, of a layer or of a function, as average pooling."""
+    """Runs every max pooling, as layer or function, as average pooling."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -151,7 +151,7 @@ def extent(gradient: Tensor) -> str:
 
 
 def open_ways(module: nn.Module) -> None:
-    """Replace what stops or hides a gradient, in place."""
+    """Replace layers that stop or hide a gradient, in place."""
     for name, child in module.named_children():
         if isinstance(child, STOPS) or (
             "Norm" in type(child).__name__ and not list(child.children())
@@ -181,7 +181,7 @@ def step_time(detector: Any, data: Batch, seconds: float) -> float:
 
 
 def parity_sources() -> dict[str, str]:
-    """The library that each page is compared with, by page, from the marks of the tests."""
+    """The reference library of each page, from the marks of the parity tests."""
     texts = (path.read_text() for path in sorted((ROOT / "tests" / "parity").glob("*.py")))
     return {page: source for text in texts for page, source in _PARITY.findall(text)}
 
@@ -210,7 +210,7 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> list[st
 
 
 def written() -> dict[str, list[str]]:
-    """The rows that the page has already, by detector page."""
+    """Existing rows of the page, by detector page."""
     lines = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
     rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in lines]
     return {cells[0].strip("`"): cells for cells in rows if cells[0].startswith("`")}

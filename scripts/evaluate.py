@@ -1,4 +1,4 @@
-"""Same as `detkit evaluate`, for those who start it with `python scripts/evaluate.py`."""
+"""Same as `detkit evaluate`, for use as `python scripts/evaluate.py`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Same as `detkit predict`, for those who start it with `python scripts/predict.py`."""
+"""Same as `detkit predict`, for use as `python scripts/predict.py`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Same as `detkit train`, for those who start runs with `python scripts/train.py`."""
+"""Same as `detkit train`, for use as `python scripts/train.py`."""
 
 import sys
 

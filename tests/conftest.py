@@ -42,7 +42,7 @@ def _levels_as_before():
 
 @pytest.fixture(autouse=True)
 def _messages_as_before(monkeypatch):
-    """Undo what a command that ran in this process has done to detkit's messages."""
+    """Reset detkit's logging after a command has run in this process."""
     logger = logging.getLogger("detkit")
     monkeypatch.setattr(logger, "handlers", [])
     before = logger.level

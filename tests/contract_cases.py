@@ -1,4 +1,4 @@
-"""Each promise of detkit's own parts as a test: the same that plugins are checked by."""
+"""Each contract of detkit's own parts as a test, as plugins are checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXPORT = "exported program gives the same outputs"  # takes a second
 
 
 def builtin(family: str) -> list[str]:
-    """The names of a family's parts that are detkit's own."""
+    """The names of detkit's own parts in a family."""
     known = registry.names(family)
     return [name for name in known if registry.part(family, name).origin == "detkit"]
 

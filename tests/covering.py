@@ -1,4 +1,4 @@
-"""A small sample of a product of choices that still holds each pair of choices."""
+"""A small sample of a product of choices that covers each pair of choices."""
 
 from collections.abc import Collection, Hashable, Sequence
 from itertools import combinations
@@ -9,7 +9,7 @@ import pytest
 def covering_rows(
     rows: Sequence[Sequence[Hashable]], columns: Collection[tuple[int, int]] | None = None
 ) -> set[int]:
-    """Positions of rows that together hold every pair of values that any row holds.
+    """Positions of rows that together cover every pair of values.
 
     Passes over the rows keep those with many new pairs first, so that few rows are enough.
 

@@ -1,4 +1,4 @@
-"""A terminal or a pipe that is gone ends no command."""
+"""A closed terminal or pipe ends no command."""
 
 import errno
 import io

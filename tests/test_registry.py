@@ -26,7 +26,7 @@ class Neck:
 
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A registry whose changes end with the test, in an empty working directory."""
+    """Undo changes of the registry after the test, in an empty working directory."""
     monkeypatch.setattr(registry, "_parts", dict(registry._parts))
     monkeypatch.setattr(registry, "plugin_failures", {})
     monkeypatch.setattr(registry, "_loaded_plugins", {})

@@ -1,4 +1,4 @@
-"""docs/reliability.md says which test decides each row, so it has to follow the tests."""
+"""docs/reliability.md names the tests of each row, so it must follow the tests."""
 
 import runpy
 from pathlib import Path

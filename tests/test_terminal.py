@@ -1,4 +1,4 @@
-"""A status line that no message breaks."""
+"""Messages do not break the status line."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""A detector, data and a metric that are as small as can be."""
+"""The smallest possible detector, data and metric."""
 
 import math
 

@@ -40,7 +40,7 @@ slightly optimistic. Minutes are CPU time, including start, loading and validati
 
 
 def train(page: str, data: Path, folder: Path, core: int | None) -> None:
-    """Run a page and leave what it cost in its folder."""
+    """Train a page and store its cost in its run folder."""
     command = [
         *([] if core is None else ["taskset", "-c", str(core)]),
         *(sys.executable, str(ROOT / "scripts" / "train.py"), f"experiment={PREFIX}{page}"),
@@ -58,7 +58,7 @@ def cpu_seconds() -> float:
 
 
 def row(folder: Path) -> tuple[float, str]:
-    """AP and the line of the table of a finished run."""
+    """AP and table row of a finished run."""
     numbers: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     config = yaml.safe_load((folder / "config.yaml").read_text())
     cost = json.loads((folder / "cost.json").read_text())

@@ -54,14 +54,14 @@ class Point(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Processor seconds of a step, and the MiB that it holds at most beyond those before it."""
+    """Processor seconds of a step, and its peak memory above the start, in MiB."""
 
     seconds: float
     mib: float
 
 
 class Check(NamedTuple):
-    """The memory of many objects with many classes, which may not grow with their product."""
+    """The memory of many objects with many classes, which must not grow with their product."""
 
     detector: str
     places: int
@@ -132,7 +132,7 @@ def memory_check(detector: str, costs: Sequence[Cost], places: int) -> Check:
 
 
 def measure(point: Point) -> dict[str, float]:
-    """The cost of a step in this process, and how many places of an image have logits."""
+    """The cost of a step in this process, and the number of priors of an image."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = our_detector(point.detector, point.classes, *DETECTORS[point.detector]).train()
@@ -165,7 +165,7 @@ def batch_at(point: Point) -> Batch:
 
 
 def measure_all(points: Sequence[Point]) -> dict[Point, dict[str, float]]:
-    """Each point once, in a process of its own: a fork, as to start anew takes longer than a step.
+    """Measure each point once in a forked process, because starting one takes longer than a step.
 
     Nothing may run on tensors before, for threads do not survive a fork.
     """

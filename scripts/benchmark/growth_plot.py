@@ -1,4 +1,4 @@
-"""The picture of `growth.py`."""
+"""The plot of `growth.py`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 def plot_growth(rows: Sequence[Row], picture: Path) -> None:
-    """Draw time and memory against each axis, both logarithmic, as the suffix says, SVG or PNG."""
+    """Plot time and memory against each axis, both logarithmic, as SVG or PNG by suffix."""
     axes_names = list(dict.fromkeys(row["axis"] for row in rows))
     figure = new_figure(3.6 * len(axes_names), 6.6)
     panels = figure.subplots(len(_MEASURES), len(axes_names), sharey="row")
@@ -46,7 +46,7 @@ def plot_growth(rows: Sequence[Row], picture: Path) -> None:
 
 
 def _draw(axes: Axes, rows: Sequence[Row], measure: str) -> None:
-    """A line for each detector, and through its last point a dotted one that is linear."""
+    """A line for each detector, and a dotted linear one through its last point."""
     values = rows[0]["values"]
     for position, row in enumerate(rows):
         colour = line_colour(position)

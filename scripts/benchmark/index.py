@@ -1,4 +1,4 @@
-"""Opening the annotations of a data set as large as COCO beside pycocotools, and keeping them.
+"""Compare opening and keeping COCO-sized annotations with pycocotools.
 
 The file is like instances_train2017.json: 118,000 images, 860,000 boxes of 80 classes, outlines as
 polygons, one crowd in a hundred as runs; written with seeded random numbers into a temporary
@@ -41,7 +41,7 @@ ANNOTATIONS = Path("annotations/instances_train2017.json")
 
 
 def outlines(random: np.random.Generator) -> list[str]:
-    """Polygons as JSON; 25 points in the mean, which gives the file the size of COCO's."""
+    """Polygons as JSON; 25 points on average make the file as large as COCO's."""
     points = np.clip(random.gamma(1.6, 15.4, POLYGONS), 4, 400).astype(int)
     return [json.dumps([(random.random(2 * n) * 480).round(2).tolist()]) for n in points]
 
@@ -121,7 +121,7 @@ def growth_mib(dataset: Dataset[int], begin: Callable[[int], None] | None = None
 
 
 def sample() -> list[int]:
-    """Ids of the images that both sides have to agree on."""
+    """Ids of the images on which both sides must agree."""
     return np.random.default_rng(1).choice(IMAGES, SAMPLE, replace=False).tolist()
 
 

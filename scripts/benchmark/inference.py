@@ -1,4 +1,4 @@
-"""Detection in one image beside torchvision's: the same weights, 512 px, the same detections.
+"""Compare detection in one image with torchvision's: same weights and detections, 512 px.
 
 torchvision's networks have random weights whose last layers are rescaled, so that about as many
 scores are above the threshold as in a photograph; `detkit import` puts them into ours. That both
@@ -28,7 +28,7 @@ CLOSE, MOST_AGREE = 0.05, 0.95  # pixels; rounding swaps detections whose scores
 
 
 class Model(NamedTuple):
-    """A detector of torchvision and how the outputs of its layers are to be spread."""
+    """A detector of torchvision, with the target mean and deviation of its layers' outputs."""
 
     build: Callable[..., nn.Module]
     background: bool
@@ -81,7 +81,7 @@ def spread(model: nn.Module, image: Tensor, wanted: dict[str, tuple[float, float
 
 
 def assert_same(ours: Detections, theirs: dict[str, Tensor], background: bool) -> None:
-    """Enough detections on both sides, and the same."""
+    """Check that both sides give enough detections, and the same ones."""
     if len(ours.scores) < LEAST_FOUND:
         raise AssertionError(f"{len(ours.scores)} detections are too few to compare")
     torch.testing.assert_close(ours.scores, theirs["scores"], rtol=0, atol=1e-4)
@@ -92,7 +92,7 @@ def assert_same(ours: Detections, theirs: dict[str, Tensor], background: bool) -
 
 
 def compare(name: str, image: Tensor) -> Comparison:
-    """Our page `torchvision_NAME` beside what it is made after."""
+    """Compare our page `torchvision_NAME` with its original."""
     chosen = MODELS[name]
     peer = as_published(
         chosen.build(
@@ -117,7 +117,7 @@ def compare(name: str, image: Tensor) -> Comparison:
 
 
 def main() -> None:
-    """Compare all, or those whose names are given."""
+    """Compare all detectors, or the named ones."""
     torch.manual_seed(0)
     image = torch.randint(0, 256, (1, 3, SIDE, SIDE), dtype=torch.uint8)
     chosen = [name for name in MODELS if name in sys.argv] or list(MODELS)

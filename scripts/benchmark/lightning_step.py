@@ -1,4 +1,4 @@
-"""A training step as `detkit train` makes it, beside a bare loop around the same detector.
+"""Compare a training step of `detkit train` with a bare loop around the same detector.
 
 Ours is Lightning's Trainer with DetectionModule, the callbacks of conf/callbacks/default.yaml and
 the metrics file, all with their defaults, in the first epoch, where BatchCheck looks at each batch.
@@ -50,7 +50,7 @@ class BareLoop:
     """The detector, its optimizer and its schedule; nothing else."""
 
     def __init__(self, detector: Any, config: dict[str, Any]) -> None:
-        """Take a detector of its own."""
+        """Take its own detector."""
         self.detector = detector
         factory = assembly.build("optimizer", config["optimizer"], {}, ("optimizer",))
         schedule = assembly.build("scheduler", config["scheduler"], {}, ("scheduler",))
@@ -67,10 +67,10 @@ class BareLoop:
 
 
 class Turns:
-    """The Trainer's loader; lets the loop train between chunks, and takes the time of both."""
+    """The Trainer's loader; lets the loop train between chunks, and times both."""
 
     def __init__(self, batches: Sequence[Batch], loop: BareLoop) -> None:
-        """Take the batches, which are used again and again."""
+        """Take the batches, which are reused."""
         self.batches = batches
         self.loop = loop
         self.ours: list[float] = []

@@ -1,4 +1,4 @@
-"""Images per second through one worker of a loader beside torchvision's and Ultralytics'.
+"""Compare one loader worker's images per second with torchvision's and Ultralytics'.
 
 Photographs of 640 x 480, as COCO's are: smooth noise in several sizes, JPEG of quality 90 with
 about 70 kB; or the photographs in the folder of `--data`, such as BCCD's. The worker decodes and
@@ -56,7 +56,7 @@ def photograph(random: np.random.Generator) -> Image.Image:
 
 
 def make(folder: Path, photographs: list[Path]) -> float:
-    """A data set in the forms of both sides; returns the mean size of a file in kB."""
+    """Write a data set in both sides' formats; return the mean size of a file in kB."""
     random = np.random.default_rng(0)
     for name in ("images/train", "labels/train"):
         (folder / name).mkdir(parents=True)
@@ -133,7 +133,7 @@ class Photographs(Dataset[tuple[torch.Tensor, dict[str, Any]]]):
 
 
 def padded(samples: list[tuple[torch.Tensor, dict[str, Any]]]) -> tuple[torch.Tensor, list[Any]]:
-    """One batch, padded with grey to multiples of 32 as ours is."""
+    """One batch, padded with grey to multiples of 32 like ours."""
     height, width = (
         math.ceil(max(image.shape[axis] for image, _ in samples) / 32) * 32 for axis in (1, 2)
     )
@@ -144,12 +144,12 @@ def padded(samples: list[tuple[torch.Tensor, dict[str, Any]]]) -> tuple[torch.Te
 
 
 def torchvision_steps(*random: v2.Transform) -> v2.Transform:
-    """As large as fits 640 pixels, then what is random, then a tensor."""
+    """Resize to fit 640 pixels, apply the random steps, convert to a tensor."""
     return v2.Compose([v2.Resize(None, max_size=SIDE), *random, v2.PILToTensor()])
 
 
 def ultralytics_set(folder: Path) -> Any:
-    """Ultralytics' data set with its default augmentation, mosaic among it."""
+    """Ultralytics' data set with its default augmentation, including mosaic."""
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_yolo_dataset
 
@@ -177,7 +177,7 @@ def require_same(folder: Path, resize: Resize, yolo: Any | None) -> None:
 
 
 def _as_tensors(label: dict[str, Any], size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """An image and its boxes of Ultralytics in our form."""
+    """Convert an image of Ultralytics and its boxes to our format."""
     drawn = torch.from_numpy(label["img"][..., ::-1].copy()).permute(2, 0, 1)
     label["instances"].convert_bbox("xyxy")
     label["instances"].denormalize(*size[::-1])

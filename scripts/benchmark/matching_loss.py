@@ -39,14 +39,14 @@ Step = Callable[[], tuple[Tensor, Tensor]]
 
 
 def random_boxes(count: int) -> Tensor:
-    """Boxes with sides of 16 to 400 pixels, equally often of each order of size."""
+    """Boxes with sides of 16 to 400 pixels, uniform in the logarithm."""
     sides = 16 * torch.rand(count, 2).mul(3.2).exp()
     corner = torch.rand(count, 2) * (torch.tensor([1408.0, 768.0]) - sides).clamp(min=1)
     return torch.cat([corner, corner + sides], dim=1)
 
 
 def inputs() -> tuple[Tensor, Tensor]:
-    """Logits as an untrained head has them, about -4.6, and small codes; both want a gradient."""
+    """Logits of an untrained head, about -4.6, and small codes; both require a gradient."""
     cells = sum((SIZE[0] // stride) * (SIZE[1] // stride) for stride in STRIDES)
     logits = torch.randn(BATCH, cells * 9, CLASSES) * 0.5 - 4.6
     return logits.requires_grad_(), (torch.randn(BATCH, cells * 9, 4) * 0.1).requires_grad_()
@@ -90,7 +90,7 @@ def targets_of(count: int) -> list[Target]:
 
 
 def gradients(step: Step, *wanted: Tensor) -> list[Tensor]:
-    """The losses of a step, and the gradients it leaves."""
+    """The losses of a step, and its gradients."""
     for tensor in wanted:
         tensor.grad = None
     losses = step()
@@ -98,7 +98,7 @@ def gradients(step: Step, *wanted: Tensor) -> list[Tensor]:
 
 
 def compare(count: int) -> list[Comparison]:
-    """Time and memory with so many objects in each image."""
+    """Compare time and memory with this number of objects per image."""
     torch.manual_seed(count)
     logits, codes = inputs()
     targets = targets_of(count)
@@ -124,7 +124,7 @@ def compare(count: int) -> list[Comparison]:
 
 
 def memory(side: str, count: int) -> None:
-    """Print what one step holds at most beyond its inputs."""
+    """Print the peak memory of one step beyond its inputs."""
     torch.manual_seed(count)
     logits, codes = inputs()
     step = (our_step if side == "detkit" else peer_step)(logits, codes, targets_of(count))

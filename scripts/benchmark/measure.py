@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """The middle ratio."""
+        """The median ratio."""
         return statistics.median(self.ratios)
 
     @property
@@ -64,7 +64,7 @@ def seconds(action: Callable[[], object]) -> float:
 def in_turns(
     ours: Callable[[], float], theirs: Callable[[], float], rounds: int = ROUNDS, warm_up: int = 1
 ) -> tuple[list[float], list[float]]:
-    """Measure both sides in turns, each first in every other round; warm-up rounds do not count."""
+    """Measure both sides in turns, alternating which goes first; warm-up rounds do not count."""
     found: tuple[list[float], list[float]] = ([], [])
     for number in range(-warm_up, rounds):
         order = (0, 1) if number % 2 == 0 else (1, 0)
@@ -97,12 +97,12 @@ def own_process(script: str, *arguments: str) -> dict[str, float]:
 
 
 def forget_peak() -> None:
-    """Let `peak_mib` begin anew; Linux only."""
+    """Reset `peak_mib`; Linux only."""
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak_mib() -> float:
-    """The most memory that this process has held since its start, or since `forget_peak`, in MiB.
+    """Peak memory of this process since its start or the last `forget_peak`, in MiB.
 
     Linux only. `getrusage` would count what the process that started this one held, too.
     """
@@ -155,7 +155,7 @@ def line(row: Comparison) -> str:
 
 
 def report(rows: Sequence[Comparison], **more: object) -> None:
-    """Print the rows; with `--json FILE` write them there too, beside what else a page needs."""
+    """Print the rows; with `--json FILE`, also write them with the page's other data."""
     for row in rows:
         print(line(row) + (f"\n    {row.remark}" if row.remark else ""), flush=True)
     if "--json" in sys.argv:

@@ -1,4 +1,4 @@
-"""Post-processing of one image, the network left out.
+"""Compare post-processing of one image, without the network.
 
 From the outputs of a head at 8,400 places (logits of 80 classes, sides as distributions) to 300
 detections, where 8,000 scores are above the threshold, beside Ultralytics' decoding and NMS; that
@@ -46,7 +46,7 @@ def overlaps(box: Floats, boxes: Floats) -> Floats:
 
 
 def recurrence(boxes: Floats, scores: Floats, labels: Floats, limit: int) -> Kept:
-    """Linear soft-NMS in NumPy: a round for each kept box, the others all at once."""
+    """Linear soft-NMS in NumPy: one round for each kept box, vectorised over the others."""
     left, values = np.arange(len(boxes)), scores.copy()
     kept: list[int] = []
     while len(left) and len(kept) < limit:
@@ -60,7 +60,7 @@ def recurrence(boxes: Floats, scores: Floats, labels: Floats, limit: int) -> Kep
 
 
 def ultralytics_side(logits: Tensor, codes: Tensor) -> Callable[[], Tensor]:
-    """Decoding by the head of YOLOv8 and its NMS, which see (1, K, P) tensors: (N, 6)."""
+    """Decode and suppress (1, K, P) tensors with YOLOv8's head and NMS: (N, 6)."""
     from ultralytics.nn.modules.head import Detect
     from ultralytics.utils.nms import non_max_suppression
 
@@ -119,7 +119,7 @@ def beside_ultralytics() -> Comparison:
 
 
 def soft_nms_beside_numpy(classes: int, limit: int) -> Comparison:
-    """Linear soft-NMS, after asserting that both sides find the same."""
+    """Compare linear soft-NMS, after asserting that both sides agree."""
     boxes, scores = random_boxes(BOXES), torch.rand(BOXES) * 0.9 + 0.06
     labels = torch.randint(classes, (BOXES,))
     ours = SoftNMS(max_detections=limit)

@@ -42,7 +42,7 @@ SCRIPTS = (
 
 
 def run(script: str) -> None:
-    """Run a script and keep what it found, with its duration and the machine."""
+    """Run a script and store its results with its duration and the machine."""
     started = time.monotonic()
     found = RESULTS / f"{script}.json"
     partial = found.with_suffix(".partial")
@@ -98,7 +98,7 @@ def remarks(rows: list[Comparison]) -> str:
 
 
 def machine_table(found: dict[str, Any]) -> str:
-    """The machines that the results come from; one, unless some scripts ran elsewhere."""
+    """The machines of the results; one, unless some scripts ran elsewhere."""
     machines = {json.dumps(content["machine"], sort_keys=True) for content in found.values()}
     kept: dict[str, dict[str, Any]] = {}
     for text in sorted(machines):
@@ -116,7 +116,7 @@ def machine_table(found: dict[str, Any]) -> str:
 
 
 def plot(rows: list[Comparison], path: Path) -> None:
-    """Each ratio as a dot with its spread, and what it aims at as a line."""
+    """Plot each ratio as a dot with its spread, and its target as a line."""
     figure = new_figure(9, 0.3 * len(rows) + 1)
     axes = figure.subplots()
     places = range(len(rows))
@@ -146,7 +146,7 @@ def growth_text(found: dict[str, Any]) -> str:
 
 
 def write_page() -> None:
-    """Fill the words of page.md with what is kept."""
+    """Fill the placeholders of page.md with the stored results."""
     mpl.rcParams["svg.hashsalt"] = "detkit"  # the same picture from the same numbers
     found = results()
     rows = rows_of(found)
@@ -165,7 +165,7 @@ def write_page() -> None:
 
 
 def main() -> None:
-    """Run what is named, or all, and write the page."""
+    """Run the named scripts, or all, and write the page."""
     RESULTS.mkdir(exist_ok=True)
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     unknown = set(words) - set(SCRIPTS)

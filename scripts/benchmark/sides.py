@@ -27,7 +27,7 @@ def has_ultralytics() -> bool:
 
 
 class Given(nn.Module):
-    """Layers of a head that answer with tensors made before."""
+    """Layers of a head that return prepared tensors."""
 
     def __init__(self, logits: Tensor, codes: Tensor) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Given(nn.Module):
 
 
 def our_detector(page: str, classes: int, *words: str) -> nn.Module:
-    """The detector of a page, with so many classes and what else a command line could say."""
+    """The detector of a page, with this number of classes and further overrides."""
     config = detkit.compose([f"model={page}", *words])
     return detkit.build(config, class_names=[str(i) for i in range(classes)])
 
@@ -47,7 +47,7 @@ def our_detector(page: str, classes: int, *words: str) -> nn.Module:
 def random_targets(
     images: int, objects: int, classes: int, side: int, sides: tuple[int, int] = (20, 200)
 ) -> list[Target]:
-    """For each image objects with sides of so many pixels, inside of an image with this side."""
+    """Random objects for each image: sides in a range of pixels, inside a square image."""
     found = []
     low, high = sides
     for _ in range(images):
@@ -60,7 +60,7 @@ def random_targets(
 
 
 def batch_of(images: Tensor, targets: Sequence[Target]) -> Batch:
-    """A batch as the loader makes it of images (B, 3, H, W) that were not resized."""
+    """A batch like the loader's, of unresized images (B, 3, H, W)."""
     count, _, height, width = images.shape
     sizes = [(height, width)] * count
     same = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)

@@ -56,7 +56,7 @@ entrypoint()
 
 
 def make_data(folder: Path) -> None:
-    """Sixteen noisy images with objects, in YOLO form; validated on the same number."""
+    """Write sixteen noisy images with objects in YOLO format, and as many for validation."""
     random = np.random.default_rng(0)
     for split in ("train", "val"):
         pictures, labels = folder / "images" / split, folder / "labels" / split
@@ -80,10 +80,10 @@ def make_data(folder: Path) -> None:
 
 
 class Place:
-    """A folder in which both commands run, away from what is installed in the user's."""
+    """A folder for both commands, isolated from the user's settings."""
 
     def __init__(self, folder: Path) -> None:
-        """Write the data set and what ends either training."""
+        """Write the data set, and the files that end each training."""
         self.folder = folder
         self.empty = folder / "empty"
         self.empty.mkdir()

@@ -1,4 +1,4 @@
-"""A training step beside torchvision's and Ultralytics': 320 px, batch 4, one optimizer step.
+"""Compare a training step with torchvision's and Ultralytics': 320 px, batch 4, one update.
 
 Both sides see the same images and objects, take turns, and do the same work: normalise, forward,
 losses, gradients, a step of SGD with momentum. torchvision's detectors are made like those with
@@ -64,7 +64,7 @@ def step_of(model: nn.Module, losses: Callable[[], Any]) -> Step:
 
 
 def compare_torchvision(name: str, images: Tensor, targets: list[Target]) -> Comparison:
-    """Our page `torchvision_NAME` beside what it is made after."""
+    """Compare our page `torchvision_NAME` with its original."""
     model = MODELS[name]
     classes = CLASSES + model.background
     choices = {"weights": None, "weights_backbone": None, "num_classes": classes, **_sizes(name)}
@@ -95,7 +95,7 @@ def _sizes(name: str) -> dict[str, int]:
 
 
 def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
-    """Our nano YOLO with the operations of YOLOv8n: whose towers for classes have 80 channels."""
+    """Compare our nano YOLO, widened to YOLOv8n's operations: 80 channels in the class towers."""
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel
 
@@ -125,14 +125,14 @@ def compare_ultralytics(images: Tensor, targets: list[Target]) -> Comparison:
 
 
 def gigaflops(model: nn.Module, images: Tensor) -> float:
-    """Operations of the forward pass, an addition and a multiplication being two."""
+    """Operations of the forward pass; an addition and a multiplication count as two."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(images)
     return float(counter.get_total_flops()) / 1e9
 
 
 class Operations(TorchDispatchMode):
-    """Counts the operations of convolutions and products, backward too.
+    """Counts the operations of convolutions and matrix products, forward and backward.
 
     FlopCounterMode also wants to know in which module they happen, and fails where a loss is looked
     at without gradients; for a convolution in groups its formula of the backward pass is too high.
@@ -145,7 +145,7 @@ class Operations(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Do what is asked, and count it."""
+        """Run the operation and count it."""
         found = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func.overloadpacket)
         if func.overloadpacket is torch.ops.aten.convolution_backward:
@@ -165,7 +165,7 @@ def limit(step: Step) -> str:
 
 
 def main() -> None:
-    """Compare all, or those whose names are given."""
+    """Compare all detectors, or the named ones."""
     torch.manual_seed(0)
     images = torch.randint(0, 256, (BATCH, 3, SIDE, SIDE), dtype=torch.uint8)
     # The same objects in each image: torchvision's RetinaNet divides by the positives of each.

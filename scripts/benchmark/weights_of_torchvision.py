@@ -1,4 +1,4 @@
-"""torchvision's detectors as they are with published weights, and the same weights in ours."""
+"""torchvision's detectors with published weights, and the same weights in ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 
 def as_published(model: nn.Module) -> nn.Module:
-    """A detector with ResNet-50 that torchvision built without weights, made like one with weights.
+    """Change a ResNet-50 detector built without weights to match one built with weights.
 
     The builders freeze norms, and layers up to stride 4, only where weights are asked for.
     """
@@ -36,7 +36,7 @@ def as_published(model: nn.Module) -> nn.Module:
 
 
 def imported(model: nn.Module, page: str, classes: int, *words: str) -> nn.Module:
-    """Our detector of a page with the weights of a torchvision detector of so many classes.
+    """Our detector of a page with the weights of a torchvision detector.
 
     Raises:
         RuntimeError: The command refused the file; its words are in the error.

@@ -1,4 +1,4 @@
-"""Kill a training with SIGKILL at random moments, resume it, and compare with one left alone.
+"""Kill a training at random moments (SIGKILL), resume it, and compare with an undisturbed one.
 
     python scripts/reliability/kill_and_resume.py --kills 20 --folder FOLDER
 
@@ -84,7 +84,7 @@ class Run:
             return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def has_saved(self) -> bool:
-        """Whether the process has written a checkpoint of its own."""
+        """Whether the process has written its own checkpoint."""
         return self._saved() != self._saved_before
 
     def reached(self) -> str:
@@ -120,7 +120,7 @@ def plain(value: Any) -> Any:
 
 
 def content(folder: Path) -> dict[str, Any]:
-    """All that a run leaves and that must not depend on where it was interrupted."""
+    """All results of a run that must not depend on interruptions."""
     left: dict[str, Any] = {}
     for name in ("last", "best"):
         state = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
@@ -134,12 +134,12 @@ def content(folder: Path) -> dict[str, Any]:
 
 
 def differing(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The names of what two runs left and that is not equal."""
+    """The names of results that differ between two runs."""
     return [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
 
 
 def require_success(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Wait for the end of a training; end too where it failed."""
+    """Wait for the end of a training; exit if it failed."""
     if process.wait() != 0:
         sys.exit((folder / "training.log").read_text()[-2000:])
 
@@ -156,7 +156,7 @@ def left_alone(run: Run) -> Durations:
 
 
 def kill_at(run: Run, seconds: float) -> str | None:
-    """Start and kill; what was hit, or None where the training ended before."""
+    """Start and kill a training; return what was hit, or None if it had ended before."""
     process = run.start()
     try:
         code = process.wait(timeout=seconds)

@@ -1,4 +1,4 @@
-"""Kill a sweep with SIGKILL at random moments, resume it, and compare with one left alone.
+"""Kill a sweep with SIGKILL at random moments, resume it, and compare with an undisturbed one.
 
     python scripts/reliability/kill_sweep.py --kills 2 --folder FOLDER
 
@@ -27,7 +27,7 @@ JOBS = 12
 
 
 def command(folder: Path, images: int) -> list[str]:
-    """The sweep, begun or resumed."""
+    """The command that starts or resumes the sweep."""
     detkit = [sys.executable, "-m", "detkit.cli.main", "sweep"]
     if (folder / "sweep.json").is_file():
         return [*detkit, "resume", str(folder)]
@@ -36,7 +36,7 @@ def command(folder: Path, images: int) -> list[str]:
 
 
 def run(folder: Path, images: int, seconds: float | None = None) -> int | None:
-    """Run the sweep to its end, or kill it after these seconds, counted from its first job.
+    """Run the sweep to its end, or kill it these seconds after its first job starts.
 
     Returns:
         The exit code; None where it was killed.

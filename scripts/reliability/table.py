@@ -26,7 +26,7 @@ SHOWN = 6  # tests of a row that are named; the others are counted
 
 
 class Test(NamedTuple):
-    """A test that decides a row."""
+    """A test that guards a row."""
 
     file: str
     name: str
@@ -38,7 +38,7 @@ class Test(NamedTuple):
 
 
 def marked_tests(folder: Path) -> dict[int, list[Test]]:
-    """The tests that decide each row, by the row's number."""
+    """The tests of each row, by the row's number."""
     found: dict[int, list[Test]] = defaultdict(list)
     for path in sorted(folder.rglob("test_*.py")):
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -54,7 +54,7 @@ def marked_tests(folder: Path) -> dict[int, list[Test]]:
 
 
 def _test_at(lines: list[str], position: int, file: str) -> str:
-    """The test that a comment belongs to: of its line, around it, or else the next one."""
+    """The test of a comment: on its line, around it, or else the next one."""
     head = position
     while head > 0 and lines[head].startswith((" ", ")")):
         head -= 1  # out of a body, to its `def`, which may take several lines

@@ -66,7 +66,7 @@ def take_terminal() -> None:
 
 
 def words_after_tab(shell: str, typed: str, folder: Path) -> list[str]:
-    """The words that the shell passes to detkit if a line is typed, a tab pressed and run."""
+    """The words that the shell passes to detkit after a line, a tab and Enter."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     (folder / "completion").write_text(script(shell))

@@ -27,7 +27,7 @@ def scene(seed: int) -> Image.Image:
 
 @pytest.fixture
 def data(tmp_path, monkeypatch) -> Path:
-    """A sound YOLO data set of four images; the working folder is beside it."""
+    """A valid YOLO data set of four images, next to the working folder."""
     root = tmp_path / "data"
     for number, split in enumerate(("train", "train", "val", "val")):
         for kind in ("images", "labels"):

@@ -1,4 +1,4 @@
-"""The words of the command line reach the command that they name."""
+"""The command line's words reach the named command."""
 
 import json
 from importlib.metadata import version

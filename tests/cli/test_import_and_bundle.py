@@ -140,7 +140,7 @@ def test_training_starts_from_the_weights_of_a_run(work: Path) -> None:
 
 @pytest.fixture
 def started(work: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The configurations of trainings, which do not take place."""
+    """Record the configurations of trainings instead of running them."""
     configs: list[dict[str, Any]] = []
     monkeypatch.setattr(
         "detkit.cli.train.start", lambda config, **_: configs.append(config) or (None, 0)
@@ -208,7 +208,7 @@ def test_checkpoint_alone_is_enough_in_another_folder(
 
 
 def tampered(work: Path, name: str, **changes: object) -> str:
-    """A copy of the run's checkpoint whose record says something else."""
+    """A copy of the run's checkpoint with a changed record."""
     content = torch.load(work / "first/checkpoints/best.ckpt", weights_only=True)
     content["detkit"].update(changes)
     torch.save(content, work / name)
@@ -285,7 +285,7 @@ class OwnL1(L1Loss):
 
 
 def forged(work: Path, name: str, **values: object) -> str:
-    """A copy of the run's checkpoint whose neck has other values."""
+    """A copy of the run's checkpoint with other neck weights."""
     content = torch.load(work / "first/checkpoints/best.ckpt", weights_only=True)
     config = content["detkit"]["config"]
     config["model"]["neck"].update(values)

@@ -1,4 +1,4 @@
-"""A plugin that is really installed: everywhere at once, and missed in words where it is not."""
+"""A plugin installed by pip works everywhere; without it, messages name it."""
 
 from __future__ import annotations
 

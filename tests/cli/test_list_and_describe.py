@@ -1,4 +1,4 @@
-"""`detkit list` and `detkit describe` on parts of a plugin, so that the texts are known."""
+"""`detkit list` and `detkit describe` on parts of a plugin with known texts."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ each_family = pytest.mark.parametrize("family", FAMILIES)
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a plugin of each family that there is a template of, all loaded."""
+    """A folder with a loaded plugin of each family with a template."""
     folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

@@ -14,7 +14,7 @@ SECONDS = re.compile(r" \(\d+ s\)")
 
 
 def steps() -> list[tuple[str, list[str]]]:
-    """Each command of the page with the output that it shows."""
+    """Each command of the page with its output."""
     found: list[tuple[str, list[str]]] = []
     for block in re.findall(r"^```\n(\$ .*?)^```", PAGE, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():

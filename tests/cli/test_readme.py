@@ -1,4 +1,4 @@
-"""Every command that the README names is composed, or run where it takes seconds."""
+"""Every command in the README is composed, or run if it takes seconds."""
 
 import re
 import shlex
@@ -62,7 +62,7 @@ def prepare(work: Path) -> None:
 
 
 def check_sweep(words: list[str]) -> None:
-    """Queue a sweep without running it, or do with one that is done what the words say."""
+    """Queue a sweep without running it, or run a command on a finished one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: None)
         if words[0] not in ("resume", "table"):
@@ -78,7 +78,7 @@ def check_sweep(words: list[str]) -> None:
 
 @pytest.fixture
 def own_neck(work: Path) -> Iterator[None]:
-    """The plugin that the README's words mean; gone again after the test."""
+    """The plugin in the README's commands, removed after the test."""
     assert main(["plugin", "new", "neck", "my_neck"]) == 0
     yield
     for made in ("plugins", "my_loss"):

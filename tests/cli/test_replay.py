@@ -1,4 +1,4 @@
-"""A step that failed, repeated from its file by the command line."""
+"""The command line repeats a failed step from its file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPOILT = [*TINY, "optimizer.learning_rate=1000", "trainer.max_epochs=8", "callba
 
 @pytest.fixture(scope="module")
 def stopped(trained: Path) -> Path:
-    """A run that a learning rate far too high has ended."""
+    """A run that ended because its learning rate was far too high."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(trained)
         assert main(["train", *SPOILT, "run_folder=spoilt"]) == 2

@@ -1,4 +1,4 @@
-"""`detkit sweep` as users meet it: a job that fails, a kill in the middle, wrong words."""
+"""`detkit sweep` for users: a failing job, a kill in the middle, wrong words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of pages and toy parts, so that composition is tested apart from the real parts."""
+"""A folder of pages and toy parts, to test composition without the real parts."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A labelled part that is named anew replaces the old one whole, wherever the name is."""
+"""Naming another part under a label replaces the old one completely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of a page that a swap takes along are named where the new part has them otherwise."""
+"""Page values discarded by a swap are named if the new part has the same arguments."""
 
 import pytest
 

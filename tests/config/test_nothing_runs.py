@@ -1,4 +1,4 @@
-"""Ways in which a configuration could run code, each tried with a module that leaves a trace."""
+"""Attempts to run code from a configuration, each with a module that would leave a trace."""
 
 from __future__ import annotations
 

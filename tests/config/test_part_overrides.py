@@ -1,4 +1,4 @@
-"""A part that is named is replaced whole, and keys tune it, in any order and way of writing."""
+"""Naming a part replaces it completely, and keys tune it, in any order and spelling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages that plugins bring, plugins that fail on the way, and the examples of the checkout."""
+"""Pages of plugins, plugins that fail to load, and the example plugins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`KEY=null`, `~KEY` and `KEY={}`: left out where a run can do without it, else refused."""
+"""`KEY=null`, `~KEY` and `KEY={}` remove optional parts and are refused for required ones."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from detkit.contracts import BrokenContractError, Case, cases
 
 
 class Fault(NamedTuple):
-    """A built-in part, how it is changed, and the promise that is broken by that."""
+    """A built-in part, a change to it, and the promise that the change breaks."""
 
     family: str
     name: str
@@ -26,7 +26,7 @@ class Faults(list[Fault]):
     """Faults by decorator, to be tested one by one."""
 
     def add(self, family: str, name: str, promise: str, says: str, **values: Any) -> Callable:
-        """Take a function that makes a faulty class of the built-in one."""
+        """Register a function that makes a faulty class from the built-in one."""
 
         def keep(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
             self.append(Fault(family, name, promise, says, change, values))

@@ -36,7 +36,7 @@ def loss(name="checked_loss", kind="Loss", first="", reduce=".sum(dim=-1)"):
 
 @pytest.fixture
 def check(tmp_path, monkeypatch, capsys):
-    """Run the command in a folder of its own: exit code, output and errors."""
+    """Run the command in its own folder: exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DETKIT_DISABLE_ENTRYPOINTS", "1")
 

@@ -32,7 +32,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 
 
 def deep_png(width, height, value, colours=3):
-    """A PNG of 16 bits a colour, which PIL cannot write in RGB."""
+    """A PNG with 16 bits per channel, which PIL cannot write in RGB."""
 
     def chunk(name, content):
         checksum = struct.pack(">I", zlib.crc32(name + content))

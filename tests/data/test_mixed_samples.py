@@ -58,7 +58,7 @@ def same(first, second):
 
 
 class Count:
-    """Counts what it is asked, and mixes nothing in."""
+    """Counts its calls, and mixes nothing."""
 
     def __init__(self, others=2):
         self.others, self.seen = others, []

@@ -1,4 +1,4 @@
-"""Images and annotation files of unequal names: matched only where the match is the only one."""
+"""Images and annotation files with different names are matched only if the match is unique."""
 
 from pathlib import Path
 

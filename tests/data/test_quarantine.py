@@ -1,4 +1,4 @@
-"""Images that become unreadable while a run is under way."""
+"""Images that become unreadable during a run."""
 
 import logging
 

@@ -16,7 +16,7 @@ from detkit.structures import Detections
 
 @pytest.fixture
 def spoiled(tmp_path, pictures, coco_files):
-    """Six images with an object each, and a crowd in the second one, which is cut short."""
+    """Six images with an object each; the second is truncated and has a crowd."""
     names = [f"{number}.jpg" for number in range(6)]
     for number, name in enumerate(names):
         pictures(tmp_path / "images" / name, seed=number)

@@ -44,7 +44,7 @@ def large_index(root):
 
 
 def proportional_set_size(process):
-    """Bytes of a process, pages that it shares divided among those that share them."""
+    """Proportional set size of a process, in bytes."""
     for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
@@ -90,7 +90,7 @@ def worker_sizes(dataset, collate):
 
 
 def sizes_in_a_new_process(dataset, collate):
-    """`worker_sizes`, away from this process, whose own pages other tests have filled and free."""
+    """Run `worker_sizes` in a new process, because other tests have changed this one's memory."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(worker_sizes, dataset, collate).result()
 

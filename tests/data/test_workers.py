@@ -1,4 +1,4 @@
-"""Signals that stop a run do not end the processes that load its images."""
+"""Signals that stop a run do not end its loader processes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The fast backend beside pycocotools, on random scenes and on those where programs differ."""
+"""Compare the fast backend with pycocotools, on random scenes and where programs differ."""
 
 import math
 

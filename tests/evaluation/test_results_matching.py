@@ -185,7 +185,7 @@ def test_categories_that_fit_no_object_are_not_guessed():
 
 
 def corners(box):
-    """The box that reading x1, y1, x2, y2 as x, y, width, height gives."""
+    """The box from reading x1, y1, x2, y2 as x, y, width, height."""
     return (box[0], box[1], box[0] + box[2], box[1] + box[3])
 
 

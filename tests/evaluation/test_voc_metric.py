@@ -84,7 +84,7 @@ def test_a_worked_example(arguments, cat, cat50):
 
 
 def pixels_iou(first, second):
-    """The development kit's: 1-based whole pixels, both ends inside, so that widths have a 1."""
+    """The development kit's boxes: 1-based whole pixels, both ends inside, so widths add 1."""
     width = min(first[2], second[2]) - max(first[0], second[0]) + 1
     height = min(first[3], second[3]) - max(first[1], second[1]) + 1
     if width <= 0 or height <= 0:

@@ -1,4 +1,4 @@
-"""Batch norms that predictions do without."""
+"""Folding batch norms for prediction."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 
 
 
 def with_statistics(module):
-    """Batch norms that do something, as after training."""
+    """Batch norms with trained-looking statistics."""
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d | FrozenBatchNorm):
             for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var):

@@ -1,4 +1,4 @@
-"""Pictures of an earlier prediction do not stay beside the boxes of a new one."""
+"""A new prediction removes the pictures of an earlier one."""
 
 import json
 

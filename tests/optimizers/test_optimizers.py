@@ -149,7 +149,7 @@ def test_a_module_exempts_its_own_parameters_by_name_and_by_pattern():
 
 
 class Swinish(nn.Module):
-    """A parameter that older versions decayed, between two that both treat alike."""
+    """A parameter that older versions decayed, between two without a change."""
 
     def __init__(self):
         super().__init__()

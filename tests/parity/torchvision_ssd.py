@@ -26,7 +26,7 @@ _LOGITS_STD, _CODES_STD = 2.0, 0.5
 
 
 def torchvision_model(name: str, images: Tensor) -> nn.Module:
-    """torchvision's model, in evaluation mode, that resizes nothing and detects something.
+    """torchvision's model in evaluation mode, without resizing, with some detections.
 
     Args:
         name: "ssd300" or "ssdlite".
@@ -73,7 +73,7 @@ def _last(layer: nn.Module) -> nn.Conv2d:
 
 
 def _spread(conv: nn.Conv2d, std: float, head: nn.Module, level: int, feature: Tensor) -> None:
-    """Let a layer that predicts give values around 0 of a spread."""
+    """Rescale a predicting layer to values around 0 with a given spread."""
     outputs = head.module_list[level](feature)
     factor = std / outputs.std().clamp(min=1e-6)
     conv.weight.mul_(factor)

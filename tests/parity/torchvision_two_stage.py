@@ -49,7 +49,7 @@ class FirstOfEach:
 
 
 def torchvision_two_stage(name: str, images: Tensor) -> nn.Module:
-    """torchvision's model, in evaluation mode, that resizes nothing and detects something.
+    """torchvision's model in evaluation mode, without resizing, with some detections.
 
     Args:
         name: Which of the two.
@@ -113,7 +113,7 @@ def our_values(given: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def our_two_stage(name: str, state: dict[str, Tensor]) -> nn.Module:
-    """Ours, as the page of that name has it, with torchvision's weights, in evaluation mode."""
+    """Our detector of that page with torchvision's weights, in evaluation mode."""
     words = [f"model=torchvision_{name}", "model.backbone.norm=batch"]
     for slot, case in (("training_postprocess", "training"), ("postprocess", "testing")):
         words.append(f"model.proposer.{slot}.max_candidates={CANDIDATES[case]}")

@@ -34,7 +34,7 @@ MEAN, STD = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
 
 def torchvision_model(name: str, images: Tensor) -> nn.Module:
-    """torchvision's model, in evaluation mode, that resizes nothing and detects something.
+    """torchvision's model in evaluation mode, without resizing, with some detections.
 
     Args:
         name: Which of the three.
@@ -88,7 +88,7 @@ def _spread_the_outputs(
 
 
 def _rescale(layer: nn.Conv2d, outputs: Tensor, mean: float, std: float) -> None:
-    """Let a layer that gave `outputs` give the same with another mean and spread."""
+    """Rescale a layer's `outputs` to another mean and spread."""
     factor = std / outputs.std()
     layer.weight.mul_(factor)
     layer.bias.sub_(outputs.mean()).mul_(factor).add_(mean)

@@ -22,7 +22,7 @@ from detkit.training.fit import fit
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 300 kB, where the system lets us mount one."""
+    """A disk of 300 kB, if the system lets us mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]

@@ -1,4 +1,4 @@
-"""Ranks end together, and the error that is shown is that of the one that failed first."""
+"""Ranks end together, and the error shown is from the rank that failed first."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ def run(tmp_path, case, count=2):
 
 @pytest.fixture
 def short(tmp_path, monkeypatch):
-    """A folder, and seconds that a test can wait for."""
+    """A folder, and a short grace period."""
     monkeypatch.setattr(ranks, "LAST_WORDS", 0.5)
     monkeypatch.setattr(ranks, "AFTER_THE_FIRST", 0.5)
     return tmp_path, monkeypatch

@@ -1,4 +1,4 @@
-"""Trainings that are killed by SIGKILL, as the script of the docs does it, on few images."""
+"""Trainings killed by SIGKILL, with the documented script, on a few images."""
 
 import os
 import re

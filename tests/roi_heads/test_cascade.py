@@ -1,4 +1,4 @@
-"""The way of regions through the three stages, with stages whose answers are set by the test."""
+"""The path of regions through the three stages, with fixed outputs of each stage."""
 
 import pytest
 import torch

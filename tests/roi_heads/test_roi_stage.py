@@ -23,7 +23,7 @@ class Corners:
 
 
 class Nothing(nn.Module):
-    """A box head whose features are one 0, so that only biases count."""
+    """A box head with a single feature 0, so only biases count."""
 
     out_channels = 1
 

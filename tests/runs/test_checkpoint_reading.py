@@ -18,7 +18,7 @@ RECORD = {"config": {"seed": 1}, "class_names": ["cat"], "category_ids": [7], "v
 
 
 class Runs:
-    """Runs code where it is unpickled."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self):
         return (os.mkdir, ("ran",))

@@ -1,4 +1,4 @@
-"""Two runs that start at the same time get a folder each, or one of them is refused."""
+"""Two runs that start together get separate folders, or one is refused."""
 
 import threading
 from pathlib import Path

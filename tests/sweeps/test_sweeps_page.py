@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs/sweeps.md").read_text(encoding="utf-8"
 
 
 def sweeps() -> list[list[str]]:
-    """The words of each sweep in the page's blocks, without what is explained beside it."""
+    """The words of each sweep in the page's blocks, without the explanations."""
     lines = re.findall(r"^ *(?:exec )?detkit ((?:plan|sweep) .*)$", PAGE, re.MULTILINE)
     words = [shlex.split(re.split(r" {3,}", line)[0]) for line in lines]
     return [each for each in words if each[1] not in VERBS["sweep"]]

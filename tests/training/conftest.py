@@ -8,7 +8,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 @pytest.fixture
 def one_rank():
-    """The mesh of a process group that this process makes up alone."""
+    """The mesh of a process group with this process alone."""
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     yield init_device_mesh("cpu", (1,))

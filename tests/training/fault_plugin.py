@@ -1,4 +1,4 @@
-"""A plugin whose callback lets one rank fail or be stopped in the middle of a training."""
+"""A plugin with a callback that fails or stops one rank in the middle of a training."""
 
 import os
 import signal

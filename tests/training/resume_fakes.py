@@ -1,4 +1,4 @@
-"""A detector that draws random numbers, and a loader that can begin within an epoch."""
+"""A detector that draws random numbers, and a loader that can start within an epoch."""
 
 from torch import nn
 from training_fakes import TinyDetector, batch
@@ -17,7 +17,7 @@ class Noisy(TinyDetector):
 
 
 class Loader:
-    """Batches in the order of the real sampler, which can begin within an epoch."""
+    """Batches in the real sampler's order, which can start within an epoch."""
 
     def __init__(self, skip=(0, 0), images=BATCHES * 2):
         self.batch_sampler = TrainingBatches(images, batch_size=2, seed=3, skip=skip)

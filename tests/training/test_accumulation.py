@@ -1,4 +1,4 @@
-"""The gradient of several batches is that of one batch of all their images."""
+"""The gradient of several batches equals the gradient of one batch with all their images."""
 
 import copy
 import itertools

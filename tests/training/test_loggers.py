@@ -61,7 +61,7 @@ def test_disabled_wandb_trains_and_closes(tmp_path):
 
 @pytest.fixture(scope="module")
 def events(tmp_path_factory):
-    """Everything that TensorBoard's files of one run hold."""
+    """The content of TensorBoard's files of one run."""
     pytest.importorskip("tensorboard", reason="an extra of detkit")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -1,4 +1,4 @@
-"""The last epochs go without mosaic where only steps or minutes say which they are."""
+"""The last epochs have no mosaic even if steps or minutes set the length."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""The time left of a training, from what was measured, and the file that says so to sweeps."""
+"""The time left of a training, from measurements, and the file that reports it to sweeps."""
 
 import logging
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Two ranks compute the gradients that one process computes of all their images."""
+"""The gradients of two ranks equal one process's for all their images."""
 
 from dataclasses import fields, replace
 
@@ -35,7 +35,7 @@ DETECTORS = {
 
 
 class Sum(nn.Module):
-    """A detector whose forward is the sum of its losses, as DDP wants it."""
+    """A detector whose forward returns the sum of its losses, as DDP needs it."""
 
     def __init__(self, detector):
         super().__init__()

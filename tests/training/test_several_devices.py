@@ -29,7 +29,7 @@ MINUTE = 60.0
 
 
 class Command:
-    """A command whose processes can be found, all of them, by a mark in their environment."""
+    """A command with a mark in its environment, to find all its processes."""
 
     def __init__(self, words, folder, **environment):
         self.mark = uuid.uuid4().hex
@@ -45,7 +45,7 @@ class Command:
         )
 
     def wait(self):
-        """The exit code and what was shown as errors; nothing of the command is left."""
+        """The exit code and standard error, after all processes of the command have ended."""
         _, said = self.process.communicate(timeout=300)
         end = time.monotonic() + 10
         while self.members() and time.monotonic() < end:
@@ -82,7 +82,7 @@ def detkit(folder, *words, **environment):
 
 
 def done(folder, *words):
-    """Run a command that has to succeed; what it showed as errors."""
+    """Run a command that must succeed; return its standard error."""
     code, said = detkit(folder, *words).wait()
     assert code == 0, said
     return said

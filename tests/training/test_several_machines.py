@@ -15,7 +15,7 @@ RUN = [sys.executable, "-m", "detkit.processes.run_frozen"]
 
 
 def frozen(folder, *words):
-    """The folder of a run that was prepared for others to start."""
+    """The folder of a frozen run."""
     command = detkit(folder, "train", "--freeze", *words, "run_folder=run")
     code, said = command.wait()
     assert code == 0, said

@@ -1,4 +1,4 @@
-"""Runs on two devices that divide the weights, beside those that do not, from the command line."""
+"""Runs on two devices with sharded weights equal runs without, from the command line."""
 
 import copy
 import shutil
@@ -111,7 +111,7 @@ def test_a_run_with_a_killed_rank_resumes_bit_identically(runs, monkeypatch):
 
 
 def stepped(detector):
-    """An optimizer whose first parameters are the detector's last, after a step."""
+    """An optimizer after a step, with the detector's last parameters first."""
     groups = [{"params": list(part.parameters())} for part in (detector.head, detector.backbone)]
     optimizer = torch.optim.AdamW(groups)
     sum(detector.loss(batch(1)).values()).backward()

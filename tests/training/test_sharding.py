@@ -1,4 +1,4 @@
-"""A detector whose weights are divided, over the one rank that a test is."""
+"""A detector with weights sharded over a single rank."""
 
 import copy
 

@@ -78,7 +78,7 @@ def test_a_training_that_reached_its_steps_resumes_only_for_more(tmp_path):
 
 
 class Clock:
-    """Seconds that pass with each look at the time."""
+    """A clock that advances with each look."""
 
     def __init__(self, monkeypatch, seconds):
         self.now, self.seconds = 0.0, seconds

@@ -19,7 +19,7 @@ from detkit.weights.transfer import transfer
 
 
 def fill(model):
-    """Random values everywhere, so that nothing is right by being a first value."""
+    """Random values everywhere, so that no initial value is right by chance."""
     with torch.no_grad():
         for value in model.state_dict().values():
             value.copy_(torch.randn(value.shape) if value.is_floating_point() else value + 3)

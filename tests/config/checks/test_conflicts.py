@@ -1,4 +1,4 @@
-"""Settings of the trainer that are right one by one and cannot go together."""
+"""Trainer settings that are valid alone but conflict with each other."""
 
 import pytest
 

@@ -21,7 +21,7 @@ GOOD = [("cat", (4, 4, 20, 16)), ("dog", (30, 10, 24, 30))]
 
 
 def scene(seed: int, width: int = WIDTH, height: int = HEIGHT) -> Image.Image:
-    """Blobs of their own for each seed, so that no two seeds look alike."""
+    """Different blobs for each seed, so that no two seeds look alike."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
@@ -50,7 +50,7 @@ class Maker:
             self.annotate(split, number, label, box)
 
     def annotate(self, split: str, image: int, label: str, box: tuple, **entry: Any) -> None:
-        """One more object of an image; a class that is not known gets an id of its own."""
+        """Add an object to an image; an unknown class gets a new id."""
         page = self.pages[split]
         ids = {category["name"]: category["id"] for category in page["categories"]}
         annotation = {"image_id": image, "category_id": ids.get(label, 99), "bbox": box}

@@ -1,4 +1,4 @@
-"""Splits that a data set declares and that cannot be read, or that play no known part."""
+"""Declared splits that cannot be read, or whose role is unknown."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Each check of boxes, by a data set that it finds something in."""
+"""Each check of boxes, on a data set with a finding."""
 
 from __future__ import annotations
 

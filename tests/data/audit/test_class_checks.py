@@ -1,4 +1,4 @@
-"""Each check of classes and of splits, by a data set that it finds something in."""
+"""Each check of classes and splits, on a data set with a finding."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_dangling_folder_link_is_no_folder(tmp_path, fixture, request):
 
 @pytest.fixture
 def stranger():
-    """A folder to which another user has no rights, while the test is that user."""
+    """A folder without permissions, accessed as another user."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     (folder / "data").mkdir(mode=0o700)

@@ -1,4 +1,4 @@
-"""A split that a COCO or VOC data set declares is read or an error, never a random fraction."""
+"""A declared split of COCO or VOC is read or an error, never a random fraction."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Lists of images whose paths are of another machine."""
+"""Lists of images with paths from another machine."""
 
 import pytest
 

@@ -16,7 +16,7 @@ PAGE = "<annotation><object><name>cat</name></object></annotation>"
 
 @pytest.fixture
 def folder(tmp_path, pictures):
-    """A folder with an image below `tmp_path`, so that nothing else is near."""
+    """A folder with an image below `tmp_path`, with no other files nearby."""
     pictures(tmp_path / "mine" / "images" / "a.jpg")
     return tmp_path / "mine"
 

@@ -15,7 +15,7 @@ PAGE = """<annotation><filename>{}</filename><object><name>cat</name>{}
 
 @pytest.fixture
 def write(tmp_path, pictures):
-    """Write images and XML files by path; the n-th file has a box that starts at pixel n."""
+    """Write images and XML files by path; the box of the n-th file starts at pixel n."""
 
     def _write(*names, file_name="old.jpg", mark=""):
         for number, name in enumerate(names, start=1):

@@ -1,4 +1,4 @@
-"""Label lines that hold more than a box, and files that are of another format throughout."""
+"""Label lines with more than a box, and files entirely in another format."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""The splits that a YOLO data set declares are the ones that are read, or an error."""
+"""The declared splits of a YOLO data set are read, or an error."""
 
 import logging
 import shutil
@@ -119,7 +119,7 @@ def test_entries_of_another_machine_are_matched_by_their_endings(yolo, base):
 
 @pytest.fixture
 def darknet(yolo):
-    """The data set as Darknet has it, images beside label files."""
+    """The data set in Darknet's layout, images next to label files."""
     shutil.rmtree(yolo / "labels" / "val")
     (yolo / "data.yaml").unlink()
     (yolo / "images/train").rename(yolo / "obj_train_data")

@@ -1,4 +1,4 @@
-"""Colours in whole numbers are those that floating-point numbers give."""
+"""Integer colour arithmetic equals floating point."""
 
 import colorsys
 

@@ -24,7 +24,7 @@ def generator(seed=0):
 
 
 def apply(transform, sample, random, other=None):
-    """A sample after a transform, mixed with the other one as often as it asks."""
+    """A sample after a transform, mixed with the other one as often as requested."""
     if not isinstance(transform, MixingTransform):
         return transform(sample, random)
     others = [other or sample] * transform.count(random)

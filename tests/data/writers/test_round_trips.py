@@ -64,7 +64,7 @@ def agree(first, second):
 
 
 def usable(index):
-    """Boxes whose width in pixels still is one after 1 is added, as VOC does."""
+    """Boxes with widths that survive adding 1, as VOC does."""
     return not index.dropped and ((index.boxes[:, 2:] - index.boxes[:, :2]) > 1e-6).all()
 
 

@@ -49,7 +49,7 @@ def child(job: Job) -> list[str]:
 
 
 def drain(pool: DevicePool, waiting: list[Job]) -> int:
-    """Run jobs to their end; the most that ran at once."""
+    """Run jobs to their end; return the maximum number at once."""
     most = 0
     while waiting or pool.running:
         pool.ended()

@@ -32,7 +32,7 @@ def add_job(
     ap: tuple[float, ...] = (),
     **more: Any,
 ) -> Path:
-    """A job's folder with validations in epochs 1, 2, ... of these AP, AP50 being twice that."""
+    """A job's folder with validations of these APs in epochs 1, 2, ...; AP50 is twice the AP."""
     name = ",".join(words).replace("/", ".").translate(str.maketrans("", "", "<>\"'&()")) + "_0a1b"
     job = folder / name
     job.mkdir(parents=True)
@@ -78,7 +78,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def table(capsys: pytest.CaptureFixture[str], *words: str) -> list[list[str]]:
-    """The cells of the table that is printed."""
+    """The cells of the printed table."""
     assert run([*words]) == 0
     return [line.split() for line in capsys.readouterr().out.split("\n\n")[0].splitlines()]
 
@@ -243,7 +243,7 @@ def test_csv_has_all_digits_and_the_errors(sweep: Path) -> None:
 
 
 class Elements(HTMLParser):
-    """All elements with their attributes; those that do not close raise."""
+    """All elements with their attributes; raises for unclosed ones."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ def train(folder: Path) -> None:
 
 
 def search(folder: Path, trials: int, pruner: str) -> None:
-    """Search `seed` in `folder`, which another process may do at the same time."""
+    """Search over `seed` in `folder`, possibly together with another process."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     from detkit.config.sweep_options import DevicePoolOptions, OptunaOptions

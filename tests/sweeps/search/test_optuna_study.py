@@ -23,7 +23,7 @@ def space_of(*words: str) -> Space:
 
 
 def one(study: StoredStudy) -> Trial:
-    """Draw a trial, give it a job and end it with a value that its words decide."""
+    """Draw a trial, give it a job and end it with a value computed from its overrides."""
     with study.drawing():
         trial = study.draw()
         assert trial is not None

@@ -1,4 +1,4 @@
-"""A search fails where a trial failed, also one that could not be composed."""
+"""A search fails if a trial failed, even one that could not be composed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Searches in processes that are killed, and that share a study."""
+"""Searches in processes that are killed or share a study."""
 
 from __future__ import annotations
 

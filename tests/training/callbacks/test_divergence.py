@@ -16,7 +16,7 @@ WINDOW, PATIENCE = 20, 5
 
 
 def first_warning(losses):
-    """The step at which a row of losses is called diverging, or None."""
+    """The step at which a series of losses is reported as diverging, or None."""
     watch = LossWatch(window=WINDOW, patience=PATIENCE)
     for start in range(0, len(losses) - WINDOW + 1, WINDOW):
         if watch.add(losses[start : start + WINDOW]) is not None:
@@ -99,7 +99,7 @@ def test_runaway_losses_are_found(losses, latest):
 
 
 class Slope(TinyDetector):
-    """A parabola in the bias alone, on which a step of more than 1 goes up."""
+    """A parabola in the bias alone; a step of more than 1 increases the loss."""
 
     def loss(self, batch):
         return {"loss/box": (self.head.bias - 2).square().sum()}

@@ -1,4 +1,4 @@
-"""The first validation of a training that cannot work is loud, and says what to check."""
+"""A hopeless first validation prints a prominent warning with the things to check."""
 
 import dataclasses
 import math

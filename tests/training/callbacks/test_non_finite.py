@@ -1,4 +1,4 @@
-"""A loss or gradient that is not finite stops the run and leaves the step behind."""
+"""A non-finite loss or gradient stops the run and saves the step."""
 
 import math
 import re
@@ -33,7 +33,7 @@ class BadLoss(TinyDetector):
 
 
 class BadModule(TinyDetector):
-    """Random numbers in training, and a layer that makes infinity of one batch."""
+    """Random numbers in training, and a layer that turns one batch into infinity."""
 
     def __init__(self):
         super().__init__()
@@ -54,7 +54,7 @@ class Overflow(torch.nn.Module):
 
 
 class BadGradient(TinyDetector):
-    """A finite loss whose gradient is NaN: the root of zero."""
+    """A finite loss with a NaN gradient: the root of zero."""
 
     def loss(self, batch):
         off = 0.0 if number_of(batch) == BAD else 1.0

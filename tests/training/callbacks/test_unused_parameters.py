@@ -1,4 +1,4 @@
-"""Parameters that the loss does not reach are named once, by module."""
+"""Parameters without a gradient are named once, by module."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from detkit.training.fit import fit
 
 
 class Idle(TinyDetector):
-    """With a branch that the loss does not use, one times zero, and a frozen one."""
+    """Has a branch unused by the loss, one multiplied by zero, and a frozen one."""
 
     def __init__(self):
         super().__init__()
@@ -25,7 +25,7 @@ class Idle(TinyDetector):
 
 
 class Late(TinyDetector):
-    """With a branch that counts for the first time in the third batch."""
+    """Has a branch that is first used in the third batch."""
 
     def __init__(self):
         super().__init__()
