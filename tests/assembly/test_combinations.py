@@ -100,7 +100,7 @@ QUICK = {
 # Wider or deeper variants of a smaller backbone in the list; each takes seconds.
 LARGE = {
     *("resnet101", "resnet152", "resnetv2_101", "resnext101_32x8d", "resnext101_64x4d"),
-    *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg19_bn"),
+    *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg16_bn", "vgg19_bn"),
     *("convnext_small", "convnext_base", "swin_small", "swin_base"),
 }
 

@@ -65,7 +65,7 @@ def test_every_picture_is_written_and_can_be_read_about(tmp_path):
 
 
 def test_without_sizes_in_the_numbers_an_old_picture_of_them_goes(tmp_path):
-    write_pictures(analysis(), NUMBERS, tmp_path)
+    (tmp_path / "sizes.png").touch()
     written = write_pictures(analysis(), {"AP": 0.5}, tmp_path)
     assert "sizes" not in {path.stem for path in written}
     assert {path.stem for path in tmp_path.iterdir()} == {path.stem for path in written}
@@ -75,7 +75,9 @@ def test_without_objects_there_is_nothing_to_draw(tmp_path):
     assert write_pictures(analysis(classes=2, empty=2), NUMBERS, tmp_path) == []
 
 
-@pytest.mark.parametrize(("classes", "empty"), [(1, 0), (2, 1), (40, 1)])
+@pytest.mark.parametrize(
+    ("classes", "empty"), [(1, 0), pytest.param(2, 1, marks=pytest.mark.slow), (40, 1)]
+)
 def test_any_number_of_classes_is_drawn_without_a_warning(tmp_path, classes, empty):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
