@@ -1,6 +1,6 @@
-"""Attention as a neck, for any backbone: in a `sequence`, before the neck that mixes levels.
+"""Attention as a neck: use it in a `sequence`, before the neck that mixes levels.
 
-Blocks that keep a map's shape need no place inside a backbone, so they are no option of each one.
+Attention keeps the shape of a map, so as a neck it works with any backbone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Levels = tuple[Annotated[int, Interval(ge=1, le=10)], ...]
 
 
 class _PerLevel(nn.Module):
-    """A block for each chosen level; the others pass."""
+    """A block for each selected level; other levels pass through unchanged."""
 
     def __init__(
         self,
@@ -32,18 +32,18 @@ class _PerLevel(nn.Module):
         build: Callable[[int], nn.Module],
     ) -> None:
         super().__init__()
-        found = [spec.stride.bit_length() - 1 for spec in feature_specs]
-        chosen = found if levels is None else list(levels)
-        missing = sorted(set(chosen) - set(found))
-        if missing or not chosen:
+        available = [spec.stride.bit_length() - 1 for spec in feature_specs]
+        selected = available if levels is None else list(levels)
+        missing = sorted(set(selected) - set(available))
+        if missing or not selected:
             raise UserError(
-                f"neck '{neck}' is to work on levels {chosen}, and levels {found} come in: list "
-                "one or more of these in its `levels`, or null for all."
+                f"neck '{neck}': `levels` is {selected}, but the input has levels {available}: "
+                "list one or more of these, or set it to null for all."
             )
         self.feature_specs = list(feature_specs)
         self.blocks = nn.ModuleList(
-            build(spec.channels) if level in chosen else nn.Identity()
-            for level, spec in zip(found, feature_specs, strict=True)
+            build(spec.channels) if level in selected else nn.Identity()
+            for level, spec in zip(available, feature_specs, strict=True)
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
@@ -53,13 +53,13 @@ class _PerLevel(nn.Module):
 
 @register("neck", "se")
 class SEAttention(_PerLevel):
-    """Squeeze and excitation: weighs the channels of each level by what the whole map holds.
+    """Squeeze and excitation: channel attention for each level.
 
     Paper: Squeeze-and-Excitation Networks (Hu et al., 2018), https://arxiv.org/abs/1709.01507
 
     Args:
-        reduction: How many times fewer channels the hidden layer has.
-        levels: Levels to work on, level l has stride 2**l; null for all.
+        reduction: Factor by which the hidden layer has fewer channels.
+        levels: Levels to apply it to; level l has stride 2**l. Null for all.
     """
 
     def __init__(
@@ -78,15 +78,15 @@ class SEAttention(_PerLevel):
 
 @register("neck", "cbam")
 class CBAMAttention(_PerLevel):
-    """Convolutional block attention: weighs the channels of each level, then its places.
+    """Convolutional block attention: channel, then spatial attention for each level.
 
     Paper: CBAM: Convolutional Block Attention Module (Woo et al., 2018),
     https://arxiv.org/abs/1807.06521
 
     Args:
-        reduction: How many times fewer channels the hidden layer has.
-        kernel_size: Side of the convolution that weighs places.
-        levels: Levels to work on, level l has stride 2**l; null for all.
+        reduction: Factor by which the hidden layer has fewer channels.
+        kernel_size: Kernel size of the spatial attention.
+        levels: Levels to apply it to; level l has stride 2**l. Null for all.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class CBAMAttention(_PerLevel):
 
 @register("neck", "sam")
 class SAMAttention(_PerLevel):
-    """The spatial attention of YOLOv4: weighs each value by a 1x1 convolution of its place.
+    """YOLOv4's spatial attention by a 1x1 convolution, with one weight per value.
 
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
     section 3.3, https://arxiv.org/abs/2004.10934
 
     Args:
         norm: Normalisation after the convolution.
-        levels: Levels to work on, level l has stride 2**l; null for all.
+        levels: Levels to apply it to; level l has stride 2**l. Null for all.
     """
 
     def __init__(

@@ -21,18 +21,18 @@ from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
 _Norm = Literal["none", "batch", "group"]
-_EPSILON = 1e-4  # of the paper's fast normalised fusion
+_EPSILON = 1e-4  # as in the paper's fast normalised fusion
 
 
 @register("neck", "bifpn")
 class BiFPN(nn.Module):
-    """Coarse to fine and back, several times, with learnt weights where maps join; of few channels.
+    """Repeated top-down and bottom-up fusion with learnt weights and few channels.
 
     Paper: EfficientDet: Scalable and Efficient Object Detection (Tan et al., 2020), section 3,
     https://arxiv.org/abs/1911.09070
 
-    The defaults are EfficientDet-D0's. Departures from its code: a level that two nodes of the
-    first repeat read is projected once for both, and the extra levels are those of FPN.
+    The defaults are EfficientDet-D0's. Departures from its code: a level that feeds two nodes of
+    the first repeat is projected only once, and the extra levels are FPN's.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class BiFPN(nn.Module):
         """Build the pyramid.
 
         Args:
-            feature_specs: The levels that come in.
-            out_channels: Channels of each level that goes out; 64 to 384 for D0 to D7.
-            repeats: How often both ways are gone; 3 to 8 for D0 to D7.
+            feature_specs: The input levels.
+            out_channels: Channels of each output level; 64 to 384 for D0 to D7.
+            repeats: Number of top-down and bottom-up passes; 3 to 8 for D0 to D7.
             extra: Coarser levels to add: `pool` one by subsampling, `p6p7_on_p5` two by
                 convolutions on the projected coarsest level, `p6p7_on_c5` on the backbone's.
             norm: Normalisation after each convolution.
-            min_levels: Levels that the backbone must give at least.
+            min_levels: Minimum number of levels from the backbone.
 
         Raises:
-            UserError: Too few levels come in, or there is a gap between them.
+            UserError: There are too few input levels, or a gap between them.
         """
         super().__init__()
         require_levels("bifpn", feature_specs, max(min_levels, 1 if extra != "none" else 2))
@@ -74,7 +74,7 @@ class BiFPN(nn.Module):
         self.repeats = nn.ModuleList(_Repeat(levels, out_channels, norm) for _ in range(repeats))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l) and the extra ones."""
+        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l), extra levels included."""
         maps = [project(level) for project, level in zip(self.project, features, strict=True)]
         maps += self.extra(maps[-1], features[-1])
         for repeat in self.repeats:
@@ -83,12 +83,12 @@ class BiFPN(nn.Module):
 
 
 class _Repeat(nn.Module):
-    """Once from coarse to fine and back."""
+    """One top-down and one bottom-up pass."""
 
     def __init__(self, levels: int, channels: int, norm: _Norm) -> None:
         super().__init__()
         self.upward = nn.ModuleList(Fusion(2, channels, norm) for _ in range(levels - 1))
-        inputs = [3] * (levels - 2) + [2]  # the coarsest has no map of the way up of its own
+        inputs = [3] * (levels - 2) + [2]  # the coarsest level has no intermediate map
         self.downward = nn.ModuleList(Fusion(count, channels, norm) for count in inputs)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
@@ -97,13 +97,13 @@ class _Repeat(nn.Module):
             size = maps[level].shape[-2:]
             coarse = F.interpolate(middle[0], size=size, mode="nearest")
             middle.insert(0, self.upward[level]([maps[level], coarse]))
-        found = [middle[0]]
+        outputs = [middle[0]]
         for level, fusion in enumerate(self.downward, start=1):
-            own = [maps[level]] if level == len(maps) - 1 else [maps[level], middle[level]]
-            halved = F.max_pool2d(found[-1], kernel_size=3, stride=2, padding=1)
+            inputs = [maps[level]] if level == len(maps) - 1 else [maps[level], middle[level]]
+            halved = F.max_pool2d(outputs[-1], kernel_size=3, stride=2, padding=1)
             size = maps[level].shape[-2:]
-            found.append(fusion([*own, crop(halved, (size[0], size[1]))]))
-        return found
+            outputs.append(fusion([*inputs, crop(halved, (size[0], size[1]))]))
+        return outputs
 
 
 class Fusion(nn.Module):
@@ -114,7 +114,7 @@ class Fusion(nn.Module):
 
         Args:
             inputs: N.
-            channels: Of each map.
+            channels: Channels of each map.
             norm: Normalisation after the convolution.
         """
         super().__init__()
@@ -124,7 +124,7 @@ class Fusion(nn.Module):
         self.norm = make_norm(norm, channels)
 
     def fuse(self, maps: list[Tensor]) -> Tensor:
-        """The mean of the maps, weighted by what of the weights is positive."""
+        """The mean of the maps, weighted by the positive parts of the weights."""
         weights = self.weights.relu()
         total = sum(weight * level for weight, level in zip(weights, maps, strict=True))
         fused: Tensor = total / (weights.sum() + _EPSILON)

@@ -18,14 +18,14 @@ from detkit.structures import FeatureSpec
 _Norm = Literal["none", "batch", "group"]
 
 
-class Look(NamedTuple):
-    """What all convolutions of the neck have in common."""
+class ConvStyle(NamedTuple):
+    """Norm and activation shared by all convolutions of the neck."""
 
     norm: _Norm
     activation: Activation
 
     def conv(self, before: int, after: int, kernel_size: int, stride: int = 1) -> ConvBlock:
-        """A convolution from so many channels to so many."""
+        """A convolution from `before` to `after` channels."""
         return ConvBlock(
             before,
             after,
@@ -36,7 +36,7 @@ class Look(NamedTuple):
         )
 
     def join(self, before: int, after: int, blocks: int) -> CSPStage:
-        """What two maps side by side go through."""
+        """The stage that merges two concatenated maps."""
         return CSPStage(
             before,
             after,
@@ -49,10 +49,10 @@ class Look(NamedTuple):
 
 @register("neck", "csp_pan")
 class CSPPAN(nn.Module):
-    """From coarse to fine and back to coarse, with cross-stage partial blocks where maps join.
+    """Top-down, then bottom-up fusion with cross-stage partial blocks.
 
     Paper: Path Aggregation Network for Instance Segmentation (Liu et al., 2018),
-    https://arxiv.org/abs/1803.01534; with such blocks in Scaled-YOLOv4 (Wang et al., 2020),
+    https://arxiv.org/abs/1803.01534; with CSP blocks in Scaled-YOLOv4 (Wang et al., 2020),
     https://arxiv.org/abs/2011.08036
     """
 
@@ -68,54 +68,56 @@ class CSPPAN(nn.Module):
         """Build the neck.
 
         Args:
-            feature_specs: The levels that come in.
-            blocks: Blocks at each place where two maps join: 3 times the depth of a YOLOv5.
+            feature_specs: The input levels.
+            blocks: Residual blocks per fusion: 3 times YOLOv5's depth factor.
             width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
 
         Raises:
-            UserError: There is one level only, or a gap between levels.
+            UserError: There is only one level, or a gap between levels.
         """
         super().__init__()
         if len(feature_specs) == 1:
             raise UserError(
-                f"neck 'csp_pan' joins levels and only one comes in (stride "
-                f"{feature_specs[0].stride}): raise model.backbone.levels."
+                f"neck 'csp_pan' fuses levels, but its input has only one (stride "
+                f"{feature_specs[0].stride}): list more in model.backbone.levels."
             )
         require_doubling("csp_pan", feature_specs)
-        given = [spec.channels for spec in feature_specs]
-        own = [max(2, round(channels * width)) for channels in given]
+        in_channels = [spec.channels for spec in feature_specs]
+        out_channels = [max(2, round(channels * width)) for channels in in_channels]
 
-        look = Look(norm, activation)
-        pairs = list(pairwise(own))  # fine and the coarser next
-        above = [*own[1:-1], given[-1]]
+        style = ConvStyle(norm, activation)
+        pairs = list(pairwise(out_channels))  # each level and the next coarser one
+        above = [*out_channels[1:-1], in_channels[-1]]
         self.lateral = nn.ModuleList(
-            look.conv(coarse, fine, 1) for coarse, (fine, _) in zip(above, pairs, strict=True)
+            style.conv(coarse, fine, 1) for coarse, (fine, _) in zip(above, pairs, strict=True)
         )
         self.upward = nn.ModuleList(
-            look.join(fine + same, fine, blocks)
-            for same, (fine, _) in zip(given[:-1], pairs, strict=True)
+            style.join(fine + level_channels, fine, blocks)
+            for level_channels, (fine, _) in zip(in_channels[:-1], pairs, strict=True)
         )
-        self.halving = nn.ModuleList(look.conv(fine, fine, 3, stride=2) for fine, _ in pairs)
-        self.downward = nn.ModuleList(look.join(2 * fine, coarse, blocks) for fine, coarse in pairs)
+        self.halving = nn.ModuleList(style.conv(fine, fine, 3, stride=2) for fine, _ in pairs)
+        self.downward = nn.ModuleList(
+            style.join(2 * fine, coarse, blocks) for fine, coarse in pairs
+        )
         self.feature_specs = [
             FeatureSpec(channels, spec.stride)
-            for channels, spec in zip(own, feature_specs, strict=True)
+            for channels, spec in zip(out_channels, feature_specs, strict=True)
         ]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Maps (B, C_l, H_l, W_l) to maps (B, C_l * width, H_l, W_l)."""
-        narrowed: list[Tensor] = []  # what each coarser level says to the next finer one
+        narrowed: list[Tensor] = []  # coarser levels with the channels of the next finer one
         merged = features[-1]
         for level in range(len(features) - 2, -1, -1):
             narrowed.insert(0, self.lateral[level](merged))
             size = features[level].shape[-2:]
             coarse = F.interpolate(narrowed[0], size=size, mode="nearest")
             merged = self.upward[level](torch.cat([coarse, features[level]], dim=1))
-        found = [merged]
+        maps = [merged]
         for level, coarse in enumerate(narrowed):
             size = coarse.shape[-2:]
-            fine = crop(self.halving[level](found[-1]), (size[0], size[1]))
-            found.append(self.downward[level](torch.cat([fine, coarse], dim=1)))
-        return found
+            fine = crop(self.halving[level](maps[-1]), (size[0], size[1]))
+            maps.append(self.downward[level](torch.cat([fine, coarse], dim=1)))
+        return maps

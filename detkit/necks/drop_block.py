@@ -15,7 +15,7 @@ from detkit.structures import FeatureSpec
 
 @register("neck", "drop_block")
 class DropBlock(nn.Module):
-    """Hides squares of each map while training, more of them as training goes on.
+    """Drops random squares of each map in training, more of them as training progresses.
 
     Put it into a `sequence` before or after the neck that mixes levels.
 
@@ -23,10 +23,10 @@ class DropBlock(nn.Module):
     https://arxiv.org/abs/1810.12890
 
     Args:
-        keep_probability: Share of values that are kept once the schedule is through.
+        keep_probability: Share of values kept at the end of the schedule.
         block_size: Side of a square in cells; on a smaller map, its smaller side.
         steps: Training batches over which the share falls from 1 to `keep_probability`; 0 starts
-            with it. They are counted in checkpoints.
+            with it. Checkpoints store the count.
     """
 
     seen: Tensor
@@ -47,12 +47,12 @@ class DropBlock(nn.Module):
         self.register_buffer("seen", torch.tensor(0))
 
     def keep_probability(self) -> Tensor:
-        """() the share of now."""
-        part = (self.seen / max(self._steps, 1)).clamp(max=1) if self._steps else 1.0
-        return torch.as_tensor(1 - (1 - self._keep_probability) * part, device=self.seen.device)
+        """() the current share."""
+        progress = (self.seen / max(self._steps, 1)).clamp(max=1) if self._steps else 1.0
+        return torch.as_tensor(1 - (1 - self._keep_probability) * progress, device=self.seen.device)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """L maps to L maps of the same shapes; untouched unless in training mode."""
+        """L maps to L maps of the same shapes; unchanged outside training mode."""
         if not self.training:
             return features
         share = self.keep_probability()

@@ -1,4 +1,4 @@
-"""What necks with equal channels share: the levels they need, and the coarser ones they add."""
+"""Checks of input levels, and extra coarser levels, for necks with equal channels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Extra = Literal["none", "pool", "p6p7_on_p5", "p6p7_on_c5"]
 
 
 class ExtraLevels(nn.Module):
-    """Levels coarser than the backbone's: none, one by subsampling, two by convolutions."""
+    """Levels coarser than the backbone's: none, one by subsampling, or two by convolutions."""
 
     def __init__(self, extra: Extra, *, channels: int, input_channels: int) -> None:
         """Build the convolutions.
@@ -23,8 +23,8 @@ class ExtraLevels(nn.Module):
         Args:
             extra: `pool` one by subsampling, `p6p7_on_p5` two by convolutions on the pyramid's
                 coarsest level, `p6p7_on_c5` on the backbone's.
-            channels: Of each level that goes out.
-            input_channels: Of the backbone's coarsest level.
+            channels: Channels of each output level.
+            input_channels: Channels of the backbone's coarsest level.
         """
         super().__init__()
         self._extra = extra
@@ -34,7 +34,7 @@ class ExtraLevels(nn.Module):
             self.p7 = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, coarsest: Tensor, coarsest_input: Tensor) -> list[Tensor]:
-        """The pyramid's and the backbone's coarsest maps to coarser ones, fine to coarse."""
+        """Extra maps from the pyramid's and the backbone's coarsest maps, fine to coarse."""
         if self._extra == "none":
             return []
         if self._extra == "pool":
@@ -43,7 +43,7 @@ class ExtraLevels(nn.Module):
         return [p6, self.p7(F.relu(p6))]
 
     def specs(self, feature_specs: list[FeatureSpec], channels: int) -> list[FeatureSpec]:
-        """The specs of the pyramid: of the levels that came in, then of the extra ones."""
+        """The specs of the pyramid: input levels, then extra levels."""
         strides = [spec.stride for spec in feature_specs]
         for _ in range({"none": 0, "pool": 1}.get(self._extra, 2)):
             strides.append(2 * strides[-1])
@@ -54,7 +54,7 @@ def require_levels(neck: str, feature_specs: list[FeatureSpec], min_levels: int)
     """Refuse too few levels.
 
     Raises:
-        UserError: Fewer than `min_levels` come in.
+        UserError: There are fewer than `min_levels`.
     """
     if len(feature_specs) < min_levels:
         raise UserError(
@@ -65,14 +65,14 @@ def require_levels(neck: str, feature_specs: list[FeatureSpec], min_levels: int)
 
 
 def require_doubling(neck: str, feature_specs: list[FeatureSpec]) -> None:
-    """Refuse levels with a gap, where a neck brings each to the size of the next by a stride of 2.
+    """Refuse levels with a gap, for necks that match sizes by a stride of 2.
 
     Raises:
         UserError: A stride is not twice the one before.
     """
     if any(coarse.stride != 2 * fine.stride for fine, coarse in pairwise(feature_specs)):
         raise UserError(
-            f"neck '{neck}' needs levels of which each has twice the stride of the one before, "
+            f"neck '{neck}' needs levels with strides that double from one to the next, "
             f"got strides {_strides(feature_specs)}: list neighbours in model.backbone.levels."
         )
 
@@ -82,5 +82,5 @@ def _strides(feature_specs: list[FeatureSpec]) -> str:
 
 
 def crop(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """The first rows and columns: halving rounds up, and some backbones round down."""
+    """Crop to a size: halving rounds up, and some backbones round down."""
     return features[:, :, : size[0], : size[1]]

@@ -16,7 +16,7 @@ from detkit.structures import FeatureSpec
 
 @register("neck", "fpn")
 class FPN(nn.Module):
-    """Brings what coarse levels know to the fine ones; all levels get the same channels.
+    """Top-down fusion: adds coarse levels to finer ones; all get the same number of channels.
 
     Paper: Feature Pyramid Networks for Object Detection (Lin et al., 2017),
     https://arxiv.org/abs/1612.03144
@@ -34,16 +34,16 @@ class FPN(nn.Module):
         """Build the pyramid.
 
         Args:
-            feature_specs: The levels that come in.
-            out_channels: Channels of each level that goes out.
+            feature_specs: The input levels.
+            out_channels: Channels of each output level.
             extra: Coarser levels to add: `pool` one by subsampling, `p6p7_on_p5` two by
                 convolutions on the pyramid's coarsest level (FCOS, ATSS), `p6p7_on_c5` on the
                 backbone's (the RetinaNet paper).
             norm: Normalisation after each convolution.
-            min_levels: Levels that the backbone must give at least.
+            min_levels: Minimum number of levels from the backbone.
 
         Raises:
-            UserError: Too few levels come in.
+            UserError: There are too few input levels.
         """
         super().__init__()
         require_levels("fpn", feature_specs, min_levels)
@@ -62,10 +62,10 @@ class FPN(nn.Module):
         self.feature_specs = self.extra.specs(feature_specs, out_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l) and the extra ones."""
+        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l), extra levels included."""
         merged = [lateral(level) for lateral, level in zip(self.lateral, features, strict=True)]
         for fine in range(len(merged) - 2, -1, -1):
-            size = merged[fine].shape[-2:]  # of an odd map, so no fixed factor
+            size = merged[fine].shape[-2:]  # an odd map rules out a fixed factor
             merged[fine] = merged[fine] + F.interpolate(merged[fine + 1], size=size, mode="nearest")
         pyramid = [output(level) for output, level in zip(self.output, merged, strict=True)]
         return [*pyramid, *self.extra(pyramid[-1], features[-1])]

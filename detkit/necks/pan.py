@@ -23,7 +23,7 @@ from detkit.structures import FeatureSpec
 
 @register("neck", "pan")
 class PAN(nn.Module):
-    """An FPN, then back from fine to coarse, so that edges reach coarse levels by a short way.
+    """An FPN, then bottom-up fusion, a short path from fine details to coarse levels.
 
     Paper: Path Aggregation Network for Instance Segmentation (Liu et al., 2018), section 3.1,
     https://arxiv.org/abs/1803.01534
@@ -38,18 +38,18 @@ class PAN(nn.Module):
         norm: Literal["none", "batch", "group"] = "none",
         min_levels: PositiveInt = 3,
     ) -> None:
-        """Build both ways.
+        """Build both pathways.
 
         Args:
-            feature_specs: The levels that come in.
-            out_channels: Channels of each level that goes out.
+            feature_specs: The input levels.
+            out_channels: Channels of each output level.
             extra: Coarser levels to add: `pool` one by subsampling, `p6p7_on_p5` two by
-                convolutions on the coarsest level of the way back, `p6p7_on_c5` on the backbone's.
+                convolutions on the coarsest bottom-up level, `p6p7_on_c5` on the backbone's.
             norm: Normalisation after each convolution.
-            min_levels: Levels that the backbone must give at least.
+            min_levels: Minimum number of levels from the backbone.
 
         Raises:
-            UserError: Too few levels come in, or there is a gap between them.
+            UserError: There are too few input levels, or a gap between them.
         """
         super().__init__()
         require_levels("pan", feature_specs, min_levels)
@@ -76,10 +76,10 @@ class PAN(nn.Module):
         self.feature_specs = self.extra.specs(feature_specs, out_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l) and the extra ones."""
+        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l), extra levels included."""
         finest, *coarser = self.top_down(features)
-        found = [finest]
+        outputs = [finest]
         for halve, merge, level in zip(self.halving, self.merging, coarser, strict=True):
-            halved = crop(halve(found[-1]), (level.shape[-2], level.shape[-1]))
-            found.append(merge(halved + level))
-        return [*found, *self.extra(found[-1], features[-1])]
+            halved = crop(halve(outputs[-1]), (level.shape[-2], level.shape[-1]))
+            outputs.append(merge(halved + level))
+        return [*outputs, *self.extra(outputs[-1], features[-1])]

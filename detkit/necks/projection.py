@@ -1,4 +1,4 @@
-"""Necks that mix no levels: a 1x1 convolution on each, or nothing."""
+"""Necks that do not fuse levels: a 1x1 convolution on each, or the identity."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from detkit.structures import FeatureSpec
 
 @register("neck", "projection")
 class Projection(nn.Module):
-    """A 1x1 convolution on each level, so that all get the same channels; the least a head needs.
+    """A 1x1 convolution on each level, for equal channels without fusion.
 
     Args:
-        out_channels: Channels of each level that goes out.
+        out_channels: Channels of each output level.
         extra: Coarser levels to add: `pool` one by subsampling, `p6p7_on_p5` two by convolutions
-            on the coarsest level that goes out, `p6p7_on_c5` on the backbone's.
+            on the coarsest output level, `p6p7_on_c5` on the backbone's.
         norm: Normalisation after each convolution.
     """
 
@@ -44,14 +44,14 @@ class Projection(nn.Module):
         self.feature_specs = self.extra.specs(feature_specs, out_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l) and the extra ones."""
+        """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l), extra levels included."""
         maps = [project(level) for project, level in zip(self.project, features, strict=True)]
         return [*maps, *self.extra(maps[-1], features[-1])]
 
 
 @register("neck", "none")
 class NoNeck(nn.Module):
-    """Passes the backbone's levels on as they are."""
+    """Passes the backbone's levels on unchanged."""
 
     def __init__(self, *, feature_specs: Wired[list[FeatureSpec]]) -> None:
         super().__init__()

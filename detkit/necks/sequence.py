@@ -13,10 +13,10 @@ from detkit.structures import FeatureSpec
 
 @register("neck", "sequence")
 class Sequence(nn.Module):
-    """Necks by label, one after the other, each on what the one before gives.
+    """Labelled necks in sequence, each on the output of the one before.
 
     Args:
-        necks: The necks in the order of the page. By its label one is tuned, swapped or left out:
+        necks: The necks in the order of the page. Use labels to change, replace or remove one:
             `model.neck.necks.pan.blocks=1`, `model.neck.necks.pan=fpn`,
             `model.neck.necks.spp=null`.
     """
@@ -33,7 +33,7 @@ class Sequence(nn.Module):
         self.feature_specs = specs[-1] if specs else list(feature_specs)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """L maps to what the last neck makes of them."""
+        """L maps to the output of the last neck."""
         for neck in self.necks.values():
             features = neck(features)
         return features

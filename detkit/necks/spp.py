@@ -1,4 +1,4 @@
-"""Spatial pyramid pooling on the coarsest level; the others pass."""
+"""Spatial pyramid pooling on the coarsest level; finer levels pass through."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Norm = Literal["none", "batch", "group"]
 
 @register("neck", "spp")
 class SPP(nn.Module):
-    """Max pools of several sizes on the coarsest level, so that each cell sees far around itself.
+    """Max pools of several sizes on the coarsest level, for a large receptive field.
 
     Paper: Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition (He et al.,
     2014), https://arxiv.org/abs/1406.4729; in this form in YOLOv4, https://arxiv.org/abs/2004.10934
@@ -33,7 +33,7 @@ class SPP(nn.Module):
         """Build the block.
 
         Args:
-            feature_specs: The levels that come in.
+            feature_specs: The input levels.
             kernel_sizes: Odd sides of the pools, in cells.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
@@ -55,9 +55,9 @@ class SPP(nn.Module):
 
 @register("neck", "sppf")
 class SPPF(nn.Module):
-    """One max pool several times on the coarsest level: as `spp`, with less work.
+    """Max pools in series on the coarsest level: as `spp`, but cheaper.
 
-    Three times side 5 is what sides 5, 9 and 13 are.
+    Three pools of side 5 in series equal sides 5, 9 and 13 in parallel.
 
     Paper: Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition (He et al.,
     2014), https://arxiv.org/abs/1406.4729; in this form in YOLOv5 (release 6)
@@ -75,9 +75,9 @@ class SPPF(nn.Module):
         """Build the block.
 
         Args:
-            feature_specs: The levels that come in.
+            feature_specs: The input levels.
             kernel_size: Odd side of the pool, in cells.
-            times: How often it is applied.
+            times: Number of pools in series.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
 
@@ -104,6 +104,6 @@ def _require_odd(neck: str, argument: str, sizes: tuple[int, ...]) -> None:
     even = [size for size in sizes if size % 2 == 0]
     if even:
         raise UserError(
-            f"neck '{neck}': {argument} {even[0]} is even, and only an odd pool has a middle: use "
+            f"neck '{neck}': {argument} {even[0]} is even, but only an odd pool has a centre: use "
             f"{even[0] - 1} or {even[0] + 1}."
         )

@@ -27,17 +27,17 @@ _GEOMETRY: dict[Shrinking, tuple[int, int, int]] = {
 
 
 class ExtraLevels(nn.Module):
-    """Passes levels on and adds coarser ones, each made of the one before."""
+    """Passes levels on and adds coarser ones, each computed from the one before."""
 
     def __init__(
         self, *, specs: list[FeatureSpec], added: list[tuple[nn.Module, FeatureSpec, int]]
     ) -> None:
-        """Take what is already built.
+        """Take built layers.
 
         Args:
-            specs: The levels that come in.
-            added: For each level to add the layers, what they give, and the cells that their input
-                needs in each direction.
+            specs: The input levels.
+            added: For each extra level its layers, its spec, and the minimum number of cells that
+                its input needs along each side.
         """
         super().__init__()
         self.extra = nn.ModuleList(layers for layers, _, _ in added)
@@ -45,10 +45,10 @@ class ExtraLevels(nn.Module):
         self._least_cells = [cells for _, _, cells in added]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Maps (B, C_l, H_l, W_l) and the extra ones.
+        """Maps (B, C_l, H_l, W_l), extra levels included.
 
         Raises:
-            UserError: The images are so small that nothing is left for a level.
+            UserError: The images are too small for a level to have any cell.
         """
         levels = list(features)
         for layers, least in zip(self.extra, self._least_cells, strict=True):
@@ -62,27 +62,27 @@ class ExtraLevels(nn.Module):
         stride = self.feature_specs[level - 1].stride
         return (
             f"neck 'ssd_extra': level {level} has {height} x {width} cells (images of about "
-            f"{height * stride} x {width * stride}), which leaves none for level {level + 1}, so "
-            "SSD's priors would be on too few levels: resize images to the model's size "
+            f"{height * stride} x {width * stride}), too few for level {level + 1}, which "
+            "SSD's priors need: resize images to the model's size "
             "(`resize_exact` in the augmentation), or put `half` in model.neck.shrink."
         )
 
 
 @register("neck", "ssd_extra")
 class SSDExtra(ExtraLevels):
-    """SSD's extra levels: a 1x1 and a 3x3 convolution each.
+    """SSD's extra levels: a 1x1 and a 3x3 convolution per level.
 
     Paper: SSD: Single Shot MultiBox Detector (Liu et al., 2016), figure 2,
         https://arxiv.org/abs/1512.02325
 
-    The page lists what a backbone with two levels needs; behind one that gives more levels, the
-    first entries of `channels` and `shrink` are left out, so that as many levels go out.
+    The defaults suit a backbone with two levels. With more input levels, the first entries of
+    `channels` and `shrink` are skipped, so that the number of output levels stays the same.
 
     Args:
-        levels: All levels that go out.
+        levels: Total number of output levels.
         channels: Channels of each extra level.
-        shrink: How the map of each extra level shrinks: `half`, `less_two` cells (a convolution
-            without padding, which ends SSD300) or `less_one` (which ends SSD512).
+        shrink: How each extra level shrinks its map: to `half`, by two cells (`less_two`, a
+            convolution without padding, at the end of SSD300) or by one (`less_one`, SSD512).
         norm: Normalisation after each convolution.
     """
 
@@ -97,8 +97,8 @@ class SSDExtra(ExtraLevels):
     ) -> None:
         if len(shrink) != len(channels):
             raise UserError(
-                f"neck 'ssd_extra': `channels` lists {len(channels)} extra levels and `shrink` "
-                f"{len(shrink)}: list as many in both."
+                f"neck 'ssd_extra': `channels` lists {len(channels)} extra levels, but `shrink` "
+                f"{len(shrink)}: list the same number in both."
             )
         count = _count_to_add("ssd_extra", levels, feature_specs, channels)
         added: list[tuple[nn.Module, FeatureSpec, int]] = []
@@ -114,16 +114,16 @@ class SSDExtra(ExtraLevels):
 
 @register("neck", "ssdlite_extra")
 class SSDliteExtra(ExtraLevels):
-    """SSDlite's extra levels: 1x1, depthwise 3x3 and 1x1 convolutions, each half the one before.
+    """SSDlite's extra levels: 1x1, depthwise 3x3 and 1x1 convolutions, halving the map each time.
 
     Paper: MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018),
         section 6.2, https://arxiv.org/abs/1801.04381
 
-    The page lists what a backbone with two levels needs; behind one that gives more levels, the
-    first entries of `channels` are left out, so that as many levels go out.
+    The defaults suit a backbone with two levels. With more input levels, the first entries of
+    `channels` are skipped, so that the number of output levels stays the same.
 
     Args:
-        levels: All levels that go out.
+        levels: Total number of output levels.
         channels: Channels of each extra level.
     """
 
@@ -168,21 +168,21 @@ class _Shrinking(nn.Module):
 
 
 def _count_to_add(neck: str, levels: int, specs: list[FeatureSpec], channels: Channels) -> int:
-    """How many levels are missing.
+    """Number of levels to add.
 
     Raises:
-        UserError: More come in than should go out, or more are missing than are listed.
+        UserError: There are too many input levels or too few `channels`.
     """
     missing = levels - len(specs)
     if 0 <= missing <= len(channels):
         return missing
-    came = f"neck '{neck}': {len(specs)} levels come in and {levels} should go out"
+    counts = f"neck '{neck}': the input has {len(specs)} levels, `levels` is {levels}"
     if missing < 0:
         raise UserError(
-            f"{came}: raise model.neck.levels or take fewer from the backbone "
+            f"{counts}: raise model.neck.levels or take fewer from the backbone "
             "(model.backbone.levels)."
         )
     raise UserError(
-        f"{came}, but `channels` lists only {len(channels)} extra levels: list {missing}, or lower "
+        f"{counts}, but `channels` lists only {len(channels)} extra levels: list {missing}, or lower "
         "model.neck.levels."
     )

@@ -18,7 +18,7 @@ _Norm = Literal["none", "batch", "group"]
 
 @register("neck", "yolov3")
 class YOLOv3Neck(nn.Module):
-    """Five convolutions on each level; what they find goes up to the finer one. Halves channels.
+    """YOLOv3's top-down fusion: five convolutions on each level, which halve its channels.
 
     Paper: YOLOv3: An Incremental Improvement (Redmon and Farhadi, 2018), section 2.3,
     https://arxiv.org/abs/1804.02767
@@ -34,7 +34,7 @@ class YOLOv3Neck(nn.Module):
         """Build the neck.
 
         Args:
-            feature_specs: The levels that come in.
+            feature_specs: The input levels.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
         """
@@ -55,26 +55,26 @@ class YOLOv3Neck(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Maps (B, C_l, H_l, W_l) to maps (B, C_l / 2, H_l, W_l)."""
-        found = [self.output[-1](features[-1])]
+        outputs = [self.output[-1](features[-1])]
         for level in range(len(features) - 2, -1, -1):
             fine = features[level]
-            coarse = self.lateral[level](found[0])
+            coarse = self.lateral[level](outputs[0])
             coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
-            found.insert(0, self.output[level](torch.cat([coarse, fine], dim=1)))
-        return found
+            outputs.insert(0, self.output[level](torch.cat([coarse, fine], dim=1)))
+        return outputs
 
 
 def _five_convolutions(
     in_channels: int, out_channels: int, norm: _Norm, activation: Activation
 ) -> nn.Sequential:
-    """1x1, 3x3, 1x1, 3x3, 1x1; the 3x3 ones double the channels."""
+    """1x1, 3x3, 1x1, 3x3, 1x1; the 3x3 convolutions double the channels."""
     narrow, wide = out_channels, 2 * out_channels
     sizes = [in_channels, narrow, wide, narrow, wide, narrow]
     return nn.Sequential(
         *(
             ConvBlock(
-                before, after, kernel_size=1 + 2 * (place % 2), norm=norm, activation=activation
+                before, after, kernel_size=1 + 2 * (index % 2), norm=norm, activation=activation
             )
-            for place, (before, after) in enumerate(pairwise(sizes))
+            for index, (before, after) in enumerate(pairwise(sizes))
         )
     )

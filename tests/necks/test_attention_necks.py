@@ -40,6 +40,6 @@ def test_se_by_hand():
 
 
 def test_a_level_that_does_not_come_in_is_refused():
-    message = r"neck 'cbam' is to work on levels \[2, 3\], and levels \[3, 4, 5\] come in"
+    message = r"neck 'cbam': `levels` is \[2, 3\], but the input has levels \[3, 4, 5\]"
     with pytest.raises(UserError, match=message):
         CBAMAttention(feature_specs=SPECS, levels=(2, 3))

@@ -79,7 +79,7 @@ def test_ssdlite_has_depthwise_convolutions_and_its_own_batch_norm():
 @pytest.mark.parametrize(("sides", "named"), [((30, 15), "level 5 has 2 x 2"), ((8, 4), "level 4")])
 def test_a_level_that_vanishes_is_named(sides, named):
     neck = SSDExtra(feature_specs=TWO, shrink=("half", "half", "less_two", "less_two"), **SMALL)
-    message = rf"{named}.*SSD's priors would be on too few levels: resize images"
+    message = rf"{named}.*SSD's priors need: resize images"
     with pytest.raises(UserError, match=message):
         neck(maps(*sides))
 
@@ -91,14 +91,16 @@ def test_halving_never_makes_a_level_vanish():
 
 @pytest.mark.parametrize("build", [SSDExtra, SSDliteExtra])
 def test_counts_that_do_not_fit_are_refused(build):
-    with pytest.raises(UserError, match=r"2 levels come in and 1 should go out: raise"):
+    with pytest.raises(UserError, match=r"the input has 2 levels, `levels` is 1: raise"):
         build(feature_specs=TWO, levels=1)
-    with pytest.raises(UserError, match=r"2 levels come in and 8 .* lists only 4 .*: list 6"):
+    with pytest.raises(
+        UserError, match=r"the input has 2 levels, `levels` is 8, .* lists only 4 .*: list 6"
+    ):
         build(feature_specs=TWO, levels=8)
 
 
 def test_lists_of_different_lengths_are_refused():
-    with pytest.raises(UserError, match=r"`channels` lists 4 extra levels and `shrink` 1"):
+    with pytest.raises(UserError, match=r"`channels` lists 4 extra levels, but `shrink` 1"):
         SSDExtra(feature_specs=TWO, shrink=("half",))
 
 

@@ -37,7 +37,7 @@ def test_pooling_changes_the_coarsest_level_only(neck):
     ("neck", "argument", "value"), [(SPP, "kernel_sizes", (5, 8)), (SPPF, "kernel_size", 8)]
 )
 def test_even_pools_are_refused(neck, argument, value):
-    message = f"{argument} 8 is even, and only an odd pool has a middle: use 7 or 9"
+    message = f"{argument} 8 is even, but only an odd pool has a centre: use 7 or 9"
     with pytest.raises(UserError, match=message):
         neck(feature_specs=SPECS, **{argument: value})
 
@@ -87,7 +87,7 @@ def test_maps_of_odd_sizes_fit(neck):
 
 
 def test_csp_pan_of_one_level_is_refused():
-    with pytest.raises(UserError, match=r"only one comes in \(stride 32\): raise model.backbone"):
+    with pytest.raises(UserError, match=r"only one \(stride 32\): list more in model.backbone"):
         CSPPAN(feature_specs=SPECS[2:])
 
 
