@@ -1,4 +1,4 @@
-"""The whole framework on one page: what each family of parts promises.
+"""The whole framework on one page: the interface of each family of parts.
 
 Letters: B images, L levels, P priors over all levels, C classes, K class logits, D box code
     values, N objects. A part is any class that keeps its contract; none has to inherit from
@@ -48,7 +48,7 @@ class Backbone(Protocol):
 
 @runtime_checkable
 class Neck(Protocol):
-    """L maps to others; wired `feature_specs` tells what comes in, its own tell what goes out."""
+    """L maps to others; wired `feature_specs` describe the input, its own the output."""
 
     feature_specs: list[FeatureSpec]
 
@@ -134,7 +134,7 @@ class ClassificationLoss(Protocol):
 
 
 class BoxLoss(Protocol):
-    """One value per box: (M, 4) or (M, D) pairs to (M,); `space` says what the head must feed.
+    """One value per box: (M, 4) or (M, D) pairs to (M,); `space` tells the head what to pass.
 
     "boxes": decoded absolute xyxy (the IoU family). "codes": the coder's codes (the L1 family).
     "distribution": the codes (M, 4 * bins) and the distances (M, 4) of a DistributionCoder.
@@ -198,7 +198,7 @@ class Head(Protocol):
 
 @runtime_checkable
 class AssigningHead(Protocol):
-    """A head, or a proposer, that can show what its priors are responsible for.
+    """A head, or a proposer, that can show the objects assigned to its priors.
 
     `assign` returns P priors and `matched` (B, P): indices of the objects that are not ignored.
     """
@@ -208,7 +208,7 @@ class AssigningHead(Protocol):
 
 @runtime_checkable
 class CountingHead(Protocol):
-    """A head that calls `divisors`, a detkit.ops.Divisors, with what its losses are divided by."""
+    """A head that calls `divisors`, a detkit.ops.Divisors, with the divisors of its losses."""
 
     divisors: Any
     has_one_divisor: bool  # for all losses
@@ -218,7 +218,7 @@ class CountingHead(Protocol):
 
 
 class Proposer(Protocol):
-    """Feature maps to regions that may hold an object, of whatever class.
+    """Feature maps to class-agnostic regions that may hold an object.
 
     Regions are Detections with label 0, best first, inside their image. Training gets losses and
     regions at once, so that the layers run once.

@@ -1,4 +1,4 @@
-"""The cross-stage partial network of YOLOv5 in all its sizes."""
+"""YOLOv5's cross-stage partial network in all sizes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from detkit.registry import PositiveFloat, register
 
 _CHANNELS = (64, 128, 256, 512, 1024)
 _BLOCKS = (0, 3, 6, 9, 3)
-_MULTIPLE = 8  # channels are rounded up to a multiple of it
+_MULTIPLE = 8  # channels are rounded up to a multiple of this
 
 
 @register("backbone", "csp_yolov5")
 class CSPYOLOv5(StagedBackbone):
-    """The backbone of YOLOv5 (release 6), as deep and wide as two factors say.
+    """The backbone of YOLOv5 (release 6), scaled by depth and width factors.
 
-    n is depth 0.33 and width 0.25, s 0.33 and 0.5, m 0.67 and 0.75, l 1 and 1, x 1.33 and 1.25. Its
-    spatial pyramid pooling is the neck `sppf`.
+    Depth and width: n 0.33 and 0.25, s 0.33 and 0.5, m 0.67 and 0.75, l 1 and 1, x 1.33 and 1.25.
+    Its spatial pyramid pooling is the neck `sppf`.
 
     Paper: CSPNet: A New Backbone that can Enhance Learning Capability of CNN (Wang et al., 2019),
     https://arxiv.org/abs/1911.11929
@@ -43,8 +43,8 @@ class CSPYOLOv5(StagedBackbone):
             width: Factor on the channels of each stage.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
-            frozen_stages: Stages that do not train, from the input; the first has stride 2.
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            frozen_stages: Number of frozen stages, from the input; the first has stride 2.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
         """
         channels = [-(-int(full * width) // _MULTIPLE) * _MULTIPLE for full in _CHANNELS]
         stages: list[nn.Module] = [

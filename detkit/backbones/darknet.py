@@ -1,4 +1,4 @@
-"""Darknet-53, and its form with cross-stage partial blocks."""
+"""Darknet-53, and its cross-stage partial variant."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Darknet53(StagedBackbone):
         Args:
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
-            frozen_stages: Stages that do not train, from the input; the first has stride 2.
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            frozen_stages: Number of frozen stages, from the input; the first has stride 2.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
         """
         stages = []
         for level, (channels, blocks) in enumerate(zip(_CHANNELS, _BLOCKS, strict=True)):
@@ -55,7 +55,7 @@ class Darknet53(StagedBackbone):
 
 @register("backbone", "csp_darknet53")
 class CSPDarknet53(StagedBackbone):
-    """CSPDarknet-53, the network of YOLOv4: half of each stage's channels go past its blocks.
+    """CSPDarknet-53, the network of YOLOv4: half of each stage's channels bypass its blocks.
 
     Paper: YOLOv4: Optimal Speed and Accuracy of Object Detection (Bochkovskiy et al., 2020),
     https://arxiv.org/abs/2004.10934
@@ -74,12 +74,12 @@ class CSPDarknet53(StagedBackbone):
         Args:
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
-            frozen_stages: Stages that do not train, from the input; the first has stride 2.
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            frozen_stages: Number of frozen stages, from the input; the first has stride 2.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
         """
         stages = []
         for level, (channels, blocks) in enumerate(zip(_CHANNELS, _BLOCKS, strict=True)):
-            first = level == 0  # it is not split in halves, only doubled
+            first = level == 0  # its channels are duplicated, not split
             stage = CSPStage(
                 channels,
                 channels,
@@ -97,7 +97,7 @@ class CSPDarknet53(StagedBackbone):
 
 
 def _halving(level: int, channels: int, norm: _Norm, activation: Activation) -> list[nn.Module]:
-    """The convolution that begins a stage, and the first one of the network before the first."""
+    """The convolution that starts a stage; level 0 also gets the stem before it."""
     before = channels // 2
     down = ConvBlock(before, channels, stride=2, norm=norm, activation=activation)
     return [down] if level else [ConvBlock(3, _STEM, norm=norm, activation=activation), down]

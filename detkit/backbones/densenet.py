@@ -9,7 +9,7 @@ from detkit.registry import register
 
 @register("backbone", "densenet121")
 class DenseNet121(BatchNormNetwork):
-    """DenseNet-121 of torchvision, the smallest: each layer sees all before it.
+    """DenseNet-121 of torchvision, the smallest: each layer is connected to all earlier ones.
 
     Paper: Densely Connected Convolutional Networks (Huang et al., 2017),
     https://arxiv.org/abs/1608.06993

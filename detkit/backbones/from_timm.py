@@ -19,7 +19,7 @@ def from_timm(
     padded: dict[str, int] | None = None,
     half_centred: bool = False,
 ) -> Recipe:
-    """The recipe of a timm model, named with the tag of its published weights."""
+    """The recipe of a timm model, named with its weights' tag."""
     return Recipe(
         model=model,
         build=partial(_build, model),
@@ -37,7 +37,7 @@ def _build(model: str, pretrained: bool) -> nn.Module:
 
 
 def _replace_norms(module: nn.Module, norm: BatchNorms) -> None:
-    """As for torchvision's networks; timm keeps activations inside its norms, and they stay."""
+    """Replace norms as for torchvision's networks, and keep the activations inside timm's norms."""
     if norm == "frozen_batch":
         freeze_batch_norm_2d(module)  # type: ignore[no-untyped-call]
     if norm != "group":

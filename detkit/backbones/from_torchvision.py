@@ -10,7 +10,7 @@ from torchvision import models
 from detkit.backbones.recipe import BatchNorms, Recipe
 from detkit.layers.norm import FrozenBatchNorm, make_norm
 
-_PUBLISHED = "IMAGENET1K_V1"  # as in the papers' and torchvision's detectors; not all have a V2
+_PUBLISHED = "IMAGENET1K_V1"  # as in torchvision's detectors; not all models have V2 weights
 
 
 def from_torchvision(
@@ -21,7 +21,7 @@ def from_torchvision(
     channels_last: bool = False,
     **options: bool,
 ) -> Recipe:
-    """The recipe of a torchvision classifier; `options` are those of its builder."""
+    """The recipe of a torchvision classifier; `options` go to its builder."""
     return Recipe(
         model=model,
         build=partial(_build, model, options),
@@ -36,7 +36,7 @@ def from_torchvision(
 
 def _build(model: str, options: dict[str, bool], pretrained: bool) -> nn.Module:
     whole: nn.Module
-    if pretrained:  # where some builders set their own options
+    if pretrained:  # some builders then set their own options
         published = models.get_model_weights(model)[_PUBLISHED]
         whole = models.get_model(model, weights=published, progress=False)
     else:
@@ -49,21 +49,21 @@ def _address(model: str) -> str:
 
 
 def replace_batch_norms(module: nn.Module, norm: BatchNorms) -> None:
-    """Put another norm in the place of each batch norm in a module; names and weights stay."""
+    """Replace each batch norm in a module by another norm; names and weights stay."""
     if norm == "batch":
         return
     for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.BatchNorm2d:
-                setattr(parent, name, _replaced(child, norm))
+                setattr(parent, name, _replacement(child, norm))
 
 
-def _replaced(batch_norm: nn.BatchNorm2d, norm: BatchNorms) -> nn.Module:
-    other = make_norm(norm, batch_norm.num_features)
-    if isinstance(other, FrozenBatchNorm):
-        other.eps = batch_norm.eps
+def _replacement(batch_norm: nn.BatchNorm2d, norm: BatchNorms) -> nn.Module:
+    replacement = make_norm(norm, batch_norm.num_features)
+    if isinstance(replacement, FrozenBatchNorm):
+        replacement.eps = batch_norm.eps
         weights = batch_norm.state_dict()
-        other.load_state_dict({name: weights[name] for name in other.state_dict()})
-    elif isinstance(other, nn.GroupNorm):
-        other.weight, other.bias = batch_norm.weight, batch_norm.bias
-    return other
+        replacement.load_state_dict({name: weights[name] for name in replacement.state_dict()})
+    elif isinstance(replacement, nn.GroupNorm):
+        replacement.weight, replacement.bias = batch_norm.weight, batch_norm.bias
+    return replacement

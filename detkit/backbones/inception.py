@@ -34,7 +34,7 @@ class InceptionV3(BatchNormNetwork):
     Paper: Rethinking the Inception Architecture for Computer Vision (Szegedy et al., 2016),
     https://arxiv.org/abs/1512.00567
 
-    Its layers without padding get some, so that maps lie over the image; weights still fit.
+    Unpadded layers are padded, so that maps align with the image; weights still fit.
     """
 
     recipe = from_torchvision(
@@ -59,7 +59,7 @@ class Xception(BatchNormNetwork):
     Paper: Xception: Deep Learning with Depthwise Separable Convolutions (Chollet, 2017),
     https://arxiv.org/abs/1610.02357
 
-    Its layers without padding get some, so that maps lie over the image; weights still fit.
+    Unpadded layers are padded, so that maps align with the image; weights still fit.
     """
 
     recipe = from_timm(

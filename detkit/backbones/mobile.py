@@ -1,4 +1,4 @@
-"""Networks for small machines: MobileNet v1 to v3, ShuffleNet v2, EfficientNet-B0."""
+"""Mobile networks: MobileNet v1 to v3, ShuffleNet v2, EfficientNet-B0."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class MobileNetV3Small(BatchNormNetwork):
 
 @register("backbone", "shufflenet_v2_x0_5")
 class ShuffleNetHalf(BatchNormNetwork):
-    """ShuffleNet v2 of torchvision, half as wide: among the fastest there are.
+    """ShuffleNet v2 of torchvision, half as wide: one of the fastest networks.
 
     Paper: ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design (Ma et al.,
     2018), https://arxiv.org/abs/1807.11164

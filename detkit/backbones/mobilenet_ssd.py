@@ -1,4 +1,4 @@
-"""MobileNetV3-Large as SSDlite uses it."""
+"""MobileNetV3-Large for SSDlite."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from detkit.layers.mobile import MOBILE_STD, mobile_norm
 from detkit.registry import Wired, register
 from detkit.structures import FeatureSpec
 
-_LAST_BLOCK = 13  # the one that goes from stride 16 to 32; it has no residual connection
-_FINER = {2: 4, 3: 7}  # the blocks before these give the last maps of strides 4 and 8
+_LAST_BLOCK = 13  # from stride 16 to 32, without a residual connection
+_FINER = {2: 4, 3: 7}  # level to the first block after its last map
 
 
 @register("backbone", "mobilenet_v3_large_ssd")
 class MobileNetV3ForSSD(nn.Module):
     """MobileNetV3-Large with the levels of SSDlite, of strides 16 and 32.
 
-    The first is the widened map inside the block that goes to stride 32, the second the last one.
-    Finer ones, the last of their stride, serve necks that want more. Names of parameters are
-    torchvision's, so its checkpoints fit.
+    The first level is the expanded map inside the block that goes to stride 32, the second the last
+    map. Finer levels, the last map of each stride, are for necks that need more. Parameters have
+    torchvision's names, so its checkpoints fit.
 
     Paper: Searching for MobileNetV3 (Howard et al., 2019), section 6.3,
         https://arxiv.org/abs/1905.02244
@@ -46,23 +46,23 @@ class MobileNetV3ForSSD(nn.Module):
         """Build and load.
 
         Args:
-            fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
+            fetch_weights: Whether to load `weights`; false if a checkpoint is loaded instead.
             weights: `imagenet` for torchvision's published weights (with `reduced_tail` false), a
                 checkpoint file, or null.
-            reduced_tail: Halve the channels of the blocks of stride 32, as for detection in the
-                paper.
-            levels: Maps to give, fine to coarse: [4, 5], [3, 4, 5] or [2, 3, 4, 5]; level l has
+            reduced_tail: Whether to halve the channels of the blocks of stride 32, as in the
+                paper's detectors.
+            levels: Output levels, fine to coarse: [4, 5], [3, 4, 5] or [2, 3, 4, 5]; level l has
                 stride 2**l.
 
         Raises:
-            UserError: There are no such levels, or the weights cannot be had or do not fit.
+            UserError: A level does not exist, or the weights cannot be loaded or do not fit.
         """
         super().__init__()
         require_levels("mobilenet_v3_large_ssd", levels, [(4, 5), (3, 4, 5), (2, 3, 4, 5)])
         if reduced_tail and weights == "imagenet":
             raise UserError(
-                "backbone 'mobilenet_v3_large_ssd': the published weights are of the network "
-                "without a reduced tail: set `reduced_tail` to false, or `weights` to null."
+                "backbone 'mobilenet_v3_large_ssd': the published weights are for the "
+                "network without a reduced tail: set `reduced_tail` to false, or `weights` to null."
             )
         whole = mobilenet_v3_large(reduced_tail=reduced_tail, norm_layer=mobile_norm)
         self.features = whole.features
@@ -81,11 +81,11 @@ class MobileNetV3ForSSD(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride) per level, rounded up."""
-        found, features, start = [], images, 0
+        maps, features, start = [], images, 0
         for stop in self._finer:
             features, start = self.features[start:stop](features), stop
-            found.append(features)
+            maps.append(features)
         block = self.features[_LAST_BLOCK].block
         widened = block[0](self.features[start:_LAST_BLOCK](features))
         last = self.features[_LAST_BLOCK + 1 :](block[1:](widened))
-        return [*found, widened, last]
+        return [*maps, widened, last]

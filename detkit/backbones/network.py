@@ -1,4 +1,4 @@
-"""A classification network of torchvision or timm as feature extractor, run layer by layer."""
+"""A classification network of torchvision or timm as a feature extractor."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Network(nn.Module):
-    """A network without its classifier, and without layers that lead to no map.
+    """A network without its classifier and other unused layers.
 
-    The map of level l is the deepest one with stride 2**l. Names of parameters are the library's,
-    so its weight files fit. Subclasses say which network.
+    The map of level l is the deepest one with stride 2**l. Parameters have the library's names, so
+    its weight files fit. Subclasses set the recipe.
     """
 
     recipe: ClassVar[Recipe]
@@ -44,49 +44,49 @@ class Network(nn.Module):
         """Build, load and freeze.
 
         Args:
-            fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
+            fetch_weights: Whether to load `weights`; false if a checkpoint is loaded instead.
             weights: `imagenet` for the library's published weights, a checkpoint file, or null.
-            frozen_stages: Layers that do not train, from the input: 1 those up to stride 2, 2 also
-                those up to stride 4, ..., 5 all.
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            frozen_stages: Number of frozen stages, from the input: 1 freezes the layers up to
+                stride 2, 2 up to stride 4, ..., 5 all.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
 
         Raises:
-            UserError: There is no such level or nothing to freeze, or the weights cannot be had or
-                do not fit.
+            UserError: A level does not exist, there is nothing to freeze, or the weights cannot be
+                loaded or do not fit.
         """
         super().__init__()
         measured = measure(self.recipe)
         read = deepest_layers(self.recipe, levels)
         self.feature_specs = [FeatureSpec(layer.channels, layer.stride) for layer in read]
-        kept = measured[: measured.index(read[-1]) + 1]
-        self._layers = [layer.name for layer in kept]
+        used_layers = measured[: measured.index(read[-1]) + 1]
+        self._layers = [layer.name for layer in used_layers]
         self._read = {layer.name for layer in read}
         self._padding = dict(self.recipe.padded)
-        # From ImageNet's mean and deviation to those of mean and deviation 0.5
+        # From ImageNet's mean and deviation to a mean and deviation of 0.5.
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (_IMAGENET_MEAN, _IMAGENET_STD))
         self.register_buffer("_factor", std / 0.5, persistent=False)
         self.register_buffer("_shift", (mean - 0.5) / 0.5, persistent=False)
         self._adopt(self.recipe.build(False))
         if fetch_weights and weights is not None and not is_without_memory(self):
-            found = _published(self.recipe) if weights == "imagenet" else read_weights(weights)
-            load_weights(self, found, weights, _name)
+            tensors = _published(self.recipe) if weights == "imagenet" else read_weights(weights)
+            load_weights(self, tensors, weights, _name)
         # Names, as SyncBN replaces modules.
-        self._frozen = [layer.name for layer in kept if layer.stride <= 2**frozen_stages]
+        self._frozen = [layer.name for layer in used_layers if layer.stride <= 2**frozen_stages]
         if frozen_stages and not self._frozen:
             raise UserError(
                 f"frozen_stages {frozen_stages} freezes nothing of '{self.recipe.model}', whose "
-                f"first layers have stride {kept[0].stride}: use "
-                f"{round(math.log2(kept[0].stride))} or more, or 0."
+                f"first layers have stride {used_layers[0].stride}: use "
+                f"{round(math.log2(used_layers[0].stride))} or more, or 0."
             )
         self._frozen = self._frozen if frozen_stages else []
         for name in self._frozen:
             self.get_submodule(name).requires_grad_(False)
         self.train()
 
-    def _adopt(self, whole: nn.Module) -> None:
-        """Take over the modules that hold the kept layers, and drop the others in them."""
+    def _adopt(self, full_model: nn.Module) -> None:
+        """Take over the modules with used layers, without their unused children."""
         for name in dict.fromkeys(layer.split(".")[0] for layer in self._layers):
-            child = whole.get_submodule(name)
+            child = full_model.get_submodule(name)
             if name not in self._layers:
                 for inner in [n for n, _ in child.named_children()]:
                     if f"{name}.{inner}" not in self._layers:
@@ -94,7 +94,7 @@ class Network(nn.Module):
             self.add_module(name, child)
 
     def train(self, mode: bool = True) -> Network:
-        """As usual, but the batch norm of frozen stages keeps its statistics."""
+        """Set the mode; batch norms of frozen stages stay in evaluation mode."""
         super().train(mode)
         for name in self._frozen:
             self.get_submodule(name).eval()
@@ -103,22 +103,22 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H_l, W_l) per level."""
         features = images * self._factor + self._shift if self.recipe.half_centred else images
-        found = []
+        maps = []
         for name in self._layers:
             if name in self._padding:
                 features = F.pad(features, [self._padding[name]] * 4)
             features = self.get_submodule(name)(features)
             if name in self._read:
-                found.append(features)
+                maps.append(features)
         if self.recipe.channels_last:
-            found = [level.permute(0, 3, 1, 2) for level in found]
-        return found
+            maps = [level.permute(0, 3, 1, 2) for level in maps]
+        return maps
 
 
 class BatchNormNetwork(Network):
     """A network whose batch norm can be replaced.
 
-    A second step of inheritance, so that networks without batch norm do not take a `norm`.
+    A separate class, so that networks without batch norm have no `norm` argument.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class BatchNormNetwork(Network):
         """Build, load, freeze, and replace the norm.
 
         Args:
-            fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
+            fetch_weights: Whether to load `weights`; false if a checkpoint is loaded instead.
             weights: `imagenet` for the library's published weights, a checkpoint file, or null.
-            norm: `frozen_batch` keeps the weights' statistics; good for small batches of a
-                pretrained network, wrong from scratch, where `group` helps. For batch norm over
-                all devices, see `trainer.sync_batchnorm`.
-            frozen_stages: Layers that do not train, from the input: 1 those up to stride 2, 2 also
-                those up to stride 4, ..., 5 all.
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            norm: `frozen_batch` keeps the pretrained statistics, which suits small batches; do not
+                use it from scratch, where `group` helps. For batch norm over all devices, see
+                `trainer.sync_batchnorm`.
+            frozen_stages: Number of frozen stages, from the input: 1 freezes the layers up to
+                stride 2, 2 up to stride 4, ..., 5 all.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
 
         Raises:
             UserError: As for `Network`.
@@ -157,7 +157,7 @@ class BatchNormNetwork(Network):
 def _published(recipe: Recipe) -> dict[str, Tensor]:
     try:
         return dict(recipe.build(True).state_dict())
-    except Exception as error:  # whatever a hub's client raises when there is no way to it
+    except Exception as error:  # anything that a hub's client raises without a connection
         raise UserError(
             f"the ImageNet weights could not be fetched from {recipe.published_at()} ({error}): "
             f"connect to the network, put the file into {torch.hub.get_dir()}/checkpoints, set "
@@ -166,5 +166,5 @@ def _published(recipe: Recipe) -> dict[str, Tensor]:
 
 
 def _name(name: str) -> str:
-    """A weight's name; DenseNet's published file writes `norm.1` for what is called `norm1`."""
+    """A weight's name; DenseNet's published file has `norm.1` instead of `norm1`."""
     return re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", name)

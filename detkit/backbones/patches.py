@@ -1,4 +1,4 @@
-"""Networks that begin with patches of 4x4 pixels: Swin and ConvNeXt, of torchvision."""
+"""Networks that start with 4x4 patches: Swin and ConvNeXt, from torchvision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class SwinTiny(Network):
     Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (Liu et al.,
     2021), https://arxiv.org/abs/2103.14030
 
-    Images of any size fit: maps are padded to whole windows inside. Level 2 is the finest.
+    Accepts images of any size: maps are padded to whole windows. Level 2 is the finest.
     """
 
     recipe = from_torchvision("swin_t", "features.*", channels_last=True)
@@ -27,7 +27,7 @@ class SwinSmall(Network):
     Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (Liu et al.,
     2021), https://arxiv.org/abs/2103.14030
 
-    Images of any size fit: maps are padded to whole windows inside. Level 2 is the finest.
+    Accepts images of any size: maps are padded to whole windows. Level 2 is the finest.
     """
 
     recipe = from_torchvision("swin_s", "features.*", channels_last=True)
@@ -40,7 +40,7 @@ class SwinBase(Network):
     Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (Liu et al.,
     2021), https://arxiv.org/abs/2103.14030
 
-    Images of any size fit: maps are padded to whole windows inside. Level 2 is the finest.
+    Accepts images of any size: maps are padded to whole windows. Level 2 is the finest.
     """
 
     recipe = from_torchvision("swin_b", "features.*", channels_last=True)

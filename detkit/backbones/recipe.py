@@ -1,4 +1,4 @@
-"""Where a network comes from, and which of its layers lead to which feature map."""
+"""Recipes: the source of a network, and the layers that lead to its feature maps."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from torch.nn import functional as F
 from detkit.errors import UserError
 
 BatchNorms = Literal["batch", "frozen_batch", "group"]
-_MEASURED = 64  # side of the image that strides are measured with
+_IMAGE_SIDE = 64  # of the image used to measure strides
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network of a library, and the way through it.
+    """A library's network, and the layers to run.
 
     Attributes:
         model: Its name in the library.
-        build: Builds it whole; with the published weights where the argument is true.
-        published_at: Where these weights come from, for messages.
+        build: Builds the full network, with the published weights if its argument is true.
+        published_at: The source of these weights, for messages.
         layers: Dotted names in order; `features.*` stands for all children of `features`.
-        padded: Layers that the library leaves without padding, and the padding they get here:
-            without it each shortens its map and shifts it against the image.
-        half_centred: Whether the published weights want pixels in -1..1, not ImageNet's mean 0.
+        padded: Extra padding by layer, for layers without padding in the library: they would
+            shrink the map and shift it relative to the image.
+        half_centred: Whether the published weights expect pixels in -1..1 instead of ImageNet's
+            normalisation.
         channels_last: Whether its maps are (B, H, W, C).
-        replace_norms: Puts another norm into the place of each batch norm.
+        replace_norms: Replaces each batch norm by another norm.
     """
 
     model: str
@@ -45,7 +46,7 @@ class Recipe:
 
 
 class Layer(NamedTuple):
-    """One step on the way, and the map after it."""
+    """A layer, with the channels and stride of its output."""
 
     name: str
     channels: int
@@ -54,20 +55,20 @@ class Layer(NamedTuple):
 
 @cache
 def measure(recipe: Recipe) -> tuple[Layer, ...]:
-    """Each layer with its true channels and stride, from a run without memory."""
+    """Each layer with its channels and stride, from a run on the meta device."""
     with torch.device("meta"):
-        whole = recipe.build(False).eval()
-        features = torch.zeros(1, 3, _MEASURED, _MEASURED)
-    found = []
+        full_model = recipe.build(False).eval()
+        features = torch.zeros(1, 3, _IMAGE_SIDE, _IMAGE_SIDE)
+    measured = []
     padding = dict(recipe.padded)
-    for name in _expanded(whole, recipe.layers):
+    for name in _expanded(full_model, recipe.layers):
         features = F.pad(features, [padding.get(name, 0)] * 4)
-        features = whole.get_submodule(name)(features)
+        features = full_model.get_submodule(name)(features)
         channels, height = features.shape[1:3]
         if recipe.channels_last:
             height, channels = features.shape[1], features.shape[3]
-        found.append(Layer(name, channels, _MEASURED // height))
-    return tuple(found)
+        measured.append(Layer(name, channels, _IMAGE_SIDE // height))
+    return tuple(measured)
 
 
 def _expanded(whole: nn.Module, layers: tuple[str, ...]) -> list[str]:
@@ -86,7 +87,7 @@ def deepest_layers(recipe: Recipe, levels: tuple[int, ...]) -> list[Layer]:
     """The last layer of each level's stride.
 
     Raises:
-        UserError: The levels are not in order, or the network has none of that stride.
+        UserError: The levels are not in order, or the network does not have them.
     """
     deepest = {round(math.log2(layer.stride)): layer for layer in measure(recipe)}
     available = [level for level in deepest if level > 0]

@@ -1,4 +1,4 @@
-"""ResNet and what differs from it in the blocks only; of torchvision."""
+"""ResNet, ResNeXt and Wide ResNet from torchvision."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ResNet34(BatchNormNetwork):
 
 @register("backbone", "resnet50")
 class ResNet50(BatchNormNetwork):
-    """ResNet-50 of torchvision, the backbone that papers compare with.
+    """ResNet-50 of torchvision, the standard backbone of papers.
 
     Paper: Deep Residual Learning for Image Recognition (He et al., 2016),
     https://arxiv.org/abs/1512.03385

@@ -1,4 +1,4 @@
-"""Relatives of ResNet that torchvision does not have; of timm."""
+"""ResNet variants from timm that torchvision does not have."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LAYERS = ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3", "lay
 
 @register("backbone", "seresnet50")
 class SEResNet50(BatchNormNetwork):
-    """SE-ResNet-50 of timm: ResNet-50 that weighs the channels of each block.
+    """SE-ResNet-50 of timm: ResNet-50 with channel attention in each block.
 
     Paper: Squeeze-and-Excitation Networks (Hu et al., 2018),
     https://arxiv.org/abs/1709.01507
@@ -22,7 +22,7 @@ class SEResNet50(BatchNormNetwork):
 
 @register("backbone", "seresnext50_32x4d")
 class SEResNeXt50(BatchNormNetwork):
-    """SE-ResNeXt-50 of timm: groups and weighed channels.
+    """SE-ResNeXt-50 of timm: grouped convolutions and channel attention.
 
     Paper: Squeeze-and-Excitation Networks (Hu et al., 2018),
     https://arxiv.org/abs/1709.01507

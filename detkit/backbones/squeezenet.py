@@ -14,7 +14,7 @@ class SqueezeNet(Network):
     Paper: SqueezeNet: AlexNet-level Accuracy with 50x Fewer Parameters and <0.5MB Model Size
     (Iandola et al., 2016), https://arxiv.org/abs/1602.07360
 
-    Its first layer, without padding, gets some, so that maps lie over the image; weights still fit.
+    Its unpadded first layer is padded, so that maps align with the image; weights still fit.
     """
 
     recipe = from_torchvision("squeezenet1_1", "features.*", padded={"features.0": 1})
@@ -30,11 +30,11 @@ class SqueezeNet(Network):
         """Build, load and freeze.
 
         Args:
-            fetch_weights: Whether `weights` are read; not where a checkpoint brings them.
+            fetch_weights: Whether to load `weights`; false if a checkpoint is loaded instead.
             weights: `imagenet` for torchvision's published weights, a checkpoint file, or null.
-            frozen_stages: Layers that do not train, from the input: 1 those up to stride 2, 2 also
-                those up to stride 4, ..., 4 all.
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            frozen_stages: Number of frozen stages, from the input: 1 freezes the layers up to
+                stride 2, 2 up to stride 4, ..., 4 all.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
         """
         super().__init__(
             fetch_weights=fetch_weights,

@@ -1,4 +1,4 @@
-"""What the backbones that are detkit's own share: stages that each halve the map."""
+"""The base of detkit's own backbones: stages that each halve the map."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FrozenStages = Annotated[int, Interval(ge=0, le=DEEPEST)]
 
 
 class StagedBackbone(nn.Module):
-    """Stages in a row, of which level l gives stride 2**l; those that nobody reads are left out."""
+    """A sequence of stages; level l has stride 2**l. Unused stages are dropped."""
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class StagedBackbone(nn.Module):
         levels: tuple[int, ...],
         frozen_stages: int,
     ) -> None:
-        """Keep the stages that are read.
+        """Keep the stages up to the coarsest level.
 
         Args:
-            stages: Of level 1, 2, ...
-            channels: Of each stage's map.
-            levels: Maps to give, fine to coarse.
-            frozen_stages: Stages that do not train, from the input.
+            stages: The stages of levels 1, 2, ...
+            channels: Output channels of each stage.
+            levels: Output levels, fine to coarse.
+            frozen_stages: Number of frozen stages, from the input.
 
         Raises:
             UserError: The levels are not in order.
@@ -53,7 +53,7 @@ class StagedBackbone(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> StagedBackbone:
-        """As usual, but the batch norm of frozen stages keeps its statistics."""
+        """Set the mode; batch norms of frozen stages stay in evaluation mode."""
         super().train(mode)
         for stage in self.stages[: self._frozen]:
             stage.eval()
@@ -61,9 +61,9 @@ class StagedBackbone(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride) per level."""
-        features, found = images, []
+        features, maps = images, []
         for level, stage in enumerate(self.stages, start=1):
             features = stage(features)
             if level in self._levels:
-                found.append(features)
-        return found
+                maps.append(features)
+        return maps

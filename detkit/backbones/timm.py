@@ -42,17 +42,17 @@ class TimmBackbone(nn.Module):
         """Build the model and load its weights.
 
         Args:
-            fetch_weights: Whether weights are fetched or read; not where a checkpoint brings them.
+            fetch_weights: Whether to load weights; false if a checkpoint is loaded instead.
             model: timm's name, such as `convnext_tiny` or `swin_tiny_patch4_window7_224`.
             pretrained: Whether to fetch timm's published weights.
             checkpoint: A local file with weights of this model (.safetensors or .pth) instead.
             frozen_stages: Number of frozen stages, from the input: 1 freezes the layers up to
                 stride 2, 2 up to stride 4, ...
-            levels: Maps to give, fine to coarse; level l has stride 2**l.
+            levels: Output levels, fine to coarse; level l has stride 2**l.
 
         Raises:
-            UserError: There is no such model or level or nothing to freeze, or the weights cannot
-                be had or do not fit.
+            UserError: The model or a level does not exist, there is nothing to freeze, or the
+                weights cannot be loaded or do not fit.
         """
         super().__init__()
         if pretrained and checkpoint is not None:
@@ -84,7 +84,7 @@ class TimmBackbone(nn.Module):
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation, in 0..255, with which timm trained this model.
 
-        Also without its weights, which may still come from a file.
+        They apply without pretrained weights too, which may still come from a file.
         """
         model = str(arguments["model"])
         published = timm.get_pretrained_cfg(model) if _NAME.fullmatch(model) else None
@@ -93,17 +93,17 @@ class TimmBackbone(nn.Module):
         return _in_levels(published.mean), _in_levels(published.std)
 
     def _freeze(self, whole: nn.Module, strides: list[int], frozen_stages: int, side: int) -> None:
-        """Freeze what leads to the maps of `whole`, on the meta device, up to a stride."""
-        places = first_maps(whole, side) if frozen_stages else {}
-        frozen = {name for name, place in places.items() if strides[place] <= 2**frozen_stages}
-        own = dict(self.model.named_parameters())
-        if frozen_stages and not frozen & own.keys():
+        """Freeze the parameters that lead to maps up to a stride; `whole` is on the meta device."""
+        map_indices = first_maps(whole, side) if frozen_stages else {}
+        frozen = {name for name, index in map_indices.items() if strides[index] <= 2**frozen_stages}
+        parameters = dict(self.model.named_parameters())
+        if frozen_stages and not frozen & parameters.keys():
             raise UserError(
                 f"frozen_stages {frozen_stages} freezes nothing of this timm model, whose first "
                 f"map has stride {strides[0]}: use {round(math.log2(strides[0]))} or more, or 0."
             )
-        for name in frozen & own.keys():
-            own[name].requires_grad_(False)
+        for name in frozen & parameters.keys():
+            parameters[name].requires_grad_(False)
         # Names, as SyncBN replaces modules.
         self._frozen = [
             name
@@ -114,7 +114,7 @@ class TimmBackbone(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> TimmBackbone:
-        """As usual, but the batch norm of frozen stages keeps its statistics."""
+        """Set the mode; batch norms of frozen stages stay in evaluation mode."""
         super().train(mode)
         for name in self._frozen:
             self.model.get_submodule(name).eval()
@@ -141,19 +141,19 @@ class TimmBackbone(nn.Module):
 
 
 def _in_levels(shares: Sequence[float]) -> tuple[float, ...]:
-    """Shares of the brightest pixel as levels 0..255; grey ones as three equal colours."""
+    """Convert 0..1 to 0..255, and one grey value to three equal colours."""
     levels = tuple(round(255 * share, 6) for share in shares)
     return levels * 3 if len(levels) == 1 else levels
 
 
 def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool = False) -> Any:
-    if not _NAME.fullmatch(model):  # timm would read `hf-hub:...` and `local-dir:...` from there
+    if not _NAME.fullmatch(model):  # timm would load `hf-hub:...` and `local-dir:...`
         raise UserError(_unknown(model))
     arguments: dict[str, Any] = {"features_only": True, "pretrained": pretrained}
     if indices is not None:
         arguments["out_indices"] = indices
     try:
-        try:  # transformers take images of any size only when asked to
+        try:  # transformers accept images of any size only with this option
             return timm.create_model(model, dynamic_img_size=True, **arguments)
         except TypeError:
             return timm.create_model(model, **arguments)
@@ -170,7 +170,7 @@ def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool
 
 @lru_cache(maxsize=8)  # a run on the meta device takes longer than building the network
 def _described(model: str) -> tuple[Any, int]:
-    """A model with all its maps on the meta device, and the side of the images it was made for."""
+    """A model with all its maps, on the meta device, and its image side."""
     with torch.device("meta"):
         whole = _create(model)
     published = timm.get_pretrained_cfg(model)
@@ -202,7 +202,7 @@ def _create_pretrained(model: str, indices: tuple[int, ...]) -> Any:
         return _create(model, indices, pretrained=True)
     except UserError:
         raise
-    except Exception as error:  # whatever the hub's client raises when there is no way to it
+    except Exception as error:  # anything that the hub's client raises without a connection
         raise UserError(
             f"the weights of timm model '{model}' could not be fetched ({error}): connect to the "
             "network, give a local file as `checkpoint`, or set `pretrained` to false."
@@ -212,7 +212,7 @@ def _create_pretrained(model: str, indices: tuple[int, ...]) -> Any:
 def _indices_of_levels(
     model: str, strides: dict[int, int], levels: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """The position of each level among the model's maps; of maps with one stride, the deepest."""
+    """The index of each level's map; the deepest if several maps have its stride."""
     deepest = {round(math.log2(stride)): index for index, stride in strides.items()}
     if not levels or list(levels) != sorted(set(levels)) or not set(levels) <= deepest.keys():
         raise UserError(
@@ -224,5 +224,5 @@ def _indices_of_levels(
 
 
 def _flat_name(name: str) -> str:
-    """A weight's name without the dots that timm replaces when it takes a model apart."""
+    """A weight's name without the dots that timm replaces in feature extractors."""
     return name.removeprefix("model.").replace(".", "_")

@@ -10,26 +10,26 @@ from torch import Tensor, nn
 
 
 def first_maps(twin: nn.Module, side: int) -> dict[str, int]:
-    """The place of the finest map that each parameter leads to; those of no map are left out.
+    """The index of the finest map that depends on each parameter; unused parameters are left out.
 
     Args:
         twin: The network on the meta device; gives maps, fine to coarse.
-        side: Of the image that it is run with.
+        side: Side of the image to run it with.
     """
     parameters = dict(twin.named_parameters())
-    found: dict[str, int] = {}
-    for place, level in enumerate(_run(twin, side, side)):
+    map_indices: dict[str, int] = {}
+    for index, level in enumerate(_run(twin, side, side)):
         gradients = torch.autograd.grad(
             level.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
         )
         for name, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
-                found.setdefault(name, place)
-    return found
+                map_indices.setdefault(name, index)
+    return map_indices
 
 
 def takes_any_size(twin: nn.Module, side: int, stride: int) -> bool:
-    """Whether a network on the meta device runs with images of other sizes than its own."""
+    """Whether a network on the meta device accepts images of other sizes than its default."""
     try:
         _run(twin, side + stride, side + 2 * stride)
     except (RuntimeError, AssertionError, ValueError):
@@ -38,25 +38,29 @@ def takes_any_size(twin: nn.Module, side: int, stride: int) -> bool:
 
 
 class Unused(NamedTuple):
-    """What leads to no map of a network."""
+    """Layers and parameters that no map of a network depends on."""
 
     layers: tuple[str, ...]
     """Layers that are safe to remove."""
     parameters: frozenset[str]
-    """All parameters, those of the layers included."""
+    """All unused parameters, including those of the unused layers."""
 
 
 def find_unused(twin: nn.Module, side: int) -> Unused:
-    """Find what leads to no map; the layers of sequences where removing them is safe.
+    """Find parameters without effect on any map, and layers that are safe to remove.
 
     Args:
-        twin: The network on the meta device; is changed.
-        side: Of the image that it is run with.
+        twin: The network on the meta device; changed in place.
+        side: Side of the image to run it with.
     """
     used = set(first_maps(twin, side))
     parameters = frozenset(name for name, _ in twin.named_parameters() if name not in used)
     shapes = [level.shape for level in _run(twin, side, side)]
-    unused = [name for name, module in _layers(twin) if not used.intersection(_held(name, module))]
+    unused = [
+        name
+        for name, module in _layers(twin)
+        if not used.intersection(_parameter_names(name, module))
+    ]
     for name in unused:
         twin.set_submodule(name, nn.Identity())
     safe = [level.shape for level in _run(twin, side, side)] == shapes
@@ -78,15 +82,15 @@ def _run(twin: nn.Module, height: int, width: int) -> Sequence[Tensor]:
 
 
 def _layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The layers of a network's outermost sequences, which are called with one value each."""
+    """The layers of a network's outermost sequences, which take one input each."""
     return [
-        (f"{name}.{own}", layer)
+        (f"{name}.{child}", layer)
         for name, module in network.named_children()
         if isinstance(module, nn.Sequential)
-        for own, layer in module.named_children()
+        for child, layer in module.named_children()
         if any(True for _ in layer.parameters())
     ]
 
 
-def _held(name: str, module: nn.Module) -> list[str]:
+def _parameter_names(name: str, module: nn.Module) -> list[str]:
     return [f"{name}.{inner}" for inner, _ in module.named_parameters()]

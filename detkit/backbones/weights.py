@@ -1,4 +1,4 @@
-"""Weights of a backbone from a local file, with every mismatch reported."""
+"""Load backbone weights, and report every mismatch."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from torchvision.models import WeightsEnum
 from detkit.errors import UserError
 from detkit.text import listed
 
-_WRAPPERS = ("state_dict", "model")  # under which training scripts store the weights
+_WRAPPERS = ("state_dict", "model")  # keys under which training scripts store weights
 
 
 def require_levels(
     backbone: str, levels: tuple[int, ...], possible: Sequence[tuple[int, ...]]
 ) -> None:
-    """Raise UserError unless a backbone that has few levels is asked for a possible choice."""
+    """Raise UserError unless a backbone supports these levels."""
     if tuple(levels) not in possible:
         choices = listed((list(choice) for choice in possible), "or")
         raise UserError(
-            f"backbone '{backbone}': levels {list(levels)} cannot be given: set levels to "
+            f"backbone '{backbone}' does not support levels {list(levels)}: set levels to "
             f"{choices}."
         )
 
 
 def find_weights(weights: str, published: WeightsEnum) -> dict[str, Tensor]:
-    """The weights that torchvision publishes for "imagenet", else those of a file.
+    """The published weights for "imagenet", else the weights in a file.
 
     Args:
         weights: "imagenet" or the path of a file.
-        published: torchvision's.
+        published: torchvision's weights.
 
     Raises:
-        UserError: They cannot be fetched or read.
+        UserError: The weights cannot be downloaded or read.
     """
     if weights != "imagenet":
         return read_weights(weights)
@@ -54,10 +54,10 @@ def find_weights(weights: str, published: WeightsEnum) -> dict[str, Tensor]:
 
 
 def read_weights(file: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file (PyTorch or safetensors); runs no code of the file.
+    """The tensors of a checkpoint file (PyTorch or safetensors); never runs code from it.
 
     Raises:
-        UserError: There is no such file, it is damaged, or it does not hold weights only.
+        UserError: The file does not exist, is damaged, or contains more than weights.
     """
     path = Path(file)
     if not path.is_file():
@@ -84,31 +84,31 @@ def read_weights(file: str) -> dict[str, Tensor]:
 def load_weights(
     module: nn.Module, weights: dict[str, Tensor], source: str, simplify: Callable[[str], str] = str
 ) -> None:
-    """Copy weights into a backbone; names that only the file has (a classifier's) are left out.
+    """Copy weights into a backbone; names that only the file has (a classifier's) are ignored.
 
     Args:
         module: The backbone.
         weights: Named tensors.
-        source: Where they are from, for messages.
-        simplify: Maps a name of either side to what both sides call it.
+        source: The source of the weights, for messages.
+        simplify: Maps a name of either side to a common name.
 
     Raises:
-        UserError: The backbone has names that are missing or of another shape in the file.
+        UserError: The file lacks some of the backbone's tensors or has another shape.
     """
-    given = {simplify(name): value for name, value in weights.items()}
-    own = module.state_dict()
-    optional = {name for name in own if name.endswith("num_batches_tracked")}
-    missing = [name for name in own if simplify(name) not in given and name not in optional]
-    found = {name: given[simplify(name)] for name in own if simplify(name) in given}
-    reshaped = [name for name, value in found.items() if value.shape != own[name].shape]
+    available = {simplify(name): value for name, value in weights.items()}
+    state = module.state_dict()
+    optional = {name for name in state if name.endswith("num_batches_tracked")}
+    missing = [name for name in state if simplify(name) not in available and name not in optional]
+    matched = {name: available[simplify(name)] for name in state if simplify(name) in available}
+    reshaped = [name for name, value in matched.items() if value.shape != state[name].shape]
     if missing or reshaped:
         kinds = {"are missing": missing, "have another shape": reshaped}
         text = "; ".join(f"{_some(names)} {kind}" for kind, names in kinds.items() if names)
         raise UserError(
-            f"the weights in '{source}' do not fit: of {len(own)} tensors {text}. Use weights of "
+            f"the weights in '{source}' do not fit: of {len(state)} tensors {text}. Use weights of "
             "the same architecture."
         )
-    module.load_state_dict(found, strict=False)
+    module.load_state_dict(matched, strict=False)
 
 
 def _some(names: list[str]) -> str:
@@ -117,5 +117,5 @@ def _some(names: list[str]) -> str:
 
 
 def is_without_memory(module: nn.Module) -> bool:
-    """Whether the module is built on the meta device, only to read its shapes."""
+    """Whether the module is on the meta device, built only for its shapes."""
     return any(parameter.is_meta for parameter in module.parameters())

@@ -1,4 +1,4 @@
-"""Features to losses and detections."""
+"""Heads turn features into losses and detections."""
 
 from detkit.heads.dense import DenseHead
 from detkit.heads.towers import Towers

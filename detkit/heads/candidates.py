@@ -1,4 +1,4 @@
-"""The candidates of one image that are worth decoding."""
+"""Select the candidates of an image to decode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Candidates(NamedTuple):
 def best_candidates(
     scores: Tensor, codes: Tensor, priors: Priors, postprocess: Postprocess
 ) -> Candidates:
-    """The pairs that a post-processor takes, of scores (P, C) and box codes (P, D)."""
+    """The pairs to post-process, from scores (P, C) and box codes (P, D)."""
     best = select_candidates(
         scores, priors.level, postprocess.score_threshold, postprocess.max_candidates
     )

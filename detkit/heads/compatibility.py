@@ -32,8 +32,8 @@ def require_distributions(loss: BoxLoss | None, box_coder: BoxCoder) -> None:
 
 
 def prior_mismatch(predicted: int, priors: int, sizes: Sizes) -> ValueError:
-    """The error for layers that predict at another number of places than there are priors."""
+    """The error for layers whose number of predictions differs from the number of priors."""
     return ValueError(
-        f"the head's layers predict at {predicted} places and there are {priors} priors for "
+        f"the head's layers predict for {predicted} priors, but there are {priors} priors for "
         f"feature maps {sizes}: layers must use `per_cell` of the priors."
     )

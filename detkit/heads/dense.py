@@ -1,4 +1,4 @@
-"""The one procedure of every dense head: predict at priors, assign, weigh losses, or detect."""
+"""The procedure of every dense head: predict at priors, assign, compute losses, or detect."""
 
 from __future__ import annotations
 
@@ -61,18 +61,18 @@ class DenseHead(nn.Module):
     Pages such as conf/model/head/fcos.yaml name the parts: `head: {name: fcos}`.
 
     Args:
-        priors: Where the head predicts.
-        box_coder: What a box code means.
-        assigner: Which prior is responsible for which object.
-        sampler: Which priors count in the loss.
+        priors: Boxes or points at which the head predicts.
+        box_coder: Converts boxes to codes and back.
+        assigner: Assigns objects to priors.
+        sampler: Selects the priors that count in the loss.
         classification_loss: Loss of the class scores; also defines how logits become scores.
         box_loss: Loss of the boxes.
         distribution_loss: Loss of the distributions of box sides, beside the box loss; needs the
             box coder `distribution`.
-        quality_target: What the quality branch learns; null for a head without one.
+        quality_target: Target of the quality branch; null for a head without one.
         quality_loss: Loss of the quality branch; null for a head without one.
         layers: The trainable part.
-        postprocess: Candidates to detections.
+        postprocess: Turns candidates into detections.
         empty_image: Number of positives that an image without objects adds to the divisor of all
             losses, so that it does not outweigh others; 0 divides as most papers do, by at least 1.
         objects_per_image: Divide all losses by this number per image instead of the number of
@@ -184,7 +184,7 @@ class DenseHead(nn.Module):
         counted = self.sampler(matched, values)  # (B, P) bool
         labels = torch.where(counted, labels, IGNORED)
 
-        # Classes are learned at all of them, boxes at the M positives, quality at N priors.
+        # All counted priors learn classes, the M positives boxes, and N priors quality.
         logits = predictions.class_logits.flatten(0, 1)  # (B * P, K)
         scores = None if soft is None else soft.flatten()
         class_losses = self.classification_loss(logits, labels.flatten(), scores).view_as(labels)
@@ -265,7 +265,7 @@ class DenseHead(nn.Module):
     ) -> Tensor:
         """(B, P) values the sampler ranks by.
 
-        Losses are those of the quality branch, if it learns background.
+        For `losses`, the quality loss if the quality branch learns background, else the class loss.
         """
         if self.sampler.ranks_by == "overlaps":
             return torch.stack([highest_overlaps(priors.boxes, image.boxes) for image in objects])

@@ -22,8 +22,8 @@ class Matches(NamedTuple):
     quality: Tensor | None  # (N,) logits where the quality branch learns
     quality_labels: Tensor  # (N,) 0 at the positives, in their order, BACKGROUND elsewhere
     boxes: Tensor  # (M, 4) of the objects
-    weights: Tensor  # (M,) what each counts: the assignment's scores
-    counted: Tensor  # () how many priors count, positives and others
+    weights: Tensor  # (M,) the assignment's scores
+    counted: Tensor  # () number of sampled priors, positives and background
     empty: Tensor  # () added by images with counted priors but without positives
     cells: Tensor  # () priors per pixel of an image
 
@@ -96,7 +96,7 @@ def _soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | Non
 def yes_or_no_losses(
     loss: ClassificationLoss, logits: Tensor, labels: Tensor, scores: Tensor | None
 ) -> Tensor:
-    """(N,) losses of logits (N,) that answer one question, such as "is there an object?"."""
+    """(N,) losses of binary logits (N,), such as objectness."""
     rows = logits[:, None]  # (N, 1)
     if loss.activation == "softmax":  # needs a logit of background; with 0 it equals a sigmoid
         rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)

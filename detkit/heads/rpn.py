@@ -1,4 +1,4 @@
-"""The region proposal network: where there may be an object, of whatever class."""
+"""The region proposal network: class-agnostic regions that may hold an object."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TRAINING = {**_TESTING, "max_candidates": 2000, "max_detections": 2000}
 
 @register("proposer", "rpn")
 class RPN(DenseHead):
-    """Region proposal network: anchors that know one class, "object".
+    """Region proposal network: anchors with a single class, "object".
 
     Paper: Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks (Ren et
     al., 2015), https://arxiv.org/abs/1506.01497; one anchor size per level as in Feature Pyramid
@@ -58,15 +58,15 @@ class RPN(DenseHead):
 
     Args:
         min_size: Regions with a shorter side, in pixels, are dropped.
-        priors: Where it predicts.
-        box_coder: What a box code means.
-        assigner: Which anchor is responsible for which object.
-        sampler: Which anchors count in the loss.
+        priors: Anchors at which it predicts.
+        box_coder: Converts boxes to codes and back.
+        assigner: Assigns objects to anchors.
+        sampler: Selects the anchors that count in the loss.
         classification_loss: Loss of the objectness.
         box_loss: Loss of the boxes.
         layers: The trainable part.
-        postprocess: Candidates to regions; the level of a region takes the place of its label.
-        training_postprocess: The same where the roi head learns from them.
+        postprocess: Turns candidates into regions, with the level as label.
+        training_postprocess: The same for regions that the roi head trains on.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class RPN(DenseHead):
             best = best_candidates(image_scores, codes, priors, postprocess)
             boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), size)
             large = sides_at_least(boxes, self.min_size)
-            # The level takes the place of the label, so that levels do not suppress each other.
+            # Use the level as label, so that levels do not suppress each other.
             result = postprocess(boxes[large], best.scores[large], best.priors.level[large])
             regions.append(result._replace(labels=torch.zeros_like(result.labels)))
         return regions

@@ -183,6 +183,6 @@ def _count_to_add(neck: str, levels: int, specs: list[FeatureSpec], channels: Ch
             "(model.backbone.levels)."
         )
     raise UserError(
-        f"{counts}, but `channels` lists only {len(channels)} extra levels: list {missing}, or lower "
-        "model.neck.levels."
+        f"{counts}, but `channels` lists only {len(channels)} extra levels: list {missing}, or "
+        "lower model.neck.levels."
     )

@@ -427,7 +427,7 @@ def test_detections_are_limited_before_decoding_and_clipped_to_their_image():
 def test_layers_that_do_not_fit_the_priors_are_named():
     layers = Layers()
     layers.logits = nn.Parameter(torch.zeros(2, 6, 2))
-    with pytest.raises(ValueError, match=r"predict at 6 places and there are 4 priors"):
+    with pytest.raises(ValueError, match=r"predict for 6 priors, but there are 4 priors"):
         head(Listed([0]), layers=layers).predict(FEATURES, [(16, 16)] * 2)
 
 
