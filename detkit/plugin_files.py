@@ -221,7 +221,7 @@ def _location(error: BaseException) -> str:
 
 
 def part_names(config: Any) -> set[Any]:
-    """Every value of a key `name` in a configuration, which the names of its parts are among."""
+    """Every value of a key `name` in a configuration; these include the names of its parts."""
     nodes: list[Any] = [config]
     names: set[Any] = set()
     while nodes:

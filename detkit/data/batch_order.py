@@ -1,4 +1,4 @@
-"""The order of samples: which images are in each batch of an epoch, on each rank."""
+"""The order of samples: the images in each batch of an epoch, on each rank."""
 
 from __future__ import annotations
 

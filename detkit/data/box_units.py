@@ -53,7 +53,7 @@ class Misreading:
 
     @property
     def share(self) -> float:
-        """Share of the boxes that are affected."""
+        """Share of affected boxes."""
         return len(self.boxes) / max(self.total, 1)
 
     @property

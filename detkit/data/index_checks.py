@@ -14,7 +14,7 @@ from detkit.text import counted
 
 
 def check_index(index: DatasetIndex) -> None:
-    """Refuse an index, once, whose labels are no classes or whose boxes are no boxes.
+    """Refuse an index with invalid labels or boxes; checks only once.
 
     Raises:
         DataError: The reader made a mistake (the message names the first affected file), or the

@@ -1,4 +1,4 @@
-"""Random generators that are functions of a few whole numbers."""
+"""Random generators seeded by a few whole numbers."""
 
 from __future__ import annotations
 

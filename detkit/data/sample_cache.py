@@ -26,7 +26,7 @@ class RecentSamples:
         return self._kept.get(position)
 
     def keep(self, position: int, steps: int, sample: Sample) -> None:
-        """Add a sample that is not cached yet, and remove the oldest ones."""
+        """Add a new sample, and remove the oldest ones."""
         self._kept[position] = steps, sample
         self.held += _size(sample)
         while self.held > self.limit:

@@ -89,7 +89,7 @@ def render_shapes(
     seed: int,
     clutter: float = 0.5,
 ) -> bool:
-    """Render the data set into a folder unless it is there with the same settings.
+    """Render the data set into a folder unless the same settings were rendered there.
 
     Returns:
         Whether anything was rendered.
@@ -103,7 +103,7 @@ def render_shapes(
 
 
 def _render(folder: Path, settings: ShapesSettings) -> bool:
-    """Render into a folder unless it is there; whether anything was rendered.
+    """Render into a folder unless it exists; return whether anything was rendered.
 
     The folder appears whole or not at all: pictures are drawn into a folder beside it, which is
     then renamed. What is there is never replaced.

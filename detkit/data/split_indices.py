@@ -1,4 +1,4 @@
-"""The training and validation images of a data set: which split they are, and their indices."""
+"""The training and validation splits of a data set, and their indices."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def saved_bytes(run: Callable[[], Any], weights: Iterable[Tensor]) -> int:
 
 
 class HalfProducts(TorchFunctionMode):
-    """Runs products of matrices in 16 bits as autocast does, which knows no meta device.
+    """Runs matrix products in 16 bits like autocast, which does not support the meta device.
 
     As there, the copy of a parameter is made once and serves all levels of a pyramid. That
     `saved_bytes` is what real autocast gives is tested.

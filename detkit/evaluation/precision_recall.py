@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 
 
 def precision_recall(pairs: Pairs, classes: int, iou_thresholds: list[float]) -> PrecisionRecall:
-    """Curves of each class, whose means are AP as COCO has it."""
+    """Curves of each class; their means are COCO's AP."""
     objects = pairs.objects_of_classes(classes)
     precision = np.stack([_curves(pairs, match_classes(pairs, t), objects) for t in iou_thresholds])
     return PrecisionRecall(iou_thresholds, RECALLS, precision)

@@ -149,7 +149,7 @@ def _row(path: Path, number: int, row: Any) -> Row:
 
 
 def _number_or_text(value: Any) -> int | str | None:
-    """7, 7.0 and "7" as 7; any other text as it is."""
+    """Convert 7, 7.0 and "7" to 7; other text stays unchanged."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, int) or value is None:

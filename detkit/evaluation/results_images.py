@@ -73,7 +73,7 @@ def _readings(rows: Sequence[Row], index: DatasetIndex, names: list[str]) -> lis
 
 
 def _by_end(names: list[str]) -> Callable[[str], int | None]:
-    """A function from a path to the image whose path ends alike, with at least the same stem."""
+    """Make a function from a path to the image with the same path ending, at least the stem."""
     exact = {name: position for position, name in enumerate(names)}
     by_name, by_stem = defaultdict(list), defaultdict(list)
     for position, name in enumerate(names):
@@ -160,7 +160,7 @@ def _hits(rows: Sequence[Row], reading: Reading, index: DatasetIndex) -> int:
 def _require_images(
     reading: Reading, rows: Sequence[Row], index: DatasetIndex, source: str, split: str
 ) -> None:
-    """Refuse detections of images that are not measured; they would be ignored silently."""
+    """Refuse detections of unmeasured images; they would be ignored silently."""
     wrong = [r for r, position in zip(rows, reading.positions, strict=True) if position is None]
     if not wrong:
         return

@@ -33,7 +33,7 @@ class ImageAssignment(NamedTuple):
 
     @property
     def positives(self) -> Tensor:
-        """(N,) priors that are responsible for each object."""
+        """(N,) number of priors responsible for each object."""
         return self.matched[self.matched >= 0].bincount(minlength=len(self.target))
 
 

@@ -62,7 +62,7 @@ def _fold(conv: Any, norm: Any) -> None:
 
 
 def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:
-    """The norm of each convolution whose maps go to it alone, by name, and the outputs."""
+    """The norm of each convolution that feeds only this norm, by name, and the outputs."""
     made: dict[int, tuple[Tensor, str]] = {}  # with the maps, so that no address comes twice
     read: dict[str, set[str]] = defaultdict(set)  # norm to convolutions
 

@@ -33,7 +33,7 @@ class Measurement:
     notes: Sequence[str] = ()
 
     def text(self) -> str:
-        """All numbers as a table, and what AP loses to which error."""
+        """All numbers as a table, and the AP lost to each kind of error."""
         names, objects = self.analysis.class_names, self.analysis.objects.tolist()
         table = metrics_table(self.numbers, names, objects, meanings=self.meanings)
         return "\n\n".join([table, *self.notes, errors_table(self.analysis)])

@@ -1,4 +1,4 @@
-"""Select the (prior, class) pairs that are worth decoding."""
+"""Select the (prior, class) pairs worth decoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An assigner: decides which prior is responsible for which object."""
+"""An assigner: decides which priors are responsible for which objects."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ COLUMNS = ("image", "class", "x1", "y1", "x2", "y2")
 
 @register("reader", "my_reader")
 class MyReader:
-    """One CSV file per split, beside the images, with one line per object.
+    """One CSV file per split, next to the images, with one line per object.
 
     The first line is `image,class,x1,y1,x2,y2`. Images are named relative to the folder of the
     file; boxes are absolute pixels. An image without objects has one line with only its name.

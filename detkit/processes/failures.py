@@ -1,4 +1,4 @@
-"""Report failures that are not the fault of the code in one line: disk, memory, lost ranks."""
+"""Report failures outside the code in one line: disk, memory, lost ranks."""
 
 from __future__ import annotations
 

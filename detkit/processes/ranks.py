@@ -111,7 +111,7 @@ class RankExit(NamedTuple):
 
 
 class Ranks:
-    """A context in which the ranks of a run live; it forwards signals to them and ends them.
+    """A context for the ranks of a run; it forwards signals to them and ends them.
 
     Args:
         words: The command of each rank.
@@ -152,7 +152,7 @@ class Ranks:
         self._signals.__exit__(kind, error, trace)
 
     def ask_to_stop(self, number: int) -> None:
-        """Ask rank 0 to stop; it agrees with the others on the step after which they all stop.
+        """Ask rank 0 to stop; it agrees with the others on the last step.
 
         Rank 0 gets SIGTERM whichever signal arrived: before it can stop in order, SIGTERM ends it.
         """
@@ -248,7 +248,7 @@ class Ranks:
 
 
 def _error_text(failed: Sequence[RankExit], hint: str) -> str:
-    """The message for ranks that failed, sorted by the time at which they did."""
+    """The message for failed ranks, sorted by the time of failure."""
     first = failed[0]
     if not first.text:
         reason = f"ended with exit code {first.code}"

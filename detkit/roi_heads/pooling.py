@@ -137,7 +137,7 @@ class RoIAlign(LevelPooling):
 
 @register("pooling", "roi_pool")
 class RoIPool(LevelPooling):
-    """Takes the largest value in each cell of a region, whose borders are rounded to whole cells.
+    """Takes the largest value in each cell of a region, with borders rounded to whole cells.
 
     Paper: Fast R-CNN (Girshick, 2015), section 2.1, https://arxiv.org/abs/1504.08083; the level of
     a region as in Feature Pyramid Networks (Lin et al., 2017), https://arxiv.org/abs/1612.03144

@@ -111,7 +111,7 @@ class Stage(nn.Module):
     def sample(
         self, features: list[Tensor], regions: list[Tensor], targets: list[Target]
     ) -> SampledRegions:
-        """Choose which regions (R_i, 4) of each image to learn from, and look up their targets."""
+        """Sample the regions (R_i, 4) of each image to learn from, and look up their targets."""
         # Ignored objects match no region; they only mark regions inside them as ignored.
         objects = [target.select(~target.ignored) for target in targets]
 

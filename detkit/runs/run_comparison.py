@@ -46,7 +46,7 @@ class Comparison:
 
 
 def compare(before: RunRecord, after: RunRecord) -> Comparison:
-    """Compare two runs; entries of the environment only where both runs have them."""
+    """Compare two runs; entries of the environment only if both runs have them."""
     configuration = differences(before.config, after.config)
     shared = before.environment.keys() & after.environment.keys() - {"seed"}  # the config has it
     environment = differences(_only(before.environment, shared), _only(after.environment, shared))

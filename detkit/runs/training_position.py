@@ -38,7 +38,7 @@ class Position(NamedTuple):
         return f"in epoch {self.epoch + 1}, batch {self.batch}"
 
     def resume_text(self, max_epochs: int | None) -> str:
-        """Say where a resumed training continues, or that it is complete."""
+        """Describe where a resumed training continues, or say that it is complete."""
         if max_epochs is None or self.epoch < max_epochs:
             return f"resuming {self}"
         return (

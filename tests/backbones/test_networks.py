@@ -75,7 +75,7 @@ def fill(backbone, whole):
     [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in NETWORKS],
 )
 # pain 15
-def test_maps_are_what_the_specs_say_and_each_parameter_gets_a_gradient(name):
+def test_maps_match_the_specs_and_each_parameter_gets_a_gradient(name):
     backbone, maps = on_meta(name, *ODD)
     assert len(maps) == len(backbone.feature_specs) == 3
     for level, spec in zip(maps, backbone.feature_specs, strict=True):
@@ -96,7 +96,7 @@ def test_channels_are_the_published_ones(name):
 
 @pytest.mark.parametrize("name", ONE_OF_A_KIND)
 # pain 15
-def test_what_leads_to_no_map_is_not_built(name):
+def test_layers_without_an_output_map_are_not_built(name):
     whole = measure(NETWORKS[name].recipe)
     fine, maps = on_meta(name, 64, 64, levels=(2,))
     last = next(place for place, layer in enumerate(whole) if layer.stride > 4)

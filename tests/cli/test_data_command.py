@@ -50,7 +50,7 @@ def test_check_of_sound_data(data, capsys):
 
 
 # pain 23
-def test_check_of_spoilt_data(data, capsys, caplog):
+def test_check_of_a_faulty_data_set(data, capsys, caplog):
     (data / "images/train/0.png").write_text("no image")
     (data / "labels/val/2.txt").write_text("0 .5 .5 .4 .4\n0 .9 .5 .4 .4\n")
     assert main(["data", "check", str(data), "output=found", "pictures=2"]) == 1

@@ -114,7 +114,7 @@ def test_tuning_of_a_label_that_the_chosen_page_lacks_is_dropped(
 
 
 # pain 39
-def test_neck_of_a_sequence_is_replaced_whole(page: Callable[[str, str], None]) -> None:
+def test_neck_of_a_sequence_is_replaced_completely(page: Callable[[str, str], None]) -> None:
     necks = "model: {neck: {necks: {pan: {name: fpn, out_channels: 32}}}}\n"
     page("experiment/x", f"defaults: [{{override /model: yolov4}}]\n{necks}")
     neck = compose("train", ["experiment=x"])["model"]["neck"]

@@ -32,7 +32,7 @@ def test_part_is_named_and_tuned_in_any_order(name: str, composed: Callable) -> 
 
 
 # pain 38
-def test_nothing_of_the_old_part_is_left(composed: Callable) -> None:
+def test_no_setting_of_the_old_part_remains(composed: Callable) -> None:
     model = composed("model.neck.out_channels=64", "model.neck.name=toy_pan")["model"]
     assert model["neck"] == {"name": "toy_pan", "out_channels": 64}
     head = composed("model.head={name: toy_fcos, box_loss: {name: toy_l1, weight: 5}}")
@@ -100,7 +100,7 @@ def test_labelled_part_is_set_to_null_before_it_is_named(name: str) -> None:
 
 
 # pain 38
-def test_labelled_parts_are_replaced_whole_where_they_are() -> None:
+def test_labelled_parts_are_replaced_completely_in_place() -> None:
     words = [
         "model=yolov4",
         "augmentation.train.resize.height=96",

@@ -36,7 +36,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
         ("optimizer: null", "optimizer: an optimizer is missing; choose one of adamw, sgd"),
     ],
 )
-def test_needed_part_that_an_experiment_leaves_out_is_not_the_default(
+def test_required_part_removed_by_an_experiment_is_not_the_default(
     page: Callable[[str, str], None], text: str, message: str
 ) -> None:
     page("experiment/x", text)
@@ -53,7 +53,7 @@ def test_needed_part_that_an_experiment_leaves_out_is_not_the_default(
         ("model/x", "name: one_stage\n"),
     ],
 )
-def test_optional_part_that_a_page_leaves_out_is_not_the_default(
+def test_optional_part_removed_by_a_page_is_not_the_default(
     page: Callable[[str, str], None], name: str, start: str
 ) -> None:
     head = "head: {name: yolo_free, distribution_loss: null}"
@@ -78,7 +78,7 @@ def test_part_on_the_command_line_is_stronger_than_null_in_a_page(
 
 
 # pain 64
-def test_empty_mapping_of_labels_in_a_page_is_none(page: Callable[[str, str], None]) -> None:
+def test_empty_mapping_of_labels_in_a_page_removes_all(page: Callable[[str, str], None]) -> None:
     page("experiment/x", "callbacks: {}\naugmentation: {train: {}}\n")
     page("augmentation/mine", "defaults: [mosaic]\ntrain: {}\n")
     config = compose("train", ["experiment=x"])

@@ -208,7 +208,7 @@ def test_a_broken_image_among_the_others_is_replaced(tmp_path):
 
 
 # pain 18
-def test_the_rest_of_an_interrupted_epoch_is_mixed_alike(shapes):
+def test_the_rest_of_an_interrupted_epoch_is_mixed_identically(shapes):
     whole = data_of(shapes, workers=0).train_loader()
     whole.batch_sampler.set_epoch(1)
     rest = data_of(shapes, workers=0).train_loader(skip=(1, 2))

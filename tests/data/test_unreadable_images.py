@@ -41,7 +41,7 @@ def test_an_image_that_cannot_be_decoded_keeps_its_id_and_objects(spoiled):
 
 
 # pain 36
-def test_its_objects_are_missed_whatever_the_detector_finds(spoiled):
+def test_its_objects_count_as_missed_for_any_detections(spoiled):
     dataset = measured(spoiled)
     batch = Collate(pad_multiple=1)([dataset[Key(0, position)] for position in range(3)])
     found = Detections(torch.tensor([[2.0, 2, 22, 22]]), torch.tensor([0.9]), torch.tensor([0]))

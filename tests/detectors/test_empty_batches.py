@@ -66,7 +66,7 @@ def ratio(page, images, side):
 
 @pytest.mark.parametrize("page", QUICK)
 # pain 50
-def test_a_batch_without_objects_does_not_push_harder_than_one_with_objects(page):
+def test_gradient_of_a_batch_without_objects_is_bounded(page):
     assert 0 < ratio(page, 2, QUICK_SIDE) <= 2
 
 

@@ -101,7 +101,7 @@ def test_stems_are_matched_as_yolo_val_writes_them(files, images):
 
 
 # pain 34
-def test_numbers_that_are_ids_and_stems_go_where_their_boxes_are():
+def test_numbers_that_are_ids_and_stems_are_matched_by_their_boxes():
     index = index_of(["0001.jpg", "0002.jpg"])  # whose ids are 2 and 1
     found = matched(rows(images=(1, 1, 2, 2)), index)
     assert is_right(found, index)

@@ -17,7 +17,7 @@ def write(folder, *names):
 
 
 # pain 48
-def test_only_what_an_earlier_prediction_wrote_is_removed(tmp_path):
+def test_only_files_of_an_earlier_prediction_are_removed(tmp_path):
     assert clear_earlier(tmp_path, ["a.png", "b.png"]) == 0
     write(tmp_path, "a.png", "b.png", "mine.png", "detections.json")
     assert clear_earlier(tmp_path, ["b.png", "c.png"]) == 1

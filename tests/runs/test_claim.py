@@ -17,7 +17,7 @@ def config(folder, ckpt=None):
 
 
 # pain 48
-def test_runs_of_the_same_second_get_a_folder_each(tmp_path):
+def test_runs_of_the_same_second_get_separate_folders(tmp_path):
     claimed_folders = []
     ready = threading.Barrier(8)
 

@@ -85,7 +85,7 @@ UNEVEN, EMPTY, LAST = [batch(9, 1), batch(2, 0, seed=1)], [batch(7, 3), batch(0,
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in DETECTORS])
 @pytest.mark.parametrize("batches", [UNEVEN, EMPTY], ids=["uneven", "one without objects"])
 # pain 52
-def test_two_batches_move_the_weights_as_one_of_both_does(tmp_path, name, batches):
+def test_two_accumulated_batches_equal_one_large_batch(tmp_path, name, batches):
     model = detector(DETECTORS[name])
     found = trained(tmp_path / "a", model, [*batches, LAST], 2)
     expected = trained(tmp_path / "b", model, [together(batches), LAST], 1)

@@ -67,7 +67,7 @@ def lost_boxes(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def _reason(cause: str) -> str:
-    """The same reason for all classes that are out of range (YOLO)."""
+    """Give all out-of-range classes the same reason (YOLO)."""
     return "of an unknown category" if cause.startswith("class ") else cause
 
 

@@ -22,7 +22,7 @@ def class_totals(evidence: Evidence) -> dict[str, int]:
 
 
 def alike_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Error: two classes with objects whose names differ in case or spaces only; else a warning."""
+    """Error: names of two classes with objects differ only in case or spaces; else a warning."""
     totals = class_totals(evidence)
     groups: dict[str, list[str]] = defaultdict(list)
     for name in totals:
@@ -129,7 +129,7 @@ def differing_classes(evidence: Evidence, limits: Limits) -> list[Finding]:
 
 
 def id_gaps(evidence: Evidence, limits: Limits) -> list[Finding]:
-    """Note: category ids that are not 1, 2, 3, ... without a gap."""
+    """Note: category ids other than 1, 2, 3, ... without a gap."""
     examples = []
     for split in evidence.splits:
         ids = np.array(sorted(split.index.category_ids))

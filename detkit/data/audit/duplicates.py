@@ -19,7 +19,7 @@ _NEAREST = 8  # images that are compared closely, of those with a like hash
 
 
 class Pair(NamedTuple):
-    """Two images, as positions in two lists, and how alike they are (1 is equal)."""
+    """Two images, as positions in two lists, and their similarity (1 is equal)."""
 
     first: int
     second: int
@@ -38,7 +38,7 @@ def near_pairs(
     most_bits: int,
     least_likeness: float,
 ) -> list[Pair]:
-    """For each image of the second list the one of the first that shows the same scene, if any.
+    """For each image of the second list, the image of the first with the same scene, if any.
 
     Candidates are pairs whose difference hashes disagree in few of 64 bits. A candidate counts when
     the brightness of the two thumbnails correlates, with one moved against the other by up to an
@@ -85,7 +85,7 @@ def _thumbnails(facts: Sequence[FileFacts], positions: Sequence[int]) -> Floats:
 
 
 def _candidates(first: Floats, second: Floats, most_bits: int) -> Iterator[tuple[int, int]]:
-    """Positions of signs that differ in few places, for each at the right the nearest few.
+    """Pairs of hashes that differ in few bits: for each one on the right, the nearest few.
 
     The product of two rows of n signs is n less two for each place in which they differ.
     """
@@ -129,7 +129,7 @@ def _standard(values: Floats) -> Floats:
 
 
 def equal_pairs(first: Sequence[FileFacts], second: Sequence[FileFacts]) -> list[Pair]:
-    """For each image of the second list the first of the other whose file holds the same bytes."""
+    """For each image of the second list, the first image of the other list with the same bytes."""
     positions: dict[bytes, int] = {}
     for position, facts in enumerate(first):
         positions.setdefault(facts.digest, position)

@@ -87,7 +87,7 @@ class Split:
         return [fault for fault in self.index.faults if fault.what == kind]
 
     def lost(self, kind: str) -> int:
-        """The number of these faults that dropped something."""
+        """The number of faults of this kind that dropped something."""
         return sum(fault.left_out for fault in self.faults(kind))
 
     @property

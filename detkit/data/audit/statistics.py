@@ -52,7 +52,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class ClassCount:
-    """Objects of a class, the images that show one, and the ignored ones beside them."""
+    """The counts of a class: objects, images that show one, and ignored objects."""
 
     objects: int
     images: int

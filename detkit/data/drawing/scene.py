@@ -152,7 +152,7 @@ def _lit(random: np.random.Generator, paint: Pixels, item: _Placed) -> Pixels:
 
 
 def _shadow(pixels: Pixels, item: _Placed, offset: int) -> Pixels:
-    """The picture darkened below and to the right of an object that is about to be drawn."""
+    """Darken the picture below and to the right of the next object."""
     size = len(pixels)
     blurred = Image.new("L", (size, size))
     patch = Image.fromarray((item.mask * 110).astype(np.uint8))

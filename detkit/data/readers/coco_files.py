@@ -37,7 +37,7 @@ def find_annotations(path: Path) -> dict[str, Path]:
 
 
 def passed_over(path: Path, used: Iterable[Path]) -> list[Path]:
-    """The COCO files below a folder that are not used."""
+    """The unused COCO files below a folder."""
     return sorted(set(_detection_files(path)) - set(used))
 
 
@@ -97,7 +97,7 @@ def _by_split(path: Path, files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _plain_instances(splits: dict[Path, str]) -> dict[Path, str]:
-    """Without the files whose split has a file named instances_<split>.json."""
+    """Drop files if their split has a file named instances_<split>.json."""
     named = {name for file, name in splits.items() if file.stem.startswith("instances_")}
     return {
         file: name
@@ -107,7 +107,7 @@ def _plain_instances(splits: dict[Path, str]) -> dict[Path, str]:
 
 
 def _nearest(splits: dict[Path, str]) -> dict[Path, str]:
-    """Without the files whose split has a file in fewer folders."""
+    """Drop files if their split has a file in a higher folder."""
     depths: dict[str, int] = {}
     for file, name in splits.items():
         depths[name] = min(len(file.parts), depths.get(name, len(file.parts)))

@@ -43,7 +43,7 @@ class Objects:
         self.plain = dict(zip(ids.tolist(), passed[stops] == passed[starts], strict=True))
 
     def _labels(self) -> NDArray[np.int64]:
-        """The label of each annotation in order, -1 where its category is unknown."""
+        """The label of each annotation in order, -1 for an unknown category."""
         numbers = np.array(sorted(self.label_of), dtype=np.int64)
         labels = np.array([self.label_of[number] for number in numbers.tolist()], dtype=np.int64)
         category_ids = np.asarray(self.page.category_ids, dtype=np.int64)[self.order]
@@ -55,7 +55,7 @@ class Objects:
         return list(self.order[start:stop].tolist())
 
     def pass_over(self, image_id: int) -> None:
-        """Skip the annotations of an image that is not used."""
+        """Skip the annotations of an unused image."""
         self.spans.pop(image_id, None)
 
     def add_of(self, builder: IndexBuilder, image_id: int) -> None:

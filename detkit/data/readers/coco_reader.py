@@ -53,7 +53,7 @@ class CocoReader:
         self.images = images
 
     def splits(self, path: Path) -> list[str]:
-        """The splits that have an annotation file of their own."""
+        """The splits with their own annotation file."""
         files = self._files(path)
         splits = sorted(name for name in files if name != WHOLE_SET)
         if self.annotations is None:
@@ -70,7 +70,7 @@ class CocoReader:
         return folders
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
-        """The index of a split's file, or of the only file where splits have none of their own.
+        """The index of a split's file, or of the only file if splits have no files of their own.
 
         Raises:
             DataError: There is no such file or split, or the file is no COCO JSON.
@@ -176,7 +176,7 @@ def _of_folder(names: Sequence[str], split: str | None, page: CocoPage) -> list[
 
 
 def _log_unused(path: Path, files: Mapping[str, Path], splits: Sequence[str]) -> None:
-    """Log the COCO files that are not read."""
+    """Log the unread COCO files."""
     used = [files[name] for name in splits] or [*files.values()]
     unused = passed_over(path, used)
     if unused:

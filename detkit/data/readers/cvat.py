@@ -149,7 +149,7 @@ def _corners(node: Element) -> list[float]:
 
 
 def _around_rotated(corners: list[float], degrees: float) -> list[float]:
-    """The bounding box of a box that is rotated about its centre."""
+    """The bounding box of a box rotated about its centre."""
     if not degrees:
         return corners
     x1, y1, x2, y2 = corners

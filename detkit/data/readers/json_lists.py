@@ -28,7 +28,7 @@ class UnreadableJsonError(Exception):
 def read_object(
     file: Path, entries: Mapping[str, Take], without: str | None = None
 ) -> dict[str, str]:
-    """Hand the entries of some of the lists of a JSON object to functions of their own, in parts.
+    """Pass the entries of some lists of a JSON object to one function per list, in parts.
 
     `json.load` holds all of a file as Python objects at once, five to ten times its size.
 
@@ -109,7 +109,7 @@ class _Reader:
         self.place += 1
 
     def _many(self, take: Take, size: int) -> bool:
-        """Hand on all entries that end in a window, if they are objects and nothing else is there.
+        """Pass on all entries that end in a window, if it holds only objects.
 
         What is cut off at the last `}, {` is a list of whole entries, or no JSON.
         """
@@ -139,7 +139,7 @@ class _Reader:
         take(values)
 
     def _value(self) -> Any:
-        """The value that is next; goes behind it."""
+        """Read the next value and move behind it."""
         self._sign()
         while True:
             try:
@@ -168,7 +168,7 @@ class _Reader:
         self.place += 1
 
     def _sign(self) -> str:
-        """The next sign that is no space; nothing at the end."""
+        """The next character other than a space; empty at the end."""
         while True:
             match = _SPACE.match(self.text, self.place)
             self.place = match.end() if match is not None else self.place
@@ -190,7 +190,7 @@ class _Reader:
             self.returned = passed
 
     def _look(self, size: int) -> None:
-        """Let the window begin at the place, and hold at least so many bytes."""
+        """Move the window's start to the current position, and read at least this many bytes."""
         self._go(self._offset())
         window = self.content[self.start : self.start + size]
         self.whole = self.start + size >= len(self.content)

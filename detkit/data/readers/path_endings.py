@@ -103,7 +103,7 @@ def summary(names: Sequence[str], matches: Sequence[Match]) -> str:
 
 
 def _spellings(name: str) -> list[tuple[list[str], tuple[str, ...]]]:
-    """The parts of a name, as it is and URL-decoded, each with the changes made to it."""
+    """The parts of a name, unchanged and URL-decoded, each with the changes made to it."""
     text = name.rpartition(_LABEL_STUDIO)[2]
     if "://" in text:
         text = text.partition("://")[2].partition("?")[0].partition("#")[0]

@@ -63,7 +63,7 @@ def annotation_files(path: Path, annotations: str | None = None) -> dict[str, Pa
 
 
 def unread_files(path: Path) -> list[Path]:
-    """The XML files that are not read because they are outside Annotations/."""
+    """XML files ignored because they are outside Annotations/."""
     used = set(annotation_files(path).values())
     return [file for file in xml_files(path) if file not in used]
 

@@ -81,7 +81,7 @@ class LineCounts:
         )
 
     def report(self, root: Path) -> None:
-        """Log the content besides boxes that is not used."""
+        """Log unused content besides boxes."""
         if self._poses and self.label_format.key_points:
             LOGGER.info(
                 "the labels of %s hold %s with %s each: the boxes are used, the key points are not",
@@ -98,7 +98,7 @@ class LineCounts:
             )
 
     def _doubt(self) -> str:
-        """A hint where every line has the same number of values, as key points would."""
+        """A hint if every line has the same number of values, as key points would."""
         is_uniform = len(self._corners) == 1 and 1 < self._corners.total() == self._lines
         if not is_uniform:
             return ""

@@ -15,7 +15,7 @@ from detkit.structures import Sample
 
 @register("transform", "cut_out")
 class CutOut:
-    """Hides random rectangles behind grey or noise; objects that are hidden too much are dropped.
+    """Hides random rectangles behind grey or noise, and drops mostly hidden objects.
 
     Paper: Improved Regularization of Convolutional Neural Networks with Cutout (DeVries and Taylor,
         2017), https://arxiv.org/abs/1708.04552; with noise: Random Erasing Data Augmentation

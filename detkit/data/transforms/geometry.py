@@ -32,7 +32,7 @@ def scale_to(sample: Sample, size: tuple[int, int]) -> Sample:
 
 
 def place_on(sample: Sample, size: tuple[int, int], left: int, top: int, fill: int) -> Sample:
-    """Place the sample at an offset on a canvas of (height, width) that is filled otherwise."""
+    """Place the sample at an offset on a filled canvas of (height, width)."""
     if size == sample.size and left == top == 0:
         return sample
     image = blank(size, fill)

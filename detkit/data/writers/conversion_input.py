@@ -124,7 +124,7 @@ def _pictures(
 
 
 def _common_classes(indices: Mapping[str, DatasetIndex]) -> tuple[list[str], list[int]]:
-    """The classes of all splits in the order in which they come, each with an id of its own."""
+    """The classes of all splits in order of appearance, each with a unique id."""
     ids: dict[str, int] = {}
     for index in indices.values():
         for name, number in zip(index.class_names, index.category_ids, strict=True):
@@ -167,7 +167,7 @@ class _Names:
 
 
 def _printable(name: str) -> str:
-    """The name without newlines and the like, which lists of names cannot hold."""
+    """The name without newlines and other characters that lists of names cannot hold."""
     cleaned = "".join(sign if sign.isprintable() else "_" for sign in name).strip()
     stem = Path(cleaned).stem.strip().lstrip(".")  # hidden files are no images
     return f"{stem or 'image'}{Path(cleaned).suffix}"

@@ -194,7 +194,7 @@ def _without_ignored(material: Material) -> Material:
 
 
 def _side_folder(target: Path) -> Path:
-    """A new folder beside the target, on the same file system."""
+    """Create a folder next to the target, on the same file system."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(

@@ -19,7 +19,7 @@ def image_place(picture: Picture) -> str:
 
 
 def write(folder: Path, material: Material) -> None:
-    """Write XML files, the lists of the splits, and the class names, which VOC itself leaves out.
+    """Write XML files, the lists of the splits, and the class names, which VOC itself lacks.
 
     An undivided data set gets no lists.
     """

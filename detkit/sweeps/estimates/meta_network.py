@@ -44,7 +44,7 @@ class Network:
         return sum(1 for module in self.detector.modules() if not any(module.children()))
 
     def left_out(self) -> list[str]:
-        """Parts whose cost is not counted."""
+        """Parts without a counted cost."""
         unknown = "roi_head" in self.model and not self.stages
         return [f"the roi head '{self.model['roi_head']['name']}'"] if unknown else []
 

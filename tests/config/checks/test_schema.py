@@ -73,7 +73,7 @@ def test_place_of_a_wrong_value_is_named(composed: Callable, write: Callable) ->
     assert "(command line)" in problems(composed, "model.head.convs=x")[0]
 
 
-def test_failed_plugin_is_named_where_its_part_is_missed(  # pain 9
+def test_failed_plugin_is_named_if_its_part_is_missing(  # pain 9
     composed: Callable, write: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from detkit import registry

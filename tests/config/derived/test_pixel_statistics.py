@@ -30,7 +30,7 @@ def pixels(*words):
 
 @pytest.mark.parametrize("page", ["fcos", "faster_rcnn"])
 # pain 51
-def test_a_timm_model_is_fed_as_timm_trained_it(page):
+def test_a_timm_model_gets_the_pixel_statistics_of_its_training(page):
     levels = ["model.backbone.levels=[2,3,4,5]"] if page == "faster_rcnn" else []
     assert pixels(f"model={page}", *HALVED, *levels) == (HALF, HALF)
 

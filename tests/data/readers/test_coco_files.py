@@ -159,7 +159,7 @@ def test_other_folders_of_images_are_no_splits(tmp_path, coco_files, pictures, f
 
 
 # pain 61
-def test_a_copy_of_the_file_of_all_images_is_not_read_and_named(tmp_path, coco_files, caplog):
+def test_a_copy_of_the_file_of_all_images_is_skipped_and_named(tmp_path, coco_files, caplog):
     for name in ("annotations.json", "annotations_old.json"):
         coco_files(tmp_path / name, ["a.jpg"], [])
     with caplog.at_level("INFO", logger="detkit"):

@@ -33,7 +33,7 @@ def test_an_invalid_outline_has_no_box(segmentation):
 
 # pain 27
 @pytest.mark.parametrize("bbox", ["missing", None, [], [0, 0, 0, 0]])
-def test_a_box_that_is_missing_is_read_from_the_outline(coco, caplog, bbox):
+def test_a_missing_box_is_read_from_the_outline(coco, caplog, bbox):
     entry = {"image_id": 1, "category_id": 3, "bbox": bbox, "area": 4, "iscrowd": 0}
     if bbox == "missing":
         del entry["bbox"]

@@ -35,7 +35,7 @@ def message(folder):
 
 # pain 29
 @pytest.mark.parametrize("case", [(1, 3, VocReader), (3, 1, CocoReader), (2, 2, CocoReader)])
-def test_of_two_formats_the_one_of_most_images_is_read(folder, caplog, coco_files, case):
+def test_the_format_with_most_images_is_read(folder, caplog, coco_files, case):
     images, pages, reader = case
     coco_files(folder / "result.json", [f"{n}.jpg" for n in range(images)], [])
     for number in range(pages):

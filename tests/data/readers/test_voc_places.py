@@ -54,7 +54,7 @@ def test_xml_is_read_beside_any_images(write, xml, image):
 
 
 # pain 28
-def test_xml_in_sub_folders_is_not_passed_over(write):
+def test_xml_in_sub_folders_is_read(write):
     folder = write("Annotations/a.xml", "Annotations/more/b.xml", "images/a.jpg", "images/b.jpg")
     assert boxes(AutoReader().read(folder, None)) == {"images/a.jpg": 1, "images/b.jpg": 2}
 
@@ -135,7 +135,7 @@ def test_an_image_without_that_name_is_the_one_in_filename(write):
 
 
 # pain 28
-def test_a_second_xml_of_an_image_is_left_out_and_named(write):
+def test_a_second_xml_of_an_image_is_skipped_and_named(write):
     folder = write("labels/a.xml", "labels/old/a.xml", "images/a.jpg")
     index = VocReader().read(folder, None)
     assert boxes(index) == {"images/a.jpg": 1}

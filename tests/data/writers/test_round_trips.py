@@ -73,7 +73,7 @@ def usable(index):
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(images=st.lists(objects, min_size=1, max_size=2))
 # pain 25
-def test_six_directions_give_back_every_box(tmp_path_factory, first, second, images):
+def test_every_box_survives_all_six_conversions(tmp_path_factory, first, second, images):
     folder = tmp_path_factory.mktemp("trip")
     index = index_of(folder, images, ignoring="yolo" not in (first, second))
     assume(usable(index))
@@ -91,7 +91,7 @@ def test_six_directions_give_back_every_box(tmp_path_factory, first, second, ima
     ((4, 1, 5, 9), ["5.0", "2.0", "5.0", "9.0"]),  # one pixel wide, which whole numbers call none
 ])  # fmt: skip
 # pain 25
-def test_voc_corners_are_whole_where_that_says_all(box, texts):
+def test_voc_corners_are_whole_if_nothing_is_lost(box, texts):
     assert voc_writer.corner_texts([float(value) for value in box]) == texts
 
 
@@ -101,7 +101,7 @@ def test_voc_corners_are_whole_where_that_says_all(box, texts):
     ((1, 1, 2, 2), "0.037500 0.050000000 0.025 0.0333"),
 ])  # fmt: skip
 # pain 25
-def test_yolo_shares_have_the_digits_that_they_need(box, text):
+def test_yolo_fractions_have_enough_digits(box, text):
     written = yolo_writer.shares_text([float(value) for value in box], (30, 40))
     assert [float(a) for a in written.split()] == pytest.approx([float(b) for b in text.split()],
                                                                 abs=1e-4)  # fmt: skip
@@ -135,7 +135,7 @@ def test_our_own_export_has_no_box_over_the_edge(tmp_path, to):
 @pytest.mark.needs_bccd
 @pytest.mark.parametrize("middle", ["coco", "yolo"])
 # pain 25
-def test_photographs_come_back_as_they_were(bccd, tmp_path, middle):
+def test_photographs_survive_the_round_trip(bccd, tmp_path, middle):
     report = convert(bccd, tmp_path / "middle", to=middle)
     assert report.left_out[0].startswith("2 boxes (no area): ")
     back = convert(tmp_path / "middle", tmp_path / "back", to="voc")
