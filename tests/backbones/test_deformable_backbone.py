@@ -3,8 +3,8 @@ import torch
 
 from detkit.backbones.deformable import DeformableBackbone
 from detkit.backbones.mobile import MobileNetV1
-from detkit.backbones.patches import SwinTiny
 from detkit.backbones.resnet import ResNet18
+from detkit.backbones.swin_convnext import SwinTiny
 from detkit.backbones.timm import TimmBackbone
 from detkit.errors import UserError
 from detkit.layers.deformable import DeformableConv

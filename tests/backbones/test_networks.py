@@ -15,10 +15,10 @@ from detkit.backbones.densenet import DenseNet121
 from detkit.backbones.inception import GoogLeNet, InceptionV3, Xception
 from detkit.backbones.mobile import MobileNetV1, MobileNetV2, ShuffleNetHalf
 from detkit.backbones.network import Network
-from detkit.backbones.patches import ConvNeXtTiny, SwinTiny
 from detkit.backbones.recipe import measure
 from detkit.backbones.resnet_timm import ResNetV2Depth50, SEResNet50
 from detkit.backbones.squeezenet import SqueezeNet
+from detkit.backbones.swin_convnext import ConvNeXtTiny, SwinTiny
 from detkit.errors import UserError
 
 PARTS = {name: registry.get("backbone", name) for name in registry.names("backbone")}

@@ -1,4 +1,4 @@
-"""Networks that start with 4x4 patches: Swin and ConvNeXt, from torchvision."""
+"""Swin and ConvNeXt, networks that start with 4x4 patches, from torchvision."""
 
 from __future__ import annotations
 
