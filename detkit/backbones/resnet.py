@@ -44,7 +44,7 @@ class ResNet50(BatchNormNetwork):
 
 @register("backbone", "resnet101")
 class ResNet101(BatchNormNetwork):
-    """ResNet-101 of torchvision, for large machines.
+    """ResNet-101 of torchvision, a large network.
 
     Paper: Deep Residual Learning for Image Recognition (He et al., 2016),
     https://arxiv.org/abs/1512.03385

@@ -35,7 +35,7 @@ class SwinSmall(Network):
 
 @register("backbone", "swin_base")
 class SwinBase(Network):
-    """Swin-B of torchvision, for large machines.
+    """Swin-B of torchvision, a large network.
 
     Paper: Swin Transformer: Hierarchical Vision Transformer using Shifted Windows (Liu et al.,
     2021), https://arxiv.org/abs/2103.14030

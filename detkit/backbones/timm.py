@@ -1,4 +1,4 @@
-"""Any timm model that gives feature maps."""
+"""Any timm model with feature maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses are computed in at least float32, whatever precision the network uses."""
+"""Losses are computed in at least float32, even if the network uses half precision."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def bundle_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     """
     # Empty if the checkpoint is in no run folder.
     about = mapping_in(RunFolder.of_checkpoint(checkpoint.path.resolve()).environment)
-    # Where the run lay says nothing to others, and may name its user.
+    # The location of the run means nothing elsewhere, and may contain a user name.
     config = {k: v for k, v in checkpoint.config.items() if k not in ("run_folder", "ckpt")}
     record = replace(checkpoint.record, config=config)
     if record.data is None and isinstance(about.get("data"), dict):

@@ -14,7 +14,7 @@ from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 from detkit.errors import UserError
 from detkit.text import counted
 
-_UNUSED = ("", "n/a", "__background__")  # what torchvision calls the gaps in COCO's numbers
+_UNUSED = ("", "n/a", "__background__")  # torchvision's names for gaps in COCO's numbers
 # COCO numbers its 80 categories 1 to 90; the networks of torchvision have a logit for each number.
 COCO_SLOTS: list[str] = RetinaNet_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
 

@@ -47,7 +47,7 @@ def _classes(coverage: Coverage, source: WeightSource) -> list[str]:
             lines[0] += f" ({_some(coverage.classes)})"
         lines.append(f"  classes that start untrained: {_some(coverage.new_classes)}")
     if coverage.left_classes:
-        lines.append(f"  classes of the file that are left out: {_some(coverage.left_classes)}")
+        lines.append(f"  classes of the file that are not used: {_some(coverage.left_classes)}")
     return lines
 
 

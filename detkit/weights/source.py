@@ -82,12 +82,12 @@ def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> W
         stored = ", ".join(source.checkpoint.class_names)
         raise UserError(
             f"classes: {source.path} holds its own class names ({stored}): leave `classes` out; "
-            "`new_classes` says what to detect instead."
+            "set `new_classes` to detect other classes."
         )
     if source.logits is None:
         raise UserError(
             f"classes: {source.path} ({source.kind}) holds no class layer that detkit can use: "
-            "leave `classes` out; `new_classes` says what to detect."
+            "leave `classes` out and list the classes to detect in `new_classes`."
         )
     names = read_class_list(classes, "classes")
     slots = place_in_slots(names, source.logits, "classes")

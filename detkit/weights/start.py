@@ -196,13 +196,13 @@ def _classes(new_classes: str | Sequence[str] | None, source: WeightSource) -> C
         return _all_of(names, "new_classes")
     if source.is_backbone:
         raise UserError(
-            f"{source.path} ({source.kind}) brings no classes: say what to detect with "
-            f"new_classes=[...], or start a training from it: detkit train weights={source.path}"
+            f"{source.path} ({source.kind}) has no classes: list the classes to detect with "
+            f"new_classes=[...], or train from it: detkit train weights={source.path}"
         )
     if source.slots is None:
         raise UserError(
-            f"{source.path}: holds no class names: give them with classes=[...], "
-            "or a file of them, or say with new_classes=[...] what to detect instead."
+            f"{source.path} holds no class names: set classes to a list or a file of its names, or "
+            "new_classes=[...] to the classes to detect instead."
         )
     return Classes(*source.slots.used())
 

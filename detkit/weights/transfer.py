@@ -55,7 +55,7 @@ def transfer(
     class_names: Sequence[str],
     rows: Mapping[str, ClassRows],
 ) -> Coverage:
-    """Copy what fits into a detector; the rest keeps its values.
+    """Copy matching weights into a detector; all others keep their values.
 
     Args:
         detector: Changed in place.

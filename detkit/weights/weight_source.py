@@ -1,4 +1,4 @@
-"""Weights from a file with what is known about them."""
+"""Weights from a file, with their origin and classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CODE_SIZE = 4
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Weights from a file, and what is known of them.
+    """Weights from a file, with their origin and classes.
 
     Attributes:
         path: The file.

@@ -103,7 +103,7 @@ def test_imported_detector_is_used_as_any_other(
     assert main(["import", "first", *words]) == 0
     shown = capsys.readouterr().out
     assert "classes matched by name: 2 of 2" in shown
-    assert "left out: cross, ring, square, triangle" in shown
+    assert "not used: cross, ring, square, triangle" in shown
     assert "train before you evaluate" not in shown
     assert {row["category_id"] for row in json.loads(detections("stars.ckpt", "found"))} <= {1, 2}
     assert main(["train", "ckpt=stars.ckpt"]) == 2
@@ -116,7 +116,7 @@ def test_backbone_becomes_a_detector_of_new_classes(
     file = work / "it's a, [file]=.pth"
     torch.save(resnet18().state_dict(), file)
     assert main(["import", str(file), *SMALL]) == 2
-    assert "new_classes=[...], or start a training from it" in capsys.readouterr().err
+    assert "new_classes=[...], or train from it" in capsys.readouterr().err
     assert main(["import", str(file), *SMALL, "new_classes=[cat]", "output=cat.ckpt"]) == 0
     assert "train before you evaluate" in capsys.readouterr().out
     record = read_checkpoint(work / "cat.ckpt").record

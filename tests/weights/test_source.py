@@ -114,7 +114,7 @@ def test_detkits_own_are_read_wherever_they_lie(tmp_path, place):
     detector = tiny_detector(["dog"], seed=3)
     text = start_from(detector, str(tmp_path / place), TIMM, classes(["dog"]))
     assert "classes matched by name: 1 of 1" in text
-    assert "classes of the file that are left out: cat" in text
+    assert "classes of the file that are not used: cat" in text
     own = detector.state_dict()["head.layers.class_layer.weight"].view(9, 1, -1)
     assert torch.equal(own[:, 0], weights["head.layers.class_layer.weight"].view(9, 2, -1)[:, 1])
     with pytest.raises(UserError, match=r"holds its own class names \(cat, dog\)"):
