@@ -51,6 +51,7 @@ FAMILIES: dict[str, str] = {
     "callback": "what runs alongside training",
     "logger": "where numbers are sent",
 }
+PLURAL = ("layers", "priors")  # families whose names are plural nouns
 
 _LINE = re.compile(r'^@register\(\s*"(\w+)",\s*"([\w.-]+)"', re.MULTILINE)
 _SLOT = re.compile(r"^ +(\w+): Annotated\[\s*[^#=]*?Slot\(", re.MULTILINE)
@@ -220,7 +221,8 @@ def part(family: str, name: str) -> Part:
 def unknown_part(family: str, name: str, pages: Iterable[str] = ()) -> str:
     """The message for a name that is neither a part of a family nor a page that defines one."""
     known_names = sorted({*names(family), *pages})
-    message = f"there is no {family} '{name}'.{did_you_mean(name, known_names)}"
+    verb = "are" if family in PLURAL else "is"
+    message = f"there {verb} no {family} '{name}'.{did_you_mean(name, known_names)}"
     message += f" Known: {', '.join(known_names) or 'none'}."
     return message + failed_plugins()
 

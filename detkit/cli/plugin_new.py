@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from detkit import registry
+from detkit.config.checks.hints import with_article
 from detkit.config.folders import conf_folder
+from detkit.config.part_pages import all_names
 from detkit.errors import UserError
 from detkit.plugin_files import FOLDER, PAGES
 from detkit.version import __version__
@@ -163,7 +165,8 @@ def _test_text(family: str, name: str) -> str:
 def _filled(template: str, family: str, name: str, **values: str) -> str:
     text = (TEMPLATES / template).read_text(encoding="utf-8")
     values |= {"family": family, "name": name, "purpose": registry.FAMILIES[family]}
-    values |= {"article": "An" if family[0] in "aeiou" else "A", "needed": _NEEDED.get(family, "")}
+    noun = with_article(family)
+    values |= {"noun": noun[0].upper() + noun[1:], "needed": _NEEDED.get(family, "")}
     return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], text)
 
 
@@ -189,8 +192,11 @@ def _require_name(family: str, name: str) -> None:
             f"'{name}' is not a valid plugin name: use lower-case letters, digits and underscores, "
             "beginning with a letter, such as my_neck."
         )
-    if name in registry.names(family):
-        raise UserError(f"detkit has a {family} '{name}' of its own: choose another name.")
+    for kind in filter(None, (family, _TRAINABLE.get(family))):
+        if name in all_names(kind):
+            raise UserError(
+                f"detkit has {with_article(kind)} '{name}' of its own: choose another name."
+            )
     if name in sys.stdlib_module_names or _is_installed(name):
         raise UserError(
             f"Python has a module '{name}', which a plugin of this name would hide: choose "

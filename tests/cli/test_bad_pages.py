@@ -254,5 +254,5 @@ def test_sweep_of_good_values_starts_every_job(work: Path, monkeypatch: pytest.M
     )
     assert main(["train", "-m", "seed=1,2", "model=fcos,atss"]) == 0
     frozen = [read_frozen(job.folder) for job in started]
-    chosen = [(each["seed"], each["model"]["head"]["name"]) for each in frozen]
+    chosen = [(each["seed"], each["model"]["head"]["assigner"]["name"]) for each in frozen]
     assert chosen == [(1, "fcos"), (1, "atss"), (2, "fcos"), (2, "atss")]

@@ -94,6 +94,8 @@ def test_readme_has_ten_lines_or_fewer_and_names_existing_files(written):
     [
         (["nek", "mine"], "there is no family 'nek'.*Did you mean 'neck'"),
         (["neck", "fpn"], "detkit has a neck 'fpn' of its own: choose another name"),
+        (["head", "fcos"], "detkit has a head 'fcos' of its own: choose another name"),  # a page
+        (["head", "towers"], "detkit has layers 'towers' of its own: choose another name"),
         (["neck", "demo"], "detkit has an experiment 'demo'.*such as demo_neck"),
         (["neck", "json"], "Python has a module 'json'.*such as json_neck"),
         (["neck", "torch"], "Python has a module 'torch'"),

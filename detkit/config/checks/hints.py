@@ -28,7 +28,9 @@ def owner_hint(family: str, name: str, key: str) -> str:
 
 
 def with_article(family: str) -> str:
-    """The family with `a` or `an`."""
+    """The family with `a` or `an`, which names in the plural do not take."""
+    if family in registry.PLURAL:
+        return family
     return f"{'an' if family[0] in 'aeiou' else 'a'} {family}"
 
 

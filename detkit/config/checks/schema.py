@@ -205,7 +205,8 @@ class _Checker:
         if value is None or value == {"name": None}:
             if not argument.optional:
                 names = ", ".join(all_names(slot.family))
-                message = f"{with_article(slot.family)} is missing; choose one of {names}."
+                verb = "are" if slot.family in registry.PLURAL else "is"
+                message = f"{with_article(slot.family)} {verb} missing; choose one of {names}."
                 self.report(path, message, "null")
             return None
         return self.part(slot, value, path)
@@ -226,7 +227,10 @@ class _Checker:
         name = value["name"]
         if name not in registry.names(slot.family):
             names = all_names(slot.family)
-            message = f"{with_article(slot.family)} needs a name; choose one of {', '.join(names)}."
+            verb = "need" if slot.family in registry.PLURAL else "needs"
+            message = (
+                f"{with_article(slot.family)} {verb} a name; choose one of {', '.join(names)}."
+            )
             unknown = unknown_part(slot.family, str(name)) if name else message
             self.report((*path, "name") if is_named else path, unknown, name)
             return {}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from detkit.config.compose import compose
 from detkit.errors import ConfigError
 
 
@@ -39,6 +40,21 @@ def problems(composed: Callable, *overrides: str) -> list[str]:
 def test_wrong_value_is_one_clear_line(composed: Callable, override: str, message: str) -> None:
     (problem,) = problems(composed, override)
     assert re.search(message, problem), problem
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "model.head.layers=null",
+            "model.head.layers: layers are missing; choose one of decoupled",
+        ),
+        ("model.head.layers=tower", "there are no layers 'tower'. Did you mean 'towers'?"),
+    ],
+)
+def test_families_in_the_plural_take_no_article(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        compose("train", ["model=fcos", "data=shapes", override])
 
 
 def test_code_is_refused_everywhere(composed: Callable, write: Callable) -> None:
