@@ -78,7 +78,7 @@ def test_errors_equal_a_training(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_run_is_resumed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["benchmark", "ckpt=RUN"]) == 2
-    assert "ckpt=... resumes a run, and detkit benchmark trains none" in capsys.readouterr().err
+    assert "ckpt=... resumes a run, but detkit benchmark trains none" in capsys.readouterr().err
 
 
 @pytest.mark.slow

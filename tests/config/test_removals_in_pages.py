@@ -92,13 +92,14 @@ def test_bare_word_in_a_page_chooses_a_page(page: Callable[[str, str], None]) ->
     page("experiment/x", "model: fcos\naugmentation: mosaic\ncallbacks: average\n")
     page("experiment/y", "defaults: [x]\nmodel: {neck: mine}\naugmentation: standard\n")
     config = compose("train", ["experiment=y"])
-    assert config["model"]["head"]["name"] == "fcos"
+    assert config["model"]["head"]["assigner"]["name"] == "fcos"
     assert config["model"]["neck"]["out_channels"] == 96
     assert list(config["augmentation"]["train"]) == ["resize", "mirror"]
     assert config["callbacks"]["average"]["name"] == "ema"
     words = ["experiment=y", "model=atss", "model.neck=fpn"]
     model = compose("train", words)["model"]
-    assert (model["head"]["name"], model["neck"]["out_channels"]) == ("atss", 256)
+    assert model["head"]["assigner"]["name"] == "atss"
+    assert model["neck"]["out_channels"] == 256
 
 
 def test_wrong_name_of_a_page_in_a_page(page: Callable[[str, str], None]) -> None:

@@ -130,5 +130,5 @@ def test_a_head_with_another_count_is_reported(caplog):
     accumulation.begin(first, 2)
     model.loss(batch(6, seed=1))
     accumulation.after_batch(first, 0)
-    assert "FCOS counted" in caplog.text
+    assert "DenseHead counted" in caplog.text
     assert "differ from those of one larger batch" in caplog.text
