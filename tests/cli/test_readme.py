@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from tiny_run import TINY
 from torchvision.models import resnet18
 
@@ -98,7 +99,15 @@ def test_command_on_a_plugin_of_the_readme(line: str, work: Path, own_neck: None
         assert main(words) == 0
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if "my_" not in line])
+def slow_if_tested_elsewhere(line: str) -> ParameterSet:
+    """The commands with tests of their own that take more than a second here."""
+    slow = line.split()[1] in ("assign", "benchmark", "plan", "sweep")
+    return pytest.param(line, marks=[pytest.mark.slow] if slow else [])
+
+
+@pytest.mark.parametrize(
+    "line", [slow_if_tested_elsewhere(line) for line in commands() if "my_" not in line]
+)
 def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program, command, *words = shlex.split(line)
     if program == "make":

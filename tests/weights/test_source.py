@@ -1,3 +1,5 @@
+from itertools import product
+
 import pytest
 import timm
 import torch
@@ -45,8 +47,18 @@ def imported(model, source):
     return detector, coverage
 
 
-@pytest.mark.parametrize("wrapped", ["", "state_dict", "model", "model_ema"])
-@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod."])
+WRAPPED = ["", "state_dict", "model", "model_ema"]
+PREFIXES = ["", "module.", "module._orig_mod."]
+QUICK = {*zip(WRAPPED, [*PREFIXES, ""], strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "prefix"),
+    [
+        pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow)
+        for pair in product(WRAPPED, PREFIXES)
+    ],
+)
 def test_a_classifier_gives_a_backbone_its_weights(tmp_path, wrapped, prefix):
     theirs = fill(resnet18())
     state = {f"{prefix}{name}": value for name, value in theirs.state_dict().items()}
