@@ -160,7 +160,7 @@ def test_experiment_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     config = compose("train", ["experiment=mine"])
     assert config["model"]["backbone"]["model"] == "convnext_tiny"
-    assert config["model"]["head"]["name"] == "atss"
+    assert config["model"]["head"]["assigner"]["name"] == "atss"
     assert config["model"]["head"]["box_loss"]["name"] == "diou"
 
 

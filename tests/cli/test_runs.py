@@ -39,7 +39,7 @@ def test_checkpoint_holds_plain_values_only(work: Path) -> None:  # pain 19
     content = torch.load(work / "first/checkpoints/last.ckpt", weights_only=True)
     record = content["detkit"]
     assert record["class_names"][0] == "circle"
-    assert record["config"]["model"]["head"]["name"] == "fcos"
+    assert record["config"]["model"]["head"]["assigner"]["name"] == "fcos"
     assert json.loads(json.dumps(record)) == record
 
 
@@ -142,7 +142,7 @@ def test_config_shows_and_checks_without_data(
     ("words", "message"),
     [
         (["train", "model.nek.x=1"], r"model.nek: unknown key. Did you mean 'neck'"),
-        (["train", "model.head.num_classes=4"], "model.head.num_classes: is set by detkit"),
+        (["train", "model.head.layers.num_classes=4"], "num_classes: is set by detkit"),
         (["train", "model=fcoss"], "Did you mean 'fcos'"),
         (["train", "data=folder"], r"data.path: a value is missing"),
         (["train", "data=folder", "data.path=nowhere"], "nowhere"),
