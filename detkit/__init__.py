@@ -44,13 +44,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "data":  # a package that can be called
-        return import_module("detkit.data")
-    if name not in MODULES:
-        hint = did_you_mean(name, __all__)
-        raise AttributeError(f"module 'detkit' has no attribute '{name}'.{hint}")
-    return import_name(name)
+if not TYPE_CHECKING:  # or type checkers would accept every name
+
+    def __getattr__(name: str) -> Any:
+        if name == "data":  # a package that can be called
+            return import_module("detkit.data")
+        if name not in MODULES:
+            hint = did_you_mean(name, __all__)
+            raise AttributeError(f"module 'detkit' has no attribute '{name}'.{hint}")
+        return import_name(name)
 
 
 def __dir__() -> list[str]:

@@ -6,19 +6,19 @@ import contextlib
 import importlib
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from torch import nn
 
 from detkit import assembly
 from detkit.api.arguments import require_class_names, require_config
 from detkit.api.configuration import Config, compose
+from detkit.api.program_settings import messages_on_terminal, settings_restored
 from detkit.api.run import Run
 from detkit.assembly import Classes
 from detkit.config import plugins
 from detkit.data.detection_data import Loader
+from detkit.detectors.base import DetectorModule
 from detkit.errors import Stopped, UserError
 from detkit.interruption import StopSignals
 from detkit.processes import ranks
@@ -27,7 +27,6 @@ from detkit.processes.rank_environment import is_rank, torchrun_command
 from detkit.runs.claim import claimed
 from detkit.runs.frozen_config import freeze
 from detkit.runs.layout import RunFolder
-from detkit.runs.log_file import log_to
 from detkit.runs.new_folder import discard_untrained
 from detkit.runs.training_lock import FolderInUseError, training_lock
 from detkit.weights.start import refuse_foreign_weights, start_from
@@ -60,7 +59,8 @@ def train(config: Config | Sequence[str] = ()) -> Run:
 
     Writes the same run folder, with configuration, checkpoints, metrics and report, and prints the
     same messages. With `trainer.devices` other than 1, it starts one process per device and waits
-    for them. Signal handlers are restored at the end. The global random state is seeded.
+    for them. Signal handlers, warning filters and log levels are restored at the end. The
+    global random state is seeded.
 
     Args:
         config: The result of `detkit.compose`, or overrides; `["ckpt=RUN"]` resumes a run.
@@ -88,7 +88,7 @@ def train(config: Config | Sequence[str] = ()) -> Run:
             "--freeze ...` and start the command that it prints on each of them."
         )
     in_process = values["trainer"]["devices"] == 1
-    with _messages_on_terminal():
+    with messages_on_terminal(), settings_restored():
         for note in composed.notes:
             _log.info("%s", note)
         folder, code = start(values, in_process=in_process, again=composed.begins_again)
@@ -96,22 +96,7 @@ def train(config: Config | Sequence[str] = ()) -> Run:
     return Run(folder)
 
 
-@contextlib.contextmanager
-def _messages_on_terminal() -> Iterator[None]:
-    """Show detkit's messages; at the end, restore the program's own settings of the logger."""
-    logger = logging.getLogger("detkit")
-    handlers, level = list(logger.handlers), logger.level
-    log_to(None)
-    try:
-        yield
-    finally:
-        for handler in logger.handlers:
-            handler.close()  # also the log file of the run
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-
-
-def build(config: Config, *, class_names: Sequence[str] | None = None) -> nn.Module:
+def build(config: Config, *, class_names: Sequence[str] | None = None) -> DetectorModule:
     """Build the detector of a configuration, with the weights that a training begins with.
 
     The module has `loss(batch) -> dict[str, Tensor]`, scalars to be summed, and `predict(batch) ->
@@ -138,7 +123,7 @@ def build(config: Config, *, class_names: Sequence[str] | None = None) -> nn.Mod
     else:
         names = require_class_names(class_names)
         classes = Classes(names, list(range(1, len(names) + 1)))
-    detector: nn.Module = assembly.build_detector(config["model"], classes)
+    detector = assembly.build_detector(config["model"], classes)
     if config["weights"] is not None:
         _log.info("%s", start_from(detector, config["weights"], config["model"], classes))
     return detector

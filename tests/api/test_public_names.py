@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,7 @@ def test_importing_detkit_loads_nothing_heavy():
 def test_a_misspelt_name_gets_the_nearest():
     with pytest.raises(AttributeError, match=r"no attribute 'laod'\. Did you mean 'load'\?"):
         _ = detkit.laod
+
+
+def test_the_package_tells_type_checkers_that_it_is_typed():
+    assert (Path(detkit.__file__).parent / "py.typed").is_file()

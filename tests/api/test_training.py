@@ -1,7 +1,10 @@
 """Trainings, detectors and loaders for programs."""
 
 import logging
+import os
 import signal
+import sys
+import warnings
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -12,6 +15,7 @@ from tiny_run import TINY
 import detkit
 from detkit.processes import frozen_training
 from detkit.structures import Detections
+from detkit.training.trainer import quiet_lightning, seed_everything
 
 SMALL = [*TINY, "data.reader.train_images=2", "data.reader.validation_images=2"]
 
@@ -105,3 +109,40 @@ def test_an_epoch_of_the_loader_depends_only_on_its_number(config):
     first, again, other = (next(iter(loader)).images for loader in loaders)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_a_training_leaves_the_settings_of_the_program_as_they_were(config, monkeypatch):
+    def settings():
+        names = ("detkit", "lightning", "lightning.pytorch", "lightning.fabric")
+        return (
+            [logging.getLogger(name).level for name in names],
+            list(warnings.filters),
+            {name: value for name, value in os.environ.items() if name.startswith("PL_")},
+        )
+
+    monkeypatch.setattr(frozen_training, "run", lambda folder: _as_a_training_does())
+    before = settings()
+    detkit.train(config)
+    assert settings() == before
+
+
+def _as_a_training_does():
+    quiet_lightning()
+    seed_everything(3)
+
+
+def test_a_program_that_logs_to_the_terminal_shows_messages_once(config, monkeypatch, capsys):
+    console = logging.StreamHandler(sys.stderr)
+    logging.getLogger().addHandler(console)
+    monkeypatch.setattr(frozen_training, "run", lambda folder: _log_in_detkit())
+    try:
+        detkit.train(config)
+    finally:
+        logging.getLogger().removeHandler(console)
+    output = capsys.readouterr()
+    assert (output.out + output.err).count("run folder: here") == 1
+    assert not console.filters
+
+
+def _log_in_detkit():
+    logging.getLogger("detkit.run").info("run folder: here")
