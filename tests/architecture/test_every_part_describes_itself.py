@@ -11,27 +11,13 @@ import pytest
 import detkit
 from detkit import registry
 from detkit.cli.list import docstring
+from detkit.config.checks.hints import ALWAYS_WIRED
 from detkit.config.docstrings import citation_of, first_line, paper_of
 from detkit.config.part_pages import part_node
 from detkit.config.signatures import MISSING, arguments, check_value, paper, summary
 
 PARTS = sorted(registry._builtin_parts())
-WIRED = {
-    "feature_specs",
-    "fetch_weights",
-    "num_classes",
-    "class_names",
-    "seed",
-    "category_ids",
-    "run_folder",
-    "region_shape",
-    "per_cell",
-    "priors",
-    "box_coder",
-    "code_size",
-    "class_activation",
-    "with_quality",
-}
+SOMETIMES_WIRED = {"seed", "run_folder", "priors", "box_coder"}
 each_part = pytest.mark.parametrize(("family", "name"), PARTS, ids=map("-".join, PARTS))
 
 
@@ -78,7 +64,12 @@ def test_slots_default_to_parts_that_exist_and_take_the_values(family, name):
 @each_part
 def test_wired_arguments_are_those_that_assembly_fills_in(family, name):
     schema = arguments(registry.get(family, name)).values()
-    assert {a.name for a in schema if a.wired} <= WIRED
+    assert {a.name for a in schema if a.wired} <= ALWAYS_WIRED | {
+        "seed",
+        "run_folder",
+        "priors",
+        "box_coder",
+    }
 
 
 @each_part

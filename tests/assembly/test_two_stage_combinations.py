@@ -115,7 +115,7 @@ def test_regions_of_levels_that_differ_in_channels_are_refused_with_their_place(
         "roi_head": filled("roi_head", {"name": "standard"}),
     }
     model = filled("detector", {"name": "two_stage", **parts})
-    with pytest.raises(UserError, match=r"model\.proposer: .*same channels on each"):
+    with pytest.raises(UserError, match=r"model\.proposer\.layers: .*same channels on each"):
         assembly.build_detector(model, CLASSES)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from detkit import registry
 from detkit.config.checks.hints import (
+    ALWAYS_WIRED,
     as_nested_yaml,
     looks_mistyped,
     owner_hint,
@@ -101,7 +102,7 @@ class _Checker:
     ) -> None:
         if key in CODE_KEYS:
             message = f"is refused: {RUNS_NOTHING}."
-        elif key in schema:
+        elif key in schema or key in ALWAYS_WIRED:
             message = "is set by detkit from the data and the parts before; remove it."
         else:
             allowed = [name for name, argument in schema.items() if not argument.wired]
