@@ -159,7 +159,13 @@ def _zoomed(
         windows.append(slice(start, end))
         firsts.append(first)
     window = image[None, :, windows[0], windows[1]]
+    # PyTorch's kernel for bytes fails if one pixel results; that for floats does not.
+    sides = [int((w.stop - w.start) * f) for w, f in zip(windows, factors, strict=True)]
+    if max(sides) == 1:
+        window = window.float()
     window = interpolate(window, scale_factor=factors, mode="bilinear", antialias=True)
+    if window.is_floating_point():
+        window = window.round().to(image.dtype)
     paste(window[0], canvas, firsts[0], firsts[1])
     return canvas
 
