@@ -1,5 +1,6 @@
 """Fixtures that several packages' tests share."""
 
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,17 @@ def bccd() -> Path:
     return BCCD
 
 
+def pytest_configure() -> None:
+    """Collect no garbage while tests are collected: nearly all objects made then stay."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Take what exists now out of later collections, which would go through all of PyTorch."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _hangup_is_not_ignored() -> None:
     """Undo `nohup` for the tests and the processes that they start."""
@@ -37,7 +49,8 @@ def _levels_as_before():
     before = [logger.level for logger in loggers]
     yield
     for logger, level in zip(loggers, before, strict=True):
-        logger.setLevel(level)
+        if logger.level != level:  # setting a level empties the caches of all loggers
+            logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +59,11 @@ def _messages_as_before(monkeypatch):
     logger = logging.getLogger("detkit")
     monkeypatch.setattr(logger, "handlers", [])
     before = logger.level
-    logger.setLevel(logging.NOTSET)
+    if before != logging.NOTSET:
+        logger.setLevel(logging.NOTSET)
     yield
-    logger.setLevel(before)
+    if logger.level != before:
+        logger.setLevel(before)
 
 
 @pytest.fixture(scope="session")

@@ -124,4 +124,4 @@ def test_automatic_choices_are_in_the_notes():
 def test_weights_bring_their_model(tiny_run):
     config = detkit.compose([f"weights={tiny_run.folder}", "data.path=elsewhere"])
     assert config["model"] == tiny_run.config["model"]
-    assert any(note.startswith("model: that of") for note in config.notes)
+    assert any(note.startswith("model: the one of") for note in config.notes)

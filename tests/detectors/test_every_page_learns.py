@@ -45,7 +45,15 @@ def own(page, network):
 
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
-    slow = page in ("yolov3", "yolov4", "ssd300", "ssd512", "cascade_rcnn", "faster_rcnn_c4")
+    slow = page in (
+        "yolov3",
+        "yolov4",
+        "ssd300",
+        "ssd512",
+        "cascade_rcnn",
+        "faster_rcnn_c4",
+        "atss",
+    )
     # With TINY_YOLO, the sizes of one detector are the same network.
     same = page.startswith(("yolov5", "yolo_free_")) and page != "yolov5"
     marked = slow or same or page.startswith("torchvision_")

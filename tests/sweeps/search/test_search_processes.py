@@ -54,6 +54,7 @@ def test_a_killed_search_resumes_its_trials_and_ends_with_the_requested_number(t
     assert set(attempts.values()) == {1}
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_search_and_stop_unpromising_trials(tmp_path: Path):
     processes = [begin(tmp_path, trials=8, pruner="asha") for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
