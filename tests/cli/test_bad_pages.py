@@ -233,6 +233,7 @@ def test_an_empty_page_is_a_page(work: Path, capsys: pytest.CaptureFixture[str])
     assert main(["config", "experiment=x"]) == 0
 
 
+@pytest.mark.slow
 def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
     work: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def sizes_in_a_new_process(dataset, collate):
         return pool.submit(worker_sizes, dataset, collate).result()
 
 
+@pytest.mark.slow
 def test_workers_do_not_grow(tmp_path):  # pain 17
     dataset = DetectionDataset(large_index(tmp_path), transforms={}, seed=0)
     sizes = sizes_in_a_new_process(dataset, Collate(pad_multiple=32))

@@ -75,6 +75,7 @@ def test_zoom_shift_and_shear_of_a_box(samples):
     translate=st.sampled_from([0.0, 0.3, 1.0]),
     size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
 )
+@example(seed=63, scale=0.5, translate=0.0, size=(1, 49))
 @example(seed=242914, scale=0.98, translate=0.0, size=(2, 2))  # of the image, one pixel is left
 def test_a_zoom_shows_a_box_where_it_says(seed, scale, translate, size):
     image = torch.full((3, 48, 64), 50, dtype=torch.uint8)
@@ -99,7 +100,8 @@ def test_a_zoom_shows_a_box_where_it_says(seed, scale, translate, size):
     if min(box[2] - box[0], box[3] - box[1]) < 1:
         return  # a line of less than a pixel need not be bright
     seen = [*bright.amin(dim=0).flip(0).tolist(), *(bright.amax(dim=0).flip(0) + 1).tolist()]
-    assert seen == pytest.approx(box, abs=0.75)
+    # The shift is rounded by up to half a pixel, and so is what counts as bright.
+    assert seen == pytest.approx(box, abs=1.0)
 
 
 @pytest.mark.parametrize("seed", range(6))

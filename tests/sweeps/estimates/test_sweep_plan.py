@@ -144,6 +144,7 @@ def test_network_that_cells_share_is_built_once(monkeypatch: pytest.MonkeyPatch)
     assert len(built) == 1
 
 
+@pytest.mark.slow
 def test_drawn_value_is_left_out_and_long_tables_end(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,6 +157,7 @@ def test_drawn_value_is_left_out_and_long_tables_end(
     assert shown.out.rstrip().endswith("... and 1 more cell")
 
 
+@pytest.mark.slow
 def test_swept_values_of_a_page_are_planned_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

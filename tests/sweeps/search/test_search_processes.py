@@ -35,6 +35,7 @@ def wait_for(condition, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_search_resumes_its_trials_and_ends_with_the_requested_number(tmp_path: Path):
     first = begin(tmp_path, trials=5)
     wait_for(lambda: sum(1 for _ in tmp_path.glob("*/metrics.csv")) == 2)
