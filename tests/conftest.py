@@ -1,5 +1,7 @@
 """Fixtures that several packages' tests share."""
 
+from __future__ import annotations
+
 import gc
 import logging
 import os

@@ -53,6 +53,7 @@ def test_a_seed_decides_every_bit_of_a_run(trained_with: Callable[..., Path]) ->
     ("mode", "warns"), [("strict", False), pytest.param("warn", True, marks=pytest.mark.slow)]
 )
 # pain 24
+@pytest.mark.slow
 def test_a_deterministic_run_says_so_in_its_record(
     trained_with: Callable[..., Path], mode: str, warns: bool
 ) -> None:

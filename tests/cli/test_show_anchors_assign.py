@@ -87,6 +87,7 @@ def test_show_says_what_to_change(work, shapes, words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_last_epochs_show_no_mosaic(work, shapes, capsys):
     words = [*SMALL_MOSAIC, "augmentation.train.perspective.scale=0.0", "positions=[0]"]
     words += ["augmentation.train.perspective.translate=0.0", "augmentation.train.mixup=null"]

@@ -53,6 +53,7 @@ def slow_if(page):
         "cascade_rcnn",
         "faster_rcnn_c4",
         "atss",
+        "retinanet",
     )
     # With TINY_YOLO, the sizes of one detector are the same network.
     same = page.startswith(("yolov5", "yolo_free_")) and page != "yolov5"

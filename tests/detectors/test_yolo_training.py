@@ -11,7 +11,7 @@ TINY = ["model=yolov5n", "model.backbone.width=0.125"]
     [
         TINY,
         [*TINY, "model/head=yolov3"],
-        [*TINY, "model/head=yolov4"],
+        pytest.param([*TINY, "model/head=yolov4"], marks=pytest.mark.slow),
         [*TINY, "model/neck=yolov3", "model/head=fcos"],
         ["model=yolov5n", "model/backbone=timm", "model.backbone.model=test_resnet"],
     ],

@@ -73,7 +73,11 @@ def test_the_whole_space_is_checked_before_anything_starts(capfd, tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    "page", sorted(page.stem for page in (conf_folder() / "sweep").glob("*.yaml"))
+    "page",
+    [
+        pytest.param(page.stem, marks=pytest.mark.slow if page.stem == "recipe" else ())
+        for page in sorted((conf_folder() / "sweep").glob("*.yaml"))
+    ],
 )
 def test_every_page_of_a_search_can_be_searched(page: str, capfd, tmp_path, monkeypatch):
     pytest.importorskip("optuna")
