@@ -8,7 +8,7 @@ BENCH := $(VENV)/.bench
 
 # Two test processes that each use every core would fight over them. Both start Python often, which
 # takes longer where an environment forbids bytecode.
-# Each begins at one end of the list, so that few fixtures are set up in both.
+# worksteal: a process that is done takes tests from the other.
 TEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 2 --dist worksteal
 
 .PHONY: help install demo test test-all lint bench format clean
