@@ -9,7 +9,7 @@ mutants that exist in both results, and the kills of each package.
 
 To compare two states of the code, run `kill` in a checkout of each (a `git worktree`) with that
 checkout in PYTHONPATH; the same seed draws the same mutants as far as they still exist. The result
-is written after each mutant; expect 5 to 10 seconds for one.
+is written after each mutant, and a second call goes on with it; expect 5 to 10 seconds for one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def is_killed(mutant: Mutant) -> bool:
 
 
 def kill(output: str, count: str = "160", seed: str = "0") -> None:
-    """Write which mutants of a sample are killed."""
+    """Write which mutants of a sample are killed; go on where an earlier result ends."""
     for name in HEAVY:
         importlib.import_module(name)
     files = module_files()
@@ -88,12 +88,16 @@ def kill(output: str, count: str = "160", seed: str = "0") -> None:
         if is_killed(Mutant(unchanged, "", "", 0, "", files[unchanged].read_text("utf-8"))):
             raise SystemExit(f"the tests of {package} fail without a mutant")
     mutants = [mutant for module in files.items() for mutant in mutants_of(*module)]
-    rows = []
+    result = Path(output)
+    rows = json.loads(result.read_text(encoding="utf-8")) if result.exists() else []
+    finished = {row[0] for row in rows}
     for mutant in sorted(mutants, key=lambda mutant: mutant.rank(int(seed)))[: int(count)]:
+        if mutant.name in finished:
+            continue
         killed = is_killed(mutant)
         print("killed  " if killed else "survived", mutant.name, mutant.change, flush=True)
         rows.append([mutant.name, mutant.change, killed])
-        Path(output).write_text(json.dumps(rows, indent=0), encoding="utf-8")
+        result.write_text(json.dumps(rows, indent=0), encoding="utf-8")
     print(f"{sum(row[2] for row in rows)} of {len(rows)} mutants of {len(mutants)} killed")
 
 
