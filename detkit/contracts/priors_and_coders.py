@@ -151,7 +151,7 @@ def leading_axes_broadcast(subject: Subject) -> None:
 def empty_inputs_give_empty_outputs(subject: Subject) -> None:
     """An image without objects."""
     coder, size = _coder(subject)
-    no_priors = Priors(*(field[:0] for field in _PRIORS))
+    no_priors = _PRIORS.at(slice(0))
     require_tensor(coder.encode(_BOXES[:0], no_priors), "codes", (0, size), torch.float32)
     require_tensor(coder.decode(torch.zeros(0, size), no_priors), "boxes", (0, 4), torch.float32)
 

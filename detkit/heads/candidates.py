@@ -27,5 +27,5 @@ def best_candidates(
     best = select_candidates(
         scores, priors.level, postprocess.score_threshold, postprocess.max_candidates
     )
-    selected = Priors(*(field[best.prior] for field in priors))
+    selected = priors.at(best.prior)
     return Candidates(selected, codes[best.prior], best.score, best.label)

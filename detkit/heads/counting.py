@@ -77,7 +77,7 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | 
     if quality is not None and weighs_boxes:
         boxes = torch.cat([image.boxes for image in objects])
         boxes = boxes[rows_of_objects(matched, objects)[image, prior]]
-        sampled = Priors(*(field[prior] for field in priors))
+        sampled = priors.at(prior)
         shares = weights * quality(sampled, boxes, boxes)
     empty = rules.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum()
     divisors = torch.stack([weights.sum(), shares.sum(), weights.sum()]) + empty

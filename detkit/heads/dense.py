@@ -193,7 +193,7 @@ class DenseHead(nn.Module):
         image, prior = positive.nonzero(as_tuple=True)  # (M,) each
         with_quality = counted if self._learns_background else positive  # (B, P), N are true
         matches = Matches(
-            priors=Priors(*(field[prior] for field in priors)),
+            priors=priors.at(prior),
             codes=predictions.box_codes[image, prior],
             quality=None if predictions.quality is None else predictions.quality[with_quality],
             quality_labels=matched[with_quality].clamp(max=0),

@@ -62,4 +62,7 @@ class PriorGrid:
             strides.append(torch.full((len(boxes[-1]),), sum(step) / 2))
             levels.append(torch.full((len(boxes[-1]),), level))
         columns_of_priors = (torch.cat(boxes), torch.cat(strides), torch.cat(levels))
-        return Priors(*(column.to(device) for column in columns_of_priors))
+        return Priors(
+            *(column.to(device) for column in columns_of_priors),
+            level_sizes=tuple(len(level_boxes) for level_boxes in boxes),
+        )

@@ -218,7 +218,7 @@ class Stage(nn.Module):
         positive = (sampled.in_loss & (sampled.labels >= 0)).nonzero().squeeze(1)
         box_index = sampled.labels[positive] if self._boxes_each > 1 else 0
         codes = outputs.codes[positive, box_index]  # (N, code_size)
-        priors = Priors(*(field[positive] for field in as_priors(sampled.regions.boxes)))
+        priors = as_priors(sampled.regions.boxes).at(positive)
         box_losses = self._box_losses(codes, priors, sampled.objects[positive])
         if sampled.scores is not None:
             box_losses = sampled.scores[positive] * box_losses

@@ -5,6 +5,7 @@ from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredic
 from detkit.structures.detections import Detections
 from detkit.structures.features import FeatureSpec
 from detkit.structures.images import Batch, Sample, Target
+from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
 from detkit.structures.regions import RegionPredictions
 
 __all__ = [
@@ -17,9 +18,12 @@ __all__ = [
     "Detections",
     "Fault",
     "FeatureSpec",
+    "PaddedDetections",
+    "PaddedTargets",
     "Pairing",
     "Priors",
     "RegionPredictions",
+    "Regions",
     "Sample",
     "Target",
 ]

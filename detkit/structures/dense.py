@@ -17,11 +17,18 @@ class Priors(NamedTuple):
         boxes: (P, 4) float32 absolute xyxy.
         stride: (P,) float32 input pixels per cell.
         level: (P,) int64 index of the feature level.
+        level_sizes: Number of priors of each level, known to the host; empty for priors of one level
+            and for a selection.
     """
 
     boxes: Tensor
     stride: Tensor
     level: Tensor
+    level_sizes: tuple[int, ...] = ()
+
+    def at(self, index: Tensor | slice) -> Priors:
+        """The priors at an index, a mask or a slice."""
+        return Priors(self.boxes[index], self.stride[index], self.level[index])
 
 
 class DensePredictions(NamedTuple):

@@ -62,7 +62,7 @@ def made_in_inference_mode(base):
         def __call__(self, sizes, device):
             key = str(sizes)
             if key not in self._cache:
-                self._cache[key] = Priors(*(f * 1 for f in self._make(sizes, device)))
+                self._cache[key] = Priors(*(f * 1 for f in self._make(sizes, device)[:3]))
             return self._cache[key]
 
     return Part

@@ -1,0 +1,127 @@
+"""Objects, regions and detections of a batch, padded to the same number in each image.
+
+Shapes then depend on nothing that a device computes: the host never waits for a count, and graphs
+of these tensors can be compiled and exported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detkit.structures.detections import Detections
+from detkit.structures.images import Target
+
+
+class PaddedTargets(NamedTuple):
+    """The objects of B images: N is the most in one image, at least 1, and M the most ignored ones.
+
+    Attributes:
+        boxes: (B, N, 4) float32 absolute xyxy; zeros in the padding.
+        labels: (B, N) int64 in 0..C-1; 0 in the padding.
+        mask: (B, N) bool, true for objects.
+        ignored_boxes: (B, M, 4) float32 boxes of ignored objects; M may be 0.
+        ignored_mask: (B, M) bool, true for ignored objects.
+        counts: Number of objects of each image, known to the host.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    mask: Tensor
+    ignored_boxes: Tensor
+    ignored_mask: Tensor
+    counts: tuple[int, ...]
+
+    @staticmethod
+    def of(targets: Sequence[Target]) -> PaddedTargets:
+        """Pad the objects of each image; on the CPU, where sizes are known without waiting."""
+        objects = [target.select(~target.ignored) for target in targets]
+        ignored = [target.boxes[target.ignored] for target in targets]
+        counts = tuple(map(len, objects))
+        most = max(1, *counts)
+        boxes, mask = _padded([image.boxes for image in objects], most)
+        labels = torch.zeros_like(mask, dtype=torch.int64)
+        for row, image in zip(labels, objects, strict=True):
+            row[: len(image)] = image.labels
+        ignored_boxes, ignored_mask = _padded(ignored, max(map(len, ignored)))
+        return PaddedTargets(boxes, labels, mask, ignored_boxes, ignored_mask, counts)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> PaddedTargets:
+        """The same objects on a device."""
+        moved = (field.to(device, non_blocking=non_blocking) for field in self[:-1])
+        return PaddedTargets(*moved, counts=self.counts)
+
+    def pin_memory(self) -> PaddedTargets:
+        """The same objects in pinned memory, for an asynchronous copy to the device."""
+        return PaddedTargets(*(field.pin_memory() for field in self[:-1]), counts=self.counts)
+
+    def without_classes(self) -> PaddedTargets:
+        """The same objects, all with label 0."""
+        return self._replace(labels=torch.zeros_like(self.labels))
+
+    def images(self, start: int, stop: int) -> PaddedTargets:
+        """The objects of the images start..stop-1, padded to the most among them."""
+        counts = self.counts[start:stop]
+        most = max(1, *counts)
+        boxes, labels, mask = (field[start:stop, :most] for field in self[:3])
+        ignored = (field[start:stop] for field in self[3:5])
+        return PaddedTargets(boxes, labels, mask, *ignored, counts=counts)
+
+    def split(self) -> list[Target]:
+        """The objects of each image, then its ignored ones; waits for the device."""
+        targets = []
+        for image in range(len(self.counts)):
+            mask, ignored_mask = self.mask[image], self.ignored_mask[image]
+            labels = self.labels[image][mask]
+            ignored = self.ignored_boxes[image][ignored_mask]
+            boxes = torch.cat([self.boxes[image][mask], ignored])
+            no_labels = labels.new_zeros(len(ignored))
+            is_ignored = torch.arange(len(boxes), device=boxes.device) >= len(labels)
+            targets.append(Target(boxes, torch.cat([labels, no_labels]), is_ignored))
+        return targets
+
+
+class Regions(NamedTuple):
+    """Regions of B images that may hold an object; R is the most in one image.
+
+    Attributes:
+        boxes: (B, R, 4) float32 absolute xyxy, best first; zeros in the padding.
+        mask: (B, R) bool, true for regions.
+    """
+
+    boxes: Tensor
+    mask: Tensor
+
+
+class PaddedDetections(NamedTuple):
+    """The detections of B images, best first; D is the most in one image.
+
+    Attributes:
+        boxes: (B, D, 4) float32 absolute xyxy; zeros in the padding.
+        scores: (B, D) float32 in 0..1; 0 in the padding.
+        labels: (B, D) int64 in 0..C-1; 0 in the padding.
+        counts: (B,) int64 number of detections of each image.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    counts: Tensor
+
+    def split(self) -> list[Detections]:
+        """The detections of each image; waits for the device."""
+        images = zip(self.boxes, self.scores, self.labels, self.counts.tolist(), strict=True)
+        return [Detections(b[:count], s[:count], n[:count]) for b, s, n, count in images]
+
+
+def _padded(boxes: list[Tensor], most: int) -> tuple[Tensor, Tensor]:
+    """Boxes (N_i, 4) of each image as (B, most, 4), and the mask (B, most) of what is no padding."""
+    padded = boxes[0].new_zeros((len(boxes), most, 4))
+    mask = torch.zeros((len(boxes), most), dtype=torch.bool, device=padded.device)
+    for row, is_box, image_boxes in zip(padded, mask, boxes, strict=True):
+        row[: len(image_boxes)] = image_boxes
+        is_box[: len(image_boxes)] = True
+    return padded, mask
