@@ -172,7 +172,7 @@ def targets_are_between_0_and_1(subject: Subject) -> None:
     flag = getattr(part, "learns_background", None)
     require(isinstance(flag, bool), f"`learns_background` is {flag!r}, expected True or False.")
     for count in (0, 1, len(all_priors.boxes)):
-        priors = type(all_priors)(*(field[:count] for field in all_priors))
+        priors = all_priors.at(slice(count))
         boxes = scenes.boxes_in(_IMAGE, count)
         predicted = scenes.boxes_in(_IMAGE, count, seed=1)
         boxes[1::5, 2:] = boxes[1::5, :2]  # without area

@@ -14,7 +14,7 @@ from detkit.interfaces import (
     Sizes,
 )
 from detkit.ops import highest_overlaps
-from detkit.structures import Priors, Target
+from detkit.structures import Target
 
 
 class Rules(AssigningParts, Protocol):

@@ -61,8 +61,9 @@ class PriorGrid:
             boxes.append((shifts + cell).reshape(-1, 4))
             strides.append(torch.full((len(boxes[-1]),), sum(step) / 2))
             levels.append(torch.full((len(boxes[-1]),), level))
-        columns_of_priors = (torch.cat(boxes), torch.cat(strides), torch.cat(levels))
         return Priors(
-            *(column.to(device) for column in columns_of_priors),
-            level_sizes=tuple(len(level_boxes) for level_boxes in boxes),
+            boxes=torch.cat(boxes).to(device),
+            stride=torch.cat(strides).to(device),
+            level=torch.cat(levels).to(device),
+            level_sizes=tuple(map(len, boxes)),
         )

@@ -17,8 +17,8 @@ class Priors(NamedTuple):
         boxes: (P, 4) float32 absolute xyxy.
         stride: (P,) float32 input pixels per cell.
         level: (P,) int64 index of the feature level.
-        level_sizes: Number of priors of each level, known to the host; empty for priors of one level
-            and for a selection.
+        level_sizes: Number of priors of each level, known to the host; empty for a single level and
+            for a selection.
     """
 
     boxes: Tensor

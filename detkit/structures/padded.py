@@ -6,7 +6,7 @@ of these tensors can be compiled and exported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -51,12 +51,11 @@ class PaddedTargets(NamedTuple):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PaddedTargets:
         """The same objects on a device."""
-        moved = (field.to(device, non_blocking=non_blocking) for field in self[:-1])
-        return PaddedTargets(*moved, counts=self.counts)
+        return self._each(lambda field: field.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> PaddedTargets:
         """The same objects in pinned memory, for an asynchronous copy to the device."""
-        return PaddedTargets(*(field.pin_memory() for field in self[:-1]), counts=self.counts)
+        return self._each(Tensor.pin_memory)
 
     def without_classes(self) -> PaddedTargets:
         """The same objects, all with label 0."""
@@ -66,9 +65,14 @@ class PaddedTargets(NamedTuple):
         """The objects of the images start..stop-1, padded to the most among them."""
         counts = self.counts[start:stop]
         most = max(1, *counts)
-        boxes, labels, mask = (field[start:stop, :most] for field in self[:3])
-        ignored = (field[start:stop] for field in self[3:5])
-        return PaddedTargets(boxes, labels, mask, *ignored, counts=counts)
+        return PaddedTargets(
+            boxes=self.boxes[start:stop, :most],
+            labels=self.labels[start:stop, :most],
+            mask=self.mask[start:stop, :most],
+            ignored_boxes=self.ignored_boxes[start:stop],
+            ignored_mask=self.ignored_mask[start:stop],
+            counts=counts,
+        )
 
     def split(self) -> list[Target]:
         """The objects of each image, then its ignored ones; waits for the device."""
@@ -82,6 +86,16 @@ class PaddedTargets(NamedTuple):
             is_ignored = torch.arange(len(boxes), device=boxes.device) >= len(labels)
             targets.append(Target(boxes, torch.cat([labels, no_labels]), is_ignored))
         return targets
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> PaddedTargets:
+        return PaddedTargets(
+            boxes=change(self.boxes),
+            labels=change(self.labels),
+            mask=change(self.mask),
+            ignored_boxes=change(self.ignored_boxes),
+            ignored_mask=change(self.ignored_mask),
+            counts=self.counts,
+        )
 
 
 class Regions(NamedTuple):
@@ -118,7 +132,7 @@ class PaddedDetections(NamedTuple):
 
 
 def _padded(boxes: list[Tensor], most: int) -> tuple[Tensor, Tensor]:
-    """Boxes (N_i, 4) of each image as (B, most, 4), and the mask (B, most) of what is no padding."""
+    """Boxes (N_i, 4) of each image as (B, most, 4), and (B, most) where they are not padding."""
     padded = boxes[0].new_zeros((len(boxes), most, 4))
     mask = torch.zeros((len(boxes), most), dtype=torch.bool, device=padded.device)
     for row, is_box, image_boxes in zip(padded, mask, boxes, strict=True):

@@ -1,0 +1,48 @@
+"""Objects and detections of a batch with the same number in each image."""
+
+import torch
+
+from detkit.structures import PaddedDetections, PaddedTargets, Target
+
+
+def target(count, ignored=0):
+    boxes = torch.arange(4.0 * (count + ignored)).view(-1, 4)
+    return Target(boxes, torch.arange(len(boxes)), torch.arange(len(boxes)) >= count)
+
+
+def test_objects_are_padded_and_ignored_ones_apart():
+    padded = PaddedTargets.of([target(2, 1), target(0), target(1)])
+    assert padded.counts == (2, 0, 1)
+    assert padded.mask.tolist() == [[True, True], [False, False], [True, False]]
+    assert padded.boxes[0].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert padded.labels.tolist() == [[0, 1], [0, 0], [0, 0]]
+    assert padded.ignored_boxes[0].tolist() == [[8, 9, 10, 11]]
+    assert padded.ignored_mask.tolist() == [[True], [False], [False]]
+
+
+def test_a_batch_without_objects_has_one_column_of_padding():
+    padded = PaddedTargets.of([target(0), target(0)])
+    assert padded.boxes.shape == (2, 1, 4)
+    assert not padded.mask.any()
+    assert padded.ignored_boxes.shape == (2, 0, 4)
+
+
+def test_some_images_have_the_padding_they_need():
+    padded = PaddedTargets.of([target(5), target(1), target(2)]).images(1, 3)
+    assert padded.counts == (1, 2)
+    assert padded.boxes.shape == (2, 2, 4)
+
+
+def test_splitting_gives_the_objects_back():
+    first, second = PaddedTargets.of([target(2, 1), target(0)]).split()
+    assert first.boxes.tolist() == target(2, 1).boxes.tolist()
+    assert first.ignored.tolist() == [False, False, True]
+    assert len(second) == 0
+
+
+def test_detections_are_split_without_their_padding():
+    boxes, scores = torch.rand(2, 3, 4), torch.rand(2, 3)
+    labels = torch.zeros(2, 3, dtype=torch.int64)
+    first, second = PaddedDetections(boxes, scores, labels, torch.tensor([0, 2])).split()
+    assert len(first.scores) == 0
+    assert torch.equal(second.boxes, boxes[1, :2])
