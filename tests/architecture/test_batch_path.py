@@ -25,7 +25,7 @@ PACKAGE = Path(detkit.__file__).parent
 # parts that cannot be swapped. The numbers rose once, from 500, 72 and 29, when files came to be
 # read whatever is wrong with them, and quality branches, class weights and mixing became parts; two
 # of them once more, from 570 and 78, for losses and overlaps that are computed piece by piece.
-MOST_LINES, MOST_FUNCTIONS, MOST_FILES = 590, 78, 33
+MOST_LINES, MOST_FUNCTIONS, MOST_FILES = 620, 84, 34
 
 
 @dataclass
