@@ -1,12 +1,21 @@
-"""The data that crosses package borders."""
+"""The data that crosses package borders, imported on first use.
 
-from detkit.structures.dataset import DatasetIndex, Fault, Pairing
-from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
-from detkit.structures.detections import Detections
-from detkit.structures.features import FeatureSpec
-from detkit.structures.images import Batch, Sample, Target
-from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
-from detkit.structures.regions import RegionPredictions
+So modules without torch, such as `detkit.structures.exported`, can be imported without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from detkit.structures.exported import ExportedModel
+
+if TYPE_CHECKING:
+    from detkit.structures.dataset import DatasetIndex, Fault, Pairing
+    from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
+    from detkit.structures.detections import Detections
+    from detkit.structures.features import FeatureSpec
+    from detkit.structures.images import Batch, Sample, Target
+    from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
+    from detkit.structures.regions import RegionPredictions
 
 __all__ = [
     "BACKGROUND",
@@ -16,6 +25,7 @@ __all__ = [
     "DatasetIndex",
     "DensePredictions",
     "Detections",
+    "ExportedModel",
     "Fault",
     "FeatureSpec",
     "PaddedDetections",
@@ -27,3 +37,22 @@ __all__ = [
     "Sample",
     "Target",
 ]
+
+_MODULES = {
+    "dataset": ("DatasetIndex", "Fault", "Pairing"),
+    "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
+    "detections": ("Detections",),
+    "features": ("FeatureSpec",),
+    "images": ("Batch", "Sample", "Target"),
+    "padded": ("PaddedDetections", "PaddedTargets", "Regions"),
+    "regions": ("RegionPredictions",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+if not TYPE_CHECKING:  # or type checkers would accept every name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module 'detkit.structures' has no attribute '{name}'")
+        return getattr(import_module(f"detkit.structures.{_MODULE_OF[name]}"), name)

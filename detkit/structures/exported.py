@@ -1,0 +1,113 @@
+"""What an exported model file says about itself; imports no torch.
+
+Every exporter writes it as JSON under `METADATA_KEY`, beside the network, and every engine reads
+it: with it a single file is enough to predict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from detkit.errors import UserError
+
+METADATA_KEY = "detkit"  # in ONNX's metadata_props, OpenVINO's rt_info and the like
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """The metadata of an exported detector.
+
+    Its graph takes `images`, float32 (B, 3, H, W) RGB from 0 to 255, and normalises them. With
+    `nms` it returns `boxes` (B, D, 4), `scores` (B, D), `labels` (B, D) and `counts` (B,), padded
+    as `PaddedDetections`; without, `boxes` (B, P, 4) and `scores` (B, P, C).
+
+    Attributes:
+        class_names: The C names, in label order.
+        category_ids: The data set's id of each class.
+        resize: The transforms of validation images: label to configuration node, in order.
+        padding: Red, green and blue, 0 to 255, of pixels added right of and below an image; the
+            pixel mean, so that they are 0 after normalisation.
+        score_threshold: The minimum score to show unless the user sets another.
+        page: The model's name, such as `fcos`; None if it has none.
+        size: The (height, width) that the graph takes; None if any.
+        batch: The number of images that the graph takes; None if any.
+        nms: Whether post-processing is part of the graph.
+        precision: `fp32`, `fp16` or `int8`.
+        pad_multiple: Height and width of the images must be multiples of this.
+        stride: The largest stride of the network.
+        postprocess: The configuration of the detector's post-processing, for graphs without it.
+    """
+
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    resize: Mapping[str, Mapping[str, Any]]
+    padding: tuple[float, float, float]
+    score_threshold: float
+    page: str | None = None
+    size: tuple[int, int] | None = None
+    batch: int | None = None
+    nms: bool = True
+    precision: str = "fp32"
+    pad_multiple: int = 1
+    stride: int = 1
+    postprocess: Mapping[str, Any] | None = None
+
+    def to_json(self) -> str:
+        """The text to store in the file."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str, source: str) -> ExportedModel:
+        """Read the text that `to_json` wrote.
+
+        Args:
+            text: The text.
+            source: The file it comes from, for messages.
+
+        Raises:
+            UserError: The text is damaged, or a newer detkit wrote it.
+        """
+        try:
+            values = json.loads(text)
+            version = values.pop("format")
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise _damaged(source, "it is no JSON object with a format number") from None
+        if version != FORMAT:
+            raise UserError(
+                f"{source}: its detkit metadata has format {version}, this detkit reads format "
+                f"{FORMAT}: update detkit, or export the file again."
+            )
+        try:
+            return _checked(values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(source, f"{type(error).__name__}: {error}") from error
+
+
+def _checked(values: dict[str, Any]) -> ExportedModel:
+    """The metadata of decoded JSON; unknown keys are TypeErrors."""
+    for key in ("class_names", "category_ids", "padding", "size"):
+        if values.get(key) is not None:
+            values[key] = tuple(values[key])
+    model = ExportedModel(**values)
+    names, ids = model.class_names, model.category_ids
+    if not names or len(names) != len(ids) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class_names {names} and category_ids {ids} do not belong together")
+    if len(model.padding) != 3 or len(model.size or (0, 0)) != 2:  # noqa: PLR2004
+        raise ValueError(f"padding {model.padding} or size {model.size} has a wrong length")
+    whole = (model.pad_multiple, model.stride, *(model.size or ()), model.batch or 1)
+    if not all(isinstance(number, int) and number > 0 for number in whole):
+        raise ValueError("size, batch, pad_multiple and stride are whole numbers above 0")
+    if not all(isinstance(node, dict) and "name" in node for node in model.resize.values()):
+        raise ValueError(f"resize {model.resize} is not a mapping of labels to transforms")
+    return model
+
+
+def _damaged(source: str, problem: str) -> UserError:
+    return UserError(
+        f"{source}: its detkit metadata is damaged ({problem}): export the file again with "
+        "`detkit export`."
+    )

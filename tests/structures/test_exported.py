@@ -1,0 +1,61 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from detkit.errors import UserError
+from detkit.structures.exported import ExportedModel
+
+MODEL = ExportedModel(
+    class_names=("cat", "dog"),
+    category_ids=(1, 18),
+    resize={"resize": {"name": "letterbox", "height": 64, "width": 96}},
+    padding=(123.675, 116.28, 103.53),
+    score_threshold=0.4,
+    page="fcos",
+    size=(64, 96),
+    postprocess={"name": "nms", "iou_threshold": 0.6},
+)
+
+
+def test_the_metadata_survives_json():
+    for model in (MODEL, replace(MODEL, size=None, batch=2, nms=False, postprocess=None)):
+        assert ExportedModel.from_json(model.to_json(), "a.onnx") == model
+
+
+def test_metadata_of_a_newer_detkit_is_refused():
+    text = MODEL.to_json().replace('"format": 1', '"format": 9')
+    with pytest.raises(UserError, match=r"a\.onnx: .* has format 9, this detkit reads format 1"):
+        ExportedModel.from_json(text, "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_names", []),
+        ("category_ids", [1]),
+        ("padding", [1]),
+        ("size", [64]),
+        ("stride", 0),
+        ("resize", {"resize": "letterbox"}),
+        ("colour", "blue"),
+    ],
+)
+def test_damaged_metadata_is_refused(key, value):
+    values = json.loads(MODEL.to_json()) | {key: value}
+    with pytest.raises(UserError, match=r"a\.onnx: its detkit metadata is damaged"):
+        ExportedModel.from_json(json.dumps(values), "a.onnx")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "3"])
+def test_text_that_is_no_metadata_is_refused(text):
+    with pytest.raises(UserError, match="no JSON object with a format number"):
+        ExportedModel.from_json(text, "a.onnx")
+
+
+@pytest.mark.slow
+def test_the_metadata_imports_no_torch():
+    program = "import detkit.structures.exported, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
