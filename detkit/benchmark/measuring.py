@@ -17,7 +17,13 @@ from detkit.benchmark.loading import endless, loader_times, sample_times
 from detkit.benchmark.machine import machine_of, peak_memory
 from detkit.benchmark.predicting import prediction_times
 from detkit.benchmark.report import Findings
-from detkit.benchmark.stepping import StepTimes, TrainingStep, step_times, training_times
+from detkit.benchmark.stepping import (
+    StepTimes,
+    TrainingStep,
+    count_step,
+    step_times,
+    training_times,
+)
 from detkit.benchmark.timing import WARM_UP, Times
 from detkit.benchmark.verdict import Settings, size_key
 from detkit.data.collate import Collate
@@ -70,7 +76,9 @@ def _measured(
 ) -> Findings:
     count, device = config["steps"], trainer.strategy.root_device
     LOGGER.info("measuring the prediction")
-    network, prediction = prediction_times(detector, _single_images(data), device, count)
+    network, prediction, prediction_operations = prediction_times(
+        detector, _single_images(data), device, count
+    )
     LOGGER.info("measuring the training step")
     step = _step(config, trainer, data, classes, detector)
     loader = data.train_loader()
@@ -79,6 +87,8 @@ def _measured(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     parts = step_times(step, batches, count)
+    memory = peak_memory(device)
+    step_operations = count_step(step, batches[0])
     LOGGER.info("measuring the data")
     sample, decoding = sample_times(dataset, data.train_batches(), count)
     loading, training = _with_loader(loader, step, count)
@@ -95,7 +105,9 @@ def _measured(
         training=training,
         network=network,
         prediction=prediction,
-        memory=peak_memory(device),
+        memory=memory,
+        step_operations=step_operations,
+        prediction_operations=prediction_operations,
         remarks=tuple(_remarks(config, parts)),
         extent=_extent(config, data),
     )

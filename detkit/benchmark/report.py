@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 from detkit.benchmark.machine import Machine
+from detkit.benchmark.operations import OperationCount
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
 from detkit.benchmark.verdict import Rates, Settings, rate, verdict
@@ -35,6 +37,8 @@ class Findings:
         network: Seconds of the network for one image.
         prediction: Seconds of the whole prediction of one image.
         memory: Peak memory in bytes while training.
+        step_operations: The operations of a training step without the optimizer.
+        prediction_operations: The operations of the whole prediction of one image.
         remarks: Notes for the reader.
         extent: The amount of work of the whole training.
     """
@@ -52,6 +56,8 @@ class Findings:
     network: Times
     prediction: Times
     memory: int | None
+    step_operations: OperationCount
+    prediction_operations: OperationCount
     remarks: tuple[str, ...]
     extent: Extent
 
@@ -79,6 +85,27 @@ class Findings:
         lines += [self._whole_training(), ""]
         lines += verdict(self.rates, self.settings, self.machine)
         return "\n".join([*lines, *([""] if remarks else []), *remarks])
+
+    def as_plain(self) -> dict[str, Any]:
+        """The measurements for JSON, in seconds."""
+        step = {name: getattr(self.step, name) for name in ("forward", "backward", "optimizer")}
+        times = {
+            **{name: getattr(self, name) for name in ("loader", "sample", "decoding")},
+            **step,
+            **{name: getattr(self, name) for name in ("training", "network", "prediction")},
+        }
+        return {
+            "subject": self.subject,
+            "machine": self.machine.text(),
+            "size": list(self.size),
+            "batch_size": self.batch_size,
+            "seconds": {name: list(value.seconds) for name, value in times.items()},
+            "memory": self.memory,
+            "training_step": self.step_operations.as_plain(),
+            "prediction": self.prediction_operations.as_plain(),
+            "verdict": verdict(self.rates, self.settings, self.machine),
+            "remarks": [*self._unsteady(), *self.remarks],
+        }
 
     def _whole_training(self) -> str:
         """The length of the whole training at the measured rates."""
@@ -117,6 +144,9 @@ class Findings:
         postprocessing = max(median(whole - network for network, whole in pairs), 0.0)
         yield f"{'  post-processing (the rest)':{_NAME}}  {_ms(postprocessing)}"
         yield _row("whole prediction", self.prediction, 1)
+        yield f"{'':{_NAME}}  {'operations':>10}  {'host reads':>10}"
+        yield _operations("training step without optimizer", self.step_operations)
+        yield _operations("prediction of one image", self.prediction_operations)
         if self.memory is not None:
             whose = "this process" if self.machine.memory is None else "PyTorch on the GPU"
             yield f"peak memory of {whose} while training: {memory_size(self.memory, digits=2)}"
@@ -126,6 +156,10 @@ def _row(name: str, times: Times, images: int = 0) -> str:
     numbers = "  ".join(_ms(value) for value in (times.median, times.low, times.high))
     speed = f"  {rate(images / times.median):>8}" if images else ""
     return f"{'  ' + name:{_NAME}}  {numbers}{speed}"
+
+
+def _operations(name: str, count: OperationCount) -> str:
+    return f"{'  ' + name:{_NAME}}  {count.operations:>10,}  {count.host_reads:>10,}"
 
 
 def _ms(seconds: float) -> str:

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor, nn
 
+from detkit.benchmark.operations import OperationCount, count_operations
 from detkit.benchmark.timing import WARM_UP, Times, now
 from detkit.interfaces import Detector, OptimizerFactory
 from detkit.structures import Batch
@@ -108,6 +109,18 @@ def step_times(step: TrainingStep, batches: Sequence[Batch], count: int) -> Step
         Times(part) for part in zip(*seconds[WARM_UP:], strict=True)
     )
     return StepTimes(forward_times, backward_times, optimizer_times, step.accumulated)
+
+
+def count_step(step: TrainingStep, batch: Batch) -> OperationCount:
+    """The operations of a training step without the optimizer.
+
+    Args:
+        step: A step that has seen a batch of this size before.
+        batch: A batch on the device.
+    """
+    return count_operations(
+        lambda: step.backward(step.forward(batch)), step.device, [batch.to_image]
+    )
 
 
 def training_times(step: TrainingStep, batches: Iterator[Batch], ready: int, count: int) -> Times:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 from detkit import assembly
 from detkit.api.training_config import new_training
 from detkit.benchmark.measuring import measure
+from detkit.cli.flags import without
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.lost_values import lost_values
 from detkit.config.override_text import value_of
@@ -16,18 +18,22 @@ from detkit.runs.log_file import log_to
 from detkit.weights.start import refuse_foreign_weights
 
 HELP = """
-usage: detkit benchmark [KEY=VALUE ...]
+usage: detkit benchmark [--json] [KEY=VALUE ...]
 
 Measures the speed of a training on this machine: images/s of the loader, the parts of a training
 step, loader and step together, and the prediction of one image. Then estimates the length of the
 whole training, for the images and classes of data.path, and names the slowest stage and the keys
 that could make it faster here. Takes the overrides of `detkit train`; writes nothing.
 
+Also counts the operations of a training step and of a prediction, and their host reads: how often
+the host waits for a value from the device, which a GPU spends idle. The CPU counts them too.
+
   detkit benchmark model=fcos data.path=DATA
   detkit benchmark model=fcos data.batch_size=16 data.workers=8 trainer.precision=bf16
   detkit benchmark experiment=small_data data.path=DATA steps=30
   detkit benchmark weights=RUN data.path=DATA     post-processing with a trained detector
 
+--json             all measurements as JSON, with the lines of code that cause host reads
 steps=N            repetitions of each measurement after 3 warm-up steps (10); shows the median
 
 Steps are timed with batches already on the device, and the device is synchronised before the clock
@@ -42,6 +48,7 @@ def run(arguments: list[str]) -> int:
             "ckpt=... resumes a run, but detkit benchmark trains none: remove it; weights=RUN "
             "measures the model of a run."
         )
+    arguments, flags = without(arguments, "--json")
     training = new_training(arguments, root="benchmark")
     config = training.config
     for line in training.notes:
@@ -53,6 +60,6 @@ def run(arguments: list[str]) -> int:
         refuse_foreign_weights(config["weights"], config["model"])
     log_to(None)
     with plain_worker_failures():
-        report = measure(config)
-    print(report.text())
+        findings = measure(config)
+    print(json.dumps(findings.as_plain(), indent=2) if flags else findings.text())
     return 0

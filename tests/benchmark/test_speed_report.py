@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from detkit.benchmark.machine import Machine
+from detkit.benchmark.operations import HostRead, OperationCount
 from detkit.benchmark.report import Findings
 from detkit.benchmark.stepping import StepTimes
 from detkit.benchmark.timing import Times
@@ -30,6 +32,8 @@ FOUND = Findings(
     network=Times((0.01,)),
     prediction=Times((0.05,)),
     memory=2**29,
+    step_operations=OperationCount(1234, (HostRead("nonzero", "detkit/a.py:1"),) * 2, ()),
+    prediction_operations=OperationCount(56, (), (HostRead("copy to the host", "b.py:2"),)),
     remarks=("all is made up.",),
     extent=Extent(
         epochs=12, batches=50, batch_size=4, validate_every=3, minutes=None, validation_images=120
@@ -46,7 +50,21 @@ def test_rows_have_median_spread_and_rate() -> None:
     assert "training step, 4 images in 96 x 128" in lines
     assert rows["whole step"] == ["400.0", "ms", "400.0", "ms", "400.0", "ms", "10"]
     assert rows["post-processing (the rest)"] == ["40.0", "ms"]
+    assert rows["training step without optimizer"] == ["1,234", "2"]
+    assert rows["prediction of one image"] == ["56", "1"]
     assert "peak memory of this process while training: 0.50 GiB" in lines
+
+
+def test_json_has_seconds_and_the_lines_that_wait() -> None:
+    plain = json.loads(json.dumps(FOUND.as_plain()))
+    assert plain["seconds"]["backward"] == [0.2]
+    assert plain["training_step"] == {
+        "operations": 1234,
+        "host_reads": 2,
+        "copies": 0,
+        "lines": ["2 x nonzero, detkit/a.py:1"],
+    }
+    assert plain["prediction"]["copies"] == 1
 
 
 def test_verdict_and_remarks_follow() -> None:
