@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align, roi_pool
+from torchvision.ops import roi_pool
 
 from detkit.errors import UserError
 from detkit.ops import box_areas
-from detkit.registry import NonNegativeInt, PositiveFloat, PositiveInt, Wired, register
+from detkit.ops.selection import is_eager_cpu
+from detkit.registry import PositiveFloat, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
 _CANONICAL_STRIDE = 16  # level 4 of the pyramid paper
@@ -63,17 +62,27 @@ class LevelPooling:
     def __call__(self, features: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
         """Maps (B, C, H_l, W_l) and regions (M, 4) of the images (M,) to (M, C, size, size)."""
         regions = torch.cat([image[:, None].to(boxes.dtype), boxes], dim=1)  # (M, 5)
-        if len(self._strides) == 1:
-            return self._pool(features[0], regions, 1 / self._strides[0])
         levels = self.level_of(boxes)
-        rows_by_level = [
-            (levels == level).nonzero().squeeze(1) for level in range(len(self._strides))
-        ]
+        if is_eager_cpu(boxes):
+            return self._pool_sorted(features, regions, levels)
+        pooled = self._pool(features[0], regions, 1 / self._strides[0])
+        for level, stride in enumerate(self._strides[1:], start=1):
+            is_from_level = (levels == level)[:, None, None, None]
+            maps = self._pool(features[level], regions, 1 / stride)
+            pooled = torch.where(is_from_level, maps, pooled)
+        return pooled
+
+    def _pool_sorted(self, features: list[Tensor], regions: Tensor, levels: Tensor) -> Tensor:
+        """Pool regions (M, 5) from their levels (M,), after sorting them by level."""
+        counts = levels.bincount(minlength=len(self._strides)).tolist()
+        order = levels.argsort(stable=True)
+        levels_with_regions = zip(
+            features, torch.split(regions[order], counts), self._strides, strict=False
+        )
         pooled = [
-            self._pool(feature, regions[rows], 1 / stride)
-            for feature, rows, stride in zip(features, rows_by_level, self._strides, strict=False)
+            self._pool(feature, rows, 1 / stride) for feature, rows, stride in levels_with_regions
         ]
-        return torch.cat(pooled).index_select(0, torch.cat(rows_by_level).argsort())
+        return torch.cat(pooled).index_select(0, order.argsort())
 
     def level_of(self, boxes: Tensor) -> Tensor:
         """(M,) index of the level to pool each box (M, 4) from.
@@ -84,55 +93,13 @@ class LevelPooling:
         sides = box_areas(boxes).clamp(min=0).sqrt()
         octave = torch.floor(torch.log2(sides / self._canonical_side) + _EDGE)  # -inf without area
         target_strides = _CANONICAL_STRIDE * torch.exp2(octave)  # (M,)
-        strides = torch.tensor(
-            self._strides, dtype=target_strides.dtype, device=target_strides.device
-        )
-        return torch.searchsorted(strides, target_strides, right=True).sub(1).clamp(min=0)
+        level = torch.zeros_like(target_strides, dtype=torch.int64)
+        for stride in self._strides[1:]:
+            level = level + (target_strides >= stride)
+        return level
 
     def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
         raise NotImplementedError
-
-
-@register("pooling", "roi_align")
-class RoIAlign(LevelPooling):
-    """Averages bilinear samples in each cell of a region; nothing is rounded.
-
-    Paper: Mask R-CNN (He et al., 2017), section 3, https://arxiv.org/abs/1703.06870; the level of
-    a region as in Feature Pyramid Networks (Lin et al., 2017), https://arxiv.org/abs/1612.03144
-
-    Args:
-        size: Side of the small map, in cells.
-        samples: Samples of a cell along each side; 0 takes one for each cell of the level.
-        aligned: Whether the centre of a level's first cell is at half a stride, its true position;
-            false reproduces the first implementations, torchvision's Faster R-CNN among them.
-        coarsest_stride: Levels with a larger stride are not pooled from.
-        canonical_side: Side, in pixels, of the square regions that belong to stride 16.
-    """
-
-    def __init__(
-        self,
-        *,
-        feature_specs: Wired[list[FeatureSpec]],
-        size: PositiveInt = 7,
-        samples: NonNegativeInt = 2,
-        aligned: bool = True,
-        coarsest_stride: PositiveInt = 32,
-        canonical_side: PositiveFloat = 224.0,
-    ) -> None:
-        super().__init__(
-            feature_specs=feature_specs,
-            size=size,
-            coarsest_stride=coarsest_stride,
-            canonical_side=canonical_side,
-        )
-        self._align = partial(
-            roi_align, output_size=size, sampling_ratio=samples or -1, aligned=aligned
-        )
-
-    def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
-        # In float32, as the coordinates of a region are; half precision would move them by pixels.
-        pooled: Tensor = self._align(feature.to(regions.dtype), regions, spatial_scale=scale)
-        return pooled.to(feature.dtype)
 
 
 @register("pooling", "roi_pool")
@@ -147,6 +114,8 @@ class RoIPool(LevelPooling):
         coarsest_stride: Levels with a larger stride are not pooled from.
         canonical_side: Side, in pixels, of the square regions that belong to stride 16.
     """
+
+    export_problem = "RoI pooling has no operator in exported graphs: use pooling 'roi_align'"
 
     def __init__(
         self,

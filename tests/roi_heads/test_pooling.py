@@ -6,7 +6,9 @@ from contract_cases import each_promise
 from torchvision.ops import MultiScaleRoIAlign, roi_pool
 
 from detkit.errors import UserError
-from detkit.roi_heads.pooling import RoIAlign, RoIPool
+from detkit.ops.selection import fixed_shapes
+from detkit.roi_heads.pooling import RoIPool
+from detkit.roi_heads.roi_align import RoIAlign
 from detkit.structures import FeatureSpec
 
 STRIDES = [4, 8, 16, 32, 64]
@@ -120,3 +122,54 @@ def test_levels_that_differ_in_channels_are_refused():
 def test_only_too_coarse_levels_are_refused():
     with pytest.raises(UserError, match=r"all strides \(64, 128\) are above coarsest_stride=32"):
         RoIPool(feature_specs=specs([64, 128]))
+
+
+def test_roi_pool_equals_torchvisions_on_each_level():
+    boxes, image = random_regions(40, longest=510)
+    features = maps(side=512)
+    pooling = RoIPool(feature_specs=specs())
+    pooled = pooling(features, boxes, image)
+    for row, level in enumerate(pooling.level_of(boxes).tolist()):
+        region = torch.cat([image[row : row + 1], boxes[row]])[None]
+        assert torch.equal(pooled[row], roi_pool(features[level], region, 7, 1 / STRIDES[level])[0])
+
+
+@pytest.mark.parametrize("strides", [STRIDES, [16]])
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [(RoIAlign, {}), (RoIAlign, {"aligned": False}), (RoIAlign, {"samples": 3}), (RoIPool, {})],
+)
+def test_graphs_and_accelerators_pool_the_same_maps(part, values, strides):
+    boxes, image = random_regions(40)
+    features = [level.requires_grad_() for level in maps(strides)]
+    pooling = part(feature_specs=specs(strides), size=3, **values)
+    pooled = pooling(features, boxes, image)
+    with fixed_shapes():
+        expected = pooling(features, boxes, image)
+    torch.testing.assert_close(pooled, expected, rtol=0, atol=1e-4)
+    gradients = [torch.autograd.grad(m.square().sum(), features[0]) for m in (pooled, expected)]
+    torch.testing.assert_close(*gradients, rtol=0, atol=1e-3)
+
+
+def test_a_region_that_is_not_a_number_gives_no_number():
+    pooling = RoIAlign(feature_specs=specs())
+    boxes = torch.tensor([[1.0, 1, torch.nan, 9], [1, 1, 9, 9]])
+    pooled = pooling(maps(), boxes, torch.tensor([0, 0]))
+    assert pooled[0].isnan().any()
+    assert pooled[1].isfinite().all()
+
+
+def test_roi_align_is_exported_for_any_size_and_number_of_images():
+    class Net(torch.nn.Module):
+        pooling = RoIAlign(feature_specs=specs([1, 2], channels=3), size=2)
+
+        def forward(self, images):
+            boxes = torch.tensor([[0.0, 0, 9, 9]]).expand(images.shape[0], 4)
+            image = torch.arange(images.shape[0])
+            return self.pooling([images, images[:, :, ::2, ::2]], boxes, image)
+
+    dynamic = torch.export.Dim.DYNAMIC
+    axes = {"images": {0: dynamic, 2: dynamic, 3: dynamic}}
+    graph = torch.export.export(Net(), (torch.rand(2, 3, 32, 24),), dynamic_shapes=axes).module()
+    images = torch.rand(3, 3, 11, 40)
+    torch.testing.assert_close(graph(images), Net()(images))
