@@ -9,6 +9,7 @@ from torch import nn
 
 from detkit import assembly, registry
 from detkit.assembly import Classes
+from detkit.backbones.network import Network
 from detkit.config.pages import filled
 from detkit.config.part_pages import page_names
 from detkit.errors import UserError
@@ -93,20 +94,18 @@ COMBINATIONS = {
 QUICK = {("timm", neck, HEADS[position % len(HEADS)]) for position, neck in enumerate(NECKS)}
 
 
-# Wider or deeper variants of a smaller backbone in the list; each takes seconds.
-LARGE = {
-    *("resnet101", "resnet152", "resnetv2_101", "resnext101_32x8d", "resnext101_64x4d"),
-    *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg16_bn", "vgg19_bn"),
-    *("convnext_small", "convnext_base", "swin_small", "swin_base"),
-}
-
-
-def test_large_backbones_are_registered() -> None:
-    assert set(registry.names("backbone")) >= LARGE
+# Five of the networks that come from torchvision and timm, which all run through the class Network.
+# tests/backbones checks the maps and gradients of the others without their numbers.
+QUICK_NETWORKS = {"densenet121", "mobilenet_v1", "mobilenet_v2", "resnet18", "swin_tiny"}
 
 
 def is_quick(combination: tuple[str, str, str]) -> bool:
-    return combination in QUICK or (combination[0] != "timm" and combination[0] not in LARGE)
+    backbone = combination[0]
+    if backbone == "timm":
+        return combination in QUICK
+    part = registry.get("backbone", backbone)
+    is_network = isinstance(part, type) and issubclass(part, Network)
+    return backbone in QUICK_NETWORKS or not is_network
 
 
 @pytest.mark.parametrize(
@@ -166,28 +165,15 @@ def slot_choices() -> list[tuple[str, str, str]]:
     return found
 
 
+CHOICES = slot_choices()
+
+
 def space_of(loss: str) -> str:
     return getattr(registry.get("loss", loss), "space", "")
 
 
-def one_head_for_each_part() -> list[Any]:
-    """The choices, all but one of each slot and part marked slow.
-
-    tests/heads puts every part into every head; what is added here is that assembly wires it.
-    """
-    heads = itertools.cycle(HEADS)
-    choices = slot_choices()
-    by_part = sorted({(slot, name) for _, slot, name in choices})
-    default = set()
-    for slot, name in by_part:
-        admitting = {head for head, *part in choices if part == [slot, name]}
-        default.add((next(head for head in heads if head in admitting), slot, name))
-    return [pytest.param(*c, marks=() if c in default else pytest.mark.slow) for c in choices]
-
-
-@pytest.mark.parametrize(("head", "slot", "name"), one_head_for_each_part())
-def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: str) -> None:
-    torch.manual_seed(0)
+def changes(head: str, slot: str, name: str) -> dict[str, Any]:
+    """A part for a slot, with the parts that it needs in other slots."""
     others: dict[str, Any] = {}
     # Distributions go with losses of boxes and of themselves; all else is refused, see below.
     if head == "yolo_free" and slot == "box_coder" and name != "distribution":
@@ -200,11 +186,49 @@ def test_every_part_fits_every_slot_that_admits_it(head: str, slot: str, name: s
         others = {"quality_target": None, "quality_loss": None}
     if slot == "layers" and name in ("rpn", "towers") and head in ("ssd", "ssdlite"):
         others = {**others, "priors": {"name": "anchors"}}
-    detector = build("timm", "fpn", head, **{slot: {"name": name}}, **others)
+    return {**others, slot: {"name": name}}
+
+
+def require_fitting(head: str, parts: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    detector = build("timm", "fpn", head, **parts)
     batch = batch_of(objects(), Target.empty())
     require_trainable(detector, batch)
     with torch.no_grad():
         assert len(detector.eval().predict(batch)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("head", "slot", "name"), CHOICES)
+def test_every_part_fits_every_slot_alone(head: str, slot: str, name: str) -> None:
+    require_fitting(head, changes(head, slot, name))
+
+
+# Slots that every head has and that need nothing of other slots.
+FREE = {
+    slot: sorted({name for _, other, name in CHOICES if other == slot})
+    for slot in ("assigner", "sampler", "classification_loss", "postprocess")
+}
+
+
+def rows_with_each_part() -> list[tuple[str, dict[str, Any]]]:
+    """A head and parts for several of its slots; each part occurs in each slot that admits it.
+
+    tests/heads puts every part into every head; what is added here is that assembly wires it.
+    """
+    heads = itertools.cycle(HEADS)
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for slot, name in sorted({(slot, name) for _, slot, name in CHOICES if slot not in FREE}):
+        admitting = {head for head, *part in CHOICES if part == [slot, name]}
+        head = next(head for head in heads if head in admitting)
+        free = {key: {"name": names[len(rows) % len(names)]} for key, names in FREE.items()}
+        rows.append((head, {**free, **changes(head, slot, name)}))
+    return rows
+
+
+@pytest.mark.parametrize(("head", "parts"), rows_with_each_part())
+def test_every_part_fits_every_slot(head: str, parts: dict[str, Any]) -> None:
+    require_fitting(head, parts)
 
 
 def test_loss_of_codes_with_distributions_says_so() -> None:

@@ -79,32 +79,54 @@ def choices(family: str) -> list[tuple[str, str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("owner", "slot", "name"), choices("proposer"))
-def test_every_part_fits_every_slot_of_a_proposer(owner: str, slot: str, name: str) -> None:
+def values_of(slot: str, name: str) -> dict[str, Any]:
+    """A part with what keeps it small."""
+    small = SMALL_BOX_HEADS.get(name, {}) if slot == "box_head" else {}
+    limits = FEW if "postprocess" in slot else {}
+    taken = arguments(registry.get("postprocess", name)) if limits else {}
+    return {"name": name, **small, **{key: n for key, n in limits.items() if key in taken}}
+
+
+def require_fitting(family: str, owner: str, parts: dict[str, str]) -> None:
     torch.manual_seed(0)
-    few = FEW if "postprocess" in slot and name != "none" else {}
-    few = {key: v for key, v in few.items() if key in arguments(registry.get("postprocess", name))}
-    others = {"box_loss": {"name": "giou"}} if name == "distribution" else {}
-    require_working(build(owner, proposer_values={slot: {"name": name, **few}, **others}))
+    values: dict[str, Any] = {slot: values_of(slot, name) for slot, name in parts.items()}
+    if "distribution" in parts.values():  # which only losses of boxes take
+        values["box_loss"] = {"name": "giou"}
+    changed = "proposer_values" if family == "proposer" else "roi_values"
+    require_working(build(**{family: owner, changed: values}))
 
 
-def one_owner_for_each_part(family: str) -> list[Any]:
-    """The choices; of those with the same slot and part, all but one are marked slow."""
-    owners = itertools.cycle(registry.names(family))
-    rows = choices(family)
-    default = set()
-    for slot, name in sorted({(slot, name) for _, slot, name in rows}):
-        admitting = {owner for owner, *part in rows if part == [slot, name]}
-        default.add((next(owner for owner in owners if owner in admitting), slot, name))
-    return [pytest.param(*row, marks=() if row in default else pytest.mark.slow) for row in rows]
+CHOICES = [(family, *row) for family in ("proposer", "roi_head") for row in choices(family)]
 
 
-@pytest.mark.parametrize(("owner", "slot", "name"), one_owner_for_each_part("roi_head"))
-def test_every_part_fits_every_slot_of_a_roi_head(owner: str, slot: str, name: str) -> None:
-    torch.manual_seed(0)
-    values = {"name": name, **(SMALL_BOX_HEADS.get(name, {}) if slot == "box_head" else {})}
-    others = {"box_loss": {"name": "giou"}} if name == "distribution" else {}
-    require_working(build(roi_head=owner, roi_values={slot: values, **others}))
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "owner", "slot", "name"), CHOICES)
+def test_every_part_fits_every_slot_alone(family: str, owner: str, slot: str, name: str) -> None:
+    require_fitting(family, owner, {slot: name})
+
+
+def rows_with_each_part() -> list[tuple[str, str, dict[str, str]]]:
+    """All slots of an owner change at once; each part occurs in each slot that admits it."""
+    rows = []
+    for family, owner in dict.fromkeys(choice[:2] for choice in CHOICES):
+        parts: dict[str, list[str]] = {}
+        for _, _, slot, name in (choice for choice in CHOICES if choice[:2] == (family, owner)):
+            parts.setdefault(slot, []).append(name)
+        coders = [slot for slot in parts if slot.endswith("box_coder")]
+        rows.append((family, owner, dict.fromkeys(coders, "distribution")))
+        others = {
+            slot: [name for name in names if name != "distribution"]
+            for slot, names in parts.items()
+        }
+        for position in range(max(map(len, others.values()))):
+            row = {slot: names[position % len(names)] for slot, names in others.items()}
+            rows.append((family, owner, row))
+    return rows
+
+
+@pytest.mark.parametrize(("family", "owner", "parts"), rows_with_each_part())
+def test_every_part_fits_every_slot(family: str, owner: str, parts: dict[str, str]) -> None:
+    require_fitting(family, owner, parts)
 
 
 def test_regions_of_levels_that_differ_in_channels_are_refused_with_their_place() -> None:
