@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from pathlib import Path
 from typing import Any
@@ -223,12 +224,18 @@ def read_page(file: Path, text: str) -> dict[str, Any]:
         ConfigError: An interpolation cannot be read.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        return copy.deepcopy(_content(text))
     except (OmegaConfBaseException, ValueError) as error:
         message = " ".join(str(error).split("full_key")[0].split())
         raise ConfigError(
             [f"{display_path(file)}: this is not a valid page: {message}."]
         ) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _content(text: str) -> dict[str, Any]:
+    """A page's mapping; kept because each job of a sweep reads the same pages again."""
+    content = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     return {str(key): value for key, value in dict(content).items()}  # type: ignore[arg-type]
 
 

@@ -43,6 +43,7 @@ def names(folder):
     registry._parts.pop(("neck", "unchanged"), None)  # of the example of register
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize("module", sorted({*MODULES.values(), "detkit.errors", "detkit.registry"}))
 def test_examples_run(module, names):
     runner = doctest.DocTestRunner(_Checker(), optionflags=doctest.NORMALIZE_WHITESPACE)

@@ -55,8 +55,9 @@ def slow_if(page):
         "atss",
         "retinanet",
     )
-    # With TINY_YOLO, the sizes of one detector are the same network.
-    same = page.startswith(("yolov5", "yolo_free_")) and page != "yolov5"
+    # With TINY_YOLO, the sizes of one detector are the same network; test_yolo_training.py has
+    # that of YOLOv5.
+    same = page.startswith(("yolov5", "yolo_free_"))
     marked = slow or same or page.startswith("torchvision_")
     return pytest.param(page, marks=[pytest.mark.slow] if marked else [])
 
