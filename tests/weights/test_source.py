@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import product
 
 import pytest
@@ -28,6 +29,7 @@ def fill(model):
     return model
 
 
+@cache
 def small(backbone, *words):
     chosen = [
         f"model/backbone={backbone}",
@@ -35,10 +37,6 @@ def small(backbone, *words):
         "model.head.layers.convs=1",
     ]
     return compose("train", ["model=retinanet", *chosen, *words])["model"]
-
-
-RESNET = small("resnet18")
-TIMM = tiny_model()
 
 
 def imported(model, source):
@@ -63,7 +61,7 @@ def test_a_classifier_gives_a_backbone_its_weights(tmp_path, wrapped, prefix):
     theirs = fill(resnet18())
     state = {f"{prefix}{name}": value for name, value in theirs.state_dict().items()}
     torch.save({wrapped: state, "epoch": 3} if wrapped else state, tmp_path / "a.pth")
-    detector, coverage = imported(RESNET, read_source(str(tmp_path / "a.pth")))
+    detector, coverage = imported(small("resnet18"), read_source(str(tmp_path / "a.pth")))
     for name, value in detector.backbone.state_dict().items():
         assert torch.equal(value, theirs.state_dict()[name]), name
     assert sorted(coverage.unused) == ["fc.bias", "fc.weight"]
@@ -74,7 +72,7 @@ def test_a_classifier_gives_a_backbone_its_weights(tmp_path, wrapped, prefix):
 def test_a_timm_model_gives_a_timm_backbone_its_weights(tmp_path, file):
     theirs = fill(timm.create_model("test_resnet")).state_dict()
     (save_file if file.endswith("safetensors") else torch.save)(theirs, tmp_path / file)
-    detector, coverage = imported(TIMM, read_source(str(tmp_path / file)))
+    detector, coverage = imported(tiny_model(), read_source(str(tmp_path / file)))
     for name, value in detector.backbone.model.state_dict().items():
         assert torch.equal(value, theirs[name]), name
     assert sorted(coverage.unused) == ["fc.bias", "fc.weight"]
@@ -96,7 +94,7 @@ def test_a_detector_of_another_kind_gives_its_backbone_only(tmp_path):
     theirs["roi_heads.box_head.fc6.bias"] = torch.ones(4)
     torch.save(theirs, tmp_path / "a.pth")
     source = read_source(str(tmp_path / "a.pth"))
-    detector, coverage = imported(RESNET, source)
+    detector, coverage = imported(small("resnet18"), source)
     assert "of another kind" in source.kind
     assert torch.equal(detector.backbone.conv1.weight, theirs["backbone.body.conv1.weight"])
     assert "neck.lateral.0.conv.bias" in coverage.missing
@@ -124,7 +122,7 @@ def test_detkits_own_are_read_wherever_they_lie(tmp_path, place):
     source = read_source(str(tmp_path / place))
     assert source.slots.names == ["cat", "dog"]
     detector = tiny_detector(["dog"], seed=3)
-    text = start_from(detector, str(tmp_path / place), TIMM, classes(["dog"]))
+    text = start_from(detector, str(tmp_path / place), tiny_model(), classes(["dog"]))
     assert "classes matched by name: 1 of 1" in text
     assert "classes of the file that are not used: cat" in text
     own = detector.state_dict()["head.layers.class_layer.weight"].view(9, 1, -1)
@@ -157,7 +155,7 @@ def test_a_detector_of_another_library_is_no_backbone_without_a_head(tmp_path, l
     torch.save({**theirs, layer: torch.ones(80, 4)}, tmp_path / "a.pth")
     source = read_source(str(tmp_path / "a.pth"))
     assert source.kind.startswith(f"a detector of {library}, and detkit can use only its back")
-    detector, coverage = imported(RESNET, source)
+    detector, coverage = imported(small("resnet18"), source)
     assert torch.equal(detector.backbone.conv1.weight, theirs["backbone.conv1.weight"])
     assert layer in coverage.unused
 

@@ -18,8 +18,6 @@ WORDS_OF_TWO_STAGES = [
     "model.neck.out_channels=8",
     "model.roi_head.box_head.width=16",
 ]
-MODEL = tiny_model()
-SOFTMAX = tiny_model("retinanet", "model.head.classification_loss=cross_entropy")
 
 
 def slots(*names):
@@ -35,7 +33,7 @@ def logits_of(detector):
 def test_the_same_classes_are_copied_exactly():
     theirs, ours = tiny_detector("abc", seed=1), tiny_detector("abc", seed=2)
     coverage = transfer(
-        ours, source_of(theirs, slots(*"abc")), "abc", class_rows(MODEL, classes("abc"))
+        ours, source_of(theirs, slots(*"abc")), "abc", class_rows(tiny_model(), classes("abc"))
     )
     for name, value in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[name], value), name
@@ -47,7 +45,7 @@ def test_the_same_classes_are_copied_exactly():
 # pain 12
 def test_classes_in_another_order_are_matched_by_name():
     theirs, ours = tiny_detector(["cat", "dog"], seed=1), tiny_detector(["dog", "cat"], seed=2)
-    rows = class_rows(MODEL, classes(["dog", "cat"]))
+    rows = class_rows(tiny_model(), classes(["dog", "cat"]))
     transfer(ours, source_of(theirs, slots("cat", "dog")), ["dog", "cat"], rows)
     assert torch.equal(logits_of(ours), logits_of(theirs).flip(1))
 
@@ -56,7 +54,7 @@ def test_classes_in_another_order_are_matched_by_name():
 def test_other_classes_keep_their_first_values():
     theirs, ours = tiny_detector("abc", seed=1), tiny_detector("xcay", seed=2)
     before = logits_of(ours).clone()
-    rows = class_rows(MODEL, classes("xcay"))
+    rows = class_rows(tiny_model(), classes("xcay"))
     coverage = transfer(ours, source_of(theirs, slots(*"abc")), "xcay", rows)
     after = logits_of(ours)
     assert torch.equal(after[:, 1], logits_of(theirs)[:, 2])
@@ -69,9 +67,10 @@ def test_other_classes_keep_their_first_values():
 
 
 def test_background_of_a_softmax_goes_to_background():
-    theirs = tiny_detector("abc", SOFTMAX, seed=1)
-    ours = tiny_detector("b", SOFTMAX, seed=2)
-    rows = class_rows(SOFTMAX, classes("b"))
+    softmax = tiny_model("retinanet", "model.head.classification_loss=cross_entropy")
+    theirs = tiny_detector("abc", softmax, seed=1)
+    ours = tiny_detector("b", softmax, seed=2)
+    rows = class_rows(softmax, classes("b"))
     assert rows[CLASS_LAYER] == ClassRows(axis=0, priors=ANCHORS, extra=1)
     transfer(ours, source_of(theirs, slots(*"abc")), "b", rows)
     assert torch.equal(logits_of(ours), logits_of(theirs)[:, [1, 3]])
@@ -79,7 +78,7 @@ def test_background_of_a_softmax_goes_to_background():
 
 def test_gaps_between_the_classes_are_skipped():
     theirs, ours = tiny_detector("012", seed=1), tiny_detector("ab", seed=2)
-    rows = class_rows(MODEL, classes("ab"))
+    rows = class_rows(tiny_model(), classes("ab"))
     transfer(ours, source_of(theirs, slots(None, "a", "b")), "ab", rows)
     assert torch.equal(logits_of(ours), logits_of(theirs)[:, [1, 2]])
 
@@ -87,7 +86,9 @@ def test_gaps_between_the_classes_are_skipped():
 def test_without_names_no_class_is_taken_for_another():
     theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ab", seed=2)
     before = logits_of(ours).clone()
-    coverage = transfer(ours, source_of(theirs, None), "ab", class_rows(MODEL, classes("ab")))
+    coverage = transfer(
+        ours, source_of(theirs, None), "ab", class_rows(tiny_model(), classes("ab"))
+    )
     assert torch.equal(logits_of(ours), before)
     assert coverage.new_classes == ["a", "b"]
     assert "the file names none" in coverage_text(coverage, source_of(theirs, None))
@@ -98,7 +99,7 @@ def test_a_head_of_another_kind_is_reshaped_and_keeps_its_values():
     theirs, ours = tiny_detector("ab", fcos, seed=1), tiny_detector("ab", seed=2)
     before = logits_of(ours).clone()
     source = source_of(theirs, slots(*"ab"))
-    coverage = transfer(ours, source, "ab", class_rows(MODEL, classes("ab")))
+    coverage = transfer(ours, source, "ab", class_rows(tiny_model(), classes("ab")))
     assert torch.equal(logits_of(ours), before)
     layers = {name.split(".")[2] for name, _, _ in coverage.reshaped}
     assert layers == {"class_layer", "box_layer"}
@@ -113,7 +114,7 @@ def test_missing_tensors_are_counted_by_part():
     source = source_of(theirs, slots(*"ab"))
     for name in [n for n in source.tensors if n.startswith("neck.")]:
         del source.tensors[name]
-    coverage = transfer(ours, source, "ab", class_rows(MODEL, classes("ab")))
+    coverage = transfer(ours, source, "ab", class_rows(tiny_model(), classes("ab")))
     assert len(coverage.missing) == 16
     row = next(line for line in coverage_text(coverage, source).splitlines() if "neck" in line)
     assert row.split() == ["neck", "-", "-", "-", "16"]
@@ -124,7 +125,7 @@ def test_half_precision_and_another_memory_format_are_taken():
     ours.to(memory_format=torch.channels_last)
     source = source_of(theirs, slots(*"ab"))
     source.tensors.update({n: v.half() for n, v in source.tensors.items() if v.is_floating_point()})
-    transfer(ours, source, "ba", class_rows(MODEL, classes("ba")))
+    transfer(ours, source, "ba", class_rows(tiny_model(), classes("ba")))
     assert torch.equal(logits_of(ours), logits_of(theirs).half().float().flip(1))
 
 
@@ -133,7 +134,7 @@ def test_weights_that_fit_nowhere_are_an_error():
     with pytest.raises(
         UserError, match=r"file: none of its 1 tensors fits this detector .a.b there"
     ):
-        transfer(tiny_detector("ab"), source, "ab", class_rows(MODEL, classes("ab")))
+        transfer(tiny_detector("ab"), source, "ab", class_rows(tiny_model(), classes("ab")))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Small detectors and weight files for the tests of this folder."""
 
+from functools import cache
+
 import torch
 
 from detkit import assembly
@@ -15,8 +17,9 @@ TINY = [
 ]
 
 
+@cache
 def tiny_model(head="retinanet", *words):
-    """The configuration of a small detector."""
+    """The configuration of a small detector, which tests only read."""
     return compose("train", [f"model={head}", *TINY, *words])["model"]
 
 
