@@ -6,13 +6,11 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hydra._internal import defaults_list
 from PIL import Image
 from tiny_run import TINY
 
@@ -69,25 +67,6 @@ def _messages_as_before(monkeypatch):
     yield
     if logger.level != before:
         logger.setLevel(before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_unused_interpolation_maps() -> Iterator[None]:
-    """Spare a quarter of the time of each composition.
-
-    For every page, Hydra makes a configuration of all choices so far, of which only interpolations
-    in the page's defaults list read. Without one in the list, this makes none.
-    """
-    make_map = defaults_list._create_interpolation_map
-
-    def needed_map(overrides: Any, defaults: list[Any], self_added: bool) -> Any:
-        if any(default.is_interpolation() for default in defaults):
-            return make_map(overrides, defaults, self_added)
-        return None
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(defaults_list, "_create_interpolation_map", needed_map)
-        yield
 
 
 ANALYSIS_PLOTS = ("errors", "precision_recall", "score_thresholds", "confusion", "sizes")
