@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from detkit.data.opencv import copy_planes
 from detkit.data.transforms.resizing import PADDING
 from detkit.structures import Batch, Sample, Target
 
@@ -31,7 +32,7 @@ class Collate:
         )
         images = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
         for canvas, sample, (rows, columns) in zip(images, samples, sizes, strict=True):
-            canvas[:, :rows, :columns] = sample.image
+            copy_planes(sample.image, canvas[:, :rows, :columns])
             canvas[:, rows:] = PADDING
             canvas[:, :rows, columns:] = PADDING
         return Batch(

@@ -19,8 +19,8 @@ HueShare = Annotated[float, Interval(ge=0, le=0.5)]
 class ColorJitter:
     """Changes brightness, contrast, saturation and hue at random.
 
-    Without a hue change, the result differs from torchvision's by at most four of the 256 levels at
-    the default strengths, and by at most five at any strength.
+    Without a hue change, the result differs from torchvision's by at most three of the 256 levels
+    at the default strengths, and by at most five at any strength.
 
     Args:
         brightness: Factors are drawn from 1 - this to 1 + this.

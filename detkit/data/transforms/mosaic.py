@@ -74,19 +74,17 @@ class Mosaic:
         low, high = 0.5 - self.jitter, 0.5 + self.jitter
         row, column = (round(length * uniform(generator, low, high)) for length in self.size)
         canvas = blank(self.size, self.fill)
-        targets: list[Target] = []
-        whole = sample
         quarters = torch.randperm(4, generator=generator).tolist()
-        for quarter, piece in zip(quarters, (sample, *others), strict=True):
-            fitted = self._fitted(piece)
-            height, width = fitted.size
+        pieces = [self._fitted(piece) for piece in (sample, *others)]
+        offsets: list[tuple[int, int]] = []
+        for quarter, piece in zip(quarters, pieces, strict=True):
+            height, width = piece.size
             top = row - height if quarter < 2 else row  # noqa: PLR2004  # 0 and 1 are the upper ones
             left = column - width if quarter % 2 == 0 else column
-            paste(fitted.image, canvas, top, left)
-            moved = shift(fitted, left, top)
-            targets.append(moved.target)
-            whole = moved if piece is sample else whole
-        target, _ = clip(join(targets), self.size, self.least_kept)
+            paste(piece.image, canvas, top, left)
+            offsets.append((left, top))
+        whole = shift(pieces[0], *offsets[0])
+        target, _ = clip(_joined(pieces, offsets), self.size, self.least_kept)
         return whole.replace(image=canvas, target=target)
 
     def _fitted(self, sample: Sample) -> Sample:
@@ -96,3 +94,11 @@ class Mosaic:
         factor = factor if self.enlarge else min(factor, 1.0)
         height, width = (max(1, round(length * factor)) for length in sample.size)
         return scale_to(sample, (min(height, limits[0]), min(width, limits[1])))
+
+
+def _joined(pieces: Sequence[Sample], offsets: Sequence[tuple[int, int]]) -> Target:
+    """The objects of all pieces, each shifted by the (left, top) of its piece."""
+    target = join([piece.target for piece in pieces])
+    counts = torch.tensor([len(piece.target) for piece in pieces])
+    moves = torch.tensor(offsets, dtype=torch.float64).repeat(1, 2).repeat_interleave(counts, dim=0)
+    return target.with_boxes((target.boxes.double() + moves).float())

@@ -1,4 +1,4 @@
-"""Integer colour arithmetic equals floating point."""
+"""Colours changed by OpenCV equal torchvision's and colorsys'."""
 
 import colorsys
 
@@ -39,7 +39,7 @@ def test_jitter_equals_torchvision_step_by_step(factors):
     assert difference.max() <= (8 if factors[3] else 3)  # hues of what is nearly grey
 
 
-@pytest.mark.parametrize(("width", "levels"), [(0.2, 4), (1.0, 5)])
+@pytest.mark.parametrize(("width", "levels"), [(0.2, 3), (1.0, 5)])
 def test_jitter_stays_within_the_levels_that_its_docstring_states(width, levels):
     generator = torch.Generator().manual_seed(0)
     worst = 0

@@ -201,3 +201,40 @@ def test_boxes_found_in_a_turned_image_go_back_around_the_object(samples):
     around = found.to_original(slanted.to_image, (20, 40)).boxes[0]
     assert (around[:2] < torch.tensor([16, 8])).all()
     assert (around[2:] > torch.tensor([24, 12])).all()
+
+
+@pytest.mark.parametrize("perspective", [0.0, 0.3])
+@pytest.mark.parametrize("seed", range(3))
+def test_turned_pixels_are_those_of_pillow(seed, perspective):
+    coarse = torch.rand(1, 3, 20, 25, generator=generator(seed)) * 255
+    smooth = torch.nn.functional.interpolate(coarse, size=(200, 250), mode="bicubic")
+    image = smooth[0].clamp(0, 255).byte()
+    target = Target(torch.zeros(0, 4), torch.zeros(0).long(), torch.zeros(0).bool())
+    step = RandomPerspective(degrees=30, shear=5, perspective=perspective, scale=0.2)
+    moved = step(Sample(image, target, target, 1, "", (200, 250)), generator(seed))
+    back = torch.linalg.inv(moved.to_image)
+    coefficients = (back / back[2, 2]).flatten().tolist()[:8]
+    way, bilinear = Image.Transform.PERSPECTIVE, Image.Resampling.BILINEAR
+    picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+    expected = np.array(picture.transform((250, 200), way, coefficients, bilinear)).astype(int)
+    inside = picture.copy().convert("L").point(lambda _: 255)
+    inside = np.array(inside.transform((250, 200), way, coefficients, bilinear)) == 255
+    inside = np.all(
+        [np.roll(inside, roll, (0, 1)) for roll in [(0, 2), (0, -2), (2, 0), (-2, 0)]], 0
+    )
+    assert inside.mean() > 0.3
+    assert np.abs(moved.image.permute(1, 2, 0).numpy() - expected)[inside].max() <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**20), perspective=st.sampled_from([0.0, 0.2]))
+def test_a_turned_box_encloses_its_pixels(seed, perspective):
+    image = torch.zeros(3, 80, 100, dtype=torch.uint8)
+    image[:, 30:50, 40:60] = 255
+    target = Target(torch.tensor([[40.0, 30, 60, 50]]), torch.zeros(1).long(), torch.zeros(1) > 0)
+    step = RandomPerspective(degrees=180, scale=0.3, perspective=perspective, fill=0)
+    moved = step(Sample(image, target, target, 1, "", (80, 100)), generator(seed))
+    bright = (moved.image[0] > 127).nonzero()
+    (box,) = moved.target.boxes.tolist()
+    seen = [*bright.amin(dim=0).flip(0).tolist(), *(bright.amax(dim=0).flip(0) + 1).tolist()]
+    assert seen == pytest.approx(box, abs=1.5)  # corners of less than half a pixel are dark
