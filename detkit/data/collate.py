@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from detkit.data.opencv import copy_planes
+from detkit.data.opencv import cv2
 from detkit.data.transforms.resizing import PADDING
 from detkit.structures import Batch, Sample, Target
 
@@ -46,6 +46,17 @@ class Collate:
             to_image=torch.stack([sample.to_image for sample in samples]),
             blank=tuple(i for i, sample in enumerate(samples) if not sample.is_decoded),
         )
+
+
+def copy_planes(image: torch.Tensor, planes: torch.Tensor) -> None:
+    """Copy an image (3, H, W) uint8 into another one whose memory holds plane after plane.
+
+    If the image's colours are innermost in memory, OpenCV copies it 14 times as fast as PyTorch.
+    """
+    if image.stride(0) == 1 and image.stride(2) == len(image):
+        cv2.split(image.permute(1, 2, 0).numpy(), [plane.numpy() for plane in planes])
+    else:
+        planes.copy_(image)
 
 
 def _reduce_target(target: Target) -> tuple[Callable[..., Target], tuple[Any, ...]]:
