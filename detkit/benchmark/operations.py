@@ -2,7 +2,7 @@
 
 An accelerator works through a queue. Whenever the host needs a value from the device (a number, or
 the size of a result), it waits until the queue is empty, and the device then waits for the host. On
-the CPU nothing waits, but the same operations run, so a CPU can count what a GPU would wait for.
+a CPU nothing waits, but it can run the same operations and count what a GPU would wait for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from detkit.ops.selection import fixed_shapes
 
 _PROJECT = Path(__file__).parents[2]
 _TORCH = str(Path(torch.__file__).parent)
@@ -82,14 +85,18 @@ def count_operations(
 
     Args:
         work: A training step or a prediction.
-        device: Where it computes. On a CPU, every tensor counts as one of the device, except
-            `host_tensors`, tensors made from Python values without a device, copies made by
-            `cpu()`, and what is computed from these alone.
+        device: Where it computes. A CPU runs the code of accelerators, and every tensor counts as
+            one of the device, except `host_tensors`, tensors made from Python values without a
+            device, copies made by `cpu()`, and what is computed from these alone.
         host_tensors: Inputs that stay on the host.
     """
     counter = _Counter(device, host_tensors)
-    # Compiled functions run uncompiled, since the dispatcher cannot see into them.
-    with torch.compiler.set_stance("force_eager"), _Calls(counter), _Operations(counter):
+    with ExitStack() as stack:
+        # Compiled functions run uncompiled, since the dispatcher cannot see into them.
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(fixed_shapes())
+        stack.enter_context(_Calls(counter))
+        stack.enter_context(_Operations(counter))
         work()
     return OperationCount(counter.operations, tuple(counter.reads), tuple(counter.copies))
 

@@ -128,7 +128,9 @@ def comparisons(counts: dict[str, Counts], peers: dict[str, Counts]) -> list[Com
     peer = peers.get("Ultralytics yolov8n")
     if peer is None:
         return []
-    work = (f"operations of a {name}, yolo_free_n, batch {BATCH}" for name in ("step", "prediction"))
+    work = (
+        f"operations of a {name}, yolo_free_n, batch {BATCH}" for name in ("step", "prediction")
+    )
     sides = zip(work, counts["yolo_free_n"], peer, strict=True)
     return [
         Comparison(
