@@ -53,8 +53,10 @@ class GradientHistogram(nn.Module):
     def _weights(self, lengths: Tensor, counted: Tensor, update: bool) -> tuple[Tensor, Tensor]:
         position = (lengths * self.bins).int().clamp_(0, self.bins - 1)  # NaN falls into some bin
         position.masked_fill_(~counted[:, None], self.bins)
-        batch_counts = position.flatten().bincount(minlength=self.bins + 1)[:-1]  # (bins,)
-        batch_counts = mean_over_ranks(batch_counts.float())
+        # `bincount` would make the host wait for the largest position.
+        counter = position.new_zeros(self.bins + 1)
+        counter.index_add_(0, position.flatten(), counter.new_ones(()).expand(position.numel()))
+        batch_counts = mean_over_ranks(counter[:-1].float())  # (bins,)
         counts, share = self._updated_average(batch_counts)
         if update:
             self.counts.copy_(counts)

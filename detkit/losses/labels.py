@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from detkit.ops.chunks import row_chunks
+from detkit.ops.selection import is_eager_cpu
 
 Smoothing = Annotated[float, Interval(ge=0, lt=1)]
 
@@ -78,12 +79,16 @@ def smooth_objects(
         smoothing: 0 to 1.
         elementwise: Logits (N, C) and targets (N, C) to losses (N, C).
     """
+
+    def smoothed(logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tensor:
+        target = label_targets(logits, labels, scores) * (1 - smoothing) + smoothing / 2
+        return elementwise(logits, target).sum(dim=-1)
+
     objects = labels >= 0
+    if not is_eager_cpu(labels):
+        return torch.where(objects, smoothed(logits, labels, scores), losses)
     object_scores = None if scores is None else scores[objects]
-    logits = logits[objects]  # (N, C)
-    target = label_targets(logits, labels[objects], object_scores)
-    target = target * (1 - smoothing) + smoothing / 2
-    return losses.masked_scatter(objects, elementwise(logits, target).sum(dim=-1))
+    return losses.masked_scatter(objects, smoothed(logits[objects], labels[objects], object_scores))
 
 
 class _SplitAtLabel(torch.autograd.Function):

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 
 from detkit.errors import UserError
 from detkit.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss
+from detkit.ops.selection import fixed_shapes
 
 NAMES = ["cat", "dog"]
 EVERY = [BinaryCrossEntropy, CrossEntropy, FocalLoss]
@@ -52,6 +53,16 @@ def test_soft_targets_are_smoothed_too(loss):
     smooth = loss(label_smoothing=0.2)(LOGITS[:, :1], torch.tensor([0]), torch.tensor([0.75]))
     plain = loss()(LOGITS[:, :1], torch.tensor([0]), torch.tensor([0.75 * 0.8 + 0.1]))
     assert_close(smooth, plain)
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy, FocalLoss])
+@pytest.mark.parametrize("scores", [None, torch.tensor([0.75, 0.5, 0.0, 1.0])])
+def test_smoothing_is_the_same_without_selecting_objects(loss, scores):
+    logits, labels = inputs(loss)
+    smooth = loss(label_smoothing=0.2)
+    selected = smooth(logits, labels, scores)
+    with fixed_shapes():
+        assert_close(smooth(logits, labels, scores), selected)
 
 
 @each_loss
