@@ -1,0 +1,112 @@
+"""A detector as a graph that takes nothing but images."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from detkit.errors import UserError
+from detkit.structures.export_graph import ExportGraph
+
+# Below this, a deep network's coarsest map is 1 x 1, and torch.export takes a length of 1 for
+# a constant.
+_SMALLEST = 256
+_CELLS = 3  # of the coarsest level in the example
+
+
+class DetectionGraph(nn.Module):
+    """Images to padded detections: boxes, scores, labels and counts."""
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W) to (B, D, 4), (B, D), (B, D) and (B,)."""
+        return tuple(self.detector.detect(images))  # type: ignore[operator]
+
+
+class RawGraph(nn.Module):
+    """Images to all boxes and scores, for engines with a post-processing of their own."""
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) to (B, P, 4) and (B, P, C)."""
+        boxes, scores = self.detector.raw_detections(images)  # type: ignore[operator]
+        return boxes, scores
+
+
+def graph_module(detector: nn.Module, *, nms: bool) -> nn.Module:
+    """The module to export, in evaluation mode and without gradients."""
+    graph = DetectionGraph(detector) if nms else RawGraph(detector)
+    return graph.eval().requires_grad_(False)
+
+
+def largest_stride(detector: nn.Module) -> int:
+    """The stride of the coarsest feature level."""
+    strides = [
+        spec.stride
+        for module in detector.modules()
+        for spec in getattr(module, "feature_specs", ())
+    ]
+    return math.ceil(max(strides, default=1))
+
+
+def size_step(pad_multiple: int, stride: int) -> int:
+    """What the sides of trial images differ by: a multiple of what the network accepts."""
+    return pad_multiple if pad_multiple > 1 else min(stride, 32)
+
+
+def example_images(
+    size: tuple[int, int], batch: int | None, *, is_dynamic: bool, step: int, stride: int
+) -> Tensor:
+    """Images to trace a network with; all sides differ, so that none is taken for another.
+
+    Args:
+        size: The (height, width) that the images of the run have.
+        batch: A fixed number of images, or None.
+        is_dynamic: Whether height and width are dynamic.
+        step: Sides are multiples of this.
+        stride: The largest stride of the network.
+    """
+    height, width = size
+    if is_dynamic:
+        smallest = max(_SMALLEST, _CELLS * stride)
+        height = math.ceil(max(height, smallest) / step) * step
+        width = math.ceil(max(width, height + 1) / step) * step
+    return torch.full((batch or 2, 3, height, width), 114.0)
+
+
+def trace(graph: ExportGraph) -> torch.export.ExportedProgram:
+    """Trace a graph with its dynamic axes.
+
+    Raises:
+        UserError: A part cannot be traced, or fixes an axis that should be dynamic.
+    """
+    axes = dynamic_axes(graph)
+    shapes = ({axis: torch.export.Dim.DYNAMIC for axis in axes},) if axes else None
+    try:
+        with torch.no_grad():
+            return torch.export.export(
+                graph.module, (graph.example,), dynamic_shapes=shapes, strict=False
+            )
+    except Exception as error:  # torch.export raises errors of many kinds
+        raise UserError(_explanation(error, axes)) from error
+
+
+def dynamic_axes(graph: ExportGraph) -> dict[int, str]:
+    """The dynamic axes of the input by position."""
+    names = {0: "batch"} if graph.metadata.batch is None else {}
+    return names | ({2: "height", 3: "width"} if graph.metadata.size is None else {})
+
+
+def _explanation(error: Exception, axes: dict[int, str]) -> str:
+    reason = " ".join(str(error).split())[:400]
+    fixed = " or ".join(f"{key}=1" if key == "batch" else "size=640" for key in ("batch", "size"))
+    remedy = f" A fixed shape may still work: {fixed}." if axes else ""
+    return f"torch.export cannot trace this detector ({type(error).__name__}: {reason}).{remedy}"
