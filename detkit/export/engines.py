@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,10 @@ class TorchProgram:
 
     Args:
         file: The file.
-        shape: The shape of its input; None where any length fits.
         threads: Threads of PyTorch while the program runs.
+
+    Attributes:
+        input_shape: The shape of the input; None where any length fits.
     """
 
     def __init__(self, file: Path, threads: int) -> None:
@@ -100,15 +103,12 @@ class TorchProgram:
         return [output.numpy() for output in outputs]
 
 
-class torch_threads:  # noqa: N801  # used like a function
-    """A context in which PyTorch uses a number of threads."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-
-    def __enter__(self) -> None:
-        self._before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self._before)
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let PyTorch use a number of threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,263 @@
+"""Run an exported model in its engine and compare it with PyTorch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from detkit.export.certificate import Certificate, Check, Speed
+from detkit.export.comparison import TOLERANCES, Comparison, Tolerance, split
+from detkit.export.engines import torch_threads
+from detkit.export.graph import dynamic_axes
+from detkit.export.trial_images import canvas, trials
+from detkit.interfaces import ExportEngine, Exporter, LayerExporter, Metric
+from detkit.structures import Batch, Detections
+from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
+
+Run = Callable[[Images], list[NDArray[Any]]]
+_RUNS, _SECONDS = 20, 3.0  # of a measurement of speed, whichever ends first
+_PACKAGES = {"onnxruntime": "onnxruntime", "OpenVINO": "openvino", "torch.export": "torch"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a model is certified with.
+
+    Attributes:
+        images: Images (3, H, W) to compare outputs on.
+        step: Sides of trial images are multiples of this.
+        batches: The validation set; None if it cannot be read.
+        reason: Why not, in words.
+        metrics: Two empty metrics, for PyTorch and for the engine.
+        predict: PyTorch's detections on a batch, in original coordinates.
+        finish: Post-processes raw outputs, for graphs without post-processing.
+        ap_tolerance: The largest change of AP; None takes the precision's.
+        threads: Threads for all but the measurement of speed.
+    """
+
+    images: Sequence[Images]
+    step: int
+    batches: Iterable[Batch] | None
+    reason: str
+    metrics: tuple[Metric, Metric] | None
+    predict: Callable[[Batch], list[Detections]]
+    finish: Run | None = None
+    ap_tolerance: float | None = None
+    threads: int = 1
+
+
+def certify(
+    graph: ExportGraph, exporter: Exporter, name: str, path: Path, written: WrittenExport,
+    evidence: Evidence,
+) -> Certificate:
+    """Check axes, outputs and AP of a written model, and measure its size and speed."""
+    engine = exporter.open(path, evidence.threads)
+    tolerance = TOLERANCES[graph.metadata.precision]
+    if evidence.ap_tolerance is not None:
+        tolerance = replace(tolerance, ap=evidence.ap_tolerance)
+    checks = [_check_axes(graph, engine.input_shape)]
+    comparison = Comparison(tolerance)
+    checks.append(_check_outputs(graph, engine, evidence, comparison))
+    ap: dict[str, float] = {}
+    if checks[-1].passed is not False and evidence.batches is not None:
+        comparison = Comparison(tolerance)
+        check, ap = _check_ap(graph, engine, exporter.engine, evidence, comparison)
+        checks.append(check)
+    elif evidence.batches is None:
+        checks.append(Check("AP", None, evidence.reason))
+    certificate = Certificate(
+        file=path.name,
+        exporter=name,
+        engine=f"{exporter.engine}{_version(exporter.engine)}",
+        precision=graph.metadata.precision,
+        checks=checks,
+        megabytes=_megabytes(path),
+        float_megabytes=written.float_file and _megabytes(written.float_file),
+        ap=ap,
+        rows=comparison.rows,
+        different=comparison.different,
+        pixels=comparison.pixels,
+        score=comparison.score,
+        speed=_speed(graph, exporter, path, written, evidence),
+        sensitivity=written.sensitivity,
+    )
+    if certificate.passed:
+        return certificate
+    return replace(
+        certificate, first_difference=_first_difference(graph, exporter, path, evidence)
+    )
+
+
+def _check_axes(graph: ExportGraph, shape: tuple[int | None, ...]) -> Check:
+    """Whether the axes that should be dynamic are so in the file."""
+    axes = dynamic_axes(graph)
+    fixed = [f"{name} is fixed to {shape[axis]}" for axis, name in axes.items() if shape[axis]]
+    text = " x ".join("any" if length is None else str(length) for length in shape)
+    return Check("axes", not fixed, ", ".join(fixed) or f"the input is {text}")
+
+
+def _check_outputs(
+    graph: ExportGraph, engine: ExportEngine, evidence: Evidence, comparison: Comparison
+) -> Check:
+    """Compare outputs for several sizes and numbers of images."""
+    shapes = []
+    try:
+        for images in trials(evidence.images, graph.metadata, evidence.step):
+            shapes.append(images.shape)
+            comparison.add(_torch_outputs(graph, images), engine(images))
+    except Exception as error:  # an engine may fail in any way
+        reason = " ".join(str(error).split())[:300]
+        return Check(
+            "outputs", False, f"images of shape {shapes[-1]}: {type(error).__name__}: {reason}"
+        )
+    counts = sorted({shape[0] for shape in shapes})
+    sizes = list(dict.fromkeys(f"{shape[2]} x {shape[3]}" for shape in shapes))
+    source = "" if evidence.batches is not None else " on synthetic images"
+    text = f"{', '.join(sizes)} in batches of {', '.join(map(str, counts))}{source}: "
+    return Check("outputs", comparison.is_close, text + comparison.text())
+
+
+def _torch_outputs(graph: ExportGraph, images: Images) -> list[NDArray[Any]]:
+    with torch.no_grad():
+        return [output.numpy() for output in graph.module(torch.from_numpy(images))]
+
+
+def _check_ap(
+    graph: ExportGraph, engine: Run, engine_name: str, evidence: Evidence, comparison: Comparison
+) -> tuple[Check, dict[str, float]]:
+    """Measure AP on the validation set in PyTorch and in the engine."""
+    if evidence.batches is None or evidence.metrics is None:
+        return Check("AP", None, evidence.reason), {}
+    images = 0
+    for batch in evidence.batches:
+        images += len(batch)
+        inputs = canvas(batch, graph.metadata)
+        expected = _torch_outputs(graph, inputs)
+        actual = _in_parts(engine, inputs, graph.metadata.batch)
+        comparison.add(expected, actual)
+        if not graph.metadata.nms:
+            if evidence.finish is None:
+                continue
+            actual = evidence.finish(actual)
+        detections = batch.without_blank(evidence.predict(batch))
+        exported = batch.without_blank(list(_original(batch, actual)))
+        for metric, side in zip(evidence.metrics, (detections, exported), strict=True):
+            metric.update(batch.image_ids, side, batch.original_targets)
+    if not graph.metadata.nms and evidence.finish is None:
+        reason = "not measured without post-processing; on the validation images "
+        return Check("AP", None, reason + comparison.text()), {}
+    ap = [float(metric.compute()["AP"]) for metric in evidence.metrics]
+    # NaN without objects
+    is_close = np.isclose(ap[0], ap[1], rtol=0, atol=comparison.tolerance.ap, equal_nan=True)
+    passed = bool(is_close) and comparison.is_close
+    text = f"{ap_text(ap[0])} in PyTorch, {ap_text(ap[1])} in {engine_name} on {images:,} images"
+    text += f" (may change by {comparison.tolerance.ap:g}); "
+    return (
+        Check("AP", passed, text + _difference_text(comparison)),
+        {"PyTorch": ap[0], engine_name: ap[1]},
+    )
+
+
+def ap_text(value: float) -> str:
+    """AP with three digits and without the zero before them."""
+    text = f"{value:.3f}"
+    return text[1:] if text.startswith("0.") else text
+
+
+def _difference_text(comparison: Comparison) -> str:
+    tolerance: Tolerance = comparison.tolerance
+    if not np.isfinite(tolerance.pixels):
+        return f"{comparison.rows:,} detections"
+    return (
+        f"{comparison.different:,} of {comparison.rows:,} detections differ by more than "
+        f"{tolerance.pixels:g} px or {tolerance.score:g} in score"
+    )
+
+
+def _in_parts(engine: Run, images: Images, batch: int | None) -> list[NDArray[Any]]:
+    """Run images through an engine whose number of images may be fixed."""
+    if batch is None:
+        return engine(images)
+    missing = -len(images) % batch
+    padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+    parts = [engine(padded[start : start + batch]) for start in range(0, len(padded), batch)]
+    return [np.concatenate(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
+
+
+def _original(batch: Batch, outputs: Sequence[NDArray[Any]]) -> Iterator[Detections]:
+    """The detections of each image in the coordinates of the original images."""
+    geometry = zip(split(outputs), batch.to_image, batch.original_sizes, strict=True)
+    for (boxes, scores, labels), to_image, size in geometry:
+        detections = Detections(*(torch.from_numpy(value.copy()) for value in (boxes, scores)),
+                                torch.from_numpy(labels.astype(np.int64)))
+        yield detections.to_original(to_image, size)
+
+
+def _speed(
+    graph: ExportGraph, exporter: Exporter, path: Path, written: WrittenExport, evidence: Evidence
+) -> Speed:
+    """The time of the smallest batch that the graph takes, per image, on one thread."""
+    images = next(trials(evidence.images, graph.metadata, evidence.step))
+    with torch_threads(1):
+        pytorch = milliseconds(lambda: _torch_outputs(graph, images)) / len(images)
+    times = []
+    for file in (path, written.float_file):
+        if file is not None:
+            run = exporter.open(file, 1)
+            times.append(milliseconds(lambda run=run: run(images)) / len(images))  # type: ignore[misc]
+    return Speed(images.shape[2:], pytorch, *times)  # type: ignore[arg-type]
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """The median time of a call."""
+    run()
+    times: list[float] = []
+    start = time.perf_counter()
+    while len(times) < _RUNS and (not times or time.perf_counter() - start < _SECONDS):
+        begin = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - begin) * 1000)
+    return median(times)
+
+
+def _first_difference(
+    graph: ExportGraph, exporter: Exporter, path: Path, evidence: Evidence
+) -> str:
+    """The first layer that differs, or why it cannot be told."""
+    if not isinstance(exporter, LayerExporter):
+        return "this format does not show the outputs of its layers"
+    tolerance = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.5}[graph.metadata.precision]
+    for images in trials(evidence.images, graph.metadata, evidence.step):
+        try:
+            layer = exporter.first_difference(graph, path, images, tolerance)
+        except Exception as error:  # the engine may not run at all
+            reason = " ".join(str(error).split())[:200]
+            return f"unknown: the layers cannot be run ({type(error).__name__}: {reason})"
+        if layer is not None:
+            return f"{layer} (images of shape {images.shape})"
+    return f"none by more than {tolerance:g} of its largest value; the end of the graph differs"
+
+
+def _version(engine: str) -> str:
+    try:
+        return f" {version(_PACKAGES[engine])}"
+    except (KeyError, PackageNotFoundError):
+        return ""
+
+
+def _megabytes(path: Path) -> float:
+    """Size of a file with the files that belong to it, or of a folder."""
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+    else:
+        files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 1e6

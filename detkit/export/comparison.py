@@ -1,0 +1,136 @@
+"""Compare the outputs of an exported model with PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outputs = Sequence[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a precision may be off.
+
+    Attributes:
+        pixels: Largest difference of a box's coordinate.
+        score: Largest difference of a score.
+        share: Largest share of detections that differ by more, or that only one side has: the
+            order of nearly equal scores decides which boxes NMS removes.
+        ap: Largest loss or gain of AP.
+    """
+
+    pixels: float
+    score: float
+    share: float
+    ap: float
+
+
+# Rounding adds up over the layers: 1e-4 of 1,000 pixels for 24 bits, 1e-2 for 11 bits. In int8 only
+# AP says whether a model is good.
+TOLERANCES = {
+    "fp32": Tolerance(pixels=0.1, score=0.001, share=0.001, ap=0.001),
+    "fp16": Tolerance(pixels=2.0, score=0.02, share=0.05, ap=0.005),
+    "int8": Tolerance(pixels=float("inf"), score=float("inf"), share=1.0, ap=0.02),
+}
+
+
+class ImageDetections(NamedTuple):
+    """The detections of one image: (N, 4), (N,) and (N,)."""
+
+    boxes: NDArray[Any]
+    scores: NDArray[Any]
+    labels: NDArray[Any]
+
+
+def split(outputs: Outputs) -> Iterator[ImageDetections]:
+    """The detections of each image of padded outputs."""
+    boxes, scores, labels, counts = outputs
+    for image, count in enumerate(counts.tolist()):
+        yield ImageDetections(boxes[image, :count], scores[image, :count], labels[image, :count])
+
+
+@dataclass
+class Comparison:
+    """What many compared outputs add up to.
+
+    Attributes:
+        rows: Detections, or rows of raw outputs, on the side that has more of them.
+        different: Rows that differ by more than the tolerance, or that only one side has.
+        pixels: Largest difference of a coordinate between rows that agree.
+        score: Largest difference of a score between rows that agree.
+    """
+
+    tolerance: Tolerance
+    rows: int = 0
+    different: int = 0
+    pixels: float = 0.0
+    score: float = 0.0
+
+    def add(self, expected: Outputs, actual: Outputs) -> None:
+        """Compare the outputs of one batch, of a graph with or without post-processing."""
+        shapes = [[output.shape for output in outputs] for outputs in (expected, actual)]
+        if shapes[0] != shapes[1]:
+            rows = int(np.prod(expected[1].shape[:2]))
+            self.rows, self.different = self.rows + rows, self.different + rows
+        elif len(expected) == 2:  # noqa: PLR2004  # raw boxes and scores, in the same order
+            self._add_rows(
+                np.abs(expected[0] - actual[0]).max(axis=-1).ravel(),
+                np.abs(expected[1] - actual[1]).max(axis=-1).ravel(),
+                expected[1].shape[0] * expected[1].shape[1],
+            )
+        else:
+            for pair in zip(split(expected), split(actual), strict=True):
+                self.add_image(*pair)
+
+    def add_image(self, expected: ImageDetections, actual: ImageDetections) -> None:
+        """Compare the detections of one image, each with the nearest one of its class."""
+        most = max(len(expected.scores), len(actual.scores))
+        pairs = _nearest(expected, actual)
+        rows, columns = pairs
+        boxes = np.abs(expected.boxes[rows] - actual.boxes[columns]).max(axis=-1, initial=0.0)
+        scores = np.abs(expected.scores[rows] - actual.scores[columns])
+        self._add_rows(boxes, scores, most)
+
+    def _add_rows(self, boxes: NDArray[Any], scores: NDArray[Any], most: int) -> None:
+        agree = (boxes <= self.tolerance.pixels) & (scores <= self.tolerance.score)
+        self.rows += most
+        self.different += most - int(agree.sum())
+        self.pixels = max(self.pixels, float(boxes[agree].max(initial=0.0)))
+        self.score = max(self.score, float(scores[agree].max(initial=0.0)))
+
+    @property
+    def is_close(self) -> bool:
+        """Whether few enough rows differ."""
+        return self.different <= self.tolerance.share * self.rows
+
+    def text(self) -> str:
+        """One line."""
+        return (
+            f"{self.different:,} of {self.rows:,} rows differ; the others agree to "
+            f"{self.pixels:.2g} px and {self.score:.2g} in score"
+        )
+
+
+def _nearest(
+    expected: ImageDetections, actual: ImageDetections
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of detections with the same class, nearest first; each is in one pair at most."""
+    distance = np.abs(expected.boxes[:, None] - actual.boxes[None]).max(axis=-1, initial=0.0)
+    distance = distance + np.abs(expected.scores[:, None] - actual.scores[None])
+    distance = np.where(expected.labels[:, None] == actual.labels[None], distance, np.inf)
+    order = np.argsort(distance, axis=None, kind="stable")
+    rows, columns = np.unravel_index(order, distance.shape)
+    free_rows = np.ones(len(expected.scores), dtype=bool)
+    free_columns = np.ones(len(actual.scores), dtype=bool)
+    pairs: list[tuple[int, int]] = []
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        if free_rows[row] and free_columns[column] and np.isfinite(distance[row, column]):
+            free_rows[row] = free_columns[column] = False
+            pairs.append((row, column))
+    pairs_array = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return pairs_array[:, 0], pairs_array[:, 1]

@@ -1,0 +1,86 @@
+"""Find the first layer of an exported model whose output differs from PyTorch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from detkit.export.onnx_model import Model, layer_of, nodes_by_layer
+from detkit.structures.export_graph import ExportGraph, Images
+
+Run = Callable[[Images], list[NDArray[Any]]]
+
+
+def module_outputs(graph: ExportGraph, images: Images) -> dict[str, NDArray[Any]]:
+    """The output tensor of the last call of each module, by path; others are left out."""
+    outputs: dict[str, NDArray[Any]] = {}
+    hooks = []
+    for path, module in graph.module.named_modules():
+        name = path.removeprefix("detector.")
+        if path not in ("", "detector"):
+            hooks.append(module.register_forward_hook(_recorder(outputs, name)))
+    try:
+        with torch.no_grad():
+            graph.module(torch.from_numpy(images))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return outputs
+
+
+def _recorder(
+    outputs: dict[str, NDArray[Any]], name: str
+) -> Callable[[nn.Module, Any, Any], None]:
+    def record(module: nn.Module, inputs: Any, output: Any) -> None:
+        outputs.pop(name, None)
+        if isinstance(output, Tensor):
+            outputs[name] = output.detach().numpy().copy()
+
+    return record
+
+
+def first_difference_in_onnx(
+    graph: ExportGraph,
+    model: Model,
+    images: Images,
+    tolerance: float,
+    engine: Callable[[bytes], Run],
+) -> str | None:
+    """Compare the output of each module, in the order in which the model computes them.
+
+    Args:
+        graph: The graph that the model was made from.
+        model: The ONNX model.
+        images: What to run both on.
+        tolerance: How far an output may be off, relative to its largest value.
+        engine: Opens an ONNX model.
+
+    Returns:
+        The layer, its operator and the difference; None if no layer differs by itself.
+    """
+    import onnx
+
+    expected = module_outputs(graph, images)
+    nodes = nodes_by_layer(model.graph.node)
+    compared = [n for n in model.graph.node if nodes.get(layer_of(n)) is n]
+    compared = [node for node in compared if layer_of(node) in expected]
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    del watched.graph.output[:]
+    for node in compared:
+        watched.graph.output.append(onnx.ValueInfoProto(name=node.output[0]))
+    for node, output in zip(compared, engine(watched.SerializeToString())(images), strict=True):
+        reference = expected[layer_of(node)]
+        if output.shape != reference.shape:
+            continue  # the converter merged the end of the module with what follows
+        difference = np.abs(output.astype(np.float64) - reference).max(initial=0.0)
+        if difference > tolerance * max(1.0, float(np.abs(reference).max(initial=0.0))):
+            return (
+                f"{layer_of(node)} ({node.op_type}): its output is off by up to {difference:.3g}"
+            )
+    return None

@@ -1,0 +1,85 @@
+"""The exporter of ONNX files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from detkit.errors import UserError
+from detkit.export.engines import OnnxRuntime
+from detkit.export.first_difference import first_difference_in_onnx
+from detkit.export.onnx_model import onnx_metadata, set_metadata, to_onnx
+from detkit.export.packages import require_packages
+from detkit.export.quantization import quantise, to_half
+from detkit.registry import PositiveInt, register
+from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@register("exporter", "onnx")
+class OnnxExporter:
+    """One .onnx file for onnxruntime, OpenVINO, TensorRT and others.
+
+    Args:
+        opset: Version of ONNX's operators; null takes the converter's own.
+    """
+
+    suffix = ".onnx"
+    engine = "onnxruntime"
+    precisions = ("fp32", "fp16", "int8")
+
+    def __init__(self, *, opset: PositiveInt | None = None) -> None:
+        self.opset = opset
+
+    def require(self) -> None:
+        """Refuse if a package is missing."""
+        require_packages("onnx", PACKAGES, "export")
+
+    def write(self, graph: ExportGraph, path: Path) -> WrittenExport:
+        """Write the graph in its precision."""
+        return write_onnx(graph, path, self.opset)
+
+    def open(self, path: Path, threads: int) -> OnnxRuntime:
+        """Open a written file in onnxruntime."""
+        return OnnxRuntime(path, threads)
+
+    def first_difference(
+        self, graph: ExportGraph, path: Path, images: Images, tolerance: float
+    ) -> str | None:
+        """The first layer whose output differs from PyTorch's."""
+        import onnx
+
+        return first_difference_in_onnx(
+            graph, onnx.load(path), images, tolerance, lambda model: OnnxRuntime(model, 1)
+        )
+
+
+def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> WrittenExport:
+    """Write a graph as ONNX file in the precision that its metadata names."""
+    import onnx
+
+    model = to_onnx(graph, opset)
+    if graph.metadata.precision == "fp16":
+        model = to_half(model)
+        set_metadata(model, onnx_metadata(graph.metadata))
+    if graph.metadata.precision != "int8":
+        _save(model, path)
+        return WrittenExport()
+    float_file = path.with_name(f"{path.stem}.float{path.suffix}")
+    _save(model, float_file)
+    sensitivity = quantise(graph, float_file, path)
+    quantised = onnx.load(path)
+    set_metadata(quantised, onnx_metadata(graph.metadata))
+    _save(quantised, path)
+    return WrittenExport(float_file, sensitivity)
+
+
+def _save(model: object, path: Path) -> None:
+    import onnx
+
+    try:
+        onnx.save(model, str(path))
+    except ValueError as error:  # protobuf's limit
+        raise UserError(
+            f"{path.name}: the model is larger than the 2 GB of an ONNX file ({error})."
+        ) from error

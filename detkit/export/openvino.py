@@ -1,0 +1,113 @@
+"""The exporter of OpenVINO models."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from detkit.export.engines import OpenVino
+from detkit.export.first_difference import first_difference_in_onnx
+from detkit.export.onnx import PACKAGES, write_onnx
+from detkit.export.onnx_model import model_info, ultralytics_keys
+from detkit.export.packages import require_packages
+from detkit.export.quantization import float_nodes
+from detkit.registry import register
+from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
+from detkit.structures.exported import METADATA_KEY
+
+
+@register("exporter", "openvino")
+class OpenVinoExporter:
+    """An .xml and a .bin file for OpenVINO, converted from ONNX; int8 by NNCF."""
+
+    suffix = ".xml"
+    engine = "OpenVINO"
+    precisions = ("fp32", "fp16", "int8")
+
+    def require(self) -> None:
+        """Refuse if a package is missing."""
+        require_packages("openvino", ("openvino", "nncf"), "openvino")
+        require_packages("openvino", PACKAGES, "export")
+
+    def write(self, graph: ExportGraph, path: Path) -> WrittenExport:
+        """Write the graph; fp16 stores the weights in half precision."""
+        import openvino
+
+        source = path.with_suffix(".onnx")
+        write_onnx(float32(graph), source)
+        model = openvino.convert_model(source)
+        float_file = None
+        if graph.metadata.precision == "int8":
+            float_file = path.with_name(f"{path.stem}.float{path.suffix}")
+            openvino.save_model(model, float_file, compress_to_fp16=False)
+            model = _quantised(graph, model, source)
+        source.unlink()
+        _set_metadata(graph, model)
+        openvino.save_model(model, path, compress_to_fp16=graph.metadata.precision == "fp16")
+        return WrittenExport(float_file)
+
+    def open(self, path: Path, threads: int) -> OpenVino:
+        """Open a written model."""
+        return OpenVino(path, threads)
+
+    def first_difference(
+        self, graph: ExportGraph, path: Path, images: Images, tolerance: float
+    ) -> str | None:
+        """The first layer that OpenVINO computes differently from PyTorch."""
+        import onnx
+        import openvino
+
+        source = path.with_suffix(".onnx")
+        write_onnx(float32(graph), source)
+        model = onnx.load(source)
+        source.unlink()
+
+        def engine(content: bytes) -> OpenVino:
+            source.write_bytes(content)
+            try:
+                return OpenVino(openvino.convert_model(source), 1)
+            finally:
+                source.unlink()
+
+        return first_difference_in_onnx(graph, model, images, tolerance, engine)
+
+
+def float32(graph: ExportGraph) -> ExportGraph:
+    """The same graph in float32."""
+    return replace(graph, metadata=replace(graph.metadata, precision="fp32"))
+
+
+def _quantised(graph: ExportGraph, model: Any, source: Path) -> Any:
+    """The model in int8, apart from the last convolutions of each head and what follows them."""
+    import nncf
+    import onnx
+
+    names = float_nodes(onnx.load(source), graph.keep_float)
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    present = {operation.get_friendly_name() for operation in model.get_ops()}
+    ignored = nncf.IgnoredScope(
+        names=[name for name in names if name in present],
+        types=["NonMaxSuppression", "MatMul", "Add", "Multiply", "Subtract", "Sigmoid", "Exp"],
+        validate=False,
+    )
+    with redirect_stdout(StringIO()):  # progress bars
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(graph.calibration)),
+            subset_size=len(graph.calibration),
+            preset=nncf.QuantizationPreset.MIXED,
+            ignored_scope=ignored,
+        )
+
+
+def _set_metadata(graph: ExportGraph, model: Any) -> None:
+    """Write detkit's own entry, Ultralytics' keys and `model_info` into the runtime information."""
+    model.set_rt_info(graph.metadata.to_json(), [METADATA_KEY])
+    for key, value in ultralytics_keys(graph.metadata).items():
+        model.set_rt_info(value, ["metadata", key])
+    for key, value in model_info(graph.metadata).items():
+        model.set_rt_info(value, ["model_info", key])
