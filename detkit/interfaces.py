@@ -22,11 +22,13 @@ from detkit.structures import (
     DatasetIndex,
     DensePredictions,
     Detections,
+    ExportGraph,
     FeatureSpec,
     Priors,
     RegionPredictions,
     Sample,
     Target,
+    WrittenExport,
 )
 
 Sizes = Sequence[tuple[int, int]]
@@ -358,3 +360,42 @@ class OptimizerFactory(Protocol):
     """A model to its optimizer; `total_batch` counts the images of a step over all ranks."""
 
     def __call__(self, model: nn.Module, total_batch: int) -> torch.optim.Optimizer: ...
+
+
+class ExportEngine(Protocol):
+    """A written model in its engine: images (B, 3, H, W) to the outputs of its graph, in order.
+
+    `input_shape` holds None where any length fits.
+    """
+
+    input_shape: tuple[int | None, ...]
+
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[Any]]: ...
+
+
+class Exporter(Protocol):
+    """Writes a graph for another engine, and opens what it wrote so that it can be certified.
+
+    `suffix` is the end of the file's name, empty for a folder; `engine` names the engine;
+    `precisions` are those of `fp32`, `fp16` and `int8` that it writes. `require` raises UserError
+    if a package is missing, before any work starts.
+    """
+
+    suffix: str
+    engine: str
+    precisions: Sequence[str]
+
+    def require(self) -> None: ...
+
+    def write(self, graph: ExportGraph, path: Path) -> WrittenExport: ...
+
+    def open(self, path: Path, threads: int) -> ExportEngine: ...
+
+
+@runtime_checkable
+class LayerExporter(Protocol):
+    """An exporter that finds the first layer whose output differs from PyTorch's."""
+
+    def first_difference(
+        self, graph: ExportGraph, path: Path, images: NDArray[np.float32], tolerance: float
+    ) -> str | None: ...

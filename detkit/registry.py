@@ -50,6 +50,7 @@ FAMILIES: dict[str, str] = {
     "scheduler": "learning rate over time",
     "callback": "what runs alongside training",
     "logger": "where numbers are sent",
+    "exporter": "a trained detector to a file for another engine",
 }
 PLURAL = ("layers", "priors")  # families whose names are plural nouns
 

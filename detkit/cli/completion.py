@@ -30,6 +30,7 @@ ROOTS: dict[str, tuple[str, str]] = {
     "evaluate": ("Evaluate", "train"),
     "predict": ("Predict", "train"),
     "import": ("Import", "import"),
+    "export": ("Export", "export"),
     "replay": ("Replay", "train"),
 }
 _OPTIONS = ("assign", "data check", "data stats", "data anchors", "data show", "data convert")
@@ -44,6 +45,7 @@ _PATHS = (
     "run_folder",
     "file",
     "detections",
+    "calibration",
 )
 _FOLDERS = ("data.path", "run_folder", "hydra.sweep.dir", "--config-dir")
 _SWEEP = ("hydra.sweep.dir", "hydra.launcher.devices", "hydra.launcher.jobs_per_device")

@@ -181,6 +181,57 @@ class Predict:
 
 
 @dataclass(frozen=True)
+class Export:
+    """The root of `detkit export`.
+
+    Args:
+        model: The checkpoint's detector; you can change its post-processing.
+        data: The images of the certificate; the checkpoint's data unless you choose others.
+        augmentation: Transforms of the images.
+        metric: What the certificate measures.
+        exporter: The format; `format=NAME` selects it.
+        ckpt: A run folder or a checkpoint file.
+        output: The file or folder to write; null names it after the run.
+        nms: Whether the graph holds the post-processing; without, it returns all boxes and scores.
+        size: Height and width of the images, such as [320,416], or one number for both; `dynamic`
+            takes images of any size.
+        batch: The number of images; `dynamic` takes any.
+        precision: `fp32`, `fp16` or `int8`.
+        calibration: Images that show int8 the range of each layer's output: a folder, or a pattern
+            such as 'photos/*.jpg'; null takes the run's training images.
+        calibration_images: How many of them to use.
+        keep_float: Layers that int8 leaves in float, such as [neck,head.layers].
+        sensitivity: Measure what int8 costs each layer.
+        ap_tolerance: How far AP may change; null allows .001 for fp32, .005 for fp16, .02 for int8.
+        split: The split that the certificate measures AP on.
+        image_size: Height and width that images are resized to fit into, such as [320,416], or one
+            number for both; sets the size in every transform. Null takes a fixed `size`, or keeps
+            each page's sizes.
+        plugins: Modules or Python files that register parts.
+    """
+
+    model: Annotated[object, Slot("detector", "one_stage")]
+    data: Annotated[object, Block("detkit.data.detection_data:DetectionData")]
+    augmentation: Annotated[object, Block("detkit.config.blocks:Augmentation")]
+    metric: Annotated[object, Slot("metric", "coco")]
+    exporter: Annotated[object, Slot("exporter", "onnx")]
+    ckpt: str
+    output: str | None = None
+    nms: bool = True
+    size: Literal["dynamic"] | ImageSize = "dynamic"
+    batch: Literal["dynamic"] | PositiveInt = "dynamic"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    calibration: str | None = None
+    calibration_images: PositiveInt = 128
+    keep_float: list[str] = field(default_factory=list)
+    sensitivity: bool = False
+    ap_tolerance: Fraction | None = None
+    split: str = "validation"
+    image_size: ImageSize | None = None
+    plugins: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Replay:
     """The root of `detkit replay`.
 

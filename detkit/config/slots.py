@@ -21,6 +21,7 @@ ROOTS: dict[str, Callable[..., Any]] = {
     "measure": root.Measure,
     "predict": root.Predict,
     "import": root.Import,
+    "export": root.Export,
     "replay": root.Replay,
 }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,16 +51,30 @@ class Evidence:
     reason: str
     metrics: tuple[Metric, Metric] | None
     predict: Callable[[Batch], list[Detections]]
-    finish: Run | None = None
+    finish: Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]] | None = None
     ap_tolerance: float | None = None
     threads: int = 1
 
 
+class WrittenModel(NamedTuple):
+    """A written model.
+
+    Attributes:
+        path: Its file or folder.
+        exporter: The name of the exporter.
+        report: What else the exporter wrote and measured.
+    """
+
+    path: Path
+    exporter: str
+    report: WrittenExport
+
+
 def certify(
-    graph: ExportGraph, exporter: Exporter, name: str, path: Path, written: WrittenExport,
-    evidence: Evidence,
+    graph: ExportGraph, exporter: Exporter, model: WrittenModel, evidence: Evidence
 ) -> Certificate:
     """Check axes, outputs and AP of a written model, and measure its size and speed."""
+    path, written = model.path, model.report
     engine = exporter.open(path, evidence.threads)
     tolerance = TOLERANCES[graph.metadata.precision]
     if evidence.ap_tolerance is not None:
@@ -76,12 +91,12 @@ def certify(
         checks.append(Check("AP", None, evidence.reason))
     certificate = Certificate(
         file=path.name,
-        exporter=name,
+        exporter=model.exporter,
         engine=f"{exporter.engine}{_version(exporter.engine)}",
         precision=graph.metadata.precision,
         checks=checks,
-        megabytes=_megabytes(path),
-        float_megabytes=written.float_file and _megabytes(written.float_file),
+        megabytes=_megabytes(path, written.float_file),
+        float_megabytes=_megabytes(written.float_file) if written.float_file else None,
         ap=ap,
         rows=comparison.rows,
         different=comparison.different,
@@ -92,9 +107,7 @@ def certify(
     )
     if certificate.passed:
         return certificate
-    return replace(
-        certificate, first_difference=_first_difference(graph, exporter, path, evidence)
-    )
+    return replace(certificate, first_difference=_first_difference(graph, exporter, path, evidence))
 
 
 def _check_axes(graph: ExportGraph, shape: tuple[int | None, ...]) -> Check:
@@ -137,12 +150,12 @@ def _check_ap(
     """Measure AP on the validation set in PyTorch and in the engine."""
     if evidence.batches is None or evidence.metrics is None:
         return Check("AP", None, evidence.reason), {}
-    images = 0
+    image_count = 0
     for batch in evidence.batches:
-        images += len(batch)
+        image_count += len(batch)
         inputs = canvas(batch, graph.metadata)
         expected = _torch_outputs(graph, inputs)
-        actual = _in_parts(engine, inputs, graph.metadata.batch)
+        actual: Sequence[NDArray[Any]] = _in_parts(engine, inputs, graph.metadata.batch)
         comparison.add(expected, actual)
         if not graph.metadata.nms:
             if evidence.finish is None:
@@ -159,7 +172,9 @@ def _check_ap(
     # NaN without objects
     is_close = np.isclose(ap[0], ap[1], rtol=0, atol=comparison.tolerance.ap, equal_nan=True)
     passed = bool(is_close) and comparison.is_close
-    text = f"{ap_text(ap[0])} in PyTorch, {ap_text(ap[1])} in {engine_name} on {images:,} images"
+    text = (
+        f"{ap_text(ap[0])} in PyTorch, {ap_text(ap[1])} in {engine_name} on {image_count:,} images"
+    )
     text += f" (may change by {comparison.tolerance.ap:g}); "
     return (
         Check("AP", passed, text + _difference_text(comparison)),
@@ -197,8 +212,8 @@ def _original(batch: Batch, outputs: Sequence[NDArray[Any]]) -> Iterator[Detecti
     """The detections of each image in the coordinates of the original images."""
     geometry = zip(split(outputs), batch.to_image, batch.original_sizes, strict=True)
     for (boxes, scores, labels), to_image, size in geometry:
-        detections = Detections(*(torch.from_numpy(value.copy()) for value in (boxes, scores)),
-                                torch.from_numpy(labels.astype(np.int64)))
+        values = (boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64))
+        detections = Detections(*map(torch.from_numpy, values))
         yield detections.to_original(to_image, size)
 
 
@@ -213,8 +228,8 @@ def _speed(
     for file in (path, written.float_file):
         if file is not None:
             run = exporter.open(file, 1)
-            times.append(milliseconds(lambda run=run: run(images)) / len(images))  # type: ignore[misc]
-    return Speed(images.shape[2:], pytorch, *times)  # type: ignore[arg-type]
+            times.append(milliseconds(partial(run, images)) / len(images))
+    return Speed(images.shape[2:], pytorch, *times)
 
 
 def milliseconds(run: Callable[[], object]) -> float:
@@ -254,10 +269,7 @@ def _version(engine: str) -> str:
         return ""
 
 
-def _megabytes(path: Path) -> float:
-    """Size of a file with the files that belong to it, or of a folder."""
-    if path.is_dir():
-        files = [file for file in path.rglob("*") if file.is_file()]
-    else:
-        files = [file for file in (path, path.with_suffix(".bin")) if file.is_file()]
-    return sum(file.stat().st_size for file in files) / 1e6
+def _megabytes(path: Path, other: Path | None = None) -> float:
+    """Size of a file with the files that belong to it, or of a folder without another file."""
+    files = path.rglob("*") if path.is_dir() else (path, path.with_suffix(".bin"))
+    return sum(f.stat().st_size for f in files if f.is_file() and f != other) / 1e6

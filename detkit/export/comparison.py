@@ -73,19 +73,17 @@ class Comparison:
 
     def add(self, expected: Outputs, actual: Outputs) -> None:
         """Compare the outputs of one batch, of a graph with or without post-processing."""
-        shapes = [[output.shape for output in outputs] for outputs in (expected, actual)]
-        if shapes[0] != shapes[1]:
-            rows = int(np.prod(expected[1].shape[:2]))
-            self.rows, self.different = self.rows + rows, self.different + rows
-        elif len(expected) == 2:  # noqa: PLR2004  # raw boxes and scores, in the same order
-            self._add_rows(
-                np.abs(expected[0] - actual[0]).max(axis=-1).ravel(),
-                np.abs(expected[1] - actual[1]).max(axis=-1).ravel(),
-                expected[1].shape[0] * expected[1].shape[1],
-            )
-        else:
+        is_padded = len(expected) == 4  # noqa: PLR2004  # the padding may differ
+        if is_padded and len(expected[0]) == len(actual[0]):
             for pair in zip(split(expected), split(actual), strict=True):
                 self.add_image(*pair)
+        elif expected[1].shape == actual[1].shape:  # raw boxes and scores, in the same order
+            pairs = list(zip(expected, actual, strict=True))
+            boxes, scores = (np.abs(a - b).max(axis=-1, initial=0.0).ravel() for a, b in pairs)
+            self._add_rows(boxes, scores, scores.size)
+        else:
+            rows = int(np.prod(expected[1].shape[:2]))
+            self.rows, self.different = self.rows + rows, self.different + rows
 
     def add_image(self, expected: ImageDetections, actual: ImageDetections) -> None:
         """Compare the detections of one image, each with the nearest one of its class."""

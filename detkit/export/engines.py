@@ -65,9 +65,7 @@ class OpenVino:
         core = openvino.Core()
         source = core.read_model(model) if isinstance(model, Path) else model
         lengths = source.inputs[0].get_partial_shape()
-        self.input_shape: Shape = tuple(
-            n.get_length() if n.is_static else None for n in lengths
-        )
+        self.input_shape: Shape = tuple(n.get_length() if n.is_static else None for n in lengths)
         self._compiled = core.compile_model(source, "CPU", settings)
 
     def __call__(self, images: Images) -> list[NDArray[Any]]:
@@ -89,9 +87,7 @@ class TorchProgram:
 
     def __init__(self, file: Path, threads: int) -> None:
         program = torch.export.load(file)
-        example = next(
-            node.meta["val"] for node in program.graph.nodes if node.name == INPUT
-        )
+        example = next(node.meta["val"] for node in program.graph.nodes if node.name == INPUT)
         self.input_shape: Shape = tuple(n if isinstance(n, int) else None for n in example.shape)
         self._module = program.module()
         self._threads = threads

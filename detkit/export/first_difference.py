@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from detkit.export.onnx_model import Model, layer_of, nodes_by_layer
+from detkit.export.onnx_model import Model, nodes_by_layer
 from detkit.structures.export_graph import ExportGraph, Images
 
 Run = Callable[[Images], list[NDArray[Any]]]
@@ -33,9 +33,7 @@ def module_outputs(graph: ExportGraph, images: Images) -> dict[str, NDArray[Any]
     return outputs
 
 
-def _recorder(
-    outputs: dict[str, NDArray[Any]], name: str
-) -> Callable[[nn.Module, Any, Any], None]:
+def _recorder(outputs: dict[str, NDArray[Any]], name: str) -> Callable[[nn.Module, Any, Any], None]:
     def record(module: nn.Module, inputs: Any, output: Any) -> None:
         outputs.pop(name, None)
         if isinstance(output, Tensor):
@@ -67,20 +65,19 @@ def first_difference_in_onnx(
 
     expected = module_outputs(graph, images)
     nodes = nodes_by_layer(model.graph.node)
-    compared = [n for n in model.graph.node if nodes.get(layer_of(n)) is n]
-    compared = [node for node in compared if layer_of(node) in expected]
+    compared = [(layer, node) for layer, node in nodes.items() if layer in expected]
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]
-    for node in compared:
-        watched.graph.output.append(onnx.ValueInfoProto(name=node.output[0]))
-    for node, output in zip(compared, engine(watched.SerializeToString())(images), strict=True):
-        reference = expected[layer_of(node)]
+    for name in dict.fromkeys(node.output[0] for _, node in compared):
+        watched.graph.output.append(onnx.ValueInfoProto(name=name))
+    names = [output.name for output in watched.graph.output]
+    outputs = dict(zip(names, engine(watched.SerializeToString())(images), strict=True))
+    for layer, node in compared:
+        reference, output = expected[layer], outputs[node.output[0]]
         if output.shape != reference.shape:
             continue  # the converter merged the end of the module with what follows
         difference = np.abs(output.astype(np.float64) - reference).max(initial=0.0)
         if difference > tolerance * max(1.0, float(np.abs(reference).max(initial=0.0))):
-            return (
-                f"{layer_of(node)} ({node.op_type}): its output is off by up to {difference:.3g}"
-            )
+            return f"{layer} ({node.op_type}): its output is off by up to {difference:.3g}"
     return None

@@ -89,7 +89,7 @@ def trace(graph: ExportGraph) -> torch.export.ExportedProgram:
         UserError: A part cannot be traced, or fixes an axis that should be dynamic.
     """
     axes = dynamic_axes(graph)
-    shapes = ({axis: torch.export.Dim.DYNAMIC for axis in axes},) if axes else None
+    shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) if axes else None
     try:
         with torch.no_grad():
             return torch.export.export(

@@ -7,7 +7,7 @@ from pathlib import Path
 from detkit.errors import UserError
 from detkit.export.engines import OnnxRuntime
 from detkit.export.first_difference import first_difference_in_onnx
-from detkit.export.onnx_model import onnx_metadata, set_metadata, to_onnx
+from detkit.export.onnx_model import Model, onnx_metadata, set_metadata, to_onnx
 from detkit.export.packages import require_packages
 from detkit.export.quantization import quantise, to_half
 from detkit.registry import PositiveInt, register
@@ -74,7 +74,7 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> Writ
     return WrittenExport(float_file, sensitivity)
 
 
-def _save(model: object, path: Path) -> None:
+def _save(model: Model, path: Path) -> None:
     import onnx
 
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import ast
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -87,7 +87,7 @@ def set_metadata(model: Model, metadata: dict[str, str]) -> None:
 
 
 def onnx_metadata(metadata: ExportedModel) -> dict[str, str]:
-    """detkit's own entry, the keys that Ultralytics writes, and OpenVINO's `model_info`."""
+    """The entry of detkit, the keys that Ultralytics writes, and OpenVINO's `model_info`."""
     info = {f"model_info {key}": value for key, value in model_info(metadata).items()}
     return {METADATA_KEY: metadata.to_json(), **ultralytics_keys(metadata), **info}
 
@@ -136,16 +136,25 @@ def model_info(metadata: ExportedModel) -> dict[str, str]:
     }
 
 
-def layer_of(node: Any) -> str:
-    """The path of the module that a node comes from, such as `neck.lateral.0`; may be empty."""
+def layers_of(node: Any) -> list[str]:
+    """The paths of the modules around a node, such as `neck` and `neck.lateral.0`; may be empty."""
     for entry in node.metadata_props:
         if entry.key == SCOPES:
-            scopes = json.loads(entry.value.replace("'", '"'))
-            modules = [scope for scope in scopes[:-1] if scope]  # the last is the operation
-            return modules[-1].removeprefix("detector.") if modules else ""
-    return ""
+            scopes = ast.literal_eval(entry.value)[:-1]  # the last is the operation
+            return [scope.removeprefix("detector.") for scope in scopes if scope]
+    return []
+
+
+def layer_of(node: Any) -> str:
+    """The path of the innermost module around a node; may be empty."""
+    return (layers_of(node) or [""])[-1]
 
 
 def nodes_by_layer(nodes: Iterable[Any]) -> dict[str, Any]:
-    """The last node of each module, whose first output is what the module returns."""
-    return {layer: node for node in nodes if (layer := layer_of(node))}
+    """The last node of each module, whose first output the module returns, in their order."""
+    by_layer: dict[str, Any] = {}
+    for node in nodes:
+        for layer in layers_of(node):
+            by_layer.pop(layer, None)
+            by_layer[layer] = node
+    return by_layer

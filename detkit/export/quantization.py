@@ -147,7 +147,7 @@ def _sensitivity(
             str(file), watched, op_types_for_saving=[_QUANTISED, "QuantizeLinear"]
         )
         activations.append(qdq_loss_debug.collect_activations(watched, _Reader(images)))
-    noise = {}
+    noise: dict[str, float] = {}
     for name, layer in layers.items():
         saved = name + qdq_loss_debug._TENSOR_SAVE_POSTFIX
         if saved in activations[0] and saved in activations[1]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from detkit.structures.dataset import DatasetIndex, Fault, Pairing
     from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
     from detkit.structures.detections import Detections
+    from detkit.structures.export_graph import ExportGraph, WrittenExport
     from detkit.structures.features import FeatureSpec
     from detkit.structures.images import Batch, Sample, Target
     from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
@@ -25,6 +26,7 @@ __all__ = [
     "DatasetIndex",
     "DensePredictions",
     "Detections",
+    "ExportGraph",
     "ExportedModel",
     "Fault",
     "FeatureSpec",
@@ -36,12 +38,14 @@ __all__ = [
     "Regions",
     "Sample",
     "Target",
+    "WrittenExport",
 ]
 
 _MODULES = {
     "dataset": ("DatasetIndex", "Fault", "Pairing"),
     "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
     "detections": ("Detections",),
+    "export_graph": ("ExportGraph", "WrittenExport"),
     "features": ("FeatureSpec",),
     "images": ("Batch", "Sample", "Target"),
     "padded": ("PaddedDetections", "PaddedTargets", "Regions"),
