@@ -22,7 +22,7 @@ usage: detkit plugin new FAMILY NAME [--package]
 Writes plugins/NAME, a working part for you to change:
 
   __init__.py                  the part, with typed settings and a docstring that detkit reads
-  conf/experiment/NAME.yaml    an experiment that trains with it
+  conf/experiment/NAME.yaml    an experiment that trains with it; exporters have none
   test_NAME.py                 the tests of its family
   README.md                    how to describe it, check it and train with it
 
@@ -92,10 +92,10 @@ def folder_files(family: str, name: str) -> dict[str, str]:
     return {
         part: part_text(family, name),
         **_part_page(family, name),
-        page: page_text(family, name),
+        **_experiment(family, name, page),
         test: _test_text(family, name),
         "README.md": _filled(
-            "readme.txt",
+            _specific(family, "readme.txt"),
             family,
             name,
             part=f"{folder}/{part}",
@@ -116,12 +116,12 @@ def package_files(family: str, name: str) -> dict[str, str]:
         ),
         part: part_text(family, name),
         **{f"{name}/{path}": text for path, text in _part_page(family, name).items()},
-        page: page_text(family, name),
+        **_experiment(family, name, page),
         # Registers the part even if the package is not installed.
         "tests/conftest.py": f'from detkit import registry\n\nregistry.load_plugins(["{name}"])\n',
         f"tests/test_{name}.py": _test_text(family, name),
         "README.md": _filled(
-            "readme.txt",
+            _specific(family, "readme.txt"),
             family,
             name,
             part=part,
@@ -146,6 +146,11 @@ def _part_page(family: str, name: str) -> dict[str, str]:
     return {f"{PAGES}/model/{family}/{name}.yaml": _filled(f"{family}_page.txt", family, name)}
 
 
+def _experiment(family: str, name: str, page: str) -> dict[str, str]:
+    """The experiment page, for families that a training uses."""
+    return {page: page_text(family, name)} if (TEMPLATES / f"{family}.yaml").is_file() else {}
+
+
 def page_text(family: str, name: str) -> str:
     """The experiment page that uses the part."""
     text = (TEMPLATES / f"{family}.yaml").read_text(encoding="utf-8").replace(f"my_{family}", name)
@@ -157,9 +162,13 @@ def page_text(family: str, name: str) -> str:
 
 def _test_text(family: str, name: str) -> str:
     """The family's own test template if it has one, else the tests of its contract."""
-    specific = f"{family}_test.txt"
-    template = specific if (TEMPLATES / specific).is_file() else "test.txt"
-    return _filled(template, family, name)
+    return _filled(_specific(family, "test.txt"), family, name)
+
+
+def _specific(family: str, template: str) -> str:
+    """The family's own version of a template if it has one."""
+    specific = f"{family}_{template}"
+    return specific if (TEMPLATES / specific).is_file() else template
 
 
 def _filled(template: str, family: str, name: str, **values: str) -> str:
@@ -229,5 +238,7 @@ def _next_steps(family: str, name: str, is_package: bool) -> list[str]:
         *install,
         f"detkit describe {family} {name}",
         f"detkit plugin check {family}/{name}",
-        f"detkit train experiment={name} debug=quick{needed}",
+        f"detkit export RUN format={name}"
+        if family == "exporter"
+        else f"detkit train experiment={name} debug=quick{needed}",
     ]

@@ -38,6 +38,7 @@ detkit's own parts pass the same checks as plugins:
 - optimizer, scheduler: every parameter is trained; a resumed run equals an uninterrupted one.
 - callback, logger: they do not change the training, and it can be resumed from its checkpoint. A
   callback that is meant to change the training sets `changes_training = True` on its class.
+- exporter: the written model gives PyTorch's outputs for images of any size and number.
 
 A promise that cannot be checked on a part raises LeftOutError, which pytest reports as skipped.
 """

@@ -9,6 +9,7 @@ from detkit.contracts import (
     assignment,
     callbacks_and_loggers,
     common,
+    exporters,
     feature_levels,
     heads,
     loss_functions,
@@ -193,6 +194,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         callbacks_and_loggers.training_is_unchanged,
         callbacks_and_loggers.metrics_and_hyperparameters_are_logged,
     ),
+    "exporter": (exporters.attributes_are_valid, exporters.written_models_give_the_same_outputs),
 }
 
 

@@ -126,7 +126,10 @@ class Certificate:
         if not self.sensitivity:
             return []
         layers = counted(len(self.sensitivity), "layer")
-        lines = [f"  int8 noise of {layers}, worst first (dB, lower is worse; keep_float=[LAYER]):"]
+        lines = [
+            f"  signal to noise of the outputs if one of {layers} is int8, in decibels, worst "
+            "first (keep_float=[LAYER] leaves it in float):"
+        ]
         return lines + [
             f"    {noise.decibels:6.1f}  {noise.layer}" for noise in self.sensitivity[:_LISTED]
         ]

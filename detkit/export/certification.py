@@ -74,40 +74,39 @@ def certify(
     graph: ExportGraph, exporter: Exporter, model: WrittenModel, evidence: Evidence
 ) -> Certificate:
     """Check axes, outputs and AP of a written model, and measure its size and speed."""
-    path, written = model.path, model.report
-    engine = exporter.open(path, evidence.threads)
+    engine = exporter.open(model.path, evidence.threads)
     tolerance = TOLERANCES[graph.metadata.precision]
     if evidence.ap_tolerance is not None:
         tolerance = replace(tolerance, ap=evidence.ap_tolerance)
-    checks = [_check_axes(graph, engine.input_shape)]
-    comparison = Comparison(tolerance)
-    checks.append(_check_outputs(graph, engine, evidence, comparison))
     ap: dict[str, float] = {}
-    if checks[-1].passed is not False and evidence.batches is not None:
+    comparison = Comparison(tolerance)
+    checks = [
+        _check_axes(graph, engine.input_shape),
+        _check_outputs(graph, engine, evidence, comparison),
+    ]
+    if checks[1].passed:
         comparison = Comparison(tolerance)
         check, ap = _check_ap(graph, engine, exporter.engine, evidence, comparison)
         checks.append(check)
-    elif evidence.batches is None:
-        checks.append(Check("AP", None, evidence.reason))
-    certificate = Certificate(
-        file=path.name,
+    passed = all(check.passed is not False for check in checks)
+    float_file = model.report.float_file
+    return Certificate(
+        file=model.path.name,
         exporter=model.exporter,
         engine=f"{exporter.engine}{_version(exporter.engine)}",
         precision=graph.metadata.precision,
         checks=checks,
-        megabytes=_megabytes(path, written.float_file),
-        float_megabytes=_megabytes(written.float_file) if written.float_file else None,
+        megabytes=_megabytes(model.path, float_file),
+        float_megabytes=_megabytes(float_file) if float_file else None,
         ap=ap,
         rows=comparison.rows,
         different=comparison.different,
         pixels=comparison.pixels,
         score=comparison.score,
-        speed=_speed(graph, exporter, path, written, evidence),
-        sensitivity=written.sensitivity,
+        speed=_speed(graph, exporter, model, evidence) if passed else None,
+        sensitivity=model.report.sensitivity,
+        first_difference=None if passed else _first_difference(graph, exporter, model, evidence),
     )
-    if certificate.passed:
-        return certificate
-    return replace(certificate, first_difference=_first_difference(graph, exporter, path, evidence))
 
 
 def _check_axes(graph: ExportGraph, shape: tuple[int | None, ...]) -> Check:
@@ -218,14 +217,14 @@ def _original(batch: Batch, outputs: Sequence[NDArray[Any]]) -> Iterator[Detecti
 
 
 def _speed(
-    graph: ExportGraph, exporter: Exporter, path: Path, written: WrittenExport, evidence: Evidence
+    graph: ExportGraph, exporter: Exporter, model: WrittenModel, evidence: Evidence
 ) -> Speed:
     """The time of the smallest batch that the graph takes, per image, on one thread."""
     images = next(trials(evidence.images, graph.metadata, evidence.step))
     with torch_threads(1):
         pytorch = milliseconds(lambda: _torch_outputs(graph, images)) / len(images)
     times = []
-    for file in (path, written.float_file):
+    for file in (model.path, model.report.float_file):
         if file is not None:
             run = exporter.open(file, 1)
             times.append(milliseconds(partial(run, images)) / len(images))
@@ -245,7 +244,7 @@ def milliseconds(run: Callable[[], object]) -> float:
 
 
 def _first_difference(
-    graph: ExportGraph, exporter: Exporter, path: Path, evidence: Evidence
+    graph: ExportGraph, exporter: Exporter, model: WrittenModel, evidence: Evidence
 ) -> str:
     """The first layer that differs, or why it cannot be told."""
     if not isinstance(exporter, LayerExporter):
@@ -253,7 +252,7 @@ def _first_difference(
     tolerance = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.5}[graph.metadata.precision]
     for images in trials(evidence.images, graph.metadata, evidence.step):
         try:
-            layer = exporter.first_difference(graph, path, images, tolerance)
+            layer = exporter.first_difference(graph, model.path, images, tolerance)
         except Exception as error:  # the engine may not run at all
             reason = " ".join(str(error).split())[:200]
             return f"unknown: the layers cannot be run ({type(error).__name__}: {reason})"

@@ -64,7 +64,7 @@ def first_difference_in_onnx(
     import onnx
 
     expected = module_outputs(graph, images)
-    nodes = nodes_by_layer(model.graph.node)
+    nodes = nodes_by_layer(model)
     compared = [(layer, node) for layer, node in nodes.items() if layer in expected]
     watched = onnx.ModelProto()
     watched.CopyFrom(model)

@@ -7,9 +7,10 @@ from pathlib import Path
 from detkit.errors import UserError
 from detkit.export.engines import OnnxRuntime
 from detkit.export.first_difference import first_difference_in_onnx
+from detkit.export.half_precision import to_half
 from detkit.export.onnx_model import Model, onnx_metadata, set_metadata, to_onnx
 from detkit.export.packages import require_packages
-from detkit.export.quantization import quantise, to_half
+from detkit.export.quantization import quantise
 from detkit.registry import PositiveInt, register
 from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
 
@@ -60,8 +61,7 @@ def write_onnx(graph: ExportGraph, path: Path, opset: int | None = None) -> Writ
 
     model = to_onnx(graph, opset)
     if graph.metadata.precision == "fp16":
-        model = to_half(model)
-        set_metadata(model, onnx_metadata(graph.metadata))
+        to_half(model)
     if graph.metadata.precision != "int8":
         _save(model, path)
         return WrittenExport()

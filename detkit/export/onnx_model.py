@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -16,6 +15,8 @@ from detkit.structures.exported import METADATA_KEY, ExportedModel
 from detkit.version import __version__
 
 Model = Any  # onnx.ModelProto; the package is optional
+_FLOATS = (1, 10)  # ONNX's numbers of float32 and float16
+_ROWS = "rows"  # of boxes and scores
 SCOPES = "pkg.torch.onnx.name_scopes"  # the path of the module that a node belongs to
 
 
@@ -72,10 +73,11 @@ def _name_axes(model: Model, axes: dict[int, str]) -> None:
     dimensions = model.graph.input[0].type.tensor_type.shape.dim
     names = {dimensions[axis].dim_param: name for axis, name in axes.items()}
     names.pop("", None)  # an axis that has become a constant; the certificate reports it
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_param in names:
-                dimension.dim_param = names[dimension.dim_param]
+    for value in (*model.graph.input, *model.graph.output):
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            symbol = dimension.dim_param
+            if symbol:
+                dimension.dim_param = names.get(symbol, _ROWS if axis == 1 else symbol)
 
 
 def set_metadata(model: Model, metadata: dict[str, str]) -> None:
@@ -150,11 +152,24 @@ def layer_of(node: Any) -> str:
     return (layers_of(node) or [""])[-1]
 
 
-def nodes_by_layer(nodes: Iterable[Any]) -> dict[str, Any]:
-    """The last node of each module, whose first output the module returns, in their order."""
+def restore_notes(model: Model, original: Model) -> None:
+    """Give nodes that a tool has stripped of their layer it back, and drop unused operator sets."""
+    notes = {node.name: node.metadata_props for node in original.graph.node}
+    for node in model.graph.node:
+        if node.name in notes and not node.metadata_props:
+            node.metadata_props.extend(notes[node.name])
+    domains = {node.domain for node in model.graph.node}
+    for entry in [entry for entry in model.opset_import if entry.domain not in domains]:
+        model.opset_import.remove(entry)
+
+
+def nodes_by_layer(model: Model) -> dict[str, Any]:
+    """The last node of each module that computes floats: its output is what the module returns."""
+    kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
     by_layer: dict[str, Any] = {}
-    for node in nodes:
-        for layer in layers_of(node):
+    for node in model.graph.node:
+        is_float = kinds.get(node.output[0]) in _FLOATS  # others compute shapes
+        for layer in layers_of(node) if is_float else ():
             by_layer.pop(layer, None)
             by_layer[layer] = node
     return by_layer

@@ -1,4 +1,4 @@
-"""ONNX models in int8 and fp16, by onnxruntime's own tools."""
+"""ONNX models in int8, by onnxruntime's own tools."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from detkit.errors import UserError, did_you_mean
-from detkit.export.onnx_model import Model, layer_of
+from detkit.export.onnx_model import Model, layer_of, restore_notes
+from detkit.export.sensitivity import layer_noise
 from detkit.structures.export_graph import INPUT, ExportGraph, Images, LayerNoise
 
 # They select boxes: what lies behind them is another network, such as a roi head.
@@ -61,6 +60,7 @@ def quantise(graph: ExportGraph, float_file: Path, file: Path) -> list[LayerNois
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(float_file), str(prepared), skip_symbolic_shape=True)
         model = onnx.load(prepared)
+        restore_notes(model, onnx.load(float_file))
         _name_nodes(model)
         onnx.save(model, prepared)
         quantization.quantize_static(
@@ -74,9 +74,13 @@ def quantise(graph: ExportGraph, float_file: Path, file: Path) -> list[LayerNois
             op_types_to_quantize=[_QUANTISED],
             nodes_to_exclude=float_nodes(model, graph.keep_float),
         )
+        quantised = onnx.load(file)
+        restore_notes(quantised, model)
+        onnx.save(quantised, file)
         if not graph.measures_sensitivity:
             return []
-        return _sensitivity(prepared, file, graph.calibration[:_COMPARED], folder)
+        ends = [node.output[0] for node in last_convolutions(model)]
+        return layer_noise(model, quantised, ends, graph.calibration[:_COMPARED])
 
 
 def float_nodes(model: Model, layers: Sequence[str]) -> list[str]:
@@ -129,62 +133,6 @@ def _name_nodes(model: Model) -> None:
     """Give each node a name of its own, by which it can stay in float."""
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
-
-
-def _sensitivity(
-    float_file: Path, int8_file: Path, images: Sequence[Images], folder: str
-) -> list[LayerNoise]:
-    """The signal-to-noise ratio of each quantised convolution's output, worst first."""
-    import onnx
-    from onnxruntime.quantization import qdq_loss_debug
-
-    nodes = [n for n in onnx.load(float_file).graph.node if n.op_type == _QUANTISED]
-    layers = {node.output[0]: layer_of(node) or node.name for node in nodes}
-    activations = []
-    for number, file in enumerate((float_file, int8_file)):
-        watched = str(Path(folder) / f"watched_{number}.onnx")
-        qdq_loss_debug.modify_model_output_intermediate_tensors(
-            str(file), watched, op_types_for_saving=[_QUANTISED, "QuantizeLinear"]
-        )
-        activations.append(qdq_loss_debug.collect_activations(watched, _Reader(images)))
-    noise: dict[str, float] = {}
-    for name, layer in layers.items():
-        saved = name + qdq_loss_debug._TENSOR_SAVE_POSTFIX
-        if saved in activations[0] and saved in activations[1]:
-            pairs = (activations[0][saved], activations[1][saved])
-            noise[layer] = min(
-                noise.get(layer, np.inf),
-                float(qdq_loss_debug.compute_signal_to_quantization_noice_ratio(*pairs)),
-            )
-    return [LayerNoise(*pair) for pair in sorted(noise.items(), key=lambda pair: pair[1])]
-
-
-def to_half(model: Model) -> Model:
-    """The same model with weights and arithmetic in float16; its input and outputs stay float32.
-
-    Boxes, scores and NMS stay in float32: float16 holds coordinates above 1,024 only to a pixel.
-    """
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
-    last = {id(node) for node in last_convolutions(model)}
-    _name_nodes(model)
-    network = _before(model, last)
-    behind = [node.name for node in model.graph.node if id(node) not in network]
-    with _quiet():
-        return convert_float_to_float16(model, keep_io_types=True, node_block_list=behind)
-
-
-def _before(model: Model, last: set[int]) -> set[int]:
-    """The ids of the nodes that the given convolutions need, these included, but the input's."""
-    producers = {name: node for node in model.graph.node for name in node.output}
-    waiting = [node for node in model.graph.node if id(node) in last]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) not in seen:
-            seen.add(id(node))
-            waiting += [producers[name] for name in node.input if name in producers]
-    return seen
 
 
 @contextmanager

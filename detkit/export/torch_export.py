@@ -15,9 +15,10 @@ from detkit.structures.exported import METADATA_KEY
 
 @register("exporter", "torch_export")
 class TorchExporter:
-    """One .pt2 file for PyTorch without detkit's configuration: `torch.export.load(FILE).module()`.
+    """One .pt2 file for PyTorch: `torch.export.load(FILE).module()`.
 
-    Programs with post-processing need `import detkit.ops` first, which registers its NMS.
+    Programs with post-processing need `import detkit.ops` first, which registers its NMS. A program
+    of dynamic size refuses images that are smaller than two cells of the coarsest feature map.
     """
 
     suffix = ".pt2"

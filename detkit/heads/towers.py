@@ -101,7 +101,7 @@ def _tower(channels: int, convs: int, norm: Literal["none", "group"]) -> nn.Sequ
 
 def flatten_maps(maps: Tensor, values: int) -> Tensor:
     """(B, A * values, H, W) to (B, H * W * A, values)."""
-    return maps.permute(0, 2, 3, 1).reshape(len(maps), -1, values)
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, values)
 
 
 def same_on_all_levels(counts: list[int], quantity: str) -> int:

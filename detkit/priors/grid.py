@@ -36,6 +36,8 @@ class PriorGrid:
 
     def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
         """The priors of all levels for maps of these sizes (height, width)."""
+        if torch.compiler.is_compiling():  # the sizes may be symbols of a graph
+            return self._make(sizes, device)
         key = (tuple(map(tuple, sizes)), device)
         if key not in self._cache:
             # Outside inference mode, so that training can use priors cached by validation.
@@ -59,11 +61,12 @@ class PriorGrid:
             y, x = torch.meshgrid(rows * step[0], columns * step[1], indexing="ij")
             shifts = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
             boxes.append((shifts + cell).reshape(-1, 4))
-            strides.append(torch.full((len(boxes[-1]),), sum(step) / 2))
-            levels.append(torch.full((len(boxes[-1]),), level))
+            count = boxes[-1].shape[0]
+            strides.append(torch.full((count,), sum(step) / 2))
+            levels.append(torch.full((count,), level))
         return Priors(
             boxes=torch.cat(boxes).to(device),
             stride=torch.cat(strides).to(device),
             level=torch.cat(levels).to(device),
-            level_sizes=tuple(map(len, boxes)),
+            level_sizes=tuple(level_boxes.shape[0] for level_boxes in boxes),
         )

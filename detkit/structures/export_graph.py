@@ -46,7 +46,7 @@ class ExportGraph:
 
 
 class LayerNoise(NamedTuple):
-    """What int8 costs one layer: the ratio of its output to the error in it, in decibels."""
+    """What int8 costs a layer: signal to noise of the outputs if it alone is int8, in decibels."""
 
     layer: str
     decibels: float

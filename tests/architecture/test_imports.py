@@ -101,7 +101,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"plugin_files", "interruption", "lasting_output"},
     "contracts": BELOW_ASSEMBLY | {"assembly"},
     # Copied into plugins: `test_plugins_use_only_what_is_public` says what of these packages.
-    "plugin_templates": BASE | {"layers", "heads", "priors", "data", "evaluation"},
+    "plugin_templates": BASE | {"layers", "heads", "priors", "data", "evaluation", "export"},
 }
 # Modules above the rest of their package: who may import the package may not import them as well.
 PROGRAMS = {"processes.frozen_training", "processes.run_frozen"}

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from export_graphs import Engine, Exporter, graph
+
+from detkit.export.certification import Evidence, WrittenModel, ap_text, certify
+from detkit.export.graph import dynamic_axes
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 3, 16, 24)).astype(np.float32)
+
+
+def certified(engine, folder, **changes):
+    exporter = Exporter(engine)
+    path = folder / "model.txt"
+    written = exporter.write(engine.graph, path)
+    evidence = Evidence(
+        images=list(IMAGES),
+        step=4,
+        batches=None,
+        reason="there are no data",
+        metrics=None,
+        predict=list,
+        **changes,
+    )
+    return certify(engine.graph, exporter, WrittenModel(path, "mine", written), evidence)
+
+
+def test_an_equal_model_passes_and_what_was_not_checked_is_named(tmp_path):
+    certificate = certified(Engine(graph()), tmp_path)
+    assert certificate.passed
+    assert [check.passed for check in certificate.checks] == [True, True, None]
+    text = certificate.text()
+    assert "passed, not everything was checked" in text
+    assert "the input is any x 3 x any x any" in text
+    assert "16 x 24, 20 x 24, 16 x 28, 28 x 32 in batches of 1, 2, 3 on synthetic images" in text
+    assert "not done  AP: there are no data" in text
+    assert certificate.megabytes == 0.001
+
+
+@pytest.mark.parametrize(("axis", "name"), [(0, "batch"), (2, "height"), (3, "width")])
+def test_an_axis_that_was_silently_fixed_fails(axis, name, tmp_path):
+    engine = Engine(graph())
+    length = engine.graph.example.shape[axis]
+    engine.input_shape = tuple(
+        length if n == axis else old for n, old in enumerate(engine.input_shape)
+    )
+    certificate = certified(engine, tmp_path)
+    assert not certificate.passed
+    assert f"{name} is fixed to {length}" in certificate.text()
+
+
+class FixedBatch(Engine):
+    def __call__(self, images):
+        if len(images) != 2:
+            raise ValueError(f"got {len(images)} images, expected 2")
+        return super().__call__(images)
+
+
+def test_an_axis_that_is_fixed_inside_the_graph_fails_when_it_runs(tmp_path):
+    certificate = certified(FixedBatch(graph()), tmp_path)
+    assert not certificate.passed
+    assert "shape (1, 3, 16, 24): ValueError: got 1 images, expected 2" in certificate.text()
+    assert certificate.first_difference == ("this format does not show the outputs of its layers")
+
+
+class Shifted(Engine):
+    def __call__(self, images):
+        boxes, scores = super().__call__(images)
+        return [boxes + 1, scores]
+
+
+def test_outputs_that_differ_fail(tmp_path):
+    certificate = certified(Shifted(graph()), tmp_path)
+    assert not certificate.passed
+    assert certificate.speed is None
+    assert certificate.different == certificate.rows > 0
+
+
+def test_fixed_axes_are_tried_at_their_length_only(tmp_path):
+    engine = Engine(graph(size=(16, 24), batch=2))
+    assert dynamic_axes(engine.graph) == {}
+    assert "outputs: 16 x 24 in batches of 2 " in certified(engine, tmp_path).text()
+
+
+def test_numbers_read_as_in_the_fields_papers():
+    assert [ap_text(value) for value in (0.6134, 1.0, 0.0)] == [".613", "1.000", ".000"]
+
+
+def test_the_certificate_is_written_as_json_and_text(tmp_path):
+    certificate = certified(Engine(graph()), tmp_path)
+    files = certificate.write(tmp_path, "model")
+    assert [file.name for file in files] == ["model.certificate.json", "model.certificate.txt"]
+    assert '"passed": true' in files[0].read_text()
+    assert files[1].read_text() == certificate.text() + "\n"
