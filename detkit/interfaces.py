@@ -2,7 +2,8 @@
 
 Letters: B images, L levels, P priors over all levels, C classes, K class logits, D box code
     values, N objects. A part is any class that keeps its contract; none has to inherit from
-    these.
+    these. A part that cannot be in an exported graph has a class attribute `export_problem`: the
+    reason, and what to choose instead.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from detkit.structures import (
     Detections,
     ExportGraph,
     FeatureSpec,
+    PaddedDetections,
     Priors,
     RegionPredictions,
     Sample,
@@ -165,17 +167,17 @@ class QualityTarget(Protocol):
 
 
 class Postprocess(Protocol):
-    """Candidates of one image to its final detections, best first.
+    """Candidates of B images to their final detections, best first.
 
     The head keeps, for each level, the `max_candidates` best (prior, class) pairs with a score
-    above `score_threshold` before it decodes boxes; `boxes` (M, 4) are clipped to the image,
-    `scores` (M,), `labels` (M,).
+    above `score_threshold` before it decodes boxes; `boxes` (B, K, 4) are clipped to the images,
+    `scores` (B, K) are 0 where there is no candidate, `labels` (B, K).
     """
 
     score_threshold: float
     max_candidates: int
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections: ...
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections: ...
 
 
 class HeadLayers(Protocol):
@@ -189,13 +191,16 @@ class HeadLayers(Protocol):
 
 
 class Head(Protocol):
-    """Feature maps to raw predictions, to losses, or to detections: three verbs, no modes."""
+    """Feature maps to raw predictions, to losses, or to detections: three verbs, no modes.
+
+    `image_sizes` (B, 2) are float32 heights and widths.
+    """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
 
     def loss(self, features: list[Tensor], targets: list[Target]) -> Losses: ...
 
-    def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
+    def predict(self, features: list[Tensor], image_sizes: Tensor) -> PaddedDetections: ...
 
 
 @runtime_checkable

@@ -151,6 +151,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         postprocessors.detections_are_sorted_by_score,
         postprocessors.a_single_candidate_is_unchanged,
         postprocessors.degenerate_candidates_give_valid_detections,
+        postprocessors.an_image_is_detected_as_if_alone,
         postprocessors.the_order_of_candidates_does_not_matter,
     ),
     "reader": (

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.contracts.network_trials import require_gradients, set_mode
+from detkit.contracts.padded import split_images
 from detkit.contracts.tensor_checks import (
     require,
     require_close,
@@ -53,7 +54,12 @@ def verbs(subject: Subject, training: bool = False) -> Verbs:
     if subject.family == "head":
         return Verbs(
             part,
-            lambda count: part.predict([level[:count] for level in maps], sizes[:count]),
+            lambda count: split_images(
+                part.predict(
+                    [level[:count] for level in maps], torch.tensor(sizes[:count]).float()
+                ),
+                count,
+            ),
             lambda targets: part.loss(maps, list(targets)),
             maps,
         )

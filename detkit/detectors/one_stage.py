@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from detkit.detectors.base import DetectorModule
-from detkit.interfaces import Backbone, Head, Losses, Neck, Sizes
+from detkit.interfaces import Backbone, Head, Losses, Neck
 from detkit.registry import PositiveFloat, Slot, register
-from detkit.structures import Batch, DensePredictions, Detections
+from detkit.structures import Batch, DensePredictions, Detections, PaddedDetections
 
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -60,13 +60,20 @@ class OneStageDetector(DetectorModule):
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
-        detections = self.head.predict(self.features_of(batch), batch.image_sizes)
-        geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
-        return [resized.to_original(to_image, size) for resized, to_image, size in geometry]
+        detections = self.head.predict(self.features_of(batch), size_tensor(batch))
+        return detections.to_original(batch.to_image, batch.original_sizes).split()
+
+    @torch.no_grad()
+    def detect(self, images: Tensor) -> PaddedDetections:
+        """The detections in images (B, 3, H, W) in 0..255 without padding; for export."""
+        features = self.neck(self.backbone(self._normalise(images)))
+        return self.head.predict(features, sizes_of(images))
 
     def features_of(self, batch: Batch) -> list[Tensor]:
         """The feature levels for the head."""
-        images = clear_padding(self._normalise(batch.images), batch.image_sizes)
+        images = self._normalise(batch.images)
+        if has_padding(batch):
+            images = clear_padding(images, size_tensor(batch))
         return self.neck(self.backbone(images))
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -86,9 +93,27 @@ def pixel_columns(
     return mean_column, std_column
 
 
-def clear_padding(images: Tensor, sizes: Sizes) -> Tensor:
-    """Zero the padding right of and below each image, so that its colour has no effect."""
-    for image, (height, width) in zip(images, sizes, strict=True):
-        image[:, height:] = 0
-        image[:, :, width:] = 0
-    return images
+def size_tensor(batch: Batch) -> Tensor:
+    """(B, 2) height and width of each image of a batch, on its device."""
+    return torch.tensor(batch.image_sizes, dtype=torch.float32, device=batch.images.device)
+
+
+def sizes_of(images: Tensor) -> Tensor:
+    """(B, 2) height and width of images (B, 3, H, W) without padding."""
+    count, _, height, width = images.shape
+    size = torch.stack([torch.scalar_tensor(height), torch.scalar_tensor(width)])
+    return size.to(images.device).expand(count, 2)
+
+
+def has_padding(batch: Batch) -> bool:
+    """Whether any image is smaller than its batch; true in a graph, which has no fixed sizes."""
+    size = tuple(batch.images.shape[-2:])
+    return torch.compiler.is_compiling() or any(s != size for s in batch.image_sizes)
+
+
+def clear_padding(images: Tensor, sizes: Tensor) -> Tensor:
+    """Zero the padding right of and below each image (B, 2), so that its colour has no effect."""
+    rows, columns = (torch.arange(side, device=images.device) for side in images.shape[-2:])
+    below = rows >= sizes[:, 0, None]  # (B, H)
+    beyond = columns >= sizes[:, 1, None]  # (B, W)
+    return images.masked_fill((below[:, :, None] | beyond[:, None])[:, None], 0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.detectors.base import DetectorModule
-from detkit.detectors.one_stage import clear_padding, pixel_columns
+from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns, size_tensor
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, Detections, RegionPredictions
@@ -85,7 +85,9 @@ class TwoStageDetector(DetectorModule):
 
     def features_of(self, batch: Batch) -> list[Tensor]:
         """The feature levels for the proposer and the roi head."""
-        images = clear_padding(self._normalise(batch.images), batch.image_sizes)
+        images = self._normalise(batch.images)
+        if has_padding(batch):
+            images = clear_padding(images, size_tensor(batch))
         return self.neck(self.backbone(images))
 
     def _normalise(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Select the candidates of an image to decode."""
+"""Select the candidates of a batch to decode."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from torch import Tensor
 
 from detkit.interfaces import Postprocess
 from detkit.ops import select_candidates
+from detkit.ops.rows import take_rows
 from detkit.structures import Priors
 
 
 class Candidates(NamedTuple):
-    """The best (prior, class) pairs of one image: M of them, best first on each level."""
+    """The best (prior, class) pairs: K of each image."""
 
-    priors: Priors  # of M
-    codes: Tensor  # (M, D)
-    scores: Tensor  # (M,)
-    labels: Tensor  # (M,)
+    priors: Priors  # (B, K) of the pairs
+    codes: Tensor  # (B, K, D)
+    scores: Tensor  # (B, K), 0 where there is no candidate
+    labels: Tensor  # (B, K)
 
 
 def best_candidates(
     scores: Tensor, codes: Tensor, priors: Priors, postprocess: Postprocess
 ) -> Candidates:
-    """The pairs to post-process, from scores (P, C) and box codes (P, D)."""
+    """The pairs to post-process, from scores (B, P, C) and box codes (B, P, D)."""
     best = select_candidates(
-        scores, priors.level, postprocess.score_threshold, postprocess.max_candidates
+        scores, priors.level_sizes, postprocess.score_threshold, postprocess.max_candidates
     )
     selected = priors.at(best.prior)
-    return Candidates(selected, codes[best.prior], best.score, best.label)
+    return Candidates(selected, take_rows(codes, best.prior), best.score, best.label)

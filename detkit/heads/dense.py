@@ -48,7 +48,7 @@ from detkit.structures import (
     IGNORED,
     Assignment,
     DensePredictions,
-    Detections,
+    PaddedDetections,
     Priors,
     Target,
 )
@@ -130,17 +130,15 @@ class DenseHead(nn.Module):
             return self._losses(predictions, priors, targets)
 
     @torch.no_grad()
-    def predict(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]:
-        """The detections of each image, best first, inside (height, width) of the image."""
+    def predict(self, features: list[Tensor], image_sizes: Tensor) -> PaddedDetections:
+        """The detections of each image, best first, inside its (height, width) (B, 2)."""
         predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            detections = []
-            images = zip(self._scores(predictions), predictions.box_codes, image_sizes, strict=True)
-            for scores, codes, size in images:  # (P, C), (P, D)
-                best = best_candidates(scores, codes, priors, self.postprocess)
-                boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), size)
-                detections.append(self.postprocess(boxes, best.scores, best.labels))
-            return detections
+            scores = self._scores(predictions)  # (B, P, C)
+            best = best_candidates(scores, predictions.box_codes, priors, self.postprocess)
+            boxes = self.box_coder.decode(best.codes, best.priors)
+            boxes = clip_boxes(boxes, image_sizes[:, None])
+            return self.postprocess(boxes, best.scores, best.labels)
 
     @torch.no_grad()
     def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:

@@ -149,16 +149,13 @@ class RPN(DenseHead):
         scores = class_scores(
             predictions.class_logits, self.classification_loss.activation
         )  # (B, P, 1)
-        regions = []
-        images = zip(scores, predictions.box_codes, image_sizes, strict=True)
-        for image_scores, codes, size in images:
-            best = best_candidates(image_scores, codes, priors, postprocess)
-            boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), size)
-            large = sides_at_least(boxes, self.min_size)
-            # Use the level as label, so that levels do not suppress each other.
-            result = postprocess(boxes[large], best.scores[large], best.priors.level[large])
-            regions.append(result._replace(labels=torch.zeros_like(result.labels)))
-        return regions
+        best = best_candidates(scores, predictions.box_codes, priors, postprocess)
+        sizes = scores.new_tensor(image_sizes)[:, None]
+        boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), sizes)
+        values = torch.where(sides_at_least(boxes, self.min_size), best.scores, 0)
+        # Use the level as label, so that levels do not suppress each other.
+        regions = postprocess(boxes, values, best.priors.level)
+        return regions._replace(labels=torch.zeros_like(regions.labels)).split()
 
 
 def _without_classes(targets: list[Target]) -> list[Target]:

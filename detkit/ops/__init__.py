@@ -18,18 +18,18 @@ from detkit.ops.chunks import row_chunks
 from detkit.ops.collectives import Divisors, mean_over_ranks
 from detkit.ops.compatibility import require_comparable
 from detkit.ops.ignoring import mark_ignored
-from detkit.ops.nms import class_wise_nms
+from detkit.ops.nms import batched_class_nms
 from detkit.ops.overlaps import highest_overlaps
 from detkit.ops.scores import class_scores
 
 __all__ = [
     "Candidates",
     "Divisors",
+    "batched_class_nms",
     "box_areas",
     "box_centres",
     "box_sides",
     "class_scores",
-    "class_wise_nms",
     "clip_boxes",
     "complete_iou",
     "distance_iou",

@@ -34,12 +34,10 @@ def box_centres(boxes: Tensor) -> Tensor:
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
-def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes (..., 4) cut to an image of size (height, width)."""
-    height, width = size
-    x1, y1, x2, y2 = boxes.unbind(dim=-1)
-    xs, ys = torch.stack([x1, x2]).clamp(0, width), torch.stack([y1, y2]).clamp(0, height)
-    return torch.stack([xs[0], ys[0], xs[1], ys[1]], dim=-1)
+def clip_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
+    """Boxes (..., 4) cut to images of the sizes (..., 2) as height, width, which broadcast."""
+    corner = sizes.flip(-1).to(boxes.dtype)
+    return boxes.clamp(min=0).minimum(torch.cat([corner, corner], dim=-1))
 
 
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pack the candidates of many classes into one tensor to process all classes at once."""
+"""Pack the candidates of many images and classes into one tensor to process them at once."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detkit.ops.rows import take_rows
+
 
 class Packed(NamedTuple):
     """Candidates in G rows and n columns, best first; only boxes of the same row interact.
 
     Attributes:
-        boxes: (G, n, 4), 0 in empty cells.
+        boxes: (G, n, 4).
         scores: (G, n), 0 in empty cells.
         groups: (G, n); boxes of one row but different groups do not interact.
-        candidate: (G, n) index of the candidate, 0 in empty cells.
+        candidate: (G, n) index of the candidate among the B * K; B * K in empty cells.
     """
 
     boxes: Tensor
@@ -23,31 +25,56 @@ class Packed(NamedTuple):
     groups: Tensor
     candidate: Tensor
 
+    def unpack(self, values: Tensor, like: Tensor) -> Tensor:
+        """Values (G, n, ...) of the cells as (B, K, ...), for `like` (B, K); 0 elsewhere."""
+        flat = values.new_zeros(like.numel() + 1, *values.shape[2:])
+        flat = flat.index_copy(0, self.candidate.flatten(), values.flatten(0, 1))
+        return flat[:-1].view(*like.shape, *values.shape[2:])
 
-def pack_groups(boxes: Tensor, scores: Tensor, groups: Tensor) -> Packed:
-    """Put each group into a row, or all into one row if a large group makes that fewer pairs.
+
+def pack_images(boxes: Tensor, scores: Tensor, groups: Tensor) -> Packed:
+    """Put each image into a row, without waiting for the device.
 
     Args:
-        boxes: (M, 4).
-        scores: (M,) above 0.
-        groups: (M,) from 0.
+        boxes: (B, K, 4).
+        scores: (B, K); boxes with a score of 0 do not exist.
+        groups: (B, K) from 0.
     """
-    order = scores.argsort(descending=True, stable=True)
-    by_group = order[groups[order].argsort(stable=True)]
-    counts = groups.bincount()
-    row = ((counts > 0).cumsum(dim=0) - 1)[groups[by_group]]  # (M,), rows have no gaps
-    sizes = counts[counts > 0]  # (G,)
-    longest = int(sizes.max()) if len(sizes) else 0
-    if len(sizes) * longest**2 >= len(boxes) ** 2:
-        return Packed(boxes[order][None], scores[order][None], groups[order][None], order[None])
+    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    first = torch.arange(order.shape[0], device=order.device)[:, None] * order.shape[1]
+    return Packed(take_rows(boxes, order), scores, groups.gather(1, order), order + first)
+
+
+def pack_groups(boxes: Tensor, scores: Tensor, groups: Tensor) -> Packed:
+    """Put each group of an image into a row, or each image if large groups make that fewer pairs.
+
+    Waits twice for the device, however many images there are.
+
+    Args:
+        boxes: (B, K, 4).
+        scores: (B, K); boxes with a score of 0 do not exist.
+        groups: (B, K) from 0.
+    """
+    images, count = scores.shape
+    candidate = (scores.flatten() > 0).nonzero().squeeze(1)  # (M,)
+    if len(candidate) == 0:
+        return pack_images(boxes, scores, groups)
+    image = torch.arange(images, device=scores.device)[:, None]
+    key = (image * (groups.amax() + 1) + groups).flatten()[candidate]
+    by_score = scores.flatten()[candidate].argsort(descending=True, stable=True)
+    key, by_key = key[by_score].sort(stable=True)
+    candidate = candidate[by_score[by_key]]
+    _, row, sizes = torch.unique_consecutive(key, return_inverse=True, return_counts=True)
+    longest = int(sizes.max())
+    if len(sizes) * longest**2 >= images * count**2:
+        return pack_images(boxes, scores, groups)
     starts = sizes.cumsum(dim=0) - sizes
-    column = torch.arange(len(boxes), device=boxes.device) - starts[row]
-    cell = row * longest + column
+    cell = row * longest + torch.arange(len(row), device=row.device) - starts[row]
+    cells = candidate.new_full((len(sizes) * longest,), scores.numel())
+    cells = cells.index_copy(0, cell, candidate).view(len(sizes), longest)
 
     def spread(values: Tensor) -> Tensor:
-        shape = values.shape[1:]
-        flat = values.new_zeros(len(sizes) * longest, *shape).index_copy_(0, cell, values[by_group])
-        return flat.view(len(sizes), longest, *shape)
+        flat = values.flatten(0, 1)
+        return torch.cat([flat, flat.new_zeros(1, *flat.shape[1:])])[cells]
 
-    indices = torch.arange(len(boxes), device=boxes.device)
-    return Packed(spread(boxes), spread(scores), spread(groups), spread(indices))
+    return Packed(spread(boxes), spread(scores), spread(groups), cells)

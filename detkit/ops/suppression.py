@@ -19,35 +19,47 @@ _FAR = 2**24  # pixels; coordinates farther away are clamped to this
 
 def suppress_in_turn(
     boxes: Tensor, scores: Tensor, groups: Tensor, factors: Factors, limit: int
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """Keep the best box, multiply the scores of its group by factors, and repeat.
 
     Boxes that do not lower each other's scores can be kept in the same round. If all pairs fit into
     memory, each round therefore keeps every box that is better than all boxes it affects, which
     takes about twenty rounds instead of one per box. Otherwise each round keeps the best box of
-    every group.
+    every group. The rounds, after each of which the host waits, are those of the slowest image.
 
     Args:
-        boxes: (M, 4).
-        scores: (M,) above 0.
-        groups: (M,); boxes of different groups do not interact.
+        boxes: (B, K, 4).
+        scores: (B, K); boxes with a score of 0 do not exist.
+        groups: (B, K) from 0; boxes of different groups do not interact.
         factors: Maps a kept box and others, with leading axes that broadcast, to the factors, 0 to
             1, of the others' scores. Must be symmetric, and 1 for boxes that do not overlap.
         limit: Maximum number of boxes kept per group.
 
     Returns:
-        (N,) indices of boxes and (N,) their scores, in no order. They contain the `limit` best of
-        each group; fully suppressed boxes have the score 0 and may occur twice.
+        (B, K) scores of the kept boxes. They contain the `limit` best of each group; fully
+        suppressed boxes have the score 0.
     """
-    if len(boxes) == 0:
-        return groups, scores
-    order = scores.argsort(descending=True, stable=True)
-    pairs = _overlapping_pairs(boxes[order], groups[order])
+    candidate = (scores.flatten() > 0).nonzero().squeeze(1)  # (M,)
+    if len(candidate) == 0:
+        return torch.zeros_like(scores)
+    order = candidate[scores.flatten()[candidate].argsort(descending=True, stable=True)]
+    image = torch.arange(scores.shape[0], device=scores.device)[:, None]
+    rows = (image * (groups.amax() + 1) + groups).flatten()
+    ordered = boxes.flatten(0, 1)[order]
+    pairs = _overlapping_pairs(ordered, rows[order])
     if pairs is not None:
-        interactions = _interactions(boxes[order], pairs, factors)
-        return order, _suppressed(scores[order], interactions)
+        interactions = _interactions(ordered, pairs, factors)
+        lowered = _suppressed(scores.flatten()[order], interactions)
+        return torch.zeros_like(scores).flatten().index_copy_(0, order, lowered).view_as(scores)
+    if scores.shape[0] > 1:  # fewer images have fewer pairs
+        halves = (slice(None, scores.shape[0] // 2), slice(scores.shape[0] // 2, None))
+        return torch.cat(
+            [suppress_in_turn(boxes[h], scores[h], groups[h], factors, limit) for h in halves]
+        )
     packed = pack_groups(boxes, scores, groups)
-    return _row_by_row(packed, factors, min(limit, packed.scores.shape[1]))
+    index, values = _row_by_row(packed, factors, min(limit, packed.scores.shape[1]))
+    kept = scores.new_zeros(scores.numel() + 1).scatter_reduce_(0, index, values, "amax")
+    return kept[:-1].view_as(scores)
 
 
 def _overlapping_pairs(boxes: Tensor, groups: Tensor) -> tuple[Tensor, Tensor] | None:

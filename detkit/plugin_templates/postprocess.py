@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from detkit import register
-from detkit.ops import class_wise_nms, sides_at_least
+from detkit.ops import batched_class_nms, sides_at_least
+from detkit.postprocess import best_first
 from detkit.registry import Fraction, NonNegativeFloat, PositiveInt
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "my_postprocess")
@@ -38,9 +40,13 @@ class MyPostprocess:
         self.iou_threshold = iou_threshold
         self.max_detections = max_detections
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Filter the candidates (M, 4), (M,), (M,) of one image; M may be 0."""
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Filter the candidates (B, K, 4), (B, K), (B, K) of B images; K may be 0.
+
+        Candidates with a score of 0 do not exist: an image may have fewer than K.
+        """
         large = sides_at_least(boxes, self.min_side)
-        boxes, scores, labels = boxes[large], scores[large], labels[large]
-        indices = class_wise_nms(boxes, scores, labels, self.iou_threshold)[: self.max_detections]
-        return Detections(boxes[indices], scores[indices], labels[indices])
+        scores = torch.where(large, scores, 0)
+        keep = batched_class_nms(boxes, scores, labels, self.iou_threshold)
+        scores = torch.where(keep, scores, 0)
+        return best_first(boxes, scores, labels, 0.0, self.max_detections)

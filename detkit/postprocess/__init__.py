@@ -5,6 +5,15 @@ from detkit.postprocess.fusion import WeightedBoxesFusion
 from detkit.postprocess.keep_best import KeepBest
 from detkit.postprocess.matrix_nms import MatrixNMS
 from detkit.postprocess.nms import NMS
+from detkit.postprocess.results import best_first
 from detkit.postprocess.soft_nms import SoftNMS
 
-__all__ = ["NMS", "DIoUNMS", "KeepBest", "MatrixNMS", "SoftNMS", "WeightedBoxesFusion"]
+__all__ = [
+    "NMS",
+    "DIoUNMS",
+    "KeepBest",
+    "MatrixNMS",
+    "SoftNMS",
+    "WeightedBoxesFusion",
+    "best_first",
+]

@@ -8,7 +8,7 @@ from detkit.ops.boxes import distance_penalty, iou
 from detkit.ops.suppression import suppress_in_turn
 from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "diou_nms")
@@ -29,6 +29,10 @@ class DIoUNMS:
         class_agnostic: Whether boxes suppress each other across classes.
     """
 
+    export_problem = (
+        "it drops boxes in rounds, and how many depends on the boxes: choose postprocess 'nms'"
+    )
+
     def __init__(
         self,
         *,
@@ -46,11 +50,11 @@ class DIoUNMS:
         self.max_detections = max_detections
         self.class_agnostic = class_agnostic
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Candidates (B, K, 4), (B, K), (B, K) to detections, best first."""
         groups = groups_of(labels, self.class_agnostic)
-        index, values = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
-        return best_first(boxes[index], values, labels[index], 0.0, self.max_detections)
+        kept = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
+        return best_first(boxes, kept, labels, 0.0, self.max_detections)
 
     def _factors(self, best: Tensor, candidates: Tensor) -> Tensor:
         measure = iou(best, candidates) - distance_penalty(best, candidates) ** self.beta

@@ -10,7 +10,7 @@ from detkit.ops.fusion import fuse_boxes
 from detkit.ops.packing import pack_groups
 from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveInt, register
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "weighted_boxes_fusion")
@@ -34,6 +34,11 @@ class WeightedBoxesFusion:
         class_agnostic: Whether to fuse boxes across classes, with the class of the best box.
     """
 
+    export_problem = (
+        "it adds boxes to clusters in turn, and how many depends on the image: choose postprocess "
+        "'nms'"
+    )
+
     def __init__(
         self,
         *,
@@ -51,14 +56,13 @@ class WeightedBoxesFusion:
         self.max_detections = max_detections
         self.class_agnostic = class_agnostic
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Candidates (B, K, 4), (B, K), (B, K) to detections, best first."""
         packed = pack_groups(boxes, scores, groups_of(labels, self.class_agnostic))
         clusters = fuse_boxes(packed, self.iou_threshold)
         if self.score == "mean":
             values = clusters.weights / clusters.counts.clamp(min=1)
         else:  # a cluster is stored at the position of its best box
             values = packed.scores * (clusters.counts > 0)
-        labels = labels[packed.candidate.flatten()]
-        fused = clusters.boxes.flatten(0, 1)
-        return best_first(fused, values.flatten(), labels, 0.0, self.max_detections)
+        fused, values = packed.unpack(clusters.boxes, scores), packed.unpack(values, scores)
+        return best_first(fused, values, labels, 0.0, self.max_detections)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from detkit.postprocess.results import best_first
 from detkit.registry import Fraction, PositiveInt, register
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "none")
@@ -30,6 +30,6 @@ class KeepBest:
         self.max_candidates = max_candidates
         self.max_detections = max_detections
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Candidates (B, K, 4), (B, K), (B, K) to detections, best first."""
         return best_first(boxes, scores, labels, 0.0, self.max_detections)

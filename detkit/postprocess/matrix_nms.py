@@ -8,10 +8,11 @@ from torch import Tensor
 
 from detkit.ops.boxes import EPSILON
 from detkit.ops.decay import decay_at_once
-from detkit.ops.packing import pack_groups
+from detkit.ops.packing import pack_groups, pack_images
+from detkit.ops.selection import is_eager_cpu
 from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "matrix_nms")
@@ -55,13 +56,13 @@ class MatrixNMS:
         self.max_detections = max_detections
         self.class_agnostic = class_agnostic
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) to detections, best first."""
-        packed = pack_groups(boxes, scores, groups_of(labels, self.class_agnostic))
-        lowered = (packed.scores * decay_at_once(packed, self._ratio)).flatten()
-        limits = self.minimum_score, self.max_detections
-        index = packed.candidate.flatten()
-        return best_first(packed.boxes.flatten(0, 1), lowered, labels[index], *limits)
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Candidates (B, K, 4), (B, K), (B, K) to detections, best first."""
+        pack = pack_groups if is_eager_cpu(scores) else pack_images
+        packed = pack(boxes, scores, groups_of(labels, self.class_agnostic))
+        lowered = packed.scores * decay_at_once(packed, self._ratio)
+        scores = packed.unpack(lowered, scores)
+        return best_first(boxes, scores, labels, self.minimum_score, self.max_detections)
 
     def _ratio(self, overlaps: Tensor, largest: Tensor) -> Tensor:
         if self.method == "gaussian":

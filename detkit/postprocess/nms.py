@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from detkit.ops.nms import class_wise_nms
-from detkit.postprocess.results import groups_of
+from detkit.ops.nms import batched_class_nms
+from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveInt, register
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "nms")
@@ -37,8 +38,9 @@ class NMS:
         self.max_detections = max_detections
         self.class_agnostic = class_agnostic
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Candidates (B, K, 4), (B, K), (B, K) to detections, best first."""
         groups = groups_of(labels, self.class_agnostic)
-        index = class_wise_nms(boxes, scores, groups, self.iou_threshold)[: self.max_detections]
-        return Detections(boxes[index], scores[index], labels[index])
+        keep = batched_class_nms(boxes, scores, groups, self.iou_threshold)
+        scores = torch.where(keep, scores, 0)
+        return best_first(boxes, scores, labels, 0.0, self.max_detections)

@@ -11,7 +11,7 @@ from detkit.ops.boxes import iou
 from detkit.ops.suppression import suppress_in_turn
 from detkit.postprocess.results import best_first, groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 
 @register("postprocess", "soft_nms")
@@ -32,6 +32,11 @@ class SoftNMS:
         max_detections: Detections kept per image; the time grows with it.
         class_agnostic: Whether boxes suppress each other across classes.
     """
+
+    export_problem = (
+        "it lowers scores in rounds, and how many depends on the boxes: choose postprocess 'nms' "
+        "or 'matrix_nms'"
+    )
 
     def __init__(
         self,
@@ -54,12 +59,11 @@ class SoftNMS:
         self.max_detections = max_detections
         self.class_agnostic = class_agnostic
 
-    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> Detections:
-        """Candidates (M, 4), (M,), (M,) to detections, best first."""
+    def __call__(self, boxes: Tensor, scores: Tensor, labels: Tensor) -> PaddedDetections:
+        """Candidates (B, K, 4), (B, K), (B, K) to detections, best first."""
         groups = groups_of(labels, self.class_agnostic)
-        index, values = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
-        limits = self.minimum_score, self.max_detections
-        return best_first(boxes[index], values, labels[index], *limits)
+        lowered = suppress_in_turn(boxes, scores, groups, self._factors, self.max_detections)
+        return best_first(boxes, lowered, labels, self.minimum_score, self.max_detections)
 
     def _factors(self, best: Tensor, candidates: Tensor) -> Tensor:
         overlap = iou(best, candidates)

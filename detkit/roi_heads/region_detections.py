@@ -7,6 +7,7 @@ from torch import Tensor
 
 from detkit.interfaces import Postprocess, Sizes
 from detkit.ops import clip_boxes, select_candidates, sides_at_least
+from detkit.ops.rows import take_rows
 from detkit.roi_heads.regions import pad
 from detkit.structures import Detections, RegionPredictions, Target
 
@@ -22,7 +23,7 @@ def with_objects(regions: list[Tensor], targets: list[Target]) -> list[Tensor]:
 def clip_each(boxes: Tensor, counts: list[int], image_sizes: Sizes) -> list[Tensor]:
     """Split boxes (M, ..., 4) by image and clip them to it."""
     pairs = zip(torch.split(boxes, counts), image_sizes, strict=True)
-    return [clip_boxes(image_boxes, size) for image_boxes, size in pairs]
+    return [clip_boxes(image_boxes, boxes.new_tensor(size)) for image_boxes, size in pairs]
 
 
 def region_predictions(
@@ -37,13 +38,9 @@ def detect(
     predictions: RegionPredictions, postprocess: Postprocess, min_size: float
 ) -> list[Detections]:
     """The detections of each image, best first, without boxes that have a side below `min_size`."""
-    detections = []
-    for boxes, scores in zip(*predictions, strict=True):
-        level = torch.zeros(len(scores), dtype=torch.int64, device=scores.device)
-        best = select_candidates(
-            scores, level, postprocess.score_threshold, postprocess.max_candidates
-        )
-        best_boxes = boxes[best.prior, best.label if boxes.shape[1] > 1 else 0]
-        large = sides_at_least(best_boxes, min_size)
-        detections.append(postprocess(best_boxes[large], best.score[large], best.label[large]))
-    return detections
+    boxes, scores = predictions
+    best = select_candidates(scores, (), postprocess.score_threshold, postprocess.max_candidates)
+    row = best.prior * boxes.shape[2] + (best.label if boxes.shape[2] > 1 else 0)
+    best_boxes = take_rows(boxes.flatten(1, 2), row)
+    best_scores = torch.where(sides_at_least(best_boxes, min_size), best.score, 0)
+    return postprocess(best_boxes, best_scores, best.label).split()

@@ -38,13 +38,24 @@ class Detections(NamedTuple):
                 rotates, the result is the upright box around the corners.
             original_size: (height, width) of the original image.
         """
-        back = torch.linalg.inv(to_image).to(self.boxes)
-        corners = self.boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
-        moved = corners @ back[:, :2].T + back[:, 2]  # (N, 4, 3) homogeneous
-        corners = moved[..., :2] / moved[..., 2:]
-        low, high = corners.amin(dim=1), corners.amax(dim=1)
-        limit = torch.tensor(original_size[::-1], device=low.device, dtype=low.dtype)
-        boxes = torch.cat(
-            [low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=1
-        )
-        return self._replace(boxes=boxes)
+        size = torch.tensor(original_size, device=self.boxes.device)
+        return self._replace(boxes=boxes_in_original(self.boxes, to_image, size))
+
+
+def boxes_in_original(boxes: Tensor, to_image: Tensor, original_sizes: Tensor) -> Tensor:
+    """Map boxes (..., N, 4) back to their original images and clip them; see `to_original`.
+
+    Args:
+        boxes: Of one image, or of B.
+        to_image: (..., 3, 3) projective map of each image.
+        original_sizes: (..., 2) height and width of each original image.
+    """
+    back = torch.linalg.inv(to_image).to(boxes)[..., None, None, :, :]
+    x1, y1, x2, y2 = boxes.unbind(dim=-1)
+    x, y = torch.stack([x1, x2, x2, x1], dim=-1), torch.stack([y1, y1, y2, y2], dim=-1)
+    # Not a matrix product, whose rounding may depend on the number of images and boxes.
+    moved = x[..., None] * back[..., 0] + y[..., None] * back[..., 1] + back[..., 2]
+    corners = moved[..., :2] / moved[..., 2:]  # (..., N, 4, 2)
+    limit = original_sizes.flip(-1).to(boxes)[..., None, :]
+    low, high = corners.amin(dim=-2), corners.amax(dim=-2)
+    return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=-1)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from detkit.structures.detections import Detections
+from detkit.structures.detections import Detections, boxes_in_original
 from detkit.structures.images import Target
 
 
@@ -124,6 +124,29 @@ class PaddedDetections(NamedTuple):
     scores: Tensor
     labels: Tensor
     counts: Tensor
+
+    def to_original(
+        self, to_image: Tensor, original_sizes: Sequence[tuple[int, int]]
+    ) -> PaddedDetections:
+        """The detections on the CPU, with boxes in the original images and clipped to them.
+
+        Args:
+            to_image: (B, 3, 3) on the CPU; see `Sample.to_image`.
+            original_sizes: (height, width) of each original image.
+        """
+        host = self._on_host()
+        sizes = torch.tensor(original_sizes).reshape(-1, 2)
+        return host._replace(boxes=boxes_in_original(host.boxes, to_image, sizes))
+
+    def _on_host(self) -> PaddedDetections:
+        """The same on the CPU, with a single copy."""
+        if self.boxes.device.type == "cpu":
+            return self
+        counts = self.counts[:, None, None].expand(-1, self.scores.shape[1], 1)
+        parts = [self.scores[..., None], self.labels[..., None], counts]
+        host = torch.cat([self.boxes, *(part.to(self.boxes) for part in parts)], dim=-1).cpu()
+        boxes, (scores, labels, counts) = host[..., :4], host[..., 4:].unbind(dim=-1)
+        return PaddedDetections(boxes, scores, labels.long(), counts[:, 0].long())
 
     def split(self) -> list[Detections]:
         """The detections of each image; waits for the device."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from detkit.postprocess import SoftNMS
-from detkit.structures import Detections
+from detkit.structures import PaddedDetections
 
 SIDE, STRIDES, PLACES = 640, (8, 16, 32), 8400
 CLASSES, BINS, CANDIDATES = 80, 16, 8000
@@ -87,7 +87,7 @@ def ultralytics_side(logits: Tensor, codes: Tensor) -> Callable[[], Tensor]:
     return run
 
 
-def our_side(logits: Tensor, codes: Tensor) -> Callable[[], Detections]:
+def our_side(logits: Tensor, codes: Tensor) -> Callable[[], PaddedDetections]:
     """Prediction by the head of the page `yolo_free_n` from its layers' outputs."""
     choices = {
         "score_threshold": THRESHOLD,
@@ -99,7 +99,8 @@ def our_side(logits: Tensor, codes: Tensor) -> Callable[[], Detections]:
     head = our_detector("yolo_free_n", CLASSES, *words).head
     head.layers = Given(logits, codes)
     features = [torch.zeros(1, 1, SIDE // stride, SIDE // stride) for stride in STRIDES]
-    return lambda: head.predict(features, [(SIDE, SIDE)])[0]
+    sizes = torch.full((1, 2), float(SIDE))
+    return lambda: head.predict(features, sizes)
 
 
 def beside_ultralytics() -> Comparison:
@@ -109,7 +110,7 @@ def beside_ultralytics() -> Comparison:
     logits += math.log(THRESHOLD / (1 - THRESHOLD)) - highest[-2:].mean()
     codes = torch.randn(1, PLACES, 4 * BINS) * 2
     ours, theirs = our_side(logits, codes), ultralytics_side(logits, codes)
-    found, expected = ours(), theirs()
+    found, expected = ours().split()[0], theirs()
     assert_close(found.scores, expected[:, 4])
     assert_close(found.labels, expected[:, 5].long())
     # Theirs adds up to 7680 * 79 to the boxes and takes them as they are beyond the image.
@@ -124,7 +125,8 @@ def soft_nms_beside_numpy(classes: int, limit: int) -> Comparison:
     labels = torch.randint(classes, (BOXES,))
     ours = SoftNMS(max_detections=limit)
     arrays = boxes.numpy(), scores.numpy(), labels.numpy()
-    found = ours(boxes, scores, labels).scores.numpy()
+    candidates = boxes[None], scores[None], labels[None]
+    found = ours(*candidates).split()[0].scores.numpy()
     np.testing.assert_allclose(found, recurrence(*arrays, limit)[1], rtol=1e-4)
     many = "classes" if classes > 1 else "class"
     return Comparison(
@@ -132,7 +134,7 @@ def soft_nms_beside_numpy(classes: int, limit: int) -> Comparison:
         "NumPy",
         0.1,
         "s",
-        *times_in_turns(lambda: ours(boxes, scores, labels), lambda: recurrence(*arrays, limit)),
+        *times_in_turns(lambda: ours(*candidates), lambda: recurrence(*arrays, limit)),
     )
 
 

@@ -6,7 +6,7 @@ import torch
 from faults import Faults, require_caught
 from torch import nn
 
-from detkit.structures import Detections, Target
+from detkit.structures import Target
 
 faults = Faults()
 LEARN = "losses are finite and reach each parameter"
@@ -89,7 +89,7 @@ def crowds_are_taken_for_objects(base):
 def boxes_are_not_clipped(base):
     class Part(base):
         def predict(self, features, image_sizes):
-            return super().predict(features, [(999, 999)] * len(image_sizes))
+            return super().predict(features, torch.full_like(image_sizes, 999))
 
     return Part
 
@@ -101,7 +101,8 @@ def worst_first(base):
     class Part(base):
         def predict(self, features, image_sizes):
             found = super().predict(features, image_sizes)
-            return [Detections(*(value.flip(0) for value in each)) for each in found]
+            rising = torch.where(found.scores > 0, found.scores, 2).argsort(dim=1)
+            return found._replace(scores=found.scores.gather(1, rising))
 
     return Part
 
@@ -113,7 +114,7 @@ def labels_from_1(base):
     class Part(base):
         def predict(self, features, image_sizes):
             found = super().predict(features, image_sizes)
-            return [each._replace(labels=each.labels + 1) for each in found]
+            return found._replace(labels=found.labels + found.scores.ceil().long())
 
     return Part
 
@@ -125,7 +126,7 @@ def scores_of_the_batch(base):
     class Part(base):
         def predict(self, features, image_sizes):
             found = super().predict(features, image_sizes)
-            return [each._replace(scores=each.scores / len(found)) for each in found]
+            return found._replace(scores=found.scores / len(found.scores))
 
     return Part
 
@@ -137,7 +138,7 @@ def random_scores(base):
     class Part(base):
         def predict(self, features, image_sizes):
             found = super().predict(features, image_sizes)
-            return [each._replace(scores=torch.rand(len(each.scores))) for each in found]
+            return found._replace(scores=torch.rand(1) * found.scores)
 
     return Part
 

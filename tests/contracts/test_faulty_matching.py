@@ -3,7 +3,7 @@
 import torch
 from faults import Faults, require_caught
 
-from detkit.structures import IGNORED, Assignment, Detections, Priors
+from detkit.structures import IGNORED, Assignment, PaddedDetections, Priors
 
 faults = Faults()
 FORM = "priors match per cell"
@@ -303,13 +303,15 @@ def no_candidates(base):
 def worst_first(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
-            return Detections(*(v.flip(0) for v in super().__call__(boxes, scores, labels)))
+            found = super().__call__(boxes, scores, labels)
+            rising = torch.where(found.scores > 0, found.scores, 2).argsort(dim=1)
+            return found._replace(scores=found.scores.gather(1, rising))
 
     return Part
 
 
 @faults.add(
-    "postprocess", "nms", "detections are sorted by score", "gave tuple, expected Detections"
+    "postprocess", "nms", "detections are sorted by score", "gave tuple, expected PaddedDetections"
 )
 def a_tuple(base):
     class Part(base):
@@ -346,8 +348,9 @@ def boxes_are_divided_by_their_sides(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
             found = super().__call__(boxes, scores, labels)
-            sides = found.boxes[:, 2:] - found.boxes[:, :2]
-            return found._replace(boxes=found.boxes * (sides / sides).repeat(1, 2))
+            sides = found.boxes[..., 2:] - found.boxes[..., :2]
+            ratios = torch.where(found.scores[..., None] > 0, sides / sides, 1)
+            return found._replace(boxes=found.boxes * ratios.repeat(1, 1, 2))
 
     return Part
 
@@ -359,7 +362,21 @@ def the_first_one_says_how_many(base):
     class Part(base):
         def __call__(self, boxes, scores, labels):
             found = super().__call__(boxes, scores, labels)
-            return Detections(*(value[: 1 + int(boxes[0, 0]) % 5] for value in found))
+            most = found.counts.clamp(max=1 + int(boxes[..., 0].flatten()[:1].sum()) % 5)
+            exists = torch.arange(found.scores.shape[1]) < most[:, None]
+            fields = found.boxes * exists[..., None], found.scores * exists, found.labels * exists
+            return PaddedDetections(*fields, most)
+
+    return Part
+
+
+@faults.add("postprocess", "nms", "an image is detected as if alone", "other detections in a batch")
+def images_suppress_each_other(base):
+    class Part(base):
+        def __call__(self, boxes, scores, labels):
+            together = [values.flatten(0, 1)[None] for values in (boxes, scores, labels)]
+            found = super().__call__(*together)
+            return PaddedDetections(*(f.expand(len(boxes), *f.shape[1:]) for f in found))
 
     return Part
 

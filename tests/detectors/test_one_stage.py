@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from detkit.detectors.one_stage import OneStageDetector
-from detkit.structures import Batch, DensePredictions, Detections, FeatureSpec, Target
+from detkit.structures import Batch, DensePredictions, FeatureSpec, PaddedDetections, Target
 
 
 class Passing(nn.Module):
@@ -27,10 +27,10 @@ class Recording(nn.Module):
 
     def predict(self, features, image_sizes):
         self.features, self.image_sizes = features, image_sizes
-        box = torch.tensor([[2.0, 4, 6, 8]])
-        return [Detections(box, torch.ones(1), torch.zeros(1, dtype=torch.int64))] * len(
-            image_sizes
-        )
+        count = len(image_sizes)
+        boxes = torch.tensor([2.0, 4, 6, 8]).expand(count, 1, 4)
+        labels = torch.zeros(count, 1, dtype=torch.int64)
+        return PaddedDetections(boxes, torch.ones(count, 1), labels, torch.ones(count).long())
 
 
 def detector(**changes):

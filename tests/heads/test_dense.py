@@ -7,11 +7,13 @@ from torch import nn
 from detkit.errors import UserError
 from detkit.heads import dense
 from detkit.heads.dense import DenseHead
+from detkit.postprocess import best_first
 from detkit.quality_targets.centreness import Centreness
 from detkit.quality_targets.objectness import Objectness
-from detkit.structures import Assignment, DensePredictions, Detections, Priors, Target
+from detkit.structures import Assignment, DensePredictions, Priors, Target
 
 FEATURES = [torch.zeros(2, 1, 2, 2)]
+SIZES = torch.full((2, 2), 16.0)
 OBJECT = torch.tensor([[0.0, 0, 16, 16]])
 
 
@@ -101,7 +103,7 @@ class Everything:
     score_threshold, max_candidates = 0.0, 3
 
     def __call__(self, boxes, scores, labels):
-        return Detections(boxes, scores, labels)
+        return best_first(boxes, scores, labels, 0.0, scores.shape[1])
 
 
 def head(assigner, **changes):
@@ -376,9 +378,9 @@ def test_losses_are_float32_under_autocast():
     dense_head.layers.to(torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         losses = dense_head.loss(FEATURES, [target(0)] * 2)
-        found = dense_head.predict(FEATURES, [(16, 16)] * 2)
+        found = dense_head.predict(FEATURES, SIZES)
     assert {value.dtype for value in losses.values()} == {torch.float32}
-    assert found[0].boxes.dtype == found[0].scores.dtype == torch.float32
+    assert found.boxes.dtype == found.scores.dtype == torch.float32
 
 
 @pytest.mark.parametrize(("exponent", "expected"), [(1.0, 0.8 * 0.5), (0.5, 0.4**0.5)])
@@ -386,7 +388,7 @@ def test_score_is_class_times_quality_to_a_power(exponent, expected):
     dense_head = head(Listed([0]), quality_target=Centreness(score_exponent=exponent))
     with torch.no_grad():
         dense_head.layers.logits[1, 2, 1] = torch.tensor(0.8).logit()
-    found = dense_head.predict(FEATURES, [(16, 16)] * 2)[1]
+    found = dense_head.predict(FEATURES, SIZES).split()[1]
     assert found.scores[0].item() == pytest.approx(expected)
     assert found.labels[0] == 1
     assert found.boxes[0].tolist() == [0, 8, 8, 16]
@@ -398,7 +400,7 @@ def test_softmax_scores_leave_background_out():
     parts = {"classification_loss": loss, **without_quality()}
     dense_head = head(Listed([0]), **parts)
     dense_head.layers.logits = nn.Parameter(torch.tensor([1.0, 0, 3]).log1p().expand(2, 4, 3))
-    found = dense_head.predict(FEATURES, [(16, 16)] * 2)[0]
+    found = dense_head.predict(FEATURES, SIZES).split()[0]
     assert set(found.labels.tolist()) == {0}
     torch.testing.assert_close(found.scores, torch.full((3,), 2 / 7))
 
@@ -418,7 +420,7 @@ def test_a_softmax_loss_of_quality_sees_background_as_zero():
 
 def test_detections_are_limited_before_decoding_and_clipped_to_their_image():
     dense_head = head(Listed([0]))
-    found = dense_head.predict(FEATURES, [(16, 16), (10, 12)])
+    found = dense_head.predict(FEATURES, torch.tensor([[16.0, 16], [10, 12]])).split()
     assert [len(image.scores) for image in found] == [3, 3]
     assert found[1].boxes[:, 2].max() <= 12
     assert found[1].boxes[:, 3].max() <= 10
@@ -428,7 +430,7 @@ def test_layers_that_do_not_fit_the_priors_are_named():
     layers = Layers()
     layers.logits = nn.Parameter(torch.zeros(2, 6, 2))
     with pytest.raises(ValueError, match=r"predict for 6 priors, but there are 4 priors"):
-        head(Listed([0]), layers=layers).predict(FEATURES, [(16, 16)] * 2)
+        head(Listed([0]), layers=layers).predict(FEATURES, SIZES)
 
 
 def test_the_classification_loss_is_told_which_priors_are_ignored():

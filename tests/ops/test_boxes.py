@@ -29,8 +29,8 @@ def test_areas_sides_and_centres():
 def test_clipped_boxes_lie_in_an_image_of_height_and_width():
     boxes = torch.tensor([[-5.0, 3.0, 30.0, 40.0], [25.0, -9.0, 28.0, -1.0]])
     expected = torch.tensor([[0.0, 3.0, 20.0, 10.0], [20.0, 0.0, 20.0, 0.0]])
-    assert_close(ours.clip_boxes(boxes, (10, 20)), expected)
-    assert ours.clip_boxes(boxes[:0], (10, 20)).shape == (0, 4)
+    assert_close(ours.clip_boxes(boxes, torch.tensor([10.0, 20])), expected)
+    assert ours.clip_boxes(boxes[:0], torch.tensor([10.0, 20])).shape == (0, 4)
 
 
 # Intersection 1, union 7, enclosing 9: 1/7, less 2/9, less 2/18; the ratios of the sides are equal.

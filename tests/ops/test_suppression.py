@@ -12,9 +12,9 @@ ALONE = torch.zeros(4).long()
 
 def suppress(boxes, scores, groups, factors, limit):
     """The detections that remain, best first."""
-    kept, values = suppress_in_turn(boxes, scores, groups, factors, limit)
-    values, order = values.sort(descending=True, stable=True)
-    return kept[order][values > 0], values[values > 0]
+    lowered = suppress_in_turn(boxes[None], scores[None], groups[None], factors, limit)[0]
+    values, order = lowered.sort(descending=True, stable=True)
+    return order[values > 0], values[values > 0]
 
 
 def halve_what_overlaps(kept, others):
@@ -83,7 +83,7 @@ def test_the_first_of_equal_scores_comes_first(way):
 
 def test_scores_that_come_in_stay_as_they_are(way):
     scores = SCORES.clone()
-    suppress_in_turn(BOXES, scores, ALONE, halve_what_overlaps, 4)
+    suppress(BOXES, scores, ALONE, halve_what_overlaps, 4)
     assert torch.equal(scores, SCORES)
 
 
@@ -96,7 +96,7 @@ def test_pairs_are_looked_at_in_pieces_of_bounded_size(monkeypatch):
 
     monkeypatch.setattr(chunks, "MOST_PAIRS", 100)
     boxes = BOXES.repeat(5, 1)
-    suppress_in_turn(boxes, SCORES.repeat(5), ALONE.repeat(5), see_shapes, 20)
+    suppress(boxes, SCORES.repeat(5), ALONE.repeat(5), see_shapes, 20)
     assert max(shapes) <= 100
 
 
@@ -123,3 +123,16 @@ def test_nan_boxes_hide_no_others():
     kept, values = suppress(boxes, scores, groups, halve_what_overlaps, 6)
     assert kept[:4].tolist() == [1, 2, 0, 3]
     assert values[:4].tolist() == pytest.approx([0.9, 0.7, 0.4, 0.15])
+
+
+@pytest.mark.parametrize("pairs", [0, 60, 10**9])  # row by row, image by image, all images at once
+def test_images_of_a_batch_are_suppressed_apart(pairs, monkeypatch):
+    monkeypatch.setattr(suppression, "_MOST_LISTED", pairs)
+    images, groups = BOXES.repeat(3, 5, 1), ALONE.repeat(3, 5)
+    scores = torch.stack([SCORES.repeat(5) * share for share in (1.0, 0.5, 0.0)])
+    together = suppress_in_turn(images, scores, groups, halve_what_overlaps, 20)
+    for row, image_scores in zip(together, scores, strict=True):
+        alone = suppress_in_turn(
+            images[:1], image_scores[None], groups[:1], halve_what_overlaps, 20
+        )
+        torch.testing.assert_close(row, alone[0])

@@ -5,6 +5,7 @@ import math
 import pytest
 import suppression_references as reference
 import torch
+from detecting import detect
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
@@ -48,28 +49,28 @@ def require_turns(found, inputs, share, minimum, agnostic):
 @given(candidates(), st.booleans())
 def test_linear_soft_nms(inputs, agnostic):
     part = SoftNMS(iou_threshold=THRESHOLD, class_agnostic=agnostic)
-    require_turns(part(*inputs), inputs, reference.linear(THRESHOLD), 0.001, agnostic)
+    require_turns(detect(part, *inputs), inputs, reference.linear(THRESHOLD), 0.001, agnostic)
 
 
 @settings(max_examples=60, deadline=None)
 @given(candidates(), st.booleans())
 def test_gaussian_soft_nms(inputs, agnostic):
     part = SoftNMS(method="gaussian", sigma=0.2, minimum_score=0.11, class_agnostic=agnostic)
-    require_turns(part(*inputs), inputs, reference.gaussian(0.2), 0.11, agnostic)
+    require_turns(detect(part, *inputs), inputs, reference.gaussian(0.2), 0.11, agnostic)
 
 
 @settings(max_examples=60, deadline=None)
 @given(candidates(), st.sampled_from([0.6, 1.0]), st.booleans())
 def test_diou_nms(inputs, beta, agnostic):
     part = DIoUNMS(threshold=THRESHOLD, beta=beta, class_agnostic=agnostic)
-    require_turns(part(*inputs), inputs, reference.greedy(THRESHOLD, beta), 0.0, agnostic)
+    require_turns(detect(part, *inputs), inputs, reference.greedy(THRESHOLD, beta), 0.0, agnostic)
 
 
 @settings(max_examples=60, deadline=None)
 @given(candidates(), st.booleans())
 def test_plain_nms(inputs, agnostic):
     part = NMS(iou_threshold=THRESHOLD, class_agnostic=agnostic)
-    require_turns(part(*inputs), inputs, reference.greedy(THRESHOLD, None), 0.0, agnostic)
+    require_turns(detect(part, *inputs), inputs, reference.greedy(THRESHOLD, None), 0.0, agnostic)
 
 
 @pytest.mark.parametrize("method", ["linear", "gaussian"])
@@ -79,7 +80,7 @@ def test_matrix_nms(method, inputs, agnostic):
     part = MatrixNMS(method=method, sigma=0.4, minimum_score=0.0, class_agnostic=agnostic)
     decay = (lambda x: 1 - x) if method == "linear" else (lambda x: math.exp(-(x**2) / 0.4))
     expected = torch.tensor(reference.matrix(*lists(*inputs, agnostic), decay)).double()
-    found = part(*inputs)
+    found = detect(part, *inputs)
     # Duplicates have a score of 0 with `linear`, or of nearly 0 by rounding.
     clear = expected[expected > 1e-5].sort(descending=True).values
     assert_close(found.scores[: len(clear)], clear, rtol=1e-4, atol=1e-6)
@@ -100,7 +101,7 @@ def test_weighted_boxes_fusion(score, inputs, agnostic):
         chosen = scores[members]
         value = chosen[0] if score == "highest" else chosen.mean()
         expected.append([value.item(), *box, labels[members[0]].item()])
-    found = part(*inputs)
+    found = detect(part, *inputs)
     rows = torch.cat([found.scores[:, None], found.boxes, found.labels[:, None]], dim=1)
     expected.sort(key=lambda row: -row[0])
     wanted = torch.tensor(expected, dtype=torch.float64).reshape(-1, 6)
@@ -111,7 +112,7 @@ def test_weighted_boxes_fusion(score, inputs, agnostic):
 def test_soft_nms_of_many_boxes_keeps_the_first_of_the_recurrence(count, limit):
     inputs = reference.random_candidates(count, seed=1)
     expected = reference.in_turn(*lists(*inputs), reference.linear(0.3), 0.001)[:limit]
-    found = SoftNMS(max_detections=limit)(*inputs)
+    found = detect(SoftNMS(max_detections=limit), *inputs)
     assert torch.equal(found.boxes, inputs[0][[place for place, _ in expected]])
     scores = torch.tensor([score for _, score in expected], dtype=torch.float64)
     assert_close(found.scores, scores, rtol=1e-5, atol=1e-6)
@@ -120,6 +121,6 @@ def test_soft_nms_of_many_boxes_keeps_the_first_of_the_recurrence(count, limit):
 def test_diou_nms_without_distance_equals_torchvision():
     boxes, scores, labels = reference.random_candidates(600, seed=2)
     # A distance of less than 1 to the power of 60 is nothing.
-    found = DIoUNMS(threshold=0.5, beta=60.0, max_detections=600)(boxes, scores, labels)
+    found = detect(DIoUNMS(threshold=0.5, beta=60.0, max_detections=600), boxes, scores, labels)
     kept = batched_nms(boxes, scores, labels, 0.5)
     assert torch.equal(found.boxes, boxes[kept])

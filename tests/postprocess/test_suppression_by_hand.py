@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from detecting import detect
 from torch.testing import assert_close
 
 from detkit.postprocess import NMS, DIoUNMS, KeepBest, MatrixNMS, SoftNMS, WeightedBoxesFusion
@@ -24,7 +25,7 @@ SAME, DIFFERENT = torch.tensor([2, 2]), torch.tensor([2, 1])
     ],
 )
 def test_scores_are_lowered(part, second):
-    found = part(BOXES, SCORES, SAME)
+    found = detect(part, BOXES, SCORES, SAME)
     assert found.scores.tolist() == pytest.approx([0.8, second], rel=1e-6)
     assert torch.equal(found.boxes, BOXES)
 
@@ -32,13 +33,13 @@ def test_scores_are_lowered(part, second):
 # The centres are 2.5 apart and the diagonal is the root of 200: 0.5 - 6.25 / 200.
 @pytest.mark.parametrize(("threshold", "kept"), [(0.46, 1), (0.47, 2)])
 def test_diou_nms_takes_the_distance_from_the_overlap(threshold, kept):
-    assert len(DIoUNMS(threshold=threshold)(BOXES, SCORES, SAME).scores) == kept
-    assert len(DIoUNMS(threshold=threshold, beta=0.5)(BOXES, SCORES, SAME).scores) == 2
+    assert len(detect(DIoUNMS(threshold=threshold), BOXES, SCORES, SAME).scores) == kept
+    assert len(detect(DIoUNMS(threshold=threshold, beta=0.5), BOXES, SCORES, SAME).scores) == 2
 
 
 @pytest.mark.parametrize(("score", "expected"), [("highest", 0.8), ("mean", 0.7)])
 def test_fusion_is_a_mean_weighted_by_scores(score, expected):
-    found = WeightedBoxesFusion(iou_threshold=0.4, score=score)(BOXES, SCORES, SAME)
+    found = detect(WeightedBoxesFusion(iou_threshold=0.4, score=score), BOXES, SCORES, SAME)
     height = (0.8 * 10 + 0.6 * 5) / 1.4
     assert_close(found.boxes, torch.tensor([[0.0, 0.0, 10.0, height]]))
     assert found.scores.tolist() == pytest.approx([expected])
@@ -46,7 +47,7 @@ def test_fusion_is_a_mean_weighted_by_scores(score, expected):
 
 
 def test_without_suppression_the_best_are_kept_as_they_are():
-    found = KeepBest(max_detections=1)(BOXES.flip(0), SCORES.flip(0), DIFFERENT)
+    found = detect(KeepBest(max_detections=1), BOXES.flip(0), SCORES.flip(0), DIFFERENT)
     assert torch.equal(found.boxes, BOXES[:1])
     assert found.labels.tolist() == [1]
 
@@ -61,20 +62,20 @@ def test_without_suppression_the_best_are_kept_as_they_are():
 )
 def test_classes_are_apart_unless_told_otherwise(part, alone, together):
     boxes = BOXES[:1].repeat(2, 1)
-    assert len(part()(boxes, SCORES, DIFFERENT).scores) == alone
-    assert len(part()(boxes, SCORES, SAME).scores) == together
-    found = part(class_agnostic=True)(boxes, SCORES, DIFFERENT)
+    assert len(detect(part(), boxes, SCORES, DIFFERENT).scores) == alone
+    assert len(detect(part(), boxes, SCORES, SAME).scores) == together
+    found = detect(part(class_agnostic=True), boxes, SCORES, DIFFERENT)
     assert found.labels.tolist() == [2]
 
 
 @pytest.mark.parametrize("part", [SoftNMS, MatrixNMS])
 def test_scores_of_other_classes_are_lowered_only_when_told(part):
-    apart = part()(BOXES, SCORES, DIFFERENT)
+    apart = detect(part(), BOXES, SCORES, DIFFERENT)
     assert torch.equal(apart.scores, SCORES)
-    assert part(class_agnostic=True)(BOXES, SCORES, DIFFERENT).scores[1] < 0.6
+    assert detect(part(class_agnostic=True), BOXES, SCORES, DIFFERENT).scores[1] < 0.6
 
 
 @pytest.mark.parametrize("part", [SoftNMS, MatrixNMS])
 def test_detections_need_the_minimum_score(part):
-    found = part(method="linear", minimum_score=0.31)(BOXES, SCORES, SAME)
+    found = detect(part(method="linear", minimum_score=0.31), BOXES, SCORES, SAME)
     assert found.scores.tolist() == pytest.approx([0.8])
