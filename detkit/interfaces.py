@@ -2,8 +2,7 @@
 
 Letters: B images, L levels, P priors over all levels, C classes, K class logits, D box code
     values, N objects. A part is any class that keeps its contract; none has to inherit from
-    these. A part that cannot be in an exported graph has a class attribute `export_problem`: the
-    reason, and what to choose instead.
+    these. `export_problem` of a class: why no exported graph can hold it, and the alternative.
 """
 
 from __future__ import annotations
@@ -169,9 +168,8 @@ class QualityTarget(Protocol):
 class Postprocess(Protocol):
     """Candidates of B images to their final detections, best first.
 
-    The head keeps, for each level, the `max_candidates` best (prior, class) pairs with a score
-    above `score_threshold` before it decodes boxes; `boxes` (B, K, 4) are clipped to the images,
-    `scores` (B, K) are 0 where there is no candidate, `labels` (B, K).
+    Of each level, the head decodes the `max_candidates` best (prior, class) pairs that score above
+    `score_threshold`. `boxes` (B, K, 4) are clipped; `scores` (B, K) are 0 for no candidate.
     """
 
     score_threshold: float
@@ -191,10 +189,7 @@ class HeadLayers(Protocol):
 
 
 class Head(Protocol):
-    """Feature maps to raw predictions, to losses, or to detections: three verbs, no modes.
-
-    `image_sizes` (B, 2) are float32 heights and widths.
-    """
+    """Feature maps to raw predictions, losses, or detections; `image_sizes` (B, 2) is float32."""
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
 
