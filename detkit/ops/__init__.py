@@ -20,12 +20,14 @@ from detkit.ops.compatibility import require_comparable
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.nms import batched_class_nms
 from detkit.ops.overlaps import highest_overlaps
+from detkit.ops.ranking import best_first
 from detkit.ops.scores import class_scores
 
 __all__ = [
     "Candidates",
     "Divisors",
     "batched_class_nms",
+    "best_first",
     "box_areas",
     "box_centres",
     "box_sides",

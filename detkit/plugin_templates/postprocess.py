@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from detkit import register
-from detkit.ops import batched_class_nms, sides_at_least
-from detkit.postprocess import best_first
+from detkit.ops import batched_class_nms, best_first, sides_at_least
 from detkit.registry import Fraction, NonNegativeFloat, PositiveInt
 from detkit.structures import PaddedDetections
 

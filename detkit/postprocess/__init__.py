@@ -5,7 +5,6 @@ from detkit.postprocess.fusion import WeightedBoxesFusion
 from detkit.postprocess.keep_best import KeepBest
 from detkit.postprocess.matrix_nms import MatrixNMS
 from detkit.postprocess.nms import NMS
-from detkit.postprocess.results import best_first
 from detkit.postprocess.soft_nms import SoftNMS
 
 __all__ = [
@@ -15,5 +14,4 @@ __all__ = [
     "MatrixNMS",
     "SoftNMS",
     "WeightedBoxesFusion",
-    "best_first",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from detkit.ops.boxes import distance_penalty, iou
+from detkit.ops.ranking import best_first
 from detkit.ops.suppression import suppress_in_turn
-from detkit.postprocess.results import best_first, groups_of
+from detkit.postprocess.groups import groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
 from detkit.structures import PaddedDetections
 

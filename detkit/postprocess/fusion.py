@@ -8,7 +8,8 @@ from torch import Tensor
 
 from detkit.ops.fusion import fuse_boxes
 from detkit.ops.packing import pack_groups
-from detkit.postprocess.results import best_first, groups_of
+from detkit.ops.ranking import best_first
+from detkit.postprocess.groups import groups_of
 from detkit.registry import Fraction, PositiveInt, register
 from detkit.structures import PaddedDetections
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from detkit.postprocess.results import best_first
+from detkit.ops.ranking import best_first
 from detkit.registry import Fraction, PositiveInt, register
 from detkit.structures import PaddedDetections
 

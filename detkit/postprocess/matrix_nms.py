@@ -9,8 +9,9 @@ from torch import Tensor
 from detkit.ops.boxes import EPSILON
 from detkit.ops.decay import decay_at_once
 from detkit.ops.packing import pack_groups, pack_images
+from detkit.ops.ranking import best_first
 from detkit.ops.selection import is_eager_cpu
-from detkit.postprocess.results import best_first, groups_of
+from detkit.postprocess.groups import groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
 from detkit.structures import PaddedDetections
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from detkit.ops.nms import batched_class_nms
-from detkit.postprocess.results import best_first, groups_of
+from detkit.ops.ranking import best_first
+from detkit.postprocess.groups import groups_of
 from detkit.registry import Fraction, PositiveInt, register
 from detkit.structures import PaddedDetections
 

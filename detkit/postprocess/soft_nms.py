@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import iou
+from detkit.ops.ranking import best_first
 from detkit.ops.suppression import suppress_in_turn
-from detkit.postprocess.results import best_first, groups_of
+from detkit.postprocess.groups import groups_of
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
 from detkit.structures import PaddedDetections
 

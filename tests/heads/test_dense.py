@@ -7,7 +7,7 @@ from torch import nn
 from detkit.errors import UserError
 from detkit.heads import dense
 from detkit.heads.dense import DenseHead
-from detkit.postprocess import best_first
+from detkit.ops import best_first
 from detkit.quality_targets.centreness import Centreness
 from detkit.quality_targets.objectness import Objectness
 from detkit.structures import Assignment, DensePredictions, Priors, Target

@@ -1,4 +1,4 @@
-"""Grouping and ranking that post-processors share."""
+"""Rank candidates and keep the best."""
 
 from __future__ import annotations
 
@@ -7,11 +7,6 @@ from torch import Tensor
 
 from detkit.ops.rows import take_rows
 from detkit.structures import PaddedDetections
-
-
-def groups_of(labels: Tensor, class_agnostic: bool) -> Tensor:
-    """(B, K) group numbers; only candidates of the same group suppress each other."""
-    return torch.zeros_like(labels) if class_agnostic else labels
 
 
 def best_first(
