@@ -18,7 +18,8 @@ from detkit.version import __version__
 
 if TYPE_CHECKING:
     from detkit.api.configuration import Config, compose
-    from detkit.api.detector import Detector, load
+    from detkit.api.detector import Detector
+    from detkit.api.loading import load
     from detkit.api.results import Result
     from detkit.api.run import Run
     from detkit.api.training import build, train

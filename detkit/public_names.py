@@ -16,8 +16,10 @@ MODULES = {
     "Run": "detkit.api.run",
     "build": "detkit.api.training",
     "compose": "detkit.api.configuration",
-    "load": "detkit.api.detector",
+    "evaluate_exported": "detkit.api.exported_evaluation",
+    "load": "detkit.api.loading",
     "load_data": "detkit.api.training",
+    "open_run": "detkit.api.run_backend",
     "train": "detkit.api.training",
 }
 

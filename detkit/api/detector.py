@@ -1,94 +1,81 @@
-"""Detectors for programs: load a trained one, predict on images, measure it on data."""
+"""Detectors for programs: predict on images, measure on data, whatever runs the network."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
-import torch
-
-from detkit import assembly
 from detkit.api.arguments import (
     override_list,
     refuse_overrides,
     require_batch_size,
     require_score,
 )
-from detkit.api.checkpoint_config import compose_with
-from detkit.api.evaluation import Evaluation
-from detkit.api.image_inputs import ImageInput, ImageToRead, images_to_read
+from detkit.api.image_inputs import DecodeJPEG, ImageInput, ImageToRead, images_to_read
 from detkit.api.results import Result, result_of
-from detkit.assembly import Classes
-from detkit.config.overrides import quoted_value
-from detkit.data.collate import Collate
-from detkit.data.single_image import read_image
 from detkit.errors import DataError
-from detkit.inference.detecting import choose_device
-from detkit.inference.predictor import Prediction, Predictor, predict_images
-from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
-from detkit.runs.score_threshold import default_threshold
-from detkit.structures import Detections, Sample
+from detkit.inference.predicting import Prediction, predict_images
+from detkit.structures import DetectionArrays
 from detkit.text import counted
 
-# `predict` needs both keys; here they come as arguments.
-_ARGUMENTS = ("ckpt=loaded", "source=inputs")
 # Keys of the command line that are arguments in programs.
-_EVALUATE_REMEDIES = {
+EVALUATE_REMEDIES = {
     "ckpt": "pass the checkpoint to detkit.load",
     "device": "pass device to detkit.load",
     "output": "the program has the results and can save them",
 }
-_LOAD_REMEDIES = {
-    **_EVALUATE_REMEDIES,
-    "source": "pass the images to predict",
-    "score_threshold": "pass threshold to predict",
-    "batch_size": "pass batch_size to predict",
-}
 _LISTED = 5  # class names in a representation
 
 
-def load(
-    source: str | os.PathLike[str],
-    *,
-    device: str | torch.device = "auto",
-    overrides: Sequence[str] = (),
-) -> Detector:
-    """Load a trained detector.
+class Backend(Protocol):
+    """What runs the network of a detector: a run in PyTorch, or an exported file in its engine.
 
-    Args:
-        source: A run folder (its best checkpoint), a checkpoint file or a bundle.
-        device: `auto` uses a GPU if there is one; else `cpu`, `cuda` or `cuda:1`.
-        overrides: Changes of the run's settings, as `detkit predict` takes them, such as
-            `["image_size=640", "model.head.postprocess.max_detections=20"]`.
-
-    Raises:
-        UserError: There is no checkpoint, it is damaged or not from detkit, the device is missing,
-            or an override is wrong.
-
-    Example:
-        >>> import detkit
-        >>> detector = detkit.load("runs/mine")
-        >>> results = detector.predict("photos/a.png")
+    Attributes:
+        source: The file that it was loaded from.
+        class_names: Names of all classes, in label order.
+        category_ids: The data set's id of each class.
+        device: Where it runs, such as `cpu` or `cuda`.
+        threshold: The minimum score unless the user sets another.
+        threshold_origin: The reason for this value.
+        decode_jpeg: A faster decoder than PIL's, if it has one.
     """
-    words = override_list(overrides)
-    refuse_overrides(words, _LOAD_REMEDIES)
-    checkpoint = read_checkpoint(find_checkpoint(os.fspath(source), key="source"))
-    config = compose_with(checkpoint, "predict", [*_ARGUMENTS, *words])
-    return Detector(checkpoint, config, device=device, overrides=words)
+
+    source: str
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    device: str
+    threshold: float
+    threshold_origin: str
+    decode_jpeg: DecodeJPEG | None
+
+    def prepare(self, image: ImageToRead) -> Any:
+        """Decode an image and resize it for the network.
+
+        The result has an attribute `original_size`.
+
+        Raises:
+            DataError: The image cannot be decoded.
+        """
+        ...
+
+    def predict(self, samples: Sequence[Any]) -> list[DetectionArrays]:
+        """Detect objects in prepared images, in coordinates of the original images."""
+        ...
+
+    def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
+        """Measure on a data set; see `Detector.evaluate`."""
+        ...
 
 
 class Detector:
-    """A trained detector, as `detkit.load` returns it.
+    """A trained detector, as `detkit.load` returns it: of a run, or an exported file.
 
     Threads can share one: they decode images at the same time and take turns on the device.
     Detectors share nothing with each other, and no global setting is changed.
 
     Args:
-        checkpoint: Its weights and class names.
-        config: Its checked configuration, of the root `predict`.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
-        overrides: Changes of the run's settings that `evaluate` applies too.
+        backend: Runs its network.
 
     Attributes:
         class_names: Names of all classes, in label order.
@@ -104,37 +91,16 @@ class Detector:
         2
     """
 
-    def __init__(
-        self,
-        checkpoint: Checkpoint,
-        config: Mapping[str, Any],
-        *,
-        device: str | torch.device = "auto",
-        overrides: Sequence[str] = (),
-    ) -> None:
-        self._device = choose_device(device)
-        self._checkpoint, self._config, self._overrides = checkpoint, config, tuple(overrides)
-        self._classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-        self.class_names = tuple(checkpoint.class_names)
-        self.device = str(self._device)
-        self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
-        augmentation = config["augmentation"]
-        self._transforms = assembly.build_transforms(augmentation, "evaluation")
-        with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
-            network = assembly.build_detector(config["model"], self._classes, fetch_weights=False)
-        load_weights(network, checkpoint)
-        collate = Collate(pad_multiple=augmentation["pad_multiple"])
-        self._predictor = Predictor(network, collate=collate, device=self._device)
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.class_names = backend.class_names
+        self.device = backend.device
+        self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
 
     def __repr__(self) -> str:
         names = ", ".join(self.class_names[:_LISTED]) + ", ..." * (len(self.class_names) > _LISTED)
         classes = counted(len(self.class_names), "class")
-        return f"Detector({self._checkpoint.path}, {classes} ({names}), device={self.device!r})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Copies and other processes build the detector again: its lock cannot be copied."""
-        arguments = (self._checkpoint, self._config, self.device, self._overrides)
-        return _rebuilt, arguments, {"threshold": self.threshold}
+        return f"Detector({self._backend.source}, {classes} ({names}), device={self.device!r})"
 
     def predict(
         self,
@@ -204,8 +170,8 @@ class Detector:
         """
         size = require_batch_size(batch_size)
         minimum = require_score(self.threshold if threshold is None else threshold)
-        images = images_to_read(inputs)
-        predictions = predict_images(self._predictor, images, self._sample, batch_size=size)
+        images = images_to_read(inputs, self._backend.decode_jpeg)
+        predictions = predict_images(self._backend, images, self._backend.prepare, batch_size=size)
         return (
             prediction
             if isinstance(prediction, DataError)
@@ -219,7 +185,8 @@ class Detector:
         """Measure the detector on labelled images, exactly as `detkit evaluate` does.
 
         Args:
-            data: A data set in any format that detkit reads; None takes the run's validation split.
+            data: A data set in any format that detkit reads; None takes the run's validation split
+                (an exported file has none).
             overrides: Further settings, as `detkit evaluate` takes them, such as `["split=test"]`.
 
         Returns:
@@ -234,30 +201,16 @@ class Detector:
             True
         """
         words = override_list(overrides)
-        refuse_overrides(words, _EVALUATE_REMEDIES)
-        if data is not None:
-            words.append(f"data.path={quoted_value(os.fspath(data))}")
-        words = ["ckpt=loaded", *self._overrides, *words]
-        config = compose_with(self._checkpoint, "evaluate", words)
-        with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
-            return dict(Evaluation(self._checkpoint, config, device=self.device).run().numbers)
-
-    def _sample(self, image: ImageToRead) -> Sample:
-        return read_image(
-            image.decode,
-            image.description,
-            path=str(image.path or ""),
-            transforms=self._transforms,
-        )
+        refuse_overrides(words, EVALUATE_REMEDIES)
+        return self._backend.evaluate(None if data is None else os.fspath(data), words)
 
     def _result(self, image: ImageToRead, prediction: Prediction, threshold: float) -> Result:
         is_confident = prediction.detections.scores >= threshold
-        detections = Detections(*(value[is_confident] for value in prediction.detections))
-        size = prediction.sample.original_size
-        return result_of(detections, self._classes, size, image.path, image.decode)
-
-
-def _rebuilt(
-    checkpoint: Checkpoint, config: Mapping[str, Any], device: str, overrides: Sequence[str]
-) -> Detector:
-    return Detector(checkpoint, config, device=device, overrides=overrides)
+        return result_of(
+            prediction.detections.select(is_confident),
+            self.class_names,
+            self._backend.category_ids,
+            size=prediction.sample.original_size,
+            path=image.path,
+            decode=image.decode,
+        )

@@ -20,16 +20,17 @@ from detkit.runs.checkpoint import Checkpoint, load_weights
 from detkit.structures import Batch, DatasetIndex, Detections, Target
 
 DetectedBatch = tuple[Batch, list[Detections]]
+Detect = Callable[[Iterable[Batch]], Iterator[DetectedBatch]]
 _BATCH = 64  # images of a file of detections that are measured at once
 
 
 class Evaluation:
-    """A checkpoint's detector, and the images to measure it on.
+    """Labelled images, and a detector to measure on them.
 
     Args:
-        checkpoint: Its weights and class names.
         config: The checked configuration of the root `evaluate`.
-        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        classes: What the detector detects.
+        detect: Yields each batch of images with its detections in original coordinates.
 
     Attributes:
         split: The images, under the data set's name for them.
@@ -40,12 +41,8 @@ class Evaluation:
         UserError: The data set cannot be read, or has no such split.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any], *, device: str) -> None:
-        classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-        self._classes = classes
-        self._device = choose_device(device)
-        self._detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
-        load_weights(self._detector, checkpoint)
+    def __init__(self, config: Mapping[str, Any], classes: Classes, detect: Detect) -> None:
+        self._classes, self._detect = classes, detect
         data = assembly.build_data(config).with_classes(classes.names)
         self.split = measured_split(data, config["split"])
         self._loader = data.measuring_loader(self.split.index)
@@ -65,7 +62,7 @@ class Evaluation:
             track: Wraps the batches, such as in a progress bar; `len(self)` is their number.
         """
         self.results.clear()
-        detected = track(detect(self._detector, self._loader, self._device))
+        detected = track(self._detect(self._loader))
         notes = partial(describe_unreadable, self._loader)
         return measure(self._metric, self._classes.names, self._batches(detected), notes)
 
@@ -75,6 +72,24 @@ class Evaluation:
         for batch, detections in detected:
             self.results.extend(zip(batch.image_ids, detections, strict=True))
             yield batch.image_ids, detections, batch.original_targets
+
+
+def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: str) -> Evaluation:
+    """The evaluation of a checkpoint's detector.
+
+    Args:
+        checkpoint: Its weights and class names.
+        config: The checked configuration of the root `evaluate`.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Raises:
+        UserError: The data set cannot be read, or has no such split.
+    """
+    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    chosen_device = choose_device(device)
+    detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
+    load_weights(detector, checkpoint)
+    return Evaluation(config, classes, partial(detect, detector, device=chosen_device))
 
 
 class FileEvaluation:

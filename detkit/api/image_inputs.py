@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from detkit.data.image_decoding import decode, decode_file, grey_to_rgb, picture_to_rgb
 from detkit.errors import UserError
 from detkit.inference.sources import find_images
+from detkit.pixels.image_decoding import (
+    Pixels,
+    decode_pixels,
+    grey_to_rgb,
+    picture_to_rgb,
+    refuse_raw,
+)
+
+if TYPE_CHECKING:  # an exported detector needs no torch
+    from torch import Tensor
 
 Encoded = bytes | bytearray | memoryview
-ImageInput = str | os.PathLike[str] | Encoded | NDArray[Any] | Image.Image | Tensor
-_SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image, Tensor)
+ImageInput: TypeAlias = Union[str, "os.PathLike[str]", Encoded, NDArray[Any], Image.Image, "Tensor"]
+DecodeJPEG = Callable[[Path | bytes], Pixels]
+_SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, Image.Image)
 _ACCEPTED = (
     "a path, a NumPy array (H, W, 3) or (H, W), a PIL image, a tensor (3, H, W), encoded bytes, or "
     "a list of these"
@@ -33,54 +42,72 @@ class ImageToRead(NamedTuple):
     """One image that is not decoded yet.
 
     Attributes:
-        decode: Decodes it to (3, H, W) uint8 RGB; raises UnreadableImageError.
+        decode: Decodes it to (H, W, 3) uint8 RGB; raises UnreadableImageError.
         path: The image file; None for an image from memory.
         description: Names the image in messages.
     """
 
-    decode: Callable[[], Tensor]
+    decode: Callable[[], Pixels]
     path: Path | None
     description: str
 
 
-def images_to_read(inputs: ImageInput | Iterable[ImageInput]) -> list[ImageToRead]:
+def images_to_read(
+    inputs: ImageInput | Iterable[ImageInput], decode_jpeg: DecodeJPEG | None = None
+) -> list[ImageToRead]:
     """List the images of one input or of several; a folder or pattern expands to its images.
+
+    Args:
+        inputs: The images.
+        decode_jpeg: A faster decoder than PIL's; see `decode_pixels`.
 
     Raises:
         UserError: There are none, or one is of a wrong type, shape or range.
     """
-    if isinstance(inputs, _SINGLE):
-        return list(_images(inputs, "the image"))
+    if isinstance(inputs, _SINGLE) or _is_tensor(inputs):
+        return list(_images(inputs, "the image", decode_jpeg))
     _refuse_file(inputs, "the image")
     if isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
         raise UserError(f"predict got {_type(inputs)}; expected {_ACCEPTED}.")
     images = [
         image
         for position, value in enumerate(inputs)
-        for image in _images(value, f"inputs[{position}]")
+        for image in _images(value, f"inputs[{position}]", decode_jpeg)
     ]
     if not images:
         raise UserError(f"predict got an empty list; expected {_ACCEPTED}.")
     return images
 
 
-def _images(value: ImageInput, description: str) -> Iterator[ImageToRead]:
+def _images(value: Any, description: str, decode_jpeg: DecodeJPEG | None) -> Iterator[ImageToRead]:
     if isinstance(value, str | os.PathLike):
         for path in _files(os.fspath(value)):
-            yield ImageToRead(partial(decode_file, path), path, f"the image '{path}'")
+            decode = partial(_decode_file, path, decode_jpeg)
+            yield ImageToRead(decode, path, f"the image '{path}'")
     elif isinstance(value, Encoded):
-        yield ImageToRead(partial(decode, bytes(value)), None, description)
+        yield ImageToRead(partial(decode_pixels, bytes(value), decode_jpeg), None, description)
     elif isinstance(value, Image.Image):
         yield ImageToRead(partial(picture_to_rgb, value), None, description)
     elif isinstance(value, np.ndarray):
         _require_array(value, description)
         yield ImageToRead(partial(_from_array, value), None, description)
-    elif isinstance(value, Tensor):
+    elif _is_tensor(value):
         _require_tensor(value, description)
         yield ImageToRead(partial(_from_tensor, value), None, description)
     else:
         _refuse_file(value, description)
         raise UserError(f"{description} is {_type(value)}; expected {_ACCEPTED}.")
+
+
+def _is_tensor(value: object) -> bool:
+    """Whether a value is a PyTorch tensor; without torch in this process there are none."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _decode_file(path: Path, decode_jpeg: DecodeJPEG | None) -> Pixels:
+    refuse_raw(path)
+    return decode_pixels(path, decode_jpeg)
 
 
 def _refuse_file(value: object, description: str) -> None:
@@ -129,13 +156,12 @@ def _is_grey(array: NDArray[Any]) -> bool:
     return array.ndim == _PLANE or array.shape[2] == _GREY
 
 
-def _from_array(array: NDArray[Any]) -> Tensor:
-    """Convert to (3, H, W), colours innermost in memory, as files are decoded."""
+def _from_array(array: NDArray[Any]) -> Pixels:
+    """Convert to (H, W, 3), colours innermost in memory, as files are decoded."""
     if _is_grey(array):
         return grey_to_rgb(array.reshape(array.shape[:2]))
     # A copy if PyTorch cannot use the array: [..., ::-1] gives negative strides.
-    rgb = np.require(array[..., :_RGB], requirements=["C", "W"])  # contiguous and writeable
-    return torch.from_numpy(rgb).permute(2, 0, 1)
+    return np.require(array[..., :_RGB], requirements=["C", "W"])  # contiguous and writeable
 
 
 def _require_tensor(tensor: Tensor, description: str) -> None:
@@ -145,15 +171,16 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
         UserError: Its type, shape or range is another.
     """
     shape = tuple(tensor.shape)
-    summary = f"{description} is a tensor of {str(tensor.dtype).removeprefix('torch.')} {shape}"
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    summary = f"{description} is a tensor of {dtype} {shape}"
+    if str(tensor.layout) != "torch.strided" or tensor.is_meta or tensor.is_quantized:
         raise UserError(f"{summary} without ordinary pixel values; expected a dense tensor.")
     if tensor.ndim != _IMAGE or shape[0] != _RGB:
         hint = " For several images pass list(tensor)." if tensor.ndim == _BATCH else ""
         raise UserError(f"{summary}; expected (3, H, W) RGB.{hint}")
     if tensor.numel() == 0:
         raise UserError(f"{summary}; expected an image with at least one pixel.")
-    if tensor.dtype == torch.uint8:
+    if dtype == "uint8":
         return
     if not tensor.is_floating_point():
         raise UserError(f"{summary}; expected uint8 from 0 to 255, or floating point from 0 to 1.")
@@ -165,11 +192,12 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
         )
 
 
-def _from_tensor(tensor: Tensor) -> Tensor:
+def _from_tensor(tensor: Tensor) -> Pixels:
     pixels = tensor.detach().cpu()
     if pixels.is_floating_point():
-        pixels = (pixels.float() * 255).round().to(torch.uint8)
-    return pixels.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+        pixels = (pixels.float() * 255).round().byte()
+    rgb: Pixels = pixels.permute(1, 2, 0).contiguous().numpy()
+    return rgb
 
 
 def _type(value: object) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from detkit.assembly import Classes
 from detkit.errors import UserError
 from detkit.evaluation.results_file import result_rows
-from detkit.structures import Detections
+from detkit.pixels.image_decoding import Pixels
+from detkit.structures import DetectionArrays
 from detkit.text import counted
 from detkit.visualization.panels import draw_with_legend
 
@@ -55,7 +53,7 @@ class Result:
     size: tuple[int, int]
     path: Path | None
     _category_ids: tuple[int, ...] = field(repr=False)
-    _decode: Callable[[], Tensor] = field(repr=False)
+    _decode: Callable[[], Pixels] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -76,7 +74,8 @@ class Result:
             An RGB picture. Tiny images are enlarged; a line below explains the colours if there
             was no room for a label.
         """
-        return draw_with_legend(self._decode(), self._detections(), self.class_names)
+        picture = Image.fromarray(self._decode())
+        return draw_with_legend(picture, self._detections(), self.class_names)
 
     def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
         """Rows of a COCO results file: image_id, category_id, bbox (x, y, width, height), score.
@@ -112,35 +111,38 @@ class Result:
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
-    def _detections(self) -> Detections:
-        return Detections(*map(torch.from_numpy, (self.boxes, self.scores, self.labels)))
+    def _detections(self) -> DetectionArrays:
+        return DetectionArrays(self.boxes, self.scores, self.labels)
 
 
 def result_of(
-    detections: Detections,
-    classes: Classes,
+    detections: DetectionArrays,
+    class_names: Sequence[str],
+    category_ids: Sequence[int],
+    *,
     size: tuple[int, int],
     path: Path | None,
-    decode: Callable[[], Tensor],
+    decode: Callable[[], Pixels],
 ) -> Result:
     """Make a result.
 
     Args:
-        detections: On the CPU, in pixels of the original image.
-        classes: What the detector detects.
+        detections: In pixels of the original image.
+        class_names: The C names, in label order.
+        category_ids: The data set's id of each class.
         size: (height, width) of the original image.
         path: The image file; None for an image from memory.
-        decode: Decodes the original image to (3, H, W) uint8.
+        decode: Decodes the original image to (H, W, 3) uint8.
     """
-    boxes, scores, labels = (values.numpy() for values in detections)
+    boxes, scores, labels = detections
     return Result(
         boxes=boxes,
         scores=scores,
         labels=labels,
-        names=tuple(classes.names[label] for label in labels.tolist()),
-        class_names=tuple(classes.names),
+        names=tuple(class_names[label] for label in labels.tolist()),
+        class_names=tuple(class_names),
         size=size,
         path=path,
-        _category_ids=tuple(classes.category_ids),
+        _category_ids=tuple(category_ids),
         _decode=decode,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detkit.api.configuration import Config
-from detkit.api.detector import Detector, load
+from detkit.api.detector import Detector
+from detkit.api.loading import load
 from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
 from detkit.runs.layout import RunFolder

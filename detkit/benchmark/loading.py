@@ -13,7 +13,7 @@ import torch
 from detkit.benchmark.timing import WARM_UP, Times
 from detkit.data.detection_data import Loader
 from detkit.data.detection_dataset import DetectionDataset, Key
-from detkit.data.image_decoding import UnreadableImageError
+from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.structures import Batch
 
 _T = TypeVar("_T")

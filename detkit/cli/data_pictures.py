@@ -9,7 +9,8 @@ from pathlib import Path
 
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Box, Example, Finding
-from detkit.data.image_decoding import UnreadableImageError, decode
+from detkit.data.image_decoding import decode
+from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.visualization.cases import Case, draw_cases
 from detkit.visualization.colours import IGNORED_COLOUR, class_colour
 from detkit.visualization.draw import Mark, to_picture

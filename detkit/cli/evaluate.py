@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
 from detkit.api.checkpoint_config import checkpoint_of, compose_with
-from detkit.api.evaluation import Evaluation, FileEvaluation
+from detkit.api.evaluation import Evaluation, FileEvaluation, evaluation_of
+from detkit.api.exported_backend import ExportedBackend
+from detkit.api.exported_evaluation import exported_evaluation
+from detkit.cli.exported_words import exported_checkpoint
 from detkit.cli.output_folder import make_folder
 from detkit.config import compose
 from detkit.config.override_text import value_of
@@ -18,11 +22,15 @@ from detkit.runs.layout import RunFolder
 
 HELP = """
 usage: detkit evaluate ckpt=RUN [KEY=VALUE ...]
+       detkit evaluate ckpt=MODEL.onnx data.path=DATA [KEY=VALUE ...]
        detkit evaluate detections=FILE data.path=DATA [KEY=VALUE ...]
 
 Measures a checkpoint: AP, AP50 and the other COCO metrics, AP per class, and the AP lost to each
 kind of error. RUN is a run folder (measures its best checkpoint) or a checkpoint file. Model and
 data are the run's unless the command line changes them; classes are matched by name.
+
+An exported file (.onnx, .xml or .pt2) runs in its engine on data.path=DATA, with the settings
+that were fixed by `detkit export`; data, split, metric, device and output can be chosen.
 
 With detections=FILE no model runs. FILE is a COCO results file: a list of rows with image_id,
 category_id, bbox and score, as this command, `detkit predict` or `yolo val` write it. Rows are
@@ -40,6 +48,7 @@ confusion matrix, score thresholds, errors, sizes.
   detkit evaluate ckpt=runs/demo split=test output=numbers
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6
+  detkit evaluate ckpt=demo.onnx data.path=DATA
   detkit evaluate detections=numbers/detections.json data=shapes output=again
 """
 
@@ -48,21 +57,38 @@ def run(arguments: list[str]) -> int:
     """Measure and print; write numbers and pictures if an output folder is named."""
     if value_of(arguments, "detections"):
         return _measure_file(arguments)
-    checkpoint = checkpoint_of(arguments, "evaluate")
-    config = compose_with(checkpoint, "evaluate", arguments)
-    if config["output"] is not None:
-        make_folder(Path(config["output"]))
-    evaluation = Evaluation(checkpoint, config, device=config["device"])
+    evaluation, output = _opened(arguments)
     print(evaluation.split.describe())
     measurement = evaluation.run(
         lambda batches: tqdm(batches, total=len(evaluation), unit="batch", disable=None)
     )
     print(measurement.text())
-    if config["output"] is not None:
-        file = Path(config["output"]) / "detections.json"
-        _write(measurement, config["output"], [str(file)])
+    if output is not None:
+        file = Path(output) / "detections.json"
+        _write(measurement, output, [str(file)])
         write_results(file, evaluation.results, evaluation.category_ids)
     return 0
+
+
+def _opened(arguments: list[str]) -> tuple[Evaluation, str | None]:
+    """The evaluation of a checkpoint or an exported file, and the output folder."""
+    file = exported_checkpoint(arguments)
+    if file is not None:
+        return _opened_export(file, arguments)
+    checkpoint = checkpoint_of(arguments, "evaluate")
+    config = compose_with(checkpoint, "evaluate", arguments)
+    if config["output"] is not None:
+        make_folder(Path(config["output"]))
+    return evaluation_of(checkpoint, config, device=config["device"]), config["output"]
+
+
+def _opened_export(file: Path, arguments: list[str]) -> tuple[Evaluation, str | None]:
+    words = [word for word in arguments if not word.startswith(("ckpt=", "device="))]
+    if output := value_of(words, "output"):
+        make_folder(Path(output))
+    backend = ExportedBackend(file, device=value_of(arguments, "device") or "auto")
+    print(f"engine: {backend.engine.description}", file=sys.stderr)
+    return exported_evaluation(backend, words), output
 
 
 def _write(measurement: Measurement, output: str, other_files: list[str]) -> None:

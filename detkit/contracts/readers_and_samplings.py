@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, LeftOutError, Subject
 from detkit.contracts.tensor_checks import require, require_same, unchanged
-from detkit.data.image_decoding import UnreadableImageError, decode
+from detkit.data.image_decoding import decode
 from detkit.errors import UserError
+from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.structures import DatasetIndex
 
 _DECODED = 5  # images that are decoded

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detkit.data.image_decoding import UnreadableImageError, decode
+from detkit.data.image_decoding import decode
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.sample_cache import RecentSamples
 from detkit.data.transforms.geometry import scale_to
 from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Transform
+from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.data.fault_messages import no_usable_image, sentences, warn
-from detkit.data.image_decoding import UnreadableImageError, read_header, turn_box
 from detkit.data.index_selection import offsets
 from detkit.data.pairing import report_pairing
+from detkit.pixels.image_decoding import UnreadableImageError, read_header, turn_box
 from detkit.structures import DatasetIndex, Fault, Pairing
 
 LARGEST_AREA = 3e38  # the range of float32

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from detkit.data.image_decoding import UnreadableImageError
 from detkit.data.randomness import AUGMENTATION, generator_of
 from detkit.errors import DataError
 from detkit.interfaces import Transform
+from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.structures import Sample, Target
 
 

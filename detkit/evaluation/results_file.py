@@ -7,10 +7,13 @@ import math
 import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from detkit.errors import DataError
-from detkit.structures import Detections
+from detkit.structures import DetectionArrays
+
+if TYPE_CHECKING:  # exported detectors write rows without torch
+    from detkit.structures import Detections
 
 _WRAPPERS = ("annotations", "predictions", "detections", "results")  # keys that hold the list
 _NEEDED = "each row needs image_id or file_name, category_id, bbox (x, y, width, height) and score"
@@ -37,7 +40,7 @@ class Row(NamedTuple):
 
 def result_rows(
     image_id: int,
-    detections: Detections,
+    detections: Detections | DetectionArrays,
     category_ids: Sequence[int],
     file_name: str | None = None,
 ) -> list[dict[str, Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
 from detkit.errors import UserError
+from detkit.inference.device_names import require_device_name
 from detkit.structures import Batch, Detections
 from detkit.text import counted
 
@@ -19,9 +19,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     Raises:
         UserError: The name is another one, or this machine has no such GPU.
     """
-    name = str(device)
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name) is None:
-        raise UserError(f"device={name}: expected auto, cpu, cuda or one GPU such as cuda:1.")
+    name = require_device_name(device)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     chosen = torch.device(name)

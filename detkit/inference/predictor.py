@@ -1,31 +1,15 @@
-"""Predictions of a detector, batch by batch."""
+"""Predictions of a detector in PyTorch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
-from detkit.errors import DataError
 from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.structures import Batch, Detections, Sample
-
-T = TypeVar("T")
-
-
-class Prediction(NamedTuple):
-    """The detections in one image.
-
-    Attributes:
-        sample: The image as the detector saw it, with its original size.
-        detections: In original coordinates, on the CPU.
-    """
-
-    sample: Sample
-    detections: Detections
 
 
 class Predictor:
@@ -83,40 +67,3 @@ class Predictor:
                 self._is_ready = True
             outputs = self._detector.predict(batch)  # type: ignore[operator]
             return [detections.to("cpu") for detections in outputs]
-
-
-def predict_images(
-    predictor: Predictor,
-    images: Sequence[T],
-    read: Callable[[T], Sample],
-    *,
-    batch_size: int = 1,
-) -> Iterator[Prediction | DataError]:
-    """Predict batch by batch; the error of an image that cannot be read takes its position.
-
-    Args:
-        predictor: Runs the detector.
-        images: Whatever `read` takes, such as paths.
-        read: Makes a sample of an image, or raises DataError.
-        batch_size: Images to read before the detector runs.
-
-    Yields:
-        The prediction of each image, in order, or the error of `read`.
-    """
-    for start in range(0, len(images), batch_size):
-        window = images[start : start + batch_size]
-        samples = [_sample_or_error(read, image) for image in window]
-        readable = [sample for sample in samples if isinstance(sample, Sample)]
-        detections = iter(predictor.predict(readable))
-        for sample in samples:
-            if isinstance(sample, Sample):
-                yield Prediction(sample, next(detections))
-            else:
-                yield sample
-
-
-def _sample_or_error(read: Callable[[T], Sample], image: T) -> Sample | DataError:
-    try:
-        return read(image)
-    except DataError as error:
-        return error

@@ -3,9 +3,10 @@
 So modules without torch, such as `detkit.structures.exported`, can be imported without it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from detkit.lazy_names import lazy_names
+from detkit.structures.arrays import DetectionArrays
 from detkit.structures.exported import ExportedModel
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "Batch",
     "DatasetIndex",
     "DensePredictions",
+    "DetectionArrays",
     "Detections",
     "ExportGraph",
     "ExportedModel",
@@ -41,22 +43,17 @@ __all__ = [
     "WrittenExport",
 ]
 
-_MODULES = {
-    "dataset": ("DatasetIndex", "Fault", "Pairing"),
-    "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
-    "detections": ("Detections",),
-    "export_graph": ("ExportGraph", "WrittenExport"),
-    "features": ("FeatureSpec",),
-    "images": ("Batch", "Sample", "Target"),
-    "padded": ("PaddedDetections", "PaddedTargets", "Regions"),
-    "regions": ("RegionPredictions",),
-}
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
-
 if not TYPE_CHECKING:  # or type checkers would accept every name
-
-    def __getattr__(name: str) -> Any:
-        if name not in _MODULE_OF:
-            raise AttributeError(f"module 'detkit.structures' has no attribute '{name}'")
-        return getattr(import_module(f"detkit.structures.{_MODULE_OF[name]}"), name)
+    __getattr__ = lazy_names(
+        __name__,
+        {
+            "dataset": ("DatasetIndex", "Fault", "Pairing"),
+            "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
+            "detections": ("Detections",),
+            "export_graph": ("ExportGraph", "WrittenExport"),
+            "features": ("FeatureSpec",),
+            "images": ("Batch", "Sample", "Target"),
+            "padded": ("PaddedDetections", "PaddedTargets", "Regions"),
+            "regions": ("RegionPredictions",),
+        },
+    )

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from detkit.structures import Detections, Target
+from detkit.structures import DetectionArrays
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour, text_colour
 from detkit.visualization.labels import Rectangle, place_labels
+
+if TYPE_CHECKING:  # exported detectors draw without torch
+    from torch import Tensor
+
+    from detkit.structures import Detections, Target
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SMALLEST = 448  # longest side below which a picture is enlarged to make room for text
@@ -46,7 +51,9 @@ def to_picture(image: Tensor | Image.Image) -> Image.Image:
 
 
 def draw_detections(
-    image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
+    image: Tensor | Image.Image,
+    detections: Detections | DetectionArrays,
+    class_names: Sequence[str],
 ) -> Image.Image:
     """A copy of an image with the box, class and score of each detection, best on top.
 
@@ -62,13 +69,14 @@ def draw_target(
     return draw_marks(to_picture(image), target_marks(target, class_names))
 
 
-def detection_marks(detections: Detections, class_names: Sequence[str]) -> list[Mark]:
+def detection_marks(
+    detections: Detections | DetectionArrays, class_names: Sequence[str]
+) -> list[Mark]:
     """Marks with class and score, best detections first."""
-    order = detections.scores.float().argsort(descending=True, stable=True)
-    rows = zip(*(value[order].tolist() for value in detections), strict=True)
+    rows = zip(*(value.tolist() for value in detections), strict=True)
     return [
         Mark(tuple(box), f"{class_names[label]} {score:.2f}", class_colour(label))
-        for box, score, label in rows
+        for box, score, label in sorted(rows, key=itemgetter(1), reverse=True)
     ]
 
 

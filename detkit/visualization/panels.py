@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
-from torch import Tensor
 
-from detkit.structures import Detections, Target
+from detkit.structures import DetectionArrays
 from detkit.text import counted, shortened
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour
 from detkit.visualization.draw import (
@@ -20,6 +20,11 @@ from detkit.visualization.draw import (
     font_of,
     to_picture,
 )
+
+if TYPE_CHECKING:  # exported detectors draw without torch
+    from torch import Tensor
+
+    from detkit.structures import Detections, Target
 
 OVERVIEW = "overview"  # name of the picture that combines all pictures of its folder
 _PAPER: Colour = (250, 250, 248)
@@ -73,7 +78,9 @@ def side_by_side(
 
 
 def draw_with_legend(
-    image: Tensor | Image.Image, detections: Detections, class_names: Sequence[str]
+    image: Tensor | Image.Image,
+    detections: Detections | DetectionArrays,
+    class_names: Sequence[str],
 ) -> Image.Image:
     """An image with its detections, and a legend if some labels did not fit.
 

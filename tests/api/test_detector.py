@@ -99,7 +99,7 @@ def test_two_detectors_are_independent(detector, trained, photos):
     expected = detector.predict(photos / "a.png", threshold=0)
     other = detkit.load(trained / "first", overrides=["image_size=64"])
     with torch.no_grad():
-        for parameter in other._predictor._detector.parameters():
+        for parameter in other._backend._predictor._detector.parameters():
             parameter.zero_()
     assert_equal(detector.predict(photos / "a.png", threshold=0), expected)
 

@@ -9,22 +9,24 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 
 from detkit.api.results import Result, result_of
-from detkit.assembly import Classes
 from detkit.errors import UserError
-from detkit.structures import Detections
+from detkit.structures import DetectionArrays
 
 BOXES = [[10.0, 20.0, 40.0, 60.0], [5.0, 6.0, 9.0, 16.0], [50.0, 0.0, 80.0, 30.0]]
 
 
 def make(path: Path | None = Path("photos/a.jpg")) -> Result:
-    detections = Detections(
-        torch.tensor(BOXES), torch.tensor([0.9, 0.5, 0.25]), torch.tensor([1, 0, 1])
+    scores, labels = np.array([0.9, 0.5, 0.25], np.float32), np.array([1, 0, 1])
+    return result_of(
+        DetectionArrays(np.array(BOXES, np.float32), scores, labels),
+        ["cat", "dog"],
+        [7, 9],
+        size=(480, 640),
+        path=path,
+        decode=partial(np.zeros, (480, 640, 3), np.uint8),
     )
-    decode = partial(torch.zeros, (3, 480, 640), dtype=torch.uint8)
-    return result_of(detections, Classes(["cat", "dog"], [7, 9]), (480, 640), path, decode)
 
 
 def test_values_are_numpy_arrays_of_fixed_types():
@@ -36,8 +38,10 @@ def test_values_are_numpy_arrays_of_fixed_types():
 
 
 def test_no_detections_have_the_same_types_and_are_false():
-    detections = Detections.empty()
-    result = result_of(detections, Classes(["cat"], [1]), (4, 5), None, lambda: torch.zeros(0))
+    none = make().boxes[:0], make().scores[:0], make().labels[:0]
+    result = result_of(
+        DetectionArrays(*none), ["cat"], [1], size=(4, 5), path=None, decode=lambda: np.zeros(0)
+    )
     assert not result
     assert (result.boxes.shape, result.boxes.dtype) == ((0, 4), np.float32)
     assert (result.names, result.to_coco()) == ((), [])

@@ -14,7 +14,7 @@ from source_imports import ROOT, SOURCES, imported, named_modules, own_imports, 
 
 BASE = {
     *("detkit", "errors", "image_files", "interfaces", "structures", "registry", "ops"),
-    *("text", "files", "version"),
+    *("text", "files", "version", "pixels", "lazy_names"),
 }
 PARTS = {
     "backbones",
@@ -46,12 +46,14 @@ ALLOWED: dict[str, set[str]] = {
     "lasting_output": set(),
     "version": set(),
     "text": set(),
+    "lazy_names": set(),
     "files": {"errors"},
     "terminal": set(),
     "plugin_files": {"errors", "files"},
     "registry": {"errors", "explicit_arguments", "plugin_files", "text"},
     "explicit_arguments": {"errors"},
-    "structures": {"errors"},
+    "structures": {"errors", "lazy_names"},
+    "pixels": {"errors", "image_files"},
     "ops": {"errors", "structures"},
     "interfaces": {"structures"},
     "layers": BASE,
@@ -84,7 +86,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"interruption", "lasting_output"},
     "run_frozen": set(),
     "api": BELOW_ASSEMBLY
-    | {"assembly", "weights", "version", "interruption", "processes.frozen_training"},
+    | {"assembly", "weights", "version", "interruption", "processes.frozen_training"}
+    | {"public_names"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
     "__main__": {"cli"},
@@ -119,6 +122,9 @@ INTENDED_NAMES = {
         "`python -m` starts the training of a frozen run in a process of its own"
     ),
     ("detkit.public_names", "detkit.api."): "`import detkit` stays fast; names load on first use",
+    ("detkit.inference.engines.opening", "detkit.inference.engines.torch_program"): (
+        "files of onnxruntime and OpenVINO run without torch"
+    ),
     ("detkit.cli.", "detkit.cli."): "a command is imported by its name, so that help stays fast",
 }
 

@@ -5,10 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from detkit.data.image_decoding import UnreadableImageError, decode, read_size
+from detkit.data.image_decoding import decode
 from detkit.data.single_image import read_image
 from detkit.data.transforms.resizing import ResizeExact
 from detkit.errors import DataError
+from detkit.pixels.image_decoding import UnreadableImageError, read_size
 
 
 def save(path, array, mode=None, **options):

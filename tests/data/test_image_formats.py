@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, features
 
 from detkit.data.audit.image_scan import look_at
-from detkit.data.image_decoding import UnreadableImageError, decode, read_header
+from detkit.data.image_decoding import decode
+from detkit.pixels.image_decoding import UnreadableImageError, read_header
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
 ORIENTATION = 0x0112

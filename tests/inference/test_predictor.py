@@ -6,7 +6,8 @@ from torch import nn
 
 from detkit.errors import DataError, UserError
 from detkit.inference.detecting import choose_device, detect
-from detkit.inference.predictor import Prediction, Predictor, predict_images
+from detkit.inference.predicting import Prediction, predict_images
+from detkit.inference.predictor import Predictor
 from detkit.structures import Batch, Detections, Sample, Target
 
 CPU = torch.device("cpu")

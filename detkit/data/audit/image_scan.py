@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from detkit.data.image_decoding import UnreadableImageError, decode, open_image
+from detkit.data.image_decoding import decode
+from detkit.pixels.image_decoding import UnreadableImageError, open_image
 
 THUMBNAIL = 32  # height and width
 _HASH_ROWS, _HASH_COLUMNS = 8, 9  # neighbours in a row are compared: 8 x 8 bits

@@ -7,7 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from detkit.data.image_decoding import UnreadableImageError, read_size
 from detkit.data.readers.boolean_flags import is_true
 from detkit.data.readers.folder_checks import (
     image_files,
@@ -16,6 +15,7 @@ from detkit.data.readers.folder_checks import (
 from detkit.data.readers.globox_reading import GloboxReader, boxed, globox, split_of_file
 from detkit.data.readers.image_entries import WHOLE, ImageEntry, ObjectEntry
 from detkit.image_files import files_below
+from detkit.pixels.image_decoding import UnreadableImageError, read_size
 from detkit.registry import register
 
 _SIDES = ("XMin", "YMin", "XMax", "YMax")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 import torch
@@ -10,15 +9,12 @@ from annotated_types import Interval
 
 from detkit.data.transforms.geometry import place_on, scale_to, uniform
 from detkit.errors import ConfigError
+from detkit.pixels.resizing import fit_letterbox, fit_short_side, rounded_length
 from detkit.registry import PositiveFloat, PositiveInt, register
 from detkit.structures import Sample
 
 PADDING = 114  # grey, the fill that collating uses as well
 PixelValue = Annotated[int, Interval(ge=0, le=255)]
-
-
-def _rounded(length: float, multiple: int) -> int:
-    return max(1, math.floor(length / multiple + 0.5)) * multiple
 
 
 @register("transform", "resize")
@@ -48,14 +44,14 @@ class Resize:
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Resize image and boxes; draws nothing."""
-        height, width = sample.size
-        factor = self.short_side / min(height, width)
-        if self.long_side is not None:
-            factor = min(factor, self.long_side / max(height, width))
-        if not self.enlarge:
-            factor = min(factor, 1.0)
-        size = (_rounded(height * factor, self.multiple), _rounded(width * factor, self.multiple))
-        return scale_to(sample, size)
+        fit = fit_short_side(
+            sample.size,
+            short_side=self.short_side,
+            long_side=self.long_side,
+            multiple=self.multiple,
+            enlarge=self.enlarge,
+        )
+        return scale_to(sample, fit.inner)
 
 
 @register("transform", "resize_exact")
@@ -103,14 +99,11 @@ class Letterbox:
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Resize image and boxes and pad the image; draws nothing."""
-        height, width = sample.size
-        factor = min(self.size[0] / height, self.size[1] / width)
-        factor = factor if self.enlarge else min(factor, 1.0)
-        inner = (_rounded(height * factor, 1), _rounded(width * factor, 1))
-        inner = (min(inner[0], self.size[0]), min(inner[1], self.size[1]))
-        top, left = self.size[0] - inner[0], self.size[1] - inner[1]
-        offset = (left // 2, top // 2) if self.centred else (0, 0)
-        return place_on(scale_to(sample, inner), self.size, *offset, self.fill)
+        height, width = self.size
+        fit = fit_letterbox(
+            sample.size, height=height, width=width, centred=self.centred, enlarge=self.enlarge
+        )
+        return place_on(scale_to(sample, fit.inner), self.size, fit.left, fit.top, self.fill)
 
 
 @register("transform", "scale_jitter")
@@ -137,4 +130,4 @@ class ScaleJitter:
         """Resize image and boxes."""
         factor = uniform(generator, self.smallest, self.largest)
         height, width = sample.size
-        return scale_to(sample, (_rounded(height * factor, 1), _rounded(width * factor, 1)))
+        return scale_to(sample, (rounded_length(height * factor), rounded_length(width * factor)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from detkit.data.jpeg_header import plain_jpeg_size
+from detkit.pixels.jpeg_header import plain_jpeg_size
 
 
 def jpeg(mode="RGB", size=(33, 21), form="JPEG", **options):

@@ -1,0 +1,71 @@
+"""The detector of an exported file; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from detkit.api.image_inputs import DecodeJPEG, ImageToRead
+from detkit.errors import DataError
+from detkit.inference.engines.opening import open_engine
+from detkit.inference.exported import (
+    ExportedPredictor,
+    PreparedImage,
+    prepare_image,
+    require_numpy_transforms,
+)
+from detkit.pixels.image_decoding import UnreadableImageError
+from detkit.public_names import import_name
+from detkit.structures.arrays import DetectionArrays
+
+
+class ExportedBackend:
+    """Runs an exported file in its engine; see `Backend` for its attributes.
+
+    Args:
+        path: An .onnx, .xml or .pt2 file.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+
+    Attributes:
+        engine: What runs it; `engine.description` names engine, device and threads.
+
+    Raises:
+        UserError: The file cannot be used; see `open_engine`.
+    """
+
+    def __init__(self, path: Path, *, device: str = "auto") -> None:
+        self.engine = open_engine(path, device)
+        model, self.source = self.engine.model, str(path)
+        require_numpy_transforms(model, self.source)
+        self.predictor = ExportedPredictor(self.engine, self.source)
+        self.class_names, self.category_ids = model.class_names, model.category_ids
+        self.decode_jpeg: DecodeJPEG | None = None
+        self.device = self.engine.device
+        self.threshold = model.score_threshold
+        self.threshold_origin = f"stored in {path.name}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes open the file again: engines cannot be copied."""
+        return _reopened, (Path(self.source).resolve(), self.device)
+
+    def prepare(self, image: ImageToRead) -> PreparedImage:
+        """Decode and resize an image."""
+        try:
+            pixels = image.decode()
+        except UnreadableImageError as error:
+            raise DataError(f"cannot read {image.description}: {error.reason}.") from error
+        return prepare_image(pixels, self.engine.model)
+
+    def predict(self, samples: Sequence[PreparedImage]) -> list[DetectionArrays]:
+        """Detect objects in prepared images, in coordinates of the original images."""
+        return self.predictor.predict(samples)
+
+    def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
+        """Measure on a data set, which needs the whole of detkit."""
+        evaluation = import_name("evaluate_exported")(self, data, overrides)
+        return dict(evaluation.run().numbers)
+
+
+def _reopened(path: Path, device: str) -> ExportedBackend:
+    return ExportedBackend(path, device=device)

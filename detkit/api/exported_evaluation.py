@@ -1,0 +1,66 @@
+"""Measure an exported file on a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from detkit.api.evaluation import Evaluation
+from detkit.assembly import Classes
+from detkit.config.compose import compose
+from detkit.config.override_text import value_of
+from detkit.config.overrides import quoted_value
+from detkit.errors import UserError
+from detkit.inference.exported_batches import detect_exported
+
+if TYPE_CHECKING:
+    from detkit.api.exported_backend import ExportedBackend
+
+_FIXED = ("model", "augmentation", "image_size")  # by the export
+
+
+def evaluate_exported(
+    backend: ExportedBackend, data: str | None, overrides: Sequence[str]
+) -> dict[str, float]:
+    """The metrics of an exported file; see `Detector.evaluate`."""
+    path = [] if data is None else [f"data.path={quoted_value(data)}"]
+    with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
+        return dict(exported_evaluation(backend, [*overrides, *path]).run().numbers)
+
+
+def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evaluation:
+    """Prepare the evaluation of an exported file.
+
+    Args:
+        backend: The file in its engine.
+        words: Overrides of `data`, `metric`, `split` and `output`, as `detkit evaluate` takes them.
+
+    Raises:
+        UserError: No data set is named or it cannot be read, or an override is wrong.
+    """
+    for word in words:
+        key = word.lstrip("+~").partition("=")[0]
+        if key.replace("/", ".").split(".")[0] in _FIXED:
+            raise UserError(
+                f"'{word}' has no effect on {backend.source}, whose network and image sizes were "
+                "fixed when it was exported: pass it to `detkit export`."
+            )
+    names_data = any(word.startswith(("data=", "data.reader")) for word in words)
+    if value_of(words, "data.path") is None and not names_data:
+        raise UserError(
+            f"{backend.source}: an exported file names no data set to measure it on: add "
+            'data.path=DATA (detector.evaluate("DATA") in programs).'
+        )
+    model = backend.engine.model
+    # the root's keys are those of a file of detections: no model, no augmentation
+    config = compose("measure", ["detections=exported", *words])
+    config["augmentation"] = {
+        "train": {},
+        "evaluation": model.resize,
+        "pad_multiple": model.pad_multiple,
+    }
+    classes = Classes(list(model.class_names), list(model.category_ids))
+    return Evaluation(config, classes, partial(detect_exported, backend.predictor))

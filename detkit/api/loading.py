@@ -1,0 +1,63 @@
+"""`detkit.load`: open a run, a checkpoint, a bundle or an exported file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from detkit.api.arguments import override_list, refuse_overrides
+from detkit.api.detector import EVALUATE_REMEDIES, Detector
+from detkit.api.exported_backend import ExportedBackend
+from detkit.errors import UserError
+from detkit.inference.engines.opening import exported_file
+from detkit.public_names import import_name
+
+if TYPE_CHECKING:
+    import torch
+
+_REMEDIES = {
+    **EVALUATE_REMEDIES,
+    "source": "pass the images to predict",
+    "score_threshold": "pass threshold to predict",
+    "batch_size": "pass batch_size to predict",
+}
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "auto",
+    overrides: Sequence[str] = (),
+) -> Detector:
+    """Load a trained detector.
+
+    Args:
+        source: A run folder (its best checkpoint), a checkpoint file, a bundle, or a file that
+            `detkit export` wrote: `.onnx` runs in onnxruntime, `.xml` in OpenVINO, both without
+            PyTorch, and `.pt2` in PyTorch.
+        device: `auto` uses a GPU if there is one; else `cpu`, `cuda` or `cuda:1`.
+        overrides: Changes of the run's settings, as `detkit predict` takes them, such as
+            `["image_size=640", "model.head.postprocess.max_detections=20"]`. The settings of an
+            exported file are fixed.
+
+    Raises:
+        UserError: There is no such file, it is damaged or not from detkit, the device is missing,
+            or an override is wrong.
+
+    Example:
+        >>> import detkit
+        >>> detector = detkit.load("runs/mine")
+        >>> results = detector.predict("photos/a.png")
+    """
+    words = override_list(overrides)
+    refuse_overrides(words, _REMEDIES)
+    file = exported_file(os.fspath(source))
+    if file is None:
+        return Detector(import_name("open_run")(os.fspath(source), device, words))
+    if words:
+        raise UserError(
+            f"overrides: '{words[0]}' has no effect on {file}, whose settings were fixed when it "
+            "was exported: pass the override to `detkit export`."
+        )
+    return Detector(ExportedBackend(file, device=str(device)))

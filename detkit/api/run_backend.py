@@ -1,0 +1,97 @@
+"""The detector of a run or checkpoint, which PyTorch runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from detkit import assembly
+from detkit.api.checkpoint_config import compose_with
+from detkit.api.evaluation import evaluation_of
+from detkit.api.image_inputs import DecodeJPEG, ImageToRead
+from detkit.assembly import Classes
+from detkit.config.overrides import quoted_value
+from detkit.data.collate import Collate
+from detkit.data.image_decoding import as_tensor, torchvision_jpeg
+from detkit.data.single_image import read_image
+from detkit.inference.detecting import choose_device
+from detkit.inference.predictor import Predictor
+from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
+from detkit.runs.score_threshold import default_threshold
+from detkit.structures import DetectionArrays, Sample
+
+# `predict` needs both keys; here they come as arguments.
+_ARGUMENTS = ("ckpt=loaded", "source=inputs")
+
+
+class RunBackend:
+    """Runs the detector of a checkpoint in PyTorch; see `Backend` for its attributes.
+
+    Args:
+        checkpoint: Its weights and class names.
+        config: Its checked configuration, of the root `predict`.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        overrides: Changes of the run's settings that `evaluate` applies too.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        config: Mapping[str, Any],
+        *,
+        device: str | torch.device = "auto",
+        overrides: Sequence[str] = (),
+    ) -> None:
+        self._device = choose_device(device)
+        self._checkpoint, self._config, self._overrides = checkpoint, config, tuple(overrides)
+        self.source = str(checkpoint.path)
+        self.class_names = tuple(checkpoint.class_names)
+        self.category_ids = tuple(checkpoint.category_ids)
+        self.decode_jpeg: DecodeJPEG | None = torchvision_jpeg
+        self.device = str(self._device)
+        self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
+        augmentation = config["augmentation"]
+        self._transforms = assembly.build_transforms(augmentation, "evaluation")
+        classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+        with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
+            network = assembly.build_detector(config["model"], classes, fetch_weights=False)
+        load_weights(network, checkpoint)
+        collate = Collate(pad_multiple=augmentation["pad_multiple"])
+        self._predictor = Predictor(network, collate=collate, device=self._device)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and other processes build the detector again: its lock cannot be copied."""
+        rebuild = partial(RunBackend, device=self.device, overrides=self._overrides)
+        return rebuild, (self._checkpoint, self._config)
+
+    def prepare(self, image: ImageToRead) -> Sample:
+        """Decode an image and apply the run's evaluation transforms."""
+        return read_image(
+            lambda: as_tensor(image.decode()),
+            image.description,
+            path=str(image.path or ""),
+            transforms=self._transforms,
+        )
+
+    def predict(self, samples: Sequence[Sample]) -> list[DetectionArrays]:
+        """Detect objects in prepared images, in coordinates of the original images."""
+        detections = self._predictor.predict(samples)
+        return [DetectionArrays(*(values.numpy() for values in image)) for image in detections]
+
+    def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
+        """Measure on a data set, or on the run's own without a path."""
+        path = [] if data is None else [f"data.path={quoted_value(data)}"]
+        words = ["ckpt=loaded", *self._overrides, *overrides, *path]
+        config = compose_with(self._checkpoint, "evaluate", words)
+        with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
+            return dict(evaluation_of(self._checkpoint, config, device=self.device).run().numbers)
+
+
+def open_run(source: str, device: str | torch.device, overrides: Sequence[str]) -> RunBackend:
+    """Open a run folder, a checkpoint or a bundle; see `detkit.load`."""
+    checkpoint = read_checkpoint(find_checkpoint(source, key="source"))
+    config = compose_with(checkpoint, "predict", [*_ARGUMENTS, *overrides])
+    return RunBackend(checkpoint, config, device=device, overrides=overrides)

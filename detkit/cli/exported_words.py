@@ -1,0 +1,54 @@
+"""The words of commands on exported files, read without torch and Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from detkit.errors import UserError, did_you_mean
+from detkit.inference.engines.opening import exported_file
+
+
+def exported_checkpoint(words: Sequence[str]) -> Path | None:
+    """The exported file that `ckpt=...` names, or None if it names something else."""
+    values = [word.partition("=")[2] for word in words if word.startswith("ckpt=")]
+    return exported_file(values[-1].strip("'\"")) if values and values[-1] else None
+
+
+def exported_options(
+    command: str, file: Path, words: Sequence[str], keys: Sequence[str]
+) -> dict[str, str]:
+    """The options of a command on an exported file; null leaves one out.
+
+    Args:
+        command: The command, for messages.
+        file: The exported file.
+        words: All words after the command.
+        keys: The options beside `ckpt`.
+
+    Raises:
+        UserError: A word is no option.
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        key, separator, value = word.lstrip("+").partition("=")
+        if not separator or key not in ("ckpt", *keys):
+            raise UserError(
+                f"'{word}' has no effect on {file}, whose settings were fixed when it was "
+                f"exported.{did_you_mean(key, keys)} detkit {command} takes "
+                f"{', '.join(f'{name}=...' for name in keys)} with an exported file."
+            )
+        values[key] = value.strip("'\"")
+    return {key: value for key, value in values.items() if value != "null" and key != "ckpt"}
+
+
+def number_of(values: dict[str, str], key: str, default: int) -> int:
+    """A whole number above 0 among the options.
+
+    Raises:
+        UserError: It is something else.
+    """
+    text = values.get(key, str(default))
+    if not text.isdecimal() or int(text) == 0:
+        raise UserError(f"{key}={text}: expected a whole number above 0.")
+    return int(text)

@@ -1,0 +1,28 @@
+"""The settings of `detkit predict` for a run, which needs torch and Hydra."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from detkit.api.checkpoint_config import checkpoint_of, compose_with
+from detkit.api.detector import Detector
+from detkit.api.run_backend import RunBackend
+from detkit.cli.predict_settings import PredictSettings
+
+
+def run_settings(words: list[str]) -> PredictSettings:
+    """The settings for a run, a checkpoint or a bundle.
+
+    Raises:
+        UserError: There is no checkpoint, or an override is wrong.
+    """
+    checkpoint = checkpoint_of(words, "predict")
+    config = compose_with(checkpoint, "predict", words)
+    backend = partial(RunBackend, checkpoint, config, device=config["device"])
+    return PredictSettings(
+        source=config["source"],
+        output=config["output"],
+        score_threshold=config["score_threshold"],
+        batch_size=config["batch_size"],
+        open_detector=lambda: Detector(backend()),
+    )

@@ -1,0 +1,24 @@
+"""The detections of an exported file on batches of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+
+from detkit.inference.exported import ExportedPredictor
+from detkit.structures import Batch, Detections
+
+
+def detect_exported(
+    predictor: ExportedPredictor, loader: Iterable[Batch]
+) -> Iterator[tuple[Batch, list[Detections]]]:
+    """Run an exported file over batches; its detections are in original coordinates."""
+    for batch in loader:
+        images = predictor.place(batch.images.numpy(), batch.image_sizes)
+        geometry = zip(predictor.run(images), batch.to_image, batch.original_sizes, strict=True)
+        detections = [
+            Detections(*map(torch.from_numpy, resized)).to_original(to_image, size)
+            for resized, to_image, size in geometry
+        ]
+        yield batch, batch.without_blank(detections)

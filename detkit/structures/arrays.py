@@ -1,0 +1,41 @@
+"""The detections of an image as NumPy arrays; imports no torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DetectionArrays(NamedTuple):
+    """The detections of one image, best first: `Detections` without PyTorch.
+
+    Attributes:
+        boxes: (N, 4) float32 absolute xyxy.
+        scores: (N,) float32 in 0..1.
+        labels: (N,) int64 in 0..C-1.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> DetectionArrays:
+        """The detections selected by a mask or by positions."""
+        return DetectionArrays(self.boxes[keep], self.scores[keep], self.labels[keep])
+
+    def to_original(
+        self, to_image: NDArray[np.float64], original_size: tuple[int, int]
+    ) -> DetectionArrays:
+        """Map boxes back to the original image and clip them to it.
+
+        Args:
+            to_image: (3, 3) map from the original image to the detector's input, which moves and
+                scales.
+            original_size: (height, width) of the original image.
+        """
+        back = np.linalg.inv(to_image).astype(np.float32)
+        factors, shift = np.tile(back.diagonal()[:2], 2), np.tile(back[:2, 2], 2)
+        limit = np.tile(np.array(original_size[::-1], np.float32), 2)
+        return self._replace(boxes=np.clip(self.boxes * factors + shift, 0, limit))
