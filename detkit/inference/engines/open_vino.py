@@ -66,7 +66,7 @@ class OpenVinoEngine:
         request = self._compiled.create_infer_request()  # threads cannot share one
         request.infer([images])
         outputs = {
-            name: request.get_output_tensor(position).data
+            name: np.array(request.get_output_tensor(position).data)  # the request's own memory
             for position, name in enumerate(self._outputs)
         }
         return arrays_of(outputs, self.model.nms)
