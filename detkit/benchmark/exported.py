@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from detkit.benchmark.report import table_heading, table_row
+from detkit.benchmark.table import table_heading, table_row
 from detkit.benchmark.timing import WARM_UP, Times
 from detkit.inference.engines.contract import Engine
 from detkit.inference.exported import ExportedPredictor, prepare_image
@@ -43,6 +44,20 @@ class ExportedSpeed:
     decoding: Times | None
     resizing: Times
     network: Times
+
+    def as_plain(self) -> dict[str, Any]:
+        """All measurements as plain values."""
+        times = {"decoding": self.decoding, "resizing": self.resizing, "engine": self.network}
+        return {
+            "file": str(self.file),
+            "engine": self.engine,
+            "precision": self.model.precision,
+            "batch_size": self.batch_size,
+            "sizes": [list(size) for size in self.sizes],
+            "seconds": {
+                name: list(value.seconds) for name, value in times.items() if value is not None
+            },
+        }
 
     def text(self) -> str:
         """A table with the median of each stage."""

@@ -10,12 +10,12 @@ from typing import Any
 from detkit.benchmark.machine import Machine
 from detkit.benchmark.operations import OperationCount
 from detkit.benchmark.stepping import StepTimes
+from detkit.benchmark.table import NAME_WIDTH, milliseconds, table_heading, table_row
 from detkit.benchmark.timing import Times
-from detkit.benchmark.verdict import Rates, Settings, rate, verdict
+from detkit.benchmark.verdict import Rates, Settings, verdict
 from detkit.text import counted, memory_size
 from detkit.training.workload import Extent
 
-_NAME = 38
 _UNSTEADY = 2.0  # longest over shortest time
 
 
@@ -116,8 +116,9 @@ class Findings:
     def _unsteady(self) -> Iterator[str]:
         whole = self.step.whole
         if whole.high > _UNSTEADY * whole.low:
+            low, high = milliseconds(whole.low).strip(), milliseconds(whole.high).strip()
             yield (
-                f"the training step took {_ms(whole.low).strip()} to {_ms(whole.high).strip()}: "
+                f"the training step took {low} to {high}: "
                 "something else runs on this machine, or the images differ in size; "
                 f"steps={3 * len(whole.seconds)} gives steadier numbers."
             )
@@ -125,26 +126,26 @@ class Findings:
     def _table(self) -> Iterator[str]:
         workers, batch = self.settings.workers, self.batch_size
         by = counted(workers, "worker") if workers else "no workers"
-        yield f"{'':{_NAME}}  {'median':>9}  {'from':>9}  {'to':>9}  {'images/s':>8}"
+        yield table_heading()
         yield "data, per image"
-        yield _row(f"loader, {by}", self.loader, 1)
-        yield _row("one process, one thread", self.sample, 1)
-        yield _row("  decoding one image", self.decoding)
+        yield table_row(f"loader, {by}", self.loader, 1)
+        yield table_row("one process, one thread", self.sample, 1)
+        yield table_row("  decoding one image", self.decoding)
         height, width = self.size
         yield f"training step, {counted(batch, 'image')} in {height} x {width}"
-        yield _row("forward and loss", self.step.forward)
-        yield _row("backward", self.step.backward)
-        yield _row("optimizer", self.step.optimizer)
-        yield _row("whole step", self.step.whole, batch)
+        yield table_row("forward and loss", self.step.forward)
+        yield table_row("backward", self.step.backward)
+        yield table_row("optimizer", self.step.optimizer)
+        yield table_row("whole step", self.step.whole, batch)
         yield "training, per image"
-        yield _row("loader and step together", self.training, 1)
+        yield table_row("loader and step together", self.training, 1)
         yield "prediction, one image at a time"
-        yield _row("network", self.network)
+        yield table_row("network", self.network)
         pairs = zip(self.network.seconds, self.prediction.seconds, strict=True)
         postprocessing = max(median(whole - network for network, whole in pairs), 0.0)
-        yield f"{'  post-processing (the rest)':{_NAME}}  {_ms(postprocessing)}"
-        yield _row("whole prediction", self.prediction, 1)
-        yield f"{'':{_NAME}}  {'operations':>10}  {'host reads':>10}"
+        yield f"{'  post-processing (the rest)':{NAME_WIDTH}}  {milliseconds(postprocessing)}"
+        yield table_row("whole prediction", self.prediction, 1)
+        yield f"{'':{NAME_WIDTH}}  {'operations':>10}  {'host reads':>10}"
         yield _operations("training step without optimizer", self.step_operations)
         yield _operations("prediction of one image", self.prediction_operations)
         if self.memory is not None:
@@ -152,16 +153,5 @@ class Findings:
             yield f"peak memory of {whose} while training: {memory_size(self.memory, digits=2)}"
 
 
-def _row(name: str, times: Times, images: int = 0) -> str:
-    numbers = "  ".join(_ms(value) for value in (times.median, times.low, times.high))
-    speed = f"  {rate(images / times.median):>8}" if images else ""
-    return f"{'  ' + name:{_NAME}}  {numbers}{speed}"
-
-
 def _operations(name: str, count: OperationCount) -> str:
-    return f"{'  ' + name:{_NAME}}  {count.operations:>10,}  {count.host_reads:>10,}"
-
-
-def _ms(seconds: float) -> str:
-    value = 1e3 * seconds
-    return f"{value:6,.{2 if value < 10 else 1 if value < 1000 else 0}f} ms"  # noqa: PLR2004
+    return f"{'  ' + name:{NAME_WIDTH}}  {count.operations:>10,}  {count.host_reads:>10,}"
