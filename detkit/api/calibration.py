@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from detkit.api.image_inputs import images_to_read
+from detkit.api.image_inputs import ImageToRead, images_to_read
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData
 from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.data.image_decoding import as_tensor, torchvision_jpeg
 from detkit.data.single_image import read_image
 from detkit.errors import DataError, UserError
 from detkit.export.trial_images import canvas
@@ -53,7 +55,7 @@ def calibration_images(
     else:
         origin = f"calibration={source}"
         try:
-            files = images_to_read(source)
+            files = images_to_read(source, torchvision_jpeg)
         except UserError as error:
             raise UserError(f"{origin}: {str(error).removeprefix(f'source={source}: ')}") from error
         _require_enough(len(files), most, origin)
@@ -61,12 +63,19 @@ def calibration_images(
         for position in _spread(len(files), most):
             file = files[int(position)]
             try:
-                samples.append(read_image(file.decode, file.description, transforms=transforms))
+                samples.append(_sample(file, transforms))
             except DataError:
                 continue  # counted below
     _require_enough(len(samples), most, f"{origin} (readable ones)")
     note = f"calibration: {len(samples)} images of {source or 'the training split'}"
     return [_as_input(sample, metadata) for sample in samples], note
+
+
+def _sample(image: ImageToRead, transforms: Mapping[str, Transform]) -> Sample:
+    def decode() -> Tensor:
+        return as_tensor(image.decode())
+
+    return read_image(decode, image.description, transforms=transforms)
 
 
 def _spread(count: int, most: int) -> Any:
