@@ -19,13 +19,18 @@ PART = ".part"
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, part: Path | None = None) -> Iterator[Path]:
     """Yield a path beside another; when the block succeeds, rename it to that other path.
 
     A reader sees the old file or the new one, never half of one. If the block fails, what it wrote
     is deleted and the old file stays. Works for folders whose target does not exist or is empty.
+
+    Args:
+        path: The file or folder to replace.
+        part: The path to yield, in the same folder; several processes that replace one file at the
+            same time need different ones.
     """
-    part = path.with_name(path.name + PART)
+    part = path.with_name(path.name + PART) if part is None else part
     try:
         yield part
         os.replace(part, path)

@@ -15,6 +15,7 @@ from detkit.data.batch_order import EvaluationBatches, TrainingBatches
 from detkit.data.collate import Collate
 from detkit.data.data_summary import describe_splits
 from detkit.data.detection_dataset import DetectionDataset
+from detkit.data.index_cache import AUTOMATIC, cache_at
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
@@ -47,6 +48,8 @@ class DetectionData:
         multi_scale_every: Number of batches after which a new factor is drawn.
         sampling: How often an epoch repeats each training image; null uses each once.
         limit_images: Use only the first images of each split, for trial runs.
+        index_cache: Folder that keeps the indices of large COCO data sets for the next start; auto
+            is `detkit/indices` in the user's cache folder, null keeps none.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class DetectionData:
         multi_scale: list[PositiveFloat] | None = None,
         multi_scale_every: PositiveInt = 1,
         limit_images: PositiveInt | None = None,
+        index_cache: str | None = AUTOMATIC,
     ) -> None:
         self.indices = SplitIndices(
             Path(path).expanduser(),
@@ -79,6 +83,7 @@ class DetectionData:
             validation_fraction=validation_fraction,
             split_seed=split_seed,
             limit_images=limit_images,
+            cache=cache_at(index_cache),
         )
         self.train_transforms = train_transforms
         self.evaluation_transforms = evaluation_transforms

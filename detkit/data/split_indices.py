@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from detkit.data.index_cache import IndexCache
 from detkit.data.index_checks import check_index
 from detkit.data.index_selection import relabel, select
 from detkit.data.splits import choose_training, choose_validation, overlap, split_positions
@@ -32,6 +33,7 @@ class SplitIndices:
         validation_fraction: That fraction.
         split_seed: Seed of the images that are held back.
         limit_images: Use only the first images of each split.
+        cache: Keeps the indices of large data sets; None reads them anew.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SplitIndices:
         validation_fraction: float,
         split_seed: int,
         limit_images: int | None,
+        cache: IndexCache | None = None,
     ) -> None:
         self.path = path
         self.reader = reader
@@ -52,6 +55,7 @@ class SplitIndices:
         self.validation_fraction = validation_fraction
         self.split_seed = split_seed
         self.limit_images = limit_images
+        self.cache = cache
         self._fixed_classes: list[str] | None = None
 
     def with_classes(self, class_names: list[str]) -> SplitIndices:
@@ -151,7 +155,10 @@ class SplitIndices:
 
     def _read(self, split: str | None) -> DatasetIndex:
         """Read and validate a split, since readers of plugins can have bugs."""
-        index = self.reader.read(self.path, split)
+        if self.cache is None:
+            index = self.reader.read(self.path, split)
+        else:
+            index = self.cache.read(self.reader, self.path, split)
         check_index(index)
         if self._fixed_classes is not None:
             index = relabel(index, self._fixed_classes, "the checkpoint")

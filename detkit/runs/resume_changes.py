@@ -11,6 +11,7 @@ from detkit.errors import ConfigError
 _HARMLESS = (
     "callbacks",
     "ckpt",
+    "data.index_cache",
     "data.path",
     "data.validation_batch_size",
     "data.workers",

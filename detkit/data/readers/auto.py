@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from detkit.data.index_cache import SourcedReader, Sources
 from detkit.data.readers import coco_reader, cvat, labelme, openimages, voc_reader, yolo_reader
 from detkit.data.readers.annotation_kinds import count_images, has_coco_lists
 from detkit.data.readers.coco_files import find_annotations
@@ -61,6 +62,11 @@ class AutoReader:
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index that the format's reader makes."""
         return self._reader(path).read(path, split)
+
+    def sources(self, path: Path) -> Sources | None:
+        """The sources of the format's reader, if it knows them."""
+        reader = self._reader(path)
+        return reader.sources(path) if isinstance(reader, SourcedReader) else None
 
     def _reader(self, path: Path) -> Reader:
         if path not in self._readers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from detkit.data.index import IndexBuilder
+from detkit.data.index_cache import Sources
 from detkit.data.readers.coco_columns import CocoPage, read_page
 from detkit.data.readers.coco_files import WHOLE_SET, find_annotations, passed_over
 from detkit.data.readers.coco_images import ImageFinder, folder_splits, is_of_split
@@ -90,6 +92,11 @@ class CocoReader:
             file = files[split]
         other_files = [other for other in files.values() if other != file]
         return self._index(path, split or "", read_page(file), other_files)
+
+    def sources(self, path: Path) -> Sources:
+        """The settings and annotation files that the indices of a folder depend on."""
+        settings = json.dumps([self.annotations, self.images])
+        return Sources(settings, sorted(self._files(path).values()))
 
     def _files(self, path: Path) -> dict[str, Path]:
         require_folder(path)

@@ -26,7 +26,7 @@ _SHAPES = "shapes"
 # Settings of the data block that change neither images nor their sizes before batches are made.
 _OF_BATCHES = {
     *("batch_size", "validation_batch_size", "workers", "sampling"),
-    *("multi_scale", "multi_scale_every"),
+    *("multi_scale", "multi_scale_every", "index_cache"),
 }
 
 

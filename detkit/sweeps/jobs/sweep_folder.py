@@ -24,7 +24,7 @@ _LOCK = ".sweep.lock"
 _LONGEST_NAME = 80
 # Keys that are not part of a job's identity, since they cannot change its result.
 _IRRELEVANT = ("run_folder", "run_name", "ckpt", "logger", "plugins")
-_IRRELEVANT_IN = {"data": ("workers",)}
+_IRRELEVANT_IN = {"data": ("workers", "index_cache")}
 
 
 @dataclass
