@@ -25,6 +25,7 @@ from detkit.structures import (
     ExportGraph,
     FeatureSpec,
     PaddedDetections,
+    PaddedTargets,
     Priors,
     RegionPredictions,
     Sample,
@@ -93,16 +94,16 @@ class DistributionCoder(BoxCoder, Protocol):
 
 
 class Assigner(Protocol):
-    """Priors and the objects of one image to an Assignment; called without gradients.
+    """Priors and the objects of a batch to an Assignment; called without gradients.
 
-    `scores` (P, C) and `boxes` (P, 4) are the current predictions where `uses_predictions` is
-    true, else None. `target` holds no ignored objects and may be empty.
+    `priors` are (P, ...), or (B, P, ...) if each image has its own. `scores` (B, P, C) and `boxes`
+    (B, P, 4) are predictions if `uses_predictions` is true, else None. Padding matches nothing.
     """
 
     uses_predictions: bool
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment: ...
 
 
@@ -193,7 +194,7 @@ class Head(Protocol):
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
 
-    def loss(self, features: list[Tensor], targets: list[Target]) -> Losses: ...
+    def loss(self, features: list[Tensor], targets: PaddedTargets) -> Losses: ...
 
     def predict(self, features: list[Tensor], image_sizes: Tensor) -> PaddedDetections: ...
 
@@ -205,7 +206,7 @@ class AssigningHead(Protocol):
     `assign` returns P priors and `matched` (B, P): indices of the objects that are not ignored.
     """
 
-    def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]: ...
+    def assign(self, features: list[Tensor], targets: PaddedTargets) -> tuple[Priors, Tensor]: ...
 
 
 @runtime_checkable
@@ -216,7 +217,7 @@ class CountingHead(Protocol):
     has_one_divisor: bool  # for all losses
 
     # The same before the network runs; None where predictions decide about it.
-    def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None: ...
+    def count(self, sizes: Sizes, targets: PaddedTargets) -> Tensor | None: ...
 
 
 class Proposer(Protocol):
@@ -231,7 +232,7 @@ class Proposer(Protocol):
     def propose(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
 
     def loss_and_proposals(
-        self, features: list[Tensor], targets: list[Target], image_sizes: Sizes
+        self, features: list[Tensor], targets: PaddedTargets, image_sizes: Sizes
     ) -> tuple[Losses, list[Detections]]: ...
 
 

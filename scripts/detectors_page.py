@@ -30,7 +30,7 @@ import detkit
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.evaluation.operation_counts import operations
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "detectors.md"
@@ -67,7 +67,7 @@ def batch(images: int, size: int, objects: int = 5) -> Batch:
     return Batch(
         images=pixels.contiguous(memory_format=torch.channels_last),
         image_sizes=[(size, size)] * images,
-        targets=targets,
+        targets=PaddedTargets.of(targets),
         original_targets=targets,
         image_ids=list(range(images)),
         paths=["noise"] * images,

@@ -7,7 +7,7 @@ from torch import nn
 
 from detkit.optimizers.sgd import SGD
 from detkit.schedules.cosine import Cosine
-from detkit.structures import Batch, Detections, Target
+from detkit.structures import Batch, Detections, PaddedTargets, Target
 from detkit.training.module import DetectionModule
 from detkit.training.trainer import make_trainer, seed_everything
 
@@ -75,7 +75,7 @@ def batch(number, size=2):
     return Batch(
         images=torch.randint(0, 256, (size, 3, 8, 8), dtype=torch.uint8, generator=generator),
         image_sizes=[(8, 8)] * size,
-        targets=[Target.empty()] * size,
+        targets=PaddedTargets.of([Target.empty()] * size),
         original_targets=[Target.empty()] * size,
         image_ids=[number * size + i for i in range(size)],
         paths=[f"image{number * size + i}.png" for i in range(size)],

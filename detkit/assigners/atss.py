@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from detkit.assigners.claims import unmatched
 from detkit.ops.boxes import box_centres, iou
 from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveInt, register
-from detkit.structures import BACKGROUND, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, Assignment, PaddedTargets, Priors
 
 LEAST_DISTANCE = (
     0.01  # pixels from a positive prior's centre to its object's border, as in the paper's code
@@ -36,38 +37,50 @@ class ATSSAssigner:
         self.topk = topk
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by centre distance, then by IoU."""
-        matched = torch.full_like(priors.level, BACKGROUND)
+        objects = targets.distant_padding()  # (B, N, 4)
         # -1 is below every IoU and marks unclaimed priors; the highest IoU wins a contested prior.
-        best = torch.full_like(priors.stride, -1.0)
-        for chunk in row_chunks(len(target), len(matched)):
-            values, index = self._claims(priors, target.boxes[chunk]).max(dim=1)
+        best = unmatched(priors.boxes, targets, -1.0)
+        matched = torch.full_like(best, BACKGROUND, dtype=torch.int64)
+        for chunk in row_chunks(objects.shape[1], matched.numel()):
+            values, index = self._claims(priors, objects[:, chunk]).max(dim=1)
             matched = torch.where(values > best, index + chunk.start, matched)
             best = best.maximum(values)
         return Assignment(matched)
 
     def _claims(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(P, n) IoU where an object claims a prior, else -1."""
-        centres = box_centres(priors.boxes)  # (P, 2)
-        candidates = self._candidates(centres, priors.level, box_centres(objects))  # (K, n)
-        overlaps = iou(priors.boxes[candidates], objects)  # (K, n)
+        """(B, n, P) IoU where an object (B, n, 4) claims a prior, else -1."""
+        candidates = self._candidates(priors, box_centres(objects))  # (K, B, n)
+        boxes = _boxes_at(priors.boxes, candidates)  # (K, B, n, 4)
+        overlaps = iou(boxes, objects)  # (K, B, n)
         spread = overlaps.std(dim=0) if len(overlaps) > 1 else torch.zeros_like(overlaps[0])
         threshold = overlaps.mean(dim=0) + spread
-        points = centres[candidates]  # (K, n, 2)
-        inside = torch.cat([points - objects[:, :2], objects[:, 2:] - points], dim=-1)
-        positive = (overlaps >= threshold) & (inside.amin(dim=-1) > LEAST_DISTANCE)
-        claims = overlaps.new_full((len(centres), len(objects)), -1.0)
-        return claims.scatter_(0, candidates, torch.where(positive, overlaps, -1.0))
+        points = box_centres(boxes)
+        inside = (points - objects[..., :2]).minimum(objects[..., 2:] - points).amin(dim=-1)
+        positive = (overlaps >= threshold) & (inside > LEAST_DISTANCE)
+        claims = overlaps.new_full((*objects.shape[:2], priors.boxes.shape[-2]), -1.0)
+        values = torch.where(positive, overlaps, -1.0)
+        return claims.scatter_(2, candidates.movedim(0, -1), values.movedim(0, -1))
 
-    def _candidates(self, centres: Tensor, level: Tensor, objects: Tensor) -> Tensor:
-        """Indices of the nearest priors of each level, one column per object: (K, n)."""
+    def _candidates(self, priors: Priors, objects: Tensor) -> Tensor:
+        """Indices of the nearest priors of each level, for objects with centres (B, n, 2)."""
+        x, y = box_centres(priors.boxes).unsqueeze(-3).unbind(dim=-1)  # (..., 1, P)
+        object_x, object_y = objects[:, :, None].unbind(dim=-1)  # (B, n, 1)
+        # Not `cdist`, whose matrix product is off by 0.01 pixels and reorders near ties.
+        distances = (x - object_x).square_().add_((y - object_y).square_())  # (B, n, P)
         nearest, start = [], 0
-        for block in torch.split(centres, level.bincount().tolist()):
-            # Not `cdist`, whose matrix product is off by 0.01 pixels and reorders near ties.
-            distance = (block[:, None] - objects).square().sum(dim=-1)
-            count = min(self.topk, len(block))
-            nearest.append(distance.topk(count, dim=0, largest=False).indices + start)
-            start += len(block)
-        return torch.cat(nearest)
+        sizes = list(priors.level_sizes) or [distances.shape[-1]]
+        for block in torch.split(distances, sizes, dim=-1):
+            count = min(self.topk, block.shape[-1])
+            nearest.append(block.topk(count, largest=False).indices + start)
+            start += block.shape[-1]
+        return torch.cat(nearest, dim=-1).movedim(-1, 0).contiguous()  # (K, B, n)
+
+
+def _boxes_at(boxes: Tensor, index: Tensor) -> Tensor:
+    """(K, B, n, 4) the boxes (P, 4), or (B, P, 4) of each image, at an index (K, B, n)."""
+    if boxes.dim() == 2:  # noqa: PLR2004  # (P, 4)
+        return boxes[index]
+    return boxes[torch.arange(len(boxes), device=boxes.device)[:, None], index]

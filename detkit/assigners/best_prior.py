@@ -5,10 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from detkit.assigners.claims import Claims, unmatched, winners
 from detkit.ops.boxes import pairwise_iou
 from detkit.ops.chunks import row_chunks
+from detkit.ops.ordered_topk import ordered_topk
 from detkit.registry import Fraction, register
-from detkit.structures import BACKGROUND, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, Assignment, PaddedTargets, Priors
+
+# Rounds after which images with very many objects ask the device whether all have a prior.
+_CHECKS = frozenset(2**power for power in range(6, 32))
 
 
 @register("assigner", "best_prior")
@@ -32,47 +37,52 @@ class BestPriorAssigner:
         self.foreground = foreground
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by IoU."""
-        matched = _matched_by_overlap(priors.boxes, target.boxes, self.foreground)
-        owners = torch.full_like(matched, BACKGROUND)
-        waiting = torch.arange(len(target), device=matched.device)
-        while len(waiting) > 0:  # repeats while objects share a best prior; usually one round
-            best, prior = _best_free_priors(priors.boxes, target.boxes[waiting], owners >= 0)
-            prior, waiting, best = prior[best > 0], waiting[best > 0], best[best > 0]
-            winners = _first_with_most(best, prior, len(owners))
-            owners[prior[winners]] = waiting[winners]
-            waiting = waiting[~winners]
+        objects = targets.distant_padding()  # (B, N, 4), whose padding overlaps no prior
+        best = unmatched(priors.boxes, targets, 0.0)
+        matched = torch.full_like(best, BACKGROUND, dtype=torch.int64)
+        # An object whose better priors are all taken, by at most N - 1 others, finds a free one
+        # among its N best.
+        most = min(objects.shape[1], best.shape[1])
+        candidates = []
+        for chunk in row_chunks(objects.shape[1], best.numel()):
+            overlaps = pairwise_iou(objects[:, chunk], priors.boxes)  # (B, n, P)
+            values, index = overlaps.max(dim=1)
+            matched = torch.where(values > best, index + chunk.start, matched)
+            best = best.maximum(values)
+            candidates.append(ordered_topk(overlaps, most))
+        matched = matched.masked_fill(best < self.foreground, BACKGROUND)
+        values, index = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
+        owners = _owners(index, values, best.shape[1])
         return Assignment(torch.where(owners >= 0, owners, matched))
 
 
-def _matched_by_overlap(priors: Tensor, objects: Tensor, foreground: float) -> Tensor:
-    """(P,) the object with the highest IoU per prior (the first of equals), or background."""
-    best = priors.new_zeros(len(priors))
-    matched = torch.full((len(priors),), BACKGROUND, device=priors.device)
-    for chunk in row_chunks(len(objects), len(priors)):
-        values, index = pairwise_iou(objects[chunk], priors).max(dim=0)
-        matched = torch.where(values > best, index + chunk.start, matched)
-        best = best.maximum(values)
-    return matched.masked_fill(best < foreground, BACKGROUND)
+def _owners(candidates: Tensor, overlaps: Tensor, priors: int) -> Tensor:
+    """(B, priors) the object that has a prior as its best, or BACKGROUND.
 
+    All objects claim their best free prior at once, those that lose one claim the next best in the
+    next round. Each round satisfies an object, so N rounds do. Their number is fixed, since asking
+    whether all objects have a prior would wait for the device.
 
-def _best_free_priors(priors: Tensor, objects: Tensor, occupied: Tensor) -> tuple[Tensor, Tensor]:
-    """(N,) the highest IoU of each object with a free prior, and the index of that prior."""
-    values, index = [], []
-    for chunk in row_chunks(len(objects), len(priors)):
-        overlaps = pairwise_iou(objects[chunk], priors).masked_fill(occupied, 0)  # (n, P)
-        highest = overlaps.max(dim=1)
-        values.append(highest.values)
-        index.append(highest.indices)
-    return torch.cat(values), torch.cat(index)
-
-
-def _first_with_most(values: Tensor, prior: Tensor, count: int) -> Tensor:
-    """(N,) whether an object has the highest value for its prior; the first of equals wins."""
-    most = values.new_zeros(count).scatter_reduce_(0, prior, values, "amax")
-    number = torch.arange(len(values), device=values.device)
-    number = torch.where(values == most[prior], number, len(values))
-    first = number.new_full((count,), len(values)).scatter_reduce_(0, prior, number, "amin")
-    return number == first[prior]
+    Args:
+        candidates: (B, N, K) the best priors of each object, best first.
+        overlaps: (B, N, K) their IoUs.
+        priors: Number of priors.
+    """
+    count = candidates.shape[1]
+    owners = candidates.new_full((len(candidates), priors), BACKGROUND)
+    waiting = torch.ones_like(candidates[:, :, 0], dtype=torch.bool)  # (B, N)
+    for done in range(count):
+        if done in _CHECKS and not waiting.any():
+            break
+        taken = owners.gather(1, candidates.flatten(1)).view_as(candidates) >= 0
+        free = ~taken & (overlaps > 0)  # (B, N, K)
+        first = free.byte().argmax(dim=2, keepdim=True)  # the first of equals
+        waiting = waiting & free.any(dim=2)
+        claims = Claims(candidates.gather(2, first), overlaps.gather(2, first), waiting[..., None])
+        new_owners, won = winners(claims, priors)
+        owners = owners.maximum(new_owners)
+        waiting = waiting & ~won[..., 0]
+    return owners

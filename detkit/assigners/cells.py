@@ -12,10 +12,10 @@ _ROUNDING = 1e-3
 
 
 def cells_away(priors: Priors, objects: Tensor) -> Tensor:
-    """(P, N, 2) offset from the centre of each prior's cell to each object (N, 4), in cells."""
-    stride = priors.stride[:, None]
-    middles = (box_centres(priors.boxes) / stride + _ROUNDING).floor() + 0.5  # (P, 2)
-    return box_centres(objects) / stride[:, None] - middles[:, None]
+    """(B, N, P, 2) offset from the centre of each prior's cell to objects (B, N, 4), in cells."""
+    stride = priors.stride[..., None]
+    middles = (box_centres(priors.boxes) / stride + _ROUNDING).floor() + 0.5  # (..., P, 2)
+    return box_centres(objects)[:, :, None] / stride.unsqueeze(-3) - middles.unsqueeze(-3)
 
 
 def in_cell(away: Tensor) -> Tensor:
@@ -24,8 +24,8 @@ def in_cell(away: Tensor) -> Tensor:
 
 
 def shape_iou(priors: Tensor, objects: Tensor) -> Tensor:
-    """(P, N) IoU of boxes (P, 4) and (N, 4) after aligning their top left corners."""
-    first, second = box_sides(priors)[:, None], box_sides(objects)
+    """(B, N, P) IoU of priors (..., P, 4) and objects (B, N, 4), top left corners aligned."""
+    first, second = box_sides(priors).unsqueeze(-3), box_sides(objects)[:, :, None]
     overlap = first.minimum(second).prod(dim=-1)
     union = first.prod(dim=-1) + second.prod(dim=-1) - overlap
     return overlap / (union + EPSILON)

@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from detkit.assigners.claims import unmatched
 from detkit.ops.boxes import box_areas, box_centres
 from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveFloat, register
-from detkit.structures import BACKGROUND, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, Assignment, PaddedTargets, Priors
 
 
 @register("assigner", "fcos")
@@ -46,32 +47,34 @@ class FCOSAssigner:
         self.largest = largest
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by the position of the prior's centre."""
-        matched = torch.full_like(priors.level, BACKGROUND)
-        smallest = torch.full_like(priors.stride, math.inf)
-        for chunk in row_chunks(len(target), len(matched)):
-            objects = target.boxes[chunk]
-            areas = box_areas(objects).where(self._fits(priors, objects), math.inf)  # (P, n)
+        boxes_of_objects = targets.distant_padding()  # (B, N, 4)
+        smallest = unmatched(priors.boxes, targets, math.inf)
+        matched = torch.full_like(smallest, BACKGROUND, dtype=torch.int64)
+        for chunk in row_chunks(boxes_of_objects.shape[1], matched.numel()):
+            objects = boxes_of_objects[:, chunk, None]  # (B, n, 1, 4)
+            areas = box_areas(objects).where(self._fits(priors, objects), math.inf)  # (B, n, P)
             values, index = areas.min(dim=1)
             matched = torch.where(values < smallest, index + chunk.start, matched)
             smallest = smallest.minimum(values)
         return Assignment(matched)
 
     def _fits(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(P, n) whether a prior may take an object."""
-        centres = box_centres(priors.boxes)[:, None]  # (P, 1, 2)
-        sides = torch.cat([centres - objects[:, :2], objects[:, 2:] - centres], dim=-1)
+        """(B, n, P) whether a prior may take an object (B, n, 1, 4)."""
+        centres = box_centres(priors.boxes).unsqueeze(-3)  # (1 or B, 1, P, 2)
+        before, after = centres - objects[..., :2], objects[..., 2:] - centres  # (B, n, P, 2)
+        reach = before.maximum(after).amax(dim=-1)
         low, high = self._reach_limits(priors)
-        reach = sides.amax(dim=-1)
-        fits = (sides.amin(dim=-1) > 0) & (reach > low[:, None]) & (reach < high[:, None])
+        fits = (before.minimum(after).amin(dim=-1) > 0) & (reach > low) & (reach < high)
         if self.centre_radius is not None:
             offset = (centres - box_centres(objects)).abs().amax(dim=-1)
-            fits &= offset < self.centre_radius * priors.stride[:, None]
+            fits &= offset < self.centre_radius * priors.stride.unsqueeze(-2)
         return fits
 
     def _reach_limits(self, priors: Priors) -> tuple[Tensor, Tensor]:
-        low = (priors.stride * self.smallest).masked_fill(priors.level == 0, 0.0)
-        coarsest = priors.level == priors.level[-1]
-        return low, (priors.stride * self.largest).masked_fill(coarsest, math.inf)
+        stride, level = priors.stride.unsqueeze(-2), priors.level.unsqueeze(-2)  # (..., 1, P)
+        low = (stride * self.smallest).masked_fill(level == 0, 0.0)
+        coarsest = level == level[..., -1:]
+        return low, (stride * self.largest).masked_fill(coarsest, math.inf)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from detkit.assigners.cells import cells_away, in_cell, shape_iou
+from detkit.assigners.claims import unmatched
 from detkit.ops.boxes import pairwise_iou
 from detkit.ops.chunks import row_chunks
 from detkit.registry import Fraction, register
-from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, IGNORED, Assignment, PaddedTargets, Priors
 
 
 @register("assigner", "grid_cell")
@@ -38,26 +39,29 @@ class GridCellAssigner:
         self.ignored_iou = ignored_iou
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by cell and shape."""
-        best = torch.zeros_like(priors.stride)  # highest shape IoU of each prior
-        matched = torch.full_like(priors.level, BACKGROUND)
+        all_objects = targets.distant_padding()  # (B, N, 4)
+        best = unmatched(priors.boxes, targets, 0.0)  # highest shape IoU of each prior
+        matched = torch.full_like(best, BACKGROUND, dtype=torch.int64)
         close = torch.zeros_like(best, dtype=torch.bool)
-        for chunk in row_chunks(len(target), len(matched)):
-            objects = target.boxes[chunk]
+        for chunk in row_chunks(all_objects.shape[1], matched.numel()):
+            objects = all_objects[:, chunk]
             values, index = self._claims(priors, objects).max(dim=1)
             matched = torch.where(values > best, index + chunk.start, matched)
             best = best.maximum(values)
-            close |= (pairwise_iou(priors.boxes, objects) >= self.ignored_iou).any(dim=1)
+            close |= (pairwise_iou(objects, priors.boxes) >= self.ignored_iou).any(dim=1)
         if self.ignored_iou < 1:
+            close &= targets.mask.any(dim=1, keepdim=True)
             matched = matched.masked_fill(close & (matched < 0), IGNORED)
         return Assignment(matched)
 
     def _claims(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(P, N) shape IoU where an object may take a prior, else 0."""
-        is_in_cell = in_cell(cells_away(priors, objects)).all(dim=-1)  # (P, N)
+        """(B, n, P) shape IoU where an object may take a prior, else 0."""
+        is_in_cell = in_cell(cells_away(priors, objects)).all(dim=-1)  # (B, n, P)
         fits = shape_iou(priors.boxes, objects) * is_in_cell
         least = 2.0 if self.shape_iou is None else self.shape_iou
-        highest = torch.zeros_like(is_in_cell).scatter_(0, fits.argmax(dim=0, keepdim=True), True)
+        best = fits.argmax(dim=2, keepdim=True)
+        highest = torch.zeros_like(is_in_cell).scatter_(2, best, True)
         return fits * (highest | (fits >= least))

@@ -7,11 +7,12 @@ import math
 import torch
 from torch import Tensor
 
+from detkit.assigners.claims import unmatched
 from detkit.errors import UserError
 from detkit.ops.boxes import pairwise_iou
 from detkit.ops.chunks import row_chunks
 from detkit.registry import Fraction, register
-from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, IGNORED, Assignment, PaddedTargets, Priors
 
 
 @register("assigner", "max_iou")
@@ -49,10 +50,10 @@ class MaxIoUAssigner:
         self.low_quality = low_quality
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by IoU."""
-        best, matched, is_best = _best_objects(priors.boxes, target.boxes)
+        best, matched, is_best = _best_objects(priors.boxes, targets)
         assigned = matched.masked_fill(best < self.foreground, IGNORED)
         assigned = assigned.masked_fill(best < self.background, BACKGROUND)
         if self.low_quality:
@@ -60,22 +61,23 @@ class MaxIoUAssigner:
         return Assignment(assigned.masked_fill(best < 0, BACKGROUND))
 
 
-def _best_objects(priors: Tensor, objects: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The best object (N, 4) of each prior (P, 4).
+def _best_objects(priors: Tensor, targets: PaddedTargets) -> tuple[Tensor, Tensor, Tensor]:
+    """The best object of each prior, from priors (P, 4) or (B, P, 4).
 
     Returns:
-        (P,) the highest IoU, -1 without objects; (P,) the object, the first of equals; (P,) whether
-        the prior has the highest IoU with some object, ties included.
+        (B, P) the highest IoU, -1 without objects; (B, P) the object, the first of equals; (B, P)
+        whether the prior has the highest IoU with some object, ties included.
     """
-    best = priors.new_full((len(priors),), -1.0)
+    objects = targets.distant_padding()  # (B, N, 4), whose padding comes last and has IoU 0
+    best = unmatched(priors, targets, -1.0)
     matched = torch.zeros_like(best, dtype=torch.int64)
     is_best = torch.zeros_like(best, dtype=torch.bool)
-    for chunk in row_chunks(len(objects), len(priors)):
-        overlaps = pairwise_iou(objects[chunk], priors)  # (n, P)
-        highest = overlaps.amax(dim=1, keepdim=True)
+    for chunk in row_chunks(objects.shape[1], best.numel()):
+        overlaps = pairwise_iou(objects[:, chunk], priors)  # (B, n, P)
+        highest = overlaps.amax(dim=2, keepdim=True)
         highest = highest.masked_fill(highest <= 0, math.inf)  # no prior is best for such an object
-        is_best |= (overlaps == highest).any(dim=0)
-        values, index = overlaps.max(dim=0)
+        is_best |= (overlaps == highest).any(dim=1)
+        values, index = overlaps.max(dim=1)
         matched = torch.where(values > best, index + chunk.start, matched)
         best = best.maximum(values)
-    return best, matched, is_best
+    return best.masked_fill(~targets.mask.any(dim=1, keepdim=True), -1.0), matched, is_best

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
+from detkit.assigners.claims import Claims, scores_of_labels, winners
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
-from detkit.ops.groups import positions_in_groups
+from detkit.ops.ordered_topk import ordered_topk
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
-from detkit.structures import BACKGROUND, Assignment, Priors, Target
+from detkit.structures import Assignment, PaddedTargets, Priors
 
 _LEAST = 1e-8  # lower limit of scores and IoUs in logarithms, as in the paper's code
 _FAR = 1e4  # above any cost, and small enough that float32 still resolves costs added to it
-
-
-class _Pairs(NamedTuple):
-    """K pairs of an object and a prior, in the order of the objects."""
-
-    object: Tensor  # (K,)
-    prior: Tensor  # (K,)
-    cost: Tensor  # (K,)
-
-    def keep(self, mask: Tensor) -> _Pairs:
-        return _Pairs(*(values[mask] for values in self))
 
 
 @register("assigner", "sim_ota")
@@ -64,61 +52,56 @@ class SimOTAAssigner:
         self.overlap_cost = overlap_cost
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by cost."""
         if scores is None or boxes is None:
             raise ValueError("assigner 'sim_ota' uses predictions, got none: pass scores and boxes")
-        matched = torch.full_like(priors.level, BACKGROUND)
-        if len(target) == 0:
-            return Assignment(matched)
-        log_scores = scores.clamp(_LEAST, 1 - _LEAST).log()
-        log_others = torch.log1p(-scores.clamp(_LEAST, 1 - 1e-7))
-        pairs_by_chunk = [
-            self._cheapest_pairs(priors, (log_scores, log_others), boxes, target, chunk)
-            for chunk in row_chunks(len(target), len(matched))
-        ]
-        pairs = _Pairs(*(torch.cat(values) for values in zip(*pairs_by_chunk, strict=True)))
-        pairs = pairs.keep(positions_in_groups(-pairs.cost, pairs.prior) == 0)
-        matched[pairs.prior] = pairs.object
-        return Assignment(matched)
+        objects = targets.distant_padding()  # (B, N, 4)
+        count = priors.boxes.shape[-2]
+        log_others = torch.log1p(-scores.clamp(_LEAST, 1 - 1e-7))  # (B, P, C)
+        as_background = -log_others.sum(dim=2)  # (B, P)
+        # The cost of all classes as absent is one number per prior; the labelled class adds its
+        # difference. This needs no tensor of pairs times classes.
+        differences = log_others - scores.clamp(_LEAST, 1 - _LEAST).log()
+        chunks = []
+        for chunk in row_chunks(objects.shape[1], len(objects) * count):
+            class_cost = scores_of_labels(differences, targets.labels[:, chunk])  # (B, n, P)
+            class_cost += as_background[:, None]
+            chunks.append(self._cheapest(priors, class_cost, boxes, objects[:, chunk]))
+        claims = Claims(*(torch.cat(values, dim=1) for values in zip(*chunks, strict=True)))
+        return Assignment(winners(claims, count)[0])
 
-    def _cheapest_pairs(
-        self,
-        priors: Priors,
-        logarithms: tuple[Tensor, Tensor],
-        boxes: Tensor,
-        target: Target,
-        chunk: slice,
-    ) -> _Pairs:
-        """The k cheapest pairs of each object in a chunk."""
-        objects = target.boxes[chunk]  # (n, 4)
-        inside, near = self._inside_and_near(priors, objects)
-        number, prior = (inside | near).nonzero(as_tuple=True)  # (K,)
-        overlap = iou(boxes[prior], objects[number])
-        highest = torch.where(positions_in_groups(overlap, number) < self.topk, overlap, 0)
-        pair_counts = overlap.new_zeros(len(objects)).index_add_(0, number, highest)
-        pair_counts = pair_counts.long().clamp(min=1)  # (n,)
-        cost = _class_cost(logarithms, prior, target.labels[chunk][number])
-        cost = cost - self.overlap_cost * (overlap + _LEAST).log()
-        cost = cost + _FAR * ~(inside & near)[number, prior]
-        pairs = _Pairs(number + chunk.start, prior, cost)
-        return pairs.keep(positions_in_groups(-cost, number) < pair_counts[number])
+    def _cheapest(
+        self, priors: Priors, class_cost: Tensor, boxes: Tensor, objects: Tensor
+    ) -> Claims:
+        """The k cheapest priors of each object (B, n, 4)."""
+        inside, near = self._inside_and_near(priors, objects)  # (B, n, P)
+        candidates = inside | near
+        overlap = iou(boxes[:, None], objects[:, :, None])
+        topk = min(self.topk, candidates.shape[2])
+        claim_counts = _sum_of_highest(overlap.where(candidates, 0), topk).long().clamp(min=1)
+        cost = class_cost - self.overlap_cost * (overlap + _LEAST).log()
+        cost = (cost + _FAR * ~(inside & near)).where(candidates, torch.inf)
+        negative, prior = ordered_topk(-cost, topk)
+        among = torch.arange(topk, device=cost.device) < claim_counts
+        return Claims(prior, negative, among & (negative > -torch.inf))
 
     def _inside_and_near(self, priors: Priors, objects: Tensor) -> tuple[Tensor, Tensor]:
-        """(n, P) whether a prior's centre is inside an object, and whether near its centre."""
-        offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()  # (n, P, 2)
-        inside = (offset < box_sides(objects)[:, None] / 2).all(dim=-1)
-        near = (offset < self.centre_radius * priors.stride[:, None]).all(dim=-1)
+        """(B, n, P) whether a prior's centre is inside an object, and whether near its centre."""
+        offset = box_centres(priors.boxes).unsqueeze(-3) - box_centres(objects)[:, :, None]
+        offset = offset.abs_()  # (B, n, P, 2)
+        inside = (offset < box_sides(objects)[:, :, None] / 2).all(dim=-1)
+        near = (offset < self.centre_radius * priors.stride[..., None].unsqueeze(-3)).all(dim=-1)
         return inside, near
 
 
-def _class_cost(logarithms: tuple[Tensor, Tensor], prior: Tensor, label: Tensor) -> Tensor:
-    """(K,) binary cross entropy of the scores of a prior, summed over classes.
+def _sum_of_highest(overlaps: Tensor, count: int) -> Tensor:
+    """(B, n, 1) the sum of each object's highest IoUs (B, n, P), added in the order of priors.
 
-    The cost of all classes as absent is one number per prior; the labelled class adds its
-    difference. This needs no tensor of pairs times classes.
+    A sum just below a whole number gives an object one prior less, so the order is fixed.
     """
-    log_scores, log_others = logarithms  # (P, C)
-    as_background = -log_others.sum(dim=1)
-    return as_background[prior] + log_others[prior, label] - log_scores[prior, label]
+    highest, index = overlaps.topk(count, dim=2)
+    ordered = highest.gather(2, index.argsort(dim=2))
+    zeros = torch.zeros_like(ordered[..., :1])
+    return zeros.scatter_add_(2, torch.zeros_like(index), ordered)

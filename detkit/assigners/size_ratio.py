@@ -10,10 +10,11 @@ from annotated_types import Gt, Interval
 from torch import Tensor
 
 from detkit.assigners.cells import cells_away, in_cell
+from detkit.assigners.claims import unmatched
 from detkit.ops.boxes import box_sides
 from detkit.ops.chunks import row_chunks
 from detkit.registry import register
-from detkit.structures import BACKGROUND, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, Assignment, PaddedTargets, Priors
 
 
 @register("assigner", "size_ratio")
@@ -46,23 +47,23 @@ class SizeRatioAssigner:
         self.reach = reach
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by position and by the ratio of their sides."""
-        matched = torch.full_like(priors.level, BACKGROUND)
-        smallest = torch.full_like(priors.stride, math.inf)
-        for chunk in row_chunks(len(target), len(matched)):
-            objects = target.boxes[chunk]
-            values, index = self._ratios(priors, objects).min(dim=1)
+        objects = targets.distant_padding()  # (B, N, 4)
+        smallest = unmatched(priors.boxes, targets, math.inf)
+        matched = torch.full_like(smallest, BACKGROUND, dtype=torch.int64)
+        for chunk in row_chunks(objects.shape[1], matched.numel()):
+            values, index = self._ratios(priors, objects[:, chunk]).min(dim=1)
             matched = torch.where(values < smallest, index + chunk.start, matched)
             smallest = smallest.minimum(values)
         return Assignment(matched)
 
     def _ratios(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(P, N) the larger ratio of sides where a prior may take an object, else infinity."""
-        factors = box_sides(objects) / box_sides(priors.boxes)[:, None]  # (P, N, 2)
+        """(B, n, P) the larger ratio of sides where a prior may take an object, else infinity."""
+        factors = box_sides(objects)[:, :, None] / box_sides(priors.boxes).unsqueeze(-3)
         ratios = factors.maximum(1 / factors).amax(dim=-1)
-        away = cells_away(priors, objects)  # (P, N, 2)
+        away = cells_away(priors, objects)  # (B, n, P, 2)
         inside, near = in_cell(away), away.abs() < self.reach
         in_reach = inside.all(dim=-1) | (inside & near.flip(-1)).any(dim=-1)
         return ratios.where(in_reach & (ratios < self.largest_ratio), math.inf)

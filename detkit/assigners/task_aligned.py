@@ -6,27 +6,24 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from detkit.assigners.claims import Claims, scores_of_labels, winners
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
-from detkit.ops.groups import largest_in_groups, positions_in_groups
 from detkit.ops.initial_boxes import initial_boxes
+from detkit.ops.ordered_topk import ordered_topk
 from detkit.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, register
-from detkit.structures import BACKGROUND, Assignment, Priors, Target
+from detkit.structures import Assignment, PaddedTargets, Priors
 
 
-class _Pairs(NamedTuple):
-    """K pairs of an object and a prior, in the order of the objects."""
+class _Candidates(NamedTuple):
+    """The K priors that fit each of N objects best, best first."""
 
-    object: Tensor  # (K,)
-    prior: Tensor  # (K,)
-    alignment: Tensor  # (K,)
-    overlap: Tensor  # (K,)
-    untrained: Tensor  # (K,) bool: no prediction overlaps the object yet
-    best: Tensor  # (K,) bool: the object's highest alignment
-
-    def keep(self, mask: Tensor) -> _Pairs:
-        return _Pairs(*(values[mask] for values in self))
+    prior: Tensor  # (B, N, K)
+    alignment: Tensor  # (B, N, K), 0 if there are fewer priors
+    overlap: Tensor  # (B, N, K)
+    untrained: Tensor  # (B, N, 1) bool: no prediction overlaps the object yet
 
 
 @register("assigner", "task_aligned")
@@ -79,56 +76,58 @@ class TaskAlignedAssigner:
         self.keep_best = keep_best
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match priors and objects by alignment; returns soft class targets as scores."""
         if scores is None or boxes is None:
             raise ValueError(
                 "assigner 'task_aligned' uses predictions, got none: pass scores and boxes"
             )
-        matched = torch.full_like(priors.level, BACKGROUND)
-        soft = torch.ones_like(priors.stride)
-        if len(target) == 0:
-            return Assignment(matched, soft)
-        pairs_by_chunk = [
-            self._best_pairs(priors, scores, boxes, target, chunk)
-            for chunk in row_chunks(len(target), len(matched))
+        objects = targets.distant_padding()  # (B, N, 4)
+        count = priors.boxes.shape[-2]
+        chunks = [
+            self._candidates(priors, scores, boxes, objects[:, chunk], targets.labels[:, chunk])
+            for chunk in row_chunks(objects.shape[1], len(objects) * count)
         ]
-        pairs = _Pairs(*(torch.cat(values) for values in zip(*pairs_by_chunk, strict=True)))
-        claims = pairs.overlap + 1.0 * pairs.best if self.keep_best else pairs.overlap
-        pairs = pairs.keep(positions_in_groups(claims, pairs.prior) == 0)
-        matched[pairs.prior] = pairs.object
-        soft[pairs.prior] = _soft_targets(pairs, len(target))
-        return Assignment(matched, soft)
+        best = _Candidates(*(torch.cat(values, dim=1) for values in zip(*chunks, strict=True)))
+        rank = best.overlap
+        if self.keep_best:
+            rank = rank + (torch.arange(rank.shape[2], device=rank.device) == 0)
+        matched, won = winners(Claims(best.prior, rank, best.alignment > 0), count)
+        soft = torch.ones_like(matched, dtype=best.alignment.dtype)
+        return Assignment(matched, _spread(soft, best.prior, won, _soft_targets(best, won)))
 
-    def _best_pairs(
-        self, priors: Priors, scores: Tensor, boxes: Tensor, target: Target, chunk: slice
-    ) -> _Pairs:
-        """Up to `topk` pairs for each object in a chunk."""
-        objects = target.boxes[chunk]  # (n, 4)
-        number, prior = self._inside(priors, objects).nonzero(as_tuple=True)  # (K,)
-        overlap = iou(boxes[prior], objects[number])
-        best = largest_in_groups(overlap, number, len(objects))
-        untrained = (best < self.least_overlap)[number]
+    def _candidates(
+        self, priors: Priors, scores: Tensor, boxes: Tensor, objects: Tensor, labels: Tensor
+    ) -> _Candidates:
+        """The priors with the highest alignment for each object (B, n, 4)."""
+        inside = self._inside(priors, objects)  # (B, n, P)
+        overlap = iou(boxes[:, None], objects[:, :, None]).where(inside, 0)
+        untrained = overlap.amax(dim=2, keepdim=True) < self.least_overlap
         if self.least_overlap > 0:
-            typical = iou(initial_boxes(priors)[prior], objects[number])
+            typical = iou(initial_boxes(priors).unsqueeze(-3), objects[:, :, None])
             overlap = torch.where(untrained, typical, overlap)
-        score = scores[prior, target.labels[chunk][number]]
-        alignment = score**self.alpha * overlap**self.beta
-        ranks = positions_in_groups(alignment, number)
-        pairs = _Pairs(number + chunk.start, prior, alignment, overlap, untrained, ranks == 0)
-        return pairs.keep((ranks < self.topk) & (alignment > 0))
+        alignment = scores_of_labels(scores, labels) ** self.alpha * overlap**self.beta
+        alignment, prior = ordered_topk(alignment.where(inside, 0), min(self.topk, inside.shape[2]))
+        return _Candidates(prior, alignment, overlap.gather(2, prior), untrained)
 
     def _inside(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(n, P) whether a prior's centre is inside an object."""
-        reach = box_sides(objects).clamp(min=self.least_cells * priors.stride.amin()) / 2
-        offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()  # (n, P, 2)
-        return (offset < reach[:, None]).all(dim=-1)
+        """(B, n, P) whether a prior's centre is inside an object."""
+        least = self.least_cells * priors.stride.amin(dim=-1)[..., None, None]
+        reach = box_sides(objects).clamp(min=least) / 2  # (B, n, 2)
+        offset = box_centres(priors.boxes).unsqueeze(-3) - box_centres(objects)[:, :, None]
+        return (offset.abs_() < reach[:, :, None]).all(dim=-1)  # from (B, n, P, 2)
 
 
-def _soft_targets(pairs: _Pairs, count: int) -> Tensor:
-    """(K,) alignments, scaled to the highest IoU of each object."""
-    most_aligned = largest_in_groups(pairs.alignment, pairs.object, count)[pairs.object]
-    highest = largest_in_groups(pairs.overlap, pairs.object, count)[pairs.object]
-    highest = highest.masked_fill(pairs.untrained, 1.0)
-    return pairs.alignment / most_aligned * highest
+def _soft_targets(best: _Candidates, won: Tensor) -> Tensor:
+    """(B, N, K) alignments, scaled to the highest IoU of each object among the priors it won."""
+    most_aligned = best.alignment.where(won, 0).amax(dim=2, keepdim=True)
+    highest = best.overlap.where(won, 0).amax(dim=2, keepdim=True)
+    return best.alignment / most_aligned * highest.masked_fill(best.untrained, 1.0)
+
+
+def _spread(soft: Tensor, prior: Tensor, won: Tensor, values: Tensor) -> Tensor:
+    """Write values (B, N, K) to the priors that were won; no prior is won twice."""
+    priors = soft.shape[1]
+    target = prior.masked_fill(~won, priors).flatten(1)  # a further column takes all others
+    return F.pad(soft, (0, 1)).scatter_(1, target, values.flatten(1))[:, :priors]

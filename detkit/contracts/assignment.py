@@ -16,7 +16,8 @@ from detkit.contracts.tensor_checks import (
     require_tensor,
     unchanged,
 )
-from detkit.structures import BACKGROUND, IGNORED, Assignment, Target
+from detkit.ops import require_batches
+from detkit.structures import BACKGROUND, IGNORED, Assignment, PaddedTargets, Target
 
 _IMAGE = (128, 160)
 _RANKINGS = ("nothing", "losses", "overlaps")
@@ -39,19 +40,21 @@ _SCENES = {
 }
 
 
-def _assign(assigner: Any, target: Target) -> Assignment:
-    """Run an assigner, with predictions if it uses them."""
+def _assign(assigner: Any, *images: Target) -> Assignment:
+    """Run an assigner on a batch, with predictions if it uses them."""
+    require_batches(assigner)
     uses = getattr(assigner, "uses_predictions", None)
     if not isinstance(uses, bool):
         raise BrokenContractError(
             f"`uses_predictions` is {uses!r}, expected True (it receives scores and boxes) or "
             "False (both are None): set it on the class."
         )
-    priors = scenes.priors(_IMAGE)
-    scores = torch.full((len(priors.boxes), len(CLASS_NAMES)), 0.5) if uses else None
-    boxes = priors.boxes + 0.5 if uses else None
-    with torch.no_grad(), unchanged(priors, scores, boxes, target):
-        assignment = assigner(priors, scores, boxes, target)
+    priors, targets = scenes.priors(_IMAGE), PaddedTargets.of(images)
+    shape = (len(images), len(priors.boxes))
+    scores = torch.full((*shape, len(CLASS_NAMES)), 0.5) if uses else None
+    boxes = (priors.boxes + 0.5).repeat(len(images), 1, 1) if uses else None
+    with torch.no_grad(), unchanged(priors, scores, boxes, targets):
+        assignment = assigner(priors, scores, boxes, targets)
     if not isinstance(assignment, Assignment):
         raise BrokenContractError(
             f"it returned {type(assignment).__name__}, expected an Assignment."
@@ -62,10 +65,10 @@ def _assign(assigner: Any, target: Target) -> Assignment:
 def matches_are_valid(subject: Subject) -> None:
     """One number for each prior: the index of an object, BACKGROUND (-1) or IGNORED (-2)."""
     assigner, priors = subject.build(), scenes.priors(_IMAGE)
-    count = len(priors.boxes)
+    shape = (1, len(priors.boxes))
     for scene, target in _SCENES.items():
         matched, scores = _assign(assigner, target)
-        require_tensor(matched, f"matched, with {scene},", (count,), torch.int64)
+        require_tensor(matched, f"matched, with {scene},", shape, torch.int64)
         lowest, highest = int(matched.min()), int(matched.max())
         require(
             lowest >= IGNORED and highest < len(target),
@@ -74,8 +77,8 @@ def matches_are_valid(subject: Subject) -> None:
         )
         if scores is not None:
             require(
-                tuple(scores.shape) == (count,),
-                f"with {scene} scores are {tuple(scores.shape)}, expected ({count},).",
+                tuple(scores.shape) == shape,
+                f"with {scene} scores are {tuple(scores.shape)}, expected {shape}.",
             )
             require_finite(scores, f"with {scene} scores are not finite.")
             positive = scores[matched >= 0]
@@ -99,6 +102,23 @@ def objects_of_usual_size_are_assigned(subject: Subject) -> None:
             f"no prior is assigned to the object {box} in an image of {_IMAGE}, so it is never "
             "learned.",
         )
+
+
+def images_of_a_batch_are_independent(subject: Subject) -> None:
+    """An image gets the same assignment alone and beside images with more objects."""
+    assigner = subject.build()
+    together = _assign(assigner, *_SCENES.values())
+    for number, (scene, target) in enumerate(_SCENES.items()):
+        require_same(
+            _row(together, number),
+            _row(_assign(assigner, target), 0),
+            f"with {scene}, an image gets another assignment in a batch than alone: objects in the "
+            "padding (`targets.mask` is false) must match nothing.",
+        )
+
+
+def _row(assignment: Assignment, number: int) -> list[Tensor]:
+    return [values[number] for values in assignment if values is not None]
 
 
 def assignments_are_deterministic(subject: Subject) -> None:

@@ -133,6 +133,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         assignment.matches_are_valid,
         assignment.images_without_objects_are_all_background,
         assignment.objects_of_usual_size_are_assigned,
+        assignment.images_of_a_batch_are_independent,
         assignment.assignments_are_deterministic,
     ),
     "sampler": (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from detkit.contracts.tensor_checks import (
     unchanged,
 )
 from detkit.interfaces import AssigningHead
-from detkit.structures import IGNORED, Batch, DensePredictions, Detections, Target
+from detkit.structures import IGNORED, Batch, DensePredictions, Detections, PaddedTargets
 
 _ROUNDING = 0.05  # of a loss under bfloat16, relative
 _EDGE = 1e-3  # pixels
@@ -33,13 +34,13 @@ class Verbs(NamedTuple):
     Attributes:
         part: The part.
         predict: The first so many images to detections.
-        loss: Objects to losses.
+        loss: Objects of two images to losses.
         given: What the verbs are given.
     """
 
     part: Any
     predict: Callable[[int], list[Detections]]
-    loss: Callable[[Sequence[Target]], dict[str, Tensor]]
+    loss: Callable[[PaddedTargets], dict[str, Tensor]]
     given: Any
 
 
@@ -60,14 +61,14 @@ def verbs(subject: Subject, training: bool = False) -> Verbs:
                 ),
                 count,
             ),
-            lambda targets: part.loss(maps, list(targets)),
+            lambda targets: part.loss(maps, targets),
             maps,
         )
     if subject.family == "proposer":
         return Verbs(
             part,
             lambda count: part.propose([level[:count] for level in maps], sizes[:count]),
-            lambda targets: part.loss_and_proposals(maps, list(targets), sizes)[0],
+            lambda targets: part.loss_and_proposals(maps, targets, sizes)[0],
             maps,
         )
     return Verbs(
@@ -75,7 +76,7 @@ def verbs(subject: Subject, training: bool = False) -> Verbs:
         lambda count: part.predict(
             [level[:count] for level in maps], regions[:count], sizes[:count]
         ),
-        lambda targets: part.loss(maps, regions, list(targets), sizes),
+        lambda targets: part.loss(maps, regions, targets.split(), sizes),
         (maps, regions),
     )
 
@@ -85,20 +86,20 @@ def _of_detector(subject: Subject, training: bool) -> Verbs:
     set_mode(part, training)
     batch = scenes.batch(scenes.usual_targets())
 
-    def with_targets(targets: Sequence[Target]) -> Batch:
-        return scenes.batch(targets)
-
     def first(count: int) -> Batch:
-        whole = with_targets(scenes.usual_targets())
-        fields = {n: v[:count] for n, v in vars(whole).items()}
-        return Batch(**fields)
+        fields = {n: v[:count] for n, v in vars(batch).items() if n != "targets"}
+        return Batch(**fields, targets=batch.targets.images(0, count))
 
     return Verbs(
         part,
         lambda count: part.predict(first(count)),
-        lambda targets: part.loss(with_targets(targets)),
+        lambda targets: part.loss(replace(batch, targets=targets)),
         batch,
     )
+
+
+def _usual_targets() -> PaddedTargets:
+    return PaddedTargets.of(scenes.usual_targets())
 
 
 def total(losses: Any) -> Tensor:
@@ -122,7 +123,7 @@ def losses_are_finite_and_reach_each_parameter(subject: Subject) -> None:
     """Whatever the images hold: no object, one, crowds alone, a thousand."""
     for scene, targets in scenes.target_scenes().items():
         part, _, loss, _ = verbs(subject, training=True)
-        losses = loss(targets)
+        losses = loss(PaddedTargets.of(targets))
         total(losses)
         require_finite(losses, f"with {scene} a loss is not finite: {numbers(losses)}.")
         require_gradients(part, total(losses), f"with {scene}")
@@ -230,7 +231,7 @@ def detections_are_reproducible(subject: Subject) -> None:
 def losses_leave_their_input(subject: Subject) -> None:
     """Levels, regions and objects are as they were after a loss and after a prediction."""
     _, predict, loss, given = verbs(subject, training=True)
-    targets = scenes.usual_targets()
+    targets = _usual_targets()
     with unchanged(given, targets):
         loss(targets)
         predict(2)
@@ -242,7 +243,7 @@ def predicting_does_not_disturb_training(subject: Subject) -> None:
     with torch.inference_mode():
         predict(2)
     try:
-        require_gradients(part, total(loss(scenes.usual_targets())), "after a prediction")
+        require_gradients(part, total(loss(_usual_targets())), "after a prediction")
     except RuntimeError as error:
         raise BrokenContractError(
             f"after a prediction in inference mode training fails ({str(error).splitlines()[0]}): "
@@ -254,11 +255,11 @@ def losses_are_float32_under_autocast(subject: Subject) -> None:
     """Results under autocast are close to results without it."""
     _, _, loss, _ = verbs(subject, training=True)
     torch.manual_seed(1)
-    expected = total(loss(scenes.usual_targets()))
+    expected = total(loss(_usual_targets()))
     _, _, loss, _ = verbs(subject, training=True)
     torch.manual_seed(1)
     with torch.autocast("cpu", torch.bfloat16):
-        found = total(loss(scenes.usual_targets()))
+        found = total(loss(_usual_targets()))
     require_finite(found, "under bfloat16 autocast the loss is not finite.")
     require_close(
         found,
@@ -276,7 +277,7 @@ def assignments_name_objects(subject: Subject) -> None:
     if not isinstance(part, AssigningHead):
         return
     targets = scenes.usual_targets()
-    priors, matched = part.assign(scenes.maps(specs), targets)
+    priors, matched = part.assign(scenes.maps(specs), PaddedTargets.of(targets))
     require_tensor(matched, "matched", (2, len(priors.boxes)), torch.int64)
     for row, target in zip(matched, targets, strict=True):
         count = int((~target.ignored).sum())

@@ -9,7 +9,7 @@ from detkit.contracts.case import CLASS_NAMES, Subject
 from detkit.contracts.heads import numbers, require_detections, total
 from detkit.contracts.network_trials import require_gradients, set_mode
 from detkit.contracts.tensor_checks import require, require_finite, require_tensor
-from detkit.structures import RegionPredictions, Target
+from detkit.structures import PaddedTargets, RegionPredictions, Target
 
 
 def predictions_cover_every_region(subject: Subject) -> None:
@@ -64,7 +64,8 @@ def proposals_are_valid_detections(subject: Subject) -> None:
     """Training regions for the roi head: Detections with label 0, without gradients."""
     part, specs = scenes.build_on_levels(subject)
     sizes = list(scenes.SIZES)
-    _, proposals = part.loss_and_proposals(scenes.maps(specs), scenes.usual_targets(), sizes)
+    targets = PaddedTargets.of(scenes.usual_targets())
+    _, proposals = part.loss_and_proposals(scenes.maps(specs), targets, sizes)
     require(
         len(proposals) == len(sizes), f"{len(sizes)} images gave proposals for {len(proposals)}."
     )

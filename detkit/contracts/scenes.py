@@ -13,7 +13,7 @@ from detkit import assembly
 from detkit.config.pages import filled
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.errors import ConfigError
-from detkit.structures import Batch, FeatureSpec, Priors, Target
+from detkit.structures import Batch, FeatureSpec, PaddedTargets, Priors, Target
 
 IMAGE = (64, 96)  # height and width
 SIZES = [IMAGE, (60, 80)]  # of two images, padded to the size of the first
@@ -151,7 +151,8 @@ def priors(size: tuple[int, int] = (128, 160)) -> Priors:
         boxes.append(torch.cat([corner, corner + stride], dim=1))
         strides.append(torch.full((len(corner),), float(stride)))
         levels.append(torch.full((len(corner),), level))
-    return Priors(torch.cat(boxes), torch.cat(strides), torch.cat(levels))
+    level_sizes = tuple(map(len, boxes))
+    return Priors(torch.cat(boxes), torch.cat(strides), torch.cat(levels), level_sizes)
 
 
 def batch(targets: Sequence[Target], seed: int = 0) -> Batch:
@@ -161,7 +162,7 @@ def batch(targets: Sequence[Target], seed: int = 0) -> Batch:
     return Batch(
         images=pixels,
         image_sizes=list(SIZES),
-        targets=list(targets),
+        targets=PaddedTargets.of(targets),
         original_targets=list(targets),
         image_ids=[2 * seed, 2 * seed + 1],
         paths=["first.png", "second.png"],

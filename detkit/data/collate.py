@@ -10,7 +10,7 @@ import torch
 
 from detkit.data.opencv import cv2
 from detkit.data.transforms.resizing import PADDING
-from detkit.structures import Batch, Sample, Target
+from detkit.structures import Batch, PaddedTargets, Sample, Target
 
 
 class Collate:
@@ -38,7 +38,7 @@ class Collate:
         return Batch(
             images=images,
             image_sizes=sizes,
-            targets=[sample.target for sample in samples],
+            targets=PaddedTargets.of([sample.target for sample in samples]),
             original_targets=[sample.original_target for sample in samples],
             image_ids=[sample.image_id for sample in samples],
             paths=[sample.path for sample in samples],
@@ -69,6 +69,19 @@ def _rebuild_target(boxes: Any, labels: Any, ignored: Any, areas: Any) -> Target
     return Target(*values)  # type: ignore[arg-type]
 
 
+def _reduce_padded(
+    targets: PaddedTargets,
+) -> tuple[Callable[..., PaddedTargets], tuple[Any, ...]]:
+    *tensors, counts = targets
+    return _rebuild_padded, (*(tensor.numpy() for tensor in tensors), counts)
+
+
+def _rebuild_padded(*values: Any) -> PaddedTargets:
+    boxes, labels, mask, ignored_boxes, ignored_mask = map(torch.from_numpy, values[:5])
+    return PaddedTargets(boxes, labels, mask, ignored_boxes, ignored_mask, values[5])
+
+
 # Each tensor that a worker sends takes a file descriptor and a system call: a batch of 64 would
 # take 512 of the 1024 that a process may have open. Targets are tiny, so they travel as bytes.
 ForkingPickler.register(Target, _reduce_target)
+ForkingPickler.register(PaddedTargets, _reduce_padded)

@@ -60,7 +60,7 @@ class OneStageDetector(DetectorModule):
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
-        detections = self.head.predict(self.features_of(batch), size_tensor(batch))
+        detections = self.head.predict(self.features_of(batch), batch.size_tensor)
         return detections.to_original(batch.to_image, batch.original_sizes).split()
 
     @torch.no_grad()
@@ -73,7 +73,7 @@ class OneStageDetector(DetectorModule):
         """The feature levels for the head."""
         images = self._normalise(batch.images)
         if has_padding(batch):
-            images = clear_padding(images, size_tensor(batch))
+            images = clear_padding(images, batch.size_tensor)
         return self.neck(self.backbone(images))
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -91,11 +91,6 @@ def pixel_columns(
     values = (mean or _IMAGENET_MEAN, std or _IMAGENET_STD)
     mean_column, std_column = (torch.tensor(colour).view(3, 1, 1) for colour in values)
     return mean_column, std_column
-
-
-def size_tensor(batch: Batch) -> Tensor:
-    """(B, 2) height and width of each image of a batch, on its device."""
-    return torch.tensor(batch.image_sizes, dtype=torch.float32, device=batch.images.device)
 
 
 def sizes_of(images: Tensor) -> Tensor:

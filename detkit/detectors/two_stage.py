@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.detectors.base import DetectorModule
-from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns, size_tensor
+from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, Detections, RegionPredictions
@@ -70,7 +70,7 @@ class TwoStageDetector(DetectorModule):
         targets = batch.targets
         proposal_losses, proposals = self.proposer.loss_and_proposals(features, targets, sizes)
         regions = [image_proposals.boxes for image_proposals in proposals]
-        losses = self.roi_head.loss(features, regions, targets, sizes)
+        losses = self.roi_head.loss(features, regions, targets.split(), sizes)
         renamed = {key.replace("/", "/proposal_"): loss for key, loss in proposal_losses.items()}
         return renamed | losses
 
@@ -87,7 +87,7 @@ class TwoStageDetector(DetectorModule):
         """The feature levels for the proposer and the roi head."""
         images = self._normalise(batch.images)
         if has_padding(batch):
-            images = clear_padding(images, size_tensor(batch))
+            images = clear_padding(images, batch.size_tensor)
         return self.neck(self.backbone(images))
 
     def _normalise(self, images: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from detkit.heads.matches import AssigningParts, assign_objects, rows_of_objects, with_images
+from detkit.heads.matches import AssigningParts, assign_objects, find_matches, with_images
 from detkit.interfaces import (
     PriorGenerator,
     Sampler,
     Sizes,
 )
 from detkit.ops import highest_overlaps
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Priors
 
 
 class Rules(AssigningParts, Protocol):
@@ -49,7 +49,7 @@ def has_one_divisor(rules: Rules) -> bool:
 
 
 @torch.no_grad()
-def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | None:
+def count_ahead(rules: Rules, sizes: Sizes, targets: PaddedTargets) -> Counted | None:
     """Count the positives of a batch from its objects; None if they depend on predictions.
 
     Args:
@@ -62,26 +62,45 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: list[Target]) -> Counted | 
     learns_background = quality is not None and quality.learns_background
     if rules.assigner.uses_predictions or (learns_background and weighs_boxes):
         return None
-    priors = rules.priors(sizes, targets[0].boxes.device)
-    objects = [target.select(~target.ignored) for target in targets]
-    matched, scores = assign_objects(rules, None, priors, targets, objects)
+    priors = rules.priors(sizes, targets.boxes.device)
+    assignment = assign_objects(rules, None, priors, targets)
+    matched = assignment.matched
     values = torch.zeros_like(matched, dtype=torch.float32)
     if rules.sampler.ranks_by == "overlaps":
-        values = torch.stack([highest_overlaps(priors.boxes, image.boxes) for image in objects])
+        values = highest_overlaps(priors.boxes, targets)
     with torch.random.fork_rng([] if matched.device.type == "cpu" else [matched.device]):
         counted = rules.sampler(matched, values)
     positive = counted & (matched >= 0)
-    image, prior = positive.nonzero(as_tuple=True)
-    weights = torch.ones_like(values)[positive] if scores is None else scores[positive]
-    shares = weights
+    matches = find_matches(positive, assignment, priors, targets)
+    shares = matches.weights
     if quality is not None and weighs_boxes:
-        boxes = torch.cat([image.boxes for image in objects])
-        boxes = boxes[rows_of_objects(matched, objects)[image, prior]]
-        sampled = priors.at(prior)
-        shares = weights * quality(sampled, boxes, boxes)
-    empty = rules.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum()
-    divisors = torch.stack([weights.sum(), shares.sum(), weights.sum()]) + empty
+        shares = shares * quality(matches.priors, matches.boxes, matches.boxes)
+    divisors = box_counts(matches.weights, shares, counted, positive, rules.empty_image)
     if learns_background or rules.objects_per_image is not None:
-        cells = len(priors.level) * sum(rules.priors.per_cell) / priors.stride.square().sum()
-        divisors = with_images(divisors, cells, len(targets), rules.objects_per_image)
+        cells = cells_per_pixel(priors, rules.priors)
+        divisors = with_images(divisors, cells, len(matched), rules.objects_per_image)
     return Counted(divisors, counted.sum())
+
+
+def box_counts(
+    weights: Tensor, shares: Tensor, counted: Tensor, positive: Tensor, empty_image: float
+) -> Tensor:
+    """(3,) counts of the class, box and quality losses.
+
+    Args:
+        weights: (M,) weights of the positives.
+        shares: (M,) their weights in the box losses.
+        counted: (B, P) the priors that the sampler selects.
+        positive: (B, P) those with an object.
+        empty_image: Added for each image with counted priors but without positives.
+    """
+    total = weights.sum()
+    counts = torch.stack([total, total if shares is weights else shares.sum(), total])
+    if empty_image == 0:
+        return counts
+    return counts + empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum()
+
+
+def cells_per_pixel(priors: Priors, generator: PriorGenerator) -> Tensor:
+    """() priors per pixel of an image."""
+    return len(priors.level) * sum(generator.per_cell) / priors.stride.square().sum()

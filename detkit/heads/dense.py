@@ -13,11 +13,14 @@ from detkit.heads.compatibility import (
     require_distributions,
     require_quality_pair,
 )
-from detkit.heads.counting import count_ahead, has_one_divisor
+from detkit.heads.counting import box_counts, cells_per_pixel, count_ahead, has_one_divisor
 from detkit.heads.matches import (
     Matches,
+    Sampled,
     assign_objects,
-    rows_of_objects,
+    find_matches,
+    labels_of,
+    quality_labels,
     with_images,
     yes_or_no_losses,
 )
@@ -40,17 +43,17 @@ from detkit.ops import (
     class_scores,
     clip_boxes,
     highest_overlaps,
+    require_batches,
     require_comparable,
 )
 from detkit.registry import NonNegativeFloat, PositiveFloat, Slot, register
 from detkit.structures import (
-    BACKGROUND,
     IGNORED,
     Assignment,
     DensePredictions,
     PaddedDetections,
+    PaddedTargets,
     Priors,
-    Target,
 )
 
 
@@ -98,6 +101,7 @@ class DenseHead(nn.Module):
     ) -> None:
         super().__init__()
         require_comparable(box_loss.space, box_coder.code_size)
+        require_batches(assigner)
         require_quality_pair(quality_target, quality_loss)
         require_distributions(distribution_loss, box_coder)
         self.layers = layers
@@ -120,7 +124,7 @@ class DenseHead(nn.Module):
         """Raw predictions of all levels, in the order of the priors."""
         return self.layers(features)
 
-    def loss(self, features: list[Tensor], targets: list[Target]) -> Losses:
+    def loss(self, features: list[Tensor], targets: PaddedTargets) -> Losses:
         """The weighted and normalised losses of a batch, in float32.
 
         Without any object all are finite and give every parameter a gradient (zero, for boxes).
@@ -141,13 +145,12 @@ class DenseHead(nn.Module):
             return self.postprocess(boxes, best.scores, best.labels)
 
     @torch.no_grad()
-    def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:
+    def assign(self, features: list[Tensor], targets: PaddedTargets) -> tuple[Priors, Tensor]:
         """The priors, and the object (B, P) that the loss assigns to each; for inspection."""
         predictions, priors = self._predict_at_priors(features)
-        objects = [target.select(~target.ignored) for target in targets]
-        return priors, assign_objects(self, predictions, priors, targets, objects).matched
+        return priors, assign_objects(self, predictions, priors, targets).matched
 
-    def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None:
+    def count(self, sizes: Sizes, targets: PaddedTargets) -> Tensor | None:
         """The (3,) divisors of a batch, for feature maps of these sizes; see CountingHead."""
         counted = count_ahead(self, sizes, targets)
         return None if counted is None else counted.divisors
@@ -163,91 +166,86 @@ class DenseHead(nn.Module):
         return DensePredictions(logits.float(), codes.float(), quality), priors
 
     def _losses(
-        self, predictions: DensePredictions, priors: Priors, targets: list[Target]
+        self, predictions: DensePredictions, priors: Priors, targets: PaddedTargets
     ) -> Losses:
         # Match each prior with an object or background; priors on ignored objects are IGNORED.
-        objects = [target.select(~target.ignored) for target in targets]
-        assignment = assign_objects(self, predictions, priors, targets, objects)
+        assignment = assign_objects(self, predictions, priors, targets)
         matched, soft = assignment  # (B, P) each, `soft` may be None
         # Look up the class of each prior; with an objectness, classes are learned at objects only.
-        rows = rows_of_objects(matched, objects)  # (B, P)
-        labels = torch.cat([*(t.labels for t in objects), matched.new_full((1,), BACKGROUND)])[rows]
-        without_class = matched < 0 if self._learns_background else matched == IGNORED
-        labels = torch.where(without_class, IGNORED, labels)
+        labels = labels_of(matched, targets)  # (B, P)
+        if self._learns_background:
+            labels = labels.masked_fill(matched < 0, IGNORED)
 
         # The sampler decides which priors count.
         values = torch.zeros_like(matched, dtype=torch.float32)
         if self.sampler.ranks_by != "nothing":
-            values = self._ranking_values(predictions, priors, assignment, labels, objects)
+            values = self._ranking_values(predictions, priors, assignment, labels, targets)
         counted = self.sampler(matched, values)  # (B, P) bool
         labels = torch.where(counted, labels, IGNORED)
 
-        # All counted priors learn classes, the M positives boxes, and N priors quality.
+        # All counted priors learn classes, the positives boxes.
         logits = predictions.class_logits.flatten(0, 1)  # (B * P, K)
         scores = None if soft is None else soft.flatten()
         class_losses = self.classification_loss(logits, labels.flatten(), scores).view_as(labels)
         class_loss = torch.where(labels == IGNORED, 0, class_losses).sum()
         positive = counted & (matched >= 0)
-        image, prior = positive.nonzero(as_tuple=True)  # (M,) each
-        with_quality = counted if self._learns_background else positive  # (B, P), N are true
-        matches = Matches(
-            priors=priors.at(prior),
-            codes=predictions.box_codes[image, prior],
-            quality=None if predictions.quality is None else predictions.quality[with_quality],
-            quality_labels=matched[with_quality].clamp(max=0),
-            boxes=torch.cat([target.boxes for target in objects])[rows[image, prior]],
-            weights=torch.ones_like(values)[positive] if soft is None else soft[positive],
-            counted=counted.sum(),
-            empty=self.empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum(),
-            cells=len(priors.level) * sum(self.priors.per_cell) / priors.stride.square().sum(),
-        )
-        return self._normalised(class_loss, matches, predictions)
+        matches = find_matches(positive, assignment, priors, targets)
+        sampled = Sampled(priors, counted, positive)
+        return self._normalised(class_loss, matches, predictions, sampled)
 
     def _normalised(
-        self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
+        self,
+        class_loss: Tensor,
+        matches: Matches,
+        predictions: DensePredictions,
+        sampled: Sampled,
     ) -> Losses:
         """Weighted sums over the batch, divided by the counts of all ranks.
 
         The counts are the positives, the shares of the box loss, and the positives or, for an
         objectness, the cells.
         """
+        codes = matches.rows.clear(matches.rows.of(predictions.box_codes))  # (M, D)
         shares = matches.weights  # (M,)
         if self.quality_target is not None:
             with torch.no_grad():
-                boxes = self.box_coder.decode(matches.codes, matches.priors)
+                boxes = self.box_coder.decode(codes, matches.priors)
                 quality_targets = self.quality_target(matches.priors, matches.boxes, boxes)  # (M,)
+                quality_targets = matches.rows.clear(quality_targets)
             shares = shares * quality_targets if self.quality_target.weighs_boxes else shares
-        counts = torch.stack([total := matches.weights.sum(), shares.sum(), total]) + matches.empty
+        counts = box_counts(matches.weights, shares, *sampled[1:], self.empty_image)
         if self._learns_background or self.objects_per_image is not None:
+            cells = cells_per_pixel(sampled.priors, self.priors)
             counts = with_images(
-                counts, matches.cells, len(predictions.box_codes), self.objects_per_image
+                counts, cells, predictions.box_codes.shape[0], self.objects_per_image
             )
         class_divisor, box_divisor, quality_divisor = self.divisors(counts)
         divisor = 1 if self.classification_loss.normalised else class_divisor
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
-        without_positives = 0 * predictions.box_codes[:, 0].sum()  # else ranks wait for a gradient
-        for name, box_losses in self._weighted_box_losses(matches).items():
-            losses[name] = ((shares * box_losses).sum() + without_positives) / box_divisor
-        if self.quality_loss and predictions.quality is not None and matches.quality is not None:
-            labels = matches.quality_labels
-            scores = torch.zeros_like(matches.quality).masked_scatter(labels == 0, quality_targets)
-            quality_losses = yes_or_no_losses(self.quality_loss, matches.quality, labels, scores)
-            quality_loss = quality_losses.sum() + 0 * predictions.quality[:, 0].sum()
+        for name, box_losses in self._weighted_box_losses(codes, matches).items():
+            losses[name] = (shares * matches.rows.clear(box_losses)).sum() / box_divisor
+        if self.quality_loss and predictions.quality is not None:
+            labels = quality_labels(sampled, self._learns_background)  # (B, P)
+            scores = matches.rows.back(quality_targets, labels.shape)
+            quality_losses = yes_or_no_losses(
+                self.quality_loss, predictions.quality, labels, scores
+            )
+            quality_loss = torch.where(labels == IGNORED, 0, quality_losses).sum()
             divisor = 1 if self.quality_loss.normalised else quality_divisor
             losses["loss/quality"] = self.quality_loss.weight * quality_loss / divisor
         return losses
 
-    def _weighted_box_losses(self, matches: Matches) -> dict[str, Tensor]:
+    def _weighted_box_losses(self, codes: Tensor, matches: Matches) -> dict[str, Tensor]:
         """(M,) losses by name: of the boxes, and of the distributions of their sides if any."""
-        losses = {"loss/box": self.box_loss.weight * self._box_losses(matches)}
+        losses = {"loss/box": self.box_loss.weight * self._box_losses(codes, matches)}
         loss, coder = self.distribution_loss, self.box_coder
         if loss is not None and isinstance(coder, DistributionCoder):
             distances = coder.distances(matches.boxes, matches.priors)
-            losses["loss/distribution"] = loss.weight * loss(matches.codes, distances)
+            losses["loss/distribution"] = loss.weight * loss(codes, distances)
         return losses
 
-    def _box_losses(self, matches: Matches) -> Tensor:
-        codes, priors, boxes = matches.codes, matches.priors, matches.boxes
+    def _box_losses(self, codes: Tensor, matches: Matches) -> Tensor:
+        priors, boxes = matches.priors, matches.boxes
         if self.box_loss.space == "boxes":
             return self.box_loss(self.box_coder.decode(codes, priors), boxes)
         return self.box_loss(codes, self.box_coder.encode(boxes, priors))
@@ -259,19 +257,17 @@ class DenseHead(nn.Module):
         priors: Priors,
         assignment: Assignment,
         labels: Tensor,
-        objects: list[Target],
+        targets: PaddedTargets,
     ) -> Tensor:
         """(B, P) values the sampler ranks by.
 
         For `losses`, the quality loss if the quality branch learns background, else the class loss.
         """
         if self.sampler.ranks_by == "overlaps":
-            return torch.stack([highest_overlaps(priors.boxes, image.boxes) for image in objects])
+            return highest_overlaps(priors.boxes, targets)
         if self._learns_background and self.quality_loss and predictions.quality is not None:
-            quality_labels = assignment.matched.clamp(max=0).flatten()
-            quality = predictions.quality.flatten()
-            losses = yes_or_no_losses(self.quality_loss, quality, quality_labels, None)
-            return losses.view_as(labels)
+            objectness_labels = assignment.matched.clamp(max=0)
+            return yes_or_no_losses(self.quality_loss, predictions.quality, objectness_labels)
         logits, soft = predictions.class_logits.flatten(0, 1), assignment.scores
         scores = None if soft is None else soft.flatten()
         return self.classification_loss(logits, labels.flatten(), scores).view_as(labels)

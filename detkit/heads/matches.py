@@ -2,36 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from detkit.interfaces import Assigner, BoxCoder, ClassificationLoss, QualityTarget
-from detkit.ops import class_scores, mark_ignored
-from detkit.structures import Assignment, DensePredictions, Priors, Target
+from detkit.ops import Rows, assign_batch, class_scores, rows_in
+from detkit.structures import (
+    BACKGROUND,
+    IGNORED,
+    Assignment,
+    DensePredictions,
+    PaddedTargets,
+    Priors,
+)
 
 
 class Matches(NamedTuple):
-    """The positives of a batch: M priors with the predictions for them and their objects."""
+    """The priors of a batch that learn boxes: M rows with their objects.
 
-    priors: Priors  # of M
-    codes: Tensor  # (M, D)
-    quality: Tensor | None  # (N,) logits where the quality branch learns
-    quality_labels: Tensor  # (N,) 0 at the positives, in their order, BACKGROUND elsewhere
-    boxes: Tensor  # (M, 4) of the objects
-    weights: Tensor  # (M,) the assignment's scores
-    counted: Tensor  # () number of sampled priors, positives and background
-    empty: Tensor  # () added by images with counted priors but without positives
-    cells: Tensor  # () priors per pixel of an image
+    Attributes:
+        rows: Which of the B * P priors they are; some may not count, see `Rows.mask`.
+        priors: The M priors.
+        boxes: (M, 4) boxes of the objects; the prior's own in a row that does not count.
+        weights: (M,) the assignment's scores; 0 in a row that does not count.
+    """
+
+    rows: Rows
+    priors: Priors
+    boxes: Tensor
+    weights: Tensor
 
 
-def rows_of_objects(matched: Tensor, objects: list[Target]) -> Tensor:
-    """(B, P) row in the table of the objects of all images; one past its end where none is."""
-    starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
-    return torch.where(matched >= 0, matched + starts[:-1, None], starts[-1])
+class Sampled(NamedTuple):
+    """The priors of a batch that count in the losses.
+
+    Attributes:
+        priors: The P priors of an image.
+        counted: (B, P) bool, the priors that learn classes.
+        positive: (B, P) bool, those of them with an object.
+    """
+
+    priors: Priors
+    counted: Tensor
+    positive: Tensor
+
+
+def find_matches(
+    positive: Tensor, assignment: Assignment, priors: Priors, targets: PaddedTargets
+) -> Matches:
+    """The rows of the positive priors (B, P)."""
+    rows = rows_in(positive)
+    images, most = targets.mask.shape
+    first = torch.arange(0, images * most, most, device=positive.device)
+    number = assignment.matched.clamp(min=0) + first[:, None]  # among all objects of the batch
+    boxes = targets.boxes.flatten(0, 1)[rows.of(number)]
+    if rows.positions is None:
+        priors = priors.repeated(images)
+    else:
+        priors = priors.at(rows.positions % positive.shape[1])
+    if rows.mask is not None:
+        boxes = torch.where(rows.mask[:, None], boxes, priors.boxes)
+    soft = assignment.scores
+    weights = rows.of(positive.float() if soft is None else soft)
+    return Matches(rows, priors, boxes, rows.clear(weights))
+
+
+def labels_of(matched: Tensor, targets: PaddedTargets) -> Tensor:
+    """(B, P) class of the object that each prior is matched with, or `matched` without one."""
+    return torch.where(matched >= 0, targets.labels.gather(1, matched.clamp(min=0)), matched)
 
 
 class AssigningParts(Protocol):
@@ -48,8 +88,7 @@ def assign_objects(
     parts: AssigningParts,
     predictions: DensePredictions | None,
     priors: Priors,
-    targets: list[Target],
-    objects: list[Target],
+    targets: PaddedTargets,
 ) -> Assignment:
     """Assign the objects of each image to its priors.
 
@@ -57,23 +96,17 @@ def assign_objects(
         parts: The head.
         predictions: Its predictions at the priors, for assigners that use them.
         priors: P priors.
-        targets: All objects of each image; priors on ignored ones become IGNORED.
-        objects: The objects of each image that are not ignored.
+        targets: The objects of each image; priors on ignored ones become IGNORED.
 
     Returns:
         `matched` (B, P) and `scores` (B, P) or None.
     """
-    scores: Iterable[Tensor | None] = [None] * len(targets)
-    boxes: Iterable[Tensor | None] = [None] * len(targets)
+    scores: Tensor | None = None
+    boxes: Tensor | None = None
     if parts.assigner.uses_predictions and predictions is not None:
         scores = _predicted_scores(parts, predictions)
         boxes = parts.box_coder.decode(predictions.box_codes, priors)
-    assignments, matched = [], []
-    images = zip(scores, boxes, objects, targets, strict=True)
-    for image_scores, image_boxes, countable, target in images:
-        assignments.append(parts.assigner(priors, image_scores, image_boxes, countable))
-        matched.append(mark_ignored(assignments[-1].matched, priors, target))
-    return Assignment(torch.stack(matched), _soft_targets(assignments, priors))
+    return assign_batch(parts.assigner, priors, scores, boxes, targets)
 
 
 def _predicted_scores(parts: AssigningParts, predictions: DensePredictions) -> Tensor:
@@ -85,22 +118,23 @@ def _predicted_scores(parts: AssigningParts, predictions: DensePredictions) -> T
     return scores
 
 
-def _soft_targets(assignments: list[Assignment], priors: Priors) -> Tensor | None:
-    """(B, P) soft targets of the assignments, None if all targets are 1."""
-    if all(assignment.scores is None for assignment in assignments):
-        return None
-    ones = torch.ones_like(priors.stride)
-    return torch.stack([ones if a.scores is None else a.scores for a in assignments])
+def quality_labels(sampled: Sampled, learns_background: bool) -> Tensor:
+    """(B, P) labels of the quality branch: 0 at the positives, IGNORED where it does not learn."""
+    labels = torch.where(sampled.positive, 0, IGNORED)
+    if not learns_background:
+        return labels
+    return torch.where(sampled.counted & ~sampled.positive, BACKGROUND, labels)
 
 
 def yes_or_no_losses(
-    loss: ClassificationLoss, logits: Tensor, labels: Tensor, scores: Tensor | None
+    loss: ClassificationLoss, logits: Tensor, labels: Tensor, scores: Tensor | None = None
 ) -> Tensor:
-    """(N,) losses of binary logits (N,), such as objectness."""
-    rows = logits[:, None]  # (N, 1)
+    """(B, P) losses of binary logits (B, P), such as objectness."""
+    rows = logits.flatten()[:, None]  # (N, 1)
     if loss.activation == "softmax":  # needs a logit of background; with 0 it equals a sigmoid
         rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)
-    return loss(rows, labels, scores)
+    losses = loss(rows, labels.flatten(), None if scores is None else scores.flatten())
+    return losses.view_as(labels)
 
 
 def with_images(counts: Tensor, cells: Tensor, images: int, per_image: float | None) -> Tensor:

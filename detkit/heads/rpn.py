@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from detkit.heads.candidates import best_candidates
 from detkit.heads.counting import count_ahead
 from detkit.heads.dense import DenseHead
-from detkit.heads.matches import Matches
+from detkit.heads.matches import Matches, Sampled
 from detkit.interfaces import (
     Assigner,
     BoxCoder,
@@ -30,7 +29,7 @@ from detkit.ops import (
     sides_at_least,
 )
 from detkit.registry import NonNegativeFloat, Slot, register
-from detkit.structures import DensePredictions, Detections, Priors, Target
+from detkit.structures import DensePredictions, Detections, PaddedTargets, Priors
 
 _ANCHORS = {"scale": 8.0, "octaves": 1}
 _OVERLAP = {"foreground": 0.7, "background": 0.3}
@@ -96,26 +95,26 @@ class RPN(DenseHead):
         self.training_postprocess = training_postprocess
         self.min_size = min_size
 
-    def loss(self, features: list[Tensor], targets: list[Target]) -> Losses:
+    def loss(self, features: list[Tensor], targets: PaddedTargets) -> Losses:
         """The weighted and normalised losses of a batch, in float32, whatever the labels."""
-        return super().loss(features, _without_classes(targets))
+        return super().loss(features, targets.without_classes())
 
-    def assign(self, features: list[Tensor], targets: list[Target]) -> tuple[Priors, Tensor]:
+    def assign(self, features: list[Tensor], targets: PaddedTargets) -> tuple[Priors, Tensor]:
         """The anchors, and the object of each (B, P), whatever its label."""
-        return super().assign(features, _without_classes(targets))
+        return super().assign(features, targets.without_classes())
 
-    def count(self, sizes: Sizes, targets: list[Target]) -> Tensor | None:
+    def count(self, sizes: Sizes, targets: PaddedTargets) -> Tensor | None:
         """The one divisor of a batch, for maps of these sizes; see CountingHead."""
-        counted = count_ahead(self, sizes, _without_classes(targets))
+        counted = count_ahead(self, sizes, targets.without_classes())
         return None if counted is None else counted.priors
 
     def loss_and_proposals(
-        self, features: list[Tensor], targets: list[Target], image_sizes: Sizes
+        self, features: list[Tensor], targets: PaddedTargets, image_sizes: Sizes
     ) -> tuple[Losses, list[Detections]]:
         """The losses of a batch, and the regions for a roi head to learn from."""
         predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            losses = self._losses(predictions, priors, _without_classes(targets))
+            losses = self._losses(predictions, priors, targets.without_classes())
             regions = self._regions(predictions, priors, image_sizes, self.training_postprocess)
         return losses, regions
 
@@ -126,12 +125,16 @@ class RPN(DenseHead):
             return self._regions(predictions, priors, image_sizes, self.postprocess)
 
     def _normalised(
-        self, class_loss: Tensor, matches: Matches, predictions: DensePredictions
+        self,
+        class_loss: Tensor,
+        matches: Matches,
+        predictions: DensePredictions,
+        sampled: Sampled,
     ) -> Losses:
         """Sums over the batch divided by the sampled anchors of all ranks, and weighted."""
-        count = self.divisors(matches.counted.to(class_loss.dtype))
-        # Without positives nothing else would give the branch a gradient, and ranks would wait.
-        box_loss = self._box_losses(matches).sum() + 0 * predictions.box_codes[:, 0].sum()
+        count = self.divisors(sampled.counted.sum().to(class_loss.dtype))
+        codes = matches.rows.clear(matches.rows.of(predictions.box_codes))  # (M, D)
+        box_loss = matches.rows.clear(self._box_losses(codes, matches)).sum()
         divisor = 1 if self.classification_loss.normalised else count
         return {
             "loss/classification": self.classification_loss.weight * class_loss / divisor,
@@ -156,7 +159,3 @@ class RPN(DenseHead):
         # Use the level as label, so that levels do not suppress each other.
         regions = postprocess(boxes, values, best.priors.level)
         return regions._replace(labels=torch.zeros_like(regions.labels)).split()
-
-
-def _without_classes(targets: list[Target]) -> list[Target]:
-    return [replace(target, labels=torch.zeros_like(target.labels)) for target in targets]

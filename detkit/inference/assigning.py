@@ -58,7 +58,8 @@ def assign(
     assignments = []
     for batch in batches:
         features = cast(_Featured, detectors[0]).features_of(batch)
-        target = batch.targets[0].select(~batch.targets[0].ignored)
+        target = batch.targets.split()[0]
+        target = target.select(~target.ignored)
         assigned = [head.assign(features, batch.targets) for head in heads]
         assignments.append(tuple(ImageAssignment(p, matched[0], target) for p, matched in assigned))
     return assignments

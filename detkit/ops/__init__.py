@@ -18,7 +18,10 @@ from detkit.ops.chunks import row_chunks
 from detkit.ops.collectives import Divisors, mean_over_ranks
 from detkit.ops.compatibility import require_comparable
 from detkit.ops.ignoring import mark_ignored
+from detkit.ops.masked_rows import Rows, rows_in
+from detkit.ops.matching import assign_batch, require_batches
 from detkit.ops.nms import batched_class_nms
+from detkit.ops.ordered_topk import ordered_topk
 from detkit.ops.overlaps import highest_overlaps
 from detkit.ops.ranking import best_first
 from detkit.ops.scores import class_scores
@@ -26,6 +29,8 @@ from detkit.ops.scores import class_scores
 __all__ = [
     "Candidates",
     "Divisors",
+    "Rows",
+    "assign_batch",
     "batched_class_nms",
     "best_first",
     "box_areas",
@@ -40,9 +45,12 @@ __all__ = [
     "iou",
     "mark_ignored",
     "mean_over_ranks",
+    "ordered_topk",
     "pairwise_iou",
+    "require_batches",
     "require_comparable",
     "row_chunks",
+    "rows_in",
     "select_candidates",
     "share_inside",
     "sides_at_least",

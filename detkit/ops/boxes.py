@@ -41,23 +41,23 @@ def clip_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
 
 
 def pairwise_iou(first: Tensor, second: Tensor) -> Tensor:
-    """(N, 4) and (M, 4) to (N, M); NaN where both boxes are empty.
+    """(..., N, 4) and (..., M, 4) to (..., N, M); NaN where both boxes are empty.
 
     Bit-equal to torchvision's `box_iou`. Comparing coordinate by coordinate avoids its (N, M, 2)
     tensors of corners and takes a third of the time on a CPU.
     """
-    first_x1, first_y1, first_x2, first_y2 = first.unsqueeze(1).unbind(dim=-1)  # (N, 1)
-    x1, y1, x2, y2 = second.t().contiguous()  # (M,)
-    width = first_x2.minimum(x2).sub_(first_x1.maximum(x1)).clamp_(min=0)  # (N, M)
+    first_x1, first_y1, first_x2, first_y2 = first.unsqueeze(-2).unbind(dim=-1)  # (..., N, 1)
+    x1, y1, x2, y2 = _coordinates(second.unsqueeze(-3))  # (..., 1, M)
+    width = first_x2.minimum(x2).sub_(first_x1.maximum(x1)).clamp_(min=0)  # (..., N, M)
     height = first_y2.minimum(y2).sub_(first_y1.maximum(y1)).clamp_(min=0)
     intersection = width.mul_(height)
-    areas = box_areas(first)[:, None] + (x2 - x1) * (y2 - y1)
+    areas = box_areas(first)[..., None] + (x2 - x1) * (y2 - y1)
     return intersection / areas.sub_(intersection)
 
 
 def share_inside(first: Tensor, second: Tensor) -> Tensor:
-    """Intersection over the area of the first: (N, 4) and (M, 4) to (N, M)."""
-    first = first[:, None]
+    """Intersection over the area of the first: (..., N, 4) and (..., M, 4) to (..., N, M)."""
+    first, second = first.unsqueeze(-2), second.unsqueeze(-3)
     return _intersection(first, second) / box_areas(first).clamp(min=EPSILON)
 
 

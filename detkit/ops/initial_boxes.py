@@ -14,9 +14,9 @@ _STRIDES = 4
 
 
 def initial_boxes(priors: Priors) -> Tensor:
-    """(P, 4) the boxes of the priors, with points enlarged to four strides."""
+    """(..., P, 4) the boxes of the priors, with points enlarged to four strides."""
     sides = box_sides(priors.boxes)
-    strides = priors.stride[:, None]
+    strides = priors.stride[..., None]
     reach = torch.where(sides <= strides, _STRIDES * strides, sides) / 2
     centres = box_centres(priors.boxes)
-    return torch.cat([centres - reach, centres + reach], dim=1)
+    return torch.cat([centres - reach, centres + reach], dim=-1)

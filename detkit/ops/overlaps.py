@@ -6,11 +6,15 @@ from torch import Tensor
 
 from detkit.ops.boxes import iou
 from detkit.ops.chunks import row_chunks
+from detkit.structures import PaddedTargets
 
 
-def highest_overlaps(boxes: Tensor, objects: Tensor) -> Tensor:
-    """(P, 4) and (N, 4) to (P,) the highest IoU with an object; 0 without objects."""
-    highest = boxes.new_zeros(len(boxes))
-    for chunk in row_chunks(len(objects), len(boxes)):
-        highest = highest.maximum(iou(objects[chunk][:, None], boxes).amax(dim=0))
+def highest_overlaps(boxes: Tensor, targets: PaddedTargets) -> Tensor:
+    """(B, P) the highest IoU of boxes (P, 4) or (B, P, 4) with an object; 0 without objects."""
+    objects = targets.distant_padding()  # (B, N, 4)
+    count = boxes.shape[-2]
+    highest = boxes.new_zeros((len(objects), count))
+    for chunk in row_chunks(objects.shape[1], highest.numel()):
+        overlaps = iou(objects[:, chunk, None], boxes.unsqueeze(-3))  # (B, n, P)
+        highest = highest.maximum(overlaps.amax(dim=1))
     return highest

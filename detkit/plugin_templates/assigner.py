@@ -9,7 +9,7 @@ from detkit import register
 from detkit.errors import UserError
 from detkit.ops import pairwise_iou
 from detkit.registry import Fraction
-from detkit.structures import BACKGROUND, IGNORED, Assignment, Priors, Target
+from detkit.structures import BACKGROUND, IGNORED, Assignment, PaddedTargets, Priors
 
 
 @register("assigner", "my_assigner")
@@ -33,16 +33,17 @@ class MyAssigner:
         self.background = background
 
     def __call__(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
-        """Match the P priors and the N objects of one image; N may be 0."""
-        if len(target) == 0:
-            return Assignment(torch.full_like(priors.level, BACKGROUND))
-        overlaps = pairwise_iou(target.boxes, priors.boxes)  # (N, P)
-        highest, matched = overlaps.max(dim=0)  # (P,) each
+        """Match the P priors and the N objects of B images; some objects may be padding."""
+        objects = targets.distant_padding()  # (B, N, 4); the padding overlaps nothing
+        overlaps = pairwise_iou(objects, priors.boxes)  # (B, N, P)
+        highest, matched = overlaps.max(dim=1)  # (B, P) each
         assigned = matched.masked_fill(highest < self.foreground, IGNORED)
         assigned = assigned.masked_fill(highest < self.background, BACKGROUND)
-        best_iou, best_prior = overlaps.max(dim=1)  # (N,) each
-        touched = best_iou > 0  # an object that overlaps no prior has no best prior
-        assigned[best_prior[touched]] = touched.nonzero().squeeze(1)
-        return Assignment(assigned)
+        best_prior = overlaps.argmax(dim=2, keepdim=True)  # (B, N, 1)
+        is_best = torch.zeros_like(overlaps).scatter_(2, best_prior, 1.0)  # (B, N, P)
+        best, owner = (overlaps * is_best).max(dim=1)  # 0: best prior of no object
+        assigned = torch.where(best > 0, owner, assigned)
+        has_objects = targets.mask.any(dim=1, keepdim=True)  # (B, 1)
+        return Assignment(torch.where(has_objects, assigned, BACKGROUND))

@@ -23,13 +23,14 @@ from detkit.interfaces import (
 )
 from detkit.ops import (
     Divisors,
+    assign_batch,
     class_scores,
     highest_overlaps,
-    mark_ignored,
+    require_batches,
     require_comparable,
 )
 from detkit.roi_heads.regions import Regions, SampledRegions, as_priors, join, look_up, pad
-from detkit.structures import IGNORED, Assignment, Priors, Target
+from detkit.structures import IGNORED, Assignment, PaddedTargets, Priors, Target
 
 
 class Outputs(NamedTuple):
@@ -75,6 +76,7 @@ class Stage(nn.Module):
         """
         super().__init__()
         require_comparable(box_loss.space, box_coder.code_size)
+        require_batches(assigner)
         self.pooling = pooling
         self.box_head = box_head
         self.assigner = assigner
@@ -179,8 +181,8 @@ class Stage(nn.Module):
             priors = as_priors(image_regions.float())
             assignment = Assignment(torch.zeros_like(priors.level))
             if len(image_regions) > 0:
-                assignment = self.assigner(priors, scores[image], boxes[image], objects[image])
-            matches.append(mark_ignored(assignment.matched, priors, targets[image]))
+                assignment = self._assign(priors, scores[image], boxes[image], targets[image])
+            matches.append(assignment.matched)
             soft_targets.append(assignment.scores)
         if all(soft is None for soft in soft_targets):
             return matches, None
@@ -189,6 +191,16 @@ class Stage(nn.Module):
             torch.ones(len(match), device=match.device) if soft is None else soft
             for match, soft in zip(matches, soft_targets, strict=True)
         ]
+
+    def _assign(
+        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+    ) -> Assignment:
+        """Assign the objects of one image to its regions."""
+        image_scores = None if scores is None else scores[None]
+        image_boxes = None if boxes is None else boxes[None]
+        padded = PaddedTargets.of([target])
+        matched, soft = assign_batch(self.assigner, priors, image_scores, image_boxes, padded)
+        return Assignment(matched[0], None if soft is None else soft[0])
 
     def _sampler_values(
         self,
@@ -200,7 +212,7 @@ class Stage(nn.Module):
         """(R_i,) values that the sampler ranks the regions of each image by."""
         if self.sampler.ranks_by == "overlaps":
             return [
-                highest_overlaps(image_regions.float(), image_objects.boxes)
+                highest_overlaps(image_regions.float(), PaddedTargets.of([image_objects]))[0]
                 for image_regions, image_objects in zip(regions, objects, strict=True)
             ]
         if outputs is None or self.sampler.ranks_by == "nothing":

@@ -13,7 +13,7 @@ from torch import Tensor
 from detkit.errors import UserError
 from detkit.files import replacing
 from detkit.runs.layout import SAVED_STEPS, RunFolder
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 
 _KEY = "step"
 _PREFIX = "detector."
@@ -118,10 +118,11 @@ def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
 
 
 def _batch_values(batch: Batch) -> dict[str, Any]:
+    names = [field.name for field in fields(Batch) if field.name != "size_tensor"]
     return {
-        **{field.name: getattr(batch, field.name) for field in fields(Batch)},
+        **{name: getattr(batch, name) for name in names},
         "images": batch.images.cpu(),
-        "targets": [_target_values(target) for target in batch.targets],
+        "targets": [_target_values(target) for target in batch.targets.split()],
         "original_targets": [_target_values(target) for target in batch.original_targets],
         "to_image": batch.to_image.cpu().clone(),
     }
@@ -138,4 +139,5 @@ def _batch_from(values: dict[str, Any]) -> Batch:
     targets = {
         key: [Target(**target) for target in values[key]] for key in ("targets", "original_targets")
     }
-    return Batch(**{**values, **sizes, **targets})
+    padded = PaddedTargets.of(targets["targets"])
+    return Batch(**{**values, **sizes, **targets, "targets": padded})

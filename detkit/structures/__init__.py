@@ -10,12 +10,13 @@ from detkit.structures.arrays import DetectionArrays
 from detkit.structures.exported import ExportedModel
 
 if TYPE_CHECKING:
+    from detkit.structures.batch import Batch
     from detkit.structures.dataset import DatasetIndex, Fault, Pairing
     from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
     from detkit.structures.detections import Detections
     from detkit.structures.export_graph import ExportGraph, WrittenExport
     from detkit.structures.features import FeatureSpec
-    from detkit.structures.images import Batch, Sample, Target
+    from detkit.structures.images import Sample, Target
     from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
     from detkit.structures.regions import RegionPredictions
 
@@ -47,12 +48,13 @@ if not TYPE_CHECKING:  # or type checkers would accept every name
     __getattr__ = lazy_names(
         __name__,
         {
+            "batch": ("Batch",),
             "dataset": ("DatasetIndex", "Fault", "Pairing"),
             "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
             "detections": ("Detections",),
             "export_graph": ("ExportGraph", "WrittenExport"),
             "features": ("FeatureSpec",),
-            "images": ("Batch", "Sample", "Target"),
+            "images": ("Sample", "Target"),
             "padded": ("PaddedDetections", "PaddedTargets", "Regions"),
             "regions": ("RegionPredictions",),
         },

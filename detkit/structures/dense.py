@@ -13,6 +13,8 @@ IGNORED = -2
 class Priors(NamedTuple):
     """The locations where a dense head predicts; a point is a box as large as its stride.
 
+    All fields have a leading axis B where each image has its own priors, as regions do.
+
     Attributes:
         boxes: (P, 4) float32 absolute xyxy.
         stride: (P,) float32 input pixels per cell.
@@ -25,6 +27,18 @@ class Priors(NamedTuple):
     stride: Tensor
     level: Tensor
     level_sizes: tuple[int, ...] = ()
+
+    def images(self, start: int, stop: int) -> Priors:
+        """The priors of the images start..stop-1; all priors if images share them."""
+        if self.boxes.dim() == 2:  # noqa: PLR2004  # (P, 4)
+            return self
+        boxes, stride, level = (field[start:stop] for field in self[:3])
+        return Priors(boxes, stride, level, self.level_sizes)
+
+    def repeated(self, images: int) -> Priors:
+        """(images * P) the priors of an image, once for each."""
+        boxes, stride, level = (f.expand(images, *f.shape).flatten(0, 1) for f in self[:3])
+        return Priors(boxes, stride, level)
 
     def at(self, index: Tensor | slice) -> Priors:
         """The priors at an index, a mask or a slice."""
@@ -47,11 +61,11 @@ class DensePredictions(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """The object that each prior of one image is responsible for.
+    """The object that each prior is responsible for.
 
     Attributes:
-        matched: (P,) int64: the index of the object, BACKGROUND or IGNORED.
-        scores: (P,) in 0..1; for a prior with an object, the target score of its class and the
+        matched: (B, P) int64: the index of the image's object, BACKGROUND or IGNORED.
+        scores: (B, P) in 0..1; for a prior with an object, the target score of its class and the
             weight of the prior in the box loss and in the number of positives; None means 1.
     """
 

@@ -1,4 +1,4 @@
-"""Samples, batches and their objects.
+"""Samples and their objects.
 
 Boxes are float32 absolute xyxy pixels in continuous coordinates (width = x2 - x1); labels are
 0..C-1, background has none; sizes are (height, width).
@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
-
-from detkit.structures.detections import Detections
 
 
 @dataclass(frozen=True)
@@ -100,49 +98,3 @@ class Sample:
     def replace(self, **changes: object) -> Sample:
         """A copy with some attributes changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The images of one step, padded at the right and the bottom to one size.
-
-    Attributes:
-        images: (B, 3, H, W) uint8.
-        image_sizes: (height, width) of each image without padding.
-        targets: The objects of each image, in the coordinates of `images`.
-        original_targets: The objects of each image as annotated; they stay on the CPU.
-        image_ids: The data set's id of each image.
-        paths: The file of each image.
-        original_sizes: (height, width) of each image file.
-        to_image: (B, 3, 3) float64; see `Sample.to_image`.
-        blank: Positions of blank images that replace files that could not be decoded.
-    """
-
-    images: Tensor
-    image_sizes: list[tuple[int, int]]
-    targets: list[Target]
-    original_targets: list[Target]
-    image_ids: list[int]
-    paths: list[str]
-    original_sizes: list[tuple[int, int]]
-    to_image: Tensor
-    blank: tuple[int, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch with images and targets on a device."""
-        images = self.images.to(device, non_blocking=non_blocking)
-        return replace(self, images=images, targets=[t.to(device) for t in self.targets])
-
-    def without_blank(self, detections: list[Detections]) -> list[Detections]:
-        """Replace the detections on blank images by empty ones."""
-        return [
-            Detections.empty() if position in self.blank else image_detections
-            for position, image_detections in enumerate(detections)
-        ]
-
-    def pin_memory(self) -> Batch:
-        """The same batch with images in pinned memory, for an asynchronous copy to the device."""
-        return replace(self, images=self.images.pin_memory())

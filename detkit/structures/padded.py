@@ -15,6 +15,8 @@ from torch import Tensor
 from detkit.structures.detections import Detections, boxes_in_original
 from detkit.structures.images import Target
 
+_FAR = -(2.0**20)  # pixels left of and above the image
+
 
 class PaddedTargets(NamedTuple):
     """The objects of B images: N is the most in one image, at least 1, and M the most ignored ones.
@@ -60,6 +62,14 @@ class PaddedTargets(NamedTuple):
     def without_classes(self) -> PaddedTargets:
         """The same objects, all with label 0."""
         return self._replace(labels=torch.zeros_like(self.labels))
+
+    def distant_padding(self) -> Tensor:
+        """(B, N, 4) the boxes, with those in the padding far outside of the image.
+
+        They overlap no prior and hold no centre, so that most rules of assignment need no mask.
+        """
+        far = torch.linspace(_FAR - 3, _FAR, 4, dtype=self.boxes.dtype, device=self.boxes.device)
+        return torch.where(self.mask[..., None], self.boxes, far)
 
     def images(self, start: int, stop: int) -> PaddedTargets:
         """The objects of the images start..stop-1, padded to the most among them."""

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from detkit.interfaces import CountingHead
 from detkit.ops import Divisors
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets
 
 _log = logging.getLogger("detkit.training")
 
@@ -40,7 +40,7 @@ class BatchOfStep(Batch):
         step: Height, width and targets of each batch of the step, including this one.
     """
 
-    step: list[tuple[int, int, list[Target]]] = field(default_factory=list)
+    step: list[tuple[int, int, PaddedTargets]] = field(default_factory=list)
 
 
 class ReadAhead:
@@ -107,7 +107,7 @@ class Accumulation:
         counts = []
         for height, width, targets in batch.step[:batches]:
             sizes = [(-(-height // stride), -(-width // stride)) for stride in self._strides]
-            objects = [target.to(batch.images.device) for target in targets]
+            objects = targets.to(batch.images.device)
             divisors = head.count(sizes, objects) if sizes else None
             if divisors is None:
                 return None

@@ -76,7 +76,7 @@ def object_lines(batch: Batch, class_names: Sequence[str]) -> list[str]:
     """The files with their objects, and each unusual object."""
     lines = ["images:"]
     for path, target, (height, width) in zip(
-        batch.paths, batch.targets, batch.image_sizes, strict=True
+        batch.paths, batch.targets.split(), batch.image_sizes, strict=True
     ):
         lines.append(f"  {path}: {width} x {height}, {_objects(target)}")
     odd = risky_boxes(batch, len(class_names))
@@ -94,7 +94,7 @@ def draw_batch(batch: Batch, class_names: Sequence[str], folder: Path) -> list[P
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, (image, size, target) in enumerate(
-        zip(batch.images, batch.image_sizes, batch.targets, strict=True), start=1
+        zip(batch.images, batch.image_sizes, batch.targets.split(), strict=True), start=1
     ):
         has_class = (target.labels >= 0) & (target.labels < len(class_names))
         objects = target.select(has_class & target.boxes.isfinite().all(dim=1))

@@ -34,19 +34,21 @@ class RiskyBox(NamedTuple):
 
 def in_range(batch: Batch, num_classes: int) -> bool:
     """Whether all labels are classes and all boxes are finite, in order and inside their image."""
-    boxes = torch.cat([target.boxes for target in batch.targets])
-    labels = torch.cat([target.labels for target in batch.targets])
-    counts = torch.tensor([len(target) for target in batch.targets])
-    sizes = torch.tensor(batch.image_sizes).flip(1).repeat_interleave(counts, dim=0).to(boxes)
-    low, high = boxes[:, :2], boxes[:, 2:]
+    targets = batch.targets
+    boxes = torch.cat([targets.boxes, targets.ignored_boxes], dim=1)
+    low, high = boxes[..., :2], boxes[..., 2:]
+    sizes = batch.size_tensor.flip(1)[:, None]
     inside = (low >= -_OUTSIDE) & (high >= low) & (high <= sizes + _OUTSIDE)  # NaN is not
-    return bool((inside.all(dim=1) & (labels >= 0) & (labels < num_classes)).all())
+    is_box = torch.cat([targets.mask, targets.ignored_mask], dim=1)
+    has_class = (targets.labels >= 0) & (targets.labels < num_classes)
+    return bool((inside.all(dim=-1) | ~is_box).all() & (has_class | ~targets.mask).all())
 
 
 def risky_boxes(batch: Batch, num_classes: int) -> list[RiskyBox]:
     """The unusual objects of a batch, out-of-range ones first."""
     result = []
-    for path, target, size in zip(batch.paths, batch.targets, batch.image_sizes, strict=True):
+    images = zip(batch.paths, batch.targets.split(), batch.image_sizes, strict=True)
+    for path, target, size in images:
         rows = zip(target.boxes.tolist(), target.labels.tolist(), strict=True)
         for box, label in rows:
             reason = _out_of_range(box, label, size, num_classes)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import detkit
-from detkit.structures import Batch, DensePredictions, Target
+from detkit.structures import Batch, DensePredictions, PaddedTargets, Target
 
 _SETTINGS = tempfile.TemporaryDirectory(prefix="ultralytics-")  # gone when the process ends
 os.environ.update(YOLO_CONFIG_DIR=_SETTINGS.name, YOLO_OFFLINE="true", YOLO_VERBOSE="false")
@@ -66,4 +66,4 @@ def batch_of(images: Tensor, targets: Sequence[Target]) -> Batch:
     same = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
     ids, paths = list(range(count)), [""] * count
     objects = list(targets)
-    return Batch(images, sizes, objects, objects, ids, paths, sizes, same)
+    return Batch(images, sizes, PaddedTargets.of(objects), objects, ids, paths, sizes, same)

@@ -13,7 +13,7 @@ from detkit.backbones.network import Network
 from detkit.config.pages import filled
 from detkit.config.part_pages import page_names
 from detkit.errors import UserError
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 
 CLASSES = Classes(["a", "b", "c"], [1, 2, 3])
 SIZE = 64
@@ -54,7 +54,7 @@ def batch_of(*targets: Target) -> Batch:
     return Batch(
         images=torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8),
         image_sizes=[(SIZE, SIZE - 8 * i) for i in range(count)],
-        targets=list(targets),
+        targets=PaddedTargets.of(targets),
         original_targets=list(targets),
         image_ids=list(range(count)),
         paths=[f"{i}.png" for i in range(count)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from detkit.priors import Anchors, Points
-from detkit.structures import FeatureSpec, Priors, Target
+from detkit.structures import Assignment, FeatureSpec, PaddedTargets, Priors, Target
 
 CPU = torch.device("cpu")
 SPECS = [FeatureSpec(1, stride) for stride in (8, 16, 32)]
@@ -30,6 +30,13 @@ def objects(*boxes):
     count = len(boxes)
     table = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     return Target(table, torch.zeros(count).long(), torch.zeros(count).bool())
+
+
+def assign(assigner, priors, target, scores=None, boxes=None):
+    """The assignment of one image, (P,) each."""
+    batch = [None if values is None else values[None] for values in (scores, boxes)]
+    matched, soft = assigner(priors, *batch, PaddedTargets.of([target]))
+    return Assignment(matched[0], None if soft is None else soft[0])
 
 
 def random_objects(count, seed, step=None):

@@ -3,7 +3,7 @@ from statistics import mean, stdev
 
 import pytest
 import torch
-from assigner_scenes import CPU, anchors, objects, random_objects
+from assigner_scenes import CPU, anchors, assign, objects, random_objects
 
 from detkit.assigners import ATSSAssigner
 from detkit.ops import chunks
@@ -12,7 +12,7 @@ from detkit.structures import BACKGROUND, FeatureSpec, Priors
 
 
 def matched(priors, target, topk=9):
-    return ATSSAssigner(topk=topk)(priors, None, None, target).matched
+    return assign(ATSSAssigner(topk=topk), priors, target).matched
 
 
 def overlap(a, b):

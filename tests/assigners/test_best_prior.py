@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from assigner_scenes import anchors, objects, priors_from, random_objects
+from assigner_scenes import anchors, assign, objects, priors_from, random_objects
 
 from detkit.assigners import BestPriorAssigner
 from detkit.ops import pairwise_iou
@@ -12,7 +12,7 @@ ROW = priors_from([0.0, 0, 10, 10], [10.0, 0, 20, 10], [20.0, 0, 30, 10], [30.0,
 
 def matched(*boxes, foreground=0.5):
     assigner = BestPriorAssigner(foreground=foreground)
-    return assigner(ROW, None, None, objects(*boxes)).matched.tolist()
+    return assign(assigner, ROW, objects(*boxes)).matched.tolist()
 
 
 def test_an_objects_best_prior_is_positive_however_little_it_overlaps():
@@ -34,7 +34,7 @@ def test_a_prior_takes_the_object_that_it_overlaps_most():
 def test_a_best_prior_is_kept_from_an_object_that_overlaps_it_more():
     priors = priors_from([0.0, 0, 10, 10], [5.0, 0, 15, 10])
     narrow, wide = [0.0, 0, 5, 10], [2.0, 0, 14, 10]  # with the first 1/2, 8/14; the second 0, 9/13
-    found = BestPriorAssigner()(priors, None, None, objects(narrow, wide))
+    found = assign(BestPriorAssigner(), priors, objects(narrow, wide))
     assert found.matched.tolist() == [0, 1]
 
 
@@ -78,13 +78,13 @@ def test_equals_a_direct_transcription(seed):
         waiting = [n for n in waiting if n not in own.values()]
     for prior, number in own.items():
         expected[prior] = number
-    found = BestPriorAssigner()(priors, None, None, target).matched
+    found = assign(BestPriorAssigner(), priors, target).matched
     assert torch.equal(found, expected)
     assert set(range(30)) <= set(found.tolist())
 
 
 def test_objects_in_several_chunks_are_matched_the_same(monkeypatch):
     priors, target = anchors(), random_objects(30, 1, step=8)
-    whole = BestPriorAssigner()(priors, None, None, target).matched
+    whole = assign(BestPriorAssigner(), priors, target).matched
     monkeypatch.setattr("detkit.ops.chunks.MOST_PAIRS", 7 * len(priors.boxes))
-    assert torch.equal(BestPriorAssigner()(priors, None, None, target).matched, whole)
+    assert torch.equal(assign(BestPriorAssigner(), priors, target).matched, whole)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from assigner_scenes import assign as assign_image
 from assigner_scenes import objects, points, random_objects
 from contract_cases import each_promise
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -24,7 +25,7 @@ def assign(request):
     def call(target):
         scores = torch.full((count, 2), 0.5) if assigner.uses_predictions else None
         boxes = priors.boxes + 0.5 if assigner.uses_predictions else None
-        return assigner(priors, scores, boxes, target).matched
+        return assign_image(assigner, priors, target, scores, boxes).matched
 
     return call
 
@@ -53,5 +54,5 @@ def test_memory_grows_with_pairs_and_not_with_pairs_times_classes(name):
     assigner, priors, target = registry.get("assigner", name)(), points(), random_objects(50, 0)
     count = len(priors.boxes)
     with _Largest() as largest:
-        assigner(priors, torch.full((count, 80), 0.1), priors.boxes * 1.5, target)
+        assign_image(assigner, priors, target, torch.full((count, 80), 0.1), priors.boxes * 1.5)
     assert largest.numbers <= 6 * count * 50

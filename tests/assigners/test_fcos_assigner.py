@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from assigner_scenes import SIZES, objects, points, random_objects
+from assigner_scenes import SIZES, assign, objects, points, random_objects
 from torchvision.models.detection import FCOS
 
 from detkit.assigners import FCOSAssigner
@@ -13,7 +13,7 @@ COUNTS = [height * width for height, width in SIZES]
 
 
 def matched(priors, target, **changes):
-    return FCOSAssigner(**changes)(priors, None, None, target).matched
+    return assign(FCOSAssigner(**changes), priors, target).matched
 
 
 def positions(found, level):

@@ -6,7 +6,7 @@ row by row: small is 2 * cell, wide is 2 * cell + 1; the middle cell is number 4
 
 import pytest
 import torch
-from assigner_scenes import CPU, objects
+from assigner_scenes import CPU, assign, objects
 
 from detkit.assigners.grid_cell import GridCellAssigner
 from detkit.priors import AnchorSizes
@@ -27,7 +27,7 @@ PRIORS = scene((SMALL, WIDE))
 
 
 def matched(target, priors=PRIORS, **settings):
-    return GridCellAssigner(**settings)(priors, None, None, target).matched
+    return assign(GridCellAssigner(**settings), priors, target).matched
 
 
 def positives(found):

@@ -1,5 +1,5 @@
 import pytest
-from assigner_scenes import anchors, objects, priors_from, random_objects
+from assigner_scenes import anchors, assign, objects, priors_from, random_objects
 from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
@@ -12,7 +12,7 @@ OBJECT = [0.0, 0.0, 10.0, 10.0]
 
 
 def matched(priors, target, **changes):
-    return MaxIoUAssigner(**changes)(priors, None, None, target).matched.tolist()
+    return assign(MaxIoUAssigner(**changes), priors, target).matched.tolist()
 
 
 def test_thresholds():

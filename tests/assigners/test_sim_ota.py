@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from assigner_scenes import objects, points, priors_from, random_objects
+from assigner_scenes import assign, objects, points, priors_from, random_objects
 
 from detkit.assigners import SimOTAAssigner
 from detkit.ops import chunks
@@ -16,7 +16,7 @@ def matched(priors, scores, boxes, target, **values):
     scores = torch.tensor(scores, dtype=torch.float32)
     scores = scores[:, None] if scores.ndim == 1 else scores
     boxes = torch.tensor(boxes, dtype=torch.float32)
-    found = SimOTAAssigner(**values)(priors, scores, boxes, target)
+    found = assign(SimOTAAssigner(**values), priors, target, scores, boxes)
     assert found.scores is None
     return found.matched.tolist()
 

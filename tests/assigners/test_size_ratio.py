@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from assigner_scenes import CPU, objects
+from assigner_scenes import CPU, assign, objects
 
 from detkit.assigners.size_ratio import SizeRatioAssigner
 from detkit.priors import AnchorSizes
@@ -16,7 +16,7 @@ def grid(*sizes):
 
 def matched(target, priors=None, **settings):
     priors = grid((8.0, 8.0)) if priors is None else priors
-    return SizeRatioAssigner(**settings)(priors, None, None, target).matched.tolist()
+    return assign(SizeRatioAssigner(**settings), priors, target).matched.tolist()
 
 
 def positives(found):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from assigner_scenes import assign as assign_image
 from assigner_scenes import objects, points, priors_from, random_objects
 from torch.testing import assert_close
 
@@ -15,7 +16,7 @@ def assign(priors, scores, boxes, target, **values):
     scores = torch.tensor(scores, dtype=torch.float32)
     scores = scores[:, None] if scores.ndim == 1 else scores
     boxes = torch.tensor(boxes, dtype=torch.float32)
-    return TaskAlignedAssigner(**values)(priors, scores, boxes, target)
+    return assign_image(TaskAlignedAssigner(**values), priors, target, scores, boxes)
 
 
 def wide(*lengths, height=8.0):

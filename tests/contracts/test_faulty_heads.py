@@ -6,7 +6,7 @@ import torch
 from faults import Faults, require_caught
 from torch import nn
 
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 
 faults = Faults()
 LEARN = "losses are finite and reach each parameter"
@@ -48,7 +48,7 @@ def a_loss_that_is_no_scalar(base):
 def nan_without_objects(base):
     class Part(base):
         def loss(self, features, targets):
-            count = sum(map(len, targets))
+            count = sum(targets.counts)
             return {
                 n: v * count / count if count else v / 0 * 0
                 for n, v in super().loss(features, targets).items()
@@ -64,7 +64,7 @@ def no_gradient_without_objects(base):
     class Part(base):
         def loss(self, features, targets):
             found = super().loss(features, targets)
-            if any(len(target) == 0 for target in targets):
+            if 0 in targets.counts:
                 found = {"loss/classification": found["loss/classification"]}
             return found
 
@@ -75,7 +75,7 @@ def no_gradient_without_objects(base):
 def crowds_are_taken_for_objects(base):
     class Part(base):
         def loss(self, features, targets):
-            for target in targets:
+            for target in targets.split():
                 if len(target):
                     target.boxes[~target.ignored][0]
             return super().loss(features, targets)
@@ -147,8 +147,7 @@ def random_scores(base):
 def targets_are_scaled_in_place(base):
     class Part(base):
         def loss(self, features, targets):
-            for target in targets:
-                target.boxes.mul_(1.01)
+            targets.boxes.mul_(1.01)
             return super().loss(features, targets)
 
     return Part
@@ -186,10 +185,9 @@ def losses_in_half_precision(base):
 def crowds_are_counted(base):
     class Part(base):
         def assign(self, features, targets):
-            return super().assign(
-                features,
-                [Target(t.boxes, t.labels, torch.zeros_like(t.ignored)) for t in targets],
-            )
+            images = targets.split()
+            counted = [Target(t.boxes, t.labels, torch.zeros_like(t.ignored)) for t in images]
+            return super().assign(features, PaddedTargets.of(counted))
 
     return Part
 

@@ -172,9 +172,9 @@ def scores_that_are_no_shares(base):
 )
 def ignored_without_objects(base):
     class Part(base):
-        def __call__(self, priors, scores, boxes, target):
-            found = super().__call__(priors, scores, boxes, target)
-            return found if len(target) else Assignment(torch.full_like(found.matched, IGNORED))
+        def __call__(self, priors, scores, boxes, targets):
+            matched = super().__call__(priors, scores, boxes, targets).matched
+            return Assignment(torch.where(targets.mask.any(dim=1)[:, None], matched, IGNORED))
 
     return Part
 
@@ -194,10 +194,30 @@ def it_remembers_the_image_before(base):
     class Part(base):
         most = 0
 
-        def __call__(self, priors, scores, boxes, target):
-            self.most = max(self.most, len(target))
-            matched = super().__call__(priors, scores, boxes, target).matched
+        def __call__(self, priors, scores, boxes, targets):
+            self.most = max(self.most, *targets.counts)
+            matched = super().__call__(priors, scores, boxes, targets).matched
             return Assignment(torch.where(matched < 0, -1 - (self.most > 10), matched))
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", "images of a batch are independent", "must match nothing")
+def the_padding_is_matched(base):
+    class Part(base):
+        def __call__(self, priors, scores, boxes, targets):
+            boxes_of_all = torch.where(targets.mask[..., None], targets.boxes, priors.boxes[7])
+            real = targets._replace(mask=torch.ones_like(targets.mask), boxes=boxes_of_all)
+            return super().__call__(priors, scores, boxes, real)
+
+    return Part
+
+
+@faults.add("assigner", "max_iou", MATCHES, "takes the objects of one image in `target`")
+def the_signature_of_a_single_image(base):
+    class Part(base):
+        def __call__(self, priors, scores, boxes, target):
+            return super().__call__(priors, scores, boxes, target)
 
     return Part
 

@@ -26,7 +26,9 @@ def test_a_batch_keeps_the_order_and_what_belongs_to_each(samples):
     batch = Collate(pad_multiple=1)([first, second])
     assert len(batch) == 2
     assert batch.image_ids == [5, 1]
-    assert batch.targets == [first.target, second.target]
+    assert batch.targets.counts == (1, 0)
+    assert batch.targets.boxes[0].equal(first.target.boxes)
+    assert batch.size_tensor.tolist() == [[20, 40]] * 2
     assert batch.original_sizes == [(20, 40)] * 2
     assert batch.images.shape == (2, 3, 20, 40)
     assert batch.to_image.shape == (2, 3, 3)
@@ -43,6 +45,16 @@ def test_targets_travel_between_processes_as_bytes(samples):
         assert received.labels.equal(sent.labels)
         assert received.ignored.dtype == torch.bool
         assert (received.areas is None) == (sent.areas is None)
+
+
+def test_padded_targets_travel_between_processes_as_bytes(samples):
+    sent = Collate(pad_multiple=1)([samples([[0, 0, 4, 4]]), samples([])]).targets
+    buffer = io.BytesIO()
+    ForkingPickler(buffer, 4).dump(sent)
+    assert b"rebuild_storage" not in buffer.getvalue()
+    received = pickle.loads(buffer.getvalue())
+    assert received.counts == sent.counts
+    assert all(a.equal(b) for a, b in zip(received[:5], sent[:5], strict=True))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (3, 3), (33, 10)])

@@ -6,7 +6,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.data.shapes import render_shapes
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 
 
 def batch_without_boxes(count, side):
@@ -16,7 +16,7 @@ def batch_without_boxes(count, side):
     return Batch(
         images=images,
         image_sizes=[(side, side)] * count,
-        targets=nothing,
+        targets=PaddedTargets.of(nothing),
         original_targets=nothing,
         image_ids=list(range(count)),
         paths=[""] * count,

@@ -10,7 +10,7 @@ from eight_images import batch_without_boxes
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 
 PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
 QUICK = ("ssdlite", "yolo_free_n", "yolov5n")  # one of each way to divide
@@ -35,13 +35,13 @@ def with_objects(batch):
     side = batch.images.shape[-1]
     generator = torch.Generator().manual_seed(0)
     targets = []
-    for _ in batch.targets:
+    for _ in batch.paths:
         centres, sides = torch.rand(2, OBJECTS, 2, generator=generator)
         centres, sides = side * (0.1 + 0.8 * centres), side * (0.06 + 0.25 * sides)
         boxes = torch.cat([centres - sides / 2, centres + sides / 2], dim=1).clamp(0, side)
         labels = torch.randint(CLASSES, (OBJECTS,), generator=generator)
         targets.append(Target(boxes, labels, torch.zeros(OBJECTS, dtype=torch.bool)))
-    return replace(batch, targets=targets)
+    return replace(batch, targets=PaddedTargets.of(targets))
 
 
 def gradient_norm(detector, batch):

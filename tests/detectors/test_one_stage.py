@@ -3,7 +3,14 @@ import torch
 from torch import nn
 
 from detkit.detectors.one_stage import OneStageDetector
-from detkit.structures import Batch, DensePredictions, FeatureSpec, PaddedDetections, Target
+from detkit.structures import (
+    Batch,
+    DensePredictions,
+    FeatureSpec,
+    PaddedDetections,
+    PaddedTargets,
+    Target,
+)
 
 
 class Passing(nn.Module):
@@ -46,7 +53,7 @@ def batch(sizes, filling=0, to_image=None, original_sizes=None):
     return Batch(
         images=images,
         image_sizes=sizes,
-        targets=[Target.empty()] * count,
+        targets=PaddedTargets.of([Target.empty()] * count),
         original_targets=[Target.empty()] * count,
         image_ids=list(range(count)),
         paths=["a.jpg"] * count,

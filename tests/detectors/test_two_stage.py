@@ -5,7 +5,14 @@ from torch import nn
 from detkit.config.compose import compose
 from detkit.detectors.two_stage import TwoStageDetector
 from detkit.errors import ConfigError
-from detkit.structures import Batch, Detections, FeatureSpec, RegionPredictions, Target
+from detkit.structures import (
+    Batch,
+    Detections,
+    FeatureSpec,
+    PaddedTargets,
+    RegionPredictions,
+    Target,
+)
 
 
 class Passing(nn.Module):
@@ -60,7 +67,7 @@ def batch(to_image=None, original_sizes=None):
     return Batch(
         images=torch.full((2, 3, 8, 12), 114, dtype=torch.uint8),
         image_sizes=sizes,
-        targets=[Target.empty()] * 2,
+        targets=PaddedTargets.of([Target.empty()] * 2),
         original_targets=[Target.empty()] * 2,
         image_ids=[0, 1],
         paths=["a.jpg"] * 2,

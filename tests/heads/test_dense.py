@@ -10,7 +10,15 @@ from detkit.heads.dense import DenseHead
 from detkit.ops import best_first
 from detkit.quality_targets.centreness import Centreness
 from detkit.quality_targets.objectness import Objectness
-from detkit.structures import Assignment, DensePredictions, Priors, Target
+from detkit.structures import (
+    Assignment,
+    DensePredictions,
+    PaddedTargets,
+    Priors,
+    Target,
+)
+
+padded = PaddedTargets.of
 
 FEATURES = [torch.zeros(2, 1, 2, 2)]
 SIZES = torch.full((2, 2), 16.0)
@@ -57,16 +65,17 @@ class Listed:
 
     def __init__(self, *matched, scores=()):
         self.matched = list(matched)
-        self.scores = [None if each is None else torch.tensor(each) for each in scores]
+        self.scores = list(map(torch.tensor, scores))
         self.targets = []
         self.seen = []
 
-    def __call__(self, priors, scores, boxes, target):
-        self.seen.append((scores, boxes))
-        self.targets.append(target)
-        place = (len(self.targets) - 1) % len(self.matched)
-        scores = self.scores[place] if self.scores else None
-        return Assignment(torch.tensor(self.matched[place]), scores)
+    def __call__(self, priors, scores, boxes, targets):
+        images = targets.split()
+        self.seen += zip(*(images if v is None else v for v in (scores, boxes)), strict=True)
+        places = [(len(self.targets) + image) % len(self.matched) for image in range(len(images))]
+        self.targets += [image.select(~image.ignored) for image in images]
+        scores = torch.stack([self.scores[place] for place in places]) if self.scores else None
+        return Assignment(torch.tensor([self.matched[place] for place in places]), scores)
 
 
 class Sampling:
@@ -139,27 +148,29 @@ def values(losses):
 
 
 def test_losses_are_summed_over_the_batch_weighted_and_divided_by_its_positives():
-    losses = head(Listed([0, -1, -1, -1], [1, 0, 0, -1])).loss(FEATURES, [target(1), target(1, 0)])
+    losses = head(Listed([0, -1, -1, -1], [1, 0, 0, -1])).loss(
+        FEATURES, padded([target(1), target(1, 0)])
+    )
     # 100 + 3 and 10 + 100 + 100 + 1 for four positives; each box is 8 off at two corners.
     assert values(losses)["classification"] == pytest.approx(2 * (103 + 211) / 4)
     assert values(losses)["box"] == pytest.approx(3 * (4 * 16) / 4)
 
 
 def test_labels_are_those_of_the_own_image_also_after_one_without_objects():
-    losses = head(Listed([-1] * 4, [0, -1, -1, -1])).loss(FEATURES, [target(), target(1)])
+    losses = head(Listed([-1] * 4, [0, -1, -1, -1])).loss(FEATURES, padded([target(), target(1)]))
     assert values(losses)["classification"] == pytest.approx(2 * (4 + 103))
     assert values(losses)["box"] == pytest.approx(3 * 16)
 
 
 def test_ignored_priors_do_not_count():
-    losses = head(Listed([0, -2, -2, -1], [-2, -2, -2, -2])).loss(FEATURES, [target(0)] * 2)
+    losses = head(Listed([0, -2, -2, -1], [-2, -2, -2, -2])).loss(FEATURES, padded([target(0)] * 2))
     assert values(losses)["classification"] == pytest.approx(2 * (10 + 1))
 
 
 def test_ignored_objects_are_hidden_from_the_assigner_and_their_priors_do_not_count():
     assigner = Listed([-1, -1, -1, -1])
     both = target(0, 1, ignored=[0])
-    losses = head(assigner).loss(FEATURES, [both, target()])
+    losses = head(assigner).loss(FEATURES, padded([both, target()]))
     assert assigner.targets[0].labels.tolist() == [1]
     assert values(losses)["classification"] == pytest.approx(2 * 4)  # of the second image
 
@@ -171,7 +182,7 @@ def test_what_the_sampler_leaves_out_is_neither_positive_nor_negative():
         return torch.tensor([True, True, False, False]).expand(2, 4)
 
     losses = head(Listed([0, -1, 0, 0]), sampler=Sampling(first_two)).loss(
-        FEATURES, [target(0)] * 2
+        FEATURES, padded([target(0)] * 2)
     )
     assert values(losses)["classification"] == pytest.approx(2 * (11 + 11) / 2)
 
@@ -185,22 +196,26 @@ def test_the_box_loss_gets_what_its_space_says(space):
             seen["target"] = target
             return super().__call__(predicted, target)
 
-    head(Listed([-1, 0, -1, -1], [-1] * 4), box_loss=Spy(space)).loss(FEATURES, [target(0)] * 2)
+    head(Listed([-1, 0, -1, -1], [-1] * 4), box_loss=Spy(space)).loss(
+        FEATURES, padded([target(0)] * 2)
+    )
     expected = {"boxes": [[0, 0, 16, 16]], "codes": [[-8, 0, 0, 8]]}[space]
     assert seen["target"].tolist() == expected
 
 
 def test_quality_learns_centreness():
-    losses = head(Listed([0, -1, -1, -1], [0, 0, -1, -1])).loss(FEATURES, [target(0)] * 2)
+    losses = head(Listed([0, -1, -1, -1], [0, 0, -1, -1])).loss(FEATURES, padded([target(0)] * 2))
     # The centre of each quarter is 4 from two sides and 12 from the others: 1/3.
     assert values(losses)["quality"] == pytest.approx(2 * (3 * 1 / 3) / 3)
 
 
 def test_a_box_loss_weighed_by_quality_is_divided_by_its_sum():
     parts = {"quality_target": Centreness(weighs_boxes=True)}
-    losses = head(Listed([0, 0, 0, 0]), **parts).loss(FEATURES, [target(0)] * 2)
+    losses = head(Listed([0, 0, 0, 0]), **parts).loss(FEATURES, padded([target(0)] * 2))
     assert values(losses)["box"] == pytest.approx(3 * (8 * 16 / 3) / (8 / 3))
-    losses = head(Listed([0, -1, -1, -1], [-1] * 4), **parts).loss(FEATURES, [target(0)] * 2)
+    losses = head(Listed([0, -1, -1, -1], [-1] * 4), **parts).loss(
+        FEATURES, padded([target(0)] * 2)
+    )
     assert values(losses)["box"] == pytest.approx(3 * (16 / 3) / 1)  # a sum below 1 counts as 1
 
 
@@ -218,23 +233,23 @@ LN2 = 0.6931472
 def test_soft_targets_go_to_the_class_loss_and_their_sum_divides():
     loss = Entropy()
     assigner = Listed([0, -1, 0, -1], [-1, 0, -1, -1], scores=[[0.5, 1, 0.75, 1], [1, 0.25, 1, 1]])
-    losses = head(assigner, classification_loss=loss).loss(FEATURES, [target(0)] * 2)
+    losses = head(assigner, classification_loss=loss).loss(FEATURES, padded([target(0)] * 2))
     assert loss.seen.tolist() == [0.5, 1, 0.75, 1, 1, 0.25, 1, 1]
     assert values(losses)["classification"] == pytest.approx(2 * 8 * LN2 / 1.5)
 
 
 def test_boxes_count_as_much_as_their_soft_target():
     # Each box is 16 off in all; the sum of the targets is 1.5, and 0.5 counts as 1.
-    assigner = Listed([0, -1, -1, -1], [0, 0, -1, -1], scores=[[0.5] * 4, None])
-    losses = head(assigner, classification_loss=Entropy()).loss(FEATURES, [target(0)] * 2)
+    assigner = Listed([0, -1, -1, -1], [0, 0, -1, -1], scores=[[0.5] * 4, [1.0] * 4])
+    losses = head(assigner, classification_loss=Entropy()).loss(FEATURES, padded([target(0)] * 2))
     assert values(losses)["box"] == pytest.approx(3 * 16 * (0.5 + 1 + 1) / 2.5)
     assigner = Listed([0, -1, -1, -1], [-1] * 4, scores=[[0.5] * 4] * 2)
-    losses = head(assigner, classification_loss=Entropy()).loss(FEATURES, [target(0)] * 2)
+    losses = head(assigner, classification_loss=Entropy()).loss(FEATURES, padded([target(0)] * 2))
     assert values(losses)["box"] == pytest.approx(3 * 16 * 0.5 / 1)
     # With a quality of 1/3 at all of them it cancels out of the mean of two.
     assigner = Listed([0, 0, 0, 0], scores=[[0.5, 1, 0.5, 1]])
     parts = {"classification_loss": Entropy(), "quality_target": Centreness(weighs_boxes=True)}
-    losses = head(assigner, **parts).loss(FEATURES, [target(0)] * 2)
+    losses = head(assigner, **parts).loss(FEATURES, padded([target(0)] * 2))
     assert values(losses)["box"] == pytest.approx(3 * 16 * (6 / 3) / (6 / 3))
 
 
@@ -247,7 +262,7 @@ OBJECT_OR_NOT = {"quality_target": Objectness(overlap_share=0.0)}
 def test_objectness_learns_everywhere_and_classes_at_objects_only():
     # 100 and 10 of two objects, where background would cost 1 at each of the six other priors.
     losses = head(Listed([0, -1, -1, -1], [0, -1, -1, -1]), **OBJECT_OR_NOT).loss(
-        FEATURES, [target(1), target(0)]
+        FEATURES, padded([target(1), target(0)])
     )
     assert values(losses)["classification"] == pytest.approx(2 * (100 + 10) / 2)
     assert values(losses)["quality"] == pytest.approx(2 * (1 + 1) / CELLS)  # its loss is its target
@@ -260,7 +275,7 @@ def test_objectness_of_background_is_learned_without_any_object():
             return nn.functional.softplus(logits[:, 0])
 
     dense_head = head(Listed([-1, -1, -2, -1]), quality_loss=Entropy(), **OBJECT_OR_NOT)
-    losses = dense_head.loss(FEATURES, [target()] * 2)
+    losses = dense_head.loss(FEATURES, padded([target()] * 2))
     assert values(losses) == pytest.approx(
         {"classification": 0, "box": 0, "quality": 2 * 6 * 0.6931472 / CELLS}
     )
@@ -283,7 +298,7 @@ def test_objectness_at_an_object_is_the_overlap_of_the_predicted_box_without_gra
     )
     with torch.no_grad():
         dense_head.layers.codes[0, 1] = torch.tensor([-8.0, 0, 0, 8])  # just the object
-    dense_head.loss(FEATURES, [target(0)] * 2)
+    dense_head.loss(FEATURES, padded([target(0)] * 2))
     # In the second image a quarter of the object, its centre 32 of 512 off.
     torch.testing.assert_close(loss.seen, torch.tensor([0, 1, 0, 0, 0, 0.25 - 0.0625, 0, 0]))
     assert not loss.seen.requires_grad
@@ -305,7 +320,7 @@ def test_a_sampler_ranks_by_the_output_that_judges_background():
     )
     with torch.no_grad():
         dense_head.layers.quality[:] = torch.arange(4)
-    dense_head.loss(FEATURES, [target(1)] * 2)
+    dense_head.loss(FEATURES, padded([target(1)] * 2))
     assert seen[0].tolist() == [[10, 1, 2, 3]] * 2
 
 
@@ -317,7 +332,7 @@ def test_a_sampler_of_overlaps_gets_the_highest_with_an_object():
         return matched != -2
 
     head(Listed([0, -1, -1, -1], [-1] * 4), sampler=Sampling(spy, "overlaps")).loss(
-        FEATURES, [target(1), target()]
+        FEATURES, padded([target(1), target()])
     )
     # Each prior is a quarter of the object.
     assert seen[0].tolist() == [[0.25] * 4, [0] * 4]
@@ -334,14 +349,14 @@ def test_a_quality_target_without_a_loss_is_refused():
 
 
 def test_no_quality_branch_no_quality_loss():
-    losses = head(Listed([0, 0, 0, 0]), **without_quality()).loss(FEATURES, [target(0)] * 2)
+    losses = head(Listed([0, 0, 0, 0]), **without_quality()).loss(FEATURES, padded([target(0)] * 2))
     assert losses.keys() == {"loss/classification", "loss/box"}
 
 
 def test_an_assigner_that_uses_predictions_gets_them_without_gradient():
     assigner = Listed([0, -1, -1, -1])
     assigner.uses_predictions = True
-    head(assigner).loss(FEATURES, [target(0)] * 2)
+    head(assigner).loss(FEATURES, padded([target(0)] * 2))
     scores, boxes = assigner.seen[1]
     assert torch.equal(scores, torch.full((4, 2), 0.5))
     assert torch.equal(boxes, FourPriors()(None, None).boxes)
@@ -352,7 +367,7 @@ def test_an_assigner_that_uses_predictions_gets_them_without_gradient():
 @pytest.mark.parametrize("matched", [[-1, -1, -1, -1], [-2, -2, -2, -2]])
 def test_without_positives_all_is_finite_and_everything_has_a_gradient(matched):
     dense_head = head(Listed(matched))
-    losses = dense_head.loss(FEATURES, [target()] * 2)
+    losses = dense_head.loss(FEATURES, padded([target()] * 2))
     assert values(losses)["box"] == values(losses)["quality"] == 0
     sum(losses.values()).backward()
     for parameter in dense_head.parameters():
@@ -367,9 +382,9 @@ def test_positives_are_averaged_over_ranks_on_every_rank(monkeypatch):
         return (value + 3) / 2
 
     monkeypatch.setattr(dense, "Divisors", lambda: other_rank_has_three)
-    losses = head(Listed([0, -1, -1, -1], [-1] * 4)).loss(FEATURES, [target(0), target()])
+    losses = head(Listed([0, -1, -1, -1], [-1] * 4)).loss(FEATURES, padded([target(0), target()]))
     assert values(losses)["box"] == pytest.approx(3 * 16 / 2)
-    head(Listed([-1] * 4)).loss(FEATURES, [target()] * 2)
+    head(Listed([-1] * 4)).loss(FEATURES, padded([target()] * 2))
     assert len(calls) == 2
 
 
@@ -377,7 +392,7 @@ def test_losses_are_float32_under_autocast():
     dense_head = head(Listed([0, -1, -1, -1]))
     dense_head.layers.to(torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
-        losses = dense_head.loss(FEATURES, [target(0)] * 2)
+        losses = dense_head.loss(FEATURES, padded([target(0)] * 2))
         found = dense_head.predict(FEATURES, SIZES)
     assert {value.dtype for value in losses.values()} == {torch.float32}
     assert found.boxes.dtype == found.scores.dtype == torch.float32
@@ -414,8 +429,8 @@ def test_a_softmax_loss_of_quality_sees_background_as_zero():
             return super().__call__(logits, labels, scores)
 
     loss = Softmax()
-    head(Listed([0, -1, -1, -1]), quality_loss=loss).loss(FEATURES, [target(0)] * 2)
-    assert loss.shape == (2, 2)
+    head(Listed([0, -1, -1, -1]), quality_loss=loss).loss(FEATURES, padded([target(0)] * 2))
+    assert loss.shape == (2 * 4, 2)
 
 
 def test_detections_are_limited_before_decoding_and_clipped_to_their_image():
@@ -442,19 +457,21 @@ def test_the_classification_loss_is_told_which_priors_are_ignored():
             return super().__call__(logits, labels, scores)
 
     parts = {"classification_loss": Spy(), **without_quality()}
-    head(Listed([0, -1, -2, -2], [-1] * 4), **parts).loss(FEATURES, [target(1), target()])
+    head(Listed([0, -1, -2, -2], [-1] * 4), **parts).loss(FEATURES, padded([target(1), target()]))
     # First to rank them for the sampler, then for the gradient.
     assert seen == [[1, -1, -2, -2, -1, -1, -1, -1]] * 2
 
 
 def test_an_image_without_objects_adds_to_the_positives_if_priors_of_it_count():
     batch, boxes = [target(0), target()], pytest.approx(3 * 16 / (1 + 10))
-    found = head(Listed([0, -1, -1, -1], [-1] * 4), empty_image=10.0).loss(FEATURES, batch)
+    found = head(Listed([0, -1, -1, -1], [-1] * 4), empty_image=10.0).loss(FEATURES, padded(batch))
     assert values(found)["box"] == boxes
     nothing_counts = head(Listed([0, -1, -1, -1], [-2] * 4), empty_image=10.0)
-    assert values(nothing_counts.loss(FEATURES, batch))["box"] == pytest.approx(3 * 16)
+    assert values(nothing_counts.loss(FEATURES, padded(batch)))["box"] == pytest.approx(3 * 16)
 
 
 def test_losses_may_be_divided_by_the_images():
-    found = head(Listed([0, -1, -1, -1]), objects_per_image=5.0).loss(FEATURES, [target(0)] * 2)
+    found = head(Listed([0, -1, -1, -1]), objects_per_image=5.0).loss(
+        FEATURES, padded([target(0)] * 2)
+    )
     assert values(found)["box"] == pytest.approx(3 * (2 * 16) / (2 * 5))

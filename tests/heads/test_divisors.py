@@ -6,7 +6,7 @@ import torch
 from detkit import assembly, registry
 from detkit.config.pages import filled
 from detkit.config.part_pages import page_names
-from detkit.structures import FeatureSpec, Target
+from detkit.structures import FeatureSpec, PaddedTargets, Target
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
 HEADS = page_names("head")
@@ -34,9 +34,9 @@ def proposer(**parts):
 
 def require_true_counts(head):
     torch.manual_seed(0)
-    head.loss(features(), targets())
+    head.loss(features(), PaddedTargets.of(targets()))
     state = torch.random.get_rng_state()
-    counts = head.count(SIZES, targets())
+    counts = head.count(SIZES, PaddedTargets.of(targets()))
     torch.testing.assert_close(counts, head.divisors.counts, check_dtype=False)
     assert torch.equal(torch.random.get_rng_state(), state)  # nothing is drawn
 
@@ -54,7 +54,7 @@ def test_samplers_may_draw_or_rank(build_head, sampler):
 
 def test_soft_targets_need_predictions_and_one_count_divides_them(build_head):
     head = build_head("yolo_free")
-    assert head.count(SIZES, targets()) is None
+    assert head.count(SIZES, PaddedTargets.of(targets())) is None
     assert head.has_one_divisor
 
 

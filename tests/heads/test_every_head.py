@@ -11,7 +11,7 @@ from detkit.config.pages import filled
 from detkit.config.part_pages import page_names
 from detkit.config.signatures import arguments
 from detkit.errors import UserError
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 
 HEADS = page_names("head")
 SIZES = [(8, 12), (4, 6), (2, 3)]
@@ -70,9 +70,9 @@ def test_a_quality_target_keeps_its_contract(case):
 def test_without_any_object_that_counts_it_learns_background(build_head, name):
     crowd = [Target(t.boxes, t.labels, torch.ones(len(t), dtype=torch.bool)) for t in objects()]
     head = build_head(name, sampler={"name": "keep_all"})
-    losses = head.loss(features(), crowd)
+    losses = head.loss(features(), PaddedTargets.of(crowd))
     assert losses["loss/box"] == 0
-    assert 0 < total(losses) < total(head.loss(features(), [Target.empty()] * 2))
+    assert 0 < total(losses) < total(head.loss(features(), PaddedTargets.of([Target.empty()] * 2)))
 
 
 @each_head
@@ -83,7 +83,7 @@ def test_a_few_steps_lower_the_loss(build_head, name):
     losses = []
     for _ in range(10):
         optimizer.zero_grad()
-        losses.append(total(head.loss(features(), objects())))
+        losses.append(total(head.loss(features(), PaddedTargets.of(objects()))))
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < losses[0]
@@ -139,7 +139,7 @@ def test_any_part_fits_into_any_head(build_head, swap):
     name, slot, part = swap
     head = build_head(name, **as_nodes(with_what_it_needs(name, {slot: part})))
     for targets in (objects(), [Target.empty()] * 2):
-        loss = total(head.loss(features(), targets))
+        loss = total(head.loss(features(), PaddedTargets.of(targets)))
         assert loss.isfinite()
         head.zero_grad()
         loss.backward()
@@ -166,7 +166,7 @@ def test_parts_that_touch_each_other_combine(build_head, choice):
     name, *chosen = choice
     parts = dict(zip(SLOTS, chosen, strict=True))
     head = build_head(name, **as_nodes(with_what_it_needs(name, parts)))
-    loss = total(head.loss(features(), objects()))
+    loss = total(head.loss(features(), PaddedTargets.of(objects())))
     loss.backward()
     assert loss.isfinite()
     assert_all_learn(head)

@@ -6,7 +6,7 @@ import torch
 from detkit import assembly, registry
 from detkit.config.pages import filled
 from detkit.losses import GHMClassificationLoss
-from detkit.structures import IGNORED, FeatureSpec, Target
+from detkit.structures import IGNORED, FeatureSpec, PaddedTargets, Target
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
 SAMPLERS = ["keep_all", "random_balanced", "hard_negatives", "ohem", "iou_balanced"]
@@ -40,7 +40,7 @@ def targets():
 def require_the_papers_loss(head, name):
     """The value is the mean over bins of the mean entropy of what was sampled."""
     head.classification_loss = watched = Watched()
-    found = head.loss(features(), targets())[f"loss/{name}"]
+    found = head.loss(features(), PaddedTargets.of(targets()))[f"loss/{name}"]
     logits, labels, scores = watched.given
     counted = labels != IGNORED
     soft = None if scores is None else scores[counted]
@@ -83,7 +83,7 @@ def test_assigners_see_class_and_objectness(build_head):
     original = head.assigner
     head.assigner = lambda *given: seen.append(given[1]) or original(*given)
     head.assigner.uses_predictions = True
-    head.loss(features(), targets())
+    head.loss(features(), PaddedTargets.of(targets()))
     logits, _, objectness = head(features())
     expected = logits.sigmoid() * objectness.sigmoid()[..., None]
-    torch.testing.assert_close(torch.stack(seen), expected)
+    torch.testing.assert_close(torch.cat(seen), expected)

@@ -9,7 +9,9 @@ from torch import nn
 from detkit import assembly
 from detkit.config.pages import filled
 from detkit.errors import UserError
-from detkit.structures import Assignment, DensePredictions, FeatureSpec, Target
+from detkit.structures import Assignment, DensePredictions, FeatureSpec, PaddedTargets, Target
+
+padded = PaddedTargets.of
 
 FEATURES = [torch.zeros(2, 4, 4, 4), torch.zeros(2, 4, 2, 2)]
 SIZES = [(64, 64), (64, 40)]
@@ -109,7 +111,7 @@ def test_training_has_limits_of_its_own():
         training_postprocess={**NMS, "max_detections": 4},
     )
     assert len(proposer.propose(FEATURES, SIZES)[0].scores) == 2
-    _, regions = proposer.loss_and_proposals(FEATURES, [target()] * 2, SIZES)
+    _, regions = proposer.loss_and_proposals(FEATURES, padded([target()] * 2), SIZES)
     assert [len(found.scores) for found in regions] == [4, 4]
     assert not regions[0].boxes.requires_grad
 
@@ -124,9 +126,10 @@ def test_an_image_without_room_for_a_region_proposes_nothing():
 class Listed:
     uses_predictions = False
 
-    def __call__(self, priors, scores, boxes, found):
-        matched = torch.full((PRIORS,), -1)
-        matched[: len(found)] = torch.arange(len(found))
+    def __call__(self, priors, scores, boxes, targets):
+        matched = torch.full((2, PRIORS), -1)
+        for row, count in zip(matched, targets.counts, strict=True):
+            row[:count] = torch.arange(count)
         return Assignment(matched)
 
 
@@ -141,7 +144,7 @@ def test_losses_are_divided_by_the_sampled_anchors():
     proposer = saying(torch.zeros(PRIORS), box_loss={"name": "l1"})
     proposer.assigner, proposer.sampler = Listed(), FirstFive()
     box = [0, 0, 16, 32]  # the first anchor is its upper half: shift 0, .5 and log 2
-    losses = proposer.loss(FEATURES, [target(box, label=2), target()])
+    losses = proposer.loss(FEATURES, padded([target(box, label=2), target()]))
     assert losses["loss/classification"].item() == pytest.approx(0.6931, abs=1e-4)
     assert losses["loss/box"].item() == pytest.approx((0.5 + 0.6931) / 10, abs=1e-4)
 
@@ -149,9 +152,9 @@ def test_losses_are_divided_by_the_sampled_anchors():
 def test_losses_are_those_of_loss_and_whatever_the_classes():
     proposer = saying(torch.zeros(PRIORS), sampler={"name": "keep_all"})
     objects = [[0.0, 0, 16, 16], [32, 32, 64, 64]]
-    alone = proposer.loss(FEATURES, [target(*objects), target()])
+    alone = proposer.loss(FEATURES, padded([target(*objects), target()]))
     targets = [target(*objects, label=2), target()]
-    together, _ = proposer.loss_and_proposals(FEATURES, targets, SIZES)
+    together, _ = proposer.loss_and_proposals(FEATURES, padded(targets), SIZES)
     assert alone == together
     assert alone["loss/classification"] > 0
 
@@ -160,7 +163,7 @@ def test_losses_are_those_of_loss_and_whatever_the_classes():
 @pytest.mark.parametrize("boxes", [[], [[4.0, 4, 30, 34]]])
 def test_every_layer_learns_with_and_without_objects(boxes):
     proposer = rpn(layers={"name": "rpn", "convs": 2})
-    losses, _ = proposer.loss_and_proposals(FEATURES, [target(*boxes), target()], SIZES)
+    losses, _ = proposer.loss_and_proposals(FEATURES, padded([target(*boxes), target()]), SIZES)
     sum(losses.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in proposer.parameters())
     assert (losses["loss/box"] > 0) == bool(boxes)

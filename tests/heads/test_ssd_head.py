@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
 
@@ -57,11 +57,11 @@ def test_an_untrained_head_gives_all_classes_the_same_or_the_asked_score(build_h
 
 def test_background_is_learned_from_an_image_without_objects(build_head, name):  # pain 14
     head = build_head(name)
-    losses = head.loss(features(), [one_object(), Target.empty()])
+    losses = head.loss(features(), PaddedTargets.of([one_object(), Target.empty()]))
     gradient = torch.autograd.grad(
         losses["loss/classification"], head.layers.parameters(), allow_unused=True
     )
-    alone = head.loss([level[1:] for level in features()], [Target.empty()])
+    alone = head.loss([level[1:] for level in features()], PaddedTargets.of([Target.empty()]))
     assert losses["loss/classification"] > 0
     assert alone["loss/classification"] > 0
     assert gradient[0] is not None
@@ -69,7 +69,7 @@ def test_background_is_learned_from_an_image_without_objects(build_head, name): 
 
 def test_torchvisions_sampling_learns_nothing_from_it(build_head, name):
     head = build_head(name, sampler={"name": "hard_negatives", "minimum": 0})
-    losses = head.loss(features(), [Target.empty()] * 2)  # pain 15
+    losses = head.loss(features(), PaddedTargets.of([Target.empty()] * 2))  # pain 15
     assert losses["loss/classification"] == 0
     sum(losses.values()).backward()
     assert all(parameter.grad is not None for parameter in head.parameters())
@@ -79,11 +79,11 @@ def test_the_loss_of_a_batch_is_counted_by_hand(build_head):
     head = build_head("ssd", priors={"name": "ssd_boxes", "image_size": [64, 96]})
     for layer in [*head.layers.class_layers, *head.layers.box_layers]:
         nn.init.zeros_(layer.weight)
-    targets = [one_object(), Target.empty()]
+    targets = PaddedTargets.of([one_object(), Target.empty()])
     losses = head.loss(features(), targets)
     maps = features()
     priors = head.priors(SIZES, maps[0].device)
-    positives = int((head.assigner(priors, None, None, targets[0]).matched >= 0).sum())
+    positives = int((head.assigner(priors, None, None, targets).matched >= 0).sum())
     # Even odds of four: log 4 for each positive, for three times as many background priors, and
     # for the three of the image without objects.
     count = positives + 3 * positives + 3

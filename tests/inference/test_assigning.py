@@ -6,7 +6,7 @@ from torch import nn
 
 from detkit.errors import UserError
 from detkit.inference.assigning import ImageAssignment, assign, count, counts_as_text
-from detkit.structures import BACKGROUND, IGNORED, Batch, Priors, Target
+from detkit.structures import BACKGROUND, IGNORED, Batch, PaddedTargets, Priors, Target
 
 PRIORS = Priors(
     torch.tensor([[0.0, 0, 8, 8], [8, 0, 16, 8], [0, 0, 16, 16]]),
@@ -42,7 +42,7 @@ def batch_of(target):
     return Batch(
         images=torch.zeros(1, 3, 16, 16, dtype=torch.uint8),
         image_sizes=[(16, 16)],
-        targets=[target],
+        targets=PaddedTargets.of([target]),
         original_targets=[target],
         image_ids=[1],
         paths=["a"],

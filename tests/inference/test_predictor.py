@@ -8,7 +8,7 @@ from detkit.errors import DataError, UserError
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.predicting import Prediction, predict_images
 from detkit.inference.predictor import Predictor
-from detkit.structures import Batch, Detections, Sample, Target
+from detkit.structures import Batch, Detections, PaddedTargets, Sample, Target
 
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def collate(samples):
     return Batch(
         images=torch.stack([sample.image for sample in samples]),
         image_sizes=[(4, 4)] * len(samples),
-        targets=[Target.empty()] * len(samples),
+        targets=PaddedTargets.of([Target.empty()] * len(samples)),
         original_targets=[Target.empty()] * len(samples),
         image_ids=[0] * len(samples),
         paths=[sample.path for sample in samples],

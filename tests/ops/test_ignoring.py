@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from detkit.ops import chunks, mark_ignored
-from detkit.structures import BACKGROUND, IGNORED, Priors, Target
+from detkit.structures import BACKGROUND, IGNORED, PaddedTargets, Priors, Target
 
 
 def mark(box, matched=BACKGROUND, ignored=True):
@@ -10,7 +10,7 @@ def mark(box, matched=BACKGROUND, ignored=True):
     priors = Priors(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.ones(1), torch.zeros(1).long())
     boxes = torch.tensor([[20.0, 20.0, 30.0, 30.0], box])
     target = Target(boxes, torch.zeros(2).long(), torch.tensor([ignored, ignored]))
-    return mark_ignored(torch.tensor([matched]), priors, target).item()
+    return mark_ignored(torch.tensor([[matched]]), priors, PaddedTargets.of([target])).item()
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,9 @@ def test_objects_that_count_hide_nothing():
 
 def test_without_objects():
     priors = Priors(torch.zeros(3, 4), torch.ones(3), torch.zeros(3).long())
-    matched = torch.full((3,), BACKGROUND)
-    assert torch.equal(mark_ignored(matched, priors, Target.empty()), matched)
+    matched = torch.full((1, 3), BACKGROUND)
+    targets = PaddedTargets.of([Target.empty()])
+    assert torch.equal(mark_ignored(matched, priors, targets), matched)
 
 
 def test_many_ignored_objects_are_compared_in_parts(monkeypatch):

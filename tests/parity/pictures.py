@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.io import decode_image
 
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 
 _CLASSES = {"RBC": 0, "WBC": 1, "Platelets": 2}
 
@@ -32,7 +32,14 @@ def _batch(images, targets, divisor):
     identity = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
     names = [str(number) for number in range(count)]
     return Batch(
-        padded, sizes, targets, targets, list(range(count)), names, sizes, to_image=identity
+        padded,
+        sizes,
+        PaddedTargets.of(targets),
+        targets,
+        list(range(count)),
+        names,
+        sizes,
+        to_image=identity,
     )
 
 
@@ -76,7 +83,7 @@ def photograph_batch(folder: Path, divisor):
 
 def squared(batch, side):
     """The first image and the one without a box, each resized to a square, as SSD has them."""
-    kept = [0, next(i for i, target in enumerate(batch.targets) if len(target) == 0)]
+    kept = [0, batch.targets.counts.index(0)]
     images, targets = [], []
     for place in kept:
         height, width = batch.image_sizes[place]
@@ -84,6 +91,6 @@ def squared(batch, side):
         resized = F.interpolate(image, size=(side, side), mode="bilinear")
         images.append(resized[0].round().to(torch.uint8))
         factor = torch.tensor([side / width, side / height] * 2)
-        old = batch.targets[place]
+        old = batch.targets.split()[place]
         targets.append(_target((old.boxes * factor).tolist(), old.labels.tolist()))
     return _batch(images, targets, divisor=1)

@@ -7,6 +7,7 @@ import torch
 from pictures import photograph_batch, rendered_batch
 from torchvision_weights import DIVISOR, our_model, torchvision_model
 
+from detkit.structures import PaddedTargets
 from detkit.weights.tensor_names import name_of_torchvision_detector
 
 LOSS_NAMES = {
@@ -40,7 +41,7 @@ def inputs_of_torchvision(batch):
         image[:, :height, :width].float()
         for image, (height, width) in zip(batch.images, batch.image_sizes, strict=True)
     ]
-    return images, [{"boxes": t.boxes, "labels": t.labels} for t in batch.targets]
+    return images, [{"boxes": t.boxes, "labels": t.labels} for t in batch.targets.split()]
 
 
 def their_losses(model, batch):
@@ -57,8 +58,8 @@ def our_losses(detector, batch):
         return detector.loss(batch)
     features = detector.features_of(batch)
     images = [
-        detector.head.loss([level[i : i + 1] for level in features], [target])
-        for i, target in enumerate(batch.targets)
+        detector.head.loss([level[i : i + 1] for level in features], PaddedTargets.of([target]))
+        for i, target in enumerate(batch.targets.split())
     ]
     return {key: torch.stack([losses[key] for losses in images]).mean() for key in images[0]}
 
@@ -68,7 +69,7 @@ def our_losses(detector, batch):
 def test_losses_and_gradients(models, batch):
     theirs, ours = models
     expected, found = their_losses(theirs, batch), our_losses(ours, batch)
-    assert any(len(target) == 0 for target in batch.targets)
+    assert any(len(target) == 0 for target in batch.targets.split())
     assert expected.keys() == found.keys()
     for key, value in expected.items():
         assert value > 0.01

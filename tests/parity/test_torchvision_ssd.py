@@ -6,12 +6,15 @@ object one; where an object has two equal ones, rounding decides. The batches ho
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from pictures import photograph_batch, rendered_batch, squared
 from torchvision_ssd import SIDES, our_model, torchvision_model
 
 from detkit.ops import pairwise_iou
+from detkit.structures import PaddedTargets
 from detkit.weights.torchvision_ssd import tensors_of_ssd
 
 LOSS_NAMES = {"classification": "loss/classification", "bbox_regression": "loss/box"}
@@ -36,13 +39,14 @@ def models(request):
         batch = squared(photograph_batch(request.getfixturevalue("bccd"), divisor=1), SIDES[name])
     theirs = torchvision_model(name, batch.images)
     ours = our_model(name, theirs.state_dict())
-    batch.targets[0] = with_clear_priors(ours, batch)
+    targets = [with_clear_priors(ours, batch), *batch.targets.split()[1:]]
+    batch = replace(batch, targets=PaddedTargets.of(targets))
     return theirs, ours, batch
 
 
 def with_clear_priors(detector, batch):
     """The first image's objects that have one best prior, and for themselves."""
-    target = batch.targets[0]
+    target = batch.targets.split()[0]
     with torch.no_grad():
         features = detector.neck(detector.backbone(batch.images[:1].float()))
     sizes = [tuple(level.shape[-2:]) for level in features]
@@ -57,7 +61,7 @@ def with_clear_priors(detector, batch):
 def inputs_of_torchvision(batch):
     """Images and targets; background is torchvision's class 0."""
     return [image.float() for image in batch.images], [
-        {"boxes": target.boxes, "labels": target.labels + 1} for target in batch.targets
+        {"boxes": target.boxes, "labels": target.labels + 1} for target in batch.targets.split()
     ]
 
 
@@ -74,7 +78,7 @@ def their_losses(model, batch):
 def test_losses_and_gradients(models):
     theirs, ours, batch = models
     expected, found = their_losses(theirs, batch), ours.loss(batch)
-    assert sorted(len(target) == 0 for target in batch.targets) == [False, True]
+    assert sorted(count == 0 for count in batch.targets.counts) == [False, True]
     assert expected.keys() == found.keys()
     for key, value in expected.items():
         assert value > 0.01

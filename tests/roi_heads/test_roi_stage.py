@@ -51,10 +51,14 @@ class Listed:
     def __init__(self, matches, soft=None):
         self.matches, self.soft, self.seen = matches, soft, []
 
-    def __call__(self, priors, scores, boxes, target):
-        self.seen.append((priors, scores, boxes, target))
+    def __call__(self, priors, scores, boxes, targets):
+        first = [None if values is None else values[0] for values in (scores, boxes)]
+        (target,) = targets.split()
+        self.seen.append((priors, *first, target.select(~target.ignored)))
         matched = torch.tensor([self.matches[tuple(b)] for b in priors.boxes.tolist()])
-        return Assignment(matched, None if self.soft is None else self.soft[: len(matched)])
+        return Assignment(
+            matched[None], None if self.soft is None else self.soft[None, : len(matched)]
+        )
 
 
 class Keep:

@@ -11,7 +11,7 @@ from training_fakes import Batches, cpu_trainer, tiny_module
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 from detkit.training.accumulation import Accumulation, ReadAhead
 from detkit.training.fit import fit
 
@@ -44,7 +44,7 @@ def batch(*objects, seed=0):
     return Batch(
         images=torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
         image_sizes=[(SIDE, SIDE)] * len(objects),
-        targets=targets,
+        targets=PaddedTargets.of(targets),
         original_targets=targets,
         image_ids=list(range(len(objects))),
         paths=[""] * len(objects),
@@ -55,11 +55,12 @@ def batch(*objects, seed=0):
 
 def together(batches):
     values = {}
+    targets = PaddedTargets.of([t for batch in batches for t in batch.targets.split()])
     for field in fields(Batch):
         each = [getattr(batch, field.name) for batch in batches]
         is_tensor = isinstance(each[0], torch.Tensor)
         values[field.name] = torch.cat(each) if is_tensor else list(itertools.chain(*each))
-    return Batch(**values)
+    return Batch(**{**values, "targets": targets})
 
 
 def detector(words):
@@ -99,7 +100,7 @@ def test_batches_of_a_step_are_read_before_the_first_is_given():
     loader = Batches()
     loader.batches = [batch(1), batch(2), batch(3)]
     ahead = ReadAhead(loader, 2)
-    objects = [[len(targets[0]) for _, _, targets in each.step] for each in ahead]
+    objects = [[targets.counts[0] for _, _, targets in each.step] for each in ahead]
     assert objects == [[1, 2], [1, 2], [3]]
     assert len(ahead) == 3
     assert ahead.batches == 2

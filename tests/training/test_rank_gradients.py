@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 from detkit.training.sharding import divide, whole
 
 SIDE = 96
@@ -60,18 +60,21 @@ def four_images(folder, words, objects):
     classes = Classes(data.class_names, data.category_ids)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     batch = next(iter(data.train_loader()))
-    kept = [target.select(torch.arange(len(target)) < objects) for target in batch.targets[:2]]
+    kept = [
+        target.select(torch.arange(len(target)) < objects) for target in batch.targets.split()[:2]
+    ]
     if objects == 1:
         kept[1] = Target.empty()
-    return replace(batch, targets=[*kept, Target.empty(), Target.empty()]), detector.double()
+    targets = PaddedTargets.of([*kept, Target.empty(), Target.empty()])
+    return replace(batch, targets=targets), detector.double()
 
 
 def half(batch, rank):
     """Two images of the batch."""
     cut = slice(2 * rank, 2 * rank + 2)
-    return replace(
-        batch, **{field.name: getattr(batch, field.name)[cut] for field in fields(batch)}
-    )
+    names = [field.name for field in fields(batch) if field.name != "targets"]
+    targets = batch.targets.images(cut.start, cut.stop)
+    return replace(batch, **{name: getattr(batch, name)[cut] for name in names}, targets=targets)
 
 
 def gradients(detector):

@@ -4,13 +4,14 @@ import pytest
 import torch
 from training_fakes import batch
 
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 from detkit.training.risky_boxes import risky_boxes
 
 
 def reasons(box, label=0):
     target = Target(torch.tensor([box]), torch.tensor([label]), torch.tensor([False]))
-    one = dataclasses.replace(batch(0, size=1), targets=[target], image_sizes=[(60, 80)])
+    changes = {"image_sizes": [(60, 80)], "size_tensor": None}
+    one = dataclasses.replace(batch(0, size=1), targets=PaddedTargets.of([target]), **changes)
     return [found.reason for found in risky_boxes(one, num_classes=2)]
 
 

@@ -52,7 +52,7 @@ def run(tmp_path_factory):
     logger = Wandb(run_folder=str(folder), log_model="best", pictures_every=2)
     pictures = Pictures(run_folder=str(folder), class_names=NAMES, count=1)
     trainer = cpu_trainer(folder, callbacks=[pictures], loggers=[logger], max_epochs=3)
-    shown = replace(batch(9), targets=[OBJECT] * 2, original_targets=[OBJECT] * 2)
+    shown = replace(batch(9), original_targets=[OBJECT] * 2)
     validation = Batches()
     validation.batches = [shown]
     module = tiny_module(metric=Scripted(), checkpoint_record={**RECORD, "config": CONFIG})

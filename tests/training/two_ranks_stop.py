@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from training_fakes import Batches, TinyDetector, cpu_trainer, tiny_module
 
 from detkit.errors import UserError
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 from detkit.training.callbacks.batch_check import BatchCheck
 from detkit.training.callbacks.non_finite import NonFinite
 from detkit.training.callbacks.unused_parameters import UnusedParameters
@@ -47,7 +48,9 @@ if __name__ == "__main__":
     data = Batches(rank, rank + 2)
     if case == "range" and rank == 1:
         boxes, marks = torch.zeros(1, 4), torch.tensor([False])
-        data.batches[0].targets[0] = Target(boxes, torch.tensor([9]), marks)
+        wrong = Target(boxes, torch.tensor([9]), marks)
+        targets = PaddedTargets.of([wrong, *data.batches[0].targets.split()[1:]])
+        data.batches[0] = replace(data.batches[0], targets=targets)
     watching = {
         "loss": NonFinite(run_folder=str(folder)),
         "gradient": NonFinite(run_folder=str(folder)),

@@ -16,7 +16,7 @@ from detkit.assembly import Classes
 from detkit.cli.main import main
 from detkit.config.compose import compose
 from detkit.evaluation.operation_counts import operations, saved_bytes, size_of
-from detkit.structures import Batch, Target
+from detkit.structures import Batch, PaddedTargets, Target
 from detkit.sweeps.estimates.device_speed import Speed, measure_speed
 from detkit.sweeps.estimates.sweep_plan import minutes_text
 from detkit.sweeps.estimates.training_cost import Estimator
@@ -45,7 +45,7 @@ def batch() -> Batch:
     return Batch(
         images=torch.randint(0, 256, (IMAGES, 3, SIDE, SIDE), dtype=torch.uint8),
         image_sizes=[(SIDE, SIDE)] * IMAGES,
-        targets=[target] * IMAGES,
+        targets=PaddedTargets.of([target] * IMAGES),
         original_targets=[target] * IMAGES,
         image_ids=list(range(IMAGES)),
         paths=["noise"] * IMAGES,

@@ -7,7 +7,7 @@ import torch
 from training_fakes import Batches, TinyDetector, batches, cpu_trainer, tiny_module
 
 from detkit.errors import DataError
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 from detkit.training.callbacks.batch_check import BatchCheck
 from detkit.training.fit import fit
 
@@ -19,7 +19,9 @@ def loader(box, label, number=2):
     found = batches(4)
     boxes = torch.tensor([[0.0, 0.0, 8.0, 8.0], box])
     target = Target(boxes, torch.tensor([1, label]), torch.tensor([False, False]))
-    spoilt = dataclasses.replace(found.batches[number], targets=[Target.empty(), target])
+    spoilt = dataclasses.replace(
+        found.batches[number], targets=PaddedTargets.of([Target.empty(), target])
+    )
     found.batches[number] = spoilt
     return found
 

@@ -1,0 +1,153 @@
+"""The assigners that use predictions as they worked image by image, without padding."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from detkit.ops.boxes import box_centres, box_sides, iou
+from detkit.ops.chunks import row_chunks
+from detkit.ops.initial_boxes import initial_boxes
+from detkit.structures import BACKGROUND, Assignment
+
+_LEAST = 1e-8
+_FAR = 1e4
+
+
+def positions_in_groups(values, groups):
+    by_value = values.argsort(descending=True, stable=True)
+    order = by_value[groups[by_value].argsort(stable=True)]
+    sizes = groups.bincount()
+    starts = sizes.cumsum(0) - sizes
+    indices = torch.arange(len(values), device=values.device)
+    positions = torch.empty_like(indices)
+    positions[order] = indices - starts[groups[order]]
+    return positions
+
+
+def largest_in_groups(values, groups, count):
+    return values.new_zeros(count).scatter_reduce_(0, groups, values, "amax")
+
+
+_ROUNDING = 0.001
+
+
+class _OtaPairs(NamedTuple):
+    object: Tensor
+    prior: Tensor
+    cost: Tensor
+
+    def keep(self, mask):
+        return _OtaPairs(*(values[mask] for values in self))
+
+
+class SimOTAAssigner:
+    uses_predictions = True
+
+    def __call__(self, priors, scores, boxes, target):
+        if scores is None or boxes is None:
+            raise ValueError("assigner 'sim_ota' uses predictions, got none: pass scores and boxes")
+        matched = torch.full_like(priors.level, BACKGROUND)
+        if len(target) == 0:
+            return Assignment(matched)
+        log_scores = scores.clamp(_LEAST, 1 - _LEAST).log()
+        log_others = torch.log1p(-scores.clamp(_LEAST, 1 - 1e-07))
+        pairs_by_chunk = [
+            self._cheapest_pairs(priors, (log_scores, log_others), boxes, target, chunk)
+            for chunk in row_chunks(len(target), len(matched))
+        ]
+        pairs = _OtaPairs(*(torch.cat(values) for values in zip(*pairs_by_chunk, strict=True)))
+        pairs = pairs.keep(positions_in_groups(-pairs.cost, pairs.prior) == 0)
+        matched[pairs.prior] = pairs.object
+        return Assignment(matched)
+
+    def _cheapest_pairs(self, priors, logarithms, boxes, target, chunk):
+        objects = target.boxes[chunk]
+        inside, near = self._inside_and_near(priors, objects)
+        number, prior = (inside | near).nonzero(as_tuple=True)
+        overlap = iou(boxes[prior], objects[number])
+        highest = torch.where(positions_in_groups(overlap, number) < self.topk, overlap, 0)
+        pair_counts = overlap.new_zeros(len(objects)).index_add_(0, number, highest)
+        pair_counts = pair_counts.long().clamp(min=1)
+        cost = _class_cost(logarithms, prior, target.labels[chunk][number])
+        cost = cost - self.overlap_cost * (overlap + _LEAST).log()
+        cost = cost + _FAR * ~(inside & near)[number, prior]
+        pairs = _OtaPairs(number + chunk.start, prior, cost)
+        return pairs.keep(positions_in_groups(-cost, number) < pair_counts[number])
+
+    def _inside_and_near(self, priors, objects):
+        offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()
+        inside = (offset < box_sides(objects)[:, None] / 2).all(dim=-1)
+        near = (offset < self.centre_radius * priors.stride[:, None]).all(dim=-1)
+        return (inside, near)
+
+
+def _class_cost(logarithms, prior, label):
+    log_scores, log_others = logarithms
+    as_background = -log_others.sum(dim=1)
+    return as_background[prior] + log_others[prior, label] - log_scores[prior, label]
+
+
+class _AlignedPairs(NamedTuple):
+    object: Tensor
+    prior: Tensor
+    alignment: Tensor
+    overlap: Tensor
+    untrained: Tensor
+    best: Tensor
+
+    def keep(self, mask):
+        return _AlignedPairs(*(values[mask] for values in self))
+
+
+class TaskAlignedAssigner:
+    uses_predictions = True
+
+    def __call__(self, priors, scores, boxes, target):
+        if scores is None or boxes is None:
+            raise ValueError(
+                "assigner 'task_aligned' uses predictions, got none: pass scores and boxes"
+            )
+        matched = torch.full_like(priors.level, BACKGROUND)
+        soft = torch.ones_like(priors.stride)
+        if len(target) == 0:
+            return Assignment(matched, soft)
+        pairs_by_chunk = [
+            self._best_pairs(priors, scores, boxes, target, chunk)
+            for chunk in row_chunks(len(target), len(matched))
+        ]
+        pairs = _AlignedPairs(*(torch.cat(values) for values in zip(*pairs_by_chunk, strict=True)))
+        claims = pairs.overlap + 1.0 * pairs.best if self.keep_best else pairs.overlap
+        pairs = pairs.keep(positions_in_groups(claims, pairs.prior) == 0)
+        matched[pairs.prior] = pairs.object
+        soft[pairs.prior] = _soft_targets(pairs, len(target))
+        return Assignment(matched, soft)
+
+    def _best_pairs(self, priors, scores, boxes, target, chunk):
+        objects = target.boxes[chunk]
+        number, prior = self._inside(priors, objects).nonzero(as_tuple=True)
+        overlap = iou(boxes[prior], objects[number])
+        best = largest_in_groups(overlap, number, len(objects))
+        untrained = (best < self.least_overlap)[number]
+        if self.least_overlap > 0:
+            typical = iou(initial_boxes(priors)[prior], objects[number])
+            overlap = torch.where(untrained, typical, overlap)
+        score = scores[prior, target.labels[chunk][number]]
+        alignment = score**self.alpha * overlap**self.beta
+        ranks = positions_in_groups(alignment, number)
+        pairs = _AlignedPairs(
+            number + chunk.start, prior, alignment, overlap, untrained, ranks == 0
+        )
+        return pairs.keep((ranks < self.topk) & (alignment > 0))
+
+    def _inside(self, priors, objects):
+        reach = box_sides(objects).clamp(min=self.least_cells * priors.stride.amin()) / 2
+        offset = (box_centres(priors.boxes) - box_centres(objects)[:, None]).abs()
+        return (offset < reach[:, None]).all(dim=-1)
+
+
+def _soft_targets(pairs, count):
+    most_aligned = largest_in_groups(pairs.alignment, pairs.object, count)[pairs.object]
+    highest = largest_in_groups(pairs.overlap, pairs.object, count)[pairs.object]
+    highest = highest.masked_fill(pairs.untrained, 1.0)
+    return pairs.alignment / most_aligned * highest
