@@ -30,7 +30,7 @@ from torch import Tensor
 from torchvision.models.detection import retinanet_resnet50_fpn
 from torchvision.models.detection.image_list import ImageList
 
-from detkit.structures import Target
+from detkit.structures import PaddedTargets, Target
 
 SIZE, BATCH, CLASSES = (768, 1408), 2, 80
 STRIDES = (8, 16, 32, 64, 128)
@@ -57,9 +57,10 @@ def our_step(logits: Tensor, codes: Tensor, targets: list[Target]) -> Step:
     head = our_detector("torchvision_retinanet", CLASSES).head
     head.layers = Given(logits, codes)
     features = [torch.zeros(BATCH, 1, SIZE[0] // s, SIZE[1] // s) for s in STRIDES]
+    padded = PaddedTargets.of(targets)
 
     def step() -> tuple[Tensor, Tensor]:
-        losses = head.loss(features, targets)
+        losses = head.loss(features, padded)
         sum(losses.values()).backward()
         return losses["loss/classification"].detach(), losses["loss/box"].detach()
 
