@@ -67,6 +67,33 @@ class Stopped(BaseException):
         return str(self.args[0])
 
 
+# Packages that detkit needs, but not for predictions of exported files.
+_WHOLE = {
+    *("torch", "torchvision", "lightning", "torchmetrics", "hydra", "omegaconf", "pydantic"),
+    *("pycocotools", "faster_coco_eval", "timm", "safetensors", "wandb", "matplotlib", "yaml"),
+    *("tqdm", "defusedxml", "jinja2", "cv2"),
+}
+
+
+def without_dependencies(error: ModuleNotFoundError, subject: str) -> UserError | None:
+    """The error for a package that `pip install --no-deps detkit` has not installed.
+
+    Args:
+        error: What Python raised.
+        subject: What needs the package.
+
+    Returns:
+        None if detkit does not require this package.
+    """
+    package = (error.name or "").partition(".")[0]
+    if package not in _WHOLE:
+        return None
+    return UserError(
+        f"{subject} needs the package {package}, which is not installed: pip install detkit "
+        "installs it. Without it, detkit only runs exported files, such as model.onnx."
+    )
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that the user most probably meant, or None."""
     known = list(candidates)

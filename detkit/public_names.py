@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from detkit.errors import without_dependencies
+
 MODULES = {
     "Config": "detkit.api.configuration",
     "Detector": "detkit.api.detector",
@@ -26,4 +28,8 @@ MODULES = {
 
 def import_name(name: str) -> Any:
     """Import the module of a public name and return the object."""
-    return getattr(import_module(MODULES[name]), name)
+    try:
+        module = import_module(MODULES[name])
+    except ModuleNotFoundError as error:
+        raise without_dependencies(error, f"detkit.{name}") or error from error
+    return getattr(module, name)

@@ -21,7 +21,7 @@ from typing import TextIO
 from detkit.cli.completion import complete
 from detkit.cli.output_folder import permission_text
 from detkit.cli.typed import as_settings
-from detkit.errors import ConfigError, UserError, did_you_mean
+from detkit.errors import ConfigError, UserError, did_you_mean, without_dependencies
 from detkit.interruption import run_stoppable
 from detkit.lasting_output import lasting_output
 from detkit.text import align_columns
@@ -76,6 +76,12 @@ def _run(words: list[str]) -> int:
     except UserError as error:
         if not _is_completion_query(words):  # a half-typed line is no error
             print(error_text(error, sys.stderr), file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        missing = without_dependencies(error, f"detkit {words[0]}")
+        if missing is None:
+            raise
+        print(error_text(missing, sys.stderr), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped by the keyboard", file=sys.stderr)

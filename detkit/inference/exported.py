@@ -22,6 +22,9 @@ from detkit.pixels.resizing import (
 )
 from detkit.structures.arrays import DetectionArrays
 from detkit.structures.exported import ExportedModel
+from detkit.text import shortened
+
+_REASON = 200  # letters of an engine's message
 
 
 class PreparedImage(NamedTuple):
@@ -162,7 +165,16 @@ class ExportedPredictor:
         return batch
 
     def _detections(self, images: NDArray[np.float32]) -> list[DetectionArrays]:
-        outputs = self._engine(images)
+        try:
+            outputs = self._engine(images)
+        except MemoryError:
+            raise
+        except Exception as error:  # each engine has its own classes
+            shape, reason = " x ".join(map(str, images.shape)), " ".join(str(error).split())
+            raise UserError(
+                f"{self._source}: cannot run on images of {shape} ({shortened(reason, _REASON)}): "
+                "look into the certificate beside it, or export it again with a fixed size."
+            ) from error
         if isinstance(outputs, RawArrays):
             return suppress(outputs, self._model.postprocess or {})
         return [

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import detkit
+from detkit.public_names import import_name
 
 PUBLIC = {
     *("Detector", "Result", "load"),
@@ -43,3 +44,10 @@ def test_a_misspelt_name_gets_the_nearest():
 
 def test_the_package_tells_type_checkers_that_it_is_typed():
     assert (Path(detkit.__file__).parent / "py.typed").is_file()
+
+
+def test_without_torch_the_error_says_what_works(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "detkit.api.run_backend", raising=False)
+    with pytest.raises(detkit.UserError, match=r"needs the package torch.*only runs exported"):
+        import_name("open_run")

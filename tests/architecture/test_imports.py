@@ -39,7 +39,7 @@ BELOW_ASSEMBLY = {
 # Package -> the packages that it may import besides itself.
 ALLOWED: dict[str, set[str]] = {
     "detkit": {"api", "data", "errors", "public_names", "registry", "version"},
-    "public_names": set(),
+    "public_names": {"errors"},
     "errors": set(),
     "image_files": set(),
     "interruption": {"errors"},

@@ -212,3 +212,17 @@ def test_the_package_runs_as_a_module(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="0"):
         runpy.run_module("detkit", run_name="__main__")
     assert capsys.readouterr().out.startswith("detkit ")
+
+
+def test_a_missing_dependency_is_one_line_that_says_how_to_get_it(fake, capsys) -> None:
+    fake(raising(ModuleNotFoundError("No module named 'hydra'", name="hydra.core")))
+    assert command_line.main(["train"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: detkit train needs the package hydra, which is not installed")
+    assert "pip install detkit" in printed
+
+
+def test_a_missing_module_of_others_is_no_user_error(fake) -> None:
+    fake(raising(ModuleNotFoundError("No module named 'mine'", name="mine")))
+    with pytest.raises(ModuleNotFoundError, match="mine"):
+        command_line.main(["train"])

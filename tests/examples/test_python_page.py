@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from exported_files import write_onnx
 
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
 PAGE = Path(__file__).parents[2] / "docs/python.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -15,6 +18,7 @@ def folder(tiny_run, photos, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/mine").symlink_to(tiny_run.folder)
     (tmp_path / "photos").symlink_to(photos)
+    write_onnx(tmp_path / "mine.onnx")
     monkeypatch.chdir(tmp_path)
 
 

@@ -119,3 +119,12 @@ def test_images_are_prepared_as_the_transforms_do(settings, factory, size):
 def test_a_transform_that_numpy_cannot_do_is_refused(node):
     with pytest.raises(UserError, match=rf"model.onnx: its images need .*'{node['name']}'"):
         require_numpy_transforms(replace(MODEL, resize={"a": node}), "model.onnx")
+
+
+def test_an_engine_that_fails_is_explained_in_one_line(monkeypatch):
+    def fail(engine, images):
+        raise RuntimeError("Guard failed:\n size 4")
+
+    monkeypatch.setattr(FakeEngine, "__call__", fail)
+    with pytest.raises(UserError, match=r"cannot run on images of 1 x 3 x 4 x 4 \(Guard failed: s"):
+        predict([image(4, 4)])
