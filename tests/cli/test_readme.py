@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from _pytest.mark import ParameterSet
+from exported_files import write_onnx
 from tiny_run import TINY
 from torchvision.models import resnet18
 
@@ -60,6 +61,7 @@ def prepare(work: Path) -> None:
         shutil.copytree(work / "first", work / "RUN")
         shutil.copytree(work / "OTHER/non_finite", work / "RUN/non_finite")
         torch.save(resnet18().state_dict(), work / "WEIGHTS.pth")
+        write_onnx(work / "MODEL.onnx")
 
 
 def check_sweep(words: list[str]) -> None:
