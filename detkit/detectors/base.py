@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from detkit.errors import UserError
 from detkit.interfaces import Losses
-from detkit.structures import Batch, Detections
+from detkit.structures import Batch, Detections, PaddedDetections
 
 
 class DetectorModule(nn.Module):
@@ -21,3 +22,17 @@ class DetectorModule(nn.Module):
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image of a batch; see `Detector`."""
         raise NotImplementedError
+
+
+def in_original_images(result: PaddedDetections, batch: Batch) -> list[Detections]:
+    """The detections of each image on the CPU, in the coordinates of the original images.
+
+    Raises:
+        UserError: A head returned something else, or its post-processor did.
+    """
+    if not isinstance(result, PaddedDetections):
+        raise UserError(
+            f"the head predicted {type(result).__name__}, expected PaddedDetections: return the "
+            "padded detections of the whole batch from its `predict` and from its post-processor."
+        )
+    return result.to_original(batch.to_image, batch.original_sizes).split()

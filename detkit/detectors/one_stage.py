@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from detkit.detectors.base import DetectorModule
+from detkit.detectors.base import DetectorModule, in_original_images
 from detkit.interfaces import Backbone, Head, Losses, Neck
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, DensePredictions, Detections, PaddedDetections
@@ -61,13 +61,19 @@ class OneStageDetector(DetectorModule):
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
         detections = self.head.predict(self.features_of(batch), batch.size_tensor)
-        return detections.to_original(batch.to_image, batch.original_sizes).split()
+        return in_original_images(detections, batch)
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> PaddedDetections:
         """The detections in images (B, 3, H, W) in 0..255 without padding; for export."""
         features = self.neck(self.backbone(self._normalise(images)))
         return self.head.predict(features, sizes_of(images))
+
+    @torch.no_grad()
+    def raw_detections(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """All boxes (B, P, 4) and scores (B, P, C) in images as for `detect`; for export."""
+        features = self.neck(self.backbone(self._normalise(images)))
+        return self.head.boxes_and_scores(features, sizes_of(images))
 
     def features_of(self, batch: Batch) -> list[Tensor]:
         """The feature levels for the head."""

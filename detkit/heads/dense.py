@@ -45,6 +45,7 @@ from detkit.ops import (
     highest_overlaps,
     require_batches,
     require_comparable,
+    require_padded,
 )
 from detkit.registry import NonNegativeFloat, PositiveFloat, Slot, register
 from detkit.structures import (
@@ -100,6 +101,7 @@ class DenseHead(nn.Module):
         objects_per_image: PositiveFloat | None = None,
     ) -> None:
         super().__init__()
+        require_padded(postprocess)
         require_comparable(box_loss.space, box_coder.code_size)
         require_batches(assigner)
         require_quality_pair(quality_target, quality_loss)
@@ -143,6 +145,16 @@ class DenseHead(nn.Module):
             boxes = self.box_coder.decode(best.codes, best.priors)
             boxes = clip_boxes(boxes, image_sizes[:, None])
             return self.postprocess(boxes, best.scores, best.labels)
+
+    @torch.no_grad()
+    def boxes_and_scores(
+        self, features: list[Tensor], image_sizes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All boxes (B, P, 4), inside their image, and scores (B, P, C), without suppression."""
+        predictions, priors = self._predict_at_priors(features)
+        with torch.autocast(features[0].device.type, enabled=False):
+            boxes = self.box_coder.decode(predictions.box_codes, priors)
+            return clip_boxes(boxes, image_sizes[:, None]), self._scores(predictions)
 
     @torch.no_grad()
     def assign(self, features: list[Tensor], targets: PaddedTargets) -> tuple[Priors, Tensor]:

@@ -16,7 +16,7 @@ from detkit.ops.boxes import (
 from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import row_chunks
 from detkit.ops.collectives import Divisors, mean_over_ranks
-from detkit.ops.compatibility import require_comparable
+from detkit.ops.compatibility import require_comparable, require_padded
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.masked_rows import Rows, rows_in
 from detkit.ops.matching import assign_batch, require_batches
@@ -49,9 +49,21 @@ __all__ = [
     "pairwise_iou",
     "require_batches",
     "require_comparable",
+    "require_padded",
     "row_chunks",
     "rows_in",
     "select_candidates",
     "share_inside",
     "sides_at_least",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Say what replaces a function that plugins for an earlier version import."""
+    if name == "class_wise_nms":
+        raise ImportError(
+            "detkit.ops.class_wise_nms took the boxes of one image: post-processors now take a "
+            "batch and use batched_class_nms; `detkit plugin new postprocess NAME` writes an "
+            "example"
+        )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detkit.ops.ranking import ranked
 from detkit.ops.rows import take_rows
 
 
@@ -40,7 +41,7 @@ def pack_images(boxes: Tensor, scores: Tensor, groups: Tensor) -> Packed:
         scores: (B, K); boxes with a score of 0 do not exist.
         groups: (B, K) from 0.
     """
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    scores, order = ranked(scores)
     first = torch.arange(order.shape[0], device=order.device)[:, None] * order.shape[1]
     return Packed(take_rows(boxes, order), scores, groups.gather(1, order), order + first)
 

@@ -9,6 +9,16 @@ from detkit.ops.rows import take_rows
 from detkit.structures import PaddedDetections
 
 
+def ranked(scores: Tensor, limit: int | None = None) -> tuple[Tensor, Tensor]:
+    """The `limit` best scores of (B, K) and their indices; of equal ones, the first come first."""
+    if torch.compiler.is_compiling():  # ONNX has no stable sort, but its TopK is stable
+        count = scores.shape[1]
+        values, order = scores.topk(count if limit is None else torch.sym_min(limit, count), dim=1)
+    else:
+        values, order = scores.sort(dim=1, descending=True, stable=True)
+    return values[:, :limit], order[:, :limit]
+
+
 def best_first(
     boxes: Tensor, scores: Tensor, labels: Tensor, minimum: float, limit: int
 ) -> PaddedDetections:
@@ -22,8 +32,7 @@ def best_first(
         limit: The most in one image.
     """
     scores = torch.where(scores > minimum, scores, 0)
-    scores, order = scores.sort(dim=1, descending=True, stable=True)
-    scores, order = scores[:, :limit], order[:, :limit]
+    scores, order = ranked(scores, limit)
     exists = scores > 0
     return PaddedDetections(
         boxes=torch.where(exists[..., None], take_rows(boxes, order), 0),

@@ -20,7 +20,7 @@ from detkit.interfaces import (
     Sampler,
     Sizes,
 )
-from detkit.ops import sides_at_least
+from detkit.ops import require_padded, sides_at_least
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
 from detkit.roi_heads.region_detections import clip_each, detect, region_predictions, with_objects
 from detkit.roi_heads.regions import SampledRegions, join
@@ -89,6 +89,7 @@ class CascadeRoIHead(nn.Module):
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
     ) -> None:
         super().__init__()
+        require_padded(postprocess)
         assigners = (first_assigner, second_assigner, third_assigner)
         coders = (first_box_coder, second_box_coder, third_box_coder)
         self.stages = nn.ModuleList(  # type: ignore[assignment]  # which iterates as a list does

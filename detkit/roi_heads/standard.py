@@ -19,6 +19,7 @@ from detkit.interfaces import (
     Sampler,
     Sizes,
 )
+from detkit.ops import require_padded
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
 from detkit.roi_heads.region_detections import detect, region_predictions, with_objects
 from detkit.roi_heads.regions import join
@@ -71,6 +72,7 @@ class StandardRoIHead(nn.Module):
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
     ) -> None:
         super().__init__()
+        require_padded(postprocess)
         self.stage = Stage(
             num_classes=num_classes,
             class_agnostic=class_agnostic,

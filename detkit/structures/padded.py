@@ -150,8 +150,6 @@ class PaddedDetections(NamedTuple):
 
     def _on_host(self) -> PaddedDetections:
         """The same on the CPU, with a single copy."""
-        if self.boxes.device.type == "cpu":
-            return self
         counts = self.counts[:, None, None].expand(-1, self.scores.shape[1], 1)
         parts = [self.scores[..., None], self.labels[..., None], counts]
         host = torch.cat([self.boxes, *(part.to(self.boxes) for part in parts)], dim=-1).cpu()

@@ -3,9 +3,11 @@ import torch
 from torch import nn
 
 from detkit.detectors.one_stage import OneStageDetector
+from detkit.errors import UserError
 from detkit.structures import (
     Batch,
     DensePredictions,
+    Detections,
     FeatureSpec,
     PaddedDetections,
     PaddedTargets,
@@ -102,6 +104,21 @@ def test_detections_are_in_the_coordinates_of_the_original_image():
     half = torch.diag(torch.tensor([0.5, 0.5, 1.0], dtype=torch.float64))[None]
     found = detector().predict(batch([(8, 12)], to_image=half, original_sizes=[(16, 11)]))
     assert found[0].boxes.tolist() == [[4, 8, 11, 16]]  # twice as large, and inside 11 x 16
+
+
+def test_detections_of_single_images_are_refused():
+    model = detector()
+    model.head.predict = lambda features, image_sizes: [Detections.empty()]
+    with pytest.raises(UserError, match="predicted list, expected PaddedDetections: return the"):
+        model.predict(batch([(8, 12)]))
+
+
+def test_detecting_takes_images_without_padding():
+    model = detector()
+    found = model.detect(torch.full((2, 3, 8, 12), 200.0))
+    assert found.counts.tolist() == [1, 1]
+    assert model.head.image_sizes.tolist() == [[8, 12], [8, 12]]
+    assert model.head.features[0].shape == (2, 3, 8, 12)
 
 
 def test_predicting_keeps_no_gradients():
