@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from detkit.detectors.base import DetectorModule, in_original_images
+from detkit.errors import UserError
 from detkit.interfaces import Backbone, Head, Losses, Neck
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, DensePredictions, Detections, PaddedDetections
 
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+@runtime_checkable
+class RawHead(Protocol):
+    """A head whose boxes and scores can be exported without post-processing."""
+
+    def boxes_and_scores(
+        self, features: list[Tensor], image_sizes: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """All boxes (B, P, 4), inside their image, and scores (B, P, C)."""
+        ...
 
 
 @register("detector", "one_stage")
@@ -72,6 +84,11 @@ class OneStageDetector(DetectorModule):
     @torch.no_grad()
     def raw_detections(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """All boxes (B, P, 4) and scores (B, P, C) in images as for `detect`; for export."""
+        if not isinstance(self.head, RawHead):
+            raise UserError(
+                f"{type(self.head).__name__} has no method `boxes_and_scores`, which a graph "
+                "without post-processing needs: export with nms=true."
+            )
         features = self.neck(self.backbone(self._normalise(images)))
         return self.head.boxes_and_scores(features, sizes_of(images))
 

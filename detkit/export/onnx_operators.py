@@ -24,7 +24,9 @@ def batched_class_nms(boxes: Value, scores: Value, groups: Value, iou_threshold:
     The operator takes a row of scores for each group (B, G, K) and skips scores of 0, which the
     boxes of other groups get. It returns the image, group and index of each kept box.
     """
-    from onnxscript import opset18 as op
+    import onnxscript
+
+    op: Any = onnxscript.opset18
 
     def integers(*values: int) -> Value:
         return op.Constant(value_ints=values)

@@ -121,6 +121,11 @@ def test_detecting_takes_images_without_padding():
     assert model.head.features[0].shape == (2, 3, 8, 12)
 
 
+def test_a_head_without_raw_boxes_needs_its_suppression_in_the_graph():
+    with pytest.raises(UserError, match=r"Recording has no method .* export with nms=true"):
+        detector().raw_detections(torch.zeros(1, 3, 8, 12))
+
+
 def test_predicting_keeps_no_gradients():
     model = detector()
     model.pixel_mean.requires_grad_(True)

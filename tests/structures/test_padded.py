@@ -46,3 +46,17 @@ def test_detections_are_split_without_their_padding():
     first, second = PaddedDetections(boxes, scores, labels, torch.tensor([0, 2])).split()
     assert len(first.scores) == 0
     assert torch.equal(second.boxes, boxes[1, :2])
+
+
+def test_detections_return_to_their_original_images_as_if_alone():
+    generator = torch.Generator().manual_seed(0)
+    corner, sides = torch.rand(2, 3, 5, 2, generator=generator) * 40
+    boxes = torch.cat([corner, corner + sides], dim=2)
+    counts, sizes = torch.tensor([5, 0, 2]), [(60, 50), (30, 90), (80, 20)]
+    to_image = torch.eye(3, dtype=torch.float64) + torch.rand(3, 3, 3, generator=generator) / 9
+    to_image[:, 2] = torch.tensor([0.0, 0.0, 1.0])
+    padded = PaddedDetections(boxes, torch.rand(3, 5), torch.arange(15).view(3, 5), counts)
+    together = padded.to_original(to_image, sizes).split()
+    for image, (found, alone) in enumerate(zip(together, padded.split(), strict=True)):
+        expected = alone.to_original(to_image[image], sizes[image])
+        assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
