@@ -10,6 +10,7 @@ import torch
 
 from detkit.errors import UserError
 from detkit.export.graph import dynamic_axes, trace
+from detkit.export.onnx_operators import translations
 from detkit.structures.export_graph import INPUT, ExportGraph
 from detkit.structures.exported import METADATA_KEY, ExportedModel
 from detkit.version import __version__
@@ -41,6 +42,7 @@ def to_onnx(graph: ExportGraph, opset: int | None = None) -> Model:
                 opset_version=opset,
                 external_data=False,
                 verbose=False,
+                custom_translation_table=translations(),
             )
     except Exception as error:  # the converter raises errors of many kinds
         reason = " ".join(str(error).split())[:400]
