@@ -27,6 +27,8 @@ def test_classes_do_not_touch_each_other():
 def test_boxes_without_a_score_do_not_exist():
     assert kept([0, 0, 0], 0.6, torch.tensor([0.5, 0, 0])) == [0]
     assert kept([0, 0, 0], 0.6, torch.zeros(3)) == []
+    many = torch.zeros(1, 5000)
+    assert not batched_class_nms(torch.rand(1, 5000, 4), many, many.long(), 0.5).any()
 
 
 def test_nothing_in_nothing_out():
