@@ -9,7 +9,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import nn
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -29,10 +28,12 @@ from detkit.benchmark.verdict import Settings, size_key
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData, Loader
 from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.detectors.base import DetectorModule
 from detkit.errors import UserError
 from detkit.processes.frozen_training import initial_detector, prepare, trainer_settings, wiring_of
 from detkit.structures import Batch
 from detkit.text import counted
+from detkit.training.compilation import compiles_loss
 from detkit.training.trainer import (
     device_count,
     make_trainer,
@@ -72,7 +73,7 @@ def _measured(
     trainer: pl.Trainer,
     data: DetectionData,
     classes: Classes,
-    detector: nn.Module,
+    detector: DetectorModule,
 ) -> Findings:
     count, device = config["steps"], trainer.strategy.root_device
     LOGGER.info("measuring the prediction")
@@ -138,7 +139,7 @@ def _step(
     trainer: pl.Trainer,
     data: DetectionData,
     classes: Classes,
-    detector: nn.Module,
+    detector: DetectorModule,
 ) -> TrainingStep:
     prepare(detector, config)
     wiring = wiring_of(config, config["run_folder"], classes)
@@ -147,6 +148,7 @@ def _step(
         optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
         trainer=trainer,
         total_batch=data.batch_size * trainer.accumulate_grad_batches,
+        compile_loss=config["trainer"]["compile"] and compiles_loss(detector),
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
-from torch import Tensor, nn
+from torch import Tensor
 
 from detkit.benchmark.operations import OperationCount, count_operations
 from detkit.benchmark.timing import WARM_UP, Times, now
-from detkit.interfaces import Detector, OptimizerFactory
+from detkit.detectors.base import DetectorModule
+from detkit.interfaces import Losses, OptimizerFactory
 from detkit.structures import Batch
+from detkit.training.compilation import CompiledLoss
 
 _TINY_RATE = 1e-3  # factor of the learning rate, so that the detector hardly changes
 
@@ -49,11 +51,12 @@ class TrainingStep:
 
     def __init__(
         self,
-        detector: nn.Module,
+        detector: DetectorModule,
         *,
         optimizer: OptimizerFactory,
         trainer: pl.Trainer,
         total_batch: int,
+        compile_loss: bool = False,
     ) -> None:
         """Set up a detector that has been prepared for training.
 
@@ -62,9 +65,12 @@ class TrainingStep:
             optimizer: Builds the optimizer.
             trainer: Provides precision and clipping; it runs nothing.
             total_batch: Images per optimizer step over all devices.
+            compile_loss: Compile losses and network as one graph.
         """
         self.device = trainer.strategy.root_device
         self.detector = detector.to(self.device).train()
+        self._loss: Callable[[Batch], Losses]
+        self._loss = CompiledLoss(detector) if compile_loss else detector.loss
         self.accumulated = trainer.accumulate_grad_batches
         self._clip = trainer.gradient_clip_val
         self._precision = trainer.precision_plugin
@@ -77,7 +83,7 @@ class TrainingStep:
     def forward(self, batch: Batch) -> Tensor:
         """The sum of the loss parts."""
         with self._precision.forward_context():
-            values = cast(Detector, self.detector).loss(batch)
+            values = self._loss(batch)
         return torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
 
     def backward(self, loss: Tensor) -> None:

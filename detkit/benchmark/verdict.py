@@ -61,7 +61,7 @@ class Settings:
     Attributes:
         workers: Number of loader processes.
         precision: The trainer's precision.
-        compile: Whether the network is compiled.
+        compile: The setting trainer.compile.
         accelerator: The trainer's accelerator.
         devices: Number of devices that train on this machine.
         size_key: The key that sets the size of training images, and its value; None if it is fixed.

@@ -36,6 +36,7 @@ class DeltaCoder:
         stds: tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat] = _NO_SCALING,
     ) -> None:
         self.stds = stds
+        self._stds: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
         """Boxes (..., 4) to codes (..., 4)."""
@@ -55,7 +56,13 @@ class DeltaCoder:
         return torch.cat([centres - sides / 2, centres + sides / 2], dim=-1)
 
     def _stds_on(self, like: Tensor) -> Tensor:
-        return torch.tensor(self.stds, dtype=like.dtype, device=like.device)
+        if torch.compiler.is_compiling() or torch.compiler.is_exporting():
+            return torch.tensor(self.stds, dtype=like.dtype, device=like.device)
+        key = like.dtype, like.device
+        if key not in self._stds:  # a copy to an accelerator in each step would make the host wait
+            with torch.inference_mode(False):
+                self._stds[key] = torch.tensor(self.stds, dtype=like.dtype, device=like.device)
+        return self._stds[key]
 
 
 def _centres_and_sides(boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -52,7 +52,8 @@ class Trainer:
         sync_batchnorm: Share batch statistics between devices.
         channels_last: Keep weights and feature maps in channels-last order, which is faster; null
             does so with every strategy except fsdp, which shards weights in the default order.
-        compile: Compile the detector's network with torch.compile.
+        compile: Compile the network with torch.compile, and with it the losses of one-stage
+            detectors.
         deterministic: `strict` refuses nondeterministic operations, `warn` reports them, `none`
             allows them.
         validate_every: Epochs between validations.

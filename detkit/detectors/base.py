@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import nn
 
 from detkit.errors import UserError
@@ -13,7 +15,12 @@ class DetectorModule(nn.Module):
     """A `Detector` that is also a `torch.nn.Module`, as training and inference need it.
 
     A plugin's detector need not derive from this class; any module with these methods works.
+
+    Attributes:
+        compiles_loss: Whether trainer.compile turns `loss` into a graph; else only the network.
     """
+
+    compiles_loss: ClassVar[bool] = False
 
     def loss(self, batch: Batch) -> Losses:
         """The loss parts of a batch; see `Detector`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -31,6 +31,7 @@ class RawHead(Protocol):
 class OneStageDetector(DetectorModule):
     """Backbone, neck and one dense head; normalises images on the device."""
 
+    compiles_loss: ClassVar = True
     pixel_mean: Tensor
     pixel_std: Tensor
 

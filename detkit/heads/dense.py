@@ -253,14 +253,15 @@ class DenseHead(nn.Module):
         loss, coder = self.distribution_loss, self.box_coder
         if loss is not None and isinstance(coder, DistributionCoder):
             distances = coder.distances(matches.boxes, matches.priors)
-            losses["loss/distribution"] = loss.weight * loss(codes, distances)
+            losses["loss/distribution"] = loss.weight * matches.rows.losses(loss, codes, distances)
         return losses
 
     def _box_losses(self, codes: Tensor, matches: Matches) -> Tensor:
         priors, boxes = matches.priors, matches.boxes
         if self.box_loss.space == "boxes":
-            return self.box_loss(self.box_coder.decode(codes, priors), boxes)
-        return self.box_loss(codes, self.box_coder.encode(boxes, priors))
+            decoded = self.box_coder.decode(codes, priors)
+            return matches.rows.losses(self.box_loss, decoded, boxes)
+        return matches.rows.losses(self.box_loss, codes, self.box_coder.encode(boxes, priors))
 
     @torch.no_grad()
     def _ranking_values(

@@ -96,13 +96,19 @@ class GHMBoxLoss(nn.Module):
         self.weight = weight
         self.histogram = GradientHistogram(bins, momentum)
 
-    def forward(self, predicted: Tensor, target: Tensor) -> Tensor:
+    def of_rows(self, predicted: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+        """The losses of the rows that count (M,); others are in no bin and have loss 0."""
+        losses: Tensor = self(predicted, target, counted)
+        return losses
+
+    def forward(self, predicted: Tensor, target: Tensor, counted: Tensor | None = None) -> Tensor:
         """(M, D) and (M, D) to (M,)."""
         difference = at_least_float32(predicted) - at_least_float32(target)
         square = difference.square()
         root = (square + self.mu**2).sqrt()
         lengths = difference.detach().abs() / root.detach()
-        counted = torch.ones(len(lengths), dtype=torch.bool, device=lengths.device)
+        if counted is None:
+            counted = torch.ones(len(lengths), dtype=torch.bool, device=lengths.device)
         weights, total = self.histogram(lengths, counted)
         # Equal to root - mu, without cancellation.
         losses: Tensor = total * (weights * square / (root + self.mu)).sum(dim=-1)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from detkit.ops.selection import is_eager_cpu
+
+PairLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+@runtime_checkable
+class LossOfRows(Protocol):
+    """A loss in which each row depends on the others, such as those weighted by a histogram."""
+
+    def of_rows(self, predicted: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+        """The losses (M,) of pairs (M, D); rows that are not `counted` (M,) affect no other."""
+        ...
 
 
 class Rows(NamedTuple):
@@ -37,6 +49,12 @@ class Rows(NamedTuple):
         if self.mask is None:
             return values
         return torch.where(self.mask.view(-1, *[1] * (values.dim() - 1)), values, 0)
+
+    def losses(self, loss: PairLoss, predicted: Tensor, target: Tensor) -> Tensor:
+        """Losses (M,) of pairs of values (M, D), arbitrary in rows that do not count."""
+        if self.mask is not None and isinstance(loss, LossOfRows):
+            return loss.of_rows(predicted, target, self.mask)
+        return loss(predicted, target)
 
 
 def rows_in(mask: Tensor) -> Rows:

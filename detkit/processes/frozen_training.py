@@ -39,6 +39,7 @@ from detkit.runs.training_position import (
     require_same_batches,
     require_same_data,
 )
+from detkit.training.compilation import compilation_text, compiles_loss
 from detkit.training.fit import closing_loggers, fit
 from detkit.training.logger_content import TrainingResult, log_result
 from detkit.training.mixing_end import mixing_end
@@ -158,6 +159,8 @@ def _module(
 ) -> DetectionModule:
     detector = initial_detector(config, classes)
     prepare(detector, config)
+    if config["trainer"]["compile"]:
+        log.info("%s", compilation_text(detector))
     millions = sum(parameter.numel() for parameter in detector.parameters()) / 1e6
     log.info("model: %s, %.1f M parameters", config["run_name"], millions)
     wiring = wiring_of(config, str(folder), classes)
@@ -176,6 +179,7 @@ def _module(
         metric=assembly.build_metric(config, classes),
         checkpoint_record=record.plain(),
         batch_size=batch_size,
+        compile_loss=config["trainer"]["compile"] and compiles_loss(detector),
     )
 
 

@@ -19,8 +19,8 @@ from detkit.runs.metrics_logger import MetricsFile
 from detkit.runs.training_position import RANDOM_STATES, add_position, restore_random_state
 from detkit.structures import Batch, Detections
 from detkit.training.accumulation import Accumulation, BatchOfStep
-from detkit.training.gradient_norm import GradientNorm, clip
-from detkit.training.sharding import divide_again, gather_weights, is_divided
+from detkit.training.compilation import CompiledLoss
+from detkit.training.sharding import divide_again, gather_weights
 from detkit.training.training_limits import length_of
 
 
@@ -36,6 +36,7 @@ class DetectionModule(pl.LightningModule):
         metric: Metric,
         checkpoint_record: dict[str, Any],
         batch_size: int,
+        compile_loss: bool = False,
     ) -> None:
         """Take parts that are already built.
 
@@ -46,6 +47,7 @@ class DetectionModule(pl.LightningModule):
             metric: The metric of the validation.
             checkpoint_record: Plain values that every checkpoint contains as "detkit".
             batch_size: Images per batch on one device.
+            compile_loss: Compile losses and network as one graph.
         """
         super().__init__()
         self.detector = detector
@@ -54,8 +56,8 @@ class DetectionModule(pl.LightningModule):
         self.metric = metric
         self.checkpoint_record = checkpoint_record
         self.batch_size = batch_size
+        self._loss = CompiledLoss(detector) if compile_loss else detector.loss
         self.step_losses: dict[str, Tensor] = {}  # the parts of the last batch, for callbacks
-        self.gradient_norm = GradientNorm()
         self._accumulation = Accumulation(detector)
         self._resumed_states: list[Any] = []
         self._full_rates: list[float] = []
@@ -69,7 +71,7 @@ class DetectionModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the sum of the loss parts, and the parts as "parts" for callbacks."""
         share = self._begin_step(batch, batch_idx)
-        values = self.detector.loss(batch)
+        values = self._loss(batch)
         self._end_batch(batch, batch_idx)
         total = torch.stack([v.float() for k, v in values.items() if k.startswith("loss/")]).sum()
         parts = {name: value.detach() for name, value in values.items()}
@@ -112,20 +114,6 @@ class DetectionModule(pl.LightningModule):
             for parameter in self.detector.parameters():
                 if parameter.grad is not None:
                     parameter.grad.mul_(factor)
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by the norm that the check for non-finite values has computed, if there is one."""
-        norm = self.gradient_norm.pop(optimizer)
-        by_norm = gradient_clip_algorithm in (None, "norm")
-        if norm is None or not by_norm or not gradient_clip_val or is_divided(self.detector):
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        else:
-            clip(optimizer, norm, gradient_clip_val)
 
     def _logs_this_step(self) -> bool:
         """Whether Lightning sends this step to the loggers; logging other steps would cost time."""

@@ -41,8 +41,8 @@ PRECISION: dict[int | str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 LONGEST_WAIT = timedelta(minutes=15)
 _DETERMINISTIC: dict[str, bool | Literal["warn"]] = {"strict": True, "warn": "warn", "none": False}
 
-# The parts of detectors whose `forward` is pure tensor work. Losses and post-processing are not
-# compiled, since they depend on the number of objects.
+# The parts of detectors whose `forward` is pure tensor work. They are compiled one by one even if
+# the losses are one graph (see compilation.py), for validation and for sizes without a graph.
 COMPILED_PARTS = ("backbone", "neck", "head.layers")
 
 

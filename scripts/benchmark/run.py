@@ -32,6 +32,7 @@ SCRIPTS = (
     "matching_loss",
     "inference",
     "postprocess",
+    "operations",
     "lightning_step",
     "coco_evaluation",
     "index",
@@ -145,6 +146,24 @@ def growth_text(found: dict[str, Any]) -> str:
     return "\n".join(["![growth](performance/growth.svg)", "", *lines])
 
 
+def operations_table(found: dict[str, Any]) -> str:
+    """Operations and host reads of a step and a prediction, before and after, beside the peers."""
+    content = found.get("operations")
+    if content is None:
+        return "Not measured."
+    lines = [
+        "| detector | step: operations | host reads | prediction: operations | host reads |",
+        "|---|---|---|---|---|",
+    ]
+    for name, numbers in content["after"].items():
+        before = content["before"][name]
+        cells = (f"{a:,} → **{b:,}**" for a, b in zip(before, numbers, strict=True))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name, numbers in content["peers"].items():
+        lines.append(f"| {name} | {' | '.join(f'{number:,}' for number in numbers)} |")
+    return "\n".join(lines)
+
+
 def write_page() -> None:
     """Fill the placeholders of page.md with the stored results."""
     mpl.rcParams["svg.hashsalt"] = "detkit"  # the same picture from the same numbers
@@ -157,6 +176,7 @@ def write_page() -> None:
         "table": table(rows),
         "remarks": remarks(rows),
         "growth": growth_text(found),
+        "operations": operations_table(found),
     }
     for name, part in parts.items():
         text = text.replace("{" + name + "}", part)

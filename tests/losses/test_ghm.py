@@ -7,6 +7,7 @@ import torch.multiprocessing
 from torch.testing import assert_close
 
 from detkit.losses import GHMBoxLoss, GHMClassificationLoss
+from detkit.ops.masked_rows import Rows
 from detkit.structures import BACKGROUND, IGNORED
 
 ONE_OBJECT = torch.tensor([BACKGROUND, BACKGROUND, 0])
@@ -98,6 +99,17 @@ def test_ignored_priors_are_in_no_bin():
     losses = loss(logits_of(0.1, 0.2, 0.1), labels)
     assert loss.histogram.counts.tolist() == [1, 1]
     assert losses[1] == 0
+
+
+def test_rows_that_do_not_count_change_nothing():
+    codes, target = torch.rand(6, 4), torch.rand(6, 4)
+    counted = torch.tensor([True, False, True, True, False, False])
+    some, all_rows = GHMBoxLoss(bins=3), GHMBoxLoss(bins=3)
+    expected = some(codes[counted], target[counted])
+    losses = Rows(None, counted).losses(all_rows, codes, target)
+    assert_close(losses[counted], expected)
+    assert not losses[~counted].any()
+    assert_close(all_rows.state_dict(), some.state_dict())
 
 
 def test_the_checkpoint_has_the_histogram():

@@ -1,0 +1,87 @@
+"""Detectors, and batches with objects, whose operations are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+import detkit
+from detkit.benchmark.operations import OperationCount, count_operations
+from detkit.data.collate import Collate
+from detkit.detectors.base import DetectorModule
+from detkit.structures import Batch, Sample, Target
+
+PAGES = sorted(path.stem for path in Path(__file__).parents[1].glob("conf/model/*.yaml"))
+TWO_STAGES = tuple(page for page in PAGES if "rcnn" in page)
+CPU = torch.device("cpu")
+_CLASSES = [str(number) for number in range(80)]
+_TINY_RESNET = ["model/backbone=timm", "model.backbone.model=test_resnet"]
+_TINY_YOLO = [
+    "model/backbone=csp_yolov5",
+    "model.backbone.depth=0.33",
+    "model.backbone.width=0.125",
+]
+_FEW_REGIONS = [
+    "model.roi_head.sampler.number=32",
+    "model.proposer.training_postprocess.max_candidates=200",
+    "model.proposer.training_postprocess.max_detections=100",
+]
+
+
+def small_words(page: str) -> list[str]:
+    """Overrides that shrink the network of a page and keep its head, except SSD's network."""
+    if page.startswith("yolo"):
+        return _TINY_YOLO
+    if "ssdlite" in page:
+        return ["model.head.priors.image_size=[96,96]"]
+    if "ssd" in page:
+        shrink = ",".join(["half"] * (5 if page == "ssd512" else 4))
+        size = ["model.head.priors.image_size=[96,96]", "model.head.priors.steps=null"]
+        return [*size, f"model.neck.shrink=[{shrink}]"]
+    if page == "faster_rcnn_c4":
+        return [*_TINY_RESNET, "model.backbone.levels=[4]", *_FEW_REGIONS]
+    words = [*_TINY_RESNET, "model.neck.out_channels=16"]
+    if page in TWO_STAGES:
+        return [*words, "model.backbone.levels=[2,3,4,5]", *_FEW_REGIONS]
+    return words
+
+
+def detector_of(page: str, *words: str) -> DetectorModule:
+    """The untrained detector of a page, for 80 classes."""
+    torch.manual_seed(0)
+    detector = detkit.build(detkit.compose([f"model={page}", *words]), class_names=_CLASSES)
+    assert isinstance(detector, DetectorModule)
+    return detector
+
+
+def batch_of(images: int, side: int, objects: int = 10) -> Batch:
+    """Noise with random objects, one of them ignored."""
+    random = torch.Generator().manual_seed(images)
+    samples = []
+    for number in range(images):
+        sides = 8 + torch.rand(objects + 1, 2, generator=random) * (side / 2 - 8)
+        corners = torch.rand(objects + 1, 2, generator=random) * (side - sides)
+        boxes = torch.cat([corners, corners + sides], dim=1)
+        labels = torch.randint(len(_CLASSES), (objects + 1,), generator=random)
+        target = Target(boxes, labels, torch.arange(objects + 1) == objects)
+        pixels = torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=random)
+        samples.append(Sample(pixels, target, target, number, "", (side, side)))
+    return Collate(pad_multiple=32)(samples)
+
+
+def count_step(detector: DetectorModule, batch: Batch) -> OperationCount:
+    """The operations of forward, losses and gradients."""
+    detector.train().zero_grad(set_to_none=True)
+
+    def step() -> None:
+        losses = detector.loss(batch)
+        sum(value for name, value in losses.items() if name.startswith("loss/")).backward()
+
+    return count_operations(step, CPU, [batch.to_image])
+
+
+def count_prediction(detector: DetectorModule, batch: Batch) -> OperationCount:
+    """The operations of a prediction."""
+    detector.eval()
+    return count_operations(lambda: detector.predict(batch), CPU, [batch.to_image])
