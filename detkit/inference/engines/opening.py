@@ -13,6 +13,7 @@ from detkit.inference.device_names import require_device_name
 from detkit.inference.engines.contract import Engine, PaddedArrays, RawArrays
 from detkit.inference.engines.onnx_runtime import OnnxRuntimeEngine
 from detkit.inference.engines.open_vino import OpenVinoEngine
+from detkit.runs.layout import BUNDLE, RunFolder
 
 SUFFIXES = (".onnx", ".xml", ".pt2")
 
@@ -31,6 +32,8 @@ def exported_file(source: str) -> Path | None:
         if not path.is_file():
             raise UserError(f"{source}: there is no such file.")
         return path
+    if (path / BUNDLE).is_file() or RunFolder(path).config.is_file():
+        return None  # a run, perhaps with an export in its folder
     models = [file for file in path.glob("*.xml") if file.with_suffix(".bin").is_file()]
     return models[0] if len(models) == 1 else None
 

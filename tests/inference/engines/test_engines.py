@@ -117,3 +117,5 @@ def test_exported_files_are_known_by_name(tmp_path):
     for name in ("model.xml", "model.bin"):
         (tmp_path / name).touch()
     assert exported_file(str(tmp_path)) == tmp_path / "model.xml"
+    (tmp_path / "config.yaml").touch()  # a run with an export in its folder
+    assert exported_file(str(tmp_path)) is None
