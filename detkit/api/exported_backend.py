@@ -9,12 +9,8 @@ from typing import Any
 from detkit.api.image_inputs import DecodeJPEG, ImageToRead
 from detkit.errors import DataError
 from detkit.inference.engines.opening import open_engine
-from detkit.inference.exported import (
-    ExportedPredictor,
-    PreparedImage,
-    prepare_image,
-    require_numpy_transforms,
-)
+from detkit.inference.exported_images import PreparedImage, prepare_image, require_numpy_transforms
+from detkit.inference.exported_predictor import ExportedPredictor
 from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.public_names import import_name
 from detkit.structures.arrays import DetectionArrays

@@ -13,7 +13,8 @@ import numpy as np
 from detkit.benchmark.table import table_heading, table_row
 from detkit.benchmark.timing import WARM_UP, Times
 from detkit.inference.engines.contract import Engine
-from detkit.inference.exported import ExportedPredictor, prepare_image
+from detkit.inference.exported_images import prepare_image
+from detkit.inference.exported_predictor import ExportedPredictor
 from detkit.pixels.image_decoding import decode_pixels
 from detkit.structures.exported import ExportedModel
 from detkit.text import counted

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from detkit.inference.exported import ExportedPredictor
+from detkit.inference.exported_predictor import ExportedPredictor
 from detkit.structures import Batch, Detections
 
 
@@ -15,7 +15,7 @@ def detect_exported(
 ) -> Iterator[tuple[Batch, list[Detections]]]:
     """Run an exported file over batches; its detections are in original coordinates."""
     for batch in loader:
-        images = predictor.place(batch.images.numpy(), batch.image_sizes)
+        images = predictor.graph_input(batch.images.numpy(), batch.image_sizes)
         geometry = zip(predictor.run(images), batch.to_image, batch.original_sizes, strict=True)
         detections = [
             Detections(*map(torch.from_numpy, resized)).to_original(to_image, size)

@@ -10,12 +10,8 @@ from exported_files import MODEL
 from detkit.data.transforms.resizing import Letterbox, Resize, ResizeExact
 from detkit.errors import UserError
 from detkit.inference.engines.contract import PaddedArrays
-from detkit.inference.exported import (
-    ExportedPredictor,
-    PreparedImage,
-    prepare_image,
-    require_numpy_transforms,
-)
+from detkit.inference.exported_images import PreparedImage, prepare_image, require_numpy_transforms
+from detkit.inference.exported_predictor import ExportedPredictor
 from detkit.structures import DetectionArrays, Detections, Sample, Target
 
 RANDOM = np.random.default_rng(0)

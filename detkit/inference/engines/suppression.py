@@ -51,26 +51,27 @@ def suppress(raw: RawArrays, node: Mapping[str, Any]) -> list[DetectionArrays]:
         candidates = DetectionArrays(boxes[prior[order]], values[order], label[order])
         groups = np.zeros_like(candidates.labels) if node["class_agnostic"] else candidates.labels
         most, iou_threshold = node["max_detections"], node["iou_threshold"]
-        kept = _kept(candidates.boxes, groups, iou_threshold, most)
-        results.append(candidates.select(kept))
+        positions = _unsuppressed(candidates.boxes, groups, iou_threshold, most)
+        results.append(candidates.select(positions))
     return results
 
 
-def _kept(
+def _unsuppressed(
     boxes: NDArray[np.float32], groups: NDArray[np.int64], iou_threshold: float, most: int
 ) -> NDArray[np.int64]:
     """Positions of the first boxes that no better box of their group suppresses."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     remaining = np.arange(len(boxes))
-    kept: list[int] = []
-    while len(remaining) and len(kept) < most:
-        best, others = remaining[0], remaining[1:]
-        kept.append(int(best))
-        low = np.maximum(boxes[best, :2], boxes[others, :2])
-        high = np.minimum(boxes[best, 2:], boxes[others, 2:])
+    positions: list[int] = []
+    while len(remaining) and len(positions) < most:
+        best, rivals = remaining[0], remaining[1:]
+        positions.append(int(best))
+        low = np.maximum(boxes[best, :2], boxes[rivals, :2])
+        high = np.minimum(boxes[best, 2:], boxes[rivals, 2:])
         shared = np.prod(np.maximum(high - low, 0), axis=1)
-        union = areas[best] + areas[others] - shared
+        union = areas[best] + areas[rivals] - shared
         # boxes without area do not suppress each other
         overlaps = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-        remaining = others[(groups[others] != groups[best]) | (overlaps <= iou_threshold)]
-    return np.array(kept, np.int64)
+        overlaps = overlaps.astype(np.float64)  # torchvision compares with a float64 threshold
+        remaining = rivals[(groups[rivals] != groups[best]) | (overlaps <= iou_threshold)]
+    return np.array(positions, np.int64)
