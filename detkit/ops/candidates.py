@@ -47,14 +47,15 @@ def select_candidates(
     levels = _above_threshold if is_eager_cpu(scores) else _all_pairs
     values, pairs = zip(*levels(scores, sizes, threshold, limit), strict=True)
     score, pair = torch.cat(values, dim=1), torch.cat(pairs, dim=1)
+    score = torch.where(score > threshold, score, 0)
     classes = scores.shape[2]
     return Candidates(torch.div(pair, classes, rounding_mode="floor"), pair % classes, score)
 
 
 def _all_pairs(
-    scores: Tensor, sizes: Sequence[int], threshold: float, limit: int
+    scores: Tensor, sizes: Sequence[int], _threshold: float, limit: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """The `limit` best pairs of each level.
+    """The `limit` best pairs of each level, whatever their scores.
 
     Yields:
         Their scores (B, k), and their indices (B, k) in the flat scores of their image.
@@ -64,7 +65,7 @@ def _all_pairs(
     for size in sizes:
         level = scores[:, start : start + size].flatten(1)
         values, index = level.topk(torch.sym_min(limit, size * classes), dim=1)
-        yield torch.where(values > threshold, values, 0), index + start * classes
+        yield values, index + start * classes
         start += size
 
 

@@ -49,20 +49,37 @@ def _keep(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -
     apart = boxes.double().nan_to_num().flatten(0, 1)
     apart = apart + (key * (apart.amax() - apart.amin() + 1))[:, None]
     values = scores.double().flatten()
-    most = max(_MOST_ON_CPU, len(key) // 32) if is_eager_cpu(boxes) else _MOST_ELSEWHERE
+    most = max(_MOST_ON_CPU, len(key) // 24) if is_eager_cpu(boxes) else _MOST_ELSEWHERE
     if len(key) <= most:
         kept = nms(apart, values, iou_threshold)
     else:
-        key, order = torch.where(exists.flatten(), key, -1).sort(stable=True)
-        stops = _stops_of_runs(key.cpu().numpy(), most)  # all that the host waits for
-        lengths = np.diff(stops, prepend=0).tolist()
-        pieces = zip(*(torch.split(v[order], lengths) for v in (apart, values)), strict=True)
-        next(pieces)  # boxes that do not exist
-        runs = [nms(*piece, iou_threshold) for piece in pieces]
-        first = np.repeat(np.array(stops[:-1], np.int64), [len(run) for run in runs])
-        kept = order[torch.cat([*runs, order[:0]]) + torch.from_numpy(first).to(order.device)]
+        key = torch.where(exists.flatten(), key, -1)
+        kept = _kept_in_runs(apart, values, key, iou_threshold, most)
     keep = torch.zeros_like(values, dtype=torch.bool).index_fill_(0, kept, True)
     return keep.view_as(exists) & exists
+
+
+def _kept_in_runs(
+    boxes: Tensor, scores: Tensor, keys: Tensor, iou_threshold: float, most: int
+) -> Tensor:
+    """The indices of the boxes that are kept, with a call for each run of groups.
+
+    Args:
+        boxes: (M, 4), with groups far apart.
+        scores: (M,).
+        keys: (M,) number of each box's group, -1 for boxes that do not exist.
+        iou_threshold: As for `batched_class_nms`.
+        most: Boxes per run, unless a group has more.
+    """
+    keys, order = keys.sort(stable=True)
+    stops = _stops_of_runs(keys.cpu().numpy(), most)  # all that the host waits for
+    if len(stops) == 1:
+        return order[:0]
+    lengths = np.diff(stops, prepend=0).tolist()
+    _, *pieces = zip(*(torch.split(v[order], lengths) for v in (boxes, scores)), strict=True)
+    runs = [nms(*piece, iou_threshold) for piece in pieces]
+    first = np.repeat(stops[:-1], [len(run) for run in runs])
+    return order[torch.cat(runs) + torch.from_numpy(first).to(order.device)]
 
 
 def _stops_of_runs(keys: NDArray[np.int64], most: int) -> list[int]:

@@ -20,7 +20,8 @@ from detkit.runs.training_position import RANDOM_STATES, add_position, restore_r
 from detkit.structures import Batch, Detections
 from detkit.training.accumulation import Accumulation, BatchOfStep
 from detkit.training.compilation import CompiledLoss
-from detkit.training.sharding import divide_again, gather_weights
+from detkit.training.gradient_norm import GradientNorm, clip
+from detkit.training.sharding import divide_again, gather_weights, is_divided
 from detkit.training.training_limits import length_of
 
 
@@ -58,6 +59,7 @@ class DetectionModule(pl.LightningModule):
         self.batch_size = batch_size
         self._loss = CompiledLoss(detector) if compile_loss else detector.loss
         self.step_losses: dict[str, Tensor] = {}  # the parts of the last batch, for callbacks
+        self.gradient_norm = GradientNorm()
         self._accumulation = Accumulation(detector)
         self._resumed_states: list[Any] = []
         self._full_rates: list[float] = []
@@ -114,6 +116,20 @@ class DetectionModule(pl.LightningModule):
             for parameter in self.detector.parameters():
                 if parameter.grad is not None:
                     parameter.grad.mul_(factor)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the norm that the check for non-finite values has computed, if there is one."""
+        norm = self.gradient_norm.pop(optimizer)
+        by_norm = gradient_clip_algorithm in (None, "norm")
+        if norm is None or not by_norm or not gradient_clip_val or is_divided(self.detector):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            clip(optimizer, norm, gradient_clip_val)
 
     def _logs_this_step(self) -> bool:
         """Whether Lightning sends this step to the loggers; logging other steps would cost time."""

@@ -70,22 +70,22 @@ class NonFinite(pl.Callback):
         self.run_folder = Path(run_folder)
         self.check_every = check_every
         self._seen: list[_Seen] = []
-        self._buffers: dict[str, tuple[Tensor, Tensor]] = {}  # each buffer with its copy
+        self._buffers: list[tuple[Tensor, Tensor]] = []  # each buffer with its copy
         self._steps = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Reset the state and allocate a copy of each buffer."""
-        buffers = detection_module(pl_module).detector.named_buffers()
-        self._buffers = {name: (value, value.clone()) for name, value in buffers}
+        buffers = detection_module(pl_module).detector.buffers()
+        self._buffers = [(value, value.clone()) for value in buffers]
         self._seen, self._steps = [], 0
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Copy the state that the forward pass changes."""
-        if not self._seen:
-            for value, copy in self._buffers.values():
-                copy.copy_(value)
+        if not self._seen and self._buffers:
+            values, copies = zip(*self._buffers, strict=True)
+            torch._foreach_copy_(copies, values)  # one call where each copy would take 5 µs
         self._seen.append(_Seen(trainer.global_step + 1, batch, random_state()))
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -93,10 +93,8 @@ class NonFinite(pl.Callback):
         seen = self._seen[-1]
         seen.losses = detection_module(pl_module).step_losses
         if trainer.precision != "16-mixed":
-            groups = trainer.optimizers[0].param_groups
-            gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
-            with torch.no_grad():
-                seen.gradient_norm = whole(torch.nn.utils.get_total_norm(gradients))
+            norm = detection_module(pl_module).gradient_norm.compute(trainer.optimizers[0])
+            seen.gradient_norm = whole(norm)
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
@@ -178,7 +176,7 @@ class NonFinite(pl.Callback):
     def _restore(self, seen: _Seen) -> None:
         """Restore the random generators and buffers to their state before the step."""
         set_random_state(seen.random_state)
-        for value, copy in self._buffers.values():
+        for value, copy in self._buffers:
             value.copy_(copy)
 
     def _save(
