@@ -9,6 +9,7 @@ from PIL import Image
 
 from detkit.cli.main import main
 
+pytestmark = pytest.mark.usefixtures("blank_figures")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 

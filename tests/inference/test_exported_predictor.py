@@ -97,6 +97,7 @@ def by_torch(pixels, part):
 
 @pytest.mark.parametrize(("settings", "factory"), TRANSFORMS)
 @pytest.mark.parametrize("size", [(33, 57), (57, 33), (300, 200)])
+# pain 88
 def test_images_are_prepared_as_the_transforms_do(settings, factory, size):
     pixels = RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
     node = {"name": NAMES[factory], **settings}
@@ -112,6 +113,7 @@ def test_images_are_prepared_as_the_transforms_do(settings, factory, size):
 
 
 @pytest.mark.parametrize("node", [{"name": "grayscale"}, {"name": "resize", "short_side": 3}])
+# pain 88
 def test_a_transform_that_numpy_cannot_do_is_refused(node):
     with pytest.raises(UserError, match=rf"model.onnx: its images need .*'{node['name']}'"):
         require_numpy_transforms(replace(MODEL, resize={"a": node}), "model.onnx")

@@ -34,12 +34,14 @@ def by_torch(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         ((9, 1000), (640, 3)),
     ],
 )
+# pain 88
 def test_pixels_equal_those_of_pytorch(before, after):
     pixels = RANDOM.integers(0, 256, (*before, 3), dtype=np.uint8)
     np.testing.assert_array_equal(resize_pixels(pixels, after), by_torch(pixels, after))
 
 
 @needs_integers
+# pain 88
 def test_pixels_equal_those_of_pytorch_for_random_sizes():
     for _ in range(60):
         height, width, *size = (int(side) for side in np.exp(RANDOM.uniform(0, 6, 4)))

@@ -70,6 +70,7 @@ def test_a_newer_opset_asks_for_a_newer_onnxruntime(tmp_path):
         open_engine(file)
 
 
+# pain 88
 def test_a_file_of_other_programs_is_refused(tmp_path):
     file = write_onnx(tmp_path / "model.onnx", metadata=None)
     with pytest.raises(UserError, match="no detkit metadata, which holds class names, how images"):
@@ -86,6 +87,7 @@ def test_a_graph_for_grey_images_is_refused(tmp_path):
         open_engine(file)
 
 
+# pain 88
 def test_outputs_that_do_not_fit_the_metadata_are_refused(tmp_path):
     model = replace(MODEL, nms=False)
     text = {"detkit": replace(model, nms=True).to_json()}

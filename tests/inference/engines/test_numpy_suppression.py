@@ -17,6 +17,7 @@ NODE = {**MODEL.postprocess, "max_detections": 30}
 
 @pytest.mark.parametrize("agnostic", [False, True])
 @pytest.mark.parametrize("crowd", [20, 400])
+# pain 88
 def test_detections_equal_those_of_the_part(agnostic, crowd):
     random = np.random.default_rng(crowd)
     corners = random.uniform(0, 100, (crowd, 2))
@@ -44,6 +45,7 @@ def test_boxes_without_area_do_not_suppress_each_other():
 
 
 @pytest.mark.parametrize("node", [None, {"name": "soft_nms"}, {"name": "nms"}])
+# pain 88
 def test_another_post_processing_is_refused(node):
     model = replace(MODEL, nms=False, postprocess=node)
     with pytest.raises(UserError, match=r"only in PyTorch: export the file with nms=true"):
