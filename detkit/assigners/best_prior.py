@@ -55,7 +55,9 @@ class BestPriorAssigner:
             candidates.append(ordered_topk(overlaps, most))
         matched = matched.masked_fill(best < self.foreground, BACKGROUND)
         values, index = (torch.cat(parts, dim=1) for parts in zip(*candidates, strict=True))
-        owners = _owners(index, values, best.shape[1])
+        # In a graph, a loop over rounds would have to be of one length.
+        in_graph = torch.compiler.is_compiling()
+        owners = (_owners_in_graph if in_graph else _owners)(index, values, best.shape[1])
         return Assignment(torch.where(owners >= 0, owners, matched))
 
 
@@ -86,3 +88,13 @@ def _owners(candidates: Tensor, overlaps: Tensor, priors: int) -> Tensor:
         owners = owners.maximum(new_owners)
         waiting = waiting & ~won[..., 0]
     return owners
+
+
+@torch.library.custom_op("detkit::owners_of_priors", mutates_args=())
+def _owners_in_graph(candidates: Tensor, overlaps: Tensor, priors: int) -> Tensor:
+    return _owners(candidates, overlaps, priors)
+
+
+@_owners_in_graph.register_fake
+def _shape_of_owners(candidates: Tensor, overlaps: Tensor, priors: int) -> Tensor:
+    return candidates.new_empty((candidates.shape[0], priors))

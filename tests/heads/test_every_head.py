@@ -1,5 +1,7 @@
 """Contract of every registered head; any part fits into any head."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from contract_cases import each_promise
@@ -11,6 +13,7 @@ from detkit.config.pages import filled
 from detkit.config.part_pages import page_names
 from detkit.config.signatures import arguments
 from detkit.errors import UserError
+from detkit.ops.selection import fixed_shapes
 from detkit.structures import PaddedTargets, Target
 
 HEADS = page_names("head")
@@ -177,3 +180,18 @@ def test_parts_that_touch_each_other_combine(build_head, choice):
 def test_losses_of_codes_do_not_compare_distributions(build_head, name, loss):
     with pytest.raises(UserError, match="are logits, whose differences mean nothing"):
         build_head(name, box_coder={"name": "distribution"}, box_loss={"name": loss})
+
+
+@each_head
+def test_fixed_shapes_give_the_same_losses_and_gradients(build_head, name):
+    torch.manual_seed(0)
+    head, targets = build_head(name), PaddedTargets.of(objects())
+    results = []
+    for context in (nullcontext, fixed_shapes):
+        head.zero_grad()
+        torch.manual_seed(1)
+        with context():
+            losses = head.loss(features(), targets)
+        total(losses).backward()
+        results.append([*losses.values(), *(p.grad for p in head.parameters())])
+    torch.testing.assert_close(results[1], results[0])
