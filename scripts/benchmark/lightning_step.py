@@ -2,11 +2,11 @@
 
 Ours is Lightning's Trainer with DetectionModule, the callbacks of conf/callbacks/default.yaml and
 the metrics file, all with their defaults, in the first epoch, where BatchCheck looks at each batch.
-The loop holds nothing but the loss, backward, the optimizer and its schedule. Both sides train on
-the same batches, held in memory, in one process and take turns: whenever the Trainer asks for
-the first batch of its next chunk, the loop trains a chunk of its own before it gets that batch.
-Afterwards the weights of both sides have to be equal. One thread computes, and its processor time
-is taken, in which programs beside it do not count; neither side waits for anything.
+The loop holds nothing but the loss, backward, clipping, the optimizer and its schedule. Both
+sides train on the same batches, held in memory, in one process and take turns: whenever the
+Trainer asks for the first batch of its next chunk, the loop trains a chunk of its own before it
+gets that batch. Afterwards the weights of both sides have to be equal. One thread computes, and its
+processor time is taken, in which programs beside it do not count; neither side waits for anything.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def random_batch() -> Batch:
 
 
 class BareLoop:
-    """The detector, its optimizer and its schedule; nothing else."""
+    """The detector, its optimizer with clipping, and its schedule; nothing else."""
 
     def __init__(self, detector: Any, config: dict[str, Any]) -> None:
         """Take its own detector."""
@@ -55,6 +55,7 @@ class BareLoop:
         factory = assembly.build("optimizer", config["optimizer"], {}, ("optimizer",))
         schedule = assembly.build("scheduler", config["scheduler"], {}, ("scheduler",))
         self.optimizer = factory(detector, IMAGES)
+        self.largest_norm = config["trainer"]["gradient_clip_norm"]
         self.schedule = LambdaLR(self.optimizer, lambda step: schedule(min(step, STEPS - 1), STEPS))
 
     def step(self, batch: Batch) -> None:
@@ -62,6 +63,8 @@ class BareLoop:
         self.optimizer.zero_grad()
         losses = self.detector.loss(batch).items()
         torch.stack([v.float() for k, v in losses if k.startswith("loss/")]).sum().backward()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, self.largest_norm)
         self.optimizer.step()
         self.schedule.step()
 

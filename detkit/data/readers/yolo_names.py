@@ -74,7 +74,8 @@ def _listed_names(path: Path) -> tuple[Path, list[str]]:
     file = next((path / name for name in _LISTS if (path / name).is_file()), None)
     if file is not None:
         return file, _names_in(file)
-    lists = [file for file in files_below(path) if _is_name_list(path, file)]
+    files = files_below(path, (*_LISTS, ".names"))  # quickly, as there may be 100,000 images
+    lists = [file for file in files if _is_name_list(path, file)]
     contents = {file: _names_in(file) for file in sorted(lists)}
     if not contents:
         return path, []
