@@ -28,6 +28,7 @@ from detkit.structures import (
     PaddedTargets,
     Priors,
     RegionPredictions,
+    Regions,
     Sample,
     Target,
     WrittenExport,
@@ -118,6 +119,13 @@ class Sampler(Protocol):
     ranks_by: Literal["nothing", "losses", "overlaps"]
 
     def __call__(self, matched: Tensor, values: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class LimitedSampler(Sampler, Protocol):
+    """A sampler that chooses at most `number` priors of an image."""
+
+    number: int
 
 
 class ClassificationLoss(Protocol):
@@ -221,19 +229,19 @@ class CountingHead(Protocol):
 
 
 class Proposer(Protocol):
-    """Feature maps to class-agnostic regions that may hold an object.
+    """Feature maps to class-agnostic regions that may hold an object, inside their image.
 
-    Regions are Detections with label 0, best first, inside their image. Training gets losses and
-    regions at once, so that the layers run once.
+    Training gets losses and regions at once, so that the layers run once. No gradient flows
+    through the regions.
     """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
 
-    def propose(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]: ...
+    def propose(self, features: list[Tensor], image_sizes: Tensor) -> Regions: ...
 
     def loss_and_proposals(
-        self, features: list[Tensor], targets: PaddedTargets, image_sizes: Sizes
-    ) -> tuple[Losses, list[Detections]]: ...
+        self, features: list[Tensor], targets: PaddedTargets, image_sizes: Tensor
+    ) -> tuple[Losses, Regions]: ...
 
 
 class Pooling(Protocol):
@@ -256,23 +264,19 @@ class BoxHead(Protocol):
 
 
 class RoIHead(Protocol):
-    """Feature maps and regions (R_i, 4) of each image, maybe none, to the three verbs' results."""
+    """Feature maps and regions, maybe none in an image, to the three verbs' results."""
 
     def __call__(
-        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+        self, features: list[Tensor], regions: Regions, image_sizes: Tensor
     ) -> RegionPredictions: ...
 
     def loss(
-        self,
-        features: list[Tensor],
-        regions: list[Tensor],
-        targets: list[Target],
-        image_sizes: Sizes,
+        self, features: list[Tensor], regions: Regions, targets: PaddedTargets, image_sizes: Tensor
     ) -> Losses: ...
 
     def predict(
-        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
-    ) -> list[Detections]: ...
+        self, features: list[Tensor], regions: Regions, image_sizes: Tensor
+    ) -> PaddedDetections: ...
 
 
 class Detector(Protocol):

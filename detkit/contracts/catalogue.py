@@ -93,11 +93,12 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
     "neck": _LEVELS,
     "head": _DENSE,
     "layers": _LAYERS,
-    "proposer": (*_DENSE, proposals.proposals_are_valid_detections),
+    "proposer": (*_DENSE, proposals.training_proposals_are_valid_regions),
     "roi_head": (
         proposals.predictions_cover_every_region,
         *_LEARNING,
         proposals.batches_without_regions_give_gradients,
+        proposals.padding_has_no_effect,
         proposals.no_gradient_flows_into_region_boxes,
         *_NETWORK,
     ),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.contracts.network_trials import require_gradients, set_mode
-from detkit.contracts.padded import split_images
+from detkit.contracts.padded import split_images, split_regions
 from detkit.contracts.tensor_checks import (
     require,
     require_close,
@@ -22,7 +22,7 @@ from detkit.contracts.tensor_checks import (
     unchanged,
 )
 from detkit.interfaces import AssigningHead
-from detkit.structures import IGNORED, Batch, DensePredictions, Detections, PaddedTargets
+from detkit.structures import IGNORED, Batch, DensePredictions, Detections, PaddedTargets, Regions
 
 _ROUNDING = 0.05  # of a loss under bfloat16, relative
 _EDGE = 1e-3  # pixels
@@ -51,32 +51,34 @@ def verbs(subject: Subject, training: bool = False) -> Verbs:
     subject = subject.with_all_detections()
     part, specs = scenes.build_on_levels(subject)
     set_mode(part, training)
-    maps, sizes, regions = scenes.maps(specs), list(scenes.SIZES), scenes.regions()
+    maps, sizes, regions = scenes.maps(specs), scenes.size_tensor(), scenes.regions()
+
+    def first(count: int) -> list[Tensor]:
+        return [level[:count] for level in maps]
+
     if subject.family == "head":
         return Verbs(
             part,
-            lambda count: split_images(
-                part.predict(
-                    [level[:count] for level in maps], torch.tensor(sizes[:count]).float()
-                ),
-                count,
-            ),
-            lambda targets: part.loss(maps, targets),
+            lambda count: split_images(part.predict(first(count), sizes[:count]), count),
+            lambda targets: part.loss(maps, PaddedTargets.of(targets)),
             maps,
         )
     if subject.family == "proposer":
         return Verbs(
             part,
-            lambda count: part.propose([level[:count] for level in maps], sizes[:count]),
-            lambda targets: part.loss_and_proposals(maps, targets, sizes)[0],
+            lambda count: split_regions(part.propose(first(count), sizes[:count]), count),
+            lambda targets: part.loss_and_proposals(maps, PaddedTargets.of(targets), sizes)[0],
             maps,
         )
+
+    def detect(count: int) -> list[Detections]:
+        first_regions = Regions(regions.boxes[:count], regions.mask[:count])
+        return split_images(part.predict(first(count), first_regions, sizes[:count]), count)
+
     return Verbs(
         part,
-        lambda count: part.predict(
-            [level[:count] for level in maps], regions[:count], sizes[:count]
-        ),
-        lambda targets: part.loss(maps, regions, targets.split(), sizes),
+        detect,
+        lambda targets: part.loss(maps, regions, PaddedTargets.of(targets), sizes),
         (maps, regions),
     )
 

@@ -31,13 +31,13 @@ def _on_maps(subject: Subject, **wiring: Any) -> Trial:
 
 def _on_regions(subject: Subject) -> Trial:
     part, specs = scenes.build_on_levels(subject)
-    return Trial(part, (scenes.maps(specs), scenes.regions(), list(scenes.SIZES)))
+    return Trial(part, (scenes.maps(specs), scenes.regions(), scenes.size_tensor()))
 
 
 def _pooling(subject: Subject) -> Trial:
     part, specs = scenes.build_on_levels(subject)
     image = torch.tensor([0, 0, 0, 1])
-    return Trial(part, (scenes.maps(specs), torch.cat(scenes.regions()), image))
+    return Trial(part, (scenes.maps(specs), torch.cat(scenes.regions().split()), image))
 
 
 REGION_SHAPE = (32, 4, 4)

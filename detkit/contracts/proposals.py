@@ -8,20 +8,26 @@ from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, Subject
 from detkit.contracts.heads import numbers, require_detections, total
 from detkit.contracts.network_trials import require_gradients, set_mode
-from detkit.contracts.tensor_checks import require, require_finite, require_tensor
-from detkit.structures import PaddedTargets, RegionPredictions, Target
+from detkit.contracts.padded import split_images, split_regions
+from detkit.contracts.tensor_checks import (
+    require,
+    require_close,
+    require_finite,
+    require_tensor,
+)
+from detkit.structures import PaddedTargets, RegionPredictions, Regions, Target
 
 
 def predictions_cover_every_region(subject: Subject) -> None:
     """Forward returns RegionPredictions, padded with scores of 0 for images with fewer regions."""
     part, specs = scenes.build_on_levels(subject)
     set_mode(part, training=False)
-    predictions = part(scenes.maps(specs), scenes.regions(), list(scenes.SIZES))
+    predictions = part(scenes.maps(specs), scenes.regions(), scenes.size_tensor())
     require(
         isinstance(predictions, RegionPredictions),
         f"forward returned {type(predictions).__name__}, expected RegionPredictions.",
     )
-    most = max(map(len, scenes.regions()))
+    most = scenes.regions().mask.shape[1]
     require_tensor(predictions.scores, "scores", (2, most, len(CLASS_NAMES)), torch.float32)
     boxes_per_region = predictions.boxes.shape[2] if predictions.boxes.ndim == 4 else 0  # noqa: PLR2004
     require(
@@ -39,36 +45,44 @@ def predictions_cover_every_region(subject: Subject) -> None:
 def no_gradient_flows_into_region_boxes(subject: Subject) -> None:
     """The boxes of the regions receive no gradient."""
     part, specs = scenes.build_on_levels(subject)
-    regions = [boxes.requires_grad_() for boxes in scenes.regions()]
-    maps, sizes = scenes.maps(specs), list(scenes.SIZES)
-    total(part.loss(maps, regions, scenes.usual_targets(), sizes)).backward()  # type: ignore[no-untyped-call]
-    require(
-        all(boxes.grad is None for boxes in regions),
-        "the boxes of the regions receive a gradient: detach them.",
-    )
+    regions = scenes.regions()
+    regions.boxes.requires_grad_()
+    targets = PaddedTargets.of(scenes.usual_targets())
+    losses = part.loss(scenes.maps(specs), regions, targets, scenes.size_tensor())
+    total(losses).backward()  # type: ignore[no-untyped-call]
+    require(regions.boxes.grad is None, "the boxes of the regions receive a gradient: detach them.")
 
 
 def batches_without_regions_give_gradients(subject: Subject) -> None:
     """One image without regions, or all of them."""
     part, specs = scenes.build_on_levels(subject)
-    maps, sizes = scenes.maps(specs), list(scenes.SIZES)
-    nothing = torch.zeros(0, 4)
-    for regions in ([scenes.regions()[0], nothing], [nothing, nothing]):
+    maps, sizes = scenes.maps(specs), scenes.size_tensor()
+    first, nothing = scenes.regions().split()[0], torch.zeros(0, 4)
+    for regions in (Regions.of([first, nothing]), Regions.of([nothing, nothing])):
         for targets in (scenes.usual_targets(), [Target.empty(), Target.empty()]):
-            losses = part.loss(maps, regions, targets, sizes)
+            losses = part.loss(maps, regions, PaddedTargets.of(targets), sizes)
             require_finite(losses, f"without regions a loss is not finite: {numbers(losses)}.")
             require_gradients(part, total(losses), "without regions")
 
 
-def proposals_are_valid_detections(subject: Subject) -> None:
-    """Training regions for the roi head: Detections with label 0, without gradients."""
+def padding_has_no_effect(subject: Subject) -> None:
+    """Losses and detections are the same if regions have more padding."""
+    part, specs = scenes.build_on_levels(subject.with_all_detections())
+    set_mode(part, training=False)
+    maps, sizes, regions = scenes.maps(specs), scenes.size_tensor(), scenes.regions()
+    padded = Regions(*(torch.cat([field, torch.zeros_like(field)], dim=1) for field in regions))
+    detections = [part.predict(maps, each, sizes) for each in (regions, padded)]
+    for expected, found in zip(*(split_images(d, 2) for d in detections), strict=True):
+        require_close(
+            found.scores, expected.scores, "padding of the regions changes scores: use the mask."
+        )
+
+
+def training_proposals_are_valid_regions(subject: Subject) -> None:
+    """Training regions for the roi head: inside their image, without gradients."""
     part, specs = scenes.build_on_levels(subject)
-    sizes = list(scenes.SIZES)
     targets = PaddedTargets.of(scenes.usual_targets())
-    _, proposals = part.loss_and_proposals(scenes.maps(specs), targets, sizes)
-    require(
-        len(proposals) == len(sizes), f"{len(sizes)} images gave proposals for {len(proposals)}."
-    )
-    for regions, size in zip(proposals, sizes, strict=True):
+    _, proposals = part.loss_and_proposals(scenes.maps(specs), targets, scenes.size_tensor())
+    images = split_regions(proposals, len(scenes.SIZES))
+    for regions, size in zip(images, scenes.SIZES, strict=True):
         require_detections(regions, size, classes=1)
-        require(not regions.boxes.requires_grad, "regions carry gradients: use torch.no_grad().")

@@ -13,7 +13,7 @@ from detkit import assembly
 from detkit.config.pages import filled
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.errors import ConfigError
-from detkit.structures import Batch, FeatureSpec, PaddedTargets, Priors, Target
+from detkit.structures import Batch, FeatureSpec, PaddedTargets, Priors, Regions, Target
 
 IMAGE = (64, 96)  # height and width
 SIZES = [IMAGE, (60, 80)]  # of two images, padded to the size of the first
@@ -135,10 +135,15 @@ def target_scenes() -> dict[str, list[Target]]:
     }
 
 
-def regions() -> list[Tensor]:
-    """Regions (R_i, 4) of two images."""
+def regions() -> Regions:
+    """Three regions of one image and one of another."""
     first = torch.tensor([[2.0, 2, 30, 30], [40, 10, 90, 60], [10, 10, 12, 50]])
-    return [first, torch.tensor([[10.0, 8, 52, 50]])]
+    return Regions.of([first, torch.tensor([[10.0, 8, 52, 50]])])
+
+
+def size_tensor() -> Tensor:
+    """(2, 2) float32 height and width of the images of `SIZES`."""
+    return torch.tensor(SIZES, dtype=torch.float32)
 
 
 def priors(size: tuple[int, int] = (128, 160)) -> Priors:

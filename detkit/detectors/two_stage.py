@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from detkit.detectors.base import DetectorModule
-from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns
+from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns, sizes_of
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
-from detkit.structures import Batch, Detections, RegionPredictions
+from detkit.structures import Batch, Detections, PaddedDetections, RegionPredictions
 
 
 @register("detector", "two_stage")
@@ -59,29 +59,30 @@ class TwoStageDetector(DetectorModule):
 
     def forward(self, images: Tensor) -> RegionPredictions:
         """Boxes and scores of regions for images (B, 3, H, W) in 0..255 without padding."""
-        features = self.neck(self.backbone(self._normalise(images)))
-        sizes = [(int(images.shape[-2]), int(images.shape[-1]))] * len(images)
-        regions = [proposals.boxes for proposals in self.proposer.propose(features, sizes)]
-        return self.roi_head(features, regions, sizes)
+        features, sizes = self._features(images), sizes_of(images)
+        return self.roi_head(features, self.proposer.propose(features, sizes), sizes)
 
     def loss(self, batch: Batch) -> Losses:
         """The losses of a batch: the proposer's, and the roi head's on the proposals."""
-        features, sizes = self.features_of(batch), batch.image_sizes
-        targets = batch.targets
-        proposal_losses, proposals = self.proposer.loss_and_proposals(features, targets, sizes)
-        regions = [image_proposals.boxes for image_proposals in proposals]
-        losses = self.roi_head.loss(features, regions, targets.split(), sizes)
+        features, targets, sizes = self.features_of(batch), batch.targets, batch.size_tensor
+        proposal_losses, regions = self.proposer.loss_and_proposals(features, targets, sizes)
+        losses = self.roi_head.loss(features, regions, targets, sizes)
         renamed = {key.replace("/", "/proposal_"): loss for key, loss in proposal_losses.items()}
         return renamed | losses
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
-        features, sizes = self.features_of(batch), batch.image_sizes
-        regions = [proposals.boxes for proposals in self.proposer.propose(features, sizes)]
-        detections = self.roi_head.predict(features, regions, sizes)
-        geometry = zip(detections, batch.to_image, batch.original_sizes, strict=True)
-        return [resized.to_original(to_image, size) for resized, to_image, size in geometry]
+        detections = self._detections(self.features_of(batch), batch.size_tensor)
+        return detections.to_original(batch.to_image, batch.original_sizes).split()
+
+    @torch.no_grad()
+    def detect(self, images: Tensor) -> PaddedDetections:
+        """The detections in images (B, 3, H, W) in 0..255 without padding; for export."""
+        return self._detections(self._features(images), sizes_of(images))
+
+    def _detections(self, features: list[Tensor], sizes: Tensor) -> PaddedDetections:
+        return self.roi_head.predict(features, self.proposer.propose(features, sizes), sizes)
 
     def features_of(self, batch: Batch) -> list[Tensor]:
         """The feature levels for the proposer and the roi head."""
@@ -89,6 +90,9 @@ class TwoStageDetector(DetectorModule):
         if has_padding(batch):
             images = clear_padding(images, batch.size_tensor)
         return self.neck(self.backbone(images))
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        return self.neck(self.backbone(self._normalise(images)))
 
     def _normalise(self, images: Tensor) -> Tensor:
         return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std

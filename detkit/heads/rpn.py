@@ -29,7 +29,7 @@ from detkit.ops import (
     sides_at_least,
 )
 from detkit.registry import NonNegativeFloat, Slot, register
-from detkit.structures import DensePredictions, Detections, PaddedTargets, Priors
+from detkit.structures import DensePredictions, PaddedTargets, Priors, Regions
 
 _ANCHORS = {"scale": 8.0, "octaves": 1}
 _OVERLAP = {"foreground": 0.7, "background": 0.3}
@@ -109,8 +109,8 @@ class RPN(DenseHead):
         return None if counted is None else counted.priors
 
     def loss_and_proposals(
-        self, features: list[Tensor], targets: PaddedTargets, image_sizes: Sizes
-    ) -> tuple[Losses, list[Detections]]:
+        self, features: list[Tensor], targets: PaddedTargets, image_sizes: Tensor
+    ) -> tuple[Losses, Regions]:
         """The losses of a batch, and the regions for a roi head to learn from."""
         predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
@@ -118,8 +118,8 @@ class RPN(DenseHead):
             regions = self._regions(predictions, priors, image_sizes, self.training_postprocess)
         return losses, regions
 
-    def propose(self, features: list[Tensor], image_sizes: Sizes) -> list[Detections]:
-        """The regions of each image, best first, all with label 0."""
+    def propose(self, features: list[Tensor], image_sizes: Tensor) -> Regions:
+        """The regions of each image, best first, inside its height and width (B, 2)."""
         predictions, priors = self._predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
             return self._regions(predictions, priors, image_sizes, self.postprocess)
@@ -146,16 +146,14 @@ class RPN(DenseHead):
         self,
         predictions: DensePredictions,
         priors: Priors,
-        image_sizes: Sizes,
+        image_sizes: Tensor,
         postprocess: Postprocess,
-    ) -> list[Detections]:
-        scores = class_scores(
-            predictions.class_logits, self.classification_loss.activation
-        )  # (B, P, 1)
+    ) -> Regions:
+        scores = class_scores(predictions.class_logits, self.classification_loss.activation)
         best = best_candidates(scores, predictions.box_codes, priors, postprocess)
-        sizes = scores.new_tensor(image_sizes)[:, None]
-        boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), sizes)
-        values = torch.where(sides_at_least(boxes, self.min_size), best.scores, 0)
+        boxes = clip_boxes(self.box_coder.decode(best.codes, best.priors), image_sizes[:, None])
+        scores = torch.where(sides_at_least(boxes, self.min_size), best.scores, 0)
         # Use the level as label, so that levels do not suppress each other.
-        regions = postprocess(boxes, values, best.priors.level)
-        return regions._replace(labels=torch.zeros_like(regions.labels)).split()
+        regions = postprocess(boxes, scores, best.priors.level)
+        columns = torch.arange(regions.scores.shape[1], device=scores.device)
+        return Regions(regions.boxes, columns < regions.counts[:, None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,20 +18,33 @@ from detkit.interfaces import (
     Pooling,
     Postprocess,
     Sampler,
-    Sizes,
 )
-from detkit.ops import require_padded, sides_at_least
+from detkit.ops import clip_boxes, require_padded, sides_at_least
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
-from detkit.roi_heads.region_detections import clip_each, detect, region_predictions, with_objects
-from detkit.roi_heads.regions import SampledRegions, join
+from detkit.roi_heads.region_detections import ScoredRegions, detect, with_objects
+from detkit.roi_heads.regions import RegionRows, SampledRegions
 from detkit.roi_heads.stage import Outputs, Stage
-from detkit.structures import Detections, RegionPredictions, Target
+from detkit.structures import PaddedDetections, PaddedTargets, RegionPredictions, Regions
 
 _OVERLAPS = [{"foreground": x, "background": x, "low_quality": False} for x in (0.5, 0.6, 0.7)]
 _WEIGHTS = (1.0, 0.5, 0.25)
 _SAMPLES = {"number": 512, "positive_fraction": 0.25}
 # Later stages see better boxes and so smaller codes, which they divide by smaller deviations.
 _DELTAS = [{"stds": (0.1 / n, 0.1 / n, 0.2 / n, 0.2 / n)} for n in (1, 2, 3)]
+
+
+class _Refined(NamedTuple):
+    """The regions that passed through all stages.
+
+    Attributes:
+        regions: M regions, as the last stage got them.
+        outputs: Outputs of the last stage.
+        scores: (M, C) mean over the stages.
+    """
+
+    regions: RegionRows
+    outputs: Outputs
+    scores: Tensor
 
 
 @register("roi_head", "cascade")
@@ -113,26 +126,23 @@ class CascadeRoIHead(nn.Module):
         self.postprocess = postprocess
 
     def forward(
-        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+        self, features: list[Tensor], regions: Regions, image_sizes: Tensor
     ) -> RegionPredictions:
-        """Mean scores and last boxes of the regions (R_i, 4) of each image."""
-        counts, stage_scores = list(map(len, regions)), []
-        for stage in self.stages:
-            all_regions = join(regions)
-            outputs = stage(features, all_regions)
-            with torch.autocast(features[0].device.type, enabled=False):
-                stage_scores.append(stage.scores(outputs))
-                boxes = stage.boxes(outputs, all_regions)  # (M, 1, 4)
-            regions = clip_each(boxes.detach()[:, 0], counts, image_sizes)
-        mean_scores = torch.stack(stage_scores).mean(dim=0)
-        return region_predictions(boxes, mean_scores, counts, image_sizes)
+        """Mean scores and last boxes of the regions of each image."""
+        refined = self._refine(features, RegionRows.of(regions), image_sizes)
+        with torch.autocast(features[0].device.type, enabled=False):
+            boxes = self.stages[-1].boxes(refined.outputs, refined.regions)  # (M, 1, 4)
+            boxes = clip_boxes(boxes, image_sizes[refined.regions.image, None])
+        return RegionPredictions(
+            refined.regions.spread(boxes), refined.regions.spread(refined.scores)
+        )
 
     def loss(
         self,
         features: list[Tensor],
-        regions: list[Tensor],
-        targets: list[Target],
-        image_sizes: Sizes,
+        regions: Regions,
+        targets: PaddedTargets,
+        image_sizes: Tensor,
     ) -> Losses:
         """The weighted and normalised losses of all stages, in float32, named by their stage.
 
@@ -147,23 +157,51 @@ class CascadeRoIHead(nn.Module):
             with torch.autocast(features[0].device.type, enabled=False):
                 for key, value in stage.losses(outputs, sampled).items():
                     losses[key.replace("/", f"/stage{number + 1}_")] = weight * value
-                regions = self._refined(stage, outputs, sampled, image_sizes)
+                regions = self._refined_sample(stage, outputs, sampled, image_sizes)
         return losses
 
     @torch.no_grad()
     def predict(
-        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
-    ) -> list[Detections]:
-        """The detections of each image, best first, inside (height, width) of the image."""
-        return detect(self(features, regions, image_sizes), self.postprocess, self.min_size)
+        self, features: list[Tensor], regions: Regions, image_sizes: Tensor
+    ) -> PaddedDetections:
+        """The detections of each image, best first, inside its height and width (B, 2)."""
+        refined = self._refine(features, RegionRows.of(regions), image_sizes)
+        rows = refined.regions
+        with torch.autocast(features[0].device.type, enabled=False):
+            return detect(
+                ScoredRegions.of(rows, refined.scores, refined.outputs.codes),
+                image_sizes,
+                box_coder=self.stages[-1].box_coder,
+                postprocess=self.postprocess,
+                min_size=self.min_size,
+            )
+
+    def _refine(self, features: list[Tensor], regions: RegionRows, image_sizes: Tensor) -> _Refined:
+        """Run the stages, each on the boxes of the one before."""
+        stage_scores, next_regions = [], regions
+        for stage in self.stages:
+            regions = next_regions
+            outputs = stage(features, regions)
+            with torch.autocast(features[0].device.type, enabled=False):
+                stage_scores.append(stage.scores(outputs))
+                boxes = _clipped_boxes(stage, outputs, regions, image_sizes)
+            next_regions = regions._replace(boxes=boxes)
+        return _Refined(regions, outputs, torch.stack(stage_scores).mean(dim=0))
 
     @torch.no_grad()
-    def _refined(
-        self, stage: Stage, outputs: Outputs, sampled: SampledRegions, image_sizes: Sizes
-    ) -> list[Tensor]:
-        """The refined boxes (R_i, 4) of the sampled regions, from which the next stage learns."""
-        image, in_loss = sampled.regions.image, sampled.in_loss
-        boxes = stage.boxes(outputs, sampled.regions)[:, 0]
-        counts = image[in_loss].bincount(minlength=len(image_sizes)).tolist()
-        clipped = clip_each(boxes[in_loss], counts, image_sizes)
-        return [boxes[sides_at_least(boxes, self.min_size)] for boxes in clipped]
+    def _refined_sample(
+        self, stage: Stage, outputs: Outputs, sampled: SampledRegions, image_sizes: Tensor
+    ) -> Regions:
+        """The refined boxes of the sampled regions, from which the next stage learns."""
+        boxes = _clipped_boxes(stage, outputs, sampled.regions, image_sizes)
+        boxes = sampled.regions.spread(boxes)
+        mask = sampled.in_loss & sides_at_least(boxes, self.min_size)
+        return Regions(torch.where(mask[..., None], boxes, 0), mask)
+
+
+def _clipped_boxes(
+    stage: Stage, outputs: Outputs, regions: RegionRows, image_sizes: Tensor
+) -> Tensor:
+    """(M, 4) the boxes that a stage refined, inside their images; without gradients."""
+    boxes = stage.boxes(outputs, regions)[:, 0].detach()
+    return clip_boxes(boxes, image_sizes[regions.image])

@@ -1,46 +1,68 @@
-"""From scored boxes of regions to detections, for all roi heads."""
+"""From scored regions to detections, for all roi heads."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from detkit.interfaces import Postprocess, Sizes
+from detkit.interfaces import BoxCoder, Postprocess
 from detkit.ops import clip_boxes, select_candidates, sides_at_least
 from detkit.ops.rows import take_rows
-from detkit.roi_heads.regions import pad
-from detkit.structures import Detections, RegionPredictions, Target
+from detkit.roi_heads.regions import RegionRows, as_priors
+from detkit.structures import PaddedDetections, PaddedTargets, Regions
 
 
-def with_objects(regions: list[Tensor], targets: list[Target]) -> list[Tensor]:
+class ScoredRegions(NamedTuple):
+    """The regions of a batch with their scores and box codes.
+
+    Attributes:
+        boxes: (B, R, 4).
+        scores: (B, R, C); 0 in the padding.
+        codes: (B, R, D, code_size) relative to the boxes; D is C or 1.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    codes: Tensor
+
+    @staticmethod
+    def of(rows: RegionRows, scores: Tensor, codes: Tensor) -> ScoredRegions:
+        """From M regions, scores (M, C) and codes (M, D, code_size)."""
+        return ScoredRegions(*map(rows.spread, (rows.boxes, scores, codes)))
+
+
+def with_objects(regions: Regions, targets: PaddedTargets) -> Regions:
     """Append the boxes of each image's objects to its regions."""
-    return [
-        torch.cat([boxes.float(), target.boxes[~target.ignored]])
-        for boxes, target in zip(regions, targets, strict=True)
-    ]
-
-
-def clip_each(boxes: Tensor, counts: list[int], image_sizes: Sizes) -> list[Tensor]:
-    """Split boxes (M, ..., 4) by image and clip them to it."""
-    pairs = zip(torch.split(boxes, counts), image_sizes, strict=True)
-    return [clip_boxes(image_boxes, boxes.new_tensor(size)) for image_boxes, size in pairs]
-
-
-def region_predictions(
-    boxes: Tensor, scores: Tensor, counts: list[int], image_sizes: Sizes
-) -> RegionPredictions:
-    """Split boxes (M, D, 4) and scores (M, C) by image, with `counts` regions in each."""
-    clipped = clip_each(boxes, counts, image_sizes)
-    return RegionPredictions(pad(clipped, 0.0), pad(list(torch.split(scores, counts)), 0.0))
+    boxes = torch.cat([regions.boxes.float(), targets.boxes], dim=1)
+    return Regions(boxes, torch.cat([regions.mask, targets.mask], dim=1))
 
 
 def detect(
-    predictions: RegionPredictions, postprocess: Postprocess, min_size: float
-) -> list[Detections]:
-    """The detections of each image, best first, without boxes that have a side below `min_size`."""
-    boxes, scores = predictions
-    best = select_candidates(scores, (), postprocess.score_threshold, postprocess.max_candidates)
-    row = best.prior * boxes.shape[2] + (best.label if boxes.shape[2] > 1 else 0)
-    best_boxes = take_rows(boxes.flatten(1, 2), row)
-    best_scores = torch.where(sides_at_least(best_boxes, min_size), best.score, 0)
-    return postprocess(best_boxes, best_scores, best.label).split()
+    regions: ScoredRegions,
+    image_sizes: Tensor,
+    *,
+    box_coder: BoxCoder,
+    postprocess: Postprocess,
+    min_size: float,
+) -> PaddedDetections:
+    """The detections of each image, best first; only boxes of the best scores are decoded.
+
+    Args:
+        regions: R regions of each image.
+        image_sizes: (B, 2) height and width of each image.
+        box_coder: What the codes mean.
+        postprocess: Candidates to detections.
+        min_size: Boxes with a shorter side, in pixels, are dropped.
+    """
+    boxes_per_region = regions.codes.shape[2]
+    best = select_candidates(
+        regions.scores, (), postprocess.score_threshold, postprocess.max_candidates
+    )
+    row = best.prior * boxes_per_region + (best.label if boxes_per_region > 1 else 0)
+    codes = take_rows(regions.codes.flatten(1, 2), row)  # (B, K, code_size)
+    boxes = box_coder.decode(codes, as_priors(take_rows(regions.boxes, best.prior)))
+    boxes = clip_boxes(boxes, image_sizes[:, None])
+    scores = torch.where(sides_at_least(boxes, min_size), best.score, 0)
+    return postprocess(boxes, scores, best.label)

@@ -1,61 +1,73 @@
-"""Regions of several images as one tensor, and back: R_i regions per image, M in total."""
+"""Regions of a batch as rows for the layers, and back: R regions per image, M rows in total."""
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from detkit.ops import box_areas
-from detkit.structures import Priors, Target
+from detkit.ops import Rows, box_areas, rows_in
+from detkit.ops.rows import take_rows
+from detkit.structures import PaddedTargets, Priors, Regions
+
+_FAR = 2**20  # pixels to the right of and below every image
 
 
-class Regions(NamedTuple):
-    """Regions of a batch, image by image.
+class RegionRows(NamedTuple):
+    """M regions of a batch, image by image.
+
+    On a CPU these are the regions without the padding. On accelerators and in graphs, where nobody
+    may count the regions, all B * R are rows, and those of the padding have no effect on others.
 
     Attributes:
         boxes: (M, 4).
         image: (M,) int64, index of the region's image in the batch.
+        rows: The positions of the M regions among all B * R.
+        mask: (B, R) bool, false in the padding.
     """
 
     boxes: Tensor
     image: Tensor
+    rows: Rows
+    mask: Tensor
+
+    @staticmethod
+    def of(regions: Regions) -> RegionRows:
+        """The regions of a batch as rows."""
+        rows = rows_in(regions.mask)
+        images = torch.arange(regions.mask.shape[0], device=regions.mask.device)
+        image = rows.of(images[:, None].expand_as(regions.mask))
+        return RegionRows(rows.of(regions.boxes.float()), image, rows, regions.mask)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Values (M, ...) as (B, R, ...), with 0 in the padding."""
+        if self.rows.positions is None:
+            table = self.rows.clear(values)
+        else:
+            table = values.new_zeros(self.mask.numel(), *values.shape[1:])
+            table = table.index_copy(0, self.rows.positions, values)
+        return table.view(*self.mask.shape, *values.shape[1:])
 
 
 class SampledRegions(NamedTuple):
     """The regions that a stage learns from, with their targets.
 
     Attributes:
-        regions: M regions, at least one, so that every layer gets a gradient.
+        regions: S regions of each image, M rows in total. There is at least one row, so that every
+            layer gets a gradient.
+        in_loss: (B, S) bool, whether a region counts in the losses; false for the region that
+            passes through the layers if none was sampled.
         labels: (M,) class of the object, or BACKGROUND.
-        objects: (M, 4) box of the object; zeros for background.
-        in_loss: (M,) whether the region counts in the losses; false for the region that is used
-            if none was sampled.
+        objects: (M, 4) box of the object; any box for background.
         scores: (M,) soft target of the label, from the assigner; None if all are 1.
     """
 
-    regions: Regions
+    regions: RegionRows
+    in_loss: Tensor
     labels: Tensor
     objects: Tensor
-    in_loss: Tensor
     scores: Tensor | None
-
-
-def join(regions: list[Tensor]) -> Regions:
-    """The boxes (R_i, 4) of each image as one tensor."""
-    counts = torch.tensor([len(boxes) for boxes in regions])
-    image = torch.arange(len(regions)).repeat_interleave(counts)
-    return Regions(torch.cat(regions).float(), image.to(regions[0].device))
-
-
-def pad(values: list[Tensor], filling: float) -> Tensor:
-    """Values (R_i, ...) of each image as (B, R, ...), R being at least 1."""
-    # A further sequence of length 1, removed again, makes R at least 1.
-    extra = values[0].new_full((1, *values[0].shape[1:]), filling)
-    return pad_sequence([*values, extra], batch_first=True, padding_value=filling)[:-1]
 
 
 def as_priors(boxes: Tensor) -> Priors:
@@ -64,20 +76,28 @@ def as_priors(boxes: Tensor) -> Priors:
     return Priors(boxes, stride, torch.zeros_like(stride, dtype=torch.int64))
 
 
-def look_up(objects: list[Target], matched: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+def distant_padding(regions: Regions) -> Tensor:
+    """(B, R, 4) the boxes of the regions, with the padding far from every object."""
+    corners = _FAR + unit_box(regions.boxes)
+    return torch.where(regions.mask[..., None], regions.boxes, corners)
+
+
+def unit_box(like: Tensor) -> Tensor:
+    """(4,) a box of one pixel."""
+    corners = torch.arange(4, device=like.device).div(2, rounding_mode="floor")
+    return corners.to(like.dtype)
+
+
+def look_up(targets: PaddedTargets, matched: Tensor) -> tuple[Tensor, Tensor]:
     """Look up the class and box of the object that each region is matched with.
 
     Args:
-        objects: The objects of each image.
-        matched: (M,) as in Assignment.
-        image: (M,) image of each region.
+        targets: The objects of each image.
+        matched: (B, R) as in Assignment.
 
     Returns:
-        (M,) classes, or `matched` itself without objects; (M, 4) boxes, zeros likewise.
+        (B, R) classes, or `matched` itself without an object; (B, R, 4) boxes, of any object then.
     """
-    starts = torch.tensor([0, *accumulate(map(len, objects))], device=matched.device)
-    has_object = matched >= 0
-    row = torch.where(has_object, matched + starts[image], starts[-1])
-    labels = torch.cat([*(target.labels for target in objects), matched.new_zeros(1)])[row]
-    boxes = torch.cat([*(target.boxes for target in objects), objects[0].boxes.new_zeros(1, 4)])
-    return torch.where(has_object, labels, matched), boxes[row]
+    row = matched.clamp(min=0)
+    labels = torch.where(matched >= 0, targets.labels.gather(1, row), matched)
+    return labels, take_rows(targets.boxes, row)

@@ -1,7 +1,7 @@
 """A stage of a roi head: classifies regions and refines their boxes. A head has one or several.
 
-M counts regions over all images, C classes, K class logits, D the boxes per region: one for each
-class, or one for all.
+B images have R regions each, M rows in total. C counts classes, K class logits, D the boxes per
+region: one for each class, or one for all.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from detkit.interfaces import (
     BoxHead,
     BoxLoss,
     ClassificationLoss,
+    LimitedSampler,
     Losses,
     Pooling,
     Sampler,
@@ -28,9 +29,18 @@ from detkit.ops import (
     highest_overlaps,
     require_batches,
     require_comparable,
+    rows_in,
 )
-from detkit.roi_heads.regions import Regions, SampledRegions, as_priors, join, look_up, pad
-from detkit.structures import IGNORED, Assignment, PaddedTargets, Priors, Target
+from detkit.ops.rows import take_rows
+from detkit.roi_heads.regions import (
+    RegionRows,
+    SampledRegions,
+    as_priors,
+    distant_padding,
+    look_up,
+    unit_box,
+)
+from detkit.structures import IGNORED, Assignment, PaddedTargets, Priors, Regions
 
 
 class Outputs(NamedTuple):
@@ -94,9 +104,9 @@ class Stage(nn.Module):
             nn.init.normal_(layer.weight, std=std)  # Fast R-CNN (Girshick, 2015), section 2.3
             nn.init.zeros_(layer.bias)
 
-    def forward(self, features: list[Tensor], regions: Regions) -> Outputs:
+    def forward(self, features: list[Tensor], regions: RegionRows) -> Outputs:
         """L maps (B, C, H_l, W_l) and M regions to raw outputs."""
-        region_features = self.box_head(self.pooling(features, *regions))
+        region_features = self.box_head(self.pooling(features, regions.boxes, regions.image))
         codes = self.box_layer(region_features).float()
         codes = codes.view(-1, self.box_coder.code_size, self._boxes_each).transpose(1, 2)
         return Outputs(self.class_layer(region_features).float(), codes)
@@ -105,47 +115,53 @@ class Stage(nn.Module):
         """(M, C) in 0..1."""
         return class_scores(outputs.logits, self.classification_loss.activation)
 
-    def boxes(self, outputs: Outputs, regions: Regions) -> Tensor:
+    def boxes(self, outputs: Outputs, regions: RegionRows) -> Tensor:
         """(M, D, 4) refined boxes, not clipped."""
         return self.box_coder.decode(outputs.codes, as_priors(regions.boxes[:, None]))
 
     @torch.no_grad()
     def sample(
-        self, features: list[Tensor], regions: list[Tensor], targets: list[Target]
+        self, features: list[Tensor], regions: Regions, targets: PaddedTargets
     ) -> SampledRegions:
-        """Sample the regions (R_i, 4) of each image to learn from, and look up their targets."""
-        # Ignored objects match no region; they only mark regions inside them as ignored.
-        objects = [target.select(~target.ignored) for target in targets]
+        """Sample the regions of each image to learn from, and look up their targets.
 
+        Each image gets as many columns as the sampler may sample. Of unused columns, which pass
+        through the layers on accelerators, only batch norms of the box head take notice.
+        """
+        regions = regions._replace(boxes=regions.boxes.float())
         # Some assigners and samplers need predictions for all regions first.
-        outputs: Outputs | None = None
+        all_rows, outputs = RegionRows.of(regions), None
         if self.assigner.uses_predictions or self.sampler.ranks_by == "losses":
-            outputs = self._forward_keeping_buffers(features, join(regions))
+            outputs = self._forward_keeping_buffers(features, all_rows)
 
         # Match each region with an object of its image, then sample among the regions of the image.
-        matches, soft_targets = self._match(outputs, regions, targets, objects)
-        values = self._sampler_values(outputs, matches, regions, objects)
-        padded_matches = pad(matches, IGNORED)  # (B, R)
-        is_sampled = self.sampler(padded_matches, pad(values, 0.0))  # (B, R)
+        matched, soft_targets = self._match(outputs, all_rows, regions, targets)  # (B, R)
+        values = self._sampler_values(outputs, all_rows, matched, regions, targets)
+        is_sampled = self.sampler(matched, values)  # (B, R)
+
+        # Move the S sampled regions of each image to the front.
+        number = regions.mask.shape[1]
+        if isinstance(self.sampler, LimitedSampler):
+            number = min(number, self.sampler.number)
+        columns = is_sampled.sort(dim=1, descending=True, stable=True).indices[:, :number]  # (B, S)
+        in_loss = is_sampled.gather(1, columns)
 
         # If no region is sampled, the first one passes through the layers without counting in a
         # loss: each parameter must get a gradient, or other ranks would wait for it.
-        is_used = is_sampled.clone()
-        is_used[0, 0] |= ~is_sampled.any()
-
-        # Join the used regions of all images: from (B, R) to (M,).
-        image, position = is_used.nonzero(as_tuple=True)
-        boxes = pad([image_boxes.float() for image_boxes in regions], 0.0)[image, position]
-        labels, object_boxes = look_up(objects, padded_matches[image, position], image)
+        is_used = in_loss.clone()
+        is_used[0, 0] |= ~in_loss.any()
+        rows = RegionRows.of(Regions(take_rows(regions.boxes, columns), is_used))
+        labels, objects = look_up(targets, matched.gather(1, columns))
+        soft_targets = None if soft_targets is None else soft_targets.gather(1, columns)
         return SampledRegions(
-            regions=Regions(boxes, image),
-            labels=labels,
-            objects=object_boxes,
-            in_loss=is_sampled[image, position],
-            scores=None if soft_targets is None else pad(soft_targets, 1.0)[image, position],
+            regions=rows,
+            in_loss=in_loss,
+            labels=rows.rows.of(labels),
+            objects=rows.rows.of(objects),
+            scores=None if soft_targets is None else rows.rows.of(soft_targets),
         )
 
-    def _forward_keeping_buffers(self, features: list[Tensor], regions: Regions) -> Outputs:
+    def _forward_keeping_buffers(self, features: list[Tensor], regions: RegionRows) -> Outputs:
         """Forward pass after which all buffers are as before.
 
         So batch-norm statistics only see the regions that the stage learns from.
@@ -159,81 +175,43 @@ class Stage(nn.Module):
     def _match(
         self,
         outputs: Outputs | None,
-        regions: list[Tensor],
-        targets: list[Target],
-        objects: list[Target],
-    ) -> tuple[list[Tensor], list[Tensor] | None]:
-        """Match the regions of each image with its objects.
-
-        Returns:
-            (R_i,) index of each region's object, BACKGROUND or IGNORED, for each image; (R_i,)
-            soft targets likewise, or None if the assigner returns none.
-        """
-        scores: list[Tensor | None] = [None] * len(regions)
-        boxes: list[Tensor | None] = [None] * len(regions)
-        if outputs is not None and self.assigner.uses_predictions:
-            counts = list(map(len, regions))
-            scores = list(torch.split(self.scores(outputs), counts))
-            boxes = list(torch.split(self._best_boxes(outputs, join(regions)), counts))
-        matches: list[Tensor] = []
-        soft_targets: list[Tensor | None] = []
-        for image, image_regions in enumerate(regions):
-            priors = as_priors(image_regions.float())
-            assignment = Assignment(torch.zeros_like(priors.level))
-            if len(image_regions) > 0:
-                assignment = self._assign(priors, scores[image], boxes[image], targets[image])
-            matches.append(assignment.matched)
-            soft_targets.append(assignment.scores)
-        if all(soft is None for soft in soft_targets):
-            return matches, None
-        # An image without regions has an empty assignment without soft targets.
-        return matches, [
-            torch.ones(len(match), device=match.device) if soft is None else soft
-            for match, soft in zip(matches, soft_targets, strict=True)
-        ]
-
-    def _assign(
-        self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, target: Target
+        rows: RegionRows,
+        regions: Regions,
+        targets: PaddedTargets,
     ) -> Assignment:
-        """Assign the objects of one image to its regions."""
-        image_scores = None if scores is None else scores[None]
-        image_boxes = None if boxes is None else boxes[None]
-        padded = PaddedTargets.of([target])
-        matched, soft = assign_batch(self.assigner, priors, image_scores, image_boxes, padded)
-        return Assignment(matched[0], None if soft is None else soft[0])
+        """Match the regions of each image with its objects; the padding is IGNORED."""
+        scores = boxes = None
+        if outputs is not None and self.assigner.uses_predictions:
+            scores = rows.spread(self.scores(outputs))  # (B, R, C)
+            boxes = rows.spread(self._best_boxes(outputs, rows))  # (B, R, 4)
+        priors = as_priors(distant_padding(regions))
+        matched, soft_targets = assign_batch(self.assigner, priors, scores, boxes, targets)
+        return Assignment(torch.where(regions.mask, matched, IGNORED), soft_targets)
 
     def _sampler_values(
         self,
         outputs: Outputs | None,
-        matches: list[Tensor],
-        regions: list[Tensor],
-        objects: list[Target],
-    ) -> list[Tensor]:
-        """(R_i,) values that the sampler ranks the regions of each image by."""
+        rows: RegionRows,
+        matched: Tensor,
+        regions: Regions,
+        targets: PaddedTargets,
+    ) -> Tensor:
+        """(B, R) values that the sampler ranks the regions of each image by."""
         if self.sampler.ranks_by == "overlaps":
-            return [
-                highest_overlaps(image_regions.float(), PaddedTargets.of([image_objects]))[0]
-                for image_regions, image_objects in zip(regions, objects, strict=True)
-            ]
+            return highest_overlaps(regions.boxes, targets)
         if outputs is None or self.sampler.ranks_by == "nothing":
-            return [torch.zeros(len(boxes), device=boxes.device) for boxes in regions]
-        labels, _ = look_up(objects, torch.cat(matches), join(regions).image)
-        losses = self.classification_loss(outputs.logits, labels)
-        return list(torch.split(losses, list(map(len, regions))))
+            return torch.zeros_like(matched, dtype=torch.float32)
+        labels, _ = look_up(targets, matched)
+        return rows.spread(self.classification_loss(outputs.logits, rows.rows.of(labels)))
 
     def losses(self, outputs: Outputs, sampled: SampledRegions) -> Losses:
         """Weighted sums of losses, divided by the number of sampled regions over all ranks."""
-        count = self.divisors(sampled.in_loss.sum().to(outputs.logits.dtype))
-        labels = torch.where(sampled.in_loss, sampled.labels, IGNORED)
+        in_loss = sampled.regions.rows.of(sampled.in_loss)  # (M,)
+        count = self.divisors(in_loss.sum().to(outputs.logits.dtype))
+        labels = torch.where(in_loss, sampled.labels, IGNORED)
         class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
-        class_loss = torch.where(sampled.in_loss, class_losses, 0).sum()
-        positive = (sampled.in_loss & (sampled.labels >= 0)).nonzero().squeeze(1)
-        box_index = sampled.labels[positive] if self._boxes_each > 1 else 0
-        codes = outputs.codes[positive, box_index]  # (N, code_size)
-        priors = as_priors(sampled.regions.boxes).at(positive)
-        box_losses = self._box_losses(codes, priors, sampled.objects[positive])
-        if sampled.scores is not None:
-            box_losses = sampled.scores[positive] * box_losses
+        class_loss = torch.where(in_loss, class_losses, 0).sum()
+        box_losses = self._positive_box_losses(outputs, sampled, labels)
         # Without positives, only this term gives the layer a gradient; other ranks wait for it.
         box_loss = box_losses.sum() + 0 * outputs.codes[:1].sum()
         divisor = 1 if self.classification_loss.normalised else count
@@ -242,11 +220,28 @@ class Stage(nn.Module):
             "loss/box": self.box_loss.weight * box_loss / count,
         }
 
-    def _best_boxes(self, outputs: Outputs, regions: Regions) -> Tensor:
+    def _positive_box_losses(
+        self, outputs: Outputs, sampled: SampledRegions, labels: Tensor
+    ) -> Tensor:
+        """(N,) losses of the boxes of regions with an object, or (M,) with 0 at all others."""
+        rows = rows_in(labels[None] >= 0)
+        codes = rows.of(outputs.codes[None])  # (N, D, code_size)
+        box_index = rows.of(labels[None]).clamp(min=0) if self._boxes_each > 1 else None
+        codes = codes[:, 0] if box_index is None else take_rows(codes, box_index[:, None])[:, 0]
+        regions, objects = rows.of(sampled.regions.boxes[None]), rows.of(sampled.objects[None])
+        if rows.mask is not None:  # a box without area would give a gradient that is not a number
+            has_object, unit = rows.mask[:, None], unit_box(regions)
+            regions = torch.where(has_object, regions, unit)
+            objects = torch.where(has_object, objects, unit)
+        losses = rows.clear(self._box_losses(codes, as_priors(regions), objects))
+        return losses if sampled.scores is None else rows.of(sampled.scores[None]) * losses
+
+    def _best_boxes(self, outputs: Outputs, regions: RegionRows) -> Tensor:
         """(M, 4) the refined box of each region for its best class."""
         boxes = self.boxes(outputs, regions)
-        best = self.scores(outputs).argmax(dim=1) if self._boxes_each > 1 else 0
-        return boxes[torch.arange(len(boxes), device=boxes.device), best]
+        if self._boxes_each == 1:
+            return boxes[:, 0]
+        return take_rows(boxes, self.scores(outputs).argmax(dim=1, keepdim=True))[:, 0]
 
     def _box_losses(self, codes: Tensor, priors: Priors, objects: Tensor) -> Tensor:
         if self.box_loss.space == "boxes":

@@ -17,14 +17,13 @@ from detkit.interfaces import (
     Pooling,
     Postprocess,
     Sampler,
-    Sizes,
 )
-from detkit.ops import require_padded
+from detkit.ops import clip_boxes, require_padded
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
-from detkit.roi_heads.region_detections import detect, region_predictions, with_objects
-from detkit.roi_heads.regions import join
+from detkit.roi_heads.region_detections import ScoredRegions, detect, with_objects
+from detkit.roi_heads.regions import RegionRows
 from detkit.roi_heads.stage import Stage
-from detkit.structures import Detections, RegionPredictions, Target
+from detkit.structures import PaddedDetections, PaddedTargets, RegionPredictions, Regions
 
 _OVERLAP = {"foreground": 0.5, "background": 0.5, "low_quality": False}
 _SAMPLES = {"number": 512, "positive_fraction": 0.25}
@@ -89,21 +88,21 @@ class StandardRoIHead(nn.Module):
         self.postprocess = postprocess
 
     def forward(
-        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
+        self, features: list[Tensor], regions: Regions, image_sizes: Tensor
     ) -> RegionPredictions:
-        """Scores and refined boxes of the regions (R_i, 4) of each image."""
-        all_regions = join(regions)
-        outputs = self.stage(features, all_regions)
+        """Scores and refined boxes of the regions of each image."""
+        rows = RegionRows.of(regions)
+        outputs = self.stage(features, rows)
         with torch.autocast(features[0].device.type, enabled=False):
-            boxes, scores = self.stage.boxes(outputs, all_regions), self.stage.scores(outputs)
-            return region_predictions(boxes, scores, list(map(len, regions)), image_sizes)
+            boxes = clip_boxes(self.stage.boxes(outputs, rows), image_sizes[rows.image, None])
+            return RegionPredictions(rows.spread(boxes), rows.spread(self.stage.scores(outputs)))
 
     def loss(
         self,
         features: list[Tensor],
-        regions: list[Tensor],
-        targets: list[Target],
-        image_sizes: Sizes,
+        regions: Regions,
+        targets: PaddedTargets,
+        image_sizes: Tensor,
     ) -> Losses:
         """The weighted and normalised losses of a batch, in float32.
 
@@ -118,7 +117,16 @@ class StandardRoIHead(nn.Module):
 
     @torch.no_grad()
     def predict(
-        self, features: list[Tensor], regions: list[Tensor], image_sizes: Sizes
-    ) -> list[Detections]:
-        """The detections of each image, best first, inside (height, width) of the image."""
-        return detect(self(features, regions, image_sizes), self.postprocess, self.min_size)
+        self, features: list[Tensor], regions: Regions, image_sizes: Tensor
+    ) -> PaddedDetections:
+        """The detections of each image, best first, inside its height and width (B, 2)."""
+        rows = RegionRows.of(regions)
+        outputs = self.stage(features, rows)
+        with torch.autocast(features[0].device.type, enabled=False):
+            return detect(
+                ScoredRegions.of(rows, self.stage.scores(outputs), outputs.codes),
+                image_sizes,
+                box_coder=self.stage.box_coder,
+                postprocess=self.postprocess,
+                min_size=self.min_size,
+            )

@@ -109,15 +109,24 @@ class PaddedTargets(NamedTuple):
 
 
 class Regions(NamedTuple):
-    """Regions of B images that may hold an object; R is the most in one image.
+    """Regions of B images that may hold an object; R is the most in one image, at least 1.
 
     Attributes:
         boxes: (B, R, 4) float32 absolute xyxy, best first; zeros in the padding.
-        mask: (B, R) bool, true for regions.
+        mask: (B, R) bool, true for regions; the padding may be anywhere.
     """
 
     boxes: Tensor
     mask: Tensor
+
+    @staticmethod
+    def of(boxes: Sequence[Tensor]) -> Regions:
+        """Pad the regions (R_i, 4) of each image."""
+        return Regions(*_padded(list(boxes), max(1, *map(len, boxes))))
+
+    def split(self) -> list[Tensor]:
+        """The regions (R_i, 4) of each image; waits for the device."""
+        return [boxes[mask] for boxes, mask in zip(self.boxes, self.mask, strict=True)]
 
 
 class PaddedDetections(NamedTuple):

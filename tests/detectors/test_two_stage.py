@@ -7,10 +7,11 @@ from detkit.detectors.two_stage import TwoStageDetector
 from detkit.errors import ConfigError
 from detkit.structures import (
     Batch,
-    Detections,
     FeatureSpec,
+    PaddedDetections,
     PaddedTargets,
     RegionPredictions,
+    Regions,
     Target,
 )
 
@@ -24,37 +25,39 @@ class Passing(nn.Module):
         return images if isinstance(images, list) else [images]
 
 
-def one_box(sizes, *box):
-    boxes, count = torch.tensor([box]).float(), len(sizes)
-    return [Detections(boxes, torch.ones(1), torch.zeros(1, dtype=torch.int64))] * count
+def region(*box):
+    """The same region in two images."""
+    return Regions.of([torch.tensor([box]).float()] * 2)
 
 
 class Proposing(nn.Module):
-    """Proposes one region in training and another one in testing, and keeps what it is given."""
+    """Proposes one region in training and another one in testing, and keeps its inputs."""
 
     def propose(self, features, image_sizes):
         self.features, self.image_sizes = features, image_sizes
-        return one_box(image_sizes, 1, 1, 2, 2)
+        return region(1, 1, 2, 2)
 
     def loss_and_proposals(self, features, targets, image_sizes):
         self.features, self.targets, self.image_sizes = features, targets, image_sizes
-        return {"loss/classification": torch.tensor(1.0)}, one_box(image_sizes, 3, 3, 4, 4)
+        return {"loss/classification": torch.tensor(1.0)}, region(3, 3, 4, 4)
 
 
 class Looking(nn.Module):
-    """Keeps the regions that it is given, and finds one box per image."""
+    """Keeps the regions, and detects one box per image."""
 
     def forward(self, features, regions, image_sizes):
         self.regions, self.image_sizes = regions, image_sizes
-        return RegionPredictions(torch.stack(regions)[:, :, None], torch.ones(2, 1, 3))
+        return RegionPredictions(regions.boxes[:, :, None], torch.ones(2, 1, 3))
 
     def loss(self, features, regions, targets, image_sizes):
         self.regions, self.image_sizes = regions, image_sizes
         return {"loss/classification": torch.tensor(2.0)}
 
     def predict(self, features, regions, image_sizes):
-        self.regions = regions
-        return one_box(image_sizes, 2, 4, 6, 8)
+        self.regions, self.image_sizes = regions, image_sizes
+        boxes = torch.tensor([[[2.0, 4, 6, 8]]] * 2)
+        ones = torch.ones(2, dtype=torch.int64)
+        return PaddedDetections(boxes, torch.ones(2, 1), 0 * ones[:, None], ones)
 
 
 def detector():
@@ -86,9 +89,9 @@ def test_losses_of_the_proposer_are_named_after_it():
 def test_the_roi_head_learns_from_the_regions_of_training():
     model = detector()
     model.loss(batch())
-    assert model.roi_head.regions[1].tolist() == [[3, 3, 4, 4]]
+    assert model.roi_head.regions.boxes[1].tolist() == [[3, 3, 4, 4]]
     model.predict(batch())
-    assert model.roi_head.regions[1].tolist() == [[1, 1, 2, 2]]
+    assert model.roi_head.regions.boxes[1].tolist() == [[1, 1, 2, 2]]
 
 
 def test_padding_is_zero_and_belongs_to_no_image():
@@ -97,7 +100,8 @@ def test_padding_is_zero_and_belongs_to_no_image():
     pixels = model.proposer.features[0]
     assert pixels[1, :, :5, :7].all()
     assert not pixels[1, :, 5:].any()
-    assert model.proposer.image_sizes == model.roi_head.image_sizes == [(8, 12), (5, 7)]
+    assert model.proposer.image_sizes.tolist() == [[8, 12], [5, 7]]
+    assert model.roi_head.image_sizes.tolist() == [[8, 12], [5, 7]]
 
 
 def test_detections_are_in_the_coordinates_of_the_original_images():
@@ -111,7 +115,14 @@ def test_forward_looks_at_regions_of_whole_images():
     model = detector()
     found = model(torch.zeros(2, 3, 8, 12))
     assert found.boxes.tolist() == [[[[1, 1, 2, 2]]]] * 2
-    assert model.roi_head.image_sizes == [(8, 12)] * 2
+    assert model.roi_head.image_sizes.tolist() == [[8, 12]] * 2
+
+
+def test_detect_looks_at_regions_of_whole_images():
+    model = detector()
+    detections = model.detect(torch.zeros(2, 3, 8, 12))
+    assert detections.boxes.tolist() == [[[2, 4, 6, 8]]] * 2
+    assert model.roi_head.image_sizes.tolist() == [[8, 12]] * 2
 
 
 def test_colours_come_from_the_configuration_not_from_the_weights():

@@ -14,7 +14,7 @@ from detkit.structures import Assignment, DensePredictions, FeatureSpec, PaddedT
 padded = PaddedTargets.of
 
 FEATURES = [torch.zeros(2, 4, 4, 4), torch.zeros(2, 4, 2, 2)]
-SIZES = [(64, 64), (64, 40)]
+SIZES = torch.tensor([[64.0, 64.0], [64.0, 40.0]])
 SPECS = [FeatureSpec(4, 16), FeatureSpec(4, 32)]
 PRIORS = 4 * 4 + 2 * 2  # square anchors as large as their stride, so they tile the image
 NMS = {"name": "nms", "score_threshold": 0.0}
@@ -55,36 +55,36 @@ def target(*boxes, label=0):
     )
 
 
-def test_regions_come_best_first_with_label_0():
+def test_regions_come_best_first():
     logits = torch.arange(PRIORS).float() / 10
-    first, second = saying(logits).propose(FEATURES, SIZES)
-    assert first.scores.tolist() == logits.sigmoid().flip(0).tolist()
-    assert first.boxes[0].tolist() == [32, 32, 64, 64]
-    assert first.boxes[4].tolist() == [48, 48, 64, 64]
-    assert not first.labels.any()
-    assert second.boxes[:, 2].max() == 40
+    first, second = saying(logits).propose(FEATURES, SIZES).split()
+    assert first[0].tolist() == [32, 32, 64, 64]
+    assert first[4].tolist() == [48, 48, 64, 64]
+    assert second[:, 2].max() == 40
 
 
 def test_regions_that_the_border_leaves_nothing_of_are_dropped():
-    _, second = saying(torch.zeros(PRIORS)).propose(FEATURES, SIZES)
+    regions = saying(torch.zeros(PRIORS)).propose(FEATURES, SIZES)
+    second = regions.split()[1]
     # Of the image of 40 x 64: the last column of fine cells starts at 48.
-    assert len(second.scores) == 4 * 3 + 4
-    assert (second.boxes[:, 2] > second.boxes[:, 0]).all()
+    assert len(second) == 4 * 3 + 4
+    assert (second[:, 2] > second[:, 0]).all()
+    assert not regions.boxes[~regions.mask].any()
 
 
 @pytest.mark.parametrize(("least", "kept"), [(8.0, 16), (8.1, 10), (16.1, 2), (100.0, 0)])
 def test_small_regions_are_dropped(least, kept):
     # 40 pixels are two cells of 16 and one of 8, or one of 32 and one of 8.
-    _, second = saying(torch.zeros(PRIORS), min_size=least).propose(FEATURES, SIZES)
-    assert len(second.scores) == kept
+    regions = saying(torch.zeros(PRIORS), min_size=least).propose(FEATURES, SIZES)
+    assert regions.mask[1].sum() == kept
 
 
 def test_regions_of_different_levels_do_not_suppress_each_other():
     codes = torch.zeros(PRIORS, 4)
     codes[16, 2:] = torch.tensor(0.5).log()  # the first coarse anchor, made 16 x 16 ...
     codes[16, :2] = -0.25  # ... and moved onto the first fine one
-    first, _ = saying(torch.zeros(PRIORS), codes).propose(FEATURES, SIZES)
-    same = (first.boxes == torch.tensor([0.0, 0, 16, 16])).all(dim=1)
+    first, _ = saying(torch.zeros(PRIORS), codes).propose(FEATURES, SIZES).split()
+    same = (first == torch.tensor([0.0, 0, 16, 16])).all(dim=1)
     assert same.sum() == 2
 
 
@@ -93,15 +93,15 @@ def test_overlapping_regions_of_a_level_are_suppressed():
     codes[1, 0] = -0.9  # IoU with the first anchor: 14.4 / 17.6
     logits = torch.zeros(PRIORS)
     logits[0] = 1.0
-    first, _ = saying(logits, codes).propose(FEATURES, SIZES)
-    assert len(first.scores) == PRIORS - 1
+    regions = saying(logits, codes).propose(FEATURES, SIZES)
+    assert regions.mask[0].sum() == PRIORS - 1
 
 
 def test_candidates_are_limited_by_level_and_regions_in_all():
     limits = {**NMS, "max_candidates": 3, "max_detections": 5}
-    first, _ = saying(torch.arange(PRIORS) / 10, postprocess=limits).propose(FEATURES, SIZES)
-    assert first.boxes[:3, 0].tolist() == [32, 0, 32]
-    assert len(first.scores) == 5
+    regions = saying(torch.arange(PRIORS) / 10, postprocess=limits).propose(FEATURES, SIZES)
+    assert regions.boxes[0, :3, 0].tolist() == [32, 0, 32]
+    assert regions.mask.shape == (2, 5)
 
 
 def test_training_has_limits_of_its_own():
@@ -110,17 +110,17 @@ def test_training_has_limits_of_its_own():
         postprocess={**NMS, "max_detections": 2},
         training_postprocess={**NMS, "max_detections": 4},
     )
-    assert len(proposer.propose(FEATURES, SIZES)[0].scores) == 2
+    assert proposer.propose(FEATURES, SIZES).mask.sum(dim=1).tolist() == [2, 2]
     _, regions = proposer.loss_and_proposals(FEATURES, padded([target()] * 2), SIZES)
-    assert [len(found.scores) for found in regions] == [4, 4]
-    assert not regions[0].boxes.requires_grad
+    assert regions.mask.sum(dim=1).tolist() == [4, 4]
+    assert not regions.boxes.requires_grad
 
 
 # pain 14
 def test_an_image_without_room_for_a_region_proposes_nothing():
-    first, second = saying(torch.zeros(PRIORS), min_size=17.0).propose(FEATURES, [(64, 64), (9, 9)])
-    assert (len(first.scores), len(second.scores)) == (4, 0)
-    assert second.boxes.shape == (0, 4)
+    sizes = torch.tensor([[64.0, 64.0], [9.0, 9.0]])
+    regions = saying(torch.zeros(PRIORS), min_size=17.0).propose(FEATURES, sizes)
+    assert regions.mask.sum(dim=1).tolist() == [4, 0]
 
 
 class Listed:
@@ -173,8 +173,7 @@ def test_softmax_objectness_has_a_logit_of_background():
     layers = {"name": "rpn", "prior_probability": 0.2}
     proposer = rpn(classification_loss={"name": "cross_entropy"}, layers=layers)
     assert proposer(FEATURES).class_logits.shape == (2, PRIORS, 2)
-    for region in proposer.propose(FEATURES, SIZES):
-        torch.testing.assert_close(region.scores, torch.full_like(region.scores, 0.2))
+    assert proposer.propose(FEATURES, SIZES).mask.any(dim=1).all()
 
 
 def test_levels_that_differ_in_channels_are_refused():

@@ -6,10 +6,10 @@ from torch.testing import assert_close
 
 from detkit import assembly
 from detkit.config.pages import filled
-from detkit.structures import FeatureSpec, Target
+from detkit.structures import FeatureSpec, PaddedTargets, Regions, Target
 
 FEATURES = [torch.ones(2, 3, 8, 8)]
-SIZES = [(64, 64), (64, 40)]
+SIZES = torch.tensor([[64.0, 64.0], [64.0, 40.0]])
 WIRING = {
     "feature_specs": [FeatureSpec(3, 8)],
     "num_classes": 2,
@@ -48,11 +48,11 @@ def seen_by(head, regions, targets):
         original = stage.sample
 
         def sample(features, given, objects, original=original):
-            seen.append([boxes.tolist() for boxes in given])
+            seen.append([boxes.tolist() for boxes in given.split()])
             return original(features, given, objects)
 
         stage.sample = sample
-    losses = head.loss(FEATURES, regions, targets, SIZES)
+    losses = head.loss(FEATURES, Regions.of(regions), PaddedTargets.of(targets), SIZES)
     return seen, losses
 
 
@@ -92,22 +92,22 @@ def test_stages_ask_for_more_and_more_overlap():
     head = cascade(add_objects=False)
     for stage in head.stages:
         answer(stage)
-    objects = [target([0, 0, 10, 10]), target()]
+    objects = PaddedTargets.of([target([0, 0, 10, 10]), target()])
     boxes = torch.tensor([[0.0, 0, 10, 5.5], [0, 0, 10, 6.5], [0, 0, 10, 7.5]])  # IoU .55, .65, .75
-    nothing = torch.zeros(0, 4)
+    regions = Regions.of([boxes, torch.zeros(0, 4)])
     positives = [
-        (stage.sample(FEATURES, [boxes, nothing], objects).labels >= 0).sum().item()
-        for stage in head.stages
+        (stage.sample(FEATURES, regions, objects).labels >= 0).sum().item() for stage in head.stages
     ]
     assert positives == [3, 2, 1]
 
 
 def test_losses_are_named_and_weighed_by_stage():
     values = {}
-    boxes = [torch.tensor([[0.0, 0, 16, 16]])] * 2
+    regions = Regions.of([torch.tensor([[0.0, 0, 16, 16]])] * 2)
+    targets = PaddedTargets.of([target([0, 0, 16, 20])] * 2)
     for weights in ((1.0, 1.0, 1.0), (1.0, 0.5, 0.25)):
         head = cascade(stage_weights=weights)
-        values[weights] = head.loss(FEATURES, boxes, [target([0, 0, 16, 20])] * 2, SIZES)
+        values[weights] = head.loss(FEATURES, regions, targets, SIZES)
     plain, weighed = values.values()
     names = [f"loss/stage{n}_{what}" for n in (1, 2, 3) for what in ("classification", "box")]
     assert list(plain) == names
@@ -120,15 +120,15 @@ def test_scores_are_the_mean_over_stages_and_boxes_the_last():
     head = cascade()
     for stage, logit in zip(head.stages, (1.0, 2.0, 3.0), strict=True):
         answer(stage, codes=(2.5, 0, 0, 0), logits=(logit, 0.0, 0.0))
-    boxes = [torch.tensor([[0.0, 0, 16, 16]]), torch.zeros(0, 4)]
-    found = head(FEATURES, boxes, SIZES)
+    regions = Regions.of([torch.tensor([[0.0, 0, 16, 16]]), torch.zeros(0, 4)])
+    found = head(FEATURES, regions, SIZES)
     softmax = torch.tensor([[1.0, 0, 0], [2, 0, 0], [3, 0, 0]]).softmax(dim=1)[:, :2]
     assert_close(found.scores[0, 0], softmax.mean(dim=0))
     # 2.5 * 16 * (.1 + .05 + .0333): 4, 2 and 4/3 pixels
     left = 4 + 2 + 4 / 3
     assert_close(found.boxes[0, 0], torch.tensor([[left, 0, left + 16, 16]]))
     assert not found.scores[1].any()
-    assert len(head.predict(FEATURES, boxes, SIZES)[1].scores) == 0
+    assert head.predict(FEATURES, regions, SIZES).counts[1] == 0
 
 
 def test_each_stage_has_weights_and_losses_of_its_own():

@@ -7,10 +7,10 @@ from contract_cases import each_promise
 from detkit import assembly, registry
 from detkit.config.pages import filled
 from detkit.errors import UserError
-from detkit.structures import FeatureSpec, Target
+from detkit.structures import FeatureSpec, PaddedTargets, Regions, Target
 
 SPECS = [FeatureSpec(4, 8), FeatureSpec(4, 16)]
-SIZES = [(64, 96), (60, 80)]
+SIZES = torch.tensor([[64.0, 96.0], [60.0, 80.0]])
 WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
 each_roi_head = pytest.mark.parametrize("name", registry.names("roi_head"))
 
@@ -31,6 +31,16 @@ def features(count=2):
 def regions():
     first = torch.tensor([[2.0, 2, 30, 30], [40, 10, 90, 60], [10, 10, 12, 50]])
     return [first, torch.tensor([[10.0, 8, 52, 50]])]
+
+
+def learn(head, image_regions=None, targets=None):
+    """The losses of regions and objects, given image by image."""
+    return head.loss(
+        features(),
+        Regions.of(regions() if image_regions is None else image_regions),
+        PaddedTargets.of(objects() if targets is None else targets),
+        SIZES,
+    )
 
 
 def objects():
@@ -69,7 +79,7 @@ def test_without_objects_or_regions_all_is_finite(name, empty, proposed, norm):
     head = build(name, box_head=box_head)
     targets = [Target.empty() if i in empty else t for i, t in enumerate(objects())]
     given = [r if i in proposed else torch.zeros(0, 4) for i, r in enumerate(regions())]
-    loss = total(head.loss(features(), given, targets, SIZES))
+    loss = total(learn(head, given, targets))
     assert loss.isfinite()
     loss.backward()
     require_learning(head)
@@ -80,7 +90,7 @@ def test_without_objects_or_regions_all_is_finite(name, empty, proposed, norm):
 def test_detections_with_a_short_side_are_dropped(name):
     values = {"postprocess": {"name": "nms", "score_threshold": 0.0, "iou_threshold": 1.0}}
     given = [torch.tensor([[0.0, 0, 40, 40], [200, 0, 240, 40]]), torch.zeros(0, 4)]
-    found = build(name, **values).predict(features(), given, SIZES)[0]
+    found = build(name, **values).predict(features(), Regions.of(given), SIZES).split()[0]
     assert len(found.scores) == 3  # a box for each class; the other region is outside the image
     assert found.boxes.max() < 60
 
@@ -92,7 +102,7 @@ def test_a_few_steps_lower_the_loss(name):
     losses = []
     for _ in range(20):
         optimizer.zero_grad()
-        losses.append(total(head.loss(features(), regions(), objects(), SIZES)))
+        losses.append(total(learn(head)))
         losses[-1].backward()
         optimizer.step()
     assert losses[-1] < losses[0]
@@ -103,7 +113,7 @@ def test_a_standard_head_has_a_box_for_each_class_or_one_for_all(class_agnostic)
     head = build("standard", class_agnostic=class_agnostic)
     boxes = 1 if class_agnostic else 3
     assert head.stage.box_layer.weight.shape == (4 * boxes, 16)
-    assert head(features(), regions(), SIZES).boxes.shape == (2, 3, boxes, 4)
+    assert head(features(), Regions.of(regions()), SIZES).boxes.shape == (2, 3, boxes, 4)
 
 
 def test_each_class_is_detected_at_its_own_box():
@@ -115,11 +125,11 @@ def test_each_class_is_detected_at_its_own_box():
         head.stage.class_layer.bias.copy_(torch.tensor([1.0, 2, 1, 0]))
         head.stage.box_layer.bias.copy_(torch.tensor([0.0, 1, 0, *[0] * 9]))
     given = [torch.tensor([[0.0, 0, 40, 40]]), torch.zeros(0, 4)]
-    found = head.predict(features(), given, SIZES)[0]
+    found = head.predict(features(), Regions.of(given), SIZES).split()[0]
     assert found.labels[0] == 1
     torch.testing.assert_close(found.boxes[0], torch.tensor([4.0, 0, 44, 40]))
     head.postprocess.score_threshold = 0.1
-    others = head.predict(features(), given, SIZES)[0]
+    others = head.predict(features(), Regions.of(given), SIZES).split()[0]
     assert sorted(others.labels.tolist()) == [0, 1, 2]
     assert others.boxes[1].tolist() == others.boxes[2].tolist() == [0, 0, 40, 40]
 
@@ -137,7 +147,7 @@ def test_losses_of_codes_do_not_compare_distributions(name):
 def test_assigners_and_samplers_combine(name, assigner, sampler):
     slot = "assigner" if name == "standard" else "second_assigner"
     head = build(name, **{slot: {"name": assigner}, "sampler": {"name": sampler}})
-    loss = total(head.loss(features(), regions(), objects(), SIZES))
+    loss = total(learn(head))
     assert loss.isfinite()
     loss.backward()
     require_learning(head)
@@ -149,7 +159,7 @@ def test_ranking_leaves_no_trace_in_averages(loss):
     head = build(
         "standard", box_head=box_head, sampler={"name": "ohem"}, classification_loss={"name": loss}
     )
-    head.loss(features(), regions(), objects(), SIZES)
+    learn(head)
     buffers = dict(head.named_buffers())
     steps = [value.item() for name, value in buffers.items() if name.endswith("batches_tracked")]
     assert steps == [1] * len(steps)

@@ -7,7 +7,7 @@ from torchvision.ops import box_iou
 
 from detkit.roi_heads import stage as stage_module
 from detkit.roi_heads.stage import Stage
-from detkit.structures import Assignment, Target
+from detkit.structures import Assignment, PaddedTargets, Regions, Target
 
 FEATURES = [torch.zeros(2, 1, 2, 2)]
 HERE = [[0.0, 0, 8, 8], [8, 0, 16, 8], [0, 8, 8, 16], [8, 8, 16, 16]]
@@ -52,13 +52,10 @@ class Listed:
         self.matches, self.soft, self.seen = matches, soft, []
 
     def __call__(self, priors, scores, boxes, targets):
-        first = [None if values is None else values[0] for values in (scores, boxes)]
-        (target,) = targets.split()
-        self.seen.append((priors, *first, target.select(~target.ignored)))
-        matched = torch.tensor([self.matches[tuple(b)] for b in priors.boxes.tolist()])
-        return Assignment(
-            matched[None], None if self.soft is None else self.soft[None, : len(matched)]
-        )
+        self.seen.append((priors, scores, boxes, targets))
+        corners = [[tuple(box) for box in image] for image in priors.boxes.tolist()]
+        matched = torch.tensor([[self.matches.get(c, 0) for c in image] for image in corners])
+        return Assignment(matched, None if self.soft is None else self.soft.expand_as(matched))
 
 
 class Keep:
@@ -103,7 +100,7 @@ def make(matches=(-1, -1, -1, -1), class_agnostic=False, **changes):
 
 
 def regions(*counts):
-    return [torch.tensor(HERE[:count]).view(-1, 4) for count in counts]
+    return Regions.of([torch.tensor(HERE[:count]).view(-1, 4) for count in counts])
 
 
 def target(*labels, ignored=()):
@@ -113,7 +110,7 @@ def target(*labels, ignored=()):
 
 
 def values(stage, given, targets):
-    sampled = stage.sample(FEATURES, given, targets)
+    sampled = stage.sample(FEATURES, given, PaddedTargets.of(targets))
     losses = stage.losses(stage(FEATURES, sampled.regions), sampled)
     return {name.removeprefix("loss/"): value.item() for name, value in losses.items()}
 
@@ -151,14 +148,14 @@ def test_the_box_loss_gets_what_its_space_says(space):
 def test_ignored_objects_are_hidden_and_regions_in_them_do_not_count():
     stage = make()
     losses = values(stage, regions(4, 1), [target(0, 1, ignored=[0]), target()])
-    assert stage.assigner.seen[0][3].labels.tolist() == [1]
+    assert stage.assigner.seen[0][3].labels.tolist() == [[1], [0]]
+    assert stage.assigner.seen[0][3].counts == (1, 0)
     assert losses["classification"] == pytest.approx(2 * 1)  # of the second image's region
 
 
 def test_images_may_have_no_region_while_others_have():
     stage = make((0, -1, -1, -1))
     losses = values(stage, regions(0, 2), [target(0), target(1)])
-    assert len(stage.assigner.seen) == 1
     assert stage.sampler.seen[0].tolist() == [[-2, -2], [0, -1]]
     assert losses["classification"] == pytest.approx(2 * (100 + 1) / 2)
 
@@ -168,7 +165,7 @@ def test_images_may_have_no_region_while_others_have():
 @pytest.mark.parametrize("counts", [(0, 0), (3, 0), (2, 2)])
 def test_without_positives_all_is_finite_and_everything_has_a_gradient(matches, counts):
     stage = make(matches)
-    sampled = stage.sample(FEATURES, regions(*counts), [target()] * 2)
+    sampled = stage.sample(FEATURES, regions(*counts), PaddedTargets.of([target()] * 2))
     losses = stage.losses(stage(FEATURES, sampled.regions), sampled)
     assert losses["loss/box"] == 0
     assert losses["loss/classification"] == (0 if -2 in matches or sum(counts) == 0 else 2)
@@ -178,7 +175,7 @@ def test_without_positives_all_is_finite_and_everything_has_a_gradient(matches, 
 
 def test_a_sampler_of_losses_gets_those_of_all_regions():
     stage = make((0, -1, 1, -2), sampler=Keep(ranks_by="losses"))
-    stage.sample(FEATURES, regions(4, 1), [target(1, 0), target(0)])
+    stage.sample(FEATURES, regions(4, 1), PaddedTargets.of([target(1, 0), target(0)]))
     matched, losses = stage.sampler.seen
     assert matched.tolist() == [[0, -1, 1, -2], [0, -2, -2, -2]]
     assert losses[0, :3].tolist() == [100, 1, 10]
@@ -188,10 +185,10 @@ def test_a_sampler_of_losses_gets_those_of_all_regions():
 
 def test_a_sampler_of_overlaps_gets_those_of_all_regions():
     stage = make((0, -1, 1, -2), sampler=Keep(ranks_by="overlaps"))
-    inputs = regions(4, 1), [target(1, 0), target()]
-    stage.sample(FEATURES, *inputs)
+    objects = [target(1, 0), target()]
+    stage.sample(FEATURES, regions(4, 1), PaddedTargets.of(objects))
     _, overlaps = stage.sampler.seen
-    expected = box_iou(inputs[0][0], inputs[1][0].boxes).amax(dim=1)
+    expected = box_iou(torch.tensor(HERE), objects[0].boxes).amax(dim=1)
     torch.testing.assert_close(overlaps, torch.stack([expected, torch.zeros(4)]))
     assert expected.max() > 0
 
@@ -202,10 +199,10 @@ def test_an_assigner_of_predictions_gets_the_box_of_the_best_class():
     with torch.no_grad():
         stage.class_layer.bias.copy_(torch.tensor([0.0, 9.0]))
         stage.box_layer.bias.copy_(torch.tensor([0.0, 1, 0, 2, 0, 3, 0, 4]))
-    stage.sample(FEATURES, regions(1, 2), [target(0)] * 2)
-    _, scores, boxes, _ = stage.assigner.seen[1]
-    assert scores.shape == (2, 2)
-    assert boxes.tolist() == [[1, 2, 11, 12], [9, 2, 19, 12]]
+    stage.sample(FEATURES, regions(1, 2), PaddedTargets.of([target(0)] * 2))
+    _, scores, boxes, _ = stage.assigner.seen[0]
+    assert scores.shape == (2, 2, 2)
+    assert boxes[1].tolist() == [[1, 2, 11, 12], [9, 2, 19, 12]]
     assert not boxes.requires_grad
 
 
@@ -224,9 +221,9 @@ def test_sampled_regions_are_averaged_over_ranks_on_every_rank(monkeypatch):
 
 def test_regions_are_priors_as_large_as_their_stride():
     stage = make()
-    stage.sample(FEATURES, [torch.tensor([HERE[0]]), torch.zeros(0, 4)], [target(0)] * 2)
+    stage.sample(FEATURES, regions(1, 0), PaddedTargets.of([target(0)] * 2))
     priors = stage.assigner.seen[0][0]
-    assert (priors.stride.tolist(), priors.level.tolist()) == ([8], [0])
+    assert (priors.stride[0].tolist(), priors.level[0].tolist()) == ([8], [0])
 
 
 def test_soft_targets_reach_both_losses():
