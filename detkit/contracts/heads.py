@@ -60,14 +60,14 @@ def verbs(subject: Subject, training: bool = False) -> Verbs:
         return Verbs(
             part,
             lambda count: split_images(part.predict(first(count), sizes[:count]), count),
-            lambda targets: part.loss(maps, PaddedTargets.of(targets)),
+            lambda targets: part.loss(maps, targets),
             maps,
         )
     if subject.family == "proposer":
         return Verbs(
             part,
             lambda count: split_regions(part.propose(first(count), sizes[:count]), count),
-            lambda targets: part.loss_and_proposals(maps, PaddedTargets.of(targets), sizes)[0],
+            lambda targets: part.loss_and_proposals(maps, targets, sizes)[0],
             maps,
         )
 
@@ -78,7 +78,7 @@ def verbs(subject: Subject, training: bool = False) -> Verbs:
     return Verbs(
         part,
         detect,
-        lambda targets: part.loss(maps, regions, PaddedTargets.of(targets), sizes),
+        lambda targets: part.loss(maps, regions, targets, sizes),
         (maps, regions),
     )
 

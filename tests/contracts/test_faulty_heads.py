@@ -192,12 +192,12 @@ def crowds_are_counted(base):
     return Part
 
 
-@faults.add("proposer", "rpn", "proposals are valid detections", "labels reach from 1 to 1")
-def proposals_have_classes(base):
+@faults.add("proposer", "rpn", "training proposals are valid regions", "are not zero")
+def proposals_leave_boxes_in_the_padding(base):
     class Part(base):
         def loss_and_proposals(self, features, targets, image_sizes):
-            losses, found = super().loss_and_proposals(features, targets, image_sizes)
-            return losses, [each._replace(labels=each.labels + 1) for each in found]
+            losses, regions = super().loss_and_proposals(features, targets, image_sizes)
+            return losses, regions._replace(mask=regions.mask & (regions.boxes[..., 0] > 1))
 
     return Part
 
@@ -216,13 +216,30 @@ def scores_beside_the_regions(base):
 
 
 @faults.add(
-    "roi_head", "standard", "batches without regions give gradients", "raised ValueErr", **ROI
+    "roi_head", "standard", "batches without regions give gradients", "raised ZeroDiv", **ROI
 )
 def regions_are_taken_for_granted(base):
     class Part(base):
         def loss(self, features, regions, targets, image_sizes):
-            max(len(each) or max([]) for each in regions)
+            sum(1 / len(boxes) for boxes in regions.split())
             return super().loss(features, regions, targets, image_sizes)
+
+    return Part
+
+
+@faults.add(
+    "roi_head",
+    "standard",
+    "padding has no effect",
+    "padding .* changes scores",
+    min_size=0.0,
+    **ROI,
+)
+def padding_is_classified(base):
+    class Part(base):
+        def predict(self, features, regions, image_sizes):
+            everywhere = torch.ones_like(regions.mask)
+            return super().predict(features, regions._replace(mask=everywhere), image_sizes)
 
     return Part
 
@@ -232,7 +249,7 @@ def regions_get_a_gradient(base):
     class Part(base):
         def loss(self, features, regions, targets, image_sizes):
             found = super().loss(features, regions, targets, image_sizes)
-            return {**found, "loss/sides": regions[0].sum()}
+            return {**found, "loss/sides": regions.boxes.sum()}
 
     return Part
 
