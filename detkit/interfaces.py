@@ -231,8 +231,7 @@ class CountingHead(Protocol):
 class Proposer(Protocol):
     """Feature maps to class-agnostic regions that may hold an object, inside their image.
 
-    Training gets losses and regions at once, so that the layers run once. No gradient flows
-    through the regions.
+    Training gets losses and regions, which carry no gradient, at once: the layers run once.
     """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...

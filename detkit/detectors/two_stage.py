@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from detkit.detectors.base import DetectorModule
+from detkit.detectors.base import DetectorModule, in_original_images
 from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns, sizes_of
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
@@ -74,12 +74,21 @@ class TwoStageDetector(DetectorModule):
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
         detections = self._detections(self.features_of(batch), batch.size_tensor)
-        return detections.to_original(batch.to_image, batch.original_sizes).split()
+        return in_original_images(detections, batch)
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> PaddedDetections:
         """The detections in images (B, 3, H, W) in 0..255 without padding; for export."""
         return self._detections(self._features(images), sizes_of(images))
+
+    @torch.no_grad()
+    def raw_detections(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """All boxes (B, P, 4) and scores (B, P, C) in images as for `detect`; for export."""
+        boxes, scores = self(images)  # (B, R, D, 4), (B, R, C)
+        if boxes.shape[2] == 1:
+            return boxes[:, :, 0], scores
+        # Each class of a region has a box with a score for this class only.
+        return boxes.flatten(1, 2), scores.diag_embed().flatten(1, 2)
 
     def _detections(self, features: list[Tensor], sizes: Tensor) -> PaddedDetections:
         return self.roi_head.predict(features, self.proposer.propose(features, sizes), sizes)

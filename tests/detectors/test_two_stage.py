@@ -45,9 +45,12 @@ class Proposing(nn.Module):
 class Looking(nn.Module):
     """Keeps the regions, and detects one box per image."""
 
+    boxes_per_region = 1
+
     def forward(self, features, regions, image_sizes):
         self.regions, self.image_sizes = regions, image_sizes
-        return RegionPredictions(regions.boxes[:, :, None], torch.ones(2, 1, 3))
+        boxes = regions.boxes[:, :, None].expand(-1, -1, self.boxes_per_region, -1)
+        return RegionPredictions(boxes, torch.ones(2, 1, 3))
 
     def loss(self, features, regions, targets, image_sizes):
         self.regions, self.image_sizes = regions, image_sizes
@@ -123,6 +126,16 @@ def test_detect_looks_at_regions_of_whole_images():
     detections = model.detect(torch.zeros(2, 3, 8, 12))
     assert detections.boxes.tolist() == [[[2, 4, 6, 8]]] * 2
     assert model.roi_head.image_sizes.tolist() == [[8, 12]] * 2
+
+
+def test_raw_detections_have_a_score_for_the_class_of_their_box():
+    model = detector()
+    boxes, scores = model.raw_detections(torch.zeros(2, 3, 8, 12))  # a box for all classes
+    assert (boxes.shape, scores.shape) == ((2, 1, 4), (2, 1, 3))
+    model.roi_head.boxes_per_region = 3
+    boxes, scores = model.raw_detections(torch.zeros(2, 3, 8, 12))
+    assert boxes.tolist() == [[[1, 1, 2, 2]] * 3] * 2
+    assert scores[0].tolist() == torch.eye(3).tolist()
 
 
 def test_colours_come_from_the_configuration_not_from_the_weights():
