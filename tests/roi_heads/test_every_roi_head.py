@@ -7,6 +7,7 @@ from contract_cases import each_promise
 from detkit import assembly, registry
 from detkit.config.pages import filled
 from detkit.errors import UserError
+from detkit.ops.selection import fixed_shapes
 from detkit.structures import FeatureSpec, PaddedTargets, Regions, Target
 
 SPECS = [FeatureSpec(4, 8), FeatureSpec(4, 16)]
@@ -164,3 +165,32 @@ def test_ranking_leaves_no_trace_in_averages(loss):
     steps = [value.item() for name, value in buffers.items() if name.endswith("batches_tracked")]
     assert steps == [1] * len(steps)
     assert len(steps) == 4
+
+
+def losses_gradients_and_detections(name, **values):
+    head = build(name, postprocess={"name": "nms", "score_threshold": 0.2}, **values)
+    torch.manual_seed(1)
+    losses = learn(head)
+    total(losses).backward()
+    gradients = [parameter.grad for parameter in head.parameters()]
+    return losses, gradients, head.predict(features(), Regions.of(regions()), SIZES).split()
+
+
+# Row by row on a CPU, with padding on accelerators and in graphs.
+@each_roi_head
+@pytest.mark.parametrize("sampler", ["keep_all", "random_balanced", "ohem"])
+@pytest.mark.parametrize("box_loss", ["smooth_l1", "giou"])
+def test_accelerators_compute_the_same(name, sampler, box_loss):
+    values = {"sampler": {"name": sampler}, "box_loss": {"name": box_loss}}
+    expected = losses_gradients_and_detections(name, **values)
+    with fixed_shapes():
+        torch.testing.assert_close(losses_gradients_and_detections(name, **values), expected)
+
+
+@each_roi_head
+def test_padding_between_regions_changes_nothing(name):
+    head, dense = build(name), Regions.of(regions())
+    sparse = Regions(*(torch.stack([f, torch.zeros_like(f)], 2).flatten(1, 2) for f in dense))
+    targets = PaddedTargets.of(objects())
+    expected, losses = (head.loss(features(), r, targets, SIZES) for r in (dense, sparse))
+    torch.testing.assert_close(losses, expected)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torchvision.ops import box_iou
 
+from detkit.ops.selection import fixed_shapes
 from detkit.roi_heads import stage as stage_module
 from detkit.roi_heads.stage import Stage
 from detkit.structures import Assignment, PaddedTargets, Regions, Target
@@ -65,6 +66,15 @@ class Keep:
     def __call__(self, matched, losses):
         self.seen = (matched, losses)
         return matched != -2
+
+
+class Picks(Keep):
+    """Samples up to two regions of each image."""
+
+    number = 2
+
+    def __call__(self, matched, losses):
+        return torch.tensor([[False, True, False, True], [True, False, False, False]])
 
 
 class OnePerRegion:
@@ -246,3 +256,14 @@ def test_a_normalised_loss_is_divided_by_nothing():
     loss.normalised = True
     losses = values(make((0, -1, -1, -2), classification_loss=loss), regions(4, 2), [target(1)] * 2)
     assert losses["classification"] == pytest.approx(2 * (100 + 1 + 1 + 100 + 1))
+
+
+def test_each_image_has_as_many_columns_as_the_sampler_may_sample():
+    stage = make((0, -1, -2, -1), sampler=Picks())
+    sampled = stage.sample(FEATURES, regions(4, 2), PaddedTargets.of([target(1)] * 2))
+    assert sampled.in_loss.tolist() == [[True, True], [True, False]]
+    assert sampled.regions.boxes.tolist() == [HERE[1], HERE[3], HERE[0]]
+    with fixed_shapes():
+        padded = stage.sample(FEATURES, regions(4, 2), PaddedTargets.of([target(1)] * 2))
+    assert padded.regions.boxes[:3].tolist() == sampled.regions.boxes.tolist()
+    assert padded.regions.image.tolist() == [0, 0, 1, 1]
