@@ -172,8 +172,8 @@ class DenseHead(nn.Module):
         logits, codes, quality = self.layers(features)
         sizes = [(level.shape[-2], level.shape[-1]) for level in features]
         priors = self.priors(sizes, features[0].device)
-        if len(priors.boxes) != logits.shape[1]:
-            raise prior_mismatch(logits.shape[1], len(priors.boxes), sizes)
+        if priors.boxes.shape[0] != logits.shape[1]:
+            raise prior_mismatch(logits.shape[1], priors.boxes.shape[0], sizes)
         quality = None if quality is None else quality.float()
         return DensePredictions(logits.float(), codes.float(), quality), priors
 

@@ -21,7 +21,10 @@ class LevelPooling:
 
     Attributes:
         region_shape: (channels, height, width) of the small map.
+        saved_bytes: Bytes that autograd saves for each region on a CPU.
     """
+
+    saved_bytes = 0
 
     def __init__(
         self,

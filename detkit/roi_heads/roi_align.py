@@ -52,6 +52,8 @@ class RoIAlign(LevelPooling):
         )
         self._samples = samples
         self._aligned = aligned
+        # A cell, its bag and its weight, with 32 bits each; see `bilinear_bags`.
+        self.saved_bytes = 3 * 4 * (2 * samples * size) ** 2
 
     def __call__(self, features: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor:
         """Maps (B, C, H_l, W_l) and regions (M, 4) of the images (M,) to (M, C, size, size)."""

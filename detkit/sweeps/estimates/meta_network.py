@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from detkit.evaluation.operation_counts import HalfProducts, saved_bytes
 from detkit.heads.dense import DenseHead
 from detkit.interfaces import ClassificationLoss, PriorGenerator
+from detkit.roi_heads.pooling import LevelPooling
 from detkit.roi_heads.stage import Stage
 from detkit.structures import IGNORED
 
@@ -52,7 +53,7 @@ class Network:
         """One forward pass; a roi head gets the configured number of regions in each image.
 
         Pooling depends on the values of boxes, so empty tensors take the place of its results. It
-        contains no matrix products, and autograd saves only boxes for it.
+        contains no matrix products; `activations` adds what autograd saves for it.
 
         Args:
             images: (B, 3, H, W).
@@ -97,7 +98,11 @@ class Network:
             for loss, logits in outputs:
                 _loss_of_classes(loss, logits.float())
 
-        return saved_bytes(step, [*self.detector.parameters(), *self.detector.buffers()])
+        regions = len(images) * self._regions("training_postprocess") if self.stages else 0
+        poolings = [s.pooling for s in self.stages if isinstance(s.pooling, LevelPooling)]
+        in_poolings = regions * sum(pooling.saved_bytes for pooling in poolings)
+        there = [*self.detector.parameters(), *self.detector.buffers()]
+        return saved_bytes(step, there) + in_poolings
 
     def _regions(self, postprocess: str) -> int:
         """The number of regions of an image that the roi head processes."""
