@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from detkit.ops.rows import take_rows
 from detkit.structures import PaddedDetections
 
 
@@ -35,7 +34,9 @@ def best_first(
     scores, order = ranked(scores, limit)
     exists = scores > 0
     return PaddedDetections(
-        boxes=torch.where(exists[..., None], take_rows(boxes, order), 0),
+        boxes=torch.where(
+            exists[..., None], boxes.gather(1, order[..., None].expand(-1, -1, 4)), 0
+        ),
         scores=scores,
         labels=torch.where(exists, labels.gather(1, order), 0),
         counts=exists.sum(dim=1),

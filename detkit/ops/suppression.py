@@ -39,17 +39,20 @@ def suppress_in_turn(
         (B, K) scores of the kept boxes. They contain the `limit` best of each group; fully
         suppressed boxes have the score 0.
     """
-    candidate = (scores.flatten() > 0).nonzero().squeeze(1)  # (M,)
-    if len(candidate) == 0:
+    values, order = scores.flatten().sort(descending=True, stable=True)
+    count = int(values.count_nonzero())
+    if count == 0:
         return torch.zeros_like(scores)
-    order = candidate[scores.flatten()[candidate].argsort(descending=True, stable=True)]
-    image = torch.arange(scores.shape[0], device=scores.device)[:, None]
-    rows = (image * (groups.amax() + 1) + groups).flatten()
-    ordered = boxes.flatten(0, 1)[order]
+    values, order = values[:count], order[:count]
+    rows = groups
+    if scores.shape[0] > 1:
+        image = torch.arange(scores.shape[0], device=scores.device)[:, None]
+        rows = image * (groups.amax() + 1) + groups
+    rows, ordered = rows.flatten(), boxes.flatten(0, 1).index_select(0, order)
     pairs = _overlapping_pairs(ordered, rows[order])
     if pairs is not None:
         interactions = _interactions(ordered, pairs, factors)
-        lowered = _suppressed(scores.flatten()[order], interactions)
+        lowered = _suppressed(values, interactions)
         return torch.zeros_like(scores).flatten().index_copy_(0, order, lowered).view_as(scores)
     if scores.shape[0] > 1:  # fewer images have fewer pairs
         halves = (slice(None, scores.shape[0] // 2), slice(scores.shape[0] // 2, None))
