@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from detkit.assigners.claims import unmatched
+from detkit.assigners.offsets import offsets
 from detkit.ops.boxes import box_centres, iou
 from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveInt, register
@@ -66,10 +67,9 @@ class ATSSAssigner:
 
     def _candidates(self, priors: Priors, objects: Tensor) -> Tensor:
         """Indices of the nearest priors of each level, for objects with centres (B, n, 2)."""
-        x, y = box_centres(priors.boxes).unsqueeze(-3).unbind(dim=-1)  # (..., 1, P)
-        object_x, object_y = objects[:, :, None].unbind(dim=-1)  # (B, n, 1)
+        x, y = offsets(box_centres(priors.boxes), objects)
         # Not `cdist`, whose matrix product is off by 0.01 pixels and reorders near ties.
-        distances = (x - object_x).square_().add_((y - object_y).square_())  # (B, n, P)
+        distances = x.square_().add_(y.square_())  # (B, n, P)
         nearest, start = [], 0
         sizes = list(priors.level_sizes) or [distances.shape[-1]]
         for block in torch.split(distances, sizes, dim=-1):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.assigners.claims import unmatched
+from detkit.assigners.offsets import offsets
 from detkit.ops.boxes import box_areas, box_centres
 from detkit.ops.chunks import row_chunks
 from detkit.registry import PositiveFloat, register
@@ -54,23 +55,25 @@ class FCOSAssigner:
         smallest = unmatched(priors.boxes, targets, math.inf)
         matched = torch.full_like(smallest, BACKGROUND, dtype=torch.int64)
         for chunk in row_chunks(boxes_of_objects.shape[1], matched.numel()):
-            objects = boxes_of_objects[:, chunk, None]  # (B, n, 1, 4)
-            areas = box_areas(objects).where(self._fits(priors, objects), math.inf)  # (B, n, P)
+            objects = boxes_of_objects[:, chunk]  # (B, n, 4)
+            areas = box_areas(objects)[..., None].where(self._fits(priors, objects), math.inf)
             values, index = areas.min(dim=1)
             matched = torch.where(values < smallest, index + chunk.start, matched)
             smallest = smallest.minimum(values)
         return Assignment(matched)
 
     def _fits(self, priors: Priors, objects: Tensor) -> Tensor:
-        """(B, n, P) whether a prior may take an object (B, n, 1, 4)."""
-        centres = box_centres(priors.boxes).unsqueeze(-3)  # (1 or B, 1, P, 2)
-        before, after = centres - objects[..., :2], objects[..., 2:] - centres  # (B, n, P, 2)
-        reach = before.maximum(after).amax(dim=-1)
+        """(B, n, P) whether a prior may take an object (B, n, 4)."""
+        centres = box_centres(priors.boxes)
+        left, top = offsets(centres, objects[..., :2])  # (B, n, P) distances to the sides
+        right, bottom = (offset.neg_() for offset in offsets(centres, objects[..., 2:]))
+        reach = left.maximum(right).maximum(top.maximum(bottom))
         low, high = self._reach_limits(priors)
-        fits = (before.minimum(after).amin(dim=-1) > 0) & (reach > low) & (reach < high)
+        fits = (left.minimum(right).minimum(top.minimum(bottom)) > 0) & (reach > low)
+        fits &= reach < high
         if self.centre_radius is not None:
-            offset = (centres - box_centres(objects)).abs().amax(dim=-1)
-            fits &= offset < self.centre_radius * priors.stride.unsqueeze(-2)
+            x, y = offsets(centres, box_centres(objects))
+            fits &= x.abs_().maximum(y.abs_()) < self.centre_radius * priors.stride.unsqueeze(-2)
         return fits
 
     def _reach_limits(self, priors: Priors) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from detkit.assigners.claims import Claims, scores_of_labels, winners
+from detkit.assigners.offsets import offsets
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
 from detkit.ops.ordered_topk import ordered_topk
@@ -59,15 +60,14 @@ class SimOTAAssigner:
             raise ValueError("assigner 'sim_ota' uses predictions, got none: pass scores and boxes")
         objects = targets.distant_padding()  # (B, N, 4)
         count = priors.boxes.shape[-2]
-        log_others = torch.log1p(-scores.clamp(_LEAST, 1 - 1e-7))  # (B, P, C)
-        as_background = -log_others.sum(dim=2)  # (B, P)
         # The cost of all classes as absent is one number per prior; the labelled class adds its
         # difference. This needs no tensor of pairs times classes.
-        differences = log_others - scores.clamp(_LEAST, 1 - _LEAST).log()
+        as_background = -_log_absent(scores).sum(dim=2)[:, None]  # (B, 1, P)
         chunks = []
         for chunk in row_chunks(objects.shape[1], len(objects) * count):
-            class_cost = scores_of_labels(differences, targets.labels[:, chunk])  # (B, n, P)
-            class_cost += as_background[:, None]
+            score = scores_of_labels(scores, targets.labels[:, chunk])  # (B, n, P)
+            class_cost = as_background + _log_absent(score)
+            class_cost -= score.clamp(_LEAST, 1 - _LEAST).log()
             chunks.append(self._cheapest(priors, class_cost, boxes, objects[:, chunk]))
         claims = Claims(*(torch.cat(values, dim=1) for values in zip(*chunks, strict=True)))
         return Assignment(winners(claims, count)[0])
@@ -89,11 +89,16 @@ class SimOTAAssigner:
 
     def _inside_and_near(self, priors: Priors, objects: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, P) whether a prior's centre is inside an object, and whether near its centre."""
-        offset = box_centres(priors.boxes).unsqueeze(-3) - box_centres(objects)[:, :, None]
-        offset = offset.abs_()  # (B, n, P, 2)
-        inside = (offset < box_sides(objects)[:, :, None] / 2).all(dim=-1)
-        near = (offset < self.centre_radius * priors.stride[..., None].unsqueeze(-3)).all(dim=-1)
-        return inside, near
+        half_width, half_height = (box_sides(objects) / 2).unsqueeze(-2).unbind(dim=-1)
+        x, y = offsets(box_centres(priors.boxes), box_centres(objects))
+        x, y = x.abs_(), y.abs_()
+        inside = (x < half_width) & (y < half_height)
+        return inside, x.maximum(y) < self.centre_radius * priors.stride.unsqueeze(-2)
+
+
+def _log_absent(scores: Tensor) -> Tensor:
+    """ln(1 - score)."""
+    return torch.log1p(-scores.clamp(_LEAST, 1 - 1e-7))
 
 
 def _sum_of_highest(overlaps: Tensor, count: int) -> Tensor:

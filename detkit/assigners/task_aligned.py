@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from detkit.assigners.claims import Claims, scores_of_labels, winners
+from detkit.assigners.offsets import offsets
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
 from detkit.ops.initial_boxes import initial_boxes
@@ -114,9 +115,9 @@ class TaskAlignedAssigner:
     def _inside(self, priors: Priors, objects: Tensor) -> Tensor:
         """(B, n, P) whether a prior's centre is inside an object."""
         least = self.least_cells * priors.stride.amin(dim=-1)[..., None, None]
-        reach = box_sides(objects).clamp(min=least) / 2  # (B, n, 2)
-        offset = box_centres(priors.boxes).unsqueeze(-3) - box_centres(objects)[:, :, None]
-        return (offset.abs_() < reach[:, :, None]).all(dim=-1)  # from (B, n, P, 2)
+        reach_x, reach_y = (box_sides(objects).clamp(min=least) / 2).unsqueeze(-2).unbind(dim=-1)
+        x, y = offsets(box_centres(priors.boxes), box_centres(objects))
+        return (x.abs_() < reach_x) & (y.abs_() < reach_y)
 
 
 def _soft_targets(best: _Candidates, won: Tensor) -> Tensor:
