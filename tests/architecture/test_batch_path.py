@@ -26,7 +26,7 @@ PACKAGE = Path(detkit.__file__).parent
 # read whatever is wrong with them, and quality branches, class weights and mixing became parts; two
 # of them once more, from 570 and 78, for losses and overlaps that are computed piece by piece; and
 # all from 620, 84 and 36 for batches whose objects are padded and assigned together.
-MOST_LINES, MOST_FUNCTIONS, MOST_FILES = 760, 102, 46
+MOST_LINES, MOST_FUNCTIONS, MOST_FILES = 770, 102, 46
 
 
 @dataclass
