@@ -145,7 +145,8 @@ class Findings:
         postprocessing = max(median(whole - network for network, whole in pairs), 0.0)
         yield f"{'  post-processing (the rest)':{NAME_WIDTH}}  {milliseconds(postprocessing)}"
         yield table_row("whole prediction", self.prediction, 1)
-        yield f"{'':{NAME_WIDTH}}  {'operations':>10}  {'host reads':>10}"
+        heading = "counted as on an accelerator"
+        yield f"{heading:{NAME_WIDTH}}  {'operations':>10}  {'host reads':>10}"
         yield _operations("training step without optimizer", self.step_operations)
         yield _operations("prediction of one image", self.prediction_operations)
         if self.memory is not None:
