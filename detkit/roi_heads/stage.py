@@ -24,6 +24,7 @@ from detkit.interfaces import (
 )
 from detkit.ops import (
     Divisors,
+    Rows,
     assign_batch,
     class_scores,
     highest_overlaps,
@@ -233,7 +234,7 @@ class Stage(nn.Module):
             has_object, unit = rows.mask[:, None], unit_box(regions)
             regions = torch.where(has_object, regions, unit)
             objects = torch.where(has_object, objects, unit)
-        losses = rows.clear(self._box_losses(codes, as_priors(regions), objects))
+        losses = rows.clear(self._box_losses(rows, codes, as_priors(regions), objects))
         return losses if sampled.scores is None else rows.of(sampled.scores[None]) * losses
 
     def _best_boxes(self, outputs: Outputs, regions: RegionRows) -> Tensor:
@@ -243,7 +244,7 @@ class Stage(nn.Module):
             return boxes[:, 0]
         return take_rows(boxes, self.scores(outputs).argmax(dim=1, keepdim=True))[:, 0]
 
-    def _box_losses(self, codes: Tensor, priors: Priors, objects: Tensor) -> Tensor:
+    def _box_losses(self, rows: Rows, codes: Tensor, priors: Priors, objects: Tensor) -> Tensor:
         if self.box_loss.space == "boxes":
-            return self.box_loss(self.box_coder.decode(codes, priors), objects)
-        return self.box_loss(codes, self.box_coder.encode(objects, priors))
+            return rows.losses(self.box_loss, self.box_coder.decode(codes, priors), objects)
+        return rows.losses(self.box_loss, codes, self.box_coder.encode(objects, priors))
