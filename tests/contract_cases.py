@@ -10,7 +10,8 @@ import pytest
 from detkit import registry
 from detkit.contracts import Case, cases
 
-EXPORT = "exported program gives the same outputs"  # takes a second
+# Each takes a second.
+EXPORTS = ("exported program gives the same outputs", "it exports for any batch and size")
 
 
 def builtin(family: str) -> list[str]:
@@ -40,7 +41,7 @@ def each_promise(
     for name in builtin(family) if names is None else names:
         for case in cases(family, name, **(needed or {}).get(name, {})):
             slow = quick is not None and name not in quick
-            slow = slow or (str(case) == EXPORT and name not in exported)
+            slow = slow or (str(case) in EXPORTS and name not in exported)
             marks = [pytest.mark.slow] if slow else []
             found.append(pytest.param(case, marks=marks, id=_id(case)))
     return pytest.mark.parametrize("case", found)

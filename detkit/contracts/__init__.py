@@ -19,7 +19,8 @@ detkit's own parts pass the same checks as plugins:
   parameter gets a gradient; images do not affect each other; they run on the meta device.
 - networks (also heads, roi heads, poolings and box heads): in evaluation mode outputs are
   deterministic; state dicts contain all state, inputs are not modified, bfloat16 is close to
-  float32, and pure functions of tensors can be exported.
+  float32, and pure functions of tensors can be exported: backbones, necks, layers and box heads
+  for any batch and size.
 - layers: a row of class logits and box codes for each prior, in the order of the priors.
 - head, proposer, roi_head, detector: losses are finite and reach every parameter, whatever the
   images contain; detections are inside their image and sorted by score, and do not depend on the

@@ -36,13 +36,13 @@ _NETWORK = (
 _PURE = (
     networks.images_do_not_affect_each_other,
     networks.bfloat16_is_close_to_float32,
-    networks.exported_program_gives_the_same_outputs,
 )
 _LEVELS = (
     feature_levels.maps_match_feature_specs,
     networks.every_parameter_gets_a_gradient,
     *_NETWORK,
     *_PURE,
+    networks.it_exports_for_any_batch_and_size,
     networks.half_precision_weights_give_half_precision_outputs,
     feature_levels.it_runs_on_the_meta_device,
 )
@@ -61,12 +61,14 @@ _DENSE = (
     heads.assignments_name_objects,
     *_NETWORK,
     *_PURE,
+    networks.exported_program_gives_the_same_outputs,
 )
 _LAYERS = (
     heads.predictions_have_their_form,
     heads.predictions_match_the_priors,
     *_NETWORK,
     *_PURE,
+    networks.it_exports_for_any_batch_and_size,
 )
 _LOSS = (
     loss_functions.attributes_are_valid,
@@ -115,6 +117,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         pooling_and_box_heads.gradients_flow_for_any_number_of_regions,
         *_NETWORK,
         *_PURE,
+        networks.it_exports_for_any_batch_and_size,
         networks.half_precision_weights_give_half_precision_outputs,
     ),
     "priors": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,7 +16,13 @@ from torch import Tensor, nn
 
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, Subject
-from detkit.contracts.network_trials import repeatable, require_gradients, trainable, trial
+from detkit.contracts.network_trials import (
+    REGION_SHAPE,
+    repeatable,
+    require_gradients,
+    trainable,
+    trial,
+)
 from detkit.contracts.tensor_checks import (
     require,
     require_finite,
@@ -24,7 +31,14 @@ from detkit.contracts.tensor_checks import (
     tensors,
     unchanged,
 )
+from detkit.structures import FeatureSpec
 
+# Number and (height, width) of images that dynamic shapes are traced and run with. The coarsest map
+# must be larger than 1 x 1, which torch.export takes for a constant; extra levels get very coarse.
+_SHAPES = {
+    False: [(2, (256, 320)), (3, (192, 256))],
+    True: [(2, (640, 768)), (3, (576, 704))],
+}
 _ROUNDING = 0.1  # of bfloat16 through a deep network, relative to the size of the whole output
 
 
@@ -178,13 +192,59 @@ def exported_program_gives_the_same_outputs(subject: Subject) -> None:
     part, inputs = repeatable(subject)
     with torch.no_grad():
         expected = part(*inputs)
-        try:
-            program = torch.export.export(_Forward(part).eval(), inputs, strict=False)
-        except Exception as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise BrokenContractError(
-                f"torch.export cannot trace it ({type(error).__name__}: {reason}): use only tensor "
-                "operations, no `.item()` and no `if` on tensor values."
-            ) from error
-        outputs = program.module()(*inputs)
+        outputs = _exported(_Forward(part), inputs, None).module()(*inputs)
     require_near(outputs, expected, "the exported program gives other outputs, off by {}.")
+
+
+class _OnLevels(nn.Module):
+    """Run a part on feature levels whose sizes follow from an image, as behind a backbone."""
+
+    def __init__(self, part: Any, specs: Sequence[FeatureSpec]) -> None:
+        super().__init__()
+        self.part = part
+        self._strides = [int(spec.stride) for spec in specs]
+        self._weights = [scenes.random(1, spec.channels, 1, 1) for spec in specs]
+
+    def forward(self, image: Tensor) -> Any:
+        image = image[:, :1]
+        pairs = zip(self._strides, self._weights, strict=True)
+        return self.part([image[:, :, ::stride, ::stride] * weight for stride, weight in pairs])
+
+
+def it_exports_for_any_batch_and_size(subject: Subject) -> None:
+    """`torch.export` with dynamic batch, height and width gives the same outputs."""
+    is_on_levels = subject.family in ("neck", "layers")
+    axes: tuple[int, ...] = (0, 2, 3)
+    shapes = [(count, 3, *size) for count, size in _SHAPES[is_on_levels]]
+    if subject.family == "box_head":
+        axes, shapes = (0,), [(4, *REGION_SHAPE), (3, *REGION_SHAPE)]
+    part = _OnLevels(*scenes.build_on_levels(subject)) if is_on_levels else trial(subject).part
+    module = _Forward(part).eval()
+    traced, inputs = (scenes.random(*shape) for shape in shapes)
+    dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
+    program = _exported(module, (traced,), ((dynamic,),))
+    with torch.no_grad():
+        require_near(
+            program.module()(inputs),
+            module(inputs),
+            "the program that is exported for any batch and size gives other outputs, off by {}.",
+        )
+
+
+def _exported(module: nn.Module, inputs: tuple[Any, ...], shapes: Any) -> Any:
+    """Trace a module.
+
+    Raises:
+        BrokenContractError: It cannot be traced, or not with dynamic shapes.
+    """
+    try:
+        with torch.no_grad():
+            return torch.export.export(module.eval(), inputs, dynamic_shapes=shapes, strict=False)
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        advice = "use only tensor operations, no `.item()` and no `if` on tensor values"
+        if shapes is not None:
+            advice += ", and `value.shape[0]` instead of `len(value)`, which fixes the batch"
+        raise BrokenContractError(
+            f"torch.export cannot trace it ({type(error).__name__}: {reason}): {advice}."
+        ) from error
