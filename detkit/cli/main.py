@@ -31,6 +31,7 @@ COMMANDS = {
     "sweep": "train many settings in parallel; resume a sweep; show its results as a table",
     "evaluate": "measure a checkpoint on a data set",
     "predict": "detect objects in images: pictures and a JSON file of boxes",
+    "export": "write a detector for ONNX, OpenVINO or Triton, with a certificate",
     "replay": "repeat the step with a non-finite loss",
     "import": "load weights of torchvision, timm or detkit into a detector",
     "bundle": "pack a run into a folder of safetensors, configuration and class names",

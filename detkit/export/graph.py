@@ -13,6 +13,7 @@ from detkit.structures.export_graph import ExportGraph
 # Below this, a deep network's coarsest map is 1 x 1, and torch.export takes a length of 1 for
 # a constant.
 _SMALLEST = 256
+_LONGEST = 400  # letters of another tool's message
 _CELLS = 3  # of the coarsest level in the example
 
 
@@ -106,7 +107,12 @@ def dynamic_axes(graph: ExportGraph) -> dict[int, str]:
 
 
 def _explanation(error: Exception, axes: dict[int, str]) -> str:
-    reason = " ".join(str(error).split())[:400]
-    fixed = " or ".join(f"{key}=1" if key == "batch" else "size=640" for key in ("batch", "size"))
-    remedy = f" A fixed shape may still work: {fixed}." if axes else ""
-    return f"torch.export cannot trace this detector ({type(error).__name__}: {reason}).{remedy}"
+    remedy = " A fixed shape may still work: batch=1 or size=640." if axes else ""
+    return f"torch.export cannot trace this detector ({root_cause(error)}).{remedy}"
+
+
+def root_cause(error: BaseException) -> str:
+    """The first error of a chain in a few words, as tools wrap it in advice about themselves."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from detkit.errors import UserError
-from detkit.export.graph import dynamic_axes, trace
+from detkit.export.graph import dynamic_axes, root_cause, trace
 from detkit.export.onnx_operators import translations
 from detkit.structures.export_graph import INPUT, ExportGraph
 from detkit.structures.exported import METADATA_KEY, ExportedModel
@@ -40,14 +40,13 @@ def to_onnx(graph: ExportGraph, opset: int | None = None) -> Model:
                 input_names=[INPUT],
                 output_names=list(graph.outputs),
                 opset_version=opset,
+                custom_translation_table=translations(),
                 external_data=False,
                 verbose=False,
-                custom_translation_table=translations(),
             )
     except Exception as error:  # the converter raises errors of many kinds
-        reason = " ".join(str(error).split())[:400]
         raise UserError(
-            f"the detector cannot be converted to ONNX ({type(error).__name__}: {reason})."
+            f"the detector cannot be converted to ONNX ({root_cause(error)})."
         ) from error
     model = converted.model_proto  # type: ignore[union-attr]
     _keep_layer_names(model)
