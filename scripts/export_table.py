@@ -164,7 +164,7 @@ def spread_scores(detector: Any) -> None:
         detector.backbone((torch.rand(4, 3, SIZE, SIZE) - 0.5) * 4)
         for name, parameter in detector.named_parameters():
             if parameter.ndim > 1 and not name.startswith("backbone"):
-                parameter += torch.randn_like(parameter) / parameter[0].numel() ** 0.5
+                parameter.add_(torch.randn_like(parameter) / parameter[0].numel() ** 0.5)
     detector.eval()
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_run import TINY
+from tiny_run import GUESSES, TINY
 
 import detkit
+from detkit.cli.main import main
 
 BCCD = Path(__file__).parents[2] / "shared" / "data" / "bccd"
 
@@ -112,6 +113,21 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> detkit.Run:
 def trained(tiny_run: detkit.Run) -> Path:
     """A working directory with one finished run in `first`."""
     return tiny_run.folder.parent
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path) -> Path:
+    """The run of `trained` as tiny.onnx beside it, with its certificate; keeps its 20 best guesses.
+
+    An export takes ten seconds: tests share this one.
+    """
+    before = Path.cwd()
+    os.chdir(trained)
+    try:
+        assert main(["export", "first", "output=tiny.onnx", *GUESSES]) == 0
+        return trained / "tiny.onnx"
+    finally:
+        os.chdir(before)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_command_on_a_plugin_of_the_readme(line: str, work: Path, own_neck: None
 
 def slow_if_tested_elsewhere(line: str) -> ParameterSet:
     """The commands with tests of their own that take more than a second here."""
-    slow = line.split()[1] in ("assign", "benchmark", "plan", "sweep")
+    slow = line.split()[1] in ("assign", "benchmark", "export", "plan", "sweep")
     return pytest.param(line, marks=[pytest.mark.slow] if slow else [])
 
 
