@@ -130,6 +130,8 @@ def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]
         module = command.replace(" ", "_")
         options = block_arguments(f"detkit.cli.{module}:Options")
         yield from (f"{sign}{word}" for word in _options(options, text))
+    if command == "export":  # `format` is another word for `exporter`
+        yield from (f"{sign}format={name}" for name in ("", *Outline.names("exporter")))
     root = ROOTS.get("config" if command == "config explain" else command)
     if root is None:
         return

@@ -87,6 +87,8 @@ def answers(typed, capsys, monkeypatch, tmp_path):
         ("train data.path=", ["data.path=runs/"]),
         ("train --model=fco", ["--model=fcos"]),
         ("sweep model/neck=fpn,pa", ["model/neck=fpn,pan"]),
+        ("export runs/one format=t", ["format=torch_export", "format=triton"]),
+        ("export runs/one precision=i", ["precision=int8"]),
     ],
 )
 def test_values_are_completed(line, answer, answers):
@@ -107,6 +109,7 @@ def test_values_are_completed(line, answer, answers):
         ("train augmentation.train.resize.en", ["augmentation.train.resize.enlarge="]),
         ("train experiment=demo model.backbone.mod", ["model.backbone.model="]),
         ("predict score", ["score_threshold="]),
+        ("export runs/one calib", ["calibration=", "calibration_images="]),
         ("data show epo", ["epoch="]),
         ("config explain model.ne", ["model.neck", "model.neck."]),
         ("nothing x", []),
