@@ -56,7 +56,7 @@ class MyLayers(nn.Module):
         levels = []
         for layers, feature in zip(self.levels, features, strict=True):
             maps = layers(feature)  # (B, A * (K + D), H, W)
-            levels.append(maps.permute(0, 2, 3, 1).reshape(len(maps), -1, self.values))
+            levels.append(maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, self.values))
         values = torch.cat(levels, dim=1)  # (B, P, K + D)
         return DensePredictions(
             class_logits=values[..., : self.num_logits],

@@ -30,7 +30,7 @@ class NonLocal(nn.Module):
         """Refine a map (B, C, H, W)."""
         cells = self.embed(feature).flatten(2).transpose(1, 2)  # (B, H * W, 3 * inner)
         attended = F.scaled_dot_product_attention(*cells.chunk(3, dim=-1))
-        maps = attended.transpose(1, 2).reshape(len(feature), -1, *feature.shape[-2:])
+        maps = attended.transpose(1, 2).reshape(feature.shape[0], -1, *feature.shape[-2:])
         refined: Tensor = feature + self.out(maps)
         return refined
 

@@ -19,7 +19,6 @@ from detkit.contracts import LeftOutError, cases
 FAMILIES = sorted({*(file.stem for file in TEMPLATES.glob("*.py")), "head"})
 REFUSED = sorted(set(registry.FAMILIES) - set(FAMILIES))
 COMPOSED_QUICKLY = ("callback", "neck", "pooling", "reader", "transform")  # one of each kind
-each_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,10 @@ def test_each_family_has_a_template_or_is_refused_with_the_reason(capsys):
         assert registry.part(*example).file.is_file()
 
 
-@each_family
+@pytest.mark.parametrize(
+    "family",  # an exporter's contract takes a whole export
+    [pytest.param(f, marks=pytest.mark.slow) if f == "exporter" else f for f in FAMILIES],
+)
 def test_part_of_a_template_keeps_the_contract_of_its_family(family, written):
     kept = 0
     for case in cases(family, f"own_{family}"):
