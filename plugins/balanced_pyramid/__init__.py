@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -68,18 +69,27 @@ class BalancedPyramid(nn.Module):
         distances = [abs(spec.stride - refined_stride) for spec in feature_specs]
         self.level = distances.index(min(distances))  # the nearest, if no level has this stride
         self.refine = NonLocal(channels[0], max(channels[0] // reduction, 1))
+        self.strides = [spec.stride for spec in feature_specs]
         self.feature_specs = list(feature_specs)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Refine L maps (B, C, H_l, W_l); the sizes do not change."""
-        size = list(features[self.level].shape[-2:])
-        mean = sum((_resized(level, size) for level in features), 0 * features[self.level])
-        refined = self.refine(mean / len(features))
-        return [level + _resized(refined, list(level.shape[-2:])) for level in features]
+        size = features[self.level].shape[-2:]
+        stride = self.strides[self.level]
+        pairs = list(zip(features, self.strides, strict=True))
+        resized = [_resized(level, size, stride / level_stride) for level, level_stride in pairs]
+        refined = self.refine(sum(resized[1:], resized[0]) / len(features))
+        return [
+            level + _resized(refined, level.shape[-2:], level_stride / stride)
+            for level, level_stride in pairs
+        ]
 
 
-def _resized(feature: Tensor, size: list[int]) -> Tensor:
-    """Max-pool to a smaller size, or repeat cells for a larger one, as in the paper's code."""
-    if feature.shape[-1] >= size[-1]:
-        return F.adaptive_max_pool2d(feature, size)
+def _resized(feature: Tensor, size: torch.Size, ratio: float) -> Tensor:
+    """Max-pool by a ratio of strides, or repeat cells for a larger size, as in the paper's code.
+
+    `adaptive_max_pool2d` would fix the size in an exported graph.
+    """
+    if ratio > 1:
+        feature = F.max_pool2d(feature, round(ratio), ceil_mode=True)
     return F.interpolate(feature, size=size, mode="nearest")
