@@ -1,15 +1,18 @@
 """Builders shared by these scripts: our detectors, their inputs, and made-up outputs.
 
-Ultralytics is there for comparison only. It is kept from reaching for the network and from writing
-into the home folder, and a script leaves its rows out where it is not installed.
+Ultralytics and LibreYOLO are only compared with. Ultralytics is kept from reaching for the network
+and from writing into the home folder. A script leaves out the rows of a peer that is not installed.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +27,24 @@ os.environ.update(YOLO_CONFIG_DIR=_SETTINGS.name, YOLO_OFFLINE="true", YOLO_VERB
 def has_ultralytics() -> bool:
     """Whether Ultralytics is installed."""
     return find_spec("ultralytics") is not None
+
+
+def has_libreyolo() -> bool:
+    """Whether LibreYOLO is installed."""
+    return find_spec("libreyolo") is not None
+
+
+def command_of(name: str) -> str:
+    """The path of a command, first beside this interpreter.
+
+    Raises:
+        RuntimeError: It is not installed.
+    """
+    folders = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    path = shutil.which(name, path=folders)
+    if path is None:
+        raise RuntimeError(f"there is no command {name}: is the extra 'bench' installed?")
+    return path
 
 
 class Given(nn.Module):

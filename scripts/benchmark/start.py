@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 from measure import Comparison, report, times_in_turns
 from PIL import Image
-from sides import has_ultralytics
+from sides import command_of, has_ultralytics
 
 IMAGES, OBJECTS, CLASSES, SIZE, BATCH = 16, 4, 3, 320, 4
-BIN = Path(sys.executable).parent
 PLUGIN = '''"""A callback that ends the process."""
 import os
 import lightning.pytorch as pl
@@ -123,7 +122,7 @@ class Place:
             for side in ("short_side", "long_side")
         ]
         shown = self.run(
-            *(str(BIN / "detkit"), "train", "model=yolo_free_n", "data=folder"),
+            *(command_of("detkit"), "train", "model=yolo_free_n", "data=folder"),
             *(f"data.path={self.folder / 'data'}", f"data.batch_size={BATCH}", "data.workers=0"),
             *("trainer.accelerator=cpu", "callbacks.pictures=null", *sizes),
             "+callbacks.stop={name: stop_after_first_step}",
@@ -156,7 +155,7 @@ def main() -> None:
         place = Place(Path(name))
 
         def help_of_peer() -> str:
-            return place.run(str(BIN / "yolo"), "--help")
+            return place.run(command_of("yolo"), "--help")
 
         rows = [
             Comparison(
@@ -164,14 +163,14 @@ def main() -> None:
                 "`yolo --help`",
                 0.10,
                 "s",
-                *times_in_turns(lambda: place.run(str(BIN / "detkit"), "--help"), help_of_peer),
+                *times_in_turns(lambda: place.run(command_of("detkit"), "--help"), help_of_peer),
             ),
             Comparison(
                 "`detkit list`",
                 "`yolo --help`",
                 0.30,
                 "s",
-                *times_in_turns(lambda: place.run(str(BIN / "detkit"), "list"), help_of_peer),
+                *times_in_turns(lambda: place.run(command_of("detkit"), "list"), help_of_peer),
                 remark="Ultralytics has no list of parts; in a folder without plugins.",
             ),
             Comparison(
