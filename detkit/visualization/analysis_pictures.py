@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from detkit.structures.analysis import Analysis
 from detkit.visualization.confusion_picture import plot_confusion
 from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # File name -> heading and explanation of the picture.
 READING: dict[str, tuple[str, str]] = {

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from detkit.structures.analysis import Analysis, Confusion
 from detkit.visualization.figures import as_text, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MOST_CLASSES = 30  # more would be illegible
 _FEW = 14  # rows: with more, zeros are left out and text is smaller

@@ -1,15 +1,20 @@
-"""Shared by all plots: the canvas, the axes, the file, names as text."""
+"""Shared by all plots: the canvas, the axes, the file, names as text.
+
+matplotlib is imported when the first figure is made, because most programs that load a detector or
+evaluate one draw none.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from detkit.text import shortened
 from detkit.visualization.colours import class_colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _LONGEST_NAME = 24
 _DOTS = 120  # per inch
@@ -17,6 +22,9 @@ _DOTS = 120  # per inch
 
 def new_figure(width: float, height: float) -> Figure:
     """A white figure of a size in inches, 120 pixels each."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure

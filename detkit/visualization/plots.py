@@ -6,10 +6,12 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
-
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Curve = tuple[list[float], list[float]]
 _MOST_DOTS = 40  # a longer curve is drawn without dots
