@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from equal_yolo import Scores, operations_of_both, write_ours, write_theirs
+from equal_yolo import Spread, operations_of_both, write_ours, write_theirs
 from measure import Comparison, report, times_in_turns
 from PIL import Image
 from sides import has_ultralytics
@@ -27,7 +27,7 @@ from sides import has_ultralytics
 IMAGES, SIZE, BATCH, ROUNDS, AT_MOST = 5000, 64, 50, 5, 1.0
 DISTINCT, CALIBRATION = 500, 100  # images
 CLASSES = ("circle", "cross", "ring", "square", "star", "triangle")
-SCORES = Scores(-7.5, 1.6)  # about 170 of the 504 scores of an image are above 0.001
+SCORES = Spread(-7.5, 1.6)  # about 170 of the 504 scores of an image are above 0.001
 MOST_APART = 1.25
 
 

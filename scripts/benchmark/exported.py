@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from equal_yolo import Scores, operations_of_both, write_ours, write_theirs
+from equal_yolo import Spread, operations_of_both, write_ours, write_theirs
 from loader import photograph
 from measure import Comparison, report, times_in_turns
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ from detkit.inference.batch_norm_folding import ready_to_predict
 from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 SIZE, CLASSES, THRESHOLD, ROUNDS = 640, 80, 0.25, 7
-SCORES = Scores(-9.5, 2.4)  # about 150 of 672,000 scores are above the threshold
+SCORES = Spread(-9.5, 2.4)  # about 150 of 672,000 scores are above the threshold
 LEAST_FOUND, MOST_APART = 20, 1.5
 REPEATS = 3  # predictions a round
 Predict = Callable[[], int]
