@@ -38,6 +38,10 @@ SCRIPTS = (
     "index",
     "loader",
     "start",
+    "first_boxes",
+    "epochs",
+    "exported",
+    "evaluation",
     "growth",
 )
 
@@ -111,8 +115,9 @@ def machine_table(found: dict[str, Any]) -> str:
     lines.append(
         f"float32 matrix products: {min(rates)} to {max(rates)} GFLOP/s, measured by each script"
     )
-    took = sum(content["seconds"] for content in found.values())
-    lines.append(f"all scripts: {took / 60:.0f} minutes")
+    took = {name: content["seconds"] / 60 for name, content in found.items()}
+    each = ", ".join(f"{name} {minutes:.1f}" for name, minutes in took.items())
+    lines.append(f"all scripts: {sum(took.values()):.1f} minutes ({each})")
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -134,6 +139,16 @@ def plot(rows: list[Comparison], path: Path) -> None:
         "detkit / peer, lower is better\nblack: at most; line: lowest to highest", fontsize=8
     )
     figure.savefig(path, metadata={"Date": None})
+
+
+def skipped(found: dict[str, Any]) -> str:
+    """Scripts that measured nothing, and the reason."""
+    lines = [
+        f"- `{name}` measured nothing: {content['skipped']}."
+        for name, content in found.items()
+        if "skipped" in content
+    ]
+    return "\n".join(lines)
 
 
 def growth_text(found: dict[str, Any]) -> str:
@@ -174,7 +189,7 @@ def write_page() -> None:
     parts = {
         "machine": machine_table(found),
         "table": table(rows),
-        "remarks": remarks(rows),
+        "remarks": "\n".join(filter(None, [remarks(rows), skipped(found)])),
         "growth": growth_text(found),
         "operations": operations_table(found),
     }

@@ -37,7 +37,7 @@ class Model(NamedTuple):
     build: Callable[..., nn.Module]
     background: bool
     at_most: float
-    rounds: int = 7
+    rounds: int = 5
     warm_up: int = 1
 
 
