@@ -9,6 +9,7 @@ folded into convolutions.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,6 @@ from loader import photograph
 from measure import Comparison, report, times_in_turns
 from numpy.typing import NDArray
 from sides import batch_of, has_ultralytics, random_targets
-from start import make_data
 from torch import Tensor
 
 from detkit import assembly
@@ -35,20 +35,36 @@ from detkit.runs.checkpoint import load_weights, read_checkpoint
 SIZE, CLASSES, THRESHOLD, ROUNDS = 640, 80, 0.25, 7
 SCORES = Spread(-9.5, 2.4)  # about 150 of 672,000 scores are above the threshold
 LEAST_FOUND, MOST_APART = 20, 1.5
+IMAGES = 4
 REPEATS = 3  # predictions a round
 Predict = Callable[[], int]
 
 
-def export_ours(folder: Path, image: Tensor) -> Path:
-    """Write our checkpoint and export it; the certificate needs a few labelled images."""
-    make_data(folder / "data", CLASSES)
+def make_data(folder: Path) -> Tensor:
+    """Write a few photographs with one object each in YOLO's format; return them (B, 3, H, W)."""
+    random = np.random.default_rng(0)
+    pictures = [photograph(random).resize((SIZE, SIZE)) for _ in range(IMAGES)]
+    for split in ("train", "val"):
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        for number, picture in enumerate(pictures):
+            picture.save(folder / "images" / split / f"{number}.png")
+            label = folder / "labels" / split / f"{number}.txt"
+            label.write_text("0 0.5 0.5 0.2 0.2\n", encoding="utf-8")
+    content = {"path": str(folder), "train": "images/train", "val": "images/val", "names": names()}
+    (folder / "data.yaml").write_text(json.dumps(content), encoding="utf-8")
+    return torch.from_numpy(np.stack([np.asarray(p) for p in pictures])).permute(0, 3, 1, 2)
+
+
+def export_ours(folder: Path, images: Tensor) -> Path:
+    """Write our checkpoint and export it; its certificate is on the same images."""
     settings = (
         *("data=folder", f"data.path={folder / 'data'}", f"image_size={SIZE}"),
         f"model.head.postprocess.score_threshold={THRESHOLD}",
     )
-    write_ours(folder / "ours.ckpt", image, names(), SCORES, *settings)
+    write_ours(folder / "ours.ckpt", images, names(), SCORES, *settings)
     output = folder / "ours.onnx"
-    words = (f"size={SIZE}", "batch=1", "data.limit_images=4", f"output={output}")
+    words = (f"size={SIZE}", "batch=1", f"output={output}")
     command = (sys.executable, "-m", "detkit", "export", str(folder / "ours.ckpt"), "format=onnx")
     done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -56,11 +72,11 @@ def export_ours(folder: Path, image: Tensor) -> Path:
     return output
 
 
-def export_theirs(folder: Path, image: Tensor) -> Path:
+def export_theirs(folder: Path, images: Tensor) -> Path:
     """Write Ultralytics' file and export it with its own exporter, NMS included."""
     from ultralytics import YOLO
 
-    write_theirs(folder / "theirs.pt", image, names(), SCORES)
+    write_theirs(folder / "theirs.pt", images, names(), SCORES)
     choices = {"imgsz": SIZE, "conf": THRESHOLD, "device": "cpu", "verbose": False}
     return Path(YOLO(folder / "theirs.pt").export(format="onnx", nms=True, **choices))
 
@@ -113,11 +129,11 @@ def repeated(action: Callable[[], object]) -> Callable[[], None]:
 def rows(folder: Path) -> list[Comparison]:
     """Compare with Ultralytics' export, and with eager PyTorch."""
     flops = operations_of_both(CLASSES, SIZE)
-    picture = photograph(np.random.default_rng(0)).resize((SIZE, SIZE))
-    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].contiguous()  # (1, 3, H, W)
+    images = make_data(folder / "data")
+    image = images[:1].contiguous()
     pixels = image.float().numpy()
-    ours = session(export_ours(folder, image), pixels)
-    theirs = session(export_theirs(folder, image), pixels / 255)
+    ours = session(export_ours(folder, images), pixels)
+    theirs = session(export_theirs(folder, images), pixels / 255)
     predict = eager(folder / "ours.ckpt", image)
     count = int(ours()["counts"][0])
     (padded,) = theirs().values()  # (1, 300, 6): box, score, label
@@ -139,7 +155,7 @@ def rows(folder: Path) -> list[Comparison]:
 
 
 def names() -> list[str]:
-    """Names of the classes, as `make_data` writes them."""
+    """Names of the classes."""
     return [f"class_{number}" for number in range(CLASSES)]
 
 

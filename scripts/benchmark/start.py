@@ -54,7 +54,7 @@ entrypoint()
 """
 
 
-def make_data(folder: Path, classes: int = CLASSES) -> None:
+def make_data(folder: Path) -> None:
     """Write sixteen noisy images with objects in YOLO format, and as many for validation."""
     random = np.random.default_rng(0)
     for split in ("train", "val"):
@@ -70,9 +70,9 @@ def make_data(folder: Path, classes: int = CLASSES) -> None:
                     random.uniform(0.1, 0.5, (OBJECTS, 2)),
                 ]
             )
-            text = "\n".join(f"{k % classes} " + " ".join(map(str, r)) for k, r in enumerate(rows))
+            text = "\n".join(f"{k % CLASSES} " + " ".join(map(str, r)) for k, r in enumerate(rows))
             (labels / f"{number:02d}.txt").write_text(text + "\n", encoding="utf-8")
-    names = "".join(f"  {number}: class_{number}\n" for number in range(classes))
+    names = "".join(f"  {number}: class_{number}\n" for number in range(CLASSES))
     (folder / "data.yaml").write_text(
         f"path: {folder}\ntrain: images/train\nval: images/val\nnames:\n{names}", encoding="utf-8"
     )
