@@ -20,6 +20,10 @@ from typing import NamedTuple
 import torch
 
 ROUNDS = 7
+PACKAGES = (
+    *("torch", "torchvision", "lightning", "numpy", "onnxruntime"),
+    *("pycocotools", "ultralytics", "libreyolo"),
+)
 _WIDEST = 68
 
 
@@ -135,7 +139,7 @@ def machine() -> dict[str, str]:
             found["processor"] = line.partition(":")[2].strip()
             break
     found["instructions"] = torch.backends.cpu.get_cpu_capability()
-    for package in ("torch", "torchvision", "lightning", "pycocotools", "ultralytics", "numpy"):
+    for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:

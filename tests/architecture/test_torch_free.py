@@ -86,3 +86,7 @@ def test_the_walk_finds_torch_where_it_is_used():
 def test_names_that_a_package_imports_on_first_use_are_followed():
     assert lazy_modules("detkit.structures")["Detections"] == "detkit.structures.detections"
     assert "torch" in reached("detkit.inference.predictor")
+
+
+def test_loading_and_measuring_import_no_matplotlib():
+    assert "matplotlib" not in reached("detkit.api.evaluation")
