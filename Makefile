@@ -18,7 +18,7 @@ help:
 	@echo "make test      the tests that take seconds"
 	@echo "make test-all  every test"
 	@echo "make lint      formatting, lint and types, as CI checks them"
-	@echo "make bench     beside torchvision, Ultralytics and pycocotools; 25 minutes on 2 cores"
+	@echo "make bench     beside torchvision, Ultralytics, LibreYOLO and pycocotools; 25 minutes on 2 cores"
 	@echo "make format    put the sources into the form that lint wants"
 	@echo "make install   only set up $(VENV)"
 	@echo "make clean     remove $(VENV) and caches"
@@ -51,7 +51,7 @@ lint: $(INSTALLED)
 bench: $(INSTALLED) $(BENCH)
 	$(BIN)/python scripts/benchmark/run.py
 
-# Ultralytics is only compared with; nothing of detkit imports it.
+# Ultralytics and LibreYOLO are only compared with; nothing of detkit imports them.
 $(BENCH): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet -e ".[bench]"
 	@touch $@

@@ -6,7 +6,7 @@ folder. detkit also looks into each image file, so there are 118,000 files, link
 JPEGs; pycocotools looks at none. Each measurement has a process of its own: it opens the file,
 then a loader's worker reads the objects of every image once, without images on either side. A third
 process opens the file with the index that an earlier one has kept. A round takes nearly a minute,
-so there are four, and none to warm up, which new processes do not know. Memory is what opening the
+so there are three, and none to warm up, which new processes do not know. Memory is what opening the
 file adds to what the process held before, which is mostly PyTorch.
 """
 
@@ -47,7 +47,7 @@ IMAGES, BOXES, CLASSES, SAMPLE = 118_000, 860_000, 80, 2_000
 POLYGONS = 20_000  # distinct outlines; the boxes take them in turns
 SIZES = [(640, 480), (480, 640), (640, 427), (640, 426), (427, 640), (500, 375), (375, 500)]
 FILES = 10  # of each size: a file system bounds the links to one
-ROUNDS = 4
+ROUNDS = 3
 CROWDS = 0.01  # share of the boxes
 GROWTH_MIB = 30.0  # what a worker may grow by
 ANNOTATIONS = Path("annotations/instances_train2017.json")
