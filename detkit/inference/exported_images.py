@@ -38,8 +38,7 @@ class PreparedImage(NamedTuple):
 def prepare_image(pixels: Pixels, model: ExportedModel) -> PreparedImage:
     """Resize an image as the transforms of the run's validation images do.
 
-    Raises:
-        UserError: One of these transforms needs PyTorch.
+    `require_numpy_transforms` has refused other transforms.
     """
     original_size, to_image = pixels.shape[:2], np.eye(3)
     for node in model.resize.values():
