@@ -23,6 +23,7 @@ def assert_close(boxes, scores, labels, expected) -> None:
     np.testing.assert_allclose(np.sort(scores), np.sort(expected[1]), atol=1e-5)
 
 
+# pain 88
 def test_boxes_equal_those_of_the_run(exported: Path, detector, photos: Path) -> None:
     file = detkit.load(exported, device="cpu")
     expected = detector.predict(photos, threshold=0)
@@ -45,6 +46,7 @@ def rows(folder: Path) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     return {image: (a[:, :4], a[:, 4], a[:, 5]) for image, a in arrays.items()}
 
 
+# pain 88
 def test_evaluate_measures_the_same_detections(exported, tiny_run, work, tmp_path) -> None:
     data = f"data.path={tiny_run.config['data.path']}"
     assert main(["evaluate", "ckpt=first", f"output={tmp_path / 'run'}", *GUESSES]) == 0
