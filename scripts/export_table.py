@@ -32,7 +32,6 @@ SIZES = {"ssd300": 300, "torchvision_ssd300": 300, "ssd512": 512}  # the others 
 SIZE = 256
 HEADINGS = [
     ("page", "model"),
-    ("formats", "formats"),
     ("size", "image"),
     ("megabytes", "MB"),
     ("difference", "largest difference"),
@@ -92,7 +91,6 @@ def measured(page: str) -> dict[str, Any]:
         height, width = certificate.speed.size
         return {
             "page": page,
-            "formats": "onnx, openvino, torch_export, triton",
             "size": f"{height} x {width}",
             "megabytes": f"{certificate.megabytes:.1f}",
             "difference": f"{certificate.pixels:.1g} px, {certificate.score:.1g}; "

@@ -21,11 +21,18 @@ def refuse_problems(detector: nn.Module, *, nms: bool) -> None:
     Raises:
         ConfigError: With all such parts, by config path.
     """
-    problems = [
-        f"model.{path}: {problem}"
-        for path, problem in _problems(detector)
-        if nms or path.rpartition(".")[2] != "postprocess"
-    ]
+    problems = []
+    for path, problem in _problems(detector):
+        is_postprocess = path.rpartition(".")[2] == "postprocess"
+        if nms or not is_postprocess:
+            remedy = ", or nms=false" if is_postprocess else ""
+            problems.append(f"model.{path}: {problem.rstrip('.')}{remedy}.")
+    verb = "detect" if nms else "raw_detections"
+    if not callable(getattr(detector, verb, None)):
+        problems.append(
+            f"model: the detector ({type(detector).__name__}) has no method `{verb}(images)` for "
+            "graphs: write one as in detkit/detectors/one_stage.py."
+        )
     if problems:
         raise ConfigError(problems)
 

@@ -16,6 +16,7 @@ from detkit.cli.main import main
 DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 
 
+# pain 90
 def test_the_certificate_compares_outputs_and_ap(exported: Path) -> None:
     content = json.loads(exported.with_name("tiny.certificate.json").read_text())
     assert content["passed"]
@@ -35,6 +36,7 @@ def test_ap_is_the_one_that_detkit_evaluate_measures(exported: Path) -> None:
     assert content["ap"]["PyTorch"] == pytest.approx(detector.evaluate()["AP"], abs=1e-6)
 
 
+# pain 90
 def test_the_lines_of_the_documentation_give_detkits_boxes(
     exported: Path, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def test_an_equal_model_passes_and_what_was_not_checked_is_named(tmp_path):
     assert certificate.megabytes == 0.001
 
 
+# pain 90
 @pytest.mark.parametrize(("axis", "name"), [(0, "batch"), (2, "height"), (3, "width")])
 def test_an_axis_that_was_silently_fixed_fails(axis, name, tmp_path):
     engine = Engine(graph())
@@ -55,6 +56,7 @@ class FixedBatch(Engine):
         return super().__call__(images)
 
 
+# pain 90
 def test_an_axis_that_is_fixed_inside_the_graph_fails_when_it_runs(tmp_path):
     certificate = certified(FixedBatch(graph()), tmp_path)
     assert not certificate.passed
@@ -68,6 +70,7 @@ class Shifted(Engine):
         return [boxes + 1, scores]
 
 
+# pain 90
 def test_outputs_that_differ_fail(tmp_path):
     certificate = certified(Shifted(graph()), tmp_path)
     assert not certificate.passed

@@ -24,6 +24,7 @@ def detector():
     network.head = nn.Module()
     network.head.postprocess = Postprocess()
     network.pooling = Pooling()
+    network.detect = network.raw_detections = lambda images: images
     return network
 
 
@@ -31,7 +32,7 @@ def test_all_parts_are_named_with_their_config_path_and_the_alternative():
     with pytest.raises(ConfigError) as caught:
         refuse_problems(detector(), nms=True)
     assert sorted(caught.value.problems) == [
-        "model.head.postprocess: no graph holds it: choose nms.",
+        "model.head.postprocess: no graph holds it: choose nms, or nms=false.",
         "model.pooling: ONNX has no such pooling: choose roi_align.",
     ]
 
@@ -40,6 +41,11 @@ def test_a_graph_without_post_processing_takes_any():
     with pytest.raises(ConfigError) as caught:
         refuse_problems(detector(), nms=False)
     assert len(caught.value.problems) == 1
+
+
+def test_a_detector_without_the_verb_for_graphs_is_refused():
+    with pytest.raises(ConfigError, match=r"\(Identity\) has no method `detect\(images\)`"):
+        refuse_problems(nn.Identity(), nms=True)
 
 
 def test_a_missing_package_names_the_extra():
