@@ -77,7 +77,9 @@ def first_difference_in_onnx(
         reference, output = expected[layer], outputs[node.output[0]]
         if output.shape != reference.shape:
             continue  # the converter merged the end of the module with what follows
-        difference = np.abs(output.astype(np.float64) - reference).max(initial=0.0)
+        difference = np.abs(
+            np.nan_to_num(output.astype(np.float64)) - np.nan_to_num(reference)
+        ).max(initial=0.0)
         if difference > tolerance * max(1.0, float(np.abs(reference).max(initial=0.0))):
             return f"{layer} ({node.op_type}): its output is off by up to {difference:.3g}"
     return None
