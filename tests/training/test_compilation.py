@@ -9,7 +9,7 @@ import torch
 from operation_pages import batch_of, detector_of, small_words
 from torch._dynamo.utils import counters
 from torch.testing import assert_close
-from training_fakes import TinyDetector
+from training_fakes import TinyDetector, tiny_module
 
 from detkit.detectors.base import DetectorModule
 from detkit.detectors.one_stage import OneStageDetector
@@ -72,6 +72,15 @@ def test_one_stage_detectors_compile_their_losses():
     assert not TwoStageDetector.compiles_loss
     assert not compiles_loss(TinyDetector())
     assert "only the network is compiled, since TinyDetector" in compilation_text(TinyDetector())
+
+
+@pytest.mark.parametrize("compile_loss", [True, False])
+def test_a_training_compiles_the_losses_if_told_to(compile_loss, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled.append(function))
+    detector = Counted()
+    tiny_module(detector=detector, compile_loss=compile_loss)
+    assert compiled == ([detector.loss] if compile_loss else [])
 
 
 def losses_and_gradients(detector, losses):
