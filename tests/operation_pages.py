@@ -47,6 +47,17 @@ def small_words(page: str) -> list[str]:
     return words
 
 
+def words_at_320(page: str) -> list[str]:
+    """Overrides for images of 320 pixels: ResNet-18 instead of ResNet-50, and sizes of SSD."""
+    if "ssd" in page:
+        return [word.replace("96", "320") for word in small_words(page)]
+    if page.startswith("yolo"):
+        return []
+    levels = ["model.backbone.levels=[4]"] if page == "faster_rcnn_c4" else []
+    levels = ["model.backbone.levels=[2,3,4,5]"] if page in TWO_STAGES and not levels else levels
+    return ["model/backbone=resnet18", *levels]
+
+
 def detector_of(page: str, *words: str) -> DetectorModule:
     """The untrained detector of a page, for 80 classes."""
     torch.manual_seed(0)

@@ -22,7 +22,8 @@ from detkit.benchmark.operations import OperationCount, count_operations
 from detkit.structures import Target
 
 SIDE, BATCH, OBJECTS, CLASSES = 320, 8, 10, 80
-LOW = 1e-6  # below the scores of an untrained model, so that its NMS has boxes to compare
+LOW = 1e-6
+REMARK = "Ultralytics' threshold is 1e-6, so that its untrained model has boxes to compare"
 CPU = torch.device("cpu")
 RESNET18 = ("model/backbone=resnet18",)
 PAGES: dict[str, tuple[str, ...]] = {
@@ -131,12 +132,18 @@ def comparisons(counts: dict[str, Counts], peers: dict[str, Counts]) -> list[Com
     work = (
         f"operations of a {name}, yolo_free_n, batch {BATCH}" for name in ("step", "prediction")
     )
-    sides = zip(work, counts["yolo_free_n"], peer, strict=True)
+    sides = zip(work, counts["yolo_free_n"], peer, ("", REMARK), strict=True)
     return [
         Comparison(
-            name, "Ultralytics yolov8n", 1.2, "operations", [own.operations], [their.operations]
+            work=name,
+            peer="Ultralytics yolov8n",
+            at_most=1.2,
+            unit="operations",
+            ours=[own.operations],
+            theirs=[their.operations],
+            remark=remark,
         )
-        for name, own, their in sides
+        for name, own, their, remark in sides
     ]
 
 

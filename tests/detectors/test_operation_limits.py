@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from operation_pages import (
@@ -14,6 +12,7 @@ from operation_pages import (
     count_step,
     detector_of,
     small_words,
+    words_at_320,
 )
 
 from detkit.benchmark.operations import OperationCount
@@ -22,7 +21,6 @@ from detkit.ops.selection import fixed_shapes
 MOST_IN_STEP = 8
 MOST_IN_STEP_OF_TWO_STAGES = 24
 MOST_IN_PREDICTION = 4 + 1  # and the copy of the detections
-MODELS = Path(__file__).parents[2] / "conf" / "model"
 # The default suite leaves out pages whose parts are mostly those of another page.
 SAME_PARTS = (
     "yolo_free_",
@@ -94,16 +92,15 @@ def test_other_parts_have_the_same_losses_on_an_accelerator(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_eight_images_of_320_pixels_read_little(page: str) -> None:
-    is_large = "resnet50" in (MODELS / f"{page}.yaml").read_text(encoding="utf-8")
-    words = ["model/backbone=resnet18"] if is_large else []
-    if page == "faster_rcnn_c4":
-        words.append("model.backbone.levels=[4]")
-    detector = detector_of(page, *words)
+    detector = detector_of(page, *words_at_320(page))
     few, many = batch_of(2, 320), batch_of(8, 320)
     count_step(detector, few)
     require_few_reads(page, [count_step(detector, batch) for batch in (few, many)])
+    count_prediction(detector, few)
     prediction = count_prediction(detector, many)
-    assert prediction.host_reads <= MOST_IN_PREDICTION, prediction.lines()
+    # 24,000 candidates in each image of torchvision's SSD are compared in several calls.
+    most = MOST_IN_PREDICTION + (3 if page.startswith("torchvision_ssd") else 0)
+    assert prediction.host_reads <= most, prediction.lines()
 
 
 def test_the_nano_yolo_has_few_operations() -> None:
