@@ -10,6 +10,7 @@ from tiny_run import GUESSES
 import detkit
 from detkit.cli.main import main
 
+pytestmark = pytest.mark.slow  # an export takes ten seconds; tests/cli/test_export.py makes one
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 

@@ -25,9 +25,15 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
+def nodes_of(tree: ast.AST) -> list[ast.AST]:
+    """All nodes of a tree; several tests walk the same trees."""
+    return list(ast.walk(tree))
+
+
 def imported(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
     """(module, imported name, line) of each import; `from detkit import ops` gives detkit.ops."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "", node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -52,17 +58,17 @@ def named_modules(tree: ast.AST) -> list[tuple[str, int]]:
     and the arguments of `python -m`. The name at the end of an f-string's constant part means
     every module that begins with it. Docstrings and names of loggers name nothing to import.
     """
-    prose = {id(string) for node in ast.walk(tree) for string in _prose(node)}
+    prose = {id(string) for node in nodes_of(tree) for string in _prose(node)}
     beginnings = {
         id(part)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.JoinedStr)
         for part, following in zip(node.values, node.values[1:], strict=False)
         if isinstance(following, ast.FormattedValue)
     }
     return [
         (module, node.lineno)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose
         for match in _MODULE.finditer(node.value)
         for module in _modules(match[0], id(node) in beginnings and match.end() == len(node.value))

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from source_imports import nodes_of, tree_of
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "detkit").rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+TREES = {path: tree_of(path) for path in FILES}
 FORBIDDEN_WORDS = {
     *("cfg", "bbox", "bboxes", "cls", "reg", "gt", "gts", "pred", "preds", "idx", "tmp"),
     *("util", "utils", "misc", "helper", "helpers", "manager"),
@@ -29,7 +31,7 @@ def lines_of(path: Path) -> int:
 
 def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for path, tree in TREES.items():
-        for node in ast.walk(tree):
+        for node in nodes_of(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield path, node
 
@@ -63,11 +65,11 @@ def defined_names(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """Every name that a file makes up itself; `cls` of a class method is Python's own."""
     class_arguments = {
         id(node.args.args[0])
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.FunctionDef)
         and any(ast.unparse(decorator) == "classmethod" for decorator in node.decorator_list)
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name, node
         elif isinstance(node, ast.arg) and id(node) not in class_arguments:
@@ -98,7 +100,7 @@ def test_only_the_command_line_prints():
         where(path, node)
         for path, tree in TREES.items()
         if path.parent.name not in {"cli", "processes"}  # both are command lines
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"
@@ -110,7 +112,7 @@ def test_errors_are_raised_not_asserted():
     wrong = [
         where(path, node)
         for path, tree in TREES.items()
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Assert)
     ]
     assert not wrong

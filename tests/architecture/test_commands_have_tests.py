@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from source_imports import nodes_of, tree_of
 
 from detkit.cli.main import COMMANDS, VERBS
 
@@ -31,7 +32,7 @@ def first_words(call: ast.Call) -> Iterator[str]:
 def run_by(path: Path) -> set[str]:
     """The commands that a test file runs with `main([...])`, each with its verb if it has one."""
     commands = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(tree_of(path)):
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "main":
             for words in first_words(node):
                 command = words.split(" ")[0]

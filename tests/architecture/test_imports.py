@@ -10,7 +10,15 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
-from source_imports import ROOT, SOURCES, imported, named_modules, own_imports, tree_of
+from source_imports import (
+    ROOT,
+    SOURCES,
+    imported,
+    named_modules,
+    nodes_of,
+    own_imports,
+    tree_of,
+)
 
 BASE = {
     *("detkit", "errors", "image_files", "interfaces", "structures", "registry", "ops"),
@@ -223,7 +231,7 @@ def test_imports_are_absolute():
 def test_no_function_imports_detkit():
     wrong = []
     for path in SOURCES.values():
-        for node in ast.walk(tree_of(path)):
+        for node in nodes_of(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 inner = [line for target, _, line in imported(node) if target.startswith("detkit")]
                 wrong += [f"{path.relative_to(ROOT)}:{line}" for line in inner]

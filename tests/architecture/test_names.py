@@ -41,8 +41,10 @@ def test_the_rate_is_per_hundred_functions(names, tmp_path):
     assert names.rate(names.measure(write(tmp_path, text))) == 50
 
 
-def test_a_rate_above_the_limit_is_an_exit_code(names):
-    assert names.main(["--limit=-1"]) == 1
+def test_a_rate_above_the_limit_is_an_exit_code(names, monkeypatch):
+    function = names.VagueFunction("data", "detkit/data/module.py:1 f", ["found"])
+    monkeypatch.setattr(names, "measure", lambda: [function])
+    assert names.main(["--limit=99"]) == 1
 
 
 def test_the_list_names_functions(names, monkeypatch, capsys):

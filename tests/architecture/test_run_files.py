@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from source_imports import nodes_of, tree_of
 
 from detkit.runs import layout
 
@@ -25,7 +26,7 @@ ELSEWHERE = {
 
 def prose(tree: ast.AST) -> Iterator[ast.Constant]:
     """Docstrings, and the help of commands, which is read without running any code."""
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             yield from (n for n in [body[0].value] if isinstance(n, ast.Constant))
@@ -33,17 +34,16 @@ def prose(tree: ast.AST) -> Iterator[ast.Constant]:
             yield from (n for n in ast.walk(node.value) if isinstance(n, ast.Constant))
 
 
-def names_of_run_files(source: str) -> list[tuple[int, str]]:
-    tree = ast.parse(source)
+def names_of_run_files(tree: ast.Module) -> list[tuple[int, str]]:
     exempt = {id(node) for node in prose(tree)}
     paths = {
         id(node.right)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
     }
     return [
         (node.lineno, node.value)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exempt
         if FILES.search(node.value) or (node.value in FOLDERS and id(node) in paths)
     ]
@@ -54,7 +54,7 @@ def test_only_runs_knows_the_files_of_a_run_folder():
         f"{file}:{line} {name!r}"
         for path in sorted(PACKAGE.rglob("*.py"))
         if not path.is_relative_to(PACKAGE / "runs")
-        for line, name in names_of_run_files(path.read_text(encoding="utf-8"))
+        for line, name in names_of_run_files(tree_of(path))
         if ELSEWHERE.get(file := str(path.relative_to(PACKAGE.parent))) != name
     ]
     assert not wrong, "\n".join(wrong)
@@ -65,11 +65,11 @@ def test_only_runs_knows_the_files_of_a_run_folder():
     ['x = "last.ckpt"', 'x = f"{run}/metrics.csv"', 'x = run / "checkpoints"', 'x = "a/.lock"'],
 )
 def test_a_name_is_noticed(source):
-    assert len(names_of_run_files(source)) == 1
+    assert len(names_of_run_files(ast.parse(source))) == 1
 
 
 @pytest.mark.parametrize(
     "source", ['"""See metrics.csv."""', 'HELP = "last.ckpt"', 'x = "pictures"', 'x = "sweep.lock"']
 )
 def test_prose_and_ordinary_words_are_no_names(source):
-    assert names_of_run_files(source) == []
+    assert names_of_run_files(ast.parse(source)) == []

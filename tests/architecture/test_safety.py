@@ -6,6 +6,8 @@ import ast
 from functools import cache
 from pathlib import Path
 
+from source_imports import nodes_of, tree_of
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "detkit").rglob("*.py"))
 
@@ -16,7 +18,7 @@ def calls() -> list[tuple[str, ast.Call, str]]:
     return [
         (f"{path.relative_to(ROOT)}:{node.lineno}", node, ast.unparse(node.func))
         for path in FILES
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes_of(tree_of(path))
         if isinstance(node, ast.Call)
     ]
 
