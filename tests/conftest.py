@@ -119,7 +119,7 @@ def trained(tiny_run: detkit.Run) -> Path:
 def exported(trained: Path) -> Path:
     """The run of `trained` as tiny.onnx beside it, with its certificate; keeps its 20 best guesses.
 
-    An export takes ten seconds: tests share this one.
+    An export with its certificate takes twenty seconds: slow tests share this one.
     """
     before = Path.cwd()
     os.chdir(trained)

@@ -10,7 +10,7 @@ from tiny_run import GUESSES
 import detkit
 from detkit.cli.main import main
 
-pytestmark = pytest.mark.slow  # an export takes ten seconds; tests/cli/test_export.py makes one
+pytestmark = pytest.mark.slow  # an export with its certificate takes twenty seconds
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 

@@ -17,6 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 
 
 # pain 90
+@pytest.mark.slow
 def test_the_certificate_compares_outputs_and_ap(exported: Path) -> None:
     content = json.loads(exported.with_name("tiny.certificate.json").read_text())
     assert content["passed"]
@@ -30,6 +31,7 @@ def test_the_certificate_compares_outputs_and_ap(exported: Path) -> None:
     assert "0 of 80 detections differ" in text
 
 
+@pytest.mark.slow
 def test_ap_is_the_one_that_detkit_evaluate_measures(exported: Path) -> None:
     content = json.loads(exported.with_name("tiny.certificate.json").read_text())
     detector = detkit.load(exported.parent / "first", overrides=GUESSES)
@@ -37,6 +39,7 @@ def test_ap_is_the_one_that_detkit_evaluate_measures(exported: Path) -> None:
 
 
 # pain 90
+@pytest.mark.slow
 def test_the_lines_of_the_documentation_give_detkits_boxes(
     exported: Path, work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
