@@ -31,7 +31,8 @@ NETWORKS = {
 LARGE = {
     *("resnet101", "resnet152", "resnetv2_101", "resnext101_32x8d", "resnext101_64x4d"),
     *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg16_bn", "vgg19_bn"),
-    *("convnext_small", "convnext_base", "swin_small", "swin_base"),
+    *("convnext_small", "convnext_base", "swin_small", "swin_base", "vgg19", "mobilenet_v3_large"),
+    *("efficientnet_b0", "seresnet50"),
 }
 ODD = (75, 107)  # no multiple of any stride
 ONE_OF_A_KIND = ["densenet121", "mobilenet_v1", "googlenet", "resnetv2_50", "xception"]
@@ -122,7 +123,10 @@ def middle_of(whole, names, pictures):
 @pytest.mark.parametrize(
     ("part", "build", "modules"),
     [
-        (DenseNet121, models.densenet121, ("denseblock2", "denseblock3", "norm5")),
+        pytest.param(
+            *(DenseNet121, models.densenet121, ("denseblock2", "denseblock3", "norm5")),
+            marks=pytest.mark.slow,
+        ),
         (MobileNetV2, models.mobilenet_v2, ("6", "13", "18")),
         (ConvNeXtTiny, models.convnext_tiny, ("3", "5", "7")),
         (SwinTiny, models.swin_t, ("3", "5", "7")),

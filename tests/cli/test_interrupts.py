@@ -80,6 +80,7 @@ def test_ctrl_c_saves_prints_the_resume_command_and_leaves_no_process(
 
 
 # pain 46
+@pytest.mark.slow
 def test_a_signal_to_all_processes_saves_and_ends_with_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

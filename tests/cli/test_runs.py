@@ -195,6 +195,7 @@ def test_multirun_runs_each_job_in_its_own_process(work: Path) -> None:
     assert finished == ["0"]
 
 
+@pytest.mark.slow
 def test_interrupted_run_resumes(work: Path) -> None:
     words = [*TINY, "trainer.max_epochs=500", "run_folder=killed", "callbacks.pictures=null"]
     command = [sys.executable, "-m", "detkit.cli.main", "train", *words]

@@ -15,6 +15,8 @@ PAGES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 GROUP_PAGES = [page for page in PAGES if len(page.parts) > 1]
 MODEL_PAGES = [page for page in GROUP_PAGES if page.parts[0] in ("model", "experiment")]
 CLASSES = Classes(["a", "b"], [1, 2])
+# Sizes and copies of a page whose parts a default test composes.
+VARIANTS = ("torchvision_", "yolov5s", "yolo_free_n", "ssd512", "faster_rcnn_c4", "bccd_320_")
 
 
 def words_for(page: Path) -> list[str]:
@@ -30,7 +32,13 @@ def test_page_composes_and_passes_the_check(page: Path) -> None:
     assert config["trainer"]["max_epochs"] >= 1
 
 
-@pytest.mark.parametrize("page", MODEL_PAGES, ids=str)
+def slow_if(page: Path) -> object:
+    return pytest.param(
+        page, marks=[pytest.mark.slow] if page.stem.startswith(VARIANTS) else [], id=str(page)
+    )
+
+
+@pytest.mark.parametrize("page", map(slow_if, MODEL_PAGES))
 def test_page_composes_passes_the_check_and_its_model_builds(page: Path) -> None:
     config = compose("train", words_for(page))
     assert config["trainer"]["max_epochs"] >= 1

@@ -240,7 +240,7 @@ def a_value_is_asked_for(base):
 
 
 @faults.add(
-    "neck", "projection", "exported program gives the same outputs", "torch.export cannot trace it"
+    "neck", "projection", "it exports for any batch and size", "torch.export cannot trace it"
 )
 def it_decides_by_a_value(base):
     class Part(base):

@@ -54,6 +54,7 @@ def slow_if(page):
         "faster_rcnn_c4",
         "atss",
         "retinanet",
+        "ssdlite",
     )
     # With TINY_YOLO, the sizes of one detector are the same network; test_yolo_training.py has
     # that of YOLOv5.

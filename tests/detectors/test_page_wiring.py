@@ -26,7 +26,7 @@ def table(page, *more):
 
 
 def slow_without_published_priors(page):
-    """tests/config/test_pages.py builds every page by default; this adds the numbers of priors."""
+    """tests/config/test_pages.py builds each page; this adds the numbers of priors."""
     known = page.removeprefix("torchvision_") in PRIORS
     return pytest.param(page, marks=[] if known else pytest.mark.slow)
 
@@ -37,11 +37,19 @@ def test_maps_and_priors_fit_each_other(page):
     assert f"{expected} priors" in table(page)
 
 
-@pytest.mark.parametrize("backbone", ["resnet101", "convnext_tiny", "swin_tiny", "deformable"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "convnext_tiny",
+        "deformable",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("resnet101", "swin_tiny")),
+    ],
+)
 def test_wiring_needs_no_memory_for_any_kind_of_backbone(backbone):
     assert "8,525 priors" in table("fcos", f"model/backbone={backbone}")
 
 
+@pytest.mark.slow
 def test_images_of_300_pixels_reach_ssd300_as_they_are(tmp_path):
     batch, detector, _ = first_images(tmp_path / "shapes", 1, 96, *words("ssd300"))
     assert batch.images.shape[-2:] == (300, 300)

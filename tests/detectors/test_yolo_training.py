@@ -12,8 +12,14 @@ TINY = ["model=yolov5n", "model.backbone.width=0.125"]
         TINY,
         [*TINY, "model/head=yolov3"],
         pytest.param([*TINY, "model/head=yolov4"], marks=pytest.mark.slow),
-        [*TINY, "model/neck=yolov3", "model/head=fcos"],
-        ["model=yolov5n", "model/backbone=timm", "model.backbone.model=test_resnet"],
+        pytest.param(
+            [*TINY, "model/neck=yolov3", "model/head=fcos"],
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["model=yolov5n", "model/backbone=timm", "model.backbone.model=test_resnet"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["yolov5", "yolov3", "yolov4", "neck of yolov3 and fcos", "another backbone"],
 )

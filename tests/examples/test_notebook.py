@@ -28,6 +28,7 @@ def display(names: dict, source: str) -> object:
     return eval(compile(ast.Expression(last.value), str(NOTEBOOK), "eval"), names)
 
 
+@pytest.mark.slow
 def test_every_cell_runs_in_order(folder):
     names: dict = {}
     displayed = [display(names, "".join(cell["source"])) for cell in CODE]

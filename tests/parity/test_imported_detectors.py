@@ -17,7 +17,11 @@ COMPLETE = {"retinanet": 36, "retinanet_v2": 52, "fcos": 54}  # tensors of neck 
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("retinanet", marks=pytest.mark.slow), "retinanet_v2", "fcos"],
+    params=[
+        pytest.param("retinanet", marks=pytest.mark.slow),
+        "retinanet_v2",
+        pytest.param("fcos", marks=pytest.mark.slow),
+    ],
 )
 def models(request, tmp_path_factory):
     """torchvision's model, and the path of its checkpoint after the import."""

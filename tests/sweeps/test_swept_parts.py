@@ -52,6 +52,7 @@ def test_every_row_is_what_ran(sweep: Callable[..., list[Job]]) -> None:
 
 
 # pain 38
+@pytest.mark.slow
 def test_a_page_and_a_search_sweep_parts_by_name(
     tmp_path: Path, sweep: Callable[..., list[Job]]
 ) -> None:
@@ -80,6 +81,7 @@ def test_hydras_own_launchers_train_the_named_part_too(
     ]
 
 
+@pytest.mark.slow
 def test_pattern_of_names_is_planned_as_it_is_swept(sweep: Callable[..., list[Job]]) -> None:
     word = "model.head.box_loss=glob([d?ou,giou])"
     jobs = sweep(word)

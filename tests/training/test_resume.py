@@ -84,7 +84,13 @@ def whole(tmp_path_factory):
     return result(folder)
 
 
-@pytest.mark.parametrize("step", range(EPOCHS * BATCHES - 1))
+STEPS = range(EPOCHS * BATCHES - 1)
+FEW = (0, BATCHES - 1, BATCHES, STEPS[-1])  # at both ends of an epoch and of the training
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(s, marks=[] if s in FEW else [pytest.mark.slow]) for s in STEPS]
+)
 def test_training_stopped_after_any_step_resumes_with_the_next(tmp_path, whole, step):  # pain 18
     with pytest.raises(Stopped, match=r"saved: .*last\.ckpt") as stopped:
         train(tmp_path, SignalAt(step))

@@ -26,12 +26,12 @@ TINY = ["model/backbone=timm", "model.backbone.model=test_resnet", "model.neck.o
 SMALL = ["data.batch_size=2", *TINY]
 DETECTORS = [
     ("fcos", [*SMALL]),
-    ("retinanet", [*SMALL, "trainer.precision=bf16"]),
+    pytest.param("retinanet", [*SMALL, "trainer.precision=bf16"], marks=pytest.mark.slow),
     (
         "faster_rcnn",
         [*SMALL, "model.backbone.levels=[2,3,4,5]", "model.roi_head.sampler.number=16"],
     ),
-    ("yolov5n", ["data.batch_size=2"]),
+    pytest.param("yolov5n", ["data.batch_size=2"], marks=pytest.mark.slow),
     pytest.param(
         "yolo_free_n", ["data.batch_size=2", "trainer.precision=bf16"], marks=pytest.mark.slow
     ),
