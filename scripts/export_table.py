@@ -4,8 +4,9 @@
     python scripts/export_table.py fcos atss    only these; the other rows stay
     python scripts/export_table.py --only-page  write the page from the rows measured before
 
-Weights are random, so that nothing has to be trained or fetched: the numbers compare the engines,
-and AP says nothing about the detectors. Each page runs in a process of its own.
+Weights are random, so that nothing has to be trained or fetched, but scaled (`calibrate`), as
+untrained scores are nearly equal or saturate. The numbers compare the engines, and AP says nothing
+about the detectors. Each page runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -75,20 +76,24 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 def measured(page: str) -> dict[str, Any]:
     """Export a page with random weights and compare its engines."""
+    from torch.nn.functional import interpolate
+
     from detkit.api.checkpoint_config import compose_with
     from detkit.api.export import Export
     from detkit.runs.checkpoint import read_checkpoint
 
     with TemporaryDirectory() as folder:
-        checkpoint = read_checkpoint(random_checkpoint(page, Path(folder)))
+        path, images = random_checkpoint(page, Path(folder))
+        checkpoint = read_checkpoint(path)
         words = [f"ckpt={checkpoint.path}", f"output={folder}/{page}.onnx"]
         exported = Export(checkpoint, compose_with(checkpoint, "export", words), page).run()
         certificate = exported.certificate
         print(certificate.text(), file=sys.stderr)
         if not certificate.passed or certificate.speed is None:
             raise SystemExit(f"the certificate of {page} failed")
-        openvino = in_openvino(exported.path, certificate.speed.size)
         height, width = certificate.speed.size
+        image = interpolate(images[:1], (height, width), mode="bilinear").numpy()
+        openvino = in_openvino(exported.path, image)
         return {
             "page": page,
             "size": f"{height} x {width}",
@@ -102,15 +107,12 @@ def measured(page: str) -> dict[str, Any]:
         }
 
 
-def in_openvino(file: Path, size: tuple[int, int]) -> str:
+def in_openvino(file: Path, images: Any) -> str:
     """Milliseconds of the ONNX file in OpenVINO on one thread, if its outputs are onnxruntime's."""
-    import numpy as np
-
     from detkit.export.certification import milliseconds
     from detkit.export.comparison import TOLERANCES, Comparison
     from detkit.export.engines import OnnxRuntime, OpenVino
 
-    images = np.random.default_rng(0).uniform(0, 255, (1, 3, *size)).astype(np.float32)
     engine = OpenVino(file, 1)
     comparison = Comparison(TOLERANCES["fp32"])
     comparison.add(OnnxRuntime(file, 1)(images), engine(images))
@@ -119,8 +121,8 @@ def in_openvino(file: Path, size: tuple[int, int]) -> str:
     return text + different * (not comparison.is_close)
 
 
-def random_checkpoint(page: str, folder: Path) -> Path:
-    """A checkpoint of a page with random weights, for the embedded data set."""
+def random_checkpoint(page: str, folder: Path) -> tuple[Path, Any]:
+    """A checkpoint of a page with random weights, and the validation images (B, 3, H, W)."""
     import torch
 
     from detkit import assembly
@@ -139,31 +141,50 @@ def random_checkpoint(page: str, folder: Path) -> Path:
     classes = Classes(data.class_names, data.category_ids)
     torch.manual_seed(0)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
-    spread_scores(detector)
+    batches = data.measuring_loader(data.indices.validation)
+    images = torch.cat([batch.images for batch in batches]).float()
+    calibrate(detector, images)
     record = Record(config, classes.names, classes.category_ids)
     weights = {f"detector.{name}": value for name, value in detector.state_dict().items()}
     path = folder / "random.ckpt"
     torch.save({RECORD: record.plain(), "state_dict": weights, "epoch": 0}, path)
-    return path
+    return path, images
 
 
-def spread_scores(detector: Any) -> None:
-    """Give features and logits a spread of about 1: fresh layers score everything alike.
+def calibrate(detector: Any, images: Any) -> None:
+    """Give the output of each layer mean 0 and deviation 1 on these images (B, 3, H, W).
 
-    The order of equal scores decides which boxes NMS removes, and engines differ in it.
+    Fresh layers score everything alike, and random ones saturate: many scores are then equal, and
+    rounding decides which boxes NMS removes.
     """
     import torch
 
-    for module in detector.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            module.momentum = 1.0
+    rescaled = set()
+
+    def rescale(layer: Any, _inputs: Any, output: Any) -> Any:
+        if layer in rescaled:  # it is shared by several levels
+            return output
+        rescaled.add(layer)
+        channel = -1 if isinstance(layer, torch.nn.Linear) else 1
+        rows = output.movedim(channel, -1).flatten(0, -2)
+        factor = 1 / rows.std().clamp(min=1e-6)
+        shift = -rows.mean(dim=0) * factor
+        layer.weight.mul_(factor)
+        if layer.bias is None:
+            return output * factor
+        layer.bias.mul_(factor).add_(shift)
+        return layer(_inputs[0])
+
+    layers = (torch.nn.Conv2d, torch.nn.Linear)
+    hooks = [
+        module.register_forward_hook(rescale)
+        for module in detector.modules()
+        if isinstance(module, layers)
+    ]
     with torch.no_grad():
-        detector.train()
-        detector.backbone((torch.rand(4, 3, SIZE, SIZE) - 0.5) * 4)
-        for name, parameter in detector.named_parameters():
-            if parameter.ndim > 1 and not name.startswith("backbone"):
-                parameter.add_(torch.randn_like(parameter) / parameter[0].numel() ** 0.5)
-    detector.eval()
+        detector.eval().detect(images)
+    for hook in hooks:
+        hook.remove()
 
 
 def lower_thresholds(node: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from detkit.export.certificate import Certificate, Check, Speed
 from detkit.export.comparison import TOLERANCES, Comparison, Tolerance, split
 from detkit.export.engines import torch_threads
 from detkit.export.graph import dynamic_axes
+from detkit.export.rounding import rounding_note
 from detkit.export.trial_images import canvas, trials
 from detkit.interfaces import ExportEngine, Exporter, LayerExporter, Metric
 from detkit.structures import Batch, Detections
@@ -26,6 +28,7 @@ from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
 
 Run = Callable[[Images], list[NDArray[Any]]]
 _RUNS, _SECONDS = 20, 3.0  # of a measurement of speed, whichever ends first
+_ROUNDED_TRIALS = 6  # batches to find out on whether rounding decides
 _PACKAGES = {"onnxruntime": "onnxruntime", "OpenVINO": "openvino", "torch.export": "torch"}
 
 
@@ -135,7 +138,11 @@ def _check_outputs(
     sizes = list(dict.fromkeys(f"{shape[2]} x {shape[3]}" for shape in shapes))
     source = "" if evidence.batches is not None else " on synthetic images"
     text = f"{', '.join(sizes)} in batches of {', '.join(map(str, counts))}{source}: "
-    return Check("outputs", comparison.is_close, text + comparison.text())
+    note = ""
+    if not comparison.is_close:
+        few = islice(trials(evidence.images, graph.metadata, evidence.step), _ROUNDED_TRIALS)
+        note = rounding_note(graph, few, comparison.tolerance)
+    return Check("outputs", comparison.is_close, text + comparison.text() + note)
 
 
 def _torch_outputs(graph: ExportGraph, images: Images) -> list[NDArray[Any]]:
@@ -175,8 +182,13 @@ def _check_ap(
         f"{ap_text(ap[0])} in PyTorch, {ap_text(ap[1])} in {engine_name} on {image_count:,} images"
     )
     text += f" (may change by {comparison.tolerance.ap:g}); "
+    text += _difference_text(comparison)
+    if not comparison.is_close:
+        few = islice(evidence.batches, _ROUNDED_TRIALS)
+        few_inputs = (canvas(batch, graph.metadata) for batch in few)
+        text += rounding_note(graph, few_inputs, comparison.tolerance)
     return (
-        Check("AP", passed, text + _difference_text(comparison)),
+        Check("AP", passed, text),
         {"PyTorch": ap[0], engine_name: ap[1]},
     )
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from export_graphs import Engine, Exporter, graph
+from export_graphs import Engine, Exporter, detections, graph
 
 from detkit.export.certification import Evidence, WrittenModel, ap_text, certify
 from detkit.export.graph import dynamic_axes
@@ -76,6 +76,18 @@ def test_outputs_that_differ_fail(tmp_path):
     assert not certificate.passed
     assert certificate.speed is None
     assert certificate.different == certificate.rows > 0
+
+
+class Rounded(Engine):
+    def __call__(self, images):
+        return super().__call__(images * np.float32(1 + 1e-6))
+
+
+@pytest.mark.parametrize(("frequency", "passed"), [(1.0, True), (1e6, False)])
+def test_rounding_fails_only_where_it_decides_and_is_named_then(frequency, passed, tmp_path):
+    certificate = certified(Rounded(detections(frequency)), tmp_path)
+    assert certificate.passed is passed
+    assert ("rounding decides" in certificate.text()) is not passed
 
 
 def test_fixed_axes_are_tried_at_their_length_only(tmp_path):
