@@ -225,7 +225,9 @@ class DenseHead(nn.Module):
                 quality_targets = self.quality_target(matches.priors, matches.boxes, boxes)  # (M,)
                 quality_targets = matches.rows.clear(quality_targets)
             shares = shares * quality_targets if self.quality_target.weighs_boxes else shares
-        counts = box_counts(matches.weights, shares, *sampled[1:], self.empty_image)
+        counts = box_counts(
+            matches.weights, shares, sampled.counted, sampled.positive, self.empty_image
+        )
         if self._learns_background or self.objects_per_image is not None:
             cells = cells_per_pixel(sampled.priors, self.priors)
             counts = with_images(

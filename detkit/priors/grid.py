@@ -36,10 +36,8 @@ class PriorGrid:
 
     def __call__(self, sizes: Sequence[tuple[int, int]], device: torch.device) -> Priors:
         """The priors of all levels for maps of these sizes (height, width)."""
-        if torch.compiler.is_compiling():  # the sizes may be symbols of a graph
-            return self._make(sizes, device)
         if torch.compiler.is_compiling() or torch.compiler.is_exporting():
-            return self._make(sizes, device)  # constants of the graph
+            return self._make(sizes, device)  # the sizes may be symbols of the graph
         key = (tuple(map(tuple, sizes)), device)
         if key not in self._cache:
             # Outside inference mode, so that training can use priors cached by validation.

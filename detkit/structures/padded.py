@@ -159,10 +159,11 @@ class PaddedDetections(NamedTuple):
 
     def _on_host(self) -> PaddedDetections:
         """The same on the CPU, with a single copy."""
-        counts = self.counts[:, None, None].expand(-1, self.scores.shape[1], 1)
-        parts = [self.scores[..., None], self.labels[..., None], counts]
-        host = torch.cat([self.boxes, *(part.to(self.boxes) for part in parts)], dim=-1).cpu()
-        boxes, (scores, labels, counts) = host[..., :4], host[..., 4:].unbind(dim=-1)
+        most = self.scores.shape[1]
+        parts = [self.boxes.flatten(1), self.scores, self.labels, self.counts[:, None]]
+        host = torch.cat([part.float() for part in parts], dim=1).cpu()
+        boxes, scores, labels, counts = host.split([4 * most, most, most, 1], dim=1)
+        boxes = boxes.unflatten(1, (most, 4))
         return PaddedDetections(boxes, scores, labels.long(), counts[:, 0].long())
 
     def split(self) -> list[Detections]:

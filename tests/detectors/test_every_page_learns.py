@@ -34,9 +34,9 @@ def own(page, network):
         shrink = ",".join(["half"] * (5 if page == "ssd512" else 4))
         return [f"model={page}", *VGG, f"model.neck.shrink=[{shrink}]"]
     words = [f"model={page}", "model/backbone=timm", f"model.backbone.model={network}"]
-    words += ["model.neck.out_channels=64"] if network == "test_resnet" else []
-    if page == "faster_rcnn_c4":
+    if page == "faster_rcnn_c4":  # which has no neck
         return [*words, "model.backbone.levels=[4]", *FEW_REGIONS]
+    words += ["model.neck.out_channels=64"] if network == "test_resnet" else []
     if "faster" in page or "cascade" in page:
         narrow = ["model.roi_head.box_head.width=64", "model.backbone.levels=[2,3,4,5]"]
         return [*words, *narrow, *FEW_REGIONS]

@@ -60,3 +60,15 @@ def test_detections_return_to_their_original_images_as_if_alone():
     for image, (found, alone) in enumerate(zip(together, padded.split(), strict=True)):
         expected = alone.to_original(to_image[image], sizes[image])
         assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_detections_return_from_a_batch_without_any():
+    nothing = PaddedDetections(
+        torch.zeros(2, 0, 4),
+        torch.zeros(2, 0),
+        torch.zeros(2, 0, dtype=torch.int64),
+        torch.zeros(2, dtype=torch.int64),
+    )
+    to_image = torch.eye(3, dtype=torch.float64).repeat(2, 1, 1)
+    images = nothing.to_original(to_image, [(9, 9), (5, 5)]).split()
+    assert [image.boxes.shape for image in images] == [(0, 4), (0, 4)]
