@@ -162,7 +162,7 @@ class PaddedDetections(NamedTuple):
         most = self.scores.shape[1]
         parts = [self.boxes.flatten(1), self.scores, self.labels, self.counts[:, None]]
         host = torch.cat([part.float() for part in parts], dim=1).cpu()
-        boxes, scores, labels, counts = host.split([4 * most, most, most, 1], dim=1)
+        boxes, scores, labels, counts = torch.split(host, [4 * most, most, most, 1], dim=1)
         boxes = boxes.unflatten(1, (most, 4))
         return PaddedDetections(boxes, scores, labels.long(), counts[:, 0].long())
 
