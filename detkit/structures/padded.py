@@ -163,7 +163,7 @@ class PaddedDetections(NamedTuple):
         parts = [self.boxes.flatten(1), self.scores, self.labels, self.counts[:, None]]
         host = torch.cat([part.float() for part in parts], dim=1).cpu()
         boxes, scores, labels, counts = torch.split(host, [4 * most, most, most, 1], dim=1)
-        boxes = boxes.unflatten(1, (most, 4))
+        boxes = boxes.reshape(self.boxes.shape)
         return PaddedDetections(boxes, scores, labels.long(), counts[:, 0].long())
 
     def split(self) -> list[Detections]:
