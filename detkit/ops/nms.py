@@ -13,7 +13,7 @@ from detkit.ops.selection import is_eager_cpu
 # Boxes to compare in one call, whose time grows with their square. On a CPU, several short calls
 # are faster than a long one; 400 boxes take 0.2 ms. A GPU compares all pairs in parallel, but its
 # host waits for the result of every call.
-_MOST_ON_CPU, _MOST_ELSEWHERE = 400, 2**15
+_MOST_ON_CPU, _MOST_ELSEWHERE = 400, 2**16
 
 
 def batched_class_nms(

@@ -147,7 +147,7 @@ def test_features_equal_torchvision(part, build, modules):
 @pytest.mark.parametrize(
     ("part", "modules"),
     [
-        (SEResNet50, ("layer2", "layer3", "layer4")),
+        pytest.param(SEResNet50, ("layer2", "layer3", "layer4"), marks=pytest.mark.slow),
         (ResNetV2Depth50, ("stages.1", "stages.2", "norm")),
         (MobileNetV1, ("blocks.2", "blocks.3", "blocks.4")),
     ],
@@ -193,7 +193,10 @@ def test_maps_lie_over_the_image(part):
         assert abs(centre - size / 2) < 0.6 * spec.stride  # strides alone move it by half a cell
 
 
-@pytest.mark.parametrize("part", [MobileNetV1, ResNetV2Depth50, ShuffleNetHalf])
+@pytest.mark.parametrize(
+    "part",
+    [MobileNetV1, pytest.param(ResNetV2Depth50, marks=pytest.mark.slow), ShuffleNetHalf],
+)
 @pytest.mark.parametrize(("norm", "kind"), [("frozen_batch", "Frozen"), ("group", "GroupNorm")])
 def test_norms_are_replaced_and_activations_stay(part, norm, kind):
     torch.manual_seed(0)

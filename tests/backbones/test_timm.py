@@ -16,7 +16,8 @@ IMAGES = torch.randn(2, 3, 64, 96)
     ("model", "levels", "specs"),
     [
         (SMALL, (2, 3, 4, 5), [(8, 4), (16, 8), (24, 16), (288, 32)]),
-        ("dla34", (3, 5), [(128, 8), (512, 32)]),  # has a first map that timm hides by default
+        # dla34 has a first map that timm hides by default.
+        pytest.param("dla34", (3, 5), [(128, 8), (512, 32)], marks=pytest.mark.slow),
         ("vit_tiny_patch16_224", (4,), [(192, 16)]),
         ("swin_tiny_patch4_window7_224", (2, 3), [(96, 4), (192, 8)]),  # channels last
     ],

@@ -20,6 +20,7 @@ def test_each_trained_parameter_gets_a_gradient(model, levels):
     assert trained
 
 
+@pytest.mark.slow
 def test_blocks_that_lead_to_no_map_are_dropped():
     whole, fine = TimmBackbone(model=SMALL, levels=(5,)), TimmBackbone(model=SMALL, levels=(3,))
     assert not [n for n in fine.state_dict() if n.startswith("model.blocks.3")]
@@ -30,6 +31,7 @@ def test_blocks_that_lead_to_no_map_are_dropped():
     assert torch.equal(fine.eval()(IMAGES)[0], both.eval()(IMAGES)[0])
 
 
+@pytest.mark.slow
 def test_frozen_stages_do_not_learn_and_keep_their_statistics():
     backbone = TimmBackbone(model=SMALL, frozen_stages=3).train()
     sum(level.sum() for level in backbone(IMAGES)).backward()

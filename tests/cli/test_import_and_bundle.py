@@ -161,6 +161,7 @@ def test_model_of_the_weights_is_trained_where_no_word_names_another(
     assert (f"model: the one of first ({model}); no override names another" in said) == (not words)
 
 
+@pytest.mark.slow
 def test_model_of_the_weights_can_be_tuned(started: list[dict[str, Any]]) -> None:
     assert main(["train", "weights=first", "model=checkpoint", "model.head.box_loss=diou"]) == 0
     assert started[0]["model"]["head"]["box_loss"]["name"] == "diou"
