@@ -248,6 +248,7 @@ def test_a_wrong_value_in_one_job_is_found_before_the_first_job(
     assert not started
 
 
+@pytest.mark.slow
 def test_sweep_of_good_values_starts_every_job(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Job] = []
     monkeypatch.setattr(

@@ -11,6 +11,7 @@ from detkit.config.compose import compose
 from detkit.errors import UserError
 
 
+@pytest.mark.slow
 def test_two_experiments_are_compared(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["config", "diff", "experiment=small_data", "experiment=demo"]) == 1

@@ -82,7 +82,7 @@ def test_pictures_of_an_earlier_check_are_replaced(data):
 
 
 # pain 37
-@pytest.mark.parametrize("verb", ["check", "stats"])
+@pytest.mark.parametrize("verb", ["check", pytest.param("stats", marks=pytest.mark.slow)])
 def test_the_report_of_another_data_set_is_not_replaced(data, verb, capsys):
     shutil.copytree(data, "other")
     assert main(["data", verb, "data"]) == 0
@@ -106,6 +106,7 @@ def test_a_data_set_of_the_same_name_gets_a_folder_of_its_own(data):
     assert owners == {str(Path(place).absolute()) for place in ("a/set", "b/set", "c/set")}
 
 
+@pytest.mark.slow
 def test_the_same_data_set_written_otherwise_replaces_its_report(data):
     main(["data", "stats", "data"])
     main(["data", "stats", str(data), "splits=[val]"])

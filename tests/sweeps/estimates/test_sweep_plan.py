@@ -131,6 +131,7 @@ def test_cells_that_cannot_run_are_named_with_their_reason(
     assert ["pam", "[5]", "cannot", "run"] in rows
 
 
+@pytest.mark.slow
 def test_network_that_cells_share_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
     describe = assembly.describe_on_meta
@@ -243,6 +244,7 @@ def test_data_that_cannot_be_read_are_a_problem(
     assert str(tmp_path) in shown
 
 
+@pytest.mark.slow
 def test_the_embedded_data_set_is_not_rendered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -252,6 +254,7 @@ def test_the_embedded_data_set_is_not_rendered(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_minutes_cover_the_whole_training() -> None:
     words = ["model=fcos", *SMALL, "trainer.accelerator=cpu", "data.reader.train_images=20"]
     config = compose("train", [*words, "data.reader.validation_images=5"])
