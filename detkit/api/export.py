@@ -116,6 +116,11 @@ class Export:
         if path.suffix != suffix and (suffix or path.is_file()):
             expected = f"a file that ends in {suffix}" if suffix else "a folder"
             raise UserError(f"output={path}: format={self._format} writes {expected}.")
+        if path.is_dir() and any(path.iterdir()):
+            raise UserError(
+                f"output={path} is a folder with files, which an export would replace: name a new "
+                "one, or remove it first."
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -27,12 +27,12 @@ NETWORKS = {
     for name, part in PARTS.items()
     if isinstance(part, type) and issubclass(part, Network)
 }
-# Wider or deeper variants of a smaller backbone in the list.
+# Variants of a smaller backbone in the list, and the slowest of those that another test runs.
 LARGE = {
     *("resnet101", "resnet152", "resnetv2_101", "resnext101_32x8d", "resnext101_64x4d"),
     *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg16_bn", "vgg19_bn"),
     *("convnext_small", "convnext_base", "swin_small", "swin_base", "vgg19", "mobilenet_v3_large"),
-    *("efficientnet_b0", "seresnet50"),
+    *("efficientnet_b0", "seresnet50", "densenet121", "inception_v3", "mobilenet_v3_small"),
 }
 ODD = (75, 107)  # no multiple of any stride
 ONE_OF_A_KIND = ["densenet121", "mobilenet_v1", "googlenet", "resnetv2_50", "xception"]

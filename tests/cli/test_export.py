@@ -90,6 +90,18 @@ def test_what_cannot_work_is_refused_first(
     assert set(work.glob("*.onnx")) == before
 
 
+@pytest.mark.parametrize("words", [["format=triton"], ["format=onnx"]])
+def test_a_folder_with_files_is_not_replaced(
+    words: list[str], work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / ("mine" if words == ["format=triton"] else "mine.onnx")
+    folder.mkdir()
+    (folder / "photo.jpg").write_bytes(b"mine")
+    assert main(["export", "first", *words, f"output={folder}"]) == 2
+    assert f"output={folder} is a folder with files" in capsys.readouterr().err
+    assert [file.name for file in folder.iterdir()] == ["photo.jpg"]
+
+
 def test_too_few_calibration_images_are_counted(
     work: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

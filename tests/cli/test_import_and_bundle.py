@@ -168,7 +168,10 @@ def test_model_of_the_weights_can_be_tuned(started: list[dict[str, Any]]) -> Non
     assert started[0]["model"]["head"]["layers"]["convs"] == 1
 
 
-@pytest.mark.parametrize("words", [["model=retinanet"], ["model.neck.out_channels=32"]])
+@pytest.mark.parametrize(
+    "words",
+    [["model=retinanet"], pytest.param(["model.neck.out_channels=32"], marks=pytest.mark.slow)],
+)
 def test_weights_of_another_model_are_refused_before_data_are_read(
     work: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -293,7 +296,7 @@ def forged(work: Path, name: str, **values: object) -> str:
     return tampered(work, name, config=config)
 
 
-@pytest.mark.parametrize("channels", [10**9, 10**6])
+@pytest.mark.parametrize("channels", [10**9, pytest.param(10**6, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("command", ["evaluate", "predict"])
 def test_checkpoint_that_asks_for_more_than_it_holds_is_refused_in_one_line(
     work: Path, capsys: pytest.CaptureFixture[str], command: str, channels: int

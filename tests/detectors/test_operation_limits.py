@@ -50,6 +50,8 @@ PARTS = {
     "ghm_of_regions": ("faster_rcnn", "model/roi_head/box_loss=ghm_r"),
 }
 
+DEFAULT_PARTS = ("sim_ota", "ghm", "hard_negatives", "ohem", "ghm_of_regions")
+
 
 def slow_if(page: str) -> object:
     is_slow = page.startswith(SAME_PARTS) and page != "ssdlite"
@@ -82,7 +84,10 @@ def test_other_parts_read_as_little(name: str) -> None:
     require_few_reads(page, [count_step(detector, batch) for batch in (few, many)])
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize(
+    "name",
+    [n if n in DEFAULT_PARTS else pytest.param(n, marks=pytest.mark.slow) for n in PARTS],
+)
 def test_other_parts_have_the_same_losses_on_an_accelerator(name: str) -> None:
     page, *words = PARTS[name]
     detector, batch = detector_of(page, *small_words(page), *words), batch_of(2, 96)

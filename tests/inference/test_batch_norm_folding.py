@@ -30,7 +30,12 @@ RESNET = ["model=fcos", "model/backbone=resnet18", "model.backbone.weights=null"
 
 
 @pytest.mark.parametrize(
-    "words", [["model=yolo_free_n"], RESNET, [*RESNET, "model.backbone.norm=frozen_batch"]]
+    "words",
+    [
+        pytest.param(["model=yolo_free_n"], marks=pytest.mark.slow),
+        RESNET,
+        [*RESNET, "model.backbone.norm=frozen_batch"],
+    ],
 )
 def test_detectors_predict_the_same_without_their_batch_norms(words):
     torch.manual_seed(0)

@@ -13,6 +13,8 @@ from detkit.assembly import Classes
 from detkit.cli.main import main
 from detkit.runs.checkpoint import load_weights, read_checkpoint
 
+pytestmark = pytest.mark.slow  # test_imported_detectors.py imports a dense one by default
+
 
 @pytest.fixture(scope="module", params=versions())
 def models(request, tmp_path_factory):

@@ -143,10 +143,10 @@ def test_a_backbone_has_no_classes_to_name(tmp_path):
     ("library", "layer"),
     [
         ("MMDetection", "bbox_head.retina_cls.weight"),
-        ("MMDetection", "roi_head.bbox_head.fc_cls.weight"),
+        pytest.param("MMDetection", "roi_head.bbox_head.fc_cls.weight", marks=pytest.mark.slow),
         ("Detectron2", "proposal_generator.rpn_head.conv.weight"),
         ("Ultralytics", "model.22.cv3.0.2.weight"),
-        ("Ultralytics", "model.24.m.0.bias"),
+        pytest.param("Ultralytics", "model.24.m.0.bias", marks=pytest.mark.slow),
         ("the DETR family", "class_embed.weight"),
     ],
 )
