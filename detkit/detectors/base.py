@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from detkit.errors import UserError
-from detkit.interfaces import Losses
+from detkit.interfaces import Backbone, Losses, Neck
 from detkit.structures import Batch, Detections, PaddedDetections
+
+_IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class DetectorModule(nn.Module):
@@ -31,6 +34,46 @@ class DetectorModule(nn.Module):
         raise NotImplementedError
 
 
+class FeatureDetector(DetectorModule):
+    """A detector with a backbone and a neck, which normalises images on the device."""
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        neck: Neck,
+        pixel_mean: tuple[float, ...] | None,
+        pixel_std: tuple[float, ...] | None,
+    ) -> None:
+        """Take built parts; ImageNet's mean and deviation where None is given.
+
+        The configuration replaces null before a detector is built: see
+        detkit/config/derived/pixel_statistics.py.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        mean, std = pixel_mean or _IMAGENET_MEAN, pixel_std or _IMAGENET_STD
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def features_of(self, batch: Batch) -> list[Tensor]:
+        """The feature levels of a batch, whose padding has no effect."""
+        images = self._normalise(batch.images)
+        if has_padding(batch):
+            images = clear_padding(images, batch.size_tensor)
+        return self.neck(self.backbone(images))
+
+    def features_in(self, images: Tensor) -> list[Tensor]:
+        """The feature levels of images (B, 3, H, W) in 0..255 without padding."""
+        return self.neck(self.backbone(self._normalise(images)))
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+
+
 def in_original_images(result: PaddedDetections, batch: Batch) -> list[Detections]:
     """The detections of each image on the CPU, in the coordinates of the original images.
 
@@ -43,3 +86,24 @@ def in_original_images(result: PaddedDetections, batch: Batch) -> list[Detection
             "padded detections of the whole batch from its `predict` and from its post-processor."
         )
     return result.to_original(batch.to_image, batch.original_sizes).split()
+
+
+def sizes_of(images: Tensor) -> Tensor:
+    """(B, 2) height and width of images (B, 3, H, W) without padding."""
+    count, _, height, width = images.shape
+    size = torch.stack([torch.scalar_tensor(height), torch.scalar_tensor(width)])
+    return size.to(images.device).expand(count, 2)
+
+
+def has_padding(batch: Batch) -> bool:
+    """Whether any image is smaller than its batch; true in a graph, which has no fixed sizes."""
+    size = tuple(batch.images.shape[-2:])
+    return torch.compiler.is_compiling() or any(s != size for s in batch.image_sizes)
+
+
+def clear_padding(images: Tensor, sizes: Tensor) -> Tensor:
+    """Zero the padding right of and below each image (B, 2), so that its colour has no effect."""
+    rows, columns = (torch.arange(side, device=images.device) for side in images.shape[-2:])
+    below = rows >= sizes[:, 0, None]  # (B, H)
+    beyond = columns >= sizes[:, 1, None]  # (B, W)
+    return images.masked_fill((below[:, :, None] | beyond[:, None])[:, None], 0)

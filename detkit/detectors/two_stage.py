@@ -7,15 +7,14 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from detkit.detectors.base import DetectorModule, in_original_images
-from detkit.detectors.one_stage import clear_padding, has_padding, pixel_columns, sizes_of
+from detkit.detectors.base import FeatureDetector, in_original_images, sizes_of
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
 from detkit.structures import Batch, Detections, PaddedDetections, RegionPredictions
 
 
 @register("detector", "two_stage")
-class TwoStageDetector(DetectorModule):
+class TwoStageDetector(FeatureDetector):
     """Backbone, neck, a region proposer and a roi head that classifies and refines regions.
 
     The proposer's losses are named `loss/proposal_...`; all others are the roi head's.
@@ -23,9 +22,6 @@ class TwoStageDetector(DetectorModule):
     Paper: Faster R-CNN: Towards Real-Time Object Detection with Region Proposal Networks (Ren et
     al., 2015), https://arxiv.org/abs/1506.01497
     """
-
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(
         self,
@@ -48,18 +44,13 @@ class TwoStageDetector(DetectorModule):
                 the backbone's published weights expect, mostly ImageNet's.
             pixel_std: Deviation of red, green and blue to divide by; null as for `pixel_mean`.
         """
-        super().__init__()
-        self.backbone = backbone
-        self.neck = neck
+        super().__init__(backbone, neck, pixel_mean, pixel_std)
         self.proposer = proposer
         self.roi_head = roi_head
-        mean, std = pixel_columns(pixel_mean, pixel_std)
-        self.register_buffer("pixel_mean", mean, persistent=False)
-        self.register_buffer("pixel_std", std, persistent=False)
 
     def forward(self, images: Tensor) -> RegionPredictions:
         """Boxes and scores of regions for images (B, 3, H, W) in 0..255 without padding."""
-        features, sizes = self._features(images), sizes_of(images)
+        features, sizes = self.features_in(images), sizes_of(images)
         return self.roi_head(features, self.proposer.propose(features, sizes), sizes)
 
     def loss(self, batch: Batch) -> Losses:
@@ -79,7 +70,7 @@ class TwoStageDetector(DetectorModule):
     @torch.no_grad()
     def detect(self, images: Tensor) -> PaddedDetections:
         """The detections in images (B, 3, H, W) in 0..255 without padding; for export."""
-        return self._detections(self._features(images), sizes_of(images))
+        return self._detections(self.features_in(images), sizes_of(images))
 
     @torch.no_grad()
     def raw_detections(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,16 +83,3 @@ class TwoStageDetector(DetectorModule):
 
     def _detections(self, features: list[Tensor], sizes: Tensor) -> PaddedDetections:
         return self.roi_head.predict(features, self.proposer.propose(features, sizes), sizes)
-
-    def features_of(self, batch: Batch) -> list[Tensor]:
-        """The feature levels for the proposer and the roi head."""
-        images = self._normalise(batch.images)
-        if has_padding(batch):
-            images = clear_padding(images, batch.size_tensor)
-        return self.neck(self.backbone(images))
-
-    def _features(self, images: Tensor) -> list[Tensor]:
-        return self.neck(self.backbone(self._normalise(images)))
-
-    def _normalise(self, images: Tensor) -> Tensor:
-        return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std

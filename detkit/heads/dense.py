@@ -19,7 +19,6 @@ from detkit.heads.matches import (
     Sampled,
     assign_objects,
     find_matches,
-    labels_of,
     quality_labels,
     with_images,
     yes_or_no_losses,
@@ -184,7 +183,7 @@ class DenseHead(nn.Module):
         assignment = assign_objects(self, predictions, priors, targets)
         matched, soft = assignment  # (B, P) each, `soft` may be None
         # Look up the class of each prior; with an objectness, classes are learned at objects only.
-        labels = labels_of(matched, targets)  # (B, P)
+        labels = targets.labels_of(matched)  # (B, P)
         if self._learns_background:
             labels = labels.masked_fill(matched < 0, IGNORED)
 

@@ -69,11 +69,6 @@ def find_matches(
     return Matches(rows, priors, boxes, rows.clear(weights))
 
 
-def labels_of(matched: Tensor, targets: PaddedTargets) -> Tensor:
-    """(B, P) class of the object that each prior is matched with, or `matched` without one."""
-    return torch.where(matched >= 0, targets.labels.gather(1, matched.clamp(min=0)), matched)
-
-
 class AssigningParts(Protocol):
     """Parts of a dense head that take part in an assignment."""
 

@@ -98,6 +98,4 @@ def look_up(targets: PaddedTargets, matched: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (B, R) classes, or `matched` itself without an object; (B, R, 4) boxes, of any object then.
     """
-    row = matched.clamp(min=0)
-    labels = torch.where(matched >= 0, targets.labels.gather(1, row), matched)
-    return labels, take_rows(targets.boxes, row)
+    return targets.labels_of(matched), take_rows(targets.boxes, matched.clamp(min=0))

@@ -202,7 +202,7 @@ class Stage(nn.Module):
             return highest_overlaps(regions.boxes, targets)
         if outputs is None or self.sampler.ranks_by == "nothing":
             return torch.zeros_like(matched, dtype=torch.float32)
-        labels, _ = look_up(targets, matched)
+        labels = targets.labels_of(matched)
         return rows.spread(self.classification_loss(outputs.logits, rows.rows.of(labels)))
 
     def losses(self, outputs: Outputs, sampled: SampledRegions) -> Losses:

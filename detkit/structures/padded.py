@@ -51,6 +51,10 @@ class PaddedTargets(NamedTuple):
         ignored_boxes, ignored_mask = _padded(ignored, max(map(len, ignored)))
         return PaddedTargets(boxes, labels, mask, ignored_boxes, ignored_mask, counts)
 
+    def labels_of(self, matched: Tensor) -> Tensor:
+        """(B, P) class of each prior's object `matched` (B, P), or `matched` itself without one."""
+        return torch.where(matched >= 0, self.labels.gather(1, matched.clamp(min=0)), matched)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> PaddedTargets:
         """The same objects on a device."""
         return self._each(lambda field: field.to(device, non_blocking=non_blocking))
