@@ -1,7 +1,6 @@
 """Parts by name: families, registration, lazy look-up and plugins. Imports neither torch nor hydra.
 
-detkit finds its own parts by reading the text of its sources, so listing names imports nothing; a
-part's module is imported when the part is first needed.
+detkit finds its own parts in the text of its sources; a module is imported when first needed.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from detkit import plugin_files
 from detkit.errors import UserError, did_you_mean
 from detkit.explicit_arguments import require_explicit_arguments
 from detkit.plugin_files import Plugin, is_file
+from detkit.unsupported_parts import unsupported
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Callable[..., Any])
@@ -223,9 +223,9 @@ def unknown_part(family: str, name: str, pages: Iterable[str] = ()) -> str:
     """The message for a name that is neither a part of a family nor a page that defines one."""
     known_names = sorted({*names(family), *pages})
     verb = "are" if family in PLURAL else "is"
-    message = f"there {verb} no {family} '{name}'.{did_you_mean(name, known_names)}"
-    message += f" Known: {', '.join(known_names) or 'none'}."
-    return message + failed_plugins()
+    hint = unsupported(family, name) or did_you_mean(name, known_names)
+    known = f" Known: {', '.join(known_names) or 'none'}."
+    return f"there {verb} no {family} '{name}'.{hint}{known}{failed_plugins()}"
 
 
 def failed_plugins() -> str:

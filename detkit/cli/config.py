@@ -35,6 +35,7 @@ and allocates no weights.
 
   detkit config explain KEY [KEY=VALUE ...]       where a value comes from, what it overrides
   detkit config diff A B                          what differs between runs, pages, experiments
+  detkit config schedule [KEY=VALUE ...]          a plot of the learning rate over the steps
 
 Priors are counted for image_size, else for the size that augmentation.evaluation gives all images,
 else for 640 x 640.
@@ -44,7 +45,7 @@ num_classes=N      number of classes to assume (80); in training it comes from t
 
 
 def run(arguments: list[str]) -> int:
-    """Print the configuration and the wiring, or hand over to `explain` or `diff`."""
+    """Print the configuration and the wiring, or hand over to `explain`, `diff` or `schedule`."""
     if arguments and arguments[0] in VERBS["config"]:
         code: int = importlib.import_module(f"detkit.cli.config_{arguments[0]}").run(arguments[1:])
         return code

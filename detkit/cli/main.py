@@ -47,7 +47,7 @@ COMMANDS = {
 }
 MODULES = {"import": "import_weights"}  # `import` cannot name a module
 VERBS = {  # `detkit data check` is in data_check.py
-    "config": ("explain", "diff"),
+    "config": ("explain", "diff", "schedule"),
     "data": ("check", "convert", "stats", "anchors", "show"),
     "plugin": ("new", "check"),
     "sweep": ("resume", "table"),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Interval
 from torch import nn
 
 from detkit.errors import UserError
 from detkit.optimizers.weight_decay import undecayed_parameters
 
+BelowOne = Annotated[float, Interval(ge=0, lt=1)]  # a share that the next step keeps
 Key = tuple[bool, bool]  # whether in the backbone, and whether without decay
 
 

@@ -18,3 +18,9 @@ def warmup(step: int, total_steps: int, warmup_steps: int, warmup_factor: float)
     if step >= length:
         return 1.0
     return warmup_factor + (1 - warmup_factor) * step / length
+
+
+def progress(step: int, total_steps: int, warmup_steps: int) -> float:
+    """Share of the steps after the warm-up that are done: 0 at its end, 1 after the last step."""
+    start = warmup_length(total_steps, warmup_steps)
+    return max(step - start, 0) / max(total_steps - start, 1)

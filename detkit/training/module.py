@@ -8,6 +8,7 @@ from typing import Any, cast
 import lightning.pytorch as pl
 import torch
 import torch.distributed
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -21,6 +22,8 @@ from detkit.structures import Batch, Detections
 from detkit.training.accumulation import Accumulation, BatchOfStep
 from detkit.training.compilation import CompiledLoss
 from detkit.training.gradient_norm import GradientNorm, clip
+from detkit.training.metric_schedule import STATE as METRIC_SCHEDULE
+from detkit.training.metric_schedule import MetricSchedule
 from detkit.training.sharding import divide_again, gather_weights, is_divided
 from detkit.training.training_limits import length_of
 
@@ -191,9 +194,17 @@ class DetectionModule(pl.LightningModule):
             states: list[Any] = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(states, self.metric.state())
             self.metric.merge([s for rank, s in enumerate(states) if rank != self.global_rank])
-        for name, value in self.metric.compute().items():
+        metrics = self.metric.compute()
+        for name, value in metrics.items():
             if name in ("AP", "AP50") or not math.isnan(value):
                 self.log(f"val/{name}", value, batch_size=1, rank_zero_only=False)
+        if isinstance(self.schedule, MetricSchedule) and self._is_fitting():
+            self.schedule.after_validation(metrics)
+            self._set_rates()
+
+    def _is_fitting(self) -> bool:
+        """Whether a validation belongs to a training, and is not its sanity check."""
+        return self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
 
     def configure_optimizers(self) -> Any:
         """Build the optimizer, and a schedule that advances with each of its steps."""
@@ -224,6 +235,8 @@ class DetectionModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the record of the detector and the position, as tensors and plain values."""
         checkpoint["detkit"] = self.checkpoint_record
+        if isinstance(self.schedule, MetricSchedule):
+            checkpoint[METRIC_SCHEDULE] = self.schedule.state_dict()
         add_position(self.trainer, checkpoint, self.batch_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -232,6 +245,8 @@ class DetectionModule(pl.LightningModule):
         Also regroup an optimizer state that an earlier version saved.
         """
         self._resumed_states = checkpoint.get(RANDOM_STATES, [])
+        if isinstance(self.schedule, MetricSchedule) and METRIC_SCHEDULE in checkpoint:
+            self.schedule.load_state_dict(checkpoint[METRIC_SCHEDULE])
         if "optimizer_states" in checkpoint:
             states = checkpoint["optimizer_states"]
             checkpoint["optimizer_states"] = [regrouped(state, self.detector) for state in states]

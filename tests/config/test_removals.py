@@ -40,7 +40,7 @@ def test_optional_parts_can_be_removed(word: str, overrides: list[str]) -> None:
         ("model=null", "model=null: a run needs model; choose one of atss, "),
         ("~model", "~model: a run needs model; choose one of "),
         ("data=null", "data=null: a run needs data; choose one of folder, shapes"),
-        ("~optimizer", "a run needs optimizer; choose one of adamw, sgd"),
+        ("~optimizer", "a run needs optimizer; choose one of adadelta, adagrad, adam"),
         ("trainer=null", "a run needs trainer; choose one of default"),
         ("~trainer.max_epochs", "~trainer.max_epochs: a value cannot be removed"),
         ("~seed", "set seed=VALUE"),

@@ -33,7 +33,10 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
         ("model: {neck: null}", r"model\.neck: a neck is missing.*conf/experiment/x\.yaml, line 2"),
         ("model: {head: {box_loss: ~}}", r"model\.head\.box_loss: a loss is missing"),
         ("defaults: [{override /model/neck: null}]", r"model\.neck: a neck is missing"),
-        ("optimizer: null", "optimizer: an optimizer is missing; choose one of adamw, sgd"),
+        (
+            "optimizer: null",
+            "optimizer: an optimizer is missing; choose one of adadelta, adagrad, adam",
+        ),
     ],
 )
 def test_required_part_removed_by_an_experiment_is_not_the_default(

@@ -4,6 +4,7 @@ from contract_cases import each_promise
 from torch import nn
 from torchvision import models
 
+from detkit import compose, registry
 from detkit.backbones.timm import TimmBackbone
 from detkit.errors import UserError
 from detkit.optimizers.adamw import AdamW
@@ -172,3 +173,53 @@ def test_the_state_of_an_older_optimizer_reaches_the_same_parameters():
     for parameter in model.parameters():
         assert torch.equal(new.state[parameter]["exp_avg"], old.state[parameter]["exp_avg"])
     assert regrouped(new.state_dict(), model) == new.state_dict()
+
+
+def test_the_arguments_of_every_optimizer_reach_torch():
+    model = Detector()
+    groups = {
+        name: registry.get("optimizer", name)(**arguments)(model, 1).param_groups[0]
+        for name, arguments in {
+            "adam": {"betas": (0.5, 0.6), "eps": 0.1, "amsgrad": True},
+            "nadam": {"momentum_decay": 0.1},
+            "radam": {"betas": (0.5, 0.6)},
+            "adamax": {"eps": 0.1},
+            "rmsprop": {"alpha": 0.5, "momentum": 0.6, "centered": True},
+            "adagrad": {"initial_accumulator": 0.5},
+            "adadelta": {"rho": 0.5},
+        }.items()
+    }
+    adam, rmsprop = groups["adam"], groups["rmsprop"]
+    assert (adam["betas"], adam["eps"], adam["amsgrad"]) == ((0.5, 0.6), 0.1, True)
+    assert (rmsprop["alpha"], rmsprop["momentum"], rmsprop["centered"]) == (0.5, 0.6, True)
+    assert groups["nadam"]["momentum_decay"] == 0.1
+    assert groups["radam"]["betas"] == (0.5, 0.6)
+    assert groups["adamax"]["eps"] == 0.1
+    assert groups["adagrad"]["initial_accumulator_value"] == 0.5
+    assert groups["adadelta"]["rho"] == 0.5
+
+
+@pytest.mark.parametrize("name", registry.names("optimizer"))
+def test_every_optimizer_slows_the_backbone_and_spares_norms(name):
+    factory = registry.get("optimizer", name)
+    settings = {"learning_rate": 1.0, "weight_decay": 0.5, "backbone_factor": 0.1}
+    optimizer = factory(**settings, reference_batch=16)(Detector(), 8)
+    rates = [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
+    assert rates == [(0.5, 0.5), (0.5, 0.0), (0.05, 0.5), (0.05, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("lbfgs", "L-BFGS evaluates the loss several times per step"),
+        ("LBFGS", "Choose adamw or sgd"),
+        ("sparse_adam", "SparseAdam needs sparse gradients"),
+        ("asgd", "Choose sgd with callbacks=average"),
+        ("rprop", "ignores the schedule"),
+        ("muon", "convolutions have four dimensions"),
+        ("adafactor", "the kernel"),
+    ],
+)
+def test_an_optimizer_that_cannot_train_a_detector_is_refused_with_the_reason(name, reason):
+    with pytest.raises(UserError, match=reason):
+        compose([f"optimizer={name}"])

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback
 from resume_fakes import BATCHES, Loader, Noisy
 from training_fakes import batches, cpu_trainer, tiny_module
 
+from detkit import registry
 from detkit.errors import Stopped
 from detkit.optimizers.adamw import AdamW
 from detkit.runs.metrics_logger import read_metrics
@@ -99,6 +100,17 @@ def test_training_stopped_after_any_step_resumes_with_the_next(tmp_path, whole, 
     assert f"stopped {read_position(last(tmp_path))}; " in str(stopped.value)
     train(tmp_path, resume=str(last(tmp_path)))
     assert result(tmp_path) == whole
+
+
+@pytest.mark.slow  # the contract proves it for the optimizer alone
+@pytest.mark.parametrize("name", registry.names("optimizer"))
+def test_every_optimizer_resumes_bit_equal(tmp_path, name):  # pain 18
+    optimizer = registry.get("optimizer", name)(learning_rate=0.01)
+    train(tmp_path / "whole", optimizer=optimizer)
+    with pytest.raises(Stopped):
+        train(tmp_path / "parts", SignalAt(BATCHES), optimizer=optimizer)
+    train(tmp_path / "parts", resume=str(last(tmp_path / "parts")), optimizer=optimizer)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
 def test_positions_count_from_one_as_the_terminal_does():

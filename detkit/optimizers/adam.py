@@ -1,0 +1,48 @@
+"""Adam."""
+
+from __future__ import annotations
+
+import torch
+
+from detkit.optimizers.parameter_groups import BelowOne
+from detkit.optimizers.torch_optimizer import TorchOptimizer
+from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
+
+
+@register("optimizer", "adam")
+def adam(
+    *,
+    learning_rate: PositiveFloat = 0.0001,
+    betas: tuple[BelowOne, BelowOne] = (0.9, 0.999),
+    eps: PositiveFloat = 1e-8,
+    amsgrad: bool = False,
+    weight_decay: NonNegativeFloat = 0.0,
+    backbone_factor: NonNegativeFloat = 1.0,
+    reference_batch: PositiveInt | None = None,
+) -> TorchOptimizer:
+    """Adam: steps scaled by running averages of each gradient and of its square.
+
+    Weight decay is an L2 penalty here, which Adam scales too; `adamw` decouples it.
+
+    Paper: Adam: A Method for Stochastic Optimization (Kingma and Ba, 2015),
+        https://arxiv.org/abs/1412.6980
+
+    Args:
+        learning_rate: The rate that the schedule's factors multiply.
+        betas: Decay of the averages of the gradient and of its square.
+        eps: Added to the denominator.
+        amsgrad: Divide by the largest average of squared gradients so far.
+        weight_decay: L2 penalty; none for norm layers, biases, and parameters that a network
+            exempts, such as position biases and layer scales.
+        backbone_factor: Factor of the learning rate of the backbone's parameters.
+        reference_batch: If set, the learning rate applies to this many images per step, and is
+            scaled in proportion to the actual images per step over all devices.
+    """
+    return TorchOptimizer(
+        torch.optim.Adam,
+        {"betas": betas, "eps": eps, "amsgrad": amsgrad},
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        backbone_factor=backbone_factor,
+        reference_batch=reference_batch,
+    )
