@@ -196,10 +196,10 @@ def test_a_panorama_takes_little_more_memory_than_its_pixels(tmp_path, suffix, c
 def test_an_image_larger_than_the_guard_is_left_out_unread(tmp_path):
     path = tmp_path / "a.png"
     Image.new("1", (20000, 9000)).save(path)
-    start = time.perf_counter()
+    start = time.process_time()
     assert reason(path) == "more than 178,956,970 pixels; cut it into tiles"
     assert reason(path, read_size) == reason(path)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     with pytest.raises(DataError, match=r"a.png': more than 178,956,970 pixels; cut it into tiles"):
         read_image(partial(decode, path), f"the image '{path}'")
 

@@ -47,7 +47,7 @@ class Command:
     def wait(self):
         """The exit code and standard error, after all processes of the command have ended."""
         _, said = self.process.communicate(timeout=300)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30  # a busy machine reaps late
         while self.members() and time.monotonic() < end:
             time.sleep(0.1)
         assert self.members() == []

@@ -44,9 +44,9 @@ def objects(voc, *entries):
 ])  # fmt: skip
 def test_a_file_without_annotations_is_skipped_and_named(voc, caplog, text, why):
     page(voc, text)
-    start = time.perf_counter()
+    start = time.process_time()
     index = VocReader().read(voc, "train")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert [index.path(n).stem for n in range(len(index))] == ["a"]
     (line,) = index.dropped
     assert line.startswith("1 annotation file (unreadable XML): Annotations/b.xml (")
