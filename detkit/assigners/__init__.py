@@ -3,6 +3,7 @@
 from detkit.assigners.atss import ATSSAssigner
 from detkit.assigners.best_prior import BestPriorAssigner
 from detkit.assigners.fcos import FCOSAssigner
+from detkit.assigners.feature_selection import FeatureSelectionAssigner
 from detkit.assigners.grid_cell import GridCellAssigner
 from detkit.assigners.max_iou import MaxIoUAssigner
 from detkit.assigners.sim_ota import SimOTAAssigner
@@ -13,6 +14,7 @@ __all__ = [
     "ATSSAssigner",
     "BestPriorAssigner",
     "FCOSAssigner",
+    "FeatureSelectionAssigner",
     "GridCellAssigner",
     "MaxIoUAssigner",
     "SimOTAAssigner",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.ops.boxes import box_centres
-from detkit.registry import register
+from detkit.registry import PositiveFloat, register
 from detkit.structures import Priors
 
 SMALLEST = 1e-3  # strides; negligible, and its logarithm is finite
@@ -17,7 +17,7 @@ LARGEST_LOG = 10.0  # e^10 = 22,026 strides; keeps exp finite
 
 @register("box_coder", "distance")
 class DistanceCoder:
-    """Distances to the left, top, right and bottom sides, in strides.
+    """Distances to the left, top, right and bottom sides, in strides or a multiple of them.
 
     A head may predict any number; decoding turns it into a distance, so that every head works with
     every coder. With relu, encoding does not clamp: a prior with its centre outside its object,
@@ -30,18 +30,22 @@ class DistanceCoder:
 
     Args:
         activation: How codes become distances: relu as in torchvision, exp as in the paper.
+        unit: Distance of a code of 1, in strides; FSAF's is 4.
     """
 
     code_size = 4
 
-    def __init__(self, *, activation: Literal["relu", "exp"] = "relu") -> None:
+    def __init__(
+        self, *, activation: Literal["relu", "exp"] = "relu", unit: PositiveFloat = 1.0
+    ) -> None:
         self.activation = activation
+        self.unit = unit
 
     def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
         """Boxes (..., 4) to codes (..., 4)."""
         centres = box_centres(priors.boxes)
         distances = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
-        scaled = distances / priors.stride[..., None]
+        scaled = distances / (priors.stride[..., None] * self.unit)
         return scaled if self.activation == "relu" else scaled.clamp(min=SMALLEST).log()
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
@@ -49,6 +53,6 @@ class DistanceCoder:
         distances = (
             codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
         )
-        distances = distances * priors.stride[..., None]
+        distances = distances * (priors.stride[..., None] * self.unit)
         centres = box_centres(priors.boxes)
         return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)

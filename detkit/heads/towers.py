@@ -40,6 +40,8 @@ class Towers(nn.Module):
         norm: Normalisation in the towers.
         prior_probability: Score of each class in an untrained head.
         level_scales: Whether each level has a learnable factor for its box codes.
+        box_bias: Initial bias of the box layer. A coder that cuts distances at 0 gives no gradient
+            to codes below, so FSAF starts above.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Towers(nn.Module):
         norm: Literal["none", "group"] = "none",
         prior_probability: Probability = 0.01,
         level_scales: bool = False,
+        box_bias: float = 0.0,
     ) -> None:
         super().__init__()
         class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
@@ -75,6 +78,7 @@ class Towers(nn.Module):
         uniform_convolutions(self.entry)
         with torch.no_grad():
             self.class_layer.bias.copy_(class_logits.repeat(priors))  # type: ignore[union-attr]
+            self.box_layer.bias.fill_(box_bias)  # type: ignore[union-attr]
         self._num_logits, self._code_size = len(class_logits), code_size
 
     def forward(self, features: list[Tensor]) -> DensePredictions:

@@ -8,7 +8,7 @@ from torch import Tensor
 from detkit.ops.boxes import box_centres, box_sides, iou
 from detkit.ops.chunks import row_chunks
 from detkit.ops.initial_boxes import initial_boxes
-from detkit.structures import BACKGROUND, Assignment
+from detkit.structures import BACKGROUND, IGNORED, Assignment
 
 _LEAST = 1e-8
 _FAR = 1e4
@@ -151,3 +151,43 @@ def _soft_targets(pairs, count):
     highest = largest_in_groups(pairs.overlap, pairs.object, count)[pairs.object]
     highest = highest.masked_fill(pairs.untrained, 1.0)
     return pairs.alignment / most_aligned * highest
+
+
+class FeatureSelectionAssigner:
+    uses_predictions = True
+
+    def __call__(self, priors, scores, boxes, target):
+        matched = torch.full_like(priors.level, BACKGROUND)
+        ring = torch.zeros_like(priors.level, dtype=torch.bool)
+        areas = ((target.boxes[:, 2:] - target.boxes[:, :2]).prod(dim=1)).tolist()
+        for number in sorted(range(len(target)), key=lambda n: (-areas[n], -n)):  # smallest last
+            box, label = target.boxes[number], int(target.labels[number])
+            inside = self._near(priors, box, self.effective, priors.stride / 2)
+            means = {}
+            for level in priors.level.unique().tolist():
+                chosen = inside & (priors.level == level)
+                if chosen.any():
+                    losses = self._focal(scores[chosen], label) + self._overlap(boxes[chosen], box)
+                    means[level] = losses.mean().item()
+            if means:
+                best = min(means, key=lambda level: (means[level], level))
+                matched[inside & (priors.level == best)] = number
+                around = self._near(priors, box, self.ignored, torch.zeros(()))
+                ring |= around & ((priors.level - best).abs() <= 1)
+        matched[ring & (matched == BACKGROUND)] = IGNORED
+        return Assignment(matched)
+
+    def _near(self, priors, box, share, least):
+        offset = (box_centres(priors.boxes) - box_centres(box)).abs()
+        width, height = (share * box_sides(box) / 2).tolist()
+        return (offset[:, 0] <= least.clamp(min=width)) & (offset[:, 1] <= least.clamp(min=height))
+
+    def _focal(self, scores, label):
+        scores = scores.clamp(1e-7, 1 - 1e-7)
+        true = torch.zeros_like(scores).index_fill_(1, torch.tensor(label), 1.0)
+        right = true * scores + (1 - true) * (1 - scores)
+        weight = true * self.alpha + (1 - true) * (1 - self.alpha)
+        return (-weight * (1 - right) ** self.gamma * right.log()).sum(dim=1)
+
+    def _overlap(self, boxes, box):
+        return -iou(boxes, box).clamp(min=1e-7).log()

@@ -58,3 +58,9 @@ def test_relu_equals_torchvision():
     ours, theirs = DistanceCoder(), BoxLinearCoder(normalize_by_size=True)
     assert_close(ours.encode(targets, priors), theirs.encode(boxes, targets), rtol=1e-5, atol=1e-5)
     assert_close(ours.decode(codes, priors), theirs.decode(codes, boxes), rtol=1e-5, atol=1e-4)
+
+
+def test_codes_in_units_of_four_strides():
+    codes = torch.tensor([[0.125, 0.25, 0.5, 0.25]])
+    assert_close(DistanceCoder(unit=4.0).encode(BOX, POINT), codes)
+    assert_close(DistanceCoder(unit=4.0).decode(codes, POINT), BOX)

@@ -20,7 +20,7 @@ FEW_REGIONS = [
 ]
 # Steps until eight images are known, where that takes long: regions are drawn, anchors are many,
 # and the running statistics of SSDlite's norms follow slowly.
-SLOW_LEARNERS = {"faster_rcnn": 280, "retinanet": 200, "ssdlite": 300}
+SLOW_LEARNERS = {"faster_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300}
 VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
 
 
@@ -53,6 +53,7 @@ def slow_if(page):
         "cascade_rcnn",
         "faster_rcnn_c4",
         "atss",
+        "fsaf",
         "retinanet",
         "ssdlite",
     )
