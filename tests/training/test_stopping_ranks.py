@@ -1,15 +1,13 @@
 """When one rank has a reason to stop, all stop, and say the same."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from training_fakes import TinyDetector
+from two_rank_scripts import run_two_ranks
 
 
 @pytest.fixture(params=["ddp", "fsdp"])
@@ -19,17 +17,7 @@ def strategy(request):
 
 def run(folder: Path, case: str, strategy: str) -> list[str]:
     """Run a case on two ranks and return the error of each."""
-    script = Path(__file__).with_name("two_ranks_stop.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(
-        [*command, str(script), str(folder), case, strategy],
-        check=False,
-        timeout=200,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = run_two_ranks("two_ranks_stop.py", str(folder), case, strategy)
     files = [folder / f"rank{rank}.json" for rank in range(2)]
     assert all(file.exists() for file in files), done.stderr[-3000:]
     return [json.loads(file.read_text()) for file in files]

@@ -1,12 +1,9 @@
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from training_fakes import Batches, TinyDetector, TinyMetric
+from two_rank_scripts import run_two_ranks
 
 from detkit.runs.metrics_logger import read_metrics
 
@@ -16,18 +13,16 @@ def strategy(request):
     return request.param
 
 
-def run_two_ranks(script, *arguments):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
-    command += [str(Path(__file__).with_name(script)), *arguments]
-    subprocess.run(command, check=True, timeout=200, env=environment)
+def run(script, *arguments):
+    result = run_two_ranks(script, *arguments)
+    assert result.returncode == 0, result.stderr[-3000:]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shards", [[[4, 6], [5]], [[4], [5, 6, 4]]])
 def test_two_ranks_validate_as_one(tmp_path, shards, strategy):
     # pains 15 and 16: uneven shards end, and the numbers equal one process's
-    run_two_ranks("two_ranks.py", str(tmp_path), json.dumps(shards), strategy)
+    run("two_ranks.py", str(tmp_path), json.dumps(shards), strategy)
     first, second = (json.loads((tmp_path / f"rank{i}.json").read_text()) for i in range(2))
     first["scores"].pop("loss"), second["scores"].pop("loss")  # of each rank's own batches
     for report in (first, second):
@@ -52,9 +47,9 @@ def test_two_ranks_validate_as_one(tmp_path, shards, strategy):
 def test_two_ranks_stop_together_and_resume_bit_identically(tmp_path, strategy):
     # pain 18
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run_two_ranks("two_ranks_resumed.py", str(whole), "train", strategy)
-    run_two_ranks("two_ranks_resumed.py", str(parts), "be stopped", strategy)
-    run_two_ranks("two_ranks_resumed.py", str(parts), "resume", strategy)
+    run("two_ranks_resumed.py", str(whole), "train", strategy)
+    run("two_ranks_resumed.py", str(parts), "be stopped", strategy)
+    run("two_ranks_resumed.py", str(parts), "resume", strategy)
     left, right = (
         torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
         for folder in (whole, parts)
