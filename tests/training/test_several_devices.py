@@ -92,7 +92,7 @@ def steps(run):
     return [int(row["step"]) for row in read_metrics(run / "metrics.csv") if row["loss"]]
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -1,4 +1,4 @@
-"""Script for each rank of `test_ranks.py`: train, validate uneven shards, report the result."""
+"""Script for each rank of `test_two_ranks.py`: train, validate uneven shards, report the result."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Script for each rank of `test_ranks.py`: train until stopped, or resume."""
+"""Script for each rank of `test_two_ranks.py`: train until stopped, or resume."""
 
 import os
 import signal

@@ -28,7 +28,7 @@ def rows(job: Job) -> list[str]:
     return (job.folder / "metrics.csv").read_text(encoding="utf-8").splitlines()[1:]
 
 
-def wait_for(condition, seconds: float = 60.0) -> None:
+def wait_for(condition, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
