@@ -24,6 +24,7 @@ from detkit.structures import (
     Detections,
     ExportGraph,
     FeatureSpec,
+    LayerComparison,
     PaddedDetections,
     PaddedTargets,
     Priors,
@@ -378,11 +379,10 @@ class ExportEngine(Protocol):
 
 
 class Exporter(Protocol):
-    """Writes a graph for another engine, and opens what it wrote so that it can be certified.
+    """Writes a graph for another engine, and opens the result so that it can be certified.
 
     `suffix` is the end of the file's name, empty for a folder; `engine` names the engine;
-    `precisions` are those of `fp32`, `fp16` and `int8` that it writes. `require` raises UserError
-    if a package is missing, before any work starts.
+    `precisions` lists `fp32`, `fp16`, `int8`. `require` raises UserError if a package is missing.
     """
 
     suffix: str
@@ -398,8 +398,8 @@ class Exporter(Protocol):
 
 @runtime_checkable
 class LayerExporter(Protocol):
-    """An exporter that finds the first layer whose output differs from PyTorch's."""
+    """An exporter that compares the outputs of its model's layers with PyTorch's."""
 
-    def first_difference(
+    def compare_layers(
         self, graph: ExportGraph, path: Path, images: NDArray[np.float32], tolerance: float
-    ) -> str | None: ...
+    ) -> LayerComparison: ...

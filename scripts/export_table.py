@@ -111,7 +111,8 @@ def in_openvino(file: Path, images: Any) -> str:
     """Milliseconds of the ONNX file in OpenVINO on one thread, if its outputs are onnxruntime's."""
     from detkit.export.certification import milliseconds
     from detkit.export.comparison import TOLERANCES, Comparison
-    from detkit.export.engines import OnnxRuntime, OpenVino
+    from detkit.inference.engines.onnx_runtime import OnnxRuntime
+    from detkit.inference.engines.open_vino import OpenVino
 
     engine = OpenVino(file, 1)
     comparison = Comparison(TOLERANCES["fp32"])

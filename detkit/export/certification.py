@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from detkit.export.certificate import Certificate, Check, Speed
 from detkit.export.comparison import TOLERANCES, Comparison, Tolerance, split
-from detkit.export.engines import torch_threads
 from detkit.export.graph import dynamic_axes
+from detkit.export.layer_check import check_layers, first_difference
 from detkit.export.rounding import rounding_note
 from detkit.export.trial_images import canvas, trials
-from detkit.interfaces import ExportEngine, Exporter, LayerExporter, Metric
+from detkit.inference.engines.torch_program import torch_threads
+from detkit.interfaces import ExportEngine, Exporter, Metric
 from detkit.structures import Batch, Detections
 from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
 
@@ -91,6 +92,14 @@ def certify(
         comparison = Comparison(tolerance)
         check, ap = _check_ap(graph, engine, exporter.engine, evidence, comparison)
         checks.append(check)
+    difference = None
+    if all(check.passed is not False for check in checks):
+        check, difference = check_layers(
+            graph, exporter, model.path, evidence.images, evidence.step
+        )
+        checks.append(check)
+    else:
+        difference = first_difference(graph, exporter, model.path, evidence.images, evidence.step)
     passed = all(check.passed is not False for check in checks)
     float_file = model.report.float_file
     return Certificate(
@@ -108,7 +117,7 @@ def certify(
         score=comparison.score,
         speed=_speed(graph, exporter, model, evidence) if passed else None,
         sensitivity=model.report.sensitivity,
-        first_difference=None if passed else _first_difference(graph, exporter, model, evidence),
+        first_difference=difference,
     )
 
 
@@ -253,24 +262,6 @@ def milliseconds(run: Callable[[], object]) -> float:
         run()
         times.append((time.perf_counter() - begin) * 1000)
     return median(times)
-
-
-def _first_difference(
-    graph: ExportGraph, exporter: Exporter, model: WrittenModel, evidence: Evidence
-) -> str:
-    """The first layer that differs, or why it cannot be told."""
-    if not isinstance(exporter, LayerExporter):
-        return "this format does not show the outputs of its layers"
-    tolerance = {"fp32": 1e-3, "fp16": 2e-2, "int8": 0.5}[graph.metadata.precision]
-    for images in trials(evidence.images, graph.metadata, evidence.step):
-        try:
-            layer = exporter.first_difference(graph, model.path, images, tolerance)
-        except Exception as error:  # the engine may not run at all
-            reason = " ".join(str(error).split())[:200]
-            return f"unknown: the layers cannot be run ({type(error).__name__}: {reason})"
-        if layer is not None:
-            return f"{layer} (images of shape {images.shape})"
-    return f"none by more than {tolerance:g} of its largest value; the end of the graph differs"
 
 
 def _version(engine: str) -> str:

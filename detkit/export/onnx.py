@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from detkit.errors import UserError
-from detkit.export.engines import OnnxRuntime
-from detkit.export.first_difference import first_difference_in_onnx
 from detkit.export.half_precision import to_half
+from detkit.export.layer_comparison import compare_onnx_layers
 from detkit.export.onnx_model import Model, onnx_metadata, set_metadata, to_onnx
 from detkit.export.packages import require_packages
 from detkit.export.quantization import quantise
+from detkit.inference.engines.onnx_runtime import OnnxRuntime
 from detkit.registry import PositiveInt, register
-from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
+from detkit.structures.export_graph import ExportGraph, Images, LayerComparison, WrittenExport
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -44,13 +44,13 @@ class OnnxExporter:
         """Open a written file in onnxruntime."""
         return OnnxRuntime(path, threads)
 
-    def first_difference(
+    def compare_layers(
         self, graph: ExportGraph, path: Path, images: Images, tolerance: float
-    ) -> str | None:
-        """The first layer whose output differs from PyTorch's."""
+    ) -> LayerComparison:
+        """Compare the outputs of a written file's layers with PyTorch's."""
         import onnx
 
-        return first_difference_in_onnx(
+        return compare_onnx_layers(
             graph, onnx.load(path), images, tolerance, lambda model: OnnxRuntime(model, 1)
         )
 

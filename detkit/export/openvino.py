@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -9,15 +10,22 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from detkit.export.engines import OpenVino
-from detkit.export.first_difference import first_difference_in_onnx
+from detkit.export.layer_comparison import (
+    behind_selection,
+    compare_layer_outputs,
+    layer_tensors,
+    module_outputs,
+)
 from detkit.export.onnx import PACKAGES, write_onnx
 from detkit.export.onnx_model import model_info, ultralytics_keys
 from detkit.export.packages import require_packages
 from detkit.export.quantization import float_nodes
+from detkit.inference.engines.open_vino import OpenVino
 from detkit.registry import register
-from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
+from detkit.structures.export_graph import ExportGraph, Images, LayerComparison, WrittenExport
 from detkit.structures.exported import METADATA_KEY
+
+_LAYERS = "detkit_layers"  # entry of the runtime information
 
 
 @register("exporter", "openvino")
@@ -39,6 +47,7 @@ class OpenVinoExporter:
 
         source = path.with_suffix(".onnx")
         write_onnx(float32(graph), source)
+        layers = _layers(source)
         model = openvino.convert_model(source)
         float_file = None
         if graph.metadata.precision == "int8":
@@ -47,6 +56,7 @@ class OpenVinoExporter:
             model = _quantised(graph, model, source)
         source.unlink()
         _set_metadata(graph, model)
+        model.set_rt_info(json.dumps(layers), [_LAYERS])
         openvino.save_model(model, path, compress_to_fp16=graph.metadata.precision == "fp16")
         return WrittenExport(float_file)
 
@@ -54,26 +64,38 @@ class OpenVinoExporter:
         """Open a written model."""
         return OpenVino(path, threads)
 
-    def first_difference(
+    def compare_layers(
         self, graph: ExportGraph, path: Path, images: Images, tolerance: float
-    ) -> str | None:
-        """The first layer that OpenVINO computes differently from PyTorch."""
-        import onnx
+    ) -> LayerComparison:
+        """Compare the outputs of a written model's layers with PyTorch's."""
         import openvino
 
-        source = path.with_suffix(".onnx")
-        write_onnx(float32(graph), source)
-        model = onnx.load(source)
-        source.unlink()
+        model = openvino.Core().read_model(path)
+        expected = module_outputs(graph, images)
+        layers = json.loads(str(model.get_rt_info([_LAYERS]).value))
+        present = {name for op in model.get_ops() for port in op.outputs() for name in port.names}
+        tensors = {
+            layer: name
+            for layer, name in layers["tensors"].items()
+            if layer in expected and name in present
+        }
+        names = list(dict.fromkeys(tensors.values()))
+        count = len(model.outputs)
+        model.add_outputs(names)
+        outputs = dict(zip(names, OpenVino(model, 1)(images)[count:], strict=True))
+        actual = {layer: outputs[name] for layer, name in tensors.items()}
+        unordered = set(layers["unordered"])
+        return compare_layer_outputs(expected, actual, unordered, graph, tolerance)
 
-        def engine(content: bytes) -> OpenVino:
-            source.write_bytes(content)
-            try:
-                return OpenVino(openvino.convert_model(source), 1)
-            finally:
-                source.unlink()
 
-        return first_difference_in_onnx(graph, model, images, tolerance, engine)
+def _layers(source: Path) -> dict[str, Any]:
+    """The output tensor of each layer, and the layers whose rows have no fixed order."""
+    import onnx
+
+    model = onnx.load(source)
+    tensors, behind = layer_tensors(model), behind_selection(model)
+    unordered = [layer for layer, name in tensors.items() if name in behind]
+    return {"tensors": tensors, "unordered": unordered}
 
 
 def float32(graph: ExportGraph) -> ExportGraph:

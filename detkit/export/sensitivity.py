@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from detkit.export.engines import OnnxRuntime
 from detkit.export.onnx_model import Model, layer_of
+from detkit.inference.engines.onnx_runtime import OnnxRuntime
 from detkit.structures.export_graph import Images, LayerNoise
 
 Sources = tuple[Any, Any]  # the nodes that dequantise the input and the weight

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from detkit.export.engines import TorchProgram
 from detkit.export.graph import trace
+from detkit.inference.engines.torch_program import TorchProgram
 from detkit.registry import register
-from detkit.structures.export_graph import ExportGraph, WrittenExport
+from detkit.structures.export_graph import ExportGraph, Images, LayerComparison, WrittenExport
 from detkit.structures.exported import METADATA_KEY
 
 
@@ -37,3 +37,22 @@ class TorchExporter:
     def open(self, path: Path, threads: int) -> TorchProgram:
         """Load a written program."""
         return TorchProgram(path, threads)
+
+    def compare_layers(
+        self, graph: ExportGraph, path: Path, images: Images, tolerance: float
+    ) -> LayerComparison:
+        """Compare the weights of a written program's layers, which must be equal, with PyTorch's.
+
+        A program does not show the outputs of its layers; it keeps their weights unchanged.
+        """
+        weights = TorchProgram(path, 1).weights
+        compared: dict[str, None] = {}
+        for name, value in graph.module.state_dict().items():
+            layer = name.removeprefix("detector.").rpartition(".")[0]
+            if name not in weights:
+                continue  # the graph does not use it
+            compared[layer] = None
+            if not torch.equal(weights[name], value):
+                difference = f"{layer}: it has other weights"
+                return LayerComparison(tuple(compared), difference, values="weights")
+        return LayerComparison(tuple(compared), values="weights")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from detkit.export.engines import OnnxRuntime
 from detkit.export.onnx import OnnxExporter
+from detkit.inference.engines.onnx_runtime import OnnxRuntime
 from detkit.registry import PositiveInt, register
-from detkit.structures.export_graph import INPUT, ExportGraph, Images, WrittenExport
+from detkit.structures.export_graph import (
+    INPUT,
+    ExportGraph,
+    Images,
+    LayerComparison,
+    WrittenExport,
+)
 
 _MODEL, _LABELS, _CONFIG = "1/model.onnx", "labels.txt", "config.pbtxt"
 _TYPES = {"labels": "TYPE_INT64", "counts": "TYPE_INT64"}
@@ -46,11 +52,11 @@ class TritonExporter:
         """Open the model of a written folder."""
         return self._onnx.open(path / _MODEL, threads)
 
-    def first_difference(
+    def compare_layers(
         self, graph: ExportGraph, path: Path, images: Images, tolerance: float
-    ) -> str | None:
-        """The first layer whose output differs from PyTorch's."""
-        return self._onnx.first_difference(graph, path / _MODEL, images, tolerance)
+    ) -> LayerComparison:
+        """Compare the outputs of a written model's layers with PyTorch's."""
+        return self._onnx.compare_layers(graph, path / _MODEL, images, tolerance)
 
 
 def configuration(graph: ExportGraph, name: str) -> str:

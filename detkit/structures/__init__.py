@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from detkit.structures.dataset import DatasetIndex, Fault, Pairing
     from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
     from detkit.structures.detections import Detections
-    from detkit.structures.export_graph import ExportGraph, WrittenExport
+    from detkit.structures.export_graph import ExportGraph, LayerComparison, WrittenExport
     from detkit.structures.features import FeatureSpec
     from detkit.structures.images import Sample, Target
     from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
@@ -33,6 +33,7 @@ __all__ = [
     "ExportedModel",
     "Fault",
     "FeatureSpec",
+    "LayerComparison",
     "PaddedDetections",
     "PaddedTargets",
     "Pairing",
@@ -52,7 +53,7 @@ if not TYPE_CHECKING:  # or type checkers would accept every name
             "dataset": ("DatasetIndex", "Fault", "Pairing"),
             "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
             "detections": ("Detections",),
-            "export_graph": ("ExportGraph", "WrittenExport"),
+            "export_graph": ("ExportGraph", "LayerComparison", "WrittenExport"),
             "features": ("FeatureSpec",),
             "images": ("Sample", "Target"),
             "padded": ("PaddedDetections", "PaddedTargets", "Regions"),

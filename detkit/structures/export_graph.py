@@ -52,6 +52,22 @@ class LayerNoise(NamedTuple):
     decibels: float
 
 
+class LayerComparison(NamedTuple):
+    """How the outputs of a written model's layers agree with PyTorch's.
+
+    Attributes:
+        compared: The compared layers, up to the first one that differs.
+        difference: That layer and its difference; None if no layer differs by itself.
+        unseen: Layers with weights that no compared output depends on.
+        values: What was compared: `outputs`, or `weights` if the format hides outputs.
+    """
+
+    compared: tuple[str, ...]
+    difference: str | None = None
+    unseen: tuple[str, ...] = ()
+    values: str = "outputs"
+
+
 @dataclass(frozen=True)
 class WrittenExport:
     """What an exporter wrote besides the model.

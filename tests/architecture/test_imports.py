@@ -79,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"optimizers", "evaluation", "visualization", "terminal", "interruption", "runs"}
     | {"processes", "detectors.base"},
     "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base"},
-    "export": BASE | {"evaluation", "visualization"},
+    "export": BASE | {"evaluation", "visualization", "inference"},
     "config": {"errors", "registry", "plugin_files", "text", "files"} | {"runs.layout"},
     # The only package that knows the files of a run folder.
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config"},

@@ -4,12 +4,13 @@ from export_graphs import Engine, Exporter, detections, graph
 
 from detkit.export.certification import Evidence, WrittenModel, ap_text, certify
 from detkit.export.graph import dynamic_axes
+from detkit.structures import LayerComparison
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 3, 16, 24)).astype(np.float32)
 
 
-def certified(engine, folder, **changes):
-    exporter = Exporter(engine)
+def certified(engine, folder, exporter=Exporter, **changes):
+    exporter = exporter(engine)
     path = folder / "model.txt"
     written = exporter.write(engine.graph, path)
     evidence = Evidence(
@@ -27,12 +28,13 @@ def certified(engine, folder, **changes):
 def test_an_equal_model_passes_and_what_was_not_checked_is_named(tmp_path):
     certificate = certified(Engine(graph()), tmp_path)
     assert certificate.passed
-    assert [check.passed for check in certificate.checks] == [True, True, None]
+    assert [check.passed for check in certificate.checks] == [True, True, None, None]
     text = certificate.text()
     assert "passed, not everything was checked" in text
     assert "the input is any x 3 x any x any" in text
     assert "16 x 24, 20 x 24, 16 x 28, 28 x 32 in batches of 1, 2, 3 on synthetic images" in text
     assert "not done  AP: there are no data" in text
+    assert "not done  layers: this format does not show the outputs of its layers" in text
     assert certificate.megabytes == 0.001
 
 
@@ -76,6 +78,22 @@ def test_outputs_that_differ_fail(tmp_path):
     assert not certificate.passed
     assert certificate.speed is None
     assert certificate.different == certificate.rows > 0
+
+
+class WithLayers(Exporter):
+    """An exporter whose detections are PyTorch's, but whose layers differ."""
+
+    def compare_layers(self, graph, path, images, tolerance):
+        return LayerComparison(("stem", "box"), "box: its output is off by up to 2")
+
+
+# pain 90
+def test_a_damaged_layer_that_no_detection_uses_fails_and_is_named(tmp_path):
+    certificate = certified(Engine(graph()), tmp_path, exporter=WithLayers)
+    assert [check.passed for check in certificate.checks] == [True, True, None, False]
+    assert certificate.different == 0
+    assert not certificate.passed
+    assert "first layer that differs: box: its output is off by up to 2" in certificate.text()
 
 
 class Rounded(Engine):

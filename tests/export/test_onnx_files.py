@@ -10,8 +10,8 @@ from export_graphs import graph
 
 from detkit.errors import UserError
 from detkit.export import OnnxRuntime
-from detkit.export.first_difference import first_difference_in_onnx
 from detkit.export.half_precision import to_half
+from detkit.export.layer_comparison import compare_onnx_layers
 from detkit.export.onnx_model import model_info, nodes_by_layer, ultralytics_keys
 from detkit.export.quantization import float_nodes, last_convolutions, quantise
 from detkit.structures import ExportedModel
@@ -97,9 +97,11 @@ def test_int8_quantises_all_but_the_last_convolutions(onnx_file, tmp_path):
 
 
 def difference(model):
-    return first_difference_in_onnx(
+    comparison = compare_onnx_layers(
         graph(), model, IMAGES[0], 1e-3, lambda content: OnnxRuntime(content, 1)
     )
+    assert comparison.unseen == ()
+    return comparison.difference
 
 
 def test_an_equal_model_has_no_first_difference(model):
@@ -111,4 +113,4 @@ def test_the_first_layer_with_other_weights_is_named(layer, model):
     (tensor,) = [t for t in model.graph.initializer if t.name.endswith(f"{layer}.weight")]
     values = onnx.numpy_helper.to_array(tensor) * 1.5
     tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    assert difference(model).startswith(f"{layer} (Conv): its output is off by up to ")
+    assert difference(model).startswith(f"{layer}: its output is off by up to ")

@@ -22,6 +22,42 @@ from detkit.structures.exported import METADATA_KEY
 from detkit.text import counted
 
 
+class OpenVino:
+    """A model in OpenVINO, on the CPU in float32, with the outputs as the graph returns them.
+
+    Args:
+        model: A file, or an `openvino.Model`.
+        threads: Threads of the engine.
+
+    Attributes:
+        graph: The model as it was read.
+        input_shape: The shape of the input; None where any length fits.
+    """
+
+    def __init__(self, model: Any, threads: int) -> None:
+        import openvino
+
+        # OpenVINO would choose bfloat16 on CPUs that have it.
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        core = openvino.Core()
+        self.graph: Any = core.read_model(model) if isinstance(model, Path) else model
+        self._compiled = core.compile_model(self.graph, "CPU", settings)
+        lengths = self.graph.inputs[0].get_partial_shape()
+        self.input_shape = tuple(n.get_length() if n.is_static else None for n in lengths)
+
+    def __call__(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
+        """Run the model on images (B, 3, H, W); its outputs in order."""
+        request = self._compiled.create_infer_request()  # threads cannot share one
+        request.infer([images])
+        count = len(self._compiled.outputs)
+        # The request owns the memory of its outputs.
+        return [np.array(request.get_output_tensor(index).data) for index in range(count)]
+
+
 class OpenVinoEngine:
     """An .xml file with its .bin file in OpenVINO, on the CPU; see `Engine`.
 
@@ -40,36 +76,22 @@ class OpenVinoEngine:
             raise without_gpu(path, device, "OpenVINO runs on the CPU")
         openvino = _imported(path)
         threads = threads or usable_threads()
-        # OpenVINO would choose bfloat16 on CPUs that have it.
-        settings = {
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
         try:
-            core = openvino.Core()
-            graph = core.read_model(path)
-            self._compiled = core.compile_model(graph, "CPU", settings)
+            self._graph = OpenVino(path, threads)
         except Exception as error:  # OpenVINO raises RuntimeError for nearly everything
             raise damaged_file(path, "OpenVINO", str(error), None) from error
         self.device = "cpu"
         version = openvino.__version__.partition("-")[0]
         self.description = f"OpenVINO {version}, CPU, {counted(threads, 'thread')}"
+        graph = self._graph.graph
         self.model = model_of(_metadata(graph), path, "a file of `detkit export format=openvino`")
-        lengths = graph.inputs[0].get_partial_shape()
-        shape = [length.get_length() if length.is_static else None for length in lengths]
         self._outputs = [output.get_any_name() for output in graph.outputs]
-        require_contract(path, self.model, shape, self._outputs)
+        require_contract(path, self.model, self._graph.input_shape, self._outputs)
 
     def __call__(self, images: NDArray[np.float32]) -> PaddedArrays | RawArrays:
         """Run the graph once on images (B, 3, H, W)."""
-        request = self._compiled.create_infer_request()  # threads cannot share one
-        request.infer([images])
-        outputs = {
-            name: np.array(request.get_output_tensor(position).data)  # the request's own memory
-            for position, name in enumerate(self._outputs)
-        }
-        return arrays_of(outputs, self.model.nms)
+        outputs = zip(self._outputs, self._graph(images), strict=True)
+        return arrays_of(dict(outputs), self.model.nms)
 
 
 def _imported(path: Path) -> Any:
