@@ -85,7 +85,7 @@ def compare_onnx_layers(
     if comparison.difference is not None:
         return comparison
     compared = {tensors[layer] for layer in comparison.compared}
-    return comparison._replace(unseen=_unseen_layers(model, compared))
+    return comparison._replace(unseen=unseen_layers(model, compared))
 
 
 def layer_tensors(model: Model) -> dict[str, str]:
@@ -168,8 +168,8 @@ def _rows(array: Array) -> Array:
     return array.reshape(-1, max(1, length))
 
 
-def _unseen_layers(model: Model, compared: set[str]) -> tuple[str, ...]:
-    """The layers with weights whose outputs reach no compared tensor."""
+def unseen_layers(model: Model, compared: set[str]) -> tuple[str, ...]:
+    """The layers with weights whose outputs reach none of the compared tensors."""
     weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > 1}
     reaching, seen = set(compared), set()
     layers: list[str] = []

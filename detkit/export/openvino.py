@@ -15,6 +15,7 @@ from detkit.export.layer_comparison import (
     compare_layer_outputs,
     layer_tensors,
     module_outputs,
+    unseen_layers,
 )
 from detkit.export.onnx import PACKAGES, write_onnx
 from detkit.export.onnx_model import model_info, ultralytics_keys
@@ -85,7 +86,11 @@ class OpenVinoExporter:
         outputs = dict(zip(names, OpenVino(model, 1)(images)[count:], strict=True))
         actual = {layer: outputs[name] for layer, name in tensors.items()}
         unordered = set(layers["unordered"])
-        return compare_layer_outputs(expected, actual, unordered, graph, tolerance)
+        comparison = compare_layer_outputs(expected, actual, unordered, graph, tolerance)
+        if comparison.difference is not None:
+            return comparison
+        unseen = (layer for layer in layers["weighted"] if layer not in comparison.compared)
+        return comparison._replace(unseen=tuple(unseen))
 
 
 def _layers(source: Path) -> dict[str, Any]:
@@ -95,7 +100,9 @@ def _layers(source: Path) -> dict[str, Any]:
     model = onnx.load(source)
     tensors, behind = layer_tensors(model), behind_selection(model)
     unordered = [layer for layer, name in tensors.items() if name in behind]
-    return {"tensors": tensors, "unordered": unordered}
+    # Those with weights: the conversion may merge a layer with what follows and drop its output.
+    weighted = unseen_layers(model, set())
+    return {"tensors": tensors, "unordered": unordered, "weighted": weighted}
 
 
 def float32(graph: ExportGraph) -> ExportGraph:
