@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from detkit.data.detection_data import DetectionData
 from detkit.detectors.base import DetectorModule
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
+from detkit.ops.meta_device import on_meta
 
 LOGGER = logging.getLogger("detkit.assembly")
 Config = Mapping[str, Any]
@@ -68,8 +70,11 @@ def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str,
         _require_quality_branch(factory, node["name"], wiring, path)
     if family == "proposer":
         wiring = {**wiring, "num_classes": 1}  # an object, of whatever class
+    # Priors are small tables, and arithmetic on the meta device would import PyTorch's compiler.
+    device = torch.device("cpu") if family == "priors" else nullcontext()
     try:
-        return factory(**_values(factory, node, dict(wiring), path))
+        with device:
+            return factory(**_values(factory, node, dict(wiring), path))
     except ConfigError:
         raise
     except UserError as error:
@@ -174,7 +179,7 @@ def refuse_misfits(model: Config) -> None:
         ConfigError: Parts do not fit each other.
     """
     try:
-        with torch.device("meta"):
+        with on_meta():
             wiring = {"num_classes": 2, "fetch_weights": False}
             detector = build("detector", model, wiring, ("model",))
             if registry.plugins_of(model):  # detkit's own parts are tested
@@ -210,7 +215,7 @@ def _compare_maps(part: registry.Part, module: Any, inputs: Any, maps: list[torc
 
 def describe_on_meta(model: Config, classes: Classes) -> Any:
     """The same detector without memory for its weights, to read channels and strides from."""
-    with torch.device("meta"):
+    with on_meta():
         return build_detector(model, classes, fetch_weights=False)
 
 

@@ -8,7 +8,8 @@ from torch import nn
 from torchvision import models
 
 from detkit.backbones.recipe import BatchNorms, Recipe
-from detkit.layers.norm import FrozenBatchNorm, make_norm
+from detkit.layers.norm import make_norm
+from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
 _PUBLISHED = "IMAGENET1K_V1"  # as in torchvision's detectors; not all models have V2 weights
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg, read_file
 
+from detkit.ops.torchvision_operators import load_operators
 from detkit.pixels.image_decoding import Pixels, decode_pixels
+
+load_operators("image", "image::decode_jpeg")
+_RGB = 3  # of torchvision.io.ImageReadMode
 
 
 def decode(source: Path | bytes) -> Tensor:
@@ -36,6 +40,7 @@ def torchvision_jpeg(source: Path | bytes) -> Pixels:
     if isinstance(source, bytes):
         encoded = torch.frombuffer(bytearray(source), dtype=torch.uint8)  # it must be writable
     else:
-        encoded = read_file(str(source))
-    pixels: Pixels = decode_jpeg(encoded, mode=ImageReadMode.RGB).permute(1, 2, 0).numpy()
+        encoded = torch.from_numpy(np.fromfile(source, np.uint8))
+    planes = torch.ops.image.decode_jpeg(encoded, _RGB, False)  # no EXIF orientation
+    pixels: Pixels = planes.permute(1, 2, 0).numpy()
     return pixels

@@ -55,8 +55,10 @@ class DecoupledLayers(nn.Module):
         prior_probability: Probability = 0.01,
     ) -> None:
         super().__init__()
-        class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
-        box_codes = _first_codes(box_coder, priors)  # (A, D) for each level
+        with torch.device("cpu"):  # small tensors, which are values on the meta device too
+            class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
+            box_codes = _first_codes(box_coder, priors)  # (A, D) for each level
+            class_biases = [class_logits.repeat(len(codes)) for codes in box_codes]
         width = channels or feature_specs[0].channels
 
         def tower() -> nn.Sequential:
@@ -71,7 +73,6 @@ class DecoupledLayers(nn.Module):
         )
         self.class_towers = nn.ModuleList(tower() for _ in feature_specs)
         self.box_towers = nn.ModuleList(tower() for _ in feature_specs)
-        class_biases = [class_logits.repeat(len(codes)) for codes in box_codes]
         self.class_layers = nn.ModuleList(_output_layer(width, bias) for bias in class_biases)
         self.box_layers = nn.ModuleList(_output_layer(width, c.flatten()) for c in box_codes)
         self._num_logits, self._code_size = len(class_logits), box_codes[0].shape[1]
@@ -103,7 +104,7 @@ def _output_layer(channels: int, bias: Tensor) -> nn.Conv2d:
 
 def _first_codes(box_coder: BoxCoder, generator: PriorGenerator) -> list[Tensor]:
     """(A, D) codes of typical boxes for each level, so that the first predictions match objects."""
-    priors = generator([(1, 1)] * len(generator.per_cell), torch.get_default_device())
+    priors = generator([(1, 1)] * len(generator.per_cell), torch.device("cpu"))
     boxes = initial_boxes(priors)
     if isinstance(box_coder, DistributionCoder):
         distances = box_coder.distances(boxes, priors)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
-from torchvision.ops import FrozenBatchNorm2d
+
+from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
 _TOLERANCE = 1e-3  # of the largest output; what rounding leaves is a hundred times less
 
@@ -77,7 +78,7 @@ def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:
     for name, module in detector.named_modules():
         if type(module) is nn.Conv2d:
             hooks.append(module.register_forward_hook(partial(remember, name)))
-        elif type(module) is nn.BatchNorm2d or isinstance(module, FrozenBatchNorm2d):
+        elif type(module) is nn.BatchNorm2d or isinstance(module, FrozenBatchNorm):
             hooks.append(module.register_forward_pre_hook(partial(look_up, name)))
     try:
         outputs = detector(images)

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.ops import nms
 
 from detkit.ops.selection import is_eager_cpu
+from detkit.ops.torchvision_operators import load_operators
+
+load_operators("_C", "torchvision::nms")
 
 # Boxes to compare in one call, whose time grows with their square. On a CPU, several short calls
 # are faster than a long one; 400 boxes take 0.2 ms. A GPU compares all pairs in parallel, but its
@@ -51,7 +53,7 @@ def _keep(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -
     values = scores.double().flatten()
     most = max(_MOST_ON_CPU, len(key) // 24) if is_eager_cpu(boxes) else _MOST_ELSEWHERE
     if len(key) <= most:
-        kept = nms(apart, values, iou_threshold)
+        kept = torch.ops.torchvision.nms(apart, values, iou_threshold)
     else:
         key = torch.where(exists.flatten(), key, -1)
         kept = _kept_in_runs(apart, values, key, iou_threshold, most)
@@ -77,7 +79,7 @@ def _kept_in_runs(
         return order[:0]
     lengths = np.diff(stops, prepend=0).tolist()
     _, *pieces = zip(*(torch.split(v[order], lengths) for v in (boxes, scores)), strict=True)
-    runs = [nms(*piece, iou_threshold) for piece in pieces]
+    runs = [torch.ops.torchvision.nms(*piece, iou_threshold) for piece in pieces]
     first = np.repeat(stops[:-1], [len(run) for run in runs])
     return order[torch.cat(runs) + torch.from_numpy(first).to(order.device)]
 

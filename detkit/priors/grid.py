@@ -57,13 +57,16 @@ class PriorGrid:
         for level, (size, step, cell) in enumerate(
             zip(sizes, self._steps(sizes), self._cells, strict=True)
         ):
-            rows, columns = (torch.arange(n, dtype=torch.float32) + self._offset for n in size)
+            rows, columns = (
+                torch.arange(n, dtype=torch.float32, device=cell.device) + self._offset
+                for n in size
+            )
             y, x = torch.meshgrid(rows * step[0], columns * step[1], indexing="ij")
             shifts = torch.stack([x, y, x, y], dim=-1).reshape(-1, 1, 4)
             boxes.append((shifts + cell).reshape(-1, 4))
             count = boxes[-1].shape[0]
-            strides.append(torch.full((count,), sum(step) / 2))
-            levels.append(torch.full((count,), level))
+            strides.append(cell.new_full((count,), sum(step) / 2))
+            levels.append(torch.full((count,), level, device=cell.device))
         return Priors(
             boxes=torch.cat(boxes).to(device),
             stride=torch.cat(strides).to(device),

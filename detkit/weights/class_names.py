@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights
 
 from detkit.errors import UserError
 from detkit.text import counted
 
 _UNUSED = ("", "n/a", "__background__")  # torchvision's names for gaps in COCO's numbers
-# COCO numbers its 80 categories 1 to 90; the networks of torchvision have a logit for each number.
-COCO_SLOTS: list[str] = RetinaNet_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+# COCO numbers its 80 categories 1 to 90; torchvision's networks have a logit for each, and for 0.
+COCO_LOGITS = 91
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,10 @@ class Slots:
 
 def coco_slots() -> Slots:
     """The logits of a detector that torchvision trained on COCO."""
-    return Slots([_name(name) for name in COCO_SLOTS], list(range(len(COCO_SLOTS))))
+    from torchvision.models.detection import RetinaNet_ResNet50_FPN_Weights  # takes over a second
+
+    names = RetinaNet_ResNet50_FPN_Weights.COCO_V1.meta["categories"]
+    return Slots([_name(name) for name in names], list(range(COCO_LOGITS)))
 
 
 def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:

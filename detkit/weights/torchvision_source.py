@@ -7,12 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
-from torchvision.models.detection import (
-    FasterRCNN_ResNet50_FPN_Weights,
-    RetinaNet_ResNet50_FPN_Weights,
-)
 
-from detkit.weights.class_names import COCO_SLOTS, Slots, coco_slots
+from detkit.weights.class_names import COCO_LOGITS, Slots, coco_slots
 from detkit.weights.tensor_names import name_of_torchvision_detector, present_names
 from detkit.weights.torchvision_roi_head import REGION_CLASS_LAYER, background_last
 from detkit.weights.torchvision_ssd import logits_of_ssd, page_of_ssd, tensors_of_ssd
@@ -20,11 +16,6 @@ from detkit.weights.weight_source import CLASS_LAYER, WeightSource, logits_of_pr
 
 ONLY_BACKBONE = "and detkit can use only its backbone"
 _FOURTH_LEVEL = "neck.lateral.3.conv.weight"  # the pyramid of a ResNet, not of a MobileNet
-# torchvision sets the epsilon of the norms to 0 for these weights.
-_WITHOUT_EPSILON = (
-    RetinaNet_ResNet50_FPN_Weights.COCO_V1,
-    FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
-)
 _EPSILON = 1e-5  # of torch's and torchvision's batch norms
 
 
@@ -56,7 +47,7 @@ def _one_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
         page = "torchvision_retinanet_v2"
         tensors = {**_zero_biases(tensors), **tensors}
     logits = logits_of_prior(tensors)
-    slots = coco_slots() if logits == len(COCO_SLOTS) else None
+    slots = coco_slots() if logits == COCO_LOGITS else None
     return WeightSource(path, _kind(page, slots), tensors, logits=logits, slots=slots, page=page)
 
 
@@ -64,7 +55,7 @@ def _two_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
     is_second = "roi_head.stage.box_head.convs.0.conv.weight" in tensors
     page = f"torchvision_faster_rcnn{'_v2' if is_second else ''}"
     logits = len(tensors[REGION_CLASS_LAYER])
-    slots = coco_slots().without_first() if logits == len(COCO_SLOTS) else None
+    slots = coco_slots().without_first() if logits == COCO_LOGITS else None
     return WeightSource(
         path=path,
         kind=_kind(page, slots),
@@ -85,7 +76,7 @@ def read_torchvision_ssd(path: Path, named_tensors: dict[str, Tensor]) -> Weight
     """
     page, tensors = page_of_ssd(named_tensors), tensors_of_ssd(named_tensors)
     logits = logits_of_ssd(tensors)
-    slots = coco_slots().without_first() if logits == len(COCO_SLOTS) else None
+    slots = coco_slots().without_first() if logits == COCO_LOGITS else None
     return WeightSource(
         path=path,
         kind=_kind(page, slots),
@@ -113,9 +104,20 @@ def _zero_biases(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _is_published_without_epsilon(path: Path) -> bool:
     """Whether torchvision published the file, judged by the hash in its published name."""
-    expected = [w.url.rpartition("-")[2].removesuffix(".pth") for w in _WITHOUT_EPSILON]
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest().startswith(tuple(expected))
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest.startswith(tuple(hashes_without_epsilon()))
+
+
+def hashes_without_epsilon() -> list[str]:
+    """Beginnings of the hashes of weights for which torchvision sets the norms' epsilon to 0."""
+    from torchvision.models.detection import (  # takes over a second
+        FasterRCNN_ResNet50_FPN_Weights,
+        RetinaNet_ResNet50_FPN_Weights,
+    )
+
+    published = RetinaNet_ResNet50_FPN_Weights.COCO_V1, FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+    return [weights.url.rpartition("-")[2].removesuffix(".pth") for weights in published]
 
 
 def _without_epsilon(name: str, value: Tensor) -> Tensor:

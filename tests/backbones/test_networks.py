@@ -8,7 +8,6 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
-from torchvision.ops import FrozenBatchNorm2d
 
 from detkit import registry
 from detkit.backbones.densenet import DenseNet121
@@ -20,6 +19,7 @@ from detkit.backbones.resnet_timm import ResNetV2Depth50, SEResNet50
 from detkit.backbones.squeezenet import SqueezeNet
 from detkit.backbones.swin_convnext import ConvNeXtTiny, SwinTiny
 from detkit.errors import UserError
+from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
 PARTS = {name: registry.get("backbone", name) for name in registry.names("backbone")}
 NETWORKS = {
@@ -233,7 +233,7 @@ def test_a_norm_replaced_in_a_frozen_stage_stays_frozen():
 @pytest.mark.parametrize("name", ONE_OF_A_KIND)
 def test_each_batch_norm_is_replaced(name):
     with torch.device("meta"):
-        for norm, kind in (("frozen_batch", FrozenBatchNorm2d), ("group", nn.GroupNorm)):
+        for norm, kind in (("frozen_batch", FrozenBatchNorm), ("group", nn.GroupNorm)):
             modules = list(NETWORKS[name](norm=norm).modules())
             assert not any(isinstance(m, nn.BatchNorm2d) for m in modules)
             assert any(

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 from torchvision import models
-from torchvision.ops import FrozenBatchNorm2d
 
 from detkit.backbones.resnet import ResNet18, ResNet34, ResNet50
 from detkit.errors import UserError
+from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
 torch.manual_seed(0)
 IMAGES = torch.randn(2, 3, 64, 96)
@@ -81,7 +81,7 @@ def test_frozen_batch_norm_is_used_everywhere():
     backbone = ResNet18(norm="frozen_batch")
     norms = [m for m in backbone.modules() if "BatchNorm" in type(m).__name__]
     assert norms
-    assert all(isinstance(norm, FrozenBatchNorm2d) for norm in norms)
+    assert all(isinstance(norm, FrozenBatchNorm) for norm in norms)
 
 
 def test_weights_of_a_file_are_loaded_and_its_classifier_is_left_out(tmp_path):

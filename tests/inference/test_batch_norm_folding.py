@@ -8,7 +8,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.inference.batch_norm_folding import fold_batch_norms
-from detkit.layers.norm import FrozenBatchNorm
+from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
 IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
 

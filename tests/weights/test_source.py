@@ -232,8 +232,7 @@ def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch
 def test_the_published_file_is_recognised_by_the_hash_in_its_name(tmp_path):
     detector_file(tmp_path / "a.pth")
     assert not torchvision_source._is_published_without_epsilon(tmp_path / "a.pth")
-    ends = [weights.url[-13:] for weights in torchvision_source._WITHOUT_EPSILON]
-    assert ends == ["-eeacb38b.pth", "-258fb6c6.pth"]
+    assert torchvision_source.hashes_without_epsilon() == ["eeacb38b", "258fb6c6"]
 
 
 def two_stage_file(path, classes):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torchvision.transforms.v2 import functional as F
 
+from detkit.data.transforms.resampling import resize
 from detkit.structures import Sample, Target
 
 
@@ -27,7 +27,7 @@ def scale_to(sample: Sample, size: tuple[int, int]) -> Sample:
         return sample
     across, down = size[1] / width, size[0] / height
     factors = torch.tensor([across, down, across, down], dtype=torch.float64)
-    image = F.resize_image(sample.image, list(size), antialias=True)
+    image = resize(sample.image, size)
     return _moved(sample, image, factors, torch.zeros(4, dtype=torch.float64))
 
 
@@ -62,7 +62,8 @@ def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: 
 
     Boxes with less than `least_kept` of their area inside are dropped, and so are empty ones.
     """
-    image = F.crop_image(sample.image, top, left, *size).clone()  # releases the full image
+    image = blank(size, 0)  # its own memory, which releases the full image
+    paste(sample.image, image, -top, -left)
     shift = torch.tensor([-left, -top, -left, -top], dtype=torch.float64)
     moved = _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
     target, _ = clip(moved.target, size, least_kept)
@@ -84,10 +85,10 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
     height, width = sample.size
     boxes = sample.target.boxes
     if horizontal:
-        image, mirrored, scale = F.horizontal_flip_image(sample.image), [2, 1, 0, 3], [-1, 1]
+        image, mirrored, scale = sample.image.flip(-1), [2, 1, 0, 3], [-1, 1]
         shift = [width, 0]
     else:
-        image, mirrored, scale = F.vertical_flip_image(sample.image), [0, 3, 2, 1], [1, -1]
+        image, mirrored, scale = sample.image.flip(-2), [0, 3, 2, 1], [1, -1]
         shift = [0, height]
     moved = _moved(
         sample,
