@@ -12,6 +12,9 @@ from detkit.registry import register
 class MobileNetV1(BatchNormNetwork):
     """MobileNet v1 of timm: depthwise separable convolutions, no residuals.
 
+    For the paper's width multiplier, choose backbone `timm` with model=mobilenetv1_125; its
+    resolution multiplier is `image_size`.
+
     Paper: MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications
     (Howard et al., 2017), https://arxiv.org/abs/1704.04861
     """
@@ -24,6 +27,8 @@ class MobileNetV1(BatchNormNetwork):
 @register("backbone", "mobilenet_v2")
 class MobileNetV2(BatchNormNetwork):
     """MobileNet v2 of torchvision: inverted residuals.
+
+    For other widths, choose backbone `timm` with model=mobilenetv2_035, 050, 075 or 140.
 
     Paper: MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018),
     https://arxiv.org/abs/1801.04381

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from annotated_types import Interval
@@ -29,7 +29,7 @@ class Network(nn.Module):
     its weight files fit. Subclasses set the recipe.
     """
 
-    recipe: ClassVar[Recipe]
+    recipe: Recipe
     _factor: Tensor
     _shift: Tensor
 

@@ -17,7 +17,7 @@ FrozenStages = Annotated[int, Interval(ge=0, le=DEEPEST)]
 
 
 class StagedBackbone(nn.Module):
-    """A sequence of stages; level l has stride 2**l. Unused stages are dropped."""
+    """A sequence of stages; level l is the output of stage l. Unused stages are dropped."""
 
     def __init__(
         self,
@@ -26,6 +26,7 @@ class StagedBackbone(nn.Module):
         channels: list[int],
         levels: tuple[int, ...],
         frozen_stages: int,
+        strides: Sequence[int] | None = None,
     ) -> None:
         """Keep the stages up to the coarsest level.
 
@@ -34,6 +35,7 @@ class StagedBackbone(nn.Module):
             channels: Output channels of each stage.
             levels: Output levels, fine to coarse.
             frozen_stages: Number of frozen stages, from the input.
+            strides: Stride of each stage; None doubles it with each stage.
 
         Raises:
             UserError: The levels are not in order.
@@ -41,11 +43,12 @@ class StagedBackbone(nn.Module):
         super().__init__()
         if list(levels) != sorted(set(levels)):
             raise UserError(
-                f"levels {list(levels)} are not in order: list one or more of 1 to {DEEPEST}, each "
-                "once, fine to coarse."
+                f"levels {list(levels)} are not in order: list one or more of 1 to {len(stages)}, "
+                "each once, fine to coarse."
             )
         self.stages = nn.ModuleList(stages[: levels[-1]])
-        self.feature_specs = [FeatureSpec(channels[level - 1], 2**level) for level in levels]
+        strides = strides or [2**level for level in range(1, len(stages) + 1)]
+        self.feature_specs = [FeatureSpec(channels[i - 1], strides[i - 1]) for i in levels]
         self._levels = levels
         self._frozen = frozen_stages
         for stage in self.stages[:frozen_stages]:

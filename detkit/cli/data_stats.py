@@ -27,7 +27,7 @@ from detkit.data.audit.statistics import (
     statistics_as_plain,
     statistics_as_text,
 )
-from detkit.data.class_weights import class_weights
+from detkit.data.class_weights import class_weights, effective_number_weights
 from detkit.errors import DataError
 from detkit.registry import PositiveInt, Slot
 from detkit.visualization.data_plots import SplitMeasures, plot_data
@@ -52,6 +52,7 @@ enlarge=false
 strides=[8,16,...]    strides of the detector's levels, finest first
 """
 REPORT = "stats.json"
+_BETA = 0.999  # of the effective numbers; the paper tries 0.9 to 0.9999
 
 
 @dataclass(frozen=True)
@@ -113,20 +114,26 @@ def run(words: list[str]) -> int:
 
 
 def weights_snippet(split: Split) -> str:
-    """Class weights as YAML: moderate ones, and ones that equalise the classes."""
+    """Class weights as YAML: moderate ones, ones that equalise the classes, class-balanced ones."""
     counts = np.bincount(
         split.index.labels[~split.index.ignored], minlength=len(split.index.class_names)
     )
     lines = [f"# classes of '{split.name}' weighted by 1 / sqrt(objects); mean over objects 1"]
     lines += ["model:", "  head:", "    classification_loss:", "      class_weights:"]
-    lines += [f"        {line}" for line in _weights(split.index.class_names, counts, 0.5)]
+    names = split.index.class_names
+    lines += [f"        {line}" for line in _weights(names, counts, class_weights(counts, 0.5))]
     lines += ["# weighted by 1 / objects, which gives all classes the same total weight:"]
-    lines += [f"# {line}" for line in _weights(split.index.class_names, counts, 1.0)]
+    lines += [f"# {line}" for line in _weights(names, counts, class_weights(counts, 1.0))]
+    lines += [f"# class-balanced: weighted by 1 / effective number of objects, beta {_BETA}:"]
+    balanced = effective_number_weights(counts, _BETA)
+    lines += [f"# {line}" for line in _weights(names, counts, balanced)]
     return "\n".join(lines)
 
 
-def _weights(names: list[str], counts: NDArray[np.int64], power: float) -> list[str]:
-    rounded = [float(f"{weight:.3g}") for weight in class_weights(counts, power)]
+def _weights(
+    names: list[str], counts: NDArray[np.int64], weights: NDArray[np.float64]
+) -> list[str]:
+    rounded = [float(f"{weight:.3g}") for weight in weights]
     present = {n: w for n, w, count in zip(names, rounded, counts, strict=True) if count}
     text: str = yaml.safe_dump(present, sort_keys=False, allow_unicode=True, width=10_000)
     return text.splitlines()

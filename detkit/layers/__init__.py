@@ -1,5 +1,6 @@
 """Layers and blocks shared by backbones, necks and heads."""
 
+from detkit.layers.bottleneck import Bottleneck, PreactivatedBottleneck
 from detkit.layers.conv import Activation, ConvBlock
 from detkit.layers.csp import CSPStage, Residual
 from detkit.layers.initialisation import (
@@ -8,15 +9,19 @@ from detkit.layers.initialisation import (
     prior_logits,
     uniform_convolutions,
 )
+from detkit.layers.masked_attention import MaskedAttention
 from detkit.layers.norm import Norm, make_norm
 from detkit.layers.pyramid_pooling import ParallelPooling, SerialPooling
 
 __all__ = [
     "Activation",
+    "Bottleneck",
     "CSPStage",
     "ConvBlock",
+    "MaskedAttention",
     "Norm",
     "ParallelPooling",
+    "PreactivatedBottleneck",
     "Probability",
     "Residual",
     "SerialPooling",

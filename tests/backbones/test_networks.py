@@ -38,6 +38,7 @@ ODD = (75, 107)  # no multiple of any stride
 ONE_OF_A_KIND = ["densenet121", "mobilenet_v1", "googlenet", "resnetv2_50", "xception"]
 # What the papers and libraries publish, of the three coarsest levels.
 CHANNELS = {
+    "alexnet": [192, 256, 256],
     "convnext_tiny": [192, 384, 768],
     "densenet121": [512, 1024, 1024],
     "googlenet": [480, 832, 1024],
