@@ -105,7 +105,7 @@ def is_quick(combination: tuple[str, str, str]) -> bool:
         return combination in QUICK
     part = registry.get("backbone", backbone)
     is_network = isinstance(part, type) and issubclass(part, Network)
-    return backbone in QUICK_NETWORKS or not is_network
+    return backbone in QUICK_NETWORKS or not (is_network or backbone == "hourglass104")
 
 
 @pytest.mark.parametrize(
