@@ -5,18 +5,20 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Literal
 
-from annotated_types import MinLen
+from annotated_types import Interval, MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock
 
+from detkit.backbones.weights import require_levels
 from detkit.errors import UserError
 from detkit.layers import ConvBlock, make_norm
 from detkit.registry import PositiveInt, register
 from detkit.structures import FeatureSpec
 
 _Norm = Literal["batch", "frozen_batch", "group"]
-_STRIDE = 4  # of the stem and of the output
+_FIRST_LEVEL = 2  # of the stem's map and of the output
+_Levels = tuple[Annotated[int, Interval(ge=2, le=7)], ...]
 _STEM_KERNEL = 7
 
 
@@ -24,9 +26,9 @@ _STEM_KERNEL = 7
 class StackedHourglass(nn.Module):
     """Hourglasses in a row: each shrinks its map to see the whole object, then restores the size.
 
-    The output is one level of stride 4, the map of the last hourglass. A stride-2 residual block
-    shrinks the map and nearest-neighbour interpolation enlarges it, as in CornerNet; the first
-    hourglass networks pool instead.
+    The level of stride 4 is the output of the last hourglass; coarser levels are the maps that this
+    hourglass enlarges on the way. A stride-2 residual block shrinks a map and nearest-neighbour
+    interpolation enlarges it, as in CornerNet; the first hourglass networks pool instead.
 
     Paper: Stacked Hourglass Networks for Human Pose Estimation (Newell et al., 2016),
         https://arxiv.org/abs/1603.06937
@@ -41,18 +43,20 @@ class StackedHourglass(nn.Module):
         channels: Annotated[tuple[PositiveInt, ...], MinLen(2)] = (64, 64, 96, 96),
         blocks: tuple[PositiveInt, ...] = (1, 1, 1, 1),
         norm: _Norm = "batch",
+        levels: _Levels = (2, 3, 4, 5),
     ) -> None:
         """Build the network.
 
         Args:
             stacks: Number of hourglasses.
             channels: Channels at each depth of an hourglass: the first at stride 4, the next at
-                stride 8, and so on. The output has as many as the first.
+                stride 8, and so on. Each level has the channels of its depth.
             blocks: Residual blocks at each depth.
             norm: Normalisation after each convolution.
+            levels: Output levels from 2 on, without gaps; level l has stride 2**l.
 
         Raises:
-            UserError: `channels` and `blocks` differ in length.
+            UserError: `channels` and `blocks` differ in length, or a level does not exist.
         """
         super().__init__()
         if len(channels) != len(blocks):
@@ -60,6 +64,8 @@ class StackedHourglass(nn.Module):
                 f"backbone 'hourglass': `channels` lists {len(channels)} depths, but `blocks` "
                 f"{len(blocks)}: list the same number in both."
             )
+        depths = range(_FIRST_LEVEL, _FIRST_LEVEL + len(channels))
+        require_levels("hourglass", levels, [tuple(depths[:n]) for n in range(1, len(depths) + 1)])
         width = channels[0]
         half = max(1, width // 2)
         self.stem = nn.Sequential(
@@ -73,17 +79,21 @@ class StackedHourglass(nn.Module):
         self.from_input = nn.ModuleList(linear() for _ in range(stacks - 1))
         self.from_output = nn.ModuleList(linear() for _ in range(stacks - 1))
         self.between = nn.ModuleList(_block(width, width, 1, norm) for _ in range(stacks - 1))
-        self.feature_specs = [FeatureSpec(width, _STRIDE)]
+        self.feature_specs = [
+            FeatureSpec(channels[level - _FIRST_LEVEL], 2**level) for level in levels
+        ]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to one map (B, C, H / 4, W / 4), rounded up."""
+        """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride), rounded up, per level."""
         start = self.stem(images)
-        output = self.outputs[0](self.hourglasses[0](start))
+        maps = self.hourglasses[0](start)
+        output = self.outputs[0](maps[0])
         pairs = zip(self.from_input, self.from_output, self.between, strict=True)
         for number, (from_input, from_output, between) in enumerate(pairs, start=1):
             start = between(F.relu(from_input(start) + from_output(output)))
-            output = self.outputs[number](self.hourglasses[number](start))
-        return [output]
+            maps = self.hourglasses[number](start)
+            output = self.outputs[number](maps[0])
+        return [output, *maps[1 : len(self.feature_specs)]]
 
 
 @register("backbone", "hourglass104")
@@ -94,17 +104,19 @@ class Hourglass104(StackedHourglass):
         https://arxiv.org/abs/1808.01244
     """
 
-    def __init__(self, *, norm: _Norm = "batch") -> None:
+    def __init__(self, *, norm: _Norm = "batch", levels: _Levels = (2, 3, 4, 5)) -> None:
         """Build the network.
 
         Args:
             norm: Normalisation after each convolution.
+            levels: Output levels from 2 to at most 7, without gaps; level l has stride 2**l.
         """
         super().__init__(
             stacks=2,
             channels=(256, 256, 384, 384, 384, 512),
             blocks=(2, 2, 2, 2, 2, 4),
             norm=norm,
+            levels=levels,
         )
 
 
@@ -124,11 +136,13 @@ class _Hourglass(nn.Module):
         )
         self.up = _stage([*[inner_width] * blocks[0], width], 1, norm)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """(B, C, H, W) to maps, fine to coarse; the first has the same shape."""
         skip: Tensor = self.skip(features)
-        inner = self.up(self.inner(self.down(features)))
-        return skip + F.interpolate(inner, size=skip.shape[-2:])
+        inner = self.inner(self.down(features))
+        maps = inner if isinstance(inner, list) else [inner]
+        enlarged = F.interpolate(self.up(maps[0]), size=skip.shape[-2:])
+        return [skip + enlarged, *maps]
 
 
 def _stage(channels: list[int], stride: int, norm: _Norm) -> nn.Sequential:

@@ -12,34 +12,32 @@ from detkit.backbones.hourglass import Hourglass104, StackedHourglass
 from detkit.errors import UserError
 from detkit.structures import FeatureSpec
 
-SMALL = {"stacks": 3, "channels": (16, 24, 32), "blocks": (1, 2, 3)}
+SMALL = {"stacks": 3, "channels": (16, 24, 32), "blocks": (1, 2, 3), "levels": (2, 3, 4)}
 
 
-def test_hourglass104_has_one_level_of_stride_4_and_256_channels():
+def test_levels_of_hourglass104():
     with torch.device("meta"):
-        backbone = Hourglass104()
-        (level,) = backbone(torch.zeros(1, 3, 511, 511))
-    assert backbone.feature_specs == [FeatureSpec(256, 4)]
-    assert level.shape == (1, 256, 128, 128)
-
-
-def test_the_innermost_map_of_hourglass104_has_stride_128_and_512_channels():
-    shapes = []
-    with torch.device("meta"):
-        backbone = Hourglass104()
-        inner = backbone.hourglasses[1].inner.inner.inner.inner.inner
-        inner.register_forward_hook(lambda *arguments: shapes.append(arguments[2].shape))
-        backbone(torch.zeros(1, 3, 512, 256))
-    assert shapes == [(1, 512, 4, 2)]
+        backbone = Hourglass104(levels=(2, 3, 4, 5, 6, 7))
+        levels = backbone(torch.zeros(1, 3, 511, 511))
+    channels = [256, 256, 384, 384, 384, 512]
+    assert backbone.feature_specs == [FeatureSpec(c, 4 * 2**n) for n, c in enumerate(channels)]
+    assert [level.shape for level in levels] == [
+        (1, c, 128 // 2**n, 128 // 2**n) for n, c in enumerate(channels)
+    ]
 
 
 @pytest.mark.parametrize("size", [(64, 64), (50, 70)])
 def test_maps_of_any_size_and_gradients_of_every_parameter(size):
     backbone = StackedHourglass(**SMALL)
-    (level,) = backbone(torch.rand(2, 3, *size))
+    level = backbone(torch.rand(2, 3, *size))[0]
     assert level.shape == (2, 16, -(-size[0] // 4), -(-size[1] // 4))
     level.square().sum().backward()
     assert all(parameter.grad is not None for parameter in backbone.parameters())
+
+
+def test_levels_with_gaps_are_refused():
+    with pytest.raises(UserError, match=r"\[2, 4\]"):
+        StackedHourglass(levels=(2, 4))
 
 
 def test_depths_without_blocks_are_refused():
@@ -88,7 +86,8 @@ def test_equals_mmdetection_with_the_same_weights(mmdet_hourglass):
     outputs, gradients = [], []
     for network in (ours, theirs):
         images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
-        output = network(images.requires_grad_())[-1]
+        maps = network(images.requires_grad_())
+        output = maps[0 if network is ours else -1]
         output.square().sum().backward()
         outputs.append(output)
         gradients.append(images.grad)
