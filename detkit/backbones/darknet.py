@@ -13,7 +13,7 @@ from detkit.registry import register
 _STEM = 32  # channels of the first convolution; each stage doubles them
 _BLOCKS = (1, 2, 8, 8, 4)  # residual blocks of each stage: 53 layers with the classifier
 _CHANNELS = [_STEM * 2**stage for stage in range(1, len(_BLOCKS) + 1)]
-_Norm = Literal["batch", "frozen_batch", "group"]
+Norm = Literal["batch", "frozen_batch", "group"]
 
 
 @register("backbone", "darknet53")
@@ -27,7 +27,7 @@ class Darknet53(StagedBackbone):
     def __init__(
         self,
         *,
-        norm: _Norm = "batch",
+        norm: Norm = "batch",
         activation: Activation = "leaky_relu",
         frozen_stages: FrozenStages = 0,
         levels: Levels = (3, 4, 5),
@@ -64,7 +64,7 @@ class CSPDarknet53(StagedBackbone):
     def __init__(
         self,
         *,
-        norm: _Norm = "batch",
+        norm: Norm = "batch",
         activation: Activation = "mish",
         frozen_stages: FrozenStages = 0,
         levels: Levels = (3, 4, 5),
@@ -96,7 +96,7 @@ class CSPDarknet53(StagedBackbone):
         )
 
 
-def _halving(level: int, channels: int, norm: _Norm, activation: Activation) -> list[nn.Module]:
+def _halving(level: int, channels: int, norm: Norm, activation: Activation) -> list[nn.Module]:
     """The convolution that starts a stage; level 0 also gets the stem before it."""
     before = channels // 2
     down = ConvBlock(before, channels, stride=2, norm=norm, activation=activation)

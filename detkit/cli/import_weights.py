@@ -1,4 +1,4 @@
-"""`detkit import`: load weights of torchvision, timm or detkit into a composed detector."""
+"""`detkit import`: load weights of a file into a composed detector."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ Loads the weights of a file into a composed detector, reports which tensors fit,
 checkpoint to evaluate, predict with or fine-tune. FILE holds weights of a torchvision detector
 (RetinaNet, FCOS, SSD), of a backbone (torchvision, timm), or of detkit (a run, a checkpoint, a
 bundle): .pt, .pth or .safetensors. It is read as data; Python objects are refused.
+Darknet's own files (yolov2.weights, yolov2-tiny, yolov3) are read too. They hold neither anchors
+nor names: set model.head.priors.sizes if yours differ from the page's, and `classes` unless the
+file has the 80 classes of COCO.
 
   detkit import retinanet_resnet50_fpn_coco-eeacb38b.pth
   detkit import fcos.pth classes=names.txt output=mine.ckpt
@@ -47,6 +50,7 @@ def run(arguments: list[str]) -> int:
             words.append(
                 f"augmentation={'checkpoint' if checkpoint_config else source.augmentation}"
             )
+    words = [*source.overrides, *words]
     config = compose.compose("import", [f"file={quoted_value(file)}", *words], checkpoint_config)
     imported = import_weights(config, source)
     print(imported.report)

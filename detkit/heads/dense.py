@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
+from detkit.heads.anchored_losses import AnchoredBoxLoss, size_weights, unmatched_losses
 from detkit.heads.candidates import best_candidates
 from detkit.heads.compatibility import (
     prior_mismatch,
@@ -119,6 +120,7 @@ class DenseHead(nn.Module):
         self.empty_image = empty_image
         self.objects_per_image = objects_per_image
         self._learns_background = quality_target is not None and quality_target.learns_background
+        self._anchored = isinstance(box_loss, AnchoredBoxLoss)
         self.divisors, self.has_one_divisor = Divisors(), has_one_divisor(self)
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
@@ -186,14 +188,12 @@ class DenseHead(nn.Module):
         labels = targets.labels_of(matched)  # (B, P)
         if self._learns_background:
             labels = labels.masked_fill(matched < 0, IGNORED)
-
         # The sampler decides which priors count.
         values = torch.zeros_like(matched, dtype=torch.float32)
         if self.sampler.ranks_by != "nothing":
             values = self._ranking_values(predictions, priors, assignment, labels, targets)
         counted = self.sampler(matched, values)  # (B, P) bool
         labels = torch.where(counted, labels, IGNORED)
-
         # All counted priors learn classes, the positives boxes.
         logits = predictions.class_logits.flatten(0, 1)  # (B * P, K)
         scores = None if soft is None else soft.flatten()
@@ -218,6 +218,8 @@ class DenseHead(nn.Module):
         """
         codes = matches.rows.clear(matches.rows.of(predictions.box_codes))  # (M, D)
         shares = matches.weights  # (M,)
+        if self._anchored:
+            shares = size_weights(self.box_loss, matches, sampled.priors, self.priors)
         if self.quality_target is not None:
             with torch.no_grad():
                 boxes = self.box_coder.decode(codes, matches.priors)
@@ -237,6 +239,9 @@ class DenseHead(nn.Module):
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
         for name, box_losses in self._weighted_box_losses(codes, matches).items():
             losses[name] = (shares * matches.rows.clear(box_losses)).sum() / box_divisor
+        if self._anchored:
+            prior_losses = unmatched_losses(self.box_loss, predictions.box_codes, sampled.positive)
+            losses["loss/priors"] = prior_losses.sum() / box_divisor
         if self.quality_loss and predictions.quality is not None:
             labels = quality_labels(sampled, self._learns_background)  # (B, P)
             scores = matches.rows.back(quality_targets, labels.shape)

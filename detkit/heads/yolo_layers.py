@@ -1,4 +1,4 @@
-"""Layers of YOLOv3, YOLOv4 and YOLOv5: separate ones for each level."""
+"""Layers of YOLOv2 to YOLOv5: separate ones for each level."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from detkit.errors import UserError
 from detkit.heads.towers import flatten_maps
 from detkit.layers import Activation, ConvBlock, Norm, Probability, prior_logits
 from detkit.registry import NonNegativeInt, PositiveFloat, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
 _IMAGE = 640  # side of the image in which `objects` are expected
+_NO_BACKGROUND = -100.0  # a softmax rounds its share to 0 beside any class logit above -80
 
 
 @register("layers", "yolo")
@@ -39,6 +42,8 @@ class YOLOLayers(nn.Module):
         prior_probability: Score of each class in an untrained head.
         objects: Objects that an untrained head expects in an image of 640 x 640, per level and per
             prior of a cell.
+        background_logit: Whether to predict a logit of background with a softmax over classes.
+            Without one, only the objectness tells objects from background, as in YOLOv2.
     """
 
     gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
@@ -57,9 +62,19 @@ class YOLOLayers(nn.Module):
         activation: Activation = "leaky_relu",
         prior_probability: Probability = 0.01,
         objects: PositiveFloat = 8.0,
+        background_logit: bool = True,
     ) -> None:
         super().__init__()
+        self._adds_background = class_activation == "softmax" and not background_logit
+        if self._adds_background and not with_quality:
+            raise UserError(
+                "layers 'yolo': background_logit=false needs an objectness to tell objects from "
+                "background: set head.quality_target=objectness and head.quality_loss=bce, "
+                "or background_logit=true."
+            )
         class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
+        if self._adds_background:
+            class_logits = class_logits[:-1]
         self.convs = nn.ModuleList(
             _doubling(spec.channels, convs, norm, activation) for spec in feature_specs
         )
@@ -98,6 +113,8 @@ class YOLOLayers(nn.Module):
             return torch.cat([flatten_maps(level, values) for level in maps], dim=1)
 
         logits = flat(self.class_layers, self._num_logits)
+        if self._adds_background:
+            logits = F.pad(logits, (0, 1), value=_NO_BACKGROUND)
         codes = flat(self.box_layers, self._code_size)
         if self.quality_layers is None:
             return DensePredictions(logits, codes, None)

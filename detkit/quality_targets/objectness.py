@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from detkit.ops import complete_iou
+from detkit.ops import complete_iou, iou
 from detkit.registry import Fraction, register
 from detkit.structures import Priors
 
@@ -22,18 +24,23 @@ class Objectness:
     Paper: You Only Look Once (Redmon et al., 2016), section 2, https://arxiv.org/abs/1506.02640
 
     Args:
-        overlap_share: How far the target of a positive follows the predicted box's CIoU (at least
-            0): 1 in YOLO and YOLOv5; 0 in YOLOv3 and YOLOv4, whose target is always 1.
+        overlap_share: How far the target of a positive follows the predicted box's overlap: 1 in
+            YOLO, YOLOv2 and YOLOv5; 0 in YOLOv3 and YOLOv4, whose target is always 1.
+        overlap: The overlap: `ciou`, at least 0, in YOLOv5; `iou` in YOLO and YOLOv2.
     """
 
     learns_background = True
     score_exponent = 1.0
     weighs_boxes = False
 
-    def __init__(self, *, overlap_share: Fraction = 1.0) -> None:
+    def __init__(
+        self, *, overlap_share: Fraction = 1.0, overlap: Literal["ciou", "iou"] = "ciou"
+    ) -> None:
         self.overlap_share = overlap_share
+        self.overlap = overlap
 
     def __call__(self, priors: Priors, boxes: Tensor, predicted: Tensor) -> Tensor:
         """(M,) targets of positives."""
-        overlap = complete_iou(predicted, boxes).clamp(min=0)
+        measure = complete_iou if self.overlap == "ciou" else iou
+        overlap = measure(predicted, boxes).clamp(min=0)
         return torch.lerp(torch.ones_like(overlap), overlap, self.overlap_share)

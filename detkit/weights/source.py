@@ -1,4 +1,4 @@
-"""Read weight files of detkit, torchvision and timm; name their classes."""
+"""Read weight files of detkit, torchvision, timm and Darknet; name their classes."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from detkit.weights.class_names import (
     place_in_slots,
     read_class_list,
 )
+from detkit.weights.darknet import SUFFIX, read_darknet
 from detkit.weights.tensor_names import (
     library_of_detector,
     unwrapped_name,
@@ -51,6 +52,8 @@ def read_source(source: str, key: str = "weights") -> WeightSource:
         UserError: It cannot be read, or holds no weights.
     """
     path = find_checkpoint(source, key=key)
+    if path.suffix == SUFFIX:
+        return read_darknet(path)
     content = None if bundle_at(path) else read_tensors(path)
     if content is None or (isinstance(content, dict) and RECORD in content):
         return _of_detkit(read_checkpoint(path))

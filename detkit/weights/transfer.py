@@ -15,7 +15,8 @@ from detkit.weights.tensor_names import simple_backbone_name
 from detkit.weights.weight_source import WeightSource
 
 Shape = tuple[int, ...]
-_COUNTER = "num_batches_tracked"  # of a batch norm; a frozen one has none, and nothing needs it
+# Counters that no prediction needs: batches of a batch norm, images of YOLOv2's box loss.
+_COUNTERS = ("num_batches_tracked", "images_seen")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def transfer(
     )
     for name, tensor in tensors.items():
         if name not in matches:
-            if not name.endswith(_COUNTER):
+            if not name.endswith(_COUNTERS):
                 coverage.missing.append(name)
             continue
         value = matches[name].tensor
@@ -92,7 +93,7 @@ def transfer(
             coverage.matched.append(name)
     used = {match.name for match in matches.values()}
     coverage.unused.extend(
-        name for name in source.tensors if name not in used and not name.endswith(_COUNTER)
+        name for name in source.tensors if name not in used and not name.endswith(_COUNTERS)
     )
     _require_match(coverage, source, tensors)
     return coverage

@@ -32,6 +32,7 @@ class WeightSource:
         background_first: Whether the file counts background among its classes, as label 0.
         page: The page of conf/model that fits the weights.
         augmentation: The page of conf/augmentation that fits the weights.
+        overrides: Overrides of the configuration that the weights need.
         checkpoint: The whole checkpoint, if detkit wrote the file.
     """
 
@@ -44,6 +45,7 @@ class WeightSource:
     background_first: bool = False
     page: str | None = None
     augmentation: str = "torchvision"
+    overrides: tuple[str, ...] = ()
     checkpoint: Checkpoint | None = None
 
 

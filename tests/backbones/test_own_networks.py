@@ -5,6 +5,7 @@ import torch
 
 from detkit.backbones.csp_yolov5 import CSPYOLOv5
 from detkit.backbones.darknet import CSPDarknet53, Darknet53
+from detkit.backbones.darknet19 import Darknet19, TinyDarknet
 from detkit.errors import UserError
 from detkit.structures import FeatureSpec
 
@@ -93,3 +94,19 @@ def test_the_norm_is_a_choice(norm):
 def test_levels_out_of_order_are_refused():
     with pytest.raises(UserError, match=r"levels \[5, 3\] are not in order"):
         CSPYOLOv5(**TINY, levels=(5, 3))
+
+
+def test_darknet19_and_its_tiny_variant_have_darknets_channels():
+    with torch.device("meta"):
+        network, tiny = Darknet19(levels=(1, 2, 3, 4, 5)), TinyDarknet(levels=(1, 2, 3, 4, 5))
+        image = torch.zeros(1, 3, 64, 64)
+        for built, channels in (
+            (network, [64, 128, 256, 512, 1024]),
+            (tiny, [32, 64, 128, 256, 1024]),
+        ):
+            shapes = [tuple(level.shape[1:]) for level in built(image)]
+            assert shapes == [(c, 32 >> i, 32 >> i) for i, c in enumerate(channels)]
+            strides = [2, 4, 8, 16, 32]
+            assert built.feature_specs == [
+                FeatureSpec(*pair) for pair in zip(channels, strides, strict=True)
+            ]

@@ -11,6 +11,7 @@ from eight_images import batch_without_boxes, first_images, train
 
 PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
 YOLO = tuple(page for page in PAGES if page.startswith("yolo"))
+LARGE_YOLO = ("yolov2", "yolov2_tiny", "yolov3", "yolov4")
 TINY_YOLO = ["model.backbone.depth=0.33", "model.backbone.width=0.125"]
 SSD = ["model.head.priors.image_size=[96,96]", "model.head.priors.steps=null"]
 FEW_REGIONS = [
@@ -46,6 +47,8 @@ def own(page, network):
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
     slow = page in (
+        "yolov2",
+        "yolov2_tiny",
         "yolov3",
         "yolov4",
         "ssd300",
@@ -68,7 +71,7 @@ def slow_if(page):
 @pytest.mark.parametrize("page", map(slow_if, PAGES))
 def test_the_loss_falls_with_a_batch_without_boxes_among_the_others(tmp_path, page):
     words = own(page, "test_resnet")
-    if page in YOLO and page not in ("yolov3", "yolov4"):
+    if page in YOLO and page not in LARGE_YOLO:
         words += TINY_YOLO
     batch, detector, _ = first_images(tmp_path / "shapes", 2, 96, *words)
     # The objectness target of YOLOv5 is the IoU: its loss rises while boxes begin to improve.

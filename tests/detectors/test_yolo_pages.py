@@ -1,4 +1,4 @@
-"""The pages of YOLOv3 and v5 are as large as their authors say."""
+"""The pages of YOLOv2, v3 and v5 are as large as their authors say."""
 
 import pytest
 
@@ -9,7 +9,14 @@ from detkit.config.compose import compose
 
 @pytest.mark.parametrize(
     ("page", "millions"),
-    [("yolov3", 61.95), ("yolov5n", 1.87), ("yolov5s", 7.24), ("yolov5", 46.56)],
+    [
+        ("yolov2", 50.96),
+        ("yolov2_tiny", 11.23),
+        ("yolov3", 61.95),
+        ("yolov5n", 1.87),
+        ("yolov5s", 7.24),
+        ("yolov5", 46.56),
+    ],
 )
 def test_parameters_are_as_many_as_published_for_80_classes(page, millions):
     classes = Classes([f"class {i}" for i in range(80)], list(range(1, 81)))

@@ -54,3 +54,9 @@ def test_objectness_is_the_overlap_of_the_predicted_box(share, expected):
 def test_boxes_far_apart_are_no_less_than_nothing():
     far = torch.tensor([[90.0, 90, 99, 99]])
     assert Objectness()(priors([0.0, 0, 8, 8]), torch.tensor([[0.0, 0, 9, 9]]), far).item() == 0
+
+
+def test_objectness_may_be_the_iou():
+    predicted, boxes = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 20, 10]])
+    found = Objectness(overlap="iou")(priors([0.0, 0, 8, 8]), boxes, predicted)
+    assert found.tolist() == pytest.approx([0.5])

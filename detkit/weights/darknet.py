@@ -1,0 +1,130 @@
+"""Weight files of Darknet (`yolov2.weights`), by detkit's names."""
+
+from __future__ import annotations
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from detkit.errors import UserError
+from detkit.weights.class_names import Slots, coco_slots
+from detkit.weights.darknet_layers import PAGES, Block, Output, layers_of
+from detkit.weights.weight_source import WeightSource
+
+SUFFIX = ".weights"
+_COCO_CLASSES = 80
+_BOX_VALUES = 5  # x, y, width, height and objectness
+_MOST_CLASSES = 10_000
+# Darknet adds 1e-6 to the deviation, torch 1e-5 to the variance.
+_DARKNET_EPSILON, _EPSILON = 1e-6, 1e-5
+
+
+def read_darknet(path: Path) -> WeightSource:
+    """Convert a weight file of YOLOv2 or YOLOv3; its length tells which page it belongs to.
+
+    Raises:
+        UserError: No page has as many values.
+    """
+    values = _read_values(path)
+    for page in PAGES:
+        layers = layers_of(page)
+        classes = _count_classes(layers, len(values))
+        if classes is not None:
+            break
+    else:
+        raise UserError(
+            f"{path}: holds {len(values):,} numbers, the length of no Darknet network that detkit "
+            f"reads ({', '.join(PAGES)}, with any number of classes): the file is damaged or "
+            "incomplete, so download it again, or it belongs to another network."
+        )
+    slots = _coco() if classes == _COCO_CLASSES else None
+    kind = f"{page.replace('_', ' ')} of Darknet{', with the classes of COCO' if slots else ''}"
+    return WeightSource(
+        path=path,
+        kind=kind,
+        tensors=_named_tensors(layers, values, classes),
+        logits=classes,
+        slots=slots,
+        page=page,
+        augmentation="standard",
+        overrides=("model.pixel_mean=[0,0,0]", "model.pixel_std=[255,255,255]"),
+    )
+
+
+def _read_values(path: Path) -> Tensor:
+    """The file's numbers after its header: three integers for the version, and images seen."""
+    content = path.read_bytes()
+    if len(content) < struct.calcsize("<3iQ"):
+        raise UserError(f"{path}: has {len(content)} bytes, too few for a weight file of Darknet.")
+    major, minor, _ = struct.unpack_from("<3i", content)
+    # Since version 0.2, the number of images has 8 bytes.
+    is_long = major * 10 + minor >= 2 and major < 1000 and minor < 1000  # noqa: PLR2004
+    start = struct.calcsize("<3iQ" if is_long else "<3iI")
+    if (len(content) - start) % 4:
+        raise UserError(
+            f"{path}: its length of {len(content):,} bytes is no whole number of float32 values "
+            "after the header: the file is damaged or incomplete, so download it again."
+        )
+    return torch.from_numpy(np.frombuffer(content, dtype="<f4", offset=start).astype(np.float32))
+
+
+def _count_classes(layers: list[Block | Output], count: int) -> int | None:
+    """The number of classes with which the layers have this many values, or None."""
+    blocks = [layer for layer in layers if isinstance(layer, Block)]
+    fixed = sum(math.prod(block.shape) + 4 * block.shape[0] for block in blocks)
+    per_value = sum(
+        layer.priors * (layer.channels + 1) for layer in layers if isinstance(layer, Output)
+    )
+    values, rest = divmod(count - fixed, per_value)
+    classes = values - _BOX_VALUES
+    return classes if rest == 0 and 0 < classes <= _MOST_CLASSES else None
+
+
+def _named_tensors(layers: list[Block | Output], values: Tensor, classes: int) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = {}
+    start = 0
+
+    def take(*shape: int) -> Tensor:
+        nonlocal start
+        start += math.prod(shape)
+        return values[start - math.prod(shape) : start].view(shape)
+
+    for layer in layers:
+        if isinstance(layer, Block):
+            width = layer.shape[0]
+            bias, scale, mean, variance = (take(width) for _ in range(4))
+            adapted = scale * (variance + _EPSILON).sqrt() / (variance.sqrt() + _DARKNET_EPSILON)
+            tensors |= {
+                f"{layer.name}.norm.bias": bias,
+                f"{layer.name}.norm.weight": adapted,
+                f"{layer.name}.norm.running_mean": mean,
+                f"{layer.name}.norm.running_var": variance,
+                f"{layer.name}.conv.weight": take(*layer.shape),
+            }
+        else:
+            rows = layer.priors * (_BOX_VALUES + classes)
+            tensors |= _output_tensors(layer, take(rows), "bias")
+            tensors |= _output_tensors(layer, take(rows, layer.channels, 1, 1), "weight")
+    return tensors
+
+
+def _output_tensors(layer: Output, rows: Tensor, kind: str) -> dict[str, Tensor]:
+    """Split rows for the box, objectness and classes of each prior into separate layers."""
+    by_prior = rows.view(layer.priors, -1, *rows.shape[1:])
+    parts = {
+        "box": by_prior[:, : _BOX_VALUES - 1],
+        "quality": by_prior[:, _BOX_VALUES - 1 : _BOX_VALUES],
+        "class": by_prior[:, _BOX_VALUES:],
+    }
+    return {
+        f"head.layers.{name}_layers.{layer.level}.{kind}": part.flatten(0, 1)
+        for name, part in parts.items()
+    }
+
+
+def _coco() -> Slots:
+    return Slots(*coco_slots().used())  # type: ignore[arg-type]  # all names are present

@@ -1,0 +1,26 @@
+"""Weights of Darknet's files give the outputs of LibreYOLO's builder of Darknet networks."""
+
+import pytest
+import torch
+from darknet_networks import darknet_network, detector_with_weights, raw_outputs
+
+PAGES = {
+    # LibreYOLO orders the channels of the passthrough as a later version of Darknet.
+    "yolov2": ["model.neck.channel_order=blocks"],
+    "yolov2_tiny": [],
+    "yolov3": [],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_outputs_equal_those_of_libreyolo(page, tmp_path):
+    reference = darknet_network(page)
+    detector = detector_with_weights(page, reference, tmp_path, *PAGES[page])
+    images = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, outputs = reference(images), raw_outputs(detector, images)
+    assert len(outputs) == len(expected)
+    for output, reference_output in zip(outputs, expected, strict=True):
+        scale = float(reference_output.abs().max())
+        torch.testing.assert_close(output, reference_output, rtol=0, atol=1e-5 * scale)
