@@ -63,26 +63,21 @@ class YOLOv2Neck(nn.Module):
         coarse = feature_specs[-1]
         out_channels = out_channels or coarse.channels
         widths = [coarse.channels] + [out_channels] * convs
-        self.coarse = nn.Sequential(
-            *(
-                ConvBlock(width, out_channels, norm=norm, activation=activation)
-                for width in widths[:convs]
+
+        def conv(width: int, outputs: int, kernel_size: int = 3) -> nn.Module:
+            return ConvBlock(
+                width, outputs, kernel_size=kernel_size, norm=norm, activation=activation
             )
-        )
-        joined = widths[convs]
-        self.passthrough = None
+
+        self.coarse = nn.Sequential(*(conv(width, out_channels) for width in widths[:convs]))
+        joined, self.passthrough = widths[convs], None
         if passthrough_channels:
             self._ratio = _require_passthrough(feature_specs, passthrough_channels, channel_order)
             self._rearrange = rearrange_as_darknet if channel_order == "darknet" else blocks_first
-            self.passthrough = ConvBlock(
-                feature_specs[-_LEVELS].channels,
-                passthrough_channels,
-                kernel_size=1,
-                norm=norm,
-                activation=activation,
-            )
+            fine_channels = feature_specs[-_LEVELS].channels
+            self.passthrough = conv(fine_channels, passthrough_channels, 1)
             joined += passthrough_channels * self._ratio**2
-        self.join = ConvBlock(joined, out_channels, norm=norm, activation=activation)
+        self.join = conv(joined, out_channels)
         self.feature_specs = [FeatureSpec(out_channels, coarse.stride)]
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

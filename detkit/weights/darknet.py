@@ -12,7 +12,7 @@ from torch import Tensor
 
 from detkit.errors import UserError
 from detkit.weights.class_names import Slots, coco_slots
-from detkit.weights.darknet_layers import PAGES, Block, Output, layers_of
+from detkit.weights.darknet_layers import LAYERS, Block, Output
 from detkit.weights.weight_source import WeightSource
 
 SUFFIX = ".weights"
@@ -30,23 +30,21 @@ def read_darknet(path: Path) -> WeightSource:
         UserError: No page has as many values.
     """
     values = _read_values(path)
-    for page in PAGES:
-        layers = layers_of(page)
-        classes = _count_classes(layers, len(values))
-        if classes is not None:
-            break
-    else:
+    counts = {page: _count_classes(layers, len(values)) for page, layers in LAYERS.items()}
+    fitting = [(page, classes) for page, classes in counts.items() if classes is not None]
+    if not fitting:
         raise UserError(
             f"{path}: holds {len(values):,} numbers, the length of no Darknet network that detkit "
-            f"reads ({', '.join(PAGES)}, with any number of classes): the file is damaged or "
+            f"reads ({', '.join(LAYERS)}, with any number of classes): the file is damaged or "
             "incomplete, so download it again, or it belongs to another network."
         )
+    page, classes = fitting[0]
     slots = _coco() if classes == _COCO_CLASSES else None
     kind = f"{page.replace('_', ' ')} of Darknet{', with the classes of COCO' if slots else ''}"
     return WeightSource(
         path=path,
         kind=kind,
-        tensors=_named_tensors(layers, values, classes),
+        tensors=_named_tensors(LAYERS[page], values, classes),
         logits=classes,
         slots=slots,
         page=page,

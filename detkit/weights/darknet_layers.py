@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
-
-from torch import nn
-
-from detkit import assembly
-from detkit.assembly import Classes
-from detkit.config.compose import compose
-from detkit.layers import ConvBlock
-
-# For each page, the modules whose convolutions follow each other in Darknet's file. A number is the
-# output layer of a level of the head.
-_ORDER: dict[str, tuple[str | int, ...]] = {
-    "yolov2": ("backbone", "neck.coarse", "neck.passthrough", "neck.join", 0),
-    "yolov2_tiny": ("backbone", "neck.join", 0),
-    "yolov3": (
-        *("backbone", "neck.output.2", "head.layers.convs.2", 2),
-        *("neck.lateral.1", "neck.output.1", "head.layers.convs.1", 1),
-        *("neck.lateral.0", "neck.output.0", "head.layers.convs.0", 0),
-    ),
-}
-PAGES = tuple(_ORDER)
 
 
 class Block(NamedTuple):
@@ -51,23 +33,73 @@ class Output(NamedTuple):
     priors: int
 
 
-def layers_of(page: str) -> list[Block | Output]:
-    """The layers of a page in the order of Darknet's file."""
-    config = compose("train", [f"model={page}"])
-    detector = assembly.describe_on_meta(config["model"], Classes(["object"], [1]))
-    layers: list[Block | Output] = []
-    for part in _ORDER[page]:
-        if isinstance(part, int):
-            kernels = detector.get_submodule(f"head.layers.quality_layers.{part}").weight
-            layers.append(Output(part, kernels.shape[1], kernels.shape[0]))
-        else:
-            layers += _blocks_in(detector.get_submodule(part), part)
+Layers = list[Block | Output]
+
+
+def _block(name: str, before: int, after: int, size: int = 3) -> Block:
+    return Block(name, (after, before, size, size))
+
+
+def _alternating(prefix: str, widths: Sequence[int], sizes: tuple[int, int]) -> list[Block]:
+    """Convolutions from width to width, numbered from 0; kernels of two sizes alternate."""
+    return [
+        _block(f"{prefix}.{index}", before, after, sizes[index % 2])
+        for index, (before, after) in enumerate(pairwise(widths))
+    ]
+
+
+def _yolov2() -> Layers:
+    layers: Layers = [
+        _block("backbone.stages.0.0", 3, 32),
+        _block("backbone.stages.0.2", 32, 64),
+    ]
+    for stage, convs in enumerate((3, 3, 5, 5), start=1):
+        narrow = 32 * 2**stage
+        widths = [narrow] + [2 * narrow, narrow] * (convs // 2) + [2 * narrow]
+        for index, (before, after) in enumerate(pairwise(widths), start=1):
+            size = 3 if index % 2 else 1
+            layers.append(_block(f"backbone.stages.{stage}.{index}", before, after, size))
+    layers += [
+        _block("neck.coarse.0", 1024, 1024),
+        _block("neck.coarse.1", 1024, 1024),
+        _block("neck.passthrough", 512, 64, 1),
+        _block("neck.join", 1024 + 4 * 64, 1024),
+        Output(0, 1024, 5),
+    ]
     return layers
 
 
-def _blocks_in(module: nn.Module, prefix: str) -> list[Block]:
-    return [
-        Block(f"{prefix}.{name}".rstrip("."), tuple(block.conv.weight.shape))
-        for name, block in module.named_modules()
-        if isinstance(block, ConvBlock)
+def _yolov2_tiny() -> Layers:
+    names = ("0.0", "0.2", "1.1", "2.1", "3.1", "4.1", "4.3")
+    widths = (3, 16, 32, 64, 128, 256, 512, 1024)
+    layers: Layers = [
+        _block(f"backbone.stages.{name}", before, after)
+        for name, (before, after) in zip(names, pairwise(widths), strict=True)
     ]
+    return [*layers, _block("neck.join", 1024, 512), Output(0, 512, 5)]
+
+
+def _yolov3() -> Layers:
+    layers: Layers = [_block("backbone.stages.0.0", 3, 32)]
+    for stage, blocks in enumerate((1, 2, 8, 8, 4)):
+        narrow, first = 32 * 2**stage, 0 if stage else 1  # the stem is before the first stage
+        prefix = f"backbone.stages.{stage}"
+        layers.append(_block(f"{prefix}.{first}", narrow, 2 * narrow))
+        for index in range(first + 1, first + 1 + blocks):
+            layers.append(_block(f"{prefix}.{index}.squeeze", 2 * narrow, narrow, 1))
+            layers.append(_block(f"{prefix}.{index}.spread", narrow, 2 * narrow))
+    for level, half, joined in ((2, 512, 1024), (1, 256, 768), (0, 128, 384)):
+        if level < 2:  # noqa: PLR2004  # the coarsest level
+            layers.append(_block(f"neck.lateral.{level}", 2 * half, half, 1))
+        widths = [joined, half, 2 * half, half, 2 * half, half]
+        layers += _alternating(f"neck.output.{level}", widths, (1, 3))
+        layers.append(_block(f"head.layers.convs.{level}.0", half, 2 * half))
+        layers.append(Output(level, 2 * half, 3))
+    return layers
+
+
+LAYERS: dict[str, Layers] = {
+    "yolov2": _yolov2(),
+    "yolov2_tiny": _yolov2_tiny(),
+    "yolov3": _yolov3(),
+}

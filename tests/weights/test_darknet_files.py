@@ -16,8 +16,7 @@ COUNT = 14 + 3 * 7
 
 @pytest.fixture(autouse=True)
 def one_page(monkeypatch):
-    monkeypatch.setattr(darknet, "PAGES", ("yolov2_tiny",))
-    monkeypatch.setattr(darknet, "layers_of", lambda page: LAYERS)
+    monkeypatch.setattr(darknet, "LAYERS", {"yolov2_tiny": LAYERS})
 
 
 def write(path, count=COUNT, version=(0, 2), extra=b""):
