@@ -32,7 +32,7 @@ _FEW_REGIONS = [
 def small_words(page: str) -> list[str]:
     """Overrides that shrink the network of a page and keep its head, except SSD's network."""
     if page.startswith("yolo"):
-        return _TINY_YOLO
+        return [*_TINY_YOLO, *(["model.neck.out_channels=32"] if "yolov2" in page else [])]
     if "ssdlite" in page:
         return ["model.head.priors.image_size=[96,96]"]
     if "ssd" in page:

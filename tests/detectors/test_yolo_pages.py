@@ -10,8 +10,8 @@ from detkit.config.compose import compose
 @pytest.mark.parametrize(
     ("page", "millions"),
     [
-        ("yolov2", 50.96),
-        ("yolov2_tiny", 11.23),
+        pytest.param("yolov2", 50.96, marks=pytest.mark.slow),
+        pytest.param("yolov2_tiny", 11.23, marks=pytest.mark.slow),
         ("yolov3", 61.95),
         ("yolov5n", 1.87),
         ("yolov5s", 7.24),

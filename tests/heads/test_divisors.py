@@ -10,7 +10,7 @@ from detkit.structures import FeatureSpec, PaddedTargets, Target
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
 HEADS = page_names("head")
-BY_PREDICTIONS = ("yolo_free", "fsaf")  # whose assigners use predictions
+BY_PREDICTIONS = ("yolo_free", "fsaf", "yolov2")  # whose assigners use predictions
 
 
 def features():
