@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+import reference
 import torch
 from torch import Tensor
 
-from detkit.ops.boxes import box_centres, box_sides, iou
+from detkit.ops.boxes import box_centres, box_sides, iou, pairwise_iou
 from detkit.ops.chunks import row_chunks
 from detkit.ops.initial_boxes import initial_boxes
 from detkit.structures import BACKGROUND, IGNORED, Assignment
@@ -191,3 +192,16 @@ class FeatureSelectionAssigner:
 
     def _overlap(self, boxes, box):
         return -iou(boxes, box).clamp(min=1e-7).log()
+
+
+class YOLOv2Assigner:
+    uses_predictions = True
+
+    def __call__(self, priors, scores, boxes, target):
+        by_shape = object.__new__(reference.GridCellAssigner)
+        by_shape.ignored_iou, by_shape.shape_iou = 1.0, None
+        matched = by_shape(priors, scores, boxes, target).matched
+        if len(target) and self.ignored_iou < 1:
+            best = pairwise_iou(boxes, target.boxes).amax(dim=1)
+            matched = matched.masked_fill((best > self.ignored_iou) & (matched < 0), IGNORED)
+        return Assignment(matched)
