@@ -3,6 +3,7 @@
     python scripts/export_table.py              all pages; takes a minute or two for each
     python scripts/export_table.py fcos atss    only these; the other rows stay
     python scripts/export_table.py --only-page  write the page from the rows measured before
+    python scripts/export_table.py --trained RUN   the table of a trained detector
 
 Weights are random, so that nothing has to be trained or fetched, but scaled (`calibrate`), as
 untrained scores are nearly equal or saturate. The numbers compare the engines, and AP says nothing
@@ -31,6 +32,16 @@ DATA = [
 ]
 SIZES = {"ssd300": 300, "torchvision_ssd300": 300, "ssd512": 512}  # the others take any
 SIZE = 256
+TRAINED = "<!-- trained: python scripts/export_table.py --trained RUN -->"
+END_TRAINED = "<!-- end of the trained table -->"
+WAYS = {
+    "ONNX": ["format=onnx"],
+    "ONNX, float16": ["format=onnx", "precision=fp16"],
+    "ONNX, int8": ["format=onnx", "precision=int8"],
+    "ONNX, nms=false": ["format=onnx", "nms=false"],
+    "OpenVINO": ["format=openvino"],
+    "OpenVINO, int8": ["format=openvino", "precision=int8"],
+}
 HEADINGS = [
     ("page", "model"),
     ("size", "image"),
@@ -47,6 +58,9 @@ def main(words: list[str]) -> int:
     if words[:1] == ["--measure"]:
         print(json.dumps(measured(words[1])))
         return 0
+    if words[:1] == ["--trained"]:
+        replace_table(TRAINED, END_TRAINED, trained_table(words[1]))
+        return 0
     rows = json.loads(ROWS.read_text()) if ROWS.is_file() else {}
     pages = [word for word in words if not word.startswith("--")]
     for page in pages or ([] if words else model_pages()):
@@ -58,10 +72,45 @@ def main(words: list[str]) -> int:
         rows[page] = json.loads(done.stdout.splitlines()[-1])
         print(page, rows[page], flush=True)
         ROWS.write_text(json.dumps(dict(sorted(rows.items())), indent=1) + "\n")
-    text = PAGE.read_text(encoding="utf-8")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{after}", encoding="utf-8")
+    replace_table(BEGIN, END, table(rows))
     return 0
+
+
+def replace_table(begin: str, end: str, lines: str) -> None:
+    """Replace what stands between two comments of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    PAGE.write_text(f"{before}{begin}\n\n{lines}\n\n{end}{after}", encoding="utf-8")
+
+
+def trained_table(run: str) -> str:
+    """Export a trained run in each way; a row for each."""
+    from detkit.api.checkpoint_config import compose_with
+    from detkit.api.export import Export
+    from detkit.runs.checkpoint import find_checkpoint, read_checkpoint
+
+    checkpoint = read_checkpoint(find_checkpoint(run))
+    rows = [["export", "AP: PyTorch / engine", "differ", "MB", "PyTorch ms", "engine ms"]]
+    rows.append(["---"] * len(rows[0]))
+    for name, words in WAYS.items():
+        with TemporaryDirectory() as folder:
+            output = f"{folder}/model{'.xml' if 'format=openvino' in words else '.onnx'}"
+            config = compose_with(checkpoint, "export", [f"ckpt={run}", f"output={output}", *words])
+            certificate = Export(checkpoint, config, "model").run().certificate
+        print(certificate.text(), flush=True)
+        speed = certificate.speed
+        differ = f"{certificate.different:,} of {certificate.rows:,}"
+        rows.append(
+            [
+                name if certificate.passed else f"{name} (certificate failed)",
+                " / ".join(f"{value:.3f}" for value in certificate.ap.values()),
+                "not counted" if "int8" in name else differ,
+                f"{certificate.megabytes:.1f}",
+                f"{speed.pytorch:.0f}" if speed else "",
+                f"{speed.engine:.0f}" if speed else "",
+            ]
+        )
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
 def model_pages() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -21,10 +21,13 @@ from detkit.export.certification import Evidence, WrittenModel, certify
 from detkit.export.graph import example_images, graph_module, largest_stride, size_step
 from detkit.export.problems import refuse_problems
 from detkit.export.trial_images import canvas, noise_images
+from detkit.inference.engines.contract import RawArrays
+from detkit.inference.engines.suppression import has_numpy_form, suppress
 from detkit.interfaces import Exporter
 from detkit.runs.checkpoint import Checkpoint, load_weights
 from detkit.runs.score_threshold import default_threshold
 from detkit.structures import Batch, ExportGraph
+from detkit.structures.arrays import DetectionArrays
 from detkit.structures.export_graph import Images
 from detkit.structures.exported import ExportedModel
 
@@ -228,9 +231,17 @@ class Export:
             reason=self._reason or "no image of the split can be read",
             metrics=(metrics[0], metrics[1]),
             predict=self._predict,
+            finish=self._finish(),
             ap_tolerance=self._config["ap_tolerance"],
             threads=torch.get_num_threads(),
         )
+
+    def _finish(self) -> Callable[[Sequence[Images]], list[DetectionArrays]] | None:
+        """The post-processing of raw outputs in NumPy; None if the graph or only PyTorch has it."""
+        node = self._metadata.postprocess
+        if self._metadata.nms or node is None or not has_numpy_form(node):
+            return None
+        return lambda raw: suppress(RawArrays(*raw), node)
 
     def _predict(self, batch: Batch) -> Any:
         with torch.inference_mode():

@@ -25,6 +25,7 @@ from detkit.export.trial_images import canvas, trials
 from detkit.inference.engines.torch_program import torch_threads
 from detkit.interfaces import ExportEngine, Exporter, Metric
 from detkit.structures import Batch, Detections
+from detkit.structures.arrays import DetectionArrays
 from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
 
 Run = Callable[[Images], list[NDArray[Any]]]
@@ -44,7 +45,8 @@ class Evidence:
         reason: Why not, in words.
         metrics: Two empty metrics, for PyTorch and for the engine.
         predict: PyTorch's detections on a batch, in original coordinates.
-        finish: Post-processes raw outputs, for graphs without post-processing.
+        finish: Raw outputs to the detections of each image, for graphs without post-processing;
+            None if the post-processing only runs in PyTorch.
         ap_tolerance: The largest change of AP; None takes the precision's.
         threads: Threads for all but the measurement of speed.
     """
@@ -55,7 +57,7 @@ class Evidence:
     reason: str
     metrics: tuple[Metric, Metric] | None
     predict: Callable[[Batch], list[Detections]]
-    finish: Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]] | None = None
+    finish: Callable[[Sequence[NDArray[Any]]], Iterable[DetectionArrays]] | None = None
     ap_tolerance: float | None = None
     threads: int = 1
 
@@ -172,16 +174,15 @@ def _check_ap(
         expected = _torch_outputs(graph, inputs)
         actual: Sequence[NDArray[Any]] = _in_parts(engine, inputs, graph.metadata.batch)
         comparison.add(expected, actual)
-        if not graph.metadata.nms:
-            if evidence.finish is None:
-                continue
-            actual = evidence.finish(actual)
+        if not graph.metadata.nms and evidence.finish is None:
+            continue
+        images = split(actual) if evidence.finish is None else evidence.finish(actual)
         detections = batch.without_blank(evidence.predict(batch))
-        exported = batch.without_blank(list(_original(batch, actual)))
+        exported = batch.without_blank(list(_original(batch, images)))
         for metric, side in zip(evidence.metrics, (detections, exported), strict=True):
             metric.update(batch.image_ids, side, batch.original_targets)
     if not graph.metadata.nms and evidence.finish is None:
-        reason = "not measured without post-processing; on the validation images "
+        reason = "not measured, as the post-processing only runs in PyTorch; on validation images "
         return Check("AP", None, reason + comparison.text()), {}
     ap = [float(metric.compute()["AP"]) for metric in evidence.metrics]
     # NaN without objects
@@ -228,9 +229,9 @@ def _in_parts(engine: Run, images: Images, batch: int | None) -> list[NDArray[An
     return [np.concatenate(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
 
 
-def _original(batch: Batch, outputs: Sequence[NDArray[Any]]) -> Iterator[Detections]:
+def _original(batch: Batch, images: Iterable[DetectionArrays]) -> Iterator[Detections]:
     """The detections of each image in the coordinates of the original images."""
-    geometry = zip(split(outputs), batch.to_image, batch.original_sizes, strict=True)
+    geometry = zip(images, batch.to_image, batch.original_sizes, strict=True)
     for (boxes, scores, labels), to_image, size in geometry:
         values = (boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64))
         detections = Detections(*map(torch.from_numpy, values))

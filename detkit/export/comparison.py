@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detkit.structures.arrays import DetectionArrays
 
 Outputs = Sequence[NDArray[Any]]
 
@@ -39,19 +41,11 @@ TOLERANCES = {
 }
 
 
-class ImageDetections(NamedTuple):
-    """The detections of one image: (N, 4), (N,) and (N,)."""
-
-    boxes: NDArray[Any]
-    scores: NDArray[Any]
-    labels: NDArray[Any]
-
-
-def split(outputs: Outputs) -> Iterator[ImageDetections]:
+def split(outputs: Outputs) -> Iterator[DetectionArrays]:
     """The detections of each image of padded outputs."""
     boxes, scores, labels, counts = outputs
     for image, count in enumerate(counts.tolist()):
-        yield ImageDetections(boxes[image, :count], scores[image, :count], labels[image, :count])
+        yield DetectionArrays(boxes[image, :count], scores[image, :count], labels[image, :count])
 
 
 @dataclass
@@ -85,7 +79,7 @@ class Comparison:
             rows = int(np.prod(expected[1].shape[:2]))
             self.rows, self.different = self.rows + rows, self.different + rows
 
-    def add_image(self, expected: ImageDetections, actual: ImageDetections) -> None:
+    def add_image(self, expected: DetectionArrays, actual: DetectionArrays) -> None:
         """Compare the detections of one image, each with the nearest one of its class."""
         most = max(len(expected.scores), len(actual.scores))
         pairs = _nearest(expected, actual)
@@ -115,7 +109,7 @@ class Comparison:
 
 
 def _nearest(
-    expected: ImageDetections, actual: ImageDetections
+    expected: DetectionArrays, actual: DetectionArrays
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of detections with the same class, nearest first; each is in one pair at most."""
     distance = np.abs(expected.boxes[:, None] - actual.boxes[None]).max(axis=-1, initial=0.0)

@@ -153,7 +153,6 @@ def test_a_missing_data_set_is_said_in_the_certificate(
         (["format=openvino"], "first.xml"),
         (["format=triton", "output=repository/first"], "repository/first/1/model.onnx"),
         (["format=torch_export", "size=96"], "first.pt2"),
-        (["nms=false", "output=raw.onnx"], "raw.onnx"),
         (["precision=fp16"], "first_fp16.onnx"),
         (["batch=1", "size=[96,128]", "output=fixed.onnx"], "fixed.onnx"),
     ],
@@ -162,6 +161,15 @@ def test_a_missing_data_set_is_said_in_the_certificate(
 def test_every_format_and_precision_passes(words: list[str], file: str, work: Path) -> None:
     assert main(["export", "first", *words, *GUESSES]) == 0
     assert (work / file).is_file()
+
+
+@pytest.mark.slow
+def test_ap_without_post_processing_is_that_of_nms_in_numpy(
+    work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "first", "nms=false", "output=raw.onnx", *GUESSES]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "AP:" in line]
+    assert re.search(r"passed +AP: (\S+) in PyTorch, \1 in onnxruntime", line), line
 
 
 @pytest.mark.slow

@@ -23,13 +23,18 @@ def require_numpy_postprocess(model: ExportedModel, source: str) -> None:
         UserError: It is another one than `nms`.
     """
     node = model.postprocess or {}
-    if model.nms or (node.get("name") == "nms" and set(_KEYS) <= node.keys()):
+    if model.nms or has_numpy_form(node):
         return
     name = node.get("name", "none")
     raise UserError(
         f"{source}: was exported with nms=false, and detkit runs post-processing '{name}' only in "
         "PyTorch: export the file with nms=true."
     )
+
+
+def has_numpy_form(node: Mapping[str, Any]) -> bool:
+    """Whether `suppress` does what this post-processing does."""
+    return node.get("name") == "nms" and set(_KEYS) <= node.keys()
 
 
 def suppress(raw: RawArrays, node: Mapping[str, Any]) -> list[DetectionArrays]:
