@@ -18,7 +18,7 @@ from detkit.data.evaluation_split import measured_split
 from detkit.errors import UserError
 from detkit.export.certificate import Certificate
 from detkit.export.certification import Evidence, WrittenModel, certify
-from detkit.export.graph import example_images, graph_module, largest_stride, size_step
+from detkit.export.graph import example_images, graph_module, largest_stride, only_size, size_step
 from detkit.export.problems import refuse_problems
 from detkit.export.trial_images import canvas, noise_images
 from detkit.inference.engines.contract import RawArrays
@@ -135,7 +135,7 @@ class Export:
     def _describe(self, threshold: float) -> ExportedModel:
         config = self._config
         augmentation = config["augmentation"]
-        size, batch = config["size"], config["batch"]
+        batch = config["batch"]
         mean = config["model"].get("pixel_mean") or _MEAN
         return ExportedModel(
             class_names=tuple(self._classes.names),
@@ -143,7 +143,7 @@ class Export:
             resize={key: step for key, step in augmentation["evaluation"].items() if step},
             padding=tuple(map(float, mean)),  # type: ignore[arg-type]
             score_threshold=threshold,
-            size=None if size == "dynamic" else self._fixed_size(as_size(size)),
+            size=self._size(),
             batch=None if batch == "dynamic" else batch,
             nms=config["nms"],
             precision=config["precision"],
@@ -151,6 +151,23 @@ class Export:
             stride=self._stride,
             postprocess=_postprocess(config["model"]),
         )
+
+    def _size(self) -> tuple[int, int] | None:
+        """The fixed size; None for any, if the detector takes any.
+
+        Raises:
+            UserError: The size is no multiple of what the network needs, or not the one it takes.
+        """
+        only, size = only_size(self._detector), self._config["size"]
+        if only is not None and size == "dynamic":
+            self.notes.append(f"size={list(only)}: the priors fit no other size of images")
+            return only
+        if size == "dynamic":
+            return None
+        size = self._fixed_size(as_size(size))
+        if only is not None and size != only:
+            raise UserError(f"size={list(size)}: the priors fit images of {list(only)} only.")
+        return size
 
     def _fixed_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """A fixed size, which must be a multiple of what the network needs.

@@ -58,6 +58,15 @@ def largest_stride(detector: nn.Module) -> int:
     return math.ceil(max(strides, default=1))
 
 
+def only_size(detector: nn.Module) -> tuple[int, int] | None:
+    """The one (height, width) that a detector takes, because its priors fit no other."""
+    for module in detector.modules():
+        size: tuple[int, int] | None = getattr(getattr(module, "priors", None), "fixed_size", None)
+        if size is not None:
+            return size
+    return None
+
+
 def size_step(pad_multiple: int, stride: int) -> int:
     """What the sides of trial images differ by: a multiple of what the network accepts."""
     return pad_multiple if pad_multiple > 1 else min(stride, 32)

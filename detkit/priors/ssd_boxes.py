@@ -71,6 +71,11 @@ class SSDBoxes(PriorGrid):
         self._given_steps = steps
         self._first_step = steps[0] if steps else float(feature_specs[0].stride)
 
+    @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """The height and width that images must have, for which the steps were chosen."""
+        return None if self._given_steps is None else self._image_size
+
     def _steps(self, sizes: Sequence[tuple[int, int]]) -> Sequence[tuple[float, float]]:
         """The configured steps, checked against these maps, or even ones."""
         height, width = (

@@ -21,7 +21,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "export.md"
 def test_the_certificate_compares_outputs_and_ap(exported: Path) -> None:
     content = json.loads(exported.with_name("tiny.certificate.json").read_text())
     assert content["passed"]
-    assert [check["name"] for check in content["checks"]] == ["axes", "outputs", "AP"]
+    assert [check["name"] for check in content["checks"]] == ["axes", "outputs", "AP", "layers"]
     assert all(check["passed"] for check in content["checks"])
     assert content["ap"]["PyTorch"] == pytest.approx(content["ap"]["onnxruntime"], abs=1e-3)
     assert content["different"] == 0

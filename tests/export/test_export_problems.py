@@ -1,11 +1,13 @@
 """What is refused before an export starts."""
 
+from types import SimpleNamespace
+
 import pytest
 from export_graphs import graph
 from torch import nn
 
 from detkit.errors import ConfigError, UserError
-from detkit.export.graph import example_images, largest_stride, trace
+from detkit.export.graph import example_images, largest_stride, only_size, trace
 from detkit.export.packages import require_packages
 from detkit.export.problems import refuse_problems
 from detkit.structures import FeatureSpec
@@ -83,3 +85,10 @@ def test_the_largest_stride_is_that_of_any_level():
     network[1].feature_specs = [FeatureSpec(8, 8), FeatureSpec(8, 64)]
     assert largest_stride(network) == 64
     assert largest_stride(nn.Identity()) == 1
+
+
+def test_priors_of_one_size_fix_the_size_of_a_graph():
+    head = nn.Module()
+    head.priors = SimpleNamespace(fixed_size=(300, 300))
+    assert only_size(nn.ModuleList([nn.ReLU(), head])) == (300, 300)
+    assert only_size(nn.ModuleList([nn.ReLU()])) is None

@@ -131,6 +131,11 @@ def test_too_few_levels_are_refused():
         SSDBoxes(feature_specs=specs(8, 16, 32, 64, 64), steps=SSD300["steps"])
 
 
+def test_steps_fix_the_size_of_images():
+    assert SSDBoxes(feature_specs=specs(8, 16, 32, 64, 64, 64), **SSD300).fixed_size == (300, 300)
+    assert SSDBoxes(feature_specs=specs(8, 16, 32)).fixed_size is None
+
+
 def test_steps_of_another_backbone_are_refused():
     with pytest.raises(UserError, match="`steps` begin with 8, but the finest level has stride 4"):
         SSDBoxes(feature_specs=specs(4, 8, 16, 32, 64, 64), **SSD300)
