@@ -212,7 +212,7 @@ class Head(Protocol):
 class AssigningHead(Protocol):
     """A head, or a proposer, that can show the objects assigned to its priors.
 
-    `assign` returns P priors and `matched` (B, P): indices of the objects that are not ignored.
+    `assign` gives priors, (P, ...) or (B, P, ...), and `matched` (B, P): non-ignored objects.
     """
 
     def assign(self, features: list[Tensor], targets: PaddedTargets) -> tuple[Priors, Tensor]: ...

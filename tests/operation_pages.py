@@ -22,6 +22,12 @@ _TINY_YOLO = [
     "model.backbone.depth=0.33",
     "model.backbone.width=0.125",
 ]
+_TINY_DETR = [
+    "model.head.width=16",
+    "model.head.feed_forward=32",
+    "model.head.encoder_layers=1",
+    "model.head.decoder_layers=2",
+]
 _FEW_REGIONS = [
     "model.roi_head.sampler.number=32",
     "model.proposer.training_postprocess.max_candidates=200",
@@ -41,7 +47,7 @@ def small_words(page: str) -> list[str]:
         return [*size, f"model.neck.shrink=[{shrink}]"]
     if page == "faster_rcnn_c4":
         return [*_TINY_RESNET, "model.backbone.levels=[4]", *_FEW_REGIONS]
-    words = [*_TINY_RESNET, "model.neck.out_channels=16"]
+    words = [*_TINY_RESNET, "model.neck.out_channels=16", *(_TINY_DETR if page == "detr" else [])]
     if page in TWO_STAGES:
         return [*words, "model.backbone.levels=[2,3,4,5]", *_FEW_REGIONS]
     return words

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import yaml
+from torch import nn
 
 from detkit import assembly
 from detkit.api.checkpoint_config import checkpoint_of
@@ -19,7 +20,7 @@ from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.config.lost_values import lost_values
 from detkit.config.override_text import value_of
 from detkit.errors import UserError
-from detkit.evaluation.operation_counts import priors_by_level
+from detkit.evaluation.operation_counts import predictions_by_level
 from detkit.text import counted
 
 HELP = """
@@ -88,8 +89,7 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
         )
         lines.append(f"  {name:9} {model[name]['name']}: {levels}")
     dense = "proposer" if "proposer" in model else "head"
-    counts = priors_by_level(detector, getattr(detector, dense).priors, size)
-    lines.append(f"  {dense:9} {model[dense]['name']}: {sum(counts):,} priors ({_sum(counts)})")
+    lines.append(f"  {dense:9} {model[dense]['name']}{_predictions(detector, dense, size)}")
     if "roi_head" in model:
         lines.append(f"  roi_head  {_looks(model['roi_head'])}")
     sizes = {
@@ -98,6 +98,17 @@ def wiring(model: dict[str, Any], classes: Classes, size: tuple[int, int]) -> st
     parts = ", ".join(f"{name} {size / 1e6:.2f} M" for name, size in sizes.items())
     lines.append(f"  weights   {sum(sizes.values()) / 1e6:.2f} M parameters ({parts})")
     return "\n".join(lines)
+
+
+def _predictions(detector: nn.Module, dense: str, size: tuple[int, int]) -> str:
+    """The number of priors, or of queries."""
+    head = detector.get_submodule(dense)
+    counts = predictions_by_level(detector, head, size)
+    if counts is None:
+        return ""
+    if hasattr(head, "priors"):
+        return f": {sum(counts):,} priors ({_sum(counts)})"
+    return f": {sum(counts):,} queries"
 
 
 def _looks(roi_head: dict[str, Any]) -> str:

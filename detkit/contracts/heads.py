@@ -280,7 +280,7 @@ def assignments_name_objects(subject: Subject) -> None:
         return
     targets = scenes.usual_targets()
     priors, matched = part.assign(scenes.maps(specs), PaddedTargets.of(targets))
-    require_tensor(matched, "matched", (2, len(priors.boxes)), torch.int64)
+    require_tensor(matched, "matched", (2, priors.boxes.shape[-2]), torch.int64)
     for row, target in zip(matched, targets, strict=True):
         count = int((~target.ignored).sum())
         require(

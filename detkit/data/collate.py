@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from detkit.data.opencv import cv2
 from detkit.data.transforms.resizing import PADDING
@@ -72,13 +74,13 @@ def _rebuild_target(boxes: Any, labels: Any, ignored: Any, areas: Any) -> Target
 def _reduce_padded(
     targets: PaddedTargets,
 ) -> tuple[Callable[..., PaddedTargets], tuple[Any, ...]]:
-    *tensors, counts = targets
-    return _rebuild_padded, (*(tensor.numpy() for tensor in tensors), counts)
+    values: list[Any] = [v.numpy() if isinstance(v, Tensor) else v for v in targets]
+    return _rebuild_padded, tuple(values)
 
 
 def _rebuild_padded(*values: Any) -> PaddedTargets:
-    boxes, labels, mask, ignored_boxes, ignored_mask = map(torch.from_numpy, values[:5])
-    return PaddedTargets(boxes, labels, mask, ignored_boxes, ignored_mask, values[5])
+    fields: list[Any] = [torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in values]
+    return PaddedTargets(*fields)
 
 
 # Each tensor that a worker sends takes a file descriptor and a system call: a batch of 64 would

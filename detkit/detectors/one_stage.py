@@ -59,7 +59,8 @@ class OneStageDetector(FeatureDetector):
 
     def loss(self, batch: Batch) -> Losses:
         """The losses of a batch."""
-        return self.head.loss(self.features_of(batch), batch.targets)
+        targets = batch.targets._replace(image_sizes=batch.size_tensor)
+        return self.head.loss(self.features_of(batch), targets)
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -96,19 +96,26 @@ class HalfProducts(TorchFunctionMode):
 
 
 @torch.no_grad()
-def priors_by_level(
-    detector: nn.Module, priors: PriorGenerator, size: tuple[int, int]
-) -> list[int]:
-    """Count the priors of each level, from the feature maps of a real forward pass.
+def predictions_by_level(
+    detector: nn.Module, head: nn.Module, size: tuple[int, int]
+) -> list[int] | None:
+    """Count the priors of each level, or the queries of a head without priors.
 
     Args:
         detector: A detector on the meta device.
-        priors: Those of its head or proposer.
+        head: Its head or proposer.
         size: Height and width of the image.
+
+    Returns:
+        The counts, from the feature maps of a real forward pass; None for a head with neither.
 
     Raises:
         UserError: The priors take no such images.
     """
+    if not hasattr(head, "priors"):
+        queries = getattr(head, "queries", None)
+        return [queries] if isinstance(queries, int) else None
+    priors = cast(PriorGenerator, head.priors)
     with torch.device("meta") as meta:
         backbone, neck = (detector.get_submodule(name) for name in ("backbone", "neck"))
         maps = neck(backbone(torch.empty(1, 3, *size)))

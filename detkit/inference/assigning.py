@@ -60,8 +60,11 @@ def assign(
         features = cast(_Featured, detectors[0]).features_of(batch)
         target = batch.targets.split()[0]
         target = target.select(~target.ignored)
-        assigned = [head.assign(features, batch.targets) for head in heads]
-        assignments.append(tuple(ImageAssignment(p, matched[0], target) for p, matched in assigned))
+        targets = batch.targets._replace(image_sizes=batch.size_tensor)
+        assigned = [head.assign(features, targets) for head in heads]
+        assignments.append(
+            tuple(ImageAssignment(p.of_image(0), matched[0], target) for p, matched in assigned)
+        )
     return assignments
 
 

@@ -19,6 +19,7 @@ class Projection(nn.Module):
 
     Args:
         out_channels: Channels of each output level.
+        coarsest: Keep only so many of the coarsest levels; null keeps all.
         extra: Coarser levels to add: `pool` one by subsampling, `p6p7_on_p5` two by convolutions
             on the coarsest output level, `p6p7_on_c5` on the backbone's.
         norm: Normalisation after each convolution.
@@ -29,10 +30,12 @@ class Projection(nn.Module):
         *,
         feature_specs: Wired[list[FeatureSpec]],
         out_channels: PositiveInt = 256,
+        coarsest: PositiveInt | None = None,
         extra: Extra = "p6p7_on_p5",
         norm: Literal["none", "batch", "group"] = "none",
     ) -> None:
         super().__init__()
+        feature_specs = feature_specs[-(coarsest or 0) :]
         self.project = nn.ModuleList(
             ConvBlock(spec.channels, out_channels, kernel_size=1, norm=norm, activation="none")
             for spec in feature_specs
@@ -45,6 +48,7 @@ class Projection(nn.Module):
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l), extra levels included."""
+        features = features[-len(self.project) :]
         maps = [project(level) for project, level in zip(self.project, features, strict=True)]
         return [*maps, *self.extra(maps[-1], features[-1])]
 

@@ -35,12 +35,16 @@ class Priors(NamedTuple):
         boxes, stride, level = (field[start:stop] for field in self[:3])
         return Priors(boxes, stride, level, self.level_sizes)
 
+    def of_image(self, image: int) -> Priors:
+        """The (P, ...) priors of one image."""
+        return self if self.boxes.dim() == 2 else self.at(image)  # noqa: PLR2004  # (P, 4)
+
     def repeated(self, images: int) -> Priors:
         """(images * P) the priors of an image, once for each."""
         boxes, stride, level = (f.expand(images, *f.shape).flatten(0, 1) for f in self[:3])
         return Priors(boxes, stride, level)
 
-    def at(self, index: Tensor | slice) -> Priors:
+    def at(self, index: Tensor | slice | int) -> Priors:
         """The priors at an index, a mask or a slice."""
         return Priors(self.boxes[index], self.stride[index], self.level[index])
 

@@ -7,7 +7,7 @@ of these tensors can be compiled and exported.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ class PaddedTargets(NamedTuple):
         ignored_boxes: (B, M, 4) float32 boxes of ignored objects; M may be 0.
         ignored_mask: (B, M) bool, true for ignored objects.
         counts: Number of objects of each image, known to the host.
+        image_sizes: (B, 2) float32 height and width of each image without padding; None where no
+            head needs them.
     """
 
     boxes: Tensor
@@ -36,6 +38,7 @@ class PaddedTargets(NamedTuple):
     ignored_boxes: Tensor
     ignored_mask: Tensor
     counts: tuple[int, ...]
+    image_sizes: Tensor | None = None
 
     @staticmethod
     def of(targets: Sequence[Target]) -> PaddedTargets:
@@ -86,6 +89,7 @@ class PaddedTargets(NamedTuple):
             ignored_boxes=self.ignored_boxes[start:stop],
             ignored_mask=self.ignored_mask[start:stop],
             counts=counts,
+            image_sizes=None if self.image_sizes is None else self.image_sizes[start:stop],
         )
 
     def split(self) -> list[Target]:
@@ -102,14 +106,9 @@ class PaddedTargets(NamedTuple):
         return targets
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> PaddedTargets:
-        return PaddedTargets(
-            boxes=change(self.boxes),
-            labels=change(self.labels),
-            mask=change(self.mask),
-            ignored_boxes=change(self.ignored_boxes),
-            ignored_mask=change(self.ignored_mask),
-            counts=self.counts,
-        )
+        fields: dict[str, Any] = self._asdict()
+        tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+        return self._replace(**{name: change(tensor) for name, tensor in tensors.items()})  # type: ignore[arg-type]
 
 
 class Regions(NamedTuple):

@@ -63,7 +63,8 @@ class CompiledLoss:
 
 def compiles_loss(detector: nn.Module) -> bool:
     """Whether trainer.compile makes a graph of the losses, too."""
-    return isinstance(detector, DetectorModule) and detector.compiles_loss
+    is_graph = isinstance(detector, DetectorModule) and detector.compiles_loss
+    return is_graph and not _matches_on_host(detector)
 
 
 def compilation_text(detector: nn.Module) -> str:
@@ -73,10 +74,20 @@ def compilation_text(detector: nn.Module) -> str:
             "trainer.compile: network, assignment and losses become one graph; the first batches "
             "take minutes"
         )
+    if _matches_on_host(detector):
+        reason = "the host matches objects and predictions"
+    else:
+        reason = f"{type(detector).__name__} selects regions"
     return (
-        f"trainer.compile: only the network is compiled, since {type(detector).__name__} selects "
-        "regions; the first batches take minutes"
+        f"trainer.compile: only the network is compiled, since {reason}; the first batches take "
+        "minutes"
     )
+
+
+def _matches_on_host(detector: nn.Module) -> bool:
+    """Whether an assigner interrupts a graph of the losses."""
+    assigners = (getattr(module, "assigner", None) for module in detector.modules())
+    return any(getattr(assigner, "runs_on_host", False) for assigner in assigners)
 
 
 def padded_to_powers(targets: PaddedTargets) -> PaddedTargets:
@@ -91,6 +102,7 @@ def padded_to_powers(targets: PaddedTargets) -> PaddedTargets:
         ignored_boxes=F.pad(targets.ignored_boxes, (0, 0, 0, more_ignored)),
         ignored_mask=F.pad(targets.ignored_mask, (0, more_ignored)),
         counts=targets.counts,
+        image_sizes=targets.image_sizes,
     )
 
 

@@ -1,8 +1,8 @@
-"""Read weight files of detkit, torchvision, timm and Darknet; name their classes."""
+"""Read weight files of detkit, torchvision, timm, DETR and Darknet; name their classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,29 @@ from detkit.weights.class_names import (
     read_class_list,
 )
 from detkit.weights.darknet import SUFFIX, read_darknet
+from detkit.weights.detr_source import is_detr, read_detr
 from detkit.weights.tensor_names import (
     library_of_detector,
     unwrapped_name,
 )
-from detkit.weights.torchvision_source import ONLY_BACKBONE, read_torchvision, read_torchvision_ssd
-from detkit.weights.torchvision_ssd import (
-    is_torchvision_ssd,
+from detkit.weights.torchvision_source import (
+    ONLY_BACKBONE,
+    is_torchvision,
+    read_torchvision,
+    read_torchvision_ssd,
 )
+from detkit.weights.torchvision_ssd import is_torchvision_ssd
 from detkit.weights.weight_source import WeightSource, logits_of_prior
 
 # Keys under which training scripts save weights; averaged weights come first.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
 _DETKIT_LAYERS = ("head.layers.", "proposer.layers.")
+# Whether tensor names belong to a detector of a library, and what reads it.
+_LIBRARIES: list[tuple[Callable[[Collection[str]], bool], Callable[..., WeightSource]]] = [
+    (is_torchvision, read_torchvision),
+    (is_torchvision_ssd, read_torchvision_ssd),
+    (is_detr, read_detr),
+]
 
 
 def read_source(source: str, key: str = "weights") -> WeightSource:
@@ -58,10 +68,9 @@ def read_source(source: str, key: str = "weights") -> WeightSource:
     if content is None or (isinstance(content, dict) and RECORD in content):
         return _of_detkit(read_checkpoint(path))
     tensors = _named_tensors(content, path)
-    if any(name.startswith("backbone.body.") for name in tensors):
-        return read_torchvision(path, tensors)
-    if is_torchvision_ssd(tensors):
-        return read_torchvision_ssd(path, tensors)
+    for is_of_library, read in _LIBRARIES:
+        if is_of_library(tensors):
+            return read(path, tensors)
     if any(name.startswith(_DETKIT_LAYERS) for name in tensors):
         return WeightSource(path, "detkit weights", tensors, logits=logits_of_prior(tensors))
     library = library_of_detector(tensors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -17,6 +17,11 @@ from detkit.weights.weight_source import CLASS_LAYER, WeightSource, logits_of_pr
 ONLY_BACKBONE = "and detkit can use only its backbone"
 _FOURTH_LEVEL = "neck.lateral.3.conv.weight"  # the pyramid of a ResNet, not of a MobileNet
 _EPSILON = 1e-5  # of torch's and torchvision's batch norms
+
+
+def is_torchvision(names: Collection[str]) -> bool:
+    """Whether these tensor names come from torchvision's RetinaNet, FCOS or R-CNNs."""
+    return any(name.startswith("backbone.body.") for name in names)
 
 
 def read_torchvision(path: Path, named_tensors: dict[str, Tensor]) -> WeightSource:

@@ -10,7 +10,8 @@ from detkit import registry
 from detkit.ops import assign_batch, chunks
 from detkit.structures import PaddedTargets, Priors, Target
 
-NAMES = registry.names("assigner")
+# test_hungarian.py compares that one with all permutations.
+NAMES = [name for name in registry.names("assigner") if name != "hungarian"]
 CLASSES = 3
 
 

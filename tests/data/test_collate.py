@@ -57,6 +57,17 @@ def test_padded_targets_travel_between_processes_as_bytes(samples):
     assert all(a.equal(b) for a, b in zip(received[:5], sent[:5], strict=True))
 
 
+def test_padded_targets_keep_the_sizes_of_their_images(samples):
+    sizes = torch.tensor([[4.0, 4], [8, 8]])
+    padded = Collate(pad_multiple=1)([samples([]), samples([])]).targets
+    for sent in (padded, padded._replace(image_sizes=sizes)):
+        buffer = io.BytesIO()
+        ForkingPickler(buffer, 4).dump(sent)
+        for received in (pickle.loads(buffer.getvalue()), sent.to("cpu"), sent.images(0, 2)):
+            assert (received.image_sizes is None) == (sent.image_sizes is None)
+            assert sent.image_sizes is None or received.image_sizes.equal(sizes)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (7, 1), (3, 3), (33, 10)])
 @pytest.mark.parametrize("interleaved", [True, False])
 def test_an_image_is_copied_into_a_part_of_planes(size, interleaved):

@@ -21,7 +21,15 @@ FEW_REGIONS = [
 ]
 # Steps until eight images are known, where that takes long: regions are drawn, anchors are many,
 # and the running statistics of SSDlite's norms follow slowly.
-SLOW_LEARNERS = {"faster_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300}
+SLOW_LEARNERS = {"faster_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300, "detr": 240}
+DETR = [
+    "model.head.width=64",
+    "model.head.feed_forward=128",
+    "model.head.queries=12",
+    "model.head.encoder_layers=1",
+    "model.head.decoder_layers=2",
+    "model.head.dropout=0.0",
+]
 VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
 
 
@@ -38,6 +46,7 @@ def own(page, network):
     if page == "faster_rcnn_c4":  # which has no neck
         return [*words, "model.backbone.levels=[4]", *FEW_REGIONS]
     words += ["model.neck.out_channels=64"] if network == "test_resnet" else []
+    words += DETR if page == "detr" else []
     if "faster" in page or "cascade" in page:
         narrow = ["model.roi_head.box_head.width=64", "model.backbone.levels=[2,3,4,5]"]
         return [*words, *narrow, *FEW_REGIONS]
@@ -49,6 +58,7 @@ def slow_if(page):
     slow = page in (
         "yolov2",
         "yolov2_tiny",
+        "detr",
         "yolov3",
         "yolov4",
         "ssd300",
@@ -87,7 +97,7 @@ def test_eight_images_one_without_boxes_are_learned_by_heart(tmp_path, page):
     batch, detector, metric = first_images(tmp_path / "shapes", 8, 96, *words)
     small = sum(parameter.numel() for parameter in detector.parameters()) < 1e7
     assert min(batch.targets.counts) == 0
-    steps, rate = (120, 0.003) if small else (80, 0.001)
+    steps, rate = (120, 0.003) if small and page != "detr" else (80, 0.001)
     steps = max([steps, *(n for name, n in SLOW_LEARNERS.items() if name in page)])
     train(detector, [batch], steps, rate)
     metric.update(batch.image_ids, detector.eval().predict(batch), batch.original_targets)

@@ -1,5 +1,5 @@
 import pytest
-from head_pages import shallow
+from head_pages import is_dense, shallow, small_values
 
 from detkit import assembly, registry
 from detkit.config.checks.schema import check
@@ -16,7 +16,11 @@ def build_head():
 
     def make(name, layers=(), **values):
         is_other = "name" in dict(layers)
-        small = {"layers": dict(layers) if is_other else {**shallow(name), **dict(layers)}}
+        small = (
+            small_values(name)
+            if not is_dense(name)
+            else {"layers": dict(layers) if is_other else {**shallow(name), **dict(layers)}}
+        )
         node = part_node("head", {"name": name, **small, **values})
         part = node.pop("name")
         complete = {"name": part, **check(registry.get("head", part), node)}

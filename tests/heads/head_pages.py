@@ -9,3 +9,21 @@ def shallow(name):
     """The layers of a head page, with one convolution where their number can be set."""
     layers = filled("head", name)["layers"]
     return {"convs": 1} if "convs" in arguments(registry.get("layers", layers["name"])) else {}
+
+
+def small_values(name):
+    """Values that make a head page small; a set-prediction head has no `layers`."""
+    if "layers" in filled("head", name):
+        return {"layers": shallow(name)}
+    return {
+        "width": 16,
+        "feed_forward": 32,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "queries": 20,
+    }
+
+
+def is_dense(name):
+    """Whether a page is a dense head, with priors and layers."""
+    return "layers" in filled("head", name)

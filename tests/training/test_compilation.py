@@ -74,6 +74,12 @@ def test_one_stage_detectors_compile_their_losses():
     assert "only the network is compiled, since TinyDetector" in compilation_text(TinyDetector())
 
 
+def test_detr_compiles_its_network_only_since_the_host_matches():
+    detector = detector_of("detr", *small_words("detr"))
+    assert not compiles_loss(detector)
+    assert "only the network is compiled, since the host matches" in compilation_text(detector)
+
+
 @pytest.mark.parametrize("compile_loss", [True, False])
 def test_a_training_compiles_the_losses_if_told_to(compile_loss, monkeypatch):
     compiled = []

@@ -36,8 +36,9 @@ def clipping_notes(config: Mapping[str, Any]) -> list[str]:
     if norm is None or norm != head_clipping(config["model"]):
         return []
     head = config["model"]["head"]
-    name = head["layers"]["name"] if "layers" in head else head["name"]
+    is_layers = "layers" in head
+    part = f"head's layers '{head['layers']['name']}'" if is_layers else f"head '{head['name']}'"
     return [
         f"gradients are clipped at a norm of {norm:g}, as in the original implementation of the "
-        f"head's layers '{name}' ({CLIPPING}=null does not clip)"
+        f"{part} ({CLIPPING}=null does not clip)"
     ]

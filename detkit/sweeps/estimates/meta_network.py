@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from detkit.evaluation.operation_counts import HalfProducts, saved_bytes
 from detkit.heads.dense import DenseHead
-from detkit.interfaces import ClassificationLoss, PriorGenerator
+from detkit.interfaces import ClassificationLoss
 from detkit.roi_heads.pooling import LevelPooling
 from detkit.roi_heads.stage import Stage
 from detkit.structures import IGNORED
@@ -33,11 +33,6 @@ class Network:
         self.model = model
         self.dense = detector.get_submodule("proposer" if "proposer" in model else "head")
         self.stages = [part for part in detector.modules() if isinstance(part, Stage)]
-
-    @property
-    def priors(self) -> PriorGenerator:
-        """The priors of the dense head or the proposer."""
-        return cast(PriorGenerator, self.dense.priors)
 
     @property
     def layers(self) -> int:

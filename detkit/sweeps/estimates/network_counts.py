@@ -11,7 +11,7 @@ import torch
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.errors import UserError
-from detkit.evaluation.operation_counts import operations, priors_by_level
+from detkit.evaluation.operation_counts import operations, predictions_by_level
 from detkit.sweeps.estimates.data_facts import DataFacts
 from detkit.sweeps.estimates.device_speed import HALF
 from detkit.sweeps.estimates.meta_network import Network
@@ -25,7 +25,7 @@ class NetworkCounts:
 
     Attributes:
         network: The network.
-        priors: Priors of one image.
+        priors: Priors, or queries, of one image.
         operations: Operations of a prediction for one image.
         activations: Bytes that autograd saves for a batch.
     """
@@ -52,13 +52,13 @@ def count_network(
     network = Network(assembly.describe_on_meta(model, placeholder_classes(facts.classes)), model)
     seen, trained = facts.seen, facts.trained
     detector = network.detector.eval()
-    priors = _counted(lambda: sum(priors_by_level(detector, network.priors, seen)), seen)
+    priors = _counted(lambda: predictions_by_level(detector, network.dense, seen), seen)
     image = torch.empty(1, 3, *seen, device="meta")
     flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
     detector.train()
     batch = torch.empty(step[0], 3, *trained, device="meta")
     activations = _counted(lambda: network.activations(batch, HALF.get(step[1])), trained)
-    return NetworkCounts(network, priors, flops, activations)
+    return NetworkCounts(network, None if priors is None else sum(priors), flops, activations)
 
 
 def placeholder_classes(count: int) -> Classes:

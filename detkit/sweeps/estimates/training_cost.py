@@ -65,7 +65,7 @@ class Estimate:
         parameters: Number of parameters, frozen ones included.
         operations: Multiplications and additions to predict one image, with the maximum number of
             regions.
-        priors: Priors of one image.
+        priors: Priors, or queries, of one image.
         memory: Memory of a training step.
         images: The image sizes of this estimate.
         classes: The number of classes of this estimate.
