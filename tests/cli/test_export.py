@@ -130,7 +130,7 @@ def test_a_failed_certificate_keeps_the_file_under_another_name(
     assert not (work / "damaged.onnx").exists()
     text = (work / "damaged.failed.certificate.txt").read_text()
     assert "FAILED" in text
-    assert "first layer that differs: head.layers.class_layer (Conv)" in text
+    assert "first layer that differs: head.layers.class_layer:" in text
     assert "written: damaged.failed.onnx" in capsys.readouterr().out
 
 
@@ -169,7 +169,7 @@ def test_ap_without_post_processing_is_that_of_nms_in_numpy(
 ) -> None:
     assert main(["export", "first", "nms=false", "output=raw.onnx", *GUESSES]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "AP:" in line]
-    assert re.search(r"passed +AP: (\S+) in PyTorch, \1 in onnxruntime", line), line
+    assert re.search(r"ok +AP: (\S+) in PyTorch, \1 in onnxruntime", line), line
 
 
 @pytest.mark.slow
