@@ -95,7 +95,7 @@ def _quantise(node: Any, sources: Sources, prefix: str) -> list[Any]:
     scale, zero = sources[0].input[1:3]
     codes, values, weight = (f"{prefix}_{kind}" for kind in ("codes", "input", "weight"))
     dequantised = type(node).FromString(sources[1].SerializeToString())
-    dequantised.output[0] = weight
+    dequantised.name, dequantised.output[0] = weight, weight
     added = [
         helper.make_node("QuantizeLinear", [node.input[0], scale, zero], [codes]),
         helper.make_node("DequantizeLinear", [codes, scale, zero], [values]),
