@@ -35,12 +35,11 @@ SIZE = 256
 TRAINED = "<!-- trained: python scripts/export_table.py --trained RUN -->"
 END_TRAINED = "<!-- end of the trained table -->"
 WAYS = {
-    "ONNX": ["format=onnx"],
-    "ONNX, float16": ["format=onnx", "precision=fp16"],
-    "ONNX, int8": ["format=onnx", "precision=int8"],
-    "ONNX, nms=false": ["format=onnx", "nms=false"],
-    "OpenVINO": ["format=openvino"],
-    "OpenVINO, int8": ["format=openvino", "precision=int8"],
+    "ONNX": ["exporter=onnx"],
+    "ONNX, float16": ["exporter=onnx", "precision=fp16"],
+    "ONNX, int8": ["exporter=onnx", "precision=int8"],
+    "ONNX, nms=false": ["exporter=onnx", "nms=false"],
+    "OpenVINO": ["exporter=openvino"],
 }
 HEADINGS = [
     ("page", "model"),
@@ -94,7 +93,7 @@ def trained_table(run: str) -> str:
     rows.append(["---"] * len(rows[0]))
     for name, words in WAYS.items():
         with TemporaryDirectory() as folder:
-            output = f"{folder}/model{'.xml' if 'format=openvino' in words else '.onnx'}"
+            output = f"{folder}/model{'.onnx' if 'ONNX' in name else '.xml'}"
             config = compose_with(checkpoint, "export", [f"ckpt={run}", f"output={output}", *words])
             certificate = Export(checkpoint, config, "model").run().certificate
         print(certificate.text(), flush=True)
