@@ -31,7 +31,7 @@ class CSPYOLOv5(StagedBackbone):
         *,
         depth: PositiveFloat = 1.0,
         width: PositiveFloat = 1.0,
-        norm: Literal["batch", "frozen_batch", "group"] = "batch",
+        norm: Literal["batch", "cmbn", "frozen_batch", "group"] = "batch",
         activation: Activation = "silu",
         frozen_stages: FrozenStages = 0,
         levels: Levels = (3, 4, 5),

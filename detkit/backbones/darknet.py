@@ -13,7 +13,7 @@ from detkit.registry import register
 _STEM = 32  # channels of the first convolution; each stage doubles them
 _BLOCKS = (1, 2, 8, 8, 4)  # residual blocks of each stage: 53 layers with the classifier
 _CHANNELS = [_STEM * 2**stage for stage in range(1, len(_BLOCKS) + 1)]
-Norm = Literal["batch", "frozen_batch", "group"]
+Norm = Literal["batch", "cmbn", "frozen_batch", "group"]
 
 
 @register("backbone", "darknet53")

@@ -22,7 +22,7 @@ _STAGES = (
     (1024, 512, 1024, 512, 1024),
 )
 _STEM = 32
-_DARKNET_PIXELS = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
+DARKNET_PIXELS = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)
 
 
 @register("backbone", "darknet19")
@@ -75,7 +75,7 @@ class Darknet19(StagedBackbone):
         arguments: Mapping[str, Any],
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation, in 0..255: Darknet's weights expect pixels from 0 to 1."""
-        return _DARKNET_PIXELS
+        return DARKNET_PIXELS
 
 
 _TINY_CHANNELS = (32, 64, 128, 256, 1024)
@@ -128,4 +128,4 @@ class TinyDarknet(StagedBackbone):
         arguments: Mapping[str, Any],
     ) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation, in 0..255: Darknet's weights expect pixels from 0 to 1."""
-        return _DARKNET_PIXELS
+        return DARKNET_PIXELS

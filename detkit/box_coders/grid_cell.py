@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MinLen
 from torch import Tensor
 
+from detkit.errors import UserError
 from detkit.ops.boxes import EPSILON, box_centres, box_sides
-from detkit.registry import register
+from detkit.registry import Wired, register
 from detkit.structures import Priors
 
 # A box at or beyond the limits of a sigmoid would need an infinite code. Clamp to 0.01 and 0.99 (a
@@ -46,22 +47,37 @@ class YOLOv4Coder:
         section 3.4, "eliminate grid sensitivity", https://arxiv.org/abs/2004.10934
 
     Args:
-        scale: Width of the sigmoid in cells, for all levels; the published configuration uses 1.2,
-            1.1 and 1.05 for strides 8, 16 and 32.
+        scale: Width of the sigmoid in cells: one for all levels, or one for each, fine to coarse.
+            The published configuration uses 1.2, 1.1 and 1.05 for strides 8, 16 and 32.
+        per_cell: Priors per cell, for each level.
+
+    Raises:
+        UserError: There are more or fewer scales than levels.
     """
 
     code_size = 4
 
-    def __init__(self, *, scale: Scale = 1.1) -> None:
+    def __init__(
+        self,
+        *,
+        scale: Scale | Annotated[tuple[Scale, ...], MinLen(1)] = 1.1,
+        per_cell: Wired[list[int] | None] = None,
+    ) -> None:
+        if isinstance(scale, tuple) and len(scale) != len(per_cell or scale):
+            raise UserError(
+                f"box_coder 'yolov4': `scale` has {len(scale)} values, but the head has "
+                f"{len(per_cell or ())} levels: list one value for each, fine to coarse, or a "
+                "single number for all."
+            )
         self.scale = scale
 
     def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
         """Boxes (..., 4) to codes (..., 4)."""
-        return _encode_with_logarithms(boxes, priors, self.scale)
+        return _encode_with_logarithms(boxes, priors, _scales_at(priors, self.scale))
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
         """Codes (..., 4) to boxes (..., 4)."""
-        return _decode_with_exponents(codes, priors, self.scale)
+        return _decode_with_exponents(codes, priors, _scales_at(priors, self.scale))
 
 
 @register("box_coder", "yolov5")
@@ -97,23 +113,34 @@ class YOLOv5Coder:
         return _around(_decode_centres(codes, priors, self.scale), sides)
 
 
-def _encode_with_logarithms(boxes: Tensor, priors: Priors, scale: float) -> Tensor:
+def _scales_at(priors: Priors, scale: float | tuple[float, ...]) -> float | Tensor:
+    """The scale of all priors, or that of each prior's level (..., 1)."""
+    if not isinstance(scale, tuple):
+        return scale
+    scales = torch.full_like(priors.stride, scale[0])
+    for level, value in enumerate(scale[1:], start=1):
+        # Numbers of the host stay there; a table of them would have to be copied to the device.
+        scales = torch.where(priors.level == level, value, scales)
+    return scales[..., None]
+
+
+def _encode_with_logarithms(boxes: Tensor, priors: Priors, scale: float | Tensor) -> Tensor:
     ratios = (box_sides(boxes) / box_sides(priors.boxes)).clamp(min=EPSILON)
     return torch.cat([_encode_centres(boxes, priors, scale), ratios.log()], dim=-1)
 
 
-def _decode_with_exponents(codes: Tensor, priors: Priors, scale: float) -> Tensor:
+def _decode_with_exponents(codes: Tensor, priors: Priors, scale: float | Tensor) -> Tensor:
     sides = codes[..., 2:].clamp(max=LARGEST_LOG).exp() * box_sides(priors.boxes)
     return _around(_decode_centres(codes, priors, scale), sides)
 
 
-def _encode_centres(boxes: Tensor, priors: Priors, scale: float) -> Tensor:
+def _encode_centres(boxes: Tensor, priors: Priors, scale: float | Tensor) -> Tensor:
     """Centre offset in cell units; the cell is centred on the prior."""
     offset = (box_centres(boxes) - box_centres(priors.boxes)) / priors.stride[..., None]
     return _logit(offset / scale + 0.5)
 
 
-def _decode_centres(codes: Tensor, priors: Priors, scale: float) -> Tensor:
+def _decode_centres(codes: Tensor, priors: Priors, scale: float | Tensor) -> Tensor:
     offset = (codes[..., :2].sigmoid() - 0.5) * scale
     return box_centres(priors.boxes) + offset * priors.stride[..., None]
 

@@ -42,7 +42,8 @@ class Trainer:
         precision: Bits of the arithmetic; 16 scales the loss.
         accumulate_grad_batches: Batches per optimizer step. The gradient is the one of a single
             batch with all their images: losses are divided by counts over all these batches.
-            Exceptions: batch norm uses the statistics of each batch (norm `group` does not);
+            Exceptions: batch norm uses the statistics of each batch (norm `cmbn` those of the
+            batches so far in the step, norm `group` none);
             `ghm_c` and `ghm_r` weight by the gradients of each batch; samplers draw for each
             batch; roi heads divide by the number of regions in each batch, which rarely varies; a
             head with an objectness branch and assigner `sim_ota` or `task_aligned` divides by the

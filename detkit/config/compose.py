@@ -150,7 +150,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         fill_pixels(complete["model"])
         fill_clipping(complete)
     if slots.ROOTS[root] in (Train, Benchmark):
-        refuse_combinations(complete["trainer"])
+        refuse_combinations(complete["trainer"], complete.get("model"))
         choose_limits(complete["trainer"], overrides, resuming=root == "resume")
     return complete
 

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from detkit.ops.cross_mini_batch_norm import CrossMiniBatchNorm
 from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
 _TOLERANCE = 1e-3  # of the largest output; what rounding leaves is a hundred times less
+_OTHER_NORMS = (CrossMiniBatchNorm, FrozenBatchNorm)  # with the values of a batch norm
 
 
 def ready_to_predict(detector: nn.Module, images: Tensor) -> nn.Module:
@@ -78,7 +80,7 @@ def _seen(detector: nn.Module, images: Tensor) -> tuple[dict[str, str], Any]:
     for name, module in detector.named_modules():
         if type(module) is nn.Conv2d:
             hooks.append(module.register_forward_hook(partial(remember, name)))
-        elif type(module) is nn.BatchNorm2d or isinstance(module, FrozenBatchNorm):
+        elif type(module) is nn.BatchNorm2d or isinstance(module, _OTHER_NORMS):
             hooks.append(module.register_forward_pre_hook(partial(look_up, name)))
     try:
         outputs = detector(images)

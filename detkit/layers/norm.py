@@ -7,9 +7,10 @@ from typing import Literal
 
 from torch import nn
 
+from detkit.ops.cross_mini_batch_norm import CrossMiniBatchNorm
 from detkit.ops.frozen_batch_norm import FrozenBatchNorm
 
-Norm = Literal["none", "batch", "frozen_batch", "group"]
+Norm = Literal["none", "batch", "cmbn", "frozen_batch", "group"]
 _GROUPS = 32  # the count of the group normalisation paper (Wu and He, 2018)
 _LEAST_CHANNELS = 8
 
@@ -17,11 +18,15 @@ _LEAST_CHANNELS = 8
 def make_norm(norm: Norm, channels: int) -> nn.Module:
     """Build a normalisation layer by name; `none` is the identity.
 
+    `cmbn` is batch norm over all batches of an optimizer step.
+
     Group normalisation uses 32 groups, or fewer if a group would have less than 8 channels: this is
     the group size of 256 channels, and enough for statistics on a map of one cell.
     """
     if norm == "batch":
         return nn.BatchNorm2d(channels)
+    if norm == "cmbn":
+        return CrossMiniBatchNorm(channels)
     if norm == "frozen_batch":
         return FrozenBatchNorm(channels)
     if norm == "group":

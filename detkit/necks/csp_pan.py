@@ -15,7 +15,7 @@ from detkit.necks.extra_levels import crop, require_doubling
 from detkit.registry import PositiveFloat, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
-_Norm = Literal["none", "batch", "group"]
+_Norm = Literal["none", "batch", "cmbn", "group"]
 
 
 class ConvStyle(NamedTuple):

@@ -11,7 +11,7 @@ from detkit.layers import Activation, ParallelPooling, SerialPooling
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
-_Norm = Literal["none", "batch", "group"]
+_Norm = Literal["none", "batch", "cmbn", "group"]
 
 
 @register("neck", "spp")
@@ -42,7 +42,7 @@ class SPP(nn.Module):
             UserError: A side is even.
         """
         super().__init__()
-        _require_odd("spp", "kernel_sizes", kernel_sizes)
+        require_odd("spp", "kernel_sizes", kernel_sizes)
         self.feature_specs = list(feature_specs)
         self.pooling = ParallelPooling(
             feature_specs[-1].channels, kernel_sizes=kernel_sizes, norm=norm, activation=activation
@@ -85,7 +85,7 @@ class SPPF(nn.Module):
             UserError: The side is even.
         """
         super().__init__()
-        _require_odd("sppf", "kernel_size", (kernel_size,))
+        require_odd("sppf", "kernel_size", (kernel_size,))
         self.feature_specs = list(feature_specs)
         self.pooling = SerialPooling(
             feature_specs[-1].channels,
@@ -100,7 +100,12 @@ class SPPF(nn.Module):
         return [*features[:-1], self.pooling(features[-1])]
 
 
-def _require_odd(neck: str, argument: str, sizes: tuple[int, ...]) -> None:
+def require_odd(neck: str, argument: str, sizes: tuple[int, ...]) -> None:
+    """Refuse pools with an even side.
+
+    Raises:
+        UserError: A side is even.
+    """
     even = [size for size in sizes if size % 2 == 0]
     if even:
         raise UserError(

@@ -13,7 +13,7 @@ from detkit.layers import Activation, ConvBlock
 from detkit.registry import NonNegativeInt, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
-_Norm = Literal["none", "batch", "group"]
+_Norm = Literal["none", "batch", "cmbn", "group"]
 ChannelOrder = Literal["darknet", "blocks"]
 _LEVELS = 2
 

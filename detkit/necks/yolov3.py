@@ -13,7 +13,7 @@ from detkit.layers import Activation, ConvBlock
 from detkit.registry import Wired, register
 from detkit.structures import FeatureSpec
 
-_Norm = Literal["none", "batch", "group"]
+_Norm = Literal["none", "batch", "cmbn", "group"]
 
 
 @register("neck", "yolov3")
@@ -46,7 +46,7 @@ class YOLOv3Neck(nn.Module):
         )
         from_above = [*(coarse // 2 for coarse in halves[1:]), 0]
         self.output = nn.ModuleList(
-            _five_convolutions(spec.channels + more, half, norm, activation)
+            five_convolutions(spec.channels + more, half, norm, activation)
             for spec, half, more in zip(feature_specs, halves, from_above, strict=True)
         )
         self.feature_specs = [
@@ -64,7 +64,7 @@ class YOLOv3Neck(nn.Module):
         return outputs
 
 
-def _five_convolutions(
+def five_convolutions(
     in_channels: int, out_channels: int, norm: _Norm, activation: Activation
 ) -> nn.Sequential:
     """1x1, 3x3, 1x1, 3x3, 1x1; the 3x3 convolutions double the channels."""

@@ -8,9 +8,9 @@ afterwards: then all batches divide by the counts of the first one, and the grad
 before the optimizer step. This requires a single count for all losses.
 
 Exceptions, which differ from one batch of all images: batch norm, which uses the statistics of each
-batch; GHM, whose weights follow the gradients of each batch; regions, whose number is known only
-after the proposer ran and is mostly the same; and heads with several counts that depend on
-predictions.
+batch, and CmBN, which uses those of the batches so far; GHM, whose weights follow the gradients of
+each batch; regions, whose number is known only after the proposer ran and is mostly the same; and
+heads with several counts that depend on predictions.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from detkit.interfaces import CountingHead
 from detkit.ops import Divisors
+from detkit.ops.cross_mini_batch_norm import CrossMiniBatchNorm
 from detkit.structures import Batch, PaddedTargets
 
 _log = logging.getLogger("detkit.training")
@@ -83,6 +84,7 @@ class Accumulation:
         dividing = [m for m in detector.modules() if isinstance(_divisors(m), Divisors)]
         self._heads = [module for module in dividing if isinstance(module, CountingHead)]
         self._is_alone = len(dividing) == 1
+        self._norms = [m for m in detector.modules() if isinstance(m, CrossMiniBatchNorm)]
         neck = getattr(detector, "neck", None)
         self._strides = [spec.stride for spec in neck.feature_specs] if neck is not None else []
         self._ahead: list[tuple[CountingHead, list[Tensor]]] = []
@@ -90,13 +92,15 @@ class Accumulation:
         self._compared: set[tuple[int, int]] = set()
 
     def begin(self, batch: BatchOfStep, batches: int) -> None:
-        """Count the batches of a step; all ranks must call it together.
+        """Count the batches of a step, and tell its norms; all ranks must call it together.
 
         Args:
             batch: The first batch of the step, on its device.
             batches: The number of batches to train on.
         """
         self._ahead, self._behind = [], []
+        for norm in self._norms:
+            norm.begin_step()
         for head in self._heads:
             counts = self._count(head, batch, batches)
             head.divisors.of_step = None if counts is None else _of_all(counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ _DARKNET_EPSILON, _EPSILON = 1e-6, 1e-5
 
 
 def read_darknet(path: Path) -> WeightSource:
-    """Convert a weight file of YOLOv2 or YOLOv3; its length tells which page it belongs to.
+    """Convert a weight file of YOLOv2 to YOLOv4; its length tells which page it belongs to.
 
     Raises:
         UserError: No page has as many values.
@@ -70,14 +71,27 @@ def _read_values(path: Path) -> Tensor:
     return torch.from_numpy(np.frombuffer(content, dtype="<f4", offset=start).astype(np.float32))
 
 
+class Size(NamedTuple):
+    """The numbers in a file: `fixed`, and `per_value` for each value that a prior predicts."""
+
+    fixed: int
+    per_value: int
+
+
+def count_values(layers: list[Block | Output]) -> Size:
+    """Count the numbers in a file with these layers."""
+    blocks = [layer for layer in layers if isinstance(layer, Block)]
+    outputs = [layer for layer in layers if isinstance(layer, Output)]
+    return Size(
+        fixed=sum(math.prod(block.shape) + 4 * block.shape[0] for block in blocks),
+        per_value=sum(layer.priors * (layer.channels + 1) for layer in outputs),
+    )
+
+
 def _count_classes(layers: list[Block | Output], count: int) -> int | None:
     """The number of classes with which the layers have this many values, or None."""
-    blocks = [layer for layer in layers if isinstance(layer, Block)]
-    fixed = sum(math.prod(block.shape) + 4 * block.shape[0] for block in blocks)
-    per_value = sum(
-        layer.priors * (layer.channels + 1) for layer in layers if isinstance(layer, Output)
-    )
-    values, rest = divmod(count - fixed, per_value)
+    size = count_values(layers)
+    values, rest = divmod(count - size.fixed, size.per_value)
     classes = values - _BOX_VALUES
     return classes if rest == 0 and 0 < classes <= _MOST_CLASSES else None
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from detkit.backbones.csp_darknet_tiny import CSPDarknetTiny
 from detkit.backbones.csp_yolov5 import CSPYOLOv5
 from detkit.backbones.darknet import CSPDarknet53, Darknet53
 from detkit.backbones.darknet19 import Darknet19, TinyDarknet
@@ -110,3 +111,14 @@ def test_darknet19_and_its_tiny_variant_have_darknets_channels():
             assert built.feature_specs == [
                 FeatureSpec(*pair) for pair in zip(channels, strides, strict=True)
             ]
+
+
+def test_the_network_of_tiny_yolov4_publishes_half_of_what_its_stages_pass_on():
+    with torch.device("meta"):
+        backbone = CSPDarknetTiny(levels=(1, 2, 3, 4, 5))
+        shapes = [tuple(level.shape[1:]) for level in backbone(torch.zeros(1, 3, 64, 64))]
+        passed_on = backbone.stages[1](torch.zeros(1, 32, 32, 32)).shape[1]
+    channels = [32, 64, 128, 256, 512]
+    assert shapes == [(c, 32 >> i, 32 >> i) for i, c in enumerate(channels)]
+    assert [spec.channels for spec in backbone.feature_specs] == channels
+    assert passed_on == 128

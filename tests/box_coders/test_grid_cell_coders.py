@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from detkit.box_coders.grid_cell import YOLOv3Coder, YOLOv4Coder, YOLOv5Coder
+from detkit.errors import UserError
 from detkit.structures import Priors
 
 PRIOR = Priors(torch.tensor([[7.0, 10.0, 17.0, 30.0]]), torch.tensor([8.0]), torch.tensor([0]))
@@ -35,6 +36,20 @@ def test_yolov4_by_hand():
     # The sigmoid is 1.2 cells wide: 1/4 from the middle is 1.2 / 4 * 8 = 2.4 pixels.
     found = decoded(YOLOv4Coder(scale=1.2), LOGIT, -LOGIT, 0.0, 0.0)
     assert found == pytest.approx([12 + 2.4, 20 - 2.4, 10, 20])
+
+
+def test_yolov4_takes_a_scale_for_each_level():
+    priors = Priors(PRIOR.boxes.repeat(2, 1), PRIOR.stride.repeat(2), torch.tensor([0, 1]))
+    coder = YOLOv4Coder(scale=(1.2, 1.0), per_cell=[3, 3])
+    codes = torch.tensor([[LOGIT, 0.0, 0.0, 0.0]] * 2)
+    boxes = coder.decode(codes, priors)
+    assert boxes[:, 0].tolist() == pytest.approx([7 + 2.4, 7 + 2.0])
+    assert_close(coder.encode(boxes, priors), codes)
+
+
+def test_scales_of_other_levels_are_refused():
+    with pytest.raises(UserError, match=r"`scale` has 2 values, but the head has 3 levels"):
+        YOLOv4Coder(scale=(1.2, 1.1), per_cell=[3, 3, 3])
 
 
 def test_yolov5_by_hand():

@@ -116,11 +116,11 @@ def test_tuning_of_a_label_that_the_chosen_page_lacks_is_dropped(
 # pain 39
 def test_neck_of_a_sequence_is_replaced_completely(page: Callable[[str, str], None]) -> None:
     necks = "model: {neck: {necks: {pan: {name: fpn, out_channels: 32}}}}\n"
-    page("experiment/x", f"defaults: [{{override /model: yolov4}}]\n{necks}")
+    page("experiment/x", f"defaults: [{{override /model: yolov5n}}]\n{necks}")
     neck = compose("train", ["experiment=x"])["model"]["neck"]
     assert list(neck["necks"]) == ["spp", "pan"]
     assert neck["necks"]["pan"]["out_channels"] == 32
-    assert "width" not in neck["necks"]["pan"]
+    assert "blocks" not in neck["necks"]["pan"]
 
 
 def test_root_page_of_ones_own_names_parts(page: Callable[[str, str], None]) -> None:

@@ -102,7 +102,7 @@ def test_labelled_part_is_set_to_null_before_it_is_named(name: str) -> None:
 # pain 38
 def test_labelled_parts_are_replaced_completely_in_place() -> None:
     words = [
-        "model=yolov4",
+        "model=yolov5n",
         "augmentation.train.resize.height=96",
         "augmentation.train.resize=letterbox",
         "model.neck.necks.pan.out_channels=32",
@@ -113,7 +113,7 @@ def test_labelled_parts_are_replaced_completely_in_place() -> None:
     assert config["augmentation"]["train"]["resize"]["name"] == "letterbox"
     assert config["augmentation"]["train"]["resize"]["height"] == 96
     assert config["model"]["neck"]["necks"]["pan"]["out_channels"] == 32
-    assert "width" not in config["model"]["neck"]["necks"]["pan"]
+    assert "blocks" not in config["model"]["neck"]["necks"]["pan"]
 
 
 def test_rewriting_again_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The pages of YOLOv2, v3 and v5 are as large as their authors say."""
+"""The pages of YOLOv2 to v5 are as large as their authors say."""
 
 import pytest
 
@@ -13,6 +13,9 @@ from detkit.config.compose import compose
         pytest.param("yolov2", 50.96, marks=pytest.mark.slow),
         pytest.param("yolov2_tiny", 11.23, marks=pytest.mark.slow),
         ("yolov3", 61.95),
+        ("yolov3_tiny", 8.85),
+        ("yolov4", 64.36),
+        ("yolov4_tiny", 6.06),
         ("yolov5n", 1.87),
         ("yolov5s", 7.24),
         ("yolov5", 46.56),

@@ -11,6 +11,7 @@ from training_fakes import Batches, cpu_trainer, tiny_module
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config.compose import compose
+from detkit.ops.cross_mini_batch_norm import CrossMiniBatchNorm
 from detkit.structures import Batch, PaddedTargets, Target
 from detkit.training.accumulation import Accumulation, ReadAhead
 from detkit.training.fit import fit
@@ -133,3 +134,20 @@ def test_a_head_with_another_count_is_reported(caplog):
     accumulation.after_batch(first, 0)
     assert "DenseHead counted" in caplog.text
     assert "differ from those of one larger batch" in caplog.text
+
+
+def test_norms_across_batches_begin_with_each_step():
+    words = ["model=yolov5n", "model.backbone.width=0.125", "model.backbone.norm=cmbn"]
+    model = detector(words)
+    norm = next(m for m in model.modules() if isinstance(m, CrossMiniBatchNorm))
+    loader = Batches()
+    loader.batches = [batch(2), batch(1)]
+    ahead = list(ReadAhead(loader, 2))
+    accumulation = Accumulation(model)
+    counts = []
+    for number, each in enumerate([*ahead, ahead[0]]):
+        if number % 2 == 0:
+            accumulation.begin(each, 2)
+        model.loss(each)
+        counts.append(int(norm.step_count))
+    assert counts == [counts[0], 2 * counts[0], counts[0]]

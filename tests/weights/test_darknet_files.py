@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from detkit.errors import UserError
-from detkit.weights import darknet
+from detkit.weights import darknet, darknet_layers
 from detkit.weights.darknet_layers import Block, Output
 from detkit.weights.source import read_source
 
@@ -64,3 +64,12 @@ def test_a_file_without_a_header_is_refused(tmp_path):
     (tmp_path / "a.weights").write_bytes(b"\0" * 12)
     with pytest.raises(UserError, match="has 12 bytes, too few for a weight file of Darknet"):
         read_source(str(tmp_path / "a.weights"))
+
+
+def test_lengths_tell_the_networks_apart():
+    sizes = {page: darknet.count_values(layers) for page, layers in darknet_layers.LAYERS.items()}
+    lengths = {
+        page: {size.fixed + size.per_value * (5 + classes) for classes in range(1, 1001)}
+        for page, size in sizes.items()
+    }
+    assert len(set().union(*lengths.values())) == 1000 * len(sizes)

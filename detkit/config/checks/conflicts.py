@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from detkit.errors import ConfigError
@@ -9,17 +10,52 @@ from detkit.errors import ConfigError
 _OR_DDP = "or trainer.strategy=ddp"
 
 
-def refuse_combinations(trainer: dict[str, Any]) -> None:
-    """Refuse trainer settings that its strategy does not support.
+def refuse_combinations(trainer: dict[str, Any], model: Any = None) -> None:
+    """Refuse trainer settings that its strategy or the model's norms do not support.
 
     Args:
         trainer: The checked block.
+        model: The checked model, if it is known.
 
     Raises:
         ConfigError: One message per conflict.
     """
-    if trainer["strategy"] != "fsdp":
+    problems = [*_sharding_problems(trainer), *_norm_problems(trainer, model)]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _norm_problems(trainer: dict[str, Any], model: Any) -> Iterator[str]:
+    """Settings with which norm `cmbn` has no effect, or the wrong one."""
+    path = next(_paths_of_cmbn(model, "model"), None)
+    if path is None:
         return
+    if trainer["accumulate_grad_batches"] == 1:
+        yield (
+            f"{path}: cmbn joins the statistics of the batches of an optimizer step, but "
+            "trainer.accumulate_grad_batches=1 gives each step one batch, which makes it plain "
+            f"batch norm: raise trainer.accumulate_grad_batches, or set {path}=batch."
+        )
+    if trainer["sync_batchnorm"]:
+        yield (
+            "trainer.sync_batchnorm: true shares the statistics of norm batch between devices, but "
+            f"{path} is cmbn, whose statistics stay on each device: set "
+            f"trainer.sync_batchnorm=false, or {path}=batch."
+        )
+
+
+def _paths_of_cmbn(node: Any, path: str) -> Iterator[str]:
+    """The config paths of the norms that are `cmbn`."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if key == "norm" and value == "cmbn":
+                yield f"{path}.{key}"
+            yield from _paths_of_cmbn(value, f"{path}.{key}")
+
+
+def _sharding_problems(trainer: dict[str, Any]) -> list[str]:
+    if trainer["strategy"] != "fsdp":
+        return []
     problems = []
     if trainer["devices"] == trainer["num_nodes"] == 1:
         problems.append(
@@ -42,5 +78,4 @@ def refuse_combinations(trainer: dict[str, Any]) -> None:
             "block, between which torch.compile gives up: set trainer.compile=false "
             f"{_OR_DDP}."
         )
-    if problems:
-        raise ConfigError(problems)
+    return problems

@@ -41,3 +41,23 @@ def test_composing_reports_all_conflicts_together():
     with pytest.raises(ConfigError) as caught:
         compose("train", words)
     assert len(caught.value.problems) == 2
+
+
+NECK = ["model=yolov5n", "model.neck.necks.pan.norm=cmbn"]
+
+
+def test_cmbn_without_accumulation_is_refused():
+    message = (
+        r"model\.neck\.necks\.pan\.norm: cmbn joins the statistics .*makes it plain batch norm: "
+        r"raise trainer\.accumulate_grad_batches, or set model\.neck\.necks\.pan\.norm=batch"
+    )
+    with pytest.raises(ConfigError, match=message):
+        compose("train", NECK)
+    compose("train", [*NECK, "trainer.accumulate_grad_batches=2"])
+    compose("train", [*NECK, "trainer.accumulate_grad_batches=2", "model/neck=pan"])
+
+
+def test_cmbn_with_statistics_shared_between_devices_is_refused():
+    words = [*NECK, "trainer.accumulate_grad_batches=2", "trainer.sync_batchnorm=true"]
+    with pytest.raises(ConfigError, match=r"trainer\.sync_batchnorm: true shares .* is cmbn"):
+        compose("train", words)
