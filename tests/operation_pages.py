@@ -22,6 +22,12 @@ _TINY_YOLO = [
     "model.backbone.depth=0.33",
     "model.backbone.width=0.125",
 ]
+_NARROW_NECKS = {
+    "yolov2": ["model.neck.out_channels=32"],
+    "yolov2_tiny": ["model.neck.out_channels=32"],
+    "yolov3_tiny": ["model.neck.channels=16"],
+    "yolov4_tiny": ["model.neck.channels=16"],
+}
 _TINY_DETR = [
     "model.head.width=16",
     "model.head.feed_forward=32",
@@ -38,7 +44,7 @@ _FEW_REGIONS = [
 def small_words(page: str) -> list[str]:
     """Overrides that shrink the network of a page and keep its head, except SSD's network."""
     if page.startswith("yolo"):
-        return [*_TINY_YOLO, *(["model.neck.out_channels=32"] if "yolov2" in page else [])]
+        return [*_TINY_YOLO, *_NARROW_NECKS.get(page, [])]
     if "ssdlite" in page:
         return ["model.head.priors.image_size=[96,96]"]
     if "ssd" in page:

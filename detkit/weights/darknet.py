@@ -39,7 +39,7 @@ def read_darknet(path: Path) -> WeightSource:
             f"reads ({', '.join(LAYERS)}, with any number of classes): the file is damaged or "
             "incomplete, so download it again, or it belongs to another network."
         )
-    page, classes = fitting[0]
+    page, classes = min(fitting, key=lambda page_and_classes: page_and_classes[1])
     slots = _coco() if classes == _COCO_CLASSES else None
     kind = f"{page.replace('_', ' ')} of Darknet{', with the classes of COCO' if slots else ''}"
     return WeightSource(

@@ -15,6 +15,7 @@ from detkit.structures import PaddedTargets, Target
 PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
 QUICK = ("ssdlite", "yolo_free_n", "yolov5n")  # one of each way to divide
 TIMM = ["model/backbone=timm", "model.backbone.model=test_resnet"]
+DARKNET = ("yolov1", "yolov2", "yolov3", "yolov4")  # whose networks have a fixed width
 NARROW = ["model.backbone.depth=0.33", "model.backbone.width=0.125"]
 SEVERAL_STAGES = ["model.backbone.levels=[2,3,4,5]", "model.roi_head.box_head.width=64"]
 QUICK_SIDE, SIDE, OBJECTS, CLASSES = 192, 448, 10, 20
@@ -24,7 +25,7 @@ def words(page, side):
     """A page with a small network, for images of one size."""
     if "ssd" in page:
         return [f"model.head.priors.image_size=[{side},{side}]", "model.head.priors.steps=null"]
-    if page in {"yolov3", "yolov4"} or not page.startswith("yolo"):
+    if page.startswith(DARKNET) or not page.startswith("yolo"):
         if page == "faster_rcnn_c4":
             return [*TIMM, "model.backbone.levels=[4]"]
         return [*TIMM, *(SEVERAL_STAGES if "rcnn" in page else [])]

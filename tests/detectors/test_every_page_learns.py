@@ -11,7 +11,7 @@ from eight_images import batch_without_boxes, first_images, train
 
 PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
 YOLO = tuple(page for page in PAGES if page.startswith("yolo"))
-LARGE_YOLO = ("yolov2", "yolov2_tiny", "yolov3", "yolov4")
+DARKNET = ("yolov1", "yolov2", "yolov3", "yolov4")  # whose networks have a fixed width
 TINY_YOLO = ["model.backbone.depth=0.33", "model.backbone.width=0.125"]
 SSD = ["model.head.priors.image_size=[96,96]", "model.head.priors.steps=null"]
 FEW_REGIONS = [
@@ -55,12 +55,8 @@ def own(page, network):
 
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
-    slow = page in (
-        "yolov2",
-        "yolov2_tiny",
+    slow = page.startswith(DARKNET) or page in (
         "detr",
-        "yolov3",
-        "yolov4",
         "ssd300",
         "ssd512",
         "cascade_rcnn",
@@ -81,7 +77,7 @@ def slow_if(page):
 @pytest.mark.parametrize("page", map(slow_if, PAGES))
 def test_the_loss_falls_with_a_batch_without_boxes_among_the_others(tmp_path, page):
     words = own(page, "test_resnet")
-    if page in YOLO and page not in LARGE_YOLO:
+    if page in YOLO and not page.startswith(DARKNET):
         words += TINY_YOLO
     batch, detector, _ = first_images(tmp_path / "shapes", 2, 96, *words)
     # The objectness target of YOLOv5 is the IoU: its loss rises while boxes begin to improve.
