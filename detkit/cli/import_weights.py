@@ -18,9 +18,9 @@ Loads the weights of a file into a composed detector, reports which tensors fit,
 checkpoint to evaluate, predict with or fine-tune. FILE holds weights of a torchvision detector
 (RetinaNet, FCOS, SSD), of a backbone (torchvision, timm), or of detkit (a run, a checkpoint, a
 bundle): .pt, .pth or .safetensors. It is read as data; Python objects are refused.
-Darknet's own files (YOLOv2 to YOLOv4 and their tiny versions) are read too. They hold neither anchors
-nor names: set model.head.priors.sizes if yours differ from the page's, and `classes` unless the
-file has the 80 classes of COCO.
+Darknet's own files (YOLOv2 to YOLOv4 and their tiny versions) are read too. They hold neither
+anchors nor names: set model.head.priors.sizes if yours differ from the page's, and `classes` unless
+the file has the 80 classes of COCO.
 
   detkit import retinanet_resnet50_fpn_coco-eeacb38b.pth
   detkit import fcos.pth classes=names.txt output=mine.ckpt

@@ -45,7 +45,7 @@ def test_pools_join_their_input_with_the_last_pool_first(pool_sizes):
 
 
 def test_even_pools_are_refused():
-    with pytest.raises(UserError, match="neck 'yolov4': pool_sizes 4 is even.*: use 3 or 5"):
+    with pytest.raises(UserError, match=r"neck 'yolov4': pool_sizes 4 is even.*: use 3 or 5"):
         YOLOv4Neck(feature_specs=SPECS, pool_sizes=(4,))
 
 

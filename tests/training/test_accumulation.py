@@ -138,6 +138,7 @@ def test_a_head_with_another_count_is_reported(caplog):
 
 def test_norms_across_batches_begin_with_each_step():
     words = ["model=yolov5n", "model.backbone.width=0.125", "model.backbone.norm=cmbn"]
+    words += ["trainer.accumulate_grad_batches=2"]
     model = detector(words)
     norm = next(m for m in model.modules() if isinstance(m, CrossMiniBatchNorm))
     loader = Batches()

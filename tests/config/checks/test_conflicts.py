@@ -43,21 +43,21 @@ def test_composing_reports_all_conflicts_together():
     assert len(caught.value.problems) == 2
 
 
-NECK = ["model=yolov5n", "model.neck.necks.pan.norm=cmbn"]
+MODEL = {"neck": {"necks": {"pan": {"name": "csp_pan", "norm": "cmbn"}}}}
+ONE_BATCH = {"strategy": "auto", "accumulate_grad_batches": 1, "sync_batchnorm": False}
 
 
 def test_cmbn_without_accumulation_is_refused():
     message = (
-        r"model\.neck\.necks\.pan\.norm: cmbn joins the statistics .*makes it plain batch norm: "
-        r"raise trainer\.accumulate_grad_batches, or set model\.neck\.necks\.pan\.norm=batch"
+        r"model\.neck\.norm: cmbn joins the statistics .*makes it plain batch norm: "
+        r"raise trainer\.accumulate_grad_batches, or set model\.neck\.norm=batch"
     )
     with pytest.raises(ConfigError, match=message):
-        compose("train", NECK)
-    compose("train", [*NECK, "trainer.accumulate_grad_batches=2"])
-    compose("train", [*NECK, "trainer.accumulate_grad_batches=2", "model/neck=pan"])
+        compose("train", ["model=yolov3", "model.neck.norm=cmbn"])
+    refuse_combinations({**ONE_BATCH, "accumulate_grad_batches": 2}, MODEL)
 
 
 def test_cmbn_with_statistics_shared_between_devices_is_refused():
-    words = [*NECK, "trainer.accumulate_grad_batches=2", "trainer.sync_batchnorm=true"]
-    with pytest.raises(ConfigError, match=r"trainer\.sync_batchnorm: true shares .* is cmbn"):
-        compose("train", words)
+    trainer = {**ONE_BATCH, "accumulate_grad_batches": 2, "sync_batchnorm": True}
+    with pytest.raises(ConfigError, match=r"true shares .* model\.neck\.necks\.pan\.norm is cmbn"):
+        refuse_combinations(trainer, MODEL)
