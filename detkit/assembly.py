@@ -260,8 +260,16 @@ def build_data(config: Config) -> DetectionData:
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
         "seed": config.get("seed", 0),  # only training draws anything
+        "masks": needs_masks(config.get("model", {})),
     }
     return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
+
+
+def needs_masks(model: Any) -> bool:
+    """Whether a part of the model learns or predicts masks; else nobody reads them."""
+    if not isinstance(model, Mapping):
+        return False
+    return model.get("mask_head") is not None or any(map(needs_masks, model.values()))
 
 
 def _mixing_epochs(config: Config) -> float:

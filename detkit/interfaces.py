@@ -236,9 +236,7 @@ class Proposer(Protocol):
     """
 
     def __call__(self, features: list[Tensor]) -> DensePredictions: ...
-
     def propose(self, features: list[Tensor], image_sizes: Tensor) -> Regions: ...
-
     def loss_and_proposals(
         self, features: list[Tensor], targets: PaddedTargets, image_sizes: Tensor
     ) -> tuple[Losses, Regions]: ...
@@ -263,17 +261,25 @@ class BoxHead(Protocol):
     def __call__(self, regions: Tensor) -> Tensor: ...
 
 
+class MaskHead(Protocol):
+    """Regions (M, 4) of the images (M,) to logits (M, C, side, side) of each class's pixels."""
+
+    side: int
+    weight: float  # of its loss
+    regions_per_image: int  # that learn
+
+    def __call__(self, features: list[Tensor], boxes: Tensor, image: Tensor) -> Tensor: ...
+
+
 class RoIHead(Protocol):
     """Feature maps and regions, maybe none in an image, to the three verbs' results."""
 
     def __call__(
         self, features: list[Tensor], regions: Regions, image_sizes: Tensor
     ) -> RegionPredictions: ...
-
     def loss(
         self, features: list[Tensor], regions: Regions, targets: PaddedTargets, image_sizes: Tensor
     ) -> Losses: ...
-
     def predict(
         self, features: list[Tensor], regions: Regions, image_sizes: Tensor
     ) -> PaddedDetections: ...
@@ -286,9 +292,7 @@ class Detector(Protocol):
     """
 
     def __call__(self, images: Tensor) -> DensePredictions | RegionPredictions: ...
-
     def loss(self, batch: Batch) -> Losses: ...
-
     def predict(self, batch: Batch) -> list[Detections]: ...
 
 
@@ -345,13 +349,9 @@ class Metric(Protocol):
     def update(
         self, image_ids: list[int], detections: list[Detections], targets: list[Target]
     ) -> None: ...
-
     def state(self) -> dict[str, Any]: ...
-
     def merge(self, states: list[dict[str, Any]]) -> None: ...
-
     def compute(self) -> dict[str, float]: ...
-
     def reset(self) -> None: ...
 
 

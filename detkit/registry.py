@@ -34,6 +34,7 @@ FAMILIES: dict[str, str] = {
     "layers": "the trainable part of a dense head or a proposer",
     "roi_head": "feature levels and regions to losses and detections",
     "pooling": "feature levels and regions to a small map for each region",
+    "mask_head": "regions with objects to the mask of each object",
     "box_head": "the small map of a region to its features",
     "priors": "where a dense head predicts: anchor boxes or points",
     "box_coder": "boxes to regression codes and back",

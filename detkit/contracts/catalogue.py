@@ -112,6 +112,11 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         *_NETWORK,
         networks.bfloat16_is_close_to_float32,
     ),
+    "mask_head": (
+        pooling_and_box_heads.masks_have_a_map_for_each_class,
+        pooling_and_box_heads.mask_gradients_flow_for_any_number_of_regions,
+        *_NETWORK,
+    ),
     "box_head": (
         pooling_and_box_heads.features_match_out_channels,
         pooling_and_box_heads.gradients_flow_for_any_number_of_regions,

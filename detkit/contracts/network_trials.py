@@ -49,6 +49,7 @@ _TRIALS: dict[str, Callable[[Subject], Trial]] = {
     "proposer": _on_maps,
     "roi_head": _on_regions,
     "pooling": _pooling,
+    "mask_head": _pooling,
     "box_head": lambda subject: Trial(
         subject.build(region_shape=REGION_SHAPE), (scenes.random(4, *REGION_SHAPE),)
     ),

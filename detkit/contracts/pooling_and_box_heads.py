@@ -1,4 +1,4 @@
-"""Contracts of poolings and box heads: a feature map and a feature vector for each region."""
+"""Contracts of poolings, box heads and mask heads: maps, features or masks of each region."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.contracts import scenes
-from detkit.contracts.case import BrokenContractError, Subject
+from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.contracts.network_trials import REGION_SHAPE, require_gradients, set_mode
 from detkit.contracts.tensor_checks import require, require_close, require_finite
 
@@ -117,3 +117,26 @@ def gradients_flow_for_any_number_of_regions(subject: Subject) -> None:
         set_mode(part, training=True)
         features = part(scenes.random(count, *REGION_SHAPE))
         require_gradients(part, features.sum(), f"from {count} regions")
+
+
+def masks_have_a_map_for_each_class(subject: Subject) -> None:
+    """A map of each class, as large as `side` says: for no region, one and many."""
+    part, features = _pooling(subject)
+    for count in _FEW:
+        logits = part(features, scenes.boxes_in(scenes.IMAGE, count), _image_indices(count))
+        expected = (count, len(CLASS_NAMES), part.side, part.side)
+        require(
+            isinstance(logits, Tensor) and tuple(logits.shape) == expected,
+            f"{count} regions gave {tuple(getattr(logits, 'shape', ()))}, expected {expected}: "
+            "return a map of logits for each class, of the size that `side` says.",
+        )
+        require_finite(logits, f"the logits of {count} regions are not finite.")
+
+
+def mask_gradients_flow_for_any_number_of_regions(subject: Subject) -> None:
+    """Including none, as in a batch without objects."""
+    for count in (0, 2):
+        part, features = _pooling(subject)
+        set_mode(part, training=True)
+        logits = part(features, scenes.boxes_in(scenes.IMAGE, count), _image_indices(count))
+        require_gradients(part, logits.sum(), f"from {count} regions")

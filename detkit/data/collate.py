@@ -40,7 +40,7 @@ class Collate:
         return Batch(
             images=images,
             image_sizes=sizes,
-            targets=PaddedTargets.of([sample.target for sample in samples]),
+            targets=PaddedTargets.of([sample.target for sample in samples], sizes),
             original_targets=[sample.original_target for sample in samples],
             image_ids=[sample.image_id for sample in samples],
             paths=[sample.path for sample in samples],
@@ -63,12 +63,15 @@ def copy_planes(image: torch.Tensor, planes: torch.Tensor) -> None:
 
 def _reduce_target(target: Target) -> tuple[Callable[..., Target], tuple[Any, ...]]:
     values = (target.boxes, target.labels, target.ignored, target.areas)
-    return _rebuild_target, tuple(None if v is None else v.numpy() for v in values)
+    arrays = (None if v is None else v.numpy() for v in values)
+    return _rebuild_target, (*arrays, target.outlines)
 
 
-def _rebuild_target(boxes: Any, labels: Any, ignored: Any, areas: Any) -> Target:
-    values = (None if v is None else torch.from_numpy(v) for v in (boxes, labels, ignored, areas))
-    return Target(*values)  # type: ignore[arg-type]
+def _rebuild_target(boxes: Any, labels: Any, ignored: Any, areas: Any, outlines: Any) -> Target:
+    boxes, labels, ignored = map(torch.from_numpy, (boxes, labels, ignored))
+    return Target(
+        boxes, labels, ignored, None if areas is None else torch.from_numpy(areas), outlines
+    )
 
 
 def _reduce_padded(

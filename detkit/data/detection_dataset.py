@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from detkit.data.image_decoding import decode
+from detkit.data.outline_decoding import decode_outlines
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.sample_cache import RecentSamples
 from detkit.data.transforms.geometry import scale_to
@@ -215,7 +216,7 @@ class DetectionDataset(Dataset[Sample]):
         if (height, width) not in (tuple(image.shape[-2:]), (0, 0)):
             raise UnreadableImageError(path, "size has changed since the index was read")
         target = self.target(position)
-        return Sample(
+        sample = Sample(
             image=image,
             target=target,
             original_target=target,
@@ -223,6 +224,16 @@ class DetectionDataset(Dataset[Sample]):
             path=str(path),
             original_size=(int(image.shape[-2]), int(image.shape[-1])),
         )
+        return sample if self.index.outlines is None else self._with_masks(position, sample)
+
+    def _with_masks(self, position: int, sample: Sample) -> Sample:
+        """The sample with the masks of its objects, where they are used."""
+        objects = range(*self.index.object_offsets[position : position + 2].tolist())
+        decoded = decode_outlines(self.index, objects, sample.size)
+        if self.is_measured:  # as annotated, since the metric clips as pycocotools does
+            return sample.replace(original_target=replace(sample.target, outlines=decoded))
+        clipped = decoded.clipped((0, 0), sample.size[::-1])
+        return sample.replace(target=replace(sample.target, outlines=clipped))
 
     def target(self, position: int) -> Target:
         """The objects of an image, in its own coordinates; reads no file."""

@@ -17,6 +17,7 @@ from detkit.data.index_selection import offsets
 from detkit.data.pairing import report_pairing
 from detkit.pixels.image_decoding import UnreadableImageError, read_header, turn_box
 from detkit.structures import DatasetIndex, Fault, Pairing
+from detkit.structures.index_outlines import IndexOutlines
 
 LARGEST_AREA = 3e38  # the range of float32
 THIN = 0.01  # pixels; float32 resolves this in images of up to 100,000 pixels a side
@@ -31,6 +32,7 @@ class Annotation(NamedTuple):
     box: tuple[float, float, float, float]
     ignored: bool = False
     area: float = float("nan")
+    row: int = -1  # of its outline; none if negative
 
 
 @dataclass
@@ -47,6 +49,7 @@ class IndexBuilder:
         category_ids: The ids of the format in the same order; 1..C if it has none.
         unused: Counts of annotated values that an index cannot store.
         pairing: Images and annotations without a counterpart, set by the reader.
+        outlines: Outlines that objects refer to by row; None if masks are not needed.
     """
 
     root: Path
@@ -54,6 +57,7 @@ class IndexBuilder:
     category_ids: list[int] | None = None
     unused: Counter[str] = field(default_factory=Counter)
     pairing: Pairing = field(default_factory=Pairing)
+    outlines: IndexOutlines | None = None
     _names: list[bytes] = field(default_factory=list)
     _image_ids: list[int] = field(default_factory=list)
     _sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -63,6 +67,7 @@ class IndexBuilder:
     _labels: array[int] = field(default_factory=lambda: array("q"))
     _ignored: array[int] = field(default_factory=lambda: array("b"))
     _areas: array[float] = field(default_factory=lambda: array("f"))
+    _rows: array[int] = field(default_factory=lambda: array("q"))  # only with outlines
     _faults: list[Fault] = field(default_factory=list)
     _orientation: int = 1  # of the latest image, if its boxes have to be rotated
 
@@ -143,6 +148,11 @@ class IndexBuilder:
         self._ignored.append(annotation.ignored)
         area = annotation.area  # NaN is neither above nor below
         self._areas.append(area if 0 < area < LARGEST_AREA else float("nan"))
+        if self.outlines is not None:
+            # Readers of outlines annotate upright images; a rotated outline would be wrong.
+            self._rows.append(-1 if self.turned else annotation.row)
+            if self.turned and annotation.row >= 0:
+                self.note("mask", "annotated before the EXIF rotation; not used", self.name)
 
     @property
     def turned(self) -> bool:
@@ -155,6 +165,7 @@ class IndexBuilder:
         labels: NDArray[np.int64],
         ignored: NDArray[np.int8],
         areas: NDArray[np.float32],
+        rows: NDArray[np.int64],
     ) -> None:
         """Add objects to the latest image that are already validated, as `add_object` would.
 
@@ -163,12 +174,15 @@ class IndexBuilder:
             labels: (N,) classes.
             ignored: (N,) 1 for ignored objects.
             areas: (N,) annotated areas, NaN if missing.
+            rows: (N,) rows of their outlines.
         """
         self._counts[-1] += len(labels)
         self._boxes.frombytes(boxes.tobytes())
         self._labels.frombytes(labels.tobytes())
         self._ignored.frombytes(ignored.tobytes())
         self._areas.frombytes(areas.tobytes())
+        if self.outlines is not None:
+            self._rows.frombytes(rows.astype(np.int64).tobytes())
 
     def build(self) -> DatasetIndex:
         """Build the index; warns about everything that was dropped or changed.
@@ -202,7 +216,13 @@ class IndexBuilder:
             unused=dict(self.unused),
             faults=list(self._faults),
             pairing=self.pairing,
+            outlines=self._outlines(),
         )
+
+    def _outlines(self) -> IndexOutlines | None:
+        if self.outlines is None:
+            return None
+        return self.outlines.select(np.array(self._rows, dtype=np.int64))
 
 
 def _is_cut(original: tuple[float, ...], box: tuple[float, ...]) -> bool:

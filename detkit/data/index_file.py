@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.structures import DatasetIndex, Fault, Pairing
+from detkit.structures.index_outlines import IndexOutlines
 
 _DIGEST, _LENGTH, _ALIGNED = 32, 8, 64  # bytes
 _TEXTS = ("class_names", "category_ids", "dropped", "notes", "unused")
@@ -25,6 +26,8 @@ _ARRAYS = (
     *("boxes", "labels", "ignored", "areas"),
 )
 _NAMES = "file_names"
+_OUTLINES = tuple(f.name for f in fields(IndexOutlines))
+_PREFIX = "outlines."
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def save(stored: StoredIndex, file: Path) -> None:
     """Write an index; an interrupted write leaves a file that `load` refuses."""
     index = stored.index
     arrays = {name: getattr(index, name) for name in _ARRAYS}
+    if index.outlines is not None:
+        arrays |= {_PREFIX + name: getattr(index.outlines, name) for name in _OUTLINES}
     arrays[_NAMES] = np.frombuffer(index.file_names, np.uint8)
     header = {
         "state": stored.state,
@@ -100,12 +105,14 @@ def _parsed(content: NDArray[np.uint8]) -> StoredIndex:
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         arrays[name] = content[offset : offset + size].view(dtype).reshape(shape)
         offset += size + len(_padding(size))
+    outlines = {name: arrays.pop(_PREFIX + name, None) for name in _OUTLINES}
     index = DatasetIndex(
         root=Path(header["root"]),
         file_names=arrays.pop(_NAMES).tobytes(),
         faults=[_fault(*fault) for fault in header["faults"]],
         pairing=Pairing(**header["pairing"]),
         **{name: header[name] for name in _TEXTS},
+        outlines=None if outlines["points"] is None else IndexOutlines(**outlines),
         **arrays,
     )
     messages = [(int(level), str(text)) for level, text in header["messages"]]

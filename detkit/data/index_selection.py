@@ -34,6 +34,7 @@ def select(index: DatasetIndex, positions: Sequence[int] | NDArray[np.int64]) ->
         labels=index.labels[objects],
         ignored=index.ignored[objects],
         areas=index.areas[objects],
+        outlines=None if index.outlines is None else index.outlines.select(objects),
     )
 
 

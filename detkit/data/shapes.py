@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
+from pycocotools import mask
 
 from detkit.data.drawing.scene import CLASS_NAMES, draw_scene
 from detkit.errors import DataError
 
 LOGGER = logging.getLogger("detkit.data")
 MARKER = "shapes.json"
-VERSION = 4  # raise when the pictures change, so that old folders are rendered again
+VERSION = 5  # raise when pictures or annotations change, so that old folders are rendered again
 _OWN_ENTRIES = {MARKER, "annotations", "train", "val"}
 _UNFINISHED = ".unfinished-"  # how the folder begins that is drawn into
 _JPEG_QUALITY = 92
@@ -203,6 +205,12 @@ def _put(side: Path, folder: Path, settings: ShapesSettings) -> None:
             raise
 
 
+def _encoded(pixels: NDArray[np.bool_]) -> dict[str, Any]:
+    """The pixels (H, W) of an object in COCO's run-length encoding."""
+    encoded = mask.encode(np.asfortranarray(pixels.astype(np.uint8)))
+    return {"size": list(pixels.shape), "counts": encoded["counts"].decode("ascii")}
+
+
 def _render_split(
     folder: Path, split: str, count: int, position: int, settings: ShapesSettings
 ) -> None:
@@ -229,6 +237,7 @@ def _render_split(
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": round(item.area, 2),
                     "iscrowd": int(item.ignored),
+                    "segmentation": _encoded(item.pixels),
                 }
             )
     categories = [{"id": number, "name": name} for number, name in enumerate(CLASS_NAMES, start=1)]

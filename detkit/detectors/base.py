@@ -85,7 +85,8 @@ def in_original_images(result: PaddedDetections, batch: Batch) -> list[Detection
             f"the head predicted {type(result).__name__}, expected PaddedDetections: return the "
             "padded detections of the whole batch from its `predict` and from its post-processor."
         )
-    return result.to_original(batch.to_image, batch.original_sizes).split()
+    original = result.to_original(batch.to_image, batch.original_sizes)
+    return original.split(batch.original_sizes)
 
 
 def sizes_of(images: Tensor) -> Tensor:

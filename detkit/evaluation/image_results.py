@@ -147,7 +147,7 @@ class CollectedImages:
                 "detections with boxes or scores that are not finite are left out of the metric: "
                 "has the training diverged?"
             )
-        return Detections(*(value[keep] for value in detections))
+        return detections.select(keep)
 
 
 def image_arrays(detections: Detections, target: Target) -> ImageArrays:

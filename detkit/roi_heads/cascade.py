@@ -15,12 +15,14 @@ from detkit.interfaces import (
     BoxLoss,
     ClassificationLoss,
     Losses,
+    MaskHead,
     Pooling,
     Postprocess,
     Sampler,
 )
-from detkit.ops import clip_boxes, require_padded, sides_at_least
+from detkit.ops import Divisors, clip_boxes, require_padded, sides_at_least
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
+from detkit.roi_heads.masks import mask_losses, with_masks
 from detkit.roi_heads.region_detections import ScoredRegions, detect, with_objects
 from detkit.roi_heads.regions import RegionRows, SampledRegions
 from detkit.roi_heads.stage import Outputs, Stage
@@ -75,6 +77,8 @@ class CascadeRoIHead(nn.Module):
         classification_loss: Loss of the class scores; each stage has its own.
         box_loss: Loss of the boxes; each stage has its own.
         postprocess: Candidates to detections.
+        mask_head: The pixels of each object, learned from the regions of the first stage, as in
+            Detectron2; null detects boxes alone.
     """
 
     stages: list[Stage]
@@ -100,6 +104,7 @@ class CascadeRoIHead(nn.Module):
         ],
         box_loss: Annotated[BoxLoss, Slot("loss", "smooth_l1", {"beta": 1.0}, ("boxes", "codes"))],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
+        mask_head: Annotated[MaskHead | None, Slot("mask_head")] = None,
     ) -> None:
         super().__init__()
         require_padded(postprocess)
@@ -124,6 +129,8 @@ class CascadeRoIHead(nn.Module):
         self.add_objects = add_objects
         self.min_size = min_size
         self.postprocess = postprocess
+        self.mask_head = mask_head
+        self.mask_divisors = Divisors()
 
     def forward(
         self, features: list[Tensor], regions: Regions, image_sizes: Tensor
@@ -158,6 +165,10 @@ class CascadeRoIHead(nn.Module):
                 for key, value in stage.losses(outputs, sampled).items():
                     losses[key.replace("/", f"/stage{number + 1}_")] = weight * value
                 regions = self._refined_sample(stage, outputs, sampled, image_sizes)
+            if self.mask_head is not None and number == 0:
+                losses |= mask_losses(
+                    self.mask_head, self.mask_divisors, features, sampled, targets
+                )
         return losses
 
     @torch.no_grad()
@@ -168,13 +179,14 @@ class CascadeRoIHead(nn.Module):
         refined = self._refine(features, RegionRows.of(regions), image_sizes)
         rows = refined.regions
         with torch.autocast(features[0].device.type, enabled=False):
-            return detect(
+            detections = detect(
                 ScoredRegions.of(rows, refined.scores, refined.outputs.codes),
                 image_sizes,
                 box_coder=self.stages[-1].box_coder,
                 postprocess=self.postprocess,
                 min_size=self.min_size,
             )
+        return with_masks(self.mask_head, features, detections)
 
     def _refine(self, features: list[Tensor], regions: RegionRows, image_sizes: Tensor) -> _Refined:
         """Run the stages, each on the boxes of the one before."""

@@ -58,6 +58,7 @@ class SampledRegions(NamedTuple):
             layer gets a gradient.
         in_loss: (B, S) bool, whether a region counts in the losses; false for the region that
             passes through the layers if none was sampled.
+        matched: (B, S) as in Assignment.
         labels: (M,) class of the object, or BACKGROUND.
         objects: (M, 4) box of the object; any box for background.
         scores: (M,) soft target of the label, from the assigner; None if all are 1.
@@ -65,6 +66,7 @@ class SampledRegions(NamedTuple):
 
     regions: RegionRows
     in_loss: Tensor
+    matched: Tensor
     labels: Tensor
     objects: Tensor
     scores: Tensor | None

@@ -152,11 +152,13 @@ class Stage(nn.Module):
         is_used = in_loss.clone()
         is_used[0, 0] |= ~in_loss.any()
         rows = RegionRows.of(Regions(take_rows(regions.boxes, columns), is_used))
-        labels, objects = look_up(targets, matched.gather(1, columns))
+        matched = matched.gather(1, columns)
+        labels, objects = look_up(targets, matched)
         soft_targets = None if soft_targets is None else soft_targets.gather(1, columns)
         return SampledRegions(
             regions=rows,
             in_loss=in_loss,
+            matched=matched,
             labels=rows.rows.of(labels),
             objects=rows.rows.of(objects),
             scores=None if soft_targets is None else rows.rows.of(soft_targets),

@@ -14,12 +14,14 @@ from detkit.interfaces import (
     BoxLoss,
     ClassificationLoss,
     Losses,
+    MaskHead,
     Pooling,
     Postprocess,
     Sampler,
 )
-from detkit.ops import clip_boxes, require_padded
+from detkit.ops import Divisors, clip_boxes, require_padded
 from detkit.registry import NonNegativeFloat, Slot, Wired, register
+from detkit.roi_heads.masks import mask_losses, with_masks
 from detkit.roi_heads.region_detections import ScoredRegions, detect, with_objects
 from detkit.roi_heads.regions import RegionRows
 from detkit.roi_heads.stage import Stage
@@ -50,6 +52,7 @@ class StandardRoIHead(nn.Module):
         classification_loss: Loss of the class scores.
         box_loss: Loss of the boxes.
         postprocess: Candidates to detections.
+        mask_head: The pixels of each object; null detects boxes alone.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class StandardRoIHead(nn.Module):
         ],
         box_loss: Annotated[BoxLoss, Slot("loss", "smooth_l1", space=("boxes", "codes"))],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
+        mask_head: Annotated[MaskHead | None, Slot("mask_head")] = None,
     ) -> None:
         super().__init__()
         require_padded(postprocess)
@@ -86,6 +90,8 @@ class StandardRoIHead(nn.Module):
         self.add_objects = add_objects
         self.min_size = min_size
         self.postprocess = postprocess
+        self.mask_head = mask_head
+        self.mask_divisors = Divisors()
 
     def forward(
         self, features: list[Tensor], regions: Regions, image_sizes: Tensor
@@ -113,7 +119,10 @@ class StandardRoIHead(nn.Module):
         sampled = self.stage.sample(features, regions, targets)
         outputs = self.stage(features, sampled.regions)
         with torch.autocast(features[0].device.type, enabled=False):
-            return self.stage.losses(outputs, sampled)
+            losses = self.stage.losses(outputs, sampled)
+        if self.mask_head is not None:
+            losses |= mask_losses(self.mask_head, self.mask_divisors, features, sampled, targets)
+        return losses
 
     @torch.no_grad()
     def predict(
@@ -123,10 +132,11 @@ class StandardRoIHead(nn.Module):
         rows = RegionRows.of(regions)
         outputs = self.stage(features, rows)
         with torch.autocast(features[0].device.type, enabled=False):
-            return detect(
+            detections = detect(
                 ScoredRegions.of(rows, self.stage.scores(outputs), outputs.codes),
                 image_sizes,
                 box_coder=self.stage.box_coder,
                 postprocess=self.postprocess,
                 min_size=self.min_size,
             )
+        return with_masks(self.mask_head, features, detections)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from detkit.structures.export_graph import ExportGraph, LayerComparison, WrittenExport
     from detkit.structures.features import FeatureSpec
     from detkit.structures.images import Sample, Target
+    from detkit.structures.masks import DetectionMasks, PaddedMasks
+    from detkit.structures.outlines import Outlines
     from detkit.structures.padded import PaddedDetections, PaddedTargets, Regions
     from detkit.structures.regions import RegionPredictions
 
@@ -28,13 +30,16 @@ __all__ = [
     "DatasetIndex",
     "DensePredictions",
     "DetectionArrays",
+    "DetectionMasks",
     "Detections",
     "ExportGraph",
     "ExportedModel",
     "Fault",
     "FeatureSpec",
     "LayerComparison",
+    "Outlines",
     "PaddedDetections",
+    "PaddedMasks",
     "PaddedTargets",
     "Pairing",
     "Priors",
@@ -56,6 +61,8 @@ if not TYPE_CHECKING:  # or type checkers would accept every name
             "export_graph": ("ExportGraph", "LayerComparison", "WrittenExport"),
             "features": ("FeatureSpec",),
             "images": ("Sample", "Target"),
+            "masks": ("DetectionMasks", "PaddedMasks"),
+            "outlines": ("Outlines",),
             "padded": ("PaddedDetections", "PaddedTargets", "Regions"),
             "regions": ("RegionPredictions",),
         },

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detkit.structures.index_outlines import IndexOutlines
+
 
 class Fault(NamedTuple):
     """One fault that a reader found in a data set.
@@ -77,6 +79,7 @@ class DatasetIndex:
             ("segmentation", "truncated").
         faults: The items left out, one by one, and the boxes clipped to their image.
         pairing: Unmatched images and annotations.
+        outlines: The masks of the objects; None unless they were asked for.
     """
 
     root: Path
@@ -96,6 +99,7 @@ class DatasetIndex:
     unused: dict[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     pairing: Pairing = field(default_factory=Pairing)
+    outlines: IndexOutlines | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -7,19 +7,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from detkit.structures.masks import DetectionMasks
 
-class Detections(NamedTuple):
+
+class _Columns(NamedTuple):
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+class Detections(_Columns):
     """The detections of one image, best first.
 
     Attributes:
         boxes: (N, 4) float32 absolute xyxy.
         scores: (N,) float32 in 0..1.
         labels: (N,) int64 in 0..C-1.
+        masks: The masks of the detections; None for boxes alone.
     """
 
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
+    masks: DetectionMasks | None = None  # no column, so that detections unpack to three
+
+    def with_masks(self, masks: DetectionMasks | None) -> Detections:
+        """The same detections with masks."""
+        detections = Detections(*self)
+        detections.masks = masks
+        return detections
 
     @staticmethod
     def empty() -> Detections:
@@ -28,7 +41,12 @@ class Detections(NamedTuple):
 
     def to(self, device: torch.device | str) -> Detections:
         """The same detections on a device."""
-        return Detections(*(value.to(device) for value in self))
+        return Detections(*(value.to(device) for value in self)).with_masks(self.masks)
+
+    def select(self, keep: Tensor) -> Detections:
+        """The detections selected by a mask or by positions."""
+        masks = None if self.masks is None else self.masks.select(keep.cpu())
+        return Detections(*(value[keep] for value in self)).with_masks(masks)
 
     def to_original(self, to_image: Tensor, original_size: tuple[int, int]) -> Detections:
         """Map boxes back to the original image and clip them to it.
@@ -50,12 +68,18 @@ def boxes_in_original(boxes: Tensor, to_image: Tensor, original_sizes: Tensor) -
         to_image: (..., 3, 3) projective map of each image.
         original_sizes: (..., 2) height and width of each original image.
     """
+    limit = original_sizes.flip(-1).to(boxes)[..., None, :]
+    moved = unclipped_boxes(boxes, to_image)
+    low, high = moved[..., :2], moved[..., 2:]
+    return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=-1)
+
+
+def unclipped_boxes(boxes: Tensor, to_image: Tensor) -> Tensor:
+    """Map boxes (..., N, 4) back to their original images; see `boxes_in_original`."""
     back = torch.linalg.inv(to_image).to(boxes)[..., None, None, :, :]
     x1, y1, x2, y2 = boxes.unbind(dim=-1)
     x, y = torch.stack([x1, x2, x2, x1], dim=-1), torch.stack([y1, y1, y2, y2], dim=-1)
     # Not a matrix product, whose rounding may depend on the number of images and boxes.
     moved = x[..., None] * back[..., 0] + y[..., None] * back[..., 1] + back[..., 2]
     corners = moved[..., :2] / moved[..., 2:]  # (..., N, 4, 2)
-    limit = original_sizes.flip(-1).to(boxes)[..., None, :]
-    low, high = corners.amin(dim=-2), corners.amax(dim=-2)
-    return torch.cat([low.clamp(min=0).minimum(limit), high.clamp(min=0).minimum(limit)], dim=-1)
+    return torch.cat([corners.amin(dim=-2), corners.amax(dim=-2)], dim=-1)

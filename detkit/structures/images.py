@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from detkit.structures.outlines import Outlines
+
 
 @dataclass(frozen=True)
 class Target:
@@ -22,12 +24,14 @@ class Target:
         ignored: (N,) bool; crowd and difficult objects, which are neither positives nor negatives.
         areas: (N,) float32 annotated areas in original pixels (COCO's `area`, which sorts objects
             into small, medium and large); None if the format has none, so box areas are used.
+        outlines: The masks of the objects; None unless the detector needs masks.
     """
 
     boxes: Tensor
     labels: Tensor
     ignored: Tensor
     areas: Tensor | None = None
+    outlines: Outlines | None = None
 
     def __post_init__(self) -> None:
         """Check that the shapes match."""
@@ -53,16 +57,25 @@ class Target:
     def select(self, keep: Tensor) -> Target:
         """The objects selected by indices or a mask."""
         areas = None if self.areas is None else self.areas[keep]
-        return Target(self.boxes[keep], self.labels[keep], self.ignored[keep], areas)
+        outlines = None if self.outlines is None else self.outlines.select(keep.cpu().numpy())
+        return Target(self.boxes[keep], self.labels[keep], self.ignored[keep], areas, outlines)
 
-    def with_boxes(self, boxes: Tensor) -> Target:
-        """The same objects with moved boxes."""
-        return replace(self, boxes=boxes)
+    def with_boxes(self, boxes: Tensor, matrix: Tensor | None = None) -> Target:
+        """The same objects with moved boxes.
+
+        Args:
+            boxes: (N, 4) float32.
+            matrix: (3, 3) float64 projective map that moves the outlines; None leaves them.
+        """
+        if self.outlines is None or matrix is None:
+            return replace(self, boxes=boxes)
+        return replace(self, boxes=boxes, outlines=self.outlines.moved(matrix.numpy()))
 
     def to(self, device: torch.device | str) -> Target:
         """The same objects on a device."""
         areas = None if self.areas is None else self.areas.to(device)
-        return Target(self.boxes.to(device), self.labels.to(device), self.ignored.to(device), areas)
+        boxes, labels, ignored = (v.to(device) for v in (self.boxes, self.labels, self.ignored))
+        return replace(self, boxes=boxes, labels=labels, ignored=ignored, areas=areas)
 
 
 @dataclass(frozen=True)

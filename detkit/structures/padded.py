@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from detkit.structures.detections import Detections, boxes_in_original
+from detkit.structures.detections import Detections, boxes_in_original, unclipped_boxes
 from detkit.structures.images import Target
+from detkit.structures.masks import DetectionMasks, PaddedMasks
 
 _FAR = -(2.0**20)  # pixels left of and above the image
 
@@ -30,6 +31,7 @@ class PaddedTargets(NamedTuple):
         counts: Number of objects of each image, known to the host.
         image_sizes: (B, 2) float32 height and width of each image without padding; None where no
             head needs them.
+        masks: The masks of the objects; None unless the detector needs masks.
     """
 
     boxes: Tensor
@@ -39,10 +41,16 @@ class PaddedTargets(NamedTuple):
     ignored_mask: Tensor
     counts: tuple[int, ...]
     image_sizes: Tensor | None = None
+    masks: PaddedMasks | None = None
 
     @staticmethod
-    def of(targets: Sequence[Target]) -> PaddedTargets:
-        """Pad the objects of each image; on the CPU, where sizes are known without waiting."""
+    def of(targets: Sequence[Target], sizes: Sequence[tuple[int, int]] = ()) -> PaddedTargets:
+        """Pad the objects of each image; on the CPU, where sizes are known without waiting.
+
+        Args:
+            targets: The objects of each image.
+            sizes: (height, width) of each image, for masks.
+        """
         objects = [target.select(~target.ignored) for target in targets]
         ignored = [target.boxes[target.ignored] for target in targets]
         counts = tuple(map(len, objects))
@@ -52,7 +60,10 @@ class PaddedTargets(NamedTuple):
         for row, image in zip(labels, objects, strict=True):
             row[: len(image)] = image.labels
         ignored_boxes, ignored_mask = _padded(ignored, max(map(len, ignored)))
-        return PaddedTargets(boxes, labels, mask, ignored_boxes, ignored_mask, counts)
+        masks = PaddedMasks.of(objects, sizes) if objects[0].outlines is not None else None
+        return PaddedTargets(
+            boxes, labels, mask, ignored_boxes, ignored_mask, counts, masks=masks
+        )
 
     def labels_of(self, matched: Tensor) -> Tensor:
         """(B, P) class of each prior's object `matched` (B, P), or `matched` itself without one."""
@@ -90,6 +101,7 @@ class PaddedTargets(NamedTuple):
             ignored_mask=self.ignored_mask[start:stop],
             counts=counts,
             image_sizes=None if self.image_sizes is None else self.image_sizes[start:stop],
+            masks=None if self.masks is None else self.masks.images(start, stop),
         )
 
     def split(self) -> list[Target]:
@@ -108,7 +120,9 @@ class PaddedTargets(NamedTuple):
     def _each(self, change: Callable[[Tensor], Tensor]) -> PaddedTargets:
         fields: dict[str, Any] = self._asdict()
         tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
-        return self._replace(**{name: change(tensor) for name, tensor in tensors.items()})  # type: ignore[arg-type]
+        changed: dict[str, Any] = {name: change(tensor) for name, tensor in tensors.items()}
+        masks = None if self.masks is None else self.masks.each(change)
+        return self._replace(**changed, masks=masks)
 
 
 class Regions(NamedTuple):
@@ -132,7 +146,14 @@ class Regions(NamedTuple):
         return [boxes[mask] for boxes, mask in zip(self.boxes, self.mask, strict=True)]
 
 
-class PaddedDetections(NamedTuple):
+class _Columns(NamedTuple):
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    counts: Tensor
+
+
+class PaddedDetections(_Columns):
     """The detections of B images, best first; D is the most in one image.
 
     Attributes:
@@ -140,12 +161,18 @@ class PaddedDetections(NamedTuple):
         scores: (B, D) float32 in 0..1; 0 in the padding.
         labels: (B, D) int64 in 0..C-1; 0 in the padding.
         counts: (B,) int64 number of detections of each image.
+        masks: (B, D, S, S) float32 mask probabilities on each box; None for boxes alone.
+        mask_boxes: (B, D, 4) where these maps are, if it is not `boxes`.
     """
 
-    boxes: Tensor
-    scores: Tensor
-    labels: Tensor
-    counts: Tensor
+    masks: Tensor | None = None  # no columns, so that detections unpack to four
+    mask_boxes: Tensor | None = None
+
+    def with_masks(self, masks: Tensor, boxes: Tensor | None = None) -> PaddedDetections:
+        """The same detections with masks."""
+        detections = PaddedDetections(*self)
+        detections.masks, detections.mask_boxes = masks, boxes
+        return detections
 
     def to_original(
         self, to_image: Tensor, original_sizes: Sequence[tuple[int, int]]
@@ -158,7 +185,11 @@ class PaddedDetections(NamedTuple):
         """
         host = self._on_host()
         sizes = torch.tensor(original_sizes).reshape(-1, 2)
-        return host._replace(boxes=boxes_in_original(host.boxes, to_image, sizes))
+        moved = host._replace(boxes=boxes_in_original(host.boxes, to_image, sizes))
+        if self.masks is None:
+            return moved
+        masks = self.masks.float().cpu()
+        return moved.with_masks(masks, unclipped_boxes(host.boxes, to_image))
 
     def _on_host(self) -> PaddedDetections:
         """The same on the CPU, with a single copy."""
@@ -169,10 +200,23 @@ class PaddedDetections(NamedTuple):
         boxes = boxes.reshape(self.boxes.shape)
         return PaddedDetections(boxes, scores, labels.long(), counts[:, 0].long())
 
-    def split(self) -> list[Detections]:
-        """The detections of each image; waits for the device."""
-        images = zip(self.boxes, self.scores, self.labels, self.counts.tolist(), strict=True)
-        return [Detections(b[:count], s[:count], n[:count]) for b, s, n, count in images]
+    def split(self, sizes: Sequence[tuple[int, int]] = ()) -> list[Detections]:
+        """The detections of each image; waits for the device.
+
+        Args:
+            sizes: (height, width) of each original image, for masks.
+        """
+        counts = self.counts.tolist()
+        images = zip(self.boxes, self.scores, self.labels, counts, strict=True)
+        detections = [Detections(b[:count], s[:count], n[:count]) for b, s, n, count in images]
+        if self.masks is None or not sizes:
+            return detections
+        mask_boxes = self.boxes if self.mask_boxes is None else self.mask_boxes
+        columns = zip(detections, self.masks, mask_boxes, counts, sizes, strict=True)
+        return [
+            image.with_masks(DetectionMasks(maps[:count], boxes[:count], size))
+            for image, maps, boxes, count, size in columns
+        ]
 
 
 def _padded(boxes: list[Tensor], most: int) -> tuple[Tensor, Tensor]:

@@ -265,4 +265,7 @@ def to_cpu(detections: list[Detections]) -> list[Detections]:
     columns: list[tuple[Tensor, ...]] = [
         torch.split(torch.cat(column).cpu(), counts) for column in zip(*detections, strict=True)
     ]
-    return [Detections(*fields) for fields in zip(*columns, strict=True)]
+    return [
+        Detections(*fields).with_masks(image.masks)
+        for fields, image in zip(zip(*columns, strict=True), detections, strict=True)
+    ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-# torchvision's RetinaNet, FCOS and Faster R-CNN, all versions, to detkit's detectors.
-_DETECTOR_NAMES = [
+_MASK = "roi_head.mask_head."
+# torchvision's RetinaNet, FCOS, Faster and Mask R-CNN, all versions, to detkit's detectors.
+_DETECTOR_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"^backbone\.body\.", "backbone."),
     (r"^backbone\.fpn\.inner_blocks\.(\d+)\.", r"neck.lateral.\1."),
     (r"^backbone\.fpn\.layer_blocks\.(\d+)\.", r"neck.output.\1."),
@@ -24,6 +25,12 @@ _DETECTOR_NAMES = [
     (r"^roi_heads\.box_head\.5\.", "roi_head.stage.box_head.last."),
     (r"^roi_heads\.box_predictor\.cls_score\.", "roi_head.stage.class_layer."),
     (r"^roi_heads\.box_predictor\.bbox_pred\.", "roi_head.stage.box_layer."),
+    # The published Mask R-CNN has torchvision's names from before version 0.13.
+    (r"^roi_heads\.mask_head\.mask_fcn(\d)\.", lambda m: f"{_MASK}convs.{int(m[1]) - 1}.conv."),
+    (r"^roi_heads\.mask_head\.(\d+)\.0\.", rf"{_MASK}convs.\1.conv."),
+    (r"^roi_heads\.mask_head\.(\d+)\.1\.", rf"{_MASK}convs.\1.norm."),
+    (r"^roi_heads\.mask_predictor\.conv5_mask\.", f"{_MASK}upsampling."),
+    (r"^roi_heads\.mask_predictor\.mask_fcn_logits\.", f"{_MASK}mask_layer."),
     (r"^head\.classification_head\.conv\.", "head.layers.class_tower."),
     (r"^head\.regression_head\.conv\.", "head.layers.box_tower."),
     (r"^head\.classification_head\.cls_logits\.", "head.layers.class_layer."),

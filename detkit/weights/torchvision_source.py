@@ -10,7 +10,7 @@ from torch import Tensor
 
 from detkit.weights.class_names import COCO_LOGITS, Slots, coco_slots
 from detkit.weights.tensor_names import name_of_torchvision_detector, present_names
-from detkit.weights.torchvision_roi_head import REGION_CLASS_LAYER, background_last
+from detkit.weights.torchvision_roi_head import MASK_LAYER, REGION_CLASS_LAYER, background_last
 from detkit.weights.torchvision_ssd import logits_of_ssd, page_of_ssd, tensors_of_ssd
 from detkit.weights.weight_source import CLASS_LAYER, WeightSource, logits_of_prior
 
@@ -25,7 +25,7 @@ def is_torchvision(names: Collection[str]) -> bool:
 
 
 def read_torchvision(path: Path, named_tensors: dict[str, Tensor]) -> WeightSource:
-    """Convert a RetinaNet, FCOS or Faster R-CNN of torchvision; of others, only the backbone.
+    """Convert a RetinaNet, FCOS, Faster or Mask R-CNN of torchvision; of others, only the backbone.
 
     Args:
         path: The file.
@@ -58,7 +58,8 @@ def _one_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
 
 def _two_stage(path: Path, tensors: dict[str, Tensor]) -> WeightSource:
     is_second = "roi_head.stage.box_head.convs.0.conv.weight" in tensors
-    page = f"torchvision_faster_rcnn{'_v2' if is_second else ''}"
+    kind = "mask" if f"{MASK_LAYER}weight" in tensors else "faster"
+    page = f"torchvision_{kind}_rcnn{'_v2' if is_second else ''}"
     logits = len(tensors[REGION_CLASS_LAYER])
     slots = coco_slots().without_first() if logits == COCO_LOGITS else None
     return WeightSource(
@@ -118,11 +119,16 @@ def hashes_without_epsilon() -> list[str]:
     """Beginnings of the hashes of weights for which torchvision sets the norms' epsilon to 0."""
     from torchvision.models.detection import (  # takes over a second
         FasterRCNN_ResNet50_FPN_Weights,
+        MaskRCNN_ResNet50_FPN_Weights,
         RetinaNet_ResNet50_FPN_Weights,
     )
 
-    published = RetinaNet_ResNet50_FPN_Weights.COCO_V1, FasterRCNN_ResNet50_FPN_Weights.COCO_V1
-    return [weights.url.rpartition("-")[2].removesuffix(".pth") for weights in published]
+    published = (
+        RetinaNet_ResNet50_FPN_Weights,
+        FasterRCNN_ResNet50_FPN_Weights,
+        MaskRCNN_ResNet50_FPN_Weights,
+    )
+    return [names.COCO_V1.url.rpartition("-")[2].removesuffix(".pth") for names in published]
 
 
 def _without_epsilon(name: str, value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""torchvision's Faster R-CNN (ResNet-50-FPN) with weights for tests, and ours with the same.
+"""torchvision's Faster and Mask R-CNN (ResNet-50-FPN) with weights for tests, and ours alike.
 
 Which anchors and regions are sampled is random; here both sides take the same first ones. Both are
 given fewer regions than by default, so that a test takes seconds.
@@ -13,7 +13,12 @@ import pytest
 import torch
 from _pytest.mark import ParameterSet
 from torch import Tensor, nn
-from torchvision.models.detection import fasterrcnn_resnet50_fpn, fasterrcnn_resnet50_fpn_v2
+from torchvision.models.detection import (
+    fasterrcnn_resnet50_fpn,
+    fasterrcnn_resnet50_fpn_v2,
+    maskrcnn_resnet50_fpn,
+    maskrcnn_resnet50_fpn_v2,
+)
 from torchvision.models.resnet import Bottleneck
 from torchvision_weights import DIVISOR, MEAN, NUM_CLASSES, STD, _rescale
 
@@ -26,13 +31,19 @@ from detkit.weights.torchvision_roi_head import background_last
 CANDIDATES = {"training": 200, "testing": 120}
 REGIONS = {"training": 90, "testing": 60}
 POSITIVES, NEGATIVES = 12, 30
-BUILDERS = {"faster_rcnn": fasterrcnn_resnet50_fpn, "faster_rcnn_v2": fasterrcnn_resnet50_fpn_v2}
+BUILDERS = {
+    "faster_rcnn": fasterrcnn_resnet50_fpn,
+    "faster_rcnn_v2": fasterrcnn_resnet50_fpn_v2,
+    "mask_rcnn": maskrcnn_resnet50_fpn,
+    "mask_rcnn_v2": maskrcnn_resnet50_fpn_v2,
+}
 
 
 def versions() -> list[ParameterSet]:
-    """The two networks as test parameters; the second, twice as large, is slow."""
+    """The networks without masks as test parameters; the second, twice as large, is slow."""
     slow = {"faster_rcnn_v2"}
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in BUILDERS]
+    names = ("faster_rcnn", "faster_rcnn_v2")
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in slow)) for name in names]
 
 
 def first_of_each(labels: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -55,7 +66,7 @@ def torchvision_two_stage(name: str, images: Tensor) -> nn.Module:
     """torchvision's model in evaluation mode, without resizing, with some detections.
 
     Args:
-        name: Which of the two.
+        name: One of `BUILDERS`.
         images: (B, 3, H, W) uint8; its weights are such that there are detections in these.
     """
     torch.manual_seed(0)
@@ -108,6 +119,10 @@ def _spread_the_outputs(model: nn.Module, images: Tensor) -> None:
     logits, codes = predictor(found)
     _rescale(predictor.cls_score, logits, 0.0, 2.0)
     _rescale(predictor.bbox_pred, codes, 0.0, 0.7)
+    if model.roi_heads.has_mask():
+        pooled = model.roi_heads.mask_roi_pool(features, [regions] * len(images), sizes)
+        logits = model.roi_heads.mask_predictor(model.roi_heads.mask_head.train()(pooled))
+        _rescale(model.roi_heads.mask_predictor.mask_fcn_logits, logits, 0.0, 2.0)
 
 
 def our_values(given: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -232,7 +232,7 @@ def test_the_published_retinanet_had_norms_without_epsilon(tmp_path, monkeypatch
 def test_the_published_file_is_recognised_by_the_hash_in_its_name(tmp_path):
     detector_file(tmp_path / "a.pth")
     assert not torchvision_source._is_published_without_epsilon(tmp_path / "a.pth")
-    assert torchvision_source.hashes_without_epsilon() == ["eeacb38b", "258fb6c6"]
+    assert torchvision_source.hashes_without_epsilon() == ["eeacb38b", "258fb6c6", "bf2d0c1e"]
 
 
 def two_stage_file(path, classes):

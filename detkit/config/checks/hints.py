@@ -12,7 +12,7 @@ from detkit.config.signatures import arguments
 LONGEST_SHOWN = 100  # characters of a wrong value in a message
 ALWAYS_WIRED = {  # arguments that assembly fills in wherever they occur
     *("feature_specs", "num_classes", "class_names", "category_ids", "region_shape"),
-    *("per_cell", "code_size", "class_activation", "with_quality", "fetch_weights"),
+    *("per_cell", "code_size", "class_activation", "with_quality", "fetch_weights", "masks"),
 }
 
 

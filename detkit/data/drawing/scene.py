@@ -27,12 +27,13 @@ _LEAST_PIXELS = 6.0  # what shows less than this is a speck and is not annotated
 
 
 class DrawnObject(NamedTuple):
-    """An object: its class, the box (x1, y1, x2, y2) and area of what is seen of it."""
+    """An object: its class, the box (x1, y1, x2, y2), area and pixels of what is seen of it."""
 
     name: str
     box: tuple[int, int, int, int]
     area: float
     ignored: bool
+    pixels: NDArray[np.bool_]  # (H, W)
 
 
 class _Placed(NamedTuple):
@@ -169,7 +170,8 @@ def _visible(item: _Placed, mask: Mask) -> DrawnObject | None:
         return None
     rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
     box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    return DrawnObject(item.name, box, area, area < LEAST_VISIBLE * float(item.mask.sum()))
+    ignored = area < LEAST_VISIBLE * float(item.mask.sum())
+    return DrawnObject(item.name, box, area, ignored, solid)
 
 
 def _finish(random: np.random.Generator, pixels: Pixels, clutter: float) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from detkit.data.readers.yolo_pairs import looks_like_labels
 from detkit.errors import DataError
 from detkit.image_files import files_below
 from detkit.interfaces import Reader
-from detkit.registry import register
+from detkit.registry import Wired, register
 from detkit.structures import DatasetIndex
 from detkit.text import counted
 
@@ -52,7 +52,8 @@ class AutoReader:
     prints its choice. The formats' settings have their defaults; name the reader to change them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, masks: Wired[bool] = False) -> None:
+        self.masks = masks
         self._readers: dict[Path, Reader] = {}
 
     def splits(self, path: Path) -> list[str]:
@@ -70,7 +71,10 @@ class AutoReader:
 
     def _reader(self, path: Path) -> Reader:
         if path not in self._readers:
-            self._readers[path] = detect(path)
+            reader = detect(path)
+            if self.masks and isinstance(reader, coco_reader.CocoReader):
+                reader = coco_reader.CocoReader(masks=True)
+            self._readers[path] = reader
         return self._readers[path]
 
 

@@ -65,7 +65,11 @@ class Objects:
             return
         rows = slice(*self.spans.pop(image_id))
         builder.add_checked(
-            self.boxes[rows], self.labels[rows], self.ignored[rows], self.areas[rows]
+            self.boxes[rows],
+            self.labels[rows],
+            self.ignored[rows],
+            self.areas[rows],
+            self.order[rows],
         )
 
     def _add_one_by_one(self, builder: IndexBuilder, image_id: int) -> None:
@@ -85,7 +89,7 @@ class Objects:
                 x, y, width, height = box
                 corners = (x, y, x + width, y + height)
                 ignored, area = bool(page.ignored[row]), page.areas[row]
-                builder.add_object(Annotation(label, corners, ignored, area), location)
+                builder.add_object(Annotation(label, corners, ignored, area, row), location)
             seen.add(entry)
 
     def drop_of(self, builder: IndexBuilder, image_id: int, reason: str) -> None:

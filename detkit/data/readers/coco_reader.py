@@ -15,11 +15,12 @@ from detkit.data.index_cache import Sources
 from detkit.data.readers.coco_columns import CocoPage, read_page
 from detkit.data.readers.coco_files import WHOLE_SET, find_annotations, passed_over
 from detkit.data.readers.coco_images import ImageFinder, folder_splits, is_of_split
+from detkit.data.readers.coco_masks import MaskColumns, read_masks
 from detkit.data.readers.coco_objects import Objects, place_of
 from detkit.data.readers.coco_values import NO_ID
 from detkit.data.readers.folder_checks import relative_name, require_folder, require_split
 from detkit.errors import DataError
-from detkit.registry import register
+from detkit.registry import Wired, register
 from detkit.structures import DatasetIndex, Pairing
 
 LOGGER = logging.getLogger("detkit.data")
@@ -49,8 +50,13 @@ class CocoReader:
     """
 
     def __init__(
-        self, *, annotations: dict[str, str] | None = None, images: str | None = None
+        self,
+        *,
+        masks: Wired[bool] = False,
+        annotations: dict[str, str] | None = None,
+        images: str | None = None,
     ) -> None:
+        self.masks = masks
         self.annotations = annotations
         self.images = images
 
@@ -95,7 +101,7 @@ class CocoReader:
 
     def sources(self, path: Path) -> Sources:
         """The settings and annotation files that the indices of a folder depend on."""
-        settings = json.dumps([self.annotations, self.images])
+        settings = json.dumps([self.annotations, self.images, *(["masks"] if self.masks else [])])
         return Sources(settings, sorted(self._files(path).values()))
 
     def _files(self, path: Path) -> dict[str, Path]:
@@ -134,11 +140,13 @@ class CocoReader:
         finder = ImageFinder(path, page.file, split, self.images)
         names = finder.locate([image[1] for image in page.images])
         own_names = _of_folder(names, folder, page)
+        masks = read_masks(page) if self.masks else None
         builder = IndexBuilder(
             root=path,
             class_names=[name for _, name in page.categories],
             category_ids=[number for number, _ in page.categories],
             unused=page.unused,
+            outlines=None if masks is None else masks.outlines,
             pairing=Pairing(
                 annotation="COCO record",
                 images_without_annotation=finder.unlisted(own_names, other_files),
@@ -164,6 +172,7 @@ class CocoReader:
             seen.add((image_id, file_name))
         objects.drop_rest(builder)
         _note_shared_ids(builder, page, names_by_id)
+        _note_masks(builder, page, masks, names_by_id)
         return builder.build()
 
 
@@ -198,6 +207,16 @@ def _log_unused(path: Path, files: Mapping[str, Path], splits: Sequence[str]) ->
 
 def _listed(path: Path, files: Sequence[Path]) -> str:
     return ", ".join(relative_name(file, path) for file in files[:_SHOWN])
+
+
+def _note_masks(
+    builder: IndexBuilder, page: CocoPage, masks: MaskColumns | None, names: dict[int, str]
+) -> None:
+    """Note what is wrong with the masks of images that are used."""
+    for row, reason in masks.faults.items() if masks is not None else ():
+        if page.image_ids[row] in names:
+            name = names[page.image_ids[row]]
+            builder.note("mask", reason, name, place_of(page.numbers[row]))
 
 
 def _note_shared_ids(builder: IndexBuilder, page: CocoPage, names: dict[int, str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.shapes import ShapesSettings, shapes_below
-from detkit.registry import Fraction, NonNegativeInt, PositiveInt, register
+from detkit.registry import Fraction, NonNegativeInt, PositiveInt, Wired, register
 from detkit.structures import DatasetIndex
 
 
@@ -28,12 +28,14 @@ class ShapesReader:
     def __init__(
         self,
         *,
+        masks: Wired[bool] = False,
         train_images: PositiveInt = 1500,
         validation_images: PositiveInt = 200,
         image_size: PositiveInt = 128,
         clutter: Fraction = 0.5,
         render_seed: NonNegativeInt = 0,
     ) -> None:
+        self.masks = masks
         self.train_images = train_images
         self.validation_images = validation_images
         self.image_size = image_size
@@ -46,7 +48,7 @@ class ShapesReader:
 
     def read(self, path: Path, split: str | None) -> DatasetIndex:
         """The index of a split; renders the data set when absent."""
-        return CocoReader().read(self._folder(path), split)
+        return CocoReader(masks=self.masks).read(self._folder(path), split)
 
     def _folder(self, path: Path) -> Path:
         settings = ShapesSettings(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
 from detkit.data.transforms.resampling import resize
 from detkit.structures import Sample, Target
+from detkit.structures.outlines import join_outlines
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -77,7 +79,11 @@ def clip(target: Target, size: tuple[int, int], least_kept: float) -> tuple[Targ
     before = _areas(target.boxes)
     remaining = _areas(boxes)
     keep = (remaining > 0) & (remaining >= least_kept * before)
-    return target.with_boxes(boxes).select(keep), keep
+    inside = target.with_boxes(boxes).select(keep)
+    if inside.outlines is not None:
+        outlines = inside.outlines.clipped((0, 0), (size[1], size[0]))
+        inside = replace(inside, outlines=outlines)
+    return inside, keep
 
 
 def flip(sample: Sample, horizontal: bool) -> Sample:
@@ -102,12 +108,18 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
 
 def shift(sample: Sample, left: int, top: int) -> Sample:
     """Shift the coordinates of a sample; its image does not change."""
-    boxes = sample.target.boxes.double() + torch.tensor([left, top, left, top])
     matrix = torch.eye(3, dtype=torch.float64)
     matrix[0, 2], matrix[1, 2] = left, top
     return sample.replace(
-        target=sample.target.with_boxes(boxes.float()), to_image=matrix @ sample.to_image
+        target=shift_target(sample.target, left, top), to_image=matrix @ sample.to_image
     )
+
+
+def shift_target(target: Target, left: int, top: int) -> Target:
+    """Shift the objects by whole pixels."""
+    boxes = (target.boxes.double() + torch.tensor([left, top, left, top])).float()
+    matrix = torch.tensor([[1, 0, left], [0, 1, top], [0, 0, 1]], dtype=torch.float64)
+    return target.with_boxes(boxes, matrix)
 
 
 def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
@@ -124,11 +136,13 @@ def warp_boxes(boxes: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 def join(targets: Sequence[Target]) -> Target:
     """Concatenate the objects of several targets; with areas if all targets have them."""
     areas = [target.areas for target in targets if target.areas is not None]
+    outlines = [target.outlines for target in targets if target.outlines is not None]
     return Target(
         boxes=torch.cat([target.boxes for target in targets]),
         labels=torch.cat([target.labels for target in targets]),
         ignored=torch.cat([target.ignored for target in targets]),
         areas=torch.cat(areas) if len(areas) == len(targets) else None,
+        outlines=join_outlines(outlines) if len(outlines) == len(targets) else None,
     )
 
 
@@ -150,7 +164,7 @@ def _moved(
     matrix[0, 2], matrix[1, 2] = shift[0], shift[1]
     return sample.replace(
         image=image,
-        target=sample.target.with_boxes(boxes),
+        target=sample.target.with_boxes(boxes, matrix),
         to_image=matrix @ sample.to_image,
     )
 

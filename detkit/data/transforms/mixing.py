@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -140,5 +141,9 @@ class CopyPaste:
         covered[top : top + height, left : left + width] = True
         seen = visible_shares(sample.target.boxes, covered) >= self.least_kept
         moved = shift(piece, left, top)
-        target = join([sample.target.select(seen), moved.target])
+        below = sample.target.select(seen)
+        if below.outlines is not None:
+            window = ((left, top), (left + width, top + height))
+            below = replace(below, outlines=below.outlines.without(*window))
+        target = join([below, moved.target])
         return sample.replace(image=image, target=target)

@@ -16,6 +16,7 @@ from detkit.data.transforms.geometry import (
     paste,
     scale_to,
     shift,
+    shift_target,
     uniform,
 )
 from detkit.data.transforms.resizing import PADDING, PixelValue
@@ -98,7 +99,6 @@ class Mosaic:
 
 def _joined(pieces: Sequence[Sample], offsets: Sequence[tuple[int, int]]) -> Target:
     """The objects of all pieces, each shifted by the (left, top) of its piece."""
-    target = join([piece.target for piece in pieces])
-    counts = torch.tensor([len(piece.target) for piece in pieces])
-    moves = torch.tensor(offsets, dtype=torch.float64).repeat(1, 2).repeat_interleave(counts, dim=0)
-    return target.with_boxes((target.boxes.double() + moves).float())
+    return join(
+        [shift_target(piece.target, *offset) for piece, offset in zip(pieces, offsets, strict=True)]
+    )

@@ -113,7 +113,7 @@ class RandomPerspective:
         return matrix
 
     def _target(self, target: Target, matrix: torch.Tensor, size: tuple[int, int]) -> Target:
-        moved = target.with_boxes(warp_boxes(target.boxes, matrix))
+        moved = target.with_boxes(warp_boxes(target.boxes, matrix), matrix)
         inside, _ = clip(moved, size, self.least_kept)
         sides = inside.boxes[:, 2:] - inside.boxes[:, :2]
         short, long = sides.amin(dim=1), sides.amax(dim=1)

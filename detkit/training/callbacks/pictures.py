@@ -183,8 +183,7 @@ class Pictures(pl.Callback):
 
 def above(detections: Detections, threshold: float) -> Detections:
     """The detections with a score of at least the threshold."""
-    is_above = detections.scores >= threshold
-    return Detections(*(value[is_above] for value in detections))
+    return detections.select(detections.scores >= threshold)
 
 
 def moved(boxes: Tensor, to_image: Tensor) -> Tensor:
