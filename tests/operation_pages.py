@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from rectangle_masks import with_rectangles
 
 import detkit
 from detkit.benchmark.operations import OperationCount, count_operations
@@ -55,7 +56,8 @@ def small_words(page: str) -> list[str]:
         return [*_TINY_RESNET, "model.backbone.levels=[4]", *_FEW_REGIONS]
     words = [*_TINY_RESNET, "model.neck.out_channels=16", *(_TINY_DETR if page == "detr" else [])]
     if page in TWO_STAGES:
-        return [*words, "model.backbone.levels=[2,3,4,5]", *_FEW_REGIONS]
+        masks = ["model.roi_head.mask_head.channels=16"] if "mask" in page else []
+        return [*words, "model.backbone.levels=[2,3,4,5]", *_FEW_REGIONS, *masks]
     return words
 
 
@@ -79,7 +81,7 @@ def detector_of(page: str, *words: str) -> DetectorModule:
 
 
 def batch_of(images: int, side: int, objects: int = 10) -> Batch:
-    """Noise with random objects, one of them ignored."""
+    """Noise with random objects, one of them ignored; masks fill the boxes."""
     random = torch.Generator().manual_seed(images)
     samples = []
     for number in range(images):
@@ -87,7 +89,7 @@ def batch_of(images: int, side: int, objects: int = 10) -> Batch:
         corners = torch.rand(objects + 1, 2, generator=random) * (side - sides)
         boxes = torch.cat([corners, corners + sides], dim=1)
         labels = torch.randint(len(_CLASSES), (objects + 1,), generator=random)
-        target = Target(boxes, labels, torch.arange(objects + 1) == objects)
+        target = with_rectangles(Target(boxes, labels, torch.arange(objects + 1) == objects))
         pixels = torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=random)
         samples.append(Sample(pixels, target, target, number, "", (side, side)))
     return Collate(pad_multiple=32)(samples)

@@ -97,7 +97,7 @@ def run(words: list[str]) -> int:
         output, elsewhere = report_folder(output, REPORT, path)
     with quiet_readers():
         evidence = gather(
-            build_reader(settings["reader"]),
+            build_reader(settings["reader"], masks=True),
             path,
             requested=settings["splits"],
             resizing=resizing_of(settings),

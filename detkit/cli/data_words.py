@@ -75,9 +75,14 @@ def _value(key: str, text: str) -> Any:
         raise UserError(f"{key}={text}: the value is no YAML; quote it.") from error
 
 
-def build_reader(node: dict[str, Any]) -> Reader:
-    """The reader that was chosen."""
-    reader: Reader = assembly.build("reader", node, {}, ("reader",))
+def build_reader(node: dict[str, Any], *, masks: bool = False) -> Reader:
+    """The reader that was chosen.
+
+    Args:
+        node: The reader with its settings.
+        masks: Whether it reads masks, if its format has any.
+    """
+    reader: Reader = assembly.build("reader", node, {"masks": masks}, ("reader",))
     return reader
 
 

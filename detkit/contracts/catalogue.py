@@ -175,6 +175,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         transforms.randomness_comes_from_the_generator,
         transforms.samples_are_not_modified,
         transforms.to_image_maps_boxes_back,
+        transforms.masks_follow_their_boxes,
     ),
     "sampling": (readers_and_samplings.shares_are_finite_and_not_negative,),
     "metric": (

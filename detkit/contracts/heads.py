@@ -101,7 +101,7 @@ def _of_detector(subject: Subject, training: bool) -> Verbs:
 
 
 def _usual_targets() -> PaddedTargets:
-    return PaddedTargets.of(scenes.usual_targets())
+    return scenes.padded(scenes.usual_targets())
 
 
 def total(losses: Any) -> Tensor:
@@ -125,7 +125,7 @@ def losses_are_finite_and_reach_each_parameter(subject: Subject) -> None:
     """Whatever the images hold: no object, one, crowds alone, a thousand."""
     for scene, targets in scenes.target_scenes().items():
         part, _, loss, _ = verbs(subject, training=True)
-        losses = loss(PaddedTargets.of(targets))
+        losses = loss(scenes.padded(targets))
         total(losses)
         require_finite(losses, f"with {scene} a loss is not finite: {numbers(losses)}.")
         require_gradients(part, total(losses), f"with {scene}")
@@ -279,7 +279,7 @@ def assignments_name_objects(subject: Subject) -> None:
     if not isinstance(part, AssigningHead):
         return
     targets = scenes.usual_targets()
-    priors, matched = part.assign(scenes.maps(specs), PaddedTargets.of(targets))
+    priors, matched = part.assign(scenes.maps(specs), scenes.padded(targets))
     require_tensor(matched, "matched", (2, priors.boxes.shape[-2]), torch.int64)
     for row, target in zip(matched, targets, strict=True):
         count = int((~target.ignored).sum())

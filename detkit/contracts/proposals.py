@@ -15,7 +15,7 @@ from detkit.contracts.tensor_checks import (
     require_finite,
     require_tensor,
 )
-from detkit.structures import PaddedTargets, RegionPredictions, Regions, Target
+from detkit.structures import RegionPredictions, Regions, Target
 
 
 def predictions_cover_every_region(subject: Subject) -> None:
@@ -47,7 +47,7 @@ def no_gradient_flows_into_region_boxes(subject: Subject) -> None:
     part, specs = scenes.build_on_levels(subject)
     regions = scenes.regions()
     regions.boxes.requires_grad_()
-    targets = PaddedTargets.of(scenes.usual_targets())
+    targets = scenes.padded(scenes.usual_targets())
     losses = part.loss(scenes.maps(specs), regions, targets, scenes.size_tensor())
     total(losses).backward()  # type: ignore[no-untyped-call]
     require(regions.boxes.grad is None, "the boxes of the regions receive a gradient: detach them.")
@@ -60,7 +60,7 @@ def batches_without_regions_give_gradients(subject: Subject) -> None:
     first, nothing = scenes.regions().split()[0], torch.zeros(0, 4)
     for regions in (Regions.of([first, nothing]), Regions.of([nothing, nothing])):
         for targets in (scenes.usual_targets(), [Target.empty(), Target.empty()]):
-            losses = part.loss(maps, regions, PaddedTargets.of(targets), sizes)
+            losses = part.loss(maps, regions, scenes.padded(targets), sizes)
             require_finite(losses, f"without regions a loss is not finite: {numbers(losses)}.")
             require_gradients(part, total(losses), "without regions")
 
@@ -81,7 +81,7 @@ def padding_has_no_effect(subject: Subject) -> None:
 def training_proposals_are_valid_regions(subject: Subject) -> None:
     """Training regions for the roi head: inside their image, without gradients."""
     part, specs = scenes.build_on_levels(subject)
-    targets = PaddedTargets.of(scenes.usual_targets())
+    targets = scenes.padded(scenes.usual_targets())
     _, proposals = part.loss_and_proposals(scenes.maps(specs), targets, scenes.size_tensor())
     images = split_regions(proposals, len(scenes.SIZES))
     for regions, size in zip(images, scenes.SIZES, strict=True):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,15 @@ from detkit import assembly
 from detkit.config.pages import filled
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
 from detkit.errors import ConfigError
-from detkit.structures import Batch, FeatureSpec, PaddedTargets, Priors, Regions, Target
+from detkit.structures import (
+    Batch,
+    FeatureSpec,
+    PaddedMasks,
+    PaddedTargets,
+    Priors,
+    Regions,
+    Target,
+)
 
 IMAGE = (64, 96)  # height and width
 SIZES = [IMAGE, (60, 80)]  # of two images, padded to the size of the first
@@ -122,6 +131,17 @@ def usual_targets() -> list[Target]:
     return [first, second]
 
 
+def padded(targets: Sequence[Target]) -> PaddedTargets:
+    """The objects of two images of `SIZES`, with masks that fill their boxes."""
+    without_masks = PaddedTargets.of(targets)
+    y, x = torch.arange(IMAGE[0])[:, None] + 0.5, torch.arange(IMAGE[1]) + 0.5
+    x1, y1, x2, y2 = without_masks.boxes[without_masks.mask].T[..., None, None]  # (T, 1, 1) each
+    bitmaps = (x > x1) & (x < x2) & (y > y1) & (y < y2)  # (T, H, W)
+    bits = torch.from_numpy(np.packbits(bitmaps.numpy(), axis=2))
+    masks = PaddedMasks(bits, without_masks.mask, without_masks.counts, tuple(SIZES))
+    return without_masks._replace(masks=masks)
+
+
 def target_scenes() -> dict[str, list[Target]]:
     """Objects of two images, by a description of the situation."""
     usual = usual_targets()
@@ -167,7 +187,7 @@ def batch(targets: Sequence[Target], seed: int = 0) -> Batch:
     return Batch(
         images=pixels,
         image_sizes=list(SIZES),
-        targets=PaddedTargets.of(targets),
+        targets=padded(targets),
         original_targets=list(targets),
         image_ids=[2 * seed, 2 * seed + 1],
         paths=["first.png", "second.png"],

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, Subject
 from detkit.contracts.tensor_checks import require, require_finite, require_same, unchanged
 from detkit.interfaces import MixingTransform
-from detkit.structures import Detections, Sample, Target
+from detkit.structures import Detections, Outlines, Sample, Target
 
 _IMAGE = (60, 80)
 _SEEDS = 6
 _EDGE = 1.0  # pixels: a box this close to the edge of the image may have been clipped
 _TOLERANCE = 0.1  # pixels between a box and the one that was mapped back
+_PIXEL = 1.0  # between a box and the mask in it; hidden parts are whole pixels
 
 
 def _sample(target: Target, image_id: int = 1) -> Sample:
     generator = torch.Generator().manual_seed(image_id)
     image = torch.randint(0, 256, (3, *_IMAGE), dtype=torch.uint8, generator=generator)
     return Sample(image, target, target, image_id, f"image{image_id}.png", _IMAGE)
+
+
+def _with_masks(target: Target) -> Target:
+    """The same objects with masks that fill their boxes."""
+    corners = target.boxes.double().numpy()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+    return replace(target, outlines=Outlines.of([[ring] for ring in corners]))
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -37,7 +46,10 @@ def _apply(transform: Any, sample: Sample, seed: int) -> Sample:
             isinstance(count, int) and count >= 0,
             f"`count` returned {count!r}, expected an int of 0 or more.",
         )
-        other_samples = [_sample(scenes.objects(2, _IMAGE, seed=n), 2 + n) for n in range(count)]
+        others = [scenes.objects(2, _IMAGE, seed=n) for n in range(count)]
+        if sample.target.outlines is not None:
+            others = [_with_masks(target) for target in others]
+        other_samples = [_sample(target, 2 + n) for n, target in enumerate(others)]
         return transform.mix(sample, other_samples, generator) if other_samples else sample
     result: Sample = transform(sample, generator)
     return result
@@ -142,3 +154,29 @@ def to_image_maps_boxes_back(subject: Subject) -> None:
 
 def _rounded(box: torch.Tensor) -> list[float]:
     return [round(value, 1) for value in box.tolist()]
+
+
+def masks_follow_their_boxes(subject: Subject) -> None:
+    """Masks move with their boxes, for detectors that learn masks."""
+    transform = subject.build()
+    for seed in range(_SEEDS):
+        sample = _sample(_with_masks(scenes.objects(3, _IMAGE)))
+        result = _apply(transform, sample, seed)
+        outlines, boxes = result.target.outlines, result.target.boxes.numpy()
+        if outlines is None or len(outlines) != len(boxes):
+            raise BrokenContractError(
+                "the objects lose their masks: change `target` with `select`, or with "
+                "`with_boxes(boxes, matrix)` and the 3x3 matrix that moves the boxes."
+            )
+        limit = np.array([result.size[1], result.size[0]]) - _EDGE
+        for position, box in enumerate(boxes):
+            points = np.concatenate([*outlines.rings(position), np.zeros((0, 2))])
+            sides = np.concatenate([points.min(axis=0), points.max(axis=0)]) if len(points) else box
+            margins = (sides - box) * [1, 1, -1, -1]  # positive inside the box
+            is_clipped = (box[:2] < _EDGE).any() or (box[2:] > limit).any()
+            fits = len(points) and (margins > -_PIXEL).all()
+            require(
+                bool(fits and (is_clipped or (margins < _PIXEL).all())),
+                f"an object has the box {box.round(1).tolist()} and a mask around "
+                f"{sides.round(1).tolist()}: pass `with_boxes` the 3x3 matrix that moves the boxes.",
+            )

@@ -16,6 +16,7 @@ from detkit.data.collate import Collate
 from detkit.data.data_summary import describe_splits
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.index_cache import AUTOMATIC, cache_at
+from detkit.data.outline_decoding import require_masks
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
@@ -62,6 +63,7 @@ class DetectionData:
         seed: Wired[int],
         sampling: Annotated[Sampling | None, Slot("sampling")],
         mixing_epochs: Wired[float] = math.inf,
+        masks: Wired[bool] = False,
         pad_multiple: Wired[int] = 32,
         train_split: str = DEFAULT_TRAIN_SPLIT,
         validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
@@ -90,6 +92,7 @@ class DetectionData:
         self.seed = seed
         self.sampling = sampling
         self.mixing_epochs = mixing_epochs
+        self.masks = masks
         self.batch_size = batch_size
         self.validation_batch_size = validation_batch_size or batch_size
         self.workers = workers
@@ -163,7 +166,13 @@ class DetectionData:
         )
 
     def train_dataset(self) -> DetectionDataset:
-        """The training samples by key, augmented."""
+        """The training samples by key, augmented.
+
+        Raises:
+            DataError: The detector learns masks, and no object has one.
+        """
+        if self.masks:
+            require_masks(self.train_index)
         mixing = [n for n, t in self.train_transforms.items() if isinstance(t, MixingTransform)]
         if mixing and self.mixing_epochs <= 0:
             LOGGER.warning(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask
 
+from detkit.errors import DataError
 from detkit.structures import DatasetIndex
 from detkit.structures.outlines import Outlines, rectangles_of, turned_alike
+from detkit.text import counted
+
+LOGGER = logging.getLogger("detkit.data")
 
 
 def decode_outlines(index: DatasetIndex, objects: range, size: tuple[int, int]) -> Outlines:
@@ -27,6 +33,26 @@ def decode_outlines(index: DatasetIndex, objects: range, size: tuple[int, int]) 
         else:
             rings.append([turned_alike(_as_annotated(polygon)) for polygon in polygons])
     return Outlines.of(rings)
+
+
+def require_masks(index: DatasetIndex) -> None:
+    """Check that there are masks to learn from, and report how many objects have none.
+
+    Raises:
+        DataError: No object has one.
+    """
+    total = int((~index.ignored).sum())
+    objects, usable = counted(total, "training object"), 0
+    if index.outlines is not None:
+        usable = int((index.outlines.has_outline & ~index.ignored).sum())
+    if not usable:
+        raise DataError(
+            f"the detector has a mask head, but none of the {objects} in "
+            f"'{index.root}' has a mask: train on COCO annotations with segmentations, or set "
+            "model.roi_head.mask_head=null to learn boxes alone."
+        )
+    if usable < total:
+        LOGGER.info("masks: %s of %s have one; the others train boxes alone", f"{usable:,}", objects)
 
 
 def _as_annotated(polygon: NDArray[np.float32]) -> NDArray[np.float64]:

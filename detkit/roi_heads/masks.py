@@ -96,14 +96,18 @@ def _positives(
 ) -> tuple[Regions, Tensor, Tensor]:
     """The first regions of each image with a mask to learn, their objects, and which count.
 
-    As in `Stage.sample`, a region that does not count passes through the layers if none does.
+    As in `Stage.sample`, a region that does not count passes through the layers if none does. On
+    accelerators, all rows do: the others repeat those that count, for the sake of batch norms.
     """
     matched = sampled.matched  # (B, S)
     has_mask = masks.has_mask.gather(1, matched.clamp(min=0))
     is_positive = sampled.in_loss & (matched >= 0) & has_mask
     number = min(most, is_positive.shape[1])
-    order = is_positive.sort(dim=1, descending=True, stable=True).indices[:, :number]
-    counts = is_positive.gather(1, order)  # (B, K)
+    totals = is_positive.sum(dim=1, keepdim=True)
+    columns = torch.arange(number, device=matched.device)
+    counts = columns < totals  # (B, K)
+    order = is_positive.sort(dim=1, descending=True, stable=True).indices
+    order = order.gather(1, columns % totals.clamp(min=1))
     is_used = counts.clone()
     is_used[0, 0] |= ~counts.any()
     boxes = take_rows(sampled.regions.spread(sampled.regions.boxes), order)

@@ -13,10 +13,11 @@ from torch import Tensor
 from detkit.errors import UserError
 from detkit.files import replacing
 from detkit.runs.layout import SAVED_STEPS, RunFolder
-from detkit.structures import Batch, PaddedTargets, Target
+from detkit.structures import Batch, PaddedMasks, PaddedTargets, Target
 
 _KEY = "step"
 _PREFIX = "detector."
+_MASKS = "masks"
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def parse_step(content: Mapping[str, Any], path: Path) -> SavedStep:
 
 
 def _batch_values(batch: Batch) -> dict[str, Any]:
+    masks = batch.targets.masks
     names = [field.name for field in fields(Batch) if field.name != "size_tensor"]
     return {
         **{name: getattr(batch, name) for name in names},
@@ -125,11 +127,13 @@ def _batch_values(batch: Batch) -> dict[str, Any]:
         "targets": [_target_values(target) for target in batch.targets.split()],
         "original_targets": [_target_values(target) for target in batch.original_targets],
         "to_image": batch.to_image.cpu().clone(),
+        _MASKS: None if masks is None else masks.each(Tensor.cpu)._asdict(),
     }
 
 
 def _target_values(target: Target) -> dict[str, Any]:
-    return dict(vars(target.to("cpu")))
+    values = vars(target.to("cpu"))
+    return {name: values[name] for name in ("boxes", "labels", "ignored", "areas")}
 
 
 def _batch_from(values: dict[str, Any]) -> Batch:
@@ -140,4 +144,8 @@ def _batch_from(values: dict[str, Any]) -> Batch:
         key: [Target(**target) for target in values[key]] for key in ("targets", "original_targets")
     }
     padded = PaddedTargets.of(targets["targets"])
-    return Batch(**{**values, **sizes, **targets, "targets": padded})
+    masks = values.get(_MASKS)  # steps of earlier versions have none
+    if masks is not None:
+        padded = padded._replace(masks=PaddedMasks(**masks))
+    others = {name: value for name, value in values.items() if name != _MASKS}
+    return Batch(**{**others, **sizes, **targets, "targets": padded})

@@ -65,10 +65,11 @@ class Target:
 
         Args:
             boxes: (N, 4) float32.
-            matrix: (3, 3) float64 projective map that moves the outlines; None leaves them.
+            matrix: (3, 3) float64 projective map that moves the masks too; None drops the masks,
+                which would no longer fit the boxes.
         """
         if self.outlines is None or matrix is None:
-            return replace(self, boxes=boxes)
+            return replace(self, boxes=boxes, outlines=None)
         return replace(self, boxes=boxes, outlines=self.outlines.moved(matrix.numpy()))
 
     def to(self, device: torch.device | str) -> Target:

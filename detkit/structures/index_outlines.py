@@ -39,6 +39,11 @@ class IndexOutlines:
     runs: NDArray[np.uint8]
     run_offsets: NDArray[np.int64]
 
+    @property
+    def has_outline(self) -> NDArray[np.bool_]:
+        """(M,) whether an object has polygons or runs."""
+        return (np.diff(self.object_offsets) > 0) | (np.diff(self.run_offsets) > 0)
+
     def entry(self, position: int) -> OutlineEntry:
         """The outline of an object."""
         polygons = range(*self.object_offsets[position : position + 2])

@@ -80,19 +80,6 @@ class Outlines:
         points = outlines.points.clip(low, high)
         return replace(outlines, points=points)._without_flat_rings()
 
-    def without(self, low: tuple[float, float], high: tuple[float, float]) -> Outlines:
-        """The parts of the outlines outside of a window from (x1, y1) to (x2, y2)."""
-        far = float("inf")
-        parts = [
-            self.clipped((-far, -far), (low[0], far)),
-            self.clipped((high[0], -far), (far, far)),
-            self.clipped((low[0], -far), (high[0], low[1])),
-            self.clipped((low[0], high[1]), (high[0], far)),
-        ]
-        return Outlines.of(
-            [[ring for part in parts for ring in part.rings(n)] for n in range(len(self))]
-        )
-
     def bitmap(self, position: int, size: tuple[int, int]) -> Bitmap:
         """The pixels (height, width) of an object."""
         bitmap = np.zeros(size, np.bool_)

@@ -49,7 +49,7 @@ class PaddedTargets(NamedTuple):
 
         Args:
             targets: The objects of each image.
-            sizes: (height, width) of each image, for masks.
+            sizes: (height, width) of each image; without them, the batch has no masks.
         """
         objects = [target.select(~target.ignored) for target in targets]
         ignored = [target.boxes[target.ignored] for target in targets]
@@ -60,7 +60,8 @@ class PaddedTargets(NamedTuple):
         for row, image in zip(labels, objects, strict=True):
             row[: len(image)] = image.labels
         ignored_boxes, ignored_mask = _padded(ignored, max(map(len, ignored)))
-        masks = PaddedMasks.of(objects, sizes) if objects[0].outlines is not None else None
+        has_masks = bool(sizes) and any(image.outlines is not None for image in objects)
+        masks = PaddedMasks.of(objects, sizes) if has_masks else None
         return PaddedTargets(
             boxes, labels, mask, ignored_boxes, ignored_mask, counts, masks=masks
         )

@@ -38,7 +38,8 @@ class BatchOfStep(Batch):
     """A batch with facts about all batches of its optimizer step.
 
     Attributes:
-        step: Height, width and targets of each batch of the step, including this one.
+        step: Height, width and targets, without masks, of each batch of the step, including this
+            one.
     """
 
     step: list[tuple[int, int, PaddedTargets]] = field(default_factory=list)
@@ -67,7 +68,10 @@ class ReadAhead:
     def __iter__(self) -> Iterator[BatchOfStep]:
         batches = iter(self.loader)
         while together := list(islice(batches, self.batches)):
-            step = [(b.images.shape[-2], b.images.shape[-1], b.targets) for b in together]
+            step = [
+                (b.images.shape[-2], b.images.shape[-1], b.targets._replace(masks=None))
+                for b in together
+            ]
             for batch in together:
                 values = {field.name: getattr(batch, field.name) for field in fields(Batch)}
                 yield BatchOfStep(**values, step=step)

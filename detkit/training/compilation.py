@@ -95,14 +95,12 @@ def padded_to_powers(targets: PaddedTargets) -> PaddedTargets:
     more = _room_for(targets.mask.shape[1]) - targets.mask.shape[1]
     ignored = targets.ignored_mask.shape[1]
     more_ignored = _room_for(ignored) - ignored if ignored else 0
-    return PaddedTargets(
+    return targets._replace(
         boxes=F.pad(targets.boxes, (0, 0, 0, more)),
         labels=F.pad(targets.labels, (0, more)),
         mask=F.pad(targets.mask, (0, more)),
         ignored_boxes=F.pad(targets.ignored_boxes, (0, 0, 0, more_ignored)),
         ignored_mask=F.pad(targets.ignored_mask, (0, more_ignored)),
-        counts=targets.counts,
-        image_sizes=targets.image_sizes,
     )
 
 

@@ -1,6 +1,7 @@
 """Training on a few pictures until they are known, the quickest proof that a detector learns."""
 
 import torch
+from rectangle_masks import with_rectangles
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -12,11 +13,11 @@ from detkit.structures import Batch, PaddedTargets, Target
 def batch_without_boxes(count, side):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 3, side, side), dtype=torch.uint8, generator=generator)
-    nothing = [Target.empty() for _ in range(count)]
+    nothing = [with_rectangles(Target.empty()) for _ in range(count)]
     return Batch(
         images=images,
         image_sizes=[(side, side)] * count,
-        targets=PaddedTargets.of(nothing),
+        targets=PaddedTargets.of(nothing, [(side, side)] * count),
         original_targets=nothing,
         image_ids=list(range(count)),
         paths=[""] * count,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from eight_images import batch_without_boxes
+from rectangle_masks import with_rectangles
 
 from detkit import assembly
 from detkit.assembly import Classes
@@ -41,8 +42,9 @@ def with_objects(batch):
         centres, sides = side * (0.1 + 0.8 * centres), side * (0.06 + 0.25 * sides)
         boxes = torch.cat([centres - sides / 2, centres + sides / 2], dim=1).clamp(0, side)
         labels = torch.randint(CLASSES, (OBJECTS,), generator=generator)
-        targets.append(Target(boxes, labels, torch.zeros(OBJECTS, dtype=torch.bool)))
-    return replace(batch, targets=PaddedTargets.of(targets))
+        target = Target(boxes, labels, torch.zeros(OBJECTS, dtype=torch.bool))
+        targets.append(with_rectangles(target))
+    return replace(batch, targets=PaddedTargets.of(targets, batch.image_sizes))
 
 
 def gradient_norm(detector, batch):

@@ -21,7 +21,10 @@ FEW_REGIONS = [
 ]
 # Steps until eight images are known, where that takes long: regions are drawn, anchors are many,
 # and the running statistics of SSDlite's norms follow slowly.
-SLOW_LEARNERS = {"faster_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300, "detr": 240}
+SLOW_LEARNERS = {
+    **{"faster_rcnn": 280, "mask_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300},
+    "detr": 240,
+}
 DETR = [
     "model.head.width=64",
     "model.head.feed_forward=128",
@@ -47,7 +50,7 @@ def own(page, network):
         return [*words, "model.backbone.levels=[4]", *FEW_REGIONS]
     words += ["model.neck.out_channels=64"] if network == "test_resnet" else []
     words += DETR if page == "detr" else []
-    if "faster" in page or "cascade" in page:
+    if "faster" in page or "cascade" in page or "mask" in page:
         narrow = ["model.roi_head.box_head.width=64", "model.backbone.levels=[2,3,4,5]"]
         return [*words, *narrow, *FEW_REGIONS]
     return words
@@ -61,6 +64,7 @@ def slow_if(page):
         "ssd512",
         "cascade_rcnn",
         "faster_rcnn_c4",
+        "mask_rcnn",
         "atss",
         "fsaf",
         "retinanet",

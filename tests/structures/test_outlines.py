@@ -26,12 +26,6 @@ def test_clipping_keeps_the_pixels_of_a_window():
     assert np.array_equal(clipped.bitmap(0, SIZE), painted(15, 12, 30, 20))
 
 
-def test_a_window_cut_out_leaves_the_other_pixels():
-    rest = Outlines.of([[SQUARE]]).without((15, 12), (20, 20))
-    expected = painted(10, 10, 30, 25) & ~painted(15, 12, 20, 20)
-    assert np.array_equal(rest.bitmap(0, SIZE), expected)
-
-
 def test_an_object_outside_of_the_window_has_no_mask():
     assert Outlines.of([[SQUARE], []]).clipped((31, 0), (40, 40)).has_mask.tolist() == [False] * 2
 

@@ -160,7 +160,7 @@ def changed_things(evidence: Evidence, limits: Limits) -> list[Finding]:
     for split in evidence.splits:
         for fault in split.index.faults:
             if (
-                fault.what != "box"
+                fault.what not in ("box", "mask")
                 and not fault.left_out
                 and fault.why not in (SHARED_ID, BY_ENDING)
             ):

@@ -18,6 +18,13 @@ _CORNERS = 3  # fewer points enclose nothing
 _APART = 2.0  # pixels by which the sides of a box and of its mask may differ,
 _SHARE = 0.1  # or this share of the box; people draw both by hand
 _NOTHING = OutlineEntry([])
+NO_AREA, OUTSIDE = "no area", "outside the image"
+DISAGREES = "disagrees with its box"
+NOT_A_MASK = "neither polygons nor run-length encoding"
+NO_PAIRS = "coordinates are not pairs of numbers"
+FEW_POINTS = "polygon with fewer than 3 points"
+OTHER_SIZE = "size differs from that of the image"
+WRONG_RUNS = "runs do not add up to the size of the image"
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class MaskColumns:
 
 
 def read_masks(page: CocoPage) -> MaskColumns:
-    """Read the file again, with its segmentations."""
+    """Read the file again, with its segmentations, which then are not `unused`."""
     columns = OutlineColumns()
     faults: dict[int, str] = {}
     sizes = {number: (height, width) for number, _, height, width in page.images}
@@ -45,13 +52,16 @@ def read_masks(page: CocoPage) -> MaskColumns:
         for entry in filter(lambda entry: isinstance(entry, dict), entries):
             size = sizes.get(page.image_ids[row], (0, 0))
             outline, fault = parse_mask(entry.get("segmentation"), size)
-            fault = fault or _disagreement(outline, page.boxes[4 * row : 4 * row + 4], size)
+            fault = fault or _compared(outline, page.boxes[4 * row : 4 * row + 4], size)
             if fault:
                 faults[row] = fault
+            if fault in (NO_AREA, OUTSIDE):
+                outline = _NOTHING
             columns.add(outline)
             row += 1
 
     read_object(page.file, {"annotations": take})
+    page.unused.pop("segmentation", None)
     return MaskColumns(columns.build(), faults)
 
 
@@ -68,7 +78,7 @@ def parse_mask(segmentation: Any, size: tuple[int, int]) -> tuple[OutlineEntry, 
             return _runs(segmentation, size)
         return _polygons(segmentation or [])
     except (KeyError, TypeError, ValueError, OverflowError):
-        return _NOTHING, "neither polygons nor runs of pixels"
+        return _NOTHING, NOT_A_MASK
 
 
 def _polygons(segmentation: Any) -> tuple[OutlineEntry, str]:
@@ -77,9 +87,9 @@ def _polygons(segmentation: Any) -> tuple[OutlineEntry, str]:
     for numbers in [segmentation] if flat else segmentation:
         points = np.array(numbers, dtype=np.float32)
         if points.size % 2 or not np.isfinite(points).all():
-            fault = "its coordinates are not pairs of numbers"
+            fault = NO_PAIRS
         elif len(points) < 2 * _CORNERS:
-            fault = "a polygon has fewer than 3 points"
+            fault = FEW_POINTS
         else:
             polygons.append(points.reshape(-1, 2))
     return OutlineEntry(polygons), fault
@@ -89,29 +99,38 @@ def _runs(segmentation: dict[str, Any], size: tuple[int, int]) -> tuple[OutlineE
     height, width = (int(length) for length in segmentation["size"])
     counts = segmentation["counts"]
     if (height, width) != size or height <= 0 or width <= 0:
-        return _NOTHING, "its size is not that of the image"
+        return _NOTHING, OTHER_SIZE
     if isinstance(counts, str):
-        return OutlineEntry([], counts.encode("ascii")), ""
+        return _compressed(counts, (height, width))
     if sum(counts) != height * width:
-        return _NOTHING, "its runs do not add up to the pixels of the image"
+        return _NOTHING, WRONG_RUNS
     encoded: Any = mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
     return OutlineEntry([], encoded["counts"]), ""
 
 
-def _disagreement(outline: OutlineEntry, box: Sequence[float], size: tuple[int, int]) -> str:
+def _compressed(counts: str, size: tuple[int, int]) -> tuple[OutlineEntry, str]:
+    runs = counts.encode("ascii")
+    try:
+        mask.decode({"counts": runs, "size": list(size)})
+    except ValueError:
+        return _NOTHING, WRONG_RUNS
+    return OutlineEntry([], runs), ""
+
+
+def _compared(outline: OutlineEntry, box: Sequence[float], size: tuple[int, int]) -> str:
     """What is wrong with a mask next to its box (x, y, width, height) and image."""
     corners = _corners(outline, size)
     if corners is None:
         return ""
     x1, y1, x2, y2 = corners
     if min(x2 - x1, y2 - y1) <= 0 or not (outline.runs or any(map(_area, outline.polygons))):
-        return "no area"
+        return NO_AREA
     if 0 not in size and (x2 <= 0 or y2 <= 0 or x1 >= size[1] or y1 >= size[0]):
-        return "outside the image"
+        return OUTSIDE
     sides = np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]])
     limit = np.maximum(_APART, _SHARE * np.array([box[2], box[3]] * 2))
     differs = np.abs(sides - (x1, y1, x2, y2)) > limit  # never where the box is NaN
-    return "mask and box disagree" if differs.any() else ""
+    return DISAGREES if differs.any() else ""
 
 
 def _corners(

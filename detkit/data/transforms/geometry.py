@@ -79,7 +79,7 @@ def clip(target: Target, size: tuple[int, int], least_kept: float) -> tuple[Targ
     before = _areas(target.boxes)
     remaining = _areas(boxes)
     keep = (remaining > 0) & (remaining >= least_kept * before)
-    inside = target.with_boxes(boxes).select(keep)
+    inside = replace(target, boxes=boxes).select(keep)
     if inside.outlines is not None:
         outlines = inside.outlines.clipped((0, 0), (size[1], size[0]))
         inside = replace(inside, outlines=outlines)
@@ -103,7 +103,7 @@ def flip(sample: Sample, horizontal: bool) -> Sample:
         torch.tensor(shift * 2, dtype=torch.float64),
     )
     boxes = moved.target.boxes[:, mirrored]  # the mirror swaps which corner comes first
-    return moved.replace(target=moved.target.with_boxes(boxes))
+    return moved.replace(target=replace(moved.target, boxes=boxes))
 
 
 def shift(sample: Sample, left: int, top: int) -> Sample:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,8 +16,8 @@ from detkit.data.transforms.geometry import (
     scale_to,
     shift,
     uniform,
-    visible_shares,
 )
+from detkit.data.transforms.occlusion import visible_target
 from detkit.data.transforms.resizing import PADDING
 from detkit.errors import ConfigError
 from detkit.registry import Fraction, PositiveFloat, PositiveInt, register
@@ -70,8 +69,10 @@ class Mixup:
 class CopyPaste:
     """Pastes objects of another image into this one, randomly placed, resized and mirrored.
 
-    There are no masks, so whole boxes are pasted, including their background and other objects that
-    are mostly inside the box. Objects that are covered too much are dropped.
+    With masks, as a detector with a mask head has them, the pixels of an object are pasted. Masks and
+    boxes of the objects behind it shrink to the visible part, as in the paper. Without masks, whole
+    boxes are pasted, including their background and other objects that are mostly inside the box.
+    Objects that are covered too much are dropped.
 
     Paper: Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation
         (Ghiasi et al., 2021), https://arxiv.org/abs/2012.07177
@@ -114,36 +115,50 @@ class CopyPaste:
         candidates = (~other.target.ignored).nonzero().flatten()
         order = torch.randperm(len(candidates), generator=generator)[:count]
         for row in candidates[order].tolist():
-            piece = self._piece(other, row, generator)
+            piece, pixels = self._piece(other, row, generator)
             if piece.size[0] <= sample.size[0] and piece.size[1] <= sample.size[1]:
-                sample = self._pasted(sample, piece, generator)
+                sample = self._pasted(sample, piece, pixels, generator)
         return sample
 
-    def _piece(self, other: Sample, row: int, generator: torch.Generator) -> Sample:
-        """The contents of an object's box, randomly resized and mirrored."""
+    def _piece(
+        self, other: Sample, row: int, generator: torch.Generator
+    ) -> tuple[Sample, torch.Tensor]:
+        """The contents of an object's box, randomly resized and mirrored, and its pixels (H, W)."""
         x1, y1, x2, y2 = (round(value) for value in other.target.boxes[row].tolist())
         left, top = min(x1, other.size[1] - 1), min(y1, other.size[0] - 1)
         size = (max(y2 - top, 1), max(x2 - left, 1))
+        by_mask = other.target.outlines is not None and bool(other.target.outlines.has_mask[row])
+        if by_mask:  # without the other objects in the box
+            other = other.replace(target=other.target.select(torch.tensor([row])))
         piece = cut(other, left, top, size, self.least_kept)
         factor = uniform(generator, self.smallest, self.largest)
         height, width = (max(1, round(length * factor)) for length in size)
         piece = scale_to(piece, (height, width))
-        return flip(piece, horizontal=True) if chance(generator, 0.5) else piece
+        piece = flip(piece, horizontal=True) if chance(generator, 0.5) else piece
+        return piece, _pixels(piece) if by_mask else torch.ones(piece.size, dtype=torch.bool)
 
-    def _pasted(self, sample: Sample, piece: Sample, generator: torch.Generator) -> Sample:
-        """Paste a piece at a random position, and drop the objects that it hides."""
+    def _pasted(
+        self, sample: Sample, piece: Sample, pixels: torch.Tensor, generator: torch.Generator
+    ) -> Sample:
+        """Paste pixels of a piece at a random position, and drop the objects that they hide."""
         height, width = piece.size
         top = int(uniform(generator, 0, sample.size[0] - height + 1))
         left = int(uniform(generator, 0, sample.size[1] - width + 1))
+        if not pixels.any():
+            return sample
+        window = (slice(top, top + height), slice(left, left + width))
         image = sample.image.clone()
-        image[:, top : top + height, left : left + width] = piece.image
+        image[:, *window] = torch.where(pixels, piece.image, image[:, *window])
         covered = torch.zeros(sample.size, dtype=torch.bool)
-        covered[top : top + height, left : left + width] = True
-        seen = visible_shares(sample.target.boxes, covered) >= self.least_kept
-        moved = shift(piece, left, top)
-        below = sample.target.select(seen)
-        if below.outlines is not None:
-            window = ((left, top), (left + width, top + height))
-            below = replace(below, outlines=below.outlines.without(*window))
-        target = join([below, moved.target])
+        covered[window] = pixels
+        below = visible_target(sample.target, covered, self.least_kept)
+        target = join([below, shift(piece, left, top).target])
         return sample.replace(image=image, target=target)
+
+
+def _pixels(piece: Sample) -> torch.Tensor:
+    """(H, W) bool, the pixels of the only object of a piece; none if cutting dropped it."""
+    outlines = piece.target.outlines
+    if outlines is None or not len(outlines):
+        return torch.zeros(piece.size, dtype=torch.bool)
+    return torch.from_numpy(outlines.bitmap(0, piece.size))
