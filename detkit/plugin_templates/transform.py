@@ -13,8 +13,8 @@ from detkit.structures import Sample
 class MyTransform:
     """Brightens or darkens the image at random; boxes do not change.
 
-    A transform that moves boxes also changes `sample.target`, and sets `to_image` to its 3x3 matrix
-    times `sample.to_image`.
+    A transform that moves boxes also changes `sample.target`: `target.with_boxes(boxes, matrix)`
+    moves masks by the same 3x3 matrix. It sets `to_image` to `matrix @ sample.to_image`.
 
     Args:
         strength: The factor is drawn from 1 - strength to 1 + strength.

@@ -12,6 +12,7 @@ from detkit.structures import Detections
 faults = Faults()
 FORM = "samples are valid"
 BACK = "to image maps boxes back"
+MASKS = "masks follow their boxes"
 SURE = {"probability": 1.0}
 
 
@@ -96,6 +97,27 @@ def boxes_are_not_resized(base):
             image = F.resize_image(sample.image, [120, 160])
             matrix = torch.diag(torch.tensor([2.0, 2, 1], dtype=torch.float64))
             return sample.replace(image=image, to_image=matrix @ sample.to_image)
+
+    return Part
+
+
+@faults.add("transform", "horizontal_flip", MASKS, "pass `with_boxes` the 3x3 matrix", **SURE)
+def masks_stay_where_they_were(base):
+    class Part(base):
+        def __call__(self, sample, generator):
+            found = super().__call__(sample, generator)
+            outlines = sample.target.outlines
+            return found.replace(target=replace(found.target, outlines=outlines))
+
+    return Part
+
+
+@faults.add("transform", "horizontal_flip", MASKS, "lose their masks: change `target` with", **SURE)
+def masks_are_dropped(base):
+    class Part(base):
+        def __call__(self, sample, generator):
+            found = super().__call__(sample, generator)
+            return found.replace(target=found.target.with_boxes(found.target.boxes))
 
     return Part
 

@@ -1,12 +1,15 @@
 """Mosaic, mixup and copy-paste, worked out by hand."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
 from detkit.data.transforms.mixing import CopyPaste, Mixup
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.errors import ConfigError
-from detkit.structures import Detections, Sample, Target
+from detkit.structures import Detections, Outlines, Sample, Target
 
 
 def generator(seed=0):
@@ -160,3 +163,40 @@ def test_copy_paste_skips_objects_that_do_not_fit():
 def test_copy_paste_refuses_an_inverted_range():
     with pytest.raises(ConfigError, match=r"copy_paste: smallest 2 is above largest 1; swap them"):
         CopyPaste(smallest=2, largest=1)
+
+
+def drawn(value, box, rings, label=0):
+    """An image of one grey value with one object that has a mask."""
+    sample = plain(value, [box], label=label)
+    outlines = Outlines.of([[np.array(ring, dtype=float) for ring in rings]])
+    return sample.replace(target=replace(sample.target, outlines=outlines))
+
+
+LEFT = [[0, 0], [10, 0], [10, 20], [0, 20]]
+RIGHT = [[30, 0], [40, 0], [40, 20], [30, 20]]
+
+
+def test_copy_paste_pastes_only_the_pixels_of_a_mask():
+    first = drawn(0, [12.0, 5, 28, 15], [[[12, 5], [28, 5], [28, 15], [12, 15]]])
+    second = drawn(200, [0.0, 0, 40, 20], [LEFT, RIGHT], label=1)
+    mixed = CopyPaste(most=1, smallest=1.0, largest=1.0).mix(first, [second], generator())
+    expected = torch.zeros(20, 40, dtype=torch.uint8)
+    expected[:, :10] = expected[:, 30:] = 200
+    assert torch.equal(mixed.image[0], expected)
+    assert mixed.target.labels.tolist() == [0, 1]  # the first is between the parts of the second
+    assert mixed.target.outlines.bitmap(1, (20, 40)).sum() == 400
+
+
+def test_copy_paste_leaves_the_visible_part_of_masks_and_boxes():
+    first = drawn(0, [4.0, 5, 28, 15], [[[4, 5], [28, 5], [28, 15], [4, 15]]])
+    second = drawn(200, [0.0, 0, 40, 20], [LEFT, RIGHT], label=1)
+    mixed = CopyPaste(most=1, smallest=1.0, largest=1.0).mix(first, [second], generator())
+    assert mixed.target.boxes[0].tolist() == [10, 5, 28, 15]
+    assert mixed.target.outlines.bitmap(0, (20, 40)).sum() == 180
+
+
+def test_copy_paste_drops_objects_whose_mask_is_hidden():
+    first = drawn(0, [0.0, 5, 40, 15], [[[31, 5], [39, 5], [39, 15], [31, 15]]])
+    second = drawn(200, [0.0, 0, 40, 20], [LEFT, RIGHT], label=1)
+    mixed = CopyPaste(most=1, smallest=1.0, largest=1.0).mix(first, [second], generator())
+    assert mixed.target.labels.tolist() == [1]
