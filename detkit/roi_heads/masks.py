@@ -117,5 +117,5 @@ def _positives(
 
 def _of_class(logits: Tensor, labels: Tensor) -> Tensor:
     """Logits (M, C, S, S) to those of one class each (M, S, S)."""
-    chosen = take_rows(logits.flatten(2), labels[:, None])
-    return chosen.view(-1, *logits.shape[2:])
+    of_class = take_rows(logits.flatten(2), labels[:, None])
+    return of_class.view(-1, *logits.shape[2:])
