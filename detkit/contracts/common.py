@@ -11,7 +11,7 @@ from detkit.contracts.network_trials import REGION_SHAPE
 from detkit.contracts.tensor_checks import require
 from detkit.contracts.tiny_training import quiet
 
-_ON_LEVELS = ("neck", "head", "layers", "proposer", "roi_head", "pooling", "priors")
+_ON_LEVELS = ("neck", "head", "layers", "proposer", "roi_head", "pooling", "mask_head", "priors")
 
 
 def it_can_be_built(subject: Subject) -> None:

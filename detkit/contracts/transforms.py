@@ -178,5 +178,5 @@ def masks_follow_their_boxes(subject: Subject) -> None:
             require(
                 bool(fits and (is_clipped or (margins < _PIXEL).all())),
                 f"an object has the box {box.round(1).tolist()} and a mask around "
-                f"{sides.round(1).tolist()}: pass `with_boxes` the 3x3 matrix that moves the boxes.",
+                f"{sides.round(1).tolist()}: pass `with_boxes` the 3x3 matrix of the boxes.",
             )

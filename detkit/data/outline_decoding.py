@@ -52,7 +52,9 @@ def require_masks(index: DatasetIndex) -> None:
             "model.roi_head.mask_head=null to learn boxes alone."
         )
     if usable < total:
-        LOGGER.info("masks: %s of %s have one; the others train boxes alone", f"{usable:,}", objects)
+        LOGGER.info(
+            "masks: %s of %s have one; the others train boxes alone", f"{usable:,}", objects
+        )
 
 
 def _as_annotated(polygon: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -62,9 +62,7 @@ class PaddedTargets(NamedTuple):
         ignored_boxes, ignored_mask = _padded(ignored, max(map(len, ignored)))
         has_masks = bool(sizes) and any(image.outlines is not None for image in objects)
         masks = PaddedMasks.of(objects, sizes) if has_masks else None
-        return PaddedTargets(
-            boxes, labels, mask, ignored_boxes, ignored_mask, counts, masks=masks
-        )
+        return PaddedTargets(boxes, labels, mask, ignored_boxes, ignored_mask, counts, masks=masks)
 
     def labels_of(self, matched: Tensor) -> Tensor:
         """(B, P) class of each prior's object `matched` (B, P), or `matched` itself without one."""
@@ -119,11 +117,9 @@ class PaddedTargets(NamedTuple):
         return targets
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> PaddedTargets:
-        fields: dict[str, Any] = self._asdict()
-        tensors = {name: value for name, value in fields.items() if isinstance(value, Tensor)}
-        changed: dict[str, Any] = {name: change(tensor) for name, tensor in tensors.items()}
-        masks = None if self.masks is None else self.masks.each(change)
-        return self._replace(**changed, masks=masks)
+        fields = self._asdict().items()
+        changed: dict[str, Any] = {n: change(v) for n, v in fields if isinstance(v, Tensor)}
+        return self._replace(**changed, masks=self.masks and self.masks.each(change))
 
 
 class Regions(NamedTuple):

@@ -101,7 +101,7 @@ def boxes_are_not_resized(base):
     return Part
 
 
-@faults.add("transform", "horizontal_flip", MASKS, "pass `with_boxes` the 3x3 matrix", **SURE)
+@faults.add("transform", "horizontal_flip", MASKS, "pass `with_boxes` the 3x3 matrix of", **SURE)
 def masks_stay_where_they_were(base):
     class Part(base):
         def __call__(self, sample, generator):

@@ -30,7 +30,11 @@ def best_overlaps(detections, labels, bitmaps):
     found = [detections.masks.bitmap(position) for position in range(len(detections.scores))]
     return [
         max(
-            (overlap(m, bitmap) for m, n in zip(found, detections.labels, strict=True) if n == label),
+            (
+                overlap(m, bitmap)
+                for m, n in zip(found, detections.labels, strict=True)
+                if n == label
+            ),
             default=0.0,
         )
         for label, bitmap in zip(labels, bitmaps, strict=True)

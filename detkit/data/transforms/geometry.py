@@ -89,7 +89,6 @@ def clip(target: Target, size: tuple[int, int], least_kept: float) -> tuple[Targ
 def flip(sample: Sample, horizontal: bool) -> Sample:
     """The sample mirrored left to right, or top to bottom."""
     height, width = sample.size
-    boxes = sample.target.boxes
     if horizontal:
         image, mirrored, scale = sample.image.flip(-1), [2, 1, 0, 3], [-1, 1]
         shift = [width, 0]
@@ -160,8 +159,7 @@ def _moved(
     """The sample with a new image, its coordinates times `factors` plus `shift` (x, y, x, y)."""
     boxes = (sample.target.boxes.double() * factors + shift).float()
     matrix = torch.eye(3, dtype=torch.float64)
-    matrix[0, 0], matrix[1, 1] = factors[0], factors[1]
-    matrix[0, 2], matrix[1, 2] = shift[0], shift[1]
+    matrix[:2, :2], matrix[:2, 2] = factors[:2].diag(), shift[:2]
     return sample.replace(
         image=image,
         target=sample.target.with_boxes(boxes, matrix),

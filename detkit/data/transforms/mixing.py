@@ -69,10 +69,10 @@ class Mixup:
 class CopyPaste:
     """Pastes objects of another image into this one, randomly placed, resized and mirrored.
 
-    With masks, as a detector with a mask head has them, the pixels of an object are pasted. Masks and
-    boxes of the objects behind it shrink to the visible part, as in the paper. Without masks, whole
-    boxes are pasted, including their background and other objects that are mostly inside the box.
-    Objects that are covered too much are dropped.
+    With masks, which data have for a detector with a mask head, only the pixels of an object are
+    pasted. Masks and boxes of the objects behind it shrink to the visible part, as in the paper.
+    Without masks, whole boxes are pasted, including their background and other objects that are
+    mostly inside the box. Objects that are covered too much are dropped.
 
     Paper: Simple Copy-Paste is a Strong Data Augmentation Method for Instance Segmentation
         (Ghiasi et al., 2021), https://arxiv.org/abs/2012.07177

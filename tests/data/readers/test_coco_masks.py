@@ -115,7 +115,9 @@ def test_a_batch_has_masks_and_one_line_counts_those_that_miss(masked, caplog):
 
 
 def test_data_without_masks_are_refused(coco):
-    with pytest.raises(DataError, match=r"none of the 1 training object in .* has a mask: train on"):
+    with pytest.raises(
+        DataError, match=r"none of the 1 training object in .* has a mask: train on"
+    ):
         data_of(coco).train_loader()
 
 
