@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from rectangle_masks import with_rectangles
 from torch import nn
 
 from detkit import assembly, registry
@@ -51,14 +52,15 @@ def build(backbone: str, neck: str, head: str, **values: Any) -> nn.Module:
 def batch_of(*targets: Target) -> Batch:
     torch.manual_seed(0)
     count = len(targets)
+    sizes = [(SIZE, SIZE - 8 * i) for i in range(count)]
     return Batch(
         images=torch.randint(0, 256, (count, 3, SIZE, SIZE), dtype=torch.uint8),
-        image_sizes=[(SIZE, SIZE - 8 * i) for i in range(count)],
-        targets=PaddedTargets.of(targets),
+        image_sizes=sizes,
+        targets=PaddedTargets.of([with_rectangles(target) for target in targets], sizes),
         original_targets=list(targets),
         image_ids=list(range(count)),
         paths=[f"{i}.png" for i in range(count)],
-        original_sizes=[(SIZE, SIZE - 8 * i) for i in range(count)],
+        original_sizes=sizes,
         to_image=torch.eye(3, dtype=torch.float64).repeat(count, 1, 1),
     )
 

@@ -16,9 +16,9 @@ from detkit.structures import Target
 
 # Parts that differ between levels, which an RPN cannot: it shares its layers over all of them.
 UNEQUAL_LEVELS = {"ssd_boxes"}
-SMALL_BOX_HEADS = {
-    "two_fc": {"width": 16},
-    "four_conv_one_fc": {"channels": 8, "width": 16},
+SMALL_HEADS = {
+    "box_head": {"two_fc": {"width": 16}, "four_conv_one_fc": {"channels": 8, "width": 16}},
+    "mask_head": {"conv": {"channels": 8}},
 }
 FEW = {"max_candidates": 40, "max_detections": 30}
 
@@ -81,7 +81,7 @@ def choices(family: str) -> list[tuple[str, str, str]]:
 
 def values_of(slot: str, name: str) -> dict[str, Any]:
     """A part with what keeps it small."""
-    small = SMALL_BOX_HEADS.get(name, {}) if slot == "box_head" else {}
+    small = SMALL_HEADS.get(slot, {}).get(name, {})
     limits = FEW if "postprocess" in slot else {}
     taken = arguments(registry.get("postprocess", name)) if limits else {}
     return {"name": name, **small, **{key: n for key, n in limits.items() if key in taken}}
