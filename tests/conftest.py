@@ -70,7 +70,7 @@ def _messages_as_before(monkeypatch):
         logger.setLevel(before)
 
 
-ANALYSIS_PLOTS = ("errors", "precision_recall", "score_thresholds", "confusion", "sizes")
+ANALYSIS_PLOTS = ("errors", "precision_recall", "score_thresholds", "roc", "confusion", "sizes")
 
 
 @pytest.fixture

@@ -10,11 +10,9 @@ import yaml
 from torch import nn
 
 from detkit import assembly
-from detkit.api.checkpoint_config import checkpoint_of
-from detkit.api.training_config import new_training
 from detkit.assembly import Classes, image_size
+from detkit.cli.composed_model import composed_model
 from detkit.cli.main import VERBS
-from detkit.config.compose import compose_with_origins
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.config.lost_values import lost_values
@@ -52,16 +50,8 @@ def run(arguments: list[str]) -> int:
         return code
     count = whole(arguments, "num_classes", 80)
     words = [word for word in arguments if word.partition("=")[0] != "num_classes"]
-    if value_of(words, "ckpt") not in (None, "null"):
-        checkpoint = checkpoint_of(words, "config", prefer="last")
-        composed = compose_with_origins("resume", words, checkpoint.config)
-        classes = Classes(checkpoint.class_names, checkpoint.category_ids)
-    else:
-        training = new_training(words)
-        composed = training.composed
-        for line in training.notes:
-            print(line, file=sys.stderr)
-        classes = Classes([f"class {i}" for i in range(count)], list(range(1, count + 1)))
+    model = composed_model(words, count)
+    composed, classes = model.composed, model.classes
     config = composed.config
     size = image_size(config)
     for line in [*lost_values(composed), *anchor_note(config, words)]:

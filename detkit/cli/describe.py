@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import shutil
@@ -20,13 +21,30 @@ from detkit.files import display_path
 
 HELP = """
 usage: detkit describe [FAMILY] NAME, or FAMILY/NAME
+       detkit describe model=PAGE|ckpt=RUN|NAME [KEY=VALUE ...]
 
 Shows what a part is for, its paper and file, and each argument: type, default, meaning.
 A slot takes another part; detkit fills in wired arguments, which never appear in YAML.
 
-examples:
   detkit describe retinanet
   detkit describe loss focal
+
+With KEY=VALUE it shows a network layer by layer: output sizes, parameters, operations (a
+multiplication and an addition are two), connections (pairs of values that a weight connects), and
+the theoretical receptive field in pixels ("4096+": it fills an image of that size). It takes the
+overrides of `detkit train`; NAME is a detector page or a backbone. It reads no data and allocates
+no weights.
+
+  detkit describe model=fcos model/backbone=vgg16 depth=3
+  detkit describe resnet18 depth=0 image_size=224 output=resnet18.csv
+  detkit describe ckpt=RUN fields=FOLDER
+
+depth=2            levels of modules to show; 0 shows all
+image_size=N       image size, as in a training
+num_classes=80     number of classes to assume; a checkpoint has its own
+output=FILE        also write the layers to FILE.csv or FILE.json
+fields=FOLDER      also draw the effective receptive field of each level: how much each pixel moves
+                   the unit in the middle (gradients on noise; of random weights without ckpt=RUN)
 """
 
 
@@ -36,6 +54,9 @@ def run(words: list[str]) -> None:
     Raises:
         UserError: There is no such part.
     """
+    if any("=" in word for word in words):
+        importlib.import_module("detkit.cli.describe_network").run(words)
+        return
     if len(words) == 1:
         words = words[0].split("/")
     *family, name = words or [""]

@@ -19,6 +19,7 @@ from detkit.errors import UserError
 from detkit.evaluation.results_file import write_results
 from detkit.inference.measuring import Measurement
 from detkit.runs.layout import RunFolder
+from detkit.text import counted, listed
 
 HELP = """
 usage: detkit evaluate ckpt=RUN [KEY=VALUE ...]
@@ -39,8 +40,9 @@ matched to images by file_name if they have one, else by image_id, else by the s
 split=NAME measures another split, by the data set's name or a common one (val, valid, test, ...);
 split=all takes every image of a data set without splits.
 
-With output=FOLDER it writes metrics.json, detections.json and pictures: precision and recall,
-confusion matrix, score thresholds, errors, sizes.
+With output=FOLDER it writes metrics.json, detections.json and pictures: precision and recall, F1,
+precision and recall by score threshold, FROC and ROC curves, confusion matrix, errors, sizes. The
+curves of each class, of all classes together and their mean are also written as CSV.
 
   detkit evaluate ckpt=runs/demo
   detkit evaluate ckpt=runs/demo data.path=OTHER
@@ -93,9 +95,11 @@ def _opened_export(file: Path, arguments: list[str]) -> tuple[Evaluation, str | 
 
 def _write(measurement: Measurement, output: str, other_files: list[str]) -> None:
     """Write a measurement and print its folder."""
-    metrics, *pictures = measurement.write(Path(output))
-    lines = [str(metrics), *other_files]
-    lines += [f"{len(pictures)} pictures in {RunFolder(output).analysis}"] if pictures else []
+    metrics, *others = measurement.write(Path(output))
+    kinds = {"picture": ".png", "table": ".csv"}
+    counts = {noun: sum(f.suffix == suffix for f in others) for noun, suffix in kinds.items()}
+    texts = [counted(count, noun) for noun, count in counts.items() if count]
+    lines = [str(metrics), *other_files, f"{listed(texts)} in {RunFolder(output).analysis}"]
     print(f"\nwritten: {', '.join(lines)}")
 
 

@@ -16,8 +16,9 @@ usage: detkit import FILE [KEY=VALUE ...]
 
 Loads the weights of a file into a composed detector, reports which tensors fit, and writes a
 checkpoint to evaluate, predict with or fine-tune. FILE holds weights of a torchvision detector
-(RetinaNet, FCOS, SSD), of a backbone (torchvision, timm), or of detkit (a run, a checkpoint, a
-bundle): .pt, .pth or .safetensors. It is read as data; Python objects are refused.
+(RetinaNet, FCOS, SSD), of DETR (the authors' file or that of transformers), of a backbone
+(torchvision, timm), or of detkit (a run, a checkpoint, a bundle): .pt, .pth or .safetensors. It is
+read as data; Python objects are refused.
 Darknet's own files (YOLOv2 to YOLOv4 and their tiny versions) are read too. They hold neither
 anchors nor names: set model.head.priors.sizes if yours differ from the page's, and `classes` unless
 the file has the 80 classes of COCO.

@@ -6,13 +6,16 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detkit.evaluation.confusion import confusion
 from detkit.evaluation.error_kinds import split_errors
 from detkit.evaluation.image_results import CollectedImages
 from detkit.evaluation.overlapping_pairs import Pairs, find_pairs
 from detkit.evaluation.precision_recall import precision_recall, score_thresholds
-from detkit.structures.analysis import ERROR_KINDS, Analysis, OperatingPoint
+from detkit.evaluation.ranked_detections import rank_detections
+from detkit.evaluation.roc_curves import roc_curves
+from detkit.structures.analysis import ERROR_KINDS, Analysis, OperatingPoint, mean_of_classes
 
 IOU_THRESHOLDS = [0.5, 0.75]  # of the precision-recall curves
 FOREGROUND, BACKGROUND = 0.5, 0.1  # TIDE's
@@ -30,7 +33,8 @@ def analyse(seen: CollectedImages) -> Analysis:
     classes = len(seen.class_names)
     images = seen.by_id()
     pairs = find_pairs(images, BACKGROUND, _DETECTIONS)
-    thresholds = score_thresholds(pairs, classes, FOREGROUND)
+    ranked = rank_detections(pairs, classes, FOREGROUND)
+    thresholds = score_thresholds(ranked, FOREGROUND)
     best = thresholds.best[-1].score_threshold
     return Analysis(
         class_names=seen.class_names,
@@ -46,6 +50,7 @@ def analyse(seen: CollectedImages) -> Analysis:
             score_threshold=_USUAL_SCORE if math.isnan(best) else best,
         ),
         thresholds=thresholds,
+        roc=roc_curves(ranked, len(images), FOREGROUND),
         errors=split_errors(pairs, classes, foreground=FOREGROUND, background=BACKGROUND),
     )
 
@@ -86,6 +91,7 @@ def analysis_content(analysis: Analysis) -> dict[str, Any]:
                 name: _point(point) for name, point in zip(names, thresholds.best[:-1], strict=True)
             },
         },
+        "roc": _roc_content(analysis),
         "confusion": {
             "iou": table.iou_threshold,
             "score_threshold": table.score_threshold,
@@ -104,6 +110,24 @@ def analysis_content(analysis: Analysis) -> dict[str, Any]:
     }
 
 
+def _roc_content(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "iou": analysis.roc.iou_threshold,
+        "froc_score": _by_class(analysis, analysis.roc.froc_score),
+        "area": _by_class(analysis, analysis.roc.area),
+    }
+
+
+def _by_class(analysis: Analysis, values: NDArray[np.float64]) -> dict[str, Any]:
+    """Values of each class, of all classes together, and their mean."""
+    rows = _rounded(values)
+    return {
+        "all_classes": rows[-1],
+        "mean": _rounded(mean_of_classes(values[:-1, None]))[0],
+        "classes": dict(zip(analysis.class_names, rows[:-1], strict=True)),
+    }
+
+
 def _point(point: OperatingPoint) -> dict[str, float]:
     return {
         "score_threshold": point.score_threshold,
@@ -113,7 +137,7 @@ def _point(point: OperatingPoint) -> dict[str, float]:
     }
 
 
-def _rounded(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[float]:
+def _rounded(values: NDArray[np.float64]) -> list[float]:
     return [round(value, _DIGITS) for value in values.tolist()]
 
 

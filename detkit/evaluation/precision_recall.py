@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.evaluation.overlapping_pairs import IGNORED, Indices, Pairs, match_classes, ranked
+from detkit.evaluation.ranked_detections import RankedDetections
 from detkit.structures.analysis import OperatingPoint, PrecisionRecall, ScoreThresholds
 
 RECALLS = np.linspace(0, 1, 101)  # where COCO looks at the precision
@@ -50,18 +51,16 @@ def interpolated(right: Flags, objects: int, recalls: Values = RECALLS) -> Value
     return values
 
 
-def score_thresholds(pairs: Pairs, classes: int, iou_threshold: float) -> ScoreThresholds:
-    """Precision, recall and F1 of each class, and of all classes together, at score thresholds."""
-    matched = match_classes(pairs, iou_threshold)
-    counted = np.flatnonzero(matched != IGNORED)
-    scores, right = pairs.scores[counted], matched[counted] >= 0
-    of_classes = ranked(scores, pairs.labels[counted], classes)
-    rows = [*of_classes, np.argsort(-scores, kind="stable")]
-    objects = pairs.objects_of_classes(classes)
-    counts = [*objects.tolist(), int(objects.sum())]
-    table = [_at_scores(scores[r], right[r], n) for r, n in zip(rows, counts, strict=True)]
+def score_thresholds(rows: list[RankedDetections], iou_threshold: float) -> ScoreThresholds:
+    """Precision, recall and F1 of each row of detections at score thresholds.
+
+    Args:
+        rows: The detections of each class and of all classes, best first.
+        iou_threshold: The threshold of their matches.
+    """
+    table = [_at_scores(*detections) for detections in rows]
     precision, recall = (np.stack(column) for column in zip(*table, strict=True))
-    best = [_best(scores[r], right[r], n) for r, n in zip(rows, counts, strict=True)]
+    best = [_best(detections) for detections in rows]
     return ScoreThresholds(iou_threshold, _SCORES, precision, recall, _f1(precision, recall), best)
 
 
@@ -74,15 +73,16 @@ def _at_scores(scores: NDArray[np.float32], right: Flags, objects: int) -> tuple
     return precision, recall
 
 
-def _best(scores: NDArray[np.float32], right: Flags, objects: int) -> OperatingPoint:
+def _best(detections: RankedDetections) -> OperatingPoint:
     """The threshold with the highest F1, half-way to the next score below it.
 
     Of equal F1 the highest threshold; equal scores are kept or left out together.
     """
+    scores, right, objects = detections
     if objects == 0 or not right.any():
         recall = math.nan if objects == 0 else 0.0
         return OperatingPoint(math.nan, math.nan, recall, recall)
-    last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))  # of equal scores
+    last = detections.last_of_equal_scores()
     hits, counts = right.cumsum()[last], last + 1
     f1 = 2 * hits / (counts + objects)
     best = int(f1.argmax())

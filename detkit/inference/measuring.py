@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from detkit.evaluation.curve_files import write_curves
 from detkit.evaluation.detection_analysis import analyse, analysis_content, errors_table
 from detkit.evaluation.image_results import CollectedImages
 from detkit.evaluation.metrics_table import metrics_table, write_metrics
@@ -39,14 +40,15 @@ class Measurement:
         return "\n\n".join([table, *self.notes, errors_table(self.analysis)])
 
     def write(self, folder: Path) -> list[Path]:
-        """Write `metrics.json` and the pictures of the analysis; returns what was written."""
+        """Write `metrics.json`, the curves as CSV and the pictures; return the files."""
         folder.mkdir(parents=True, exist_ok=True)
         file = RunFolder(folder).results
         content = analysis_content(self.analysis)
         if self.notes:
             content["notes"] = list(self.notes)
         write_metrics(file, self.numbers, content)
-        return [file, *write_pictures(self.analysis, self.numbers, RunFolder(folder).analysis)]
+        pictures = write_pictures(self.analysis, self.numbers, RunFolder(folder).analysis)
+        return [file, *write_curves(self.analysis, RunFolder(folder).analysis), *pictures]
 
 
 def measure(

@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 ERROR_KINDS = ("classification", "localisation", "both", "duplicate", "background", "missed")
 
 
+def mean_of_classes(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S,) mean of (C, S) over the classes that have a value; NaN where none has."""
+    counts = (~np.isnan(values)).sum(axis=0)
+    sums = np.nansum(values, axis=0)
+    mean: NDArray[np.float64] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return mean
+
+
 @dataclass(frozen=True)
 class PrecisionRecall:
     """Precision at each level of recall.
@@ -84,6 +92,30 @@ class ScoreThresholds:
 
 
 @dataclass(frozen=True)
+class RocCurves:
+    """FROC curves, and ROC curves of the scores; the last of C + 1 rows covers all classes.
+
+    Attributes:
+        iou_threshold: Minimum IoU to detect an object.
+        false_positives: (F,) wrong detections per image, ascending.
+        recall: (C + 1, F) the highest with at most so many; NaN without objects.
+        froc_score: (C + 1,) mean recall at 1/8, 1/4, 1/2, 1, 2, 4 and 8 wrong detections per image.
+        false_positive_rate: (R,) share of the wrong detections that pass a score threshold.
+        true_positive_rate: (C + 1, R) share of the correct detections that pass it; NaN without
+            correct or without wrong detections.
+        area: (C + 1,) area under the ROC curve; NaN as the curve.
+    """
+
+    iou_threshold: float
+    false_positives: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    froc_score: NDArray[np.float64]
+    false_positive_rate: NDArray[np.float64]
+    true_positive_rate: NDArray[np.float64]
+    area: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class ErrorSplit:
     """The AP that each kind of error costs.
 
@@ -119,6 +151,7 @@ class Analysis:
         precision_recall: Precision-recall curves of each class.
         confusion: Confusion matrix.
         thresholds: Precision, recall and F1 by score threshold.
+        roc: FROC curves, and ROC curves of the scores.
         errors: The AP that each kind of error costs.
     """
 
@@ -130,4 +163,5 @@ class Analysis:
     precision_recall: PrecisionRecall
     confusion: Confusion
     thresholds: ScoreThresholds
+    roc: RocCurves
     errors: ErrorSplit

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from detkit.structures.analysis import Analysis
+from detkit.structures.analysis import Analysis, mean_of_classes
+from detkit.visualization.class_lines import (
+    BLACK,
+    GREY,
+    draw_lines,
+    named_lines,
+    side_legend,
+    unit_square,
+)
 from detkit.visualization.confusion_picture import plot_confusion
 from detkit.visualization.figures import as_text, describe, line_colour, new_figure, save_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from detkit.visualization.roc_picture import plot_roc
 
 # File name -> heading and explanation of the picture.
 READING: dict[str, tuple[str, str]] = {
@@ -38,6 +42,14 @@ READING: dict[str, tuple[str, str]] = {
         "balance of precision and recall (F1); the legend names it. Use it as score_threshold of "
         "`detkit predict`; go lower to miss fewer objects, higher for fewer false alarms.",
     ),
+    "roc": (
+        "FROC and ROC curves",
+        "Left, FROC: the share of objects that are detected against the wrong detections per "
+        "image, as the score threshold falls; the number is the mean at 1/8, 1/4, 1/2, 1, 2, 4 and "
+        "8 of them. Right, ROC of the scores: the share of correct detections above a threshold "
+        "against the share of wrong ones; the area is the probability that a correct detection "
+        "scores higher than a wrong one. It says nothing about missed objects.",
+    ),
     "confusion": (
         "Confusion matrix",
         "Rows are objects, columns are detections; the diagonal is correct. The last column counts "
@@ -51,10 +63,6 @@ READING: dict[str, tuple[str, str]] = {
         "is unreliable.",
     ),
 }
-_MOST_CLASSES = 10  # with a named line
-_BLACK = (0.13, 0.14, 0.16)
-_GREY = (0.75, 0.76, 0.78)
-Values = NDArray[np.float64]
 
 
 def write_pictures(analysis: Analysis, numbers: Mapping[str, float], folder: Path) -> list[Path]:
@@ -69,6 +77,7 @@ def write_pictures(analysis: Analysis, numbers: Mapping[str, float], folder: Pat
         "errors": lambda path: plot_errors(analysis, path),
         "precision_recall": lambda path: plot_precision_recall(analysis, path),
         "score_thresholds": lambda path: plot_score_thresholds(analysis, path),
+        "roc": lambda path: plot_roc(analysis, path),
         "confusion": lambda path: plot_confusion(analysis, path),
         "sizes": lambda path: plot_sizes(analysis, numbers, path),
     }
@@ -93,12 +102,12 @@ def plot_errors(analysis: Analysis, picture: Path) -> Path:
     figure = new_figure(8, 4)
     axes = figure.add_subplot()
     positions = [*range(len(errors.gains)), len(errors.gains) + 0.6, len(errors.gains) + 1.6]
-    colours = [line_colour(i) for i in range(len(errors.gains))] + [_GREY, _GREY]
+    colours = [line_colour(i) for i in range(len(errors.gains))] + [GREY, GREY]
     axes.barh(positions, [gain for _, gain, _ in bars], color=colours, height=0.7)
     reach = max([0.01, *(gain for _, gain, _ in bars)])
     for position, (_, gain, count) in zip(positions, bars, strict=True):
         text = f"+{gain:.3f}" + (f"   {count} errors" if count else "")
-        axes.text(gain + 0.01 * reach, position, text, va="center", fontsize=8, color=_BLACK)
+        axes.text(gain + 0.01 * reach, position, text, va="center", fontsize=8, color=BLACK)
     axes.set_yticks(positions, [name for name, _, _ in bars])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.3 * reach)
@@ -119,7 +128,7 @@ def plot_precision_recall(analysis: Analysis, picture: Path) -> Path:
     for row, threshold in enumerate(curves.iou_thresholds):
         axes = figure.add_subplot(1, len(curves.iou_thresholds), row + 1)
         mean = curves.precision[row, has_objects].mean(axis=0)
-        _lines(
+        draw_lines(
             axes,
             analysis,
             across=curves.recall,
@@ -132,8 +141,8 @@ def plot_precision_recall(analysis: Analysis, picture: Path) -> Path:
             total_label=f"mean  {average[row, has_objects].mean():.3f}",
         )
         describe(axes, f"IoU {threshold:.2f}", "recall", "precision")
-        _unit_square(axes)
-        _legend(axes, "AP of each class")
+        unit_square(axes)
+        side_legend(axes, "AP of each class")
     return save_figure(figure, picture)
 
 
@@ -153,7 +162,7 @@ def plot_score_thresholds(analysis: Analysis, picture: Path) -> Path:
         axes = figure.add_subplot(1, 3, position)
         several = values[-1] if len(analysis.class_names) > 1 else None
         total = f"all together  {best[-1]}"
-        _lines(
+        draw_lines(
             axes,
             analysis,
             across=thresholds.scores,
@@ -161,15 +170,16 @@ def plot_score_thresholds(analysis: Analysis, picture: Path) -> Path:
             total=several,
             labels=labels,
             total_label=total,
+            mean=mean_of_classes(values[:-1]) if several is not None else None,
         )
         if name == "F1":
-            named = _named_lines(analysis)
+            named = named_lines(analysis)
             points = [(thresholds.best[label], colour) for label, colour, _ in named]
-            for point, colour in [*points, (thresholds.best[-1], _BLACK)]:
+            for point, colour in [*points, (thresholds.best[-1], BLACK)]:
                 axes.plot(point.score_threshold, point.f1, "o", color=colour, markersize=5)
         describe(axes, f"{name} at IoU {thresholds.iou_threshold:.2f}", "score threshold", name)
-        _unit_square(axes)
-    _legend(axes, "best F1 and its threshold")
+        unit_square(axes)
+    side_legend(axes, "best F1 and its threshold")
     return save_figure(figure, picture)
 
 
@@ -194,50 +204,3 @@ def plot_sizes(analysis: Analysis, numbers: Mapping[str, float], picture: Path) 
     axes.grid(axis="x", visible=False)
     axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper right")
     return save_figure(figure, picture)
-
-
-def _named_lines(analysis: Analysis) -> list[tuple[int, tuple[float, float, float], str]]:
-    """Label, colour and style of the classes with a named line.
-
-    All classes with objects, or of many the five with the highest AP and, dashed, the lowest.
-    """
-    labels = np.flatnonzero(analysis.objects > 0)
-    if len(labels) <= _MOST_CLASSES:
-        return [(label, line_colour(label), "-") for label in labels.tolist()]
-    average = analysis.precision_recall.average_precision()[0]
-    order = labels[np.argsort(-average[labels], kind="stable")].tolist()
-    half = _MOST_CLASSES // 2
-    best = [(label, line_colour(i), "-") for i, label in enumerate(order[:half])]
-    return best + [(label, line_colour(i), "--") for i, label in enumerate(order[-half:])]
-
-
-def _lines(
-    axes: Axes,
-    analysis: Analysis,
-    *,
-    across: Values,
-    values: Values,
-    total: Values | None,
-    labels: list[str],
-    total_label: str,
-) -> None:
-    """Draw named classes in colour, other classes in grey, and the total in black."""
-    lines = _named_lines(analysis)
-    for label in {*np.flatnonzero(analysis.objects > 0).tolist()} - {line[0] for line in lines}:
-        axes.plot(across, values[label], color=_GREY, linewidth=0.6)
-    for label, colour, style in lines:
-        axes.plot(across, values[label], style, color=colour, linewidth=1.6, label=labels[label])
-    if total is not None:
-        axes.plot(across, total, color=_BLACK, linewidth=2.2, label=total_label)
-
-
-def _unit_square(axes: Axes) -> None:
-    axes.set_xlim(0, 1.01)
-    axes.set_ylim(0, 1.02)
-
-
-def _legend(axes: Axes, title: str) -> None:
-    legend = axes.legend(
-        title=title, fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5)
-    )
-    legend.get_title().set_fontsize(8)

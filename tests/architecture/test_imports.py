@@ -43,6 +43,7 @@ BELOW_ASSEMBLY = {
     *PARTS,
     *("layers", "heads", "roi_heads", "detectors", "data", "evaluation", "visualization"),
     *("training", "inference", "export", "config", "terminal", "runs", "processes"),
+    "network_summary",
 }
 # Package -> the packages that it may import besides itself.
 ALLOWED: dict[str, set[str]] = {
@@ -73,6 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     "detectors.base": BASE,
     "data": BASE | {"public_names", "terminal", "interruption"},
     "evaluation": BASE,
+    "network_summary": BASE,
     "visualization": BASE | {"runs.layout"},
     # Of optimizers only the groups of parameters, which older checkpoints are translated to.
     "training": BASE

@@ -23,16 +23,16 @@ LOSSES = ["model.head.box_loss.weight=1,2", "model.head.box_loss=giou,{name: dio
 
 @pytest.fixture
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Job]]:
-    """Queue the jobs of a sweep of FCOS and train none."""
+    """Queue the jobs of a sweep and train none."""
     started: list[Job] = []
     monkeypatch.setattr(
         "detkit.sweeps.jobs.run_jobs.run", lambda _, jobs, pool: started.extend(jobs)
     )
     monkeypatch.chdir(tmp_path)
 
-    def queue(*words: str) -> list[Job]:
+    def queue(*words: str, model: str = "fcos") -> list[Job]:
         started.clear()
-        assert main(["sweep", "model=fcos", *words]) == 0
+        assert main(["sweep", f"model={model}", *words]) == 0
         return list(started)
 
     return queue
@@ -118,3 +118,10 @@ def test_command_of_the_best_trial_has_the_drawn_part_once() -> None:
     ]
     command = report(study, "val/AP", words)[-1]
     assert command.strip() == f"detkit train --skip-bad --config-dir F model=fcos {' '.join(drawn)}"
+
+
+def test_parts_and_values_of_detr_are_swept(sweep: Callable[..., list[Job]]) -> None:
+    jobs = sweep("model.head.box_loss=giou,ciou", "model.head.queries=20,50", model="detr")
+    heads = [read_frozen(job.folder)["model"]["head"] for job in jobs]
+    rows = {(head["box_loss"]["name"], head["queries"]) for head in heads}
+    assert rows == {("giou", 20), ("giou", 50), ("ciou", 20), ("ciou", 50)}

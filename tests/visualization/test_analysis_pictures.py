@@ -12,6 +12,7 @@ from detkit.structures.analysis import (
     ErrorSplit,
     OperatingPoint,
     PrecisionRecall,
+    RocCurves,
     ScoreThresholds,
 )
 from detkit.visualization.analysis_pictures import READING, plot_errors, write_pictures
@@ -30,6 +31,7 @@ def analysis(classes=3, empty=0, names=None):
     precision = np.sort(some((2, classes, 11)))[..., ::-1].copy()
     precision[:, objects == 0] = math.nan
     nothing = OperatingPoint(*[math.nan] * 4)
+    roc_lines = np.sort(lines)
     best = [OperatingPoint(0.3, 0.5, 0.6, 0.55) if n else nothing for n in objects]
     counts = np.arange((classes + 1) ** 2).reshape(classes + 1, classes + 1)
     return Analysis(
@@ -42,6 +44,15 @@ def analysis(classes=3, empty=0, names=None):
         confusion=Confusion(0.5, 0.3, counts),
         thresholds=ScoreThresholds(
             0.5, np.linspace(0, 1, 5), lines, lines, lines, [*best, OperatingPoint(0.3, 1, 1, 1)]
+        ),
+        roc=RocCurves(
+            0.5,
+            np.geomspace(0.001, 100, 5),
+            roc_lines,
+            roc_lines.mean(1),
+            np.linspace(0, 1, 5),
+            roc_lines,
+            roc_lines.mean(1),
         ),
         errors=ErrorSplit(
             0.5,

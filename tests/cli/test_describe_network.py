@@ -1,0 +1,79 @@
+"""`detkit describe` of a network: the table, files, pictures, errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+from PIL import Image
+from tiny_run import TINY
+
+from detkit.cli.main import main
+from detkit.config.compose import compose
+from detkit.sweeps.estimates.data_facts import DataFacts
+from detkit.sweeps.estimates.network_counts import count_network
+
+MODEL = [word for word in TINY if word.startswith("model")]
+SMALL = ["image_size=96", "num_classes=3"]
+
+
+def test_the_table_shows_layers_down_to_a_depth(capsys):
+    assert main(["describe", *MODEL, *SMALL, "depth=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("detector 'one_stage', layer by layer, for an image of 96 x 96")
+    assert [line.split()[0] for line in lines[1:]] == [
+        *("layer", "backbone", "neck", "head", "total")
+    ]
+
+
+def test_the_totals_are_those_of_the_plan(tmp_path):
+    file = tmp_path / "layers.json"
+    assert main(["describe", *MODEL, *SMALL, f"output={file}"]) == 0
+    content = json.loads(file.read_text())
+    model = compose("train", MODEL)["model"]
+    counts = count_network(model, DataFacts(3, 8, 4, (96, 96), (96, 96)), (4, "32"))
+    assert content["operations"] == counts.operations
+    detector = counts.network.detector
+    assert content["parameters"] == sum(p.numel() for p in detector.parameters())
+    tops = [layer for layer in content["layers"] if "." not in layer["layer"]]
+    for column in ("parameters", "operations", "connections"):
+        assert sum(layer[column] for layer in tops) == content[column]
+
+
+def test_a_backbone_as_csv(tmp_path, capsys):
+    file = tmp_path / "new" / "layers.csv"
+    assert main(["describe", "alexnet", "image_size=224", "depth=0", f"output={file}"]) == 0
+    rows = list(csv.DictReader(file.open()))
+    assert rows[1]["layer"] == "features.0"
+    assert rows[1]["output"] == "64 x 56 x 56"
+    assert (rows[1]["parameters"], rows[1]["receptive_field"]) == ("23296", "11")
+    assert f"written: {file}" in capsys.readouterr().out
+
+
+def test_pictures_of_each_level(tmp_path, capsys):
+    folder = tmp_path / "fields"
+    assert main(["describe", *MODEL, *SMALL, f"fields={folder}"]) == 0
+    pictures = sorted(folder.iterdir())
+    assert [picture.name for picture in pictures][:2] == [
+        "level_1_stride_8.png",
+        "level_2_stride_16.png",
+    ]
+    with Image.open(pictures[0]) as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
+    assert "theoretical" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["output=layers.txt"], "output=layers.txt: expected a file name that ends in .csv"),
+        (["depth=-1"], "depth"),
+        (["loss", "focal", "depth=1"], "'loss focal' is no network"),
+        (["nonsense", "depth=1"], "there is no backbone 'nonsense'"),
+        (["resnet18", "ckpt=runs/x"], "ckpt=... has its own backbone: leave out 'resnet18'."),
+    ],
+)
+def test_wrong_words_are_named(words, text, capsys):
+    assert main(["describe", *words]) == 2
+    assert text in capsys.readouterr().err
