@@ -20,6 +20,7 @@ from detkit.detectors.base import DetectorModule
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
 from detkit.ops.meta_device import on_meta
+from detkit.structures import ClassCounts
 
 LOGGER = logging.getLogger("detkit.assembly")
 Config = Mapping[str, Any]
@@ -35,10 +36,12 @@ class Classes:
     Attributes:
         names: The C names, in label order.
         category_ids: The C ids of the data set's own format.
+        counts: How often they occur in the training set, if known.
     """
 
     names: list[str]
     category_ids: list[int]
+    counts: ClassCounts | None = None
 
     def wiring(self) -> dict[str, Any]:
         """The arguments that assembly fills in from the classes."""
@@ -46,6 +49,7 @@ class Classes:
             "class_names": self.names,
             "category_ids": self.category_ids,
             "num_classes": len(self.names),
+            "class_counts": self.counts,
         }
 
 

@@ -1,4 +1,4 @@
-"""Names that users may expect as parts, with the reason why they are not."""
+"""Parts and arguments that users may expect, with the reason why they do not exist."""
 
 from __future__ import annotations
 
@@ -31,8 +31,21 @@ _REASONS = {
     },
 }
 
+_SMOOTHING = {
+    "quality_focal": "its target is the quality of the box, which smoothing would falsify",
+    "equalisation": "it leaves out the targets of rare classes, which smoothing would raise",
+    "seesaw": "its factors already set how strongly each object suppresses the other classes",
+    "squared_score": "its target is an objectness, and has no classes to smooth over",
+}
+
 
 def unsupported(family: str, name: str) -> str:
     """A sentence with the reason why detkit has no such part; empty for any other name."""
     reason = _REASONS.get(family, {}).get(name.lower().replace("-", "_"))
     return f" {reason}" if reason else ""
+
+
+def unsupported_argument(family: str, name: str, key: str) -> str:
+    """A sentence with the reason why a part lacks an argument; empty for any other argument."""
+    reason = _SMOOTHING.get(name) if (family, key) == ("loss", "label_smoothing") else None
+    return f" Loss '{name}' has no label smoothing: {reason}." if reason else ""

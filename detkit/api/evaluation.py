@@ -85,7 +85,7 @@ def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: 
     Raises:
         UserError: The data set cannot be read, or has no such split.
     """
-    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     chosen_device = choose_device(device)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)

@@ -69,7 +69,9 @@ class Export:
     def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any], name: str) -> None:
         self._config = config
         self._format = config["exporter"]["name"]
-        self._classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+        self._classes = Classes(
+            checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts
+        )
         wiring = self._classes.wiring()
         self._exporter: Exporter = assembly.build(
             "exporter", config["exporter"], wiring, ("exporter",)

@@ -29,6 +29,7 @@ from detkit.runs.frozen_config import freeze
 from detkit.runs.layout import RunFolder
 from detkit.runs.new_folder import discard_untrained
 from detkit.runs.training_lock import FolderInUseError, training_lock
+from detkit.weights.initial_values import initialise
 from detkit.weights.start import refuse_foreign_weights, start_from
 
 _log = logging.getLogger("detkit.run")
@@ -119,11 +120,13 @@ def build(config: Config, *, class_names: Sequence[str] | None = None) -> Detect
     require_config(config)
     if class_names is None:
         data = assembly.build_data(config)
-        classes = Classes(list(data.class_names), list(data.category_ids))
+        classes = Classes(list(data.class_names), list(data.category_ids), data.class_counts)
     else:
         names = require_class_names(class_names)
         classes = Classes(names, list(range(1, len(names) + 1)))
     detector = assembly.build_detector(config["model"], classes)
+    if config.get("init") is not None:
+        _log.info("%s", initialise(detector, config["init"], config["model"]))
     if config["weights"] is not None:
         _log.info("%s", start_from(detector, config["weights"], config["model"], classes))
     return detector

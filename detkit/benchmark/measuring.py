@@ -55,7 +55,7 @@ def measure(config: Mapping[str, Any]) -> Findings:
     seed_everything(config["seed"])
     trainer = _trainer(config)
     data = assembly.build_data(config)
-    classes = Classes(data.class_names, data.category_ids)
+    classes = Classes(data.class_names, data.category_ids, data.class_counts)
     LOGGER.info("data: %s", data.describe())
     detector = initial_detector(config, classes)
     try:

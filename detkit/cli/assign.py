@@ -144,7 +144,7 @@ def _samples(data: DetectionData, options: dict[str, Any]) -> list[Sample]:
 
 def _detector(config: dict[str, Any], data: DetectionData, checkpoint: Checkpoint | None) -> Any:
     torch.manual_seed(config["seed"])  # so that untrained detectors get the same weights
-    classes = Classes(data.class_names, data.category_ids)
+    classes = Classes(data.class_names, data.category_ids, data.class_counts)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     if checkpoint is not None:
         load_weights(detector, checkpoint)

@@ -27,8 +27,8 @@ from detkit.data.audit.statistics import (
     statistics_as_plain,
     statistics_as_text,
 )
-from detkit.data.class_weights import class_weights, effective_number_weights
 from detkit.errors import DataError
+from detkit.ops.class_weights import class_weights, effective_number_weights
 from detkit.registry import PositiveInt, Slot
 from detkit.visualization.data_plots import SplitMeasures, plot_data
 

@@ -82,7 +82,7 @@ def _device(name: str, step: SavedStep) -> torch.device:
 
 def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> DetectorModule:
     """The detector with the step's weights, prepared as for training."""
-    classes = Classes(checkpoint.class_names, checkpoint.category_ids)
+    classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     trainer = config["trainer"]

@@ -32,6 +32,8 @@ class Train:
         weights: Where the detector's initial weights come from: a run, a checkpoint, a bundle, or
             weights of torchvision or timm. Tensors whose names and shapes agree are taken, classes
             by name.
+        init: How to initialise the hidden layers of neck and heads, and of a backbone without
+            pretrained weights; null leaves it to each part. Output layers and biases keep theirs.
         plugins: Modules or Python files that register parts.
     """
 
@@ -50,6 +52,7 @@ class Train:
     run_folder: str = "runs/run"
     ckpt: str | None = None
     weights: str | None = None
+    init: Literal["he", "xavier", "orthogonal", "sparse"] | None = None
     plugins: list[str] = field(default_factory=list)
 
 

@@ -18,12 +18,14 @@ from detkit.config.pages import default_value
 from detkit.config.part_pages import find_part, part_node
 from detkit.config.signatures import arguments, check_value
 from detkit.errors import ConfigError, UserError
+from detkit.structures import ClassCounts
 
 CLASS_NAMES = ["cat", "dog", "bird"]
 WIRING: Mapping[str, Any] = {
     "class_names": CLASS_NAMES,
     "category_ids": [3, 7, 8],
     "num_classes": len(CLASS_NAMES),
+    "class_counts": ClassCounts(images=100, images_with_class=[60, 30, 20], objects=[90, 40, 20]),
     "fetch_weights": False,
     "seed": 0,
 }

@@ -23,6 +23,7 @@ from detkit.contracts.tensor_checks import (
 from detkit.structures import BACKGROUND, IGNORED
 
 SPACES = ("classes", "boxes", "codes", "distribution")
+_WITH_BACKGROUND = ("softmax", "conditional_softmax")  # their last logit
 _LABELS = torch.tensor([1, BACKGROUND, 0, BACKGROUND, 2])
 _BINS = 6
 _EXTREME = 1e4
@@ -56,8 +57,8 @@ def inputs_of(loss: Any, count: int = 5) -> Inputs:
     if space not in SPACES:
         raise LeftOutError("its `space` is invalid")
     if space == "classes":
-        softmax = getattr(loss, "activation", None) == "softmax"
-        width = 4 if softmax else 3  # softmax: the last one is background
+        has_background = getattr(loss, "activation", None) in _WITH_BACKGROUND
+        width = 4 if has_background else 3
         return Inputs(scenes.random(count, width), _LABELS.repeat(count // 5 + 1)[:count])
     if space == "distribution":
         generator = torch.Generator().manual_seed(1)
@@ -92,8 +93,9 @@ def attributes_are_valid(subject: Subject) -> None:
     require(isinstance(weight, float | int), f"`weight` is {weight!r}, expected a number.")
     if space == "classes":
         activation = getattr(loss, "activation", None)
-        is_known = activation in ("sigmoid", "softmax")
-        require(is_known, f"`activation` is {activation!r}, expected 'sigmoid' or 'softmax'.")
+        is_known = activation in ("sigmoid", *_WITH_BACKGROUND)
+        expected = "'sigmoid', 'softmax' or 'conditional_softmax'"
+        require(is_known, f"`activation` is {activation!r}, expected {expected}.")
         normalised = getattr(loss, "normalised", None)
         require(isinstance(normalised, bool), f"`normalised` is {normalised!r}, expected a bool.")
 
@@ -212,8 +214,12 @@ def class_losses_decrease_towards_the_target(subject: Subject) -> None:
         bool((gradient[objects, labels[objects]] < 0).all()),
         "the loss does not decrease when the logit of the labelled class rises.",
     )
+    class_gradient = gradient[:, :3]
+    if getattr(loss, "activation", None) == "conditional_softmax":
+        # Only objects have a class; background lowers all scores by its own logit.
+        class_gradient = class_gradient - torch.where(objects, 0, gradient[:, 3])[:, None]
     require(
-        bool((gradient[:, :3][absent] > 0).all()),
+        bool((class_gradient[absent] > 0).all()),
         "the loss does not decrease when the logit of an absent class falls.",
     )
 

@@ -23,7 +23,7 @@ from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
 from detkit.data.workers import WorkerLoader, begin_worker
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
-from detkit.structures import DatasetIndex, Sample
+from detkit.structures import ClassCounts, DatasetIndex, Sample
 
 LOGGER = logging.getLogger("detkit.data")
 Loader = DataLoader[Sample]
@@ -123,6 +123,11 @@ class DetectionData:
     def category_ids(self) -> list[int]:
         """The ids of the classes in the format of the data set."""
         return self.indices.category_ids
+
+    @property
+    def class_counts(self) -> ClassCounts:
+        """How often each class occurs in the training images; DataError if there are none."""
+        return ClassCounts.of(self.train_index)
 
     @property
     def train_index(self) -> DatasetIndex:

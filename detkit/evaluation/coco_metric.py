@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.errors import DataError
+from detkit.evaluation.class_frequencies import LVIS_LIMITS, ClassFrequencies, Limits
 from detkit.evaluation.coco_backends import accumulated
 from detkit.evaluation.metric_base import MetricBase
 from detkit.registry import PositiveInt, Wired, register
+from detkit.structures import ClassCounts
 from detkit.text import counted
 
 # Positions in the axes of COCOeval's arrays: IoU thresholds, area ranges, detection limits.
@@ -24,6 +26,9 @@ _MOST = -1
 class CocoMetric(MetricBase):
     """Measure AP and AR as COCO defines them: its 12 numbers, and AP and AP50 of each class.
 
+    If the training set has classes of different frequency, also LVIS's AP_rare, AP_common and
+    AP_frequent, the means over such classes.
+
     Ignored objects (crowd, difficult) are treated as COCO's crowd: detections in them do not count.
     A number is NaN if the data have no object for it.
 
@@ -35,6 +40,8 @@ class CocoMetric(MetricBase):
             uses 100; another value changes the name of the last recall (AR300).
         backend: `faster` is faster-coco-eval, which takes a fraction of the time and memory;
             `pycocotools` is the reference, which tests compare it with.
+        frequency_limits: The most training images of a rare class and of a common one, for AP_rare,
+            AP_common and AP_frequent; null measures none of these.
     """
 
     def __init__(
@@ -44,6 +51,8 @@ class CocoMetric(MetricBase):
         category_ids: Wired[list[int]],
         max_detections: PositiveInt = 100,
         backend: Literal["faster", "pycocotools"] = "faster",
+        frequency_limits: Limits | None = LVIS_LIMITS,
+        class_counts: Wired[ClassCounts | None] = None,
     ) -> None:
         if not len(class_names) == len(category_ids) == len(set(category_ids)):
             raise DataError(
@@ -54,13 +63,15 @@ class CocoMetric(MetricBase):
         self.limits = sorted({1, 10, max_detections})
         self.limits = self.limits[: self.limits.index(max_detections) + 1]
         self.backend = backend
-        super().__init__(class_names, _meanings(self.limits))
+        self.frequencies = ClassFrequencies(class_counts, frequency_limits)
+        meanings = _meanings(self.limits) | self.frequencies.meanings()
+        super().__init__(class_names, meanings)
 
     def compute(self) -> dict[str, float]:
-        """The 12 numbers, then `AP/<class>` and `AP50/<class>`, 0..1 or NaN.
+        """The 12 numbers and AP by class frequency, then `AP/<class>` and `AP50/<class>`.
 
-        Computed from COCOeval's arrays like its `summarize`, which only supports a limit of 100
-        detections and returns -1 if there is nothing to measure.
+        Each is 0..1 or NaN. Computed from COCOeval's arrays like its `summarize`, which only
+        supports a limit of 100 detections and returns -1 if there is nothing to measure.
         """
         evaluator = accumulated(self.images.by_id(), self.category_ids, self.limits, self.backend)
         precision, recall = evaluator.precision[..., _MOST], evaluator.recall
@@ -77,11 +88,13 @@ class CocoMetric(MetricBase):
         numbers["AR_small"] = _mean(recall[..., _SMALL, _MOST])
         numbers["AR_medium"] = _mean(recall[..., _MEDIUM, _MOST])
         numbers["AR_large"] = _mean(recall[..., _LARGE, _MOST])
-        columns = {number: column for column, number in enumerate(sorted(self.category_ids))}
-        for name, number in zip(self.images.class_names, self.category_ids, strict=True):
-            of_class = precision[:, :, columns[number], _ALL]  # COCOeval sorts categories by id
-            numbers[f"AP/{name}"] = _mean(of_class)
-            numbers[f"AP50/{name}"] = _mean(of_class[_IOU50])
+        # COCOeval sorts categories by id.
+        columns = [sorted(self.category_ids).index(number) for number in self.category_ids]
+        by_class = [precision[:, :, column, _ALL] for column in columns]  # in label order
+        numbers |= self.frequencies.means([_mean(values) for values in by_class])
+        for name, values in zip(self.images.class_names, by_class, strict=True):
+            numbers[f"AP/{name}"] = _mean(values)
+            numbers[f"AP50/{name}"] = _mean(values[_IOU50])
         return numbers
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from detkit.text import align_columns, text_width
 
 _LONGEST_NAME = 32
+_NAME_WIDTH = 9  # AP_medium; longer names widen the column
 
 
 def metrics_table(
@@ -37,12 +38,12 @@ def metrics_table(
 
 def summary_table(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
     """The numbers over all classes, with recalls (AR...) in a right column."""
-    lines: dict[bool, list[str]] = {False: [], True: []}
-    for name, value in numbers.items():
-        if "/" not in name:
-            lines[name.startswith("AR")].append(_line(name, value, meanings.get(name, "")))
-    width = max([0, *map(len, lines[False])])
-    pairs = zip_longest(lines[False], lines[True], fillvalue="")
+    summary = {name: value for name, value in numbers.items() if "/" not in name}
+    recalls = {name: value for name, value in summary.items() if name.startswith("AR")}
+    others = {name: value for name, value in summary.items() if name not in recalls}
+    columns = [_column(numbers, meanings) for numbers in (others, recalls)]
+    width = max([0, *map(len, columns[0])])
+    pairs = zip_longest(*columns, fillvalue="")
     return "\n".join(f"{left:<{width}}   {right}".rstrip() for left, right in pairs)
 
 
@@ -97,8 +98,12 @@ def write_metrics(
     path.write_text(metrics_json(numbers, analysis), encoding="utf-8")
 
 
-def _line(name: str, value: float, meaning: str) -> str:
-    return f"{name:<9}  {_shown(value)}  {meaning}"
+def _column(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> list[str]:
+    width = max([_NAME_WIDTH, *map(len, numbers)])
+    return [
+        f"{name:<{width}}  {_shown(value)}  {meanings.get(name, '')}"
+        for name, value in numbers.items()
+    ]
 
 
 def _shown(value: float) -> str:

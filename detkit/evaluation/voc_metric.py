@@ -8,8 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from detkit.evaluation.class_frequencies import LVIS_LIMITS, ClassFrequencies, Limits
 from detkit.evaluation.metric_base import MetricBase, mean_over_classes
 from detkit.registry import Fraction, Wired, register
+from detkit.structures import ClassCounts
 
 _COMMON_THRESHOLD = 0.5  # that of AP50, which the checks of the first validation use
 _POINTS = 10  # steps between the 11 recalls of VOC 2007
@@ -40,6 +42,8 @@ class VocMetric(MetricBase):
         iou_threshold: The smallest IoU that finds an object.
         average: `area` under the monotone precision curve (VOC 2010 and later), or `11_points`, the
             mean of the best precision at recalls 0, 0.1 ... 1 (VOC 2007).
+        frequency_limits: The most training images of a rare class and of a common one, for AP_rare,
+            AP_common and AP_frequent; null measures none of these.
     """
 
     def __init__(
@@ -48,20 +52,27 @@ class VocMetric(MetricBase):
         class_names: Wired[list[str]],
         iou_threshold: Fraction = 0.5,
         average: Literal["area", "11_points"] = "area",
+        frequency_limits: Limits | None = LVIS_LIMITS,
+        class_counts: Wired[ClassCounts | None] = None,
     ) -> None:
         meaning = f"Pascal VOC, IoU {iou_threshold:.2f}, {average.replace('_', ' ')}"
         meanings = {"AP": meaning, "AP50": f"at IoU {_COMMON_THRESHOLD:.2f}"}
-        super().__init__(class_names, meanings)
+        self.frequencies = ClassFrequencies(class_counts, frequency_limits)
+        super().__init__(class_names, meanings | self.frequencies.meanings())
         self.iou_threshold = iou_threshold
         self.average = average
 
     def compute(self) -> dict[str, float]:
-        """`AP`, the mean over classes; `AP50`, the same at IoU 0.5; `AP/<class>`; 0..1 or NaN."""
+        """`AP`, the mean over classes; `AP50`, at IoU 0.5; AP by class frequency; `AP/<class>`.
+
+        Each is 0..1 or NaN.
+        """
         precisions = self._average_precisions(self.iou_threshold)
         common = precisions
         if self.iou_threshold != _COMMON_THRESHOLD:
             common = self._average_precisions(_COMMON_THRESHOLD)
         means = {"AP": mean_over_classes(precisions), "AP50": mean_over_classes(common)}
+        means |= self.frequencies.means(precisions)
         return means | self.per_class("AP", precisions)
 
     def _average_precisions(self, iou_threshold: float) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from detkit.heads.towers import flatten_maps
 from detkit.interfaces import BoxCoder, DistributionCoder, PriorGenerator
 from detkit.layers import Activation, ConvBlock, Norm, Probability, prior_logits
+from detkit.ops import ClassActivation
 from detkit.ops.initial_boxes import initial_boxes
 from detkit.registry import NonNegativeInt, PositiveInt, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
@@ -47,7 +48,7 @@ class DecoupledLayers(nn.Module):
         num_classes: Wired[int],
         priors: Wired[PriorGenerator],
         box_coder: Wired[BoxCoder],
-        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        class_activation: Wired[ClassActivation],
         convs: NonNegativeInt = 2,
         channels: PositiveInt | None = None,
         norm: Norm = "batch",

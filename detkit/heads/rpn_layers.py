@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from detkit.heads.towers import flatten_maps, same_on_all_levels
 from detkit.layers import ConvBlock, Probability, normal_convolutions, prior_logits
+from detkit.ops import ClassActivation
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -37,7 +36,7 @@ class RPNLayers(nn.Module):
         num_classes: Wired[int],
         per_cell: Wired[list[int]],
         code_size: Wired[int],
-        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        class_activation: Wired[ClassActivation],
         convs: PositiveInt = 1,
         prior_probability: Probability = 0.5,
     ) -> None:

@@ -103,7 +103,7 @@ class SetPredictionHead(nn.Module):
             hidden=feed_forward,
             dropout=dropout,
         )
-        self._is_softmax = classification_loss.activation == "softmax"
+        self._is_softmax = classification_loss.activation != "sigmoid"
         self.layers = QueryLayers(
             feature_specs,
             transformer=transformer,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +13,7 @@ from detkit.layers.initialisation import (
     uniform_convolutions,
 )
 from detkit.layers.mobile import MOBILE_STD, depthwise_conv
+from detkit.ops import ClassActivation, logits_for
 from detkit.registry import Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -45,7 +44,7 @@ class SSDLayers(nn.Module):
         num_classes: Wired[int],
         per_cell: Wired[list[int]],
         code_size: Wired[int],
-        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        class_activation: Wired[ClassActivation],
         separable: bool = False,
         prior_probability: Probability | None = None,
     ) -> None:
@@ -86,9 +85,9 @@ def _separable_layer(in_channels: int, out_channels: int) -> nn.Module:
 
 
 def _initial_logits(
-    probability: float | None, num_classes: int, activation: Literal["sigmoid", "softmax"]
+    probability: float | None, num_classes: int, activation: ClassActivation
 ) -> Tensor:
     """(K,) logits of an untrained head."""
     if probability is not None:
         return prior_logits(probability, num_classes, activation)
-    return torch.zeros(num_classes + (activation == "softmax"))
+    return torch.zeros(logits_for(num_classes, activation))

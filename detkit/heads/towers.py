@@ -15,6 +15,7 @@ from detkit.layers.initialisation import (
     prior_logits,
     uniform_convolutions,
 )
+from detkit.ops import ClassActivation
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -51,7 +52,7 @@ class Towers(nn.Module):
         num_classes: Wired[int],
         per_cell: Wired[list[int]],
         code_size: Wired[int],
-        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        class_activation: Wired[ClassActivation],
         with_quality: Wired[bool] = False,
         convs: PositiveInt = 4,
         norm: Literal["none", "group"] = "none",

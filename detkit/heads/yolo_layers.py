@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from detkit.errors import UserError
 from detkit.heads.towers import flatten_maps
 from detkit.layers import Activation, ConvBlock, Norm, Probability, prior_logits
+from detkit.ops import ClassActivation
 from detkit.registry import NonNegativeInt, PositiveFloat, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -55,7 +56,7 @@ class YOLOLayers(nn.Module):
         num_classes: Wired[int],
         per_cell: Wired[list[int]],
         code_size: Wired[int],
-        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        class_activation: Wired[ClassActivation],
         with_quality: Wired[bool] = True,
         convs: NonNegativeInt = 1,
         norm: Norm = "batch",
@@ -65,7 +66,7 @@ class YOLOLayers(nn.Module):
         background_logit: bool = True,
     ) -> None:
         super().__init__()
-        self._adds_background = class_activation == "softmax" and not background_logit
+        self._adds_background = class_activation != "sigmoid" and not background_logit
         if self._adds_background and not with_quality:
             raise UserError(
                 "layers 'yolo': background_logit=false needs an objectness to tell objects from "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import Interval
 from torch import Tensor, nn
+
+from detkit.ops import ClassActivation
 
 Probability = Annotated[float, Interval(gt=0, lt=1)]
 
@@ -30,21 +32,22 @@ def uniform_convolutions(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def prior_logits(
-    probability: float, num_classes: int, activation: Literal["sigmoid", "softmax"]
-) -> Tensor:
+def prior_logits(probability: float, num_classes: int, activation: ClassActivation) -> Tensor:
     """The K logits that an untrained classifier should predict for each prior.
 
     Most priors are background, and their loss would dominate a classifier that starts at even odds
     (Lin et al., 2017, section 3.3).
 
     Args:
-        probability: Probability of each class for "sigmoid", of all classes together for "softmax".
+        probability: Probability of each class for "sigmoid", else of all classes together.
         num_classes: C.
-        activation: "sigmoid" gives K = C, "softmax" K = C + 1 with background last.
+        activation: "sigmoid" gives K = C, the others K = C + 1 with background last.
     """
+    odds = math.log(probability / (1 - probability))
     if activation == "sigmoid":
-        return torch.full((num_classes,), math.log(probability / (1 - probability)))
+        return torch.full((num_classes,), odds)
+    if activation == "conditional_softmax":
+        return torch.tensor([*[0.0] * num_classes, -odds])
     logits = torch.full((num_classes + 1,), math.log(probability / num_classes))
     logits[-1] = math.log(1 - probability)
     return logits

@@ -3,11 +3,13 @@
 from detkit.losses.bce import BinaryCrossEntropy
 from detkit.losses.cross_entropy import CrossEntropy
 from detkit.losses.distribution import DistributionFocalLoss
+from detkit.losses.equalisation import EqualisationLoss
 from detkit.losses.focal import FocalLoss
 from detkit.losses.ghm import GHMBoxLoss, GHMClassificationLoss
 from detkit.losses.overlap import CIoULoss, DIoULoss, GIoULoss, IoULoss
 from detkit.losses.quality_focal import QualityFocalLoss
 from detkit.losses.regression import BalancedL1Loss, L1Loss, MSELoss, SmoothL1Loss
+from detkit.losses.seesaw import SeesawLoss
 
 __all__ = [
     "BalancedL1Loss",
@@ -16,6 +18,7 @@ __all__ = [
     "CrossEntropy",
     "DIoULoss",
     "DistributionFocalLoss",
+    "EqualisationLoss",
     "FocalLoss",
     "GHMBoxLoss",
     "GHMClassificationLoss",
@@ -24,5 +27,6 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "QualityFocalLoss",
+    "SeesawLoss",
     "SmoothL1Loss",
 ]

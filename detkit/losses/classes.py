@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
 
+import numpy as np
 import torch
+from annotated_types import Interval
 from torch import Tensor, nn
 
 from detkit.errors import UserError, did_you_mean
+from detkit.ops.class_weights import effective_number_weights
+from detkit.registry import NonNegativeFloat
+from detkit.structures import ClassCounts
+
+Weights = dict[str, NonNegativeFloat] | Literal["effective_numbers"] | None
+Overlap = Annotated[float, Interval(ge=0, lt=1)]
 
 
 class ClassWeights(nn.Module):
@@ -16,37 +25,75 @@ class ClassWeights(nn.Module):
     by_label: Tensor
 
     def __init__(
-        self, weights: Mapping[str, float] | None, class_names: Sequence[str] | None
+        self,
+        weights: Mapping[str, float] | Literal["effective_numbers"] | None,
+        class_names: Sequence[str] | None,
+        class_counts: ClassCounts | None = None,
+        beta: float = 0.0,
     ) -> None:
-        """Check the class names.
+        """Check the class names, or compute the weights from the training set.
 
         Args:
-            weights: Weight by class name, 1 for other classes. None leaves losses unchanged.
+            weights: Weight by class name, 1 for other classes; `effective_numbers` computes them.
+                None leaves losses unchanged.
             class_names: The C names, in label order.
+            class_counts: The objects of each class in the training set, if known.
+            beta: For `effective_numbers`, how much objects of a class overlap: 0 weighs all classes
+                alike, values towards 1 weigh a class by 1 / objects.
 
         Raises:
             UserError: A name is not a class of the data set.
         """
         super().__init__()
-        names = list(class_names or [])
-        for name in weights or {}:
-            if name not in names:
-                raise UserError(
-                    f"class_weights names '{name}', which is not a class of the data set."
-                    f"{did_you_mean(name, names)} Classes: {', '.join(names) or 'none'}."
-                )
         self.active = weights is not None
-        by_label = [*((weights or {}).get(name, 1.0) for name in names), 1.0]  # last: background
-        self.register_buffer("by_label", torch.tensor(by_label), persistent=False)
+        self.lacks_counts = weights == "effective_numbers" and class_counts is None
+        names = list(class_names or [])
+        if isinstance(weights, Mapping):
+            _require_classes(weights, names)
+            values = [weights.get(name, 1.0) for name in names]
+        elif weights is None or class_counts is None:
+            values = [1.0 for _ in names]
+        else:
+            values = effective_number_weights(np.array(class_counts.objects), beta).tolist()
+        by_label = torch.tensor([*values, 1.0])  # last: background
+        self.register_buffer("by_label", by_label, persistent=False)
 
     def forward(self, losses: Tensor, labels: Tensor, classes: int) -> Tensor:
         """Weighted losses (...) of priors with labels (...); `classes` is the number of logits."""
         if not self.active:
             return losses
-        weighted_classes = len(self.by_label) - 1
-        if classes != weighted_classes:
-            raise UserError(
-                f"class_weights are for {weighted_classes} classes, but this loss gets {classes} "
-                "logits, as in a quality branch: set class_weights on the classification loss only."
-            )
+        if self.lacks_counts:
+            raise counts_unknown("class_weights=effective_numbers")
+        require_classes(classes, len(self.by_label) - 1, "class_weights are")
         return losses * self.by_label[labels.clamp(min=-1)]
+
+
+def counts_unknown(setting: str) -> UserError:
+    """The error of a loss that needs the class counts of a training set and has none."""
+    return UserError(
+        f"{setting} needs the number of training images and objects of each class, which are "
+        "unknown here: train from a configuration with a data set, or build the detector with "
+        "detkit.build(config), without class_names."
+    )
+
+
+def require_classes(logits: int, classes: int, setting: str) -> None:
+    """Refuse the logits of a branch that does not predict the classes of the data set.
+
+    Raises:
+        UserError: The numbers differ.
+    """
+    if logits != classes:
+        raise UserError(
+            f"{setting} for {classes} classes, but this loss gets {logits} logits, as in a quality "
+            "branch: set it on the classification loss of the head or roi head only."
+        )
+
+
+def _require_classes(weights: Mapping[str, float], names: Sequence[str]) -> None:
+    for name in weights:
+        if name not in names:
+            raise UserError(
+                f"class_weights names '{name}', which is not a class of the data set."
+                f"{did_you_mean(name, names)} Classes: {', '.join(names) or 'none'}."
+            )

@@ -7,10 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from detkit.losses.classes import ClassWeights
+from detkit.losses.classes import ClassWeights, Overlap, Weights
 from detkit.losses.labels import Smoothing
 from detkit.losses.precision import at_least_float32
 from detkit.registry import NonNegativeFloat, Wired, register
+from detkit.structures import ClassCounts
 
 
 @register("loss", "cross_entropy")
@@ -23,6 +24,9 @@ class CrossEntropy(nn.Module):
         label_smoothing: Share of each target that is spread evenly over all classes and background,
             as in torch.
         class_weights: Weight of objects by class name; background and other classes weigh 1.
+            `effective_numbers` computes them from the training set (class-balanced loss).
+        effective_beta: For `effective_numbers`, how much objects of a class overlap: 0 weighs all
+            classes alike, values towards 1 weigh a class by 1 / objects.
         weight: Factor of this loss in the total.
     """
 
@@ -34,13 +38,15 @@ class CrossEntropy(nn.Module):
         self,
         *,
         label_smoothing: Smoothing = 0.0,
-        class_weights: dict[str, NonNegativeFloat] | None = None,
+        class_weights: Weights = None,
+        effective_beta: Overlap = 0.999,
         weight: NonNegativeFloat = 1.0,
         class_names: Wired[list[str] | None] = None,
+        class_counts: Wired[ClassCounts | None] = None,
     ) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
-        self.class_weights = ClassWeights(class_weights, class_names)
+        self.class_weights = ClassWeights(class_weights, class_names, class_counts, effective_beta)
         self.weight = weight
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detkit.losses.classes import ClassWeights
+from detkit.losses.classes import ClassWeights, Overlap, Weights
 from detkit.losses.labels import Smoothing, smooth_objects, split_at_label
 from detkit.losses.precision import at_least_float32
 from detkit.registry import Fraction, NonNegativeFloat, Wired, register
+from detkit.structures import ClassCounts
 
 
 @register("loss", "focal")
@@ -29,6 +30,9 @@ class FocalLoss(nn.Module):
         label_smoothing: How far an object's class targets move towards 1/2; background targets
             stay 0.
         class_weights: Weight of objects by class name; background and other classes weigh 1.
+            `effective_numbers` computes them from the training set (class-balanced loss).
+        effective_beta: For `effective_numbers`, how much objects of a class overlap: 0 weighs all
+            classes alike, values towards 1 weigh a class by 1 / objects.
         weight: Factor of this loss in the total.
     """
 
@@ -42,15 +46,17 @@ class FocalLoss(nn.Module):
         alpha: Fraction = 0.25,
         gamma: NonNegativeFloat = 2.0,
         label_smoothing: Smoothing = 0.0,
-        class_weights: dict[str, NonNegativeFloat] | None = None,
+        class_weights: Weights = None,
+        effective_beta: Overlap = 0.999,
         weight: NonNegativeFloat = 1.0,
         class_names: Wired[list[str] | None] = None,
+        class_counts: Wired[ClassCounts | None] = None,
     ) -> None:
         super().__init__()
         self.alpha = alpha
         self.gamma = gamma
         self.label_smoothing = label_smoothing
-        self.class_weights = ClassWeights(class_weights, class_names)
+        self.class_weights = ClassWeights(class_weights, class_names, class_counts, effective_beta)
         self.weight = weight
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:

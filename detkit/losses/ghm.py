@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detkit.losses.histogram import GradientHistogram
-from detkit.losses.labels import label_targets
+from detkit.losses.labels import Smoothing, label_targets, smoothed_targets
 from detkit.losses.precision import at_least_float32
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
 from detkit.structures import IGNORED
@@ -33,6 +33,8 @@ class GHMClassificationLoss(nn.Module):
     Args:
         bins: Number of equal bins for gradient lengths from 0 to 1.
         momentum: Share of earlier counts kept at each step; 0 counts each batch by itself.
+        label_smoothing: How far an object's class targets move towards 1/2; background targets
+            stay 0.
         weight: Factor of this loss in the total.
     """
 
@@ -45,9 +47,11 @@ class GHMClassificationLoss(nn.Module):
         *,
         bins: PositiveInt = 30,
         momentum: Momentum = 0.75,
+        label_smoothing: Smoothing = 0.0,
         weight: NonNegativeFloat = 1.0,
     ) -> None:
         super().__init__()
+        self.label_smoothing = label_smoothing
         self.weight = weight
         self.histogram = GradientHistogram(bins, momentum)
 
@@ -55,6 +59,9 @@ class GHMClassificationLoss(nn.Module):
         """(M, C) logits and (M,) labels to (M,) losses, summed over classes."""
         logits = at_least_float32(logits)
         target = label_targets(logits, labels, scores)  # (M, C)
+        if self.label_smoothing:
+            smoothed = smoothed_targets(target, self.label_smoothing)
+            target = torch.where(labels[:, None] >= 0, smoothed, target)
         lengths = (logits.detach().sigmoid() - target).abs()
         weights, _ = self.histogram(lengths, labels != IGNORED)
         # Two terms: a single term with a difference would round small losses to 0.

@@ -56,6 +56,14 @@ def label_targets(logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tens
     return torch.zeros_like(logits).scatter_(-1, index, values.unsqueeze(-1).to(logits.dtype))
 
 
+def smoothed_targets(targets: Tensor, smoothing: float) -> Tensor:
+    """A target t as t * (1 - smoothing) + smoothing / 2: each class is a binary decision.
+
+    As in YOLOv4 and later.
+    """
+    return targets * (1 - smoothing) + smoothing / 2
+
+
 def smooth_objects(
     losses: Tensor,
     logits: Tensor,
@@ -67,9 +75,8 @@ def smooth_objects(
 ) -> Tensor:
     """Recompute the losses of positive priors with smoothed targets.
 
-    A target t becomes t * (1 - smoothing) + smoothing / 2, as in YOLOv4 and later: each class is a
-    binary decision. Background targets stay 0: background priors outnumber positives a thousand to
-    one, and would all learn a score of smoothing / 2.
+    Background targets stay 0: background priors outnumber positives a thousand to one, and would
+    all learn a score of smoothing / 2.
 
     Args:
         losses: (...).
@@ -81,7 +88,7 @@ def smooth_objects(
     """
 
     def smoothed(logits: Tensor, labels: Tensor, scores: Tensor | None) -> Tensor:
-        target = label_targets(logits, labels, scores) * (1 - smoothing) + smoothing / 2
+        target = smoothed_targets(label_targets(logits, labels, scores), smoothing)
         return elementwise(logits, target).sum(dim=-1)
 
     objects = labels >= 0

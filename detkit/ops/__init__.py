@@ -15,7 +15,7 @@ from detkit.ops.boxes import (
 )
 from detkit.ops.candidates import Candidates, select_candidates
 from detkit.ops.chunks import row_chunks
-from detkit.ops.collectives import Divisors, mean_over_ranks
+from detkit.ops.collectives import Divisors, mean_over_ranks, sum_over_ranks
 from detkit.ops.compatibility import require_comparable, require_padded
 from detkit.ops.ignoring import mark_ignored
 from detkit.ops.masked_rows import Rows, rows_in
@@ -24,10 +24,11 @@ from detkit.ops.nms import batched_class_nms
 from detkit.ops.ordered_topk import ordered_topk
 from detkit.ops.overlaps import highest_overlaps
 from detkit.ops.ranking import best_first
-from detkit.ops.scores import class_scores
+from detkit.ops.scores import ClassActivation, class_scores, logits_for
 
 __all__ = [
     "Candidates",
+    "ClassActivation",
     "Divisors",
     "Rows",
     "assign_batch",
@@ -43,6 +44,7 @@ __all__ = [
     "generalized_iou",
     "highest_overlaps",
     "iou",
+    "logits_for",
     "mark_ignored",
     "mean_over_ranks",
     "ordered_topk",
@@ -55,6 +57,7 @@ __all__ = [
     "select_candidates",
     "share_inside",
     "sides_at_least",
+    "sum_over_ranks",
 ]
 
 

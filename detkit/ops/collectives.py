@@ -10,9 +10,16 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     """The mean over all ranks; each rank must call this the same number of times."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return value
+    return sum_over_ranks(value) / torch.distributed.get_world_size()
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum over all ranks; each rank must call this the same number of times."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return value
     total = value.clone()
     torch.distributed.all_reduce(total)
-    return total / torch.distributed.get_world_size()
+    return total
 
 
 class Divisors:

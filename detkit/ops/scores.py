@@ -6,9 +6,22 @@ from typing import Literal
 
 from torch import Tensor
 
+ClassActivation = Literal["sigmoid", "softmax", "conditional_softmax"]
 
-def class_scores(logits: Tensor, activation: Literal["sigmoid", "softmax"]) -> Tensor:
-    """(..., K) logits to (..., C) scores, without background, the last logit of a softmax."""
+
+def logits_for(num_classes: int, activation: ClassActivation) -> int:
+    """K, the class logits of a prior: one for each class, and one for background in a softmax."""
+    return num_classes + (activation != "sigmoid")
+
+
+def class_scores(logits: Tensor, activation: ClassActivation) -> Tensor:
+    """(..., K) logits to (..., C) scores, without background, the last logit of a softmax.
+
+    In a conditional softmax, background has a sigmoid, and the softmax over the classes holds for
+    objects.
+    """
     if activation == "softmax":
         return logits.softmax(dim=-1)[..., :-1]
+    if activation == "conditional_softmax":
+        return logits[..., :-1].softmax(dim=-1) * (-logits[..., -1:]).sigmoid()
     return logits.sigmoid()

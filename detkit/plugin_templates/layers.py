@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from detkit import Wired, register
 from detkit.layers import ConvBlock, Probability, prior_logits
+from detkit.ops import ClassActivation
 from detkit.registry import PositiveInt
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -34,7 +33,7 @@ class MyLayers(nn.Module):
         num_classes: Wired[int],
         per_cell: Wired[list[int]],
         code_size: Wired[int],
-        class_activation: Wired[Literal["sigmoid", "softmax"]],
+        class_activation: Wired[ClassActivation],
         convs: PositiveInt = 2,
         prior_probability: Probability = 0.01,
     ) -> None:

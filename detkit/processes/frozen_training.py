@@ -49,6 +49,7 @@ from detkit.training.training_advice import advice, setup_of
 from detkit.version import __version__
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
+from detkit.weights.initial_values import initialise
 from detkit.weights.start import start_from
 
 log = logging.getLogger("detkit.run")
@@ -81,7 +82,7 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
     seed_everything(config["seed"])
     resumed = read_checkpoint(Path(config["ckpt"])) if config["ckpt"] else None
     data = assembly.build_data(config)
-    classes = Classes(data.class_names, data.category_ids)
+    classes = Classes(data.class_names, data.category_ids, data.class_counts)
     log.info("run folder: %s", folder)
     log.info("data: %s", data.describe())
     fingerprints = {
@@ -134,10 +135,12 @@ def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def initial_detector(config: Mapping[str, Any], classes: Classes) -> DetectorModule:
-    """Build the detector of a training and load its initial weights."""
+    """Build the detector of a training with its initial weights."""
     detector = assembly.build_detector(
         config["model"], classes, fetch_weights=config["ckpt"] is None
     )
+    if config["init"] is not None and config["ckpt"] is None:
+        log.info("%s", initialise(detector, config["init"], config["model"]))
     if config["weights"] is not None and config["ckpt"] is None:
         log.info("%s", start_from(detector, config["weights"], config["model"], classes))
     return detector
@@ -171,6 +174,7 @@ def _module(
         version=__version__,
         plugins=plugin_names(registry.plugins_of(config)),
         data=fingerprints,
+        class_counts=classes.counts,
     )
     return DetectionModule(
         detector=detector,

@@ -28,6 +28,7 @@ from detkit.ops import (
     assign_batch,
     class_scores,
     highest_overlaps,
+    logits_for,
     require_batches,
     require_comparable,
     rows_in,
@@ -96,7 +97,7 @@ class Stage(nn.Module):
         self.classification_loss = classification_loss
         self.box_loss = box_loss
         self.divisors = Divisors()
-        logits = num_classes + (classification_loss.activation == "softmax")
+        logits = logits_for(num_classes, classification_loss.activation)
         self._boxes_each = 1 if class_agnostic else num_classes
         self.class_layer = nn.Linear(box_head.out_channels, logits)
         # Rows in the order code, class: as everywhere, classes are the inner axis.

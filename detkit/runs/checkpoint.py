@@ -16,6 +16,7 @@ from detkit.runs.bundle import bundle_at, read_bundle
 from detkit.runs.checkpoint_record import RECORD, Record, parse_record
 from detkit.runs.layout import BEST, BUNDLE, CHECKPOINTS, LAST, RunFolder
 from detkit.runs.tensor_file import read_tensors
+from detkit.structures import ClassCounts
 
 PREFIX = "detector."
 _log = logging.getLogger("detkit.inference")
@@ -53,6 +54,11 @@ class Checkpoint:
     def category_ids(self) -> list[int]:
         """The C ids of the data set's own format."""
         return self.record.category_ids
+
+    @property
+    def class_counts(self) -> ClassCounts | None:
+        """How often each class occurs in the training images; None in older checkpoints."""
+        return self.record.class_counts
 
 
 def find_checkpoint(source: str, prefer: str = "best", key: str = "ckpt") -> Path:

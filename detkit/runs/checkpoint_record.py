@@ -11,6 +11,7 @@ from typing import Any, TypeGuard, TypeVar
 from detkit.errors import UserError
 from detkit.files import display_path
 from detkit.runs.older_config import with_current_keys
+from detkit.structures import ClassCounts
 from detkit.version import __version__
 
 RECORD = "detkit"
@@ -34,6 +35,7 @@ class Record:
         plugins: The plugins of the run; shown to the user, never imported.
         data: Fingerprints of the training and validation data, if known.
         source: The origin of weights that detkit did not train.
+        class_counts: How often each class occurs in the training images, if known.
     """
 
     config: dict[str, Any]
@@ -43,10 +45,12 @@ class Record:
     plugins: list[str] = field(default_factory=list)
     data: dict[str, Any] | None = None
     source: dict[str, Any] | None = None
+    class_counts: ClassCounts | None = None
 
     def plain(self) -> dict[str, Any]:
         """The record as plain values for a file."""
-        return {"format": FORMAT, **vars(self)}
+        counts = None if self.class_counts is None else self.class_counts.plain()
+        return {"format": FORMAT, **vars(self), "class_counts": counts}
 
 
 def parse_record(content: Any, path: Path) -> Record:
@@ -87,7 +91,18 @@ def parse_record(content: Any, path: Path) -> Record:
         plugins=list(plugins),
         data=_mapping(content, "data", path),
         source=_mapping(content, "source", path),
+        class_counts=_class_counts(content, len(names), path),
     )
+
+
+def _class_counts(content: Mapping[str, Any], classes: int, path: Path) -> ClassCounts | None:
+    counts = _mapping(content, "class_counts", path)
+    if counts is None:
+        return None
+    try:
+        return ClassCounts.parse(counts, classes)
+    except ValueError as error:
+        raise _wrong(path, f"'class_counts': {error}") from error
 
 
 def _mapping(content: Mapping[str, Any], key: str, path: Path) -> dict[str, Any] | None:

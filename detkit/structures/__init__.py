@@ -11,6 +11,7 @@ from detkit.structures.exported import ExportedModel
 
 if TYPE_CHECKING:
     from detkit.structures.batch import Batch
+    from detkit.structures.class_counts import ClassCounts
     from detkit.structures.dataset import DatasetIndex, Fault, Pairing
     from detkit.structures.dense import BACKGROUND, IGNORED, Assignment, DensePredictions, Priors
     from detkit.structures.detections import Detections
@@ -27,6 +28,7 @@ __all__ = [
     "IGNORED",
     "Assignment",
     "Batch",
+    "ClassCounts",
     "DatasetIndex",
     "DensePredictions",
     "DetectionArrays",
@@ -55,6 +57,7 @@ if not TYPE_CHECKING:  # or type checkers would accept every name
         __name__,
         {
             "batch": ("Batch",),
+            "class_counts": ("ClassCounts",),
             "dataset": ("DatasetIndex", "Fault", "Pairing"),
             "dense": ("BACKGROUND", "IGNORED", "Assignment", "DensePredictions", "Priors"),
             "detections": ("Detections",),

@@ -82,7 +82,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"processes", "detectors.base"},
     "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base"},
     "export": BASE | {"evaluation", "visualization", "inference"},
-    "config": {"errors", "registry", "plugin_files", "text", "files"} | {"runs.layout"},
+    "config": {"errors", "registry", "plugin_files", "text", "files"}
+    | {"runs.layout", "unsupported_parts"},
     # The only package that knows the files of a run folder.
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config"},
     "runs.layout": set(),

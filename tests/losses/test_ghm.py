@@ -40,6 +40,17 @@ def test_a_soft_target_moves_the_gradient_length():
     assert losses[2].item() == pytest.approx(-(0.3 * math.log(0.1) + 0.7 * math.log(0.9)) / 4)
 
 
+def test_smoothed_targets_of_objects_move_their_gradient_lengths():
+    # Targets 0.9 and 0.1 of the object, 0 of background: lengths 0.1, 0.4, 0.2, 0.7.
+    logits = torch.tensor([[0.8, 0.5], [0.2, 0.7]], dtype=torch.float64).logit()
+    loss = GHMClassificationLoss(bins=4, momentum=0.0, label_smoothing=0.2)
+    losses = loss(logits, torch.tensor([0, BACKGROUND]))
+    assert loss.histogram.counts.tolist() == [2, 1, 1, 0]
+    first = -(0.9 * math.log(0.8) + 0.1 * math.log(0.2)) / (3 * 2)
+    second = -math.log(0.5) / 3
+    assert losses[0].item() == pytest.approx(first + second)
+
+
 def test_classification_equals_its_definition():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(50, 3, generator=generator, dtype=torch.float64) * 2

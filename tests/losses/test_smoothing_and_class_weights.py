@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -7,9 +8,12 @@ from torch.testing import assert_close
 
 from detkit.errors import UserError
 from detkit.losses import BinaryCrossEntropy, CrossEntropy, FocalLoss
+from detkit.ops.class_weights import effective_number_weights
 from detkit.ops.selection import fixed_shapes
+from detkit.structures import ClassCounts
 
 NAMES = ["cat", "dog"]
+COUNTS = ClassCounts(images=10, images_with_class=[8, 2], objects=[300, 10])
 EVERY = [BinaryCrossEntropy, CrossEntropy, FocalLoss]
 LOGITS = torch.tensor([[0.0, math.log(4)]], dtype=torch.float64)  # p = 0.5, 0.8
 each_loss = pytest.mark.parametrize("loss", EVERY)
@@ -114,3 +118,25 @@ def test_class_weights_of_a_quality_branch_are_refused():
 @each_loss
 def test_class_weights_are_no_part_of_checkpoints(loss):
     assert not loss(class_weights={"dog": 3.0}, class_names=NAMES).state_dict()
+
+
+@each_loss
+def test_effective_numbers_weigh_classes_by_the_objects_of_the_training_set(loss):
+    logits, labels = inputs(loss)
+    weights = effective_number_weights(np.array([300, 10]), 0.99)
+    explicit = dict(zip(NAMES, weights.tolist(), strict=True))
+    expected = loss(class_weights=explicit, class_names=NAMES)(logits, labels)
+    balanced = loss(
+        class_weights="effective_numbers",
+        effective_beta=0.99,
+        class_names=NAMES,
+        class_counts=COUNTS,
+    )
+    assert_close(balanced(logits, labels), expected)
+
+
+@each_loss
+def test_effective_numbers_without_counts_are_an_error_when_it_trains(loss):
+    built = loss(class_weights="effective_numbers", class_names=NAMES)
+    with pytest.raises(UserError, match=r"class_weights=effective_numbers needs the number of"):
+        built(*inputs(loss))

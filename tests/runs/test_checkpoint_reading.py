@@ -13,7 +13,9 @@ import detkit
 from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.runs.checkpoint_record import Record, explain_unknown_part, parse_record
+from detkit.structures import ClassCounts
 
+COUNTS = ClassCounts(images=3, images_with_class=[2], objects=[5])
 RECORD = {"config": {"seed": 1}, "class_names": ["cat"], "category_ids": [7], "version": "0"}
 
 
@@ -202,8 +204,16 @@ def test_a_record_without_a_format_is_of_the_first(tmp_path):
 
 
 def test_a_record_is_read_as_it_was_written():
-    record = Record({"a": [1, None]}, ["cat"], [7], "1.0", ["p"], {"train": "x"}, None)
+    record = Record({"a": [1, None]}, ["cat"], [7], "1.0", ["p"], {"train": "x"}, None, COUNTS)
     assert parse_record(record.plain(), Path("x")) == record
+
+
+def test_counts_of_other_classes_are_refused():
+    record = RECORD | {"class_counts": ClassCounts(3, [2, 1], [5, 1]).plain()}
+    with pytest.raises(
+        UserError, match=r"a.ckpt: its record .*'class_counts': .* expected 1 whole"
+    ):
+        parse_record(record, Path("a.ckpt"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from training_fakes import batches, cpu_trainer, tiny_module
 
 from detkit import registry
 from detkit.errors import Stopped
+from detkit.losses import SeesawLoss
 from detkit.optimizers.adamw import AdamW
 from detkit.runs.metrics_logger import read_metrics
 from detkit.runs.training_position import Position, read_position
@@ -45,7 +46,7 @@ class SignalAt(Callback):
             os.kill(os.getpid(), self.number)
 
 
-def train(folder, *callbacks, resume=None, optimizer=None, **settings):
+def train(folder, *callbacks, resume=None, optimizer=None, detector=Noisy, **settings):
     start = read_position(resume) if resume else Position()
     checkpoints = Checkpoints(run_folder=str(folder), **settings.pop("save", {}))
     trainer = cpu_trainer(
@@ -56,7 +57,7 @@ def train(folder, *callbacks, resume=None, optimizer=None, **settings):
         **settings,
     )
     seed_everything(0)
-    module = tiny_module(detector=Noisy(), optimizer=optimizer or AdamW(learning_rate=0.01))
+    module = tiny_module(detector=detector(), optimizer=optimizer or AdamW(learning_rate=0.01))
     fit(module, trainer, Loader(start[:2]), batches(1), resume=resume)
 
 
@@ -100,6 +101,30 @@ def test_training_stopped_after_any_step_resumes_with_the_next(tmp_path, whole, 
     assert f"stopped {read_position(last(tmp_path))}; " in str(stopped.value)
     train(tmp_path, resume=str(last(tmp_path)))
     assert result(tmp_path) == whole
+
+
+class Counting(Noisy):
+    """Classifies random objects with a loss that counts them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seesaw = SeesawLoss(num_classes=3)
+
+    def loss(self, batch):
+        answers = self(batch.images)
+        labels = torch.randint(-1, 3, answers.shape)
+        losses = self.seesaw(answers[:, None] * torch.arange(4), labels)
+        return {"loss/classification": losses.sum(), **super().loss(batch)}
+
+
+def test_counts_of_a_loss_resume_bit_equal(tmp_path):  # pain 18
+    train(tmp_path / "whole", detector=Counting)
+    with pytest.raises(Stopped):
+        train(tmp_path / "parts", SignalAt(BATCHES), detector=Counting)
+    train(tmp_path / "parts", resume=str(last(tmp_path / "parts")), detector=Counting)
+    assert result(tmp_path / "parts") == result(tmp_path / "whole")
+    content = torch.load(last(tmp_path / "parts"), weights_only=True)
+    assert content["state_dict"]["detector.seesaw.counts"].sum() > 0
 
 
 @pytest.mark.slow  # the contract proves it for the optimizer alone

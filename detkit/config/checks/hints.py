@@ -8,11 +8,13 @@ from typing import Any
 
 from detkit import registry
 from detkit.config.signatures import arguments
+from detkit.unsupported_parts import unsupported_argument
 
 LONGEST_SHOWN = 100  # characters of a wrong value in a message
 ALWAYS_WIRED = {  # arguments that assembly fills in wherever they occur
-    *("feature_specs", "num_classes", "class_names", "category_ids", "region_shape"),
+    *("feature_specs", "num_classes", "class_names", "category_ids", "class_counts"),
     *("per_cell", "code_size", "class_activation", "with_quality", "fetch_weights", "masks"),
+    "region_shape",
 }
 
 
@@ -25,8 +27,10 @@ def owner_hint(family: str, name: str, key: str) -> str:
     ]
     if not owners:
         return ""
+    reason = unsupported_argument(family, name, key)
+    quoted = ", ".join(repr(owner) for owner in owners)
     return (
-        f" It is an argument of {family} {', '.join(repr(owner) for owner in owners)}, not of "
+        f"{reason} It is an argument of {family} {quoted}, not of "
         f"'{name}': remove the key, or choose that part too."
     )
 

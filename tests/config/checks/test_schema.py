@@ -97,3 +97,10 @@ def test_failed_plugin_is_named_if_its_part_is_missing(  # pain 9
     monkeypatch.setattr(registry, "plugin_failures", {"mine.py": ImportError("no module x")})
     (problem,) = problems(composed, "model/neck=mine")
     assert "Plugin 'mine.py' could not be loaded: ImportError: no module x." in problem
+
+
+@pytest.mark.parametrize("loss", ["quality_focal", "equalisation", "seesaw", "squared_score"])
+def test_losses_without_label_smoothing_say_why(loss: str) -> None:
+    key = "model.head.classification_loss.label_smoothing"
+    with pytest.raises(ConfigError, match=f"Loss '{loss}' has no label smoothing: it"):
+        compose("train", [f"model/head/classification_loss={loss}", f"{key}=0.1"])

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from detkit.data.class_weights import class_weights, effective_number_weights
+from detkit.ops.class_weights import class_weights, effective_number_weights
 
 
 def test_class_weights_have_a_mean_of_one_over_objects():
