@@ -33,7 +33,7 @@ class Train:
             weights of torchvision or timm. Tensors whose names and shapes agree are taken, classes
             by name.
         init: How to initialise the hidden layers of neck and heads, and of a backbone without
-            pretrained weights; null leaves it to each part. Output layers and biases keep theirs.
+            pretrained weights; null leaves it to each part. Output layers and biases stay as is.
         plugins: Modules or Python files that register parts.
     """
 

@@ -74,15 +74,19 @@ def _may_be_pretrained(backbone: Any) -> bool:
     return (is_foreign and not tells and not inner) or any(map(_may_be_pretrained, inner))
 
 
+def is_output(name: str) -> bool:
+    """Whether a module, by its name in the detector, belongs to an output layer."""
+    part, *inner = name.split(".")
+    return part != "backbone" and any(key.endswith(_OUTPUT_LAYERS) for key in inner)
+
+
 def _hidden_weights(detector: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The weights to initialise by layer name, each as (units, inputs, ...)."""
     for name, layer in detector.named_modules():
         if not isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             continue
-        part, *inner = name.split(".")
-        is_output = part != "backbone" and any(key.endswith(_OUTPUT_LAYERS) for key in inner)
         weight = layer.weight.detach()
-        if is_output or not layer.weight.requires_grad or not weight.any():
+        if is_output(name) or not layer.weight.requires_grad or not weight.any():
             continue
         yield name, weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
 

@@ -1,12 +1,16 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import detkit
-from detkit.weights.initial_values import initialise
+from detkit import assembly
+from detkit.assembly import Classes
+from detkit.weights.initial_values import initialise, is_output
 
+PAGES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/model").glob("*.yaml"))
 OWN_BACKBONE = {"backbone": {"name": "csp_yolov5"}}
 
 
@@ -108,6 +112,16 @@ def test_a_detector_keeps_its_class_prior_and_output_layers():
     assert {name.rsplit(".", 1)[1] for name in changed} == {"weight"}
     assert "head.layers.class_tower.0.conv.weight" in changed
     assert not any("_layer." in name for name in changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_names_its_output_layers(page):
+    config = detkit.compose([f"model={page}"])
+    detector = assembly.describe_on_meta(config["model"], Classes(["a", "b"], [1, 2]))
+    outputs = [name for name, _ in detector.named_modules() if is_output(name)]
+    assert any("class_layer" in name for name in outputs)
+    assert any("box_layer" in name for name in outputs)
 
 
 def test_the_methods_are_those_of_the_configuration():
