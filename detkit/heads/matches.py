@@ -128,6 +128,8 @@ def yes_or_no_losses(
     rows = logits.flatten()[:, None]  # (N, 1)
     if loss.activation == "softmax":  # needs a logit of background; with 0 it equals a sigmoid
         rows = torch.cat([rows, torch.zeros_like(rows)], dim=1)
+    if loss.activation == "conditional_softmax":  # background has a sigmoid of its own
+        rows = torch.cat([torch.zeros_like(rows), -rows], dim=1)
     losses = loss(rows, labels.flatten(), None if scores is None else scores.flatten())
     return losses.view_as(labels)
 

@@ -25,7 +25,8 @@ class EqualisationLoss(nn.Module):
     An object is a negative example of every class but its own. Rare classes get so many of these
     that they drown their few positive examples, so the loss leaves out an object's terms for other
     classes if they are rare. Background is a negative example of every class. A class is rare if
-    its share of the training images is below the threshold.
+    its share of the training images is below the threshold. A single logit, such as an objectness,
+    has no other classes, so the loss equals `bce`.
 
     Paper: Equalization Loss for Long-Tailed Object Recognition (Tan et al., 2020), equations 3 and
         4, https://arxiv.org/abs/2003.05176
@@ -66,13 +67,15 @@ class EqualisationLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
-        if not self.knows_counts:
-            raise counts_unknown("loss 'equalisation'")
         classes = logits.shape[-1]
-        require_classes(classes, len(self.is_rare), "loss 'equalisation' is")
         logits = at_least_float32(logits)
         target = label_targets(logits, labels, scores)  # (..., C)
         losses = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+        if classes == 1:
+            return losses.sum(dim=-1)
+        if not self.knows_counts:
+            raise counts_unknown("loss 'equalisation'")
+        require_classes(classes, len(self.is_rare), "loss 'equalisation' is")
         label = labels.unsqueeze(-1)
         is_other_class = (label >= 0) & (label != torch.arange(classes, device=labels.device))
         return torch.where(is_other_class & self.is_rare, 0, losses).sum(dim=-1)

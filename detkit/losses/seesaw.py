@@ -27,7 +27,8 @@ class SeesawLoss(nn.Module):
     As in the paper, a softmax over the classes tells objects apart, and a separate logit tells
     objects from background; its sign is that of background, as in a softmax over both.
 
-    With a soft target t, the class term weighs t, and the target of background is 1 - t.
+    With a soft target t, the class term weighs t, and the target of background is 1 - t. With a
+    single class, such as an objectness, the loss equals `bce`.
 
     Paper: Seesaw Loss for Long-Tailed Instance Segmentation (Wang et al., 2021), equations 4 to 7,
         https://arxiv.org/abs/2008.10032
@@ -59,17 +60,18 @@ class SeesawLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C + 1) logits and (...) labels to (...) losses."""
-        require_classes(logits.shape[-1] - 1, len(self.counts), "loss 'seesaw' is")
-        # A pass without gradients, such as one that ranks samples, is not a training step.
-        if self.training and torch.is_grad_enabled():
-            self._count(labels)
         logits = at_least_float32(logits)
         class_logits, background = logits[..., :-1], logits[..., -1]
         target = (labels >= 0).to(logits.dtype)
         target = target if scores is None else target * scores.to(logits.dtype)
         index = labels.clamp(min=0).unsqueeze(-1)
-        factors = self._log_factors(class_logits.detach(), index)
-        class_losses = -(class_logits + factors).log_softmax(dim=-1).gather(-1, index).squeeze(-1)
+        if class_logits.shape[-1] > 1:
+            require_classes(class_logits.shape[-1], len(self.counts), "loss 'seesaw' is")
+            # A pass without gradients, such as one that ranks samples, is not a training step.
+            if self.training and torch.is_grad_enabled():
+                self._count(labels)
+            class_logits = class_logits + self._log_factors(class_logits.detach(), labels)
+        class_losses = -class_logits.log_softmax(dim=-1).gather(-1, index).squeeze(-1)
         background_losses = F.binary_cross_entropy_with_logits(
             background, 1 - target, reduction="none"
         )
@@ -83,8 +85,9 @@ class SeesawLoss(nn.Module):
             batch.index_add_(0, position, torch.ones_like(position))
             self.counts += sum_over_ranks(batch[:-1])
 
-    def _log_factors(self, class_logits: Tensor, index: Tensor) -> Tensor:
-        """(..., C) logarithms of the factors S_ij of objects of class i = `index` (..., 1)."""
+    def _log_factors(self, class_logits: Tensor, labels: Tensor) -> Tensor:
+        """(..., C) logarithms of the factors S_ij of objects of class i = `labels` (...)."""
+        index = labels.clamp(min=0).unsqueeze(-1)
         counts = self.counts.clamp(min=1).to(class_logits.dtype).log()  # (C,)
         rarer = (counts - counts[index]).clamp(max=0)  # (..., C)
         scores = class_logits.log_softmax(dim=-1)

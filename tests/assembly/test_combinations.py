@@ -14,9 +14,9 @@ from detkit.backbones.network import Network
 from detkit.config.pages import filled
 from detkit.config.part_pages import page_names
 from detkit.errors import UserError
-from detkit.structures import Batch, PaddedTargets, Target
+from detkit.structures import Batch, ClassCounts, PaddedTargets, Target
 
-CLASSES = Classes(["a", "b", "c"], [1, 2, 3])
+CLASSES = Classes(["a", "b", "c"], [1, 2, 3], ClassCounts(10, [6, 3, 2], [9, 5, 2]))
 SIZE = 64
 # What a part needs besides its defaults to be built offline and small.
 SMALL: dict[tuple[str, str], dict[str, Any]] = {

@@ -58,7 +58,13 @@ def test_unknown_counts_are_an_error_when_it_trains():
         loss(LOGITS, torch.tensor([0]))
 
 
-def test_a_quality_branch_is_refused():
+def test_an_objectness_has_no_other_classes():
+    logits, labels = torch.randn(4, 1), torch.tensor([0, -1, 0, -2])
+    expected = BinaryCrossEntropy()(logits, labels)
+    assert_close(EqualisationLoss(class_counts=COUNTS)(logits, labels), expected)
+
+
+def test_logits_of_other_classes_are_refused():
     loss = EqualisationLoss(class_counts=COUNTS)
-    with pytest.raises(UserError, match=r"'equalisation' is for 3 classes, .* gets 1 logits"):
-        loss(torch.zeros(4, 1), torch.zeros(4).long())
+    with pytest.raises(UserError, match=r"'equalisation' is for 3 classes, .* gets 2 logits"):
+        loss(torch.zeros(4, 2), torch.zeros(4).long())

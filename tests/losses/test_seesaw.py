@@ -5,7 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from detkit.errors import UserError
-from detkit.losses import SeesawLoss
+from detkit.heads.matches import yes_or_no_losses
+from detkit.losses import BinaryCrossEntropy, SeesawLoss
 from detkit.ops import class_scores
 
 # Scores of objects .6, .3, .1; probability of background 1/2.
@@ -108,9 +109,17 @@ def test_counts_are_in_the_checkpoint():
     assert torch.equal(loss(LOGITS, torch.tensor([1])), other(LOGITS, torch.tensor([1])))
 
 
-def test_a_quality_branch_is_refused():
-    with pytest.raises(UserError, match=r"'seesaw' is for 3 classes, but this loss gets 0 logits"):
-        SeesawLoss(num_classes=3)(torch.zeros(4, 1), torch.zeros(4).long())
+def test_an_objectness_is_a_binary_cross_entropy():
+    logits, labels = torch.randn(4), torch.tensor([0, -1, 0, -2])
+    loss, scores = SeesawLoss(num_classes=3), torch.full((4,), 0.7)
+    expected = BinaryCrossEntropy()(logits[:, None], labels, scores)
+    assert_close(yes_or_no_losses(loss, logits, labels, scores), expected)
+    assert loss.counts.tolist() == [0, 0, 0]
+
+
+def test_logits_of_other_classes_are_refused():
+    with pytest.raises(UserError, match=r"'seesaw' is for 3 classes, but this loss gets 2 logits"):
+        SeesawLoss(num_classes=3)(torch.zeros(4, 3), torch.zeros(4).long())
 
 
 def _count(rank, store, counts):
