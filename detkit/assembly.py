@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
 from detkit.data.detection_data import DetectionData
 from detkit.detectors.base import DetectorModule
+from detkit.detectors.spec_check import require_true_specs
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
 from detkit.ops.meta_device import on_meta
@@ -25,7 +25,6 @@ from detkit.structures import ClassCounts
 LOGGER = logging.getLogger("detkit.assembly")
 Config = Mapping[str, Any]
 DEFAULT_SIZE = 640  # image size if none is known
-_TRIED_SIZE = (256, 256)
 _METRIC_MEMBERS = ("meanings", "update", "state", "merge", "compute", "reset")
 
 
@@ -187,34 +186,11 @@ def refuse_misfits(model: Config) -> None:
             wiring = {"num_classes": 2, "fetch_weights": False}
             detector = build("detector", model, wiring, ("model",))
             if registry.plugins_of(model):  # detkit's own parts are tested
-                _require_true_specs(detector)
+                require_true_specs(detector)
     except UserError:
         raise
     except Exception:  # a part that cannot be built without memory; building it will tell
         LOGGER.debug("the detector cannot be tried on the meta device", exc_info=True)
-
-
-def _require_true_specs(detector: torch.nn.Module) -> None:
-    """Run an image through a detector on the meta device, and compare maps with feature specs."""
-    parts = [registry.part(f, name) for f in ("backbone", "neck") for name in registry.names(f)]
-    by_factory = {part.factory: part for part in parts if part.factory is not None}
-    for module in detector.modules():
-        if type(module) in by_factory:
-            module.register_forward_hook(partial(_compare_maps, by_factory[type(module)]))
-    detector.eval()(torch.empty(1, 3, *_TRIED_SIZE))
-
-
-def _compare_maps(part: registry.Part, module: Any, inputs: Any, maps: list[torch.Tensor]) -> None:
-    published = [spec.channels for spec in module.feature_specs]
-    actual = [level.shape[1] for level in maps]
-    if published != actual:
-        raise ConfigError(
-            [
-                f"{part.family} '{part.name}' ({part.file}): its feature_specs say that its levels "
-                f"have {published} channels, and they have {actual}: let feature_specs say what "
-                f"forward gives. `detkit plugin check {part.family}/{part.name}` tries the rest."
-            ]
-        )
 
 
 def describe_on_meta(model: Config, classes: Classes) -> Any:
