@@ -158,3 +158,16 @@ def test_colours_come_from_the_configuration_not_from_the_weights():
 def test_what_cannot_fit_is_refused_before_anything_is_built(words, message):
     with pytest.raises(ConfigError, match=message):
         compose("train", words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=mask_rcnn", "model/roi_head=cascade"],
+        ["model=cascade_rcnn", "model/roi_head/mask_head=conv"],
+    ],
+    ids=str,
+)
+def test_a_cascade_has_the_mask_head_of_its_page(words):
+    roi_head = compose("train", words)["model"]["roi_head"]
+    assert (roi_head["name"], roi_head["mask_head"]["name"]) == ("cascade", "conv")
