@@ -70,8 +70,9 @@ class Evaluation:
         self, detected: Iterable[DetectedBatch]
     ) -> Iterator[tuple[list[int], list[Detections], list[Target]]]:
         for batch, detections in detected:
-            self.results.extend(zip(batch.image_ids, detections, strict=True))
-            yield batch.image_ids, detections, batch.original_targets
+            encoded = [image.encoded() for image in detections]  # maps of all images fill gigabytes
+            self.results.extend(zip(batch.image_ids, encoded, strict=True))
+            yield batch.image_ids, encoded, batch.original_targets
 
 
 def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: str) -> Evaluation:

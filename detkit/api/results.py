@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detkit.errors import UserError
-from detkit.evaluation.results_file import result_rows
+from detkit.evaluation.results_file import POLYGON_TOLERANCE, MaskFormat, result_rows
 from detkit.pixels.image_decoding import Pixels
 from detkit.structures import DetectionArrays
 from detkit.text import counted
@@ -21,6 +21,8 @@ from detkit.visualization.panels import draw_with_legend
 
 if TYPE_CHECKING:
     import supervision
+
+    from detkit.structures.masks import Masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,7 @@ class Result:
     path: Path | None
     _category_ids: tuple[int, ...] = field(repr=False)
     _decode: Callable[[], Pixels] = field(repr=False)
+    _masks: Masks | None = field(repr=False, default=None)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -64,8 +67,46 @@ class Result:
         image = f"{width}x{height} image" if self.path is None else f"{self.path}, {width}x{height}"
         return f"Result({counted(len(self), 'detection')}{classes and f': {classes}'}; {image})"
 
+    @property
+    def masks(self) -> NDArray[np.bool_] | None:
+        """(N, H, W) pixels of each detection in the original image; None without a mask head.
+
+        A result holds small maps, which each access pastes into the image: keep the array if you
+        need it again. The masks of 100 detections in 1280 x 720 pixels take 92 MB; `rle` and
+        `polygons` never hold more than one of them.
+        """
+        if self._masks is None:
+            return None
+        masks = np.zeros((len(self), *self.size), np.bool_)
+        for position, mask in enumerate(masks):
+            mask[:] = self._masks.window(position).whole()
+        return masks
+
+    def rle(self) -> list[dict[str, Any]]:
+        """The mask of each detection in COCO's compressed encoding, which pycocotools decodes.
+
+        Raises:
+            UserError: The detector has no mask head.
+        """
+        return self._require_masks().encoded().rle()
+
+    def polygons(self, tolerance: float = POLYGON_TOLERANCE) -> list[list[NDArray[np.float32]]]:
+        """The outer borders of each mask: an array (K, 2) of x and y for each of its parts.
+
+        Holes are filled. A detection without pixels has no polygon.
+
+        Args:
+            tolerance: How far a border may move, in pixels, to need fewer points; with 0 the
+                polygons hold the centres of exactly the pixels of the mask, apart from holes.
+
+        Raises:
+            UserError: The detector has no mask head.
+        """
+        masks = self._require_masks()
+        return [masks.window(position).polygons(tolerance) for position in range(len(self))]
+
     def draw(self) -> Image.Image:
-        """Draw the boxes with class and score, as `detkit predict` does.
+        """Draw boxes with class and score, and masks if there are any, as `detkit predict` does.
 
         Decodes the image again, so that results do not hold images in memory. An array or tensor is
         not copied: draw before you overwrite it.
@@ -77,11 +118,14 @@ class Result:
         picture = Image.fromarray(self._decode())
         return draw_with_legend(picture, self._detections(), self.class_names)
 
-    def to_coco(self, image_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int = 1, *, mask_format: MaskFormat = "rle") -> list[dict[str, Any]]:
         """Rows of a COCO results file: image_id, category_id, bbox (x, y, width, height), score.
+
+        With masks, each row has a segmentation too.
 
         Args:
             image_id: The image's number. Category ids come from the training data.
+            mask_format: `rle` for COCO's runs of pixels, `polygons` for lists of x1, y1, x2, y2, ...
 
         Example:
             >>> rows = [row for i, r in enumerate(results, start=1) for row in r.to_coco(i)]
@@ -89,7 +133,9 @@ class Result:
             ['bbox', 'category_id', 'file_name', 'image_id', 'score']
         """
         file_name = None if self.path is None else str(self.path)
-        return result_rows(image_id, self._detections(), self._category_ids, file_name)
+        return result_rows(
+            image_id, self._detections(), self._category_ids, file_name, mask_format=mask_format
+        )
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to `supervision.Detections`, with class names in `data["class_name"]`.
@@ -108,11 +154,20 @@ class Result:
             xyxy=self.boxes,
             confidence=self.scores,
             class_id=self.labels,
+            mask=self.masks,
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
     def _detections(self) -> DetectionArrays:
-        return DetectionArrays(self.boxes, self.scores, self.labels)
+        return DetectionArrays(self.boxes, self.scores, self.labels).with_masks(self._masks)
+
+    def _require_masks(self) -> Masks:
+        if self._masks is None:
+            raise UserError(
+                "this detector has no mask head, so it finds boxes alone: train one with "
+                "model=mask_rcnn."
+            )
+        return self._masks
 
 
 def result_of(
@@ -145,4 +200,5 @@ def result_of(
         path=path,
         _category_ids=tuple(category_ids),
         _decode=decode,
+        _masks=detections.masks,
     )

@@ -79,7 +79,10 @@ class RunBackend:
     def predict(self, samples: Sequence[Sample]) -> list[DetectionArrays]:
         """Detect objects in prepared images, in coordinates of the original images."""
         detections = self._predictor.predict(samples)
-        return [DetectionArrays(*(values.numpy() for values in image)) for image in detections]
+        return [
+            DetectionArrays(*(values.numpy() for values in image)).with_masks(image.masks)
+            for image in detections
+        ]
 
     def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
         """Measure on a data set, or on the run's own without a path."""

@@ -24,7 +24,8 @@ usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
 
 Detects objects in image files. Writes a picture with labelled boxes for each image, and
 detections.json: a COCO results file whose rows also contain the file name. Removes pictures of an
-earlier prediction in the same folder. Reports and skips files that it cannot read.
+earlier prediction in the same folder. Reports and skips files that it cannot read. A detector with a
+mask head also draws masks, and writes them as COCO's RLE; mask_format=polygons writes polygons.
 The default score_threshold is the score with the best F1 on the run's validation images, or 0.3 if
 the run measured none.
 
@@ -63,7 +64,7 @@ def run(arguments: list[str]) -> int:
             tqdm.write(f"skipped: {result}", file=sys.stderr)
             continue
         result.draw().save(output / name)
-        rows += result.to_coco(image_id)
+        rows += result.to_coco(image_id, mask_format=settings.mask_format)
     write_rows(output / RESULTS, rows)
     readable = len(paths) - unreadable
     summary = f"{counted(len(rows), 'detection')} in {counted(readable, 'image')}"

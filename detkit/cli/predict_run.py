@@ -23,6 +23,7 @@ def run_settings(words: list[str]) -> PredictSettings:
         source=config["source"],
         output=config["output"],
         score_threshold=config["score_threshold"],
+        mask_format=config["mask_format"],
         batch_size=config["batch_size"],
         open_detector=lambda: Detector(backend()),
     )

@@ -12,6 +12,7 @@ from detkit.api.detector import Detector
 from detkit.api.exported_backend import ExportedBackend
 from detkit.cli.exported_words import exported_options, number_of
 from detkit.errors import UserError
+from detkit.evaluation.results_file import MaskFormat
 
 _OPTIONS = ("source", "output", "score_threshold", "batch_size", "device")
 
@@ -23,6 +24,7 @@ class PredictSettings(NamedTuple):
         source: A file, a folder or a pattern.
         output: Folder for the pictures and detections.json.
         score_threshold: The minimum score, or None for the detector's.
+        mask_format: How detections.json stores masks.
         batch_size: Images per forward pass.
         open_detector: Loads the detector.
     """
@@ -30,6 +32,7 @@ class PredictSettings(NamedTuple):
     source: str
     output: str
     score_threshold: float | None
+    mask_format: MaskFormat
     batch_size: int
     open_detector: Callable[[], Detector]
 
@@ -48,6 +51,7 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
         source=values["source"],
         output=values.get("output", "predictions"),
         score_threshold=None if threshold is None else _score(threshold),
+        mask_format="rle",  # exported files have no masks
         batch_size=number_of(values, "batch_size", 1),
         open_detector=partial(_open, file, values.get("device", "auto")),
     )

@@ -166,6 +166,8 @@ class Predict:
             with the best F1 on the run's validation images, or 0.3 if the run measured none.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; sets the size in every transform. Null keeps each page's sizes.
+        mask_format: How detections.json stores masks, of a detector with a mask head: `rle`, COCO's
+            runs of pixels, or `polygons`.
         batch_size: Images per forward pass.
         device: Where the detector runs; `auto` uses a GPU if there is one.
         plugins: Modules or Python files that register parts.
@@ -177,6 +179,7 @@ class Predict:
     source: str
     output: str = "predictions"
     score_threshold: Fraction | None = None
+    mask_format: Literal["rle", "polygons"] = "rle"
     image_size: ImageSize | None = None
     batch_size: PositiveInt = 1
     device: Literal["auto", "cpu", "cuda"] = "auto"

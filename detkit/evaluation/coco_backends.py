@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import io
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,12 @@ class Accumulated(NamedTuple):
 
 
 def accumulated(
-    images: Mapping[int, ImageArrays], category_ids: list[int], limits: list[int], backend: str
+    images: Mapping[int, ImageArrays],
+    category_ids: list[int],
+    limits: list[int],
+    *,
+    backend: str,
+    kind: Literal["bbox", "segm"] = "bbox",
 ) -> Accumulated:
     """Match and accumulate.
 
@@ -44,13 +49,14 @@ def accumulated(
         category_ids: The data set's id of each label.
         limits: How many detections of an image and class count, ascending.
         backend: `faster` or `pycocotools`.
+        kind: Whether boxes or masks are compared, in COCO's words.
     """
     index, evaluator = (_class(path) for path in _BACKENDS[backend])
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         evaluation = evaluator(
-            objects_index(images, category_ids, index),
-            detections_index(images, category_ids, index),
-            "bbox",
+            objects_index(images, category_ids, index, masks=kind == "segm"),
+            detections_index(images, category_ids, index, masks=kind == "segm"),
+            kind,
         )
         evaluation.params.maxDets = limits
         evaluation.evaluate()

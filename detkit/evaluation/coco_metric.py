@@ -12,6 +12,7 @@ from detkit.errors import DataError
 from detkit.evaluation.class_frequencies import LVIS_LIMITS, ClassFrequencies, Limits
 from detkit.evaluation.coco_backends import accumulated
 from detkit.evaluation.metric_base import MetricBase
+from detkit.evaluation.metrics_table import MASK
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import ClassCounts
 from detkit.text import counted
@@ -31,6 +32,9 @@ class CocoMetric(MetricBase):
 
     Ignored objects (crowd, difficult) are treated as COCO's crowd: detections in them do not count.
     A number is NaN if the data have no object for it.
+
+    With a mask head it measures masks too: `mask_AP` and so on. Small, medium and large then refer
+    to the area of the mask, and objects without a mask are ignored.
 
     Paper: Microsoft COCO: Common Objects in Context (Lin et al., 2014),
         https://arxiv.org/abs/1405.0312
@@ -65,15 +69,30 @@ class CocoMetric(MetricBase):
         self.backend = backend
         self.frequencies = ClassFrequencies(class_counts, frequency_limits)
         meanings = _meanings(self.limits) | self.frequencies.meanings()
-        super().__init__(class_names, meanings)
+        super().__init__(class_names, meanings, masks=True)
 
     def compute(self) -> dict[str, float]:
         """The 12 numbers and AP by class frequency, then `AP/<class>` and `AP50/<class>`.
 
-        Each is 0..1 or NaN. Computed from COCOeval's arrays like its `summarize`, which only
-        supports a limit of 100 detections and returns -1 if there is nothing to measure.
+        With masks, the same numbers follow for masks. Each is 0..1 or NaN.
         """
-        evaluator = accumulated(self.images.by_id(), self.category_ids, self.limits, self.backend)
+        numbers = self._numbers("bbox")
+        if self.images.has_masks():
+            of_masks = self._numbers("segm")
+            numbers |= {f"{MASK}{name}": value for name, value in of_masks.items()}
+            of_boxes = {n: text for n, text in self.meanings.items() if not n.startswith(MASK)}
+            self.meanings = of_boxes | {f"{MASK}{name}": text for name, text in of_boxes.items()}
+        return numbers
+
+    def _numbers(self, kind: Literal["bbox", "segm"]) -> dict[str, float]:
+        """The numbers of boxes or masks.
+
+        Computed from COCOeval's arrays like its `summarize`, which only supports a limit of 100
+        detections and returns -1 if there is nothing to measure.
+        """
+        evaluator = accumulated(
+            self.images.by_id(), self.category_ids, self.limits, backend=self.backend, kind=kind
+        )
         precision, recall = evaluator.precision[..., _MOST], evaluator.recall
         numbers = {
             "AP": _mean(precision[..., _ALL]),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detkit.errors import DataError
+from detkit.evaluation.image_masks import ImageMasks, image_masks
 from detkit.structures import Detections, Target
 from detkit.text import counted
 
@@ -29,6 +30,7 @@ class ImageArrays(NamedTuple):
         object_labels: (M,).
         ignored: (M,).
         areas: (M,) annotated areas, or box areas if there are none.
+        masks: The masks of both; None for boxes alone.
     """
 
     boxes: NDArray[np.float32]
@@ -38,10 +40,12 @@ class ImageArrays(NamedTuple):
     object_labels: NDArray[np.int64]
     ignored: NDArray[np.bool_]
     areas: NDArray[np.float64]
+    masks: ImageMasks | None = None
 
     def content(self) -> bytes:
         """Bytes that differ between two results for the same image."""
-        return b"".join(value.tobytes() for value in (self.scores, self.boxes, self.labels))
+        arrays = b"".join(value.tobytes() for value in (self.scores, self.boxes, self.labels))
+        return arrays if self.masks is None else arrays + self.masks.content()
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,20 @@ class Counts:
 
 
 class CollectedImages:
-    """Images by id, each counted once, on one rank or merged from several."""
+    """Images by id, each counted once, on one rank or merged from several.
 
-    def __init__(self, class_names: Sequence[str]) -> None:
+    Args:
+        class_names: The classes in label order.
+        masks: Whether to collect masks too, where detections and objects have them.
+    """
+
+    def __init__(self, class_names: Sequence[str], *, masks: bool = False) -> None:
         self.class_names = list(class_names)
+        self._collects_masks = masks
         self._images: dict[int, ImageArrays] = {}
         self._warned = False
+        self._warned_of_masks = False
+        self._lacks_outlines = False
 
     def update(
         self, image_ids: list[int], detections: list[Detections], targets: list[Target]
@@ -87,7 +99,9 @@ class CollectedImages:
             self._check_labels(image_id, "detection", image_detections.labels)
             self._check_labels(image_id, "object", target.labels)
             _check_boxes(image_id, target.boxes)
-            self._images[int(image_id)] = image_arrays(self._finite(image_detections), target)
+            finite = self._finite(image_detections)
+            masks = self._masks(finite, target)
+            self._images[int(image_id)] = image_arrays(finite, target, masks)
 
     def by_id(self) -> dict[int, ImageArrays]:
         """All images in the order of their ids."""
@@ -127,6 +141,25 @@ class CollectedImages:
             detections=sum(len(image.scores) for image in images),
         )
 
+    def has_masks(self) -> bool:
+        """Whether masks can be measured; warns once if only the objects lack them."""
+        masks = [image.masks for image in self._images.values() if image.masks is not None]
+        objects = np.concatenate([*(image.unmasked for image in masks), np.zeros(0, np.bool_)])
+        lacks_masks = self._lacks_outlines or (len(objects) > 0 and bool(objects.all()))
+        if lacks_masks and not self._warned_of_masks:
+            self._warned_of_masks = True
+            _log.warning(
+                "the detections have masks, but no object of these images has one, so only boxes are "
+                "measured: mask AP needs COCO annotations with segmentations."
+            )
+        return len(masks) > 0 and not lacks_masks
+
+    def _masks(self, detections: Detections, target: Target) -> ImageMasks | None:
+        if not self._collects_masks or detections.masks is None:
+            return None
+        self._lacks_outlines = self._lacks_outlines or target.outlines is None
+        return image_masks(detections, target)
+
     def _check_labels(self, image_id: int, noun: str, labels: Tensor) -> None:
         wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
         if len(wrong):
@@ -150,7 +183,9 @@ class CollectedImages:
         return detections.select(keep)
 
 
-def image_arrays(detections: Detections, target: Target) -> ImageArrays:
+def image_arrays(
+    detections: Detections, target: Target, masks: ImageMasks | None = None
+) -> ImageArrays:
     """The arrays of one image."""
     object_boxes = np.array(target.boxes.cpu().float())
     areas = xywh(object_boxes)[:, 2:].prod(axis=1)
@@ -165,6 +200,7 @@ def image_arrays(detections: Detections, target: Target) -> ImageArrays:
         object_labels=np.array(target.labels.cpu().long()),
         ignored=np.array(target.ignored.cpu()),
         areas=areas,
+        masks=masks,
     )
 
 

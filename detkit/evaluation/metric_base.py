@@ -23,14 +23,17 @@ class MetricBase(ABC):
         meanings: For tables, what the numbers over all classes mean, in a few words.
     """
 
-    def __init__(self, class_names: Sequence[str], meanings: Mapping[str, str]) -> None:
+    def __init__(
+        self, class_names: Sequence[str], meanings: Mapping[str, str], *, masks: bool = False
+    ) -> None:
         """Start without images.
 
         Args:
             class_names: The classes in label order.
             meanings: What each number over all classes means, such as {"AP": "IoU 0.50"}.
+            masks: Whether to collect masks too, where detections and objects have them.
         """
-        self.images = CollectedImages(class_names)
+        self.images = CollectedImages(class_names, masks=masks)
         self.meanings = meanings
 
     @abstractmethod

@@ -13,6 +13,7 @@ from detkit.text import align_columns, text_width
 
 _LONGEST_NAME = 32
 _NAME_WIDTH = 9  # AP_medium; longer names widen the column
+MASK = "mask_"  # how names of numbers of masks begin
 
 
 def metrics_table(
@@ -37,11 +38,17 @@ def metrics_table(
 
 
 def summary_table(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
-    """The numbers over all classes, with recalls (AR...) in a right column."""
+    """The numbers over all classes, with recalls (AR...) in a right column. Masks come last."""
     summary = {name: value for name, value in numbers.items() if "/" not in name}
-    recalls = {name: value for name, value in summary.items() if name.startswith("AR")}
-    others = {name: value for name, value in summary.items() if name not in recalls}
-    columns = [_column(numbers, meanings) for numbers in (others, recalls)]
+    masks = {name: value for name, value in summary.items() if name.startswith(MASK)}
+    boxes = {name: value for name, value in summary.items() if name not in masks}
+    return "\n\n".join(_block(block, meanings) for block in (boxes, masks) if block)
+
+
+def _block(numbers: Mapping[str, float], meanings: Mapping[str, str]) -> str:
+    recalls = {n: value for n, value in numbers.items() if n.removeprefix(MASK).startswith("AR")}
+    others = {name: value for name, value in numbers.items() if name not in recalls}
+    columns = [_column(values, meanings) for values in (others, recalls)]
     width = max([0, *map(len, columns[0])])
     pairs = zip_longest(*columns, fillvalue="")
     return "\n".join(f"{left:<{width}}   {right}".rstrip() for left, right in pairs)
@@ -52,11 +59,11 @@ def class_table(
     class_names: Sequence[str],
     objects: Sequence[int] | None = None,
 ) -> str:
-    """A row for each class: its number of objects (if known), AP, and AP50 (if measured)."""
+    """A row for each class: its objects (if known) and the AP and AP50 that were measured."""
     columns = [["class", *(_shortened(name) for name in class_names)]]
     if objects is not None:
         columns.append(["objects", *(f"{count:,}" for count in objects)])
-    for kind in ("AP", "AP50"):
+    for kind in ("AP", "AP50", f"{MASK}AP", f"{MASK}AP50"):
         if not any(f"{kind}/{name}" in numbers for name in class_names):
             continue
         cells = [_shown(numbers.get(f"{kind}/{name}", math.nan)) for name in class_names]

@@ -7,14 +7,17 @@ import math
 import reprlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from detkit.errors import DataError
 from detkit.structures import DetectionArrays
 
 if TYPE_CHECKING:  # exported detectors write rows without torch
     from detkit.structures import Detections
+    from detkit.structures.masks import Masks
 
+MaskFormat = Literal["rle", "polygons"]
+POLYGON_TOLERANCE = 0.5  # pixels by which a border may move
 _WRAPPERS = ("annotations", "predictions", "detections", "results")  # keys that hold the list
 _NEEDED = "each row needs image_id or file_name, category_id, bbox (x, y, width, height) and score"
 _BOX = 4
@@ -43,8 +46,12 @@ def result_rows(
     detections: Detections | DetectionArrays,
     category_ids: Sequence[int],
     file_name: str | None = None,
+    *,
+    mask_format: MaskFormat = "rle",
 ) -> list[dict[str, Any]]:
     """An image's detections as COCO results: category ids of the data set, boxes as xywh.
+
+    With masks, each row has a `segmentation`.
 
     Numbers are not rounded, so that pycocotools computes from the file what the metric computes.
 
@@ -53,6 +60,7 @@ def result_rows(
         detections: What was found, in original coordinates.
         category_ids: The data set's id of each label.
         file_name: The file of the image, written beside its id if given.
+        mask_format: `rle` for COCO's runs of pixels, `polygons` for lists of x1, y1, x2, y2, ...
     """
     source: dict[str, Any] = {"image_id": image_id}
     if file_name is not None:
@@ -62,7 +70,17 @@ def result_rows(
         x1, y1, x2, y2 = box
         xywh = [x1, y1, x2 - x1, y2 - y1]
         rows.append({**source, "category_id": category_ids[label], "bbox": xywh, "score": score})
-    return rows
+    if detections.masks is None:
+        return rows
+    segmentations = _segmentations(detections.masks, len(rows), mask_format)
+    return [{**row, "segmentation": s} for row, s in zip(rows, segmentations, strict=True)]
+
+
+def _segmentations(masks: Masks, count: int, mask_format: MaskFormat) -> list[Any]:
+    if mask_format == "rle":
+        return masks.encoded().rle()
+    polygons = [masks.window(position).polygons(POLYGON_TOLERANCE) for position in range(count)]
+    return [[polygon.ravel().tolist() for polygon in of_object] for of_object in polygons]
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:  # exported detectors have no masks, and no torch
+    from detkit.structures.masks import Masks
 
-class DetectionArrays(NamedTuple):
+
+class _Columns(NamedTuple):
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+class DetectionArrays(_Columns):
     """The detections of one image, best first: `Detections` without PyTorch.
 
     Attributes:
         boxes: (N, 4) float32 absolute xyxy.
         scores: (N,) float32 in 0..1.
         labels: (N,) int64 in 0..C-1.
+        masks: The masks of the detections; None for boxes alone.
     """
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    masks: Masks | None = None  # no column, so that detections unpack to three
+
+    def with_masks(self, masks: Masks | None) -> DetectionArrays:
+        """The same detections with masks."""
+        detections = DetectionArrays(*self)
+        detections.masks = masks
+        return detections
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> DetectionArrays:
         """The detections selected by a mask or by positions."""
-        return DetectionArrays(self.boxes[keep], self.scores[keep], self.labels[keep])
+        masks = None if self.masks is None else self.masks.select(keep)
+        return DetectionArrays(*(values[keep] for values in self)).with_masks(masks)
 
     def to_original(
         self, to_image: NDArray[np.float64], original_size: tuple[int, int]

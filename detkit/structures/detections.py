@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from detkit.structures.masks import DetectionMasks
+from detkit.structures.masks import DetectionMasks, Masks
 
 
 class _Columns(NamedTuple):
@@ -26,9 +27,9 @@ class Detections(_Columns):
         masks: The masks of the detections; None for boxes alone.
     """
 
-    masks: DetectionMasks | None = None  # no column, so that detections unpack to three
+    masks: Masks | None = None  # no column, so that detections unpack to three
 
-    def with_masks(self, masks: DetectionMasks | None) -> Detections:
+    def with_masks(self, masks: Masks | None) -> Detections:
         """The same detections with masks."""
         detections = Detections(*self)
         detections.masks = masks
@@ -47,6 +48,22 @@ class Detections(_Columns):
         """The detections selected by a mask or by positions."""
         masks = None if self.masks is None else self.masks.select(keep.cpu())
         return Detections(*(value[keep] for value in self)).with_masks(masks)
+
+    def encoded(self) -> Detections:
+        """The same detections with their masks, if any, as runs of pixels."""
+        return self if self.masks is None else self.with_masks(self.masks.encoded())
+
+    def in_picture(self, move: Callable[[Tensor], Tensor], size: tuple[int, int]) -> Detections:
+        """The same detections in a resized picture of the image.
+
+        Args:
+            move: Maps boxes of the image to boxes of the picture.
+            size: (height, width) of the picture.
+        """
+        moved = self._replace(boxes=move(self.boxes))
+        if not isinstance(self.masks, DetectionMasks):  # runs of pixels cannot be resized
+            return moved
+        return moved.with_masks(self.masks._replace(boxes=move(self.masks.boxes), size=size))
 
     def to_original(self, to_image: Tensor, original_size: tuple[int, int]) -> Detections:
         """Map boxes back to the original image and clip them to it.

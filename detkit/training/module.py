@@ -188,7 +188,8 @@ class DetectionModule(pl.LightningModule):
         """Merge the detections of all ranks and log the metrics, which are the same on each rank.
 
         Every rank computes them itself, so that none waits in a collective for another. Metrics
-        that are NaN (a class or size without objects) are dropped, except AP and AP50.
+        that are NaN (a class or size without objects) are dropped, except AP and AP50 of boxes and
+        masks.
         """
         if self.trainer.world_size > 1:
             states: list[Any] = [None] * self.trainer.world_size
@@ -196,7 +197,7 @@ class DetectionModule(pl.LightningModule):
             self.metric.merge([s for rank, s in enumerate(states) if rank != self.global_rank])
         metrics = self.metric.compute()
         for name, value in metrics.items():
-            if name in ("AP", "AP50") or not math.isnan(value):
+            if name.removeprefix("mask_") in ("AP", "AP50") or not math.isnan(value):
                 self.log(f"val/{name}", value, batch_size=1, rank_zero_only=False)
         if isinstance(self.schedule, MetricSchedule) and self._is_fitting():
             self.schedule.after_validation(metrics)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from detkit.structures import DetectionArrays
+from detkit.structures.mask_window import MaskWindow
 from detkit.visualization.colours import IGNORED_COLOUR, Colour, class_colour, text_colour
 from detkit.visualization.labels import Rectangle, place_labels
+from detkit.visualization.mask_drawing import paint_mask
 
 if TYPE_CHECKING:  # exported detectors draw without torch
     from torch import Tensor
@@ -35,12 +37,14 @@ class Mark:
         text: Text of the label; if empty, no label is drawn.
         colour: Colour of the line and the label.
         dashed: Whether the line is dashed, as for ignored objects.
+        mask: The pixels of the object, if known.
     """
 
     box: tuple[float, float, float, float]
     text: str
     colour: Colour
     dashed: bool = False
+    mask: MaskWindow | None = field(default=None, compare=False)
 
 
 def to_picture(image: Tensor | Image.Image) -> Image.Image:
@@ -55,7 +59,7 @@ def draw_detections(
     detections: Detections | DetectionArrays,
     class_names: Sequence[str],
 ) -> Image.Image:
-    """A copy of an image with the box, class and score of each detection, best on top.
+    """A copy of an image with the box, mask, class and score of each detection, best on top.
 
     Labels that would hide an object are left out.
     """
@@ -65,23 +69,41 @@ def draw_detections(
 def draw_target(
     image: Tensor | Image.Image, target: Target, class_names: Sequence[str]
 ) -> Image.Image:
-    """A copy of an image with each object's box and class; ignored ones are grey and dashed."""
-    return draw_marks(to_picture(image), target_marks(target, class_names))
+    """A copy of an image with each object's box, mask and class; ignored ones grey and dashed."""
+    picture = to_picture(image)
+    return draw_marks(picture, target_marks(target, class_names, picture.size[::-1]))
 
 
 def detection_marks(
     detections: Detections | DetectionArrays, class_names: Sequence[str]
 ) -> list[Mark]:
     """Marks with class and score, best detections first."""
-    rows = zip(*(value.tolist() for value in detections), strict=True)
+    columns = [value.tolist() for value in detections]
+    masks = detections.masks
+    windows = [None if masks is None else masks.window(n) for n in range(len(columns[0]))]
     return [
-        Mark(tuple(box), f"{class_names[label]} {score:.2f}", class_colour(label))
-        for box, score, label in sorted(rows, key=itemgetter(1), reverse=True)
+        Mark(tuple(box), f"{class_names[label]} {score:.2f}", class_colour(label), mask=window)
+        for box, score, label, window in sorted(
+            zip(*columns, windows, strict=True), key=itemgetter(1), reverse=True
+        )
     ]
 
 
-def target_marks(target: Target, class_names: Sequence[str]) -> list[Mark]:
-    """Marks with the class of each object."""
+def target_marks(
+    target: Target, class_names: Sequence[str], size: tuple[int, int] | None = None
+) -> list[Mark]:
+    """Marks with the class of each object.
+
+    Args:
+        target: The objects.
+        class_names: The C names, in label order.
+        size: (height, width) of the image, to mark masks too.
+    """
+    outlines = None if size is None else target.outlines
+    windows = [
+        None if outlines is None else MaskWindow.around(outlines.bitmap(position, size))
+        for position in range(len(target))
+    ]
     columns = (target.boxes.tolist(), target.labels.tolist(), target.ignored.tolist())
     return [
         Mark(
@@ -89,8 +111,9 @@ def target_marks(target: Target, class_names: Sequence[str]) -> list[Mark]:
             class_names[label],
             IGNORED_COLOUR if ignored else class_colour(label),
             ignored,
+            window,
         )
-        for box, label, ignored in zip(*columns, strict=True)
+        for box, label, ignored, window in zip(*columns, windows, strict=True)
     ]
 
 
@@ -124,6 +147,9 @@ def drawing_of(picture: Image.Image, marks: Sequence[Mark]) -> Drawing:
     pen = ImageDraw.Draw(picture, "RGBA")  # RGBA: blends translucent colours
     width = line_width(picture.size)
     boxes = [_drawn_box(mark.box, factor, picture.size) for mark in marks]
+    for mark in reversed(marks):
+        if mark.mask is not None:
+            paint_mask(picture, mark.mask, mark.colour, factor=factor, width=max(1, width // 2))
     for mark, box in reversed(list(zip(marks, boxes, strict=True))):
         side = math.sqrt((box.right - box.left) * (box.bottom - box.top))
         _draw_box(pen, box, mark, max(1, min(width, round(side / _THIN))))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageDraw
 
 from detkit.structures import DetectionArrays
@@ -56,8 +58,8 @@ def side_by_side(
         note: Text after the number of detections, such as the threshold.
     """
     picture, factor = resized(to_picture(image), _LONGEST_SIDE)
-    target = target.with_boxes(target.boxes * factor)
-    detections = detections._replace(boxes=detections.boxes * factor)
+    target = target_in_picture(target, factor)
+    detections = detections.in_picture(lambda boxes: boxes * factor, picture.size[::-1])
     ignored = int(target.ignored.sum())
     objects = counted(len(target) - ignored, "object")
     detected = counted(len(detections.scores), "detection")
@@ -75,6 +77,12 @@ def side_by_side(
     if ignored:
         colours["ignored"] = IGNORED_COLOUR
     return with_footer(sheet, caption, colours)
+
+
+def target_in_picture(target: Target, factor: float) -> Target:
+    """The objects of an image in a picture that is larger by a factor."""
+    outlines = target.outlines and target.outlines.moved(np.diag([factor, factor, 1.0]))
+    return replace(target, boxes=target.boxes * factor, outlines=outlines)
 
 
 def draw_with_legend(

@@ -17,6 +17,7 @@ Curve = tuple[list[float], list[float]]
 _MOST_DOTS = 40  # a longer curve is drawn without dots
 _MOST_CLASSES = 10
 _NO_CURVES = ("step", "epoch", "seconds", "images/s")
+_AP_CURVES = ("val/AP", "val/AP50", "val/AP75", "val/mask_AP", "val/mask_AP50")
 _LEAST_AP = 0.1  # lowest top of the AP axis
 
 
@@ -33,7 +34,7 @@ def plot_curves(metrics_file: Path, picture: Path) -> Path | None:
     curves = read_curves(metrics_file)
     panels = [
         ("loss", _named(curves, "loss", "loss/")),
-        ("validation AP", _selected(curves, ("val/AP", "val/AP50", "val/AP75"))),
+        ("validation AP", _selected(curves, _AP_CURVES)),
         ("AP of each class", _named(curves, None, "val/AP/")),
         ("learning rate", _selected(curves, ("learning_rate", "lr"))),
     ]

@@ -16,8 +16,8 @@ from detkit.visualization.html import render, three_decimals
 from detkit.visualization.panels import OVERVIEW
 
 _IMAGE_TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
-_HEADLINE = ("AP", "AP50", "AP75")
-_CLASS_METRICS = ("AP", "AP50")
+_HEADLINE = ("AP", "AP50", "AP75", "mask_AP", "mask_AP50")
+_CLASS_METRICS = ("AP", "AP50", "mask_AP", "mask_AP50")
 
 
 class _Tile(NamedTuple):

@@ -10,13 +10,13 @@ from PIL import Image
 from detkit.structures import Sample
 from detkit.visualization.colours import IGNORED_COLOUR, class_colour
 from detkit.visualization.draw import draw_target, to_picture
-from detkit.visualization.panels import montage, resized, with_footer
+from detkit.visualization.panels import montage, resized, target_in_picture, with_footer
 
 _CELL = 480  # longest side of a picture on the sheet
 
 
 def draw_sample(sample: Sample, class_names: Sequence[str]) -> Image.Image:
-    """The image with its objects; ignored ones are grey and dashed."""
+    """The image with its objects and their masks; ignored ones are grey and dashed."""
     return draw_target(to_picture(sample.image), sample.target, class_names)
 
 
@@ -38,7 +38,7 @@ def sample_sheet(
     pictures = []
     for sample in samples:
         picture, factor = resized(to_picture(sample.image), _CELL)
-        target = sample.target.with_boxes(sample.target.boxes * factor)
+        target = target_in_picture(sample.target, factor)
         pictures.append(draw_target(picture, target, [""] * len(class_names)))
     labels = Counter(label for s in samples for label in s.target.labels.tolist())
     colours = {class_names[label]: class_colour(label) for label in sorted(labels)}

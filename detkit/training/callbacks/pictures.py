@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -152,8 +153,8 @@ class Pictures(pl.Callback):
         detections = above(detections, min(self.score_threshold, _LOWEST_SCORE))
         return ValidationPicture(
             image=batch.images[position, :, :height, :width].cpu().clone(),
-            target=target.with_boxes(moved(target.boxes, to_image)),
-            detections=detections._replace(boxes=moved(detections.boxes, to_image)),
+            target=target.with_boxes(moved(target.boxes, to_image), to_image.cpu()),
+            detections=detections.in_picture(partial(moved, to_image=to_image), (height, width)),
             name=Path(batch.paths[position]).name,
         )
 

@@ -234,6 +234,6 @@ def _epoch(trainer: pl.Trainer) -> str:
 
 
 def _scores(trainer: pl.Trainer) -> list[str]:
-    keys = {"AP": "val/AP", "AP50": "val/AP50"}
+    keys = {"AP": "val/AP", "AP50": "val/AP50", "mask AP": "val/mask_AP"}
     metrics = trainer.callback_metrics
     return [f"{name} {float(metrics[key]):.3f}" for name, key in keys.items() if key in metrics]
