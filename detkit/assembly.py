@@ -232,15 +232,15 @@ def image_size(config: Config, split: str = "evaluation") -> tuple[int, int]:
     return DEFAULT_SIZE, DEFAULT_SIZE
 
 
-def build_data(config: Config) -> DetectionData:
-    """The data set of a configuration with its loaders."""
+def build_data(config: Config, *, masks: bool = False) -> DetectionData:
+    """The data set of a configuration with its loaders; `masks` reads masks for any model."""
     wiring = {
         "mixing_epochs": _mixing_epochs(config),
         "pad_multiple": config["augmentation"].get("pad_multiple", 1),  # unless nothing is batched
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
         "seed": config.get("seed", 0),  # only training draws anything
-        "masks": needs_masks(config.get("model", {})),
+        "masks": masks or needs_masks(config.get("model", {})),
     }
     return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.evaluation_split import measured_split
+from detkit.data.outline_decoding import decode_outlines
 from detkit.data.unreadable_images import describe_unreadable
 from detkit.evaluation.results_file import read_rows
 from detkit.evaluation.results_matching import match_rows
@@ -108,12 +110,15 @@ class FileEvaluation:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
+        file = Path(config["detections"]).expanduser()
+        rows = read_rows(file)
+        masks = any(row.segmentation is not None for row in rows)
         without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
-        self.split = measured_split(assembly.build_data(without_transforms), config["split"])
+        data = assembly.build_data(without_transforms, masks=masks)
+        self.split = measured_split(data, config["split"])
         index = self.split.index
         self._classes = Classes(index.class_names, index.category_ids)
-        file = Path(config["detections"]).expanduser()
-        matches = match_rows(read_rows(file), index, str(file), self.split.name)
+        matches = match_rows(rows, index, str(file), self.split.name)
         self.notes = matches.notes
         self._detections = matches.by_image
         self._metric = assembly.build_metric(config, self._classes)
@@ -133,4 +138,14 @@ def _all_images(
         positions = range(start, min(start + _BATCH, len(index)))
         image_ids = [int(index.image_ids[position]) for position in positions]
         detections = [by_image.get(image_id, nothing) for image_id in image_ids]
-        yield image_ids, detections, [dataset.target(position) for position in positions]
+        yield image_ids, detections, [_target(dataset, position) for position in positions]
+
+
+def _target(dataset: DetectionDataset, position: int) -> Target:
+    """The objects of an image, with their masks if those are measured."""
+    target, index = dataset.target(position), dataset.index
+    if index.outlines is None:
+        return target
+    objects = range(*index.object_offsets[position : position + 2].tolist())
+    height, width = index.sizes[position].tolist()
+    return replace(target, outlines=decode_outlines(index, objects, (height, width)))

@@ -21,6 +21,7 @@ _REMEDIES = {
     "source": "pass the images to predict",
     "score_threshold": "pass threshold to predict",
     "batch_size": "pass batch_size to predict",
+    "mask_format": "pass mask_format to Result.to_coco",
 }
 
 

@@ -118,14 +118,16 @@ class Result:
         picture = Image.fromarray(self._decode())
         return draw_with_legend(picture, self._detections(), self.class_names)
 
-    def to_coco(self, image_id: int = 1, *, mask_format: MaskFormat = "rle") -> list[dict[str, Any]]:
+    def to_coco(
+        self, image_id: int = 1, *, mask_format: MaskFormat = "rle"
+    ) -> list[dict[str, Any]]:
         """Rows of a COCO results file: image_id, category_id, bbox (x, y, width, height), score.
 
         With masks, each row has a segmentation too.
 
         Args:
             image_id: The image's number. Category ids come from the training data.
-            mask_format: `rle` for COCO's runs of pixels, `polygons` for lists of x1, y1, x2, y2, ...
+            mask_format: `rle` for COCO's runs of pixels, `polygons` for lists of x1, y1, ...
 
         Example:
             >>> rows = [row for i, r in enumerate(results, start=1) for row in r.to_coco(i)]

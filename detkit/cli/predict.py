@@ -24,8 +24,9 @@ usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
 
 Detects objects in image files. Writes a picture with labelled boxes for each image, and
 detections.json: a COCO results file whose rows also contain the file name. Removes pictures of an
-earlier prediction in the same folder. Reports and skips files that it cannot read. A detector with a
-mask head also draws masks, and writes them as COCO's RLE; mask_format=polygons writes polygons.
+earlier prediction in the same folder. Reports and skips files that it cannot read.
+A detector with a mask head also draws masks, and writes them as COCO's runs of pixels (RLE);
+mask_format=polygons writes polygons.
 The default score_threshold is the score with the best F1 on the run's validation images, or 0.3 if
 the run measured none.
 

@@ -149,8 +149,8 @@ class CollectedImages:
         if lacks_masks and not self._warned_of_masks:
             self._warned_of_masks = True
             _log.warning(
-                "the detections have masks, but no object of these images has one, so only boxes are "
-                "measured: mask AP needs COCO annotations with segmentations."
+                "the detections have masks, but no object of these images has one, so only "
+                "boxes are measured: mask AP needs COCO annotations with segmentations."
             )
         return len(masks) > 0 and not lacks_masks
 

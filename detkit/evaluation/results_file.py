@@ -32,6 +32,7 @@ class Row(NamedTuple):
         category: Its category_id, a number or a class name.
         box: (x1, y1, x2, y2).
         score: Its score.
+        segmentation: Its mask as COCO writes it; None for a box alone.
     """
 
     image: int | str | None
@@ -39,6 +40,7 @@ class Row(NamedTuple):
     category: int | str
     box: tuple[float, float, float, float]
     score: float
+    segmentation: Any = None
 
 
 def result_rows(
@@ -60,7 +62,7 @@ def result_rows(
         detections: What was found, in original coordinates.
         category_ids: The data set's id of each label.
         file_name: The file of the image, written beside its id if given.
-        mask_format: `rle` for COCO's runs of pixels, `polygons` for lists of x1, y1, x2, y2, ...
+        mask_format: `rle` for COCO's runs of pixels, `polygons` for lists of x1, y1, ...
     """
     source: dict[str, Any] = {"image_id": image_id}
     if file_name is not None:
@@ -166,6 +168,7 @@ def _row(path: Path, number: int, row: Any) -> Row:
         _number_or_text(row["category_id"]) or 0,
         (x, y, x + width, y + height),
         score,
+        row.get("segmentation") or None,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from detkit.errors import DataError
 from detkit.evaluation.results_file import Row
 from detkit.evaluation.results_images import image_positions
+from detkit.evaluation.results_masks import masks_of_rows
 from detkit.evaluation.results_objects import labels_at, sample
 from detkit.structures import DatasetIndex, Detections
 
@@ -64,10 +65,8 @@ def match_rows(rows: Sequence[Row], index: DatasetIndex, source: str, split: str
         *_doubts(rows, positions, at_objects, index),
         *_class_doubts(rows, at_objects, classes, index),
     ]
-    by_image: dict[int, list[tuple[float, int, Box]]] = defaultdict(list)
-    for row, position, label in zip(rows, positions, labels, strict=True):
-        by_image[int(index.image_ids[position])].append((row.score, label, row.box))
-    return Matched({image: _detections(boxes) for image, boxes in by_image.items()}, notes)
+    by_image = _by_image(rows, positions, labels, index=index, source=source)
+    return Matched(by_image, notes)
 
 
 def _classes(
@@ -194,6 +193,33 @@ def _class_doubts(
     ]
 
 
-def _detections(rows: list[tuple[float, int, Box]]) -> Detections:
-    scores, labels, boxes = zip(*sorted(rows, key=lambda row: -row[0]), strict=True)
-    return Detections(torch.tensor(boxes), torch.tensor(scores), torch.tensor(labels))
+def _by_image(
+    rows: Sequence[Row],
+    positions: Sequence[int],
+    labels: Sequence[int],
+    *,
+    index: DatasetIndex,
+    source: str,
+) -> dict[int, Detections]:
+    """The detections of each image, by its id; with masks if any row has one."""
+    by_position: dict[int, list[tuple[Row, int]]] = defaultdict(list)
+    for row, position, label in zip(rows, positions, labels, strict=True):
+        by_position[position].append((row, label))
+    has_masks = any(row.segmentation is not None for row in rows)
+    by_image = {}
+    for position, labelled in by_position.items():
+        best_first = sorted(labelled, key=lambda pair: -pair[0].score)
+        boxes, scores = zip(*((row.box, row.score) for row, _ in best_first), strict=True)
+        detections = Detections(
+            torch.tensor(boxes),
+            torch.tensor(scores),
+            torch.tensor([label for _, label in best_first]),
+        )
+        image_id = int(index.image_ids[position])
+        if has_masks:
+            height, width = index.sizes[position].tolist()
+            segmentations = [row.segmentation for row, _ in best_first]
+            masks = masks_of_rows(segmentations, (height, width), source, f"image {image_id}")
+            detections = detections.with_masks(masks)
+        by_image[image_id] = detections
+    return by_image
