@@ -23,7 +23,8 @@ from detkit.visualization.samples import draw_sample, sample_sheet
 HELP = """
 usage: detkit data show [PATH] [KEY=VALUE ...]
 
-Draws training samples as the detector sees them: decoded, augmented, resized, with their boxes.
+Draws training samples as the detector sees them: decoded, augmented, resized, with their boxes, and
+with their masks if the model learns masks (model=mask_rcnn).
 Takes the overrides of `detkit train`, and draws the samples that it would train on, in its order:
 the first ones of an epoch, or the images at the given positions.
 

@@ -28,7 +28,8 @@ usage: detkit evaluate ckpt=RUN [KEY=VALUE ...]
 
 Measures a checkpoint: AP, AP50 and the other COCO metrics, AP per class, and the AP lost to each
 kind of error. RUN is a run folder (measures its best checkpoint) or a checkpoint file. Model and
-data are the run's unless the command line changes them; classes are matched by name.
+data are the run's unless the command line changes them; classes are matched by name. A detector
+with a mask head also gets COCO's numbers for masks: mask_AP, mask_AP50 and so on.
 
 An exported file (.onnx, .xml or .pt2) runs in its engine on data.path=DATA, with the settings
 that were fixed by `detkit export`; data, split, metric, device and output can be chosen.
@@ -36,6 +37,7 @@ that were fixed by `detkit export`; data, split, metric, device and output can b
 With detections=FILE no model runs. FILE is a COCO results file: a list of rows with image_id,
 category_id, bbox and score, as this command, `detkit predict` or `yolo val` write it. Rows are
 matched to images by file_name if they have one, else by image_id, else by the stem of the file.
+Rows with a segmentation are measured by their masks too.
 
 split=NAME measures another split, by the data set's name or a common one (val, valid, test, ...);
 split=all takes every image of a data set without splits.

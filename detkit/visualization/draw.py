@@ -149,7 +149,7 @@ def drawing_of(picture: Image.Image, marks: Sequence[Mark]) -> Drawing:
     boxes = [_drawn_box(mark.box, factor, picture.size) for mark in marks]
     for mark in reversed(marks):
         if mark.mask is not None:
-            paint_mask(picture, mark.mask, mark.colour, factor=factor, width=max(1, width // 2))
+            paint_mask(picture, mark.mask, mark.colour, factor=factor, width=width - 1)
     for mark, box in reversed(list(zip(marks, boxes, strict=True))):
         side = math.sqrt((box.right - box.left) * (box.bottom - box.top))
         _draw_box(pen, box, mark, max(1, min(width, round(side / _THIN))))

@@ -9,24 +9,32 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
+from pycocotools import mask
 
 from detkit.api.results import Result, result_of
 from detkit.errors import UserError
-from detkit.structures import DetectionArrays
+from detkit.structures import DetectionArrays, DetectionMasks
 
 BOXES = [[10.0, 20.0, 40.0, 60.0], [5.0, 6.0, 9.0, 16.0], [50.0, 0.0, 80.0, 30.0]]
 
 
-def make(path: Path | None = Path("photos/a.jpg")) -> Result:
+def make(path: Path | None = Path("photos/a.jpg"), masks: DetectionMasks | None = None) -> Result:
     scores, labels = np.array([0.9, 0.5, 0.25], np.float32), np.array([1, 0, 1])
     return result_of(
-        DetectionArrays(np.array(BOXES, np.float32), scores, labels),
+        DetectionArrays(np.array(BOXES, np.float32), scores, labels).with_masks(masks),
         ["cat", "dog"],
         [7, 9],
         size=(480, 640),
         path=path,
         decode=partial(np.zeros, (480, 640, 3), np.uint8),
     )
+
+
+def make_with_masks() -> Result:
+    """Masks that fill the lower halves of their boxes."""
+    maps = (torch.arange(28) >= 14)[None, :, None].expand(3, 28, 28).float()
+    return make(masks=DetectionMasks(maps, torch.tensor(BOXES), (480, 640)))
 
 
 def test_values_are_numpy_arrays_of_fixed_types():
@@ -81,6 +89,52 @@ def test_results_can_be_sent_to_other_processes():
     assert copy.draw().size == make().draw().size
 
 
+def test_masks_are_pasted_into_the_image():
+    masks = make_with_masks().masks
+    assert (masks.dtype, masks.shape) == (np.bool_, (3, 480, 640))
+    rows, columns = np.nonzero(masks[0])
+    assert (columns.min(), columns.max() + 1) == pytest.approx((10, 40), abs=1)
+    assert (rows.min(), rows.max() + 1) == pytest.approx((40, 60), abs=1)
+
+
+def test_runs_and_polygons_hold_the_pixels_of_the_masks():
+    result = make_with_masks()
+    masks = result.masks
+    for position, (runs, polygons) in enumerate(zip(result.rle(), result.polygons(), strict=True)):
+        assert np.array_equal(mask.decode(runs), masks[position])
+        (polygon,) = polygons
+        low, high = polygon.min(axis=0), polygon.max(axis=0)
+        rows, columns = np.nonzero(masks[position])
+        assert low == pytest.approx([columns.min() + 0.25, rows.min() + 0.25])
+        assert high == pytest.approx([columns.max() + 0.75, rows.max() + 0.75])
+
+
+def test_coco_rows_have_segmentations():
+    result = make_with_masks()
+    assert [row["segmentation"] for row in result.to_coco()] == result.rle()
+    rows = result.to_coco(mask_format="polygons")
+    ((first,), *_) = (row["segmentation"] for row in rows)
+    assert first == result.polygons()[0][0].ravel().tolist()
+
+
+def test_results_with_masks_are_drawn_and_sent_to_other_processes():
+    result = make_with_masks()
+    copy = pickle.loads(pickle.dumps(result))
+    assert copy.rle() == result.rle()
+    pixels = np.asarray(copy.draw())
+    assert pixels[55, 25].any()  # in the lower half of the first box
+    assert not pixels[30, 25].any()  # in its upper half
+
+
+def test_without_a_mask_head_there_are_no_masks():
+    result = make()
+    assert result.masks is None
+    assert "segmentation" not in result.to_coco()[0]
+    for method in (result.rle, result.polygons):
+        with pytest.raises(UserError, match=r"no mask head.*model=mask_rcnn"):
+            method()
+
+
 def test_supervision_gets_arrays_and_class_names(monkeypatch):
     package = ModuleType("supervision")
     package.Detections = lambda **values: values
@@ -90,6 +144,8 @@ def test_supervision_gets_arrays_and_class_names(monkeypatch):
     assert values["confidence"].tolist() == [pytest.approx(score) for score in (0.9, 0.5, 0.25)]
     assert values["class_id"].tolist() == [1, 0, 1]
     assert values["data"]["class_name"].tolist() == ["dog", "cat", "dog"]
+    assert values["mask"] is None
+    assert make_with_masks().to_supervision()["mask"].shape == (3, 480, 640)
 
 
 def test_supervision_itself_takes_a_result():

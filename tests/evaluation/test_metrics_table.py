@@ -61,3 +61,19 @@ def test_json_has_null_for_nan(tmp_path):
     text = (tmp_path / "m.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"AP": 0.123456789, "AP/ü": None, "x": None}
     assert text == metrics_json({"AP": 0.123456789, "AP/ü": math.nan, "x": math.inf})
+
+
+def test_numbers_of_masks_are_below_those_of_boxes():
+    masks = {f"mask_{name}": value - 0.1 for name, value in NUMBERS.items()}
+    lines = metrics_table({**NUMBERS, **masks}, [], meanings=MEANINGS).splitlines()
+    assert "mask" not in "".join(lines[:7])
+    assert " ".join(lines[7].split()) == "mask_AP 0.400 mask_AR1 0.460"
+    assert max(map(len, lines)) <= 80
+
+
+def test_classes_have_a_column_of_masks():
+    table = class_table({"AP/cat": 0.5, "mask_AP/cat": 0.25}, ["cat"])
+    assert [line.split() for line in table.splitlines()[::2]] == [
+        ["class", "AP", "mask_AP"],
+        ["cat", "0.500", "0.250"],
+    ]

@@ -5,7 +5,7 @@ import torch
 
 from detkit.errors import DataError
 from detkit.evaluation.results_file import read_rows, result_rows, write_results
-from detkit.structures import Detections
+from detkit.structures import DetectionMasks, Detections
 
 FOUND = Detections(
     torch.tensor([[10.3, 20.7, 40.4, 60.9], [0.1, 0.2, 0.3, 640.7]]),
@@ -41,6 +41,13 @@ def test_reading_gives_back_every_bit(tmp_path):
     assert torch.equal(torch.tensor([row.box for row in rows[:200]]), boxes)
     assert torch.equal(torch.tensor([row.score for row in rows[:200]]), scores)
     assert [row.category for row in rows[200:]] == [10, 30]
+
+
+def test_masks_are_written_as_segmentations_and_read_again(tmp_path):
+    masks = DetectionMasks(torch.ones(2, 28, 28), FOUND.boxes, (50, 60))
+    write_results(tmp_path / "r.json", [(7, FOUND.with_masks(masks))], [1, 2])
+    expected = masks.encoded().rle()
+    assert [row.segmentation for row in read_rows(tmp_path / "r.json")] == expected
 
 
 def test_nothing_found_is_an_empty_list(tmp_path):

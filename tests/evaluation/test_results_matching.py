@@ -204,3 +204,44 @@ def test_boxes_beside_the_objects_are_doubted(change, message):
 
 def test_a_file_without_detections_says_so():
     assert matched([]).notes == ["r.json: no detections."]
+
+
+RUNS = {"size": [80, 96], "counts": [16 + 80 * 5, 28, 80 * 90 + 36]}  # a column of CAT
+POLYGON = [[61.0, 22, 88, 22, 88, 46]]
+
+
+def with_segmentations(*segmentations):
+    return [row._replace(segmentation=s) for row, s in zip(rows(), segmentations, strict=True)]
+
+
+def test_segmentations_become_masks_best_first():
+    some = with_segmentations(RUNS, POLYGON, None, POLYGON)
+    some[0] = some[0]._replace(score=0.1)
+    first = matched(some).by_image[2]
+    assert first.labels.tolist() == [1, 0]
+    areas = [int(first.masks.window(n).bitmap.sum()) for n in range(2)]
+    assert areas[0] == pytest.approx(27 * 24 / 2, rel=0.1)
+    assert areas[1] == 28
+    assert not matched(some).by_image[1].masks.window(0).bitmap.any()
+
+
+def test_rows_without_segmentations_have_no_masks():
+    assert matched(rows()).by_image[2].masks is None
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        {"size": [96, 80], "counts": [7680]},
+        {"size": [80, 96], "counts": [80]},
+        {"counts": "abc"},
+        [[1.0, 2, 3, 4]],
+        [[1.0, 2, 3, 4, 5, 6, 7]],
+        [1.0, 2, 3, 4, 5, 6],
+        "mask",
+    ],
+)
+def test_a_segmentation_of_no_known_form_is_refused(segmentation):
+    some = with_segmentations(None, segmentation, None, None)
+    with pytest.raises(DataError, match=r"r.json: a detection of image 2, 96 x 80 pixels, has"):
+        matched(some)

@@ -36,7 +36,8 @@ class Checkpoints(Checkpoint):
         run_folder: Where the run writes.
         every: Epochs between two saves of the last state.
         minutes: Minutes within an epoch between two such saves; null saves at ends of epochs only.
-        monitor: The metric that determines the best state, as in metrics.csv.
+        monitor: The metric that determines the best state, as in metrics.csv; `val/mask_AP` for a
+            detector with a mask head.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from training_fakes import Batches, batch, cpu_trainer, tiny_module
 
-from detkit.structures import Detections, Target
+from detkit.structures import DetectionMasks, Detections, Outlines, Target
 from detkit.training.callbacks.pictures import Pictures, Spread, above, moved
 
 CLASSES = ["disc", "square"]
@@ -103,9 +103,13 @@ class Trainer:
     sanity_checking = False
 
 
+RING = np.array([[1.0, 1], [3, 1], [3, 3], [1, 3]])
+
+
 def kept(found, **changes):
     """The callback's sample of one image with padding on the right and at the bottom."""
-    target = Target(torch.tensor([[1.0, 1, 3, 3]]), torch.tensor([1]), torch.tensor([False]))
+    columns = torch.tensor([[1.0, 1, 3, 3]]), torch.tensor([1]), torch.tensor([False])
+    target = Target(*columns, outlines=Outlines.of([[RING]]))
     half = torch.diag(torch.tensor([2.0, 2.0, 1.0], dtype=torch.float64))
     one = replace(
         batch(0, size=1), image_sizes=[(6, 4)], original_targets=[target], to_image=half[None]
@@ -133,6 +137,15 @@ def test_boxes_are_shown_on_the_image_that_the_detector_saw():
     assert drawn.boxes.tolist() == [[0, 0, 2, 2]]  # 0.2 is below the threshold
     assert len(picture.detections.scores) == 2  # loggers draw it on request
     assert picture.name == "image0.png"
+
+
+def test_masks_are_shown_on_the_image_that_the_detector_saw():
+    masks = DetectionMasks(torch.ones(2, 4, 4), FOUND.boxes, (3, 2))
+    _, (picture,) = kept(FOUND.with_masks(masks))
+    assert np.array_equal(picture.target.outlines.rings(0)[0], 2 * RING)
+    drawn = above(picture.detections, 0.3).masks
+    assert drawn.boxes.tolist() == [[0, 0, 2, 2]]
+    assert drawn.window(0).size == (6, 4)
 
 
 @pytest.mark.parametrize("changes", [{"is_global_zero": False}, {"sanity_checking": True}])
