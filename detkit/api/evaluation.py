@@ -110,12 +110,13 @@ class FileEvaluation:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
+        without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
+        self.split = measured_split(assembly.build_data(without_transforms), config["split"])
         file = Path(config["detections"]).expanduser()
         rows = read_rows(file)
-        masks = any(row.segmentation is not None for row in rows)
-        without_transforms = {**config, "augmentation": {"train": {}, "evaluation": {}}}
-        data = assembly.build_data(without_transforms, masks=masks)
-        self.split = measured_split(data, config["split"])
+        if any(row.segmentation is not None for row in rows):  # read the data again, with masks
+            data = assembly.build_data(without_transforms, masks=True)
+            self.split = measured_split(data, config["split"])
         index = self.split.index
         self._classes = Classes(index.class_names, index.category_ids)
         matches = match_rows(rows, index, str(file), self.split.name)
