@@ -38,7 +38,8 @@ class DetectionArrays(_Columns):
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> DetectionArrays:
         """The detections selected by a mask or by positions."""
         masks = None if self.masks is None else self.masks.select(keep)
-        return DetectionArrays(*(values[keep] for values in self)).with_masks(masks)
+        columns = self.boxes[keep], self.scores[keep], self.labels[keep]
+        return DetectionArrays(*columns).with_masks(masks)
 
     def to_original(
         self, to_image: NDArray[np.float64], original_size: tuple[int, int]

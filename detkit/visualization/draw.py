@@ -99,11 +99,10 @@ def target_marks(
         class_names: The C names, in label order.
         size: (height, width) of the image, to mark masks too.
     """
-    outlines = None if size is None else target.outlines
-    windows = [
-        None if outlines is None else MaskWindow.around(outlines.bitmap(position, size))
-        for position in range(len(target))
-    ]
+    windows: list[MaskWindow | None] = [None] * len(target)
+    if size is not None and target.outlines is not None:
+        bitmaps = (target.outlines.bitmap(n, size) for n in range(len(target)))
+        windows = [MaskWindow.around(bitmap) for bitmap in bitmaps]
     columns = (target.boxes.tolist(), target.labels.tolist(), target.ignored.tolist())
     return [
         Mark(
