@@ -21,6 +21,7 @@ def of_masks(numbers):
     return {n.removeprefix("mask_"): v for n, v in numbers.items() if n.startswith("mask_")}
 
 
+# pain 22
 @pytest.mark.parametrize("seed", range(3))
 @backends
 def test_equals_pycocotools_on_the_files(tmp_path, seed, backend):
