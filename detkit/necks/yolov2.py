@@ -108,9 +108,10 @@ def rearrange_as_darknet(features: Tensor, ratio: int) -> Tensor:
     """
     batch, channels, height, width = features.shape
     enlarged = features.reshape(batch, channels // ratio**2, ratio * height, ratio * width)
-    return blocks_first(enlarged, ratio).reshape(
-        batch, channels * ratio**2, height // ratio, width // ratio
-    )
+    # Without flatten, torch.export takes the width of the result for a quotient of all sides, which
+    # is wrong for an odd number of cells.
+    values = blocks_first(enlarged, ratio).flatten(1)
+    return values.reshape(batch, channels * ratio**2, height // ratio, width // ratio)
 
 
 def _require_passthrough(specs: list[FeatureSpec], channels: int, order: ChannelOrder) -> int:
