@@ -12,9 +12,11 @@ def shallow(name):
 
 
 def small_values(name):
-    """Values that make a head page small; a set-prediction head has no `layers`."""
-    if "layers" in filled("head", name):
+    """Values that make a head page small; a head that is not dense has no `layers`."""
+    if is_dense(name):
         return {"layers": shallow(name)}
+    if name == "cornernet":
+        return {"width": 16, "pooling_width": 8}
     return {
         "width": 16,
         "feed_forward": 32,
