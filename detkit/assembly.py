@@ -20,6 +20,7 @@ from detkit.detectors.spec_check import require_true_specs
 from detkit.errors import ConfigError, UserError
 from detkit.interfaces import Metric, MixingTransform
 from detkit.ops.meta_device import on_meta
+from detkit.published_values import published_values
 from detkit.structures import ClassCounts
 
 LOGGER = logging.getLogger("detkit.assembly")
@@ -71,7 +72,7 @@ def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str,
     if family == "layers":
         wiring = {"with_quality": False, **wiring}
         _require_quality_branch(factory, node["name"], wiring, path)
-    if family == "proposer":
+    if family == "proposer" or "".join(path[-1:]).startswith("refinement_"):
         wiring = {**wiring, "num_classes": 1}  # an object, of whatever class
     # Priors are small tables, and arithmetic on the meta device would import PyTorch's compiler.
     device = torch.device("cpu") if family == "priors" else nullcontext()
@@ -128,23 +129,8 @@ def _values(
         else:
             built = build(argument.slot.family, node[argument.name], wiring, where)
             values[argument.name] = built
-            wiring.update(_published(argument.slot.family, built, argument.name))
+            wiring.update(published_values(argument.slot.family, built, argument.name, wiring))
     return values
-
-
-def _published(family: str, part: Any, slot: str = "") -> dict[str, Any]:
-    """The values that a part in a slot publishes for the parts after it."""
-    if family in ("backbone", "neck"):
-        return {"feature_specs": part.feature_specs}
-    if family == "pooling":
-        return {"region_shape": part.region_shape}
-    if family == "priors":
-        return {"priors": part, "per_cell": part.per_cell}
-    if family == "box_coder":
-        return {"box_coder": part, "code_size": part.code_size}
-    if slot == "classification_loss":
-        return {"class_activation": part.activation}
-    return {"with_quality": True} if family == "quality_target" else {}
 
 
 def build_labelled(
@@ -155,7 +141,7 @@ def build_labelled(
     for label, node in parts.items():
         if node is not None:
             built[label] = build(family, node, wiring, (*path, label))
-            wiring.update(_published(family, built[label]))
+            wiring.update(published_values(family, built[label]))
     return built
 
 

@@ -29,13 +29,19 @@ from torch.overrides import TorchFunctionMode
 import detkit
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.evaluation.operation_counts import operations, predictions_by_level
+from detkit.evaluation.operation_counts import operations
 from detkit.structures import Batch, PaddedTargets, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "detectors.md"
 SIZE, STEP_SIZE, STEP_BATCH, CLASSES = 640, 320, 4, 80
-FIXED_SIZES = {"ssd300": 300, "ssd512": 512, "ssdlite": 320}
+FIXED_SIZES = {
+    "ssd300": 300,
+    "ssd512": 512,
+    "ssdlite": 320,
+    "refinedet320": 320,
+    "refinedet512": 512,
+}
 FEWEST_STEPS, MOST_STEPS = 7, 22
 MEASURED = ["page", "backbone", "parameters (M)", "size", "operations (G)", "priors"]
 MEASURED += ["receptive field", "parity", "step (s)"]
@@ -96,11 +102,12 @@ def billions(detector: Any, size: int) -> float:
     return operations(lambda: detector.predict(batch(1, size))) / 1e9
 
 
-def priors(detector: Any, size: int) -> str:
-    """Priors of an image, or queries; empty for a head with neither."""
+def priors(detector: Any, size: int) -> int:
+    """Priors of an image."""
     dense = detector.proposer if hasattr(detector, "proposer") else detector.head
-    counts = predictions_by_level(copy.deepcopy(detector).to("meta"), dense, (size, size))
-    return "" if counts is None else f"{sum(counts):,}"
+    with torch.no_grad():
+        features = detector.features_of(batch(1, size))
+    return len(dense.priors([tuple(f.shape[-2:]) for f in features], torch.device("cpu")).boxes)
 
 
 def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
@@ -201,7 +208,7 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> list[st
         f"{millions:.1f}",
         str(size),
         f"{billions(detector, size):.1f}",
-        priors(detector, size),
+        f"{priors(detector, size):,}",
         ", ".join(fields[network]),
         parity_sources().get(page, ""),
         f"{step:.2f}",

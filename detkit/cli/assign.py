@@ -37,8 +37,7 @@ image. Takes the overrides of `detkit train`; priors and assigner come from the 
   detkit assign model=fcos data.path=DATA against=atss against.topk=12
   detkit assign ckpt=RUN count=20
 
-An assigner that uses predictions gets them from an untrained detector, or from ckpt=RUN. Heads of
-corners show the cells of top left corners, then those of bottom right corners.
+An assigner that uses predictions gets them from an untrained detector, or from ckpt=RUN.
 
 against=NAME          a second assigner, drawn below; its settings are against.KEY=VALUE
 count=4               images to count and draw
@@ -115,11 +114,10 @@ def _configs(
     first = composed([])
     model = first["model"]
     slot = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
-    if slot is None and against is None and "head" in model:
-        return {model["head"]["name"]: first}  # which assigns by itself, or is refused later
     if slot is None:
-        remedy = "there is nothing to show" if against is None else "leave out against"
-        raise ConfigError([f"model: '{model['name']}' has no assigner, so {remedy}."])
+        raise ConfigError(
+            [f"model: '{model['name']}' has no assigner, so there is nothing to show."]
+        )
     name = model[slot]["assigner"]["name"]
     if against is None:
         return {name: first}

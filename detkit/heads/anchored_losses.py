@@ -33,7 +33,7 @@ def size_weights(
     loss: BoxLoss, matches: Matches, priors: Priors, generator: PriorGenerator
 ) -> Tensor:
     """(M,) weights of the box losses of matches; the image's area is the sum of its cells."""
-    image_area = priors.stride.square().sum() / sum(generator.per_cell)
+    image_area = priors.of_image(0).stride.square().sum() / sum(generator.per_cell)
     area_shares = box_areas(matches.boxes) / image_area
     return matches.weights * cast(AnchoredBoxLoss, loss).size_weights(area_shares)
 

@@ -28,5 +28,9 @@ def best_candidates(
     best = select_candidates(
         scores, priors.level_sizes, postprocess.score_threshold, postprocess.max_candidates
     )
-    selected = priors.at(best.prior)
+    if priors.boxes.dim() == 2:  # noqa: PLR2004  # (P, 4)
+        selected = priors.at(best.prior)
+    else:
+        boxes, stride, level = (take_rows(field, best.prior) for field in priors[:3])
+        selected = Priors(boxes, stride, level)
     return Candidates(selected, take_rows(codes, best.prior), best.score, best.label)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from detkit.errors import UserError
 from detkit.interfaces import (
     BoxCoder,
@@ -11,6 +13,7 @@ from detkit.interfaces import (
     QualityTarget,
     Sizes,
 )
+from detkit.structures import FeatureSpec
 
 
 def require_quality_pair(target: QualityTarget | None, loss: ClassificationLoss | None) -> None:
@@ -37,3 +40,14 @@ def prior_mismatch(predicted: int, priors: int, sizes: Sizes) -> ValueError:
         f"the head's layers predict for {predicted} priors, but there are {priors} priors for "
         f"feature maps {sizes}: layers must use `per_cell` of the priors."
     )
+
+
+def require_same_levels(before: Sequence[FeatureSpec], after: Sequence[FeatureSpec]) -> None:
+    """Raise UserError unless a neck inside a head keeps the levels, whose priors are built."""
+    strides, new = ([spec.stride for spec in specs] for specs in (before, after))
+    if strides != new:
+        raise UserError(
+            f"transfer_neck must keep the levels of strides {strides}, since both steps predict at "
+            f"the same anchors, got strides {new}: choose one that does, such as "
+            "transfer_connection."
+        )

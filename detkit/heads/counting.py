@@ -7,23 +7,26 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from detkit.heads.matches import AssigningParts, assign_objects, find_matches, with_images
-from detkit.interfaces import (
-    PriorGenerator,
-    Sampler,
-    Sizes,
-)
+from detkit.heads.matches import Sampled, ScoringParts, find_matches, with_images
+from detkit.interfaces import Assigner, PriorGenerator, Sampler, Sizes
 from detkit.ops import highest_overlaps
-from detkit.structures import PaddedTargets, Priors
+from detkit.structures import Assignment, DensePredictions, PaddedTargets, Priors
 
 
-class Rules(AssigningParts, Protocol):
+class Rules(ScoringParts, Protocol):
     """Parts and settings of a dense head that determine the divisors of its losses."""
 
     priors: PriorGenerator
+    assigner: Assigner
     sampler: Sampler
     empty_image: float
     objects_per_image: float | None
+
+    def assignment(
+        self, predictions: DensePredictions | None, priors: Priors, targets: PaddedTargets
+    ) -> Assignment:
+        """The objects of each image, assigned to its priors."""
+        ...
 
 
 class Counted(NamedTuple):
@@ -63,7 +66,7 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: PaddedTargets) -> Counted |
     if rules.assigner.uses_predictions or (learns_background and weighs_boxes):
         return None
     priors = rules.priors(sizes, targets.boxes.device)
-    assignment = assign_objects(rules, None, priors, targets)
+    assignment = rules.assignment(None, priors, targets)
     matched = assignment.matched
     values = torch.zeros_like(matched, dtype=torch.float32)
     if rules.sampler.ranks_by == "overlaps":
@@ -75,32 +78,33 @@ def count_ahead(rules: Rules, sizes: Sizes, targets: PaddedTargets) -> Counted |
     shares = matches.weights
     if quality is not None and weighs_boxes:
         shares = shares * quality(matches.priors, matches.boxes, matches.boxes)
-    divisors = box_counts(matches.weights, shares, counted, positive, rules.empty_image)
-    if learns_background or rules.objects_per_image is not None:
-        cells = cells_per_pixel(priors, rules.priors)
-        divisors = with_images(divisors, cells, len(matched), rules.objects_per_image)
+    divisors = box_counts(rules, matches.weights, shares, Sampled(priors, counted, positive))
     return Counted(divisors, counted.sum())
 
 
-def box_counts(
-    weights: Tensor, shares: Tensor, counted: Tensor, positive: Tensor, empty_image: float
-) -> Tensor:
+def box_counts(rules: Rules, weights: Tensor, shares: Tensor, sampled: Sampled) -> Tensor:
     """(3,) counts of the class, box and quality losses.
 
     Args:
+        rules: The head.
         weights: (M,) weights of the positives.
         shares: (M,) their weights in the box losses.
-        counted: (B, P) the priors that the sampler selects.
-        positive: (B, P) those with an object.
-        empty_image: Added for each image with counted priors but without positives.
+        sampled: The priors that the sampler selects.
     """
     total = weights.sum()
     counts = torch.stack([total, total if shares is weights else shares.sum(), total])
-    if empty_image == 0:
-        return counts
-    return counts + empty_image * (counted.any(dim=1) & ~positive.any(dim=1)).sum()
+    if rules.empty_image:
+        is_empty = sampled.counted.any(dim=1) & ~sampled.positive.any(dim=1)
+        counts = counts + rules.empty_image * is_empty.sum()
+    quality = rules.quality_target
+    learns_background = quality is not None and quality.learns_background
+    if learns_background or rules.objects_per_image is not None:
+        cells = cells_per_pixel(sampled.priors, rules.priors)
+        counts = with_images(counts, cells, len(sampled.counted), rules.objects_per_image)
+    return counts
 
 
 def cells_per_pixel(priors: Priors, generator: PriorGenerator) -> Tensor:
     """() priors per pixel of an image."""
+    priors = priors.of_image(0)
     return len(priors.level) * sum(generator.per_cell) / priors.stride.square().sum()

@@ -14,14 +14,14 @@ from detkit.heads.compatibility import (
     require_distributions,
     require_quality_pair,
 )
-from detkit.heads.counting import box_counts, cells_per_pixel, count_ahead, has_one_divisor
+from detkit.heads.counting import box_counts, count_ahead, has_one_divisor
 from detkit.heads.matches import (
     Matches,
     Sampled,
-    assign_objects,
     find_matches,
+    predicted_scores,
     quality_labels,
-    with_images,
+    ranking_values,
     yes_or_no_losses,
 )
 from detkit.interfaces import (
@@ -40,9 +40,9 @@ from detkit.interfaces import (
 )
 from detkit.ops import (
     Divisors,
+    assign_batch,
     class_scores,
     clip_boxes,
-    highest_overlaps,
     require_batches,
     require_comparable,
     require_padded,
@@ -132,45 +132,55 @@ class DenseHead(nn.Module):
 
         Without any object all are finite and give every parameter a gradient (zero, for boxes).
         """
-        predictions, priors = self._predict_at_priors(features)
+        predictions, priors = self.predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            return self._losses(predictions, priors, targets)
+            return self.losses_at(predictions, priors, targets)
 
     @torch.no_grad()
     def predict(self, features: list[Tensor], image_sizes: Tensor) -> PaddedDetections:
         """The detections of each image, best first, inside its (height, width) (B, 2)."""
-        predictions, priors = self._predict_at_priors(features)
+        predictions, priors = self.predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            scores = self._scores(predictions)  # (B, P, C)
-            best = best_candidates(scores, predictions.box_codes, priors, self.postprocess)
-            boxes = self.box_coder.decode(best.codes, best.priors)
-            boxes = clip_boxes(boxes, image_sizes[:, None])
-            return self.postprocess(boxes, best.scores, best.labels)
+            return self.postprocess(*self.candidates_at(predictions, priors, image_sizes))
 
     @torch.no_grad()
     def boxes_and_scores(
         self, features: list[Tensor], image_sizes: Tensor
     ) -> tuple[Tensor, Tensor]:
         """All boxes (B, P, 4), inside their image, and scores (B, P, C), without suppression."""
-        predictions, priors = self._predict_at_priors(features)
+        predictions, priors = self.predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
             boxes = self.box_coder.decode(predictions.box_codes, priors)
-            return clip_boxes(boxes, image_sizes[:, None]), self._scores(predictions)
+            return clip_boxes(boxes, image_sizes[:, None]), self.scores_of(predictions)
 
     @torch.no_grad()
     def assign(self, features: list[Tensor], targets: PaddedTargets) -> tuple[Priors, Tensor]:
         """The priors, and the object (B, P) that the loss assigns to each; for inspection."""
-        predictions, priors = self._predict_at_priors(features)
-        return priors, assign_objects(self, predictions, priors, targets).matched
+        predictions, priors = self.predict_at_priors(features)
+        return priors, self.assignment(predictions, priors, targets).matched
+
+    def candidates_at(
+        self, predictions: DensePredictions, priors: Priors, image_sizes: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Boxes (B, K, 4), inside their image, scores and labels (B, K) to post-process."""
+        scores = self.scores_of(predictions)  # (B, P, C)
+        best = best_candidates(scores, predictions.box_codes, priors, self.postprocess)
+        boxes = self.box_coder.decode(best.codes, best.priors)
+        return clip_boxes(boxes, image_sizes[:, None]), best.scores, best.labels
 
     def count(self, sizes: Sizes, targets: PaddedTargets) -> Tensor | None:
         """The (3,) divisors of a batch, for feature maps of these sizes; see CountingHead."""
         counted = count_ahead(self, sizes, targets)
         return None if counted is None else counted.divisors
 
-    def _predict_at_priors(self, features: list[Tensor]) -> tuple[DensePredictions, Priors]:
-        """Predictions in float32, whatever the layers ran in, and the priors they belong to."""
-        logits, codes, quality = self.layers(features)
+    def predict_at_priors(
+        self, features: list[Tensor], outputs: DensePredictions | None = None
+    ) -> tuple[DensePredictions, Priors]:
+        """Predictions in float32, whatever the layers ran in, and the priors they belong to.
+
+        The layers run unless their `outputs` are passed.
+        """
+        logits, codes, quality = self.layers(features) if outputs is None else outputs
         sizes = [(level.shape[-2], level.shape[-1]) for level in features]
         priors = self.priors(sizes, features[0].device)
         if priors.boxes.shape[0] != logits.shape[1]:
@@ -178,11 +188,27 @@ class DenseHead(nn.Module):
         quality = None if quality is None else quality.float()
         return DensePredictions(logits.float(), codes.float(), quality), priors
 
-    def _losses(
+    @torch.no_grad()
+    def assignment(
+        self, predictions: DensePredictions | None, priors: Priors, targets: PaddedTargets
+    ) -> Assignment:
+        """Assign the objects of each image to its priors; those on ignored objects are IGNORED.
+
+        Only assigners that use predictions need them.
+        """
+        scores: Tensor | None = None
+        boxes: Tensor | None = None
+        if self.assigner.uses_predictions and predictions is not None:
+            scores = predicted_scores(self, predictions)
+            boxes = self.box_coder.decode(predictions.box_codes, priors)
+        return assign_batch(self.assigner, priors, scores, boxes, targets)
+
+    def losses_at(
         self, predictions: DensePredictions, priors: Priors, targets: PaddedTargets
     ) -> Losses:
-        # Match each prior with an object or background; priors on ignored objects are IGNORED.
-        assignment = assign_objects(self, predictions, priors, targets)
+        """The losses of predictions in float32 at their priors; see `loss`."""
+        # Match each prior with an object or background.
+        assignment = self.assignment(predictions, priors, targets)
         matched, soft = assignment  # (B, P) each, `soft` may be None
         # Look up the class of each prior; with an objectness, classes are learned at objects only.
         labels = targets.labels_of(matched)  # (B, P)
@@ -191,7 +217,9 @@ class DenseHead(nn.Module):
         # The sampler decides which priors count.
         values = torch.zeros_like(matched, dtype=torch.float32)
         if self.sampler.ranks_by != "nothing":
-            values = self._ranking_values(predictions, priors, assignment, labels, targets)
+            values = ranking_values(
+                self, predictions, priors, assignment=assignment, labels=labels, targets=targets
+            )
         counted = self.sampler(matched, values)  # (B, P) bool
         labels = torch.where(counted, labels, IGNORED)
         # All counted priors learn classes, the positives boxes.
@@ -226,14 +254,7 @@ class DenseHead(nn.Module):
                 quality_targets = self.quality_target(matches.priors, matches.boxes, boxes)  # (M,)
                 quality_targets = matches.rows.clear(quality_targets)
             shares = shares * quality_targets if self.quality_target.weighs_boxes else shares
-        counts = box_counts(
-            matches.weights, shares, sampled.counted, sampled.positive, self.empty_image
-        )
-        if self._learns_background or self.objects_per_image is not None:
-            cells = cells_per_pixel(sampled.priors, self.priors)
-            counts = with_images(
-                counts, cells, predictions.box_codes.shape[0], self.objects_per_image
-            )
+        counts = box_counts(self, matches.weights, shares, sampled)
         class_divisor, box_divisor, quality_divisor = self.divisors(counts)
         divisor = 1 if self.classification_loss.normalised else class_divisor
         losses = {"loss/classification": self.classification_loss.weight * class_loss / divisor}
@@ -269,29 +290,8 @@ class DenseHead(nn.Module):
             return matches.rows.losses(self.box_loss, decoded, boxes)
         return matches.rows.losses(self.box_loss, codes, self.box_coder.encode(boxes, priors))
 
-    @torch.no_grad()
-    def _ranking_values(
-        self,
-        predictions: DensePredictions,
-        priors: Priors,
-        assignment: Assignment,
-        labels: Tensor,
-        targets: PaddedTargets,
-    ) -> Tensor:
-        """(B, P) values the sampler ranks by.
-
-        For `losses`, the quality loss if the quality branch learns background, else the class loss.
-        """
-        if self.sampler.ranks_by == "overlaps":
-            return highest_overlaps(priors.boxes, targets)
-        if self._learns_background and self.quality_loss and predictions.quality is not None:
-            objectness_labels = assignment.matched.clamp(max=0)
-            return yes_or_no_losses(self.quality_loss, predictions.quality, objectness_labels)
-        logits, soft = predictions.class_logits.flatten(0, 1), assignment.scores
-        scores = None if soft is None else soft.flatten()
-        return self.classification_loss(logits, labels.flatten(), scores).view_as(labels)
-
-    def _scores(self, predictions: DensePredictions) -> Tensor:
+    def scores_of(self, predictions: DensePredictions) -> Tensor:
+        """(B, P, C) scores of the classes, with the quality if the head has one."""
         scores = class_scores(predictions.class_logits, self.classification_loss.activation)
         if predictions.quality is None or self.quality_target is None:
             return scores

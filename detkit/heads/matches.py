@@ -1,4 +1,4 @@
-"""Assign the objects of a batch to priors, and describe the matches."""
+"""The matches of priors and objects, and what a dense head derives from them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from detkit.interfaces import Assigner, BoxCoder, ClassificationLoss, QualityTarget
-from detkit.ops import Rows, assign_batch, class_scores, rows_in
+from detkit.interfaces import ClassificationLoss, QualityTarget, Sampler
+from detkit.ops import Rows, class_scores, highest_overlaps, rows_in
 from detkit.structures import (
     BACKGROUND,
     IGNORED,
@@ -39,7 +39,7 @@ class Sampled(NamedTuple):
     """The priors of a batch that count in the losses.
 
     Attributes:
-        priors: The P priors of an image.
+        priors: The P priors of an image, or (B, P) if each image has its own.
         counted: (B, P) bool, the priors that learn classes.
         positive: (B, P) bool, those of them with an object.
     """
@@ -58,10 +58,7 @@ def find_matches(
     first = torch.arange(0, images * most, most, device=positive.device)
     number = assignment.matched.clamp(min=0) + first[:, None]  # among all objects of the batch
     boxes = targets.boxes.flatten(0, 1)[rows.of(number)]
-    if rows.positions is None:
-        priors = priors.repeated(images)
-    else:
-        priors = priors.at(rows.positions % positive.shape[1])
+    priors = priors.repeated(images) if rows.positions is None else priors.of_rows(rows.positions)
     if rows.mask is not None:
         boxes = torch.where(rows.mask[:, None], boxes, priors.boxes)
     soft = assignment.scores
@@ -69,48 +66,53 @@ def find_matches(
     return Matches(rows, priors, boxes, rows.clear(weights))
 
 
-class AssigningParts(Protocol):
-    """Parts of a dense head that take part in an assignment."""
+class ScoringParts(Protocol):
+    """Parts of a dense head that rate its predictions."""
 
-    assigner: Assigner
-    box_coder: BoxCoder
     classification_loss: ClassificationLoss
     quality_target: QualityTarget | None
 
 
-@torch.no_grad()
-def assign_objects(
-    parts: AssigningParts,
-    predictions: DensePredictions | None,
-    priors: Priors,
-    targets: PaddedTargets,
-) -> Assignment:
-    """Assign the objects of each image to its priors.
+class RankingParts(ScoringParts, Protocol):
+    """Parts of a dense head that rank its priors for the sampler."""
 
-    Args:
-        parts: The head.
-        predictions: Its predictions at the priors, for assigners that use them.
-        priors: P priors.
-        targets: The objects of each image; priors on ignored ones become IGNORED.
-
-    Returns:
-        `matched` (B, P) and `scores` (B, P) or None.
-    """
-    scores: Tensor | None = None
-    boxes: Tensor | None = None
-    if parts.assigner.uses_predictions and predictions is not None:
-        scores = _predicted_scores(parts, predictions)
-        boxes = parts.box_coder.decode(predictions.box_codes, priors)
-    return assign_batch(parts.assigner, priors, scores, boxes, targets)
+    sampler: Sampler
+    quality_loss: ClassificationLoss | None
 
 
-def _predicted_scores(parts: AssigningParts, predictions: DensePredictions) -> Tensor:
+def predicted_scores(parts: ScoringParts, predictions: DensePredictions) -> Tensor:
     """(B, P, C) class scores, times the objectness if there is one."""
     scores = class_scores(predictions.class_logits, parts.classification_loss.activation)
     quality = parts.quality_target
     if quality is not None and quality.learns_background and predictions.quality is not None:
         scores = scores * predictions.quality.sigmoid()[..., None]  # YOLOX: its root
     return scores
+
+
+@torch.no_grad()
+def ranking_values(
+    parts: RankingParts,
+    predictions: DensePredictions,
+    priors: Priors,
+    *,
+    assignment: Assignment,
+    labels: Tensor,
+    targets: PaddedTargets,
+) -> Tensor:
+    """(B, P) values the sampler ranks by.
+
+    For `losses`, the quality loss if the quality branch learns background, else the class loss.
+    """
+    if parts.sampler.ranks_by == "overlaps":
+        return highest_overlaps(priors.boxes, targets)
+    quality = parts.quality_target
+    learns_background = quality is not None and quality.learns_background
+    if learns_background and parts.quality_loss and predictions.quality is not None:
+        objectness_labels = assignment.matched.clamp(max=0)
+        return yes_or_no_losses(parts.quality_loss, predictions.quality, objectness_labels)
+    logits, soft = predictions.class_logits.flatten(0, 1), assignment.scores
+    scores = None if soft is None else soft.flatten()
+    return parts.classification_loss(logits, labels.flatten(), scores).view_as(labels)
 
 
 def quality_labels(sampled: Sampled, learns_background: bool) -> Tensor:

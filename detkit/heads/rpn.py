@@ -112,15 +112,15 @@ class RPN(DenseHead):
         self, features: list[Tensor], targets: PaddedTargets, image_sizes: Tensor
     ) -> tuple[Losses, Regions]:
         """The losses of a batch, and the regions for a roi head to learn from."""
-        predictions, priors = self._predict_at_priors(features)
+        predictions, priors = self.predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
-            losses = self._losses(predictions, priors, targets.without_classes())
+            losses = self.losses_at(predictions, priors, targets.without_classes())
             regions = self._regions(predictions, priors, image_sizes, self.training_postprocess)
         return losses, regions
 
     def propose(self, features: list[Tensor], image_sizes: Tensor) -> Regions:
         """The regions of each image, best first, inside its height and width (B, 2)."""
-        predictions, priors = self._predict_at_priors(features)
+        predictions, priors = self.predict_at_priors(features)
         with torch.autocast(features[0].device.type, enabled=False):
             return self._regions(predictions, priors, image_sizes, self.postprocess)
 

@@ -40,8 +40,17 @@ class Priors(NamedTuple):
         return self if self.boxes.dim() == 2 else self.at(image)  # noqa: PLR2004  # (P, 4)
 
     def repeated(self, images: int) -> Priors:
-        """(images * P) the priors of an image, once for each."""
-        boxes, stride, level = (f.expand(images, *f.shape).flatten(0, 1) for f in self[:3])
+        """(images * P) the priors of all images, whether they share them or not."""
+        shared = self.boxes.dim() == 2  # noqa: PLR2004  # (P, 4)
+        fields = (f.expand(images, *f.shape) if shared else f for f in self[:3])
+        boxes, stride, level = (field.flatten(0, 1) for field in fields)
+        return Priors(boxes, stride, level)
+
+    def of_rows(self, rows: Tensor) -> Priors:
+        """The priors (M, ...) at rows (M,) among those of all images, as `repeated` lists them."""
+        shared = self.boxes.dim() == 2  # noqa: PLR2004  # (P, 4)
+        rows = rows % len(self.boxes) if shared else rows
+        boxes, stride, level = (f[rows] if shared else f.flatten(0, 1)[rows] for f in self[:3])
         return Priors(boxes, stride, level)
 
     def at(self, index: Tensor | slice | int) -> Priors:

@@ -88,7 +88,8 @@ ALLOWED: dict[str, set[str]] = {
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config"},
     "runs.layout": set(),
     "runs.older_config": {"config"},
-    "assembly": BELOW_ASSEMBLY,
+    "published_values": {"heads"},
+    "assembly": BELOW_ASSEMBLY | {"published_values"},
     # Where the weights of files meet a detector, which assembly builds.
     "weights": {*BASE, "runs", "assembly"},
     "processes": {"errors", "files", "interruption", "lasting_output", "runs"},

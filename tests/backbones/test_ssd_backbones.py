@@ -7,7 +7,7 @@ from torchvision import models
 from torchvision.models.vgg import cfgs, make_layers
 
 from detkit.backbones.mobilenet_ssd import MobileNetV3ForSSD
-from detkit.backbones.vgg_ssd import VGG16ForSSD
+from detkit.backbones.vgg_ssd import VGG16ForRefineDet, VGG16ForSSD
 from detkit.errors import UserError
 from detkit.structures import FeatureSpec
 
@@ -47,6 +47,25 @@ def test_maps_have_the_published_channels_and_strides(build, levels, specs):
     assert [tuple(level.shape) for level in maps] == sizes
 
 
+def test_maps_of_refinedet():
+    with torch.device("meta"):
+        backbone = VGG16ForRefineDet()
+        maps = backbone(torch.zeros(1, 3, 320, 320))
+    assert [tuple(level.shape[1:]) for level in maps] == [
+        (512, 40, 40),
+        (512, 20, 20),
+        (1024, 10, 10),
+    ]
+    assert [spec.stride for spec in backbone.feature_specs] == [8, 16, 32]
+
+
+def test_two_levels_of_refinedet_have_learned_lengths():
+    with torch.no_grad():
+        fine, middle, _ = VGG16ForRefineDet(scales=(7.0, 3.0))(torch.randn(1, 3, 64, 64))
+    torch.testing.assert_close(fine.norm(dim=1), torch.full((1, 8, 8), 7.0))
+    torch.testing.assert_close(middle.norm(dim=1), torch.full((1, 4, 4), 3.0))
+
+
 @pytest.mark.parametrize("build", BUILDERS)
 def test_other_levels_are_refused(build):
     with pytest.raises(UserError, match=r"does not support levels \[2, 4\]: set levels to \["):
@@ -75,9 +94,12 @@ def test_an_image_without_any_feature_gives_no_nan():
     assert backbone.scale.grad.isfinite().all()
 
 
-def test_vgg_weights_give_fc6_and_fc7_a_part_of_the_fully_connected_layers(tmp_path):
+@pytest.mark.parametrize(
+    "build", [VGG16ForSSD, pytest.param(VGG16ForRefineDet, marks=pytest.mark.slow)]
+)
+def test_vgg_weights_give_fc6_and_fc7_a_part_of_the_fully_connected_layers(tmp_path, build):
     torch.save(vgg_weights(), tmp_path / "vgg.pth")
-    backbone = VGG16ForSSD(weights=str(tmp_path / "vgg.pth"))
+    backbone = build(weights=str(tmp_path / "vgg.pth"))
     every_fourth = torch.arange(0, 4096.0, 4)
     assert torch.equal(backbone.features[28].weight, vgg_weights()["features.28.weight"])
     assert torch.equal(backbone.fc6.weight, every_fourth[:, None, None, None].expand(-1, 512, 3, 3))

@@ -33,23 +33,13 @@ DETR = [
     "model.head.decoder_layers=2",
     "model.head.dropout=0.0",
 ]
-CORNERNET = [
-    "model/backbone=hourglass",
-    "model.backbone.levels=[2]",
-    "model.backbone.channels=[32,32,48]",
-    "model.backbone.blocks=[1,1,1]",
-    "model.backbone.all_stacks=true",
-    "model.head.width=32",
-    "model.head.pooling_width=32",
-]
-OTHER_NETWORKS = {**dict.fromkeys(YOLO, ()), "cornernet": CORNERNET}
 VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
 
 
 def own(page, network):
     """Words that fit a page to small pictures, with a small network for ResNet-50."""
-    if page in OTHER_NETWORKS:
-        return [f"model={page}", *OTHER_NETWORKS[page]]
+    if page in YOLO:
+        return [f"model={page}"]
     if "ssdlite" in page:
         return [f"model={page}", *SSD]
     if "ssd" in page:
@@ -58,7 +48,10 @@ def own(page, network):
     words = [f"model={page}", "model/backbone=timm", f"model.backbone.model={network}"]
     if page == "faster_rcnn_c4":  # which has no neck
         return [*words, "model.backbone.levels=[4]", *FEW_REGIONS]
-    words += ["model.neck.out_channels=64"] if network == "test_resnet" else []
+    if page.startswith("refinedet"):
+        words += ["model.neck.norm=batch", "model.head.transfer_neck.out_channels=64"]
+    elif network == "test_resnet":
+        words += ["model.neck.out_channels=64"]
     words += DETR if page == "detr" else []
     if "faster" in page or "cascade" in page or "mask" in page:
         narrow = ["model.roi_head.box_head.width=64", "model.backbone.levels=[2,3,4,5]"]
@@ -69,7 +62,6 @@ def own(page, network):
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
     slow = page.startswith(DARKNET) or page in (
-        "cornernet",
         "detr",
         "ssd300",
         "ssd512",
@@ -78,6 +70,9 @@ def slow_if(page):
         "mask_rcnn",
         "atss",
         "fsaf",
+        "fsaf_anchors",
+        "refinedet320",
+        "refinedet512",
         "retinanet",
         "ssdlite",
     )

@@ -12,11 +12,11 @@ def shallow(name):
 
 
 def small_values(name):
-    """Values that make a head page small; a head that is not dense has no `layers`."""
-    if is_dense(name):
-        return {"layers": shallow(name)}
-    if name == "cornernet":
-        return {"width": 16, "pooling_width": 8}
+    """Values that make a head page small; a set-prediction head has no `layers`."""
+    node = filled("head", name)
+    if "layers" in node:
+        narrow = {"transfer_neck": {"out_channels": 8}} if "transfer_neck" in node else {}
+        return {"layers": shallow(name), **narrow}
     return {
         "width": 16,
         "feed_forward": 32,

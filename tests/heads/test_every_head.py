@@ -7,6 +7,7 @@ import torch
 from contract_cases import each_promise
 from covering import pairs_first
 from head_pages import is_dense, small_values
+from second_parts import LAYERS_WITHOUT_SECOND_PRIORS, with_second_parts
 
 from detkit import registry
 from detkit.config.pages import filled
@@ -96,9 +97,9 @@ def test_a_few_steps_lower_the_loss(build_head, name):
 def slots_of(name):
     """Every part of every slot of a head, one at a time."""
     node = filled("head", name)
-    for argument in arguments(registry.get("head", "dense")).values():
+    for argument in arguments(registry.get("head", node["name"])).values():
         slot = argument.slot
-        used = slot and node[argument.name]
+        used = slot and slot.family != "neck" and node[argument.name]
         for part in registry.names(slot.family) if used else []:
             space = getattr(registry.get(slot.family, part), "space", None)
             if not slot.space or space in slot.space:
@@ -115,7 +116,7 @@ CODE_LOSSES = [
 def with_what_it_needs(name, parts):
     """Distributions need a loss of boxes, some layers a head without quality or equal priors."""
     layers = parts.get("layers")
-    if layers in ("decoupled", "rpn", "ssd"):
+    if layers in ("decoupled", "rpn", "ssd") and "quality_target" in filled("head", name):
         parts = {"quality_target": None, "quality_loss": None, **parts}
     if layers in ("rpn", "towers") and name in ("ssd", "ssdlite"):
         parts = {"priors": "anchors", **parts}
@@ -129,11 +130,13 @@ def with_what_it_needs(name, parts):
     return parts
 
 
-def as_nodes(parts):
-    return {slot: part and {"name": part} for slot, part in parts.items()}
+def as_nodes(name, parts):
+    nodes = {slot: part and {"name": part} for slot, part in parts.items()}
+    return with_second_parts(name, nodes)
 
 
 SWAPS = [(name, slot, part) for name in HEADS for slot, part in slots_of(name)]
+SWAPS.remove(LAYERS_WITHOUT_SECOND_PRIORS)
 
 
 # By default test_combinations.py builds each part in each slot, from whole configurations.
@@ -141,7 +144,7 @@ SWAPS = [(name, slot, part) for name in HEADS for slot, part in slots_of(name)]
 @pytest.mark.parametrize("swap", SWAPS, ids="-".join)
 def test_any_part_fits_into_any_head(build_head, swap):
     name, slot, part = swap
-    head = build_head(name, **as_nodes(with_what_it_needs(name, {slot: part})))
+    head = build_head(name, **as_nodes(name, with_what_it_needs(name, {slot: part})))
     for targets in (objects(), [Target.empty()] * 2):
         loss = total(head.loss(features(), PaddedTargets.of(targets)))
         assert loss.isfinite()
@@ -169,7 +172,7 @@ SLOTS = ("box_coder", "box_loss", "priors", "assigner")
 def test_parts_that_touch_each_other_combine(build_head, choice):
     name, *chosen = choice
     parts = dict(zip(SLOTS, chosen, strict=True))
-    head = build_head(name, **as_nodes(with_what_it_needs(name, parts)))
+    head = build_head(name, **as_nodes(name, with_what_it_needs(name, parts)))
     loss = total(head.loss(features(), PaddedTargets.of(objects())))
     loss.backward()
     assert loss.isfinite()

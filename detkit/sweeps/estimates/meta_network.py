@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from detkit.evaluation.operation_counts import HalfProducts, saved_bytes
 from detkit.heads.dense import DenseHead
+from detkit.heads.two_branches import TwoBranchHead
 from detkit.interfaces import ClassificationLoss
 from detkit.roi_heads.pooling import LevelPooling
 from detkit.roi_heads.stage import Stage
@@ -63,7 +64,7 @@ class Network:
             features = neck(backbone(images))
             predictions = self.dense(features)
         outputs = []
-        if isinstance(self.dense, DenseHead):
+        if isinstance(self.dense, DenseHead | TwoBranchHead):
             logits = predictions.class_logits.flatten(0, 1)
             outputs.append((self.dense.classification_loss, logits))
         for stage in self.stages:
