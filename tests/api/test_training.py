@@ -14,6 +14,7 @@ from tiny_run import TINY
 
 import detkit
 from detkit.processes import frozen_training
+from detkit.runs.checkpoint import read_checkpoint
 from detkit.structures import Detections
 from detkit.training.trainer import quiet_lightning, seed_everything
 
@@ -29,6 +30,14 @@ def config(tmp_path, monkeypatch) -> detkit.Config:
 def test_a_training_returns_its_run(tiny_run):
     assert tiny_run.best_checkpoint.is_file()
     assert (tiny_run.folder / "report.html").is_file()
+
+
+def test_checkpoints_hold_the_class_counts_for_evaluations(tiny_run):
+    counts = read_checkpoint(tiny_run.best_checkpoint).class_counts
+    assert (counts.images, len(counts.objects)) == (8, len(tiny_run.class_names))
+    limits = f"metric.frequency_limits=[{min(counts.images_with_class)},100]"
+    numbers = detkit.load(tiny_run.folder, device="cpu").evaluate(overrides=[limits])
+    assert {"AP_rare", "AP_common"} <= numbers.keys()
 
 
 def test_a_training_takes_a_configuration_and_restores_signal_handlers(config, monkeypatch):
@@ -146,3 +155,10 @@ def test_a_program_that_logs_to_the_terminal_shows_messages_once(config, monkeyp
 
 def _log_in_detkit():
     logging.getLogger("detkit.run").info("run folder: here")
+
+
+def test_losses_know_the_class_counts_of_the_training_images(config):
+    weights = "model.head.classification_loss.class_weights=effective_numbers"
+    detector = detkit.build(detkit.compose([*config.overrides, weights]))
+    by_label = detector.head.classification_loss.class_weights.by_label
+    assert len({round(weight, 3) for weight in by_label.tolist()}) > 1
