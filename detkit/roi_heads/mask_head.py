@@ -32,7 +32,7 @@ class ConvMaskHead(nn.Module):
     """
 
     export_problem = (
-        "exported graphs have no masks: train with model.roi_head.mask_head=null to export boxes"
+        "exported graphs have no masks: add model.roi_head.mask_head=null to export the boxes"
     )
 
     def __init__(

@@ -19,6 +19,7 @@ from detkit.runs.tensor_file import read_tensors
 from detkit.structures import ClassCounts
 
 PREFIX = "detector."
+_MASK_HEAD = ".mask_head."
 _log = logging.getLogger("detkit.inference")
 
 
@@ -170,11 +171,14 @@ def _epochs(content: dict[str, Any], path: Path) -> int:
 def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     """Load a checkpoint's weights into a detector of the same configuration.
 
+    A detector without the mask head of its checkpoint (`mask_head=null`) gets all other weights.
+
     Raises:
         UserError: Names or shapes differ; the message shows the first few of each kind.
     """
-    require_fit(detector.state_dict(), checkpoint)
-    detector.load_state_dict(checkpoint.weights)
+    tensors = detector.state_dict()
+    require_fit(tensors, checkpoint)
+    detector.load_state_dict({name: checkpoint.weights[name] for name in tensors})
 
 
 def require_fit(tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
@@ -189,6 +193,8 @@ def require_fit(tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
     """
     missing = sorted(tensors.keys() - checkpoint.weights.keys())
     unused = sorted(checkpoint.weights.keys() - tensors.keys())
+    if not any(_MASK_HEAD in name for name in tensors):  # boxes do not depend on it
+        unused = [name for name in unused if _MASK_HEAD not in name]
     shared = tensors.keys() & checkpoint.weights.keys()
     reshaped = sorted(k for k in shared if tensors[k].shape != checkpoint.weights[k].shape)
     if missing or unused or reshaped:

@@ -2,6 +2,7 @@ import argparse
 import os
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,20 @@ def test_weights_that_do_not_fit_are_named(tmp_path):
         load_weights(nn.Linear(3, 1), checkpoint)
     with pytest.raises(UserError, match=r"1 missing \(0\.weight.*2 unused \(bias, weight"):
         load_weights(nn.Sequential(nn.Linear(2, 1, bias=False)), checkpoint)
+
+
+def roi_head(*parts):
+    """A detector whose roi head has these parts."""
+    return nn.ModuleDict({"roi_head": nn.ModuleDict({name: nn.Linear(2, 1) for name in parts})})
+
+
+def test_a_detector_without_the_mask_head_of_its_checkpoint_gets_the_other_weights(tmp_path):
+    checkpoint = read_checkpoint(write(tmp_path / "a.ckpt"))
+    masks, boxes = roi_head("stage", "mask_head"), roi_head("stage")
+    load_weights(boxes, replace(checkpoint, weights=masks.state_dict()))
+    assert torch.equal(boxes["roi_head"]["stage"].weight, masks["roi_head"]["stage"].weight)
+    with pytest.raises(UserError, match=r"2 missing \(roi_head\.mask_head"):
+        load_weights(masks, replace(checkpoint, weights=boxes.state_dict()))
 
 
 def half(path):
