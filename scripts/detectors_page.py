@@ -29,7 +29,7 @@ from torch.overrides import TorchFunctionMode
 import detkit
 from detkit import assembly
 from detkit.assembly import Classes
-from detkit.evaluation.operation_counts import operations
+from detkit.evaluation.operation_counts import operations, predictions_by_level
 from detkit.structures import Batch, PaddedTargets, Target
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,12 +102,11 @@ def billions(detector: Any, size: int) -> float:
     return operations(lambda: detector.predict(batch(1, size))) / 1e9
 
 
-def priors(detector: Any, size: int) -> int:
-    """Priors of an image."""
+def priors(detector: Any, size: int) -> str:
+    """Priors of an image, or queries; empty for a head with neither."""
     dense = detector.proposer if hasattr(detector, "proposer") else detector.head
-    with torch.no_grad():
-        features = detector.features_of(batch(1, size))
-    return len(dense.priors([tuple(f.shape[-2:]) for f in features], torch.device("cpu")).boxes)
+    counts = predictions_by_level(copy.deepcopy(detector).to("meta"), dense, (size, size))
+    return "" if counts is None else f"{sum(counts):,}"
 
 
 def receptive_fields(detector: Any, width: int, height: int) -> list[str]:
@@ -208,7 +207,7 @@ def measured(page: str, seconds: float, fields: dict[str, list[str]]) -> list[st
         f"{millions:.1f}",
         str(size),
         f"{billions(detector, size):.1f}",
-        f"{priors(detector, size):,}",
+        priors(detector, size),
         ", ".join(fields[network]),
         parity_sources().get(page, ""),
         f"{step:.2f}",

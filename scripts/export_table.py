@@ -32,6 +32,7 @@ DATA = [
 ]
 SIZES = {"ssd300": 300, "torchvision_ssd300": 300, "ssd512": 512}  # the others take any
 SIZE = 256
+WORDS = {"cornernet": ["model/head/postprocess=nms"]}  # its soft-NMS cannot be exported
 TRAINED = "<!-- trained: python scripts/export_table.py --trained RUN -->"
 END_TRAINED = "<!-- end of the trained table -->"
 WAYS = {
@@ -182,7 +183,7 @@ def random_checkpoint(page: str, folder: Path) -> tuple[Path, Any]:
 
     augmentation = page.removeprefix("torchvision_")
     sized = augmentation in ("ssd300", "ssd512", "ssdlite")
-    words = [f"model={page}", *DATA, f"data.path={folder}/shapes"]
+    words = [f"model={page}", *WORDS.get(page, []), *DATA, f"data.path={folder}/shapes"]
     words += [f"augmentation={augmentation}"] if sized else []
     words += [] if page in SIZES else [f"image_size={SIZE}"]
     config = compose("train", words)

@@ -35,12 +35,25 @@ _TINY_DETR = [
     "model.head.encoder_layers=1",
     "model.head.decoder_layers=2",
 ]
+_TINY_CORNERNET = [
+    "model/backbone=hourglass",
+    "model.backbone.channels=[16,16]",
+    "model.backbone.blocks=[1,1]",
+    "model.backbone.levels=[2]",
+    "model.backbone.all_stacks=true",
+    "model.head.width=16",
+    "model.head.pooling_width=16",
+]
 _NARROW_REFINEDET = ["model.neck.channels=[16]", "model.head.transfer_neck.out_channels=16"]
 _FEW_REGIONS = [
     "model.roi_head.sampler.number=32",
     "model.proposer.training_postprocess.max_candidates=200",
     "model.proposer.training_postprocess.max_detections=100",
 ]
+_OTHER_NETWORKS = {
+    "cornernet": _TINY_CORNERNET,
+    "faster_rcnn_c4": [*_TINY_RESNET, "model.backbone.levels=[4]", *_FEW_REGIONS],
+}
 
 
 def small_words(page: str) -> list[str]:
@@ -53,8 +66,8 @@ def small_words(page: str) -> list[str]:
         shrink = ",".join(["half"] * (5 if page == "ssd512" else 4))
         size = ["model.head.priors.image_size=[96,96]", "model.head.priors.steps=null"]
         return [*size, f"model.neck.shrink=[{shrink}]"]
-    if page == "faster_rcnn_c4":
-        return [*_TINY_RESNET, "model.backbone.levels=[4]", *_FEW_REGIONS]
+    if page in _OTHER_NETWORKS:
+        return [*_OTHER_NETWORKS[page]]
     narrow = _NARROW_REFINEDET if page.startswith("refinedet") else ["model.neck.out_channels=16"]
     words = [*_TINY_RESNET, *narrow, *(_TINY_DETR if page == "detr" else [])]
     if page in TWO_STAGES:
@@ -69,6 +82,8 @@ def words_at_320(page: str) -> list[str]:
         return [word.replace("96", "320") for word in small_words(page)]
     if page.startswith("yolo"):
         return []
+    if page == "cornernet":
+        return small_words(page)
     levels = ["model.backbone.levels=[4]"] if page == "faster_rcnn_c4" else []
     levels = ["model.backbone.levels=[2,3,4,5]"] if page in TWO_STAGES and not levels else levels
     return ["model/backbone=resnet18", *levels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -28,7 +29,8 @@ class StackedHourglass(nn.Module):
 
     The level of stride 4 is the output of the last hourglass; coarser levels are the maps that this
     hourglass enlarges on the way. A stride-2 residual block shrinks a map and nearest-neighbour
-    interpolation enlarges it, as in CornerNet; the first hourglass networks pool instead.
+    interpolation enlarges it, as in CornerNet; the first hourglass networks pool instead. For
+    losses after each hourglass (intermediate supervision), `all_stacks` returns all outputs.
 
     Paper: Stacked Hourglass Networks for Human Pose Estimation (Newell et al., 2016),
         https://arxiv.org/abs/1603.06937
@@ -44,6 +46,7 @@ class StackedHourglass(nn.Module):
         blocks: tuple[PositiveInt, ...] = (1, 1, 1, 1),
         norm: _Norm = "batch",
         levels: _Levels = (2, 3, 4, 5),
+        all_stacks: bool = False,
     ) -> None:
         """Build the network.
 
@@ -54,18 +57,16 @@ class StackedHourglass(nn.Module):
             blocks: Residual blocks at each depth.
             norm: Normalisation after each convolution.
             levels: Output levels from 2 on, without gaps; level l has stride 2**l.
+            all_stacks: Return the output of every hourglass, each at stride 4, instead of the
+                levels of the last one; needs `levels` [2].
 
         Raises:
-            UserError: `channels` and `blocks` differ in length, or a level does not exist.
+            UserError: `channels` and `blocks` differ in length, a level does not exist, or there
+                are levels beside `all_stacks`.
         """
         super().__init__()
-        if len(channels) != len(blocks):
-            raise UserError(
-                f"backbone 'hourglass': `channels` lists {len(channels)} depths, but `blocks` "
-                f"{len(blocks)}: list the same number in both."
-            )
-        depths = range(_FIRST_LEVEL, _FIRST_LEVEL + len(channels))
-        require_levels("hourglass", levels, [tuple(depths[:n]) for n in range(1, len(depths) + 1)])
+        _require_depths(channels, blocks)
+        _require_levels(levels, len(channels), all_stacks)
         width = channels[0]
         half = max(1, width // 2)
         self.stem = nn.Sequential(
@@ -82,18 +83,23 @@ class StackedHourglass(nn.Module):
         self.feature_specs = [
             FeatureSpec(channels[level - _FIRST_LEVEL], 2**level) for level in levels
         ]
+        self._all_stacks = all_stacks
+        if all_stacks:
+            self.feature_specs *= stacks
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride), rounded up, per level."""
+        """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride), rounded up, per spec."""
         start = self.stem(images)
         maps = self.hourglasses[0](start)
-        output = self.outputs[0](maps[0])
+        outputs = [self.outputs[0](maps[0])]
         pairs = zip(self.from_input, self.from_output, self.between, strict=True)
         for number, (from_input, from_output, between) in enumerate(pairs, start=1):
-            start = between(F.relu(from_input(start) + from_output(output)))
+            start = between(F.relu(from_input(start) + from_output(outputs[-1])))
             maps = self.hourglasses[number](start)
-            output = self.outputs[number](maps[0])
-        return [output, *maps[1 : len(self.feature_specs)]]
+            outputs.append(self.outputs[number](maps[0]))
+        if self._all_stacks:
+            return outputs
+        return [outputs[-1], *maps[1 : len(self.feature_specs)]]
 
 
 @register("backbone", "hourglass104")
@@ -104,12 +110,20 @@ class Hourglass104(StackedHourglass):
         https://arxiv.org/abs/1808.01244
     """
 
-    def __init__(self, *, norm: _Norm = "batch", levels: _Levels = (2, 3, 4, 5)) -> None:
+    def __init__(
+        self,
+        *,
+        norm: _Norm = "batch",
+        levels: _Levels = (2, 3, 4, 5),
+        all_stacks: bool = False,
+    ) -> None:
         """Build the network.
 
         Args:
             norm: Normalisation after each convolution.
             levels: Output levels from 2 to at most 7, without gaps; level l has stride 2**l.
+            all_stacks: Return the output of both hourglasses, at stride 4, for losses after each;
+                needs `levels` [2].
         """
         super().__init__(
             stacks=2,
@@ -117,6 +131,25 @@ class Hourglass104(StackedHourglass):
             blocks=(2, 2, 2, 2, 2, 4),
             norm=norm,
             levels=levels,
+            all_stacks=all_stacks,
+        )
+
+
+def _require_depths(channels: Sequence[int], blocks: Sequence[int]) -> None:
+    if len(channels) != len(blocks):
+        raise UserError(
+            f"backbone 'hourglass': `channels` lists {len(channels)} depths, but `blocks` "
+            f"{len(blocks)}: list the same number in both."
+        )
+
+
+def _require_levels(levels: _Levels, depths: int, all_stacks: bool) -> None:
+    available = tuple(range(_FIRST_LEVEL, _FIRST_LEVEL + depths))
+    require_levels("hourglass", levels, [available[:n] for n in range(1, depths + 1)])
+    if all_stacks and tuple(levels) != (_FIRST_LEVEL,):
+        raise UserError(
+            "backbone 'hourglass': all_stacks=true returns maps of stride 4 only, got levels "
+            f"{list(levels)}: set levels=[2], or all_stacks=false."
         )
 
 

@@ -37,7 +37,8 @@ image. Takes the overrides of `detkit train`; priors and assigner come from the 
   detkit assign model=fcos data.path=DATA against=atss against.topk=12
   detkit assign ckpt=RUN count=20
 
-An assigner that uses predictions gets them from an untrained detector, or from ckpt=RUN.
+An assigner that uses predictions gets them from an untrained detector, or from ckpt=RUN. Heads of
+corners show the cells of top left corners, then those of bottom right corners.
 
 against=NAME          a second assigner, drawn below; its settings are against.KEY=VALUE
 count=4               images to count and draw
@@ -114,10 +115,11 @@ def _configs(
     first = composed([])
     model = first["model"]
     slot = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
+    if slot is None and against is None and "head" in model:
+        return {model["head"]["name"]: first}  # which assigns by itself, or is refused later
     if slot is None:
-        raise ConfigError(
-            [f"model: '{model['name']}' has no assigner, so there is nothing to show."]
-        )
+        remedy = "there is nothing to show" if against is None else "leave out against"
+        raise ConfigError([f"model: '{model['name']}' has no assigner, so {remedy}."])
     name = model[slot]["assigner"]["name"]
     if against is None:
         return {name: first}

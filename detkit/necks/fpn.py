@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from detkit.errors import UserError
 from detkit.layers.conv import ConvBlock
 from detkit.layers.initialisation import uniform_convolutions
 from detkit.necks.extra_levels import Extra, ExtraLevels, require_levels
@@ -30,6 +31,7 @@ class FPN(nn.Module):
         extra: Extra = "p6p7_on_p5",
         norm: Literal["none", "batch", "group"] = "none",
         min_levels: PositiveInt = 3,
+        finest: PositiveInt | None = None,
     ) -> None:
         """Build the pyramid.
 
@@ -41,25 +43,32 @@ class FPN(nn.Module):
                 backbone's (the RetinaNet paper).
             norm: Normalisation after each convolution.
             min_levels: Minimum number of levels from the backbone.
+            finest: Return only so many of the finest levels, into which all levels are fused; needs
+                `extra` none. Null returns all.
 
         Raises:
-            UserError: There are too few input levels.
+            UserError: There are too few input levels, or `finest` drops the extra levels.
         """
         super().__init__()
         require_levels("fpn", feature_specs, min_levels)
+        if finest is not None and extra != "none":
+            raise UserError(
+                f"neck 'fpn': finest={finest} drops the coarse levels that extra={extra} adds: set "
+                "extra=none, or finest=null."
+            )
         self.lateral = nn.ModuleList(
             ConvBlock(spec.channels, out_channels, kernel_size=1, norm=norm, activation="none")
             for spec in feature_specs
         )
+        returned = feature_specs[:finest]
         self.output = nn.ModuleList(
-            ConvBlock(out_channels, out_channels, norm=norm, activation="none")
-            for _ in feature_specs
+            ConvBlock(out_channels, out_channels, norm=norm, activation="none") for _ in returned
         )
         self.extra = ExtraLevels(
             extra, channels=out_channels, input_channels=feature_specs[-1].channels
         )
         uniform_convolutions(self)
-        self.feature_specs = self.extra.specs(feature_specs, out_channels)
+        self.feature_specs = self.extra.specs(returned, out_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Maps (B, C_l, H_l, W_l) to maps (B, out_channels, H_l, W_l), extra levels included."""
@@ -67,5 +76,5 @@ class FPN(nn.Module):
         for fine in range(len(merged) - 2, -1, -1):
             size = merged[fine].shape[-2:]  # an odd map rules out a fixed factor
             merged[fine] = merged[fine] + F.interpolate(merged[fine + 1], size=size, mode="nearest")
-        pyramid = [output(level) for output, level in zip(self.output, merged, strict=True)]
+        pyramid = [output(level) for output, level in zip(self.output, merged, strict=False)]
         return [*pyramid, *self.extra(pyramid[-1], features[-1])]

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from detkit.ops.chunks import MOST_PAIRS, row_chunks
 from detkit.ops.packing import Packed, pack_groups
+from detkit.ops.selection import is_eager_cpu
 
 Factors = Callable[[Tensor, Tensor], Tensor]
 _MOST_LISTED = 4 * MOST_PAIRS  # pairs to compare at once; each that overlaps takes 40 bytes
 _TENSORS_OF_PAIRS = 16  # that an overlap measure and the boxes of its pairs allocate
 _FAR = 2**24  # pixels; coordinates farther away are clamped to this
+_MOST_COPIED = 2**14  # candidates of a batch
 
 
 def suppress_in_turn(
@@ -26,6 +28,8 @@ def suppress_in_turn(
     memory, each round therefore keeps every box that is better than all boxes it affects, which
     takes about twenty rounds instead of one per box. Otherwise each round keeps the best box of
     every group. The rounds, after each of which the host waits, are those of the slowest image.
+    The few candidates of a usual batch are therefore copied from an accelerator to the host, which
+    then waits once.
 
     Args:
         boxes: (B, K, 4).
@@ -39,6 +43,17 @@ def suppress_in_turn(
         (B, K) scores of the kept boxes. They contain the `limit` best of each group; fully
         suppressed boxes have the score 0.
     """
+    if is_eager_cpu(scores) or scores.numel() > _MOST_COPIED:
+        return _suppress(boxes, scores, groups, factors, limit)
+    columns = torch.cat([boxes, scores[..., None], groups[..., None].to(boxes)], dim=-1).cpu()
+    lowered = _suppress(columns[..., :4], columns[..., 4], columns[..., 5].long(), factors, limit)
+    return lowered.to(scores.device, non_blocking=True)
+
+
+def _suppress(
+    boxes: Tensor, scores: Tensor, groups: Tensor, factors: Factors, limit: int
+) -> Tensor:
+    """See `suppress_in_turn`."""
     values, order = scores.flatten().sort(descending=True, stable=True)
     count = int(values.count_nonzero())
     if count == 0:
@@ -57,7 +72,7 @@ def suppress_in_turn(
     if scores.shape[0] > 1:  # fewer images have fewer pairs
         halves = (slice(None, scores.shape[0] // 2), slice(scores.shape[0] // 2, None))
         return torch.cat(
-            [suppress_in_turn(boxes[h], scores[h], groups[h], factors, limit) for h in halves]
+            [_suppress(boxes[h], scores[h], groups[h], factors, limit) for h in halves]
         )
     packed = pack_groups(boxes, scores, groups)
     index, values = _row_by_row(packed, factors, min(limit, packed.scores.shape[1]))

@@ -40,6 +40,22 @@ def test_levels_with_gaps_are_refused():
         StackedHourglass(levels=(2, 4))
 
 
+def test_all_stacks_return_their_output_at_stride_4():
+    small = {**SMALL, "levels": (2,)}
+    backbone = StackedHourglass(**small, all_stacks=True).eval()
+    assert backbone.feature_specs == [FeatureSpec(16, 4)] * 3
+    last_alone = StackedHourglass(**small).eval()
+    last_alone.load_state_dict(backbone.state_dict())
+    images = torch.rand(1, 3, 32, 48)
+    assert [level.shape for level in backbone(images)] == [(1, 16, 8, 12)] * 3
+    assert torch.equal(backbone(images)[-1], last_alone(images)[0])
+
+
+def test_coarser_levels_beside_all_stacks_are_refused():
+    with pytest.raises(UserError, match=r"stride 4 only, got levels \[2, 3\]: set levels=\[2\]"):
+        StackedHourglass(levels=(2, 3), all_stacks=True)
+
+
 def test_depths_without_blocks_are_refused():
     with pytest.raises(UserError, match="lists 4 depths, but `blocks` 2: list the same number"):
         StackedHourglass(blocks=(1, 1))
@@ -81,13 +97,14 @@ def our_name(name):
 def test_equals_mmdetection_with_the_same_weights(mmdet_hourglass):
     torch.manual_seed(0)
     theirs = mmdet_hourglass(2, 3, (16, 24, 32), (1, 2, 3), 16, norm_cfg={"type": "BN"})
-    ours = StackedHourglass(**SMALL)
+    ours = StackedHourglass(**{**SMALL, "levels": (2,)}, all_stacks=True)
     ours.load_state_dict({our_name(name): value for name, value in theirs.state_dict().items()})
     outputs, gradients = [], []
     for network in (ours, theirs):
         images = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
         maps = network(images.requires_grad_())
-        output = maps[0 if network is ours else -1]
+        assert len(maps) == 3
+        output = torch.stack(list(maps))
         output.square().sum().backward()
         outputs.append(output)
         gradients.append(images.grad)

@@ -15,6 +15,8 @@ PAGES = sorted(path.relative_to(CONF) for path in CONF.rglob("*.yaml"))
 GROUP_PAGES = [page for page in PAGES if len(page.parts) > 1]
 MODEL_PAGES = [page for page in GROUP_PAGES if page.parts[0] in ("model", "experiment")]
 CLASSES = Classes(["a", "b"], [1, 2])
+# What a head needs behind the backbone and the neck of the usual page.
+HEADS_ALONE = {"model/head/cornernet.yaml": ["model.neck.finest=1", "model.neck.extra=none"]}
 # Sizes and copies of a page whose parts a default test composes.
 VARIANTS = ("torchvision_", "yolov5s", "yolo_free_n", "ssd512", "refinedet512", "faster_rcnn_c4")
 VARIANTS += ("bccd_320_",)
@@ -22,6 +24,7 @@ VARIANTS += ("bccd_320_",)
 
 def words_for(page: Path) -> list[str]:
     words = [f"{page.parent.as_posix()}={page.stem}"]
+    words += HEADS_ALONE.get(page.as_posix(), [])
     needs_path = page.parts[0] in ("data", "experiment")  # else it would be composed twice
     return [*words, "data.path=somewhere"] if needs_path else words
 

@@ -18,6 +18,15 @@ QUICK = ("ssdlite", "yolo_free_n", "yolov5n")  # one of each way to divide
 TIMM = ["model/backbone=timm", "model.backbone.model=test_resnet"]
 DARKNET = ("yolov1", "yolov2", "yolov3", "yolov4")  # whose networks have a fixed width
 NARROW = ["model.backbone.depth=0.33", "model.backbone.width=0.125"]
+CORNERNET = [
+    "model/backbone=hourglass",
+    "model.backbone.levels=[2]",
+    "model.backbone.channels=[16,16]",
+    "model.backbone.blocks=[1,1]",
+    "model.backbone.all_stacks=true",
+    "model.head.width=16",
+    "model.head.pooling_width=16",
+]
 SEVERAL_STAGES = ["model.backbone.levels=[2,3,4,5]", "model.roi_head.box_head.width=64"]
 QUICK_SIDE, SIDE, OBJECTS, CLASSES = 192, 448, 10, 20
 
@@ -26,6 +35,8 @@ def words(page, side):
     """A page with a small network, for images of one size."""
     if "ssd" in page:
         return [f"model.head.priors.image_size=[{side},{side}]", "model.head.priors.steps=null"]
+    if page == "cornernet":
+        return CORNERNET
     if page.startswith(DARKNET) or not page.startswith("yolo"):
         if page == "faster_rcnn_c4":
             return [*TIMM, "model.backbone.levels=[4]"]

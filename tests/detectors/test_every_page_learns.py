@@ -33,13 +33,23 @@ DETR = [
     "model.head.decoder_layers=2",
     "model.head.dropout=0.0",
 ]
+CORNERNET = [
+    "model/backbone=hourglass",
+    "model.backbone.levels=[2]",
+    "model.backbone.channels=[32,32,48]",
+    "model.backbone.blocks=[1,1,1]",
+    "model.backbone.all_stacks=true",
+    "model.head.width=32",
+    "model.head.pooling_width=32",
+]
+OTHER_NETWORKS = {**dict.fromkeys(YOLO, ()), "cornernet": CORNERNET}
 VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
 
 
 def own(page, network):
     """Words that fit a page to small pictures, with a small network for ResNet-50."""
-    if page in YOLO:
-        return [f"model={page}"]
+    if page in OTHER_NETWORKS:
+        return [f"model={page}", *OTHER_NETWORKS[page]]
     if "ssdlite" in page:
         return [f"model={page}", *SSD]
     if "ssd" in page:
@@ -62,6 +72,7 @@ def own(page, network):
 def slow_if(page):
     """Large networks, and pages whose parts others have too."""
     slow = page.startswith(DARKNET) or page in (
+        "cornernet",
         "detr",
         "ssd300",
         "ssd512",

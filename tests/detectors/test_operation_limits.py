@@ -56,7 +56,8 @@ DEFAULT_PARTS = ("sim_ota", "ghm", "hard_negatives", "ohem", "ghm_of_regions")
 
 
 def slow_if(page: str) -> object:
-    is_slow = (page.startswith(SAME_PARTS) and page != "ssdlite") or page == "yolov2_tiny"
+    is_slow = page.startswith(SAME_PARTS) and page != "ssdlite"
+    is_slow = is_slow or page in ("cornernet", "yolov2_tiny")
     return pytest.param(page, marks=[pytest.mark.slow] if is_slow else [])
 
 

@@ -11,6 +11,7 @@ from detkit.cli.main import main
 from detkit.config.compose import compose
 
 PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
+UNITS = {"detr": "queries", "cornernet": "corners"}
 PRIORS = {
     "ssd300": "8,732",
     "ssd512": "24,564",
@@ -43,7 +44,8 @@ def slow_without_published_priors(page):
 @pytest.mark.parametrize("page", map(slow_without_published_priors, PAGES))
 def test_maps_and_priors_fit_each_other(page):
     expected = PRIORS.get(page.removeprefix("torchvision_"), "")
-    assert f"{expected} priors" in table(page)
+    unit = UNITS.get(page, "priors")
+    assert f"{expected} {unit}" in table(page)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from detkit.config.part_pages import part_node
 from detkit.structures import FeatureSpec
 
 SPECS = [FeatureSpec(8, 8), FeatureSpec(8, 16), FeatureSpec(8, 32)]
+STACKS = [FeatureSpec(8, 4)] * 2
 WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
 
 
@@ -14,7 +15,7 @@ WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c
 def build_head():
     """A small head by the name of its page, with parts and values as YAML would give them."""
 
-    def make(name, layers=(), **values):
+    def make(name, layers=(), feature_specs=None, **values):
         is_other = "name" in dict(layers)
         small = small_values(name)
         if is_dense(name):
@@ -22,6 +23,8 @@ def build_head():
         node = part_node("head", {"name": name, **small, **values})
         part = node.pop("name")
         complete = {"name": part, **check(registry.get("head", part), node)}
-        return assembly.build("head", complete, WIRING, ("model", "head"))
+        specs = feature_specs or (STACKS if name == "cornernet" else SPECS)
+        wiring = {**WIRING, "feature_specs": specs}
+        return assembly.build("head", complete, wiring, ("model", "head"))
 
     return make

@@ -12,11 +12,13 @@ def shallow(name):
 
 
 def small_values(name):
-    """Values that make a head page small; a set-prediction head has no `layers`."""
+    """Values that make a head page small; a head that is not dense has no `layers`."""
     node = filled("head", name)
-    if "layers" in node:
+    if is_dense(name):
         narrow = {"transfer_neck": {"out_channels": 8}} if "transfer_neck" in node else {}
         return {"layers": shallow(name), **narrow}
+    if name == "cornernet":
+        return {"width": 16, "pooling_width": 8}
     return {
         "width": 16,
         "feed_forward": 32,

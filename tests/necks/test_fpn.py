@@ -88,3 +88,19 @@ def test_too_few_levels_are_refused():
 def test_fewer_levels_fit_where_the_user_says_so():
     neck = FPN(feature_specs=SPECS[2:], min_levels=1, extra="none")
     assert [spec.stride for spec in neck.feature_specs] == [32]
+
+
+def test_the_finest_level_alone_is_that_of_the_whole_pyramid():
+    whole = FPN(feature_specs=SPECS, out_channels=12, extra="none")
+    finest = FPN(feature_specs=SPECS, out_channels=12, extra="none", finest=1)
+    finest.load_state_dict(whole.state_dict(), strict=False)
+    assert finest.feature_specs == [FeatureSpec(12, 8)]
+    (level,) = finest(maps())
+    assert torch.equal(level, whole(maps())[0])
+    level.sum().backward()
+    assert all(parameter.grad is not None for parameter in finest.parameters())
+
+
+def test_extra_levels_that_the_finest_exclude_are_refused():
+    with pytest.raises(UserError, match="finest=1 drops the coarse levels that extra=pool adds"):
+        FPN(feature_specs=SPECS, extra="pool", finest=1)

@@ -3,6 +3,7 @@ import torch
 
 from detkit.ops import chunks, suppression
 from detkit.ops.boxes import iou
+from detkit.ops.selection import fixed_shapes
 from detkit.ops.suppression import suppress_in_turn
 
 BOXES = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 0, 30, 10], [0, 0, 10, 10]])
@@ -136,3 +137,18 @@ def test_images_of_a_batch_are_suppressed_apart(pairs, monkeypatch):
             images[:1], image_scores[None], groups[:1], halve_what_overlaps, 20
         )
         torch.testing.assert_close(row, alone[0])
+
+
+@pytest.mark.parametrize(("most", "copies"), [(12, 1), (11, 0)])
+def test_few_candidates_of_an_accelerator_are_copied_once(most, copies, monkeypatch):
+    monkeypatch.setattr(suppression, "_MOST_COPIED", most)
+    images, groups = BOXES.repeat(3, 1, 1), ALONE.repeat(3, 1)
+    scores = torch.stack([SCORES * share for share in (1.0, 0.5, 0.0)])
+    expected = suppress_in_turn(images, scores, groups, halve_what_overlaps, 4)
+    copied, cpu = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda t: copied.append(t.shape) or cpu(t))
+    with fixed_shapes():
+        assert torch.equal(
+            suppress_in_turn(images, scores, groups, halve_what_overlaps, 4), expected
+        )
+    assert copied == [(3, 4, 6)] * copies
