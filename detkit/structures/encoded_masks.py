@@ -11,7 +11,7 @@ from detkit.structures.mask_window import MaskWindow
 
 
 class EncodedMasks(NamedTuple):
-    """The masks of N detections as runs of pixels, a hundredth of the memory of their maps.
+    """The masks of N detections as runs of pixels, a tenth of the memory of their maps.
 
     Attributes:
         runs: The pixels of each detection in COCO's compressed encoding.
@@ -44,8 +44,8 @@ class EncodedMasks(NamedTuple):
 def encode_window(window: MaskWindow) -> bytes:
     """The pixels of an object as runs, equal to what pycocotools makes of the whole image.
 
-    Only the columns of the window are read: an evaluation encodes a hundred detections per image,
-    and encoding whole images would take most of its time.
+    Only the columns of the window are read. An evaluation encodes a hundred detections per image;
+    encoding whole images of 800 x 1333 pixels takes it more than twice as long.
     """
     height, width = window.size
     rows, columns = window.bitmap.shape

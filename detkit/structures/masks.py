@@ -96,7 +96,7 @@ class DetectionMasks(NamedTuple):
         return self._replace(probabilities=self.probabilities[keep], boxes=self.boxes[keep])
 
     def encoded(self) -> EncodedMasks:
-        """The pixels of each detection as runs, which take a hundredth of the memory."""
+        """The pixels of each detection as runs, which take a tenth of the memory."""
         runs = tuple(encode_window(self.window(position)) for position in range(len(self.boxes)))
         return EncodedMasks(runs, self.size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -17,6 +18,7 @@ from detkit.registry import PositiveFloat, PositiveInt, Wired, register
 from detkit.runs.layout import RunFolder
 from detkit.training.rank_agreement import any_rank, is_step_start
 
+_log = logging.getLogger("detkit.training")
 PART = ".part"
 
 
@@ -57,6 +59,7 @@ class Checkpoints(Checkpoint):
         self.best_score: float | None = None
         self.best_epoch: int | None = None
         self._validated = False
+        self._warned = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget a validation before this training, and delete incomplete files left by a kill."""
@@ -83,6 +86,16 @@ class Checkpoints(Checkpoint):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Record that there is a new score."""
         self._validated = self.monitor in trainer.callback_metrics
+        if not (self._validated or self._warned) and trainer.is_global_zero:
+            self._warned = True
+            numbers = [n for n in trainer.callback_metrics if n.startswith("val/")]
+            names = ", ".join(n for n in numbers if n.count("/") == 1)
+            _log.warning(
+                "callbacks.checkpoints.monitor=%s is none of the numbers of this validation (%s): "
+                "without it there is no best checkpoint",
+                self.monitor,
+                names or "it has none",
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save after validation, when the state of all other callbacks is complete."""

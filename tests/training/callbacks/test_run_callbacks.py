@@ -68,6 +68,15 @@ def test_epochs_without_validation_save_the_last_state_only(tmp_path):
     assert saved_epochs(tmp_path) == [1, 3]
 
 
+def test_a_number_that_is_not_measured_is_named_once(tmp_path, caplog):
+    checkpoints = Checkpoints(run_folder=str(tmp_path), monitor="val/mask_AP")
+    train(tmp_path, [checkpoints], [0.5, 0.4])
+    warning = "callbacks.checkpoints.monitor=val/mask_AP is none of the numbers"
+    assert caplog.text.count(warning) == 1
+    assert "(val/AP" in caplog.text
+    assert not checkpoints.best_path.exists()
+
+
 def test_seldom_saves_still_save_the_end(tmp_path):
     module = tiny_module()
     checkpoints = Checkpoints(run_folder=str(tmp_path), every=5)
