@@ -94,7 +94,7 @@ def _ignored(source: str, target: str, material: Material, keep: bool) -> list[s
 def _of_target(target: str, material: Material) -> list[str]:
     if target == "voc":
         boxes = [box for picture in material.pictures for box in picture.boxes.tolist()]
-        rough = sum(not voc_writer.is_cut_off(box) for box in boxes)
+        rough = sum(not voc_writer.is_whole(box) for box in boxes)
         if rough:
             return [
                 f"{rough:,} of {counted(len(boxes), 'box')} written with fractions of a "
