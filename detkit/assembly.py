@@ -14,6 +14,7 @@ import torch
 from detkit import registry
 from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
+from detkit.data.configured_proposals import configured_proposals
 from detkit.data.detection_data import DetectionData
 from detkit.detectors.base import DetectorModule
 from detkit.detectors.spec_check import require_true_specs
@@ -223,6 +224,7 @@ def build_data(config: Config, *, masks: bool = False) -> DetectionData:
     wiring = {
         "mixing_epochs": _mixing_epochs(config),
         "pad_multiple": config["augmentation"].get("pad_multiple", 1),  # unless nothing is batched
+        "proposals": configured_proposals(config),
         "train_transforms": build_transforms(config["augmentation"], "train"),
         "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
         "seed": config.get("seed", 0),  # only training draws anything
@@ -240,10 +242,8 @@ def needs_masks(model: Any) -> bool:
 
 def _mixing_epochs(config: Config) -> float:
     """The epochs in which several images are mixed: all but the last ones."""
-    if "trainer" not in config:  # nothing is trained
-        return math.inf
-    epochs = config["trainer"]["max_epochs"]
-    if epochs is None:  # the training decides as it goes
+    epochs = config.get("trainer", {}).get("max_epochs")
+    if epochs is None:  # nothing is trained, or the training decides as it goes
         return math.inf
     return float(epochs - config["augmentation"].get("close_mosaic", 0))
 

@@ -43,8 +43,7 @@ Losses = dict[str, Tensor]
 class Backbone(Protocol):
     """(B, 3, H, W) float images to L maps (B, C_l, H_l, W_l), fine to coarse.
 
-    A static method `pixel_statistics(arguments)` may give the mean and deviation, in 0..255, that
-    its weights expect instead of ImageNet's.
+    A static method `pixel_statistics(arguments)` may replace ImageNet's mean and std (0..255).
     """
 
     feature_specs: list[FeatureSpec]
@@ -151,9 +150,10 @@ class BoxLoss(Protocol):
 
     "boxes": decoded absolute xyxy (the IoU family). "codes": the coder's codes (the L1 family).
     "distribution": the codes (M, 4 * bins) and the distances (M, 4) of a DistributionCoder.
+    "gaussian": the codes (M, 8) of a VarianceCoder; see detkit/ops/variances.py.
     """
 
-    space: Literal["boxes", "codes", "distribution"]
+    space: Literal["boxes", "codes", "distribution", "gaussian"]
     weight: float
 
     def __call__(self, predicted: Tensor, target: Tensor) -> Tensor: ...

@@ -50,7 +50,25 @@ _FEW_REGIONS = [
     "model.proposer.training_postprocess.max_candidates=200",
     "model.proposer.training_postprocess.max_detections=100",
 ]
+_TINY_FAST_RCNN = [
+    *_TINY_RESNET,
+    "model.backbone.levels=[4]",
+    "model.roi_head.box_head.width=16",
+    "model.roi_head.sampler.number=32",
+]
+_TINY_RCNN = [
+    "model/roi_head/box_head/backbone=timm",
+    "model.roi_head.box_head.backbone.model=test_resnet",
+    "model.roi_head.box_head.width=16",
+    "model.roi_head.box_head.cells=1",
+    "model.roi_head.pooling.size=32",
+    "model.roi_head.pooling.context=4",
+    "model.roi_head.sampler.number=16",
+    "model.proposer.sizes=[0.3,0.6]",
+]
 _OTHER_NETWORKS = {
+    "fast_rcnn": _TINY_FAST_RCNN,
+    "rcnn": _TINY_RCNN,
     "cornernet": _TINY_CORNERNET,
     "faster_rcnn_c4": [*_TINY_RESNET, "model.backbone.levels=[4]", *_FEW_REGIONS],
 }
@@ -84,6 +102,8 @@ def words_at_320(page: str) -> list[str]:
         return []
     if page == "cornernet":
         return small_words(page)
+    if page in ("fast_rcnn", "rcnn"):
+        return [word.replace("test_resnet", "resnet18") for word in small_words(page)]
     levels = ["model.backbone.levels=[4]"] if page == "faster_rcnn_c4" else []
     levels = ["model.backbone.levels=[2,3,4,5]"] if page in TWO_STAGES and not levels else levels
     return ["model/backbone=resnet18", *levels]

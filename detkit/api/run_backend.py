@@ -15,6 +15,7 @@ from detkit.api.image_inputs import DecodeJPEG, ImageToRead
 from detkit.assembly import Classes
 from detkit.config.overrides import quoted_value
 from detkit.data.collate import Collate
+from detkit.data.configured_proposals import configured_proposals
 from detkit.data.image_decoding import as_tensor, torchvision_jpeg
 from detkit.data.single_image import read_image
 from detkit.inference.detecting import choose_device
@@ -55,6 +56,7 @@ class RunBackend:
         self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
         augmentation = config["augmentation"]
         self._transforms = assembly.build_transforms(augmentation, "evaluation")
+        self._proposals = configured_proposals(config)
         classes = Classes(checkpoint.class_names, checkpoint.category_ids)
         with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
             network = assembly.build_detector(config["model"], classes, fetch_weights=False)
@@ -74,6 +76,7 @@ class RunBackend:
             image.description,
             path=str(image.path or ""),
             transforms=self._transforms,
+            proposals=self._proposals,
         )
 
     def predict(self, samples: Sequence[Sample]) -> list[DetectionArrays]:

@@ -28,6 +28,8 @@ class MaxIoUAssigner:
     Args:
         foreground: A prior with at least this IoU is positive.
         background: A prior with less than this IoU is negative; priors in between are ignored.
+        background_at_least: A prior with less than this IoU is ignored, unless its image has no
+            object. Fast R-CNN uses 0.1, so that it learns from background near objects.
         low_quality: Whether the best priors of each object are positive at any IoU.
     """
 
@@ -38,6 +40,7 @@ class MaxIoUAssigner:
         *,
         foreground: Fraction = 0.5,
         background: Fraction = 0.4,
+        background_at_least: Fraction = 0.0,
         low_quality: bool = True,
     ) -> None:
         if background > foreground:
@@ -46,7 +49,13 @@ class MaxIoUAssigner:
                 "lower background or raise foreground."
             )
         self.foreground = foreground
+        if background_at_least > background:
+            raise UserError(
+                f"assigner 'max_iou': background_at_least {background_at_least} is above "
+                f"background {background}, so nothing would be negative: lower it."
+            )
         self.background = background
+        self.background_at_least = background_at_least
         self.low_quality = low_quality
 
     def __call__(
@@ -56,6 +65,8 @@ class MaxIoUAssigner:
         best, matched, is_best = _best_objects(priors.boxes, targets)
         assigned = matched.masked_fill(best < self.foreground, IGNORED)
         assigned = assigned.masked_fill(best < self.background, BACKGROUND)
+        if self.background_at_least > 0:
+            assigned = assigned.masked_fill(best < self.background_at_least, IGNORED)
         if self.low_quality:
             assigned = torch.where(is_best, matched, assigned)
         return Assignment(assigned.masked_fill(best < 0, BACKGROUND))

@@ -155,7 +155,7 @@ def _step(
 def _single_images(data: DetectionData) -> list[Batch]:
     """A few validation images, each as a batch."""
     index, collate = data.validation_index, Collate(pad_multiple=data.pad_multiple)
-    dataset = DetectionDataset(index, transforms=data.evaluation_transforms, seed=data.seed)
+    dataset = data.plain_dataset(index)
     return [collate([dataset[Key(0, position)]]) for position in range(min(WARM_UP, len(index)))]
 
 

@@ -18,7 +18,7 @@ from detkit.config.derived.data_path import OWN, RENDERED, sets_only_path
 from detkit.config.override_text import value_of
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData
-from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.data.detection_dataset import Key
 from detkit.errors import ConfigError, UserError
 from detkit.inference.assigning import ImageAssignment, assign, count, counts_as_text
 from detkit.registry import NonNegativeInt, PositiveInt
@@ -114,7 +114,8 @@ def _configs(
 
     first = composed([])
     model = first["model"]
-    slot = next((key for key in ("head", "proposer") if "assigner" in model.get(key, {})), None)
+    slots = ("head", "proposer", "roi_head")
+    slot = next((key for key in slots if "assigner" in (model.get(key) or {})), None)
     if slot is None and against is None and "head" in model:
         return {model["head"]["name"]: first}  # which assigns by itself, or is refused later
     if slot is None:
@@ -137,10 +138,7 @@ def _samples(data: DetectionData, options: dict[str, Any]) -> list[Sample]:
         raise UserError(
             f"positions={positions}: the training split has images 0 to {len(index) - 1}."
         )
-    if options["augmented"]:
-        dataset = data.train_dataset()
-    else:
-        dataset = DetectionDataset(index, transforms=data.evaluation_transforms, seed=data.seed)
+    dataset = data.train_dataset() if options["augmented"] else data.plain_dataset(index)
     return [dataset[Key(0, position)] for position in positions]
 
 

@@ -98,7 +98,8 @@ def _predictions(detector: nn.Module, dense: str, size: tuple[int, int]) -> str:
         return ""
     if hasattr(head, "priors"):
         return f": {sum(counts):,} priors ({_sum(counts)})"
-    return f": {sum(counts):,} queries"
+    noun = "regions" if hasattr(head, "region_count") else "queries"
+    return f": {sum(counts):,} {noun}"
 
 
 def _looks(roi_head: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`detkit data`: check, convert, summarise and show data sets."""
+"""`detkit data`: check, convert, summarise and show data sets; propose regions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from detkit.cli.main import VERBS
 from detkit.cli.verbs import run_verb
 
 HELP = """
-usage: detkit data check|convert|stats|anchors|show PATH [KEY=VALUE ...]
+usage: detkit data check|convert|stats|anchors|show|propose PATH [KEY=VALUE ...]
 
   check      find problems in a data set; exit code 1 if training would suffer
   convert    write a data set in another format
   stats      statistics and plots of images, boxes and classes
   anchors    widths and heights of anchors that fit the boxes
   show       pictures of what the detector sees in training, augmented
+  propose    write regions that may hold an object into a file
 
   detkit data check DATA
   detkit data stats DATA output=stats

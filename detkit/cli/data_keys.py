@@ -20,6 +20,7 @@ _BY_VERB = {
     "check": _PLAIN,
     "stats": _PLAIN,
     "anchors": _PLAIN,
+    "propose": _PLAIN,
     "convert": {**_PLAIN, r"data\.path": "SOURCE", _SPLITS: "split"},
 }
 

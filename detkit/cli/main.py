@@ -35,7 +35,7 @@ COMMANDS = {
     "replay": "repeat the step with a non-finite loss",
     "import": "load weights of torchvision, timm or detkit into a detector",
     "bundle": "pack a run into a folder of safetensors, configuration and class names",
-    "data": "check, convert, summarise or show a data set; fit anchors",
+    "data": "check, convert, summarise or show a data set; fit anchors; propose regions",
     "assign": "show which priors are responsible for which objects",
     "config": "show the composed configuration and its wiring; explain a value; compare two runs",
     "benchmark": "measure how fast a configuration loads, trains and predicts; find bottlenecks",
@@ -48,7 +48,7 @@ COMMANDS = {
 MODULES = {"import": "import_weights"}  # `import` cannot name a module
 VERBS = {  # `detkit data check` is in data_check.py
     "config": ("explain", "diff", "schedule"),
-    "data": ("check", "convert", "stats", "anchors", "show"),
+    "data": ("check", "convert", "stats", "anchors", "show", "propose"),
     "plugin": ("new", "check"),
     "sweep": ("resume", "table"),
 }

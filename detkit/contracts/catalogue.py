@@ -63,6 +63,15 @@ _DENSE = (
     *_PURE,
     networks.exported_program_gives_the_same_outputs,
 )
+_PROPOSING = (proposals.training_proposals_are_valid_regions,)
+_FIXED_PROPOSER = (
+    heads.predictions_have_their_form,
+    heads.detections_are_inside_their_image,
+    heads.an_image_is_detected_as_if_alone,
+    heads.detections_are_reproducible,
+    *_PROPOSING,
+    *_NETWORK,
+)
 _LAYERS = (
     heads.predictions_have_their_form,
     heads.predictions_match_the_priors,
@@ -88,6 +97,7 @@ _BY_SPACE: dict[str, tuple[Check, ...]] = {
     "boxes": (loss_functions.exact_predictions_have_the_lowest_loss,),
     "codes": (loss_functions.exact_predictions_have_the_lowest_loss,),
     "distribution": (loss_functions.correct_distributions_have_a_lower_loss,),
+    "gaussian": (loss_functions.exact_predictions_have_the_lowest_loss,),
 }
 _BY_FAMILY: dict[str, tuple[Check, ...]] = {
     "detector": (heads.it_is_a_module, *_LEARNING, *_NETWORK),
@@ -95,7 +105,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
     "neck": _LEVELS,
     "head": _DENSE,
     "layers": _LAYERS,
-    "proposer": (*_DENSE, proposals.training_proposals_are_valid_regions),
+    "proposer": (*_DENSE, *_PROPOSING),
     "roi_head": (
         proposals.predictions_cover_every_region,
         *_LEARNING,
@@ -211,6 +221,8 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
 
 
 def promises(family: str, name: str) -> Iterable[Check]:
-    """All checks of a part: for every part, for its family, and for a loss's space."""
+    """All checks of a part: for every part, for its family or kind, and for a loss's space."""
+    if family == "proposer" and not getattr(registry.get(family, name), "learns", True):
+        return (*_EVERY_PART, *_FIXED_PROPOSER)
     space = getattr(registry.get(family, name), "space", None) if family == "loss" else None
     return (*_EVERY_PART, *_BY_FAMILY[family], *_BY_SPACE.get(str(space), ()))

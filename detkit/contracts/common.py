@@ -7,7 +7,6 @@ import tempfile
 from detkit.config.signatures import summary
 from detkit.contracts import scenes
 from detkit.contracts.case import Subject
-from detkit.contracts.network_trials import REGION_SHAPE
 from detkit.contracts.tensor_checks import require
 from detkit.contracts.tiny_training import quiet
 
@@ -18,9 +17,11 @@ def it_can_be_built(subject: Subject) -> None:
     """From its values and what assembly wires; it may refuse some feature levels, but not all."""
     if subject.family in _ON_LEVELS:
         part, _ = scenes.build_on_levels(subject)
+    elif subject.family == "box_head":
+        part, _ = scenes.build_on_region(subject)
     else:
         with tempfile.TemporaryDirectory() as folder, quiet():
-            part = subject.build(region_shape=REGION_SHAPE, run_folder=folder)
+            part = subject.build(run_folder=folder)
     require(part is not None, "building it returned None: return the part.")
 
 

@@ -89,7 +89,8 @@ def _of_detector(subject: Subject, training: bool) -> Verbs:
     batch = scenes.batch(scenes.usual_targets())
 
     def first(count: int) -> Batch:
-        fields = {n: v[:count] for n, v in vars(batch).items() if n != "targets"}
+        whole = ("targets", "proposals")
+        fields = {n: v[:count] for n, v in vars(batch).items() if n not in whole}
         return Batch(**fields, targets=batch.targets.images(0, count))
 
     return Verbs(

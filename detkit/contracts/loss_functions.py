@@ -22,7 +22,7 @@ from detkit.contracts.tensor_checks import (
 )
 from detkit.structures import BACKGROUND, IGNORED
 
-SPACES = ("classes", "boxes", "codes", "distribution")
+SPACES = ("classes", "boxes", "codes", "distribution", "gaussian")
 _WITH_BACKGROUND = ("softmax", "conditional_softmax")  # their last logit
 _LABELS = torch.tensor([1, BACKGROUND, 0, BACKGROUND, 2])
 _BINS = 6
@@ -65,6 +65,9 @@ def inputs_of(loss: Any, count: int = 5) -> Inputs:
         distances = torch.rand(count, 4, generator=generator) * (_BINS - 1)
         return Inputs(scenes.random(count, 4 * _BINS), distances)
     predicted, target = (scenes.boxes_in((9, 9), count, seed) for seed in (1, 2))
+    if space == "gaussian":  # equal log variances, so that only boxes make a difference
+        logarithms = torch.linspace(-1, 1, 4).expand(count, 4)
+        predicted, target = (torch.cat([boxes, logarithms], 1) for boxes in (predicted, target))
     return Inputs(predicted, target)
 
 

@@ -40,7 +40,11 @@ def _pooling(subject: Subject) -> Trial:
     return Trial(part, (scenes.maps(specs), torch.cat(scenes.regions().split()), image))
 
 
-REGION_SHAPE = (32, 4, 4)
+def _box_head(subject: Subject) -> Trial:
+    part, shape = scenes.build_on_region(subject)
+    return Trial(part, (scenes.random(4, *shape),))
+
+
 _TRIALS: dict[str, Callable[[Subject], Trial]] = {
     "backbone": lambda subject: Trial(subject.build(), (scenes.images(),)),
     "neck": _on_maps,
@@ -50,9 +54,7 @@ _TRIALS: dict[str, Callable[[Subject], Trial]] = {
     "roi_head": _on_regions,
     "pooling": _pooling,
     "mask_head": _pooling,
-    "box_head": lambda subject: Trial(
-        subject.build(region_shape=REGION_SHAPE), (scenes.random(4, *REGION_SHAPE),)
-    ),
+    "box_head": _box_head,
     "detector": lambda subject: Trial(subject.build(), (scenes.images() * 50 + 110,)),
 }
 

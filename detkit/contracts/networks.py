@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from detkit.contracts import scenes
 from detkit.contracts.case import BrokenContractError, Subject
 from detkit.contracts.network_trials import (
-    REGION_SHAPE,
     repeatable,
     require_gradients,
     trainable,
@@ -217,7 +216,8 @@ def it_exports_for_any_batch_and_size(subject: Subject) -> None:
     axes: tuple[int, ...] = (0, 2, 3)
     shapes = [(count, 3, *size) for count, size in _SHAPES[is_on_levels]]
     if subject.family == "box_head":
-        axes, shapes = (0,), [(4, *REGION_SHAPE), (3, *REGION_SHAPE)]
+        _, shape = scenes.build_on_region(subject)
+        axes, shapes = (0,), [(4, *shape), (3, *shape)]
     part = _OnLevels(*scenes.build_on_levels(subject)) if is_on_levels else trial(subject).part
     module = _Forward(part).eval()
     traced, inputs = (scenes.random(*shape) for shape in shapes)

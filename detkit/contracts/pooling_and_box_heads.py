@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detkit.contracts import scenes
 from detkit.contracts.case import CLASS_NAMES, BrokenContractError, Subject
-from detkit.contracts.network_trials import REGION_SHAPE, require_gradients, set_mode
+from detkit.contracts.network_trials import require_gradients, set_mode
 from detkit.contracts.tensor_checks import require, require_close, require_finite
 
 _COUNTS = (0, 1, scenes.MANY)  # for poolings
@@ -96,12 +96,12 @@ def gradients_reach_the_feature_levels(subject: Subject) -> None:
 
 def features_match_out_channels(subject: Subject) -> None:
     """For no region, one and many."""
-    part = subject.build(region_shape=REGION_SHAPE)
+    part, shape = scenes.build_on_region(subject)
     set_mode(part, training=False)
     width = getattr(part, "out_channels", None)
     require(isinstance(width, int), f"`out_channels` is {width!r}, expected an int: set it.")
     for count in _FEW:
-        features = part(scenes.random(count, *REGION_SHAPE))
+        features = part(scenes.random(count, *shape))
         require(
             isinstance(features, Tensor) and tuple(features.shape) == (count, width),
             f"{count} regions gave {tuple(getattr(features, 'shape', ()))}, expected ({count}, "
@@ -113,9 +113,9 @@ def features_match_out_channels(subject: Subject) -> None:
 def gradients_flow_for_any_number_of_regions(subject: Subject) -> None:
     """Including none, as in a batch without proposals."""
     for count in (0, 2):
-        part = subject.build(region_shape=REGION_SHAPE)
+        part, shape = scenes.build_on_region(subject)
         set_mode(part, training=True)
-        features = part(scenes.random(count, *REGION_SHAPE))
+        features = part(scenes.random(count, *shape))
         require_gradients(part, features.sum(), f"from {count} regions")
 
 

@@ -17,6 +17,7 @@ from detkit.contracts.tensor_checks import (
     require_tensor,
     unchanged,
 )
+from detkit.ops.variances import VarianceCoder
 from detkit.structures import FeatureSpec, Priors
 
 _SIZES = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]  # of the feature maps of 64 x 96 images
@@ -162,9 +163,15 @@ def gradients_reach_every_code(subject: Subject) -> None:
     codes = coder.encode(_BOXES, _PRIORS).detach().requires_grad_()
     boxes: Tensor = coder.decode(codes, _PRIORS)
     require(boxes.requires_grad, "decoded boxes have no gradient: do not detach them.")
-    (gradient,) = torch.autograd.grad((boxes * torch.tensor([1.0, 2, 3, 4])).sum(), codes)
+    total = (boxes * torch.tensor([1.0, 2, 3, 4])).sum()
+    if isinstance(coder, VarianceCoder):
+        total = total + coder.variances(codes).sum()
+    (gradient,) = torch.autograd.grad(total, codes)
     require_finite(gradient, "the gradient of a code is not finite.")
-    require(bool((gradient != 0).all()), "a code gets no gradient from its decoded box.")
+    require(
+        bool((gradient != 0).all()),
+        "a code gets no gradient from its decoded box, or from its variances.",
+    )
 
 
 def any_code_decodes_to_a_finite_box(subject: Subject) -> None:
@@ -175,6 +182,9 @@ def any_code_decodes_to_a_finite_box(subject: Subject) -> None:
         require_finite(
             boxes, f"codes of {value:g} gave boxes that are not finite: clamp the codes."
         )
+        if isinstance(coder, VarianceCoder):
+            variances = coder.variances(torch.full((3, size), value))
+            require_finite(variances, f"codes of {value:g} gave variances that are not finite.")
     far = torch.tensor([[5.0, 5, 5, 5], [900, 900, 9000, 9000], [-900, 0, -899, 1]])
     require_finite(
         coder.encode(far, _PRIORS),

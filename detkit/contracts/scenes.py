@@ -41,6 +41,8 @@ def _specs(channels: Sequence[int], stride: int) -> list[FeatureSpec]:
 _DIFFERENT = [_specs((32, 64, 128), 8), _specs((32, 64, 96, 128), 4)]
 _ALIKE = [_specs((32, 32, 32), 8), _specs((32,) * 5, 8), _specs((32,) * 4, 4), _specs((32,), 32)]
 LEVELS = {"neck": _DIFFERENT + _ALIKE}
+# Of pooled maps, and of crops of the image.
+REGION_SHAPES = ((32, 4, 4), (3, 64, 64))
 
 
 def build_on_levels(subject: Subject) -> tuple[Any, list[FeatureSpec]]:
@@ -74,6 +76,21 @@ def _head_wiring(specs: Sequence[FeatureSpec]) -> dict[str, Any]:
 
 def _levels_text(specs: Sequence[FeatureSpec]) -> str:
     return "on " + ", ".join(f"{spec.channels} channels at stride {spec.stride}" for spec in specs)
+
+
+def build_on_region(subject: Subject) -> tuple[Any, tuple[int, int, int]]:
+    """Build a box head on the first shape of pooled maps that it accepts; returns both.
+
+    Raises:
+        BrokenContractError: It accepts none.
+    """
+    refusals = []
+    for shape in REGION_SHAPES:
+        try:
+            return subject.build(region_shape=shape), shape
+        except ConfigError as error:
+            refusals.append(f"on {shape}: {error}")
+    raise BrokenContractError(f"it cannot be built on any pooled map; {refusals[0]}")
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

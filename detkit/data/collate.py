@@ -12,7 +12,7 @@ from torch import Tensor
 
 from detkit.data.opencv import cv2
 from detkit.data.transforms.resizing import PADDING
-from detkit.structures import Batch, PaddedTargets, Sample, Target
+from detkit.structures import Batch, PaddedTargets, Regions, Sample, Target
 
 
 class Collate:
@@ -28,15 +28,14 @@ class Collate:
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """One batch in the order of the samples."""
         sizes = [sample.size for sample in samples]
-        height, width = (
-            -(-max(lengths) // self.pad_multiple) * self.pad_multiple
-            for lengths in zip(*sizes, strict=True)
-        )
+        multiple = self.pad_multiple
+        height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
         images = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
         for canvas, sample, (rows, columns) in zip(images, samples, sizes, strict=True):
             copy_planes(sample.image, canvas[:, :rows, :columns])
             canvas[:, rows:] = PADDING
             canvas[:, :rows, columns:] = PADDING
+        proposals = [sample.proposals for sample in samples if sample.proposals is not None]
         return Batch(
             images=images,
             image_sizes=sizes,
@@ -47,6 +46,7 @@ class Collate:
             original_sizes=[sample.original_size for sample in samples],
             to_image=torch.stack([sample.to_image for sample in samples]),
             blank=tuple(i for i, sample in enumerate(samples) if not sample.is_decoded),
+            proposals=Regions.of(proposals) if proposals else None,
         )
 
 
@@ -75,18 +75,20 @@ def _rebuild_target(boxes: Any, labels: Any, ignored: Any, areas: Any, outlines:
 
 
 def _reduce_padded(
-    targets: PaddedTargets,
-) -> tuple[Callable[..., PaddedTargets], tuple[Any, ...]]:
-    values: list[Any] = [v.numpy() if isinstance(v, Tensor) else v for v in targets]
-    return _rebuild_padded, tuple(values)
+    values: PaddedTargets | Regions,
+) -> tuple[Callable[..., PaddedTargets | Regions], tuple[Any, ...]]:
+    arrays: list[Any] = [v.numpy() if isinstance(v, Tensor) else v for v in values]
+    return _rebuild_padded, (type(values), *arrays)
 
 
-def _rebuild_padded(*values: Any) -> PaddedTargets:
+def _rebuild_padded(kind: Callable[..., Any], *values: Any) -> PaddedTargets | Regions:
     fields: list[Any] = [torch.from_numpy(v) if isinstance(v, np.ndarray) else v for v in values]
-    return PaddedTargets(*fields)
+    result: PaddedTargets | Regions = kind(*fields)
+    return result
 
 
 # Each tensor that a worker sends takes a file descriptor and a system call: a batch of 64 would
 # take 512 of the 1024 that a process may have open. Targets are tiny, so they travel as bytes.
 ForkingPickler.register(Target, _reduce_target)
 ForkingPickler.register(PaddedTargets, _reduce_padded)
+ForkingPickler.register(Regions, _reduce_padded)

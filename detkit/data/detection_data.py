@@ -6,7 +6,7 @@ import copy
 import logging
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -17,6 +17,8 @@ from detkit.data.data_summary import describe_splits
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.index_cache import AUTOMATIC, cache_at
 from detkit.data.outline_decoding import require_masks
+from detkit.data.proposal_file import ProposalFile
+from detkit.data.proposal_travel import ProposalDataset
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
@@ -65,6 +67,7 @@ class DetectionData:
         mixing_epochs: Wired[float] = math.inf,
         masks: Wired[bool] = False,
         pad_multiple: Wired[int] = 32,
+        proposals: Wired[ProposalFile | None] = None,
         train_split: str = DEFAULT_TRAIN_SPLIT,
         validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
         validation_fraction: Fraction = 0.2,
@@ -97,6 +100,7 @@ class DetectionData:
         self.validation_batch_size = validation_batch_size or batch_size
         self.workers = workers
         self.pad_multiple = pad_multiple
+        self.proposals = proposals
         self.multi_scale = multi_scale
         self.multi_scale_every = multi_scale_every
 
@@ -190,12 +194,24 @@ class DetectionData:
                 ", ".join(mixing),
                 self.mixing_epochs,
             )
-        return DetectionDataset(
+        return self._dataset(
             self.train_index,
             transforms=self.train_transforms,
             seed=self.seed,
             mixing_epochs=self.mixing_epochs,
         )
+
+    def plain_dataset(self, index: DatasetIndex, is_measured: bool = False) -> DetectionDataset:
+        """The samples of an index by key, with the evaluation transforms."""
+        return self._dataset(
+            index, transforms=self.evaluation_transforms, seed=self.seed, is_measured=is_measured
+        )
+
+    def _dataset(self, index: DatasetIndex, **settings: Any) -> DetectionDataset:
+        if self.proposals is None:
+            return DetectionDataset(index, **settings)
+        self.proposals.require(index)
+        return ProposalDataset(index, proposals=self.proposals, **settings)
 
     def validation_loader(self) -> Loader:
         """All validation images in order."""
@@ -203,9 +219,7 @@ class DetectionData:
 
     def measuring_loader(self, index: DatasetIndex) -> Loader:
         """All images of an index in order, with the evaluation transforms."""
-        dataset = DetectionDataset(
-            index, transforms=self.evaluation_transforms, seed=self.seed, is_measured=True
-        )
+        dataset = self.plain_dataset(index, is_measured=True)
         batches = EvaluationBatches(len(index), batch_size=self.validation_batch_size)
         return self._loader(dataset, batches)
 

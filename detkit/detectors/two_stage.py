@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,7 +10,16 @@ from torch import Tensor
 from detkit.detectors.base import FeatureDetector, in_original_images, sizes_of
 from detkit.interfaces import Backbone, Losses, Neck, Proposer, RoIHead
 from detkit.registry import PositiveFloat, Slot, register
-from detkit.structures import Batch, Detections, PaddedDetections, RegionPredictions
+from detkit.structures import Batch, Detections, PaddedDetections, RegionPredictions, Regions
+
+
+@runtime_checkable
+class BatchProposer(Protocol):
+    """A proposer whose regions come with the images of a batch."""
+
+    def regions_of(self, batch: Batch) -> Regions:
+        """The regions of each image, inside it."""
+        ...
 
 
 @register("detector", "two_stage")
@@ -56,6 +65,8 @@ class TwoStageDetector(FeatureDetector):
     def loss(self, batch: Batch) -> Losses:
         """The losses of a batch: the proposer's, and the roi head's on the proposals."""
         features, targets, sizes = self.features_of(batch), batch.targets, batch.size_tensor
+        if isinstance(self.proposer, BatchProposer):
+            return self.roi_head.loss(features, self.proposer.regions_of(batch), targets, sizes)
         proposal_losses, regions = self.proposer.loss_and_proposals(features, targets, sizes)
         losses = self.roi_head.loss(features, regions, targets, sizes)
         renamed = {key.replace("/", "/proposal_"): loss for key, loss in proposal_losses.items()}
@@ -64,13 +75,15 @@ class TwoStageDetector(FeatureDetector):
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image, in the coordinates of the original images."""
-        detections = self._detections(self.features_of(batch), batch.size_tensor)
+        features, sizes = self.features_of(batch), batch.size_tensor
+        detections = self.roi_head.predict(features, self.regions_of(features, batch), sizes)
         return in_original_images(detections, batch)
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> PaddedDetections:
         """The detections in images (B, 3, H, W) in 0..255 without padding; for export."""
-        return self._detections(self.features_in(images), sizes_of(images))
+        features, sizes = self.features_in(images), sizes_of(images)
+        return self.roi_head.predict(features, self.proposer.propose(features, sizes), sizes)
 
     @torch.no_grad()
     def raw_detections(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,5 +94,8 @@ class TwoStageDetector(FeatureDetector):
         # Each class of a region has a box with a score for this class only.
         return boxes.flatten(1, 2), scores.diag_embed().flatten(1, 2)
 
-    def _detections(self, features: list[Tensor], sizes: Tensor) -> PaddedDetections:
-        return self.roi_head.predict(features, self.proposer.propose(features, sizes), sizes)
+    def regions_of(self, features: list[Tensor], batch: Batch) -> Regions:
+        """The regions that the roi head looks at in a batch with these features."""
+        if isinstance(self.proposer, BatchProposer):
+            return self.proposer.regions_of(batch)
+        return self.proposer.propose(features, batch.size_tensor)

@@ -107,14 +107,15 @@ def predictions_by_level(
         size: Height and width of the image.
 
     Returns:
-        The counts, from the feature maps of a real forward pass; None for a head with neither.
+        The counts, from the feature maps of a real forward pass; None for a head with neither, and
+        for a proposer without layers its regions.
 
     Raises:
         UserError: The priors take no such images.
     """
     if not hasattr(head, "priors"):
-        queries = getattr(head, "queries", None)
-        return [queries] if isinstance(queries, int) else None
+        count = getattr(head, "queries", getattr(head, "region_count", None))
+        return [count] if isinstance(count, int) else None
     priors = cast(PriorGenerator, head.priors)
     with torch.device("meta") as meta:
         backbone, neck = (detector.get_submodule(name) for name in ("backbone", "neck"))

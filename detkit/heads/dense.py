@@ -102,7 +102,7 @@ class DenseHead(nn.Module):
     ) -> None:
         super().__init__()
         require_padded(postprocess)
-        require_comparable(box_loss.space, box_coder.code_size)
+        require_comparable(box_loss.space, box_coder)
         require_batches(assigner)
         require_quality_pair(quality_target, quality_loss)
         require_distributions(distribution_loss, box_coder)

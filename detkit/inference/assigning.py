@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, cast
+from functools import partial
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from detkit.errors import UserError
 from detkit.interfaces import AssigningHead
 from detkit.ops import box_areas
-from detkit.structures import IGNORED, Batch, Priors, Target
+from detkit.structures import IGNORED, Batch, PaddedTargets, Priors, Regions, Target
 from detkit.text import align_columns
 
 SIZES = (("small", 0.0, 32.0), ("medium", 32.0, 96.0), ("large", 96.0, float("inf")))  # sides
@@ -41,6 +42,21 @@ class _Featured(Protocol):
     def features_of(self, batch: Batch) -> list[Tensor]: ...
 
 
+@runtime_checkable
+class _Regional(Protocol):
+    def regions_of(self, features: list[Tensor], batch: Batch) -> Regions: ...
+
+
+@runtime_checkable
+class _AssigningStage(Protocol):
+    def assign_regions(
+        self, features: list[Tensor], regions: Regions, targets: PaddedTargets
+    ) -> tuple[Priors, Tensor]: ...
+
+
+_Assign = Callable[[list[Tensor], Batch, PaddedTargets], tuple[Priors, Tensor]]
+
+
 @torch.no_grad()
 def assign(
     detectors: Sequence[nn.Module], batches: Iterable[Batch]
@@ -54,25 +70,45 @@ def assign(
     Raises:
         UserError: A detector has no head that assigns priors.
     """
-    heads = [_head_of(detector) for detector in detectors]
+    heads = [_assignment_of(detector) for detector in detectors]
     assignments = []
     for batch in batches:
         features = cast(_Featured, detectors[0]).features_of(batch)
         target = batch.targets.split()[0]
         target = target.select(~target.ignored)
         targets = batch.targets._replace(image_sizes=batch.size_tensor)
-        assigned = [head.assign(features, targets) for head in heads]
+        assigned = [head(features, batch, targets) for head in heads]
         assignments.append(
             tuple(ImageAssignment(p.of_image(0), matched[0], target) for p, matched in assigned)
         )
     return assignments
 
 
-def _head_of(detector: nn.Module) -> AssigningHead:
+def _assignment_of(detector: nn.Module) -> _Assign:
+    """How a detector assigns: its dense head, or else its roi head, whose priors are regions."""
     for module in detector.modules():
         if isinstance(module, AssigningHead):
-            return module
-    raise UserError("this detector has no dense head whose priors are assigned to objects.")
+            return partial(_of_priors, module)
+    for module in detector.modules():
+        if isinstance(module, _AssigningStage) and isinstance(detector, _Regional):
+            return partial(_of_regions, detector, module)
+    raise UserError("this detector has no head whose priors or regions are assigned to objects.")
+
+
+def _of_priors(
+    head: AssigningHead, features: list[Tensor], batch: Batch, targets: PaddedTargets
+) -> tuple[Priors, Tensor]:
+    return head.assign(features, targets)
+
+
+def _of_regions(
+    detector: _Regional,
+    stage: _AssigningStage,
+    features: list[Tensor],
+    batch: Batch,
+    targets: PaddedTargets,
+) -> tuple[Priors, Tensor]:
+    return stage.assign_regions(features, detector.regions_of(features, batch), targets)
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from detkit.errors import UserError
+from detkit.ops.variances import VarianceCoder
 from detkit.structures import PaddedDetections
 
 _BOX_CODE_SIZE = 4
 
 
-def require_comparable(space: str, code_size: int) -> None:
-    """Refuse a loss that compares codes if the codes are logits of distributions.
+def require_comparable(space: str, box_coder: object) -> None:
+    """Refuse a box loss that cannot learn the codes of a box coder.
 
     Args:
-        space: What the box loss compares: boxes or codes.
-        code_size: Values per code of the box coder.
+        space: What the box loss compares; see BoxLoss.
+        box_coder: The box coder.
 
     Raises:
-        UserError: The loss compares codes that are not four numbers of a box.
+        UserError: The codes have variances that the loss does not learn, or the loss learns
+            variances that the codes lack, or the codes are logits of distributions.
     """
+    has_variances = isinstance(box_coder, VarianceCoder)
+    if has_variances != (space == "gaussian"):
+        raise UserError(
+            "the codes of box_coder 'corner_variance' hold variances, which only box_loss 'kl' "
+            "learns: set box_loss=kl, or choose another box_coder such as 'delta'."
+            if has_variances
+            else "box_loss 'kl' learns variances, which the codes of this box_coder lack: set "
+            "box_coder=corner_variance, or choose another box_loss such as smooth_l1."
+        )
+    code_size = getattr(box_coder, "code_size", _BOX_CODE_SIZE)
     if space == "codes" and code_size != _BOX_CODE_SIZE:
         raise UserError(
             "box_loss compares codes (as l1, smooth_l1 and ghm_r do), but the codes of box_coder "

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from detkit.layers import ConvBlock
-from detkit.registry import PositiveInt, Wired, register
+from detkit.registry import Fraction, PositiveInt, Wired, register
 
 
 @register("box_head", "two_fc")
@@ -19,23 +19,29 @@ class TwoFC(nn.Module):
 
     Args:
         width: Features of each layer.
+        dropout: Share of each layer's features that training drops; 0.5 in Fast R-CNN.
     """
 
     def __init__(
-        self, *, region_shape: Wired[tuple[int, int, int]], width: PositiveInt = 1024
+        self,
+        *,
+        region_shape: Wired[tuple[int, int, int]],
+        width: PositiveInt = 1024,
+        dropout: Fraction = 0.0,
     ) -> None:
         super().__init__()
         channels, height, side = region_shape
         self.first = nn.Linear(channels * height * side, width)
         self.second = nn.Linear(width, width)
         self.activation = nn.ReLU()
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()  # which draws nothing
         uniform_layers(self)
         self.out_channels = width
 
     def forward(self, regions: Tensor) -> Tensor:
         """(M, C, h, w) to (M, width)."""
-        features = self.activation(self.first(regions.flatten(1)))
-        activated: Tensor = self.activation(self.second(features))
+        features = self.dropout(self.activation(self.first(regions.flatten(1))))
+        activated: Tensor = self.dropout(self.activation(self.second(features)))
         return activated
 
 

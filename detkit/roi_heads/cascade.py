@@ -102,7 +102,9 @@ class CascadeRoIHead(nn.Module):
         classification_loss: Annotated[
             ClassificationLoss, Slot("loss", "cross_entropy", space=("classes",))
         ],
-        box_loss: Annotated[BoxLoss, Slot("loss", "smooth_l1", {"beta": 1.0}, ("boxes", "codes"))],
+        box_loss: Annotated[
+            BoxLoss, Slot("loss", "smooth_l1", {"beta": 1.0}, ("boxes", "codes", "gaussian"))
+        ],
         postprocess: Annotated[Postprocess, Slot("postprocess", "nms")],
         mask_head: Annotated[MaskHead | None, Slot("mask_head")] = None,
     ) -> None:

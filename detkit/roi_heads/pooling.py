@@ -10,7 +10,7 @@ from detkit.errors import UserError
 from detkit.ops import box_areas
 from detkit.ops.selection import is_eager_cpu
 from detkit.registry import PositiveFloat, PositiveInt, Wired, register
-from detkit.structures import FeatureSpec
+from detkit.structures import FeatureSpec, Priors
 
 _CANONICAL_STRIDE = 16  # level 4 of the pyramid paper
 _EDGE = 1e-6  # lets a region of exactly a level's size into that level, as torchvision does
@@ -100,6 +100,12 @@ class LevelPooling:
         for stride in self._strides[1:]:
             level = level + (target_strides >= stride)
         return level
+
+    def priors(self, boxes: Tensor) -> Priors:
+        """Boxes (B, R, 4) with the level that each is pooled from, and its stride."""
+        level = self.level_of(boxes)
+        strides = torch.tensor(self._strides, dtype=boxes.dtype, device=boxes.device)
+        return Priors(boxes, strides[level], level)
 
     def _pool(self, feature: Tensor, regions: Tensor, scale: float) -> Tensor:
         raise NotImplementedError

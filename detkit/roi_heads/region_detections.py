@@ -10,6 +10,7 @@ from torch import Tensor
 from detkit.interfaces import BoxCoder, Postprocess
 from detkit.ops import clip_boxes, select_candidates, sides_at_least
 from detkit.ops.rows import take_rows
+from detkit.ops.variances import VarianceCoder, VotingPostprocess
 from detkit.roi_heads.regions import RegionRows, as_priors
 from detkit.structures import PaddedDetections, PaddedTargets, Regions
 
@@ -65,4 +66,6 @@ def detect(
     boxes = box_coder.decode(codes, as_priors(take_rows(regions.boxes, best.prior)))
     boxes = clip_boxes(boxes, image_sizes[:, None])
     scores = torch.where(sides_at_least(boxes, min_size), best.score, 0)
+    if isinstance(postprocess, VotingPostprocess) and isinstance(box_coder, VarianceCoder):
+        return postprocess.vote(boxes, scores, best.label, box_coder.variances(codes))
     return postprocess(boxes, scores, best.label)

@@ -6,6 +6,7 @@ region: one for each class, or one for all.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -34,6 +35,8 @@ from detkit.ops import (
     rows_in,
 )
 from detkit.ops.rows import take_rows
+from detkit.ops.variances import VarianceCoder
+from detkit.roi_heads.pooling import LevelPooling
 from detkit.roi_heads.regions import (
     RegionRows,
     SampledRegions,
@@ -43,6 +46,8 @@ from detkit.roi_heads.regions import (
     unit_box,
 )
 from detkit.structures import IGNORED, Assignment, PaddedTargets, Priors, Regions
+
+_MOST_POOLED = 2**28  # values of pooled maps at once: a gigabyte
 
 
 class Outputs(NamedTuple):
@@ -87,7 +92,7 @@ class Stage(nn.Module):
             box_loss: Compares boxes or codes, depending on its `space`.
         """
         super().__init__()
-        require_comparable(box_loss.space, box_coder.code_size)
+        require_comparable(box_loss.space, box_coder)
         require_batches(assigner)
         self.pooling = pooling
         self.box_head = box_head
@@ -105,13 +110,23 @@ class Stage(nn.Module):
         for layer, std in ((self.class_layer, 0.01), (self.box_layer, 0.001)):
             nn.init.normal_(layer.weight, std=std)  # Fast R-CNN (Girshick, 2015), section 2.3
             nn.init.zeros_(layer.bias)
+        if isinstance(box_coder, VarianceCoder):  # the rows of the log variances; their paper's std
+            nn.init.normal_(self.box_layer.weight[4 * self._boxes_each :], std=1e-4)
 
     def forward(self, features: list[Tensor], regions: RegionRows) -> Outputs:
         """L maps (B, C, H_l, W_l) and M regions to raw outputs."""
-        region_features = self.box_head(self.pooling(features, regions.boxes, regions.image))
+        region_features = self._region_features(features, regions)
         codes = self.box_layer(region_features).float()
         codes = codes.view(-1, self.box_coder.code_size, self._boxes_each).transpose(1, 2)
         return Outputs(self.class_layer(region_features).float(), codes)
+
+    def _region_features(self, features: list[Tensor], regions: RegionRows) -> Tensor:
+        """(M, out_channels); predictions from large maps, such as crops, go in chunks."""
+        rows = max(_MOST_POOLED // math.prod(self.pooling.region_shape), 1)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or len(regions.boxes) <= rows:
+            return self.box_head(self.pooling(features, regions.boxes, regions.image))
+        chunks = zip(*(torch.split(v, rows) for v in (regions.boxes, regions.image)), strict=True)
+        return torch.cat([self.box_head(self.pooling(features, *chunk)) for chunk in chunks])
 
     def scores(self, outputs: Outputs) -> Tensor:
         """(M, C) in 0..1."""
@@ -164,6 +179,20 @@ class Stage(nn.Module):
             objects=rows.rows.of(objects),
             scores=None if soft_targets is None else rows.rows.of(soft_targets),
         )
+
+    @torch.no_grad()
+    def assign_regions(
+        self, features: list[Tensor], regions: Regions, targets: PaddedTargets
+    ) -> tuple[Priors, Tensor]:
+        """The regions as priors, with the level that each is pooled from, and `matched` (B, R)."""
+        rows, outputs = RegionRows.of(regions), None
+        if self.assigner.uses_predictions:
+            outputs = self._forward_keeping_buffers(features, rows)
+        matched = self._match(outputs, rows, regions, targets).matched
+        if isinstance(self.pooling, LevelPooling):
+            return self.pooling.priors(regions.boxes), matched
+        ones = torch.ones_like(regions.boxes[..., 0])
+        return Priors(regions.boxes, ones, torch.zeros_like(ones, dtype=torch.int64)), matched
 
     def _forward_keeping_buffers(self, features: list[Tensor], regions: RegionRows) -> Outputs:
         """Forward pass after which all buffers are as before.

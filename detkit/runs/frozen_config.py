@@ -53,6 +53,10 @@ def _with_absolute_paths(config: dict[str, Any]) -> dict[str, Any]:
         changes["data"] = {**data, "path": os.path.abspath(Path(data["path"]).expanduser())}
     if isinstance(weights, str) and Path(weights).expanduser().exists():  # else a published name
         changes["weights"] = os.path.abspath(Path(weights).expanduser())
+    proposer = (config.get("model") or {}).get("proposer") or {}
+    if isinstance(proposer.get("file"), str):
+        file = os.path.abspath(Path(proposer["file"]).expanduser())
+        changes["model"] = {**config["model"], "proposer": {**proposer, "file": file}}
     return {**config, **changes}
 
 

@@ -16,6 +16,7 @@ _HARMLESS = (
     "data.validation_batch_size",
     "data.workers",
     "logger",
+    "model.proposer.file",
     "plugins",
     "run_name",
     "trainer.log_every",

@@ -13,7 +13,7 @@ from torch import Tensor
 from detkit.errors import UserError
 from detkit.files import replacing
 from detkit.runs.layout import SAVED_STEPS, RunFolder
-from detkit.structures import Batch, PaddedMasks, PaddedTargets, Target
+from detkit.structures import Batch, PaddedMasks, PaddedTargets, Regions, Target
 
 _KEY = "step"
 _PREFIX = "detector."
@@ -128,6 +128,7 @@ def _batch_values(batch: Batch) -> dict[str, Any]:
         "original_targets": [_target_values(target) for target in batch.original_targets],
         "to_image": batch.to_image.cpu().clone(),
         _MASKS: None if masks is None else masks.each(Tensor.cpu)._asdict(),
+        "proposals": batch.proposals and tuple(batch.proposals),
     }
 
 
@@ -144,8 +145,10 @@ def _batch_from(values: dict[str, Any]) -> Batch:
         key: [Target(**target) for target in values[key]] for key in ("targets", "original_targets")
     }
     padded = PaddedTargets.of(targets["targets"])
-    masks = values.get(_MASKS)  # steps of earlier versions have none
+    # Steps of earlier versions have neither masks nor proposals.
+    masks, regions = values.get(_MASKS), values.get("proposals")
     if masks is not None:
         padded = padded._replace(masks=PaddedMasks(**masks))
     others = {name: value for name, value in values.items() if name != _MASKS}
+    others["proposals"] = None if regions is None else Regions(*regions)
     return Batch(**{**others, **sizes, **targets, "targets": padded})

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detkit.structures.detections import Detections
 from detkit.structures.images import Target
-from detkit.structures.padded import PaddedTargets
+from detkit.structures.padded import PaddedTargets, Regions
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Batch:
         blank: Positions of blank images that replace files that could not be decoded.
         size_tensor: (B, 2) float32, `image_sizes` on the device of the images; made from them by
             default.
+        proposals: Regions that came with the images, on the CPU; None if there are none.
     """
 
     images: Tensor
@@ -40,6 +41,7 @@ class Batch:
     to_image: Tensor
     blank: tuple[int, ...] = ()
     size_tensor: Tensor = field(default=None)  # type: ignore[assignment]  # set below
+    proposals: Regions | None = None
 
     def __post_init__(self) -> None:
         """Make the tensor of sizes."""
@@ -73,4 +75,5 @@ class Batch:
             images=self.images.pin_memory(),
             targets=self.targets.pin_memory(),
             size_tensor=self.size_tensor.pin_memory(),
+            proposals=self.proposals and self.proposals.pin_memory(),
         )

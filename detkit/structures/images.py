@@ -93,6 +93,8 @@ class Sample:
         to_image: (3, 3) float64; maps homogeneous (x, y, 1) of the original image to `image`. Each
             geometric transform multiplies its matrix from the left.
         is_decoded: False if the file could not be decoded and `image` is a blank replacement.
+        proposals: (R, 4) float32 regions in the coordinates of `image`, which came with the image
+            and were moved with it; None if there are none.
     """
 
     image: Tensor
@@ -103,6 +105,7 @@ class Sample:
     original_size: tuple[int, int]
     to_image: Tensor = field(default_factory=lambda: torch.eye(3, dtype=torch.float64))
     is_decoded: bool = True
+    proposals: Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -138,6 +138,14 @@ class Regions(NamedTuple):
         """Pad the regions (R_i, 4) of each image."""
         return Regions(*_padded(list(boxes), max(1, *map(len, boxes))))
 
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Regions:
+        """The same regions on a device."""
+        return Regions(*(field.to(device, non_blocking=non_blocking) for field in self))
+
+    def pin_memory(self) -> Regions:
+        """The same regions in pinned memory, for an asynchronous copy to the device."""
+        return Regions(*(field.pin_memory() for field in self))
+
     def split(self) -> list[Tensor]:
         """The regions (R_i, 4) of each image; waits for the device."""
         return [boxes[mask] for boxes, mask in zip(self.boxes, self.mask, strict=True)]

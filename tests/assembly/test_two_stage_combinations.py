@@ -1,6 +1,7 @@
 """Any part fits a two-stage detector where it can; grows by itself with the registry."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +13,15 @@ from detkit import assembly, registry
 from detkit.config.pages import filled
 from detkit.config.signatures import arguments
 from detkit.errors import UserError
-from detkit.structures import Target
+from detkit.structures import Batch, Regions, Target
 
 # Parts that differ between levels, which an RPN cannot: it shares its layers over all of them.
 UNEQUAL_LEVELS = {"ssd_boxes"}
+OF_CROPS = {"crop_network"}  # needs crops of the image, which tests/roi_heads/test_rcnn.py has
 SMALL_HEADS = {
     "box_head": {"two_fc": {"width": 16}, "four_conv_one_fc": {"channels": 8, "width": 16}},
     "mask_head": {"conv": {"channels": 8}},
+    "pooling": {"warped_crop": {"size": 15, "context": 1}},
 }
 FEW = {"max_candidates": 40, "max_detections": 30}
 
@@ -26,7 +29,10 @@ FEW = {"max_candidates": 40, "max_detections": 30}
 def build(proposer: str = "rpn", roi_head: str = "standard", **changes: Any) -> nn.Module:
     """A small two-stage detector; `proposer_values` and `roi_values` change its parts."""
     nms = {"name": "nms", "score_threshold": 0.0, "iou_threshold": 0.7, **FEW}
-    proposing = {"postprocess": nms, "training_postprocess": nms}
+    learns = getattr(registry.get("proposer", proposer), "learns", True)
+    proposing: dict[str, Any]
+    proposing = {"postprocess": nms, "training_postprocess": nms} if learns else {}
+    proposing |= {"sizes": (0.4, 0.8)} if proposer == "grid" else {}
     looking = {"box_head": {"name": "two_fc", "width": 16}}
     parts = {
         "backbone": node("backbone", "timm"),
@@ -41,11 +47,17 @@ def build(proposer: str = "rpn", roi_head: str = "standard", **changes: Any) -> 
     return assembly.build_detector(filled("detector", {"name": "two_stage", **parts}), CLASSES)
 
 
+def proposed(*targets: Target) -> Batch:
+    """A batch whose images come with regions, which most proposers leave alone."""
+    regions = torch.tensor([[4.0, 6.0, 38.0, 40.0], [30.0, 2.0, 60.0, 50.0]])
+    return replace(batch_of(*targets), proposals=Regions.of([regions, regions[:1]]))
+
+
 def require_working(detector: nn.Module) -> None:
-    batch = batch_of(objects(), Target.empty())
+    batch = proposed(objects(), Target.empty())
     require_trainable(detector, batch)
     detector.zero_grad()
-    require_trainable(detector, batch_of(Target.empty(), Target.empty()))  # pains 14 and 15
+    require_trainable(detector, proposed(Target.empty(), Target.empty()))  # pains 14 and 15
     found = detector.eval().predict(batch)
     for detections, (height, width) in zip(found, batch.original_sizes, strict=True):
         assert (detections.boxes >= 0).all()
@@ -74,7 +86,9 @@ def choices(family: str) -> list[tuple[str, str, str]]:
             slot = argument.slot
             for name in registry.names(slot.family) if slot else []:
                 space = getattr(registry.get(slot.family, name), "space", None)
-                if (not slot.space or space in slot.space) and name not in UNEQUAL_LEVELS:
+                fits = name not in UNEQUAL_LEVELS | OF_CROPS
+                fits &= family == "roi_head" or name != "corner_variance"
+                if (not slot.space or space in slot.space) and fits:
                     found.append((owner, argument.name, name))
     return found
 
@@ -92,6 +106,11 @@ def require_fitting(family: str, owner: str, parts: dict[str, str]) -> None:
     values: dict[str, Any] = {slot: values_of(slot, name) for slot, name in parts.items()}
     if "distribution" in parts.values():  # which only losses of boxes take
         values["box_loss"] = {"name": "giou"}
+    if not {"kl", "corner_variance"}.isdisjoint(parts.values()):  # which need each other
+        slots = arguments(registry.get(family, owner))
+        coders = [slot for slot in slots if slot.endswith("box_coder")]
+        values |= {slot: {"name": "corner_variance"} for slot in coders}
+        values["box_loss"] = {"name": "kl"}
     changed = "proposer_values" if family == "proposer" else "roi_values"
     require_working(build(**{family: owner, changed: values}))
 
@@ -149,3 +168,15 @@ def test_nothing_proposed_is_nothing_detected() -> None:
         require_working(detector)
         found = detector.predict(batch_of(objects(), Target.empty()))
         assert [len(image.scores) for image in found] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"box_coder": "corner_variance"}, "set box_loss=kl, or choose another box_coder"),
+        ({"box_loss": "kl"}, "set box_coder=corner_variance, or choose another box_loss"),
+    ],
+)
+def test_variances_and_their_loss_need_each_other(parts: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        build(roi_values={slot: {"name": name} for slot, name in parts.items()})

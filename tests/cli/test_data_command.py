@@ -182,5 +182,5 @@ def test_the_resizing_is_that_of_the_standard_augmentation():
 @pytest.mark.parametrize("words", [["--help"], ["check", "--help"], ["stats", "-h"]], ids=str)
 def test_help(words, capsys):
     assert main(["data", *words]) == 0
-    verb = "check|convert|stats|anchors|show" if len(words) == 1 else words[0]
+    verb = "check|convert|stats|anchors|show|propose" if len(words) == 1 else words[0]
     assert capsys.readouterr().out.startswith(f"usage: detkit data {verb} PATH")

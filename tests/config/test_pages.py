@@ -49,6 +49,9 @@ def test_page_composes_passes_the_check_and_its_model_builds(page: Path) -> None
     model = config["model"]
     detector = assembly.describe_on_meta(model, CLASSES)
     dense = detector.proposer if model["name"] == "two_stage" else detector.head
+    if hasattr(dense, "region_count"):  # regions do not come from the levels
+        assert dense.region_count > 100
+        return
     by_level = dense.priors.per_cell if hasattr(dense, "priors") else dense.layers.strides
     assert len(by_level) == len(detector.neck.feature_specs)
 

@@ -28,6 +28,17 @@ CORNERNET = [
     "model.head.pooling_width=16",
 ]
 SEVERAL_STAGES = ["model.backbone.levels=[2,3,4,5]", "model.roi_head.box_head.width=64"]
+RCNN = [
+    "model/roi_head/box_head/backbone=timm",
+    "model.roi_head.box_head.backbone.model=test_resnet",
+    "model.roi_head.box_head.width=64",
+    "model.roi_head.pooling.size=48",
+]
+OTHER_NETWORKS = {
+    "cornernet": CORNERNET,
+    "fast_rcnn": [*TIMM, "model.backbone.levels=[4]", "model.roi_head.box_head.width=64"],
+    "rcnn": RCNN,
+}
 QUICK_SIDE, SIDE, OBJECTS, CLASSES = 192, 448, 10, 20
 
 
@@ -35,8 +46,8 @@ def words(page, side):
     """A page with a small network, for images of one size."""
     if "ssd" in page:
         return [f"model.head.priors.image_size=[{side},{side}]", "model.head.priors.steps=null"]
-    if page == "cornernet":
-        return CORNERNET
+    if page in OTHER_NETWORKS:
+        return OTHER_NETWORKS[page]
     if page.startswith(DARKNET) or not page.startswith("yolo"):
         if page == "faster_rcnn_c4":
             return [*TIMM, "model.backbone.levels=[4]"]

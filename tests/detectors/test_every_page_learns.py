@@ -43,6 +43,22 @@ CORNERNET = [
     "model.head.pooling_width=32",
 ]
 OTHER_NETWORKS = {**dict.fromkeys(YOLO, ()), "cornernet": CORNERNET}
+# A finer grid, whose windows fit the small pictures' objects.
+GRID = ["model.proposer.sizes=[0.15,0.25,0.4,0.65]", "model.proposer.step=0.4"]
+FAST_RCNN = [
+    *("model.backbone.levels=[3]", "model.roi_head.box_head.width=64"),
+    *("model.roi_head.box_head.dropout=0.0", *GRID),
+]
+RCNN = [
+    *("model.roi_head.pooling.size=48", "model.roi_head.pooling.context=6"),
+    *("model.roi_head.box_head.width=64", "model.roi_head.box_head.cells=2"),
+    *("model.roi_head.box_head.dropout=0.0", "model.roi_head.sampler.number=16", *GRID),
+]
+WITHOUT_NECK = {
+    "fast_rcnn": FAST_RCNN,
+    "faster_rcnn_c4": ["model.backbone.levels=[4]", *FEW_REGIONS],
+    "rcnn": RCNN,
+}
 VGG = [*SSD, "model.backbone.norm=batch", "model.neck.norm=batch"]
 
 
@@ -55,9 +71,11 @@ def own(page, network):
     if "ssd" in page:
         shrink = ",".join(["half"] * (5 if page == "ssd512" else 4))
         return [f"model={page}", *VGG, f"model.neck.shrink=[{shrink}]"]
-    words = [f"model={page}", "model/backbone=timm", f"model.backbone.model={network}"]
-    if page == "faster_rcnn_c4":  # which has no neck
-        return [*words, "model.backbone.levels=[4]", *FEW_REGIONS]
+    slot = "model/roi_head/box_head/backbone" if page == "rcnn" else "model/backbone"
+    model = f"{slot.replace('/', '.')}.model={network}"
+    words = [f"model={page}", f"{slot}=timm", model, *WITHOUT_NECK.get(page, ())]
+    if page in WITHOUT_NECK:
+        return words
     if page.startswith("refinedet"):
         words += ["model.neck.norm=batch", "model.head.transfer_neck.out_channels=64"]
     elif network == "test_resnet":
@@ -86,6 +104,8 @@ def slow_if(page):
         "refinedet512",
         "retinanet",
         "ssdlite",
+        "fast_rcnn",
+        "rcnn",
     )
     # With TINY_YOLO, the sizes of one detector are the same network; test_yolo_training.py has
     # that of YOLOv5.

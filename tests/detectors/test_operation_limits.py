@@ -37,6 +37,7 @@ SAME_PARTS = (
     "atss",
     "refinedet512",
     "fsaf_anchors",
+    "rcnn",
 )
 # Assigners, samplers and losses that no page has.
 PARTS = {
@@ -50,6 +51,11 @@ PARTS = {
     "ohem": ("faster_rcnn", "model/roi_head/sampler=ohem"),
     "iou_balanced": ("faster_rcnn", "model/roi_head/sampler=iou_balanced"),
     "ghm_of_regions": ("faster_rcnn", "model/roi_head/box_loss=ghm_r"),
+    "softer_nms": (
+        "faster_rcnn",
+        "model/roi_head/box_coder=corner_variance",
+        "model/roi_head/box_loss=kl",
+    ),
 }
 
 DEFAULT_PARTS = ("sim_ota", "ghm", "hard_negatives", "ohem", "ghm_of_regions")

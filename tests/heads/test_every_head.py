@@ -102,10 +102,12 @@ def slots_of(name):
         used = slot and slot.family != "neck" and node[argument.name]
         for part in registry.names(slot.family) if used else []:
             space = getattr(registry.get(slot.family, part), "space", None)
-            if not slot.space or space in slot.space:
+            if part != "corner_variance" and (not slot.space or space in slot.space):
                 yield argument.name, part
 
 
+# Coders whose codes a dense head can learn.
+CODERS = [name for name in registry.names("box_coder") if name != "corner_variance"]
 CODE_LOSSES = [
     loss
     for loss in registry.names("loss")
@@ -157,7 +159,7 @@ def test_any_part_fits_into_any_head(build_head, swap):
 COMBINATIONS = [
     (name, coder, loss, priors, assigner)
     for name in HEADS
-    for coder in registry.names("box_coder")
+    for coder in CODERS
     for loss in ("l1", "giou")
     for priors in registry.names("priors")
     for assigner in registry.names("assigner")
@@ -199,3 +201,9 @@ def test_fixed_shapes_give_the_same_losses_and_gradients(build_head, name):
         total(losses).backward()
         results.append([*losses.values(), *(p.grad for p in head.parameters())])
     torch.testing.assert_close(results[1], results[0])
+
+
+@each_head
+def test_a_dense_head_refuses_codes_with_variances(build_head, name):
+    with pytest.raises(UserError, match="hold variances, which only box_loss 'kl' learns"):
+        build_head(name, box_coder={"name": "corner_variance"}, box_loss={"name": "giou"})

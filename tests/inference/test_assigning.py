@@ -60,7 +60,7 @@ def test_each_detector_assigns_the_objects_that_count():
 
 
 def test_a_detector_without_priors_is_refused():
-    with pytest.raises(UserError, match="no dense head whose priors are assigned"):
+    with pytest.raises(UserError, match="no head whose priors or regions are assigned"):
         assign([Detector(nn.Identity())], [batch_of(OBJECTS)])
 
 

@@ -13,7 +13,8 @@ FACTORIES = {name: registry.get("loss", name) for name in registry.names("loss")
 CLASS_LOSSES = [name for name, factory in FACTORIES.items() if factory.space == "classes"]
 PAIR_LOSSES = [name for name, factory in FACTORIES.items() if factory.space in ("boxes", "codes")]
 DISTRIBUTION_LOSSES = [n for n, factory in FACTORIES.items() if factory.space == "distribution"]
-BOX_LOSSES = PAIR_LOSSES + DISTRIBUTION_LOSSES
+GAUSSIAN_LOSSES = [n for n, factory in FACTORIES.items() if factory.space == "gaussian"]
+BOX_LOSSES = PAIR_LOSSES + DISTRIBUTION_LOSSES + GAUSSIAN_LOSSES
 LABELS = torch.tensor([1, -1, 0, -1, 2])
 # Their values come from the whole batch, which tests/losses/test_ghm.py works out by hand.
 OF_THE_BATCH = ["ghm_c", "ghm_r"]
@@ -44,6 +45,9 @@ def box_inputs(name, dtype=torch.float32):
         logits = torch.randn(5, 24, generator=generator, dtype=torch.float64)
         distances = torch.rand(5, 4, generator=generator, dtype=torch.float64) * 5
         return logits.to(dtype), distances.to(dtype)
+    if name in GAUSSIAN_LOSSES:
+        codes, targets = torch.randn(2, 5, 8, generator=generator, dtype=torch.float64).to(dtype)
+        return codes, targets
     corner, sides = torch.rand(2, 10, 2, generator=generator, dtype=torch.float64)
     boxes = torch.cat([corner * 4, corner * 4 + 2 + sides * 3], dim=1).to(dtype)
     return boxes[:5], boxes[5:]

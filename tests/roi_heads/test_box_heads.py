@@ -13,7 +13,16 @@ from detkit.roi_heads.resnet_stage import ResNetStage
 SHAPE = (4, 3, 3)
 
 
-@each_promise("box_head", needed={"four_conv_one_fc": {"channels": 32, "width": 64}})
+SMALL_NETWORK = {"backbone": {"name": "timm", "model": "test_resnet"}, "width": 16, "cells": 1}
+
+
+@each_promise(
+    "box_head",
+    needed={
+        "four_conv_one_fc": {"channels": 32, "width": 64},
+        "crop_network": SMALL_NETWORK,
+    },
+)
 def test_a_box_head_keeps_its_contract(case):
     case()
 

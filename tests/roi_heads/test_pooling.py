@@ -34,7 +34,7 @@ def random_regions(count, longest=250):
     return torch.cat([corners, corners + sides], dim=1), torch.arange(count) % 2
 
 
-@each_promise("pooling")
+@each_promise("pooling", needed={"warped_crop": {"size": 16, "context": 2}})
 def test_a_pooling_keeps_its_contract(case):
     case()
 

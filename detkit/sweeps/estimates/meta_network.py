@@ -103,7 +103,8 @@ class Network:
     def _regions(self, postprocess: str) -> int:
         """The number of regions of an image that the roi head processes."""
         after = self.model["proposer"].get(postprocess) or {}
-        proposed = int(after.get("max_detections", _REGIONS))
+        fixed = getattr(self.dense, "region_count", _REGIONS)
+        proposed = int(after.get("max_detections", fixed))
         if postprocess == "postprocess":
             return proposed
         return int((self.model["roi_head"].get("sampler") or {}).get("number", proposed))
