@@ -33,7 +33,7 @@ def test_a_grid_for_every_image(shapes, tmp_path, capsys):
     assert count(file) == 6
 
 
-# pain 28
+# pain 94
 def test_an_interruption_loses_nothing(shapes, tmp_path, capsys, monkeypatch):
     file, original, seen = tmp_path / "grid.db", proposing.usable, []
 

@@ -42,6 +42,7 @@ def test_a_missing_image_is_named_with_the_remedy(written, voc):
         ProposalFile(written).boxes(voc / "JPEGImages" / "b.jpg")
 
 
+# pain 94
 def test_images_are_checked_before_training(written, voc):
     index = VocReader().read(voc, "train")
     with pytest.raises(DataError, match=r"no proposals for 'JPEGImages/b\.jpg': add them"):
