@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -172,7 +173,7 @@ def in_openvino(file: Path, images: Any) -> str:
     return text + different * (not comparison.is_close)
 
 
-def random_checkpoint(page: str, folder: Path) -> tuple[Path, Any]:
+def random_checkpoint(page: str, folder: Path, changes: Sequence[str] = ()) -> tuple[Path, Any]:
     """A checkpoint of a page with random weights, and the validation images (B, 3, H, W)."""
     import torch
 
@@ -183,7 +184,7 @@ def random_checkpoint(page: str, folder: Path) -> tuple[Path, Any]:
 
     augmentation = page.removeprefix("torchvision_")
     sized = augmentation in ("ssd300", "ssd512", "ssdlite")
-    words = [f"model={page}", *WORDS.get(page, []), *DATA, f"data.path={folder}/shapes"]
+    words = [f"model={page}", *WORDS.get(page, []), *changes, *DATA, f"data.path={folder}/shapes"]
     words += [f"augmentation={augmentation}"] if sized else []
     words += [] if page in SIZES else [f"image_size={SIZE}"]
     config = compose("train", words)

@@ -170,7 +170,7 @@ def _rows(array: Array) -> Array:
 
 def unseen_layers(model: Model, compared: set[str]) -> tuple[str, ...]:
     """The layers with weights whose outputs reach none of the compared tensors."""
-    weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > 1}
+    weighted = {node.output[0] for node in weighted_nodes(model)}
     reaching, seen = set(compared), set()
     layers: list[str] = []
     for node in reversed(model.graph.node):
@@ -179,7 +179,17 @@ def unseen_layers(model: Model, compared: set[str]) -> tuple[str, ...]:
         if not reaching.isdisjoint(node.output):
             reaching.update(node.input)
             seen.add(layer_of(node))
-        elif node.op_type in _WITH_WEIGHTS and not weights.isdisjoint(node.input):
+        elif node.output[0] in weighted:
             layers.append(layer_of(node) or node.name)
     # A layer that runs on several levels has the same weights on each.
     return tuple(layer for layer in dict.fromkeys(reversed(layers)) if layer not in seen)
+
+
+def weighted_nodes(model: Model) -> list[Any]:
+    """The nodes that multiply by weights of two or more axes."""
+    weights = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) > 1}
+    return [
+        node
+        for node in model.graph.node
+        if node.op_type in _WITH_WEIGHTS and not weights.isdisjoint(node.input)
+    ]

@@ -15,10 +15,11 @@ from detkit.export.layer_comparison import (
     compare_layer_outputs,
     layer_tensors,
     module_outputs,
-    unseen_layers,
+    weighted_nodes,
 )
 from detkit.export.onnx import PACKAGES, write_onnx
-from detkit.export.onnx_model import model_info, ultralytics_keys
+from detkit.export.onnx_model import layer_of, model_info, ultralytics_keys
+from detkit.export.openvino_layers import unseen_layers
 from detkit.export.packages import require_packages
 from detkit.export.quantization import float_nodes
 from detkit.inference.engines.open_vino import OpenVino
@@ -49,16 +50,20 @@ class OpenVinoExporter:
         source = path.with_suffix(".onnx")
         write_onnx(float32(graph), source)
         layers = _layers(source)
-        model = openvino.convert_model(source)
+        is_int8 = graph.metadata.precision == "int8"
+        # `convert_model` merges layers, which NNCF needs. OpenVINO merges the others when it
+        # compiles a model; in the file, each layer has its own output, which can be compared.
+        read = openvino.convert_model if is_int8 else openvino.Core().read_model
+        model = read(source)
         float_file = None
-        if graph.metadata.precision == "int8":
+        if is_int8:
             float_file = path.with_name(f"{path.stem}.float{path.suffix}")
             openvino.save_model(model, float_file, compress_to_fp16=False)
             model = _quantised(graph, model, source)
-        source.unlink()
         _set_metadata(graph, model)
         model.set_rt_info(json.dumps(layers), [_LAYERS])
         openvino.save_model(model, path, compress_to_fp16=graph.metadata.precision == "fp16")
+        source.unlink()
         return WrittenExport(float_file)
 
     def open(self, path: Path, threads: int) -> OpenVino:
@@ -89,19 +94,18 @@ class OpenVinoExporter:
         comparison = compare_layer_outputs(expected, actual, unordered, graph, tolerance)
         if comparison.difference is not None:
             return comparison
-        unseen = (layer for layer in layers["weighted"] if layer not in comparison.compared)
-        return comparison._replace(unseen=tuple(unseen))
+        compared = {tensors[layer] for layer in comparison.compared}
+        return comparison._replace(unseen=unseen_layers(model, compared, layers["weighted"]))
 
 
 def _layers(source: Path) -> dict[str, Any]:
-    """The output tensor of each layer, and the layers whose rows have no fixed order."""
+    """The output tensor of each layer, the layers without an order, and those with weights."""
     import onnx
 
     model = onnx.load(source)
     tensors, behind = layer_tensors(model), behind_selection(model)
     unordered = [layer for layer, name in tensors.items() if name in behind]
-    # Those with weights: the conversion may merge a layer with what follows and drop its output.
-    weighted = unseen_layers(model, set())
+    weighted = {node.name: layer_of(node) or node.name for node in weighted_nodes(model)}
     return {"tensors": tensors, "unordered": unordered, "weighted": weighted}
 
 
