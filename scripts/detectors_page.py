@@ -41,6 +41,7 @@ FIXED_SIZES = {
     "ssdlite": 320,
     "refinedet320": 320,
     "refinedet512": 512,
+    "yolov1": 448,
 }
 FEWEST_STEPS, MOST_STEPS = 7, 22
 MEASURED = ["page", "backbone", "parameters (M)", "size", "operations (G)", "priors"]

@@ -23,7 +23,13 @@ _TINY_YOLO = [
     "model.backbone.depth=0.33",
     "model.backbone.width=0.125",
 ]
-_NARROW_NECKS = {
+_NARROW = {
+    "yolov1": [
+        "model.neck.out_channels=16",
+        "model.head.layers.image_size=[96,96]",
+        "model.head.layers.local_channels=4",
+        "model.head.box_coder.image_size=[96,96]",
+    ],
     "yolov2": ["model.neck.out_channels=32"],
     "yolov2_tiny": ["model.neck.out_channels=32"],
     "yolov3_tiny": ["model.neck.channels=16"],
@@ -77,7 +83,7 @@ _OTHER_NETWORKS = {
 def small_words(page: str) -> list[str]:
     """Overrides that shrink the network of a page and keep its head, except SSD's network."""
     if page.startswith("yolo"):
-        return [*_TINY_YOLO, *_NARROW_NECKS.get(page, [])]
+        return [*_TINY_YOLO, *_NARROW.get(page, [])]
     if "ssdlite" in page:
         return ["model.head.priors.image_size=[96,96]"]
     if "ssd" in page:

@@ -162,13 +162,13 @@ class Export:
         """
         only, size = only_size(self._detector), self._config["size"]
         if only is not None and size == "dynamic":
-            self.notes.append(f"size={list(only)}: the priors fit no other size of images")
+            self.notes.append(f"size={list(only)}: the detector takes no other size of images")
             return only
         if size == "dynamic":
             return None
         size = self._fixed_size(as_size(size))
         if only is not None and size != only:
-            raise UserError(f"size={list(size)}: the priors fit images of {list(only)} only.")
+            raise UserError(f"size={list(size)}: the detector takes images of {list(only)} only.")
         return size
 
     def _fixed_size(self, size: tuple[int, int]) -> tuple[int, int]:

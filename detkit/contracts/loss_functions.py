@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from detkit.contracts.tensor_checks import (
     require_tensor,
     unchanged,
 )
+from detkit.ops import ClassActivation
 from detkit.structures import BACKGROUND, IGNORED
 
 SPACES = ("classes", "boxes", "codes", "distribution", "gaussian")
@@ -96,9 +97,9 @@ def attributes_are_valid(subject: Subject) -> None:
     require(isinstance(weight, float | int), f"`weight` is {weight!r}, expected a number.")
     if space == "classes":
         activation = getattr(loss, "activation", None)
-        is_known = activation in ("sigmoid", *_WITH_BACKGROUND)
-        expected = "'sigmoid', 'softmax' or 'conditional_softmax'"
-        require(is_known, f"`activation` is {activation!r}, expected {expected}.")
+        is_known = activation in get_args(ClassActivation)
+        expected = ", ".join(map(repr, get_args(ClassActivation)))
+        require(is_known, f"`activation` is {activation!r}, expected one of {expected}.")
         normalised = getattr(loss, "normalised", None)
         require(isinstance(normalised, bool), f"`normalised` is {normalised!r}, expected a bool.")
 

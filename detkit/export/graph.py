@@ -59,11 +59,12 @@ def largest_stride(detector: nn.Module) -> int:
 
 
 def only_size(detector: nn.Module) -> tuple[int, int] | None:
-    """The one (height, width) that a detector takes, because its priors fit no other."""
+    """The one (height, width) that a detector takes, because its priors or layers fit no other."""
     for module in detector.modules():
-        size: tuple[int, int] | None = getattr(getattr(module, "priors", None), "fixed_size", None)
-        if size is not None:
-            return size
+        for part in (module, getattr(module, "priors", None)):
+            size: tuple[int, int] | None = getattr(part, "fixed_size", None)
+            if size is not None:
+                return size
     return None
 
 

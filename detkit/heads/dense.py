@@ -21,6 +21,7 @@ from detkit.heads.matches import (
     find_matches,
     predicted_scores,
     quality_labels,
+    quality_scores,
     ranking_values,
     yes_or_no_losses,
 )
@@ -295,5 +296,5 @@ class DenseHead(nn.Module):
         scores = class_scores(predictions.class_logits, self.classification_loss.activation)
         if predictions.quality is None or self.quality_target is None:
             return scores
-        quality = predictions.quality.sigmoid()[..., None]
+        quality = quality_scores(predictions.quality, self.quality_loss)
         return (scores * quality) ** self.quality_target.score_exponent

@@ -71,13 +71,13 @@ class ScoringParts(Protocol):
 
     classification_loss: ClassificationLoss
     quality_target: QualityTarget | None
+    quality_loss: ClassificationLoss | None
 
 
 class RankingParts(ScoringParts, Protocol):
     """Parts of a dense head that rank its priors for the sampler."""
 
     sampler: Sampler
-    quality_loss: ClassificationLoss | None
 
 
 def predicted_scores(parts: ScoringParts, predictions: DensePredictions) -> Tensor:
@@ -85,7 +85,7 @@ def predicted_scores(parts: ScoringParts, predictions: DensePredictions) -> Tens
     scores = class_scores(predictions.class_logits, parts.classification_loss.activation)
     quality = parts.quality_target
     if quality is not None and quality.learns_background and predictions.quality is not None:
-        scores = scores * predictions.quality.sigmoid()[..., None]  # YOLOX: its root
+        scores = scores * quality_scores(predictions.quality, parts.quality_loss)  # YOLOX: its root
     return scores
 
 
@@ -113,6 +113,12 @@ def ranking_values(
     logits, soft = predictions.class_logits.flatten(0, 1), assignment.scores
     scores = None if soft is None else soft.flatten()
     return parts.classification_loss(logits, labels.flatten(), scores).view_as(labels)
+
+
+def quality_scores(logits: Tensor, loss: ClassificationLoss | None) -> Tensor:
+    """(B, P, 1) scores in 0..1 of the quality branch, from its outputs (B, P)."""
+    is_linear = loss is not None and loss.activation == "identity"
+    return class_scores(logits[..., None], "identity" if is_linear else "sigmoid")
 
 
 def quality_labels(sampled: Sampled, learns_background: bool) -> Tensor:

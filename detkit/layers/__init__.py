@@ -1,7 +1,7 @@
 """Layers and blocks shared by backbones, necks and heads."""
 
 from detkit.layers.bottleneck import Bottleneck, PreactivatedBottleneck
-from detkit.layers.conv import Activation, ConvBlock
+from detkit.layers.conv import Activation, ConvBlock, make_activation
 from detkit.layers.csp import CSPStage, Residual
 from detkit.layers.initialisation import (
     Probability,
@@ -25,6 +25,7 @@ __all__ = [
     "Probability",
     "Residual",
     "SerialPooling",
+    "make_activation",
     "make_norm",
     "normal_convolutions",
     "prior_logits",

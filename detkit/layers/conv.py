@@ -20,6 +20,11 @@ _ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
 }
 
 
+def make_activation(activation: Activation) -> nn.Module:
+    """Build an activation function by name."""
+    return _ACTIVATIONS[activation]()
+
+
 class ConvBlock(nn.Module):
     """Convolution, normalisation and activation; keeps the size at stride 1."""
 
@@ -53,7 +58,7 @@ class ConvBlock(nn.Module):
             in_channels, out_channels, kernel_size, stride, padding, bias=has_bias
         )
         self.norm = make_norm(norm, out_channels)
-        self.activation = _ACTIVATIONS[activation]()
+        self.activation = make_activation(activation)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C_in, H, W) to (B, C_out, H / stride, W / stride), rounded up."""

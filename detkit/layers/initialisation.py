@@ -39,10 +39,12 @@ def prior_logits(probability: float, num_classes: int, activation: ClassActivati
     (Lin et al., 2017, section 3.3).
 
     Args:
-        probability: Probability of each class for "sigmoid", else of all classes together.
+        probability: Probability of each class for "sigmoid" and "identity", else of all together.
         num_classes: C.
-        activation: "sigmoid" gives K = C, the others K = C + 1 with background last.
+        activation: "sigmoid" and "identity" give K = C, the others K = C + 1 with background last.
     """
+    if activation == "identity":
+        return torch.full((num_classes,), probability)
     odds = math.log(probability / (1 - probability))
     if activation == "sigmoid":
         return torch.full((num_classes,), odds)

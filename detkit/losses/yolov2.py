@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 import torch.distributed
@@ -22,23 +22,32 @@ class SquaredScore(nn.Module):
 
     Args:
         object_weight: Factor of the losses of objects; background has 1.
+        linear: Whether outputs are scores themselves, as in the first YOLO; else a sigmoid makes
+            scores of them.
         weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "classes"
-    activation: ClassVar = "sigmoid"
+    activation: Literal["sigmoid", "identity"] = "sigmoid"
     normalised: ClassVar = False
 
     def __init__(
-        self, *, object_weight: NonNegativeFloat = 1.0, weight: NonNegativeFloat = 1.0
+        self,
+        *,
+        object_weight: NonNegativeFloat = 1.0,
+        linear: bool = False,
+        weight: NonNegativeFloat = 1.0,
     ) -> None:
         super().__init__()
+        self.activation = "identity" if linear else "sigmoid"
         self.object_weight = object_weight
         self.weight = weight
 
     def forward(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor:
         """(..., C) logits and (...) labels to (...) losses, summed over classes."""
-        predicted = at_least_float32(logits).sigmoid()
+        predicted = at_least_float32(logits)
+        if self.activation == "sigmoid":
+            predicted = predicted.sigmoid()
         is_object = labels >= 0
         values = torch.ones_like(predicted[..., 0]) if scores is None else scores.to(predicted)
         values = torch.where(is_object, values, 0)

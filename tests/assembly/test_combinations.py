@@ -29,6 +29,12 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
         ("neck", name): {"out_channels": 16}
         for name in ("bifpn", "fpn", "pan", "projection", "transfer_connection")
     },
+    ("neck", "yolov1"): {"out_channels": 16},
+    ("head", "yolov1"): {
+        "layers": filled(
+            "layers", {"name": "yolov1", "image_size": [SIZE, SIZE], "local_channels": 2}
+        )
+    },
     ("neck", "ssd_extra"): {"channels": [16, 16, 16, 16]},
     ("neck", "ssdlite_extra"): {"channels": [16, 16, 16, 16]},
     ("neck", "sequence"): {
@@ -112,7 +118,7 @@ def is_quick(combination: tuple[str, str, str]) -> bool:
         return combination in QUICK
     part = registry.get("backbone", backbone)
     is_network = isinstance(part, type) and issubclass(part, Network)
-    return backbone in QUICK_NETWORKS or not (is_network or backbone == "hourglass104")
+    return backbone in QUICK_NETWORKS or not (is_network or backbone in ("hourglass104", "yolov1"))
 
 
 @pytest.mark.parametrize(

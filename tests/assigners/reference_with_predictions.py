@@ -205,3 +205,34 @@ class YOLOv2Assigner:
             best = pairwise_iou(boxes, target.boxes).amax(dim=1)
             matched = matched.masked_fill((best > self.ignored_iou) & (matched < 0), IGNORED)
         return Assignment(matched)
+
+
+class YOLOv1Assigner:
+    uses_predictions = True
+
+    def __call__(self, priors, scores, boxes, target):
+        matched = torch.full_like(priors.level, BACKGROUND)
+        corners = (
+            (box_centres(priors.boxes) / priors.stride[:, None] + _ROUNDING).floor()
+        ).tolist()
+        cells = [
+            (*corner, stride)
+            for corner, stride in zip(corners, priors.stride.tolist(), strict=True)
+        ]
+        free = set(cells)
+        for number, box in enumerate(target.boxes):
+            responsible = []
+            for stride in priors.stride.unique().tolist():
+                cell = (*(box_centres(box) / stride).floor().tolist(), stride)
+                if cell in free:
+                    free.remove(cell)
+                    responsible += [p for p, other in enumerate(cells) if other == cell]
+            if responsible:
+                fits = [self._fit(boxes[p], box) for p in responsible]
+                matched[responsible[fits.index(max(fits))]] = number
+        return Assignment(matched)
+
+    def _fit(self, predicted, box):
+        overlap = float(iou(predicted, box))
+        ours, its = (torch.cat([box_centres(b), box_sides(b)]) for b in (predicted, box))
+        return overlap if overlap > 0 else -float((ours - its).square().mean().sqrt())

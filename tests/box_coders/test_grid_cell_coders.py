@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from detkit.box_coders.grid_cell import YOLOv3Coder, YOLOv4Coder, YOLOv5Coder
+from detkit.box_coders.yolov1 import YOLOv1Coder
 from detkit.errors import UserError
 from detkit.structures import Priors
 
@@ -85,3 +86,10 @@ def test_huge_codes_decode_to_finite_boxes_with_finite_gradients(coder):
     box.sum().backward()
     assert box.isfinite().all()
     assert codes.grad.isfinite().all()
+
+
+def test_yolov1_by_hand():
+    # The cell starts at (8, 16). Sides: 0.5^2 of 200 pixels and 0.2^2 of 100.
+    coder = YOLOv1Coder(image_size=(100, 200))
+    assert decoded(coder, 0.25, 1.5, -0.5, 0.2) == pytest.approx([10, 28, 50, 4])
+    assert_close(coder.encode(PRIOR.boxes, PRIOR), torch.tensor([[0.5, 0.5, 0.05**0.5, 0.2**0.5]]))

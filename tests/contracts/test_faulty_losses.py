@@ -25,7 +25,7 @@ def an_unknown_space(base):
     return calling(base, lambda self, right, *given: right(*given), space="box")
 
 
-@faults.add("loss", "focal", TELLS, "`activation` is 'relu', expected 'sigmoid', 'softmax' or")
+@faults.add("loss", "focal", TELLS, "`activation` is 'relu', expected one of 'sigmoid', ")
 def an_unknown_activation(base):
     return calling(base, lambda self, right, *given: right(*given), activation="relu")
 

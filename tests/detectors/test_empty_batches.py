@@ -51,7 +51,8 @@ def words(page, side):
     if page.startswith(DARKNET) or not page.startswith("yolo"):
         if page == "faster_rcnn_c4":
             return [*TIMM, "model.backbone.levels=[4]"]
-        return [*TIMM, *(SEVERAL_STAGES if "rcnn" in page else [])]
+        narrow = ["model.neck.out_channels=32"] if page == "yolov1" else []
+        return [*TIMM, *(SEVERAL_STAGES if "rcnn" in page else narrow)]
     return NARROW
 
 

@@ -12,6 +12,14 @@ from eight_images import batch_without_boxes, first_images, train
 PAGES = sorted(path.stem for path in Path(__file__).parents[2].glob("conf/model/*.yaml"))
 YOLO = tuple(page for page in PAGES if page.startswith("yolo"))
 DARKNET = ("yolov1", "yolov2", "yolov3", "yolov4")  # whose networks have a fixed width
+YOLOV1 = [  # 6 x 6 cells, since a cell takes one object
+    "model.backbone.levels=[3]",
+    "model.neck.out_channels=128",
+    "model.head.layers.image_size=[96,96]",
+    "model.head.layers.local_channels=64",
+    "model.head.layers.dropout=0.0",
+    "model.head.box_coder.image_size=[96,96]",
+]
 TINY_YOLO = ["model.backbone.depth=0.33", "model.backbone.width=0.125"]
 SSD = ["model.head.priors.image_size=[96,96]", "model.head.priors.steps=null"]
 FEW_REGIONS = [
@@ -24,6 +32,7 @@ FEW_REGIONS = [
 SLOW_LEARNERS = {
     **{"faster_rcnn": 280, "mask_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300},
     "detr": 240,
+    "yolov4_tiny": 200,
 }
 DETR = [
     "model.head.width=64",
@@ -42,7 +51,7 @@ CORNERNET = [
     "model.head.width=32",
     "model.head.pooling_width=32",
 ]
-OTHER_NETWORKS = {**dict.fromkeys(YOLO, ()), "cornernet": CORNERNET}
+OTHER_NETWORKS = {**dict.fromkeys(YOLO, ()), "yolov1": YOLOV1, "cornernet": CORNERNET}
 # A finer grid, whose windows fit the small pictures' objects.
 GRID = ["model.proposer.sizes=[0.15,0.25,0.4,0.65]", "model.proposer.step=0.4"]
 FAST_RCNN = [

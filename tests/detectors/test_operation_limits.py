@@ -32,6 +32,7 @@ SAME_PARTS = (
     "faster_rcnn_",
     "retinanet_",
     "cascade_rcnn",
+    "yolov1",
     "yolov3",
     "yolov4",
     "atss",

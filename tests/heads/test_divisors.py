@@ -10,7 +10,7 @@ from detkit.structures import FeatureSpec, PaddedTargets, Target
 
 SIZES = [(8, 12), (4, 6), (2, 3)]
 HEADS = page_names("head")
-BY_PREDICTIONS = ("yolo_free", "fsaf", "yolov2", "refinedet", "fsaf_anchors")
+BY_PREDICTIONS = ("yolo_free", "fsaf", "yolov1", "yolov2", "refinedet", "fsaf_anchors")
 COUNTED = [n for n in HEADS if n not in (*BY_PREDICTIONS, "cornernet")]  # see test_corners.py
 
 

@@ -45,3 +45,11 @@ def test_evaluation_counts_no_images():
     loss = YOLOv2BoxLoss().eval()
     loss.unmatched(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.bool))
     assert int(loss.images_seen) == 0
+
+
+def test_linear_outputs_are_scores_themselves():
+    losses = SquaredScore(linear=True)(
+        torch.tensor([[0.5, 2.0], [1.5, 0.0]]), torch.tensor([1, -1])
+    )
+    assert_close(losses, torch.tensor([(0.5**2 + 1.0) / 2, 1.5**2 / 2]))
+    assert SquaredScore(linear=True).activation == "identity"

@@ -21,7 +21,11 @@ def darknet_network(page: str) -> nn.Module:
     cfg = pytest.importorskip("libreyolo.models.darknet.cfg", reason="libreyolo is not installed")
     net = pytest.importorskip("libreyolo.models.darknet.net")
     torch.manual_seed(0)
-    network = net.DarknetNet(*cfg.load_bundled_cfg(page.replace("_", "-")))
+    return with_random_statistics(net.DarknetNet(*cfg.load_bundled_cfg(page.replace("_", "-"))))
+
+
+def with_random_statistics(network: nn.Module) -> nn.Module:
+    """The network, in evaluation mode, with norms that change their input."""
     for module in network.modules():
         if hasattr(module, "running_var"):
             nn.init.normal_(module.running_mean, std=0.1)
