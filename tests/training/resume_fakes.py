@@ -4,6 +4,7 @@ from torch import nn
 from training_fakes import TinyDetector, batch
 
 from detkit.data.batch_order import TrainingBatches
+from detkit.ops.cross_mini_batch_norm import CrossMiniBatchNorm
 
 BATCHES = 5
 
@@ -28,3 +29,11 @@ class Loader:
     def __iter__(self):
         for keys in self.batch_sampler:
             yield batch(sum(key.position * 100**n for n, key in enumerate(keys)))
+
+
+class AcrossBatches(Noisy):
+    """Has a norm with the statistics of all batches of an optimizer step."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone[1] = CrossMiniBatchNorm(4)

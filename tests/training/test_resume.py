@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import Callback
-from resume_fakes import BATCHES, Loader, Noisy
+from resume_fakes import BATCHES, AcrossBatches, Loader, Noisy
 from training_fakes import batches, cpu_trainer, tiny_module
 
 from detkit import registry
@@ -150,12 +150,14 @@ def test_a_resumed_training_without_epochs_left_is_complete():
     assert Position(3, 0).resume_text(3).startswith(text)
 
 
-def test_half_summed_gradients_are_never_saved(tmp_path):
-    train(tmp_path / "whole", accumulate_grad_batches=2)
+@pytest.mark.parametrize("detector", [Noisy, AcrossBatches])
+def test_half_summed_gradients_are_never_saved(tmp_path, detector):
+    settings = {"accumulate_grad_batches": 2, "detector": detector}
+    train(tmp_path / "whole", **settings)
     with pytest.raises(Stopped):
-        train(tmp_path / "parts", SignalAt(BATCHES), accumulate_grad_batches=2)
+        train(tmp_path / "parts", SignalAt(BATCHES), **settings)
     assert read_position(last(tmp_path / "parts"))[:2] == (1, 2)
-    train(tmp_path / "parts", resume=str(last(tmp_path / "parts")), accumulate_grad_batches=2)
+    train(tmp_path / "parts", resume=str(last(tmp_path / "parts")), **settings)
     assert result(tmp_path / "parts") == result(tmp_path / "whole")
 
 
