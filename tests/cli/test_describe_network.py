@@ -51,6 +51,7 @@ def test_a_backbone_as_csv(tmp_path, capsys):
     assert f"written: {file}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_pictures_of_each_level(tmp_path, capsys):
     folder = tmp_path / "fields"
     assert main(["describe", *MODEL, *SMALL, f"fields={folder}"]) == 0

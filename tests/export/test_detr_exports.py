@@ -35,6 +35,7 @@ def checkpoint(tmp_path_factory):
 @pytest.mark.parametrize(
     ("words", "name"),
     [
+        (["exporter=openvino"], "detr.xml"),
         (["exporter=torch_export"], "detr.pt2"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
