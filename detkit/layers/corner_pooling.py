@@ -80,10 +80,8 @@ def running_maximum(maps: Tensor, axis: int, *, reverse: bool) -> Tensor:
 
 
 def _doubled_maximum(maps: Tensor, axis: int, *, reverse: bool) -> Tensor:
-    size = maps.shape[axis]
+    rows = maps.mT if axis == -2 else maps  # noqa: PLR2004  # of columns
     for step in (2**power for power in range(_DOUBLINGS)):
-        padding = (0, step) if reverse else (step, 0)
-        padded = F.pad(maps, padding if axis == -1 else (0, 0, *padding))
-        start = step if reverse else 0
-        maps = maps.maximum(padded.narrow(axis, start, size))
-    return maps
+        padded = F.pad(rows, (0, step) if reverse else (step, 0))
+        rows = rows.maximum(padded[..., step:] if reverse else padded[..., :-step])
+    return rows.mT if axis == -2 else rows  # noqa: PLR2004  # of columns
