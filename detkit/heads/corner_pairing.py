@@ -55,14 +55,14 @@ def best_corners(maps: CornerMaps, number: int) -> Corners:
     highest = F.max_pool2d(heat.flatten(0, 1), kernel_size=3, stride=1, padding=1).view_as(heat)
     peaks = torch.where(heat == highest, heat, 0).flatten(2)  # (B, 2, C * H * W)
     scores, index = peaks.topk(torch.sym_min(number, classes * height * width), dim=-1)
-    cell = index % (height * width)
-    row = torch.div(cell, width, rounding_mode="floor")
+    cell = _numbers(classes, height * width, index, axis=1)
     offsets = maps.offsets.flatten(3).mT  # (B, 2, H * W, 2)
     offsets = offsets.gather(2, cell[..., None].expand(-1, -1, -1, 2))
     return Corners(
         scores=scores,
-        labels=torch.div(index, height * width, rounding_mode="floor"),
-        points=torch.stack([cell % width, row], dim=-1) + offsets,
+        labels=_numbers(classes, height * width, index, axis=0),
+        points=torch.stack([_numbers(height, width, cell, axis=n) for n in (1, 0)], dim=-1)
+        + offsets,
         embeddings=maps.embeddings.flatten(2).gather(2, cell),
     )
 
@@ -99,5 +99,14 @@ def pair_corners(
     fits &= (scores[0] > 0) & (scores[1] > 0)  # where a map has fewer maxima than K
     means = torch.where(fits, (scores[0] + scores[1]) / 2, 0).flatten(1)  # (B, K * K)
     best, index = means.topk(torch.sym_min(limit, number * number), dim=1)
-    row = torch.div(index, number, rounding_mode="floor")
+    row = _numbers(number, number, index, axis=0)
     return BoxCandidates(take_rows(boxes.flatten(1, 2), index), best, first.labels.gather(1, row))
+
+
+def _numbers(rows: int, columns: int, index: Tensor, *, axis: int) -> Tensor:
+    """The row (axis 0) or column (1) of cells of a table, counted row by row.
+
+    Looked up, since a graph for ONNX cannot divide by a length that is not fixed.
+    """
+    numbers = torch.arange((rows, columns)[axis], device=index.device)
+    return numbers.unsqueeze(1 - axis).expand(rows, columns).flatten()[index]
