@@ -19,6 +19,8 @@ from detkit.structures import IGNORED, Batch, ClassCounts, PaddedTargets, Target
 
 CLASSES = Classes(["a", "b", "c"], [1, 2, 3], ClassCounts(10, [6, 3, 2], [9, 5, 2]))
 SIZE = 64
+# Fully connected layers for the default size of images need gigabytes on fine levels.
+SMALL_CONNECTED_LAYERS = {"name": "yolov1", "image_size": [SIZE, SIZE], "local_channels": 2}
 # What a part needs besides its defaults to be built offline and small.
 SMALL: dict[tuple[str, str], dict[str, Any]] = {
     ("backbone", "timm"): {"model": "test_resnet"},
@@ -30,11 +32,7 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
         for name in ("bifpn", "fpn", "pan", "projection", "transfer_connection")
     },
     ("neck", "yolov1"): {"out_channels": 16},
-    ("head", "yolov1"): {
-        "layers": filled(
-            "layers", {"name": "yolov1", "image_size": [SIZE, SIZE], "local_channels": 2}
-        )
-    },
+    ("head", "yolov1"): {"layers": filled("layers", SMALL_CONNECTED_LAYERS)},
     ("neck", "ssd_extra"): {"channels": [16, 16, 16, 16]},
     ("neck", "ssdlite_extra"): {"channels": [16, 16, 16, 16]},
     ("neck", "sequence"): {
@@ -95,12 +93,12 @@ def require_trainable(detector: nn.Module, batch: Batch) -> None:
 
 
 # A head sees its neck's maps only, and a neck its backbone's, so pairs are enough: every backbone
-# before one neck, and every neck before every head.
+# before one neck, and every neck before every head. `pixels` has no features, only crops for R-CNN.
 # Set prediction has other slots: tests/heads/test_set_prediction.py combines it.
 HEADS = [name for name in page_names("head") if "layers" in filled("head", name)]
 NECKS = registry.names("neck")
 COMBINATIONS = {
-    *((backbone, "fpn", "fcos") for backbone in registry.names("backbone")),
+    *((backbone, "fpn", "fcos") for backbone in registry.names("backbone") if backbone != "pixels"),
     *itertools.product(["timm"], NECKS, HEADS),
 }
 # By default each neck is before one head and each head behind one neck or more.
@@ -173,7 +171,8 @@ def slot_choices() -> list[tuple[str, str, str]]:
             used = slot and slot.family != "neck" and node[argument.name]
             for name in registry.names(slot.family) if used else []:
                 space = getattr(registry.get(slot.family, name), "space", None)
-                if (not slot.space or space in slot.space) and (head, name) not in UNEVEN:
+                fits = name != "corner_variance" and (head, name) not in UNEVEN
+                if (not slot.space or space in slot.space) and fits:
                     found.append((head, argument.name, name))
     found.remove(LAYERS_WITHOUT_SECOND_PRIORS)
     return found
@@ -200,7 +199,8 @@ def changes(head: str, slot: str, name: str) -> dict[str, Any]:
         others = {"quality_target": None, "quality_loss": None}
     if slot == "layers" and name in ("rpn", "towers") and head in ("ssd", "ssdlite"):
         others = {**others, "priors": {"name": "anchors"}}
-    return with_second_parts(head, {**others, slot: {"name": name}})
+    part = SMALL_CONNECTED_LAYERS if name == "yolov1" and slot == "layers" else {"name": name}
+    return with_second_parts(head, {**others, slot: part})
 
 
 def require_fitting(head: str, parts: dict[str, Any]) -> None:

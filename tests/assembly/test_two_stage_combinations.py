@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from test_combinations import CLASSES, batch_of, node, objects, require_trainable
+from test_combinations import (
+    CLASSES,
+    SMALL_CONNECTED_LAYERS,
+    batch_of,
+    node,
+    objects,
+    require_trainable,
+)
 from torch import nn
 
 from detkit import assembly, registry
@@ -20,6 +27,7 @@ UNEQUAL_LEVELS = {"ssd_boxes"}
 OF_CROPS = {"crop_network"}  # needs crops of the image, which tests/roi_heads/test_rcnn.py has
 SMALL_HEADS = {
     "box_head": {"two_fc": {"width": 16}, "four_conv_one_fc": {"channels": 8, "width": 16}},
+    "layers": {"yolov1": SMALL_CONNECTED_LAYERS},
     "mask_head": {"conv": {"channels": 8}},
     "pooling": {"warped_crop": {"size": 15, "context": 1}},
 }

@@ -222,8 +222,8 @@ def test_boxes_hold_the_visible_part_and_badly_hidden_objects_are_ignored():
         seen[5 : 5 + hidden_rows] = 0
         found.append(_visible(item, seen))
     assert found[0][:4] == ("square", (5, 5, 15, 15), 100.0, False)
-    assert found[1] == ("square", (5, 11, 15, 15), 40.0, False)
-    assert found[2] == ("square", (5, 13, 15, 15), 20.0, True)  # a fifth is seen
+    assert found[1][:4] == ("square", (5, 11, 15, 15), 40.0, False)
+    assert found[2][:4] == ("square", (5, 13, 15, 15), 20.0, True)  # a fifth is seen
     assert found[3] is None
 
 
