@@ -108,6 +108,7 @@ QUICK = {("timm", neck, HEADS[position % len(HEADS)]) for position, neck in enum
 # Two of the networks that come from torchvision and timm, which all run through the class Network.
 # tests/backbones checks the maps and gradients of the others without their numbers.
 QUICK_NETWORKS = {"resnet18", "swin_tiny"}
+LARGE_NETWORKS = {"hourglass104", "residual_attention92", "vgg16_refinedet", "yolov1"}
 
 
 def is_quick(combination: tuple[str, str, str]) -> bool:
@@ -116,7 +117,7 @@ def is_quick(combination: tuple[str, str, str]) -> bool:
         return combination in QUICK
     part = registry.get("backbone", backbone)
     is_network = isinstance(part, type) and issubclass(part, Network)
-    return backbone in QUICK_NETWORKS or not (is_network or backbone in ("hourglass104", "yolov1"))
+    return backbone in QUICK_NETWORKS or not (is_network or backbone in LARGE_NETWORKS)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,10 @@ CLASSES = Classes(["a", "b"], [1, 2])
 # What a head needs behind the backbone and the neck of the usual page.
 HEADS_ALONE = {"model/head/cornernet.yaml": ["model.neck.finest=1", "model.neck.extra=none"]}
 # Sizes and copies of a page whose parts a default test composes.
-VARIANTS = ("torchvision_", "yolov5s", "yolo_free_n", "ssd512", "refinedet512", "faster_rcnn_c4")
-VARIANTS += ("bccd_320_",)
+VARIANTS = (
+    *("torchvision_", "yolov5s", "yolo_free_n", "ssd512", "faster_rcnn_c4", "bccd_320_"),
+    *("yolov2_tiny", "yolov4_tiny", "refinedet512", "cascade_rcnn", "fsaf_anchors"),
+)
 
 
 def words_for(page: Path) -> list[str]:

@@ -62,9 +62,13 @@ PARTS = {
 DEFAULT_PARTS = ("sim_ota", "ghm", "hard_negatives", "ohem", "ghm_of_regions")
 
 
+# Each shares its ways with other pages: `fsaf`, `ssdlite`, `faster_rcnn`, `yolov3`.
+SLOW = ("cornernet", "fast_rcnn", "fsaf_anchors", "refinedet320", "yolov2_tiny", "yolov3_tiny")
+
+
 def slow_if(page: str) -> object:
     is_slow = page.startswith(SAME_PARTS) and page != "ssdlite"
-    is_slow = is_slow or page in ("cornernet", "yolov2_tiny")
+    is_slow = is_slow or page in SLOW
     return pytest.param(page, marks=[pytest.mark.slow] if is_slow else [])
 
 
