@@ -18,7 +18,7 @@ help:
 	@echo "make test      the tests that take seconds"
 	@echo "make test-all  every test"
 	@echo "make lint      formatting, lint and types, as CI checks them"
-	@echo "make bench     beside torchvision, Ultralytics, LibreYOLO and pycocotools; 25 minutes on 2 cores"
+	@echo "make bench     beside torchvision, Ultralytics, LibreYOLO and pycocotools; half an hour on 2 cores"
 	@echo "make format    put the sources into the form that lint wants"
 	@echo "make install   only set up $(VENV)"
 	@echo "make clean     remove $(VENV) and caches"

@@ -1,6 +1,6 @@
 """`make bench`: run every comparison and write docs/performance.md with its pictures.
 
-    python scripts/benchmark/run.py                      all of it, less than 25 minutes on 2 cores
+    python scripts/benchmark/run.py                      all of it, about half an hour on 2 cores
     python scripts/benchmark/run.py loader inference     some scripts; the rows of the others stay
     python scripts/benchmark/run.py --page               only write the page again
 
