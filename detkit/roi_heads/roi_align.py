@@ -73,6 +73,10 @@ class RoIAlign(LevelPooling):
             regions = torch.cat([image[:, None].to(boxes.dtype), in_cells + shifts], dim=1)
             samples = self._samples or -1
             pooled = roi_align(sheet, regions, size, 1.0, samples, self._aligned)
+            if not self._aligned and len(maps) > 1:
+                # Sides of one cell get one adaptive sample in each pooled cell.
+                enlarged = _at_least_a_cell(in_cells)
+                pooled = pooled * _share_inside(maps, levels, enlarged, size, self._samples or 1)
         return pooled.to(features[0].dtype)
 
 
@@ -86,7 +90,7 @@ def _one_sheet(maps: list[Tensor], levels: Tensor) -> tuple[Tensor, Tensor]:
     """Put the maps of all levels below each other.
 
     Each gets a border of repeated cells, which is what RoIAlign takes for samples beyond the centre
-    of a border cell.
+    of a border cell. It is two cells wide where `_at_least_a_cell` moves samples past the map.
 
     Args:
         maps: L maps (B, C, H_l, W_l), the first of which is the widest.
@@ -101,9 +105,42 @@ def _one_sheet(maps: list[Tensor], levels: Tensor) -> tuple[Tensor, Tensor]:
     top, rows = 1, []
     tops = torch.zeros_like(levels)
     for level, cells in enumerate(maps):
-        with_border = pad(cells, (1, 1, 1, 1), mode="replicate")
+        with_border = pad(cells, (1, 2, 1, 2), mode="replicate")
         rows.append(pad(with_border, (0, width - cells.shape[3])))
         tops = torch.where(levels == level, top, tops)
-        top = top + cells.shape[2] + 2
+        top = top + cells.shape[2] + 3
     shifts = torch.stack([torch.ones_like(tops), tops], dim=1).repeat(1, 2)
     return torch.cat(rows, dim=2), shifts.to(maps[0].dtype)
+
+
+def _share_inside(
+    maps: list[Tensor], levels: Tensor, boxes: Tensor, size: int, samples: int
+) -> Tensor:
+    """The share of the samples of each pooled cell that are inside the level's map.
+
+    RoIAlign counts samples outside as 0. On the sheet they repeat the border cell, as do all
+    samples of the same pooled cell, so this share of their mean is what RoIAlign gives.
+
+    Args:
+        maps: L maps (B, C, H_l, W_l).
+        levels: (M,) level of each region.
+        boxes: (M, 4) regions in cells of their level. Only one enlarged to a cell crosses the
+            right or lower border.
+        size: Side of the pooled map, in cells.
+        samples: Samples along each side of a cell.
+
+    Returns:
+        (M, 1, size, size).
+    """
+    offsets = (torch.arange(size * samples, device=boxes.device) + 0.5) / samples
+    shares = []
+    for axis in (1, 0):  # y, x
+        length = torch.zeros_like(levels)
+        for level, cells in enumerate(maps):
+            length = torch.where(levels == level, cells.shape[3 - axis], length)
+        start, stop = boxes[:, axis, None], boxes[:, 2 + axis, None]
+        position = start + (stop - start) / size * offsets  # (M, size * samples)
+        is_inside = (position <= length[:, None]).to(boxes.dtype)
+        shares.append(is_inside.view(-1, size, samples).mean(dim=2))
+    y, x = shares
+    return (y[:, :, None] * x[:, None, :])[:, None]

@@ -1,5 +1,7 @@
 """The level that each region is pooled from, and the pooled values."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from contract_cases import each_promise
@@ -85,6 +87,29 @@ def test_roi_align_equals_torchvisions_over_levels():
     order = torch.cat([(image == 0).nonzero(), (image == 1).nonzero()]).squeeze(1)
     assert len(set(RoIAlign(feature_specs=specs()).level_of(boxes).tolist())) >= 3
     torch.testing.assert_close(ours[order], expected)
+
+
+def thin_regions_at_the_border():
+    """Regions along the right and lower borders of 256 x 256, thinner than a cell or not."""
+    starts = 256 - torch.linspace(0.05, 9, 60)
+    zero, end = torch.zeros(60), torch.full((60,), 256.0)
+    right = torch.stack([starts, zero, end, end - 40], dim=1)
+    lower = torch.stack([zero + 30, starts, end, end], dim=1)
+    return torch.cat([right, lower])
+
+
+@pytest.mark.parametrize("samples", [2, 0])
+@pytest.mark.parametrize("device_path", [fixed_shapes, nullcontext])
+def test_regions_enlarged_past_the_border_equal_torchvisions(device_path, samples):
+    boxes, features = thin_regions_at_the_border(), maps()
+    image = torch.zeros(len(boxes), dtype=torch.int64)
+    theirs = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, samples or -1, canonical_scale=28)
+    pyramid = dict(zip("0123", [m[:1] for m in features[:4]], strict=True))
+    expected = theirs(pyramid, [boxes], [(256, 256)])
+    pooling = RoIAlign(feature_specs=specs(), aligned=False, samples=samples, canonical_side=28.0)
+    assert len(set(pooling.level_of(boxes).tolist())) >= 3
+    with device_path():
+        torch.testing.assert_close(pooling(features, boxes, image), expected, rtol=0, atol=1e-4)
 
 
 def test_roi_pool_equals_torchvisions_on_one_level():
