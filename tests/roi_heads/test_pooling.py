@@ -98,6 +98,7 @@ def thin_regions_at_the_border():
     return torch.cat([right, lower])
 
 
+# pain 90
 @pytest.mark.parametrize("samples", [2, 0])
 @pytest.mark.parametrize("device_path", [fixed_shapes, nullcontext])
 def test_regions_enlarged_past_the_border_equal_torchvisions(device_path, samples):
