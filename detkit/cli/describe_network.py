@@ -79,7 +79,7 @@ def run(words: Sequence[str]) -> None:
     subject = _subject(names, settings, options["num_classes"])
     layers = _layers(subject)
     depth = options["depth"] or None
-    print("\n".join([subject.title, *layer_lines(layers, depth)]))
+    print("\n".join([subject.title, *layer_lines(layers, depth), *_remarks(subject)]))
     if output is not None:
         make_folder(output.parent)
         is_csv = output.suffix == ".csv"
@@ -90,6 +90,13 @@ def run(words: Sequence[str]) -> None:
     if options["fields"] is not None:
         folder = make_folder(Path(options["fields"]).expanduser())
         print("\n".join(["", *_draw_fields(subject, layers, folder)]))
+
+
+def _remarks(subject: _Subject) -> list[str]:
+    """What the total does not count."""
+    if subject.is_backbone or not assembly.needs_masks(subject.model.composed.config["model"]):
+        return []
+    return ["not counted: operations of the mask head, which depend on the number of detections"]
 
 
 def _checked_output(text: str | None) -> Path | None:
