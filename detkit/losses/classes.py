@@ -49,7 +49,8 @@ class ClassWeights(nn.Module):
         self.lacks_counts = weights == "effective_numbers" and class_counts is None
         names = list(class_names or [])
         if isinstance(weights, Mapping):
-            _require_classes(weights, names)
+            if class_names is not None:  # unknown before the data is read
+                _require_classes(weights, names)
             values = [weights.get(name, 1.0) for name in names]
         elif weights is None or class_counts is None:
             values = [1.0 for _ in names]

@@ -45,7 +45,9 @@ def test_the_table_says_that_operations_of_masks_are_not_counted(capsys):
     two_stage = ["model=mask_rcnn", *MODEL[1:3], "model.neck.out_channels=16"]
     narrow = ["model.roi_head.box_head.width=16", "model.roi_head.mask_head.channels=16"]
     assert main(["describe", *two_stage, *narrow, *SMALL, "depth=1"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("not counted: operations of the mask")
+    assert (
+        capsys.readouterr().out.splitlines()[-1].startswith("not counted: operations of the mask")
+    )
 
 
 def test_a_backbone_as_csv(tmp_path, capsys):

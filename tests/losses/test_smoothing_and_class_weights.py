@@ -140,3 +140,10 @@ def test_effective_numbers_without_counts_are_an_error_when_it_trains(loss):
     built = loss(class_weights="effective_numbers", class_names=NAMES)
     with pytest.raises(UserError, match=r"class_weights=effective_numbers needs the number of"):
         built(*inputs(loss))
+
+
+@pytest.mark.parametrize("loss", [BinaryCrossEntropy, CrossEntropy, FocalLoss])
+def test_class_weights_by_name_are_accepted_before_the_classes_are_known(loss):
+    loss(class_weights={"cat": 2.0})  # as a training does before it reads the data
+    with pytest.raises(UserError, match="names 'cat', which is not a class"):
+        loss(class_weights={"cat": 2.0}, class_names=["dog"])
