@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,7 @@ from detkit.ops.boxes import box_centres, box_sides, generalized_iou
 from detkit.registry import NonNegativeFloat, register
 from detkit.structures import BACKGROUND, Assignment, PaddedTargets, Priors
 
+_log = logging.getLogger("detkit.assigners")
 _FAR = 1e6  # in place of a cost that is not finite, which SciPy refuses
 
 
@@ -23,8 +25,8 @@ class HungarianAssigner:
 
     The cost of a pair is minus the score of the object's class, the L1 distance of centres and
     sides as shares of the prior's sides, and minus the generalised IoU. The prior of a query is the
-    whole image, as in the paper. If there are more objects than predictions, some stay unassigned.
-    The host solves all images of a batch from one copy of the costs.
+    whole image, as in the paper. If there are more objects than predictions, some stay unassigned,
+    and one warning says so. The host solves all images of a batch from one copy of the costs.
 
     Paper: End-to-End Object Detection with Transformers (Carion et al., 2020), equations 1 and 9,
         https://arxiv.org/abs/2005.12872
@@ -48,11 +50,13 @@ class HungarianAssigner:
         self.class_cost = class_cost
         self.code_cost = code_cost
         self.overlap_cost = overlap_cost
+        self._has_warned = False
 
     def __call__(
         self, priors: Priors, scores: Tensor | None, boxes: Tensor | None, targets: PaddedTargets
     ) -> Assignment:
         """Match predictions and objects."""
+        self._warn_of_too_many(max(targets.counts, default=0), priors.boxes.shape[-2])
         if scores is None or boxes is None:
             raise ValueError("assigner 'hungarian' uses predictions, got none: pass scores, boxes")
         overlap = generalized_iou(boxes[:, None], targets.boxes[:, :, None])  # (B, N, P)
@@ -64,6 +68,16 @@ class HungarianAssigner:
         cost = cost - self.overlap_cost * overlap
         cost = cost.nan_to_num(_FAR, _FAR, _FAR)
         return Assignment(_cheapest(cost, targets.counts).to(cost.device))
+
+    def _warn_of_too_many(self, objects: int, predictions: int) -> None:
+        if objects > predictions and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "an image has %d objects but only %d predictions, so some objects are not learned: "
+                "raise model.head.queries above the objects of any image.",
+                objects,
+                predictions,
+            )
 
 
 def _codes(boxes: Tensor) -> Tensor:

@@ -74,6 +74,14 @@ def test_with_more_objects_than_queries_each_query_takes_one():
     assert (assign(HungarianAssigner(), scores, boxes, OBJECTS) >= 0).all()
 
 
+def test_one_warning_says_that_there_are_too_few_queries(caplog):
+    scores, boxes = predictions(1, 2)
+    assigner = HungarianAssigner()
+    for _ in range(2):
+        assign(assigner, scores, boxes, OBJECTS)
+    assert caplog.text.count("an image has 3 objects but only 2 predictions") == 1
+
+
 def test_costs_that_are_not_finite_still_give_a_matching():
     scores, boxes = predictions(1, 4)
     matched = assign(HungarianAssigner(), scores * torch.nan, boxes, OBJECTS)
