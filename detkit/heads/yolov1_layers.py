@@ -15,6 +15,8 @@ from detkit.ops import ClassActivation, logits_for
 from detkit.registry import Fraction, NonNegativeInt, PositiveInt, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
+_MOST_WEIGHTS = 2**30  # 4 GiB
+
 
 @register("layers", "yolov1")
 class YOLOv1Layers(nn.Module):
@@ -69,6 +71,7 @@ class YOLOv1Layers(nn.Module):
         for spec, priors in zip(feature_specs, per_cell, strict=True):
             rows, columns = (math.ceil(side / spec.stride) for side in image_size)
             width, steps = spec.channels, list[nn.Module]()
+            _require_small(rows * columns * width * local_channels * 9, (rows, columns))
             if local_channels:
                 steps.append(LocalConv(width, local_channels, (rows, columns)))
                 steps.append(make_activation(activation))
@@ -109,6 +112,15 @@ class YOLOv1Layers(nn.Module):
             f"of {size[0]} x {size[1]} cells, but got one of {level.shape[-2]} x "
             f"{level.shape[-1]}: set image_size=[{height},{width}], which resizes images, or "
             "another image_size, for which the layers are then built."
+        )
+
+
+def _require_small(weights: int, cells: tuple[int, int]) -> None:
+    if weights > _MOST_WEIGHTS:
+        raise UserError(
+            f"layers 'yolov1' would have {weights / 1e9:.1f} billion weights on a map of "
+            f"{cells[0]} x {cells[1]} cells: use levels of a larger stride, or lower "
+            "layers.image_size or layers.local_channels."
         )
 
 

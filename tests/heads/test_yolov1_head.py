@@ -117,3 +117,14 @@ def test_a_local_convolution_is_a_convolution_of_each_cell():
         kernel = local.weight[cell].view(2, 3, 3, 3)
         expected = F.conv2d(features, kernel, local.bias[:, cell], padding=1).flatten(2)
         assert_close(outputs.flatten(2)[:, :, cell], expected[:, :, cell])
+
+
+def test_layers_that_would_fill_the_memory_are_refused():
+    with pytest.raises(UserError, match=r"7\.4 billion weights on a map of 112 x 112 cells"):
+        YOLOv1Layers(
+            feature_specs=[FeatureSpec(256, 4)],
+            num_classes=3,
+            per_cell=[2],
+            code_size=4,
+            class_activation="sigmoid",
+        )
