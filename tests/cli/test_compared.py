@@ -26,9 +26,9 @@ def test_two_experiments_are_compared(tmp_path, monkeypatch, capsys):
     [
         ("model=fcos image_size=320", ["model=fcos", "image_size=320"]),
         ("fcos", ["model=fcos"]),
-        ("mosaic", ["augmentation=mosaic"]),
+        pytest.param("mosaic", ["augmentation=mosaic"], marks=pytest.mark.slow),
         ("augmentation/ssd300", ["augmentation=ssd300"]),
-        ("demo", ["experiment=demo"]),
+        pytest.param("demo", ["experiment=demo"], marks=pytest.mark.slow),
         ("small_data", ["experiment=small_data", "data.path=FOLDER"]),
     ],
 )

@@ -103,7 +103,8 @@ def test_command_on_a_plugin_of_the_readme(line: str, work: Path, own_neck: None
 
 def slow_if_tested_elsewhere(line: str) -> ParameterSet:
     """The commands with tests of their own that take more than a second here."""
-    slow = line.split()[1] in ("assign", "benchmark", "export", "plan", "sweep")
+    slow = line.split()[1] in ("assign", "benchmark", "describe", "export", "plan", "sweep")
+    slow = slow or line.startswith(("detkit data show", "detkit train ckpt=RUN"))
     return pytest.param(line, marks=[pytest.mark.slow] if slow else [])
 
 

@@ -16,7 +16,10 @@ GROUP_PAGES = [page for page in PAGES if len(page.parts) > 1]
 MODEL_PAGES = [page for page in GROUP_PAGES if page.parts[0] in ("model", "experiment")]
 CLASSES = Classes(["a", "b"], [1, 2])
 # What a head needs behind the backbone and the neck of the usual page.
-HEADS_ALONE = {"model/head/cornernet.yaml": ["model.neck.finest=1", "model.neck.extra=none"]}
+HEADS_ALONE = {
+    "model/head/cornernet.yaml": ["model.neck.finest=1", "model.neck.extra=none"],
+    "model/head/yolov1.yaml": ["model/neck=yolov1", "model.backbone.levels=[5]"],
+}
 # Sizes and copies of a page whose parts a default test composes.
 VARIANTS = (
     *("torchvision_", "yolov5s", "yolo_free_n", "ssd512", "faster_rcnn_c4", "bccd_320_"),
@@ -31,7 +34,7 @@ def words_for(page: Path) -> list[str]:
     return [*words, "data.path=somewhere"] if needs_path else words
 
 
-@pytest.mark.parametrize("page", [p for p in GROUP_PAGES if p not in MODEL_PAGES], ids=str)
+@pytest.mark.parametrize("page", [p for p in GROUP_PAGES if p.parts[0] != "model"], ids=str)
 def test_page_composes_and_passes_the_check(page: Path) -> None:
     config = compose("train", words_for(page))
     assert config["model"]["name"]
@@ -39,9 +42,8 @@ def test_page_composes_and_passes_the_check(page: Path) -> None:
 
 
 def slow_if(page: Path) -> object:
-    return pytest.param(
-        page, marks=[pytest.mark.slow] if page.stem.startswith(VARIANTS) else [], id=str(page)
-    )
+    slow = page.parts[0] == "experiment" or page.stem.startswith(VARIANTS)
+    return pytest.param(page, marks=[pytest.mark.slow] if slow else [], id=str(page))
 
 
 @pytest.mark.parametrize("page", map(slow_if, MODEL_PAGES))

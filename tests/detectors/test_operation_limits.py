@@ -62,8 +62,11 @@ PARTS = {
 DEFAULT_PARTS = ("sim_ota", "ghm", "hard_negatives", "ohem", "ghm_of_regions")
 
 
-# Each shares its ways with other pages: `fsaf`, `ssdlite`, `faster_rcnn`, `yolov3`.
-SLOW = ("cornernet", "fast_rcnn", "fsaf_anchors", "refinedet320", "yolov2_tiny", "yolov3_tiny")
+# Each shares its ways with other pages: `fcos`, `ssdlite`, `faster_rcnn`, `yolo_free`.
+SLOW = (
+    *("cornernet", "fast_rcnn", "fsaf", "fsaf_anchors", "mask_rcnn", "refinedet320", "retinanet"),
+    *("yolov2", "yolov2_tiny", "yolov3_tiny", "yolov5"),
+)
 
 
 def slow_if(page: str) -> object:
@@ -128,6 +131,7 @@ def test_eight_images_of_320_pixels_read_little(page: str) -> None:
     assert prediction.host_reads <= most, prediction.lines()
 
 
+@pytest.mark.slow
 def test_the_nano_yolo_has_few_operations() -> None:
     """At most 1.2 times those of Ultralytics' yolov8n, which has 1,434 and 470."""
     detector, batch = detector_of("yolo_free_n"), batch_of(8, 320)

@@ -22,6 +22,7 @@ def folder(tiny_run, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("blank_figures")
 def test_every_block_runs_in_order(folder, capsys):
     names = {"__name__": "python_page"}

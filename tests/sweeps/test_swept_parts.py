@@ -65,6 +65,7 @@ def test_a_page_and_a_search_sweep_parts_by_name(
 
 
 # pain 38
+@pytest.mark.slow
 def test_hydras_own_launchers_train_the_named_part_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ def test_command_of_the_best_trial_has_the_drawn_part_once() -> None:
     assert command.strip() == f"detkit train --skip-bad --config-dir F model=fcos {' '.join(drawn)}"
 
 
+@pytest.mark.slow
 def test_parts_and_values_of_detr_are_swept(sweep: Callable[..., list[Job]]) -> None:
     jobs = sweep("model.head.box_loss=giou,ciou", "model.head.queries=20,50", model="detr")
     heads = [read_frozen(job.folder)["model"]["head"] for job in jobs]

@@ -75,6 +75,7 @@ def test_every_picture_is_written_and_can_be_read_about(tmp_path):
             assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
 
 
+@pytest.mark.slow
 def test_without_sizes_in_the_numbers_an_old_picture_of_them_goes(tmp_path):
     (tmp_path / "sizes.png").touch()
     written = write_pictures(analysis(), {"AP": 0.5}, tmp_path)
