@@ -30,11 +30,11 @@ import detkit
 from detkit import assembly
 from detkit.assembly import Classes
 from detkit.evaluation.operation_counts import operations, predictions_by_level
-from detkit.structures import Batch, PaddedTargets, Target
+from detkit.structures import Batch, Outlines, PaddedTargets, Regions, Target
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "detectors.md"
-SIZE, STEP_SIZE, STEP_BATCH, CLASSES = 640, 320, 4, 80
+SIZE, STEP_SIZE, STEP_BATCH, CLASSES, REGIONS = 640, 320, 4, 80, 1000
 FIXED_SIZES = {
     "ssd300": 300,
     "ssd512": 512,
@@ -58,29 +58,39 @@ _PARITY = re.compile(r"# parity (\w+): (\w+)")
 
 
 def batch(images: int, size: int, objects: int = 5) -> Batch:
-    """Noise with some boxes on it."""
+    """Noise with some boxes on it, which masks fill, and with regions."""
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images, 3, size, size), dtype=torch.uint8, generator=generator)
-    corners = torch.rand((images, objects, 2), generator=generator) * size / 2
-    sides = size / 16 + torch.rand((images, objects, 2), generator=generator) * size / 3
-    targets = [
-        Target(
-            boxes=torch.cat([start, start + side], dim=1),
-            labels=torch.randint(CLASSES, (objects,), generator=generator),
-            ignored=torch.zeros(objects, dtype=torch.bool),
+    targets = []
+    for boxes in _random_boxes(images, objects, size, generator):
+        corners = boxes.double().numpy()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 4, 2)
+        targets.append(
+            Target(
+                boxes=boxes,
+                labels=torch.randint(CLASSES, (objects,), generator=generator),
+                ignored=torch.zeros(objects, dtype=torch.bool),
+                outlines=Outlines.of([[ring] for ring in corners]),
+            )
         )
-        for start, side in zip(corners, sides, strict=True)
-    ]
+    sizes = [(size, size)] * images
     return Batch(
         images=pixels.contiguous(memory_format=torch.channels_last),
-        image_sizes=[(size, size)] * images,
-        targets=PaddedTargets.of(targets),
+        image_sizes=sizes,
+        targets=PaddedTargets.of(targets, sizes),
         original_targets=targets,
         image_ids=list(range(images)),
         paths=["noise"] * images,
-        original_sizes=[(size, size)] * images,
+        original_sizes=sizes,
         to_image=torch.eye(3, dtype=torch.float64).expand(images, 3, 3),
+        proposals=Regions.of(list(_random_boxes(images, REGIONS, size, generator))),
     )
+
+
+def _random_boxes(images: int, count: int, size: int, generator: torch.Generator) -> Tensor:
+    """(images, count, 4) boxes with sides of 6 to 40 % of the image's."""
+    corners = torch.rand((images, count, 2), generator=generator) * size / 2
+    sides = size / 16 + torch.rand((images, count, 2), generator=generator) * size / 3
+    return torch.cat([corners, corners + sides], dim=2)
 
 
 def build(page: str) -> tuple[Any, detkit.Config]:
@@ -245,7 +255,8 @@ def main() -> None:
         "more); the library that the same weights are compared with; median seconds of a training "
         f"step of {STEP_BATCH} images of {STEP_SIZE} x {STEP_SIZE}, or of that size, with "
         f"{torch.get_num_threads()} threads ({platform.machine()}, {os.cpu_count()} cores, PyTorch "
-        f"{torch.__version__.split('+')[0]}).",
+        f"{torch.__version__.split('+')[0]}). `fast_rcnn` and `rcnn` get {REGIONS} random regions "
+        "for each image.",
         "",
         *LEARNING,
         "",

@@ -105,10 +105,13 @@ COMBINATIONS = {
 QUICK = {("timm", neck, HEADS[position % len(HEADS)]) for position, neck in enumerate(NECKS)}
 
 
-# Two of the networks that come from torchvision and timm, which all run through the class Network.
+# One of the networks that come from torchvision and timm, which all run through the class Network.
 # tests/backbones checks the maps and gradients of the others without their numbers.
-QUICK_NETWORKS = {"resnet18", "swin_tiny"}
-LARGE_NETWORKS = {"hourglass104", "residual_attention92", "vgg16_refinedet", "yolov1"}
+QUICK_NETWORKS = {"resnet18"}
+LARGE_NETWORKS = {
+    *("hourglass104", "residual_attention92", "vgg16_refinedet", "yolov1", "darknet53"),
+    *("residual_attention56", "vgg16_ssd", "csp_darknet53"),
+}
 
 
 def is_quick(combination: tuple[str, str, str]) -> bool:

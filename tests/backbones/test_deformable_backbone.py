@@ -33,7 +33,12 @@ def test_only_chosen_levels_change():
 
 
 @pytest.mark.parametrize(
-    "build", [MobileNetV1, lambda: TimmBackbone(model="test_resnet"), ResNet18]
+    "build",
+    [
+        pytest.param(MobileNetV1, marks=pytest.mark.slow),
+        lambda: TimmBackbone(model="test_resnet"),
+        ResNet18,
+    ],
 )
 def test_all_parameters_learn_in_any_convolutional_backbone(build):
     torch.manual_seed(0)

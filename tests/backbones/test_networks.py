@@ -33,6 +33,7 @@ LARGE = {
     *("wide_resnet50_2", "seresnext50_32x4d", "densenet169", "densenet201", "vgg16_bn", "vgg19_bn"),
     *("convnext_small", "convnext_base", "swin_small", "swin_base", "vgg19", "mobilenet_v3_large"),
     *("efficientnet_b0", "seresnet50", "densenet121", "inception_v3", "mobilenet_v3_small"),
+    *("mobilenet_v2", "resnet34", "resnet50", "resnext50_32x4d", "resnetv2_50"),
 }
 ODD = (75, 107)  # no multiple of any stride
 ONE_OF_A_KIND = ["densenet121", "mobilenet_v1", "googlenet", "resnetv2_50", "xception"]
@@ -88,7 +89,10 @@ def test_maps_match_the_specs_and_each_parameter_gets_a_gradient(name):
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in CHANNELS],
+)
 def test_channels_are_the_published_ones(name):
     backbone, _ = on_meta(name, 64, 64)
     assert [spec.channels for spec in backbone.feature_specs] == CHANNELS[name]
@@ -129,8 +133,10 @@ def middle_of(whole, names, pictures):
             marks=pytest.mark.slow,
         ),
         (MobileNetV2, models.mobilenet_v2, ("6", "13", "18")),
-        (ConvNeXtTiny, models.convnext_tiny, ("3", "5", "7")),
-        (SwinTiny, models.swin_t, ("3", "5", "7")),
+        pytest.param(
+            *(ConvNeXtTiny, models.convnext_tiny, ("3", "5", "7")), marks=pytest.mark.slow
+        ),
+        pytest.param(*(SwinTiny, models.swin_t, ("3", "5", "7")), marks=pytest.mark.slow),
     ],
 )
 def test_features_equal_torchvision(part, build, modules):
@@ -176,7 +182,9 @@ def test_pixels_come_as_the_published_weights_want_them():
             torch.testing.assert_close(level, other)
 
 
-@pytest.mark.parametrize("part", [InceptionV3, Xception, SqueezeNet])
+@pytest.mark.parametrize(
+    "part", [pytest.param(InceptionV3, marks=pytest.mark.slow), Xception, SqueezeNet]
+)
 def test_maps_lie_over_the_image(part):
     """A bright square in the middle is seen in the middle; without padding it is beside it."""
     torch.manual_seed(0)

@@ -19,7 +19,9 @@ IMAGES = torch.randn(2, 3, 64, 96)
         # dla34 has a first map that timm hides by default.
         pytest.param("dla34", (3, 5), [(128, 8), (512, 32)], marks=pytest.mark.slow),
         ("vit_tiny_patch16_224", (4,), [(192, 16)]),
-        ("swin_tiny_patch4_window7_224", (2, 3), [(96, 4), (192, 8)]),  # channels last
+        pytest.param(  # channels last
+            *("swin_tiny_patch4_window7_224", (2, 3), [(96, 4), (192, 8)]), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_maps_have_the_published_channels_and_strides(model, levels, specs):

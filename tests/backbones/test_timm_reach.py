@@ -9,7 +9,12 @@ IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(
-    ("model", "levels"), [(SMALL, (2, 3)), ("legacy_xception", (3, 4)), ("test_resnet", (3, 4))]
+    ("model", "levels"),
+    [
+        (SMALL, (2, 3)),
+        pytest.param("legacy_xception", (3, 4), marks=pytest.mark.slow),
+        ("test_resnet", (3, 4)),
+    ],
 )
 # pain 15
 def test_each_trained_parameter_gets_a_gradient(model, levels):

@@ -50,6 +50,7 @@ def test_step_repeats_from_its_file_alone(
     assert {Image.open(path).size for path in pictures} == {(480, 480)}  # enlarged for the text
 
 
+@pytest.mark.slow
 def test_remedy_is_tried_with_overrides_as_in_evaluate(
     step: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

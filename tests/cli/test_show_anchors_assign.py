@@ -131,6 +131,7 @@ def test_anchors_say_what_to_change(work, shapes, words, message, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_assign_compares_two_assigners(work, shapes, capsys):
     words = [*DETECTOR, f"data.path={shapes}", "against=atss", "against.topk=3", "count=2"]
     assert main(["assign", *words]) == 0

@@ -43,6 +43,7 @@ def detect(client, path, **parameters):
     return client.post("/detect", files={"image": path.read_bytes()}, params=parameters)
 
 
+@pytest.mark.slow
 def test_concurrent_requests_get_the_detections_of_their_image(client, trained, photos):
     detector = detkit.load(trained / "first")
     paths = [photos / f"{name}.png" for name in "abcabcab"]

@@ -30,7 +30,7 @@ def batch(request):
     return photograph_batch(request.getfixturevalue("bccd"), DIVISOR)
 
 
-@pytest.fixture(scope="module", params=["retinanet", "fcos"])
+@pytest.fixture(scope="module", params=["retinanet", pytest.param("fcos", marks=pytest.mark.slow)])
 def models(request, batch):
     theirs = torchvision_model(request.param, batch.images)
     return theirs, our_model(request.param, theirs.state_dict())

@@ -82,7 +82,10 @@ def train(folder, data, watch, resume=None):
     return {name: value.numpy().tobytes() for name, value in weights.items()}
 
 
-@pytest.mark.parametrize("stop_after", [2, 7, 11])
+@pytest.mark.parametrize(
+    "stop_after",
+    [pytest.param(2, marks=pytest.mark.slow), 7, pytest.param(11, marks=pytest.mark.slow)],
+)
 def test_training_on_mosaics_resumes_bit_identically(tmp_path, shapes, stop_after):  # pain 18
     whole, before, after = Watch(), Watch(stop_after), Watch()
     weights = train(tmp_path / "whole", shapes, whole)

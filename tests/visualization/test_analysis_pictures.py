@@ -66,6 +66,7 @@ def analysis(classes=3, empty=0, names=None):
     )
 
 
+@pytest.mark.slow
 def test_every_picture_is_written_and_can_be_read_about(tmp_path):
     written = write_pictures(analysis(), NUMBERS, tmp_path / "new")
     assert {path.stem for path in written} == set(READING)

@@ -38,6 +38,7 @@ def test_it_is_drawn(splits, tmp_path):
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 20
 
 
+@pytest.mark.slow
 def test_it_is_the_same_each_time(tmp_path):
     files = [plot_data([measures("train", 30)], (8,), tmp_path / f"{i}.png") for i in range(2)]
     assert files[0].read_bytes() == files[1].read_bytes()

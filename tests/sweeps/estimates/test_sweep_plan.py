@@ -81,6 +81,7 @@ def test_memory_kept_by_autograd_is_counted_within_three_percent(
     assert memory.weights == size_of(there)
 
 
+@pytest.mark.slow
 def test_gradients_optimizer_and_average_are_counted() -> None:
     words = [*SMALL, "optimizer=adamw", "callbacks=average", "model.backbone.frozen_stages=1"]
     config = compose("train", ["model=fcos", *words])
@@ -235,6 +236,7 @@ def test_classes_and_sizes_come_from_the_data(tmp_path: Path) -> None:
     assert estimate.images == "96 x 128"
 
 
+@pytest.mark.slow
 def test_data_that_cannot_be_read_are_a_problem(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
