@@ -119,8 +119,8 @@ def _require_small(weights: int, cells: tuple[int, int]) -> None:
     if weights > _MOST_WEIGHTS:
         raise UserError(
             f"layers 'yolov1' would have {weights / 1e9:.1f} billion weights on a map of "
-            f"{cells[0]} x {cells[1]} cells: use levels of a larger stride, or lower "
-            "layers.image_size or layers.local_channels."
+            f"{cells[0]} x {cells[1]} cells: type model/neck=yolov1, which makes a single map with "
+            "few cells, or lower image_size."
         )
 
 
