@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
+from annotated_types import Predicate
+
 from detkit.errors import UserError
 
 if TYPE_CHECKING:
@@ -138,6 +140,8 @@ def literal_text(value: Any) -> str:
 
 
 def _with_limits(text: str, metadata: tuple[Any, ...]) -> str:
+    adjectives = (mark.func.__name__ for mark in metadata if isinstance(mark, Predicate))
+    text = " ".join([*adjectives, text])
     limits = dict(_limits(metadata))
     if limits.keys() == {">=", "<="}:
         return f"{text} {limits['>=']}..{limits['<=']}"

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+from annotated_types import Predicate
 
 from detkit.errors import UserError
 from detkit.evaluation.metric_base import mean_over_classes
 from detkit.registry import PositiveInt
 from detkit.structures import ClassCounts
 
-Limits = tuple[PositiveInt, PositiveInt]
+
+def ascending(limits: tuple[int, int]) -> bool:
+    """Whether the second limit is larger."""
+    return limits[0] < limits[1]
+
+
+Limits = Annotated[tuple[PositiveInt, PositiveInt], Predicate(ascending)]
 LVIS_LIMITS = (10, 100)
 
 
@@ -34,7 +43,7 @@ class ClassFrequencies:
             UserError: The limits do not ascend.
         """
         rare, common = limits or LVIS_LIMITS
-        if rare >= common:
+        if not ascending((rare, common)):
             raise UserError(
                 f"frequency_limits are [{rare}, {common}], expected the most training images of a "
                 "rare class, then a larger number for common ones, such as [10, 100]."

@@ -10,6 +10,7 @@ from annotated_types import Ge, Len, Lt
 
 from detkit.config.value_types import check_value, convert, type_text, unwritable
 from detkit.errors import UserError
+from detkit.evaluation.class_frequencies import Limits
 from detkit.registry import Fraction, NonNegativeFloat, PositiveInt
 
 FITTING = [
@@ -55,6 +56,7 @@ UNFITTING = [
     (dict[str, int], {1: 2}, "mapping of text to int"),
     (dict[str, int], {"a": "b"}, "mapping of text to int"),
     (list[int], {"a": 1}, "list of int"),
+    (Limits | None, [9, 9], "ascending [int > 0, int > 0] or null"),
     (float, {1}, "float"),
 ]
 
