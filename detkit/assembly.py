@@ -38,20 +38,31 @@ class Classes:
         names: The C names, in label order.
         category_ids: The C ids of the data set's own format.
         counts: How often they occur in the training set, if known.
+        are_placeholders: Whether the names are made up, because only their number is known.
     """
 
     names: list[str]
     category_ids: list[int]
     counts: ClassCounts | None = None
+    are_placeholders: bool = False
+
+    @classmethod
+    def placeholders(cls, count: int) -> Classes:
+        """Made-up classes, if only their number is known."""
+        names = [f"class {number}" for number in range(count)]
+        return cls(names, list(range(1, count + 1)), are_placeholders=True)
 
     def wiring(self) -> dict[str, Any]:
-        """The arguments that assembly fills in from the classes."""
-        return {
-            "class_names": self.names,
+        """The arguments that assembly fills in from the classes.
+
+        The names of placeholders are left out, so that parts accept settings for any class.
+        """
+        wiring = {
             "category_ids": self.category_ids,
             "num_classes": len(self.names),
             "class_counts": self.counts,
         }
+        return wiring if self.are_placeholders else {**wiring, "class_names": self.names}
 
 
 def build(family: str, node: Config, wiring: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -206,17 +217,22 @@ def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
 
 
 def image_size(config: Config, split: str = "evaluation") -> tuple[int, int]:
+    """Height and width that all images of `train` or `evaluation` are resized to, else 640."""
+    return configured_size(config, split) or (DEFAULT_SIZE, DEFAULT_SIZE)
+
+
+def configured_size(config: Config, split: str = "evaluation") -> tuple[int, int] | None:
     """Height and width that all images of `train` or `evaluation` are resized to.
 
     `image_size` where transforms with a short and a long side follow it: the largest that they
-    leave. Without it 640, since how large the images are is known when data are read.
+    leave. None if neither is set, as only the data shows how large the images are.
     """
     for step in reversed(config["augmentation"][split].values()):
         if step is not None and {"height", "width"} <= step.keys():
             return step["height"], step["width"]
     if config.get(KEY) is not None:
         return as_size(config[KEY])
-    return DEFAULT_SIZE, DEFAULT_SIZE
+    return None
 
 
 def build_data(config: Config, *, masks: bool = False) -> DetectionData:
@@ -254,7 +270,8 @@ def build_metric(config: Config, classes: Classes) -> Metric:
     Raises:
         ConfigError: The metric does not keep its contract; better now than after a training.
     """
-    metric = build("metric", config["metric"], classes.wiring(), ("metric",))
+    wiring = {**classes.wiring(), "class_names": classes.names}  # a metric needs names
+    metric = build("metric", config["metric"], wiring, ("metric",))
     if not isinstance(metric, Metric):
         lacking = [name for name in _METRIC_MEMBERS if not hasattr(metric, name)]
         raise ConfigError(

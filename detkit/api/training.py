@@ -18,6 +18,8 @@ from detkit.api.run import Run
 from detkit.assembly import Classes
 from detkit.config import plugins
 from detkit.data.detection_data import Loader
+from detkit.data.outline_decoding import require_masks
+from detkit.data.quiet_reading import without_messages
 from detkit.detectors.base import DetectorModule
 from detkit.errors import Stopped, UserError
 from detkit.interruption import StopSignals
@@ -174,8 +176,8 @@ def start(config: dict[str, Any], *, in_process: bool, again: bool = False) -> t
         The run folder, and the exit code of the processes; 0 for a training in this process.
 
     Raises:
-        UserError: Parts of the detector do not fit each other, the weights do not fit, or the run
-            needs several machines; then no folder is made.
+        UserError: Parts of the detector do not fit each other, the weights do not fit, the data has
+            no masks for a mask head, or the run needs several machines; then no folder is made.
     """
     if config["trainer"]["num_nodes"] > 1:
         raise UserError(
@@ -238,7 +240,7 @@ def freeze_for_others(config: dict[str, Any], *, again: bool) -> tuple[Path, str
     """Freeze a run that torchrun or srun starts; returns the folder and the command to type.
 
     Raises:
-        UserError: Parts or weights do not fit, or the folder cannot be used.
+        UserError: Parts, weights or data do not fit, or the folder cannot be used.
     """
     _refuse_unfit(config)
     if again:
@@ -261,7 +263,10 @@ def _forget_tracking(config: dict[str, Any]) -> None:
 
 
 def _refuse_unfit(config: dict[str, Any]) -> None:
-    """Refuse parts or weights that do not fit, before a folder is created."""
+    """Refuse parts, weights or data that do not fit, before a folder is created."""
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None and config["ckpt"] is None:
         refuse_foreign_weights(config["weights"], config["model"])
+    if assembly.needs_masks(config["model"]) and config["ckpt"] is None:
+        with without_messages():
+            require_masks(assembly.build_data(config).train_index)

@@ -45,5 +45,4 @@ def composed_model(words: list[str], num_classes: int) -> ComposedModel:
     training = new_training(words)
     for line in training.notes:
         print(line, file=sys.stderr)
-    names = [f"class {number}" for number in range(num_classes)]
-    return ComposedModel(training.composed, Classes(names, list(range(1, num_classes + 1))), None)
+    return ComposedModel(training.composed, Classes.placeholders(num_classes), None)

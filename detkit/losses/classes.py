@@ -19,6 +19,10 @@ Weights = dict[str, NonNegativeFloat] | Literal["effective_numbers"] | None
 Overlap = Annotated[float, Interval(ge=0, lt=1)]
 
 
+class UnknownClassesError(UserError):
+    """A loss depends on classes that are unknown, as before the data is read."""
+
+
 class ClassWeights(nn.Module):
     """Multiplies each prior's loss by the weight of its object's class."""
 
@@ -47,9 +51,10 @@ class ClassWeights(nn.Module):
         super().__init__()
         self.active = weights is not None
         self.lacks_counts = weights == "effective_numbers" and class_counts is None
+        self.lacks_names = isinstance(weights, Mapping) and class_names is None
         names = list(class_names or [])
         if isinstance(weights, Mapping):
-            if class_names is not None:  # unknown before the data is read
+            if not self.lacks_names:  # as before the data is read
                 _require_classes(weights, names)
             values = [weights.get(name, 1.0) for name in names]
         elif weights is None or class_counts is None:
@@ -65,13 +70,18 @@ class ClassWeights(nn.Module):
             return losses
         if self.lacks_counts:
             raise counts_unknown("class_weights=effective_numbers")
+        if self.lacks_names:
+            raise UnknownClassesError(
+                "class_weights need the class names, which are unknown here: build the detector "
+                "with detkit.build(config), which reads them from the data set."
+            )
         require_classes(classes, len(self.by_label) - 1, "class_weights are")
         return losses * self.by_label[labels.clamp(min=-1)]
 
 
-def counts_unknown(setting: str) -> UserError:
+def counts_unknown(setting: str) -> UnknownClassesError:
     """The error of a loss that needs the class counts of a training set and has none."""
-    return UserError(
+    return UnknownClassesError(
         f"{setting} needs the number of training images and objects of each class, which are "
         "unknown here: train from a configuration with a data set, or build the detector with "
         "detkit.build(config), without class_names."

@@ -10,6 +10,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
+from PIL import Image
 from tiny_run import TINY
 
 import detkit
@@ -62,6 +63,22 @@ def test_a_failed_training_raises_and_leaves_no_folder(config, monkeypatch):
     monkeypatch.setattr(frozen_training, "run", fail)
     with pytest.raises(detkit.UserError, match="no such thing"):
         detkit.train([*config.overrides, "run_folder=runs/failed"])
+    assert not Path("runs").exists()
+
+
+def test_a_mask_head_without_masks_is_refused_before_a_folder_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "val"):
+        picture = Path(f"data/images/{split}/a.png")
+        picture.parent.mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(picture)
+        label = Path(f"data/labels/{split}/a.txt")
+        label.parent.mkdir(parents=True)
+        label.write_text("0 0.5 0.5 0.5 0.5\n")
+    Path("data/data.yaml").write_text("names: {0: dog}\n")
+    words = ["model=mask_rcnn", *SMALL[1:4], "data.path=data", "run_folder=runs/new"]
+    with pytest.raises(detkit.DataError, match="none of the 1 training object in .* has a mask"):
+        detkit.train(words)
     assert not Path("runs").exists()
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from detkit import assembly
+from detkit.assembly import Classes
 from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData
 from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.data.drawing.scene import CLASS_NAMES
+from detkit.data.quiet_reading import without_messages
 from detkit.interfaces import MixingTransform
 from detkit.structures import Sample, Target
 
@@ -35,14 +35,14 @@ class DataFacts:
     """Facts about a data set that estimates need.
 
     Attributes:
-        classes: Number of classes.
+        classes: Its classes, with their counts if the annotations were read.
         train_images: Number of images to train on.
         validation_images: Number of images to validate on.
         trained: Height and width of training batches.
         seen: Height and width of validation images.
     """
 
-    classes: int
+    classes: Classes
     train_images: int
     validation_images: int
     trained: Size
@@ -72,7 +72,7 @@ class DataReader:
             if data["reader"]["name"] == _SHAPES:
                 self._facts[key] = _of_shapes(config)
             else:
-                with _without_messages():
+                with without_messages():
                     if of_data not in self._data:
                         self._data[of_data] = assembly.build_data(config)
                     self._facts[key] = _of_files(config, self._data[of_data])
@@ -86,7 +86,7 @@ def _of_files(config: Mapping[str, Any], data: DetectionData) -> DataFacts:
         dataset = DetectionDataset(index, transforms=transforms, seed=data.seed)
         sizes.append(_batch_size(dataset, config["augmentation"].get("pad_multiple", 1)))
     return DataFacts(
-        classes=len(data.class_names),
+        classes=Classes(data.class_names, data.category_ids, data.class_counts),
         train_images=len(data.train_index),
         validation_images=len(data.validation_index),
         trained=sizes[0],
@@ -108,7 +108,7 @@ def _of_shapes(config: Mapping[str, Any]) -> DataFacts:
     reader, limit = data["reader"], data["limit_images"]
     train, validation = reader["train_images"], reader["validation_images"]
     return DataFacts(
-        classes=len(CLASS_NAMES),
+        classes=Classes([*CLASS_NAMES], [*range(1, len(CLASS_NAMES) + 1)]),
         train_images=min(train, limit or train),
         validation_images=min(validation, limit or validation),
         trained=_blank_size(config, "train", reader["image_size"]),
@@ -136,14 +136,3 @@ def _blank_size(config: Mapping[str, Any], split: str, side: int) -> Size:
     pad = config["augmentation"].get("pad_multiple", 1)
     height, width = (-(-length // pad) * pad for length in sample.size)
     return height, width
-
-
-@contextmanager
-def _without_messages() -> Iterator[None]:
-    """Suppress messages of the readers; a training and `detkit data check` print them."""
-    logger = logging.getLogger("detkit.data")
-    before, logger.disabled = logger.disabled, True
-    try:
-        yield
-    finally:
-        logger.disabled = before

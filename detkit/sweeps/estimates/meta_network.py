@@ -13,6 +13,7 @@ from detkit.evaluation.operation_counts import HalfProducts, saved_bytes
 from detkit.heads.dense import DenseHead
 from detkit.heads.two_branches import TwoBranchHead
 from detkit.interfaces import ClassificationLoss
+from detkit.losses.classes import UnknownClassesError
 from detkit.roi_heads.pooling import LevelPooling
 from detkit.roi_heads.stage import Stage
 from detkit.structures import IGNORED
@@ -113,10 +114,11 @@ class Network:
 def _loss_of_classes(loss: ClassificationLoss, logits: Tensor) -> None:
     """Compute the classification loss, which covers all priors; other losses save little memory.
 
-    A loss that needs values, such as a histogram, is left out: a few per cent of the total.
+    A loss that needs values, such as a histogram, or unknown facts about the classes is left out: a
+    few per cent of the total.
     """
     labels = torch.empty(len(logits), dtype=torch.int64, device="meta")
     try:
         torch.where(labels == IGNORED, 0, loss(logits, labels, None)).sum()
-    except (NotImplementedError, RuntimeError):
+    except (NotImplementedError, RuntimeError, UnknownClassesError):
         return

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from detkit import assembly
-from detkit.assembly import Classes
 from detkit.errors import UserError
 from detkit.evaluation.operation_counts import operations, predictions_by_level
 from detkit.sweeps.estimates.data_facts import DataFacts
@@ -49,7 +48,7 @@ def count_network(
     Raises:
         UserError: The parts do not fit each other or the images.
     """
-    network = Network(assembly.describe_on_meta(model, placeholder_classes(facts.classes)), model)
+    network = Network(assembly.describe_on_meta(model, facts.classes), model)
     seen, trained = facts.seen, facts.trained
     detector = network.detector.eval()
     priors = _counted(lambda: predictions_by_level(detector, network.dense, seen), seen)
@@ -59,12 +58,6 @@ def count_network(
     batch = torch.empty(step[0], 3, *trained, device="meta")
     activations = _counted(lambda: network.activations(batch, HALF.get(step[1])), trained)
     return NetworkCounts(network, None if priors is None else sum(priors), flops, activations)
-
-
-def placeholder_classes(count: int) -> Classes:
-    """Placeholder classes, if only their number is known."""
-    names = [f"class {number}" for number in range(count)]
-    return Classes(names, list(range(1, count + 1)))
 
 
 def _counted(count: Callable[[], Any], size: Size) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -17,12 +17,7 @@ from detkit.errors import UserError
 from detkit.evaluation.operation_counts import size_of
 from detkit.sweeps.estimates.data_facts import DataFacts, DataReader
 from detkit.sweeps.estimates.device_speed import Speed
-from detkit.sweeps.estimates.network_counts import (
-    NetworkCounts,
-    Size,
-    count_network,
-    placeholder_classes,
-)
+from detkit.sweeps.estimates.network_counts import NetworkCounts, Size, count_network
 from detkit.training.trainer import device_count
 from detkit.training.workload import extent_of
 
@@ -113,11 +108,10 @@ class Estimator:
                 so that no training could run.
         """
         facts = self._facts_of(config)
-        classes = placeholder_classes(facts.classes)
-        self._build_others(config, classes)
+        self._build_others(config, facts.classes)
         counts = self._counts(config, facts)
         detector = counts.network.detector
-        gradients, optimizer = _of_optimizer(config, classes, detector)
+        gradients, optimizer = _of_optimizer(config, facts.classes, detector)
         averaged = [v for v in detector.state_dict().values() if v.is_floating_point()]
         callbacks = [node["name"] for node in config["callbacks"].values() if node is not None]
         memory = Memory(
@@ -138,15 +132,15 @@ class Estimator:
             priors=counts.priors,
             memory=None if counts.activations is None else memory,
             images=_sizes_text(facts),
-            classes=facts.classes,
+            classes=len(facts.classes.names),
             minutes=self._minutes(config, counts, facts),
             left_out=tuple(left_out),
         )
 
     def _facts_of(self, config: Mapping[str, Any]) -> DataFacts:
         facts = self._facts(config)
-        if self._num_classes is not None:
-            facts = replace(facts, classes=self._num_classes)
+        if self._num_classes not in (None, len(facts.classes.names)):
+            facts = replace(facts, classes=Classes.placeholders(self._num_classes))
         if self._size is not None:
             facts = replace(facts, trained=self._size, seen=self._size)
         return facts
@@ -180,8 +174,7 @@ class Estimator:
 
     def _counts(self, config: Mapping[str, Any], facts: DataFacts) -> NetworkCounts:
         step = (config["data"]["batch_size"], config["trainer"]["precision"])
-        sizes = (facts.seen, facts.trained, facts.classes)
-        key = json.dumps([config["model"], sizes, step])
+        key = json.dumps([config["model"], facts.seen, facts.trained, asdict(facts.classes), step])
         if key not in self._counts_by_key:
             try:
                 self._counts_by_key[key] = count_network(config["model"], facts, step)

@@ -24,6 +24,7 @@ from detkit.sweeps.estimates.training_cost import Estimator
 CLASSES, SIDE, IMAGES = 5, 96, 2
 TINY = ["model/backbone=timm", "model.backbone.model=test_resnet", "model.neck.out_channels=16"]
 SMALL = ["data.batch_size=2", *TINY]
+CLASS_WEIGHTS = "model.head.classification_loss.class_weights"
 DETECTORS = [
     ("fcos", [*SMALL]),
     pytest.param("retinanet", [*SMALL, "trainer.precision=bf16"], marks=pytest.mark.slow),
@@ -130,6 +131,18 @@ def test_cells_that_cannot_run_are_named_with_their_reason(
     assert reasons[1].endswith("(2 cells, the first model/neck=pam model.backbone.levels=[3,4,5])")
     rows = [line.split() for line in shown.splitlines()]
     assert ["pam", "[5]", "cannot", "run"] in rows
+
+
+@pytest.mark.parametrize("num_classes", [None, CLASSES])
+def test_class_weights_by_name_can_be_planned(num_classes: int | None) -> None:
+    config = compose("train", ["model=fcos", *SMALL, f"{CLASS_WEIGHTS}={{circle: 2}}"])
+    assert Estimator(num_classes, (SIDE, SIDE))(config).memory is not None
+
+
+def test_class_weights_of_other_classes_cannot_run(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["model=fcos", *SMALL, f"{CLASS_WEIGHTS}={{dog: 2}}", "image_size=96"]
+    assert main(["plan", *words]) == 1
+    assert "class_weights names 'dog', which is not a class" in capsys.readouterr().out
 
 
 @pytest.mark.slow
