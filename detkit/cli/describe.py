@@ -40,7 +40,7 @@ no weights.
   detkit describe ckpt=RUN fields=FOLDER
 
 depth=2            levels of modules to show; 0 shows all
-image_size=N       image size, as in a training
+image_size=N       image size, as in a training; else the one that layers or priors need, else 640
 num_classes=80     number of classes to assume; a checkpoint has its own
 output=FILE        also write the layers to FILE.csv or FILE.json
 fields=FOLDER      also draw the effective receptive field of each level: how much each pixel moves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from detkit import assembly
-from detkit.assembly import image_size
 from detkit.cli.composed_model import ComposedModel, composed_model
 from detkit.cli.data_words import own_options
 from detkit.cli.output_folder import make_folder
@@ -18,9 +18,10 @@ from detkit.config.override_text import value_of
 from detkit.config.page_list import pages_of
 from detkit.config.part_pages import find_part
 from detkit.errors import UserError
+from detkit.export.graph import only_size
 from detkit.files import write_atomically
 from detkit.network_summary.effective_fields import EffectiveField, effective_fields
-from detkit.network_summary.layer_table import as_csv, as_json, layer_lines
+from detkit.network_summary.layer_table import NOT_RUN, as_csv, as_json, layer_lines
 from detkit.network_summary.layers import Layer, ReceptiveField, layers_of
 from detkit.ops.meta_device import on_meta
 from detkit.registry import NonNegativeInt, PositiveInt
@@ -58,12 +59,14 @@ class _Subject:
         title: What it is.
         model: Its configuration, and its checkpoint.
         is_backbone: Whether only the backbone of the detector is described.
+        network: The backbone or the detector, on the meta device.
         size: Height and width of the images.
     """
 
     title: str
     model: ComposedModel
     is_backbone: bool
+    network: nn.Module
     size: tuple[int, int]
 
 
@@ -79,7 +82,7 @@ def run(words: Sequence[str]) -> None:
     subject = _subject(names, settings, options["num_classes"])
     layers = _layers(subject)
     depth = options["depth"] or None
-    print("\n".join([subject.title, *layer_lines(layers, depth), *_remarks(subject)]))
+    print("\n".join([subject.title, *layer_lines(layers, depth), *_remarks(subject, layers)]))
     if output is not None:
         make_folder(output.parent)
         is_csv = output.suffix == ".csv"
@@ -92,9 +95,13 @@ def run(words: Sequence[str]) -> None:
         print("\n".join(["", *_draw_fields(subject, layers, folder)]))
 
 
-def _remarks(subject: _Subject) -> list[str]:
-    """What the total does not count."""
-    if subject.is_backbone or not assembly.needs_masks(subject.model.composed.config["model"]):
+def _remarks(subject: _Subject, layers: Sequence[Layer]) -> list[str]:
+    """Layers that do not run in a prediction, or whose operations are not counted."""
+    node = subject.model.composed.config["model"]
+    if subject.is_backbone or "roi_head" not in node:
+        is_partly_unused = any(layer.is_unused for layer in layers)
+        return [f"{NOT_RUN}: layers that only training uses"] if is_partly_unused else []
+    if not assembly.needs_masks(node):
         return []
     return ["not counted: operations of the mask head, which depend on the number of detections"]
 
@@ -130,32 +137,58 @@ def _subject(names: list[str], settings: list[str], num_classes: int) -> _Subjec
         words.insert(0, f"model/backbone={name}")
         is_backbone = True
     model = composed_model(words, num_classes)
-    size = image_size(model.composed.config)
+    network = _on_meta(model, is_backbone)
+    size = _image_size(model, network)
     node = model.composed.config["model"]
     what = f"backbone '{node['backbone']['name']}'" if is_backbone else f"detector '{node['name']}'"
     classes = "" if is_backbone else f" and {counted(len(model.classes.names), 'class')}"
     title = f"{what}, layer by layer, for an image of {size[0]} x {size[1]} pixels{classes}"
-    return _Subject(title, model, is_backbone, size)
+    return _Subject(title, model, is_backbone, network, size)
+
+
+def _image_size(model: ComposedModel, network: nn.Module) -> tuple[int, int]:
+    """Height and width of the images.
+
+    If no setting resizes images, that is the size that the layers or priors are built for, which
+    this prints to the standard error; else 640.
+    """
+    config = model.composed.config
+    only = only_size(network)
+    if only is None or assembly.configured_size(config) is not None:
+        return assembly.image_size(config)
+    height, width = only
+    print(f"note: image_size=[{height},{width}], which the detector is built for", file=sys.stderr)
+    return only
 
 
 def _layers(subject: _Subject) -> list[Layer]:
-    node = subject.model.composed.config["model"]
     if subject.is_backbone:
-        with on_meta():
-            backbone = _backbone(subject).eval()
 
         def run_backbone(images: Tensor) -> object:
             with torch.device("meta"):
-                return backbone(images)
+                return subject.network(images)
 
-        return layers_of(backbone, run_backbone, subject.size)
-    detector = assembly.describe_on_meta(node, subject.model.classes).eval()
-    network = Network(detector, node)
-    return layers_of(detector, lambda images: network.run(images, "postprocess"), subject.size)
+        return layers_of(subject.network, run_backbone, subject.size)
+    network = Network(subject.network, subject.model.composed.config["model"])
+
+    def run_detector(images: Tensor) -> object:
+        return network.run(images, "postprocess")
+
+    return layers_of(subject.network, run_detector, subject.size)
 
 
-def _backbone(subject: _Subject) -> nn.Module:
-    node = subject.model.composed.config["model"]["backbone"]
+def _on_meta(model: ComposedModel, is_backbone: bool) -> nn.Module:
+    """The backbone or the detector of a model, without memory for its weights."""
+    if is_backbone:
+        with on_meta():
+            return _backbone(model).eval()
+    node = model.composed.config["model"]
+    detector: nn.Module = assembly.describe_on_meta(node, model.classes)
+    return detector.eval()
+
+
+def _backbone(model: ComposedModel) -> nn.Module:
+    node = model.composed.config["model"]["backbone"]
     backbone: nn.Module = assembly.build(
         "backbone", node, {"fetch_weights": False}, ("model", "backbone")
     )
@@ -193,7 +226,7 @@ def _features(subject: _Subject) -> Callable[[Tensor], list[Tensor]]:
     """Normalised images to the levels of a network with its checkpoint's or with random weights."""
     torch.manual_seed(_SEED)
     if subject.is_backbone:
-        backbone = _backbone(subject).eval()
+        backbone = _backbone(subject.model).eval()
         return lambda images: list(backbone(images))
     node = subject.model.composed.config["model"]
     detector = assembly.build_detector(node, subject.model.classes, fetch_weights=False)

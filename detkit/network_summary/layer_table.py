@@ -15,6 +15,7 @@ COLUMNS = (
     *("layer", "kind", "output", "parameters", "operations", "connections"),
     *("receptive_field", "inputs"),
 )
+NOT_RUN = "not run"
 _MOST_OUTPUTS = 6  # in a cell of the table
 _LONGEST_NAME, _LONGEST_KIND = 44, 24
 _BILLION, _MILLION, _THOUSAND = 10**9, 10**6, 10**3
@@ -35,7 +36,7 @@ def layer_lines(layers: Sequence[Layer], depth: int | None) -> list[str]:
         (
             shortened_path(layer),
             shortened(layer.kind, _LONGEST_KIND),
-            _several([shape_text(shape) for shape in layer.outputs]),
+            NOT_RUN if layer.is_unused else _several(list(map(shape_text, layer.outputs))),
             f"{layer.parameters:,}" if layer.parameters else "",
             amount(layer.operations),
             amount(layer.connections),
@@ -61,16 +62,17 @@ def layer_lines(layers: Sequence[Layer], depth: int | None) -> list[str]:
 def shown_layers(layers: Sequence[Layer], depth: int | None) -> list[Layer]:
     """The layers down to a depth, without the network itself.
 
-    A container that does not run itself, such as a ModuleList, does not count as a level.
+    A container that does not run itself, such as a ModuleList, only counts as a level if nothing in
+    it runs.
     """
-    running = {layer.name for layer in layers if layer.outputs}
-    return [x for x in layers if x.name and (depth is None or _depth(x, running) <= depth)]
+    levels = {layer.name for layer in layers if layer.outputs or layer.is_unused}
+    return [x for x in layers if x.name and (depth is None or _depth(x, levels) <= depth)]
 
 
-def _depth(layer: Layer, running: Container[str]) -> int:
+def _depth(layer: Layer, levels: Container[str]) -> int:
     parts = layer.name.split(".")
     around = (".".join(parts[:length]) for length in range(1, len(parts)))
-    return 1 + sum(name in running for name in around)
+    return 1 + sum(name in levels for name in around)
 
 
 def shortened_path(layer: Layer) -> str:

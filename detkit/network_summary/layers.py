@@ -53,6 +53,7 @@ class Layer:
         outputs: The shape of each tensor that it returned, call by call, without the batch.
         fields: The largest receptive field of the units of each output; None without pixels.
         inputs: The layers whose results it reads.
+        is_unused: Whether it did not run, and nothing read its parameters.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Layer:
     outputs: list[tuple[int, ...]] = field(default_factory=list)
     fields: list[ReceptiveField | None] = field(default_factory=list)
     inputs: list[str] = field(default_factory=list)
+    is_unused: bool = False
 
     @property
     def depth(self) -> int:
@@ -96,14 +98,16 @@ def layers_of(
 
 def _layer(name: str, module: nn.Module, trace: _Trace) -> Layer:
     inner = [other for other in trace.names if _is_inside(other, name)]
+    parameters, outputs = [*module.parameters()], trace.outputs.get(name, [])
     return Layer(
         name=name,
         kind=type(module).__name__,
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
+        parameters=sum(parameter.numel() for parameter in parameters),
         operations=sum(trace.operations[other] for other in inner),
         connections=sum(trace.connections[other] for other in inner),
-        outputs=[shape for shape, _ in trace.outputs.get(name, [])],
+        outputs=[shape for shape, _ in outputs],
         inputs=sorted(trace.inputs.get(name, set())),
+        is_unused=not outputs and trace.used.isdisjoint(map(id, parameters)),
     )
 
 
@@ -156,6 +160,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.outputs: dict[str, list[tuple[tuple[int, ...], PixelFields | None]]] = {}
         self.inputs: dict[str, set[str]] = {}
         self.running: list[str] = [""]
+        self.used: set[int] = set()  # the ids of tensors that operations read
         self.fields: Any = WeakTensorKeyDictionary()
         self._layers: Any = WeakTensorKeyDictionary()
 
@@ -187,6 +192,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         inputs, outputs = _tensors((args, kwargs)), _tensors(result)
+        self.used.update(map(id, inputs))
         self._count(func.overloadpacket, args, kwargs, result)
         layers: frozenset[str] = frozenset().union(
             *(self._layers.get(tensor, frozenset()) for tensor in inputs)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tiny_run import TINY
 
+from detkit.assembly import Classes
 from detkit.cli.main import main
 from detkit.config.compose import compose
 from detkit.sweeps.estimates.data_facts import DataFacts
@@ -32,7 +33,8 @@ def test_the_totals_are_those_of_the_plan(tmp_path):
     assert main(["describe", *MODEL, *SMALL, f"output={file}"]) == 0
     content = json.loads(file.read_text())
     model = compose("train", MODEL)["model"]
-    counts = count_network(model, DataFacts(3, 8, 4, (96, 96), (96, 96)), (4, "32"))
+    facts = DataFacts(Classes.placeholders(3), 8, 4, (96, 96), (96, 96))
+    counts = count_network(model, facts, (4, "32"))
     assert content["operations"] == counts.operations
     detector = counts.network.detector
     assert content["parameters"] == sum(p.numel() for p in detector.parameters())
@@ -48,6 +50,31 @@ def test_the_table_says_that_operations_of_masks_are_not_counted(capsys):
     assert (
         capsys.readouterr().out.splitlines()[-1].startswith("not counted: operations of the mask")
     )
+
+
+def test_class_weights_of_any_name_are_accepted(capsys):
+    weights = "model.head.classification_loss.class_weights={cat: 2}"
+    assert main(["describe", *MODEL, *SMALL, weights, "depth=1"]) == 0
+
+
+def test_layers_of_a_fixed_size_are_described_at_that_size(capsys):
+    tiny = ["model.neck.out_channels=8", "model.head.layers.local_channels=2"]
+    words = ["model=yolov1", *MODEL[1:3], "model.backbone.levels=[5]", *tiny, "depth=1"]
+    assert main(["describe", *words]) == 0
+    shown = capsys.readouterr()
+    assert "for an image of 448 x 448 pixels" in shown.out
+    assert "note: image_size=[448,448], which the detector is built for" in shown.err
+
+
+def test_layers_of_training_alone_are_one_line(capsys):
+    hourglass = "{name: hourglass, levels: [2], all_stacks: true, channels: [8, 8], blocks: [1, 1]}"
+    tiny = ["model.head.width=8", "model.head.pooling_width=8"]
+    words = ["model=cornernet", f"model.backbone={hourglass}", *tiny, *SMALL]
+    assert main(["describe", *words]) == 0
+    shown = capsys.readouterr().out
+    (line,) = [line.split() for line in shown.splitlines() if " not run " in line]
+    assert line[:4] == ["0", "ModuleList", "not", "run"]
+    assert shown.rstrip().endswith("not run: layers that only training uses")
 
 
 def test_a_backbone_as_csv(tmp_path, capsys):
