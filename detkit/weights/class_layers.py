@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -35,7 +35,8 @@ class ClassRows:
 def class_rows(model: Mapping[str, Any], classes: Classes) -> dict[str, ClassRows]:
     """Find the tensors of a configured detector with rows for classes; allocates no memory."""
     count = len(classes.names)
-    more = Classes([*classes.names, ""], [*classes.category_ids, max(classes.category_ids) + 1])
+    ids = [*classes.category_ids, max(classes.category_ids) + 1]
+    more = replace(classes, names=[*classes.names, ""], category_ids=ids, counts=None)
     tensors = assembly.describe_on_meta(model, classes).state_dict()
     grown = assembly.describe_on_meta(model, more).state_dict()
     rows = {}
