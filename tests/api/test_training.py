@@ -76,8 +76,9 @@ def test_a_mask_head_without_masks_is_refused_before_a_folder_is_made(tmp_path, 
         label.parent.mkdir(parents=True)
         label.write_text("0 0.5 0.5 0.5 0.5\n")
     Path("data/data.yaml").write_text("names: {0: dog}\n")
+    monkeypatch.setattr(frozen_training, "run", lambda _: pytest.fail("a folder was made"))
     words = ["model=mask_rcnn", *SMALL[1:4], "data.path=data", "run_folder=runs/new"]
-    with pytest.raises(detkit.DataError, match="none of the 1 training object in .* has a mask"):
+    with pytest.raises(detkit.DataError, match=r"none of the 1 training object in .* has a mask"):
         detkit.train(words)
     assert not Path("runs").exists()
 

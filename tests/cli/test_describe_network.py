@@ -52,11 +52,13 @@ def test_the_table_says_that_operations_of_masks_are_not_counted(capsys):
     )
 
 
+@pytest.mark.slow
 def test_class_weights_of_any_name_are_accepted(capsys):
     weights = "model.head.classification_loss.class_weights={cat: 2}"
     assert main(["describe", *MODEL, *SMALL, weights, "depth=1"]) == 0
 
 
+@pytest.mark.slow
 def test_layers_of_a_fixed_size_are_described_at_that_size(capsys):
     tiny = ["model.neck.out_channels=8", "model.head.layers.local_channels=2"]
     words = ["model=yolov1", *MODEL[1:3], "model.backbone.levels=[5]", *tiny, "depth=1"]
@@ -66,6 +68,7 @@ def test_layers_of_a_fixed_size_are_described_at_that_size(capsys):
     assert "note: image_size=[448,448], which the detector is built for" in shown.err
 
 
+@pytest.mark.slow
 def test_layers_of_training_alone_are_one_line(capsys):
     hourglass = "{name: hourglass, levels: [2], all_stacks: true, channels: [8, 8], blocks: [1, 1]}"
     tiny = ["model.head.width=8", "model.head.pooling_width=8"]

@@ -10,6 +10,7 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from detkit.network_summary.layer_table import layer_lines
 from detkit.network_summary.layers import IMAGES, Layer, layers_of
 
 # Pixels along a side, by hand: each 3 x 3 adds 2 strides, each 2 x 2 pooling 1 and doubles it.
@@ -105,6 +106,30 @@ def test_a_module_that_runs_several_times_lists_each_output():
     assert [field.width for field in layer.fields] == [3, 5]
     assert layer.outputs == [(3, 32, 32)] * 2
     assert layer.parameters == 84
+
+
+class WithSpare(nn.Module):
+    """Runs neither its output projection, whose weights it uses, nor its spare layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.spare = nn.ModuleList([nn.Sequential(nn.Linear(4, 4))])
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = images.flatten(2)[..., :4].flatten(0, 1)[:, None]
+        return self.attention(tokens, tokens, tokens)[0]
+
+
+def test_layers_that_do_not_run_are_one_line_in_the_table():
+    with torch.device("meta"):
+        layers = layers_of(network := WithSpare(), network, (8, 8))
+    assert [layer.name for layer in layers if layer.is_unused] == [
+        *("spare", "spare.0", "spare.0.0")
+    ]
+    rows = [line.split()[:4] for line in layer_lines(layers, 1)]
+    assert rows[-2] == ["spare", "ModuleList", "not", "run"]
+    assert [row[0] for row in rows[1:]] == ["attention", "spare", "total"]
 
 
 @pytest.mark.parametrize("size", [(32, 48), (33, 47)])

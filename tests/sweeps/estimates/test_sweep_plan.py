@@ -133,12 +133,13 @@ def test_cells_that_cannot_run_are_named_with_their_reason(
     assert ["pam", "[5]", "cannot", "run"] in rows
 
 
-@pytest.mark.parametrize("num_classes", [None, CLASSES])
+@pytest.mark.parametrize("num_classes", [None, pytest.param(CLASSES, marks=pytest.mark.slow)])
 def test_class_weights_by_name_can_be_planned(num_classes: int | None) -> None:
     config = compose("train", ["model=fcos", *SMALL, f"{CLASS_WEIGHTS}={{circle: 2}}"])
     assert Estimator(num_classes, (SIDE, SIDE))(config).memory is not None
 
 
+@pytest.mark.slow
 def test_class_weights_of_other_classes_cannot_run(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["model=fcos", *SMALL, f"{CLASS_WEIGHTS}={{dog: 2}}", "image_size=96"]
     assert main(["plan", *words]) == 1
