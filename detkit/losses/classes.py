@@ -50,11 +50,10 @@ class ClassWeights(nn.Module):
         """
         super().__init__()
         self.active = weights is not None
-        self.lacks_counts = weights == "effective_numbers" and class_counts is None
-        self.lacks_names = isinstance(weights, Mapping) and class_names is None
+        self.unknown = _unknown(weights, class_names, class_counts)
         names = list(class_names or [])
         if isinstance(weights, Mapping):
-            if not self.lacks_names:  # as before the data is read
+            if class_names is not None:  # unknown before the data is read
                 _require_classes(weights, names)
             values = [weights.get(name, 1.0) for name in names]
         elif weights is None or class_counts is None:
@@ -68,15 +67,26 @@ class ClassWeights(nn.Module):
         """Weighted losses (...) of priors with labels (...); `classes` is the number of logits."""
         if not self.active:
             return losses
-        if self.lacks_counts:
-            raise counts_unknown("class_weights=effective_numbers")
-        if self.lacks_names:
-            raise UnknownClassesError(
-                "class_weights need the class names, which are unknown here: build the detector "
-                "with detkit.build(config), which reads them from the data set."
-            )
+        if self.unknown is not None:
+            raise self.unknown
         require_classes(classes, len(self.by_label) - 1, "class_weights are")
         return losses * self.by_label[labels.clamp(min=-1)]
+
+
+def _unknown(
+    weights: Mapping[str, float] | Literal["effective_numbers"] | None,
+    class_names: Sequence[str] | None,
+    class_counts: ClassCounts | None,
+) -> UnknownClassesError | None:
+    """The error about the facts that these weights need and that are unknown."""
+    if weights == "effective_numbers" and class_counts is None:
+        return counts_unknown("class_weights=effective_numbers")
+    if isinstance(weights, Mapping) and class_names is None:
+        return UnknownClassesError(
+            "class_weights need the class names, which are unknown here: build the detector "
+            "with detkit.build(config), which reads them from the data set."
+        )
+    return None
 
 
 def counts_unknown(setting: str) -> UnknownClassesError:
