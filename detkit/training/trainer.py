@@ -25,6 +25,7 @@ from detkit.processes.rank_environment import is_slurm_rank, is_torchrun_rank
 from detkit.runs.checkpoint_writer import CheckpointFile
 from detkit.runs.metrics_logger import MetricsFile
 from detkit.training.logger_content import Tracking
+from detkit.training.narrow_convolutions import avoid_faulty_kernel
 from detkit.training.pace import Pace
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal
@@ -205,6 +206,7 @@ def prepare_detector(
     """
     if channels_last or (channels_last is None and strategy != "fsdp"):
         detector.to(memory_format=torch.channels_last)
+        avoid_faulty_kernel(detector)
     if compile:
         parts = dict(detector.named_modules())
         for name in COMPILED_PARTS:
