@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from detkit.errors import DataError
 from detkit.evaluation.image_masks import ImageMasks, image_masks
@@ -96,12 +96,16 @@ class CollectedImages:
             DataError: A label is none of the classes, or an object's box is not finite.
         """
         for image_id, image_detections, target in zip(image_ids, detections, targets, strict=True):
-            self._check_labels(image_id, "detection", image_detections.labels)
-            self._check_labels(image_id, "object", target.labels)
-            _check_boxes(image_id, target.boxes)
-            finite = self._finite(image_detections)
-            masks = self._masks(finite, target)
-            self._images[int(image_id)] = image_arrays(finite, target, masks)
+            image = _arrays(image_detections, target)
+            self._check_labels(image_id, "detection", image.labels)
+            self._check_labels(image_id, "object", image.object_labels)
+            _check_boxes(image_id, image.object_boxes)
+            finite = self._finite(image)
+            if not finite.all():
+                image_detections = image_detections.select(torch.from_numpy(finite))
+                image = _arrays(image_detections, target)
+            image = image._replace(masks=self._masks(image_detections, target))
+            self._images[int(image_id)] = image
 
     def by_id(self) -> dict[int, ImageArrays]:
         """All images in the order of their ids."""
@@ -160,7 +164,7 @@ class CollectedImages:
         self._lacks_outlines = self._lacks_outlines or target.outlines is None
         return image_masks(detections, target)
 
-    def _check_labels(self, image_id: int, noun: str, labels: Tensor) -> None:
+    def _check_labels(self, image_id: int, noun: str, labels: NDArray[np.int64]) -> None:
         wrong = labels[(labels < 0) | (labels >= len(self.class_names))]
         if len(wrong):
             raise DataError(
@@ -169,24 +173,20 @@ class CollectedImages:
                 "measure with the classes that the detector was built for."
             )
 
-    def _finite(self, detections: Detections) -> Detections:
-        """Drop detections with NaN or infinity, which libraries treat differently."""
-        keep = detections.boxes.isfinite().all(dim=1) & detections.scores.isfinite()
-        if keep.all():
-            return detections
-        if not self._warned:
+    def _finite(self, image: ImageArrays) -> NDArray[np.bool_]:
+        """(N,) detections without NaN and infinity, which libraries treat differently."""
+        finite = np.isfinite(image.boxes).all(axis=1) & np.isfinite(image.scores)
+        if not finite.all() and not self._warned:
             self._warned = True
             _log.warning(
                 "detections with boxes or scores that are not finite are left out of the metric: "
                 "has the training diverged?"
             )
-        return detections.select(keep)
+        return finite
 
 
-def image_arrays(
-    detections: Detections, target: Target, masks: ImageMasks | None = None
-) -> ImageArrays:
-    """The arrays of one image."""
+def _arrays(detections: Detections, target: Target) -> ImageArrays:
+    """The arrays of one image, without masks."""
     object_boxes = np.array(target.boxes.cpu().float())
     areas = xywh(object_boxes)[:, 2:].prod(axis=1)
     if target.areas is not None:
@@ -200,7 +200,6 @@ def image_arrays(
         object_labels=np.array(target.labels.cpu().long()),
         ignored=np.array(target.ignored.cpu()),
         areas=areas,
-        masks=masks,
     )
 
 
@@ -210,10 +209,10 @@ def xywh(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.concatenate([exact[:, :2], exact[:, 2:] - exact[:, :2]], axis=1)
 
 
-def _check_boxes(image_id: int, boxes: Tensor) -> None:
-    finite = boxes.isfinite().all(dim=1)
+def _check_boxes(image_id: int, boxes: NDArray[np.float32]) -> None:
+    finite = np.isfinite(boxes).all(axis=1)
     if not finite.all():
-        first = int((~finite).nonzero()[0])
+        first = int(np.flatnonzero(~finite)[0])
         raise DataError(
             f"image {image_id}: object {first} has the box {boxes[first].tolist()}, expected "
             "finite numbers: `detkit data check` finds such annotations."

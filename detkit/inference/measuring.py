@@ -9,6 +9,7 @@ from pathlib import Path
 from detkit.evaluation.curve_files import write_curves
 from detkit.evaluation.detection_analysis import analyse, analysis_content, errors_table
 from detkit.evaluation.image_results import CollectedImages
+from detkit.evaluation.metric_base import MetricBase
 from detkit.evaluation.metrics_table import metrics_table, write_metrics
 from detkit.interfaces import Metric
 from detkit.runs.layout import RunFolder
@@ -65,8 +66,17 @@ def measure(
         batches: The image ids, detections and objects of each batch.
         notes: Returns lines for the results table; called after the last batch.
     """
-    seen = CollectedImages(class_names)
+    seen = _images_of(metric)
+    analysed = CollectedImages(class_names) if seen is None else seen
     for image_ids, detections, targets in batches:
         metric.update(image_ids, detections, targets)
-        seen.update(image_ids, detections, targets)
-    return Measurement(metric.compute(), metric.meanings, analyse(seen), notes())
+        if seen is None:
+            analysed.update(image_ids, detections, targets)
+    return Measurement(metric.compute(), metric.meanings, analyse(analysed), notes())
+
+
+def _images_of(metric: Metric) -> CollectedImages | None:
+    """The images that a metric collects, to collect them once; None if it may collect others."""
+    if isinstance(metric, MetricBase) and type(metric).update is MetricBase.update:
+        return metric.images
+    return None
