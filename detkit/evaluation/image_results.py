@@ -95,17 +95,15 @@ class CollectedImages:
         Raises:
             DataError: A label is none of the classes, or an object's box is not finite.
         """
-        for image_id, image_detections, target in zip(image_ids, detections, targets, strict=True):
-            image = _arrays(image_detections, target)
+        for image_id, predicted, target in zip(image_ids, detections, targets, strict=True):
+            image = _arrays(predicted, target)
             self._check_labels(image_id, "detection", image.labels)
             self._check_labels(image_id, "object", image.object_labels)
             _check_boxes(image_id, image.object_boxes)
             finite = self._finite(image)
-            if not finite.all():
-                image_detections = image_detections.select(torch.from_numpy(finite))
-                image = _arrays(image_detections, target)
-            image = image._replace(masks=self._masks(image_detections, target))
-            self._images[int(image_id)] = image
+            measured = predicted if finite.all() else predicted.select(torch.from_numpy(finite))
+            image = image if measured is predicted else _arrays(measured, target)
+            self._images[int(image_id)] = image._replace(masks=self._masks(measured, target))
 
     def by_id(self) -> dict[int, ImageArrays]:
         """All images in the order of their ids."""
