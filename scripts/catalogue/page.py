@@ -95,15 +95,15 @@ def millions(system: dict[str, Any]) -> str:
     return f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f}"
 
 
-def train(system: dict[str, Any], minutes: float) -> float:
-    """AP on `shapes` of the system's small version."""
+def train(system: dict[str, Any], minutes: float) -> dict[str, float]:
+    """AP on `shapes` of the system's small version, of boxes and of masks if it has any."""
     with TemporaryDirectory() as folder:
         words = [system["use"][0], *system["small"], *RECIPE, f"trainer.max_minutes={minutes}"]
         command = [sys.executable, __file__, "--run", *words, f"run_folder={folder}/run"]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         subprocess.run(command, check=True, env=environment)
         numbers = json.loads((Path(folder) / "run/metrics.json").read_text(encoding="utf-8"))
-    return float(numbers["AP"])
+    return {name: numbers[name] for name in ("AP", "mask_AP") if name in numbers}
 
 
 def train_by_processor_time(words: list[str]) -> int:
@@ -125,8 +125,9 @@ def cells(system: dict[str, Any], results: dict[str, Any]) -> list[str]:
     if system["kind"] in (*DETECTORS, "backbones"):
         row.append(millions(system))
     if system["kind"] in DETECTORS:
-        result = results.get(system["system"])
-        row.append(f"{result['AP']:.3f}" if result else "")
+        result = results.get(system["system"], {})
+        kinds = {"AP": "", "mask_AP": "masks "}
+        row.append(", ".join(f"{k}{result[n]:.3f}" for n, k in kinds.items() if n in result))
     return row
 
 
@@ -157,10 +158,10 @@ def main() -> None:
         results = json.loads(RESULTS.read_text(encoding="utf-8"))
     for system in systems:
         if "small" in system and {system["system"], "all"} & {*options.train}:
-            ap = train(system, options.minutes)
-            results[system["system"]] = {"AP": ap, "minutes": options.minutes}
+            numbers = train(system, options.minutes)
+            results[system["system"]] = {**numbers, "minutes": options.minutes}
             RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            print(f"{system['system']}: AP {ap:.3f}", flush=True)
+            print(f"{system['system']}: {numbers}", flush=True)
     measured = {result["minutes"] for result in results.values()} or {options.minutes}
     if len(measured) > 1:
         raise SystemExit(f"trained for different minutes ({sorted(measured)}): use --train all")
