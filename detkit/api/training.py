@@ -31,6 +31,7 @@ from detkit.runs.frozen_config import freeze
 from detkit.runs.layout import RunFolder
 from detkit.runs.new_folder import discard_untrained
 from detkit.runs.training_lock import FolderInUseError, training_lock
+from detkit.training.svm_fitting import require_svm_package
 from detkit.weights.initial_values import initialise
 from detkit.weights.start import refuse_foreign_weights, start_from
 
@@ -263,7 +264,8 @@ def _forget_tracking(config: dict[str, Any]) -> None:
 
 
 def _refuse_unfit(config: dict[str, Any]) -> None:
-    """Refuse parts, weights or data that do not fit, before a folder is created."""
+    """Refuse parts, weights, data or missing packages, before a folder is created."""
+    require_svm_package(config["model"])
     assembly.refuse_misfits(config["model"])
     if config["weights"] is not None and config["ckpt"] is None:
         refuse_foreign_weights(config["weights"], config["model"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch.distributed
-from torch import nn
+from torch import Tensor, nn
 
 from detkit import assembly, registry
 from detkit.assembly import Classes
@@ -24,7 +24,8 @@ from detkit.inference.measuring import measure
 from detkit.interruption import StopSignals, signal_name
 from detkit.processes.failures import plain_failures
 from detkit.processes.rank_environment import rank_number
-from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
+from detkit.runs.changed_weights import change_weights
+from detkit.runs.checkpoint import find_checkpoint, read_checkpoint, require_fit
 from detkit.runs.checkpoint_record import Record, plugin_names
 from detkit.runs.data_fingerprint import fingerprint
 from detkit.runs.environment import environment, record_start
@@ -44,6 +45,7 @@ from detkit.training.fit import closing_loggers, fit
 from detkit.training.logger_content import TrainingResult, log_result
 from detkit.training.mixing_end import mixing_end
 from detkit.training.module import DetectionModule
+from detkit.training.svm_fitting import fit_svms, require_svm_package
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.training.training_advice import advice, setup_of
 from detkit.version import __version__
@@ -67,6 +69,7 @@ def run(folder: Path) -> dict[str, float]:
         Stopped: The user ended the training.
     """
     config = read_frozen(folder)
+    require_svm_package(config["model"])
     config["ckpt"] = checkpoint_to_resume(config["ckpt"], folder)
 
     def stop(number: int) -> None:
@@ -192,6 +195,14 @@ def wiring_of(config: Mapping[str, Any], folder: str, classes: Classes) -> dict[
     return {**classes.wiring(), "run_folder": folder, "seed": config["seed"]}
 
 
+def _fit_svms(
+    detector: DetectorModule, data: DetectionData, device: torch.device
+) -> dict[str, Tensor]:
+    """Fit the SVMs of a roi head, if it has any; returns the tensors that changed."""
+    images = data.measuring_loader(data.train_index)
+    return fit_svms(detector, images, device, data.class_names)
+
+
 def _finish(
     config: dict[str, Any], folder: Path, data: DetectionData, classes: Classes, trainer: pl.Trainer
 ) -> dict[str, float]:
@@ -201,12 +212,15 @@ def _finish(
     """
     checkpoint = read_checkpoint(find_checkpoint(str(folder)))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
-    load_weights(detector, checkpoint)
+    require_fit(detector.state_dict(), checkpoint)
+    detector.load_state_dict(checkpoint.weights)  # `load_weights` warns of unfitted SVMs
+    device = choose_device("auto")
+    change_weights(checkpoint.path, _fit_svms(detector, data, device))
     loader, metric = data.validation_loader(), assembly.build_metric(config, classes)
     log.info("measuring %s on all validation images", checkpoint.path.name)
     batches = (
         (batch.image_ids, detections, batch.original_targets)
-        for batch, detections in detect(detector, loader, choose_device("auto"))
+        for batch, detections in detect(detector, loader, device)
     )
     measurement = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
     files = measurement.write(folder)

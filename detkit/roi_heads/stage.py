@@ -37,6 +37,7 @@ from detkit.ops import (
 from detkit.ops.rows import take_rows
 from detkit.ops.variances import VarianceCoder
 from detkit.roi_heads.pooling import LevelPooling
+from detkit.roi_heads.region_svms import RegionSVMs
 from detkit.roi_heads.regions import (
     RegionRows,
     SampledRegions,
@@ -56,10 +57,12 @@ class Outputs(NamedTuple):
     Attributes:
         logits: (M, K).
         codes: (M, D, code_size).
+        features: (M, F) of the box head.
     """
 
     logits: Tensor
     codes: Tensor
+    features: Tensor
 
 
 class Stage(nn.Module):
@@ -77,6 +80,7 @@ class Stage(nn.Module):
         box_coder: BoxCoder,
         classification_loss: ClassificationLoss,
         box_loss: BoxLoss,
+        svms: RegionSVMs | None = None,
     ) -> None:
         """Take parts that are already built.
 
@@ -90,6 +94,7 @@ class Stage(nn.Module):
             box_coder: What box codes mean, relative to the region.
             classification_loss: Its activation turns logits into scores.
             box_loss: Compares boxes or codes, depending on its `space`.
+            svms: Once fitted, they score the regions instead of the activation; None for no SVMs.
         """
         super().__init__()
         require_comparable(box_loss.space, box_coder)
@@ -101,6 +106,7 @@ class Stage(nn.Module):
         self.box_coder = box_coder
         self.classification_loss = classification_loss
         self.box_loss = box_loss
+        self.svms = svms
         self.divisors = Divisors()
         logits = logits_for(num_classes, classification_loss.activation)
         self._boxes_each = 1 if class_agnostic else num_classes
@@ -115,12 +121,12 @@ class Stage(nn.Module):
 
     def forward(self, features: list[Tensor], regions: RegionRows) -> Outputs:
         """L maps (B, C, H_l, W_l) and M regions to raw outputs."""
-        region_features = self._region_features(features, regions)
+        region_features = self.region_features(features, regions)
         codes = self.box_layer(region_features).float()
         codes = codes.view(-1, self.box_coder.code_size, self._boxes_each).transpose(1, 2)
-        return Outputs(self.class_layer(region_features).float(), codes)
+        return Outputs(self.class_layer(region_features).float(), codes, region_features)
 
-    def _region_features(self, features: list[Tensor], regions: RegionRows) -> Tensor:
+    def region_features(self, features: list[Tensor], regions: RegionRows) -> Tensor:
         """(M, out_channels); predictions from large maps, such as crops, go in chunks."""
         rows = max(_MOST_POOLED // math.prod(self.pooling.region_shape), 1)
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or len(regions.boxes) <= rows:
@@ -130,7 +136,8 @@ class Stage(nn.Module):
 
     def scores(self, outputs: Outputs) -> Tensor:
         """(M, C) in 0..1."""
-        return class_scores(outputs.logits, self.classification_loss.activation)
+        scores = class_scores(outputs.logits, self.classification_loss.activation)
+        return scores if self.svms is None else self.svms.scores(outputs.features, scores)
 
     def boxes(self, outputs: Outputs, regions: RegionRows) -> Tensor:
         """(M, D, 4) refined boxes, not clipped."""
@@ -237,12 +244,20 @@ class Stage(nn.Module):
         labels = targets.labels_of(matched)
         return rows.spread(self.classification_loss(outputs.logits, rows.rows.of(labels)))
 
-    def losses(self, outputs: Outputs, sampled: SampledRegions) -> Losses:
-        """Weighted sums of losses, divided by the number of sampled regions over all ranks."""
+    def losses(
+        self, outputs: Outputs, sampled: SampledRegions, class_losses: Tensor | None = None
+    ) -> Losses:
+        """Weighted sums of losses, divided by the number of sampled regions over all ranks.
+
+        `class_losses` (M,) replace those of the regions' logits.
+        """
+        if self.svms is not None:
+            self.svms.forget()
         in_loss = sampled.regions.rows.of(sampled.in_loss)  # (M,)
         count = self.divisors(in_loss.sum().to(outputs.logits.dtype))
         labels = torch.where(in_loss, sampled.labels, IGNORED)
-        class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)  # (M,)
+        if class_losses is None:
+            class_losses = self.classification_loss(outputs.logits, labels, sampled.scores)
         class_loss = torch.where(in_loss, class_losses, 0).sum()
         box_losses = self._positive_box_losses(outputs, sampled, labels)
         # Without positives, only this term gives the layer a gradient; other ranks wait for it.

@@ -20,16 +20,17 @@ from detkit.interfaces import (
     Sampler,
 )
 from detkit.ops import Divisors, clip_boxes, require_padded
-from detkit.registry import NonNegativeFloat, Slot, Wired, register
+from detkit.registry import NonNegativeFloat, PositiveFloat, Slot, Wired, register
 from detkit.roi_heads.masks import mask_losses, with_masks
 from detkit.roi_heads.region_detections import ScoredRegions, detect, with_objects
-from detkit.roi_heads.regions import RegionRows
-from detkit.roi_heads.stage import Stage
+from detkit.roi_heads.region_svms import RegionSVMs
+from detkit.roi_heads.regions import RegionRows, SampledRegions
+from detkit.roi_heads.stage import Outputs, Stage
 from detkit.structures import PaddedDetections, PaddedTargets, RegionPredictions, Regions
 
-_OVERLAP = {"foreground": 0.5, "background": 0.5, "low_quality": False}
-_SAMPLES = {"number": 512, "positive_fraction": 0.25}
-_DELTAS = {"stds": (0.1, 0.1, 0.2, 0.2)}
+OVERLAP = {"foreground": 0.5, "background": 0.5, "low_quality": False}
+SAMPLES = {"number": 512, "positive_fraction": 0.25}
+DELTAS = {"stds": (0.1, 0.1, 0.2, 0.2)}
 
 
 @register("roi_head", "standard")
@@ -44,6 +45,8 @@ class StandardRoIHead(nn.Module):
         class_agnostic: Whether a region has one box, not one for each class.
         add_objects: Whether the boxes of the objects are among the regions it learns from.
         min_size: Detections with a shorter side, in pixels, are dropped.
+        svm_cost: If set, linear SVMs, which are fitted when the training ends, score the classes as
+            in R-CNN. This is their C, the weight of margin violations; 0.001 in R-CNN.
         pooling: Levels and regions to small maps.
         box_head: Small maps to features.
         assigner: Which region is responsible for which object.
@@ -62,11 +65,12 @@ class StandardRoIHead(nn.Module):
         class_agnostic: bool = False,
         add_objects: bool = True,
         min_size: NonNegativeFloat = 0.01,
+        svm_cost: PositiveFloat | None = None,
         pooling: Annotated[Pooling, Slot("pooling", "roi_align")],
         box_head: Annotated[BoxHead, Slot("box_head", "two_fc")],
-        assigner: Annotated[Assigner, Slot("assigner", "max_iou", _OVERLAP)],
-        sampler: Annotated[Sampler, Slot("sampler", "random_balanced", _SAMPLES)],
-        box_coder: Annotated[BoxCoder, Slot("box_coder", "delta", _DELTAS)],
+        assigner: Annotated[Assigner, Slot("assigner", "max_iou", OVERLAP)],
+        sampler: Annotated[Sampler, Slot("sampler", "random_balanced", SAMPLES)],
+        box_coder: Annotated[BoxCoder, Slot("box_coder", "delta", DELTAS)],
         classification_loss: Annotated[
             ClassificationLoss, Slot("loss", "cross_entropy", space=("classes",))
         ],
@@ -78,6 +82,9 @@ class StandardRoIHead(nn.Module):
     ) -> None:
         super().__init__()
         require_padded(postprocess)
+        svms = None
+        if svm_cost is not None:
+            svms = RegionSVMs(box_head.out_channels, num_classes, cost=svm_cost)
         self.stage = Stage(
             num_classes=num_classes,
             class_agnostic=class_agnostic,
@@ -88,6 +95,7 @@ class StandardRoIHead(nn.Module):
             box_coder=box_coder,
             classification_loss=classification_loss,
             box_loss=box_loss,
+            svms=svms,
         )
         self.add_objects = add_objects
         self.min_size = min_size
@@ -121,10 +129,14 @@ class StandardRoIHead(nn.Module):
         sampled = self.stage.sample(features, regions, targets)
         outputs = self.stage(features, sampled.regions)
         with torch.autocast(features[0].device.type, enabled=False):
-            losses = self.stage.losses(outputs, sampled)
+            losses = self.stage_losses(outputs, sampled)
         if self.mask_head is not None:
             losses |= mask_losses(self.mask_head, self.mask_divisors, features, sampled, targets)
         return losses
+
+    def stage_losses(self, outputs: Outputs, sampled: SampledRegions) -> Losses:
+        """The losses of the sampled regions; a head with another training replaces it."""
+        return self.stage.losses(outputs, sampled)
 
     @torch.no_grad()
     def predict(
@@ -142,3 +154,14 @@ class StandardRoIHead(nn.Module):
                 min_size=self.min_size,
             )
         return with_masks(self.mask_head, features, detections)
+
+    @property
+    def svms(self) -> RegionSVMs | None:
+        """The SVMs that score the classes once they are fitted; None without `svm_cost`."""
+        return self.stage.svms
+
+    @torch.no_grad()
+    def region_features(self, features: list[Tensor], regions: Regions) -> Tensor:
+        """(B, R, F) what the box head makes of each region; arbitrary in the padding."""
+        rows = RegionRows.of(regions)
+        return rows.spread(self.stage.region_features(features, rows).float())

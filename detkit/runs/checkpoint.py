@@ -19,7 +19,9 @@ from detkit.runs.tensor_file import read_tensors
 from detkit.structures import ClassCounts
 
 PREFIX = "detector."
-_MASK_HEAD = ".mask_head."
+# Parts whose weights a detector may leave out: boxes and scores by softmax do not need them.
+_OPTIONAL_PARTS = (".mask_head.", ".svms.")
+_SVMS_FITTED = ".svms.fitted"
 _log = logging.getLogger("detkit.inference")
 
 
@@ -171,7 +173,8 @@ def _epochs(content: dict[str, Any], path: Path) -> int:
 def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     """Load a checkpoint's weights into a detector of the same configuration.
 
-    A detector without the mask head of its checkpoint (`mask_head=null`) gets all other weights.
+    A detector without the mask head of its checkpoint (`mask_head=null`), or without its SVMs
+    (`svm_cost=null`), gets all other weights.
 
     Raises:
         UserError: Names or shapes differ; the message shows the first few of each kind.
@@ -179,6 +182,13 @@ def load_weights(detector: nn.Module, checkpoint: Checkpoint) -> None:
     tensors = detector.state_dict()
     require_fit(tensors, checkpoint)
     detector.load_state_dict({name: checkpoint.weights[name] for name in tensors})
+    if any(name.endswith(_SVMS_FITTED) and not tensors[name] for name in tensors):
+        _log.warning(
+            "%s: its SVMs are not fitted yet, so softmax scores the classes; they are in %s once "
+            "the run has ended",
+            checkpoint.path,
+            BEST,
+        )
 
 
 def require_fit(tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
@@ -193,8 +203,9 @@ def require_fit(tensors: Mapping[str, Tensor], checkpoint: Checkpoint) -> None:
     """
     missing = sorted(tensors.keys() - checkpoint.weights.keys())
     unused = sorted(checkpoint.weights.keys() - tensors.keys())
-    if not any(_MASK_HEAD in name for name in tensors):  # boxes do not depend on it
-        unused = [name for name in unused if _MASK_HEAD not in name]
+    for part in _OPTIONAL_PARTS:
+        if not any(part in name for name in tensors):
+            unused = [name for name in unused if part not in name]
     shared = tensors.keys() & checkpoint.weights.keys()
     reshaped = sorted(k for k in shared if tensors[k].shape != checkpoint.weights[k].shape)
     if missing or unused or reshaped:
