@@ -27,6 +27,7 @@ from detkit.runs.metrics_logger import MetricsFile
 from detkit.training.logger_content import Tracking
 from detkit.training.narrow_convolutions import avoid_faulty_kernel
 from detkit.training.pace import Pace
+from detkit.training.part_progress import PartProgress
 from detkit.training.sharded_strategy import ShardedStrategy
 from detkit.training.stopping import StopOnSignal
 from detkit.training.training_limits import UNLIMITED, TrainingLength
@@ -103,7 +104,8 @@ def _always(
     max_epochs: int | None, max_steps: int | None, max_minutes: float | None
 ) -> list[pl.Callback]:
     """The callbacks that every training has in addition to the configured ones."""
-    return [StopOnSignal(), TrainingLength(max_epochs, max_steps, max_minutes), Pace(), Tracking()]
+    length = TrainingLength(max_epochs, max_steps, max_minutes)
+    return [StopOnSignal(), length, PartProgress(), Pace(), Tracking()]
 
 
 def device_count(devices: int | Literal["auto"], accelerator: str) -> int:

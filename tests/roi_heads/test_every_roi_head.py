@@ -8,11 +8,20 @@ from detkit import assembly, registry
 from detkit.config.pages import filled
 from detkit.errors import UserError
 from detkit.ops.selection import fixed_shapes
-from detkit.structures import FeatureSpec, PaddedTargets, Regions, Target
+from detkit.structures import ClassCounts, FeatureSpec, PaddedTargets, Regions, Target
 
 SPECS = [FeatureSpec(4, 8), FeatureSpec(4, 16)]
 SIZES = torch.tensor([[64.0, 96.0], [60.0, 80.0]])
-WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
+COUNTS = ClassCounts(images=9, images_with_class=[9, 3, 1], objects=[30, 10, 1])
+WIRING = {
+    "feature_specs": SPECS,
+    "num_classes": 3,
+    "class_names": ["a", "b", "c"],
+    "class_counts": COUNTS,
+}
+# The bilateral head is a standard head whose classification loss has one more argument.
+SLOW = pytest.param("bilateral", marks=pytest.mark.slow)
+each_stage = pytest.mark.parametrize("name", [SLOW, "cascade", "standard"])
 each_roi_head = pytest.mark.parametrize("name", registry.names("roi_head"))
 
 
@@ -65,13 +74,13 @@ def require_learning(module):
 SMALL = {"box_head": {"name": "two_fc", "width": 16}}
 
 
-@each_promise("roi_head", needed={"standard": SMALL, "cascade": SMALL})
+@each_promise("roi_head", needed=dict.fromkeys(registry.names("roi_head"), SMALL))
 def test_a_roi_head_keeps_its_contract(case):
     case()
 
 
 # pain 14, pain 15
-@each_roi_head
+@each_stage
 @pytest.mark.parametrize("empty", [[], [0], [1], [0, 1]])
 @pytest.mark.parametrize("proposed", [[0, 1], [0], []])
 @pytest.mark.parametrize("norm", ["batch", "group"])
@@ -137,16 +146,16 @@ def test_each_class_is_detected_at_its_own_box():
 
 @each_roi_head
 def test_losses_of_codes_do_not_compare_distributions(name):
-    slot = "box_coder" if name == "standard" else "second_box_coder"
+    slot = "second_box_coder" if name == "cascade" else "box_coder"
     with pytest.raises(UserError, match="are logits, whose differences mean nothing"):
         build(name, **{slot: {"name": "distribution"}})
 
 
-@each_roi_head
+@each_stage
 @pytest.mark.parametrize("assigner", registry.names("assigner"))
 @pytest.mark.parametrize("sampler", registry.names("sampler"))
 def test_assigners_and_samplers_combine(name, assigner, sampler):
-    slot = "assigner" if name == "standard" else "second_assigner"
+    slot = "second_assigner" if name == "cascade" else "assigner"
     head = build(name, **{slot: {"name": assigner}, "sampler": {"name": sampler}})
     loss = total(learn(head))
     assert loss.isfinite()
@@ -177,7 +186,7 @@ def losses_gradients_and_detections(name, **values):
 
 
 # Row by row on a CPU, with padding on accelerators and in graphs.
-@each_roi_head
+@each_stage
 @pytest.mark.parametrize("sampler", ["keep_all", "random_balanced", "ohem"])
 @pytest.mark.parametrize("box_loss", ["smooth_l1", "giou"])
 def test_accelerators_compute_the_same(name, sampler, box_loss):
