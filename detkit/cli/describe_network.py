@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -202,18 +203,25 @@ def _draw_fields(subject: _Subject, layers: Sequence[Layer], folder: Path) -> li
     name = "" if subject.is_backbone else "neck"
     theoretical = next(layer.fields for layer in layers if layer.name == name)
     lines = []
-    for number, (field, theory) in enumerate(zip(fields, theoretical, strict=True), start=1):
-        picture = folder / f"level_{number}_stride_{field.stride}.png"
-        lines.append(f"{picture}: {_draw(field, theory, picture)}")
+    levels = zip(_strides(subject), fields, theoretical, strict=True)
+    for number, (stride, field, theory) in enumerate(levels, start=1):
+        picture = folder / f"level_{number}_stride_{stride}.png"
+        text = _draw(field, theory, f"receptive field at stride {stride}", picture)
+        lines.append(f"{picture}: {text}")
     return lines
 
 
-def _draw(field: EffectiveField, theory: ReceptiveField | None, picture: Path) -> str:
+def _strides(subject: _Subject) -> list[int]:
+    network: Any = subject.network if subject.is_backbone else subject.network.neck
+    return [spec.stride for spec in network.feature_specs]
+
+
+def _draw(field: EffectiveField, theory: ReceptiveField | None, title: str, picture: Path) -> str:
     """Draw one level; return its sizes as text."""
     size = None if theory is None or theory.is_cut_off else (theory.height, theory.width)
     plot_effective_field(
         field.influence,
-        title=f"receptive field at stride {field.stride}",
+        title=title,
         theoretical=size,
         effective=field.side,
         picture=picture,

@@ -18,11 +18,9 @@ class EffectiveField:
     """The influence of each pixel on the unit in the middle of one feature level.
 
     Attributes:
-        stride: Pixels between two units of the level.
         influence: (H, W) 0 to 1, the mean size of the gradient.
     """
 
-    stride: int
     influence: NDArray[np.float64]
 
     @property
@@ -55,18 +53,15 @@ def effective_fields(
     """
     generator = torch.Generator().manual_seed(seed)
     sums: list[Tensor] = []
-    strides: list[int] = []
     for _ in range(images):
         noise = torch.randn(1, 3, *size, generator=generator).requires_grad_()
         levels = features(noise)
         sums = sums or [torch.zeros(size, dtype=torch.float64) for _ in levels]
-        strides = [round(size[0] / level.shape[2]) for level in levels]
         for total, level in zip(sums, levels, strict=True):
             middle = level[0, :, level.shape[2] // 2, level.shape[3] // 2].sum()
             (gradient,) = torch.autograd.grad(middle, noise, retain_graph=True)
             total.add_(gradient[0].abs().sum(0))
     largest = [max(float(total.max()), torch.finfo(torch.float64).tiny) for total in sums]
     return [
-        EffectiveField(stride, (total / peak).numpy())
-        for stride, total, peak in zip(strides, sums, largest, strict=True)
+        EffectiveField((total / peak).numpy()) for total, peak in zip(sums, largest, strict=True)
     ]

@@ -95,10 +95,9 @@ def test_pictures_of_each_level(tmp_path, capsys):
     folder = tmp_path / "fields"
     assert main(["describe", *MODEL, *SMALL, f"fields={folder}"]) == 0
     pictures = sorted(folder.iterdir())
-    assert [picture.name for picture in pictures][:2] == [
-        "level_1_stride_8.png",
-        "level_2_stride_16.png",
-    ]
+    strides = [8, 16, 32, 64, 128]
+    expected = [f"level_{number}_stride_{stride}.png" for number, stride in enumerate(strides, 1)]
+    assert [picture.name for picture in pictures] == expected
     with Image.open(pictures[0]) as picture:
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 10
     assert "theoretical" in capsys.readouterr().out
