@@ -2,6 +2,7 @@
 
 from detkit.assigners.atss import ATSSAssigner
 from detkit.assigners.best_prior import BestPriorAssigner
+from detkit.assigners.circle import CircleAssigner
 from detkit.assigners.fcos import FCOSAssigner
 from detkit.assigners.feature_selection import FeatureSelectionAssigner
 from detkit.assigners.grid_cell import GridCellAssigner
@@ -13,6 +14,7 @@ from detkit.assigners.task_aligned import TaskAlignedAssigner
 __all__ = [
     "ATSSAssigner",
     "BestPriorAssigner",
+    "CircleAssigner",
     "FCOSAssigner",
     "FeatureSelectionAssigner",
     "GridCellAssigner",

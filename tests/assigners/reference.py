@@ -217,3 +217,28 @@ class SizeRatioAssigner:
         inside, near = (in_cell(away), away.abs() < self.reach)
         in_reach = inside.all(dim=-1) | (inside & near.flip(-1)).any(dim=-1)
         return ratios.where(in_reach & (ratios < self.largest_ratio), math.inf)
+
+
+class CircleAssigner:
+    """One object at a time."""
+
+    uses_predictions = False
+
+    def __call__(self, priors, scores, boxes, target):
+        centres = box_centres(priors.boxes)
+        matched = torch.full_like(priors.level, BACKGROUND)
+        smallest = torch.full_like(priors.stride, math.inf)
+        near = torch.zeros_like(matched, dtype=torch.bool)
+        for number, box in enumerate(target.boxes):
+            across, down = (centres - box_centres(box)).abs().unbind(dim=1)
+            width, height = box_sides(box)
+            distance = torch.hypot(across, down)
+            inside = (across <= width / 2) & (down <= height / 2)
+            in_cell = (across <= priors.stride / 2) & (down <= priors.stride / 2)
+            positive = in_cell | (inside & (distance <= self.radius * height))
+            positive &= smallest > width * height
+            matched[positive] = number
+            smallest[positive] = width * height
+            near |= distance <= self.radius * height + self.margin * priors.stride
+        matched[near & (matched < 0)] = IGNORED
+        return Assignment(matched)
