@@ -90,6 +90,7 @@ def own(page, network):
     elif network == "test_resnet":
         words += ["model.neck.out_channels=64"]
     words += DETR if page == "detr" else []
+    words += ["model.backbone.levels=[2,3,4,5]"] if page == "densebox" else []
     if "faster" in page or "cascade" in page or "mask" in page:
         narrow = ["model.roi_head.box_head.width=64", "model.backbone.levels=[2,3,4,5]"]
         return [*words, *narrow, *FEW_REGIONS]
@@ -100,6 +101,7 @@ def slow_if(page):
     """Large networks, and pages whose parts others have too."""
     slow = page.startswith(DARKNET) or page in (
         "cornernet",
+        "densebox",
         "detr",
         "ssd300",
         "ssd512",

@@ -64,8 +64,8 @@ DEFAULT_PARTS = ("sim_ota", "ghm", "hard_negatives", "ohem", "ghm_of_regions")
 
 # Each shares its ways with other pages: `fcos`, `ssdlite`, `faster_rcnn`, `yolo_free`.
 SLOW = (
-    *("cornernet", "fast_rcnn", "fsaf", "fsaf_anchors", "mask_rcnn", "refinedet320", "retinanet"),
-    *("yolov2", "yolov2_tiny", "yolov3_tiny", "yolov5"),
+    *("cornernet", "densebox", "fast_rcnn", "fsaf", "fsaf_anchors", "mask_rcnn", "refinedet320"),
+    *("retinanet", "yolov2", "yolov2_tiny", "yolov3_tiny", "yolov5"),
 )
 
 

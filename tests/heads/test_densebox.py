@@ -11,15 +11,15 @@ BOX = [2.0, 2, 6, 6]  # around the corner of four cells, whose centres are 2.8 p
 
 def test_squared_errors_of_scores_and_distances(build_head, monkeypatch):
     head = build_head("densebox", feature_specs=[FeatureSpec(8, 4)])
-    logits, codes = torch.zeros(1, 16, 3), torch.zeros(1, 16, 4)
+    logits, codes = torch.full((1, 16, 3), 0.5), torch.zeros(1, 16, 4)
     predictions = DensePredictions(logits, codes, None)
     monkeypatch.setattr(head.layers, "forward", lambda features: predictions)
     target = Target(torch.tensor([BOX]), torch.tensor([1]), torch.tensor([False]))
     losses = head.loss([torch.zeros(1, 8, *SIZE)], PaddedTargets.of([target]))
-    # Three classes with scores of 0.5: 0.75 for each of four positives and of the background cells,
-    # which all count; the cells up to 1.2 + 8 pixels from the centre are ignored but for them.
+    # Three classes with scores of 0.5 give 0.75 for each of four positives and each background cell;
+    # all background counts. Other cells within 1.2 + 8 pixels of the centre are ignored.
     cells = torch.cartesian_prod(torch.arange(4), torch.arange(4)) * 4.0 + 2
     background = int(((cells - 4).norm(dim=1) > 9.2).sum())
     assert losses["loss/classification"].item() == pytest.approx(0.75 * (4 + background) / 4)
-    # Distances to the sides of 0 or 4 pixels: two of 4 pixels in each cell, in units of 50 pixels.
+    # In each positive cell, two sides are 0 and two are 4 pixels away, in units of 50 pixels.
     assert losses["loss/box"].item() == pytest.approx(3 * 2 * (4 / 50) ** 2)
