@@ -16,8 +16,8 @@ def test_squared_errors_of_scores_and_distances(build_head, monkeypatch):
     monkeypatch.setattr(head.layers, "forward", lambda features: predictions)
     target = Target(torch.tensor([BOX]), torch.tensor([1]), torch.tensor([False]))
     losses = head.loss([torch.zeros(1, 8, *SIZE)], PaddedTargets.of([target]))
-    # Three classes with scores of 0.5 give 0.75 for each of four positives and each background cell;
-    # all background counts. Other cells within 1.2 + 8 pixels of the centre are ignored.
+    # Three classes with scores of 0.5 give 0.75 for each of four positives and each background
+    # cell. Cells within 1.2 + 8 pixels of the centre are ignored unless they are positive.
     cells = torch.cartesian_prod(torch.arange(4), torch.arange(4)) * 4.0 + 2
     background = int(((cells - 4).norm(dim=1) > 9.2).sum())
     assert losses["loss/classification"].item() == pytest.approx(0.75 * (4 + background) / 4)
