@@ -132,14 +132,14 @@ class ClassificationLoss(Protocol):
     """One value per prior (summed over its K logits), not weighted, not normalised.
 
     `logits` (M, K); `labels` (M,) in 0..C-1, BACKGROUND, or IGNORED for values that the caller
-    drops; `scores` (M,) soft targets of the labels, None for 1. `activation`: "sigmoid" and
-    "identity" have K = C, the other two K = C + 1 with background last, see `class_scores`. The
-    values of a `normalised` loss, such as GHM, add up to the loss; the caller does not divide them.
+    drops; `scores` (M,) soft targets of the labels, None for 1. With a softmax
+    as `activation`, K = C + 1 with background last, otherwise K = C; see `class_scores`. The values
+    of a `normalised` loss, such as GHM, add up to the loss; the caller does not divide them.
     """
 
     space: Literal["classes"]
     weight: float
-    activation: Literal["sigmoid", "identity", "softmax", "conditional_softmax"]
+    activation: Literal["sigmoid", "identity", "soft_clip", "softmax", "conditional_softmax"]
     normalised: bool
 
     def __call__(self, logits: Tensor, labels: Tensor, scores: Tensor | None = None) -> Tensor: ...

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from detkit.interfaces import ClassificationLoss, QualityTarget, Sampler
-from detkit.ops import Rows, class_scores, highest_overlaps, rows_in
+from detkit.ops import Rows, binary_scores, class_scores, highest_overlaps, rows_in
 from detkit.structures import (
     BACKGROUND,
     IGNORED,
@@ -117,8 +117,7 @@ def ranking_values(
 
 def quality_scores(logits: Tensor, loss: ClassificationLoss | None) -> Tensor:
     """(B, P, 1) scores in 0..1 of the quality branch, from its outputs (B, P)."""
-    is_linear = loss is not None and loss.activation == "identity"
-    return class_scores(logits[..., None], "identity" if is_linear else "sigmoid")
+    return binary_scores(logits, "sigmoid" if loss is None else loss.activation)[..., None]
 
 
 def quality_labels(sampled: Sampled, learns_background: bool) -> Tensor:

@@ -39,11 +39,11 @@ def prior_logits(probability: float, num_classes: int, activation: ClassActivati
     (Lin et al., 2017, section 3.3).
 
     Args:
-        probability: Probability of each class for "sigmoid" and "identity", else of all together.
+        probability: Probability of each class, or of all together with a softmax.
         num_classes: C.
-        activation: "sigmoid" and "identity" give K = C, the others K = C + 1 with background last.
+        activation: A softmax gives K = C + 1 with background last, the others K = C.
     """
-    if activation == "identity":
+    if activation in ("identity", "soft_clip"):
         return torch.full((num_classes,), probability)
     odds = math.log(probability / (1 - probability))
     if activation == "sigmoid":

@@ -8,6 +8,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
+from detkit.errors import UserError
 from detkit.losses.precision import at_least_float32
 from detkit.registry import NonNegativeFloat, NonNegativeInt, register
 
@@ -24,11 +25,13 @@ class SquaredScore(nn.Module):
         object_weight: Factor of the losses of objects; background has 1.
         linear: Whether outputs are scores themselves, as in the first YOLO; else a sigmoid makes
             scores of them.
+        soft_clip: Whether linear scores approach 1 above 0.8 instead of stopping at 1, so that
+            outputs beyond 1 still rank. DenseBox needs this: nothing else ranks its best boxes.
         weight: Factor of this loss in the total.
     """
 
     space: ClassVar = "classes"
-    activation: Literal["sigmoid", "identity"] = "sigmoid"
+    activation: Literal["sigmoid", "identity", "soft_clip"] = "sigmoid"
     normalised: ClassVar = False
 
     def __init__(
@@ -36,10 +39,16 @@ class SquaredScore(nn.Module):
         *,
         object_weight: NonNegativeFloat = 1.0,
         linear: bool = False,
+        soft_clip: bool = False,
         weight: NonNegativeFloat = 1.0,
     ) -> None:
         super().__init__()
-        self.activation = "identity" if linear else "sigmoid"
+        if soft_clip and not linear:
+            raise UserError(
+                "loss 'squared_score': soft_clip=true limits linear outputs, and a sigmoid has no "
+                "output above 1: set linear=true, or soft_clip=false."
+            )
+        self.activation = "sigmoid" if not linear else "soft_clip" if soft_clip else "identity"
         self.object_weight = object_weight
         self.weight = weight
 

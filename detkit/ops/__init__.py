@@ -24,7 +24,7 @@ from detkit.ops.nms import batched_class_nms
 from detkit.ops.ordered_topk import ordered_topk
 from detkit.ops.overlaps import highest_overlaps
 from detkit.ops.ranking import best_first
-from detkit.ops.scores import ClassActivation, class_scores, logits_for
+from detkit.ops.scores import ClassActivation, binary_scores, class_scores, logits_for
 
 __all__ = [
     "Candidates",
@@ -34,6 +34,7 @@ __all__ = [
     "assign_batch",
     "batched_class_nms",
     "best_first",
+    "binary_scores",
     "box_areas",
     "box_centres",
     "box_sides",

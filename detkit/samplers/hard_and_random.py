@@ -17,9 +17,9 @@ from detkit.structures import BACKGROUND
 class HardAndRandom:
     """All positives of an image, and as much background: half of it hard, half of it random.
 
-    Background is hard if its loss is among the highest hundredth of all priors. The hard half is
-    drawn from it at random, the other half from all other background. Background of one kind
-    replaces missing background of the other. The paper samples no background from an image without
+    Hard are the background priors with the highest losses, as many as a hundredth of all priors.
+    The hard half is drawn from them at random, the other half from all other background. If there
+    is too little of one kind, the other kind replaces it. The paper samples no background from an image without
     objects; here such an image contributes `minimum` priors. It uses torch's global generator,
     whose state is in every checkpoint.
 
@@ -29,8 +29,8 @@ class HardAndRandom:
     Args:
         ratio: Background priors per positive of the image, rounded down.
         minimum: Minimum number of background priors per image, if it has as many.
-        hard_share: Priors of the image that can be hard, as a share; rounded up.
-        hard_fraction: Share of hard background in the sample, rounded down.
+        hard_share: Number of hard background priors, as a share of all priors; rounded up.
+        hard_fraction: Share of the sampled background that is hard, rounded down.
     """
 
     ranks_by: ClassVar = "losses"

@@ -1,8 +1,10 @@
 """YOLOv2's squared errors, worked out by hand."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
+from detkit.errors import UserError
 from detkit.losses.yolov2 import SquaredScore, YOLOv2BoxLoss
 
 
@@ -53,3 +55,15 @@ def test_linear_outputs_are_scores_themselves():
     )
     assert_close(losses, torch.tensor([(0.5**2 + 1.0) / 2, 1.5**2 / 2]))
     assert SquaredScore(linear=True).activation == "identity"
+
+
+def test_a_soft_clip_changes_scores_but_no_loss():
+    logits, labels = torch.tensor([[0.5, 2.0], [1.5, 0.0]]), torch.tensor([1, -1])
+    soft, hard = SquaredScore(linear=True, soft_clip=True), SquaredScore(linear=True)
+    assert soft.activation == "soft_clip"
+    assert torch.equal(soft(logits, labels), hard(logits, labels))
+
+
+def test_a_soft_clip_of_a_sigmoid_is_refused():
+    with pytest.raises(UserError, match="soft_clip=true limits linear outputs.*set linear=true"):
+        SquaredScore(soft_clip=True)
