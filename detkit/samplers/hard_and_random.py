@@ -19,9 +19,9 @@ class HardAndRandom:
 
     Hard are the background priors with the highest losses, as many as a hundredth of all priors.
     The hard half is drawn from them at random, the other half from all other background. If there
-    is too little of one kind, the other kind replaces it. The paper samples no background from an image without
-    objects; here such an image contributes `minimum` priors. It uses torch's global generator,
-    whose state is in every checkpoint.
+    is too little of one kind, the other kind replaces it. The paper samples no background from an
+    image without objects; here such an image contributes `minimum` priors. It uses torch's global
+    generator, whose state is in every checkpoint.
 
     Paper: DenseBox: Unifying Landmark Localization with End to End Object Detection (Huang et al.,
         2015), section 3.3, https://arxiv.org/abs/1509.04874
