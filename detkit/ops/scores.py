@@ -40,6 +40,6 @@ def binary_scores(logits: Tensor, activation: ClassActivation) -> Tensor:
 
 def _soft_clip(values: Tensor) -> Tensor:
     """Limit to 0..1, with slope 1 below the knee and at it."""
-    excess = (values - _KNEE).clamp(min=0)
+    excess = (values - _KNEE).clamp(min=0.0)
     room = 1 - _KNEE
-    return values.clamp(0, _KNEE) + room * excess / (room + excess)
+    return values.clamp(0.0, _KNEE) + room * excess / (room + excess)

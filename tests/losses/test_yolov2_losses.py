@@ -65,5 +65,5 @@ def test_a_soft_clip_changes_scores_but_no_loss():
 
 
 def test_a_soft_clip_of_a_sigmoid_is_refused():
-    with pytest.raises(UserError, match="soft_clip=true limits linear outputs.*set linear=true"):
+    with pytest.raises(UserError, match=r"soft_clip=true limits linear outputs.*set linear=true"):
         SquaredScore(soft_clip=True)
