@@ -21,6 +21,8 @@ from detkit.data.detection_data import Loader
 from detkit.data.outline_decoding import require_masks
 from detkit.data.quiet_reading import without_messages
 from detkit.detectors.base import DetectorModule
+from detkit.detectors.freezing import freeze as freeze_parts
+from detkit.detectors.freezing import read_freezing
 from detkit.errors import Stopped, UserError
 from detkit.interruption import StopSignals
 from detkit.processes import ranks
@@ -33,7 +35,8 @@ from detkit.runs.new_folder import discard_untrained
 from detkit.runs.training_lock import FolderInUseError, training_lock
 from detkit.training.svm_fitting import require_svm_package
 from detkit.weights.initial_values import initialise
-from detkit.weights.start import refuse_foreign_weights, start_from
+from detkit.weights.published import fetch
+from detkit.weights.start import check_start, start_from
 
 _log = logging.getLogger("detkit.run")
 _USER_ERROR = 2  # exit code of a process that was given something wrong
@@ -127,11 +130,15 @@ def build(config: Config, *, class_names: Sequence[str] | None = None) -> Detect
     else:
         names = require_class_names(class_names)
         classes = Classes(names, list(range(1, len(names) + 1)))
+    fetch(config)
     detector = assembly.build_detector(config["model"], classes)
     if config.get("init") is not None:
         _log.info("%s", initialise(detector, config["init"], config["model"]))
     if config["weights"] is not None:
         _log.info("%s", start_from(detector, config["weights"], config["model"], classes))
+    freezing = read_freezing(config.get("freeze"))
+    if freezing is not None:
+        _log.info("%s", freeze_parts(detector, freezing))
     return detector
 
 
@@ -266,9 +273,7 @@ def _forget_tracking(config: dict[str, Any]) -> None:
 def _refuse_unfit(config: dict[str, Any]) -> None:
     """Refuse parts, weights, data or missing packages, before a folder is created."""
     require_svm_package(config["model"])
-    assembly.refuse_misfits(config["model"])
-    if config["weights"] is not None and config["ckpt"] is None:
-        refuse_foreign_weights(config["weights"], config["model"])
+    check_start(config)
     if assembly.needs_masks(config["model"]) and config["ckpt"] is None:
         with without_messages():
             require_masks(assembly.build_data(config).train_index)

@@ -31,6 +31,8 @@ from detkit.runs.frozen_config import read_config, require_plugins
 from detkit.runs.layout import CONFIG
 from detkit.runs.resume import folder_to_resume, run_without_checkpoint
 from detkit.runs.resume_changes import check_resume
+from detkit.weights.hub_file import SCHEME
+from detkit.weights.published import fetch_weights
 from detkit.weights.source import read_source
 from detkit.weights.start import model_text, refuse_other_shapes
 
@@ -96,6 +98,8 @@ def new_training(overrides: Sequence[str], root: str = "train") -> TrainingConfi
     if run not in (None, "null"):
         words, stored = with_settings(str(run), words)
     source = value_of(words, "weights")
+    if str(source).startswith(SCHEME):  # it may be a checkpoint, which sets the model
+        fetch_weights(str(source))
     checkpoint = None if source in (None, "", "null") else _checkpoint_at(str(source))
     if checkpoint is not None and isinstance(checkpoint.config.get("model"), dict):
         training = _from_weights(str(source), checkpoint, root, words, stored)

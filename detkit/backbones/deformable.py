@@ -12,6 +12,7 @@ from torch.func import functional_call
 from detkit.errors import UserError
 from detkit.interfaces import Backbone
 from detkit.layers.deformable import DeformableConv
+from detkit.ops.network_blocks import NetworkBlock, inner_blocks
 from detkit.registry import Slot, register
 
 _IMAGE_SIDE = 256  # of the image used to measure strides
@@ -69,6 +70,10 @@ class DeformableBackbone(nn.Module):
         """(B, 3, H, W) to the backbone's maps."""
         maps: list[Tensor] = self.backbone(images)
         return maps
+
+    def ordered_blocks(self) -> list[NetworkBlock]:
+        """The blocks of the other backbone."""
+        return inner_blocks(self.backbone, "backbone")
 
 
 def _strides_of_convolutions(backbone: nn.Module) -> dict[str, int]:

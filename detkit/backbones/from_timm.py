@@ -11,6 +11,7 @@ from torch import nn
 from detkit.backbones.from_torchvision import replace_batch_norms
 from detkit.backbones.recipe import BatchNorms, Recipe
 from detkit.layers.norm import count_groups
+from detkit.structures.published_weights import PublishedWeights
 
 
 def from_timm(
@@ -23,12 +24,23 @@ def from_timm(
     return Recipe(
         model=model,
         build=partial(_build, model),
-        published_at=partial("timm model '{}'".format, model),
+        published=partial(published_by_timm, model),
         layers=layers,
         replace_norms=_replace_norms,
         padded=tuple((padded or {}).items()),
         half_centred=half_centred,
     )
+
+
+def published_by_timm(model: str) -> PublishedWeights | None:
+    """The file of timm's weights; None if timm publishes none."""
+    settings = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
+    if settings is None or not (settings.hf_hub_id or settings.url):
+        return None
+    source = str(settings.url)
+    if settings.hf_hub_id:
+        source = f"hf://{settings.hf_hub_id}/{settings.hf_hub_filename or 'model.safetensors'}"
+    return PublishedWeights(source, settings.license or "not stated by timm")
 
 
 def _build(model: str, pretrained: bool) -> nn.Module:

@@ -8,8 +8,10 @@ from torch import nn
 from torchvision import models
 
 from detkit.backbones.recipe import BatchNorms, Recipe
+from detkit.backbones.weights import published_by_torchvision
 from detkit.layers.norm import make_norm
 from detkit.ops.frozen_batch_norm import FrozenBatchNorm
+from detkit.structures.published_weights import PublishedWeights
 
 _PUBLISHED = "IMAGENET1K_V1"  # as in torchvision's detectors; not all models have V2 weights
 
@@ -26,7 +28,7 @@ def from_torchvision(
     return Recipe(
         model=model,
         build=partial(_build, model, options),
-        published_at=partial(_address, model),
+        published=partial(_published, model),
         layers=layers,
         replace_norms=replace_batch_norms,
         padded=tuple((padded or {}).items()),
@@ -45,8 +47,8 @@ def _build(model: str, options: dict[str, bool], pretrained: bool) -> nn.Module:
     return whole
 
 
-def _address(model: str) -> str:
-    return str(models.get_model_weights(model)[_PUBLISHED].url)
+def _published(model: str) -> PublishedWeights:
+    return published_by_torchvision(models.get_model_weights(model)[_PUBLISHED])
 
 
 def replace_batch_norms(module: nn.Module, norm: BatchNorms) -> None:

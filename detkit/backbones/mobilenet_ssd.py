@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torchvision.models import MobileNet_V3_Large_Weights, mobilenet_v3_large
@@ -11,6 +12,7 @@ from detkit.backbones.weights import (
     find_weights,
     is_without_memory,
     load_weights,
+    published_by_torchvision,
     require_levels,
 )
 from detkit.errors import UserError
@@ -18,7 +20,9 @@ from detkit.layers import normal_convolutions
 from detkit.layers.mobile import MOBILE_STD, mobile_norm
 from detkit.registry import Wired, register
 from detkit.structures import FeatureSpec
+from detkit.structures.published_weights import PublishedWeights
 
+_PUBLISHED = MobileNet_V3_Large_Weights.IMAGENET1K_V1
 _LAST_BLOCK = 13  # from stride 16 to 32, without a residual connection
 _FINER = {2: 4, 3: 7}  # level to the first block after its last map
 
@@ -76,8 +80,12 @@ class MobileNetV3ForSSD(nn.Module):
             FeatureSpec(self.features[-1].out_channels, 32),
         ]
         if fetch_weights and weights is not None and not is_without_memory(self):
-            published = MobileNet_V3_Large_Weights.IMAGENET1K_V1
-            load_weights(self, find_weights(weights, published), weights)
+            load_weights(self, find_weights(weights, _PUBLISHED), weights)
+
+    @staticmethod
+    def published_weights(arguments: Mapping[str, Any]) -> PublishedWeights:
+        """Torchvision's weights, which `weights=imagenet` loads."""
+        return published_by_torchvision(_PUBLISHED)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H / stride, W / stride) per level, rounded up."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Interval
@@ -12,10 +13,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detkit.backbones.recipe import BatchNorms, Recipe, deepest_layers, measure
-from detkit.backbones.weights import is_without_memory, load_weights, read_weights
+from detkit.backbones.weights import (
+    is_without_memory,
+    load_weights,
+    read_weights,
+)
 from detkit.errors import UserError
+from detkit.ops.network_blocks import NetworkBlock, split_stage, stage_name
 from detkit.registry import Wired
 from detkit.structures import FeatureSpec
+from detkit.structures.published_weights import PublishedWeights
 
 Level = Annotated[int, Interval(ge=1, le=5)]
 Stages = Annotated[int, Interval(ge=0, le=5)]
@@ -83,6 +90,11 @@ class Network(nn.Module):
             self.get_submodule(name).requires_grad_(False)
         self.train()
 
+    @classmethod
+    def published_weights(cls, arguments: Mapping[str, Any]) -> PublishedWeights | None:
+        """The library's weights, which `weights=imagenet` loads."""
+        return cls.recipe.published()
+
     def _adopt(self, full_model: nn.Module) -> None:
         """Take over the modules with used layers, without their unused children."""
         for name in dict.fromkeys(layer.split(".")[0] for layer in self._layers):
@@ -113,6 +125,18 @@ class Network(nn.Module):
         if self.recipe.channels_last:
             maps = [level.permute(0, 3, 1, 2) for level in maps]
         return maps
+
+    def ordered_blocks(self) -> list[NetworkBlock]:
+        """The blocks of each stage; stage l has stride 2**(l + 1).
+
+        The stem has stride 2, or is the layer that makes patches.
+        """
+        strides = {layer.name: layer.stride for layer in measure(self.recipe)}
+        stages: dict[str, list[tuple[str, nn.Module]]] = {}
+        for name in self._layers:
+            number = 0 if name == self._layers[0] else round(math.log2(max(strides[name], 2))) - 1
+            stages.setdefault(stage_name(number), []).append((name, self.get_submodule(name)))
+        return [block for stage, layers in stages.items() for block in split_stage(stage, layers)]
 
 
 class BatchNormNetwork(Network):
@@ -158,8 +182,10 @@ def _published(recipe: Recipe) -> dict[str, Tensor]:
     try:
         return dict(recipe.build(True).state_dict())
     except Exception as error:  # anything that a hub's client raises without a connection
+        published = recipe.published()
+        source = published.source if published else recipe.model
         raise UserError(
-            f"the ImageNet weights could not be fetched from {recipe.published_at()} ({error}): "
+            f"the ImageNet weights could not be fetched from {source} ({error}): "
             f"connect to the network, put the file into {torch.hub.get_dir()}/checkpoints, set "
             "`weights` to the path of a local file, or to null to train from scratch."
         ) from error

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from detkit.errors import UserError
+from detkit.structures.published_weights import PublishedWeights
 
 BatchNorms = Literal["batch", "frozen_batch", "group"]
 _IMAGE_SIDE = 64  # of the image used to measure strides
@@ -25,7 +26,7 @@ class Recipe:
     Attributes:
         model: Its name in the library.
         build: Builds the full network, with the published weights if its argument is true.
-        published_at: The source of these weights, for messages.
+        published: Describes these weights.
         layers: Dotted names in order; `features.*` stands for all children of `features`.
         padded: Extra padding by layer, for layers without padding in the library: they would
             shrink the map and shift it relative to the image.
@@ -37,7 +38,7 @@ class Recipe:
 
     model: str
     build: Callable[[bool], nn.Module]
-    published_at: Callable[[], str]
+    published: Callable[[], PublishedWeights | None]
     layers: tuple[str, ...]
     replace_norms: Callable[[nn.Module, BatchNorms], None]
     padded: tuple[tuple[str, int], ...] = ()

@@ -9,6 +9,7 @@ from annotated_types import Interval, MinLen
 from torch import Tensor, nn
 
 from detkit.errors import UserError
+from detkit.ops.network_blocks import NetworkBlock, split_stage, stage_name
 from detkit.structures import FeatureSpec
 
 DEEPEST = 5
@@ -70,3 +71,11 @@ class StagedBackbone(nn.Module):
             if level in self._levels:
                 maps.append(features)
         return maps
+
+    def ordered_blocks(self) -> list[NetworkBlock]:
+        """The blocks of each stage; the first stage, of stride 2, is the stem."""
+        return [
+            block
+            for number, stage in enumerate(self.stages)
+            for block in split_stage(stage_name(number), [(f"stages.{number}", stage)])
+        ]

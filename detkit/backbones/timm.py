@@ -14,12 +14,21 @@ import torch
 from annotated_types import Interval
 from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from detkit.backbones.from_timm import published_by_timm
+from detkit.backbones.timm_blocks import flat_name, timm_blocks
 from detkit.backbones.used_parameters import Unused, drop, find_unused, first_maps, takes_any_size
-from detkit.backbones.weights import is_without_memory, load_weights, read_weights
+from detkit.backbones.weights import (
+    is_without_memory,
+    load_weights,
+    read_weights,
+)
 from detkit.errors import UserError, did_you_mean
+from detkit.ops.network_blocks import NetworkBlock
 from detkit.registry import PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
+from detkit.structures.published_weights import PublishedWeights
 
 _USUAL_SIDE = 224
 _NAME = re.compile(r"[\w.-]+")
@@ -27,7 +36,11 @@ _NAME = re.compile(r"[\w.-]+")
 
 @register("backbone", "timm")
 class TimmBackbone(nn.Module):
-    """Any timm model with feature maps, by its timm name."""
+    """Any timm model with feature maps, by its timm name.
+
+    Plain transformers give one map: see `simple_pyramid`. Images for patches of 14 pixels (DINOv2)
+    are resized to 14/16 inside, so that a patch covers 16 pixels of the image.
+    """
 
     def __init__(
         self,
@@ -67,16 +80,22 @@ class TimmBackbone(nn.Module):
         fetch = fetch_weights and pretrained and torch.get_default_device().type != "meta"
         self.model = _create_pretrained(model, indices) if fetch else _create(model, indices)
         if fetch_weights and checkpoint is not None and not is_without_memory(self):
-            load_weights(self.model, read_weights(checkpoint), checkpoint, _flat_name)
+            load_weights(self.model, read_weights(checkpoint), checkpoint, flat_name)
         drop(self.model, _unused(model, indices, side))
         self._freeze(whole, list(available.values()), frozen_stages, side)
-        info = self.model.feature_info
-        self.feature_specs = [
-            FeatureSpec(channels, stride)
-            for channels, stride in zip(info.channels(), info.reduction(), strict=True)
-        ]
+        self._describe_maps()
         layout = getattr(self.model, "output_fmt", None)  # models without it give (B, C, H, W)
         self._channels_last = str(layout or "NCHW").endswith("NHWC")
+
+    def _describe_maps(self) -> None:
+        info = self.model.feature_info
+        strides = [2 ** round(math.log2(reduction)) for reduction in info.reduction()]
+        self.feature_specs = [
+            FeatureSpec(channels, stride)
+            for channels, stride in zip(info.channels(), strides, strict=True)
+        ]
+        # Pixels of a patch, and the stride of its map; they differ for patches of 14 pixels.
+        self._patch, self._stride = info.reduction()[-1], strides[-1]
 
     @staticmethod
     def pixel_statistics(
@@ -91,6 +110,11 @@ class TimmBackbone(nn.Module):
         if published is None:
             return _in_levels(IMAGENET_DEFAULT_MEAN), _in_levels(IMAGENET_DEFAULT_STD)
         return _in_levels(published.mean), _in_levels(published.std)
+
+    @staticmethod
+    def published_weights(arguments: Mapping[str, Any]) -> PublishedWeights | None:
+        """Timm's weights of the model, which `weights=imagenet` loads."""
+        return published_by_timm(str(arguments["model"]))
 
     def _freeze(self, whole: nn.Module, strides: list[int], frozen_stages: int, side: int) -> None:
         """Freeze the parameters that lead to maps up to a stride; `whole` is on the meta device."""
@@ -125,15 +149,22 @@ class TimmBackbone(nn.Module):
         with torch.device("meta"):
             whole = timm.create_model(self._name)
         exempt = getattr(whole, "no_weight_decay", set)  # not every model of timm has it
-        patterns = [_flat_name(name) for name in exempt()]
+        patterns = [flat_name(name) for name in exempt()]
         return {
             f"model.{name}"
             for name, _ in self.model.named_parameters()
-            if any(fnmatchcase(_flat_name(name), pattern) for pattern in patterns)
+            if any(fnmatchcase(flat_name(name), pattern) for pattern in patterns)
         }
+
+    def ordered_blocks(self) -> list[NetworkBlock]:
+        """The blocks, as timm groups them."""
+        return timm_blocks(self._name, [name for name, _ in self.model.named_parameters()])
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, 3, H, W) to one map (B, C_l, H_l, W_l) per level."""
+        if self._patch != self._stride:
+            sides = [-(-side // self._stride) * self._patch for side in images.shape[-2:]]
+            images = F.interpolate(images, size=sides, mode="bilinear", align_corners=False)
         features: list[Tensor] = self.model(images)
         if self._channels_last:
             features = [level.permute(0, 3, 1, 2) for level in features]
@@ -178,7 +209,7 @@ def _described(model: str) -> tuple[Any, int]:
     if not takes_any_size(whole, side, max(whole.feature_info.reduction())):
         raise UserError(
             f"timm model '{model}' takes no images of other sizes than {side} x {side}: choose "
-            "a convolutional one, or backbone 'swin_tiny'."
+            "a convolutional one, a ViT, or a Swin."
         )
     return whole, side
 
@@ -221,8 +252,3 @@ def _indices_of_levels(
             "each once, fine to coarse, in `levels`."
         )
     return tuple(deepest[level] for level in levels)
-
-
-def _flat_name(name: str) -> str:
-    """A weight's name without the dots that timm replaces in feature extractors."""
-    return name.removeprefix("model.").replace(".", "_")

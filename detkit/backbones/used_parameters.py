@@ -18,13 +18,14 @@ def first_maps(twin: nn.Module, side: int) -> dict[str, int]:
     """
     parameters = dict(twin.named_parameters())
     map_indices: dict[str, int] = {}
-    for index, level in enumerate(_run(twin, side, side)):
-        gradients = torch.autograd.grad(
-            level.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
-        )
-        for name, gradient in zip(parameters, gradients, strict=True):
-            if gradient is not None:
-                map_indices.setdefault(name, index)
+    with torch.enable_grad():
+        for index, level in enumerate(_run(twin, side, side)):
+            gradients = torch.autograd.grad(
+                level.sum(), list(parameters.values()), retain_graph=True, allow_unused=True
+            )
+            for name, gradient in zip(parameters, gradients, strict=True):
+                if gradient is not None:
+                    map_indices.setdefault(name, index)
     return map_indices
 
 

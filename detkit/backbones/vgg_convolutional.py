@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import VGG16_BN_Weights, VGG16_Weights
+from torchvision.models import VGG16_BN_Weights, VGG16_Weights, WeightsEnum
 from torchvision.models.vgg import cfgs, make_layers
 
-from detkit.backbones.weights import find_weights, is_without_memory, load_weights
+from detkit.backbones.weights import (
+    find_weights,
+    is_without_memory,
+    load_weights,
+    published_by_torchvision,
+)
 from detkit.layers import make_norm, uniform_convolutions
+from detkit.structures.published_weights import PublishedWeights
 
 _SIXTEEN_LAYERS = cfgs["D"]
 CHANNELS, FC_CHANNELS = 512, 1024  # of conv4_3 and conv5_3, and of fc6 and fc7
@@ -51,10 +58,15 @@ class ConvolutionalVGG16(nn.Module):
         self.norm6 = make_norm(norm, FC_CHANNELS)
         self.fc7 = nn.Conv2d(FC_CHANNELS, FC_CHANNELS, 1, bias=has_bias)
         self.norm7 = make_norm(norm, FC_CHANNELS)
-        self._published = _NO_NORM if has_bias else _BATCH_NORM
+        self._published = _published(norm)
         frozen = self.pools[frozen_stages - 1] if frozen_stages else 0
         self._frozen = [str(at) for at in range(frozen)]
         self._initialise()
+
+    @staticmethod
+    def published_weights(arguments: Mapping[str, Any]) -> PublishedWeights:
+        """Torchvision's weights, which `weights=imagenet` loads."""
+        return published_by_torchvision(_published(arguments["norm"]))
 
     def finish(self, weights: str | None, fetch_weights: bool) -> None:
         """Load weights, if any, and freeze; for subclasses, after all parameters exist.
@@ -101,6 +113,10 @@ class ConvolutionalVGG16(nn.Module):
         """Load VGG-16's weights, which lack the other layers, or weights of this class."""
         added = {n: v for n, v in self.state_dict().items() if not n.startswith("features.")}
         load_weights(self, {**added, **_fully_connected(weights), **weights}, source)
+
+
+def _published(norm: str) -> WeightsEnum:
+    return _NO_NORM if norm == "none" else _BATCH_NORM
 
 
 def length_scale(length: float) -> nn.Parameter:

@@ -14,9 +14,15 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from detkit.errors import UserError
+from detkit.structures.published_weights import TORCHVISION_LICENCE, PublishedWeights
 from detkit.text import listed
 
 _WRAPPERS = ("state_dict", "model")  # keys under which training scripts store weights
+
+
+def published_by_torchvision(weights: WeightsEnum) -> PublishedWeights:
+    """The file of torchvision's weights."""
+    return PublishedWeights(weights.url, TORCHVISION_LICENCE, weights.meta.get("_file_size"))
 
 
 def require_levels(

@@ -34,8 +34,8 @@ from detkit.processes.frozen_training import initial_detector, prepare, trainer_
 from detkit.structures import Batch
 from detkit.text import counted
 from detkit.training.compilation import compiles_loss
+from detkit.training.devices import device_count
 from detkit.training.trainer import (
-    device_count,
     make_trainer,
     require_devices,
     seed_everything,

@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-from detkit import assembly
 from detkit.api.training_config import new_training
 from detkit.benchmark.exported import ExportedSpeed, measure_exported
 from detkit.benchmark.measuring import measure
@@ -20,7 +19,7 @@ from detkit.inference.engines.opening import open_engine
 from detkit.inference.sources import find_images
 from detkit.processes.failures import plain_worker_failures
 from detkit.runs.log_file import log_to
-from detkit.weights.start import refuse_foreign_weights
+from detkit.weights.start import check_start
 
 HELP = """
 usage: detkit benchmark [--json] [KEY=VALUE ...]
@@ -70,9 +69,7 @@ def run(arguments: list[str]) -> int:
         print(line, file=sys.stderr)
     for line in [*lost_values(training.composed), *anchor_note(config, arguments)]:
         print(f"note: {line}", file=sys.stderr)
-    assembly.refuse_misfits(config["model"])
-    if config["weights"] is not None:
-        refuse_foreign_weights(config["weights"], config["model"])
+    check_start(config)
     log_to(None)
     with plain_worker_failures():
         findings = measure(config)

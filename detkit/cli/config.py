@@ -1,4 +1,4 @@
-"""`detkit config`: the whole configuration, checked, and what the wiring makes of it."""
+"""`detkit config`: the whole configuration, checked, its wiring and optimizer groups."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from detkit import assembly
 from detkit.assembly import Classes, image_size
 from detkit.cli.composed_model import composed_model
 from detkit.cli.main import VERBS
+from detkit.cli.optimizer_groups import optimizer_groups
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.derived.pixel_statistics import pixels_text
 from detkit.config.lost_values import lost_values
@@ -25,8 +26,8 @@ HELP = """
 usage: detkit config [KEY=VALUE ...]
 
 Checks and prints the configuration that `detkit train` would run with the same overrides, and shows
-the wiring: channels and stride of each level, priors, parameters. It trains nothing, reads no data
-and allocates no weights.
+the wiring: channels and stride of each level, priors, parameters, and the groups of the optimizer.
+It trains nothing, reads no data and allocates no weights.
 
   detkit config model=fcos model/neck=fpn model.neck.out_channels=128
   detkit config experiment=demo image_size=320
@@ -57,8 +58,10 @@ def run(arguments: list[str]) -> int:
     for line in [*lost_values(composed), *anchor_note(config, words)]:
         print(f"note: {line}", file=sys.stderr)
     table = wiring(config["model"], classes, size)
+    groups = optimizer_groups(config, classes)
     print(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     print(table)
+    print(groups)
     return 0
 
 

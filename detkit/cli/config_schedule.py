@@ -14,7 +14,7 @@ from detkit.errors import UserError
 from detkit.interfaces import Schedule
 from detkit.optimizers.parameter_groups import scaled_rate
 from detkit.sweeps.estimates.data_facts import DataReader
-from detkit.training.trainer import device_count
+from detkit.training.devices import device_count
 
 HELP = """
 usage: detkit config schedule [KEY=VALUE ...] [--json]

@@ -8,6 +8,7 @@ from detkit.config import compose
 from detkit.config.override_text import value_of
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
+from detkit.weights.published import fetch_weights
 from detkit.weights.source import read_source
 from detkit.weights.start import import_weights
 
@@ -42,6 +43,7 @@ To train from a file, no import is needed: detkit train weights=FILE
 def run(arguments: list[str]) -> int:
     """Import weights and print their coverage."""
     file, words = _file_of(arguments)
+    fetch_weights(file, key="file")
     source = read_source(file, key="file")
     checkpoint_config = source.checkpoint.config if source.checkpoint else None
     page = "checkpoint" if checkpoint_config else source.page

@@ -11,6 +11,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.config import compose
 from detkit.detectors.base import DetectorModule
+from detkit.detectors.freezing import freeze, read_freezing
 from detkit.errors import UserError
 from detkit.inference.detecting import choose_device
 from detkit.runs.checkpoint import Checkpoint, load_weights, read_checkpoint
@@ -57,7 +58,7 @@ def run(words: list[str]) -> int:
     config = compose.compose("replay", words[1:], checkpoint.config)
     device = _device(config["device"], step)
     precision = PRECISION[config["trainer"]["precision"]]
-    detector = _detector(config, checkpoint).to(device)
+    detector = _detector(config, checkpoint, step.epoch).to(device)
     set_random_state(step.random_state)
     replay = replay_step(detector, step.batch.to(device), precision)
     names = checkpoint.class_names
@@ -80,11 +81,14 @@ def _device(name: str, step: SavedStep) -> torch.device:
     return choose_device("cpu" if name == "auto" and step.device == "cpu" else name)
 
 
-def _detector(config: dict[str, Any], checkpoint: Checkpoint) -> DetectorModule:
-    """The detector with the step's weights, prepared as for training."""
+def _detector(config: dict[str, Any], checkpoint: Checkpoint, epoch: int) -> DetectorModule:
+    """The detector with the step's weights, prepared as for training in that epoch."""
     classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
+    freezing = read_freezing(checkpoint.config.get("freeze"))
+    if freezing is not None and (freezing.until is None or epoch <= freezing.until):
+        freeze(detector, freezing)
     trainer = config["trainer"]
     prepare_detector(
         detector,

@@ -23,6 +23,7 @@ from detkit.config.derived.home_directory import expand_home
 from detkit.config.derived.image_size import KEY as IMAGE_SIZE
 from detkit.config.derived.image_size import follow_image_size
 from detkit.config.derived.pixel_statistics import fill_pixels
+from detkit.config.derived.published_weights import resolve_weights
 from detkit.config.derived.training_length import choose_limits
 from detkit.config.flags import split_flags, take_config_folder
 from detkit.config.hydra_errors import first_line, translated_errors
@@ -150,9 +151,15 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
         fill_pixels(complete["model"])
         fill_clipping(complete)
     if slots.ROOTS[root] in (Train, Benchmark):
-        refuse_combinations(complete["trainer"], complete.get("model"))
+        resolve_weights(complete, _page_of_model(composed))
+        refuse_combinations(complete["trainer"], complete.get("model"), complete["freeze"])
         choose_limits(complete["trainer"], overrides, resuming=root == "resume")
     return complete
+
+
+def _page_of_model(composed: DictConfig) -> str | None:
+    page = OmegaConf.select(composed, "hydra.runtime.choices.model")
+    return None if page is None else str(page)
 
 
 def _written(composed: DictConfig, path: str) -> Any:

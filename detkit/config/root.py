@@ -29,11 +29,16 @@ class Train:
         run_name: Name of the run in its folder and in loggers.
         run_folder: Folder that the run writes to.
         ckpt: A run folder or checkpoint to resume.
-        weights: Where the detector's initial weights come from: a run, a checkpoint, a bundle, or
-            weights of torchvision or timm. Tensors whose names and shapes agree are taken, classes
-            by name.
+        weights: Where the initial weights come from: `imagenet` (published weights of the
+            backbone), `coco` (of the whole detector, for pages that have some), a run, a
+            checkpoint, a bundle, a file of torchvision or timm, or `hf://OWNER/REPOSITORY/FILE`.
+            Tensors whose names and shapes agree are taken, classes by name.
         init: How to initialise the hidden layers of neck and heads, and of a backbone without
             pretrained weights; null leaves it to each part. Output layers and biases stay as is.
+        freeze: What does not train: a stage of the backbone (`stem`, `stage1`, ...), a part
+            (`backbone`), a pattern for names of modules or parameters, or a list of them.
+            `{parts: [backbone], until: 5}` trains them after 5 epochs. Frozen norms keep their
+            statistics. Null freezes nothing.
         plugins: Modules or Python files that register parts.
     """
 
@@ -53,6 +58,7 @@ class Train:
     ckpt: str | None = None
     weights: str | None = None
     init: Literal["he", "xavier", "orthogonal", "sparse"] | None = None
+    freeze: str | list[str] | dict[str, str | int | list[str]] | None = None
     plugins: list[str] = field(default_factory=list)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Collection
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ class DetectorModule(nn.Module):
     """
 
     compiles_loss: ClassVar[bool] = False
+    _frozen: tuple[str, ...] = ()  # names of parameters
+    _resting: tuple[str, ...] = ()  # names of modules, as SyncBN replaces modules
 
     def loss(self, batch: Batch) -> Losses:
         """The loss parts of a batch; see `Detector`."""
@@ -32,6 +35,42 @@ class DetectorModule(nn.Module):
     def predict(self, batch: Batch) -> list[Detections]:
         """The detections of each image of a batch; see `Detector`."""
         raise NotImplementedError
+
+    def freeze(self, parameters: Collection[str]) -> None:
+        """Exclude parameters from training, by name.
+
+        Modules without other parameters stay in evaluation mode: their norms keep their statistics,
+        and their dropout is off.
+        """
+        trainable = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        self._frozen = tuple(name for name in trainable if name in parameters)
+        for name in self._frozen:
+            trainable[name].requires_grad_(False)
+        self._resting = tuple(
+            name for name, module in self.named_modules() if _is_within(module, name, parameters)
+        )
+        self.train(self.training)
+
+    def unfreeze(self) -> None:
+        """Train the parameters again that `freeze` has excluded."""
+        parameters = dict(self.named_parameters())
+        for name in self._frozen:
+            parameters[name].requires_grad_(True)
+        self._frozen = self._resting = ()
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; frozen modules stay in evaluation mode."""
+        super().train(mode)
+        for name in self._resting:
+            self.get_submodule(name).eval()
+        return self
+
+
+def _is_within(module: nn.Module, path: str, parameters: Collection[str]) -> bool:
+    """Whether a module has parameters, and all of them are among these."""
+    names = [name for name, _ in module.named_parameters(prefix=path)]
+    return bool(names) and all(name in parameters for name in names)
 
 
 class FeatureDetector(DetectorModule):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from detkit.optimizers.parameter_groups import BelowOne
+from detkit.optimizers.parameter_groups import BelowOne, LayerDecay
 from detkit.optimizers.torch_optimizer import TorchOptimizer
 from detkit.registry import NonNegativeFloat, PositiveFloat, PositiveInt, register
 
@@ -17,6 +17,7 @@ def radam(
     eps: PositiveFloat = 1e-8,
     weight_decay: NonNegativeFloat = 0.0,
     backbone_factor: NonNegativeFloat = 1.0,
+    layer_decay: LayerDecay = 1.0,
     reference_batch: PositiveInt | None = None,
 ) -> TorchOptimizer:
     """RAdam: Adam that corrects the high variance of its first steps.
@@ -31,6 +32,8 @@ def radam(
         weight_decay: L2 penalty; none for norm layers, biases, and parameters that a network
             exempts, such as position biases and layer scales.
         backbone_factor: Factor of the learning rate of the backbone's parameters.
+        layer_decay: Factor of the learning rate from each block of the backbone to the previous
+            one; 1 gives all blocks one rate, 0.75 is common for pretrained transformers.
         reference_batch: If set, the learning rate applies to this many images per step, and is
             scaled in proportion to the actual images per step over all devices.
     """
@@ -40,5 +43,6 @@ def radam(
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         backbone_factor=backbone_factor,
+        layer_decay=layer_decay,
         reference_batch=reference_batch,
     )

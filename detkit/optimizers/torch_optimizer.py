@@ -26,6 +26,7 @@ class TorchOptimizer:
         learning_rate: float,
         weight_decay: float,
         backbone_factor: float,
+        layer_decay: float,
         reference_batch: int | None,
     ) -> None:
         """Store the settings.
@@ -36,6 +37,7 @@ class TorchOptimizer:
             learning_rate: The rate that the schedule's factors multiply.
             weight_decay: Decay of all parameters that are not exempt.
             backbone_factor: Factor of the learning rate of the backbone's parameters.
+            layer_decay: Factor of the rate from each block of the backbone to the previous one.
             reference_batch: Images per step that the learning rate applies to, if set.
         """
         self.build = build
@@ -43,10 +45,13 @@ class TorchOptimizer:
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.backbone_factor = backbone_factor
+        self.layer_decay = layer_decay
         self.reference_batch = reference_batch
 
     def __call__(self, model: nn.Module, total_batch: int) -> torch.optim.Optimizer:
         """The optimizer of a model's trainable parameters."""
         rate = scaled_rate(self.learning_rate, total_batch, self.reference_batch)
-        groups = parameter_groups(model, rate, self.weight_decay, self.backbone_factor)
+        groups = parameter_groups(
+            model, rate, self.weight_decay, self.backbone_factor, self.layer_decay
+        )
         return self.build(groups, **self.arguments)

@@ -18,6 +18,7 @@ from detkit.assembly import Classes
 from detkit.data.detection_data import DetectionData
 from detkit.data.unreadable_images import describe_unreadable
 from detkit.detectors.base import DetectorModule
+from detkit.detectors.freezing import freeze, read_freezing
 from detkit.errors import Stopped
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
@@ -48,6 +49,7 @@ from detkit.training.module import DetectionModule
 from detkit.training.svm_fitting import fit_svms, require_svm_package
 from detkit.training.trainer import make_trainer, prepare_detector, seed_everything
 from detkit.training.training_advice import advice, setup_of
+from detkit.training.unfreezing import FreezeUntil
 from detkit.version import __version__
 from detkit.visualization.plots import plot_curves
 from detkit.visualization.report import write_report
@@ -126,10 +128,16 @@ def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Train
     loggers = assembly.build_labelled("logger", settings, wiring, ())
     return make_trainer(
         run_folder=str(folder),
-        callbacks=[*callbacks.values(), *mixing_end(config)],
+        callbacks=[*_unfreezing(config), *callbacks.values(), *mixing_end(config)],
         loggers=list(loggers.values()),
         **trainer_settings(config),
     )
+
+
+def _unfreezing(config: Mapping[str, Any]) -> list[pl.Callback]:
+    """The callback of `freeze.until`: before the others, which may look at what trains."""
+    freezing = read_freezing(config["freeze"])
+    return [] if freezing is None or freezing.until is None else [FreezeUntil(freezing)]
 
 
 def trainer_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,6 +154,9 @@ def initial_detector(config: Mapping[str, Any], classes: Classes) -> DetectorMod
         log.info("%s", initialise(detector, config["init"], config["model"]))
     if config["weights"] is not None and config["ckpt"] is None:
         log.info("%s", start_from(detector, config["weights"], config["model"], classes))
+    freezing = read_freezing(config["freeze"])
+    if freezing is not None and freezing.until is None:  # else a callback freezes and unfreezes
+        log.info("%s", freeze(detector, freezing))
     return detector
 
 

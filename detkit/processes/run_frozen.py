@@ -27,9 +27,7 @@ from detkit.processes.rank_environment import (
     torchrun_command,
 )
 from detkit.runs.frozen_config import read_frozen
-from detkit.training.trainer import (
-    device_count,
-)
+from detkit.training.devices import device_count
 
 
 def main(words: list[str]) -> int:

@@ -72,7 +72,7 @@ def read_frozen(folder: Path) -> dict[str, Any]:
         composition.origins.record(RunFolder(folder).config, tree, ())
         require_plugins(content, folder)
         config = check(Train, content)
-    refuse_combinations(config["trainer"], config.get("model"))
+    refuse_combinations(config["trainer"], config.get("model"), config["freeze"])
     return config
 
 

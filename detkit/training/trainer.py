@@ -24,6 +24,7 @@ from detkit.errors import UserError
 from detkit.processes.rank_environment import is_slurm_rank, is_torchrun_rank
 from detkit.runs.checkpoint_writer import CheckpointFile
 from detkit.runs.metrics_logger import MetricsFile
+from detkit.training.devices import device_count
 from detkit.training.logger_content import Tracking
 from detkit.training.narrow_convolutions import avoid_faulty_kernel
 from detkit.training.pace import Pace
@@ -106,13 +107,6 @@ def _always(
     """The callbacks that every training has in addition to the configured ones."""
     length = TrainingLength(max_epochs, max_steps, max_minutes)
     return [StopOnSignal(), length, PartProgress(), Pace(), Tracking()]
-
-
-def device_count(devices: int | Literal["auto"], accelerator: str) -> int:
-    """Number of devices that a run uses on this machine."""
-    if devices != "auto":
-        return devices
-    return 1 if accelerator == "cpu" else max(torch.cuda.device_count(), 1)
 
 
 def require_devices(devices: int | Literal["auto"], accelerator: str) -> None:

@@ -141,9 +141,7 @@ def pretrained_word(model: Mapping[str, Any]) -> str | None:
     backbone = model.get("backbone")
     if not isinstance(backbone, Mapping):
         return None
-    if "pretrained" in backbone:
-        return "model.backbone.pretrained=true"
-    return "model.backbone.weights=imagenet" if "weights" in backbone else None
+    return "weights=imagenet" if {"pretrained", "weights"} & backbone.keys() else None
 
 
 def is_pretrained(config: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from detkit.weights.class_names import (
 )
 from detkit.weights.darknet import SUFFIX, read_darknet
 from detkit.weights.detr_source import is_detr, read_detr
+from detkit.weights.published import local_file
 from detkit.weights.tensor_names import (
     library_of_detector,
     unwrapped_name,
@@ -55,13 +56,13 @@ def read_source(source: str, key: str = "weights") -> WeightSource:
     """Read a weight file, a checkpoint, a run folder or a bundle; runs no code of it.
 
     Args:
-        source: The file or folder.
+        source: The file or folder, or the name of published weights in the cache.
         key: The key that named it, for messages.
 
     Raises:
         UserError: It cannot be read, or holds no weights.
     """
-    path = find_checkpoint(source, key=key)
+    path = find_checkpoint(local_file(source, key), key=key)
     if path.suffix == SUFFIX:
         return read_darknet(path)
     content = None if bundle_at(path) else read_tensors(path)

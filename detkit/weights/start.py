@@ -15,6 +15,7 @@ from torch import nn
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.detectors.freezing import frozen_parameters, read_freezing
 from detkit.errors import UserError
 from detkit.files import replacing
 from detkit.runs.checkpoint import PREFIX, Checkpoint, require_fit
@@ -23,6 +24,7 @@ from detkit.version import __version__
 from detkit.weights.class_layers import class_rows
 from detkit.weights.class_names import ClassList, place_in_slots, read_class_list
 from detkit.weights.coverage_report import coverage_text
+from detkit.weights.published import fetch
 from detkit.weights.source import name_classes, read_source
 from detkit.weights.transfer import Coverage, transfer
 from detkit.weights.weight_source import WeightSource
@@ -66,6 +68,32 @@ def start_from(
     source = read_source(weights)
     coverage = transfer(detector, source, classes.names, class_rows(model, classes))
     return coverage_text(coverage, source)
+
+
+def check_start(config: Mapping[str, Any]) -> None:
+    """Download published weights, and refuse parts and weights that do not fit.
+
+    To be called before any data is read and the run folder is made.
+
+    Args:
+        config: The checked configuration of a training.
+
+    Raises:
+        ConfigError: Parts do not fit each other.
+        UserError: `freeze` names no part of the detector, or weights cannot be downloaded or
+            nothing of them fits.
+    """
+    assembly.refuse_misfits(config["model"])
+    freezing = read_freezing(config["freeze"])
+    if freezing is not None:
+        detector = _described(config["model"], Classes(["a", "b"], [1, 2]), "model:")
+        if detector is not None:
+            frozen_parameters(detector, freezing.parts)
+    if config["ckpt"] is not None:  # it holds all weights
+        return
+    fetch(config)
+    if config["weights"] is not None:
+        refuse_foreign_weights(config["weights"], config["model"])
 
 
 def refuse_foreign_weights(weights: str, model: Mapping[str, Any]) -> None:

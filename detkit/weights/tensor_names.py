@@ -51,6 +51,8 @@ _DETECTOR_LAYERS = {
     "Ultralytics": re.compile(r"^(model\.)+\d+\.(cv[23]\.\d|m\.\d+\.(weight|bias)$)"),
     "the DETR family": re.compile(r"^(model\.)?(class_labels_classifier|(class|bbox)_embed)\."),
 }
+# Of detkit's backbones, also inside others, of torchvision's detectors and of timm's extractors.
+_BACKBONE_PREFIXES = re.compile(r"^(?:(?:backbone|body|model)\.)+")
 _WRAPPINGS = re.compile(r"^(?:module\.|_orig_mod\.)+")  # prefixes of parallel and compiled models
 
 
@@ -90,9 +92,7 @@ def simple_backbone_name(name: str) -> str:
     timm replaces some dots by `_` when it extracts feature maps, and detkit stores such a model as
     `model`; torchvision's detectors store theirs as `body`.
     """
-    for prefix in ("backbone.", "body.", "model."):
-        name = name.removeprefix(prefix)
-    return name.replace(".", "_")
+    return _BACKBONE_PREFIXES.sub("", name).replace(".", "_")
 
 
 def library_of_detector(names: Collection[str]) -> str | None:

@@ -72,6 +72,7 @@ ALLOWED: dict[str, set[str]] = {
     "roi_heads": BASE | {"layers"},
     "detectors": BASE | {"detectors.base"},
     "detectors.base": BASE,
+    "detectors.freezing": BASE | {"detectors.base"},
     "data": BASE | {"public_names", "terminal", "interruption"},
     "evaluation": BASE,
     "network_summary": BASE,
@@ -79,7 +80,7 @@ ALLOWED: dict[str, set[str]] = {
     # Of optimizers only the groups of parameters, which older checkpoints are translated to.
     "training": BASE
     | {"optimizers", "evaluation", "visualization", "terminal", "interruption", "runs"}
-    | {"processes", "detectors.base"},
+    | {"processes", "detectors.base", "detectors.freezing"},
     "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base"},
     "export": BASE | {"evaluation", "visualization", "inference"},
     "config": {"errors", "registry", "plugin_files", "text", "files"}
@@ -91,7 +92,7 @@ ALLOWED: dict[str, set[str]] = {
     "published_values": {"heads"},
     "assembly": BELOW_ASSEMBLY | {"published_values"},
     # Where the weights of files meet a detector, which assembly builds.
-    "weights": {*BASE, "runs", "assembly"},
+    "weights": {*BASE, "runs", "assembly", "detectors.freezing", "terminal"},
     "processes": {"errors", "files", "interruption", "lasting_output", "runs"},
     # The program that the processes run needs everything that a training needs.
     "processes.frozen_training": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},

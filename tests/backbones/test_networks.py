@@ -289,8 +289,8 @@ def test_the_published_weights_of_timm_are_asked_for_by_their_tag(monkeypatch):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_there_are_published_weights(name):
     recipe = NETWORKS[name].recipe
-    assert "timm" in recipe.published_at() or recipe.published_at().startswith("https://")
-    if "timm" in recipe.published_at():
+    assert recipe.published().source.startswith(("https://", "hf://timm/"))
+    if "timm" in recipe.published().source:
         assert timm.is_model_pretrained(recipe.model)
 
 
@@ -303,7 +303,7 @@ def test_unreachable_weights_of_timm_say_what_to_do(monkeypatch):
         return create_model(model, pretrained=False)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(UserError, match=r"fetched from timm model 'mobilenetv1_100.*no network"):
+    with pytest.raises(UserError, match=r"fetched from hf://timm/mobilenetv1_100.*no network"):
         MobileNetV1(weights="imagenet")
 
 

@@ -7,6 +7,7 @@ from torchvision import models
 from detkit import compose, registry
 from detkit.backbones.timm import TimmBackbone
 from detkit.errors import UserError
+from detkit.ops.network_blocks import NetworkBlock
 from detkit.optimizers.adamw import AdamW
 from detkit.optimizers.older_state import regrouped
 from detkit.optimizers.parameter_groups import grouped_names, parameter_groups
@@ -223,3 +224,46 @@ def test_every_optimizer_slows_the_backbone_and_spares_norms(name):
 def test_an_optimizer_that_cannot_train_a_detector_is_refused_with_the_reason(name, reason):
     with pytest.raises(UserError, match=reason):
         compose([f"optimizer={name}"])
+
+
+class Staged(nn.Module):
+    """A backbone with a stem, two blocks and a layer that is in none."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(2, 2, bias=False) for _ in range(4))
+
+    def ordered_blocks(self):
+        stages = ("stem", "stage1", "stage2")
+        return [NetworkBlock(s, (f"layers.{n}.weight",)) for n, s in enumerate(stages)]
+
+
+def test_the_learning_rate_decays_with_each_block_towards_the_stem():
+    model = nn.ModuleDict({"backbone": Staged(), "head": nn.Linear(2, 2, bias=False)})
+    rates = described(model, parameter_groups(model, 1.0, 0.5, 0.1, layer_decay=0.5))
+    assert {name: rate for name, (rate, _) in rates.items()} == pytest.approx(
+        {
+            "backbone.layers.0.weight": 0.1 * 0.5**3,
+            "backbone.layers.1.weight": 0.1 * 0.5**2,
+            "backbone.layers.2.weight": 0.1 * 0.5,
+            "backbone.layers.3.weight": 0.1,
+            "head.weight": 1.0,
+        }
+    )
+
+
+def test_without_layer_decay_the_groups_are_the_same_with_and_without_blocks():
+    model = nn.ModuleDict({"backbone": Staged(), "head": nn.Linear(2, 2, bias=False)})
+    assert [len(g["params"]) for g in parameter_groups(model, 1.0, 0.5, 0.1)] == [1, 4]
+
+
+def test_layer_decay_needs_a_backbone_with_blocks():
+    with pytest.raises(UserError, match=r"layer_decay: Sequential lists no blocks"):
+        parameter_groups(Detector(), 1.0, 0.5, 0.1, layer_decay=0.5)
+
+
+@pytest.mark.parametrize("name", registry.names("optimizer"))
+def test_every_optimizer_has_layer_decay(name):
+    model = nn.ModuleDict({"backbone": Staged(), "head": nn.Linear(2, 2, bias=False)})
+    optimizer = registry.get("optimizer", name)(learning_rate=1.0, layer_decay=0.5)(model, 1)
+    assert sorted({group["lr"] for group in optimizer.param_groups}) == [0.125, 0.25, 0.5, 1.0]

@@ -24,7 +24,7 @@ HOPELESS = Setup(
     steps_per_epoch=13,
     epochs=12,
     data_path="photos",
-    pretrained_word="model.backbone.weights=imagenet",
+    pretrained_word="weights=imagenet",
 )
 USUAL = replace(HOPELESS, images=5000, steps_per_epoch=625)
 
@@ -33,7 +33,7 @@ USUAL = replace(HOPELESS, images=5000, steps_per_epoch=625)
 def test_advice_for_a_large_network_from_scratch_on_few_images():
     assert advice(HOPELESS) == [
         "THIS TRAINING IS UNLIKELY TO WORK: 32.2 M parameters start from random weights, with "
-        "only 100 training images. Add model.backbone.weights=imagenet to start from "
+        "only 100 training images. Add weights=imagenet to start from "
         "pretrained weights, or train a small network: detkit train experiment=small_data "
         "data.path=photos"
     ]
@@ -74,11 +74,11 @@ def test_a_short_training_gets_the_number_of_epochs_it_needs():
 @pytest.mark.parametrize(
     ("backbone", "weights", "pretrained", "word"),
     [
-        ({"weights": None}, None, False, "model.backbone.weights=imagenet"),
-        ({"weights": "imagenet"}, None, True, "model.backbone.weights=imagenet"),
-        ({"pretrained": True}, None, True, "model.backbone.pretrained=true"),
-        ({"pretrained": False, "checkpoint": "f"}, None, True, "model.backbone.pretrained=true"),
-        ({"weights": None}, "runs/other", True, "model.backbone.weights=imagenet"),
+        ({"weights": None}, None, False, "weights=imagenet"),
+        ({"weights": "imagenet"}, None, True, "weights=imagenet"),
+        ({"pretrained": True}, None, True, "weights=imagenet"),
+        ({"pretrained": False, "checkpoint": "f"}, None, True, "weights=imagenet"),
+        ({"weights": None}, "runs/other", True, "weights=imagenet"),
         ({"name": "plain"}, None, False, None),
     ],
 )

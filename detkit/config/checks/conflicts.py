@@ -10,17 +10,22 @@ from detkit.errors import ConfigError
 _OR_DDP = "or trainer.strategy=ddp"
 
 
-def refuse_combinations(trainer: dict[str, Any], model: Any = None) -> None:
-    """Refuse trainer settings that its strategy or the model's norms do not support.
+def refuse_combinations(trainer: dict[str, Any], model: Any = None, freeze: Any = None) -> None:
+    """Refuse trainer settings that its strategy, the model's norms or `freeze` do not support.
 
     Args:
         trainer: The checked block.
         model: The checked model, if it is known.
+        freeze: The value of the key `freeze`.
 
     Raises:
         ConfigError: One message per conflict.
     """
-    problems = [*_sharding_problems(trainer), *_norm_problems(trainer, model)]
+    problems = [
+        *_sharding_problems(trainer),
+        *_norm_problems(trainer, model),
+        *_freezing_problems(trainer, freeze),
+    ]
     if problems:
         raise ConfigError(problems)
 
@@ -51,6 +56,16 @@ def _paths_of_cmbn(node: Any, path: str) -> Iterator[str]:
             if key == "norm" and value == "cmbn":
                 yield f"{path}.{key}"
             yield from _paths_of_cmbn(value, f"{path}.{key}")
+
+
+def _freezing_problems(trainer: dict[str, Any], freeze: Any) -> Iterator[str]:
+    """PyTorch exchanges only the gradients of parameters that train at the start."""
+    is_later = isinstance(freeze, Mapping) and freeze.get("until") is not None
+    if is_later and not trainer["devices"] == trainer["num_nodes"] == 1:
+        yield (
+            "freeze.until: parts can be unfrozen on one device only: set trainer.devices=1, or "
+            "train without `until` and start a second run with weights=RUN."
+        )
 
 
 def _sharding_problems(trainer: dict[str, Any]) -> list[str]:

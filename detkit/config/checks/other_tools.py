@@ -30,7 +30,7 @@ _BATCH = Hint(("data.batch_size", "batch_size"))
 _SIZE = Hint(("image_size",))
 _WORKERS = Hint(("data.workers",))
 _FREEZE = Hint(
-    ("model.backbone.frozen_stages",), "2", "`detkit describe backbone NAME` shows its arguments."
+    ("freeze",), "backbone", "Stages and patterns work too: freeze=[stem,stage1]; see detkit train."
 )
 _PATIENCE = Hint(
     ("callbacks.early_stop",),
@@ -85,7 +85,7 @@ _WORDS: dict[Hint, str] = {
     _BATCH: "batch batch_size batchsize bs train_batch_size per_device_train_batch_size",
     _SIZE: "imgsz img_size imgsize img image_sz input_size img_scale resolution size",
     _WORKERS: "workers num_workers n_workers nw",
-    _FREEZE: "freeze frozen freeze_backbone freeze_layers frozen_stages",
+    _FREEZE: "frozen freeze_backbone freeze_layers frozen_stages",
     _PATIENCE: "patience early_stopping early_stop early_stopping_patience",
     _RESUME: "resume resume_from resume_from_checkpoint checkpoint checkpoint_path ckpt_path",
     _CHECKPOINT: "weights model_path run",

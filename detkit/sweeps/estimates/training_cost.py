@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.detectors.base import DetectorModule
+from detkit.detectors.freezing import freeze, read_freezing
 from detkit.errors import UserError
 from detkit.evaluation.operation_counts import size_of
 from detkit.sweeps.estimates.data_facts import DataFacts, DataReader
 from detkit.sweeps.estimates.device_speed import Speed
 from detkit.sweeps.estimates.network_counts import NetworkCounts, Size, count_network
-from detkit.training.trainer import device_count
+from detkit.training.devices import device_count
 from detkit.training.workload import extent_of
 
 # Time for losses, matching, the optimizer and reading images, relative to the network's passes.
@@ -111,7 +114,8 @@ class Estimator:
         self._build_others(config, facts.classes)
         counts = self._counts(config, facts)
         detector = counts.network.detector
-        gradients, optimizer = _of_optimizer(config, facts.classes, detector)
+        with _frozen(config, detector):
+            gradients, optimizer = _of_optimizer(config, facts.classes, detector)
         averaged = [v for v in detector.state_dict().values() if v.is_floating_point()]
         callbacks = [node["name"] for node in config["callbacks"].values() if node is not None]
         memory = Memory(
@@ -189,6 +193,18 @@ class Estimator:
 def _sizes_text(facts: DataFacts) -> str:
     seen, trained = (f"{height} x {width}" for height, width in (facts.seen, facts.trained))
     return seen if trained == seen else f"{seen} (in training {trained})"
+
+
+@contextmanager
+def _frozen(config: Mapping[str, Any], detector: DetectorModule) -> Iterator[None]:
+    """Freeze what the training freezes to its end, for a while: estimates share detectors."""
+    freezing = read_freezing(config["freeze"])
+    if freezing is None or freezing.until is not None:
+        yield
+        return
+    freeze(detector, freezing)
+    yield
+    detector.unfreeze()
 
 
 def _of_optimizer(

@@ -6,23 +6,23 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from detkit import assembly
 from detkit.config.sweep_jobs import Cell
 from detkit.config.sweep_options import DevicePoolOptions
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.jobs.device_pool import DevicePool
-from detkit.weights.start import refuse_foreign_weights
+from detkit.weights.start import check_start
 
 
 def check_cells(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
     """The cells that can run, and each distinct problem with the first cell that has it."""
     first_cells: dict[str, str] = {}
     runnable: list[Cell] = []
-    misfits: dict[str, list[str]] = {}  # by model and weights, which many cells share
+    misfits: dict[str, list[str]] = {}  # by model, weights and frozen parts, which many cells share
     for cell in cells:
         problems = cell.problems
         if cell.config is not None:
-            key = json.dumps([cell.config[name] for name in ("model", "weights")], sort_keys=True)
+            start = [cell.config[name] for name in ("model", "weights", "freeze")]
+            key = json.dumps(start, sort_keys=True)
             if key not in misfits:
                 misfits[key] = _misfits(cell.config)
             problems = misfits[key] + _machines(cell.config)
@@ -36,9 +36,7 @@ def check_cells(cells: Sequence[Cell]) -> tuple[list[Cell], list[str]]:
 def _misfits(config: Mapping[str, Any]) -> list[str]:
     """Problems of parts that do not fit each other, or of weights that do not fit the model."""
     try:
-        assembly.refuse_misfits(config["model"])
-        if config["weights"] is not None:
-            refuse_foreign_weights(config["weights"], config["model"])
+        check_start(config)
     except ConfigError as error:
         return error.problems
     except UserError as error:

@@ -29,7 +29,7 @@ OTHER_WORDS = {
     "imgsz=416": "Write image_size=416.",
     "img_size=[320,416]": "Write image_size=[320, 416].",
     "num_workers=4": "Write data.workers=4.",
-    "freeze=10": "Write model.backbone.frozen_stages=2.",
+    "freeze_layers=10": "Write freeze=backbone.",
     "patience=5": "Write callbacks.early_stop={name: early_stop, patience: 5}.",
     "resume=true": "Write ckpt=RUN.",
     "amp=true": "Write trainer.precision=bf16.",
