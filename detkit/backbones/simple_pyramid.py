@@ -6,7 +6,7 @@ import math
 from typing import Annotated
 
 from annotated_types import Interval, MinLen
-from timm.layers import LayerNorm2d
+from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from detkit.errors import UserError

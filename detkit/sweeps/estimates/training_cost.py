@@ -196,15 +196,15 @@ def _sizes_text(facts: DataFacts) -> str:
 
 
 @contextmanager
-def _frozen(config: Mapping[str, Any], detector: DetectorModule) -> Iterator[None]:
+def _frozen(config: Mapping[str, Any], detector: nn.Module) -> Iterator[None]:
     """Freeze what the training freezes to its end, for a while: estimates share detectors."""
     freezing = read_freezing(config["freeze"])
-    if freezing is None or freezing.until is not None:
+    if freezing is not None and freezing.until is None and isinstance(detector, DetectorModule):
+        freeze(detector, freezing)
         yield
-        return
-    freeze(detector, freezing)
-    yield
-    detector.unfreeze()
+        detector.unfreeze()
+    else:
+        yield
 
 
 def _of_optimizer(
