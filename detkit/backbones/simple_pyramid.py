@@ -37,7 +37,7 @@ class SimplePyramid(nn.Module):
         backbone: Annotated[
             Backbone, Slot("backbone", "timm", {"model": "vit_small_patch16_224", "levels": (4,)})
         ],
-        levels: _Levels = (2, 3, 4, 5),
+        levels: _Levels = (3, 4, 5),
         out_channels: PositiveInt = 256,
     ) -> None:
         """Build the pyramid.

@@ -49,7 +49,7 @@ def test_a_file_in_the_cache_is_not_downloaded(server, cache):
     assert server.requested == []
 
 
-def test_an_interrupted_download_resumes(server, cache):  # pain 73
+def test_an_interrupted_download_resumes(server, cache):  # pain 76
     server.cut = 10_000
     with pytest.raises(UserError, match=r"could not be downloaded"):
         file_at(server).fetch("weights=coco")
@@ -65,7 +65,7 @@ def test_a_server_without_ranges_sends_the_whole_file_again(server, cache):
     assert file_at(server).fetch("weights=coco").read_bytes() == CONTENT
 
 
-def test_a_damaged_file_is_refused_and_removed(server, cache):  # pain 73
+def test_a_damaged_file_is_refused_and_removed(server, cache):  # pain 76
     with pytest.raises(UserError, match=rf"SHA-256 starts with {HASH}, expected 00000000"):
         file_at(server, "00000000").fetch("weights=coco")
     assert list(cache.iterdir()) == []
