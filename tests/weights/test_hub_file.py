@@ -19,10 +19,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 class Hub(BaseHTTPRequestHandler):
     requests: list[str] = []  # noqa: RUF012  # of all instances
 
-    def do_HEAD(self):  # noqa: N802  # the library's name
+    def do_HEAD(self):  # the library's name
         self.answer(b"")
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         Hub.requests.append(self.path)
         facts = {"id": "a/b", "siblings": [], "cardData": {"license": "mit"}}
         self.answer(json.dumps(facts).encode() if "/api/" in self.path else CONTENT)
