@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pictures import photograph_batch, rendered_batch
-from torchvision_weights import DIVISOR, our_model, torchvision_model
+from torchvision_weights import (
+    inputs_of_torchvision,
+    our_model,
+    our_names,
+    require_same_training,
+    torchvision_model,
+)
 
 from detkit.structures import PaddedTargets
-from detkit.weights.tensor_names import name_of_torchvision_detector
 
 LOSS_NAMES = {
     "classification": "loss/classification",
@@ -17,31 +21,10 @@ LOSS_NAMES = {
 }
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "rendered",
-        pytest.param("photographs", marks=[pytest.mark.needs_bccd, pytest.mark.slow]),
-    ],
-)
-def batch(request):
-    if request.param == "rendered":
-        return rendered_batch(DIVISOR)
-    return photograph_batch(request.getfixturevalue("bccd"), DIVISOR)
-
-
 @pytest.fixture(scope="module", params=["retinanet", pytest.param("fcos", marks=pytest.mark.slow)])
 def models(request, batch):
     theirs = torchvision_model(request.param, batch.images)
     return theirs, our_model(request.param, theirs.state_dict())
-
-
-def inputs_of_torchvision(batch):
-    images = [
-        image[:, :height, :width].float()
-        for image, (height, width) in zip(batch.images, batch.image_sizes, strict=True)
-    ]
-    return images, [{"boxes": t.boxes, "labels": t.labels} for t in batch.targets.split()]
 
 
 def their_losses(model, batch):
@@ -70,21 +53,7 @@ def test_losses_and_gradients(models, batch):
     theirs, ours = models
     expected, found = their_losses(theirs, batch), our_losses(ours, batch)
     assert any(len(target) == 0 for target in batch.targets.split())
-    assert expected.keys() == found.keys()
-    for key, value in expected.items():
-        assert value > 0.01
-        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=0)
-    for model, losses in ((theirs, expected), (ours, found)):
-        model.zero_grad()
-        sum(losses.values()).backward()
-    parameters = dict(ours.named_parameters())
-    expected_gradients = {
-        name_of_torchvision_detector(key): p.grad for key, p in theirs.named_parameters()
-    }
-    assert expected_gradients.keys() == parameters.keys()
-    for key, gradient in expected_gradients.items():
-        difference = (parameters[key].grad - gradient).norm()
-        assert difference <= 1e-4 * gradient.norm(), key
+    require_same_training(models, (expected, found), our_names, least=0.01)
 
 
 def test_detections(models, batch):

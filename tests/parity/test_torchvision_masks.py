@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from pictures import rendered_batch
-from test_torchvision_two_stage import LOSS_NAMES, has_convolutions, inputs_of_torchvision
+from test_torchvision_two_stage import LOSS_NAMES, has_convolutions
 from torchvision_two_stage import our_two_stage, our_values, smooth, torchvision_two_stage
-from torchvision_weights import DIVISOR
+from torchvision_weights import DIVISOR, inputs_of_torchvision, require_same_training
 
 from detkit.structures import Outlines, PaddedMasks
 
@@ -35,7 +35,7 @@ def batch():
 
 
 def their_inputs(batch):
-    images, targets = inputs_of_torchvision(batch)
+    images, targets = inputs_of_torchvision(batch, first_label=1)
     for number, target in enumerate(targets):
         target["masks"] = batch.targets.masks.bitmaps(number).byte()
     return images, targets
@@ -64,19 +64,7 @@ def test_losses_and_gradients(models, batch):
     masks = (theirs.roi_heads.mask_head, theirs.roi_heads.mask_predictor, ours.roi_head.mask_head)
     with smooth(*(heads if has_convolutions(heads[0]) else ()), *masks):
         expected, losses = their_losses(theirs, batch), ours.loss(batch)
-    assert expected.keys() == losses.keys()
-    for key, value in expected.items():
-        assert value > 0.005
-        torch.testing.assert_close(losses[key], value, rtol=1e-5, atol=0)
-    for model, parts in ((theirs, expected), (ours, losses)):
-        model.zero_grad()
-        sum(parts.values()).backward()
-    parameters = dict(ours.named_parameters())
-    gradients = our_values({key: p.grad for key, p in theirs.named_parameters()})
-    assert gradients.keys() == parameters.keys()
-    for key, gradient in gradients.items():
-        difference = (parameters[key].grad - gradient).norm()
-        assert difference <= 1e-4 * gradient.norm(), key
+    require_same_training(models, (expected, losses), our_values, least=0.005)
 
 
 def test_detections_and_pasted_masks(models, batch):

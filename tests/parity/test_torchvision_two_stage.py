@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pictures import photograph_batch, rendered_batch
 from torchvision_two_stage import our_two_stage, our_values, smooth, torchvision_two_stage, versions
-from torchvision_weights import DIVISOR
+from torchvision_weights import inputs_of_torchvision, require_same_training
 
 LOSS_NAMES = {
     "loss_objectness": "loss/proposal_classification",
@@ -16,31 +15,10 @@ LOSS_NAMES = {
 }
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        "rendered",
-        pytest.param("photographs", marks=[pytest.mark.needs_bccd, pytest.mark.slow]),
-    ],
-)
-def batch(request):
-    if request.param == "rendered":
-        return rendered_batch(DIVISOR)
-    return photograph_batch(request.getfixturevalue("bccd"), DIVISOR)
-
-
 @pytest.fixture(scope="module", params=versions())
 def models(request, batch):
     theirs = torchvision_two_stage(request.param, batch.images)
     return theirs, our_two_stage(request.param, theirs.state_dict())
-
-
-def inputs_of_torchvision(batch):
-    images = [
-        image[:, :height, :width].float()
-        for image, (height, width) in zip(batch.images, batch.image_sizes, strict=True)
-    ]
-    return images, [{"boxes": t.boxes, "labels": t.labels + 1} for t in batch.targets.split()]
 
 
 def with_proposals(model, *inputs):
@@ -59,7 +37,7 @@ def their_training(model, batch):
     model.train()
     model.backbone.eval()
     model.roi_heads.box_head.eval()
-    losses, proposals = with_proposals(model, *inputs_of_torchvision(batch))
+    losses, proposals = with_proposals(model, *inputs_of_torchvision(batch, first_label=1))
     model.eval()
     return {LOSS_NAMES[name]: value for name, value in losses.items()}, proposals
 
@@ -82,19 +60,7 @@ def test_losses_and_gradients(models, batch):
     with smooth(*(heads if has_convolutions(heads[0]) else ())):
         (expected, _), found = their_training(theirs, batch), ours.loss(batch)
     assert any(len(target) == 0 for target in batch.targets.split())
-    assert expected.keys() == found.keys()
-    for key, value in expected.items():
-        assert value > 0.005
-        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=0)
-    for model, losses in ((theirs, expected), (ours, found)):
-        model.zero_grad()
-        sum(losses.values()).backward()
-    parameters = dict(ours.named_parameters())
-    gradients = our_values({key: p.grad for key, p in theirs.named_parameters()})
-    assert gradients.keys() == parameters.keys()
-    for key, gradient in gradients.items():
-        difference = (parameters[key].grad - gradient).norm()
-        assert difference <= 1e-4 * gradient.norm(), key
+    require_same_training(models, (expected, found), our_values, least=0.005)
 
 
 def test_proposals_of_training(models, batch):

@@ -6,6 +6,8 @@ those of the batch. The tests therefore compare with our loss of each image, ave
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import (
@@ -20,12 +22,14 @@ from detkit.backbones.resnet import ResNet50
 from detkit.box_coders import DeltaCoder, DistanceCoder
 from detkit.detectors.one_stage import OneStageDetector
 from detkit.heads import DenseHead, Towers
+from detkit.interfaces import Losses
 from detkit.losses import BinaryCrossEntropy, FocalLoss, GIoULoss, L1Loss
 from detkit.necks.fpn import FPN
 from detkit.postprocess import NMS
 from detkit.priors import Anchors, Points
 from detkit.quality_targets.centreness import Centreness
 from detkit.samplers import KeepAll
+from detkit.structures import Batch
 from detkit.weights.tensor_names import name_of_torchvision_detector
 
 NUM_CLASSES = 3
@@ -145,3 +149,49 @@ def _fcos(specs):
         quality_loss=BinaryCrossEntropy(),
         postprocess=NMS(score_threshold=0.2, iou_threshold=0.6),
     )
+
+
+def inputs_of_torchvision(
+    batch: Batch, first_label: int = 0
+) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Images without their padding, and targets whose labels start at a number."""
+    images = [
+        image[:, :height, :width].float()
+        for image, (height, width) in zip(batch.images, batch.image_sizes, strict=True)
+    ]
+    targets = batch.targets.split()
+    return images, [{"boxes": t.boxes, "labels": t.labels + first_label} for t in targets]
+
+
+def require_same_training(
+    models: tuple[nn.Module, nn.Module],
+    losses: tuple[Losses, Losses],
+    our_values: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    least: float,
+) -> None:
+    """Compare the losses of torchvision's model and ours, and their gradients.
+
+    Args:
+        models: torchvision's model, and ours.
+        losses: The losses of both, by our names.
+        our_values: Converts torchvision's gradients to our names and order.
+        least: Each loss is larger.
+    """
+    assert losses[0].keys() == losses[1].keys()
+    for key, value in losses[0].items():
+        assert value > least
+        torch.testing.assert_close(losses[1][key], value, rtol=1e-5, atol=0)
+    for model, parts in zip(models, losses, strict=True):
+        model.zero_grad()
+        sum(parts.values()).backward()
+    theirs, ours = (dict(model.named_parameters()) for model in models)
+    gradients = our_values({key: parameter.grad for key, parameter in theirs.items()})
+    assert gradients.keys() == ours.keys()
+    for key, gradient in gradients.items():
+        difference = (ours[key].grad - gradient).norm()
+        assert difference <= 1e-4 * gradient.norm(), key
+
+
+def our_names(values: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a torchvision detector, or their gradients, by our names."""
+    return {name_of_torchvision_detector(name): value for name, value in values.items()}
