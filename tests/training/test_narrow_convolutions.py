@@ -14,6 +14,7 @@ def gradient(convolution: nn.Conv2d, images: Tensor) -> Tensor:
     return torch.autograd.grad(convolution(images).square().sum(), convolution.weight)[0]
 
 
+# pain 98
 @pytest.mark.parametrize("channels", [3, 4, 12])
 def test_gradients_in_channels_last_order_are_right(channels: int) -> None:
     convolution, images = nn.Conv2d(channels, 8, 1, 2), torch.randn(2, channels, 48, 48)
