@@ -37,7 +37,7 @@ def pytest_collection_finish() -> None:
     """Take what exists now out of later collections, which would go through all of PyTorch."""
     gc.freeze()
     gc.enable()
-    gc.set_threshold(50_000, 20, 50)  # PyTorch and OmegaConf make millions of objects
+    gc.set_threshold(5_000, 5, 5)  # OmegaConf makes many objects, and few are garbage
 
 
 @pytest.fixture(scope="session", autouse=True)
