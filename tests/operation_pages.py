@@ -8,10 +8,12 @@ import torch
 from rectangle_masks import with_rectangles
 
 import detkit
+from detkit import assembly
+from detkit.assembly import Classes
 from detkit.benchmark.operations import OperationCount, count_operations
 from detkit.data.collate import Collate
 from detkit.detectors.base import DetectorModule
-from detkit.structures import Batch, Sample, Target
+from detkit.structures import Batch, ClassCounts, Sample, Target
 
 PAGES = sorted(path.stem for path in Path(__file__).parents[1].glob("conf/model/*.yaml"))
 TWO_STAGES = tuple(page for page in PAGES if "rcnn" in page)
@@ -118,7 +120,10 @@ def words_at_320(page: str) -> list[str]:
 def detector_of(page: str, *words: str) -> DetectorModule:
     """The untrained detector of a page, for 80 classes."""
     torch.manual_seed(0)
-    detector = detkit.build(detkit.compose([f"model={page}", *words]), class_names=_CLASSES)
+    model = detkit.compose([f"model={page}", *words])["model"]
+    counts = ClassCounts(9, [9] * len(_CLASSES), list(range(len(_CLASSES))))
+    classes = Classes(_CLASSES, list(range(len(_CLASSES))), counts)
+    detector = assembly.build_detector(model, classes)
     assert isinstance(detector, DetectorModule)
     return detector
 

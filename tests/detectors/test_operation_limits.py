@@ -52,6 +52,7 @@ PARTS = {
     "ohem": ("faster_rcnn", "model/roi_head/sampler=ohem"),
     "iou_balanced": ("faster_rcnn", "model/roi_head/sampler=iou_balanced"),
     "ghm_of_regions": ("faster_rcnn", "model/roi_head/box_loss=ghm_r"),
+    "bilateral": ("faster_rcnn", "model/roi_head=bilateral"),
     "softer_nms": (
         "faster_rcnn",
         "model/roi_head/box_coder=corner_variance",

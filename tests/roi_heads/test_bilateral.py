@@ -1,5 +1,7 @@
 """BBN on regions: reversed class shares, partners, the shift of alpha, and both branches."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -9,6 +11,7 @@ from detkit import assembly
 from detkit.config.pages import filled
 from detkit.contracts import scenes
 from detkit.errors import UserError
+from detkit.ops.selection import fixed_shapes
 from detkit.roi_heads.bilateral import partner_weights, reversed_shares
 from detkit.roi_heads.regions import RegionRows, SampledRegions
 from detkit.roi_heads.stage import Outputs
@@ -107,3 +110,14 @@ def test_the_second_branch_learns_classes_after_the_start(share, learns):
 def test_the_counts_of_the_training_set_are_needed():
     with pytest.raises(UserError, match="'bilateral' needs the number of training objects"):
         learn(build(class_counts=None))
+
+
+def test_accelerators_draw_the_same_partners():
+    losses = []
+    for context in (nullcontext(), fixed_shapes()):
+        head = build()
+        head.set_progress(0.5)
+        torch.manual_seed(1)
+        with context:
+            losses.append(learn(head))
+    assert_close(*losses)
