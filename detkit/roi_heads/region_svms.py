@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _NEVER = -100.0  # margin of a class without an SVM, whose score is then 0
-# Regions beyond the negative margin, -1, score less than 0.05, the usual score threshold.
-_STEEPNESS = 3.0
 
 
 class RegionSVMs(nn.Module):
@@ -51,7 +49,7 @@ class RegionSVMs(nn.Module):
             features: What the box head makes of the regions.
             other_scores: (M, C) scores that count as long as the SVMs are not fitted.
         """
-        return torch.where(self.fitted, (_STEEPNESS * self(features)).sigmoid(), other_scores)
+        return torch.where(self.fitted, self(features).sigmoid(), other_scores)
 
     @torch.no_grad()
     def set(self, weight: Tensor, bias: Tensor) -> None:
