@@ -72,9 +72,13 @@ class SimplePyramid(nn.Module):
         self.feature_specs = [FeatureSpec(out_channels, 2**level) for level in levels]
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) to one map (B, C, H / stride, W / stride) per level."""
+        """(B, 3, H, W) to one map (B, C, H / stride, W / stride), rounded up, per level."""
         (features,) = self.backbone(images)
-        return [branch(features) for branch in self.branches]
+        maps = []
+        for branch, spec in zip(self.branches, self.feature_specs, strict=True):
+            rows, columns = (-(-side // spec.stride) for side in images.shape[-2:])
+            maps.append(branch(features)[..., :rows, :columns])
+        return maps
 
     def ordered_blocks(self) -> list[NetworkBlock]:
         """The blocks of the other backbone; the pyramid is in none."""
@@ -90,7 +94,7 @@ def _branch(channels: int, finer: int, out_channels: int) -> nn.Sequential:
         layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, stride=2))
         channels //= 2
     if finer < 0:
-        layers.append(nn.MaxPool2d(2, stride=2))
+        layers.append(nn.MaxPool2d(2, stride=2, ceil_mode=True))
     layers += [nn.Conv2d(channels, out_channels, 1, bias=False), LayerNorm2d(out_channels)]
     layers.append(nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False))
     return nn.Sequential(*layers, LayerNorm2d(out_channels))

@@ -31,6 +31,9 @@ from detkit.structures import FeatureSpec
 from detkit.structures.published_weights import PublishedWeights
 
 _USUAL_SIDE = 224
+# Transformers accept images of any size only with these options: padding to whole patches (ViT),
+# or maps padded to whole windows (Swin).
+_ANY_SIZE = ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"dynamic_img_size": True})
 _NAME = re.compile(r"[\w.-]+")
 
 
@@ -184,10 +187,12 @@ def _create(model: str, indices: tuple[int, ...] | None = None, pretrained: bool
     if indices is not None:
         arguments["out_indices"] = indices
     try:
-        try:  # transformers accept images of any size only with this option
-            return timm.create_model(model, dynamic_img_size=True, **arguments)
-        except TypeError:
-            return timm.create_model(model, **arguments)
+        for options in _ANY_SIZE:
+            try:
+                return timm.create_model(model, **options, **arguments)
+            except TypeError:  # not an option of this model
+                continue
+        return timm.create_model(model, **arguments)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError) as error:
         if not timm.is_model(model):
             raise UserError(_unknown(model)) from error

@@ -75,3 +75,8 @@ def test_patches_of_14_pixels_cover_16_pixels_of_the_image():
     small = torch.nn.functional.interpolate(images, size=(518, 518), mode="bilinear")
     expected = backbone.model.model.forward_intermediates(small, indices=1, intermediates_only=True)
     torch.testing.assert_close(backbone(images)[0], expected[0], atol=1e-5, rtol=1e-5)
+
+
+def test_maps_of_any_size_are_rounded_up():
+    maps = SimplePyramid(backbone=vit(), levels=(2, 5), out_channels=8)(torch.rand(1, 3, 75, 50))
+    assert [tuple(level.shape[-2:]) for level in maps] == [(19, 13), (3, 2)]
