@@ -211,14 +211,24 @@ class _OnLevels(nn.Module):
 
 
 def it_exports_for_any_batch_and_size(subject: Subject) -> None:
-    """`torch.export` with dynamic batch, height and width gives the same outputs."""
+    """`torch.export` with dynamic batch, height and width gives the same outputs.
+
+    If the part only takes images of its `fixed_size`, the batch alone is dynamic.
+    """
     is_on_levels = subject.family in ("neck", "layers")
     axes: tuple[int, ...] = (0, 2, 3)
     shapes = [(count, 3, *size) for count, size in _SHAPES[is_on_levels]]
     if subject.family == "box_head":
         _, shape = scenes.build_on_region(subject)
         axes, shapes = (0,), [(4, *shape), (3, *shape)]
-    part = _OnLevels(*scenes.build_on_levels(subject)) if is_on_levels else trial(subject).part
+    if is_on_levels:
+        layers, specs = scenes.build_on_levels(subject)
+        part: Any = _OnLevels(layers, specs)
+        only_size = getattr(layers, "fixed_size", None)
+        if only_size is not None:
+            axes, shapes = (0,), [(count, 3, *only_size) for count in (4, 3)]
+    else:
+        part = trial(subject).part
     module = _Forward(part).eval()
     traced, inputs = (scenes.random(*shape) for shape in shapes)
     dynamic = dict.fromkeys(axes, torch.export.Dim.DYNAMIC)
