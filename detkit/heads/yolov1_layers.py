@@ -71,16 +71,19 @@ class YOLOv1Layers(nn.Module):
         for spec, priors in zip(feature_specs, per_cell, strict=True):
             rows, columns = (math.ceil(side / spec.stride) for side in image_size)
             width, steps = spec.channels, list[nn.Module]()
-            _require_small(rows * columns * width * local_channels * 9, (rows, columns))
+            values = (logits, priors * code_size, priors if with_quality else 0)
+            cells, inputs = rows * columns, rows * columns * (local_channels or width)
+            _require_small(cells * width * local_channels * 9, (rows, columns))
+            outputs = (hidden or inputs) * cells * max(values)
+            _require_small(max(inputs * hidden, outputs), (rows, columns))
             if local_channels:
                 steps.append(LocalConv(width, local_channels, (rows, columns)))
                 steps.append(make_activation(activation))
             steps.append(nn.Flatten())
-            width = (local_channels or width) * rows * columns
+            width = inputs
             if hidden:
                 steps += [nn.Linear(width, hidden), make_activation(activation)]
                 width = hidden
-            values = (logits, priors * code_size, priors if with_quality else 0)
             shared = nn.Sequential(*steps, nn.Dropout(dropout))
             self.grids.append(_Grid(shared, width, (rows, columns), values))
             self._sizes.append((rows, columns))
@@ -118,9 +121,9 @@ class YOLOv1Layers(nn.Module):
 def _require_small(weights: int, cells: tuple[int, int]) -> None:
     if weights > _MOST_WEIGHTS:
         raise UserError(
-            f"layers 'yolov1' would have {weights / 1e9:.1f} billion weights on a map of "
-            f"{cells[0]} x {cells[1]} cells: type model/neck=yolov1, which makes a single map with "
-            "few cells, or lower image_size."
+            f"layers 'yolov1' would have a layer of {weights / 1e9:.1f} billion weights on a map "
+            f"of {cells[0]} x {cells[1]} cells: type model/neck=yolov1, which makes a single map "
+            "with few cells, or lower image_size."
         )
 
 

@@ -4,11 +4,18 @@ from head_pages import is_dense, small_values
 from detkit import assembly, registry
 from detkit.config.checks.schema import check
 from detkit.config.part_pages import part_node
-from detkit.structures import FeatureSpec
+from detkit.structures import ClassCounts, FeatureSpec
 
 SPECS = [FeatureSpec(8, 8), FeatureSpec(8, 16), FeatureSpec(8, 32)]
 STACKS = [FeatureSpec(8, 4)] * 2
-WIRING = {"feature_specs": SPECS, "num_classes": 3, "class_names": ["a", "b", "c"]}
+WIRING = {
+    "feature_specs": SPECS,
+    "num_classes": 3,
+    "class_names": ["a", "b", "c"],
+    "class_counts": ClassCounts(
+        images=1000, images_with_class=[1, 500, 600], objects=[1, 700, 800]
+    ),
+}
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ from detkit import registry
 from detkit.config.pages import filled
 from detkit.config.signatures import arguments
 
+CONNECTED = {"image_size": [64, 96], "local_channels": 4, "dropout": 0.0}  # layers of YOLOv1
+
 
 def shallow(name):
     """The layers of a head page, with one convolution where their number can be set, and narrow."""
     layers = filled("head", name)["layers"]
     if layers["name"] == "yolov1":
-        return {"image_size": [64, 96], "local_channels": 4, "dropout": 0.0}
+        return dict(CONNECTED)
     return {"convs": 1} if "convs" in arguments(registry.get("layers", layers["name"])) else {}
 
 

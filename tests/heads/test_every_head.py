@@ -6,7 +6,7 @@ import pytest
 import torch
 from contract_cases import each_promise
 from covering import pairs_first
-from head_pages import is_dense, small_values
+from head_pages import CONNECTED, is_dense, small_values
 from second_parts import LAYERS_WITHOUT_SECOND_PRIORS, with_second_parts
 
 from detkit import registry
@@ -134,6 +134,8 @@ def with_what_it_needs(name, parts):
 
 def as_nodes(name, parts):
     nodes = {slot: part and {"name": part} for slot, part in parts.items()}
+    for slot in [slot for slot in nodes if slot.endswith("layers") and parts[slot] == "yolov1"]:
+        nodes[slot] |= CONNECTED
     return with_second_parts(name, nodes)
 
 
