@@ -19,7 +19,8 @@ from detkit.data.detection_data import DetectionData
 from detkit.detectors.base import DetectorModule
 from detkit.detectors.spec_check import require_true_specs
 from detkit.errors import ConfigError, UserError
-from detkit.interfaces import Metric, MixingTransform
+from detkit.interfaces import ColourTransform, Metric, MixingTransform
+from detkit.ops.input_channels import COLOURS
 from detkit.ops.meta_device import on_meta
 from detkit.published_values import published_values
 from detkit.structures import ClassCounts
@@ -237,16 +238,36 @@ def configured_size(config: Config, split: str = "evaluation") -> tuple[int, int
 
 def build_data(config: Config, *, masks: bool = False) -> DetectionData:
     """The data set of a configuration with its loaders; `masks` reads masks for any model."""
+    transforms = {
+        split: build_transforms(config["augmentation"], split) for split in ("train", "evaluation")
+    }
+    _refuse_channels(transforms, config["data"].get("channels", COLOURS))
     wiring = {
         "mixing_epochs": _mixing_epochs(config),
         "pad_multiple": config["augmentation"].get("pad_multiple", 1),  # unless nothing is batched
         "proposals": configured_proposals(config),
-        "train_transforms": build_transforms(config["augmentation"], "train"),
-        "evaluation_transforms": build_transforms(config["augmentation"], "evaluation"),
+        "train_transforms": transforms["train"],
+        "evaluation_transforms": transforms["evaluation"],
         "seed": config.get("seed", 0),  # only training draws anything
         "masks": masks or needs_masks(config.get("model", {})),
     }
     return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
+
+
+def _refuse_channels(transforms: Mapping[str, Mapping[str, Any]], channels: int) -> None:
+    """Refuse transforms that need other channels.
+
+    Raises:
+        ConfigError: There are some.
+    """
+    problems = [
+        f"augmentation.{split}.{label}: {problem}"
+        for split, steps in transforms.items()
+        for label, step in steps.items()
+        if isinstance(step, ColourTransform) and (problem := step.refused_channels(channels))
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def needs_masks(model: Any) -> bool:

@@ -17,7 +17,8 @@ RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", 
 # Formats of other fields that sometimes hold photographs.
 _FOREIGN = (".exr", ".hdr", ".dcm", ".jxr", ".psd")
 NEEDS_CONVERSION = (*HEIF_SUFFIXES, ".jxl", *RAW_SUFFIXES, *_FOREIGN)
-SUFFIXES = (*_PILLOW, *NEEDS_CONVERSION)
+NUMPY_SUFFIX = ".npy"
+SUFFIXES = (*_PILLOW, NUMPY_SUFFIX, *NEEDS_CONVERSION)
 
 # The first bytes of image files, for files without a suffix.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"GIF8", b"II*\0", b"MM\0*", b"\xff\x0a")
@@ -55,9 +56,13 @@ def looks_like_image(path: Path) -> bool:
 
 
 def images_among(files: Iterable[Path]) -> list[Path]:
-    """The image files, sorted, without raw originals that have a converted copy."""
+    """The image files, sorted, without raw originals that have a converted copy.
+
+    A NumPy file with the name of an image is left out too: other programs cache pixels like that.
+    """
     images = sorted(file for file in files if is_image_file(file))
-    originals = {file for file in images if file.suffix.lower() in NEEDS_CONVERSION}
+    secondary = (*NEEDS_CONVERSION, NUMPY_SUFFIX)
+    originals = {file for file in images if file.suffix.lower() in secondary}
     if not originals:
         return images
     copies = {file.with_suffix("") for file in images if file not in originals}

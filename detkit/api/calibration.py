@@ -47,7 +47,9 @@ def calibration_images(
     source, most = config["calibration"], config["calibration_images"]
     if source is None:
         index = data.train_index
-        dataset = DetectionDataset(index, transforms=transforms, seed=0, is_measured=True)
+        dataset = DetectionDataset(
+            index, transforms=transforms, seed=0, is_measured=True, pixels=data.pixels
+        )
         origin = f"calibration=null: the run's training images ({data.path})"
         _require_enough(len(index), most, origin)
         samples = [dataset[Key(0, int(position))] for position in _spread(len(index), most)]
@@ -55,7 +57,7 @@ def calibration_images(
     else:
         origin = f"calibration={source}"
         try:
-            files = images_to_read(source, torchvision_jpeg)
+            files = images_to_read(source, torchvision_jpeg, data.pixels)
         except UserError as error:
             raise UserError(f"{origin}: {str(error).removeprefix(f'source={source}: ')}") from error
         _require_enough(len(files), most, origin)

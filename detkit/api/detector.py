@@ -16,6 +16,7 @@ from detkit.api.image_inputs import DecodeJPEG, ImageInput, ImageToRead, images_
 from detkit.api.results import Result, result_of
 from detkit.errors import DataError
 from detkit.inference.predicting import Prediction, predict_images
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.structures import DetectionArrays
 from detkit.text import counted
 
@@ -39,6 +40,7 @@ class Backend(Protocol):
         threshold: The minimum score unless the user sets another.
         threshold_origin: The reason for this value.
         decode_jpeg: A faster decoder than PIL's, if it has one.
+        pixels: Channels and value range of the images that it takes.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Backend(Protocol):
     threshold: float
     threshold_origin: str
     decode_jpeg: DecodeJPEG | None
+    pixels: PixelFormat
 
     def prepare(self, image: ImageToRead) -> Any:
         """Decode an image and resize it for the network.
@@ -116,7 +119,8 @@ class Detector:
                 `photos/*.jpg` expands to its images, sorted); a NumPy array (H, W, 3) of RGB or
                 (H, W) of grey values, uint8; a PIL image; a tensor (3, H, W) of RGB, uint8 or
                 floating point from 0 to 1; the bytes of an image file. OpenCV reads BGR: pass
-                `image[..., ::-1]`. EXIF orientation is applied, transparency is dropped.
+                `image[..., ::-1]`. EXIF orientation is applied, transparency is dropped. A detector
+                trained with other `data.channels` takes arrays (H, W, C) and tensors (C, H, W).
             threshold: Minimum score, 0 to 1; None takes `self.threshold`.
             batch_size: Images per forward pass. Images that differ in size after resizing go
                 through the detector separately, so that no result depends on the others.
@@ -170,7 +174,7 @@ class Detector:
         """
         size = require_batch_size(batch_size)
         minimum = require_score(self.threshold if threshold is None else threshold)
-        images = images_to_read(inputs, self._backend.decode_jpeg)
+        images = images_to_read(inputs, self._backend.decode_jpeg, self._backend.pixels)
         predictions = predict_images(self._backend, images, self._backend.prepare, batch_size=size)
         return (
             prediction

@@ -24,6 +24,7 @@ from detkit.export.trial_images import canvas, noise_images
 from detkit.inference.engines.contract import RawArrays
 from detkit.inference.engines.suppression import has_numpy_form, suppress
 from detkit.interfaces import Exporter
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, load_weights
 from detkit.runs.score_threshold import default_threshold
 from detkit.structures import Batch, ExportGraph
@@ -143,7 +144,9 @@ class Export:
             class_names=tuple(self._classes.names),
             category_ids=tuple(self._classes.category_ids),
             resize={key: step for key, step in augmentation["evaluation"].items() if step},
-            padding=tuple(map(float, mean)),  # type: ignore[arg-type]
+            padding=tuple(map(float, mean)),
+            channels=len(mean),
+            value_range=PixelFormat.of(config).value_range,
             score_threshold=threshold,
             size=self._size(),
             batch=None if batch == "dynamic" else batch,
@@ -219,6 +222,7 @@ class Export:
                 is_dynamic=self._metadata.size is None,
                 step=step,
                 stride=self._stride,
+                channels=self._metadata.channels,
             ),
             metadata=self._metadata,
             calibration=self._calibration,

@@ -12,6 +12,7 @@ from detkit.inference.engines.opening import open_engine
 from detkit.inference.exported_images import PreparedImage, prepare_image, require_numpy_transforms
 from detkit.inference.exported_predictor import ExportedPredictor
 from detkit.pixels.image_decoding import UnreadableImageError
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.public_names import import_name
 from detkit.structures.arrays import DetectionArrays
 
@@ -37,6 +38,7 @@ class ExportedBackend:
         self.predictor = ExportedPredictor(self.engine, self.source)
         self.class_names, self.category_ids = model.class_names, model.category_ids
         self.decode_jpeg: DecodeJPEG | None = None
+        self.pixels = PixelFormat(model.channels, model.value_range)
         self.device = self.engine.device
         self.threshold = model.score_threshold
         self.threshold_origin = f"stored in {path.name}"

@@ -62,5 +62,6 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
         "evaluation": model.resize,
         "pad_multiple": model.pad_multiple,
     }
+    config["data"].update(channels=model.channels, value_range=model.value_range)
     classes = Classes(list(model.class_names), list(model.category_ids))
     return Evaluation(config, classes, partial(detect_exported, backend.predictor))

@@ -15,13 +15,9 @@ from PIL import Image
 
 from detkit.errors import UserError
 from detkit.inference.sources import find_images
-from detkit.pixels.image_decoding import (
-    Pixels,
-    decode_pixels,
-    grey_to_rgb,
-    picture_to_rgb,
-    refuse_raw,
-)
+from detkit.pixels.channels import converted, decode_image, picture_values
+from detkit.pixels.image_decoding import Pixels, grey_to_rgb, picture_to_rgb, refuse_raw
+from detkit.pixels.pixel_format import RGB8, PixelFormat, PixelFormatError
 
 if TYPE_CHECKING:  # an exported detector needs no torch
     from torch import Tensor
@@ -42,7 +38,7 @@ class ImageToRead(NamedTuple):
     """One image that is not decoded yet.
 
     Attributes:
-        decode: Decodes it to (H, W, 3) uint8 RGB; raises UnreadableImageError.
+        decode: Decodes it to (H, W, C), by default uint8 RGB; raises UnreadableImageError.
         path: The image file; None for an image from memory.
         description: Names the image in messages.
     """
@@ -53,47 +49,52 @@ class ImageToRead(NamedTuple):
 
 
 def images_to_read(
-    inputs: ImageInput | Iterable[ImageInput], decode_jpeg: DecodeJPEG | None = None
+    inputs: ImageInput | Iterable[ImageInput],
+    decode_jpeg: DecodeJPEG | None = None,
+    pixels: PixelFormat = RGB8,
 ) -> list[ImageToRead]:
     """List the images of one input or of several; a folder or pattern expands to its images.
 
     Args:
         inputs: The images.
-        decode_jpeg: A faster decoder than PIL's; see `decode_pixels`.
+        decode_jpeg: A faster decoder than PIL's; see `decode_image`.
+        pixels: Channels and value range that the detector takes.
 
     Raises:
         UserError: There are none, or one is of a wrong type, shape or range.
     """
     if isinstance(inputs, _SINGLE) or _is_tensor(inputs):
-        return list(_images(inputs, "the image", decode_jpeg))
+        return list(_images(inputs, "the image", decode_jpeg, pixels))
     _refuse_file(inputs, "the image")
     if isinstance(inputs, Mapping) or not isinstance(inputs, Iterable):
         raise UserError(f"predict got {_type(inputs)}; expected {_ACCEPTED}.")
     images = [
         image
         for position, value in enumerate(inputs)
-        for image in _images(value, f"inputs[{position}]", decode_jpeg)
+        for image in _images(value, f"inputs[{position}]", decode_jpeg, pixels)
     ]
     if not images:
         raise UserError(f"predict got an empty list; expected {_ACCEPTED}.")
     return images
 
 
-def _images(value: Any, description: str, decode_jpeg: DecodeJPEG | None) -> Iterator[ImageToRead]:
+def _images(
+    value: Any, description: str, decode_jpeg: DecodeJPEG | None, pixels: PixelFormat
+) -> Iterator[ImageToRead]:
     if isinstance(value, str | os.PathLike):
         for path in _files(os.fspath(value)):
-            decode = partial(_decode_file, path, decode_jpeg)
+            decode = partial(_decode_file, path, decode_jpeg, pixels)
             yield ImageToRead(decode, path, f"the image '{path}'")
     elif isinstance(value, Encoded):
-        yield ImageToRead(partial(decode_pixels, bytes(value), decode_jpeg), None, description)
+        decode = partial(decode_image, bytes(value), pixels, decode_jpeg)
+        yield ImageToRead(decode, None, description)
     elif isinstance(value, Image.Image):
-        yield ImageToRead(partial(picture_to_rgb, value), None, description)
+        yield ImageToRead(partial(_from_picture, value, pixels), None, description)
     elif isinstance(value, np.ndarray):
-        _require_array(value, description)
-        yield ImageToRead(partial(_from_array, value), None, description)
+        yield ImageToRead(_array_decoder(value, pixels, description), None, description)
     elif _is_tensor(value):
-        _require_tensor(value, description)
-        yield ImageToRead(partial(_from_tensor, value), None, description)
+        _require_tensor(value, description, pixels.channels)
+        yield ImageToRead(partial(_from_tensor, value, pixels), None, description)
     else:
         _refuse_file(value, description)
         raise UserError(f"{description} is {_type(value)}; expected {_ACCEPTED}.")
@@ -105,9 +106,38 @@ def _is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _decode_file(path: Path, decode_jpeg: DecodeJPEG | None) -> Pixels:
+def _decode_file(path: Path, decode_jpeg: DecodeJPEG | None, pixels: PixelFormat) -> Pixels:
     refuse_raw(path)
-    return decode_pixels(path, decode_jpeg)
+    return decode_image(path, pixels, decode_jpeg)
+
+
+def _from_picture(picture: Image.Image, pixels: PixelFormat) -> Pixels:
+    if pixels.is_usual:
+        return picture_to_rgb(picture)
+    return converted(picture_values(picture), pixels, b"", is_picture=True)
+
+
+def _array_decoder(
+    array: NDArray[Any], pixels: PixelFormat, description: str
+) -> Callable[[], Pixels]:
+    """Check an array, and return what converts it.
+
+    Raises:
+        UserError: Its type or shape does not fit the detector.
+    """
+    if pixels.is_usual:
+        _require_array(array, description)
+        return partial(_from_array, array)
+    summary = f"{description} is a NumPy array of {array.dtype} {array.shape}"
+    expected = f"expected (H, W, {pixels.channels})"
+    if array.ndim not in (_PLANE, _IMAGE) or array.size == 0 or array.dtype.kind not in "biuf":
+        raise UserError(f"{summary}; {expected}.")
+    values = array.reshape(*array.shape[:_PLANE], -1)
+    try:
+        pixels.convert(values[:1, :1], is_picture=False)
+    except PixelFormatError as error:
+        raise UserError(f"{summary}; {expected}: it {error}.") from error
+    return partial(pixels.convert, values, is_picture=False)
 
 
 def _refuse_file(value: object, description: str) -> None:
@@ -164,8 +194,8 @@ def _from_array(array: NDArray[Any]) -> Pixels:
     return np.require(array[..., :_RGB], requirements=["C", "W"])  # contiguous and writeable
 
 
-def _require_tensor(tensor: Tensor, description: str) -> None:
-    """Refuse a tensor that is no RGB image.
+def _require_tensor(tensor: Tensor, description: str, channels: int) -> None:
+    """Refuse a tensor that is no image with these channels.
 
     Raises:
         UserError: Its type, shape or range is another.
@@ -175,9 +205,10 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
     summary = f"{description} is a tensor of {dtype} {shape}"
     if str(tensor.layout) != "torch.strided" or tensor.is_meta or tensor.is_quantized:
         raise UserError(f"{summary} without ordinary pixel values; expected a dense tensor.")
-    if tensor.ndim != _IMAGE or shape[0] != _RGB:
+    if tensor.ndim != _IMAGE or shape[0] != channels:
         hint = " For several images pass list(tensor)." if tensor.ndim == _BATCH else ""
-        raise UserError(f"{summary}; expected (3, H, W) RGB.{hint}")
+        kind = " RGB" if channels == _RGB else ""
+        raise UserError(f"{summary}; expected ({channels}, H, W){kind}.{hint}")
     if tensor.numel() == 0:
         raise UserError(f"{summary}; expected an image with at least one pixel.")
     if dtype == "uint8":
@@ -192,12 +223,13 @@ def _require_tensor(tensor: Tensor, description: str) -> None:
         )
 
 
-def _from_tensor(tensor: Tensor) -> Pixels:
-    pixels = tensor.detach().cpu()
-    if pixels.is_floating_point():
-        pixels = (pixels.float() * 255).round().byte()
-    rgb: Pixels = pixels.permute(1, 2, 0).contiguous().numpy()
-    return rgb
+def _from_tensor(tensor: Tensor, pixels: PixelFormat) -> Pixels:
+    image = tensor.detach().cpu()
+    if image.is_floating_point():
+        levels = image.float() * 255
+        image = levels.round().byte() if pixels.value_range is None else levels
+    values: Pixels = image.permute(1, 2, 0).contiguous().numpy()
+    return values.astype(pixels.dtype, copy=False)
 
 
 def _type(value: object) -> str:

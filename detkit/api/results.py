@@ -17,6 +17,7 @@ from detkit.evaluation.results_file import POLYGON_TOLERANCE, MaskFormat, result
 from detkit.pixels.image_decoding import Pixels
 from detkit.structures import DetectionArrays
 from detkit.text import counted
+from detkit.visualization.draw import pixels_to_picture
 from detkit.visualization.panels import draw_with_legend
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Result:
             An RGB picture. Tiny images are enlarged; a line below explains the colours if there
             was no room for a label.
         """
-        picture = Image.fromarray(self._decode())
+        picture = pixels_to_picture(self._decode())
         return draw_with_legend(picture, self._detections(), self.class_names)
 
     def to_coco(

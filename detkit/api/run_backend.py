@@ -20,6 +20,7 @@ from detkit.data.image_decoding import as_tensor, torchvision_jpeg
 from detkit.data.single_image import read_image
 from detkit.inference.detecting import choose_device
 from detkit.inference.predictor import Predictor
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
 from detkit.runs.score_threshold import default_threshold
 from detkit.structures import DetectionArrays, Sample
@@ -52,6 +53,7 @@ class RunBackend:
         self.class_names = tuple(checkpoint.class_names)
         self.category_ids = tuple(checkpoint.category_ids)
         self.decode_jpeg: DecodeJPEG | None = torchvision_jpeg
+        self.pixels = PixelFormat.of(checkpoint.config)
         self.device = str(self._device)
         self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
         augmentation = config["augmentation"]

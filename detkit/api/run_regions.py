@@ -18,6 +18,7 @@ from detkit.data.proposal_methods import Boxes
 from detkit.data.single_image import read_image
 from detkit.heads.rpn import RPN
 from detkit.inference.detecting import choose_device
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.structures.detections import boxes_in_original
 
@@ -44,6 +45,7 @@ class RunRegions:
         self._transforms = assembly.build_transforms(config["augmentation"], "evaluation")
         self._collate = Collate(pad_multiple=config["augmentation"]["pad_multiple"])
         self._proposals = configured_proposals(config)
+        self._pixels = PixelFormat.of(checkpoint.config)
         self._lock = Lock()
         proposer = getattr(self._detector, "proposer", None)
         self._proposer = proposer if isinstance(proposer, RPN) else None
@@ -55,7 +57,7 @@ class RunRegions:
     def __call__(self, path: Path) -> Boxes:
         """The regions of an image file, best first."""
         sample = read_image(
-            lambda: decode(path),
+            lambda: decode(path, self._pixels),
             f"the image '{path}'",
             path=str(path),
             transforms=self._transforms,

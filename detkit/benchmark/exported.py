@@ -15,7 +15,8 @@ from detkit.benchmark.timing import WARM_UP, Times
 from detkit.inference.engines.contract import Engine
 from detkit.inference.exported_images import prepare_image
 from detkit.inference.exported_predictor import ExportedPredictor
-from detkit.pixels.image_decoding import decode_pixels
+from detkit.pixels.channels import decode_image
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.structures.exported import ExportedModel
 from detkit.text import counted
 
@@ -96,13 +97,16 @@ def measure_exported(
         steps: Repetitions after the warm-up.
     """
     predictor = ExportedPredictor(engine, str(file))
-    noise = np.random.default_rng(0).integers(0, 256, (*_SIZE, 3), dtype=np.uint8)
+    pixels = PixelFormat(engine.model.channels, engine.model.value_range)
+    noise = np.random.default_rng(0).integers(0, 256, (*_SIZE, pixels.channels), dtype=np.uint8)
     seconds: list[tuple[float, float, float]] = []
     sizes: dict[tuple[int, int], None] = {}
     for step in range(WARM_UP + steps):
         start = time.perf_counter()
         positions = range(step * batch_size, (step + 1) * batch_size)
-        images = [decode_pixels(paths[n % len(paths)]) if paths else noise for n in positions]
+        images = [
+            decode_image(paths[n % len(paths)], pixels) if paths else noise for n in positions
+        ]
         decoded = time.perf_counter()
         prepared = [prepare_image(image, engine.model) for image in images]
         resized = time.perf_counter()

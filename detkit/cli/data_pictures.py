@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detkit.data.audit.evidence import Evidence, Split
 from detkit.data.audit.findings import Box, Example, Finding
-from detkit.data.image_decoding import decode
+from detkit.data.image_decoding import preview
 from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.visualization.cases import Case, draw_cases
 from detkit.visualization.colours import IGNORED_COLOUR, class_colour
@@ -79,7 +79,7 @@ def _case(evidence: Evidence, examples: Sequence[Example], about_boxes: bool) ->
     cases = []
     for split, name, faulty in images:
         try:
-            picture = to_picture(decode(evidence.path / name))
+            picture = to_picture(preview(evidence.path / name))
         except UnreadableImageError:
             return []
         caption = f"{split}: {name}"

@@ -24,6 +24,7 @@ from detkit.files import write_atomically
 from detkit.network_summary.effective_fields import EffectiveField, effective_fields
 from detkit.network_summary.layer_table import NOT_RUN, as_csv, as_json, layer_lines
 from detkit.network_summary.layers import Layer, ReceptiveField, layers_of
+from detkit.ops.input_channels import COLOURS
 from detkit.ops.meta_device import on_meta
 from detkit.registry import NonNegativeInt, PositiveInt
 from detkit.runs.checkpoint import load_weights
@@ -199,7 +200,7 @@ def _backbone(model: ComposedModel) -> nn.Module:
 def _draw_fields(subject: _Subject, layers: Sequence[Layer], folder: Path) -> list[str]:
     """Draw the effective receptive field of each level; return lines about the pictures."""
     features = _features(subject)
-    fields = effective_fields(features, subject.size)
+    fields = effective_fields(features, subject.size, channels=_channels(subject))
     name = "" if subject.is_backbone else "neck"
     theoretical = next(layer.fields for layer in layers if layer.name == name)
     lines = []
@@ -228,6 +229,11 @@ def _draw(field: EffectiveField, theory: ReceptiveField | None, title: str, pict
     )
     text = "the whole image" if size is None else f"{size[0]} x {size[1]} pixels"
     return f"effective {field.side:.0f} x {field.side:.0f} pixels, theoretical {text}"
+
+
+def _channels(subject: _Subject) -> int:
+    mean = subject.model.composed.config["model"].get("pixel_mean")
+    return COLOURS if subject.is_backbone or mean is None else len(mean)
 
 
 def _features(subject: _Subject) -> Callable[[Tensor], list[Tensor]]:

@@ -148,7 +148,7 @@ def checked(root: str, composed: DictConfig, overrides: list[str]) -> Config:
     expand_home(complete)
     follow_image_size(complete, overrides, current().root_values.get(IMAGE_SIZE))
     if isinstance(complete.get("model"), dict):
-        fill_pixels(complete["model"])
+        fill_pixels(complete["model"], (complete.get("data") or {}).get("channels"))
         fill_clipping(complete)
     if slots.ROOTS[root] in (Train, Benchmark):
         resolve_weights(complete, _page_of_model(composed))

@@ -30,7 +30,8 @@ class Collate:
         sizes = [sample.size for sample in samples]
         multiple = self.pad_multiple
         height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
-        images = torch.empty((len(samples), 3, height, width), dtype=torch.uint8)
+        first = samples[0].image
+        images = torch.empty((len(samples), len(first), height, width), dtype=first.dtype)
         for canvas, sample, (rows, columns) in zip(images, samples, sizes, strict=True):
             copy_planes(sample.image, canvas[:, :rows, :columns])
             canvas[:, rows:] = PADDING
@@ -51,9 +52,9 @@ class Collate:
 
 
 def copy_planes(image: torch.Tensor, planes: torch.Tensor) -> None:
-    """Copy an image (3, H, W) uint8 into another one whose memory holds plane after plane.
+    """Copy an image (C, H, W) into another one whose memory holds plane after plane.
 
-    If the image's colours are innermost in memory, OpenCV copies it 14 times as fast as PyTorch.
+    If the image's channels are innermost in memory, OpenCV copies it 14 times as fast as PyTorch.
     """
     if image.stride(0) == 1 and image.stride(2) == len(image):
         cv2.split(image.permute(1, 2, 0).numpy(), [plane.numpy() for plane in planes])

@@ -15,6 +15,7 @@ from detkit.data.batch_order import EvaluationBatches, TrainingBatches
 from detkit.data.collate import Collate
 from detkit.data.data_summary import describe_splits
 from detkit.data.detection_dataset import DetectionDataset
+from detkit.data.image_decoding import require_format
 from detkit.data.index_cache import AUTOMATIC, cache_at
 from detkit.data.outline_decoding import require_masks
 from detkit.data.proposal_file import ProposalFile
@@ -23,7 +24,9 @@ from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
 from detkit.data.workers import WorkerLoader, begin_worker
+from detkit.errors import ConfigError
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot, Wired
 from detkit.structures import ClassCounts, DatasetIndex, Sample
 
@@ -51,6 +54,12 @@ class DetectionData:
         multi_scale_every: Number of batches after which a new factor is drawn.
         sampling: How often an epoch repeats each training image; null uses each once.
         limit_images: Use only the first images of each split, for trial runs.
+        channels: Channels of the images. 3 are red, green and blue, and grey images become RGB; with
+            1, colours become grey; the pages of a TIFF stack and the last axis of a NumPy file are
+            channels. The backbone's first layer follows.
+        value_range: The values of black and white in images of 16 bits or floating-point numbers,
+            such as [0,65535]; they become 0 to 255 and keep their precision. Null reads 8 bits per
+            channel.
         index_cache: Folder that keeps the indices of large COCO data sets for the next start; auto
             is `detkit/indices` in the user's cache folder, null keeps none.
     """
@@ -78,8 +87,14 @@ class DetectionData:
         multi_scale: list[PositiveFloat] | None = None,
         multi_scale_every: PositiveInt = 1,
         limit_images: PositiveInt | None = None,
+        channels: PositiveInt = 3,
+        value_range: tuple[float, float] | None = None,
         index_cache: str | None = AUTOMATIC,
     ) -> None:
+        if value_range is not None and value_range[0] == value_range[1]:
+            raise ConfigError(
+                [f"data.value_range: {list(value_range)} has one value: give black and white."]
+            )
         self.indices = SplitIndices(
             Path(path).expanduser(),
             reader,
@@ -101,6 +116,7 @@ class DetectionData:
         self.workers = workers
         self.pad_multiple = pad_multiple
         self.proposals = proposals
+        self.pixels = PixelFormat(channels, value_range)
         self.multi_scale = multi_scale
         self.multi_scale_every = multi_scale_every
 
@@ -178,10 +194,12 @@ class DetectionData:
         """The training samples by key, augmented.
 
         Raises:
-            DataError: The detector learns masks, and no object has one.
+            DataError: The detector learns masks, and no object has one, or the first image has
+                other channels than `channels`.
         """
         if self.masks:
             require_masks(self.train_index)
+        require_format(self.train_index, self.pixels)
         mixing = [n for n, t in self.train_transforms.items() if isinstance(t, MixingTransform)]
         if mixing and self.mixing_epochs <= 0:
             LOGGER.warning(
@@ -208,6 +226,7 @@ class DetectionData:
         )
 
     def _dataset(self, index: DatasetIndex, **settings: Any) -> DetectionDataset:
+        settings["pixels"] = self.pixels
         if self.proposals is None:
             return DetectionDataset(index, **settings)
         self.proposals.require(index)

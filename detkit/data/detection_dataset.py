@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from detkit.data.image_decoding import decode
+from detkit.data.image_decoding import as_tensor, decode
 from detkit.data.outline_decoding import decode_outlines
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
 from detkit.data.sample_cache import RecentSamples
@@ -22,6 +22,7 @@ from detkit.data.transforms.geometry import scale_to
 from detkit.errors import DataError
 from detkit.interfaces import MixingTransform, Transform
 from detkit.pixels.image_decoding import UnreadableImageError
+from detkit.pixels.pixel_format import RGB8, PixelFormat
 from detkit.structures import DatasetIndex, Sample, Target
 
 LOGGER = logging.getLogger("detkit.data")
@@ -71,6 +72,7 @@ class DetectionDataset(Dataset[Sample]):
         seed: Seed of the transforms' random numbers.
         mixing_epochs: Number of epochs that mix images; later ones skip these transforms.
         is_measured: Whether the samples are used for evaluation.
+        pixels: Channels and value range of the images.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class DetectionDataset(Dataset[Sample]):
         seed: int,
         mixing_epochs: float = math.inf,
         is_measured: bool = False,
+        pixels: PixelFormat = RGB8,
     ) -> None:
         self.index = index
+        self.pixels = pixels
         self.is_measured = is_measured
         self._plain: dict[int, Transform] = {}
         self._mixing: dict[int, MixingTransform] = {}
@@ -187,7 +191,7 @@ class DetectionDataset(Dataset[Sample]):
     def _blank(self, position: int) -> Sample:
         """A black image of the annotated size, with the objects of the undecodable image."""
         height, width = (int(length) or _BLANK_SIDE for length in self.index.sizes[position])
-        image = torch.zeros((3, height, width), dtype=torch.uint8)
+        image = as_tensor(np.zeros((height, width, self.pixels.channels), self.pixels.dtype))
         return replace(self.read(position, image), is_decoded=False)
 
     def _replacement(self, epoch: int, position: int) -> Sample:
@@ -211,7 +215,7 @@ class DetectionDataset(Dataset[Sample]):
             UnreadableImageError: The file cannot be decoded, or its size is not the annotated one.
         """
         path = self.index.path(position)
-        image = decode(path) if image is None else image
+        image = decode(path, self.pixels) if image is None else image
         height, width = (int(length) for length in self.index.sizes[position])
         if (height, width) not in (tuple(image.shape[-2:]), (0, 0)):
             raise UnreadableImageError(path, "size has changed since the index was read")

@@ -22,6 +22,8 @@ from detkit.structures.index_outlines import IndexOutlines
 LARGEST_AREA = 3e38  # the range of float32
 THIN = 0.01  # pixels; float32 resolves this in images of up to 100,000 pixels a side
 ROUNDING = 1e-3  # pixels beyond the edge that are clipped silently: relative boxes with six digits
+_FRAMES = "has several frames; the first is used"
+_PAGES = "has several pages, which are channels; with data.channels=3, only the first is used"
 PARTLY_OUTSIDE = "partly outside the image"
 
 
@@ -106,7 +108,9 @@ class IndexBuilder:
             self._orientation = header.orientation
             self.note("image", "annotated before its EXIF rotation; boxes rotated with it", name)
         if header.animated:
-            self.note("image", "has several frames; the first is used", name)
+            self.note(
+                "image", _PAGES if name.lower().endswith((".tif", ".tiff")) else _FRAMES, name
+            )
         self._names.append(encoded)
         self._image_ids.append(image_id)
         self._sizes.append(header.size)

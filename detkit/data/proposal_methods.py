@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.data.image_decoding import decode
+from detkit.data.image_decoding import preview
 from detkit.data.opencv import cv2
 from detkit.errors import UserError
 from detkit.ops.grid_boxes import grid_boxes
@@ -52,7 +52,7 @@ def selective_search(*, long_side: int | None, quality: bool) -> Propose:
         )
 
     def propose(path: Path) -> Boxes:
-        pixels = decode(path).permute(1, 2, 0).numpy()[..., ::-1]  # blue first
+        pixels = preview(path).permute(1, 2, 0).numpy()[..., ::-1]  # blue first
         factor = 1.0 if long_side is None else min(1.0, long_side / max(pixels.shape[:2]))
         if factor < 1:
             pixels = cv2.resize(

@@ -18,6 +18,7 @@ from torch import Tensor
 from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.interfaces import MixingTransform, Transform
 from detkit.ops import box_areas
+from detkit.pixels.pixel_format import RGB8, PixelFormat
 from detkit.structures import DatasetIndex, Sample, Target
 from detkit.structures.outlines import Outlines, join_outlines
 
@@ -42,6 +43,7 @@ class ProposalDataset(DetectionDataset):
         proposals: The regions of each image.
         mixing_epochs: Number of epochs that mix images; later ones skip these transforms.
         is_measured: Whether the samples are used for evaluation.
+        pixels: Channels and value range of the images.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ProposalDataset(DetectionDataset):
         proposals: ProposalSource,
         mixing_epochs: float = math.inf,
         is_measured: bool = False,
+        pixels: PixelFormat = RGB8,
     ) -> None:
         super().__init__(
             index,
@@ -60,6 +63,7 @@ class ProposalDataset(DetectionDataset):
             seed=seed,
             mixing_epochs=mixing_epochs,
             is_measured=is_measured,
+            pixels=pixels,
         )
         self.proposals = proposals
 
@@ -70,7 +74,7 @@ class ProposalDataset(DetectionDataset):
     def read(self, position: int, image: Tensor | None = None) -> Sample:
         """The image with its objects and proposals; a blank replacement has no proposals."""
         sample = super().read(position, image)
-        is_blank = image is not None
+        is_blank = image is not None and not image.is_meta
         boxes = torch.zeros(0, 4) if is_blank else self.proposals.boxes(Path(sample.path))
         return with_proposals(sample, boxes)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from detkit.errors import UserError
 from detkit.interfaces import Backbone, Losses, Neck
+from detkit.ops.input_channels import widen_input
 from detkit.structures import Batch, Detections, PaddedDetections
 
 _IMAGENET_MEAN, _IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -88,6 +89,8 @@ class FeatureDetector(DetectorModule):
     ) -> None:
         """Take built parts; ImageNet's mean and deviation where None is given.
 
+        There are as many channels as means. The backbone is changed to take them.
+
         The configuration replaces null before a detector is built: see
         detkit/config/derived/pixel_statistics.py.
         """
@@ -95,8 +98,10 @@ class FeatureDetector(DetectorModule):
         self.backbone = backbone
         self.neck = neck
         mean, std = pixel_mean or _IMAGENET_MEAN, pixel_std or _IMAGENET_STD
-        self.register_buffer("pixel_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+        if isinstance(backbone, nn.Module):
+            widen_input(backbone, len(mean))
 
     def features_of(self, batch: Batch) -> list[Tensor]:
         """The feature levels of a batch, whose padding has no effect."""
@@ -106,7 +111,7 @@ class FeatureDetector(DetectorModule):
         return self.neck(self.backbone(images))
 
     def features_in(self, images: Tensor) -> list[Tensor]:
-        """The feature levels of images (B, 3, H, W) in 0..255 without padding."""
+        """The feature levels of images (B, C, H, W) in 0..255 without padding."""
         return self.neck(self.backbone(self._normalise(images)))
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -129,7 +134,7 @@ def in_original_images(result: PaddedDetections, batch: Batch) -> list[Detection
 
 
 def sizes_of(images: Tensor) -> Tensor:
-    """(B, 2) height and width of images (B, 3, H, W) without padding."""
+    """(B, 2) height and width of images (B, C, H, W) without padding."""
     count, _, height, width = images.shape
     size = torch.stack([torch.scalar_tensor(height), torch.scalar_tensor(width)])
     return size.to(images.device).expand(count, 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
 import torch
+from annotated_types import MinLen
 from torch import Tensor
 
 from detkit.detectors.base import FeatureDetector, in_original_images, sizes_of
@@ -37,8 +38,8 @@ class OneStageDetector(FeatureDetector):
         backbone: Annotated[Backbone, Slot("backbone", "resnet50")],
         neck: Annotated[Neck, Slot("neck", "fpn")],
         head: Annotated[Head, Slot("head", "retinanet")],
-        pixel_mean: tuple[float, float, float] | None = None,
-        pixel_std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None,
+        pixel_mean: Annotated[tuple[float, ...], MinLen(1)] | None = None,
+        pixel_std: Annotated[tuple[PositiveFloat, ...], MinLen(1)] | None = None,
     ) -> None:
         """Take built parts.
 
@@ -46,9 +47,10 @@ class OneStageDetector(FeatureDetector):
             backbone: Images to feature levels.
             neck: Feature levels to feature levels.
             head: Feature levels to losses and detections.
-            pixel_mean: Mean of red, green and blue (0..255) to subtract; null takes the values that
-                the backbone's published weights expect, mostly ImageNet's.
-            pixel_std: Deviation of red, green and blue to divide by; null as for `pixel_mean`.
+            pixel_mean: Mean of each channel (0..255) to subtract; null takes the values that the
+                backbone's published weights expect, mostly ImageNet's. Further channels take the
+                mean of red, green and blue.
+            pixel_std: Deviation of each channel to divide by; null as for `pixel_mean`.
         """
         super().__init__(backbone, neck, pixel_mean, pixel_std)
         self.head = head

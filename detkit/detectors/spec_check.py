@@ -9,6 +9,7 @@ import torch
 
 from detkit import registry
 from detkit.errors import ConfigError
+from detkit.ops.input_channels import input_channels
 
 _TRIED_SIZE = (256, 256)
 
@@ -24,7 +25,7 @@ def require_true_specs(detector: torch.nn.Module) -> None:
     for module in detector.modules():
         if type(module) in by_factory:
             module.register_forward_hook(partial(_compare_maps, by_factory[type(module)]))
-    detector.eval()(torch.empty(1, 3, *_TRIED_SIZE))
+    detector.eval()(torch.empty(1, input_channels(detector), *_TRIED_SIZE))
 
 
 def _compare_maps(part: registry.Part, module: Any, inputs: Any, maps: list[torch.Tensor]) -> None:

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from detkit.interfaces import PriorGenerator
+from detkit.ops.input_channels import input_channels
 
 # Operations that autocast runs in 16 bits: matrix products and convolutions.
 _PRODUCTS = {
@@ -119,7 +120,7 @@ def predictions_by_level(
     priors = cast(PriorGenerator, head.priors)
     with torch.device("meta") as meta:
         backbone, neck = (detector.get_submodule(name) for name in ("backbone", "neck"))
-        maps = neck(backbone(torch.empty(1, 3, *size)))
+        maps = neck(backbone(torch.empty(1, input_channels(detector), *size)))
         sizes = [(level.shape[-2], level.shape[-1]) for level in maps]
         priors(sizes, meta)  # which refuses sizes that it does not fit
     return [math.prod(cells) * count for cells, count in zip(sizes, priors.per_cell, strict=True)]

@@ -74,7 +74,13 @@ def size_step(pad_multiple: int, stride: int) -> int:
 
 
 def example_images(
-    size: tuple[int, int], batch: int | None, *, is_dynamic: bool, step: int, stride: int
+    size: tuple[int, int],
+    batch: int | None,
+    *,
+    is_dynamic: bool,
+    step: int,
+    stride: int,
+    channels: int = 3,
 ) -> Tensor:
     """Images to trace a network with; all sides differ, so that none is taken for another.
 
@@ -84,13 +90,14 @@ def example_images(
         is_dynamic: Whether height and width are dynamic.
         step: Sides are multiples of this.
         stride: The largest stride of the network.
+        channels: Channels of an image.
     """
     height, width = size
     if is_dynamic:
         smallest = max(_SMALLEST, _CELLS * stride)
         height = math.ceil(max(height, smallest) / step) * step
         width = math.ceil(max(width, height + 1) / step) * step
-    return torch.full((batch or 2, 3, height, width), 114.0)
+    return torch.full((batch or 2, channels, height, width), 114.0)
 
 
 def trace(graph: ExportGraph) -> torch.export.ExportedProgram:

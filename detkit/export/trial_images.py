@@ -38,8 +38,8 @@ def canvas(batch: Batch, metadata: ExportedModel) -> Images:
 
 def mean_canvas(count: int, size: tuple[int, int], metadata: ExportedModel) -> Tensor:
     """Images (B, 3, H, W) float32 of nothing but padding."""
-    colour = torch.tensor(metadata.padding, dtype=torch.float32).view(1, 3, 1, 1)
-    return colour.expand(count, 3, *size).contiguous()
+    colour = torch.tensor(metadata.padding, dtype=torch.float32).view(1, -1, 1, 1)
+    return colour.expand(count, -1, *size).contiguous()
 
 
 def trials(images: Sequence[Images], metadata: ExportedModel, step: int) -> Iterator[Images]:
@@ -74,6 +74,6 @@ def trial_sizes(
 def noise_images(metadata: ExportedModel, size: tuple[int, int]) -> list[Images]:
     """Images of coloured blocks, for an export without data."""
     generator = torch.Generator().manual_seed(0)
-    blocks = torch.rand(2, 3, 8, 8, generator=generator) * 255
+    blocks = torch.rand(2, metadata.channels, 8, 8, generator=generator) * 255
     images = F.interpolate(blocks, metadata.size or size, mode="bilinear")
     return [np.ascontiguousarray(image) for image in images.numpy()]

@@ -72,7 +72,7 @@ def configuration(graph: ExportGraph, name: str) -> str:
         if output == "scores" and not graph.metadata.nms:
             dims = [batch, -1, len(graph.metadata.class_names)]
         outputs.append(_tensor(output, _TYPES.get(output, "TYPE_FP32"), dims))
-    inputs = _tensor(INPUT, "TYPE_FP32", [batch, 3, *size])
+    inputs = _tensor(INPUT, "TYPE_FP32", [batch, graph.metadata.channels, *size])
     return (
         f'name: "{name}"\nbackend: "onnxruntime"\nmax_batch_size: 0\n'
         f"input [\n{inputs}\n]\noutput [\n" + ",\n".join(outputs) + "\n]\n"

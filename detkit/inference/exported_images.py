@@ -25,7 +25,7 @@ class PreparedImage(NamedTuple):
     """An image as the network sees it.
 
     Attributes:
-        pixels: (H, W, 3) uint8.
+        pixels: (H, W, C), uint8 or float32.
         original_size: (height, width) of the image as decoded.
         to_image: (3, 3) map from the original image to `pixels`.
     """

@@ -35,6 +35,7 @@ def effective_fields(
     *,
     images: int = 8,
     seed: int = 0,
+    channels: int = 3,
 ) -> list[EffectiveField]:
     """The effective receptive field of each level, by gradients on images of noise.
 
@@ -50,11 +51,12 @@ def effective_fields(
         size: Height and width of the images.
         images: How many images to average over.
         seed: Of the noise.
+        channels: Channels of the images.
     """
     generator = torch.Generator().manual_seed(seed)
     sums: list[Tensor] = []
     for _ in range(images):
-        noise = torch.randn(1, 3, *size, generator=generator).requires_grad_()
+        noise = torch.randn(1, channels, *size, generator=generator).requires_grad_()
         levels = features(noise)
         sums = sums or [torch.zeros(size, dtype=torch.float64) for _ in levels]
         for total, level in zip(sums, levels, strict=True):

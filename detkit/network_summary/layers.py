@@ -18,6 +18,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from detkit.network_summary.field_rules import carry
 from detkit.network_summary.operation_call import Call
 from detkit.network_summary.pixel_fields import PixelFields
+from detkit.ops.input_channels import input_channels
 
 IMAGES = "images"
 _LARGER_SIDES = (1024, 2048, 4096)  # of images in which large receptive fields fit
@@ -243,7 +244,7 @@ def _traced(network: nn.Module, run: Callable[[Tensor], object], size: tuple[int
     modules = dict(network.named_modules())
     trace = _Trace([*modules], size)
     trace.leaves = frozenset(n for n, module in modules.items() if not any(module.children()))
-    images = torch.empty(1, 3, *size, device="meta")
+    images = torch.empty(1, input_channels(network), *size, device="meta")
     trace.start(images)
     with _hooks(modules, trace), trace:
         run(images)

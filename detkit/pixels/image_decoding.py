@@ -18,13 +18,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 from detkit.image_files import RAW_SUFFIXES
 from detkit.pixels.image_formats import advice_for, register_formats
 from detkit.pixels.jpeg_header import START, plain_jpeg_size
+from detkit.pixels.numpy_files import is_numpy, numpy_shape
 
 Pixels = NDArray[np.uint8]
 
 FIRST_SWAPPED = 5  # EXIF orientations 5 to 8 swap height and width
 _ORIENTATION, _TIFF_WIDTH, _TIFF_HEIGHT = 0x0112, 0x0100, 0x0101  # tags
 _FLIPS = {2: (1,), 3: (0, 1), 4: (0,), 6: (1,), 7: (0, 1), 8: (0,)}  # axes, after the swap
-_DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
+DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 # PIL warns of large images, palettes with transparency and odd EXIF; detkit handles them all
 # here. Not by catch_warnings, which threads disturb.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -67,6 +68,10 @@ def read_header(path: Path) -> ImageHeader:
             files that blow up (178,956,970 pixels, such as 20,000 x 8,900).
     """
     refuse_raw(path)
+    if is_numpy(path):
+        with explained(path):
+            height, width, _ = numpy_shape(path)
+        return ImageHeader((height, width), (height, width), 1, False)
     size = _plain_size(path)
     if size is not None:
         return ImageHeader(size, size, 1, False)
@@ -147,7 +152,7 @@ def picture_to_rgb(image: Image.Image) -> Pixels:
         pixels = np.array(image if image.mode == "RGB" else _to_rgb(image))
     except MemoryError:
         raise
-    except Exception as error:  # see open_image
+    except Exception as error:  # see explained
         path = Path(getattr(image, "filename", ""))
         raise UnreadableImageError(path, _reason(path, error)) from error
     is_upright = orientation not in range(2, 9) or isinstance(image, TiffImageFile)
@@ -156,21 +161,21 @@ def picture_to_rgb(image: Image.Image) -> Pixels:
 
 def grey_to_rgb(values: NDArray[Any]) -> Pixels:
     """Convert (H, W) grey values, uint8 or deeper, to (H, W, 3), as `decode_pixels` does."""
-    grey = values if values.dtype == np.uint8 else _stretch(values.astype(np.float64))
+    grey = values if values.dtype == np.uint8 else stretch(values.astype(np.float64))
     return np.repeat(grey[..., None], 3, axis=2)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """The image with three colours of 8 bits."""
-    if image.mode in _DEEP_MODES:
-        return Image.fromarray(_stretch(np.array(image, dtype=np.float64))).convert("RGB")
+    if image.mode in DEEP_MODES:
+        return Image.fromarray(stretch(np.array(image, dtype=np.float64))).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # as PIL wants it, though the colours are the same
     return image.convert("RGB")
 
 
-def turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Pixels (H, W, 3) as stored to the upright image that an EXIF orientation means."""
+def turn(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Pixels (H, W, C) as stored to the upright image that an EXIF orientation means."""
     if orientation >= FIRST_SWAPPED:
         pixels = pixels.transpose(1, 0, 2)
     return np.ascontiguousarray(np.flip(pixels, _FLIPS.get(orientation, ())))
@@ -195,15 +200,24 @@ def turn_box(
 @contextmanager
 def open_image(source: Path | bytes) -> Iterator[tuple[Image.Image, int]]:
     """The open file and its orientation; any fault becomes an UnreadableImageError."""
+    with (
+        explained(source),
+        Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image,
+    ):
+        try:
+            # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
+            orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
+        except Exception:  # damaged EXIF beside good pixels
+            orientation = 1
+        yield image, orientation if orientation in range(1, 9) else 1
+
+
+@contextmanager
+def explained(source: Path | bytes) -> Iterator[None]:
+    """Turn any fault of an image, or of its content, into an UnreadableImageError."""
     try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
-            try:
-                # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
-                orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
-            except Exception:  # damaged EXIF beside good pixels
-                orientation = 1
-            yield image, orientation if orientation in range(1, 9) else 1
-    except MemoryError:
+        yield
+    except (MemoryError, UnreadableImageError):
         raise
     except Exception as error:  # readers of damaged files raise nearly every kind of error
         raise UnreadableImageError(source, _reason(source, error)) from error
@@ -240,7 +254,7 @@ def _reason_of_emptiness(source: Path | bytes) -> str:
     return "empty file" if source.is_file() and not source.stat().st_size else ""
 
 
-def _stretch(values: NDArray[np.float64]) -> Pixels:
+def stretch(values: NDArray[np.float64]) -> Pixels:
     """(H, W) numbers of any range to uint8."""
     values = np.nan_to_num(values)
     low, high = float(values.min()), float(values.max())

@@ -69,15 +69,15 @@ def rounded_length(length: float, multiple: int = 1) -> int:
 
 
 def resize_pixels(pixels: Pixels, size: Size) -> Pixels:
-    """Resize (H, W, 3) to another height and width: bilinear, antialiased."""
-    height, width = pixels.shape[:2]
+    """Resize (H, W, C), uint8 or float32, to a height and width: bilinear, antialiased."""
+    height, width, channels = pixels.shape
     if width != size[1]:
         columns = np.ascontiguousarray(pixels.transpose(1, 0, 2)).reshape(width, -1)
-        resized = _resize_rows(columns, size[1]).reshape(size[1], height, 3)
+        resized = _resize_rows(columns, size[1]).reshape(size[1], height, channels)
         pixels = np.ascontiguousarray(resized.transpose(1, 0, 2))
     if height != size[0]:
         rows = np.ascontiguousarray(pixels).reshape(height, -1)
-        pixels = _resize_rows(rows, size[0]).reshape(*size, 3)
+        pixels = _resize_rows(rows, size[0]).reshape(*size, channels)
     return pixels
 
 
@@ -85,7 +85,7 @@ def place_pixels(pixels: Pixels, fit: Fit, fill: int) -> Pixels:
     """Put a resized image on its canvas of one grey value."""
     if fit.inner == fit.canvas:
         return pixels
-    canvas = np.full((*fit.canvas, 3), fill, np.uint8)
+    canvas = np.full((*fit.canvas, pixels.shape[2]), fill, pixels.dtype)
     height, width = fit.inner
     canvas[fit.top : fit.top + height, fit.left : fit.left + width] = pixels
     return canvas
@@ -93,10 +93,13 @@ def place_pixels(pixels: Pixels, fit: Fit, fill: int) -> Pixels:
 
 def _resize_rows(rows: Pixels, count: int) -> Pixels:
     """Resize L rows of values (L, M) to `count` rows."""
-    first, weights, bits = _integer_weights(len(rows), count)
+    first, weights = _triangle_weights(len(rows), count)
+    is_exact, bits = rows.dtype == np.uint8, 0  # as PyTorch: whole numbers for bytes only
+    if is_exact:
+        weights, bits = _whole_weights(weights)
     taps = weights.shape[1]
     exact = np.float32 if bits <= _FLOAT32_BITS else np.float64
-    result = np.empty((count, rows.shape[1]), np.uint8)
+    result = np.empty((count, rows.shape[1]), rows.dtype)
     for start in range(0, count, _ROWS):
         chunk = slice(start, min(start + _ROWS, count))
         offsets = first[chunk] - first[start]
@@ -104,18 +107,20 @@ def _resize_rows(rows: Pixels, count: int) -> Pixels:
         band[np.arange(len(offsets))[:, None], offsets[:, None] + np.arange(taps)] = weights[chunk]
         source = rows[first[start] : first[start] + band.shape[1]].astype(exact)
         sums = band[:, : len(source)] @ source
+        if not is_exact:
+            result[chunk] = sums
+            continue
         sums += 2.0 ** (bits - 1)
         sums *= 2.0**-bits
         result[chunk] = np.minimum(sums, 255, out=sums)  # the conversion rounds down
     return result
 
 
-def _integer_weights(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+def _triangle_weights(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Weights of a triangle filter, as wide as a step if that is more than a pixel.
 
     Returns:
-        (count,) the first of the T pixels that make up each result; (count, T) their weights, whole
-        numbers; and the number of bits: the weights of a result sum to about 2 to that power.
+        (count,) the first of the T pixels that make up each result, and (count, T) their weights.
     """
     scale = length / count
     support = max(scale, 1.0)
@@ -126,7 +131,12 @@ def _integer_weights(length: int, count: int) -> tuple[NDArray[np.int64], NDArra
     distance = np.abs((first[:, None] + position - centre[:, None] + 0.5) / support)
     weights = np.where(position < (last - first)[:, None], np.maximum(1 - distance, 0), 0)
     weights /= np.cumsum(weights, axis=1)[:, -1:]  # in sequence, as PyTorch adds them
+    return first, weights
+
+
+def _whole_weights(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """The weights as whole numbers that sum to about 2 to the number of bits, and that number."""
     largest, bits = weights.max(), 0
     while bits < _MOST_BITS and int(0.5 + largest * 2 ** (bits + 1)) < _WEIGHT_LIMIT:
         bits += 1
-    return first, np.floor(weights * 2**bits + 0.5), bits
+    return np.floor(weights * 2**bits + 0.5), bits

@@ -15,13 +15,14 @@ from detkit.errors import UserError
 
 METADATA_KEY = "detkit"  # in ONNX's metadata_props, OpenVINO's rt_info and the like
 FORMAT = 1
+_COLOURS = 3
 
 
 @dataclass(frozen=True)
 class ExportedModel:
     """The metadata of an exported detector.
 
-    Its graph takes `images`, float32 (B, 3, H, W) RGB from 0 to 255, and normalises them. With
+    Its graph takes `images`, float32 (B, C, H, W) from 0 to 255, and normalises them. With
     `nms` it returns `boxes` (B, D, 4), `scores` (B, D), `labels` (B, D) and `counts` (B,), padded
     as `PaddedDetections`; without, `boxes` (B, P, 4) and `scores` (B, P, C).
 
@@ -29,8 +30,8 @@ class ExportedModel:
         class_names: The C names, in label order.
         category_ids: The data set's id of each class.
         resize: The transforms of validation images: label to configuration node, in order.
-        padding: Red, green and blue, 0 to 255, of pixels added right of and below an image; the
-            pixel mean, so that they are 0 after normalisation.
+        padding: The value of each channel, 0 to 255, of pixels added right of and below an image;
+            the pixel mean, so that they are 0 after normalisation.
         score_threshold: The minimum score to show unless the user sets another.
         page: The model's name, such as `fcos`; None if it has none.
         size: The (height, width) that the graph takes; None if any.
@@ -39,13 +40,15 @@ class ExportedModel:
         precision: `fp32`, `fp16` or `int8`.
         pad_multiple: Height and width of the images must be multiples of this.
         stride: The largest stride of the network.
+        channels: Channels of the images; 3 are red, green and blue.
+        value_range: Values of black and white in images of more than 8 bits; None for 8 bits.
         postprocess: The configuration of the detector's post-processing, for graphs without it.
     """
 
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     resize: Mapping[str, Mapping[str, Any]]
-    padding: tuple[float, float, float]
+    padding: tuple[float, ...]
     score_threshold: float
     page: str | None = None
     size: tuple[int, int] | None = None
@@ -55,10 +58,18 @@ class ExportedModel:
     pad_multiple: int = 1
     stride: int = 1
     postprocess: Mapping[str, Any] | None = None
+    channels: int = _COLOURS
+    value_range: tuple[float, float] | None = None
 
     def to_json(self) -> str:
-        """The text to store in the file."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False)
+        """The text to store in the file.
+
+        Channels and value range are left out for 8-bit RGB, so that an older detkit can read it.
+        """
+        values = asdict(self)
+        if self.channels == _COLOURS and self.value_range is None:
+            del values["channels"], values["value_range"]
+        return json.dumps({"format": FORMAT, **values}, ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str, source: str) -> ExportedModel:
@@ -89,14 +100,14 @@ class ExportedModel:
 
 def _checked(values: dict[str, Any]) -> ExportedModel:
     """The metadata of decoded JSON; unknown keys are TypeErrors."""
-    for key in ("class_names", "category_ids", "padding", "size"):
+    for key in ("class_names", "category_ids", "padding", "size", "value_range"):
         if values.get(key) is not None:
             values[key] = tuple(values[key])
     model = ExportedModel(**values)
     names, ids = model.class_names, model.category_ids
     if not names or len(names) != len(ids) or not all(isinstance(name, str) for name in names):
         raise ValueError(f"class_names {names} and category_ids {ids} do not belong together")
-    if len(model.padding) != 3 or len(model.size or (0, 0)) != 2:  # noqa: PLR2004
+    if len(model.padding) != model.channels or len(model.size or (0, 0)) != 2:  # noqa: PLR2004
         raise ValueError(f"padding {model.padding} or size {model.size} has a wrong length")
     whole = (model.pad_multiple, model.stride, *(model.size or ()), model.batch or 1)
     if not all(isinstance(number, int) and number > 0 for number in whole):

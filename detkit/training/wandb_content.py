@@ -12,6 +12,7 @@ import numpy as np
 from detkit.structures.analysis import Analysis
 from detkit.training.callbacks.pictures import ValidationPicture
 from detkit.training.logger_content import ClassScores, TrainingResult, finite
+from detkit.visualization.draw import pixels_to_picture
 
 _MOST_DETECTIONS = 100  # per image
 _MOST_CURVES = 20  # for the classes with the most objects
@@ -43,7 +44,9 @@ def overlay(picture: ValidationPicture, class_names: list[str]) -> Any:
         _DETECTIONS: {"box_data": detections, "class_labels": names},
     }
     pixels = picture.image.permute(1, 2, 0).numpy()
-    return _wandb().Image(pixels, caption=picture.name, boxes=boxes, file_type="jpg")
+    return _wandb().Image(
+        pixels_to_picture(pixels), caption=picture.name, boxes=boxes, file_type="jpg"
+    )
 
 
 def _box(

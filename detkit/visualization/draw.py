@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from detkit.structures import DetectionArrays
@@ -24,6 +26,7 @@ if TYPE_CHECKING:  # exported detectors draw without torch
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SMALLEST = 448  # longest side below which a picture is enlarged to make room for text
 _CASING, _LABEL = 110, 225  # opacities out of 255
+_COLOURS = 3  # channels
 _SMALLEST_TEXT = 10  # pixels
 _THIN = 30  # a line is at most 1/30 of its box's side, so that small objects stay visible
 
@@ -48,10 +51,23 @@ class Mark:
 
 
 def to_picture(image: Tensor | Image.Image) -> Image.Image:
-    """An RGB copy of a (3, H, W) uint8 tensor or of a PIL image."""
+    """An RGB copy of an image tensor (C, H, W) or of a PIL image."""
     if isinstance(image, Image.Image):
         return image.convert("RGB") if image.mode != "RGB" else image.copy()
-    return Image.fromarray(image.detach().cpu().permute(1, 2, 0).contiguous().numpy())
+    return pixels_to_picture(image.detach().cpu().permute(1, 2, 0).contiguous().numpy())
+
+
+def pixels_to_picture(pixels: NDArray[Any]) -> Image.Image:
+    """An RGB picture of pixels (H, W, C) from 0 to 255.
+
+    With three channels or more, the first three are red, green and blue; with fewer, the first one
+    is grey.
+    """
+    if pixels.dtype != np.uint8:
+        pixels = pixels.clip(0, 255).round().astype(np.uint8)
+    if pixels.shape[2] < _COLOURS:
+        return Image.fromarray(np.ascontiguousarray(pixels[..., 0])).convert("RGB")
+    return Image.fromarray(np.ascontiguousarray(pixels[..., :_COLOURS]))
 
 
 def draw_detections(

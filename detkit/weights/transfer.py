@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
+from detkit.ops.input_channels import COLOURS, widen_weights
 from detkit.weights.class_layers import ClassRows
 from detkit.weights.tensor_names import simple_backbone_name
 from detkit.weights.weight_source import WeightSource
@@ -158,7 +159,16 @@ def _match_names(tensors: Mapping[str, Tensor], source: WeightSource) -> dict[st
     return matches
 
 
+def _with_channels(value: Tensor, tensor: Tensor) -> Tensor:
+    """The weights of a first convolution of RGB images, widened to the detector's channels."""
+    takes_colours = value.ndim == tensor.ndim == 4 and value.shape[1] == COLOURS  # noqa: PLR2004
+    if not takes_colours or value.shape[0] != tensor.shape[0] or tensor.shape[1] == COLOURS:
+        return value
+    return widen_weights(value, tensor.shape[1])
+
+
 def _copy_whole(tensor: Tensor, value: Tensor) -> bool:
+    value = _with_channels(value, tensor)
     if value.shape != tensor.shape:
         return False
     tensor.copy_(value)

@@ -11,6 +11,7 @@ from detkit.api.image_inputs import images_to_read
 from detkit.data.image_decoding import as_tensor, decode, torchvision_jpeg
 from detkit.errors import UserError
 from detkit.pixels.image_decoding import UnreadableImageError
+from detkit.pixels.pixel_format import PixelFormat
 
 COLOURS = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
 _ORIENTATION = 0x0112
@@ -178,3 +179,36 @@ def test_deep_grey_of_either_byte_order_is_the_same():
 
 def test_tensors_of_eight_bit_floats_are_read():
     assert pixels(torch.ones(3, 5, 7).to(torch.float8_e4m3fn)).unique().tolist() == [255]
+
+
+DEEP = PixelFormat(4, (0, 1000))
+PLANES = np.linspace(0, 1000, 2 * 3 * 4).reshape(2, 3, 4)
+
+
+def test_arrays_and_tensors_of_other_channels_are_scaled():
+    levels = PLANES * 0.255
+    for value in (PLANES, torch.from_numpy(levels / 255).permute(2, 0, 1)):
+        decoded = images_to_read(value, None, DEEP)[0].decode()
+        np.testing.assert_allclose(decoded, levels, rtol=1e-5)
+    grey = images_to_read(COLOURS[..., 0], None, PixelFormat(1))[0].decode()
+    assert np.array_equal(grey[..., 0], COLOURS[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("value", "pixels", "text"),
+    [
+        (COLOURS, DEEP, r"expected \(H, W, 4\): it has 3 channels, and data.channels is 4"),
+        (PLANES, PixelFormat(4), r"it holds float64 values: set data.value_range"),
+        (torch.zeros(3, 5, 7), DEEP, r"expected \(4, H, W\)\."),
+        (np.zeros(3), DEEP, r"expected \(H, W, 4\)\."),
+    ],
+)
+def test_other_channels_than_the_detector_takes_are_refused(value, pixels, text):
+    with pytest.raises(UserError, match=text):
+        images_to_read(value, None, pixels)
+
+
+def test_pictures_become_grey_for_a_detector_of_one_channel():
+    picture = Image.fromarray(COLOURS)
+    for value in (picture, encoded(picture)):
+        assert images_to_read(value, None, PixelFormat(1))[0].decode().shape == (5, 7, 1)

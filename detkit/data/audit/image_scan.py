@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from detkit.data.image_decoding import decode
+from detkit.data.image_decoding import preview
 from detkit.pixels.image_decoding import UnreadableImageError, open_image
+from detkit.pixels.numpy_files import is_numpy
 
 THUMBNAIL = 32  # height and width
 _HASH_ROWS, _HASH_COLUMNS = 8, 9  # neighbours in a row are compared: 8 x 8 bits
@@ -57,23 +58,31 @@ class FileFacts:
 def look_at(path: Path) -> FileFacts:
     """Decode a file as training does, and note what it is."""
     try:
-        pixels = decode(path)
+        pixels = preview(path)
     except UnreadableImageError as error:
         return FileFacts(problem=error.reason)
     digest = hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
     grey = _brightness(pixels)
     cells = adaptive_avg_pool2d(grey, (_HASH_ROWS, _HASH_COLUMNS))[0]
     small = adaptive_avg_pool2d(grey, THUMBNAIL)[0].round().to(torch.uint8)
+    kind, mode, orientation = _storage(path)
+    return FileFacts(
+        size=(int(pixels.shape[-2]), int(pixels.shape[-1])),
+        kind=kind,
+        mode=mode,
+        orientation=orientation,
+        digest=digest,
+        bits=(cells[:, 1:] > cells[:, :-1]).flatten().numpy(),
+        thumbnail=small.numpy(),
+    )
+
+
+def _storage(path: Path) -> tuple[str, str, int]:
+    """Format, mode and EXIF orientation of a file."""
+    if is_numpy(path):
+        return "NPY", "", 1
     with open_image(path) as (image, orientation):
-        return FileFacts(
-            size=(int(pixels.shape[-2]), int(pixels.shape[-1])),
-            kind=image.format or "",
-            mode=image.mode,
-            orientation=orientation,
-            digest=digest,
-            bits=(cells[:, 1:] > cells[:, :-1]).flatten().numpy(),
-            thumbnail=small.numpy(),
-        )
+        return image.format or "", image.mode, orientation
 
 
 def _brightness(pixels: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from detkit.data.transforms.geometry import chance, uniform
 from detkit.data.transforms.intensity import adjust, jitter
 from detkit.registry import Fraction, register
 from detkit.structures import Sample
+from detkit.text import counted
 
+COLOURS = 3  # channels of images with a hue
 HueShare = Annotated[float, Interval(ge=0, le=0.5)]
 
 
@@ -44,6 +46,15 @@ class ColorJitter:
         self.saturation = saturation
         self.hue = hue
         self.probability = probability
+
+    def refused_channels(self, channels: int) -> str | None:
+        """Saturation and hue need colours; brightness and contrast work for any channels."""
+        if channels == COLOURS or self.saturation == self.hue == 0:
+            return None
+        return (
+            f"color_jitter changes saturation and hue, which images of {counted(channels, 'channel')} "
+            "do not have: set its saturation=0 and hue=0, or set the step to null."
+        )
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Change the colours, or not; the same numbers are drawn whatever is switched off."""
@@ -81,6 +92,15 @@ class HSV:
         self.saturation = saturation
         self.value = value
         self.probability = probability
+
+    def refused_channels(self, channels: int) -> str | None:
+        """Hue and saturation need colours."""
+        if channels == COLOURS:
+            return None
+        return (
+            f"hsv changes hue and saturation, which images of {counted(channels, 'channel')} do "
+            "not have: set the step to null, or use {name: color_jitter, saturation: 0}."
+        )
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:
         """Change the colours, or not; the same numbers are drawn whatever is switched off."""

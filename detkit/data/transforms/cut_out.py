@@ -64,6 +64,7 @@ class CutOut:
             covered[rows, columns] = True
         if self.fill is None:
             drawn = torch.randint(256, sample.image.shape, generator=generator, dtype=torch.uint8)
+            drawn = drawn.to(sample.image.dtype)
         else:
             drawn = torch.full_like(sample.image, self.fill)
         seen = visible_shares(sample.target.boxes, covered) >= self.least_kept

@@ -37,18 +37,23 @@ def place_on(sample: Sample, size: tuple[int, int], left: int, top: int, fill: i
     """Place the sample at an offset on a filled canvas of (height, width)."""
     if size == sample.size and left == top == 0:
         return sample
-    image = blank(size, fill)
+    image = blank(size, fill, sample.image)
     paste(sample.image, image, top, left)
     shift = torch.tensor([left, top, left, top], dtype=torch.float64)
     return _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)
 
 
-def blank(size: tuple[int, int], fill: int) -> torch.Tensor:
-    """A constant (3, height, width) uint8 image, channels last in memory like decoded images.
+def blank(size: tuple[int, int], fill: int, like: torch.Tensor) -> torch.Tensor:
+    """A constant image (C, height, width), channels last in memory like decoded images.
 
     PyTorch resizes and Pillow reads such images faster, and they are copied row by row.
+
+    Args:
+        size: Height and width.
+        fill: The value of all channels.
+        like: An image with the same channels and number type.
     """
-    return torch.full((*size, 3), fill, dtype=torch.uint8).permute(2, 0, 1)
+    return torch.full((*size, len(like)), fill, dtype=like.dtype).permute(2, 0, 1)
 
 
 def paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> None:
@@ -64,7 +69,7 @@ def cut(sample: Sample, left: int, top: int, size: tuple[int, int], least_kept: 
 
     Boxes with less than `least_kept` of their area inside are dropped, and so are empty ones.
     """
-    image = blank(size, 0)  # its own memory, which releases the full image
+    image = blank(size, 0, sample.image)  # its own memory, which releases the full image
     paste(sample.image, image, -top, -left)
     shift = torch.tensor([-left, -top, -left, -top], dtype=torch.float64)
     moved = _moved(sample, image, torch.ones(4, dtype=torch.float64), shift)

@@ -1,4 +1,4 @@
-"""Change the colours of 8-bit images with OpenCV.
+"""Change the colours of images with OpenCV.
 
 Hues are computed in floating point: OpenCV's 8-bit HSV has 180 or 256 hues, which shifts colours by
 up to six levels. Rows are processed in blocks that fit into the processor's cache.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detkit.data.opencv import cv2
 
-Pixels = NDArray[Any]  # (H, W, 3) interleaved, red first
+Pixels = NDArray[Any]  # (H, W, C) interleaved, red first
 _BLOCK_PIXELS = 2**15  # 384 kB as floats
 _MEAN_SAMPLE = 2**12  # pixels to compute the mean from
 _MOST = 255
@@ -29,7 +29,7 @@ GREY = (0.299, 0.587, 0.114)  # how bright the colours are to the eye
 
 
 def adjust(image: torch.Tensor, turn: float, saturation: float, value: float) -> torch.Tensor:
-    """The image (3, H, W) uint8 with hues turned, saturation and value multiplied, as HSV has it.
+    """The image (3, H, W) with hues turned, saturation and value multiplied, as HSV has it.
 
     The result is within one level of exact arithmetic. Channels that would fall below 0 because the
     saturation exceeds 1 become 0; a value above 255 becomes 255 at the same saturation.
@@ -58,32 +58,39 @@ def adjust(image: torch.Tensor, turn: float, saturation: float, value: float) ->
         cv2.cvtColor(first, cv2.COLOR_HSV2RGB, dst=second)
         if saturation > 1:  # before convertScaleAbs, which takes absolute values
             cv2.threshold(second, 0, 0, cv2.THRESH_TOZERO, dst=second)
-        cv2.convertScaleAbs(second, alpha=1 / _SCALE, dst=result[rows])
+        if result.dtype == np.uint8:
+            cv2.convertScaleAbs(second, alpha=1 / _SCALE, dst=result[rows])
+        else:
+            np.multiply(second, 1 / _SCALE, out=result[rows])
     return torch.from_numpy(result).permute(2, 0, 1)
 
 
 def jitter(
     image: torch.Tensor, brightness: float, contrast: float, saturation: float, turn: float
 ) -> torch.Tensor:
-    """The image (3, H, W) uint8 after four adjustments in the order and manner of torchvision's.
+    """The image (C, H, W) after four adjustments in the order and manner of torchvision's.
 
     torchvision truncates after each step, so the results differ: without a hue change by at most
     three levels for factors from 0.8 to 1.2, and by five for factors from 0 to 2. The mean that
     contrast preserves is that of about 4,096 evenly spaced pixels; torchvision uses all pixels.
 
     Args:
-        image: The image.
+        image: The image; saturation 1 and no turn unless it has three channels.
         brightness: A factor.
         contrast: A factor of the distance to the mean of all pixels.
         saturation: A factor of the distance to the pixel's own grey.
         turn: A share of the colour circle.
     """
+    if image.dtype != torch.uint8:
+        return _jitter_floats(image, brightness, contrast, saturation, turn)
     table = _table(image, brightness, contrast)
     fade = (np.eye(3) * saturation + (1 - saturation) * np.array([GREY] * 3)).astype(np.float32)
 
     source, result = _interleaved(image)
     for rows in _blocks(source):
-        levels = source[rows] if table is None else cv2.LUT(source[rows], table)
+        levels = source[rows]
+        if table is not None:  # OpenCV drops the axis of a single channel
+            levels = cv2.LUT(levels, table).reshape(levels.shape)
         result[rows] = levels if saturation == 1 else cv2.transform(levels, fade)
     changed = torch.from_numpy(result).permute(2, 0, 1)
     return changed if turn % 1 == 0 else adjust(changed, turn, 1.0, 1.0)
@@ -98,9 +105,29 @@ def _table(image: torch.Tensor, brightness: float, contrast: float) -> NDArray[n
         apart = max(math.isqrt(image[0].numel() // _MEAN_SAMPLE), 1)
         sample = image[:, ::apart, ::apart].flatten(1).numpy()
         counts = [np.bincount(levels, minlength=_MOST + 1) for levels in sample]
-        mean = float(np.array(GREY) @ (np.stack(counts) @ table)) / max(sample.shape[1], 1)
+        mean = float(_shares(len(sample)) @ (np.stack(counts) @ table)) / max(sample.shape[1], 1)
         table = (table * contrast + mean * (1 - contrast)).clip(0, _MOST)
     return table.round().astype(np.uint8)
+
+
+def _jitter_floats(
+    image: torch.Tensor, brightness: float, contrast: float, saturation: float, turn: float
+) -> torch.Tensor:
+    """The same adjustments of float32 values from 0 to 255, without rounding to levels."""
+    shares = torch.from_numpy(_shares(len(image))).float()[:, None, None]
+    changed = (image * brightness).clamp_(0, _MOST)
+    if contrast != 1:
+        mean = (changed * shares).sum(0).mean()
+        changed = (changed * contrast + mean * (1 - contrast)).clamp_(0, _MOST)
+    if saturation != 1:
+        grey = (changed * shares).sum(0)
+        changed = (changed * saturation + grey * (1 - saturation)).clamp_(0, _MOST)
+    return changed if turn % 1 == 0 else adjust(changed, turn, 1.0, 1.0)
+
+
+def _shares(channels: int) -> NDArray[np.float64]:
+    """What each channel adds to the brightness: all the same unless they are colours."""
+    return np.array(GREY if channels == len(GREY) else [1 / channels] * channels)
 
 
 def _interleaved(image: torch.Tensor) -> tuple[Pixels, Pixels]:

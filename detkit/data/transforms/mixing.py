@@ -59,10 +59,10 @@ class Mixup:
             s if s.size == (height, width) else place_on(s, (height, width), 0, 0, PADDING)
             for s in (sample, other)
         )
-        blended = first.image.float().mul_(share).add_(second.image, alpha=1 - share)
-        return first.replace(
-            image=blended.round_().to(torch.uint8), target=join([first.target, second.target])
-        )
+        blended = first.image.to(torch.float32, copy=True).mul_(share)
+        blended.add_(second.image, alpha=1 - share)
+        image = blended.round_().to(torch.uint8) if first.image.dtype == torch.uint8 else blended
+        return first.replace(image=image, target=join([first.target, second.target]))
 
 
 @register("transform", "copy_paste")

@@ -74,7 +74,7 @@ class Mosaic:
         """Place the sample in a random quarter and the others in the remaining ones."""
         low, high = 0.5 - self.jitter, 0.5 + self.jitter
         row, column = (round(length * uniform(generator, low, high)) for length in self.size)
-        canvas = blank(self.size, self.fill)
+        canvas = blank(self.size, self.fill, sample.image)
         quarters = torch.randperm(4, generator=generator).tolist()
         pieces = [self._fitted(piece) for piece in (sample, *others)]
         offsets: list[tuple[int, int]] = []

@@ -15,7 +15,7 @@ _RESIZES_BYTES = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") o
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (3, H, W) uint8 to (height, width), bilinear and antialiased.
+    """Resize (C, H, W), uint8 or float32, to (height, width), bilinear and antialiased.
 
     The same pixels in the same memory order as torchvision's `resize`, whose import takes longer
     than that of PyTorch.
@@ -26,9 +26,10 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if images.is_contiguous(memory_format=torch.channels_last):
         # With the stride of a real batch, `interpolate` returns interleaved colours, uncopied.
         images = image.as_strided(images.shape, (image.numel(), *image.stride()))
-    if not _RESIZES_BYTES:
+    rounds = image.dtype == torch.uint8 and not _RESIZES_BYTES
+    if rounds:
         images = images.float()
     resized = F.interpolate(
         images, size=size, mode="bilinear", align_corners=False, antialias=True
     )[0]
-    return resized if _RESIZES_BYTES else resized.round_().to(image.dtype)
+    return resized.round_().to(image.dtype) if rounds else resized

@@ -11,7 +11,6 @@ from detkit.inference.engines.contract import PADDED_NAMES, RAW_NAMES
 from detkit.structures.exported import METADATA_KEY, ExportedModel
 
 _LONGEST_REASON = 200  # letters of an engine's own message
-_CHANNELS = 3
 _IMAGES = 4  # axes of a batch of images
 
 
@@ -50,11 +49,11 @@ def require_contract(
     Raises:
         UserError: It does not.
     """
-    if len(shape) != _IMAGES or shape[1] not in (_CHANNELS, None):
+    if len(shape) != _IMAGES or shape[1] not in (model.channels, None):
         lengths = " x ".join("?" if length is None else str(length) for length in shape)
         raise UserError(
-            f"{path}: takes an input of {lengths}; expected images with 3 channels, RGB: batch x 3 "
-            "x height x width."
+            f"{path}: takes an input of {lengths}; expected images with {model.channels} "
+            f"channels: batch x {model.channels} x height x width."
         )
     names = PADDED_NAMES if model.nms else RAW_NAMES
     if not set(names) <= set(outputs):

@@ -83,7 +83,7 @@ def _of_files(config: Mapping[str, Any], data: DetectionData) -> DataFacts:
     sizes = []
     for split, index in (("train", data.train_index), ("evaluation", data.validation_index)):
         transforms = assembly.build_transforms(config["augmentation"], split)
-        dataset = DetectionDataset(index, transforms=transforms, seed=data.seed)
+        dataset = DetectionDataset(index, transforms=transforms, seed=data.seed, pixels=data.pixels)
         sizes.append(_batch_size(dataset, config["augmentation"].get("pad_multiple", 1)))
     return DataFacts(
         classes=Classes(data.class_names, data.category_ids, data.class_counts),

@@ -11,6 +11,7 @@ import torch
 from detkit import assembly
 from detkit.errors import UserError
 from detkit.evaluation.operation_counts import operations, predictions_by_level
+from detkit.ops.input_channels import input_channels
 from detkit.sweeps.estimates.data_facts import DataFacts
 from detkit.sweeps.estimates.device_speed import HALF
 from detkit.sweeps.estimates.meta_network import Network
@@ -52,10 +53,10 @@ def count_network(
     seen, trained = facts.seen, facts.trained
     detector = network.detector.eval()
     priors = _counted(lambda: predictions_by_level(detector, network.dense, seen), seen)
-    image = torch.empty(1, 3, *seen, device="meta")
+    image = torch.empty(1, input_channels(detector), *seen, device="meta")
     flops = _counted(lambda: operations(lambda: network.run(image, "postprocess")), seen)
     detector.train()
-    batch = torch.empty(step[0], 3, *trained, device="meta")
+    batch = torch.empty(step[0], image.shape[1], *trained, device="meta")
     activations = _counted(lambda: network.activations(batch, HALF.get(step[1])), trained)
     return NetworkCounts(network, None if priors is None else sum(priors), flops, activations)
 

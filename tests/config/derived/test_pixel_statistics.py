@@ -12,6 +12,7 @@ from detkit.cli.config import wiring
 from detkit.config.compose import compose
 from detkit.config.derived.pixel_statistics import IMAGENET, pixel_notes
 from detkit.config.provenance import History
+from detkit.errors import ConfigError
 
 HALVED = ["model/backbone=timm", "model.backbone.model=test_resnet"]  # trained on -1..1
 LITE = ["model/backbone=timm", "model.backbone.model=tf_efficientnet_lite0"]
@@ -98,3 +99,33 @@ def test_real_weights_see_the_pixels_that_timm_would_give_them():
     expected = theirs.eval()((images / 255 - 0.5) / 0.5)
     levels = detector.backbone(detector._normalise(images))
     torch.testing.assert_close(levels, expected, rtol=1e-3, atol=1e-4)
+
+
+FOUR = ["data=folder", "data.path=x", "data.channels=4"]
+
+
+def test_further_channels_take_the_mean_of_the_colours():
+    mean, deviation = pixels(*FOUR)
+    assert mean == [*IMAGENET[0], pytest.approx(114.495)]
+    assert deviation[3] == pytest.approx(sum(IMAGENET[1]) / 3)
+    assert pixels("data=folder", "data.path=x", "data.channels=1")[0] == [pytest.approx(114.495)]
+    assert "made from those of red, green and blue" in pixel_notes(model(*FOUR))[0]
+
+
+def test_statistics_of_other_channels_are_refused():
+    with pytest.raises(ConfigError, match=r"pixel_mean: has 2 values, and images have 4 channels"):
+        pixels(*FOUR, "model.pixel_mean=[1,2]")
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_first_layer_of_a_detector_takes_the_channels(channels):
+    words = ["data=folder", "data.path=x", f"data.channels={channels}", *HALVED]
+    detector = assembly.describe_on_meta(model("model=fcos", *words), Classes(["a"], [1]))
+    image = torch.empty(1, channels, 64, 64, device="meta")
+    assert detector.eval()(image).class_logits.shape[0] == 1
+
+
+def test_steps_that_need_colours_are_refused_before_training():
+    config = compose("train", [*FOUR, "augmentation=strong"])
+    with pytest.raises(ConfigError, match=r"augmentation\.train\.colours: color_jitter changes"):
+        assembly.build_data(config)
