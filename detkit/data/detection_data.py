@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import multiprocessing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +16,9 @@ from detkit.data.batch_order import EvaluationBatches, TrainingBatches
 from detkit.data.collate import Collate
 from detkit.data.data_summary import describe_splits
 from detkit.data.detection_dataset import DetectionDataset
+from detkit.data.image_cache import CacheKind, CacheSettings, ImageCaches
 from detkit.data.image_decoding import require_format
-from detkit.data.index_cache import AUTOMATIC, cache_at
+from detkit.data.index_cache import AUTOMATIC, cache_at, image_folder
 from detkit.data.outline_decoding import require_masks
 from detkit.data.proposal_file import ProposalFile
 from detkit.data.proposal_travel import ProposalDataset
@@ -54,12 +56,16 @@ class DetectionData:
         multi_scale_every: Number of batches after which a new factor is drawn.
         sampling: How often an epoch repeats each training image; null uses each once.
         limit_images: Use only the first images of each split, for trial runs.
-        channels: Channels of the images. 3 are red, green and blue, and grey images become RGB; with
-            1, colours become grey; the pages of a TIFF stack and the last axis of a NumPy file are
-            channels. The backbone's first layer follows.
+        channels: Channels of the images. 3 are red, green and blue, and grey images become RGB;
+            with 1, colours become grey; the pages of a TIFF stack and the last axis of a NumPy file
+            are channels. The backbone's first layer follows.
         value_range: The values of black and white in images of 16 bits or floating-point numbers,
             such as [0,65535]; they become 0 to 255 and keep their precision. Null reads 8 bits per
             channel.
+        cache: Keep decoded images, resized where the first transforms only resize: `ram` in memory
+            that workers share, `disk` in files. Null decodes them in each epoch.
+        cache_limit: Gigabytes that they may take; what does not fit is decoded each time.
+        cache_folder: Folder of the files; auto is `detkit/images` in the user's cache folder.
         index_cache: Folder that keeps the indices of large COCO data sets for the next start; auto
             is `detkit/indices` in the user's cache folder, null keeps none.
     """
@@ -89,6 +95,9 @@ class DetectionData:
         limit_images: PositiveInt | None = None,
         channels: PositiveInt = 3,
         value_range: tuple[float, float] | None = None,
+        cache: CacheKind | None = None,
+        cache_limit: PositiveFloat = 8.0,
+        cache_folder: str = AUTOMATIC,
         index_cache: str | None = AUTOMATIC,
     ) -> None:
         if value_range is not None and value_range[0] == value_range[1]:
@@ -117,6 +126,11 @@ class DetectionData:
         self.pad_multiple = pad_multiple
         self.proposals = proposals
         self.pixels = PixelFormat(channels, value_range)
+        self._images = None
+        if cache is not None:
+            _require_fork(cache, workers)
+            settings = CacheSettings(cache, cache_limit, image_folder(cache_folder))
+            self._images = ImageCaches(settings, self.pixels)
         self.multi_scale = multi_scale
         self.multi_scale_every = multi_scale_every
 
@@ -170,7 +184,7 @@ class DetectionData:
         Args:
             skip: An epoch, and how many of its first batches to skip.
         """
-        return self._loader(self.train_dataset(), self.train_batches(skip))
+        return self._loader(self._cached(self.train_dataset()), self.train_batches(skip))
 
     def train_batches(self, skip: tuple[int, int] = (0, 0)) -> TrainingBatches:
         """The keys of the samples of each training batch.
@@ -232,13 +246,19 @@ class DetectionData:
         self.proposals.require(index)
         return ProposalDataset(index, proposals=self.proposals, **settings)
 
+    def _cached(self, dataset: DetectionDataset) -> DetectionDataset:
+        """The data set with the cache of its images, if there is one."""
+        if self._images is not None:
+            dataset.images = self._images.of(dataset.index, dataset.transforms)
+        return dataset
+
     def validation_loader(self) -> Loader:
         """All validation images in order."""
         return self.measuring_loader(self.validation_index)
 
     def measuring_loader(self, index: DatasetIndex) -> Loader:
         """All images of an index in order, with the evaluation transforms."""
-        dataset = self.plain_dataset(index, is_measured=True)
+        dataset = self._cached(self.plain_dataset(index, is_measured=True))
         batches = EvaluationBatches(len(index), batch_size=self.validation_batch_size)
         return self._loader(dataset, batches)
 
@@ -255,4 +275,19 @@ class DetectionData:
             worker_init_fn=begin_worker,
             # the global generator would make an epoch depend on what ran before
             generator=generator_of(WORKERS, self.seed),
+        )
+
+
+def _require_fork(cache: CacheKind, workers: int) -> None:
+    """Refuse memory that workers could not share.
+
+    Raises:
+        ConfigError: Workers are started as new programs.
+    """
+    if cache == "ram" and workers and multiprocessing.get_start_method() != "fork":
+        raise ConfigError(
+            [
+                "data.cache: 'ram' needs workers that are forked, which this system does not do: "
+                "set data.cache=disk, or data.workers=0."
+            ]
         )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from detkit.data.image_cache import CachedImages
 from detkit.data.image_decoding import as_tensor, decode
 from detkit.data.outline_decoding import decode_outlines
 from detkit.data.randomness import AUGMENTATION, REPLACEMENT, generator_of
@@ -87,7 +88,9 @@ class DetectionDataset(Dataset[Sample]):
     ) -> None:
         self.index = index
         self.pixels = pixels
+        self.images: CachedImages | None = None  # set to keep decoded images
         self.is_measured = is_measured
+        self.transforms = transforms
         self._plain: dict[int, Transform] = {}
         self._mixing: dict[int, MixingTransform] = {}
         for step, transform in enumerate(transforms.values()):
@@ -142,7 +145,7 @@ class DetectionDataset(Dataset[Sample]):
         """An image after the first steps."""
         mixing = bool(self._mixing) and key.epoch < self.mixing_epochs and bool(self._mixes)
         try:
-            done, sample = self._prepared(position) if mixing else (0, self.read(position))
+            done, sample = self._prepared(position) if mixing else self._first(position)
         except UnreadableImageError as error:
             # from a generator of its own: the transforms draw as for the image that was asked for
             done, sample = 0, self._stand_in(key.epoch, position, error)
@@ -167,15 +170,21 @@ class DetectionDataset(Dataset[Sample]):
         """The number of deterministic first steps, and the image after them (cached)."""
         cached = self._recent.get(position)
         if cached is None:
-            cached = self._fixed_steps(self.read(position))
+            cached = self._fixed_steps(*self._first(position))
             self._recent.keep(position, *cached)
         return cached
 
-    def _fixed_steps(self, sample: Sample) -> tuple[int, Sample]:
+    def _first(self, position: int) -> tuple[int, Sample]:
+        """The number of first steps that `images` includes, and the image after them."""
+        if self.images is None:
+            return 0, self.read(position)
+        return self.images.steps, self.images.sample(position, self.read)
+
+    def _fixed_steps(self, done: int, sample: Sample) -> tuple[int, Sample]:
         """Apply the first steps that draw no random numbers; return their number and the sample."""
         generator = torch.Generator()
         before = generator.get_state()
-        for step in range(self._fixed):
+        for step in range(done, self._fixed):
             changed = self._plain[step](sample, generator)
             if not generator.get_state().equal(before):
                 self._fixed = step  # it is not tried again

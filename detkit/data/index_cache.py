@@ -132,10 +132,23 @@ def cache_at(setting: str | None) -> IndexCache | None:
         return None
     if setting != AUTOMATIC:
         return IndexCache(Path(setting).expanduser())
+    base = _user_cache()
+    return IndexCache(base / "detkit" / "indices") if base.is_absolute() else None
+
+
+def image_folder(setting: str) -> Path:
+    """The folder for `data.cache_folder`: a folder or `auto`."""
+    if setting != AUTOMATIC:
+        return Path(setting).expanduser()
+    return _user_cache() / "detkit" / "images"
+
+
+def _user_cache() -> Path:
+    """The user's cache folder; relative where the home directory is unknown."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():  # the standard's rule for an unusable value
         base = Path("~/.cache").expanduser()
-    return IndexCache(base / "detkit" / "indices") if base.is_absolute() else None
+    return base
 
 
 def _file_name(path: Path, reader: tuple[str, str], split: str | None) -> str:

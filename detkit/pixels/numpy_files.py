@@ -49,10 +49,11 @@ def read_numpy(source: Path | bytes) -> NDArray[Any]:
 
 
 def _shape(stream: BinaryIO) -> tuple[int, int, int]:
-    version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = np.lib.format.read_magic(stream)
     if version[0] not in _READ_HEADER:
         raise ValueError(f"an array of format {version[0]}.{version[1]}")
     shape, _, kind = _READ_HEADER[version[0]](stream)
     if len(shape) not in (_PLANE, _IMAGE) or 0 in shape or kind.kind not in _KINDS:
         raise ValueError(f"an array of {kind} {shape}; expected numbers (H, W) or (H, W, C)")
-    return (*shape, 1)[:3]
+    height, width, channels = (*shape, 1)[:_IMAGE]
+    return height, width, channels

@@ -73,10 +73,7 @@ class PixelFormat:
         if is_picture and count == _WITH_ALPHA and self.channels == _COLOURS:
             return np.ascontiguousarray(levels[..., :_COLOURS])
         if is_picture and count in (_COLOURS, _WITH_ALPHA) and self.channels == _GREY:
-            grey = levels[..., :_COLOURS] @ _LUMA
-            return (grey.round() if levels.dtype == np.uint8 else grey).astype(levels.dtype)[
-                ..., None
-            ]
+            return _grey(levels)
         raise PixelFormatError(_channel_problem(values.shape, self.channels))
 
     def _to_levels(self, values: Values) -> Values:
@@ -96,6 +93,14 @@ class PixelFormat:
 
 
 RGB8 = PixelFormat()
+
+
+def _grey(levels: Values) -> Values:
+    """(H, W, 1) brightness of colours (H, W, 3 or 4), in the same number type."""
+    brightness: Values = levels[..., :_COLOURS] @ _LUMA
+    if levels.dtype == np.uint8:
+        brightness = brightness.round()
+    return brightness.astype(levels.dtype)[..., None]
 
 
 def _channel_problem(shape: tuple[int, ...], channels: int) -> str:

@@ -51,9 +51,10 @@ class ColorJitter:
         """Saturation and hue need colours; brightness and contrast work for any channels."""
         if channels == COLOURS or self.saturation == self.hue == 0:
             return None
+        images = f"images of {counted(channels, 'channel')}"
         return (
-            f"color_jitter changes saturation and hue, which images of {counted(channels, 'channel')} "
-            "do not have: set its saturation=0 and hue=0, or set the step to null."
+            f"color_jitter changes saturation and hue, which {images} do not have: set its "
+            "saturation=0 and hue=0, or set the step to null."
         )
 
     def __call__(self, sample: Sample, generator: torch.Generator) -> Sample:

@@ -1,4 +1,8 @@
-"""Geometric changes of a whole sample: image, boxes and `to_image` together."""
+"""Geometric changes of a whole sample: image, boxes and `to_image` together.
+
+An image on the meta device stands for one whose changed pixels are known: only coordinates change.
+It computes nothing, as PyTorch would import its compiler for that.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +55,18 @@ def blank(size: tuple[int, int], fill: int, like: torch.Tensor) -> torch.Tensor:
     Args:
         size: Height and width.
         fill: The value of all channels.
-        like: An image with the same channels and number type.
+        like: An image with the same channels, number type; only a size on the meta device.
     """
-    return torch.full((*size, len(like)), fill, dtype=like.dtype).permute(2, 0, 1)
+    shape = (*size, len(like))
+    if like.is_meta:
+        return torch.empty(shape, dtype=like.dtype, device="meta").permute(2, 0, 1)
+    return torch.full(shape, fill, dtype=like.dtype).permute(2, 0, 1)
 
 
 def paste(image: torch.Tensor, canvas: torch.Tensor, top: int, left: int) -> None:
     """Copy the part of the image that overlaps the canvas."""
+    if image.is_meta:
+        return
     rows = slice(max(top, 0), min(top + image.shape[1], canvas.shape[1]))
     columns = slice(max(left, 0), min(left + image.shape[2], canvas.shape[2]))
     inner = image[:, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]

@@ -22,6 +22,8 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """
     if tuple(image.shape[-2:]) == size or image.numel() == 0:
         return image
+    if image.is_meta:  # see geometry
+        return image.new_empty((len(image), *size))
     images = image[None]
     if images.is_contiguous(memory_format=torch.channels_last):
         # With the stride of a real batch, `interpolate` returns interleaved colours, uncopied.

@@ -131,3 +131,6 @@ class ScaleJitter:
         factor = uniform(generator, self.smallest, self.largest)
         height, width = sample.size
         return scale_to(sample, (rounded_length(height * factor), rounded_length(width * factor)))
+
+
+RESIZING = (Resize, ResizeExact, Letterbox)  # draw nothing, and only move coordinates
