@@ -16,10 +16,11 @@ from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
 from detkit.data.configured_proposals import configured_proposals
 from detkit.data.detection_data import DetectionData
+from detkit.data.transforms.restrictions import refuse_channels, refuse_in_evaluation
 from detkit.detectors.base import DetectorModule
 from detkit.detectors.spec_check import require_true_specs
 from detkit.errors import ConfigError, UserError
-from detkit.interfaces import ColourTransform, Metric, MixingTransform
+from detkit.interfaces import Metric
 from detkit.ops.input_channels import COLOURS
 from detkit.ops.meta_device import on_meta
 from detkit.published_values import published_values
@@ -202,18 +203,11 @@ def build_transforms(augmentation: Config, split: str) -> dict[str, Any]:
     """The transforms of `train` or `evaluation`, by label, in order.
 
     Raises:
-        ConfigError: One of `evaluation` mixes several images.
+        ConfigError: One of `evaluation` is for training only.
     """
     built = build_labelled("transform", augmentation[split], {}, ("augmentation", split))
-    mixing = [label for label, step in built.items() if isinstance(step, MixingTransform)]
-    if mixing and split != "train":
-        raise ConfigError(
-            [
-                f"augmentation.{split}.{label}: '{augmentation[split][label]['name']}' mixes "
-                "several images, which only training can use: move it to augmentation.train."
-                for label in mixing
-            ]
-        )
+    if split == "evaluation":
+        refuse_in_evaluation(built, augmentation[split])
     return built
 
 
@@ -241,7 +235,7 @@ def build_data(config: Config, *, masks: bool = False) -> DetectionData:
     transforms = {
         split: build_transforms(config["augmentation"], split) for split in ("train", "evaluation")
     }
-    _refuse_channels(transforms, config["data"].get("channels", COLOURS))
+    refuse_channels(transforms, config["data"].get("channels", COLOURS))
     wiring = {
         "mixing_epochs": _mixing_epochs(config),
         "pad_multiple": config["augmentation"].get("pad_multiple", 1),  # unless nothing is batched
@@ -252,22 +246,6 @@ def build_data(config: Config, *, masks: bool = False) -> DetectionData:
         "masks": masks or needs_masks(config.get("model", {})),
     }
     return DetectionData(**_values(DetectionData, config["data"], wiring, ("data",)))
-
-
-def _refuse_channels(transforms: Mapping[str, Mapping[str, Any]], channels: int) -> None:
-    """Refuse transforms that need other channels.
-
-    Raises:
-        ConfigError: There are some.
-    """
-    problems = [
-        f"augmentation.{split}.{label}: {problem}"
-        for split, steps in transforms.items()
-        for label, step in steps.items()
-        if isinstance(step, ColourTransform) and (problem := step.refused_channels(channels))
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def needs_masks(model: Any) -> bool:

@@ -303,14 +303,6 @@ class Transform(Protocol):
 
 
 @runtime_checkable
-class ColourTransform(Protocol):
-    """A transform that does not work with any number of channels."""
-
-    def refused_channels(self, channels: int) -> str | None:
-        """Why it cannot change images of so many channels, and what to do; None if it can."""
-
-
-@runtime_checkable
 class MixingTransform(Protocol):
     """A step of augmentation that combines several images of the data set, such as mosaic.
 

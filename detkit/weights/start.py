@@ -27,6 +27,7 @@ from detkit.weights.coverage_report import coverage_text
 from detkit.weights.published import fetch
 from detkit.weights.source import name_classes, read_source
 from detkit.weights.transfer import Coverage, transfer
+from detkit.weights.unlabelled_classes import unlabelled_classes
 from detkit.weights.weight_source import WeightSource
 
 LOGGER = logging.getLogger("detkit.weights")
@@ -67,6 +68,8 @@ def start_from(
     """
     source = read_source(weights)
     coverage = transfer(detector, source, classes.names, class_rows(model, classes))
+    for warning in unlabelled_classes(coverage, source, classes):
+        LOGGER.warning("%s", warning)
     return coverage_text(coverage, source)
 
 
