@@ -30,8 +30,7 @@ class Collate:
         sizes = [sample.size for sample in samples]
         multiple = self.pad_multiple
         height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
-        first = samples[0].image
-        images = torch.empty((len(samples), len(first), height, width), dtype=first.dtype)
+        images = samples[0].image.new_empty((len(samples), len(samples[0].image), height, width))
         for canvas, sample, (rows, columns) in zip(images, samples, sizes, strict=True):
             copy_planes(sample.image, canvas[:, :rows, :columns])
             canvas[:, rows:] = PADDING

@@ -100,10 +100,6 @@ class DetectionData:
         cache_folder: str = AUTOMATIC,
         index_cache: str | None = AUTOMATIC,
     ) -> None:
-        if value_range is not None and value_range[0] == value_range[1]:
-            raise ConfigError(
-                [f"data.value_range: {list(value_range)} has one value: give black and white."]
-            )
         self.indices = SplitIndices(
             Path(path).expanduser(),
             reader,
@@ -114,25 +110,16 @@ class DetectionData:
             limit_images=limit_images,
             cache=cache_at(index_cache),
         )
-        self.train_transforms = train_transforms
-        self.evaluation_transforms = evaluation_transforms
-        self.seed = seed
-        self.sampling = sampling
-        self.mixing_epochs = mixing_epochs
-        self.masks = masks
+        self.train_transforms, self.evaluation_transforms = train_transforms, evaluation_transforms
+        self.seed, self.masks = seed, masks
+        self.sampling, self.mixing_epochs = sampling, mixing_epochs
         self.batch_size = batch_size
         self.validation_batch_size = validation_batch_size or batch_size
-        self.workers = workers
-        self.pad_multiple = pad_multiple
-        self.proposals = proposals
-        self.pixels = PixelFormat(channels, value_range)
-        self._images = None
-        if cache is not None:
-            _require_fork(cache, workers)
-            settings = CacheSettings(cache, cache_limit, image_folder(cache_folder))
-            self._images = ImageCaches(settings, self.pixels)
-        self.multi_scale = multi_scale
-        self.multi_scale_every = multi_scale_every
+        self.workers, self.pad_multiple = workers, pad_multiple
+        self.proposals, self.pixels = proposals, _pixel_format(channels, value_range)
+        settings = cache and CacheSettings(cache, cache_limit, image_folder(cache_folder))
+        self._images = _image_caches(settings, self.pixels, workers)
+        self.multi_scale, self.multi_scale_every = multi_scale, multi_scale_every
 
     def with_classes(self, class_names: list[str]) -> DetectionData:
         """The same data with labels by name in another list of classes, such as a checkpoint's.
@@ -278,16 +265,34 @@ class DetectionData:
         )
 
 
-def _require_fork(cache: CacheKind, workers: int) -> None:
-    """Refuse memory that workers could not share.
+def _pixel_format(channels: int, value_range: tuple[float, float] | None) -> PixelFormat:
+    """The format of the images.
 
     Raises:
-        ConfigError: Workers are started as new programs.
+        ConfigError: Black and white are the same value.
     """
-    if cache == "ram" and workers and multiprocessing.get_start_method() != "fork":
+    if value_range is not None and value_range[0] == value_range[1]:
+        raise ConfigError(
+            [f"data.value_range: {list(value_range)} has one value: give black and white."]
+        )
+    return PixelFormat(channels, value_range)
+
+
+def _image_caches(
+    settings: CacheSettings | None, pixels: PixelFormat, workers: int
+) -> ImageCaches | None:
+    """The caches of decoded images; None without a cache.
+
+    Raises:
+        ConfigError: Workers are started as new programs, which cannot share memory.
+    """
+    if settings is None:
+        return None
+    if settings.kind == "ram" and workers and multiprocessing.get_start_method() != "fork":
         raise ConfigError(
             [
                 "data.cache: 'ram' needs workers that are forked, which this system does not do: "
                 "set data.cache=disk, or data.workers=0."
             ]
         )
+    return ImageCaches(settings, pixels)

@@ -144,8 +144,9 @@ class DetectionDataset(Dataset[Sample]):
     def _made(self, key: Key, position: int, generator: torch.Generator, steps: int) -> Sample:
         """An image after the first steps."""
         mixing = bool(self._mixing) and key.epoch < self.mixing_epochs and bool(self._mixes)
+        is_kept = mixing or self.images is not None
         try:
-            done, sample = self._prepared(position) if mixing else self._first(position)
+            done, sample = self._kept(position, mixing) if is_kept else (0, self.read(position))
         except UnreadableImageError as error:
             # from a generator of its own: the transforms draw as for the image that was asked for
             done, sample = 0, self._stand_in(key.epoch, position, error)
@@ -166,19 +167,18 @@ class DetectionDataset(Dataset[Sample]):
         partners = [self._made(key, group[index], generator, step) for index in drawn.tolist()]
         return transform.mix(sample, partners, generator) if partners else sample
 
-    def _prepared(self, position: int) -> tuple[int, Sample]:
+    def _kept(self, position: int, mixing: bool) -> tuple[int, Sample]:
         """The number of deterministic first steps, and the image after them (cached)."""
-        cached = self._recent.get(position)
-        if cached is None:
-            cached = self._fixed_steps(*self._first(position))
+        if mixing and (recent := self._recent.get(position)) is not None:
+            return recent
+        if self.images is None:
+            cached = 0, self.read(position)
+        else:
+            cached = self.images.steps, self.images.sample(position, self.read)
+        if mixing:
+            cached = self._fixed_steps(*cached)
             self._recent.keep(position, *cached)
         return cached
-
-    def _first(self, position: int) -> tuple[int, Sample]:
-        """The number of first steps that `images` includes, and the image after them."""
-        if self.images is None:
-            return 0, self.read(position)
-        return self.images.steps, self.images.sample(position, self.read)
 
     def _fixed_steps(self, done: int, sample: Sample) -> tuple[int, Sample]:
         """Apply the first steps that draw no random numbers; return their number and the sample."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detkit.errors import DataError
+from detkit.image_files import NUMPY_SUFFIX
 from detkit.ops.torchvision_operators import load_operators
 from detkit.pixels.channels import UnfitImageError, decode_image, decode_preview
-from detkit.pixels.image_decoding import Pixels, UnreadableImageError
+from detkit.pixels.image_decoding import Pixels, UnreadableImageError, decode_pixels
 from detkit.pixels.numpy_files import is_numpy
 from detkit.pixels.pixel_format import RGB8, PixelFormat
 from detkit.structures import DatasetIndex
@@ -35,7 +36,9 @@ def decode(source: Path | bytes, pixels: PixelFormat = RGB8) -> Tensor:
         UnreadableImageError: The file is missing, broken, too large, no image, or has other
             channels.
     """
-    return as_tensor(decode_image(source, pixels, torchvision_jpeg))
+    if pixels != RGB8 or (isinstance(source, Path) and source.suffix.lower() == NUMPY_SUFFIX):
+        return as_tensor(decode_image(source, pixels, torchvision_jpeg))
+    return as_tensor(decode_pixels(source, torchvision_jpeg))
 
 
 def require_format(index: DatasetIndex, pixels: PixelFormat) -> None:

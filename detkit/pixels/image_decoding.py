@@ -152,7 +152,7 @@ def picture_to_rgb(image: Image.Image) -> Pixels:
         pixels = np.array(image if image.mode == "RGB" else _to_rgb(image))
     except MemoryError:
         raise
-    except Exception as error:  # see explained
+    except Exception as error:  # see open_image
         path = Path(getattr(image, "filename", ""))
         raise UnreadableImageError(path, _reason(path, error)) from error
     is_upright = orientation not in range(2, 9) or isinstance(image, TiffImageFile)
@@ -200,26 +200,28 @@ def turn_box(
 @contextmanager
 def open_image(source: Path | bytes) -> Iterator[tuple[Image.Image, int]]:
     """The open file and its orientation; any fault becomes an UnreadableImageError."""
-    with (
-        explained(source),
-        Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image,
-    ):
-        try:
-            # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
-            orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
-        except Exception:  # damaged EXIF beside good pixels
-            orientation = 1
-        yield image, orientation if orientation in range(1, 9) else 1
+    try:
+        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+            try:
+                # not image.getexif(), which decodes the whole of a PNG to look behind its pixels
+                orientation = Image.Image.getexif(image).get(_ORIENTATION, 1)
+            except Exception:  # damaged EXIF beside good pixels
+                orientation = 1
+            yield image, orientation if orientation in range(1, 9) else 1
+    except (MemoryError, UnreadableImageError):
+        raise
+    except Exception as error:  # readers of damaged files raise nearly every kind of error
+        raise UnreadableImageError(source, _reason(source, error)) from error
 
 
 @contextmanager
 def explained(source: Path | bytes) -> Iterator[None]:
-    """Turn any fault of an image, or of its content, into an UnreadableImageError."""
+    """Turn any fault of a file that is no picture into an UnreadableImageError."""
     try:
         yield
     except (MemoryError, UnreadableImageError):
         raise
-    except Exception as error:  # readers of damaged files raise nearly every kind of error
+    except Exception as error:  # see open_image
         raise UnreadableImageError(source, _reason(source, error)) from error
 
 

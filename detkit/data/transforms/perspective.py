@@ -182,7 +182,7 @@ def _warp(
     Up to four channels at a time, for which OpenCV has a colour of the border.
     """
     if len(image) > _MOST_CHANNELS:
-        groups = [_warp(group, matrix, size, fill) for group in image.split(_MOST_CHANNELS)]
+        groups = [_warp(group, matrix, size, fill) for group in torch.split(image, _MOST_CHANNELS)]
         # contiguous with the channels innermost, as all other images are
         return torch.cat([group.permute(1, 2, 0) for group in groups], dim=2).permute(2, 0, 1)
     # OpenCV counts from the centre of the first pixel; rounded, so that a quarter turn is exact.
