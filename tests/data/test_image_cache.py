@@ -73,7 +73,7 @@ def test_files_serve_the_next_run_wherever_the_images_are(cached, voc, monkeypat
     assert all_equal(batches(cached("disk")), before)
 
 
-# pain 84
+# pain 104
 def test_changed_content_is_decoded_again(cached, voc):
     batches(cached("disk"))
     for file in (voc / "JPEGImages").iterdir():
@@ -87,7 +87,7 @@ def test_other_resizing_has_other_files(cached):
     assert all_equal(batches(cached("disk", other)), batches(cached(None, other)))
 
 
-# pain 84
+# pain 104
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", None])
 def test_a_damaged_file_is_written_again(cached, tmp_path, content):
     before = batches(cached("disk"))
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_written_again(cached, tmp_path, content):
     assert file.read_bytes() == whole
 
 
-# pain 84
+# pain 104
 def test_a_write_that_is_interrupted_leaves_no_file(cached, tmp_path, monkeypatch):
     monkeypatch.setattr(
         image_stores.np, "save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)

@@ -183,3 +183,13 @@ def test_the_boxes_of_each_class_move_with_it(class_agnostic):
         assert torch.equal(found[:, 1], before[:, 1])
     logits, of = (d.roi_head.stage.class_layer.bias for d in (ours, theirs))
     assert logits[[0, 2, 3]].tolist() == of[[2, 0, 3]].tolist()
+
+
+def test_the_first_layer_of_rgb_weights_is_widened():
+    model = tiny_model("retinanet", "data=folder", "data.path=x", "data.channels=4")
+    theirs, ours = tiny_detector("ab", seed=1), tiny_detector("ab", model, seed=2)
+    rows = class_rows(model, classes("ab"))
+    assert transfer(ours, source_of(theirs, slots(*"ab")), "ab", rows).is_complete
+    narrow, wide = (next(d.backbone.parameters()) for d in (theirs, ours))
+    torch.testing.assert_close(wide[:, :3], narrow * 0.75)
+    torch.testing.assert_close(wide.sum(1), narrow.sum(1))

@@ -72,8 +72,8 @@ def widen(colours: list[float], channels: int) -> list[float]:
 def _other_count(key: str, count: int, channels: int) -> str:
     return (
         f"model.{key}: has {counted(count, 'value')}, and images have "
-        f"{counted(channels, 'channel')} (data.channels): set data.channels={count}, or give "
-        f"{counted(channels, 'value')}."
+        f"{counted(channels, 'channel')} (data.channels): set data.channels={count}, give "
+        f"{counted(channels, 'value')}, or set model.pixel_mean and model.pixel_std to null."
     )
 
 
