@@ -14,10 +14,12 @@ from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.evaluation_split import measured_split
 from detkit.data.outline_decoding import decode_outlines
 from detkit.data.unreadable_images import describe_unreadable
+from detkit.errors import ConfigError
 from detkit.evaluation.results_file import read_rows
 from detkit.evaluation.results_matching import match_rows
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import Measurement, measure
+from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, load_weights
 from detkit.structures import Batch, DatasetIndex, Detections, Target
 
@@ -86,13 +88,32 @@ def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: 
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
 
     Raises:
-        UserError: The data set cannot be read, or has no such split.
+        UserError: The data set cannot be read, has no such split, or gives other pixel values than
+            the detector was trained with.
     """
+    _require_value_range(checkpoint, config)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     chosen_device = choose_device(device)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
     return Evaluation(config, classes, partial(detect, detector, device=chosen_device))
+
+
+def _require_value_range(checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
+    """Refuse to measure a detector on images with another `data.value_range`.
+
+    Raises:
+        ConfigError: It differs.
+    """
+    trained, chosen = (PixelFormat.of(c).value_range for c in (checkpoint.config, config))
+    if "data" in checkpoint.config and trained != chosen:
+        ranges = ["null" if r is None else str(list(r)).replace(" ", "") for r in (chosen, trained)]
+        raise ConfigError(
+            [
+                f"data.value_range: is {ranges[0]}, and the detector was trained with {ranges[1]}: "
+                f"set data.value_range={ranges[1]}."
+            ]
+        )
 
 
 class FileEvaluation:

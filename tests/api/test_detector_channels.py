@@ -65,6 +65,11 @@ def test_a_data_set_is_measured(detector, arrays):
     assert 0 <= detector.evaluate(str(arrays), overrides=["split=train"])["AP"] <= 1
 
 
+def test_another_value_range_is_refused(detector):
+    with pytest.raises(UserError, match=r"is \[0\.0,9\.0\], and the detector was trained with"):
+        detector.evaluate(overrides=["data.value_range=[0,9]"])
+
+
 def test_training_refuses_other_channels_before_it_starts(arrays):
     data = [f"data.path={arrays}", "data=folder", "data.channels=3"]
     words = [word for word in TINY if not word.startswith("data.reader")]
