@@ -10,7 +10,7 @@ from detkit import assembly
 from detkit.assembly import Classes
 from detkit.cli.config import wiring
 from detkit.config.compose import compose
-from detkit.config.derived.pixel_statistics import IMAGENET, pixel_notes
+from detkit.config.derived.pixel_statistics import IMAGENET, pixel_notes, widen
 from detkit.config.provenance import History
 from detkit.errors import ConfigError
 
@@ -105,11 +105,11 @@ FOUR = ["data=folder", "data.path=x", "data.channels=4"]
 
 
 def test_further_channels_take_the_mean_of_the_colours():
-    mean, deviation = pixels(*FOUR)
-    assert mean == [*IMAGENET[0], pytest.approx(114.495)]
-    assert deviation[3] == pytest.approx(sum(IMAGENET[1]) / 3)
-    assert pixels("data=folder", "data.path=x", "data.channels=1")[0] == [pytest.approx(114.495)]
-    assert "made from those of red, green and blue" in pixel_notes(model(*FOUR))[0]
+    composed = model(*FOUR)
+    assert composed["pixel_mean"] == [*IMAGENET[0], pytest.approx(114.495)]
+    assert composed["pixel_std"][3] == pytest.approx(sum(IMAGENET[1]) / 3)
+    assert widen(IMAGENET[0], 1) == [pytest.approx(114.495)]
+    assert "made from those of red, green and blue" in pixel_notes(composed)[0]
 
 
 def test_statistics_of_other_channels_are_refused():
