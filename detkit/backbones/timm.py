@@ -33,7 +33,10 @@ from detkit.structures.published_weights import PublishedWeights
 _USUAL_SIDE = 224
 # Transformers accept images of any size only with these options: padding to whole patches (ViT),
 # or maps padded to whole windows (Swin).
-_ANY_SIZE = ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"dynamic_img_size": True})
+_ANY_SIZE: tuple[dict[str, Any], ...] = (
+    {"dynamic_img_size": True, "dynamic_img_pad": True},
+    {"dynamic_img_size": True},
+)
 _NAME = re.compile(r"[\w.-]+")
 
 
