@@ -167,6 +167,35 @@ def test_processes_share_memory():
     assert store.get(1) is None
 
 
+# pain 104
+def test_processes_that_write_the_same_file_never_show_a_part_of_it(tmp_path, voc):
+    pixels = np.arange(200 * 300 * 3, dtype=np.uint8).reshape(200, 300, 3)
+    index = data_of(voc).train_index
+    settings = {"settings": "", "dtype": np.uint8, "limit": 10**9}
+    store = FileStore(tmp_path / "c", index, [pixels.shape], **settings)
+    children = [os.fork() for _ in range(2)]
+    if 0 in children:  # a child, which may have a child
+        for _ in range(30):
+            store.put(0, pixels)
+        os._exit(0)
+    results = [store.get(0) for _ in range(60)]
+    for child in children:
+        os.waitpid(child, 0)
+    assert all(result is None or np.array_equal(result, pixels) for result in results)
+    assert [file.suffix for file in (tmp_path / "c").rglob("*.*")] == [".npy"]
+
+
+# pain 104
+def test_what_a_killed_process_left_is_deleted_after_an_hour(cached, tmp_path):
+    parts = [tmp_path / "cache" / "00" / f"{name}.pixels.npy.1-a.part" for name in ("old", "new")]
+    for part in parts:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(b"half")
+    os.utime(parts[0], (1, 1))
+    cached("disk").train_loader()
+    assert [part.exists() for part in parts] == [False, True]
+
+
 def test_a_copy_may_be_changed():
     store = MemoryStore([(1, 1, 1)], np.uint8)
     store.put(0, np.ones((1, 1, 1), np.uint8))

@@ -111,6 +111,23 @@ def test_the_same_seed_gives_the_same_image_in_a_copy_too():
         assert images[0].equal(images[2])
 
 
+def test_workers_and_a_resumed_epoch_make_the_same_batches(voc):
+    from test_detection_data import data_of
+
+    def equal(first, second):
+        boxes = [batch.targets.split()[0].boxes for batch in (first, second)]
+        return first.images.equal(second.images) and boxes[0].equal(boxes[1])
+
+    steps = {"list": step({"GaussNoise": {"p": 1}}, "HorizontalFlip")}
+    whole, workers = (
+        list(data_of(voc, train_transforms=steps, batch_size=1, workers=n).train_loader())
+        for n in (0, 1)
+    )
+    rest = list(data_of(voc, train_transforms=steps, batch_size=1).train_loader(skip=(0, 1)))
+    assert all(equal(a, b) for a, b in zip(whole, workers, strict=True))
+    assert all(equal(a, b) for a, b in zip(whole[1:], rest, strict=True))
+
+
 def test_transforms_of_a_list_draw_independently():
     flips = step({"HorizontalFlip": {"p": 0.5}}, {"VerticalFlip": {"p": 0.5}})
     boxes = {tuple(flips(painted(), generator(n)).target.boxes[0].tolist()) for n in range(40)}
