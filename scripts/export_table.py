@@ -136,7 +136,6 @@ def measured(page: str) -> dict[str, Any]:
         path, images = random_checkpoint(page, Path(folder))
         checkpoint = read_checkpoint(path)
         words = [f"ckpt={checkpoint.path}", f"output={folder}/{page}.onnx"]
-        words += ["model.roi_head.mask_head=null"] if "mask_rcnn" in page else []  # the boxes
         exported = Export(checkpoint, compose_with(checkpoint, "export", words), page).run()
         certificate = exported.certificate
         print(certificate.text(), file=sys.stderr)
@@ -149,13 +148,19 @@ def measured(page: str) -> dict[str, Any]:
             "page": page,
             "size": f"{height} x {width}",
             "megabytes": f"{certificate.megabytes:.1f}",
-            "difference": f"{certificate.pixels:.1g} px, {certificate.score:.1g}; "
+            "difference": f"{certificate.pixels:.1g} px, {certificate.score:.1g}"
+            f"{'' if certificate.mask is None else f', masks {certificate.mask:.1g}'}; "
             f"{certificate.different} of {certificate.rows} differ",
-            "ap": " / ".join(f"{value:.4f}" for value in certificate.ap.values()),
+            "ap": ap_texts(certificate.ap) + "; masks " * bool(certificate.mask_ap)
+            + ap_texts(certificate.mask_ap),
             "pytorch": f"{certificate.speed.pytorch:.0f}",
             "onnxruntime": f"{certificate.speed.engine:.0f}",
             "openvino": openvino,
         }
+
+
+def ap_texts(ap: dict[str, float]) -> str:
+    return " / ".join(f"{value:.4f}" for value in ap.values())
 
 
 def in_openvino(file: Path, images: Any) -> str:

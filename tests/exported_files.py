@@ -1,7 +1,8 @@
 """Tiny exported files, whose detections are known.
 
 The graph returns two detections for each image: the whole image with the mean brightness as its
-score, class 0, and its top left quarter with half of that score, class 1.
+score, class 0, and its top left quarter with half of that score, class 1. With masks, the first
+mask fills the left half of its box, the second one its box.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ _CORNERS = np.array([[[1] * 4, [0.5] * 4, [0] * 4]], np.float32)  # of the whole
 _SCORES = ("scores", 1, ["B", 3])
 _PADDED = (("boxes", 1, ["B", 3, 4]), _SCORES, ("labels", 7, ["B", 3]), ("counts", 7, ["B"]))
 _RAW = (("boxes", 1, ["B", 3, 4]), ("scores", 1, ["B", 3, 2]))  # names, ONNX types, shapes
+_MASKS = (("masks", 1, ["B", 3, "S", "S"]),)
 
 
 def write_onnx(path: Path, model: ExportedModel = MODEL, **changes: Any) -> Path:
@@ -43,7 +45,7 @@ def write_onnx(path: Path, model: ExportedModel = MODEL, **changes: Any) -> Path
 
     Args:
         path: The file.
-        model: Its metadata; size, batch and nms shape the graph too.
+        model: Its metadata; size, batch, nms and mask_size shape the graph too.
         changes: `channels` (3), `opset` (18), `metadata` (a replacement, None for none).
     """
     import onnx
@@ -51,10 +53,11 @@ def write_onnx(path: Path, model: ExportedModel = MODEL, **changes: Any) -> Path
 
     height, width = model.size or ("H", "W")
     shape = [model.batch or "B", changes.get("channels", 3), height, width]
-    outputs = _PADDED if model.nms else _RAW
+    side = model.mask_size
+    outputs = [*_PADDED, *_MASKS] if side else _PADDED if model.nms else _RAW
     infos = [helper.make_tensor_value_info(*output) for output in outputs]
     images = helper.make_tensor_value_info("images", onnx.TensorProto.FLOAT, shape)
-    nodes, constants = _graph(model.nms)
+    nodes, constants = _graph(model.nms, side or 0)
     graph = helper.make_graph(nodes, "tiny", [images], infos, constants)
     opset = helper.make_opsetid("", changes.get("opset", 18))
     written = helper.make_model(graph, opset_imports=[opset], ir_version=9)
@@ -69,9 +72,11 @@ def write_raw(path: Path) -> Path:
     return write_onnx(path, replace(MODEL, nms=False))
 
 
-def _graph(nms: bool) -> tuple[list[Any], list[Any]]:
+def _graph(nms: bool, side: int) -> tuple[list[Any], list[Any]]:
     from onnx import helper, numpy_helper
 
+    maps = np.zeros((1, 3, side, side), np.float32)
+    maps[0, 0, :, : side // 2] = maps[0, 1] = 1
     constants = {
         "axes": np.array([1, 2, 3]),
         "one": np.array([1]),
@@ -84,6 +89,8 @@ def _graph(nms: bool) -> tuple[list[Any], list[Any]]:
         "two": np.array([2]),
         "last": np.array([2]),
         "class_shares": np.array([1, 0.5], np.float32),
+        "maps": maps,
+        "side": np.array([side]),
     }
     steps = [
         ("ReduceMean", ["images", "axes"], "sum", {"keepdims": 0}),
@@ -105,6 +112,10 @@ def _graph(nms: bool) -> tuple[list[Any], list[Any]]:
             ("Expand", ["names", "row_shape"], "labels", {}),
             ("Expand", ["two", "batch"], "counts", {}),
         ]
+        steps += [
+            ("Concat", ["batch", "three", "side", "side"], "map_shape", {"axis": 0}),
+            ("Expand", ["maps", "map_shape"], "masks", {}),
+        ][: 2 * (side > 0)]
     else:
         steps += [
             ("Unsqueeze", ["objects", "last"], "each_object", {}),
@@ -115,8 +126,11 @@ def _graph(nms: bool) -> tuple[list[Any], list[Any]]:
     return nodes, [numpy_helper.from_array(value, name) for name, value in constants.items()]
 
 
-def write_data(folder: Path) -> Path:
-    """Two white images, 40 x 30 and 24 x 24, each with a cat that fills it (COCO)."""
+def write_data(folder: Path, *, masks: bool = False) -> Path:
+    """Two white images, 40 x 30 and 24 x 24, each with a cat that fills it (COCO).
+
+    With masks, the cat fills its left half.
+    """
     sizes = {1: (40, 30), 2: (24, 24)}
     for image, size in sizes.items():
         Image.new("RGB", size, "white").save(folder / f"{image}.png")
@@ -127,9 +141,15 @@ def write_data(folder: Path) -> Path:
         ],
         "annotations": [
             {"id": image, "image_id": image, "category_id": 1, "bbox": [0, 0, *size]}
+            | ({"segmentation": _left_half(size)} if masks else {})
             for image, size in sizes.items()
         ],
         "categories": [{"id": 1, "name": "cat"}],
     }
     (folder / "annotations.json").write_text(json.dumps(content))
     return folder
+
+
+def _left_half(size: tuple[int, int]) -> list[list[int]]:
+    x, y = size[0] // 2, size[1]
+    return [[0, 0, x, 0, x, y, 0, y]]

@@ -35,6 +35,7 @@ class Evaluation:
         config: The checked configuration of the root `evaluate`.
         classes: What the detector detects.
         detect: Yields each batch of images with its detections in original coordinates.
+        masks: Whether to read the objects' masks where the configuration has no model.
 
     Attributes:
         split: The images, under the data set's name for them.
@@ -45,9 +46,11 @@ class Evaluation:
         UserError: The data set cannot be read, or has no such split.
     """
 
-    def __init__(self, config: Mapping[str, Any], classes: Classes, detect: Detect) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], classes: Classes, detect: Detect, *, masks: bool = False
+    ) -> None:
         self._classes, self._detect = classes, detect
-        data = assembly.build_data(config).with_classes(classes.names)
+        data = assembly.build_data(config, masks=masks).with_classes(classes.names)
         self.split = measured_split(data, config["split"])
         self._loader = data.measuring_loader(self.split.index)
         self._metric = assembly.build_metric(config, classes)

@@ -12,28 +12,26 @@ import torch
 
 from detkit import assembly
 from detkit.api.calibration import calibration_images
+from detkit.api.export_metadata import describe_export
 from detkit.assembly import Classes
-from detkit.config.derived.image_size import as_size
 from detkit.data.evaluation_split import measured_split
 from detkit.errors import UserError
 from detkit.export.certificate import Certificate
-from detkit.export.certification import Evidence, WrittenModel, certify
-from detkit.export.graph import example_images, graph_module, largest_stride, only_size, size_step
+from detkit.export.certification import WrittenModel, certify
+from detkit.export.evidence import Evidence
+from detkit.export.graph import example_images, graph_module, size_step
 from detkit.export.problems import refuse_problems
 from detkit.export.trial_images import canvas, noise_images
 from detkit.inference.engines.contract import RawArrays
 from detkit.inference.engines.suppression import has_numpy_form, suppress
 from detkit.interfaces import Exporter
-from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, load_weights
 from detkit.runs.score_threshold import default_threshold
 from detkit.structures import Batch, ExportGraph
 from detkit.structures.arrays import DetectionArrays
 from detkit.structures.export_graph import Images
-from detkit.structures.exported import ExportedModel
 
 _TRIED_IMAGES = 3  # of the validation set, whose outputs are compared in several sizes
-_MEAN = (123.675, 116.28, 103.53)  # of detectors of plugins without a pixel mean
 _FAILED = "failed"
 
 
@@ -87,8 +85,10 @@ class Export:
         refuse_problems(self._detector, nms=config["nms"])
         load_weights(self._detector, checkpoint)
         self._detector.eval()
-        self._stride = largest_stride(self._detector)
-        self._metadata = self._describe(default_threshold(checkpoint.path).value)
+        threshold = default_threshold(checkpoint.path).value
+        described = describe_export(config, self._classes, self._detector, threshold)
+        self._metadata, notes = described
+        self.notes += notes
         self._data = assembly.build_data(config).with_classes(self._classes.names)
         self._calibration = self._calibrate() if config["precision"] == "int8" else []
         self._batches = self._read_batches()
@@ -135,60 +135,6 @@ class Export:
             self.notes.append(f"{path} exists and will be replaced")
         return path
 
-    def _describe(self, threshold: float) -> ExportedModel:
-        config = self._config
-        augmentation = config["augmentation"]
-        batch = config["batch"]
-        mean = config["model"].get("pixel_mean") or _MEAN
-        return ExportedModel(
-            class_names=tuple(self._classes.names),
-            category_ids=tuple(self._classes.category_ids),
-            resize={key: step for key, step in augmentation["evaluation"].items() if step},
-            padding=tuple(map(float, mean)),
-            channels=len(mean),
-            value_range=PixelFormat.of(config).value_range,
-            score_threshold=threshold,
-            size=self._size(),
-            batch=None if batch == "dynamic" else batch,
-            nms=config["nms"],
-            precision=config["precision"],
-            pad_multiple=augmentation["pad_multiple"],
-            stride=self._stride,
-            postprocess=_postprocess(config["model"]),
-        )
-
-    def _size(self) -> tuple[int, int] | None:
-        """The fixed size; None for any, if the detector takes any.
-
-        Raises:
-            UserError: The size is no multiple of what the network needs, or not the one it takes.
-        """
-        only, size = only_size(self._detector), self._config["size"]
-        if only is not None and size == "dynamic":
-            self.notes.append(f"size={list(only)}: the detector takes no other size of images")
-            return only
-        if size == "dynamic":
-            return None
-        size = self._fixed_size(as_size(size))
-        if only is not None and size != only:
-            raise UserError(f"size={list(size)}: the detector takes images of {list(only)} only.")
-        return size
-
-    def _fixed_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """A fixed size, which must be a multiple of what the network needs.
-
-        Raises:
-            UserError: It is not.
-        """
-        multiple = self._config["augmentation"]["pad_multiple"]
-        if any(length % multiple for length in size):
-            height, width = (-(-length // multiple) * multiple for length in size)
-            raise UserError(
-                f"size={list(size)}: height and width must be multiples of {multiple} "
-                f"(augmentation.pad_multiple): use size=[{height},{width}]."
-            )
-        return size
-
     def _calibrate(self) -> list[Images]:
         images, note = calibration_images(
             self._config,
@@ -213,7 +159,7 @@ class Export:
     def run(self) -> Exported:
         """Write the model and its certificate, and move both to the output."""
         size = self._metadata.size or assembly.image_size(self._config)
-        step = size_step(self._metadata.pad_multiple, self._stride)
+        step = size_step(self._metadata.pad_multiple, self._metadata.stride)
         graph = ExportGraph(
             module=graph_module(self._detector, nms=self._metadata.nms),
             example=example_images(
@@ -221,7 +167,7 @@ class Export:
                 self._metadata.batch,
                 is_dynamic=self._metadata.size is None,
                 step=step,
-                stride=self._stride,
+                stride=self._metadata.stride,
                 channels=self._metadata.channels,
             ),
             metadata=self._metadata,
@@ -282,12 +228,3 @@ class Export:
             path.replace(target)
         files = certificate.write(self.output.parent, name)
         return Exported(self.output.with_name(f"{name}{suffix}"), certificate, files)
-
-
-def _postprocess(node: Any) -> Mapping[str, Any] | None:
-    """The configuration of the last post-processing in a model."""
-    last = None
-    for key, value in node.items() if isinstance(node, Mapping) else ():
-        is_postprocess = key == "postprocess" and isinstance(value, Mapping)
-        last = value if is_postprocess else _postprocess(value) or last
-    return last

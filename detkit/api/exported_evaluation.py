@@ -64,4 +64,5 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
     }
     config["data"].update(channels=model.channels, value_range=model.value_range)
     classes = Classes(list(model.class_names), list(model.category_ids))
-    return Evaluation(config, classes, partial(detect_exported, backend.predictor))
+    detect = partial(detect_exported, backend.predictor)
+    return Evaluation(config, classes, detect, masks=model.mask_size is not None)

@@ -31,7 +31,8 @@ The default score_threshold is the score with the best F1 on the run's validatio
 the run measured none.
 
 An exported file runs in onnxruntime (.onnx), OpenVINO (.xml) or PyTorch (.pt2). It takes source,
-output, score_threshold, batch_size and device; everything else was fixed by `detkit export`.
+output, score_threshold, mask_format, batch_size and device; everything else was fixed by
+`detkit export`.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 from detkit.api.detector import Detector
 from detkit.api.exported_backend import ExportedBackend
@@ -14,7 +14,7 @@ from detkit.cli.exported_words import exported_options, number_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import MaskFormat
 
-_OPTIONS = ("source", "output", "score_threshold", "batch_size", "device")
+_OPTIONS = ("source", "output", "score_threshold", "mask_format", "batch_size", "device")
 
 
 class PredictSettings(NamedTuple):
@@ -51,7 +51,7 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
         source=values["source"],
         output=values.get("output", "predictions"),
         score_threshold=None if threshold is None else _score(threshold),
-        mask_format="rle",  # exported files have no masks
+        mask_format=_mask_format(values.get("mask_format", "rle")),
         batch_size=number_of(values, "batch_size", 1),
         open_detector=partial(_open, file, values.get("device", "auto")),
     )
@@ -65,6 +65,13 @@ def _score(text: str) -> float:
     if not 0 <= value <= 1:
         raise UserError(f"score_threshold={text}: expected a score from 0 to 1.")
     return value
+
+
+def _mask_format(text: str) -> MaskFormat:
+    formats = get_args(MaskFormat)
+    if text not in formats:
+        raise UserError(f"mask_format={text}: expected {' or '.join(formats)}.")
+    return cast("MaskFormat", text)
 
 
 def _open(file: Path, device: str) -> Detector:

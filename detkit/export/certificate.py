@@ -58,10 +58,12 @@ class Certificate:
         megabytes: Size of the model.
         float_megabytes: Size of the float32 model; only for int8.
         ap: AP by program, if it was measured.
+        mask_ap: AP of masks by program, if it was measured.
         rows: Number of compared detections on the validation images, or raw rows.
         different: How many of them differ.
         pixels: Largest difference of a box among the others.
         score: Largest difference of a score among the others.
+        mask: Largest difference of a probability in their masks; None without masks.
         speed: How fast the model runs.
         sensitivity: What int8 costs each layer, if it was measured.
         first_difference: The first layer whose output differs, if the certificate failed.
@@ -75,10 +77,12 @@ class Certificate:
     megabytes: float
     float_megabytes: float | None = None
     ap: dict[str, float] = field(default_factory=dict)
+    mask_ap: dict[str, float] = field(default_factory=dict)
     rows: int = 0
     different: int = 0
     pixels: float = 0.0
     score: float = 0.0
+    mask: float | None = None
     speed: Speed | None = None
     sensitivity: list[LayerNoise] = field(default_factory=list)
     first_difference: str | None = None

@@ -3,63 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
+from detkit.export.ap_check import MeasuredAP, check_ap
 from detkit.export.certificate import Certificate, Check, Speed
-from detkit.export.comparison import TOLERANCES, Comparison, Tolerance, split
-from detkit.export.graph import dynamic_axes
+from detkit.export.comparison import TOLERANCES, Comparison
+from detkit.export.evidence import Evidence
+from detkit.export.graph import dynamic_axes, torch_outputs
 from detkit.export.layer_check import check_layers, first_difference
-from detkit.export.rounding import rounding_note
-from detkit.export.trial_images import canvas, trials
+from detkit.export.rounding import TRIALS, rounding_note
+from detkit.export.trial_images import trials
 from detkit.inference.engines.torch_program import torch_threads
-from detkit.interfaces import ExportEngine, Exporter, Metric
-from detkit.structures import Batch, Detections
-from detkit.structures.arrays import DetectionArrays
-from detkit.structures.export_graph import ExportGraph, Images, WrittenExport
+from detkit.interfaces import ExportEngine, Exporter
+from detkit.structures.export_graph import ExportGraph, WrittenExport
 
-Run = Callable[[Images], list[NDArray[Any]]]
 _RUNS, _SECONDS = 20, 3.0  # of a measurement of speed, whichever ends first
-_ROUNDED_TRIALS = 6  # batches to find out on whether rounding decides
 _PACKAGES = {"onnxruntime": "onnxruntime", "OpenVINO": "openvino", "torch.export": "torch"}
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a model is certified with.
-
-    Attributes:
-        images: Images (3, H, W) to compare outputs on.
-        step: Sides of trial images are multiples of this.
-        batches: The validation set; None if it cannot be read.
-        reason: Why not, in words.
-        metrics: Two empty metrics, for PyTorch and for the engine.
-        predict: PyTorch's detections on a batch, in original coordinates.
-        finish: Raw outputs to the detections of each image, for graphs without post-processing;
-            None if the post-processing only runs in PyTorch.
-        ap_tolerance: The largest change of AP; None takes the precision's.
-        threads: Threads for all but the measurement of speed.
-    """
-
-    images: Sequence[Images]
-    step: int
-    batches: Iterable[Batch] | None
-    reason: str
-    metrics: tuple[Metric, Metric] | None
-    predict: Callable[[Batch], list[Detections]]
-    finish: Callable[[Sequence[NDArray[Any]]], Iterable[DetectionArrays]] | None = None
-    ap_tolerance: float | None = None
-    threads: int = 1
 
 
 class WrittenModel(NamedTuple):
@@ -84,7 +50,7 @@ def certify(
     tolerance = TOLERANCES[graph.metadata.precision]
     if evidence.ap_tolerance is not None:
         tolerance = replace(tolerance, ap=evidence.ap_tolerance)
-    ap: dict[str, float] = {}
+    ap = MeasuredAP({}, {})
     comparison = Comparison(tolerance)
     checks = [
         _check_axes(graph, engine.input_shape),
@@ -92,16 +58,14 @@ def certify(
     ]
     if checks[1].passed:
         comparison = Comparison(tolerance)
-        check, ap = _check_ap(graph, engine, exporter.engine, evidence, comparison)
+        check, ap = check_ap(graph, engine, exporter.engine, evidence, comparison)
         checks.append(check)
-    difference = None
+    difference, tried = None, (graph, exporter, model.path, evidence.images, evidence.step)
     if all(check.passed is not False for check in checks):
-        check, difference = check_layers(
-            graph, exporter, model.path, evidence.images, evidence.step
-        )
+        check, difference = check_layers(*tried)
         checks.append(check)
     else:
-        difference = first_difference(graph, exporter, model.path, evidence.images, evidence.step)
+        difference = first_difference(*tried)
     passed = all(check.passed is not False for check in checks)
     float_file = model.report.float_file
     return Certificate(
@@ -112,11 +76,13 @@ def certify(
         checks=checks,
         megabytes=_megabytes(model.path, float_file),
         float_megabytes=_megabytes(float_file) if float_file else None,
-        ap=ap,
+        ap=ap.boxes,
+        mask_ap=ap.masks,
         rows=comparison.rows,
         different=comparison.different,
         pixels=comparison.pixels,
         score=comparison.score,
+        mask=comparison.mask,
         speed=_speed(graph, exporter, model, evidence) if passed else None,
         sensitivity=model.report.sensitivity,
         first_difference=difference,
@@ -139,7 +105,7 @@ def _check_outputs(
     try:
         for images in trials(evidence.images, graph.metadata, evidence.step):
             shapes.append(images.shape)
-            comparison.add(_torch_outputs(graph, images), engine(images))
+            comparison.add(torch_outputs(graph, images), engine(images))
     except Exception as error:  # an engine may fail in any way
         reason = " ".join(str(error).split())[:300]
         return Check(
@@ -151,91 +117,9 @@ def _check_outputs(
     text = f"{', '.join(sizes)} in batches of {', '.join(map(str, counts))}{source}: "
     note = ""
     if not comparison.is_close:
-        few = islice(trials(evidence.images, graph.metadata, evidence.step), _ROUNDED_TRIALS)
+        few = islice(trials(evidence.images, graph.metadata, evidence.step), TRIALS)
         note = rounding_note(graph, few, comparison.tolerance)
     return Check("outputs", comparison.is_close, text + comparison.text() + note)
-
-
-def _torch_outputs(graph: ExportGraph, images: Images) -> list[NDArray[Any]]:
-    with torch.no_grad():
-        return [output.numpy() for output in graph.module(torch.from_numpy(images))]
-
-
-def _check_ap(
-    graph: ExportGraph, engine: Run, engine_name: str, evidence: Evidence, comparison: Comparison
-) -> tuple[Check, dict[str, float]]:
-    """Measure AP on the validation set in PyTorch and in the engine."""
-    if evidence.batches is None or evidence.metrics is None:
-        return Check("AP", None, evidence.reason), {}
-    image_count = 0
-    for batch in evidence.batches:
-        image_count += len(batch)
-        inputs = canvas(batch, graph.metadata)
-        expected = _torch_outputs(graph, inputs)
-        actual: Sequence[NDArray[Any]] = _in_parts(engine, inputs, graph.metadata.batch)
-        comparison.add(expected, actual)
-        if not graph.metadata.nms and evidence.finish is None:
-            continue
-        images = split(actual) if evidence.finish is None else evidence.finish(actual)
-        detections = batch.without_blank(evidence.predict(batch))
-        exported = batch.without_blank(list(_original(batch, images)))
-        for metric, side in zip(evidence.metrics, (detections, exported), strict=True):
-            metric.update(batch.image_ids, side, batch.original_targets)
-    if not graph.metadata.nms and evidence.finish is None:
-        reason = "not measured, as the post-processing only runs in PyTorch; on validation images "
-        return Check("AP", None, reason + comparison.text()), {}
-    ap = [float(metric.compute()["AP"]) for metric in evidence.metrics]
-    # NaN without objects
-    is_close = np.isclose(ap[0], ap[1], rtol=0, atol=comparison.tolerance.ap, equal_nan=True)
-    passed = bool(is_close) and comparison.is_close
-    text = (
-        f"{ap_text(ap[0])} in PyTorch, {ap_text(ap[1])} in {engine_name} on {image_count:,} images"
-    )
-    text += f" (may change by {comparison.tolerance.ap:g}); "
-    text += _difference_text(comparison)
-    if not comparison.is_close:
-        few = islice(evidence.batches, _ROUNDED_TRIALS)
-        few_inputs = (canvas(batch, graph.metadata) for batch in few)
-        text += rounding_note(graph, few_inputs, comparison.tolerance)
-    return (
-        Check("AP", passed, text),
-        {"PyTorch": ap[0], engine_name: ap[1]},
-    )
-
-
-def ap_text(value: float) -> str:
-    """AP with three digits and without the zero before them."""
-    text = f"{value:.3f}"
-    return text[1:] if text.startswith("0.") else text
-
-
-def _difference_text(comparison: Comparison) -> str:
-    tolerance: Tolerance = comparison.tolerance
-    if not np.isfinite(tolerance.pixels):
-        return f"{comparison.rows:,} detections"
-    return (
-        f"{comparison.different:,} of {comparison.rows:,} detections differ by more than "
-        f"{tolerance.pixels:g} px or {tolerance.score:g} in score"
-    )
-
-
-def _in_parts(engine: Run, images: Images, batch: int | None) -> list[NDArray[Any]]:
-    """Run images through an engine whose number of images may be fixed."""
-    if batch is None:
-        return engine(images)
-    missing = -len(images) % batch
-    padded = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-    parts = [engine(padded[start : start + batch]) for start in range(0, len(padded), batch)]
-    return [np.concatenate(outputs)[: len(images)] for outputs in zip(*parts, strict=True)]
-
-
-def _original(batch: Batch, images: Iterable[DetectionArrays]) -> Iterator[Detections]:
-    """The detections of each image in the coordinates of the original images."""
-    geometry = zip(images, batch.to_image, batch.original_sizes, strict=True)
-    for (boxes, scores, labels), to_image, size in geometry:
-        values = (boxes.astype(np.float32), scores.astype(np.float32), labels.astype(np.int64))
-        detections = Detections(*map(torch.from_numpy, values))
-        yield detections.to_original(to_image, size)
 
 
 def _speed(
@@ -244,7 +128,7 @@ def _speed(
     """The time of the smallest batch that the graph takes, per image, on one thread."""
     images = next(trials(evidence.images, graph.metadata, evidence.step))
     with torch_threads(1):
-        pytorch = milliseconds(lambda: _torch_outputs(graph, images)) / len(images)
+        pytorch = milliseconds(lambda: torch_outputs(graph, images)) / len(images)
     times = []
     for file in (model.path, model.report.float_file):
         if file is not None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detkit.inference.engines.contract import PaddedArrays
 from detkit.structures.arrays import DetectionArrays
+from detkit.structures.exported import RAW_OUTPUTS
+from detkit.structures.mask_arrays import MaskArrays
 
 Outputs = Sequence[NDArray[Any]]
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64]]  # positions of expected and actual rows
+_ANY_SIZE = (0, 0)  # of the image; only pasting masks depends on it
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Tolerance:
     Attributes:
         pixels: Largest difference of a box's coordinate.
         score: Largest difference of a score.
+        mask: Largest difference of a probability in a mask.
         share: Largest share of detections that differ by more, or that only one side has: the
             order of nearly equal scores decides which boxes NMS removes.
         ap: Largest loss or gain of AP.
@@ -28,6 +35,7 @@ class Tolerance:
 
     pixels: float
     score: float
+    mask: float
     share: float
     ap: float
 
@@ -35,17 +43,16 @@ class Tolerance:
 # Rounding adds up over the layers: 1e-4 of 1,000 pixels for 24 bits, 1e-2 for 11 bits. In int8 only
 # AP says whether a model is good.
 TOLERANCES = {
-    "fp32": Tolerance(pixels=0.1, score=0.001, share=0.001, ap=0.001),
-    "fp16": Tolerance(pixels=2.0, score=0.02, share=0.05, ap=0.005),
-    "int8": Tolerance(pixels=float("inf"), score=float("inf"), share=1.0, ap=0.02),
+    "fp32": Tolerance(pixels=0.1, score=0.001, mask=0.01, share=0.001, ap=0.001),
+    "fp16": Tolerance(pixels=2.0, score=0.02, mask=0.05, share=0.05, ap=0.005),
+    "int8": Tolerance(pixels=inf, score=inf, mask=inf, share=1.0, ap=0.02),
 }
 
 
 def split(outputs: Outputs) -> Iterator[DetectionArrays]:
-    """The detections of each image of padded outputs."""
-    boxes, scores, labels, counts = outputs
-    for image, count in enumerate(counts.tolist()):
-        yield DetectionArrays(boxes[image, :count], scores[image, :count], labels[image, :count])
+    """The detections of each image of padded outputs, with masks if there are any."""
+    *columns, masks = outputs if len(outputs) > len(PaddedArrays._fields) else (*outputs, None)
+    return PaddedArrays(*columns).with_masks(masks).split(_ANY_SIZE)
 
 
 @dataclass
@@ -57,6 +64,8 @@ class Comparison:
         different: Rows that differ by more than the tolerance, or that only one side has.
         pixels: Largest difference of a coordinate between rows that agree.
         score: Largest difference of a score between rows that agree.
+        mask: Largest difference of a probability in the masks of rows that agree; None without
+            masks.
     """
 
     tolerance: Tolerance
@@ -64,10 +73,11 @@ class Comparison:
     different: int = 0
     pixels: float = 0.0
     score: float = 0.0
+    mask: float | None = None
 
     def add(self, expected: Outputs, actual: Outputs) -> None:
         """Compare the outputs of one batch, of a graph with or without post-processing."""
-        is_padded = len(expected) == 4  # noqa: PLR2004  # the padding may differ
+        is_padded = len(expected) > len(RAW_OUTPUTS)  # the padding may differ
         if is_padded and len(expected[0]) == len(actual[0]):
             for pair in zip(split(expected), split(actual), strict=True):
                 self.add_image(*pair)
@@ -86,10 +96,20 @@ class Comparison:
         rows, columns = pairs
         boxes = np.abs(expected.boxes[rows] - actual.boxes[columns]).max(axis=-1, initial=0.0)
         scores = np.abs(expected.scores[rows] - actual.scores[columns])
-        self._add_rows(boxes, scores, most)
+        masks = _mask_differences(expected, actual, pairs)
+        self._add_rows(boxes, scores, most, masks)
 
-    def _add_rows(self, boxes: NDArray[Any], scores: NDArray[Any], most: int) -> None:
+    def _add_rows(
+        self,
+        boxes: NDArray[Any],
+        scores: NDArray[Any],
+        most: int,
+        masks: NDArray[Any] | None = None,
+    ) -> None:
         agree = (boxes <= self.tolerance.pixels) & (scores <= self.tolerance.score)
+        if masks is not None:
+            agree &= masks <= self.tolerance.mask
+            self.mask = max(self.mask or 0.0, float(masks[agree].max(initial=0.0)))
         self.rows += most
         self.different += most - int(agree.sum())
         self.pixels = max(self.pixels, float(boxes[agree].max(initial=0.0)))
@@ -102,15 +122,30 @@ class Comparison:
 
     def text(self) -> str:
         """One line."""
+        masks = "" if self.mask is None else f" and {self.mask:.2g} in their masks"
         return (
             f"{self.different:,} of {self.rows:,} rows differ; the others agree to "
-            f"{self.pixels:.2g} px and {self.score:.2g} in score"
+            f"{self.pixels:.2g} px and {self.score:.2g} in score{masks}"
         )
 
 
-def _nearest(
-    expected: DetectionArrays, actual: DetectionArrays
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _mask_differences(
+    expected: DetectionArrays, actual: DetectionArrays, pairs: Pairs
+) -> NDArray[Any] | None:
+    """The largest difference in the masks of each pair; None if neither side has masks."""
+    if expected.masks is None and actual.masks is None:
+        return None
+    maps = [
+        side.masks.probabilities[positions]
+        for side, positions in zip((expected, actual), pairs, strict=True)
+        if isinstance(side.masks, MaskArrays)
+    ]
+    if [array.shape for array in maps] != [maps[0].shape] * len(pairs):
+        return np.full(len(pairs[0]), inf)  # one side lacks them, or has another size
+    return np.asarray(np.abs(maps[0] - maps[1]).max(axis=(1, 2), initial=0.0))
+
+
+def _nearest(expected: DetectionArrays, actual: DetectionArrays) -> Pairs:
     """Pairs of detections with the same class, nearest first; each is in one pair at most."""
     distance = np.abs(expected.boxes[:, None] - actual.boxes[None]).max(axis=-1, initial=0.0)
     distance = distance + np.abs(expected.scores[:, None] - actual.scores[None])

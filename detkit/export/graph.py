@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detkit.errors import UserError
-from detkit.structures.export_graph import ExportGraph
+from detkit.structures import PaddedDetections
+from detkit.structures.export_graph import ExportGraph, Images
 
 # Below this, a deep network's coarsest map is 1 x 1, and torch.export takes a length of 1 for
 # a constant.
 _SMALLEST = 256
 _LONGEST = 400  # letters of another tool's message
 _CELLS = 3  # of the coarsest level in the example
+_MASK_HEAD = "mask_head"  # the slot of roi heads
 
 
 class DetectionGraph(nn.Module):
-    """Images to padded detections: boxes, scores, labels and counts."""
+    """Images to padded detections: boxes, scores, labels, counts, and masks if there are any."""
 
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
         self.detector = detector
+        self.has_masks = mask_size(detector) is not None
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) to (B, D, 4), (B, D), (B, D) and (B,)."""
-        return tuple(self.detector.detect(images))  # type: ignore[operator]
+        """(B, 3, H, W) to (B, D, 4), (B, D), (B, D), (B,) and, with masks, (B, D, S, S)."""
+        detections: PaddedDetections = self.detector.detect(images)  # type: ignore[operator]
+        if not self.has_masks or detections.masks is None:
+            return tuple(detections)
+        return (*detections, detections.masks)
 
 
 class RawGraph(nn.Module):
@@ -46,6 +54,18 @@ def graph_module(detector: nn.Module, *, nms: bool) -> nn.Module:
     """The module to export, in evaluation mode and without gradients."""
     graph = DetectionGraph(detector) if nms else RawGraph(detector)
     return graph.eval().requires_grad_(False)
+
+
+def mask_heads(detector: nn.Module) -> dict[str, nn.Module]:
+    """The mask heads of a detector by config path."""
+    modules = detector.named_modules()
+    return {path: part for path, part in modules if path.rpartition(".")[2] == _MASK_HEAD}
+
+
+def mask_size(detector: nn.Module) -> int | None:
+    """The side of the masks of detections; None if the detector has no mask head."""
+    sides = [int(head.side) for head in mask_heads(detector).values()]  # type: ignore[arg-type]
+    return sides[0] if sides else None
 
 
 def largest_stride(detector: nn.Module) -> int:
@@ -98,6 +118,12 @@ def example_images(
         height = math.ceil(max(height, smallest) / step) * step
         width = math.ceil(max(width, height + 1) / step) * step
     return torch.full((batch or 2, channels, height, width), 114.0)
+
+
+def torch_outputs(graph: ExportGraph, images: Images) -> list[NDArray[Any]]:
+    """The outputs of a graph on images (B, 3, H, W), in PyTorch."""
+    with torch.no_grad():
+        return [output.numpy() for output in graph.module(torch.from_numpy(images))]
 
 
 def trace(graph: ExportGraph) -> torch.export.ExportedProgram:

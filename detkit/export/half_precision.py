@@ -16,6 +16,7 @@ from detkit.export.quantization import last_convolutions
 
 _FLOAT, _HALF = 1, 10  # ONNX's numbers of the types
 _BOXES = "RoiAlign"  # takes boxes beside features
+_SELECTING = ("TopK", "NonMaxSuppression")
 _SCALES = {"Resize": (1, 2)}  # inputs that are float32 by definition
 _SMALLEST_LAYER = 16  # inputs and outputs of a linear layer; smaller matrices decode boxes
 
@@ -92,11 +93,11 @@ def _network(model: Model) -> set[str]:
     """The outputs of all nodes that convolutions and linear layers need, boxes apart."""
     producers = {name: node for node in model.graph.node for name in node.output}
     waiting = [node.output[0] for node in (*last_convolutions(model), *_linear_layers(model))]
-    outputs: set[str] = set()
+    outputs, boxes = set[str](), _selected_boxes(model)
     while waiting:
         name = waiting.pop()
         node = producers.get(name)
-        if node is None or name in outputs:
+        if node is None or name in outputs or name in boxes:
             continue
         if node.op_type == _BOXES:
             waiting.append(node.input[0])
@@ -104,6 +105,25 @@ def _network(model: Model) -> set[str]:
         outputs.update(node.output)
         waiting += node.input
     return outputs
+
+
+def _selected_boxes(model: Model) -> set[str]:
+    """The values that depend on selected boxes, but on no features pooled in them.
+
+    Convolutions of a roi head need such values where they weight pooled features by the part of a
+    region that is inside of the image. In float16, coordinates of proposals and detections would be
+    rounded.
+    """
+    # For each value: how many selections are before it, and whether features are pooled behind the
+    # last one.
+    origins: dict[str, tuple[int, bool]] = {}
+    for node in model.graph.node:  # nodes are sorted
+        known = [origins[name] for name in node.input if name in origins]
+        count, has_features = max(known, default=(0, True))
+        if node.op_type in _SELECTING:
+            count, has_features = count + 1, False
+        origins |= dict.fromkeys(node.output, (count, has_features or node.op_type == _BOXES))
+    return {name for name, (_, has_features) in origins.items() if not has_features}
 
 
 def _linear_layers(model: Model) -> Iterator[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from detkit.errors import ConfigError
+from detkit.export.graph import mask_heads
 
 
 def refuse_problems(detector: nn.Module, *, nms: bool) -> None:
@@ -27,6 +28,12 @@ def refuse_problems(detector: nn.Module, *, nms: bool) -> None:
         if nms or not is_postprocess:
             remedy = ", or nms=false" if is_postprocess else ""
             problems.append(f"model.{path}: {problem.rstrip('.')}{remedy}.")
+    if not nms:
+        problems += [
+            f"model.{path}: masks are predicted for detections, and nms=false leaves those to "
+            f"another engine: use nms=true, or model.{path}=null to export boxes alone."
+            for path in mask_heads(detector)
+        ]
     verb = "detect" if nms else "raw_detections"
     if not callable(getattr(detector, verb, None)):
         problems.append(

@@ -14,6 +14,7 @@ from detkit.structures.export_graph import (
     LayerComparison,
     WrittenExport,
 )
+from detkit.structures.exported import MASKS
 
 _MODEL, _LABELS, _CONFIG = "1/model.onnx", "labels.txt", "config.pbtxt"
 _TYPES = {"labels": "TYPE_INT64", "counts": "TYPE_INT64"}
@@ -66,9 +67,11 @@ def configuration(graph: ExportGraph, name: str) -> str:
     """
     size = graph.metadata.size or (-1, -1)
     batch = graph.metadata.batch or -1
+    side = graph.metadata.mask_size or -1
+    shapes = {"boxes": [batch, -1, 4], "counts": [batch], MASKS: [batch, -1, side, side]}
     outputs = []
     for output in graph.outputs:
-        dims = {"boxes": [batch, -1, 4], "counts": [batch]}.get(output, [batch, -1])
+        dims = shapes.get(output, [batch, -1])
         if output == "scores" and not graph.metadata.nms:
             dims = [batch, -1, len(graph.metadata.class_names)]
         outputs.append(_tensor(output, _TYPES.get(output, "TYPE_FP32"), dims))

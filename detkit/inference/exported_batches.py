@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import torch
-
 from detkit.inference.exported_predictor import ExportedPredictor
 from detkit.structures import Batch, Detections
 
@@ -18,7 +16,7 @@ def detect_exported(
         images = predictor.graph_input(batch.images.numpy(), batch.image_sizes)
         geometry = zip(predictor.run(images), batch.to_image, batch.original_sizes, strict=True)
         detections = [
-            Detections(*map(torch.from_numpy, resized)).to_original(to_image, size)
-            for resized, to_image, size in geometry
+            Detections.of(arrays).to_original(to_image, size)
+            for arrays, to_image, size in geometry
         ]
         yield batch, batch.without_blank(detections)

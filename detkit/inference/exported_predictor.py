@@ -93,10 +93,7 @@ class ExportedPredictor:
             ) from error
         if isinstance(outputs, RawArrays):
             return suppress(outputs, self._model.postprocess or {})
-        return [
-            DetectionArrays(boxes[:count], scores[:count], labels[:count])
-            for boxes, scores, labels, count in zip(*outputs, strict=True)
-        ]
+        return list(outputs.split((images.shape[2], images.shape[3])))
 
     def _canvas(self, size: Size) -> Size:
         """The size that the graph takes for an image of a size.

@@ -31,10 +31,6 @@ class ConvMaskHead(nn.Module):
         pooling: Levels and regions to small maps; masks have twice their side.
     """
 
-    export_problem = (
-        "exported graphs have no masks: add model.roi_head.mask_head=null to export the boxes"
-    )
-
     def __init__(
         self,
         *,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # exported detectors have no masks, and no torch
+from detkit.structures.mask_arrays import MaskArrays
+
+if TYPE_CHECKING:  # exported files need no torch
     from detkit.structures.masks import Masks
 
 
@@ -44,7 +46,7 @@ class DetectionArrays(_Columns):
     def to_original(
         self, to_image: NDArray[np.float64], original_size: tuple[int, int]
     ) -> DetectionArrays:
-        """Map boxes back to the original image and clip them to it.
+        """Map boxes back to the original image and clip them to it; masks stay whole.
 
         Args:
             to_image: (3, 3) map from the original image to the detector's input, which moves and
@@ -54,4 +56,8 @@ class DetectionArrays(_Columns):
         back = np.linalg.inv(to_image).astype(np.float32)
         factors, shift = np.tile(back.diagonal()[:2], 2), np.tile(back[:2, 2], 2)
         limit = np.tile(np.array(original_size[::-1], np.float32), 2)
-        return self._replace(boxes=np.clip(self.boxes * factors + shift, 0, limit))
+        boxes = self.boxes * factors + shift
+        original = self._replace(boxes=np.clip(boxes, 0, limit))
+        if not isinstance(self.masks, MaskArrays):
+            return original
+        return original.with_masks(self.masks._replace(boxes=boxes, size=original_size))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from detkit.structures.arrays import DetectionArrays
+from detkit.structures.mask_arrays import MaskArrays
 from detkit.structures.masks import DetectionMasks, Masks
 
 
@@ -34,6 +37,15 @@ class Detections(_Columns):
         detections = Detections(*self)
         detections.masks = masks
         return detections
+
+    @staticmethod
+    def of(arrays: DetectionArrays) -> Detections:
+        """The same detections as tensors."""
+        types = (np.float32, np.float32, np.int64)
+        columns = (torch.from_numpy(a.astype(kind)) for a, kind in zip(arrays, types, strict=True))
+        masks = arrays.masks
+        masks = DetectionMasks.of(masks) if isinstance(masks, MaskArrays) else masks
+        return Detections(*columns).with_masks(masks)
 
     @staticmethod
     def empty() -> Detections:
@@ -66,7 +78,7 @@ class Detections(_Columns):
         return moved.with_masks(self.masks._replace(boxes=move(self.masks.boxes), size=size))
 
     def to_original(self, to_image: Tensor, original_size: tuple[int, int]) -> Detections:
-        """Map boxes back to the original image and clip them to it.
+        """Map boxes back to the original image and clip them to it; masks stay whole.
 
         Args:
             to_image: (3, 3) projective map from the original image to the detector's input; if it
@@ -74,7 +86,11 @@ class Detections(_Columns):
             original_size: (height, width) of the original image.
         """
         size = torch.tensor(original_size, device=self.boxes.device)
-        return self._replace(boxes=boxes_in_original(self.boxes, to_image, size))
+        original = self._replace(boxes=boxes_in_original(self.boxes, to_image, size))
+        if not isinstance(self.masks, DetectionMasks):
+            return original
+        boxes = unclipped_boxes(self.masks.boxes, to_image)
+        return original.with_masks(self.masks._replace(boxes=boxes, size=original_size))
 
 
 def boxes_in_original(boxes: Tensor, to_image: Tensor, original_sizes: Tensor) -> Tensor:

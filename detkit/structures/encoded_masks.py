@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask
 
+from detkit.errors import UserError
 from detkit.structures.mask_window import MaskWindow
 
 
@@ -33,12 +34,17 @@ class EncodedMasks(NamedTuple):
     def window(self, position: int) -> MaskWindow:
         """The pixels of a detection."""
         encoded: Any = {"counts": self.runs[position], "size": list(self.size)}
-        return MaskWindow.around(mask.decode(encoded).astype(np.bool_))
+        return MaskWindow.around(_coco_masks().decode(encoded).astype(np.bool_))
 
     def rle(self) -> list[dict[str, Any]]:
         """A segmentation of a COCO results file for each detection."""
         size = list(self.size)
         return [{"size": size, "counts": runs.decode("ascii")} for runs in self.runs]
+
+
+def encode_windows(windows: Iterable[MaskWindow], size: tuple[int, int]) -> EncodedMasks:
+    """The pixels of the objects of an image of a size (height, width) as runs."""
+    return EncodedMasks(tuple(map(encode_window, windows)), size)
 
 
 def encode_window(window: MaskWindow) -> bytes:
@@ -56,6 +62,23 @@ def encode_window(window: MaskWindow) -> bytes:
     counts = np.diff(ends).tolist()
     if len(counts) > 1 and counts[-1] == 0:  # the last pixel of the image is set
         counts.pop()
-    encoded: Any = mask.frPyObjects({"counts": counts, "size": [height, width]}, height, width)
+    runs_of_image = {"counts": counts, "size": [height, width]}
+    encoded: Any = _coco_masks().frPyObjects(runs_of_image, height, width)
     runs: bytes = encoded["counts"]
     return runs
+
+
+def _coco_masks() -> Any:
+    """The module of pycocotools, which an environment for exported files may lack.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        from pycocotools import mask
+    except ImportError as error:
+        raise UserError(
+            "masks as runs of pixels (RLE) need the package pycocotools, which is not installed: "
+            "pip install pycocotools"
+        ) from error
+    return mask

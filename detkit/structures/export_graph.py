@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from detkit.structures.exported import ExportedModel
 
 INPUT = "images"
-DETECTION_OUTPUTS = ("boxes", "scores", "labels", "counts")
-RAW_OUTPUTS = ("boxes", "scores")
 Images = NDArray[np.float32]  # (B, 3, H, W) RGB in 0..255
 
 
@@ -42,7 +40,7 @@ class ExportGraph:
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the outputs, in order."""
-        return DETECTION_OUTPUTS if self.metadata.nms else RAW_OUTPUTS
+        return self.metadata.outputs
 
 
 class LayerNoise(NamedTuple):

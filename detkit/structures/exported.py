@@ -16,6 +16,9 @@ from detkit.errors import UserError
 METADATA_KEY = "detkit"  # in ONNX's metadata_props, OpenVINO's rt_info and the like
 FORMAT = 1
 _COLOURS = 3
+DETECTION_OUTPUTS = ("boxes", "scores", "labels", "counts")
+RAW_OUTPUTS = ("boxes", "scores")
+MASKS = "masks"  # the output after DETECTION_OUTPUTS, if the detector has a mask head
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class ExportedModel:
 
     Its graph takes `images`, float32 (B, C, H, W) from 0 to 255, and normalises them. With
     `nms` it returns `boxes` (B, D, 4), `scores` (B, D), `labels` (B, D) and `counts` (B,), padded
-    as `PaddedDetections`; without, `boxes` (B, P, 4) and `scores` (B, P, C).
+    as `PaddedDetections`; without, `boxes` (B, P, 4) and `scores` (B, P, C). With `mask_size` M it
+    also returns `masks` (B, D, M, M).
 
     Attributes:
         class_names: The C names, in label order.
@@ -43,6 +47,7 @@ class ExportedModel:
         channels: Channels of the images; 3 are red, green and blue.
         value_range: Values of black and white in images of more than 8 bits; None for 8 bits.
         postprocess: The configuration of the detector's post-processing, for graphs without it.
+        mask_size: Side of the map that each detection's mask comes as; None for boxes alone.
     """
 
     class_names: tuple[str, ...]
@@ -60,13 +65,24 @@ class ExportedModel:
     postprocess: Mapping[str, Any] | None = None
     channels: int = _COLOURS
     value_range: tuple[float, float] | None = None
+    mask_size: int | None = None
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the graph's outputs, in order."""
+        if not self.nms:
+            return RAW_OUTPUTS
+        return DETECTION_OUTPUTS if self.mask_size is None else (*DETECTION_OUTPUTS, MASKS)
 
     def to_json(self) -> str:
         """The text to store in the file.
 
-        Channels and value range are left out for 8-bit RGB, so that an older detkit can read it.
+        Channels and value range are left out for 8-bit RGB, and the mask size without masks, so
+        that an older detkit can read it.
         """
         values = asdict(self)
+        if self.mask_size is None:
+            del values["mask_size"]
         if self.channels == _COLOURS and self.value_range is None:
             del values["channels"], values["value_range"]
         return json.dumps({"format": FORMAT, **values}, ensure_ascii=False)
@@ -109,9 +125,10 @@ def _checked(values: dict[str, Any]) -> ExportedModel:
         raise ValueError(f"class_names {names} and category_ids {ids} do not belong together")
     if len(model.padding) != model.channels or len(model.size or (0, 0)) != 2:  # noqa: PLR2004
         raise ValueError(f"padding {model.padding} or size {model.size} has a wrong length")
-    whole = (model.pad_multiple, model.stride, *(model.size or ()), model.batch or 1)
+    optional = [n for n in (model.batch, model.mask_size) if n is not None]
+    whole = (model.pad_multiple, model.stride, *(model.size or ()), *optional)
     if not all(isinstance(number, int) and number > 0 for number in whole):
-        raise ValueError("size, batch, pad_multiple and stride are whole numbers above 0")
+        raise ValueError("size, batch, pad_multiple, stride, mask_size: expected numbers above 0")
     if not all(isinstance(node, dict) and "name" in node for node in model.resize.values()):
         raise ValueError(f"resize {model.resize} is not a mapping of labels to transforms")
     return model

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from detkit.errors import UserError
 from detkit.structures.outlines import Bitmap
 
 _CORNERS = 3  # fewer points enclose nothing
@@ -52,8 +53,17 @@ class MaskWindow(NamedTuple):
 
         Args:
             tolerance: How far a border may move, in pixels, to need fewer points.
+
+        Raises:
+            UserError: OpenCV is not installed, which an environment for exported files may lack.
         """
-        import cv2  # takes a tenth of a second, which only users of polygons should pay
+        try:
+            import cv2  # takes a tenth of a second, which only users of polygons should pay
+        except ImportError as error:
+            raise UserError(
+                "polygons of masks need OpenCV, which is not installed: pip install "
+                "opencv-python-headless"
+            ) from error
 
         # With four pixels for each, the centres of border pixels are a quarter inside the border.
         fine = self.bitmap.repeat(2, axis=0).repeat(2, axis=1).astype(np.uint8)

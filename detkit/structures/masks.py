@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from detkit.structures.encoded_masks import EncodedMasks, encode_window
+from detkit.structures.encoded_masks import EncodedMasks, encode_windows
 from detkit.structures.images import Target
+from detkit.structures.mask_arrays import THRESHOLD, MaskArrays
+from detkit.structures.mask_placement import MaskPlacement
 from detkit.structures.mask_window import MaskWindow
 from detkit.structures.outlines import Outlines
 
 _BITS = 8
-_THRESHOLD = 0.5
 
 
 class PaddedMasks(NamedTuple):
@@ -91,23 +92,28 @@ class DetectionMasks(NamedTuple):
     boxes: Tensor
     size: tuple[int, int]
 
+    @staticmethod
+    def of(masks: MaskArrays) -> DetectionMasks:
+        """The same masks as tensors."""
+        arrays = (masks.probabilities, masks.boxes)
+        return DetectionMasks(*(torch.from_numpy(a.astype(np.float32)) for a in arrays), masks.size)
+
     def select(self, keep: Tensor | NDArray[Any]) -> DetectionMasks:
         """The masks selected by a mask or by positions."""
         return self._replace(probabilities=self.probabilities[keep], boxes=self.boxes[keep])
 
     def encoded(self) -> EncodedMasks:
         """The pixels of each detection as runs, which take a tenth of the memory."""
-        runs = tuple(encode_window(self.window(position)) for position in range(len(self.boxes)))
-        return EncodedMasks(runs, self.size)
+        return encode_windows(map(self.window, range(len(self.boxes))), self.size)
 
     def window(self, position: int) -> MaskWindow:
         """The pixels of a detection."""
         rows, columns, values = self._part(position)
-        return MaskWindow(columns.start, rows.start, (values > _THRESHOLD).numpy(), self.size)
+        return MaskWindow(columns.start, rows.start, (values > THRESHOLD).numpy(), self.size)
 
     def bitmap(self, position: int) -> Tensor:
         """(H, W) bool, the pixels of a detection."""
-        return self.pasted(position) > _THRESHOLD
+        return self.pasted(position) > THRESHOLD
 
     def pasted(self, position: int) -> Tensor:
         """(H, W) float32 probabilities in the image, resized to whole pixels as torchvision does.
@@ -122,29 +128,13 @@ class DetectionMasks(NamedTuple):
     def _part(self, position: int) -> tuple[slice, slice, Tensor]:
         """The rows and columns of the image that a map covers, and its probabilities there."""
         side = self.probabilities.shape[-1]
-        height, width = self.size
-        x1, y1, x2, y2 = self.boxes[position].cpu()
-        if not torch.isfinite(x1 + y1 + x2 + y2):  # the metric leaves such detections out
+        placement = MaskPlacement.of(self.boxes[position].cpu().numpy(), side, self.size)
+        if placement is None:
             return slice(0, 0), slice(0, 0), torch.zeros(0, 0)
-        grown = (side + 2) / side
-        half_width, half_height = (x2 - x1) * 0.5 * grown, (y2 - y1) * 0.5 * grown
-        across, down = (x2 + x1) * 0.5, (y2 + y1) * 0.5
-        left, right = int(across - half_width), int(across + half_width)
-        top, bottom = int(down - half_height), int(down + half_height)
-        rows, columns = _overlap(top, bottom + 1, height), _overlap(left, right + 1, width)
         with_border = pad(self.probabilities[position].cpu(), (1, 1, 1, 1))[None, None]
-        size = (max(bottom - top + 1, 1), max(right - left + 1, 1))
+        size = (placement.height, placement.width)
         resized = interpolate(with_border, size=size, mode="bilinear", align_corners=False)[0, 0]
-        inside = resized[
-            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-        ]
-        return rows, columns, inside
+        return placement.rows, placement.columns, resized[placement.inside]
 
 
-def _overlap(start: int, stop: int, length: int) -> slice:
-    """The part of start..stop - 1 that is in 0..length - 1; empty at the nearer end if none is."""
-    first = min(max(start, 0), length)
-    return slice(first, max(min(stop, length), first))
-
-
-Masks = DetectionMasks | EncodedMasks
+Masks = DetectionMasks | MaskArrays | EncodedMasks

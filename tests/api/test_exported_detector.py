@@ -12,6 +12,7 @@ import pytest
 import torch
 from exported_files import MODEL, write_data, write_onnx, write_raw
 from PIL import Image
+from pycocotools import mask
 
 import detkit
 
@@ -123,17 +124,47 @@ def test_what_a_file_cannot_do_is_refused(exported, words, message):
         exported.evaluate(overrides=words)
 
 
+@pytest.fixture(scope="module")
+def with_masks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("masks")
+    return write_onnx(folder / "masks.onnx", replace(MODEL, mask_size=8))
+
+
+def test_masks_are_pasted_into_the_original_image(with_masks):
+    (result,) = detkit.load(with_masks).predict(WHITE)
+    assert (result.masks.shape, result.masks.dtype) == ((2, 30, 40), np.bool_)
+    assert result.masks[0, 1:, :20].all()
+    assert not result.masks[0, :, 22:].any()
+    assert [mask.decode(rle).sum() for rle in result.rle()] == result.masks.sum((1, 2)).tolist()
+    ((polygon,), _) = result.polygons()
+    np.testing.assert_allclose(polygon.max(axis=0), [20, 30], atol=1)
+    assert detkit.load(with_masks).predict(WHITE, threshold=0.6)[0].masks.shape == (1, 30, 40)
+
+
+def test_a_file_without_masks_has_none(exported):
+    assert exported.predict(WHITE)[0].masks is None
+
+
+def test_mask_ap_is_measured_if_the_data_have_masks(with_masks, tmp_path):
+    words = ["split=all", "data.workers=0"]
+    numbers = detkit.load(with_masks).evaluate(write_data(tmp_path, masks=True), overrides=words)
+    assert numbers["AP"] == 1
+    assert numbers["mask_AP50"] == 1
+    assert numbers["mask_AP"] > 0.5
+
+
 PROGRAM = """
 import sys, detkit
 (result,) = detkit.load(sys.argv[1]).predict(sys.argv[2])
 result.draw(), result.to_coco(), len(result)
+assert result.masks.any() and all(result.rle()) and all(result.polygons())
 heavy = {"torch", "torchvision", "lightning", "hydra", "omegaconf", "matplotlib", "pydantic"}
 print(sorted({name.split(".")[0] for name in sys.modules} & heavy))
 """
 
 
 @pytest.mark.slow
-def test_predicting_imports_neither_torch_nor_hydra(file, photos):
-    command = [sys.executable, "-c", PROGRAM, str(file), str(photos / "a.png")]
+def test_predicting_imports_neither_torch_nor_hydra(with_masks, photos):
+    command = [sys.executable, "-c", PROGRAM, str(with_masks), str(photos / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

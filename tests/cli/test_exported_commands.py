@@ -47,6 +47,14 @@ def test_predict_names_the_threshold_that_the_file_holds(folder, capsys):
     assert len(json.loads((folder / "predictions/detections.json").read_text())) == 4
 
 
+@pytest.mark.parametrize(("words", "kind"), [([], dict), (["mask_format=polygons"], list)])
+def test_predict_writes_masks_in_both_formats(folder, words, kind):
+    write_onnx(folder / "masks.onnx", replace(MODEL, mask_size=8))
+    assert main(["predict", "ckpt=masks.onnx", "source=data", "output=out", *words]) == 0
+    rows = json.loads((folder / "out/detections.json").read_text())
+    assert [type(row["segmentation"]) for row in rows] == [kind] * 4
+
+
 def test_evaluate_measures_and_writes_what_a_run_would(folder, capsys):
     words = ["data.path=data", "split=all", "data.workers=0", "output=numbers"]
     assert main(["evaluate", "ckpt=model.onnx", *words]) == 0
@@ -76,6 +84,7 @@ def test_benchmark_measures_the_engine(folder, capsys):
         ),
         (["predict", "ckpt=model.onnx", "source=data", "batch_size=0"], "batch_size=0: expected a"),
         (["predict", "ckpt=model.onnx", "source=data", "score_threshold=2"], "score from 0 to 1"),
+        (["predict", "ckpt=model.onnx", "source=data", "mask_format=png"], "rle or polygons"),
         (["predict", "ckpt=cut.onnx", "source=data"], "cut.onnx: onnxruntime cannot read this"),
         (["predict", "ckpt=small.onnx", "source=data"], "takes images of 24 x 24"),
         (["evaluate", "ckpt=model.onnx"], "names no data set to measure it on"),

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from export_graphs import Engine, Exporter, detections, graph
 
-from detkit.export.certification import Evidence, WrittenModel, ap_text, certify
+from detkit.export.ap_check import ap_text
+from detkit.export.certification import WrittenModel, certify
+from detkit.export.evidence import Evidence
 from detkit.export.graph import dynamic_axes
 from detkit.structures import LayerComparison
 

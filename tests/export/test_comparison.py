@@ -65,6 +65,37 @@ def test_a_box_that_moves_differs_in_fp32_and_not_in_int8():
     assert compared(*pair, "int8").different == 0
 
 
+def with_masks(*values):
+    """Two detections with masks of these probabilities."""
+    maps = np.ones((1, 4, 7, 7), np.float32)
+    maps[0, :2] = np.array(values, np.float32)[:, None, None]
+    return [*padded(0.9, 0.8), maps]
+
+
+def test_masks_are_compared_where_there_are_detections():
+    comparison = compared(with_masks(0.5, 0.4), with_masks(0.505, 0.4))
+    assert (comparison.different, comparison.mask) == (0, pytest.approx(0.005, abs=1e-6))
+    assert comparison.text().endswith("and 0.005 in their masks")
+    other_padding = with_masks(0.5, 0.4)
+    other_padding[4][0, 2:] = 0
+    assert compared(with_masks(0.5, 0.4), other_padding).mask == 0
+
+
+# pain 90
+@pytest.mark.parametrize(
+    "actual",
+    [with_masks(0.5, 0.42), [*padded(0.9, 0.8), np.ones((1, 4, 5, 5))]],
+    ids=["values", "size"],
+)
+def test_a_mask_that_differs_is_a_detection_that_differs(actual):
+    assert compared(with_masks(0.5, 0.4), actual).different > 0
+
+
+# pain 90
+def test_missing_masks_differ():
+    assert compared(with_masks(0.5, 0.4), padded(0.9, 0.8)).different == 2
+
+
 def test_raw_outputs_are_compared_row_by_row():
     boxes, scores = np.zeros((2, 5, 4)), np.zeros((2, 5, 3))
     moved = boxes.copy()

@@ -59,3 +59,5 @@ def test_triton_reads_shapes_and_types():
     assert "dims: [-1, 3, 16, 24]" in with_nms
     assert 'name: "labels"\n    data_type: TYPE_INT64\n    dims: [-1, -1]' in with_nms
     assert 'name: "counts"\n    data_type: TYPE_INT64\n    dims: [-1]' in with_nms
+    with_masks = configuration(graph(nms=True, mask_size=28), "mine")
+    assert 'name: "masks"\n    data_type: TYPE_FP32\n    dims: [-1, -1, 28, 28]' in with_masks

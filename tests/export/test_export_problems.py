@@ -7,7 +7,7 @@ from export_graphs import graph
 from torch import nn
 
 from detkit.errors import ConfigError, UserError
-from detkit.export.graph import example_images, largest_stride, only_size, trace
+from detkit.export.graph import example_images, largest_stride, mask_size, only_size, trace
 from detkit.export.packages import require_packages
 from detkit.export.problems import refuse_problems
 from detkit.structures import FeatureSpec
@@ -43,6 +43,19 @@ def test_a_graph_without_post_processing_takes_any():
     with pytest.raises(ConfigError) as caught:
         refuse_problems(detector(), nms=False)
     assert len(caught.value.problems) == 1
+
+
+def test_masks_need_post_processing_in_the_graph():
+    network = nn.Module()
+    network.roi_head = nn.Module()
+    network.roi_head.mask_head = nn.Identity()
+    network.roi_head.mask_head.side = 28
+    network.detect = network.raw_detections = lambda images: images
+    assert mask_size(network) == 28
+    refuse_problems(network, nms=True)
+    message = r"mask_head: masks are .*use nms=true, or model\.roi_head\.mask_head=null"
+    with pytest.raises(ConfigError, match=message):
+        refuse_problems(network, nms=False)
 
 
 def test_a_detector_without_the_verb_for_graphs_is_refused():

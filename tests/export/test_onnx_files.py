@@ -114,3 +114,21 @@ def test_the_first_layer_with_other_weights_is_named(layer, model):
     values = onnx.numpy_helper.to_array(tensor) * 1.5
     tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     assert difference(model).startswith(f"{layer}: its output is off by up to ")
+
+
+def test_boxes_that_weight_pooled_features_stay_in_float32():
+    make = onnx.helper.make_node
+    nodes = [
+        make("TopK", ["boxes", "k"], ["best", "index"], axis=0),
+        make("RoiAlign", ["features", "best", "image"], ["pooled"]),
+        make("Exp", ["best"], ["share"]),
+        make("Mul", ["pooled", "share"], ["weighted"]),
+        make("Conv", ["weighted", "weight"], ["maps"]),
+    ]
+    infos = [onnx.helper.make_tensor_value_info(n.output[0], 1, None) for n in nodes[:-1]]
+    inputs = [onnx.helper.make_tensor_value_info("features", 1, None)]
+    outputs = [onnx.helper.make_tensor_value_info("end", 1, None)]
+    graph = onnx.helper.make_graph(nodes, "g", inputs, outputs, value_info=infos)
+    model = to_half(onnx.helper.make_model(graph))
+    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.value_info}
+    assert types == {"best": 1, "pooled": 1, "share": 1, "weighted": 10}

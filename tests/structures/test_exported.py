@@ -21,8 +21,16 @@ MODEL = ExportedModel(
 
 
 def test_the_metadata_survives_json():
-    for model in (MODEL, replace(MODEL, size=None, batch=2, nms=False, postprocess=None)):
+    raw = replace(MODEL, size=None, batch=2, nms=False, postprocess=None)
+    for model in (MODEL, raw, replace(MODEL, mask_size=28)):
         assert ExportedModel.from_json(model.to_json(), "a.onnx") == model
+
+
+def test_masks_are_the_last_output_of_graphs_that_have_them():
+    padded = ("boxes", "scores", "labels", "counts")
+    assert MODEL.outputs == padded
+    assert replace(MODEL, mask_size=28).outputs == (*padded, "masks")
+    assert replace(MODEL, nms=False).outputs == ("boxes", "scores")
 
 
 def test_metadata_of_a_newer_detkit_is_refused():
@@ -39,6 +47,7 @@ def test_metadata_of_a_newer_detkit_is_refused():
         ("padding", [1]),
         ("size", [64]),
         ("stride", 0),
+        ("mask_size", 0),
         ("resize", {"resize": "letterbox"}),
         ("colour", "blue"),
     ],

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.structures.exported import ExportedModel
+from detkit.structures.arrays import DetectionArrays
+from detkit.structures.exported import MASKS, RAW_OUTPUTS, ExportedModel
+from detkit.structures.mask_arrays import MaskArrays
 
 
-class PaddedArrays(NamedTuple):
+class _Columns(NamedTuple):
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+
+class PaddedArrays(_Columns):
     """The detections of B images, best first: `PaddedDetections` as NumPy arrays.
 
     Attributes:
@@ -18,12 +28,30 @@ class PaddedArrays(NamedTuple):
         scores: (B, D) float32 in 0..1; 0 in the padding.
         labels: (B, D) int64 in 0..C-1; 0 in the padding.
         counts: (B,) int64 number of detections of each image.
+        masks: (B, D, S, S) float32 mask probabilities on each box; None for boxes alone.
     """
 
-    boxes: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    masks: NDArray[np.float32] | None = None  # no column, so that detections unpack to four
+
+    def with_masks(self, masks: NDArray[np.float32] | None) -> PaddedArrays:
+        """The same detections with masks."""
+        detections = PaddedArrays(*self)
+        detections.masks = masks
+        return detections
+
+    def split(self, size: tuple[int, int]) -> Iterator[DetectionArrays]:
+        """The detections of each image.
+
+        Args:
+            size: (height, width) of the images, for masks.
+        """
+        for image, count in enumerate(self.counts.tolist()):
+            boxes, scores, labels = (column[image, :count] for column in self[:3])
+            detections = DetectionArrays(boxes, scores, labels)
+            if self.masks is not None:
+                masks = MaskArrays(self.masks[image, :count], boxes, size)
+                detections = detections.with_masks(masks)
+            yield detections
 
 
 class RawArrays(NamedTuple):
@@ -61,16 +89,14 @@ class Engine(Protocol):
         ...
 
 
-PADDED_NAMES, RAW_NAMES = PaddedArrays._fields, RawArrays._fields  # names of a graph's outputs
-
-
 def arrays_of(outputs: dict[str, NDArray[np.generic]], nms: bool) -> PaddedArrays | RawArrays:
     """A graph's outputs by name, in the types of the contract."""
     if not nms:
-        return RawArrays(*(outputs[name].astype(np.float32, copy=False) for name in RAW_NAMES))
+        return RawArrays(*(outputs[name].astype(np.float32, copy=False) for name in RAW_OUTPUTS))
+    masks = outputs.get(MASKS)
     return PaddedArrays(
         boxes=outputs["boxes"].astype(np.float32, copy=False),
         scores=outputs["scores"].astype(np.float32, copy=False),
         labels=outputs["labels"].astype(np.int64, copy=False),
         counts=outputs["counts"].astype(np.int64, copy=False),
-    )
+    ).with_masks(None if masks is None else masks.astype(np.float32, copy=False))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from detkit.errors import UserError
-from detkit.inference.engines.contract import PADDED_NAMES, RAW_NAMES
 from detkit.structures.exported import METADATA_KEY, ExportedModel
 
 _LONGEST_REASON = 200  # letters of an engine's own message
@@ -55,7 +54,7 @@ def require_contract(
             f"{path}: takes an input of {lengths}; expected images with {model.channels} "
             f"channels: batch x {model.channels} x height x width."
         )
-    names = PADDED_NAMES if model.nms else RAW_NAMES
+    names = model.outputs
     if not set(names) <= set(outputs):
         raise UserError(
             f"{path}: returns {', '.join(outputs)}; expected {', '.join(names)} (nms="

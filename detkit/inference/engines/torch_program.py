@@ -14,13 +14,7 @@ from torch import Tensor
 
 import detkit.ops  # noqa: F401  # registers the operator of non-maximum suppression
 from detkit.inference.detecting import choose_device
-from detkit.inference.engines.contract import (
-    PADDED_NAMES,
-    RAW_NAMES,
-    PaddedArrays,
-    RawArrays,
-    arrays_of,
-)
+from detkit.inference.engines.contract import PaddedArrays, RawArrays, arrays_of
 from detkit.inference.engines.metadata import damaged_file, model_of, without_gpu
 from detkit.structures.export_graph import INPUT
 from detkit.structures.exported import METADATA_KEY
@@ -95,6 +89,5 @@ class TorchProgramEngine:
 
     def __call__(self, images: NDArray[np.float32]) -> PaddedArrays | RawArrays:
         """Run the program once on images (B, 3, H, W)."""
-        names = PADDED_NAMES if self.model.nms else RAW_NAMES
-        outputs = zip(names, self._program(images), strict=True)
+        outputs = zip(self.model.outputs, self._program(images), strict=True)
         return arrays_of(dict(outputs), self.model.nms)

@@ -1,0 +1,82 @@
+"""Graphs of detectors with a mask head: Mask R-CNN with one stage and with three."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from operation_pages import batch_of, detector_of, small_words
+
+from detkit.api.checkpoint_config import compose_with
+from detkit.api.export import Export
+from detkit.export.graph import graph_module
+from detkit.inference.engines.opening import open_engine
+from detkit.ops.selection import fixed_shapes
+from detkit.runs.checkpoint import read_checkpoint
+
+SCRIPT = Path(__file__).parents[2] / "scripts/export_table.py"
+SMALL = [
+    *small_words("mask_rcnn"),
+    "model.roi_head.box_head.width=32",
+    "model.proposer.postprocess.max_detections=50",
+]
+HEAD = "model.roi_head.postprocess"
+SUPPRESSING = [  # less than eight detections remain
+    f"{HEAD}.score_threshold=0",
+    f"{HEAD}.max_candidates=8",
+    f"{HEAD}.max_detections=8",
+    f"{HEAD}.class_agnostic=true",
+    f"{HEAD}.iou_threshold=0.1",
+]
+
+
+def test_masks_are_those_of_a_prediction_and_zero_in_the_padding():
+    graph = graph_module(detector_of("mask_rcnn", *SMALL, *SUPPRESSING), nms=True)
+    images = batch_of(2, 64).images.float()
+    with torch.no_grad():
+        expected, (*_, counts, masks) = graph.detector.detect(images), graph(images)
+        with fixed_shapes():  # as in a traced graph
+            fixed = graph(images)[4]
+    assert masks.shape == (2, 8, 28, 28)
+    is_detection = torch.arange(8) < counts[:, None]
+    assert 2 <= is_detection.sum() < 16
+    assert masks[is_detection].min() > 0
+    assert not masks[~is_detection].any()
+    torch.testing.assert_close(masks, expected.masks, rtol=0, atol=0)
+    torch.testing.assert_close(fixed, masks, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module", params=["standard", "cascade"])
+def checkpoint(request, tmp_path_factory):
+    spec = importlib.util.spec_from_file_location("export_table", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    folder = tmp_path_factory.mktemp("mask_graphs")
+    words = [f"model/roi_head={request.param}", *SMALL, f"{HEAD}.max_detections=20"]
+    return read_checkpoint(script.random_checkpoint("mask_rcnn", folder, words)[0])
+
+
+# pain 90
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["exporter=onnx"], "a.onnx"),
+        (["exporter=onnx", "precision=fp16", "ap_tolerance=0.05"], "a.onnx"),
+        (["exporter=onnx", "batch=1", "size=256"], "a.onnx"),
+        (["exporter=openvino"], "a.xml"),
+        (["exporter=torch_export"], "a.pt2"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_certificate_compares_masks_and_mask_ap(words, name, checkpoint, tmp_path):
+    words = [f"ckpt={checkpoint.path}", f"output={tmp_path / name}", *words]
+    exported = Export(checkpoint, compose_with(checkpoint, "export", words), "a").run()
+    certificate = exported.certificate
+    assert certificate.passed, certificate.text()
+    assert certificate.mask is not None
+    assert certificate.mask < (0.05 if certificate.precision == "fp16" else 0.01)
+    assert len(certificate.mask_ap) == 2
+    assert "; mask AP ." in certificate.text()
+    engine = open_engine(exported.path, threads=1)
+    assert engine.model.mask_size == 28
