@@ -151,7 +151,8 @@ def measured(page: str) -> dict[str, Any]:
             "difference": f"{certificate.pixels:.1g} px, {certificate.score:.1g}"
             f"{'' if certificate.mask is None else f', masks {certificate.mask:.1g}'}; "
             f"{certificate.different} of {certificate.rows} differ",
-            "ap": ap_texts(certificate.ap) + "; masks " * bool(certificate.mask_ap)
+            "ap": ap_texts(certificate.ap)
+            + "; masks " * bool(certificate.mask_ap)
             + ap_texts(certificate.mask_ap),
             "pytorch": f"{certificate.speed.pytorch:.0f}",
             "onnxruntime": f"{certificate.speed.engine:.0f}",

@@ -16,7 +16,6 @@ def detect_exported(
         images = predictor.graph_input(batch.images.numpy(), batch.image_sizes)
         geometry = zip(predictor.run(images), batch.to_image, batch.original_sizes, strict=True)
         detections = [
-            Detections.of(arrays).to_original(to_image, size)
-            for arrays, to_image, size in geometry
+            Detections.of(arrays).to_original(to_image, size) for arrays, to_image, size in geometry
         ]
         yield batch, batch.without_blank(detections)

@@ -41,11 +41,11 @@ class Detections(_Columns):
     @staticmethod
     def of(arrays: DetectionArrays) -> Detections:
         """The same detections as tensors."""
-        types = (np.float32, np.float32, np.int64)
-        columns = (torch.from_numpy(a.astype(kind)) for a, kind in zip(arrays, types, strict=True))
+        boxes, scores = (torch.from_numpy(a.astype(np.float32)) for a in arrays[:2])
+        labels = torch.from_numpy(arrays.labels.astype(np.int64))
         masks = arrays.masks
         masks = DetectionMasks.of(masks) if isinstance(masks, MaskArrays) else masks
-        return Detections(*columns).with_masks(masks)
+        return Detections(boxes, scores, labels).with_masks(masks)
 
     @staticmethod
     def empty() -> Detections:
@@ -58,7 +58,7 @@ class Detections(_Columns):
 
     def select(self, keep: Tensor) -> Detections:
         """The detections selected by a mask or by positions."""
-        masks = None if self.masks is None else self.masks.select(keep.cpu())
+        masks = None if self.masks is None else self.masks.select(keep.cpu().numpy())
         return Detections(*(value[keep] for value in self)).with_masks(masks)
 
     def encoded(self) -> Detections:

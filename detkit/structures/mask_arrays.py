@@ -51,15 +51,12 @@ def resized_map(values: NDArray[np.float32], placement: MaskPlacement) -> NDArra
     Bilinear, with the positions of PyTorch's `interpolate`. Written in NumPy, as an environment for
     exported files has no OpenCV.
     """
-    values = np.pad(values, 1)
+    padded = np.pad(values, 1)
     rows, columns = placement.inside
-    lower, upper, share = _neighbours(columns, placement.width, len(values))
-    across = values[:, lower] * (1 - share) + values[:, upper] * share  # (S, w)
-    lower, upper, share = _neighbours(rows, placement.height, len(values))
-    resized: NDArray[np.float32] = (
-        across[lower] * (1 - share)[:, None] + across[upper] * share[:, None]
-    )
-    return resized
+    lower, upper, share = _neighbours(columns, placement.width, len(padded))
+    across = padded[:, lower] * (1 - share) + padded[:, upper] * share  # (S + 2, w)
+    lower, upper, share = _neighbours(rows, placement.height, len(padded))
+    return np.asarray(across[lower] * (1 - share)[:, None] + across[upper] * share[:, None])
 
 
 def _neighbours(

@@ -96,7 +96,8 @@ class DetectionMasks(NamedTuple):
     def of(masks: MaskArrays) -> DetectionMasks:
         """The same masks as tensors."""
         arrays = (masks.probabilities, masks.boxes)
-        return DetectionMasks(*(torch.from_numpy(a.astype(np.float32)) for a in arrays), masks.size)
+        maps, boxes = (torch.from_numpy(array.astype(np.float32)) for array in arrays)
+        return DetectionMasks(maps, boxes, masks.size)
 
     def select(self, keep: Tensor | NDArray[Any]) -> DetectionMasks:
         """The masks selected by a mask or by positions."""

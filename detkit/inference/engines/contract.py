@@ -46,11 +46,11 @@ class PaddedArrays(_Columns):
             size: (height, width) of the images, for masks.
         """
         for image, count in enumerate(self.counts.tolist()):
-            boxes, scores, labels = (column[image, :count] for column in self[:3])
-            detections = DetectionArrays(boxes, scores, labels)
+            rows = image, slice(count)
+            boxes = self.boxes[rows]
+            detections = DetectionArrays(boxes, self.scores[rows], self.labels[rows])
             if self.masks is not None:
-                masks = MaskArrays(self.masks[image, :count], boxes, size)
-                detections = detections.with_masks(masks)
+                detections = detections.with_masks(MaskArrays(self.masks[rows], boxes, size))
             yield detections
 
 
