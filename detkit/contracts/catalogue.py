@@ -126,6 +126,7 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         pooling_and_box_heads.masks_have_a_map_for_each_class,
         pooling_and_box_heads.mask_gradients_flow_for_any_number_of_regions,
         *_NETWORK,
+        networks.exported_program_gives_the_same_outputs,
     ),
     "box_head": (
         pooling_and_box_heads.features_match_out_channels,
