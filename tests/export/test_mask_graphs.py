@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from operation_pages import batch_of, detector_of, small_words
+from torch import nn
 
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.export import Export
@@ -13,6 +14,7 @@ from detkit.export.graph import graph_module
 from detkit.inference.engines.opening import open_engine
 from detkit.ops.selection import fixed_shapes
 from detkit.runs.checkpoint import read_checkpoint
+from detkit.structures import PaddedDetections
 
 SCRIPT = Path(__file__).parents[2] / "scripts/export_table.py"
 SMALL = [
@@ -30,6 +32,33 @@ SUPPRESSING = [  # less than eight detections remain
 ]
 
 
+class Detector(nn.Module):
+    """Two detections with masks in any image."""
+
+    def __init__(self, mask_head):
+        super().__init__()
+        self.mask_head = mask_head
+
+    def detect(self, images):
+        count = len(images)
+        columns = torch.ones(count, 2, 4), torch.ones(count, 2), torch.zeros(count, 2).long()
+        detections = PaddedDetections(*columns, torch.full((count,), 2))
+        return (
+            detections if self.mask_head is None else detections.with_masks(columns[0][..., None])
+        )
+
+
+def test_masks_are_the_last_output():
+    head = nn.Identity()
+    head.side = 1
+    images = torch.zeros(3, 3, 8, 8)
+    outputs = graph_module(Detector(head), nms=True)(images)
+    assert len(outputs) == 5
+    assert outputs[-1].shape == (3, 2, 4, 1)
+    assert len(graph_module(Detector(None), nms=True)(images)) == 4
+
+
+@pytest.mark.slow
 def test_masks_are_those_of_a_prediction_and_zero_in_the_padding():
     graph = graph_module(detector_of("mask_rcnn", *SMALL, *SUPPRESSING), nms=True)
     images = batch_of(2, 64).images.float()
