@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from detkit.errors import UserError
 from detkit.export.graph import trace
 from detkit.inference.engines.torch_program import TorchProgram
 from detkit.registry import register
@@ -29,7 +30,17 @@ class TorchExporter:
         """Needs nothing but PyTorch."""
 
     def write(self, graph: ExportGraph, path: Path) -> WrittenExport:
-        """Write the traced program, with the metadata as an extra file in the archive."""
+        """Write the traced program, with the metadata as an extra file in the archive.
+
+        Raises:
+            UserError: The detector has a mask head.
+        """
+        if graph.metadata.mask_size is not None:
+            # `torch.export.load` raises "Node.meta wrap_with_autocast is missing val field".
+            raise UserError(
+                "format=torch_export: PyTorch cannot load the saved program of a detector with a "
+                "mask head: use format=onnx or format=openvino."
+            )
         extra = {f"{METADATA_KEY}.json": graph.metadata.to_json()}
         torch.export.save(trace(graph), path, extra_files=extra)
         return WrittenExport()

@@ -10,7 +10,10 @@ from torch import nn
 
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.export import Export
+from detkit.contracts.exporters import tiny_graph
+from detkit.errors import UserError
 from detkit.export.graph import graph_module
+from detkit.export.torch_export import TorchExporter
 from detkit.inference.engines.opening import open_engine
 from detkit.ops.selection import fixed_shapes
 from detkit.runs.checkpoint import read_checkpoint
@@ -30,6 +33,11 @@ SUPPRESSING = [  # less than eight detections remain
     f"{HEAD}.class_agnostic=true",
     f"{HEAD}.iou_threshold=0.1",
 ]
+
+
+def test_a_program_with_masks_is_refused(tmp_path):
+    with pytest.raises(UserError, match="use format=onnx or format=openvino"):
+        TorchExporter().write(tiny_graph(nms=True, mask_size=28), tmp_path / "a.pt2")
 
 
 class Detector(nn.Module):
@@ -92,7 +100,6 @@ def random_checkpoint(roi_head, folder):
         ("standard", ["exporter=onnx", "precision=fp16"], "a.onnx"),
         ("standard", ["exporter=onnx", "batch=1", "size=256"], "a.onnx"),
         ("standard", ["exporter=openvino"], "a.xml"),
-        ("standard", ["exporter=torch_export"], "a.pt2"),
         ("cascade", ["exporter=onnx"], "a.onnx"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
