@@ -17,8 +17,8 @@ usage: detkit export RUN [KEY=VALUE ...]
 Writes the best checkpoint of a run for another engine. The graph takes `images`, float32
 (B, 3, H, W) RGB from 0 to 255, or the channels of the run, and returns boxes, scores, labels and
 counts, and masks if the detector has a mask head. The file is then certified: it runs in its engine
-on validation images of several sizes, and its outputs and its AP are compared with PyTorch's. Writes
-the certificate beside it, as JSON and as text.
+on validation images of several sizes, and its outputs and its AP are compared with PyTorch's.
+Writes the certificate beside it, as JSON and as text.
 Exit code: 1 if the certificate fails; the file is kept as NAME.failed, and the first layer whose
 output differs is named.
 
