@@ -77,3 +77,16 @@ def test_a_letterbox_keeps_the_ratio_of_the_sides():
     assert fit == Fit((32, 64), (64, 64), 0, 16)
     fit = fit_letterbox((50, 20), height=64, width=64, centred=False, enlarge=False)
     assert fit == Fit((50, 20), (64, 64), 0, 0)
+
+
+@needs_integers
+@pytest.mark.parametrize("size", [(13, 50), (61, 20)])
+@pytest.mark.parametrize("channels", [1, 4, 5])
+def test_any_channels_and_floating_point_are_resized_as_by_pytorch(channels, size):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (37, 41, channels), dtype=np.uint8)
+    for values, tolerance in ((pixels, 0), (pixels.astype(np.float32), 1e-3)):
+        expected = by_torch(values, size)
+        result = resize_pixels(values, size)
+        assert result.dtype == values.dtype
+        np.testing.assert_allclose(result, expected, atol=tolerance, rtol=0)
