@@ -101,44 +101,6 @@ def test_data_without_masks_are_measured_by_boxes_with_a_warning(
     assert "mask_AP" not in capsys.readouterr().out
 
 
-@pytest.fixture(scope="module")
-def exported(run: Path) -> Path:
-    """The run as masks.onnx beside it, with its certificate."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(run)
-        assert main(["export", "run", "output=masks.onnx"]) == 0
-    return run / "masks.onnx"
-
-
-# pain 88
-def test_an_exported_file_gives_the_masks_of_its_run(run: Path, exported: Path) -> None:
-    images = next(run.rglob("val"))
-    expected = detkit.load(run / "run", device="cpu").predict(images, threshold=0)
-    results = detkit.load(exported).predict(images, threshold=0)
-    pairs = list(zip(results, expected, strict=True))
-    different = sum((a.masks != b.masks).sum() for a, b in pairs)
-    assert sum(len(a) for a, _ in pairs) > 20
-    assert all(np.allclose(a.boxes, b.boxes, atol=0.01) for a, b in pairs)
-    # most probabilities of such a short run are near the threshold
-    assert different <= 0.01 * sum(b.masks.sum() for _, b in pairs)
-
-
-# pain 88
-def test_an_exported_file_has_the_mask_ap_of_its_run(
-    run: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(run)
-    words = [f"ckpt={exported}", *SHAPES, "data.workers=0", "output=file"]
-    assert main(["evaluate", *words]) == 0
-    numbers = json.loads((run / "file/metrics.json").read_text())
-    expected = json.loads((run / "measured/metrics.json").read_text())
-    assert numbers["mask_AP"] == pytest.approx(expected["mask_AP"], abs=1e-3)
-    assert numbers["AP"] == pytest.approx(expected["AP"], abs=1e-3)
-    certificate = json.loads(exported.with_name("masks.certificate.json").read_text())
-    assert certificate["mask_ap"]["onnxruntime"] == pytest.approx(numbers["mask_AP"], abs=1e-3)
-    assert certificate["mask"] < 0.01
-
-
 def test_an_export_without_nms_is_refused(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
