@@ -66,7 +66,7 @@ def test_a_data_set_is_measured(detector, arrays):
 
 
 def test_another_value_range_is_refused(detector):
-    with pytest.raises(UserError, match=r"is \[0\.0,9\.0\], and the detector was trained with"):
+    with pytest.raises(UserError, match=r"is \[0,9\], and the detector was trained with"):
         detector.evaluate(overrides=["data.value_range=[0,9]"])
 
 
