@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache, partial
 
 from torch import nn
+from torchvision.models.resnet import Bottleneck
 
 from detkit.backbones.from_torchvision import from_torchvision
 from detkit.backbones.network import BatchNormNetwork, Level, Stages
@@ -17,7 +18,7 @@ _LAYERS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "lay
 
 
 class ResNet(BatchNormNetwork):
-    """A residual network of torchvision whose last stage can be dilated."""
+    """A residual network of torchvision; strides can move, and the last stage can be dilated."""
 
     def __init__(
         self,
@@ -28,8 +29,9 @@ class ResNet(BatchNormNetwork):
         frozen_stages: Stages = 0,
         levels: tuple[Level, ...] = (3, 4, 5),
         dilated_c5: bool = False,
+        stride_in_1x1: bool = False,
     ) -> None:
-        """Build, load, freeze, replace the norm, and dilate.
+        """Build, load, freeze, replace the norm, move strides, and dilate.
 
         Args:
             fetch_weights: Whether to load `weights`; false if a checkpoint is loaded instead.
@@ -42,10 +44,14 @@ class ResNet(BatchNormNetwork):
             levels: Output levels, fine to coarse; level l has stride 2**l.
             dilated_c5: Keep stride 16 in the last stage and dilate its convolutions instead. Level
                 4 is then the last stage, and there is no level 5: choose levels=[3,4] or [4].
+            stride_in_1x1: Put the stride of each bottleneck in its first 1x1 convolution, as in the
+                paper and in weights from Caffe; torchvision's weights have it in the 3x3.
 
         Raises:
             UserError: As for `Network`.
         """
+        if stride_in_1x1:
+            self.recipe = _with_early_strides(self.recipe)
         if dilated_c5:
             self.recipe = _with_dilation(self.recipe)
         super().__init__(
@@ -58,6 +64,20 @@ class ResNet(BatchNormNetwork):
 
 
 @cache  # because measurements of a recipe are cached, too
+def _with_early_strides(recipe: Recipe) -> Recipe:
+    return replace(recipe, build=partial(_early_strides, recipe.build))
+
+
+def _early_strides(build: Callable[[bool], nn.Module], pretrained: bool) -> nn.Module:
+    """Build a network whose bottlenecks have their stride in the first convolution."""
+    whole = build(pretrained)
+    for block in whole.modules():
+        if isinstance(block, Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, (1, 1)
+    return whole
+
+
+@cache
 def _with_dilation(recipe: Recipe) -> Recipe:
     return replace(recipe, build=partial(_dilated, recipe.build))
 

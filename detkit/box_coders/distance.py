@@ -31,21 +31,27 @@ class DistanceCoder:
     Args:
         activation: How codes become distances: relu as in torchvision, exp as in the paper.
         unit: Distance of a code of 1, in strides; FSAF's is 4.
+        in_strides: Whether distances are in strides; else in pixels, as in the first FCOS.
     """
 
     code_size = 4
 
     def __init__(
-        self, *, activation: Literal["relu", "exp"] = "relu", unit: PositiveFloat = 1.0
+        self,
+        *,
+        activation: Literal["relu", "exp"] = "relu",
+        unit: PositiveFloat = 1.0,
+        in_strides: bool = True,
     ) -> None:
         self.activation = activation
         self.unit = unit
+        self.in_strides = in_strides
 
     def encode(self, boxes: Tensor, priors: Priors) -> Tensor:
         """Boxes (..., 4) to codes (..., 4)."""
         centres = box_centres(priors.boxes)
         distances = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
-        scaled = distances / (priors.stride[..., None] * self.unit)
+        scaled = distances / self._units(priors)
         return scaled if self.activation == "relu" else scaled.clamp(min=SMALLEST).log()
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
@@ -53,6 +59,11 @@ class DistanceCoder:
         distances = (
             codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
         )
-        distances = distances * (priors.stride[..., None] * self.unit)
+        distances = distances * self._units(priors)
         centres = box_centres(priors.boxes)
         return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
+
+    def _units(self, priors: Priors) -> Tensor:
+        """The distance of a code of 1, in pixels, (..., 1)."""
+        strides = priors.stride[..., None]
+        return (strides if self.in_strides else torch.ones_like(strides)) * self.unit

@@ -9,10 +9,24 @@ from torch import Tensor, nn
 
 from detkit.heads.towers import flatten_maps
 from detkit.interfaces import BoxCoder, DistributionCoder, PriorGenerator
-from detkit.layers import Activation, ConvBlock, Norm, Probability, prior_logits
+from detkit.layers import (
+    Activation,
+    ConvBlock,
+    Norm,
+    Probability,
+    prior_logits,
+    set_batch_norms,
+)
 from detkit.ops import ClassActivation
 from detkit.ops.initial_boxes import initial_boxes
-from detkit.registry import NonNegativeInt, PositiveInt, Wired, register
+from detkit.registry import (
+    Fraction,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Wired,
+    register,
+)
 from detkit.structures import DensePredictions, FeatureSpec
 
 
@@ -24,7 +38,8 @@ class DecoupledLayers(nn.Module):
     https://arxiv.org/abs/2107.08430
 
     An untrained head predicts boxes of typical size at each prior, so that the first assignments
-    by predictions match objects. A counts the priors per cell.
+    by predictions match objects. A counts the priors per cell. The box tower also predicts the
+    quality.
 
     Args:
         feature_specs: Channels and stride of each input level.
@@ -32,11 +47,17 @@ class DecoupledLayers(nn.Module):
         priors: The head's priors, for the first box codes.
         box_coder: The head's box coder, for the first box codes.
         class_activation: Activation of the classification loss.
+        with_quality: Whether to predict a quality logit, YOLOX's objectness.
         convs: 3x3 convolutions in each tower.
         channels: Channels of the towers; null takes the channels of the finest level.
         norm: Normalisation after each convolution.
         activation: Function after each normalisation.
         prior_probability: Score of each class in an untrained head.
+        entries: Whether a 1x1 convolution brings each level to `channels` first; YOLOv8 has none.
+        class_channels: Channels of the class towers; null takes `channels`.
+        box_channels: Channels of the box towers; null takes `channels`.
+        norm_eps: Added to the variance in batch norms.
+        norm_momentum: Share of a batch in the running statistics.
     """
 
     gradient_clip_norm: ClassVar = 10.0  # of YOLOv5 and its successors
@@ -49,11 +70,17 @@ class DecoupledLayers(nn.Module):
         priors: Wired[PriorGenerator],
         box_coder: Wired[BoxCoder],
         class_activation: Wired[ClassActivation],
+        with_quality: Wired[bool] = False,
         convs: NonNegativeInt = 2,
         channels: PositiveInt | None = None,
         norm: Norm = "batch",
         activation: Activation = "silu",
         prior_probability: Probability = 0.01,
+        entries: bool = True,
+        class_channels: PositiveInt | None = None,
+        box_channels: PositiveInt | None = None,
+        norm_eps: PositiveFloat = 1e-5,
+        norm_momentum: Fraction = 0.1,
     ) -> None:
         super().__init__()
         with torch.device("cpu"):  # small tensors, which are values on the meta device too
@@ -62,36 +89,64 @@ class DecoupledLayers(nn.Module):
             class_biases = [class_logits.repeat(len(codes)) for codes in box_codes]
         width = channels or feature_specs[0].channels
 
-        def tower() -> nn.Sequential:
-            blocks = (
-                ConvBlock(width, width, norm=norm, activation=activation) for _ in range(convs)
-            )
-            return nn.Sequential(*blocks)
+        inputs = [width if entries else spec.channels for spec in feature_specs]
+        class_width, box_width = class_channels or width, box_channels or width
+
+        def towers(channels: int) -> nn.ModuleList:
+            return nn.ModuleList(_tower(i, channels, convs, norm, activation) for i in inputs)
 
         self.entries = nn.ModuleList(
             ConvBlock(spec.channels, width, kernel_size=1, norm=norm, activation=activation)
+            if entries
+            else nn.Identity()
             for spec in feature_specs
         )
-        self.class_towers = nn.ModuleList(tower() for _ in feature_specs)
-        self.box_towers = nn.ModuleList(tower() for _ in feature_specs)
-        self.class_layers = nn.ModuleList(_output_layer(width, bias) for bias in class_biases)
-        self.box_layers = nn.ModuleList(_output_layer(width, c.flatten()) for c in box_codes)
+        self.class_towers, self.box_towers = towers(class_width), towers(box_width)
+        class_inputs, box_inputs = (
+            [channels if convs else i for i in inputs] for channels in (class_width, box_width)
+        )
+        self.class_layers = _output_layers(class_inputs, class_biases)
+        self.box_layers = _output_layers(box_inputs, [codes.flatten() for codes in box_codes])
+        odds = torch.logit(torch.tensor(prior_probability))
+        biases = [odds.repeat(len(codes)) for codes in box_codes]
+        self.quality_layers = _output_layers(box_inputs, biases) if with_quality else None
+        set_batch_norms(self, eps=norm_eps, momentum=norm_momentum)
         self._num_logits, self._code_size = len(class_logits), box_codes[0].shape[1]
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """L maps (B, C_l, H_l, W_l) to predictions in the order level, row, column, prior."""
         entered = [entry(level) for entry, level in zip(self.entries, features, strict=True)]
 
-        def flat(towers: nn.ModuleList, layers: nn.ModuleList, values: int) -> Tensor:
-            parts = zip(towers, layers, entered, strict=True)
-            maps = [flatten_maps(layer(tower(level)), values) for tower, layer, level in parts]
-            return torch.cat(maps, dim=1)
+        classes = [tower(level) for tower, level in zip(self.class_towers, entered, strict=True)]
+        boxes = [tower(level) for tower, level in zip(self.box_towers, entered, strict=True)]
 
-        return DensePredictions(
-            class_logits=flat(self.class_towers, self.class_layers, self._num_logits),
-            box_codes=flat(self.box_towers, self.box_layers, self._code_size),
-            quality=None,
+        def flat(layers: nn.ModuleList, maps: list[Tensor], values: int) -> Tensor:
+            parts = zip(layers, maps, strict=True)
+            return torch.cat([flatten_maps(layer(level), values) for layer, level in parts], dim=1)
+
+        logits = flat(self.class_layers, classes, self._num_logits)
+        codes = flat(self.box_layers, boxes, self._code_size)
+        if self.quality_layers is None:
+            return DensePredictions(logits, codes, None)
+        return DensePredictions(logits, codes, flat(self.quality_layers, boxes, 1).squeeze(-1))
+
+
+def _tower(
+    in_channels: int, channels: int, convs: int, norm: Norm, activation: Activation
+) -> nn.Sequential:
+    return nn.Sequential(
+        *(
+            ConvBlock(
+                in_channels if first else channels, channels, norm=norm, activation=activation
+            )
+            for first in [True, *[False] * convs][:convs]
         )
+    )
+
+
+def _output_layers(channels: list[int], biases: list[Tensor]) -> nn.ModuleList:
+    pairs = zip(channels, biases, strict=True)
+    return nn.ModuleList(_output_layer(width, bias) for width, bias in pairs)
 
 
 def _output_layer(channels: int, bias: Tensor) -> nn.Conv2d:

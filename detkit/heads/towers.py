@@ -27,7 +27,7 @@ class Towers(nn.Module):
     Paper: Focal Loss for Dense Object Detection (Lin et al., 2017),
     https://arxiv.org/abs/1708.02002
 
-    The box tower also predicts the quality. If the levels differ in channels, a 1x1 convolution
+    One of the towers also predicts the quality. If the levels differ in channels, a 1x1 convolution
     brings each level to the channels of the finest.
 
     Args:
@@ -41,6 +41,8 @@ class Towers(nn.Module):
         norm: Normalisation in the towers.
         prior_probability: Score of each class in an untrained head.
         level_scales: Whether each level has a learnable factor for its box codes.
+        quality_tower: The tower that predicts the quality: `box`, as in ATSS and the improved FCOS,
+            or `class`, as in the first FCOS.
         box_bias: Initial bias of the box layer. A coder that cuts distances at 0 gives no gradient
             to codes below, so FSAF starts above.
     """
@@ -59,6 +61,7 @@ class Towers(nn.Module):
         prior_probability: Probability = 0.01,
         level_scales: bool = False,
         box_bias: float = 0.0,
+        quality_tower: Literal["box", "class"] = "box",
     ) -> None:
         super().__init__()
         class_logits = prior_logits(prior_probability, num_classes, class_activation)  # (K,)
@@ -81,6 +84,7 @@ class Towers(nn.Module):
             self.class_layer.bias.copy_(class_logits.repeat(priors))  # type: ignore[union-attr]
             self.box_layer.bias.fill_(box_bias)  # type: ignore[union-attr]
         self._num_logits, self._code_size = len(class_logits), code_size
+        self._quality_tower = quality_tower
 
     def forward(self, features: list[Tensor]) -> DensePredictions:
         """L maps (B, C, H_l, W_l) to predictions in the order level, row, column, prior."""
@@ -91,11 +95,12 @@ class Towers(nn.Module):
             boxes = self.box_tower(feature)
             level_codes = self.box_layer(boxes)  # (B, A * D, H, W)
             level_codes = level_codes if self.scales is None else level_codes * self.scales[level]
-            classes = self.class_layer(self.class_tower(feature))
-            logits.append(flatten_maps(classes, self._num_logits))
+            classes = self.class_tower(feature)
+            logits.append(flatten_maps(self.class_layer(classes), self._num_logits))
             codes.append(flatten_maps(level_codes, self._code_size))
             if self.quality_layer is not None:
-                quality.append(flatten_maps(self.quality_layer(boxes), 1).squeeze(-1))
+                tower = boxes if self._quality_tower == "box" else classes
+                quality.append(flatten_maps(self.quality_layer(tower), 1).squeeze(-1))
         qualities = torch.cat(quality, dim=1) if quality else None
         return DensePredictions(torch.cat(logits, dim=1), torch.cat(codes, dim=1), qualities)
 

@@ -2,7 +2,7 @@
 
 from detkit.layers.bottleneck import Bottleneck, PreactivatedBottleneck
 from detkit.layers.conv import Activation, ConvBlock, make_activation
-from detkit.layers.csp import CSPStage, Residual
+from detkit.layers.csp import STAGES, CSPStage, Residual, SplitStage, StageKind
 from detkit.layers.initialisation import (
     Probability,
     normal_convolutions,
@@ -10,10 +10,11 @@ from detkit.layers.initialisation import (
     uniform_convolutions,
 )
 from detkit.layers.masked_attention import MaskedAttention
-from detkit.layers.norm import Norm, make_norm
+from detkit.layers.norm import Norm, make_norm, set_batch_norms
 from detkit.layers.pyramid_pooling import ParallelPooling, SerialPooling
 
 __all__ = [
+    "STAGES",
     "Activation",
     "Bottleneck",
     "CSPStage",
@@ -25,9 +26,12 @@ __all__ = [
     "Probability",
     "Residual",
     "SerialPooling",
+    "SplitStage",
+    "StageKind",
     "make_activation",
     "make_norm",
     "normal_convolutions",
     "prior_logits",
+    "set_batch_norms",
     "uniform_convolutions",
 ]

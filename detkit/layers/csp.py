@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from detkit.layers.conv import Activation, ConvBlock
 from detkit.layers.norm import Norm
 
+StageKind = Literal["c3", "c2f"]
+
 
 class Residual(nn.Module):
-    """A 1x1 and a 3x3 convolution with a residual connection."""
+    """A 1x1 convolution, or another 3x3, and a 3x3 one with a residual connection."""
 
     def __init__(
         self,
@@ -20,6 +24,7 @@ class Residual(nn.Module):
         norm: Norm,
         activation: Activation,
         shortcut: bool = True,
+        first_kernel: int = 1,
     ) -> None:
         """Build the block.
 
@@ -29,10 +34,11 @@ class Residual(nn.Module):
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
             shortcut: Whether to add the input.
+            first_kernel: Side of the first kernel.
         """
         super().__init__()
         self.squeeze = ConvBlock(
-            channels, inner_channels, kernel_size=1, norm=norm, activation=activation
+            channels, inner_channels, kernel_size=first_kernel, norm=norm, activation=activation
         )
         self.spread = ConvBlock(inner_channels, channels, norm=norm, activation=activation)
         self._shortcut = shortcut
@@ -105,3 +111,58 @@ class CSPStage(nn.Module):
         through = self.blocks(self.entry(features))
         joined: Tensor = self.join(torch.cat([through, self.past(features)], dim=1))
         return joined
+
+
+class SplitStage(nn.Module):
+    """Half of the channels pass through blocks; all their outputs are joined (C2f in YOLOv8)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        blocks: int,
+        norm: Norm,
+        activation: Activation,
+        shortcut: bool = True,
+    ) -> None:
+        """Build the stage.
+
+        Args:
+            in_channels: Input channels.
+            out_channels: Output channels.
+            blocks: Residual blocks in a row, of two 3x3 convolutions each.
+            norm: Normalisation after each convolution.
+            activation: Function after each normalisation.
+            shortcut: Whether blocks add their input.
+        """
+        super().__init__()
+        half = out_channels // 2
+        self.entry = ConvBlock(
+            in_channels, 2 * half, kernel_size=1, norm=norm, activation=activation
+        )
+        self.blocks = nn.ModuleList(
+            Residual(
+                half,
+                inner_channels=half,
+                norm=norm,
+                activation=activation,
+                shortcut=shortcut,
+                first_kernel=3,
+            )
+            for _ in range(blocks)
+        )
+        self.join = ConvBlock(
+            (2 + blocks) * half, out_channels, kernel_size=1, norm=norm, activation=activation
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C_in, H, W) to (B, C_out, H, W)."""
+        parts = list(self.entry(features).chunk(2, dim=1))
+        for block in self.blocks:
+            parts.append(block(parts[-1]))
+        joined: Tensor = self.join(torch.cat(parts, dim=1))
+        return joined
+
+
+STAGES: dict[StageKind, type[CSPStage | SplitStage]] = {"c3": CSPStage, "c2f": SplitStage}

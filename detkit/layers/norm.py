@@ -34,6 +34,21 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
     return nn.Identity()
 
 
+def set_batch_norms(module: nn.Module, *, eps: float, momentum: float) -> None:
+    """Set the constants of all batch norms in a module.
+
+    Args:
+        module: Changed in place.
+        eps: Added to the variance.
+        momentum: Share of a batch's statistics in the running statistics.
+    """
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d | CrossMiniBatchNorm):
+            norm.eps, norm.momentum = eps, momentum
+        elif isinstance(norm, FrozenBatchNorm):
+            norm.eps = eps
+
+
 def count_groups(channels: int) -> int:
     """Number of groups for group normalisation, always a divisor of the channels."""
     largest: int = 2 ** int(math.log2(max(1, channels // _LEAST_CHANNELS)))

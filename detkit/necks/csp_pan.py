@@ -10,19 +10,28 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detkit.errors import UserError
-from detkit.layers import Activation, ConvBlock, CSPStage
+from detkit.layers import (
+    STAGES,
+    Activation,
+    ConvBlock,
+    CSPStage,
+    SplitStage,
+    StageKind,
+    set_batch_norms,
+)
 from detkit.necks.extra_levels import crop, require_doubling
-from detkit.registry import PositiveFloat, PositiveInt, Wired, register
+from detkit.registry import Fraction, PositiveFloat, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
 _Norm = Literal["none", "batch", "cmbn", "group"]
 
 
 class ConvStyle(NamedTuple):
-    """Norm and activation shared by all convolutions of the neck."""
+    """What all convolutions of the neck share: norm, activation and the kind of their stages."""
 
     norm: _Norm
     activation: Activation
+    stage: StageKind = "c3"
 
     def conv(self, before: int, after: int, kernel_size: int, stride: int = 1) -> ConvBlock:
         """A convolution from `before` to `after` channels."""
@@ -35,9 +44,9 @@ class ConvStyle(NamedTuple):
             activation=self.activation,
         )
 
-    def join(self, before: int, after: int, blocks: int) -> CSPStage:
+    def join(self, before: int, after: int, blocks: int) -> CSPStage | SplitStage:
         """The stage that merges two concatenated maps."""
-        return CSPStage(
+        return STAGES[self.stage](
             before,
             after,
             blocks=blocks,
@@ -64,6 +73,10 @@ class CSPPAN(nn.Module):
         width: PositiveFloat = 1.0,
         norm: _Norm = "batch",
         activation: Activation = "silu",
+        stage: StageKind = "c3",
+        narrows: bool = True,
+        norm_eps: PositiveFloat = 1e-5,
+        norm_momentum: Fraction = 0.1,
     ) -> None:
         """Build the neck.
 
@@ -73,6 +86,11 @@ class CSPPAN(nn.Module):
             width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
+            stage: How a fusion joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8.
+            narrows: Whether a 1x1 convolution brings each coarse map to the channels of the next
+                finer one before it is fused, as in YOLOv5; YOLOv8 has none.
+            norm_eps: Added to the variance in batch norms.
+            norm_momentum: Share of a batch in the running statistics.
 
         Raises:
             UserError: There is only one level, or a gap between levels.
@@ -87,24 +105,30 @@ class CSPPAN(nn.Module):
         in_channels = [spec.channels for spec in feature_specs]
         out_channels = [max(2, round(channels * width)) for channels in in_channels]
 
-        style = ConvStyle(norm, activation)
+        style = ConvStyle(norm, activation, stage)
         pairs = list(pairwise(out_channels))  # each level and the next coarser one
         above = [*out_channels[1:-1], in_channels[-1]]
+        from_above = [fine for fine, _ in pairs] if narrows else above
         self.lateral = nn.ModuleList(
-            style.conv(coarse, fine, 1) for coarse, (fine, _) in zip(above, pairs, strict=True)
+            style.conv(coarse, fine, 1) if narrows else nn.Identity()
+            for coarse, (fine, _) in zip(above, pairs, strict=True)
         )
         self.upward = nn.ModuleList(
-            style.join(fine + level_channels, fine, blocks)
-            for level_channels, (fine, _) in zip(in_channels[:-1], pairs, strict=True)
+            style.join(coarse + level_channels, fine, blocks)
+            for coarse, level_channels, (fine, _) in zip(
+                from_above, in_channels[:-1], pairs, strict=True
+            )
         )
         self.halving = nn.ModuleList(style.conv(fine, fine, 3, stride=2) for fine, _ in pairs)
         self.downward = nn.ModuleList(
-            style.join(2 * fine, coarse, blocks) for fine, coarse in pairs
+            style.join(fine + narrowed, coarse, blocks)
+            for narrowed, (fine, coarse) in zip(from_above, pairs, strict=True)
         )
         self.feature_specs = [
             FeatureSpec(channels, spec.stride)
             for channels, spec in zip(out_channels, feature_specs, strict=True)
         ]
+        set_batch_norms(self, eps=norm_eps, momentum=norm_momentum)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Maps (B, C_l, H_l, W_l) to maps (B, C_l * width, H_l, W_l)."""

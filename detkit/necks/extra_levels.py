@@ -17,7 +17,14 @@ Extra = Literal["none", "pool", "p6p7_on_p5", "p6p7_on_c5"]
 class ExtraLevels(nn.Module):
     """Levels coarser than the backbone's: none, one by subsampling, or two by convolutions."""
 
-    def __init__(self, extra: Extra, *, channels: int, input_channels: int) -> None:
+    def __init__(
+        self,
+        extra: Extra,
+        *,
+        channels: int,
+        input_channels: int,
+        relu_before_p7: bool = True,
+    ) -> None:
         """Build the convolutions.
 
         Args:
@@ -25,8 +32,10 @@ class ExtraLevels(nn.Module):
                 coarsest level, `p6p7_on_c5` on the backbone's.
             channels: Channels of each output level.
             input_channels: Channels of the backbone's coarsest level.
+            relu_before_p7: Whether P7 is computed from the positive part of P6.
         """
         super().__init__()
+        self._relu_before_p7 = relu_before_p7
         self._extra = extra
         if extra in ("p6p7_on_p5", "p6p7_on_c5"):
             source = channels if extra == "p6p7_on_p5" else input_channels
@@ -40,7 +49,7 @@ class ExtraLevels(nn.Module):
         if self._extra == "pool":
             return [F.max_pool2d(coarsest, kernel_size=1, stride=2)]
         p6 = self.p6(coarsest if self._extra == "p6p7_on_p5" else coarsest_input)
-        return [p6, self.p7(F.relu(p6))]
+        return [p6, self.p7(F.relu(p6) if self._relu_before_p7 else p6)]
 
     def specs(self, feature_specs: list[FeatureSpec], channels: int) -> list[FeatureSpec]:
         """The specs of the pyramid: input levels, then extra levels."""

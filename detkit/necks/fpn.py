@@ -32,6 +32,7 @@ class FPN(nn.Module):
         norm: Literal["none", "batch", "group"] = "none",
         min_levels: PositiveInt = 3,
         finest: PositiveInt | None = None,
+        relu_before_extra: bool = True,
     ) -> None:
         """Build the pyramid.
 
@@ -45,6 +46,8 @@ class FPN(nn.Module):
             min_levels: Minimum number of levels from the backbone.
             finest: Return only so many of the finest levels, into which all levels are fused; needs
                 `extra` none. Null returns all.
+            relu_before_extra: Whether P7 is computed from the positive part of P6, as in the
+                papers; MMDetection's RetinaNet and ATSS take all of it.
 
         Raises:
             UserError: There are too few input levels, or `finest` drops the extra levels.
@@ -65,7 +68,10 @@ class FPN(nn.Module):
             ConvBlock(out_channels, out_channels, norm=norm, activation="none") for _ in returned
         )
         self.extra = ExtraLevels(
-            extra, channels=out_channels, input_channels=feature_specs[-1].channels
+            extra,
+            channels=out_channels,
+            input_channels=feature_specs[-1].channels,
+            relu_before_p7=relu_before_extra,
         )
         uniform_convolutions(self)
         self.feature_specs = self.extra.specs(returned, out_channels)

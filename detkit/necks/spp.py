@@ -7,8 +7,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from detkit.errors import UserError
-from detkit.layers import Activation, ParallelPooling, SerialPooling
-from detkit.registry import PositiveInt, Wired, register
+from detkit.layers import Activation, ParallelPooling, SerialPooling, set_batch_norms
+from detkit.registry import Fraction, PositiveFloat, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
 _Norm = Literal["none", "batch", "cmbn", "group"]
@@ -71,6 +71,8 @@ class SPPF(nn.Module):
         times: PositiveInt = 3,
         norm: _Norm = "batch",
         activation: Activation = "silu",
+        norm_eps: PositiveFloat = 1e-5,
+        norm_momentum: Fraction = 0.1,
     ) -> None:
         """Build the block.
 
@@ -80,6 +82,8 @@ class SPPF(nn.Module):
             times: Number of pools in series.
             norm: Normalisation after each convolution.
             activation: Function after each normalisation.
+            norm_eps: Added to the variance in batch norms.
+            norm_momentum: Share of a batch in the running statistics.
 
         Raises:
             UserError: The side is even.
@@ -94,6 +98,7 @@ class SPPF(nn.Module):
             norm=norm,
             activation=activation,
         )
+        set_batch_norms(self, eps=norm_eps, momentum=norm_momentum)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """L maps to L maps of the same shapes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,8 @@ class CascadeRoIHead(nn.Module):
         add_objects: Whether the boxes of the objects are among the regions that a stage learns
             from.
         min_size: Boxes with a shorter side, in pixels, are dropped.
+        score_mean: What a detection's score averages over the stages: `probabilities`, as in the
+            paper, or `logits`, as in MMDetection.
         pooling: Levels and regions to small maps.
         box_head: Small maps to features; each stage has its own.
         first_assigner: Which region is responsible for which object in the first stage.
@@ -90,6 +92,7 @@ class CascadeRoIHead(nn.Module):
         stage_weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = _WEIGHTS,
         add_objects: bool = True,
         min_size: NonNegativeFloat = 0.01,
+        score_mean: Literal["probabilities", "logits"] = "probabilities",
         pooling: Annotated[Pooling, Slot("pooling", "roi_align")],
         box_head: Annotated[BoxHead, Slot("box_head", "two_fc")],
         first_assigner: Annotated[Assigner, Slot("assigner", "max_iou", _OVERLAPS[0])],
@@ -130,6 +133,7 @@ class CascadeRoIHead(nn.Module):
         self.stage_weights = stage_weights
         self.add_objects = add_objects
         self.min_size = min_size
+        self.score_mean = score_mean
         self.postprocess = postprocess
         self.mask_head = mask_head
         self.mask_divisors = Divisors()
@@ -192,14 +196,18 @@ class CascadeRoIHead(nn.Module):
 
     def _refine(self, features: list[Tensor], regions: RegionRows, image_sizes: Tensor) -> _Refined:
         """Run the stages, each on the boxes of the one before."""
-        stage_scores, next_regions = [], regions
+        stage_logits, stage_scores, next_regions = [], [], regions
         for stage in self.stages:
             regions = next_regions
             outputs = stage(features, regions)
             with torch.autocast(features[0].device.type, enabled=False):
+                stage_logits.append(outputs.logits)
                 stage_scores.append(stage.scores(outputs))
                 boxes = _clipped_boxes(stage, outputs, regions, image_sizes)
             next_regions = regions._replace(boxes=boxes)
+        if self.score_mean == "logits":
+            mean = outputs._replace(logits=torch.stack(stage_logits).mean(dim=0))
+            return _Refined(regions, outputs, self.stages[-1].scores(mean))
         return _Refined(regions, outputs, torch.stack(stage_scores).mean(dim=0))
 
     @torch.no_grad()

@@ -27,6 +27,14 @@ _STARTS = {
     b"\x89HDF": "an HDF5 file",
     b"RIFF": "a RIFF file (WebP, WAV or AVI)",
 }
+# How to save the tensors alone where a library that pickles its objects is installed.
+_SAVE = "torch.save({}, 'weights.pth')"
+_LOADED = "torch.load('{}', map_location='cpu', weights_only=False)"
+_REMEDIES = {
+    "ultralytics": "__import__('ultralytics').YOLO('{}').model.float().state_dict()",
+    "models": f"{_LOADED}['model'].float().state_dict()",  # YOLOv5's repository
+    "mmengine": f"{_LOADED}['state_dict']",
+}
 _MEMBER = re.compile(r"(?:GLOBAL|Unsupported class|function) [`']?([\w.]+)")
 
 
@@ -131,6 +139,12 @@ def _objects(path: Path, text: str, is_zip: bool) -> str:
     name = f" ({match[1]})" if match else ""
     return (
         f"{path}: holds Python objects{name}, which detkit never loads since they can run code. "
-        "If you trust it, save the tensors alone where it was made: "
-        "torch.save(model.state_dict(), 'weights.pth')."
+        f"If you trust it, save the tensors alone where it was made: {_remedy(path, match)}."
     )
+
+
+def _remedy(path: Path, match: re.Match[str] | None) -> str:
+    """The Python expression that saves the tensors of a pickle with such an object."""
+    library = match[1].partition(".")[0] if match else ""
+    value = _REMEDIES.get(library, "model.state_dict()").format(path.name)
+    return _SAVE.format(value)

@@ -61,6 +61,11 @@ def coco_slots() -> Slots:
     return Slots([_name(name) for name in names], list(range(COCO_LOGITS)))
 
 
+def coco_slots_without_gaps() -> Slots:
+    """The 80 logits of a detector trained on COCO by libraries that skip the unused numbers."""
+    return Slots(*coco_slots().used())  # type: ignore[arg-type]  # all names are present
+
+
 def place_in_slots(classes: ClassList, count: int, key: str) -> Slots:
     """Assign class names to the `count` logits of a layer.
 

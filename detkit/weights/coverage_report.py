@@ -32,7 +32,8 @@ def coverage_text(coverage: Coverage, source: WeightSource) -> str:
     rows += [[part, *(str(count or "-") for count in row)] for part, row in counts.items()]
     table = [f"  {line}" for line in align_columns(rows, range(1, 1 + len(_COLUMNS)))]
     heading = f"weights: {source.path} ({source.kind})"
-    return "\n".join([heading, *table, *_classes(coverage, source), *_names(coverage)])
+    notes = [f"  {note}" for note in source.notes]
+    return "\n".join([heading, *table, *_classes(coverage, source), *_names(coverage), *notes])
 
 
 def _classes(coverage: Coverage, source: WeightSource) -> list[str]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from detkit.errors import UserError
-from detkit.weights.class_names import Slots, coco_slots
+from detkit.weights.class_names import coco_slots_without_gaps
 from detkit.weights.darknet_layers import LAYERS, Block, Output
 from detkit.weights.weight_source import WeightSource
+from detkit.weights.yolo_outputs import separate_outputs
 
 SUFFIX = ".weights"
 _COCO_CLASSES = 80
@@ -40,7 +41,7 @@ def read_darknet(path: Path) -> WeightSource:
             "incomplete, so download it again, or it belongs to another network."
         )
     page, classes = min(fitting, key=lambda page_and_classes: page_and_classes[1])
-    slots = _coco() if classes == _COCO_CLASSES else None
+    slots = coco_slots_without_gaps() if classes == _COCO_CLASSES else None
     kind = f"{page.replace('_', ' ')} of Darknet{', with the classes of COCO' if slots else ''}"
     return WeightSource(
         path=path,
@@ -119,24 +120,7 @@ def _named_tensors(layers: list[Block | Output], values: Tensor, classes: int) -
             }
         else:
             rows = layer.priors * (_BOX_VALUES + classes)
-            tensors |= _output_tensors(layer, take(rows), "bias")
-            tensors |= _output_tensors(layer, take(rows, layer.channels, 1, 1), "weight")
+            bias, weight = take(rows), take(rows, layer.channels, 1, 1)
+            tensors |= separate_outputs(layer.level, bias, layer.priors, "bias")
+            tensors |= separate_outputs(layer.level, weight, layer.priors, "weight")
     return tensors
-
-
-def _output_tensors(layer: Output, rows: Tensor, kind: str) -> dict[str, Tensor]:
-    """Split rows for the box, objectness and classes of each prior into separate layers."""
-    by_prior = rows.view(layer.priors, -1, *rows.shape[1:])
-    parts = {
-        "box": by_prior[:, : _BOX_VALUES - 1],
-        "quality": by_prior[:, _BOX_VALUES - 1 : _BOX_VALUES],
-        "class": by_prior[:, _BOX_VALUES:],
-    }
-    return {
-        f"head.layers.{name}_layers.{layer.level}.{kind}": part.flatten(0, 1)
-        for name, part in parts.items()
-    }
-
-
-def _coco() -> Slots:
-    return Slots(*coco_slots().used())  # type: ignore[arg-type]  # all names are present

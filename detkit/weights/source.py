@@ -1,4 +1,4 @@
-"""Read weight files of detkit, torchvision, timm, DETR and Darknet; name their classes."""
+"""Read weight files of detkit and of other libraries; name their classes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from detkit.weights.class_names import (
 )
 from detkit.weights.darknet import SUFFIX, read_darknet
 from detkit.weights.detr_source import is_detr, read_detr
+from detkit.weights.mmdet_source import is_mmdet, read_mmdet
 from detkit.weights.published import local_file
 from detkit.weights.tensor_names import (
     library_of_detector,
@@ -39,7 +40,9 @@ from detkit.weights.torchvision_source import (
     read_torchvision_ssd,
 )
 from detkit.weights.torchvision_ssd import is_torchvision_ssd
+from detkit.weights.ultralytics_source import is_ultralytics, read_ultralytics
 from detkit.weights.weight_source import WeightSource, logits_of_prior
+from detkit.weights.yolox_source import is_yolox, read_yolox
 
 # Keys under which training scripts save weights; averaged weights come first.
 _WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -49,6 +52,9 @@ _LIBRARIES: list[tuple[Callable[[Collection[str]], bool], Callable[..., WeightSo
     (is_torchvision, read_torchvision),
     (is_torchvision_ssd, read_torchvision_ssd),
     (is_detr, read_detr),
+    (is_mmdet, read_mmdet),
+    (is_yolox, read_yolox),
+    (is_ultralytics, read_ultralytics),
 ]
 
 

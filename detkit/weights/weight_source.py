@@ -33,6 +33,9 @@ class WeightSource:
         page: The page of conf/model that fits the weights.
         augmentation: The page of conf/augmentation that fits the weights.
         overrides: Overrides of the configuration that the weights need.
+        notes: Facts about the file that its user must know, such as its licence.
+        is_caffe: Whether its backbone is a ResNet in the style of Caffe; None if it is no ResNet
+            of MMDetection.
         checkpoint: The whole checkpoint, if detkit wrote the file.
     """
 
@@ -46,6 +49,8 @@ class WeightSource:
     page: str | None = None
     augmentation: str = "torchvision"
     overrides: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    is_caffe: bool | None = None
     checkpoint: Checkpoint | None = None
 
 

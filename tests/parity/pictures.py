@@ -43,20 +43,25 @@ def _batch(images, targets, divisor):
     )
 
 
-def rendered_batch(divisor):
-    """Rectangles on noise."""
+def rendered_batch(divisor, count=2):
+    """Rectangles on noise; the second image has no box.
+
+    Args:
+        divisor: Of the sides of the batch.
+        count: Images.
+    """
     generator = torch.Generator().manual_seed(1)
     images, targets = [], []
-    for (height, width), count in [((128, 128), 4), ((100, 120), 0)]:
+    for (height, width), objects in [((128, 128), 4), ((100, 120), 0)][:count]:
         shape = (3, height, width)
         image = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
         boxes = []
-        for number in range(count):
+        for number in range(objects):
             x, y = (torch.rand(2, generator=generator) * torch.tensor([width, height]) / 2).tolist()
             boxes.append([x, y, x + 20 + 10 * number, y + 50 - 9 * number])
             image[:, int(y) : int(boxes[-1][3]), int(x) : int(boxes[-1][2])] = 60 * number
         images.append(image)
-        targets.append(_target(boxes, [number % 3 for number in range(count)]))
+        targets.append(_target(boxes, [number % 3 for number in range(objects)]))
     return _batch(images, targets, divisor)
 
 
