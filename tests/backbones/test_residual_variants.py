@@ -144,3 +144,11 @@ def test_the_last_stage_of_a_small_resnet_can_be_dilated():
 def test_a_dilated_network_has_no_level_5():
     with torch.device("meta"), pytest.raises(UserError, match=r"no levels \[5\]: it gives"):
         ResNet18(dilated_c5=True)
+
+
+def test_strides_can_be_in_the_first_convolution():
+    with torch.device("meta"):
+        blocks = ResNet50(fetch_weights=False, stride_in_1x1=True).get_submodule("layer3")
+    assert blocks[0].conv1.stride == (2, 2)
+    assert blocks[0].conv2.stride == (1, 1)
+    assert blocks[1].conv1.stride == (1, 1)

@@ -64,3 +64,10 @@ def test_codes_in_units_of_four_strides():
     codes = torch.tensor([[0.125, 0.25, 0.5, 0.25]])
     assert_close(DistanceCoder(unit=4.0).encode(BOX, POINT), codes)
     assert_close(DistanceCoder(unit=4.0).decode(codes, POINT), BOX)
+
+
+def test_codes_can_be_pixels():
+    codes = torch.tensor([[4.0, 8.0, 16.0, 8.0]]).log()
+    coder = DistanceCoder(activation="exp", in_strides=False)
+    assert_close(coder.encode(BOX, POINT), codes)
+    assert_close(coder.decode(codes, POINT), BOX)

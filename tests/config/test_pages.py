@@ -22,7 +22,16 @@ HEADS_ALONE = {
 }
 # Sizes and copies of a page whose parts a default test composes.
 VARIANTS = (
-    *("torchvision_", "yolov5s", "yolo_free_", "ssd512", "faster_rcnn_c4", "bccd_320_"),
+    *(
+        "torchvision_",
+        "mmdet_",
+        "yolov5s",
+        "yolov8",
+        "yolo_free_",
+        "ssd512",
+        "faster_rcnn_c4",
+        "bccd_320_",
+    ),
     *("yolov2_tiny", "yolov4_tiny", "refinedet512", "cascade_rcnn", "fsaf_anchors"),
 )
 

@@ -24,7 +24,7 @@ AUGMENTATIONS = {"refinedet320": "ssdlite", "refinedet512": "ssd512"}
 
 
 def words(page):
-    own = page.removeprefix("torchvision_") if "ssd" in page else None
+    own = page.removeprefix("torchvision_").removeprefix("mmdet_") if "ssd" in page else None
     augmentation = AUGMENTATIONS.get(page, own)
     return [f"model={page}", *([f"augmentation={augmentation}"] if augmentation else [])]
 
@@ -43,7 +43,7 @@ def slow_without_published_priors(page):
 
 @pytest.mark.parametrize("page", map(slow_without_published_priors, PAGES))
 def test_maps_and_priors_fit_each_other(page):
-    expected = PRIORS.get(page.removeprefix("torchvision_"), "")
+    expected = PRIORS.get(page.removeprefix("torchvision_").removeprefix("mmdet_"), "")
     unit = UNITS.get(page, "priors")
     assert f"{expected} {unit}" in table(page)
 

@@ -95,3 +95,11 @@ def test_levels_with_different_channels_are_brought_to_those_of_the_finest():
 def test_levels_with_different_priors_are_refused():
     with pytest.raises(UserError, match=r"same priors per cell on each, got \[2, 3\]"):
         towers(per_cell=[2, 3])
+
+
+@pytest.mark.parametrize(("tower", "other"), [("class", "box"), ("box", "class")])
+def test_the_quality_comes_from_the_chosen_tower(tower, other):
+    layers = towers(quality_tower=tower)
+    layers(FEATURES).quality.sum().backward()
+    assert layers.get_submodule(f"{tower}_tower.0.conv").weight.grad.abs().sum() > 0
+    assert layers.get_submodule(f"{other}_tower.0.conv").weight.grad is None

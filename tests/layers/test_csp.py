@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from detkit.layers import ConvBlock, CSPStage, ParallelPooling, Residual, SerialPooling
+from detkit.layers import ConvBlock, CSPStage, ParallelPooling, Residual, SerialPooling, SplitStage
 
 PLAIN = {"norm": "none", "activation": "none"}
 
@@ -73,3 +73,13 @@ def test_activations(activation):
 
 def test_a_kernel_of_6_halves_an_even_map():
     assert ConvBlock(3, 4, kernel_size=6, stride=2)(torch.zeros(1, 3, 64, 32)).shape[2:] == (32, 16)
+
+
+def test_a_split_stage_joins_the_outputs_of_all_its_blocks():
+    stage = SplitStage(4, 6, blocks=2, norm="none", activation="none", shortcut=False)
+    features = torch.randn(2, 4, 5, 5)
+    first, second = stage.entry(features).chunk(2, dim=1)
+    third = stage.blocks[0](second)
+    expected = torch.cat([first, second, third, stage.blocks[1](third)], dim=1)
+    torch.testing.assert_close(stage(features), stage.join(expected))
+    assert stage(features).shape == (2, 6, 5, 5)

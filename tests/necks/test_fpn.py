@@ -104,3 +104,10 @@ def test_the_finest_level_alone_is_that_of_the_whole_pyramid():
 def test_extra_levels_that_the_finest_exclude_are_refused():
     with pytest.raises(UserError, match="finest=1 drops the coarse levels that extra=pool adds"):
         FPN(feature_specs=SPECS, extra="pool", finest=1)
+
+
+def test_the_last_level_can_see_negative_values():
+    neck = FPN(feature_specs=SPECS, out_channels=12, relu_before_extra=False)
+    levels = neck(maps())
+    assert (levels[3] < 0).any()
+    torch.testing.assert_close(levels[4], neck.extra.p7(levels[3]))

@@ -35,7 +35,6 @@ def assert_equal_within(
             "detector": detector,
             "compared": compared,
             "difference": difference,
-            "test": os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0],
         }
         with Path(os.environ[RECORDS]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")

@@ -137,3 +137,17 @@ def test_each_stage_has_weights_and_losses_of_its_own():
     assert len({id(p) for p in head.parameters()}) == len(list(head.parameters()))
     assert first.classification_loss is not second.classification_loss
     assert second.box_head is not third.box_head
+
+
+@pytest.mark.parametrize("mean", ["probabilities", "logits"])
+def test_a_score_is_a_mean_of_probabilities_or_of_logits(mean):
+    head = cascade(score_mean=mean)
+    logits = [(3.0, 0.0, 0.0), (0.0, 0.0, 0.0), (-2.0, 1.0, 0.0)]
+    for stage, values in zip(head.stages, logits, strict=True):
+        answer(stage, logits=values)
+    regions = Regions(torch.tensor([[[8.0, 8.0, 30.0, 30.0]]] * 2), torch.ones(2, 1, dtype=bool))
+    values = torch.tensor(logits)
+    expected = values.softmax(dim=1).mean(dim=0)
+    expected = values.mean(dim=0).softmax(dim=0) if mean == "logits" else expected
+    scores = head(FEATURES, regions, SIZES).scores
+    assert_close(scores[0, 0], expected[:2])

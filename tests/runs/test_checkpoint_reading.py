@@ -4,6 +4,7 @@ import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ import detkit
 from detkit.errors import UserError
 from detkit.runs.checkpoint import find_checkpoint, load_weights, read_checkpoint
 from detkit.runs.checkpoint_record import Record, explain_unknown_part, parse_record
+from detkit.runs.tensor_file import read_tensors
 from detkit.structures import ClassCounts
 
 COUNTS = ClassCounts(images=3, images_with_class=[2], objects=[5])
@@ -289,3 +291,22 @@ def test_a_place_without_a_checkpoint(tmp_path):
         find_checkpoint(str(tmp_path))
     with pytest.raises(UserError, match="no such file or folder"):
         find_checkpoint(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("module", "expression"),
+    [
+        ("ultralytics.nn.tasks", ".YOLO('a.pt').model.float().state_dict(), 'weights.pth')"),
+        ("models.yolo", "torch.load('a.pt', map_location='cpu', weights_only=False)['model']"),
+        ("mmengine.logging.history_buffer", "weights_only=False)['state_dict'], 'weights.pth')"),
+    ],
+)
+def test_the_line_that_saves_tensors_fits_the_library(tmp_path, monkeypatch, module, expression):
+    made = type("Made", (), {"__module__": module})
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        monkeypatch.setitem(sys.modules, ".".join(parts[:end]), SimpleNamespace(Made=made))
+    torch.save({"model": made()}, tmp_path / "a.pt")
+    with pytest.raises(UserError) as caught:
+        read_tensors(tmp_path / "a.pt")
+    assert expression in str(caught.value)

@@ -1,0 +1,65 @@
+"""What the tensor names of MMDetection tell; tests/parity/test_imported_mmdet.py has its values."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from detkit.errors import UserError
+from detkit.weights.mmdet_source import in_style, is_mmdet, read_mmdet
+
+STEM = "backbone.conv1.weight"
+RETINANET = {
+    STEM: torch.arange(6.0).view(2, 3, 1, 1),
+    "bbox_head.retina_cls.weight": torch.zeros(9 * 80, 4, 1, 1),
+    "bbox_head.retina_cls.bias": torch.zeros(9 * 80),
+    "bbox_head.retina_reg.weight": torch.zeros(9 * 4, 4, 1, 1),
+}
+FASTER = {
+    STEM: torch.zeros(2, 3, 1, 1),
+    "rpn_head.rpn_cls.weight": torch.zeros(3, 4, 1, 1),
+    "roi_head.bbox_head.fc_cls.weight": torch.zeros(3, 4),
+    "roi_head.bbox_head.fc_cls.bias": torch.zeros(3),
+    "roi_head.bbox_head.fc_reg.weight": torch.zeros(8, 4),
+    "roi_head.bbox_head.fc_reg.bias": torch.arange(8.0),  # two classes of four codes
+}
+
+
+def read(tensors):
+    return read_mmdet(Path("a.pth"), tensors)
+
+
+def test_retinanet_is_recognised_with_the_classes_of_coco():
+    source = read(RETINANET)
+    assert (source.page, source.logits) == ("mmdet_retinanet", 80)
+    assert source.slots.names[79] == "toothbrush"
+    assert "head.layers.class_layer.weight" in source.tensors
+
+
+def test_other_detectors_of_mmdetection_are_left_to_their_backbone():
+    assert not is_mmdet({STEM: 0, "bbox_head.gfl_cls.weight": 0})
+    assert not is_mmdet({**RETINANET, "neck.fpn_convs.5.conv.weight": 0})
+
+
+def test_box_codes_of_regions_are_ordered_by_code():
+    source = read(FASTER)
+    assert source.tensors["roi_head.stage.box_layer.bias"].tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
+    assert source.logits == 2
+
+
+def test_the_style_of_caffe_swaps_red_and_blue_and_sets_the_strides():
+    source = in_style(read(RETINANET), is_caffe=True)
+    assert source.tensors[STEM].flatten().tolist() == [2, 1, 0, 5, 4, 3]
+    assert "model.backbone.stride_in_1x1=true" in source.overrides
+    back = in_style(source, is_caffe=False)
+    assert back.tensors[STEM].equal(RETINANET[STEM])
+
+
+def test_a_deeper_resnet_is_selected():
+    blocks = {f"backbone.layer3.{i}.conv1.weight": torch.zeros(1) for i in range(23)}
+    assert read({**RETINANET, **blocks}).overrides == ("model.backbone.name=resnet101",)
+
+
+def test_no_style_fits_a_file_without_a_resnet():
+    with pytest.raises(UserError, match="has no ResNet of MMDetection"):
+        in_style(read({**FASTER}).__class__(Path("a.pth"), "YOLOX", {}), is_caffe=True)
