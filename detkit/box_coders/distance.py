@@ -51,7 +51,8 @@ class DistanceCoder:
         """Boxes (..., 4) to codes (..., 4)."""
         centres = box_centres(priors.boxes)
         distances = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
-        scaled = distances / self._units(priors)
+        unit = priors.stride[..., None] * self.unit if self.in_strides else self.unit
+        scaled = distances / unit
         return scaled if self.activation == "relu" else scaled.clamp(min=SMALLEST).log()
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
@@ -59,11 +60,7 @@ class DistanceCoder:
         distances = (
             codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
         )
-        distances = distances * self._units(priors)
+        unit = priors.stride[..., None] * self.unit if self.in_strides else self.unit
+        distances = distances * unit
         centres = box_centres(priors.boxes)
         return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
-
-    def _units(self, priors: Priors) -> Tensor:
-        """The distance of a code of 1, in pixels, (..., 1)."""
-        strides = priors.stride[..., None]
-        return (strides if self.in_strides else torch.ones_like(strides)) * self.unit

@@ -65,7 +65,10 @@ def run(arguments: list[str]) -> int:
             )
         if page == source.page:
             print(f"model={page}, judged by the names of the file's tensors")
-    words = [*source.overrides, *words]
+    chosen = value_of(words, "model")
+    is_own_page = chosen == source.page  # settings of layers fit this page alone
+    overrides = [w for w in source.overrides if is_own_page or w.startswith("model.pixel_")]
+    words = [*overrides, *words]
     config = compose.compose("import", [f"file={quoted_value(file)}", *words], checkpoint_config)
     imported = import_weights(config, source)
     print(imported.report)

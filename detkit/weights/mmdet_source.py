@@ -142,7 +142,7 @@ def read_mmdet(path: Path, named_tensors: Mapping[str, Tensor]) -> WeightSource:
     )
     if detector.is_caffe is None:
         return source
-    source = replace(source, overrides=_depth_of(named_tensors))
+    source = replace(source, overrides=_backbone_of(named_tensors, detector))
     note = _style_note(detector.is_caffe)
     return replace(_with_swapped_colours(source) if detector.is_caffe else source, notes=(note,))
 
@@ -192,14 +192,23 @@ def _count_classes(tensors: Mapping[str, Tensor]) -> int | None:
     return logits_of_prior(tensors)
 
 
-def _depth_of(named_tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The override that selects a ResNet other than the pages' ResNet-50."""
+def _backbone_of(named_tensors: Mapping[str, Tensor], detector: _Detector) -> tuple[str, ...]:
+    """The overrides that select a ResNet other than the pages' ResNet-50, with their settings."""
     blocks = sum(
         name.startswith("backbone.layer3.") and name.endswith(".conv1.weight")
         for name in named_tensors
     )
     backbone = _BACKBONES.get(blocks)
-    return (f"model.backbone.name={backbone}",) if backbone else ()
+    if backbone is None:
+        return ()
+    levels = "[2,3,4,5]" if detector.page.endswith("_rcnn") else "[3,4,5]"
+    return (
+        f"model/backbone={backbone}",
+        "model.backbone.norm=frozen_batch",
+        "model.backbone.frozen_stages=2",
+        f"model.backbone.levels={levels}",
+        f"model.backbone.stride_in_1x1={'true' if detector.is_caffe else 'false'}",
+    )
 
 
 def _with_swapped_colours(source: WeightSource) -> WeightSource:

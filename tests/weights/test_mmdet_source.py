@@ -57,7 +57,9 @@ def test_the_style_of_caffe_swaps_red_and_blue_and_sets_the_strides():
 
 def test_a_deeper_resnet_is_selected():
     blocks = {f"backbone.layer3.{i}.conv1.weight": torch.zeros(1) for i in range(23)}
-    assert read({**RETINANET, **blocks}).overrides == ("model.backbone.name=resnet101",)
+    overrides = read({**RETINANET, **blocks}).overrides
+    assert overrides[0] == "model/backbone=resnet101"
+    assert "model.backbone.levels=[3,4,5]" in overrides
 
 
 def test_no_style_fits_a_file_without_a_resnet():
