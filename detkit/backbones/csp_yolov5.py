@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 from torch import nn
@@ -32,6 +33,23 @@ class CSPYOLOv5(StagedBackbone):
 
     Paper: CSPNet: A New Backbone that can Enhance Learning Capability of CNN (Wang et al., 2019),
     https://arxiv.org/abs/1911.11929
+
+    Args:
+        depth: Factor on the number of blocks of each stage.
+        width: Factor on the channels of each stage.
+        norm: Normalisation after each convolution.
+        activation: Function after each normalisation.
+        frozen_stages: Number of frozen stages, from the input; the first has stride 2.
+        levels: Output levels, fine to coarse; level l has stride 2**l.
+        stem_size: Side of the first convolution's kernel: 6 in YOLOv5, 3 in YOLOv8. YOLOX's
+            first layer, a 3x3 convolution on four shifted copies, equals a 6x6 one.
+        stage: How a stage joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8.
+        blocks: Blocks of the stages of strides 4 to 32, before `depth`.
+        most_channels: Limit of a stage's channels, before `width`.
+        pooled_last_stage: Put spatial pyramid pooling before the last stage's blocks, which
+            then add no input, as in YOLOX.
+        norm_eps: Added to the variance in batch norms; 1e-3 in YOLOv5, YOLOv8 and YOLOX.
+        norm_momentum: Share of a batch in the running statistics; 0.03 in the same three.
     """
 
     def __init__(
@@ -51,48 +69,28 @@ class CSPYOLOv5(StagedBackbone):
         norm_eps: PositiveFloat = 1e-5,
         norm_momentum: Fraction = 0.1,
     ) -> None:
-        """Build the network.
-
-        Args:
-            depth: Factor on the number of blocks of each stage.
-            width: Factor on the channels of each stage.
-            norm: Normalisation after each convolution.
-            activation: Function after each normalisation.
-            frozen_stages: Number of frozen stages, from the input; the first has stride 2.
-            levels: Output levels, fine to coarse; level l has stride 2**l.
-            stem_size: Side of the first convolution's kernel: 6 in YOLOv5, 3 in YOLOv8. YOLOX's
-                first layer, a 3x3 convolution on four shifted copies, equals a 6x6 one.
-            stage: How a stage joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8.
-            blocks: Blocks of the stages of strides 4 to 32, before `depth`.
-            most_channels: Limit of a stage's channels, before `width`.
-            pooled_last_stage: Put spatial pyramid pooling before the last stage's blocks, which
-                then add no input, as in YOLOX.
-            norm_eps: Added to the variance in batch norms; 1e-3 in YOLOv5, YOLOv8 and YOLOX.
-            norm_momentum: Share of a batch in the running statistics; 0.03 in the same three.
-        """
         channels = [
             -(-int(min(full, most_channels) * width) // _MULTIPLE) * _MULTIPLE for full in _CHANNELS
         ]
-        stem = ConvBlock(
-            3, channels[0], kernel_size=stem_size, stride=2, norm=norm, activation=activation
-        )
-        stages: list[nn.Module] = [stem]
-        for number in range(1, len(channels)):
-            before, after = channels[number - 1 : number + 1]
-            pools = pooled_last_stage and number == len(channels) - 1
+        stages: list[nn.Module] = [
+            ConvBlock(
+                3, channels[0], kernel_size=stem_size, stride=2, norm=norm, activation=activation
+            )
+        ]
+        for number, (before, after) in enumerate(pairwise(channels), start=1):
             layers = nn.Sequential(
                 ConvBlock(before, after, stride=2, norm=norm, activation=activation)
             )
+            pools = pooled_last_stage and number == len(blocks)
             if pools:
                 layers.append(
                     ParallelPooling(after, kernel_sizes=_POOLS, norm=norm, activation=activation)
                 )
-            count = max(1, round(blocks[number - 1] * depth))
             layers.append(
                 STAGES[stage](
                     after,
                     after,
-                    blocks=count,
+                    blocks=max(1, round(blocks[number - 1] * depth)),
                     norm=norm,
                     activation=activation,
                     shortcut=not pools,

@@ -63,6 +63,21 @@ class CSPPAN(nn.Module):
     Paper: Path Aggregation Network for Instance Segmentation (Liu et al., 2018),
     https://arxiv.org/abs/1803.01534; with CSP blocks in Scaled-YOLOv4 (Wang et al., 2020),
     https://arxiv.org/abs/2011.08036
+
+    Args:
+        feature_specs: The input levels.
+        blocks: Residual blocks per fusion: 3 times YOLOv5's depth factor.
+        width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4.
+        norm: Normalisation after each convolution.
+        activation: Function after each normalisation.
+        stage: How a fusion joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8.
+        narrows: Whether a 1x1 convolution brings each coarse map to the channels of the next
+            finer one before it is fused, as in YOLOv5; YOLOv8 has none.
+        norm_eps: Added to the variance in batch norms.
+        norm_momentum: Share of a batch in the running statistics.
+
+    Raises:
+        UserError: There is only one level, or a gap between levels.
     """
 
     def __init__(
@@ -78,23 +93,6 @@ class CSPPAN(nn.Module):
         norm_eps: PositiveFloat = 1e-5,
         norm_momentum: Fraction = 0.1,
     ) -> None:
-        """Build the neck.
-
-        Args:
-            feature_specs: The input levels.
-            blocks: Residual blocks per fusion: 3 times YOLOv5's depth factor.
-            width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4.
-            norm: Normalisation after each convolution.
-            activation: Function after each normalisation.
-            stage: How a fusion joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8.
-            narrows: Whether a 1x1 convolution brings each coarse map to the channels of the next
-                finer one before it is fused, as in YOLOv5; YOLOv8 has none.
-            norm_eps: Added to the variance in batch norms.
-            norm_momentum: Share of a batch in the running statistics.
-
-        Raises:
-            UserError: There is only one level, or a gap between levels.
-        """
         super().__init__()
         if len(feature_specs) == 1:
             raise UserError(

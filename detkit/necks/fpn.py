@@ -46,8 +46,7 @@ class FPN(nn.Module):
             min_levels: Minimum number of levels from the backbone.
             finest: Return only so many of the finest levels, into which all levels are fused; needs
                 `extra` none. Null returns all.
-            relu_before_extra: Whether P7 is computed from the positive part of P6, as in the
-                papers; MMDetection's RetinaNet and ATSS take all of it.
+            relu_before_extra: Whether P7 sees only the positive part of P6, as in the papers.
 
         Raises:
             UserError: There are too few input levels, or `finest` drops the extra levels.
@@ -67,11 +66,9 @@ class FPN(nn.Module):
         self.output = nn.ModuleList(
             ConvBlock(out_channels, out_channels, norm=norm, activation="none") for _ in returned
         )
+        coarsest = feature_specs[-1].channels
         self.extra = ExtraLevels(
-            extra,
-            channels=out_channels,
-            input_channels=feature_specs[-1].channels,
-            relu_before_p7=relu_before_extra,
+            extra, channels=out_channels, input_channels=coarsest, relu_before_p7=relu_before_extra
         )
         uniform_convolutions(self)
         self.feature_specs = self.extra.specs(returned, out_channels)

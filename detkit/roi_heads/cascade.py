@@ -131,12 +131,10 @@ class CascadeRoIHead(nn.Module):
             for assigner, coder in zip(assigners, coders, strict=True)
         )
         self.stage_weights = stage_weights
-        self.add_objects = add_objects
-        self.min_size = min_size
+        self.add_objects, self.min_size = add_objects, min_size
         self.score_mean = score_mean
         self.postprocess = postprocess
-        self.mask_head = mask_head
-        self.mask_divisors = Divisors()
+        self.mask_head, self.mask_divisors = mask_head, Divisors()
 
     def forward(
         self, features: list[Tensor], regions: Regions, image_sizes: Tensor

@@ -68,7 +68,8 @@ def case(request, tmp_path_factory):
     name = request.param
     batch = rendered_batch(128)
     batch = squared(batch, 300) if name == "ssd300" else batch
-    theirs = mmdet_model(name, (batch.images.float() - MEAN) / STD)
+    images = batch.images.float()
+    theirs = mmdet_model(name, images.flip(1) if name == "yolox_s" else (images - MEAN) / STD)
     ours = imported(name, theirs.state_dict(), tmp_path_factory.mktemp("imported"))
     inputs = inputs_of(ours, batch, flips=name in ("fcos", "yolox_s"))
     return SimpleNamespace(name=name, theirs=theirs, ours=ours, batch=batch, inputs=inputs)
