@@ -111,9 +111,11 @@ def test_raw_outputs(case):
     if case.name == "fcos":
         expected[1] = expected[1].log()  # MMDetection's head returns distances
     titles = ("class logits", "box codes", "quality logits")
+    # Folding the first layer of YOLOX changes its rounding, which random weights amplify.
+    tolerance = 1e-3 if case.name == "yolox_s" else 2e-4
     actual = [ours.class_logits, ours.box_codes, ours.quality]
     for title, mine, their in zip(titles, actual, expected, strict=False):
-        compare(case, mine, their, 2e-4, title)
+        compare(case, mine, their, tolerance, title)
 
 
 @torch.no_grad()
