@@ -119,6 +119,11 @@ after NMS, so their boxes were compared before NMS. Losses were compared for Ret
 ATSS alone.
 
 """
+LIMITS_HEAD = """\
+## Limits of tests
+
+These comparisons fail above the limit. Some record no difference, others had not been measured when
+the page was written."""
 COLUMNS = ("from", "detector", "compared", "largest difference")
 
 
@@ -168,7 +173,7 @@ def page(records: list[dict[str, Any]]) -> str:
     parts = [
         HEAD + table(rows, COLUMNS),
         f"The tests: {tests}; they skip where the library is not installed.",
-        "## Limits of tests\n\nThese comparisons fail above the limit. Some record no difference, others had not been measured when the page was\nwritten.",
+        LIMITS_HEAD,
         table(limits, ("from", "detector", "compared", "limit", "test")),
     ]
     return "\n\n".join(parts) + "\n"

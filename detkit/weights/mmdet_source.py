@@ -15,7 +15,6 @@ from detkit.weights.mmdet_tensors import (
     cascade_tensors,
     dense_tensors,
     faster_tensors,
-    ssd_tensors,
     yolov3_tensors,
 )
 from detkit.weights.weight_source import WeightSource, logits_of_prior
@@ -91,17 +90,9 @@ _DETECTORS = [
         "standard",
         ("model.pixel_mean=[0,0,0]", "model.pixel_std=[255,255,255]"),
     ),
-    _Detector(
-        ("backbone.features.33.weight", "bbox_head.cls_convs.5.0.weight"),
-        "SSD300",
-        "mmdet_ssd300",
-        ssd_tensors,
-        "ssd300",
-    ),
 ]
 # Layers of relatives of these detectors that detkit does not have: other heads, or other sizes.
 _FOREIGN = (
-    "bbox_head.cls_convs.6.0.weight",  # SSD512
     "bbox_head.multi_cls_layers.0.weight",
     "neck.fpn_convs.5.conv.weight",
     "roi_head.bbox_head.3.fc_cls.weight",
@@ -186,9 +177,7 @@ def _count_classes(tensors: Mapping[str, Tensor]) -> int | None:
             return rows[f"{part}.class_layer.bias"] - 1
     if "head.layers.class_layers.0.bias" in rows:
         per_prior = rows["head.layers.class_layers.0.bias"] * _CODE_SIZE
-        logits = per_prior // rows["head.layers.box_layers.0.bias"]
-        has_objectness = "head.layers.quality_layers.0.bias" in rows
-        return logits if has_objectness else logits - 1
+        return per_prior // rows["head.layers.box_layers.0.bias"]
     return logits_of_prior(tensors)
 
 

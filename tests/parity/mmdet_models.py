@@ -20,7 +20,6 @@ CONFIGS = {
     "faster_rcnn": "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
     "cascade_rcnn": "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py",
     "yolov3": "yolo/yolov3_d53_8xb8-ms-608-273e_coco.py",
-    "ssd300": "ssd/ssd300_coco.py",
     "yolox_s": "yolox/yolox_s_8xb8-300e_coco.py",
 }
 # Output layers, with the mean and the deviation that their outputs get.
@@ -49,10 +48,6 @@ SPREAD = {
         **{f"roi_head.bbox_head.{stage}.fc_reg": (0, 0.7) for stage in range(3)},
     },
     "yolov3": {f"bbox_head.convs_pred.{level}": (-1, 1) for level in range(3)},
-    "ssd300": {
-        **{f"bbox_head.cls_convs.{level}.0": (0, 1.5) for level in range(6)},
-        **{f"bbox_head.reg_convs.{level}.0": (0, 1) for level in range(6)},
-    },
     "yolox_s": {
         f"bbox_head.multi_level_conv_{name}.{level}": spread
         for name, spread in {"cls": (-1, 1.5), "reg": (0, 0.7), "obj": (-1, 1.5)}.items()
@@ -95,8 +90,6 @@ def mmdet_model(name: str, images: Tensor) -> nn.Module:
         config.test_cfg.nms_pre = 10_000
         config.test_cfg.nms.iou_threshold = 1.0
     model = MODELS.build(config)
-    if name == "ssd300":
-        model.bbox_head.loss_cls = None  # which its prediction looks up
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from measured_differences import assert_equal_within
 from mmdet_models import mmdet_model, samples, samples_with_objects
-from pictures import rendered_batch, squared
+from pictures import rendered_batch
 from torchvision.ops import clip_boxes_to_image
 
 from detkit import assembly
@@ -33,7 +33,6 @@ TITLES = {
     "faster_rcnn": "Faster R-CNN R50-FPN",
     "cascade_rcnn": "Cascade R-CNN R50-FPN",
     "yolov3": "YOLOv3 Darknet-53",
-    "ssd300": "SSD300 VGG-16",
     "yolox_s": "YOLOX-s",
 }
 MEAN, STD = (
@@ -67,7 +66,6 @@ def case(request, tmp_path_factory):
     """MMDetection's detector, ours with its weights, and a batch."""
     name = request.param
     batch = rendered_batch(128)
-    batch = squared(batch, 300) if name == "ssd300" else batch
     images = batch.images.float()
     theirs = mmdet_model(name, images.flip(1) if name == "yolox_s" else (images - MEAN) / STD)
     ours = imported(name, theirs.state_dict(), tmp_path_factory.mktemp("imported"))
@@ -100,7 +98,7 @@ def test_raw_outputs(case):
         ours, maps, logits = case.ours.proposer.layers(features), case.theirs.rpn_head(maps), 1
     else:
         ours, maps = case.ours.head.layers(features), case.theirs.bbox_head(maps)
-        logits = 3 + (case.name == "ssd300")
+        logits = 3
     if case.name == "yolov3":
         joint = flat(reversed(maps[0]), 8)  # MMDetection lists levels from coarse to fine
         maps = None
