@@ -51,14 +51,12 @@ class ClassWeights(nn.Module):
         super().__init__()
         self.active = weights is not None
         self.unknown = _unknown(weights, class_names, class_counts)
-        names = list(class_names or [])
+        names, values = list(class_names or []), list[float]()
         if isinstance(weights, Mapping):
             if class_names is not None:  # unknown before the data is read
                 _require_classes(weights, names)
             values = [weights.get(name, 1.0) for name in names]
-        elif weights is None or class_counts is None:
-            values = [1.0 for _ in names]
-        else:
+        elif weights is not None and class_counts is not None:
             values = effective_number_weights(np.array(class_counts.objects), beta).tolist()
         by_label = torch.tensor([*values, 1.0])  # last: background
         self.register_buffer("by_label", by_label, persistent=False)
