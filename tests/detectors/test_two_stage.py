@@ -149,7 +149,7 @@ def test_colours_come_from_the_configuration_not_from_the_weights():
             ["model=faster_rcnn", "model.proposer=null"],
             "a proposer is missing; choose one of external, grid, rpn",
         ),
-        (["model=faster_rcnn", "model.roi_head=null"], "a roi_head is missing; choose one of casc"),
+        (["model=faster_rcnn", "model.roi_head=null"], "a roi_head is missing; choose one of bila"),
         (["model=faster_rcnn", "model/proposer=fcos"], "there is no proposer 'fcos'"),
         (["model=fcos", "model.roi_head=standard"], "model/roi_head: .* takes no roi_head"),
         (["model=fcos", "model/head=rpn"], "model/head: there is no 'rpn'"),

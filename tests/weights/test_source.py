@@ -142,7 +142,7 @@ def test_a_backbone_has_no_classes_to_name(tmp_path):
 @pytest.mark.parametrize(
     ("library", "layer"),
     [
-        ("MMDetection", "bbox_head.retina_cls.weight"),
+        ("MMDetection", "bbox_head.gfl_cls.weight"),
         pytest.param("MMDetection", "roi_head.bbox_head.fc_cls.weight", marks=pytest.mark.slow),
         ("Detectron2", "proposal_generator.rpn_head.conv.weight"),
         ("Ultralytics", "model.22.cv3.0.2.weight"),
