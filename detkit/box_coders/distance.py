@@ -51,8 +51,7 @@ class DistanceCoder:
         """Boxes (..., 4) to codes (..., 4)."""
         centres = box_centres(priors.boxes)
         distances = torch.cat([centres - boxes[..., :2], boxes[..., 2:] - centres], dim=-1)
-        strides: Tensor | float = priors.stride[..., None] if self.in_strides else 1.0
-        scaled = distances / (strides * self.unit)
+        scaled = distances / (self.unit * (priors.stride[..., None] if self.in_strides else 1.0))
         return scaled if self.activation == "relu" else scaled.clamp(min=SMALLEST).log()
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
@@ -60,7 +59,6 @@ class DistanceCoder:
         distances = (
             codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
         )
-        strides: Tensor | float = priors.stride[..., None] if self.in_strides else 1.0
-        distances = distances * (strides * self.unit)
+        distances = distances * (self.unit * (priors.stride[..., None] if self.in_strides else 1.0))
         centres = box_centres(priors.boxes)
         return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)

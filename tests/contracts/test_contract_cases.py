@@ -10,7 +10,6 @@ from detkit.contracts import BrokenContractError, Case, LeftOutError, cases
 from detkit.errors import ConfigError, UserError
 from detkit.structures import FeatureSpec
 
-
 NEEDY = ("albumentations", "dense", "sequence", "timm")  # cannot be built from defaults
 
 
