@@ -56,9 +56,7 @@ class DistanceCoder:
 
     def decode(self, codes: Tensor, priors: Priors) -> Tensor:
         """Codes (..., 4) to boxes (..., 4)."""
-        distances = (
-            codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
-        )
-        distances = distances * (self.unit * (priors.stride[..., None] if self.in_strides else 1.0))
+        sides = codes.relu() if self.activation == "relu" else codes.clamp(max=LARGEST_LOG).exp()
+        distances = sides * (self.unit * (priors.stride[..., None] if self.in_strides else 1.0))
         centres = box_centres(priors.boxes)
         return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], dim=-1)
