@@ -155,7 +155,7 @@ def test_features_equal_torchvision(part, build, modules):
     ("part", "modules"),
     [
         pytest.param(SEResNet50, ("layer2", "layer3", "layer4"), marks=pytest.mark.slow),
-        (ResNetV2Depth50, ("stages.1", "stages.2", "norm")),
+        pytest.param(ResNetV2Depth50, ("stages.1", "stages.2", "norm"), marks=pytest.mark.slow),
         (MobileNetV1, ("blocks.2", "blocks.3", "blocks.4")),
     ],
 )

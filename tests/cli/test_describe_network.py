@@ -28,6 +28,7 @@ def test_the_table_shows_layers_down_to_a_depth(capsys):
     ]
 
 
+@pytest.mark.slow
 def test_the_totals_are_those_of_the_plan(tmp_path):
     file = tmp_path / "layers.json"
     assert main(["describe", *MODEL, *SMALL, f"output={file}"]) == 0
@@ -43,6 +44,7 @@ def test_the_totals_are_those_of_the_plan(tmp_path):
         assert sum(layer[column] for layer in tops) == content[column]
 
 
+@pytest.mark.slow
 def test_the_table_says_that_operations_of_masks_are_not_counted(capsys):
     two_stage = ["model=mask_rcnn", *MODEL[1:3], "model.neck.out_channels=16"]
     narrow = ["model.roi_head.box_head.width=16", "model.roi_head.mask_head.channels=16"]

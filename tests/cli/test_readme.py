@@ -146,6 +146,7 @@ def test_command_of_the_readme(line: str, work: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("words", typed())
+@pytest.mark.slow
 def test_overrides_in_the_table_are_valid(words: str, work: Path) -> None:
     overrides = [word for word in shlex.split(words) if word != "-m"]
     overrides = [word.split(",")[0] for word in overrides]

@@ -41,6 +41,7 @@ def work(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_show_draws_the_samples_that_training_gets(work, shapes, capsys):
     words = [*SMALL_MOSAIC, "data.batch_size=4", "data.workers=0"]
     assert main(["data", "show", str(shapes), *words, "count=3", "epoch=1"]) == 0

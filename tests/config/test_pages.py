@@ -44,7 +44,7 @@ def words_for(page: Path) -> list[str]:
 
 
 def composed_first(page: Path) -> object:
-    slow = page.stem.startswith(VARIANTS)
+    slow = page.parts[0] == "experiment" and page.stem.startswith(("bccd", *VARIANTS))
     return pytest.param(page, marks=[pytest.mark.slow] if slow else [], id=str(page))
 
 

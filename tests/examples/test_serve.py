@@ -12,6 +12,7 @@ import pytest
 import detkit
 
 SERVE = Path(__file__).parents[2] / "examples/serve.py"
+pytestmark = pytest.mark.slow
 for package in ("fastapi", "uvicorn", "httpx", "python_multipart"):
     pytest.importorskip(package, reason='pip install "detkit[serve]" httpx')
 
@@ -43,7 +44,6 @@ def detect(client, path, **parameters):
     return client.post("/detect", files={"image": path.read_bytes()}, params=parameters)
 
 
-@pytest.mark.slow
 def test_concurrent_requests_get_the_detections_of_their_image(client, trained, photos):
     detector = detkit.load(trained / "first")
     paths = [photos / f"{name}.png" for name in "abcabcab"]

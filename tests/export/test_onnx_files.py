@@ -24,6 +24,7 @@ def model(onnx_file):
     return onnx.load(onnx_file)
 
 
+@pytest.mark.slow
 def test_axes_have_names(model):
     shapes = {
         value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]

@@ -96,6 +96,7 @@ def test_without_objects_there_is_nothing_to_draw(tmp_path):
         pytest.param(12, 1, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_any_number_of_classes_is_drawn_without_a_warning(tmp_path, classes, empty):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -101,6 +101,7 @@ def test_gradients_optimizer_and_average_are_counted() -> None:
     )
 
 
+@pytest.mark.slow
 def test_numbers_equal_detkit_config_and_a_real_detector(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
