@@ -121,7 +121,7 @@ def unfolded_stem(weight: Tensor) -> Tensor:
     Returns:
         (C, 3, 6, 6).
     """
-    groups = weight.unflatten(1, (len(_FOCUS), 3))  # (C, 4, 3, 3, 3)
+    groups = weight.reshape(len(weight), len(_FOCUS), 3, 3, 3)
     unfolded = weight.new_zeros(len(weight), 3, 6, 6)
     for group, (row, column) in enumerate(_FOCUS):
         unfolded[:, :, row::2, column::2] = groups[:, group]
