@@ -1,7 +1,7 @@
 """Write docs/weights.md: the weight files that detkit reads, and how exactly it reproduces them.
 
     python scripts/weights_page.py            the page, with the differences measured before
-    python scripts/weights_page.py --measure  first run the comparisons; needs mmdet and ultralytics
+    python scripts/weights_page.py --measure  first run the comparisons; needs mmdet, ultralytics, libreyolo
 
 The comparisons are tests; `--measure` replaces the results of the sources that could be compared.
 """
@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE, RESULTS = ROOT / "docs" / "weights.md", ROOT / "docs" / "weights.json"
 # The variable that tests/parity/measured_differences.py reads.
 VARIABLE = "DETKIT_MEASURED_DIFFERENCES"
-TESTS = ("tests/parity/test_imported_mmdet.py", "tests/parity/test_imported_ultralytics.py")
+TESTS = tuple(
+    f"tests/parity/test_imported_{library}.py" for library in ("mmdet", "ultralytics", "yolox")
+)
 # Comparisons that only assert a limit: source, detector, compared, limit, test.
 LIMITS = [
     (

@@ -14,10 +14,8 @@ from safetensors.torch import load_file
 
 from detkit.errors import UserError
 
-_ZIP, _PICKLE = (
-    b"PK\x03\x04",
-    b"\x80",
-)  # how files of torch.save start, since PyTorch 1.6 and before
+# How files of torch.save start, since PyTorch 1.6 and before.
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 _STARTS = {
     b"\xff\xd8\xff": "a JPEG image",
     b"\x89PNG": "a PNG image",
