@@ -1,9 +1,10 @@
 """Write docs/weights.md: the weight files that detkit reads, and how exactly it reproduces them.
 
     python scripts/weights_page.py            the page, with the differences measured before
-    python scripts/weights_page.py --measure  first run the comparisons; needs mmdet, ultralytics, libreyolo
+    python scripts/weights_page.py --measure  first run the comparisons
 
-The comparisons are tests; `--measure` replaces the results of the sources that could be compared.
+The comparisons are tests, which need mmdet, ultralytics and libreyolo; `--measure` replaces the
+results of the sources that could be compared.
 """
 
 from __future__ import annotations
