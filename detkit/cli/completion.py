@@ -24,7 +24,8 @@ from detkit.text import listed
 # Command -> its root class and root page; commands such as `data show` share a training's.
 ROOTS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
-        ("train", "config", "plan", "sweep", "assign", "data show"), ("Train", "train")
+        ("train", "config", "plan", "sweep", "assign", "data show", "tune learning_rate"),
+        ("Train", "train"),
     ),
     "benchmark": ("Benchmark", "train"),
     "evaluate": ("Evaluate", "train"),
@@ -33,8 +34,16 @@ ROOTS: dict[str, tuple[str, str]] = {
     "export": ("Export", "export"),
     "replay": ("Replay", "train"),
 }
-_OPTIONS = ("assign", "data check", "data stats", "data anchors", "data show", "data convert")
-_NEW_RUNS = ("train", "config", "benchmark")  # commands that accept settings=RUN
+_OPTIONS = (
+    *("assign", "data check", "data stats", "data anchors", "data show", "data convert"),
+    "tune learning_rate",
+)
+_NEW_RUNS = (
+    "train",
+    "config",
+    "benchmark",
+    "tune learning_rate",
+)  # commands that accept settings=RUN
 _PATHS = (
     "ckpt",
     "weights",

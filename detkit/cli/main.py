@@ -39,6 +39,7 @@ COMMANDS = {
     "assign": "show which priors are responsible for which objects",
     "config": "show the composed configuration and its wiring; explain a value; compare two runs",
     "benchmark": "measure how fast a configuration loads, trains and predicts; find bottlenecks",
+    "tune": "find a learning rate with a range test",
     "plan": "estimate minutes and memory of a sweep's jobs; find invalid ones before any starts",
     "list": "list everything you can choose: models, experiments, data, parts",
     "describe": "show a part's arguments, types, defaults and paper",
@@ -51,6 +52,7 @@ VERBS = {  # `detkit data check` is in data_check.py
     "data": ("check", "convert", "stats", "anchors", "show", "propose"),
     "plugin": ("new", "check"),
     "sweep": ("resume", "table"),
+    "tune": ("learning_rate",),
 }
 MOST_PROBLEMS = 20  # to print; the others are only counted
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Ctrl-C is a KeyboardInterrupt

@@ -22,6 +22,7 @@ from detkit.detectors.freezing import freeze, read_freezing
 from detkit.errors import Stopped
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
+from detkit.interfaces import Schedule
 from detkit.interruption import StopSignals, signal_name
 from detkit.processes.failures import plain_failures
 from detkit.processes.rank_environment import rank_number
@@ -101,7 +102,7 @@ def _train(config: dict[str, Any], folder: Path) -> dict[str, float]:
         position = read_position(resumed.path)
         require_same_batches(position, data.batch_size, trainer.world_size)
         log.info("%s", position.resume_text(config["trainer"]["max_epochs"]))
-    module = _module(config, folder, classes, data.batch_size, fingerprints)
+    module = training_module(config, folder, classes, data.batch_size, fingerprints)
     loaders = data.train_loader(skip=position[:2]), data.validation_loader()
     if not trainer.is_global_zero:
         report_problems_only()  # an earlier problem would occur on rank 0 too
@@ -128,13 +129,13 @@ def _trainer(config: dict[str, Any], folder: Path, classes: Classes) -> pl.Train
     loggers = assembly.build_labelled("logger", settings, wiring, ())
     return make_trainer(
         run_folder=str(folder),
-        callbacks=[*_unfreezing(config), *callbacks.values(), *mixing_end(config)],
+        callbacks=[*unfreezing(config), *callbacks.values(), *mixing_end(config)],
         loggers=list(loggers.values()),
         **trainer_settings(config),
     )
 
 
-def _unfreezing(config: Mapping[str, Any]) -> list[pl.Callback]:
+def unfreezing(config: Mapping[str, Any]) -> list[pl.Callback]:
     """The callback of `freeze.until`: before the others, which may look at what trains."""
     freezing = read_freezing(config["freeze"])
     return [] if freezing is None or freezing.until is None else [FreezeUntil(freezing)]
@@ -167,13 +168,25 @@ def prepare(detector: nn.Module, config: Mapping[str, Any]) -> None:
     prepare_detector(detector, **settings, strategy=trainer["strategy"])
 
 
-def _module(
-    config: dict[str, Any],
-    folder: Path,
+def training_module(
+    config: Mapping[str, Any],
+    folder: str | Path,
     classes: Classes,
     batch_size: int,
     fingerprints: dict[str, str],
+    *,
+    schedule: Schedule | None = None,
 ) -> DetectionModule:
+    """Build detector, optimizer, schedule and metric with the initial weights.
+
+    Args:
+        config: The configuration.
+        folder: The run folder.
+        classes: What the detector detects.
+        batch_size: Images per batch on one device.
+        fingerprints: Those of the data, for checkpoints.
+        schedule: Replaces the configured schedule.
+    """
     detector = initial_detector(config, classes)
     prepare(detector, config)
     if config["trainer"]["compile"]:
@@ -193,7 +206,8 @@ def _module(
     return DetectionModule(
         detector=detector,
         optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
-        schedule=assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
+        schedule=schedule
+        or assembly.build("scheduler", config["scheduler"], wiring, ("scheduler",)),
         metric=assembly.build_metric(config, classes),
         checkpoint_record=record.plain(),
         batch_size=batch_size,

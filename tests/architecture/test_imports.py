@@ -104,6 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"public_names"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
+    "tuning": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
     "__main__": {"cli"},
     "cli": BELOW_ASSEMBLY
     | {
@@ -112,6 +113,7 @@ ALLOWED: dict[str, set[str]] = {
         "processes.frozen_training",
         "sweeps",
         "benchmark",
+        "tuning",
         "weights",
         "contracts",
     }
