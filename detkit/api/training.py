@@ -17,13 +17,14 @@ from detkit.api.program_settings import messages_on_terminal, settings_restored
 from detkit.api.run import Run
 from detkit.assembly import Classes
 from detkit.config import plugins
+from detkit.data.batch_size import AUTO
 from detkit.data.detection_data import Loader
 from detkit.data.outline_decoding import require_masks
 from detkit.data.quiet_reading import without_messages
 from detkit.detectors.base import DetectorModule
 from detkit.detectors.freezing import freeze as freeze_parts
 from detkit.detectors.freezing import read_freezing
-from detkit.errors import Stopped, UserError
+from detkit.errors import ConfigError, Stopped, UserError
 from detkit.interruption import StopSignals
 from detkit.processes import ranks
 from detkit.processes.process_group import ProcessGroup
@@ -196,11 +197,20 @@ def start(config: dict[str, Any], *, in_process: bool, again: bool = False) -> t
         _forget_tracking(config)
     with claimed(config, again) as claimed_config:
         is_new = not RunFolder(claimed_config["run_folder"]).config.exists()
-        folder = freeze(claimed_config, again)
+        folder = freeze(_with_batch_size(claimed_config), again)
         if in_process:
             _train_here(folder, is_new)
             return folder, 0
         return folder, _train_in_processes(folder, claimed_config, is_new)
+
+
+def _with_batch_size(config: dict[str, Any]) -> dict[str, Any]:
+    if config["data"]["batch_size"] != AUTO:
+        return config
+    # Imported late: with Lightning and the estimates of a sweep, for this setting only.
+    module = importlib.import_module("detkit.tuning.batch_size")
+    decided: dict[str, Any] = module.with_batch_size(config)
+    return decided
 
 
 def _train_here(folder: Path, is_new: bool) -> None:
@@ -250,6 +260,13 @@ def freeze_for_others(config: dict[str, Any], *, again: bool) -> tuple[Path, str
     Raises:
         UserError: Parts, weights or data do not fit, or the folder cannot be used.
     """
+    if config["data"]["batch_size"] == AUTO:
+        raise ConfigError(
+            [
+                "data.batch_size: auto is measured on the devices of this machine, and other "
+                "programs start this run, maybe elsewhere: give a number."
+            ]
+        )
     _refuse_unfit(config)
     if again:
         _forget_tracking(config)

@@ -25,6 +25,7 @@ from detkit.config.difference import differences
 from detkit.config.lost_values import lost_values
 from detkit.config.override_text import value_of
 from detkit.config.pages import CHECKPOINT
+from detkit.data.batch_size import AUTO
 from detkit.errors import ConfigError, UserError
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.frozen_config import read_config, require_plugins
@@ -172,6 +173,13 @@ def _resume(checkpoint: Checkpoint, overrides: list[str]) -> TrainingConfig:
     # With the overrides first: they may load plugins that the run uses.
     composed = compose_from(checkpoint, "resume", overrides, run_folder=str(folder))
     before = compose_from(checkpoint, "resume", [], run_folder=str(folder)).config
+    if composed.config["data"]["batch_size"] == AUTO:
+        raise ConfigError(
+            [
+                "data.batch_size: a resumed run keeps its number of images per step, so there is "
+                f"nothing to decide; remove data.batch_size={AUTO}."
+            ]
+        )
     notes = [f"changed: {line}" for line in check_resume(before, composed.config)]
     composed.config["ckpt"] = str(path)
     stored = {**checkpoint.config, "run_folder": str(folder)}

@@ -14,6 +14,7 @@ from detkit.cli.flags import without
 from detkit.config.derived.image_size import anchor_note
 from detkit.config.lost_values import lost_values
 from detkit.config.override_text import value_of
+from detkit.data.batch_size import known_batch_size
 from detkit.errors import UserError
 from detkit.inference.engines.opening import open_engine
 from detkit.inference.sources import find_images
@@ -65,6 +66,7 @@ def run(arguments: list[str]) -> int:
         )
     training = new_training(arguments, root="benchmark")
     config = training.config
+    known_batch_size(config["data"]["batch_size"])
     for line in training.notes:
         print(line, file=sys.stderr)
     for line in [*lost_values(training.composed), *anchor_note(config, arguments)]:

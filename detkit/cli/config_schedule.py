@@ -10,6 +10,7 @@ from typing import Any
 from detkit import assembly
 from detkit.api.training_config import new_training
 from detkit.cli.flags import without
+from detkit.data.batch_size import known_batch_size
 from detkit.errors import UserError
 from detkit.interfaces import Schedule
 from detkit.optimizers.parameter_groups import scaled_rate
@@ -107,7 +108,7 @@ def _steps_per_epoch(config: Mapping[str, Any]) -> int:
     """Optimizer steps of an epoch: whole batches of all devices, by accumulated batches."""
     trainer = config["trainer"]
     images = DataReader()(config).train_images
-    batches = max(images // (config["data"]["batch_size"] * _devices(config)), 1)
+    batches = max(images // (known_batch_size(config["data"]["batch_size"]) * _devices(config)), 1)
     limit = trainer["limit_train_batches"]
     batches = batches if limit is None else min(batches, limit)
     return int(-(-batches // trainer["accumulate_grad_batches"]))
@@ -121,5 +122,8 @@ def _devices(config: Mapping[str, Any]) -> int:
 def _full_rate(config: Mapping[str, Any]) -> float:
     """The learning rate that the factors multiply, scaled to the images per step."""
     optimizer, trainer = config["optimizer"], config["trainer"]
-    batch = config["data"]["batch_size"] * _devices(config) * trainer["accumulate_grad_batches"]
-    return scaled_rate(optimizer["learning_rate"], batch, optimizer.get("reference_batch"))
+    if optimizer.get("reference_batch") is None:
+        return float(optimizer["learning_rate"])
+    images = known_batch_size(config["data"]["batch_size"]) * _devices(config)
+    batch = images * trainer["accumulate_grad_batches"]
+    return scaled_rate(optimizer["learning_rate"], batch, optimizer["reference_batch"])

@@ -9,6 +9,7 @@ from torch import nn
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.data.batch_size import known_batch_size
 from detkit.detectors.freezing import freeze, read_freezing
 from detkit.ops.network_blocks import inner_blocks
 from detkit.text import align_columns
@@ -49,10 +50,13 @@ def optimizer_groups(config: Mapping[str, Any], classes: Classes) -> str:
 
 
 def _images_per_step(config: Mapping[str, Any]) -> int:
+    """Images per optimizer step; any number if the rates do not depend on it."""
+    if config["optimizer"].get("reference_batch") is None:
+        return 1
     trainer = config["trainer"]
     devices = device_count(trainer["devices"], trainer["accelerator"]) * trainer["num_nodes"]
     batches: int = devices * trainer["accumulate_grad_batches"]
-    return batches * int(config["data"]["batch_size"])
+    return batches * known_batch_size(config["data"]["batch_size"])
 
 
 def _blocks(detector: nn.Module) -> dict[str, str]:

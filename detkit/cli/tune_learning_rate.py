@@ -19,6 +19,7 @@ from detkit.processes.failures import plain_worker_failures
 from detkit.registry import PositiveFloat, PositiveInt
 from detkit.runs.log_file import log_to
 from detkit.text import align_columns
+from detkit.tuning.batch_size import with_batch_size
 from detkit.tuning.learning_rate import range_test
 from detkit.tuning.range_test import RULE, RangeTest
 from detkit.visualization.rate_curve import plot_rate_curve
@@ -84,7 +85,7 @@ def run(words: list[str]) -> int:
     log_to(None)
     limits = {name: options[name] for name in ("lowest", "highest", "steps")}
     with plain_worker_failures():
-        result = range_test(training.config, **limits)
+        result = range_test(with_batch_size(training.config), **limits)
     words_to_train = [word for word in settings if word.lstrip("+").partition("=")[0] != _RATE]
     print(_text(result, words_to_train))
     if folder is not None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import multiprocessing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch.utils.data import DataLoader
 
 from detkit.data.batch_order import EvaluationBatches, TrainingBatches
+from detkit.data.batch_size import known_batch_size
 from detkit.data.collate import Collate
 from detkit.data.data_summary import describe_splits
 from detkit.data.detection_dataset import DetectionDataset
-from detkit.data.image_cache import CacheKind, CacheSettings, ImageCaches
+from detkit.data.image_cache import CacheKind, CacheSettings, image_caches
 from detkit.data.image_decoding import require_format
 from detkit.data.index_cache import AUTOMATIC, cache_at, image_folder
 from detkit.data.outline_decoding import require_masks
@@ -48,7 +48,8 @@ class DetectionData:
         validation_fraction: That fraction.
         split_seed: Seed of that choice; independent of the run's seed, so that runs with different
             seeds validate on the same images.
-        batch_size: Images per training step on each device.
+        batch_size: Images per training step on each device; `auto` decides at the start of the
+            training: the most that fit a GPU, or 8 or fewer on a CPU.
         validation_batch_size: Images per validation step on each device; null uses batch_size.
         workers: Processes that load images; 0 loads in the main process.
         multi_scale: Factors for resizing the images of a training batch after the transforms, such
@@ -87,7 +88,7 @@ class DetectionData:
         validation_split: str | None = DEFAULT_VALIDATION_SPLIT,
         validation_fraction: Fraction = 0.2,
         split_seed: NonNegativeInt = 0,
-        batch_size: PositiveInt = 8,
+        batch_size: PositiveInt | Literal["auto"] = 8,
         validation_batch_size: PositiveInt | None = None,
         workers: NonNegativeInt = 2,
         multi_scale: list[PositiveFloat] | None = None,
@@ -113,12 +114,11 @@ class DetectionData:
         self.train_transforms, self.evaluation_transforms = train_transforms, evaluation_transforms
         self.seed, self.masks = seed, masks
         self.sampling, self.mixing_epochs = sampling, mixing_epochs
-        self.batch_size = batch_size
-        self.validation_batch_size = validation_batch_size or batch_size
+        self._batch_size, self._validation_batch_size = batch_size, validation_batch_size
         self.workers, self.pad_multiple = workers, pad_multiple
         self.proposals, self.pixels = proposals, _pixel_format(channels, value_range)
         settings = cache and CacheSettings(cache, cache_limit, image_folder(cache_folder))
-        self._images = _image_caches(settings, self.pixels, workers)
+        self._images = image_caches(settings, self.pixels, workers)
         self.multi_scale, self.multi_scale_every = multi_scale, multi_scale_every
 
     def with_classes(self, class_names: list[str]) -> DetectionData:
@@ -129,6 +129,11 @@ class DetectionData:
         changed = copy.copy(self)
         changed.indices = self.indices.with_classes(class_names)
         return changed
+
+    @property
+    def batch_size(self) -> int:
+        """Images per training step on each device; ConfigError if it is still `auto`."""
+        return known_batch_size(self._batch_size)
 
     @property
     def path(self) -> Path:
@@ -246,7 +251,9 @@ class DetectionData:
     def measuring_loader(self, index: DatasetIndex) -> Loader:
         """All images of an index in order, with the evaluation transforms."""
         dataset = self._cached(self.plain_dataset(index, is_measured=True))
-        batches = EvaluationBatches(len(index), batch_size=self.validation_batch_size)
+        batches = EvaluationBatches(
+            len(index), batch_size=self._validation_batch_size or self.batch_size
+        )
         return self._loader(dataset, batches)
 
     def _loader(
@@ -276,23 +283,3 @@ def _pixel_format(channels: int, value_range: tuple[float, float] | None) -> Pix
             [f"data.value_range: {list(value_range)} has one value: give black and white."]
         )
     return PixelFormat(channels, value_range)
-
-
-def _image_caches(
-    settings: CacheSettings | None, pixels: PixelFormat, workers: int
-) -> ImageCaches | None:
-    """The caches of decoded images; None without a cache.
-
-    Raises:
-        ConfigError: Workers are started as new programs, which cannot share memory.
-    """
-    if settings is None:
-        return None
-    if settings.kind == "ram" and workers and multiprocessing.get_start_method() != "fork":
-        raise ConfigError(
-            [
-                "data.cache: 'ram' needs workers that are forked, which this system does not do: "
-                "set data.cache=disk, or data.workers=0."
-            ]
-        )
-    return ImageCaches(settings, pixels)

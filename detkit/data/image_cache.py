@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ from torch import Tensor
 from detkit.data.image_decoding import as_tensor
 from detkit.data.image_stores import FileStore, ImageStore, MemoryStore, require_memory
 from detkit.data.transforms.resizing import RESIZING
+from detkit.errors import ConfigError
 from detkit.interfaces import MixingTransform, Transform
 from detkit.pixels.pixel_format import PixelFormat
 from detkit.structures import DatasetIndex, Sample, Target
@@ -159,6 +161,26 @@ class ImageCaches:
         if fitting < len(sizes):
             text += f"; the first {fitting:,} fit, and the others are decoded each time"
         LOGGER.info("%s", text)
+
+
+def image_caches(
+    settings: CacheSettings | None, pixels: PixelFormat, workers: int
+) -> ImageCaches | None:
+    """The caches of decoded images; None without a cache.
+
+    Raises:
+        ConfigError: Workers are started as new programs, which cannot share memory.
+    """
+    if settings is None:
+        return None
+    if settings.kind == "ram" and workers and multiprocessing.get_start_method() != "fork":
+        raise ConfigError(
+            [
+                "data.cache: 'ram' needs workers that are forked, which this system does not do: "
+                "set data.cache=disk, or data.workers=0."
+            ]
+        )
+    return ImageCaches(settings, pixels)
 
 
 def _first_resizing(transforms: Mapping[str, Any]) -> list[Transform]:

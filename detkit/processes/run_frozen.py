@@ -28,6 +28,7 @@ from detkit.processes.rank_environment import (
 )
 from detkit.runs.frozen_config import read_frozen
 from detkit.training.devices import device_count
+from detkit.tuning.batch_size import settle
 
 
 def main(words: list[str]) -> int:
@@ -37,6 +38,8 @@ def main(words: list[str]) -> int:
         return 2
     folder = Path(words[0])
     try:
+        if not is_rank():
+            settle(folder)
         count = _ranks_to_start(read_frozen(folder)["trainer"], folder)
         if count > 1:
             return ranks.run_ranks(folder, count)

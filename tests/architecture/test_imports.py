@@ -97,14 +97,14 @@ ALLOWED: dict[str, set[str]] = {
     # The program that the processes run needs everything that a training needs.
     "processes.frozen_training": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
     "processes.run_frozen": {*BASE, "processes", "processes.frozen_training", "runs", "training"}
-    | {"interruption", "lasting_output"},
+    | {"interruption", "lasting_output", "tuning"},
     "run_frozen": set(),
     "api": BELOW_ASSEMBLY
     | {"assembly", "weights", "version", "interruption", "processes.frozen_training"}
-    | {"public_names"},
+    | {"public_names", "tuning"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
-    "tuning": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
+    "tuning": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training", "benchmark", "sweeps"},
     "__main__": {"cli"},
     "cli": BELOW_ASSEMBLY
     | {

@@ -23,7 +23,7 @@ FLAT = RangeTest(FALLING.rates, [3.0] * 60, has_diverged=False)
 def tuned(monkeypatch, tmp_path, blank_figures):
     """Runs the command with a result that no training has to make."""
     monkeypatch.chdir(tmp_path)
-    config = {"data": {"path": "photos"}}
+    config = {"data": {"path": "photos", "batch_size": 4}}
     training = SimpleNamespace(notes=[], composed=None, config=config)
     monkeypatch.setattr(tune_learning_rate, "new_training", lambda words: training)
     monkeypatch.setattr(tune_learning_rate, "lost_values", lambda composed: [])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from detkit import assembly
 from detkit.assembly import Classes
+from detkit.data.batch_size import known_batch_size
 from detkit.detectors.base import DetectorModule
 from detkit.detectors.freezing import freeze, read_freezing
 from detkit.errors import UserError
@@ -155,7 +156,7 @@ class Estimator:
         """Rough minutes of the whole training, from operations and the speed of the device."""
         if self._speed is None or counts.operations is None:
             return None
-        trainer, batch = config["trainer"], config["data"]["batch_size"]
+        trainer, batch = config["trainer"], known_batch_size(config["data"]["batch_size"])
         devices = device_count(trainer["devices"], trainer["accelerator"]) * trainer["num_nodes"]
         extent = extent_of(
             config,
@@ -177,7 +178,8 @@ class Estimator:
         assembly.build_metric(config, classes)
 
     def _counts(self, config: Mapping[str, Any], facts: DataFacts) -> NetworkCounts:
-        step = (config["data"]["batch_size"], config["trainer"]["precision"])
+        batch_size = known_batch_size(config["data"]["batch_size"])
+        step = (batch_size, config["trainer"]["precision"])
         key = json.dumps([config["model"], facts.seen, facts.trained, asdict(facts.classes), step])
         if key not in self._counts_by_key:
             try:

@@ -8,8 +8,10 @@ from typing import Any
 
 from detkit.config.sweep_jobs import Cell
 from detkit.config.sweep_options import DevicePoolOptions
+from detkit.data.batch_size import AUTO
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.jobs.device_pool import DevicePool
+from detkit.sweeps.jobs.devices import visible_gpus
 from detkit.weights.start import check_start
 
 
@@ -56,6 +58,7 @@ def pool_for(options: DevicePoolOptions, configs: Iterable[Mapping[str, Any]]) -
     Raises:
         ConfigError: The machine has too few devices for them.
     """
+    configs = list(configs)
     trainers = [config["trainer"] for config in configs]
     widths = [trainer["devices"] for trainer in trainers if isinstance(trainer["devices"], int)]
     widest, requested = max(widths, default=1), options.devices_per_job
@@ -64,4 +67,13 @@ def pool_for(options: DevicePoolOptions, configs: Iterable[Mapping[str, Any]]) -
             [f"hydra.launcher.devices_per_job={requested}: a job has trainer.devices={widest}."]
         )
     on_cpu = all(trainer["accelerator"] == "cpu" for trainer in trainers)
+    chooses = any(config["data"]["batch_size"] == AUTO for config in configs)
+    if chooses and options.jobs_per_device > 1 and not on_cpu and visible_gpus():
+        raise ConfigError(
+            [
+                f"data.batch_size=auto with hydra.launcher.jobs_per_device="
+                f"{options.jobs_per_device}: each job would take nearly all memory of the GPU that "
+                "it shares: give a number, or set hydra.launcher.jobs_per_device=1."
+            ]
+        )
     return DevicePool(options, widest, on_cpu)
