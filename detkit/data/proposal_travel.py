@@ -81,14 +81,15 @@ class ProposalDataset(DetectionDataset):
 
 def with_proposals(sample: Sample, boxes: Tensor) -> Sample:
     """A sample whose target carries the proposals (R, 4) behind its objects."""
-    target, count = sample.target, len(boxes)
+    target, count, outlines = sample.target, len(boxes), sample.target.outlines
+    if outlines is not None:  # proposals are objects without masks
+        outlines = join_outlines([outlines, Outlines.of([[]] * count)])
     carrying = Target(
         boxes=torch.cat([target.boxes, boxes]),
         labels=torch.cat([target.labels, torch.full((count,), _LABEL)]),
         ignored=torch.cat([target.ignored, torch.ones(count, dtype=torch.bool)]),
         areas=None if target.areas is None else torch.cat([target.areas, box_areas(boxes)]),
-        # Proposals are objects without masks.
-        outlines=target.outlines and join_outlines([target.outlines, Outlines.of([[]] * count)]),
+        outlines=outlines,
     )
     return replace(sample, target=carrying)
 

@@ -11,6 +11,9 @@ from detkit.errors import ConfigError
 _HARMLESS = (
     "callbacks",
     "ckpt",
+    "data.cache",
+    "data.cache_folder",
+    "data.cache_limit",
     "data.index_cache",
     "data.path",
     "data.validation_batch_size",

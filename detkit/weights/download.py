@@ -93,7 +93,8 @@ class WebFile:
 
     def _download(self) -> None:
         part = self.target.with_name(self.target.name + PART)
-        answer = _open(self.url, part.stat().st_size if part.is_file() else 0)
+        start = part.stat().st_size if part.is_file() else 0
+        answer = _open(self.url, start)
         with answer:
             sys.stderr.write(f"{self.about()}\n")
             part.parent.mkdir(parents=True, exist_ok=True)
@@ -101,13 +102,13 @@ class WebFile:
                 lock(file, wait=True)
                 if self.target.is_file():  # another process was faster
                     return
-                if answer.status != _PARTIAL:
-                    file.truncate(0)
-                    file.seek(0)
-                for chunk in _shown(answer, file.tell()):
+                start = start if answer.status == _PARTIAL else 0
+                file.truncate(start)  # another process may have written more before it died
+                for chunk in _shown(answer, start):
                     file.write(chunk)
-        self._check(part)
-        os.replace(part, self.target)
+                file.flush()
+                self._check(part)  # still locked: a process that waits must not write now
+                os.replace(part, self.target)
 
     def _check(self, part: Path) -> None:
         with part.open("rb") as file:

@@ -1,5 +1,6 @@
 """Proposals move through the transforms as boxes do."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -12,7 +13,7 @@ from detkit.data.detection_dataset import Key
 from detkit.data.proposal_travel import ProposalDataset, unload_proposals, with_proposals
 from detkit.data.readers.voc_reader import VocReader
 from detkit.interfaces import MixingTransform
-from detkit.structures import Sample, Target
+from detkit.structures import Outlines, Sample, Target
 
 OBJECTS = torch.tensor([[4.0, 6, 30, 28], [20, 8, 44, 30]])
 TRANSFORMS = {
@@ -96,3 +97,11 @@ def test_samples_and_batches_carry_the_proposals_of_their_image(voc):
     assert batch.proposals.boxes[:, 0].tolist() == [[97, 97, 98, 98], [98, 98, 99, 99]]
     assert len(samples[0].target) == 2  # a cat and a difficult dog
     assert Collate(pad_multiple=1)([sample()]).proposals is None
+
+
+def test_an_image_without_objects_in_data_with_masks_carries_proposals():
+    image = sample()
+    image = replace(image, target=replace(Target.empty(), outlines=Outlines.of([])))
+    unloaded = unload_proposals(with_proposals(image, OBJECTS))
+    assert_close(unloaded.proposals, OBJECTS)
+    assert len(unloaded.target) == len(unloaded.target.outlines) == 0

@@ -7,7 +7,7 @@ from detkit.runs.resume_changes import check_resume
 
 RUN = {
     "model": {"name": "one_stage", "neck": {"name": "fpn", "out_channels": 256}},
-    "data": {"path": "photos", "batch_size": 8, "workers": 2},
+    "data": {"path": "photos", "batch_size": 8, "workers": 2, "cache": None},
     "optimizer": {"name": "sgd", "learning_rate": 0.01, "momentum": 0.9},
     "scheduler": {"name": "cosine", "warmup_steps": 500},
     "trainer": {
@@ -38,6 +38,7 @@ def changed(path, value):
     ("path", "value", "line"),
     [
         ("data.workers", 8, "data.workers: 2 -> 8"),
+        ("data.cache", "ram", "data.cache: null -> ram"),
         ("data.path", "moved", "data.path: photos -> moved"),
         ("logger", {"name": "wandb", "mode": "offline"}, "logger: null -> wandb"),
         ("callbacks.pictures", None, "callbacks.pictures: pictures -> null"),

@@ -7,6 +7,8 @@ import torch
 from file_server import FileServer
 
 from detkit.errors import UserError
+from detkit.files import Lock, lock
+from detkit.weights import download
 from detkit.weights.download import WebFile
 
 CONTENT = bytes(range(256)) * 100
@@ -69,6 +71,25 @@ def test_a_damaged_file_is_refused_and_removed(server, cache):  # pain 76
     with pytest.raises(UserError, match=rf"SHA-256 starts with {HASH}, expected 00000000"):
         file_at(server, "00000000").fetch("weights=coco")
     assert list(cache.iterdir()) == []
+
+
+def test_a_process_that_waits_writes_nothing_while_another_checks(server, cache, monkeypatch):
+    def try_to_lock(self, part):
+        with part.open("ab") as file:
+            attempts.append(lock(file))
+
+    attempts = []
+    monkeypatch.setattr(WebFile, "_check", try_to_lock)
+    file_at(server).fetch("weights=coco")
+    assert attempts == [Lock.IN_USE]
+
+
+def test_what_another_process_wrote_meanwhile_is_overwritten(server, cache, monkeypatch):
+    cache.mkdir(parents=True)
+    part = cache / f"net-{HASH}.pth.part"
+    part.write_bytes(CONTENT[:999])
+    monkeypatch.setattr(download, "lock", lambda file, wait: part.write_bytes(CONTENT[:5000]))
+    assert file_at(server).fetch("weights=coco").read_bytes() == CONTENT
 
 
 def test_without_a_network_one_line_says_which_file_to_put_where(server, cache):
