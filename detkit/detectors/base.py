@@ -48,7 +48,9 @@ class DetectorModule(nn.Module):
         for name in self._frozen:
             trainable[name].requires_grad_(False)
         self._resting = tuple(
-            name for name, module in self.named_modules() if _is_within(module, name, parameters)
+            name
+            for name, module in self.named_modules()
+            if name and _is_within(module, name, parameters)
         )
         self.train(self.training)
 

@@ -82,7 +82,7 @@ def frozen_parameters(detector: nn.Module, parts: Sequence[str]) -> set[str]:
     """Names of the parameters of these parts.
 
     Raises:
-        UserError: A part matches nothing.
+        UserError: A part matches nothing, or nothing is left to train.
     """
     stages = _stages(detector)
     parameters = [name for name, _ in detector.named_parameters()]
@@ -100,6 +100,11 @@ def frozen_parameters(detector: nn.Module, parts: Sequence[str]) -> set[str]:
         if not matches:
             raise UserError(_unmatched(detector, part, list(stages)))
         names |= matches
+    if all(not p.requires_grad or n in names for n, p in detector.named_parameters()):
+        raise UserError(
+            f"freeze: with {listed(parts)} frozen, no parameter of the detector trains: freeze "
+            "less, for example freeze=backbone."
+        )
     return names
 
 

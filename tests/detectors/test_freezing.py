@@ -128,6 +128,11 @@ def test_the_line_says_how_much_does_not_train():
     )
 
 
+def test_freezing_everything_is_refused():
+    with pytest.raises(UserError, match=r"with neck and \* frozen, no parameter of the detector"):
+        freeze(Small(), Freezing(("neck", "*")))
+
+
 def test_another_kind_of_detector_is_refused():
     with pytest.raises(UserError, match=r"Linear does not derive from .*set freeze=null"):
         freeze(nn.Linear(1, 1), Freezing(("weight",)))
