@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
@@ -32,6 +35,7 @@ class RunRegions:
 
     Attributes:
         description: What the regions are.
+        digest: Of the weights, since a run may be trained further.
     """
 
     def __init__(self, source: str, device: str) -> None:
@@ -47,6 +51,7 @@ class RunRegions:
         self._proposals = configured_proposals(config)
         self._pixels = PixelFormat.of(checkpoint.config)
         self._lock = Lock()
+        self.digest = digest_of(checkpoint.weights)
         proposer = getattr(self._detector, "proposer", None)
         self._proposer = proposer if isinstance(proposer, RPN) else None
         self.description = (
@@ -73,3 +78,12 @@ class RunRegions:
         sizes = torch.tensor(batch.original_sizes).reshape(-1, 2)
         boxes: Boxes = boxes_in_original(regions[None], batch.to_image, sizes)[0].numpy()
         return boxes
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    """A digest of weights that does not depend on the file they are in."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -122,7 +122,7 @@ def _method(settings: dict[str, Any]) -> tuple[Propose, dict[str, str]]:
         raise UserError("method=run needs the run that proposes: add ckpt=RUN.")
     regions = RunRegions(settings["ckpt"], settings["device"])
     print(f"{settings['ckpt']}: {regions.description}", file=sys.stderr)
-    return regions, {**described, "ckpt": str(Path(settings["ckpt"]).resolve())}
+    return regions, {**described, "weights": regions.digest}
 
 
 def _images(settings: dict[str, Any], path: Path) -> dict[str, Path]:

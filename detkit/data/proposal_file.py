@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
@@ -76,8 +77,8 @@ class ProposalFile:
             raise DataError(f"'{path}' is no file of proposals: {error}.") from error
         if header != [_APPLICATION, _FORMAT]:
             raise DataError(
-                f"'{path}' is no file of proposals of this version: write it again with `detkit "
-                "data propose`."
+                f"'{path}' is no file of proposals of this version: write another one with `detkit "
+                "data propose DATA output=FILE`."
             )
 
     def __getstate__(self) -> dict[str, object]:
@@ -140,22 +141,16 @@ class ProposalWriter:
         settings: How the proposals are made, in words.
 
     Raises:
-        DataError: The file holds something else, or proposals made differently.
+        DataError: The file holds something else, or proposals made differently, or cannot be
+            written.
     """
 
     def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
         if path.exists():
             ProposalFile(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._connection = sqlite3.connect(path)
-        if not _pragma(self._connection, "application_id"):
-            with self._connection:
-                self._connection.executescript(f"begin; {_TABLES}")
-                rows = list(settings.items())
-                self._connection.executemany("insert into settings values (?, ?)", rows)
-                self._connection.execute(f"pragma application_id = {_APPLICATION}")
-                self._connection.execute(f"pragma user_version = {_FORMAT}")
+        with self._explained():
+            self._open(settings)
         before = dict(self._connection.execute("select key, value from settings").fetchall())
         if before != dict(settings):
             self.close()
@@ -165,15 +160,43 @@ class ProposalWriter:
                 "settings."
             )
 
+    def _open(self, settings: Mapping[str, str]) -> None:
+        """Open the file; a new one gets its tables and settings."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(self.path)
+        if not _pragma(self._connection, "application_id"):
+            with self._connection:
+                self._connection.executescript(f"begin; {_TABLES}")
+                rows = list(settings.items())
+                self._connection.executemany("insert into settings values (?, ?)", rows)
+                self._connection.execute(f"pragma application_id = {_APPLICATION}")
+                self._connection.execute(f"pragma user_version = {_FORMAT}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn errors of the disk and of SQLite into a DataError."""
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise DataError(
+                f"output={self.path} cannot be written ({reason}): check the folder and the free "
+                "space, then repeat the command, which continues; or choose another output=FILE."
+            ) from error
+
     def known(self) -> set[bytes]:
         """The keys of the images that are written."""
         return {key for (key,) in self._connection.execute("select image from proposals")}
 
     def write(self, key: bytes, name: str, boxes: NDArray[np.float32]) -> None:
-        """Write the (R, 4) regions of an image in its own pixels, best first."""
+        """Write the (R, 4) regions of an image in its own pixels, best first.
+
+        Raises:
+            DataError: The file cannot be written.
+        """
         data = np.ascontiguousarray(boxes, "<f4").tobytes()
-        with self._connection:
-            row = (key, name, data)
+        row = (key, name, data)
+        with self._explained(), self._connection:
             self._connection.execute("insert or replace into proposals values (?, ?, ?)", row)
 
     def close(self) -> None:

@@ -19,7 +19,6 @@ _HARMLESS = (
     "data.validation_batch_size",
     "data.workers",
     "logger",
-    "model.proposer.file",
     "plugins",
     "run_name",
     "trainer.log_every",
@@ -31,6 +30,7 @@ _NO_LONGER = "from here on, the run differs from one without the change"
 _NEW_LENGTH = "the learning rate schedule covers the new length from here on"
 _NOTES = {
     "data.batch_size": "the number of images per step over all devices is unchanged",
+    "model.proposer.file": "the run differs from one without the change if the regions differ",
     "optimizer.learning_rate": _NO_LONGER,
     "scheduler.warmup_steps": _NO_LONGER,
     "trainer.accelerator": _OTHER_BITS,

@@ -81,3 +81,16 @@ def test_another_database_is_refused(tmp_path):
 def test_proposals_of_another_method_are_not_mixed(written):
     with pytest.raises(DataError, match="made with method=grid most=10, and these would be made"):
         ProposalWriter(written, {"method": "run", "most": "10"})
+
+
+def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"output=.*p\.db cannot be written \(.*check the folder"):
+        ProposalWriter(tmp_path / "file" / "p.db", SETTINGS)
+
+
+def test_a_failing_write_is_explained(written):
+    writer = ProposalWriter(written, SETTINGS)
+    writer.close()  # stands for a disk that went away
+    with pytest.raises(DataError, match=r"cannot be written \(.*repeat the command, which contin"):
+        writer.write(b"key", "name.jpg", BOXES)
