@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detkit.data.image_decoding import as_tensor
-from detkit.data.image_stores import FileStore, ImageStore, MemoryStore, require_memory
+from detkit.data.image_stores import CacheFolder, FileStore, ImageStore, MemoryStore, require_memory
 from detkit.data.transforms.resizing import RESIZING
 from detkit.errors import ConfigError
 from detkit.interfaces import MixingTransform, Transform
@@ -110,6 +110,7 @@ class ImageCaches:
     def __init__(self, settings: CacheSettings, pixels: PixelFormat) -> None:
         self._settings, self._pixels = settings, pixels
         self._room = round(settings.limit * GIGABYTE)  # for images in memory
+        self._files: CacheFolder | None = None
         self._caches: dict[tuple[int, str], tuple[DatasetIndex, CachedImages]] = {}
 
     def of(
@@ -137,13 +138,13 @@ class ImageCaches:
         fitting = int(np.searchsorted(sizes.cumsum(), room, side="right"))
         self._log(sizes, fitting)
         if kind == "disk":
+            self._files = self._files or CacheFolder(folder, room)
             return FileStore(
-                folder,
+                self._files,
                 index,
                 shapes[:fitting],
                 settings=settings,
                 dtype=self._pixels.dtype,
-                limit=room,
             )
         taken = int(sizes[:fitting].sum())
         require_memory(taken)

@@ -85,6 +85,41 @@ class _File(NamedTuple):
     used: float  # time of the last use
 
 
+class CacheFolder:
+    """A folder of cached files, and the bytes that they take; any number of processes share it.
+
+    Args:
+        path: Where it is; made when needed.
+        limit: Bytes that its files may take.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self.path, self._limit = path, limit
+        files = sorted(_files(path), key=lambda file: file.used)
+        self._oldest = deque(files)
+        # shared by all stores of a run and their workers
+        self._used = torch.tensor(sum(file.size for file in files))
+        self._used.share_memory_()  # type: ignore[no-untyped-call]
+
+    def has_room(self, size: int) -> bool:
+        """Whether a file fits, after deleting files unused since this process started."""
+        while int(self._used) + size > self._limit and self._oldest:
+            file = self._oldest.popleft()
+            with suppress(OSError):
+                if file.path.stat().st_mtime == file.used:
+                    file.path.unlink()
+                    self._used -= file.size
+        return int(self._used) + size <= self._limit
+
+    def add(self, size: int) -> None:
+        """Count a new file."""
+        self._used += size
+
+    def close(self) -> None:
+        """Take no more files."""
+        self._limit = -1
+
+
 class FileStore:
     """A file for each image, named after the content of the image file and what is done to it.
 
@@ -93,36 +128,30 @@ class FileStore:
     the expected shape and type; everything else counts as absent.
 
     Args:
-        folder: Where they are; made when needed.
+        folder: Where they are.
         index: The images.
         shapes: The shapes of the images that fit.
         settings: Everything that pixels depend on besides the content of the image file.
         dtype: Their number type.
-        limit: Bytes that the files of the folder may take.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: CacheFolder,
         index: DatasetIndex,
         shapes: Sequence[Shape],
         *,
         settings: str,
         dtype: type[np.generic],
-        limit: int,
     ) -> None:
         self._folder, self._index, self._shapes = folder, index, shapes
-        self._dtype, self._limit = np.dtype(dtype), limit
+        self._dtype = np.dtype(dtype)
         versions = [f"{package} {version(package)}" for package in _DECODERS]
         self._settings = hashlib.blake2b(" ".join([settings, *versions]).encode()).digest()
         self._touched: set[int] = set()
-        files = sorted(_files(folder), key=lambda file: file.used)
-        self._oldest = deque(files)
-        # shared by workers: the names of files, once known, and the bytes of the folder
+        # shared by workers: the names of files, once known
         self._names = torch.zeros(len(shapes), _DIGEST, dtype=torch.uint8)
         self._names.share_memory_()  # type: ignore[no-untyped-call]
-        self._used = torch.tensor(sum(file.size for file in files))
-        self._used.share_memory_()  # type: ignore[no-untyped-call]
 
     def get(self, position: int) -> NDArray[Any] | None:
         """The pixels of the file."""
@@ -145,8 +174,7 @@ class FileStore:
         """Write a file, if there is room; a disk that refuses it costs one line, nothing else."""
         if position >= len(self._shapes) or pixels.shape != self._shapes[position]:
             return
-        self._make_room(pixels.nbytes)
-        if int(self._used) + pixels.nbytes > self._limit:
+        if not self._folder.has_room(pixels.nbytes):
             return
         try:
             file = self._file(position)
@@ -157,12 +185,12 @@ class FileStore:
         except OSError as error:
             LOGGER.warning(
                 "cannot write to %s (%s): no further images are cached",
-                self._folder,
+                self._folder.path,
                 error.strerror,
             )
-            self._limit = -1
+            self._folder.close()
             return
-        self._used += pixels.nbytes
+        self._folder.add(pixels.nbytes)
 
     def _file(self, position: int) -> Path:
         name = bytes(self._names[position].numpy())
@@ -172,16 +200,7 @@ class FileStore:
             name = digest.digest()
             self._names[position] = torch.frombuffer(bytearray(name), dtype=torch.uint8)
         text = name.hex()
-        return self._folder / text[:2] / f"{text}{_SUFFIX}"
-
-    def _make_room(self, size: int) -> None:
-        """Delete files that have not been used since this process started, the oldest first."""
-        while int(self._used) + size > self._limit and self._oldest:
-            file = self._oldest.popleft()
-            with suppress(OSError):
-                if file.path.stat().st_mtime == file.used:
-                    file.path.unlink()
-                    self._used -= file.size
+        return self._folder.path / text[:2] / f"{text}{_SUFFIX}"
 
 
 def _files(folder: Path) -> list[_File]:

@@ -9,7 +9,7 @@ from PIL import Image
 from test_detection_data import data_of, equal
 
 from detkit.data import image_stores
-from detkit.data.image_stores import FileStore, MemoryStore
+from detkit.data.image_stores import CacheFolder, FileStore, MemoryStore
 from detkit.data.transforms.flips import HorizontalFlip
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.data.transforms.resizing import Letterbox, Resize
@@ -156,6 +156,15 @@ def test_files_of_other_data_make_room_the_least_recently_used_first(cached, tmp
     assert left == sorted([*(file.name for file in own), "old.pixels.npy"])
 
 
+def test_training_and_validation_images_share_the_limit(cached, tmp_path):
+    data = cached("disk", cache_limit=7e-6)  # two training images
+    loaders = data.train_loader(), data.validation_loader()
+    for loader in loaders:
+        list(loader)
+    files = list((tmp_path / "cache").rglob("*.npy"))
+    assert 0 < sum(file.stat().st_size for file in files) <= 7000  # bytes
+
+
 def test_processes_share_memory():
     store = MemoryStore([(2, 3, 1), (1, 1, 1)], np.uint8)
     child = os.fork()
@@ -171,8 +180,8 @@ def test_processes_share_memory():
 def test_processes_that_write_the_same_file_never_show_a_part_of_it(tmp_path, voc):
     pixels = np.arange(200 * 300 * 3, dtype=np.uint8).reshape(200, 300, 3)
     index = data_of(voc).train_index
-    settings = {"settings": "", "dtype": np.uint8, "limit": 10**9}
-    store = FileStore(tmp_path / "c", index, [pixels.shape], **settings)
+    settings = {"settings": "", "dtype": np.uint8}
+    store = FileStore(CacheFolder(tmp_path / "c", 10**9), index, [pixels.shape], **settings)
     children = [os.fork() for _ in range(2)]
     if 0 in children:  # a child, which may have a child
         for _ in range(30):
@@ -212,6 +221,8 @@ def test_the_undecodable_image_of_a_cached_set_is_replaced(cached, voc):
 
 def test_a_store_without_room_keeps_nothing(tmp_path, voc):
     index = data_of(voc).train_index
-    store = FileStore(tmp_path / "c", index, [(1, 1, 3)], settings="", dtype=np.uint8, limit=2)
+    store = FileStore(
+        CacheFolder(tmp_path / "c", 2), index, [(1, 1, 3)], settings="", dtype=np.uint8
+    )
     store.put(0, np.zeros((1, 1, 3), np.uint8))
     assert store.get(0) is None
