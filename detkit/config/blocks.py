@@ -93,7 +93,7 @@ class Augmentation:
         pad_multiple: Pad height and width of a batch to multiples of this, on the right and at the
             bottom.
         close_mosaic: Number of final epochs without the transforms that mix several images
-            (mosaic, mixup, copy_paste), so that training ends on unmixed images.
+            (mosaic, mixup, cutmix, copy_paste), so that training ends on unmixed images.
     """
 
     train: Annotated[dict[str, Any], Slot("transform")]

@@ -32,6 +32,7 @@ TRANSFORMS = {
     "mosaic": {"height": 80, "width": 80},
     "mixup": {"probability": 1.0},
     "copy_paste": {"probability": 1.0},
+    "cutmix": {"probability": 1.0},
     "albumentations": {"transforms": [{"HorizontalFlip": {"p": 1}}]},
 }
 TRIED = [name for name in TRANSFORMS if name != "albumentations" or find_spec(name)]

@@ -1,8 +1,10 @@
-"""Blend two images, or paste objects of one image into another."""
+"""Blend two images, or paste objects or a window of one image into another."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from detkit.data.transforms.geometry import (
     cut,
     flip,
     join,
+    paste,
     place_on,
     scale_to,
     shift,
@@ -52,8 +55,7 @@ class Mixup:
     def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
         """The blended image with the objects of both."""
         (other,) = others
-        seed = int(torch.randint(2**62, (), generator=generator))  # torch draws no Beta from one
-        share = float(np.random.default_rng(seed).beta(self.alpha, self.alpha))
+        share = _beta(self.alpha, generator)
         height, width = (max(lengths) for lengths in zip(sample.size, other.size, strict=True))
         first, second = (
             s if s.size == (height, width) else place_on(s, (height, width), 0, 0, PADDING)
@@ -63,6 +65,85 @@ class Mixup:
         blended.add_(second.image, alpha=1 - share)
         image = blended.round_().to(torch.uint8) if first.image.dtype == torch.uint8 else blended
         return first.replace(image=image, target=join([first.target, second.target]))
+
+
+@register("transform", "cutmix")
+class CutMix:
+    """Replaces a random window by the same window of another image, with the objects there.
+
+    The share of the image that remains is drawn from Beta(alpha, alpha), and the middle of the
+    window is drawn from all pixels. Boxes shrink where the edge of the window cuts a whole side
+    off; masks lose what the window hides. As in the other mixing transforms, all objects count
+    fully in the loss.
+
+    Paper: CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features
+        (Yun et al., 2019), https://arxiv.org/abs/1905.04899
+
+    Args:
+        alpha: Large values give windows of half of the image; 1 makes all shares equally likely.
+        least_kept: Share of an object that must remain visible for it to stay.
+        probability: Share of the images that receive a window.
+    """
+
+    def __init__(
+        self,
+        *,
+        alpha: PositiveFloat = 1.0,
+        least_kept: Fraction = 0.3,
+        probability: Fraction = 0.5,
+    ) -> None:
+        self.alpha = alpha
+        self.least_kept = least_kept
+        self.probability = probability
+
+    def count(self, generator: torch.Generator) -> int:
+        """One other image, or none."""
+        return int(chance(generator, self.probability))
+
+    def mix(self, sample: Sample, others: Sequence[Sample], generator: torch.Generator) -> Sample:
+        """The sample with a window of the other one."""
+        (other,) = others
+        limits = [min(lengths) for lengths in zip(sample.size, other.size, strict=True)]
+        side = math.sqrt(1 - _beta(self.alpha, generator))
+        top, bottom = _interval(sample.size[0], side, limits[0], generator)
+        left, right = _interval(sample.size[1], side, limits[1], generator)
+        if bottom <= top or right <= left:
+            return sample
+        piece = cut(other, left, top, (bottom - top, right - left), self.least_kept)
+        image = sample.image.clone()
+        paste(piece.image, image, top, left)
+        covered = torch.zeros(sample.size, dtype=torch.bool)
+        covered[top:bottom, left:right] = True
+        below = visible_target(sample.target, covered, self.least_kept)
+        if below.outlines is None:
+            boxes = _beside(below.boxes, left, top, right, bottom)
+            has_area = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+            below = replace(below, boxes=boxes).select(has_area)
+        target = join([below, shift(piece, left, top).target])
+        return sample.replace(image=image, target=target)
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    """A number from Beta(alpha, alpha); torch draws none from a generator."""
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return float(np.random.default_rng(seed).beta(alpha, alpha))
+
+
+def _interval(length: int, share: float, limit: int, generator: torch.Generator) -> tuple[int, int]:
+    """Start and end of a share of a length around a random middle, within [0, limit]."""
+    middle, half = uniform(generator, 0, length), share * length / 2
+    return max(round(middle - half), 0), min(round(middle + half), limit)
+
+
+def _beside(boxes: torch.Tensor, left: int, top: int, right: int, bottom: int) -> torch.Tensor:
+    """What a window leaves of boxes (N, 4): smaller boxes where it cuts a whole side off."""
+    x1, y1, x2, y2 = boxes.unbind(1)
+    spans_rows, spans_columns = (top <= y1) & (y2 <= bottom), (left <= x1) & (x2 <= right)
+    new_x1 = torch.where(spans_rows & (left <= x1), x1.clamp(min=right), x1)
+    new_x2 = torch.where(spans_rows & (right >= x2), x2.clamp(max=left), x2)
+    new_y1 = torch.where(spans_columns & (top <= y1), y1.clamp(min=bottom), y1)
+    new_y2 = torch.where(spans_columns & (bottom >= y2), y2.clamp(max=top), y2)
+    return torch.stack([new_x1, new_y1, new_x2, new_y2], dim=1)
 
 
 @register("transform", "copy_paste")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from detkit.data.transforms.mixing import CopyPaste, Mixup
+from detkit.data.transforms.mixing import CopyPaste, CutMix, Mixup, _beside
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.errors import ConfigError
 from detkit.structures import Detections, Outlines, Sample, Target
@@ -123,6 +123,48 @@ def test_mixup_of_two_sizes_has_room_for_both():
     assert mixed.target.boxes.tolist() == [[0, 0, 30, 20]]
     assert (mixed.image[:, :10, :30] == 0).all()
     assert (mixed.image[:, 10:, 30:] == 114).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cutmix_shows_each_object_in_its_own_image(seed):
+    first = plain(0, [[0.0, 0.0, 20.0, 20.0], [25.0, 2.0, 35.0, 9.0]])
+    second = plain(200, [[5.0, 1.0, 15.0, 19.0], [22.0, 8.0, 38.0, 18.0]], label=1)
+    mixed = CutMix(least_kept=0.0).mix(first, [second], generator(seed))
+    window = (mixed.image[0] == 200).nonzero()
+    assert len(window) == (window.amax(0) - window.amin(0) + 1).prod()
+    for box, label in zip(mixed.target.boxes.int().tolist(), mixed.target.labels, strict=True):
+        seen = mixed.image[0, box[1] : box[3], box[0] : box[2]]
+        assert (seen == 200 * label).any()
+        assert label == 0 or (seen == 200).all()
+
+
+def test_cutmix_windows_have_the_share_that_was_drawn():
+    shares = [
+        float(
+            (CutMix(alpha=1e6).mix(plain(0, []), [plain(9, [])], generator(s)).image == 9)
+            .float()
+            .mean()
+        )
+        for s in range(60)
+    ]
+    assert max(shares) == pytest.approx(0.5, abs=0.05)  # those at an edge are cut
+    assert min(shares) < 0.3
+
+
+def test_a_window_cuts_sides_off_boxes():
+    boxes = torch.tensor([[0.0, 4, 20, 8], [12, 4, 30, 8], [0, 0, 20, 20], [8, 2, 40, 9]])
+    expected = [[0, 4, 10, 8], [20, 4, 30, 8], [0, 0, 20, 20], [8, 2, 40, 9]]
+    assert _beside(boxes, 10, 3, 20, 12).tolist() == expected
+
+
+def test_cutmix_takes_the_window_from_masks():
+    first = drawn(0, [4.0, 5, 28, 15], [[[4, 5], [28, 5], [28, 15], [4, 15]]])
+    second = drawn(200, [0.0, 0, 40, 20], [LEFT, RIGHT], label=1)
+    mixed = CutMix(least_kept=0.0).mix(first, [second], generator(3))
+    window = mixed.image[0] == 200
+    for row, label in enumerate(mixed.target.labels.tolist()):
+        mask = torch.from_numpy(mixed.target.outlines.bitmap(row, (20, 40)))
+        assert bool((window[mask] == (label == 1)).all())
 
 
 def test_copy_paste_pastes_the_rectangle_of_an_object():

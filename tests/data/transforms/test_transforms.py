@@ -18,7 +18,7 @@ CORNER = [[4.0, 2.0, 12.0, 10.0], [30.0, 5.0, 40.0, 20.0]]
 
 # What leaves no way back for a box: it may be cut, dropped or joined by boxes of other images.
 CUTTING = {"random_crop", "crop_to_size", "random_perspective", "cut_out"}
-CUTTING |= {"mosaic", "mixup", "copy_paste", "albumentations"}
+CUTTING |= {"mosaic", "mixup", "cutmix", "copy_paste", "albumentations"}
 NEEDED = {
     "mosaic": {"height": 200, "width": 200},
     "albumentations": {"transforms": [{"GaussianBlur": {"p": 0.5}}]},
