@@ -15,6 +15,7 @@ from detkit.errors import UserError
 
 COMMANDS = ["train", "evaluate", "list", "describe"]
 VERBS = {"plugin": ("new", "check")}
+VERBS_OF = {"config": ("explain",), "data": ("show",), "tune": ("learning_rate",)}
 QUERY = ["-sc", "query=bash"]
 
 
@@ -62,7 +63,7 @@ def answers(typed, capsys, monkeypatch, tmp_path):
 
     def ask(line: str) -> list[str]:
         typed(line)
-        complete(QUERY, COMMANDS, {"config": ("explain",), "data": ("show",)})
+        complete(QUERY, COMMANDS, VERBS_OF)
         return capsys.readouterr().out.split()
 
     return ask
@@ -111,6 +112,7 @@ def test_values_are_completed(line, answer, answers):
         ("predict score", ["score_threshold="]),
         ("export runs/one calib", ["calibration=", "calibration_images="]),
         ("data show epo", ["epoch="]),
+        ("tune learning_rate lo", ["lowest=", "logger=", "logger.", "logger/"]),
         ("config explain model.ne", ["model.neck", "model.neck."]),
         ("nothing x", []),
     ],

@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from training_fakes import TinyDetector, tiny_module
 
 from detkit.detectors.base import DetectorModule
+from detkit.detectors.freezing import Freezing, freeze
 from detkit.detectors.one_stage import OneStageDetector
 from detkit.detectors.two_stage import TwoStageDetector
 from detkit.structures import PaddedTargets, Target
@@ -110,3 +111,24 @@ def test_a_dense_page_is_one_graph_with_the_same_losses(page):
         assert_close(result, expected, rtol=1e-4, atol=1e-4)
     assert not counters["graph_break"]
     assert counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.slow
+def test_frozen_and_unfrozen_parts_train_in_graphs_as_without():
+    torch.compiler.reset()
+    counters.clear()
+    detector = detector_of("fcos", *small_words("fcos")).train()
+    compiled, batch = CompiledLoss(detector, backend="aot_eager"), batch_of(2, 96, 5)
+    for freezes in (True, False):
+        if freezes:
+            freeze(detector, Freezing(("backbone",)))
+        else:
+            detector.unfreeze()
+        _, gradients = result = losses_and_gradients(detector, compiled(batch))
+        assert_close(
+            result, losses_and_gradients(detector, detector.loss(batch)), rtol=1e-4, atol=1e-4
+        )
+        frozen = {name for name, gradient in gradients.items() if gradient is None}
+        backbone = {name for name in gradients if name.startswith("backbone.")}
+        assert frozen == (backbone if freezes else set())
+    assert not counters["graph_break"]

@@ -212,3 +212,19 @@ def test_multirun_runs_each_job_on_two_devices(tmp_path):
     configurations = [yaml.safe_load((run / "config.yaml").read_text()) for run in runs]
     assert sorted(config["seed"] for config in configurations) == [1, 2]
     assert len(list((tmp_path / "sweep").rglob("metrics.csv"))) == 2
+
+
+@pytest.mark.slow
+def test_ranks_train_what_is_not_frozen_with_the_batch_size_that_was_decided(tmp_path):
+    words = ["freeze=backbone", "data.batch_size=auto", "data.reader.train_images=40"]
+    said = done(tmp_path, "train", *TWO, *words, "seed=0", "run_folder=run")
+    assert said.count("data.batch_size=auto: 2 images, so that an epoch of 40 images has") == 1
+    assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["data"]["batch_size"] == 2
+    content = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
+    moments = content["optimizer_states"][0]["state"]
+    weights = content["state_dict"]
+    trained = [name for name in weights if not name.startswith("detector.backbone.")]
+    batches = [value for name, value in weights.items() if name.endswith("num_batches_tracked")]
+    assert len(moments) == len(trained)  # all of them parameters
+    assert batches
+    assert not any(batches)
