@@ -8,11 +8,11 @@ import yaml
 
 from detkit.errors import UserError
 from detkit.files import PART
-from detkit.runs.layout import CLAIM, CONFIG, ENVIRONMENT, LOCK, LOG, RunFolder
+from detkit.runs.layout import CLAIM, CONFIG, ENVIRONMENT, LOCK, LOG, PROGRESS, RunFolder
 
 _KEYS = {"model", "data", "run_folder"}  # which other files named config.yaml rarely have
-# The files that exist before the first step of a training.
-_EARLY = (CONFIG, LOG, ENVIRONMENT, LOCK, CLAIM)
+# The files that exist before the first step of a training has ended.
+_EARLY = (CONFIG, LOG, ENVIRONMENT, LOCK, CLAIM, PROGRESS)
 
 
 def is_run(folder: Path) -> bool:
