@@ -59,7 +59,7 @@ class Options:
         path: Folder of the data set.
         reader: The reader of the folder.
         method: How regions are found.
-        output: The file of proposals.
+        output: The proposal file.
         most: Regions of an image, at most.
         splits: Splits to read; null takes all.
         long_side: Larger images are searched at this size; null searches all as they are.

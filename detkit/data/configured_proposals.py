@@ -1,4 +1,4 @@
-"""The file of proposals that a configuration names."""
+"""The proposal file that a configuration names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def configured_proposals(config: Mapping[str, Any]) -> ProposalFile | None:
 
     Raises:
         ConfigError: No file is set.
-        DataError: It does not exist, or is no file of proposals.
+        DataError: It does not exist, or is not a proposal file.
     """
     proposer = (config.get("model") or {}).get("proposer") or {}
     if proposer.get("name") != "external":

@@ -1,4 +1,4 @@
-"""A file of proposals: the regions of each image that may hold an object, by the image's content.
+"""The proposal file: the regions of each image that may hold an object, by the image's content.
 
 The file is an SQLite database, since it is written image by image, survives a kill, and several
 loader processes read it. An image is found by a hash of its file, wherever the file lies.
@@ -58,7 +58,7 @@ class ProposalFile:
         path: The file.
 
     Raises:
-        DataError: It does not exist, or is no file of proposals.
+        DataError: It does not exist, or is not a proposal file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +66,7 @@ class ProposalFile:
         self._connections: dict[int, sqlite3.Connection] = {}
         if not path.is_file():
             raise DataError(
-                f"there is no file of proposals '{path}': write it with `detkit data propose DATA "
+                f"there is no proposal file '{path}': write it with `detkit data propose DATA "
                 f"output={path}`."
             )
         try:
@@ -74,11 +74,11 @@ class ProposalFile:
                 _pragma(self._connection(), key) for key in ("application_id", "user_version")
             ]
         except sqlite3.Error as error:
-            raise DataError(f"'{path}' is no file of proposals: {error}.") from error
+            raise DataError(f"'{path}' is not a proposal file: {error}.") from error
         if header != [_APPLICATION, _FORMAT]:
             raise DataError(
-                f"'{path}' is no file of proposals of this version: write another one with `detkit "
-                "data propose DATA output=FILE`."
+                f"'{path}' is not a proposal file of this version: write another one with "
+                "`detkit data propose DATA output=FILE`."
             )
 
     def __getstate__(self) -> dict[str, object]:
@@ -99,7 +99,7 @@ class ProposalFile:
         """(R, 4) float32 regions of an image file, in its own pixels, best first.
 
         Raises:
-            DataError: The file of proposals does not have this image.
+            DataError: The file lacks this image.
         """
         query = "select boxes from proposals where image = ?"
         row = self._connection().execute(query, (content_key(path),)).fetchone()
@@ -134,7 +134,7 @@ class ProposalFile:
 
 
 class ProposalWriter:
-    """Writes a file of proposals image by image; what is written survives a kill.
+    """Writes a proposal file image by image; finished images survive a kill.
 
     Args:
         path: The file, which may exist.

@@ -24,7 +24,7 @@ class ImageProposals(NamedTuple):
 
     Attributes:
         name: The image, relative to the data set.
-        key: Its key in the file of proposals.
+        key: Its key in the proposal file.
         boxes: (R, 4) regions; None if the image cannot be decoded, or is known.
         is_known: Whether the file has them already.
     """

@@ -50,7 +50,7 @@ def _encoded(segmentation: Any, size: tuple[int, int]) -> bytes:
         segmentation = {"size": [height, width], "counts": [height * width]}
     if not isinstance(segmentation, dict):
         if any(len(polygon) < _LEAST or len(polygon) % 2 for polygon in segmentation):
-            raise ValueError("a polygon is no list of three points or more")
+            raise ValueError("a polygon has fewer than three points")
         parts: Any = mask.frPyObjects([list(map(float, p)) for p in segmentation], height, width)
         return bytes(mask.merge(parts)["counts"])
     counts = segmentation["counts"]

@@ -87,7 +87,7 @@ class ExternalProposals(FixedProposals):
     network, the whole image is the only region.
 
     Args:
-        file: The file of proposals; null until it is written.
+        file: The proposal file; null until it is written.
         most: Regions of an image to use, the first ones in the file.
         min_size: Regions with a shorter side, in pixels of the detector's input, are dropped.
     """

@@ -124,7 +124,7 @@ def _stack(image: TiffImageFile) -> NDArray[Any]:
         image.seek(page)
         pages.append(picture_values(image))
     if len({page.shape[:2] for page in pages}) > 1:
-        raise ValueError("pages of several sizes, which are no stack of channels")
+        raise ValueError("its pages differ in size, so they cannot be channels")
     return np.concatenate(pages, axis=2)
 
 

@@ -1,4 +1,4 @@
-"""The file of proposals: what is written, found again, refused."""
+"""Proposal files: what is written, found again, refused."""
 
 import pickle
 import sqlite3
@@ -57,7 +57,7 @@ def test_a_renamed_image_passes_the_check(written, voc):
 
 
 def test_a_file_that_does_not_exist_says_how_to_write_it(tmp_path):
-    with pytest.raises(DataError, match=r"no file of proposals .*write it with `detkit data prop"):
+    with pytest.raises(DataError, match=r"no proposal file .*write it with `detkit data prop"):
         ProposalFile(tmp_path / "none.db")
 
 
@@ -66,7 +66,7 @@ def test_another_file_is_refused_and_not_overwritten(tmp_path, content):
     file = tmp_path / "other.db"
     file.write_bytes(content)
     for open_file in (ProposalFile, lambda path: ProposalWriter(path, SETTINGS)):
-        with pytest.raises(DataError, match="is no file of proposals"):
+        with pytest.raises(DataError, match="is not a proposal file"):
             open_file(file)
     assert file.read_bytes() == content
 
@@ -74,7 +74,7 @@ def test_another_file_is_refused_and_not_overwritten(tmp_path, content):
 def test_another_database_is_refused(tmp_path):
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("create table notes (text)")
-    with pytest.raises(DataError, match="is no file of proposals"):
+    with pytest.raises(DataError, match="is not a proposal file"):
         ProposalWriter(tmp_path / "other.db", SETTINGS)
 
 
