@@ -58,8 +58,8 @@ class StepReplay:
     Attributes:
         losses: The value of each loss part.
         modules: Every call of a module, in the order in which they ended.
-        gradients: Whether the gradient is finite, by parameter name; without parameters that the
-            loss does not reach.
+        gradients: Whether the gradient and its norm, which overflows first, are finite, by
+            parameter name; without parameters that the loss does not reach.
     """
 
     losses: dict[str, float]
@@ -127,7 +127,7 @@ def replay_step(detector: DetectorModule, batch: Batch, precision: str) -> StepR
             # Not `backward`, which would wake DistributedDataParallel's own hooks.
             gradients = torch.autograd.grad(total, list(trainable.values()), allow_unused=True)
     finite = {
-        name: bool(value.isfinite().all())
+        name: bool(value.float().norm().isfinite())
         for name, value in zip(trainable, gradients, strict=False)
         if value is not None
     }
