@@ -25,10 +25,9 @@ from detkit.data.detection_data import DetectionData
 from detkit.detectors.base import DetectorModule
 from detkit.errors import UserError
 from detkit.processes.frozen_training import initial_detector, prepare, trainer_settings, wiring_of
-from detkit.runs.log_file import log_to
+from detkit.runs.log_file import log_to, report_problems_only
 from detkit.structures import Sample
 from detkit.text import memory_size
-from detkit.training.compilation import compiles_loss
 from detkit.training.trainer import make_trainer, seed_everything
 from detkit.tuning.largest_batch import fits_into_memory, largest_batch
 
@@ -77,6 +76,9 @@ def largest_images(data: DetectionData) -> list[Sample]:
 def measure(trial: Trial) -> tuple[int, str]:
     """The largest batch with which the training step runs in 90 % of the GPU's memory.
 
+    With trainer.compile, it measures steps without a graph, which need as much memory or more:
+    compiling each batch size would take an hour.
+
     Returns:
         Its images, and the name of the GPU.
 
@@ -84,7 +86,9 @@ def measure(trial: Trial) -> tuple[int, str]:
         UserError: As a training would at its start.
     """
     seed_everything(trial.config["seed"])
-    config = {**trial.config, "data": {**trial.config["data"], "batch_size": _SAMPLES}}
+    data_block = {**trial.config["data"], "batch_size": _SAMPLES}
+    trainer_block = {**trial.config["trainer"], "compile": False}
+    config = {**trial.config, "data": data_block, "trainer": trainer_block}
     settings = {**trainer_settings(config), **_ONE_DEVICE}
     trainer = make_trainer(run_folder=".", callbacks=[], loggers=[], **settings)
     if trainer.strategy.root_device.type == "cuda":
@@ -119,13 +123,13 @@ def _step(
         optimizer=assembly.build("optimizer", config["optimizer"], wiring, ("optimizer",)),
         trainer=trainer,
         total_batch=1,
-        compile_loss=config["trainer"]["compile"] and compiles_loss(detector),
     )
 
 
 def main(folder: Path) -> None:
     """Read the request in a folder, and write the number of images or an error beside it."""
     log_to(None)
+    report_problems_only()  # the training repeats the rest
     trial = Trial(**json.loads((folder / REQUEST).read_text(encoding="utf-8")))
     try:
         images, device = measure(trial)

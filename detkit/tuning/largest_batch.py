@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable
 
 import torch
+from lightning.pytorch.utilities.memory import is_oom_error
 
 _FINENESS = 16  # the search ends at a sixteenth of the size
 
@@ -41,7 +42,10 @@ def fits_into_memory(step: Callable[[int], None]) -> Callable[[int], bool]:
     def fits(images: int) -> bool:
         try:
             step(images)
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:
+            # Lightning's check also knows the errors of cuDNN.
+            if not isinstance(error, torch.cuda.OutOfMemoryError) and not is_oom_error(error):
+                raise
             return False
         finally:
             if torch.cuda.is_available():

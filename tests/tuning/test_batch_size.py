@@ -19,7 +19,7 @@ from detkit.config.sweep_options import DevicePoolOptions
 from detkit.errors import ConfigError, UserError
 from detkit.sweeps.jobs import job_checks
 from detkit.tuning import batch_size
-from detkit.tuning.batch_size import decide, settle, with_batch_size
+from detkit.tuning.batch_size import decide, machine_memory, settle, with_batch_size
 from detkit.tuning.gpu_trial import largest_images
 
 GIB = 2**30
@@ -75,6 +75,15 @@ def test_the_rule_on_a_cpu(machine, facts, settings, images, reason):
     size = decide(config(**settings))
     assert size.images == images
     assert reason in size.reason
+
+
+def test_a_container_has_less_memory_than_its_machine(monkeypatch, tmp_path):
+    limits = [tmp_path / "memory.max", tmp_path / "none"]
+    monkeypatch.setattr(batch_size, "_CGROUP_LIMITS", limits)
+    limits[0].write_text("max\n")
+    whole = machine_memory()
+    limits[0].write_text(f"{whole // 2}\n")
+    assert machine_memory() == whole // 2
 
 
 @pytest.fixture
@@ -159,8 +168,11 @@ def test_a_job_of_a_sweep_settles_its_own_configuration(automatic, monkeypatch, 
 
 @pytest.mark.parametrize(
     "words",
-    [["benchmark"], ["config", "schedule"], ["config", "optimizer.reference_batch=16"]],
-    ids=" ".join,
+    [
+        ["benchmark"],
+        pytest.param(["config", "schedule"], marks=pytest.mark.slow),
+        pytest.param(["config", "optimizer.reference_batch=16"], marks=pytest.mark.slow),
+    ],
 )
 def test_commands_that_start_no_training_ask_for_a_number(words, capsys):
     assert main([*words, "data.batch_size=auto"]) == 2

@@ -34,6 +34,14 @@ def test_no_larger_batch_than_allowed_is_tried(room, most, images):
     assert max(gpu.tried) <= most
 
 
+def test_errors_of_cudnn_count_as_a_lack_of_memory():
+    def step(images):
+        if images > 4:
+            raise RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED.")
+
+    assert largest_batch(fits_into_memory(step), 100) == 4
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     def broken(images):
         raise RuntimeError("a bug")
