@@ -15,6 +15,7 @@ from torch import Tensor
 
 from detkit.data.image_decoding import as_tensor
 from detkit.data.image_stores import CacheFolder, FileStore, ImageStore, MemoryStore, require_memory
+from detkit.data.transforms import resampling
 from detkit.data.transforms.resizing import RESIZING
 from detkit.errors import ConfigError
 from detkit.interfaces import MixingTransform, Transform
@@ -126,7 +127,9 @@ class ImageCaches:
         key = id(index), description
         if key not in self._caches:
             shapes = _shapes(index, resizing, self._pixels)
-            store = self._store(index, shapes, f"{self._pixels} {description}")
+            # processors that resize in other ways give slightly other pixels
+            settings = f"{self._pixels} {description} {resampling.RESIZES_BYTES}"
+            store = self._store(index, shapes, settings)
             self._caches[key] = index, CachedImages(store, resizing, index, self._pixels)
         return self._caches[key][1]
 

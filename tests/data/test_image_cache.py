@@ -10,6 +10,7 @@ from test_detection_data import data_of, equal
 
 from detkit.data import image_stores
 from detkit.data.image_stores import CacheFolder, FileStore, MemoryStore
+from detkit.data.transforms import resampling
 from detkit.data.transforms.flips import HorizontalFlip
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.data.transforms.resizing import Letterbox, Resize
@@ -85,6 +86,12 @@ def test_other_resizing_has_other_files(cached):
     batches(cached("disk"))
     other = {"resize": Resize(short_side=24)}
     assert all_equal(batches(cached("disk", other)), batches(cached(None, other)))
+
+
+def test_files_of_a_processor_that_resizes_in_another_way_are_not_used(cached, monkeypatch):
+    batches(cached("disk"))
+    monkeypatch.setattr(resampling, "RESIZES_BYTES", not resampling.RESIZES_BYTES)
+    assert all_equal(batches(cached("disk")), batches(cached(None)))
 
 
 # pain 104

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # Elsewhere PyTorch resizes 8-bit images less precisely than floating-point ones.
-_RESIZES_BYTES = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or (
+RESIZES_BYTES = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512") or (
     platform.machine() in ("aarch64", "arm64")
 )
 
@@ -28,7 +28,7 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if images.is_contiguous(memory_format=torch.channels_last):
         # With the stride of a real batch, `interpolate` returns interleaved colours, uncopied.
         images = image.as_strided(images.shape, (image.numel(), *image.stride()))
-    rounds = image.dtype == torch.uint8 and not _RESIZES_BYTES
+    rounds = image.dtype == torch.uint8 and not RESIZES_BYTES
     if rounds:
         images = images.float()
     resized = F.interpolate(
