@@ -13,6 +13,7 @@ from detkit.interfaces import Assigner, BoxLoss, ClassificationLoss, Losses, Pos
 from detkit.layers.transformer import Transformer
 from detkit.ops import Divisors, class_scores, clip_boxes, require_padded, select_candidates
 from detkit.ops.rows import take_rows
+from detkit.ops.scores import logits_for
 from detkit.registry import Fraction, NonNegativeInt, PositiveInt, Slot, Wired, register
 from detkit.structures import (
     BACKGROUND,
@@ -103,13 +104,14 @@ class SetPredictionHead(nn.Module):
             hidden=feed_forward,
             dropout=dropout,
         )
-        self._is_softmax = classification_loss.activation != "sigmoid"
+        logits = logits_for(num_classes, classification_loss.activation)
+        self._is_softmax = logits > num_classes
         self.layers = QueryLayers(
             feature_specs,
             transformer=transformer,
             queries=queries,
             width=width,
-            logits=num_classes + self._is_softmax,
+            logits=logits,
         )
         self.assigner = assigner
         self.classification_loss = classification_loss

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from detkit.errors import UserError
 from detkit.heads.towers import flatten_maps
 from detkit.layers import Activation, ConvBlock, Norm, Probability, prior_logits
-from detkit.ops import ClassActivation
+from detkit.ops import ClassActivation, logits_for
 from detkit.registry import NonNegativeInt, PositiveFloat, Wired, register
 from detkit.structures import DensePredictions, FeatureSpec
 
@@ -66,7 +66,8 @@ class YOLOLayers(nn.Module):
         background_logit: bool = True,
     ) -> None:
         super().__init__()
-        self._adds_background = class_activation != "sigmoid" and not background_logit
+        has_background = logits_for(num_classes, class_activation) > num_classes
+        self._adds_background = has_background and not background_logit
         if self._adds_background and not with_quality:
             raise UserError(
                 "layers 'yolo': background_logit=false needs an objectness to tell objects from "

@@ -120,3 +120,10 @@ def test_the_authors_layout_becomes_detkits():
     assert torch.equal(ours[f"{layer}image_attention.key.weight"], joint[4:8])
     assert {f"{layer}output_norm.bias", "head.layers.box_layer.bias"} <= ours.keys()
     assert {"head.layers.class_layer.weight", "backbone.layer1.0.conv1.weight"} <= ours.keys()
+
+
+def test_linear_scores_have_no_background_logit(build_head):
+    loss = {"name": "squared_score", "linear": True}
+    head = build_head("detr", classification_loss=loss).eval()
+    _, scores = head.boxes_and_scores(features(), SIZES)
+    assert scores.shape[2] == head.forward(features()).class_logits.shape[2] == 3
