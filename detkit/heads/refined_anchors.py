@@ -21,6 +21,7 @@ from detkit.interfaces import (
     Sampler,
     Sizes,
 )
+from detkit.ops.scores import object_logits
 from detkit.registry import Fraction, NonNegativeFloat, Slot, register
 from detkit.structures import (
     IGNORED,
@@ -178,9 +179,8 @@ class RefinedAnchorsHead(DenseHead):
         logits, codes, _ = self.layers(self.transfer_neck(features))
         with torch.no_grad():
             boxes = self.box_coder.decode(first.box_codes, anchors)
-            objectness = first.class_logits[..., 0]
-            if self.refinement.classification_loss.activation == "softmax":
-                objectness = objectness - first.class_logits[..., 1]  # whose sigmoid is the softmax
+            activation = self.refinement.classification_loss.activation
+            objectness = object_logits(first.class_logits, activation)
         stride, level = (field.expand(boxes.shape[:2]) for field in (anchors.stride, anchors.level))
         priors = Priors(boxes, stride, level, anchors.level_sizes)
         return DensePredictions(logits.float(), codes.float(), objectness), priors

@@ -8,6 +8,7 @@ from torch import Tensor
 
 ClassActivation = Literal["sigmoid", "identity", "soft_clip", "softmax", "conditional_softmax"]
 _WITH_BACKGROUND = ("softmax", "conditional_softmax")
+_SMALLEST_SCORE = 1e-6  # and 1 minus the largest, whose logits are finite
 _KNEE = 0.8  # where `soft_clip` bends; an output of 1 scores 0.9
 
 
@@ -36,6 +37,17 @@ def class_scores(logits: Tensor, activation: ClassActivation) -> Tensor:
 def binary_scores(logits: Tensor, activation: ClassActivation) -> Tensor:
     """Logits of one class against background, such as objectness, to scores of the same shape."""
     return class_scores(logits, "sigmoid" if activation in _WITH_BACKGROUND else activation)
+
+
+def object_logits(logits: Tensor, activation: ClassActivation) -> Tensor:
+    """(..., K) logits of a single class to (...) logits of its score."""
+    if activation == "sigmoid":
+        return logits[..., 0]
+    if activation == "softmax":
+        return logits[..., 0] - logits[..., 1]
+    if activation == "conditional_softmax":  # the softmax over one class is 1
+        return -logits[..., 1]
+    return class_scores(logits, activation)[..., 0].logit(eps=_SMALLEST_SCORE)
 
 
 def _soft_clip(values: Tensor) -> Tensor:

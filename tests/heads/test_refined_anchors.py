@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.testing import assert_close
 
 from detkit.errors import UserError
 from detkit.structures import IGNORED, PaddedTargets, Target
@@ -158,3 +159,20 @@ def test_it_runs_on_the_meta_device(build_head):  # as `detkit plan` does
     outputs = build_head("refinedet").to("meta")([level.to("meta") for level in features()])
     assert outputs.class_logits.shape == (2, 378, 4)
     assert outputs.quality.shape == (2, 378)
+
+
+# The second step must see the score that the first step's loss learns.
+@pytest.mark.parametrize(
+    ("loss", "logits", "score"),
+    [
+        ("focal", [2.0], 1 / (1 + math.exp(-2))),
+        ("cross_entropy", [2.0, 3.0], 1 / (1 + math.e)),
+        ("seesaw", [9.0, 3.0], 1 / (1 + math.exp(3))),
+        ({"name": "squared_score", "linear": True}, [0.3], 0.3),
+    ],
+)
+def test_the_objectness_is_the_score_of_the_first_steps_loss(build_head, loss, logits, score):
+    head = build_head("refinedet", refinement_classification_loss=loss)
+    constant(head.refinement.layers, logits, [0.0] * 4)
+    objectness = head.forward(features()).quality.sigmoid()
+    assert_close(objectness, torch.full_like(objectness, score))
