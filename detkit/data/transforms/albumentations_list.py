@@ -99,7 +99,7 @@ class Albumentations:
         inputs: dict[str, Any] = {"image": _pixels(sample.image)}
         if self._moves:
             inputs |= {"bboxes": target.boxes.numpy(), "rows": np.arange(len(target))}
-            if target.outlines is not None and len(target):
+            if target.outlines is not None and target.outlines.has_mask.any():
                 inputs["masks"] = _bitmaps(target.outlines, sample.size)
         try:
             outputs = self._steps(**inputs)
@@ -250,8 +250,8 @@ def _image(pixels: NDArray[Any], like: torch.Tensor) -> torch.Tensor:
 
 
 def _bitmaps(outlines: Outlines, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """(N, H, W) the pixels of each object."""
-    bitmaps = [outlines.bitmap(row, size) for row in range(len(outlines))]
+    """(M, H, W) the pixels of each object with a mask; thousands of proposals have none."""
+    bitmaps = [outlines.bitmap(row, size) for row in np.flatnonzero(outlines.has_mask).tolist()]
     return np.stack(bitmaps).astype(np.uint8)
 
 
@@ -262,7 +262,11 @@ def _target(target: Target, outputs: Mapping[str, Any]) -> Target:
     left = replace(target, outlines=None).select(rows)
     outlines = None
     if target.outlines is not None:
-        bitmaps = outputs.get("masks", [])
-        rings = [rectangles_of(np.asarray(bitmaps[row]) > 0) for row in rows.tolist()]
+        masked = np.flatnonzero(target.outlines.has_mask).tolist()
+        bitmaps = dict(zip(masked, outputs.get("masks", []), strict=True))
+        rings = [
+            rectangles_of(np.asarray(bitmaps[row]) > 0) if row in bitmaps else []
+            for row in rows.tolist()
+        ]
         outlines = Outlines.of(rings)
     return replace(left, boxes=torch.from_numpy(boxes), outlines=outlines)

@@ -26,7 +26,10 @@ def visible_target(target: Target, covered: torch.Tensor, least_kept: float) -> 
     if target.outlines is None:
         return target.select(shares >= least_kept)
     boxes, rings, hidden = target.boxes.clone(), [], covered.numpy()
-    for position in range(len(target)):
+    for position, has_mask in enumerate(target.outlines.has_mask.tolist()):
+        if not has_mask:  # proposals are thousands of objects without a mask
+            rings.append([])
+            continue
         whole = target.outlines.bitmap(position, hidden.shape)
         visible = whole & ~hidden
         is_cut = bool((whole & hidden).any())

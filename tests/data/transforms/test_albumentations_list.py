@@ -73,6 +73,16 @@ def test_masks_follow_too():
     assert result.target.outlines.has_mask.tolist() == [True, False]
 
 
+def test_only_objects_with_a_mask_need_bitmaps(monkeypatch):
+    drawn = []
+    original = Outlines.bitmap
+    monkeypatch.setattr(
+        Outlines, "bitmap", lambda self, row, size: drawn.append(row) or original(self, row, size)
+    )
+    step({"HorizontalFlip": {"p": 1}})(painted(masks=True), generator())
+    assert drawn == [0]  # the second object has none, as thousands of proposals
+
+
 def test_objects_that_are_cut_off_are_dropped_with_their_labels():
     crop = {"Crop": {"x_min": 0, "y_min": 0, "x_max": 40, "y_max": 30}}
     result = step(crop)(painted(masks=True), generator())
