@@ -25,7 +25,8 @@ def visible_target(target: Target, covered: torch.Tensor, least_kept: float) -> 
     shares = visible_shares(target.boxes, covered)
     if target.outlines is None:
         return target.select(shares >= least_kept)
-    boxes, rings, hidden = target.boxes.clone(), [], covered.numpy()
+    boxes, hidden = target.boxes.clone(), covered.numpy()
+    rings: list[list[NDArray[np.float64]]] = []
     for position, has_mask in enumerate(target.outlines.has_mask.tolist()):
         if not has_mask:  # proposals are thousands of objects without a mask
             rings.append([])
