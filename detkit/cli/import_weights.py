@@ -8,8 +8,8 @@ from detkit.config import compose
 from detkit.config.override_text import value_of
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
-from detkit.weights.mmdet_source import in_style
 from detkit.weights.published import fetch_weights
+from detkit.weights.resnet_style import in_style
 from detkit.weights.source import read_source
 from detkit.weights.start import import_weights
 from detkit.weights.weight_source import WeightSource
@@ -21,11 +21,13 @@ Loads the weights of a file into a composed detector, reports which tensors fit,
 checkpoint to evaluate, predict with or fine-tune. The tensors' names tell where FILE comes from:
   torchvision     RetinaNet, FCOS, Faster and Mask R-CNN, SSD, SSDlite; backbones, timm's too
   MMDetection     RetinaNet, FCOS, ATSS, Faster and Cascade R-CNN, YOLOv3, YOLOX
+  Detectron2      RetinaNet, Faster, Mask and Cascade R-CNN
   YOLOX           the authors' tiny, s, m, l and x
   Ultralytics     YOLOv5 and YOLOv8, saved as tensors; its weights are under AGPL-3.0
   DETR            the authors' file or that of transformers
   detkit          a run, a checkpoint, a bundle
-FILE is a .pt, .pth or .safetensors. It is read as data; Python objects are refused.
+FILE is a .pt, .pth, .safetensors, or a .pkl of NumPy arrays. It is read as data; Python objects
+are refused.
 Darknet's own files (YOLOv2 to YOLOv4 and their tiny versions) are read too. They hold neither
 anchors nor names: set model.head.priors.sizes if yours differ from the page's, and `classes` unless
 the file has the 80 classes of COCO.
@@ -38,7 +40,8 @@ the file has the 80 classes of COCO.
       model.backbone.model=convnext_tiny new_classes=[cat,dog]
 
 as=PAGE            the model page; without it, the one that fits the file (short for model=PAGE)
-caffe=true|false   whether a ResNet of MMDetection is Caffe's (see docs/from-mmdetection.md)
+caffe=true|false   whether a ResNet of MMDetection or Detectron2 is Caffe's (see
+                   docs/from-mmdetection.md and docs/from-detectron2.md)
 classes=NAMES      the file's classes, if it contains no names: [a,b], or a file (one name per
                    line, COCO JSON, YOLO YAML); 91 classes from torchvision are COCO's
 new_classes=NAMES  classes to detect instead; those that the file lacks get random weights

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from detkit.errors import UserError
 from detkit.weights.class_names import coco_slots_without_gaps
 from detkit.weights.mmdet_tensors import (
     cascade_tensors,
@@ -17,14 +16,10 @@ from detkit.weights.mmdet_tensors import (
     faster_tensors,
     yolov3_tensors,
 )
-from detkit.weights.weight_source import WeightSource, logits_of_prior
+from detkit.weights.resnet_style import STEM, deeper_resnet, with_swapped_colours
+from detkit.weights.weight_source import WeightSource, count_classes
 
 _COCO_CLASSES = 80
-_CODE_SIZE = 4
-_STEM = "backbone.conv1.weight"
-_CAFFE = ("true", "[123.675,116.28,103.53]", "[1,1,1]")
-_PYTORCH = ("false", "[123.675,116.28,103.53]", "[58.395,57.12,57.375]")
-_STYLE_KEYS = ("model.backbone.stride_in_1x1", "model.pixel_mean", "model.pixel_std")
 
 
 class _Detector(NamedTuple):
@@ -52,31 +47,31 @@ class _Detector(NamedTuple):
 
 _DETECTORS = [
     _Detector(
-        ("bbox_head.retina_cls.weight", _STEM),
+        ("bbox_head.retina_cls.weight", STEM),
         "RetinaNet",
         "mmdet_retinanet",
         dense_tensors,
         is_caffe=False,
     ),
     _Detector(
-        ("bbox_head.atss_cls.weight", _STEM), "ATSS", "mmdet_atss", dense_tensors, is_caffe=False
+        ("bbox_head.atss_cls.weight", STEM), "ATSS", "mmdet_atss", dense_tensors, is_caffe=False
     ),
     _Detector(
-        ("bbox_head.conv_cls.weight", "bbox_head.conv_centerness.weight", _STEM),
+        ("bbox_head.conv_cls.weight", "bbox_head.conv_centerness.weight", STEM),
         "FCOS",
         "mmdet_fcos",
         dense_tensors,
         is_caffe=True,
     ),
     _Detector(
-        ("rpn_head.rpn_cls.weight", "roi_head.bbox_head.fc_cls.weight", _STEM),
+        ("rpn_head.rpn_cls.weight", "roi_head.bbox_head.fc_cls.weight", STEM),
         "Faster R-CNN",
         "mmdet_faster_rcnn",
         faster_tensors,
         is_caffe=False,
     ),
     _Detector(
-        ("rpn_head.rpn_cls.weight", "roi_head.bbox_head.2.fc_cls.weight", _STEM),
+        ("rpn_head.rpn_cls.weight", "roi_head.bbox_head.2.fc_cls.weight", STEM),
         "Cascade R-CNN",
         "mmdet_cascade_rcnn",
         cascade_tensors,
@@ -98,8 +93,6 @@ _FOREIGN = (
     "roi_head.bbox_head.3.fc_cls.weight",
     "roi_head.bbox_head.shared_convs.0.conv.weight",
 )
-# Blocks of the third stage of ResNets with bottlenecks.
-_BACKBONES = {23: "resnet101", 36: "resnet152"}
 
 
 def is_mmdet(names: Collection[str]) -> bool:
@@ -118,7 +111,7 @@ def read_mmdet(path: Path, named_tensors: Mapping[str, Tensor]) -> WeightSource:
     if detector is None:
         raise ValueError("these tensors belong to no detector of MMDetection that detkit has")
     tensors = detector.tensors(named_tensors)
-    classes = _count_classes(tensors)
+    classes = count_classes(tensors)
     slots = coco_slots_without_gaps() if classes == _COCO_CLASSES else None
     source = WeightSource(
         path=path,
@@ -133,33 +126,10 @@ def read_mmdet(path: Path, named_tensors: Mapping[str, Tensor]) -> WeightSource:
     )
     if detector.is_caffe is None:
         return source
-    source = replace(source, overrides=_backbone_of(named_tensors, detector))
+    overrides = deeper_resnet(named_tensors, detector.page, stride_in_1x1=detector.is_caffe)
+    source = replace(source, overrides=overrides)
     note = _style_note(detector.is_caffe)
-    return replace(_with_swapped_colours(source) if detector.is_caffe else source, notes=(note,))
-
-
-def in_style(source: WeightSource, is_caffe: bool) -> WeightSource:
-    """Read a ResNet of MMDetection in the style of Caffe, or of PyTorch.
-
-    The tensors have the same names and shapes in both. Caffe's networks read BGR images, of which
-    only the mean is subtracted, and have their strides in other convolutions.
-
-    Raises:
-        UserError: The file holds no such ResNet.
-    """
-    if source.is_caffe is None:
-        raise UserError(
-            f"caffe: {source.path} ({source.kind}) has no ResNet of MMDetection: leave it out."
-        )
-    if source.is_caffe != is_caffe:
-        values = _CAFFE if is_caffe else _PYTORCH
-        words = tuple(f"{key}={value}" for key, value in zip(_STYLE_KEYS, values, strict=True))
-        source = replace(
-            _with_swapped_colours(source),
-            overrides=(*source.overrides, *words),
-            is_caffe=is_caffe,
-        )
-    return replace(source, notes=(f"{'Caffe' if is_caffe else 'PyTorch'} style: as you set it",))
+    return replace(with_swapped_colours(source) if detector.is_caffe else source, notes=(note,))
 
 
 def _detector_of(names: Collection[str]) -> _Detector | None:
@@ -167,42 +137,6 @@ def _detector_of(names: Collection[str]) -> _Detector | None:
         return None
     fitting = (d for d in _DETECTORS if all(mark in names for mark in d.marks))
     return next(fitting, None)
-
-
-def _count_classes(tensors: Mapping[str, Tensor]) -> int | None:
-    """The classes of a detector, by detkit's names, without background."""
-    rows = {name: len(value) for name, value in tensors.items() if name.endswith("bias")}
-    for part in ("roi_head.stage", "roi_head.stages.0"):
-        if f"{part}.class_layer.bias" in rows:
-            return rows[f"{part}.class_layer.bias"] - 1
-    if "head.layers.class_layers.0.bias" in rows:
-        per_prior = rows["head.layers.class_layers.0.bias"] * _CODE_SIZE
-        return per_prior // rows["head.layers.box_layers.0.bias"]
-    return logits_of_prior(tensors)
-
-
-def _backbone_of(named_tensors: Mapping[str, Tensor], detector: _Detector) -> tuple[str, ...]:
-    """The overrides that select a ResNet other than the pages' ResNet-50, with their settings."""
-    blocks = sum(
-        name.startswith("backbone.layer3.") and name.endswith(".conv1.weight")
-        for name in named_tensors
-    )
-    backbone = _BACKBONES.get(blocks)
-    if backbone is None:
-        return ()
-    levels = "[2,3,4,5]" if detector.page.endswith("_rcnn") else "[3,4,5]"
-    return (
-        f"model/backbone={backbone}",
-        "model.backbone.norm=frozen_batch",
-        "model.backbone.frozen_stages=2",
-        f"model.backbone.levels={levels}",
-        f"model.backbone.stride_in_1x1={'true' if detector.is_caffe else 'false'}",
-    )
-
-
-def _with_swapped_colours(source: WeightSource) -> WeightSource:
-    """Swap red and blue in the first convolution, so that a network for BGR images takes RGB."""
-    return replace(source, tensors={**source.tensors, _STEM: source.tensors[_STEM].flip(1)})
 
 
 def _style_note(is_caffe: bool) -> str:

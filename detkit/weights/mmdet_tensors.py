@@ -87,10 +87,16 @@ def dense_tensors(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def faster_tensors(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Faster R-CNN: box codes ordered by code, then class."""
     tensors = _renamed(named_tensors, _FASTER)
+    return tensors | codes_before_classes(tensors)
+
+
+def codes_before_classes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The box layer of a roi head ordered by code, then class; the file has it by class."""
+    ordered = {}
     for name in ("roi_head.stage.box_layer.weight", "roi_head.stage.box_layer.bias"):
         rows = tensors[name]
-        tensors[name] = rows.view(-1, 4, *rows.shape[1:]).transpose(0, 1).flatten(0, 1)
-    return tensors
+        ordered[name] = rows.view(-1, 4, *rows.shape[1:]).transpose(0, 1).flatten(0, 1)
+    return ordered
 
 
 def cascade_tensors(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

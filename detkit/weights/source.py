@@ -20,12 +20,14 @@ from detkit.runs.checkpoint import (
 )
 from detkit.runs.checkpoint_record import RECORD
 from detkit.runs.tensor_file import read_tensors
+from detkit.weights.array_pickle import is_array_pickle, read_array_pickle
 from detkit.weights.class_names import (
     Slots,
     place_in_slots,
     read_class_list,
 )
 from detkit.weights.darknet import SUFFIX, read_darknet
+from detkit.weights.detectron2_source import is_detectron2, read_detectron2
 from detkit.weights.detr_source import is_detr, read_detr
 from detkit.weights.mmdet_source import is_mmdet, read_mmdet
 from detkit.weights.published import local_file
@@ -53,6 +55,7 @@ _LIBRARIES: list[tuple[Callable[[Collection[str]], bool], Callable[..., WeightSo
     (is_torchvision_ssd, read_torchvision_ssd),
     (is_detr, read_detr),
     (is_mmdet, read_mmdet),
+    (is_detectron2, read_detectron2),
     (is_yolox, read_yolox),
     (is_ultralytics, read_ultralytics),
 ]
@@ -71,7 +74,7 @@ def read_source(source: str, key: str = "weights") -> WeightSource:
     path = find_checkpoint(local_file(source, key), key=key)
     if path.suffix == SUFFIX:
         return read_darknet(path)
-    content = None if bundle_at(path) else read_tensors(path)
+    content = None if bundle_at(path) else _content(path)
     if content is None or (isinstance(content, dict) and RECORD in content):
         return _of_detkit(read_checkpoint(path))
     tensors = _named_tensors(content, path)
@@ -120,6 +123,10 @@ def name_classes(source: WeightSource, classes: str | Sequence[str] | None) -> W
             )
         slots = slots.without_first()
     return replace(source, slots=slots)
+
+
+def _content(path: Path) -> Any:
+    return read_array_pickle(path) if is_array_pickle(path) else read_tensors(path)
 
 
 def _of_detkit(checkpoint: Checkpoint) -> WeightSource:

@@ -35,7 +35,7 @@ class WeightSource:
         overrides: Overrides of the configuration that the weights need.
         notes: Facts about the file that its user must know, such as its licence.
         is_caffe: Whether its backbone is a ResNet in the style of Caffe; None if it is no ResNet
-            of MMDetection.
+            of MMDetection or Detectron2.
         checkpoint: The whole checkpoint, if detkit wrote the file.
     """
 
@@ -66,3 +66,15 @@ def logits_of_prior(tensors: Mapping[str, Tensor]) -> int | None:
         return None
     priors = max(1, tensors[BOX_LAYER].shape[0] // _CODE_SIZE)
     return tensors[CLASS_LAYER].shape[0] // priors
+
+
+def count_classes(tensors: Mapping[str, Tensor]) -> int | None:
+    """Count the classes of a detector whose regions have background last, which is no class."""
+    rows = {name: len(value) for name, value in tensors.items() if name.endswith("bias")}
+    for part in ("roi_head.stage", "roi_head.stages.0"):
+        if f"{part}.class_layer.bias" in rows:
+            return rows[f"{part}.class_layer.bias"] - 1
+    if "head.layers.class_layers.0.bias" in rows:
+        per_prior = rows["head.layers.class_layers.0.bias"] * _CODE_SIZE
+        return per_prior // rows["head.layers.box_layers.0.bias"]
+    return logits_of_prior(tensors)

@@ -25,6 +25,7 @@ VARIANTS = (
     *(
         "torchvision_",
         "mmdet_",
+        "detectron2_",
         "yolov5s",
         "yolov8",
         "yolo_free_",

@@ -121,7 +121,7 @@ def slow_if(page):
     # With TINY_YOLO, the sizes of one detector are the same network; test_yolo_training.py has
     # that of YOLOv5.
     same = page.startswith(("yolov5", "yolov8", "yolox", "yolo_free_"))
-    marked = slow or same or page.startswith(("torchvision_", "mmdet_", "yolo_free"))
+    marked = slow or same or page.startswith(("torchvision_", "mmdet_", "detectron2_", "yolo_free"))
     return pytest.param(page, marks=[pytest.mark.slow] if marked else [])
 
 

@@ -28,6 +28,7 @@ SAME_PARTS = (
     "yolov5s",
     "torchvision_",
     "mmdet_",
+    "detectron2_",
     "yolov8",
     "yolox",
     "ssd300",

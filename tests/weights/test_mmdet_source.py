@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 import torch
 
-from detkit.errors import UserError
-from detkit.weights.mmdet_source import in_style, is_mmdet, read_mmdet
+from detkit.weights.mmdet_source import is_mmdet, read_mmdet
 
 STEM = "backbone.conv1.weight"
 RETINANET = {
@@ -47,21 +45,8 @@ def test_box_codes_of_regions_are_ordered_by_code():
     assert source.logits == 2
 
 
-def test_the_style_of_caffe_swaps_red_and_blue_and_sets_the_strides():
-    source = in_style(read(RETINANET), is_caffe=True)
-    assert source.tensors[STEM].flatten().tolist() == [2, 1, 0, 5, 4, 3]
-    assert "model.backbone.stride_in_1x1=true" in source.overrides
-    back = in_style(source, is_caffe=False)
-    assert back.tensors[STEM].equal(RETINANET[STEM])
-
-
 def test_a_deeper_resnet_is_selected():
     blocks = {f"backbone.layer3.{i}.conv1.weight": torch.zeros(1) for i in range(23)}
     overrides = read({**RETINANET, **blocks}).overrides
     assert overrides[0] == "model/backbone=resnet101"
     assert "model.backbone.levels=[3,4,5]" in overrides
-
-
-def test_no_style_fits_a_file_without_a_resnet():
-    with pytest.raises(UserError, match="has no ResNet of MMDetection"):
-        in_style(read({**FASTER}).__class__(Path("a.pth"), "YOLOX", {}), is_caffe=True)
