@@ -3,8 +3,8 @@
     python scripts/weights_page.py            the page, with the differences measured before
     python scripts/weights_page.py --measure  first run the comparisons
 
-The comparisons are tests, which need mmdet, ultralytics and libreyolo; `--measure` replaces the
-results of the sources that could be compared.
+The comparisons are tests, which need mmdet, detectron2, ultralytics and libreyolo; `--measure`
+replaces the results of the sources that could be compared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ PAGE, RESULTS = ROOT / "docs" / "weights.md", ROOT / "docs" / "weights.json"
 # The variable that tests/parity/measured_differences.py reads.
 VARIABLE = "DETKIT_MEASURED_DIFFERENCES"
 TESTS = tuple(
-    f"tests/parity/test_imported_{library}.py" for library in ("mmdet", "ultralytics", "yolox")
+    f"tests/parity/test_imported_{library}.py"
+    for library in ("mmdet", "detectron2", "ultralytics", "yolox")
 )
 # Comparisons that only assert a limit: source, detector, compared, limit, test.
 LIMITS = [
@@ -98,7 +99,8 @@ HEAD = """\
 
 Made by `python scripts/weights_page.py`. `detkit import FILE` recognises the library by the names
 of the file's tensors, chooses the model page, and reports which tensors it used; `as=PAGE` chooses
-another page. Names of other libraries in settings: [from-mmdetection.md](from-mmdetection.md).
+another page. Names of other libraries in settings: [from-mmdetection.md](from-mmdetection.md),
+[from-detectron2.md](from-detectron2.md).
 
 Each row compares detkit with the library itself: the library's model gets random weights, its state
 dict goes through `detkit import`, and both models see the same small images. The networks are
@@ -111,8 +113,16 @@ Largest absolute difference over all values; "relative" ones are shares of the l
 MMDetection ran with mmcv-lite, whose missing compiled operations torchvision's NMS and RoIAlign
 replaced. Of its two-stage detectors, the raw outputs are the RPN's; their losses sample regions at
 random and were not compared. YOLOX has one class per box in MMDetection, and YOLOv8 clips boxes
-after NMS, so their boxes were compared before NMS. Losses were compared for RetinaNet, FCOS and
-ATSS alone.
+after NMS, so their boxes were compared before NMS. MMDetection's losses were compared for
+RetinaNet, FCOS, ATSS and SSD300 alone.
+
+Detectron2 ran without its compiled operations (deformable convolutions, rotated boxes), which these
+detectors do not use. Its files were written as in its model zoo, as pickled NumPy arrays. Its
+RetinaNet clips boxes after NMS, so NMS was off. Losses and gradients of its two-stage detectors
+were compared with all anchors and regions, since samples are random, and with its divisors replaced
+by the numbers of anchors; for Cascade R-CNN without the objects among the regions, and with
+gradients of layers behind the features, since it scales those of the features. See "Deliberate
+differences" in from-detectron2.md.
 
 """
 LIMITS_HEAD = """\

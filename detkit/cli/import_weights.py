@@ -20,7 +20,7 @@ usage: detkit import FILE [as=PAGE] [KEY=VALUE ...]
 Loads the weights of a file into a composed detector, reports which tensors fit, and writes a
 checkpoint to evaluate, predict with or fine-tune. The tensors' names tell where FILE comes from:
   torchvision     RetinaNet, FCOS, Faster and Mask R-CNN, SSD, SSDlite; backbones, timm's too
-  MMDetection     RetinaNet, FCOS, ATSS, Faster and Cascade R-CNN, YOLOv3, YOLOX
+  MMDetection     RetinaNet, FCOS, ATSS, Faster and Cascade R-CNN, SSD300, YOLOv3, YOLOX
   Detectron2      RetinaNet, Faster, Mask and Cascade R-CNN
   YOLOX           the authors' tiny, s, m, l and x
   Ultralytics     YOLOv5 and YOLOv8, saved as tensors; its weights are under AGPL-3.0

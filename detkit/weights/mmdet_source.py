@@ -14,6 +14,7 @@ from detkit.weights.mmdet_tensors import (
     cascade_tensors,
     dense_tensors,
     faster_tensors,
+    ssd_tensors,
     yolov3_tensors,
 )
 from detkit.weights.resnet_style import STEM, deeper_resnet, with_swapped_colours
@@ -32,6 +33,7 @@ class _Detector(NamedTuple):
         tensors: Renames its tensors and brings their values into detkit's order.
         augmentation: The page of conf/augmentation.
         overrides: Settings that differ from the page's.
+        has_background: Whether its priors have a logit for background.
         is_caffe: Whether its published weights, and the page, have a ResNet in the style of Caffe;
             None for other backbones.
     """
@@ -42,6 +44,7 @@ class _Detector(NamedTuple):
     tensors: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     augmentation: str = "torchvision"
     overrides: tuple[str, ...] = ()
+    has_background: bool = False
     is_caffe: bool | None = None
 
 
@@ -85,11 +88,20 @@ _DETECTORS = [
         "standard",
         ("model.pixel_mean=[0,0,0]", "model.pixel_std=[255,255,255]"),
     ),
+    _Detector(
+        ("neck.l2_norm.weight", "neck.extra_layers.3.1.conv.weight", "backbone.features.33.weight"),
+        "SSD300",
+        "mmdet_ssd300",
+        ssd_tensors,
+        "ssd300",
+        has_background=True,
+    ),
 ]
 # Layers of relatives of these detectors that detkit does not have: other heads, or other sizes.
 _FOREIGN = (
     "bbox_head.multi_cls_layers.0.weight",
     "neck.fpn_convs.5.conv.weight",
+    "neck.extra_layers.4.1.conv.weight",
     "roi_head.bbox_head.3.fc_cls.weight",
     "roi_head.bbox_head.shared_convs.0.conv.weight",
 )
@@ -112,6 +124,8 @@ def read_mmdet(path: Path, named_tensors: Mapping[str, Tensor]) -> WeightSource:
         raise ValueError("these tensors belong to no detector of MMDetection that detkit has")
     tensors = detector.tensors(named_tensors)
     classes = count_classes(tensors)
+    if classes is not None and detector.has_background:
+        classes -= 1
     slots = coco_slots_without_gaps() if classes == _COCO_CLASSES else None
     source = WeightSource(
         path=path,

@@ -61,6 +61,15 @@ _YOLOV3: list[tuple[str, Replacement]] = [
         lambda m: f"{_LAYERS}convs.{_YOLO_LEVELS - 1 - int(m[1])}.0.",
     ),
 ]
+_SSD: list[tuple[str, Replacement]] = [
+    (r"^backbone\.features\.31\.", "backbone.fc6."),
+    (r"^backbone\.features\.33\.", "backbone.fc7."),
+    (r"^neck\.l2_norm\.weight", "backbone.scale"),
+    (r"^neck\.extra_layers\.(\d)\.0\.conv\.", r"neck.extra.\1.squeeze.conv."),
+    (r"^neck\.extra_layers\.(\d)\.1\.conv\.", r"neck.extra.\1.conv."),
+    (r"^bbox_head\.cls_convs\.(\d)\.0\.", rf"{_LAYERS}class_layers.\1."),
+    (r"^bbox_head\.reg_convs\.(\d)\.0\.", rf"{_LAYERS}box_layers.\1."),
+]
 _FASTER: list[tuple[str, Replacement]] = [*_PROPOSER, (_STAGE, "roi_head.stage."), *_REGIONS]
 _CASCADE: list[tuple[str, Replacement]] = [*_PROPOSER, (_STAGE, "roi_head.stages."), *_REGIONS]
 
@@ -102,6 +111,11 @@ def codes_before_classes(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def cascade_tensors(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Cascade R-CNN, with one box for all classes."""
     return _renamed(named_tensors, _CASCADE)
+
+
+def ssd_tensors(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """SSD300, whose background is the last class, as in detkit."""
+    return _renamed(named_tensors, _SSD)
 
 
 def yolov3_tensors(named_tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

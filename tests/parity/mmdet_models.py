@@ -19,6 +19,7 @@ CONFIGS = {
     "atss": "atss/atss_r50_fpn_1x_coco.py",
     "faster_rcnn": "faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py",
     "cascade_rcnn": "cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py",
+    "ssd300": "ssd/ssd300_coco.py",
     "yolov3": "yolo/yolov3_d53_8xb8-ms-608-273e_coco.py",
     "yolox_s": "yolox/yolox_s_8xb8-300e_coco.py",
 }
@@ -46,6 +47,11 @@ SPREAD = {
         "rpn_head.rpn_reg": (0, 0.3),
         **{f"roi_head.bbox_head.{stage}.fc_cls": (0, 1.5) for stage in range(3)},
         **{f"roi_head.bbox_head.{stage}.fc_reg": (0, 0.7) for stage in range(3)},
+    },
+    "ssd300": {
+        f"bbox_head.{kind}_convs.{level}.0": spread
+        for kind, spread in {"cls": (0, 1.5), "reg": (0, 0.7)}.items()
+        for level in range(6)
     },
     "yolov3": {f"bbox_head.convs_pred.{level}": (-1, 1) for level in range(3)},
     "yolox_s": {

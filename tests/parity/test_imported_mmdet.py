@@ -8,7 +8,7 @@ import pytest
 import torch
 from measured_differences import assert_equal_within
 from mmdet_models import mmdet_model, samples, samples_with_objects
-from pictures import rendered_batch
+from pictures import rendered_batch, squared
 from torchvision.ops import clip_boxes_to_image
 
 from detkit import assembly
@@ -18,20 +18,30 @@ from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 pytestmark = pytest.mark.slow
 # MMDetection's YOLOv3 selects candidates by class score, detkit by the product with objectness, and
-# clips boxes after NMS, detkit before. So both keep all candidates here.
+# clips boxes after NMS, detkit before. So both keep all candidates here. Its SSD learns nothing
+# from images without objects.
 WORDS = {
+    "ssd300": ["model.head.sampler.minimum=0"],
     "yolov3": [
         "model.head.postprocess.max_candidates=10000",
         "model.head.postprocess.iou_threshold=1.0",
-    ]
+    ],
 }
-DENSE = ("retinanet", "fcos", "atss")
+# The layer whose gradients are compared: ours and theirs.
+TRAINED = {
+    **dict.fromkeys(
+        ("retinanet", "fcos", "atss"),
+        ("head.layers.class_tower.0.conv.weight", "bbox_head.cls_convs.0.conv.weight"),
+    ),
+    "ssd300": ("backbone.fc7.weight", "backbone.features.33.weight"),
+}
 TITLES = {
     "retinanet": "RetinaNet R50-FPN",
     "fcos": "FCOS R50-caffe-FPN",
     "atss": "ATSS R50-FPN",
     "faster_rcnn": "Faster R-CNN R50-FPN",
     "cascade_rcnn": "Cascade R-CNN R50-FPN",
+    "ssd300": "SSD300 VGG-16",
     "yolov3": "YOLOv3 Darknet-53",
     "yolox_s": "YOLOX-s",
 }
@@ -61,13 +71,19 @@ def inputs_of(ours, batch, flips):
     return images.flip(1) if flips else images
 
 
+def batch_for(name, count=2):
+    """Rectangles on noise; for SSD, two images of the one size that it takes."""
+    return squared(rendered_batch(1), 300) if name == "ssd300" else rendered_batch(128, count)
+
+
 @pytest.fixture(scope="module", params=TITLES)
 def case(request, tmp_path_factory):
     """MMDetection's detector, ours with its weights, and a batch."""
     name = request.param
-    batch = rendered_batch(128)
+    batch = batch_for(name)
     images = batch.images.float()
-    theirs = mmdet_model(name, images.flip(1) if name == "yolox_s" else (images - MEAN) / STD)
+    raw = {"yolox_s": images.flip(1), "ssd300": images - MEAN}
+    theirs = mmdet_model(name, raw.get(name, (images - MEAN) / STD))
     ours = imported(name, theirs.state_dict(), tmp_path_factory.mktemp("imported"))
     inputs = inputs_of(ours, batch, flips=name in ("fcos", "yolox_s"))
     return SimpleNamespace(name=name, theirs=theirs, ours=ours, batch=batch, inputs=inputs)
@@ -98,7 +114,7 @@ def test_raw_outputs(case):
         ours, maps, logits = case.ours.proposer.layers(features), case.theirs.rpn_head(maps), 1
     else:
         ours, maps = case.ours.head.layers(features), case.theirs.bbox_head(maps)
-        logits = 3
+        logits = 4 if case.name == "ssd300" else 3
     if case.name == "yolov3":
         joint = flat(reversed(maps[0]), 8)  # MMDetection lists levels from coarse to fine
         maps = None
@@ -158,10 +174,11 @@ def test_boxes_and_scores_of_yolox(case):
     compare(case, scores, logits.sigmoid() * objectness.sigmoid(), 1e-4, "scores")
 
 
-@pytest.mark.parametrize("case", DENSE, indirect=True)
+@pytest.mark.parametrize("case", TRAINED, indirect=True)
 def test_losses_and_gradients(case):
-    batch = rendered_batch(128, count=1)
-    expected = case.theirs.loss(case.inputs[:1], samples_with_objects(batch))
+    batch = batch_for(case.name, count=1)
+    inputs = case.inputs[: len(batch.images)]
+    expected = case.theirs.loss(inputs, samples_with_objects(batch))
     expected = {
         key: sum(value) if isinstance(value, list) else value for key, value in expected.items()
     }
@@ -174,7 +191,8 @@ def test_losses_and_gradients(case):
         compare(case, relative, torch.ones(1), 1e-4, f"{mine} (relative)")
     sum(actual.values()).backward()
     sum(expected.values()).backward()
-    mine = case.ours.head.layers.class_tower[0].conv.weight.grad
-    theirs = case.theirs.bbox_head.cls_convs[0].conv.weight.grad
+    mine, theirs = TRAINED[case.name]
+    mine = case.ours.get_parameter(mine).grad
+    theirs = case.theirs.get_parameter(theirs).grad
     scale = theirs.abs().max()
     compare(case, mine / scale, theirs / scale, 1e-3, "gradients (relative to the largest)")

@@ -50,3 +50,20 @@ def test_a_deeper_resnet_is_selected():
     overrides = read({**RETINANET, **blocks}).overrides
     assert overrides[0] == "model/backbone=resnet101"
     assert "model.backbone.levels=[3,4,5]" in overrides
+
+
+def test_ssd_has_a_background_that_is_no_class():
+    tensors = {
+        "neck.l2_norm.weight": torch.zeros(4),
+        "neck.extra_layers.3.1.conv.weight": torch.zeros(1),
+        "backbone.features.33.weight": torch.zeros(1),
+        "bbox_head.cls_convs.0.0.bias": torch.zeros(4 * 81),
+        "bbox_head.reg_convs.0.0.bias": torch.zeros(4 * 4),
+    }
+    source = read(tensors)
+    assert (source.page, source.logits, source.augmentation) == ("mmdet_ssd300", 80, "ssd300")
+    assert len(source.slots.names) == 80
+    assert {"backbone.scale", "backbone.fc7.weight", "neck.extra.3.conv.weight"} <= set(
+        source.tensors
+    )
+    assert not is_mmdet({**tensors, "neck.extra_layers.4.1.conv.weight": 0})
