@@ -96,6 +96,9 @@ def mmdet_model(name: str, images: Tensor) -> nn.Module:
         config.test_cfg.nms_pre = 10_000
         config.test_cfg.nms.iou_threshold = 1.0
     model = MODELS.build(config)
+    if name == "ssd300":  # 3.3.0 reads this attribute, which SSD lacks: MMDetection's issue 11780
+        model.bbox_head.loss_cls = None
+        nn.init.constant_(model.neck.l2_norm.weight, model.neck.l2_norm.scale)
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

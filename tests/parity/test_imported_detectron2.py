@@ -162,9 +162,10 @@ def test_proposals(case):
         assert len(proposals) == mask.sum() > 100
         theirs = proposals.proposal_boxes.tensor
         # Rounding exchanges regions of nearly equal scores, so each is compared with the nearest.
-        nearest = torch.cdist(boxes[mask], theirs, p=math.inf).argmin(dim=1)
-        assert len(nearest.unique()) == len(theirs)
-        compare(case, boxes[mask], theirs[nearest], 0.02, "proposed boxes (pixels)")
+        distances = torch.cdist(boxes[mask], theirs, p=math.inf)
+        for side in (0, 1):
+            least = distances.amin(dim=side)
+            compare(case, least, torch.zeros_like(least), 0.02, "proposed boxes (pixels)")
 
 
 @torch.no_grad()
