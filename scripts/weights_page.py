@@ -116,13 +116,15 @@ random and were not compared. YOLOX has one class per box in MMDetection, and YO
 after NMS, so their boxes were compared before NMS. MMDetection's losses were compared for
 RetinaNet, FCOS, ATSS and SSD300 alone.
 
-Detectron2 ran without its compiled operations (deformable convolutions, rotated boxes), which these
-detectors do not use. Its files were written as in its model zoo, as pickled NumPy arrays. Its
-RetinaNet clips boxes after NMS, so NMS was off. Losses and gradients of its two-stage detectors
-were compared with all anchors and regions, since samples are random, and with its divisors replaced
-by the numbers of anchors; for Cascade R-CNN without the objects among the regions, and with
-gradients of layers behind the features, since it scales those of the features. See "Deliberate
-differences" in from-detectron2.md.
+Detectron2 ran from its Python sources (PyPI's copy, `pb1-detectron2`) without its compiled
+operations (deformable convolutions, rotated boxes), which these detectors do not use. Files were
+pickled NumPy arrays, as in its model zoo. Raw outputs of two-stage detectors are the RPN's.
+RetinaNet clips boxes after NMS, so NMS was off. Losses and gradients of Faster and Cascade R-CNN
+were compared with all anchors and regions, since samples are random, and the divisors of the RPN's
+and RetinaNet's losses were replaced by the numbers of anchors. In Cascade R-CNN, the objects were
+not among the regions, and only gradients of the RPN and the last stage were compared, since it
+scales those of the features. Rounding moves a few values across the kinks of ReLU and L1, which
+shows in gradients. Losses of masks differ: see from-detectron2.md.
 
 """
 LIMITS_HEAD = """\

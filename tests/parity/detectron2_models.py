@@ -1,4 +1,7 @@
-"""Detectors of Detectron2 from its own configurations, with random weights, for tests."""
+"""Detectors of Detectron2 from its own configurations, with random weights, for tests.
+
+They need Detectron2's Python sources, which need not be compiled, and fvcore, iopath and yacs.
+"""
 
 from __future__ import annotations
 

@@ -87,8 +87,8 @@ def photograph_batch(folder: Path, divisor):
 
 
 def squared(batch, side):
-    """The first image and the one without a box, each resized to a square, as SSD has them."""
-    kept = [0, batch.targets.counts.index(0)]
+    """The first image and any without a box, each resized to a square, as SSD has them."""
+    kept = [0, *(number for number, count in enumerate(batch.targets.counts) if count == 0)]
     images, targets = [], []
     for place in kept:
         height, width = batch.image_sizes[place]
