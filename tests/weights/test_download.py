@@ -73,6 +73,7 @@ def test_a_damaged_file_is_refused_and_removed(server, cache):  # pain 76
     assert list(cache.iterdir()) == []
 
 
+# pain 76
 def test_a_process_that_waits_writes_nothing_while_another_checks(server, cache, monkeypatch):
     def try_to_lock(self, part):
         with part.open("ab") as file:
@@ -84,6 +85,7 @@ def test_a_process_that_waits_writes_nothing_while_another_checks(server, cache,
     assert attempts == [Lock.IN_USE]
 
 
+# pain 76
 def test_what_another_process_wrote_meanwhile_is_overwritten(server, cache, monkeypatch):
     cache.mkdir(parents=True)
     part = cache / f"net-{HASH}.pth.part"
