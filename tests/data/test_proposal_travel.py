@@ -106,3 +106,18 @@ def test_an_image_without_objects_in_data_with_masks_carries_proposals():
     unloaded = unload_proposals(with_proposals(image, OBJECTS))
     assert_close(unloaded.proposals, OBJECTS)
     assert len(unloaded.target) == len(unloaded.target.outlines) == 0
+
+
+def test_the_proposals_of_an_object_are_pasted_with_its_mask():
+    def masked(boxes, proposals):
+        corners = boxes.double().numpy()[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 1, 4, 2)
+        target = Target(boxes, torch.zeros(len(boxes)).long(), torch.zeros(len(boxes)).bool())
+        target = replace(target, outlines=Outlines.of([list(rings) for rings in corners]))
+        return with_proposals(replace(sample(), target=target), proposals)
+
+    step = registry.get("transform", "copy_paste")(most=1, smallest=1.0, largest=1.0)
+    other = masked(torch.tensor([[4.0, 6, 16, 20]]), torch.tensor([[4.0, 6, 16, 20]]))
+    plain = masked(torch.zeros(0, 4), torch.zeros(0, 4))
+    pasted = unload_proposals(step.mix(plain, [other], torch.Generator().manual_seed(0)))
+    assert len(pasted.target) == 1
+    assert_close(pasted.proposals, pasted.target.boxes)

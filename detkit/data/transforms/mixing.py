@@ -209,8 +209,9 @@ class CopyPaste:
         left, top = min(x1, other.size[1] - 1), min(y1, other.size[0] - 1)
         size = (max(y2 - top, 1), max(x2 - left, 1))
         by_mask = other.target.outlines is not None and bool(other.target.outlines.has_mask[row])
-        if by_mask:  # without the other objects in the box
-            other = other.replace(target=other.target.select(torch.tensor([row])))
+        if by_mask:  # without the other objects in the box, but with proposals, whose label is -1
+            rows = [row, *(other.target.labels < 0).nonzero().flatten().tolist()]
+            other = other.replace(target=other.target.select(torch.tensor(rows)))
         piece = cut(other, left, top, size, self.least_kept)
         factor = uniform(generator, self.smallest, self.largest)
         height, width = (max(1, round(length * factor)) for length in size)
@@ -238,7 +239,7 @@ class CopyPaste:
 
 
 def _pixels(piece: Sample) -> torch.Tensor:
-    """(H, W) bool, the pixels of the only object of a piece; none if cutting dropped it."""
+    """(H, W) bool, the pixels of the first object of a piece; none if cutting dropped it."""
     outlines = piece.target.outlines
     if outlines is None or not len(outlines):
         return torch.zeros(piece.size, dtype=torch.bool)
