@@ -28,7 +28,7 @@ _WRITE_EVERY = 5.0  # seconds between two writes of the status file
 _LONG = 6 * 3600.0  # seconds of a training on a CPU that call for advice
 _TOO_LONG = (
     "for so long a training on a CPU, use a smaller network and smaller images "
-    "(experiment=small_data with your data.path), or a machine with a GPU"
+    "(experiment=finetune with your data.path), or a machine with a GPU"
 )
 
 

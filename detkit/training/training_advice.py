@@ -98,7 +98,7 @@ def _longer(setup: Setup) -> str:
 
 def _instead(setup: Setup) -> str:
     path = f" {shlex.quote(f'data.path={setup.data_path}')}" if setup.data_path else ""
-    small = f"train a small network: detkit train experiment=small_data{path}"
+    small = f"fine-tune a small network: detkit train experiment=finetune{path}"
     if setup.data_path is None:
         small = "train a small network: detkit train experiment=demo"
     if setup.pretrained_word:

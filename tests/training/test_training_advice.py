@@ -34,7 +34,7 @@ def test_advice_for_a_large_network_from_scratch_on_few_images():
     assert advice(HOPELESS) == [
         "THIS TRAINING IS UNLIKELY TO WORK: 32.2 M parameters start from random weights, with "
         "only 100 training images. Add weights=imagenet to start from "
-        "pretrained weights, or train a small network: detkit train experiment=small_data "
+        "pretrained weights, or fine-tune a small network: detkit train experiment=finetune "
         "data.path=photos"
     ]
     (text,) = advice(replace(HOPELESS, pretrained_word=None, data_path=None, images=1))

@@ -1,0 +1,194 @@
+"""Write docs/transfer.md: what pretrained weights, freezing and the recipe are worth.
+
+    python scripts/transfer/page.py                             the page, from the runs so far
+    python scripts/transfer/page.py --data BCCD --weights FILE  run what is missing, then the page
+    python scripts/transfer/page.py ... --only grid             without the studies of the recipes
+
+BCCD is the folder of the blood cells, in Pascal VOC format; FILE has ImageNet weights of
+tf_efficientnet_lite0 under timm's names. Each run trains for the same minutes of processor time on
+one thread. scripts/transfer/results.json keeps its AP, so that an interrupted script continues;
+remove a row there to run it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+from train_by_processor_time import metrics_after  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.json"
+PLAN: dict[str, Any] = yaml.safe_load((HERE / "plan.yaml").read_text(encoding="utf-8"))
+PAGE = ROOT / "docs" / "transfer.md"
+SEEDS = (0, 1, 2)
+STUDIES = ("finetune", "scratch")
+
+
+class Run(NamedTuple):
+    """One training: its name in results.json, its data, and the rest of its words."""
+
+    name: str
+    data: str
+    words: list[str]
+    seed: int
+
+
+def grid_runs() -> Iterator[Run]:
+    """Every detector, number of photographs and start; all of one seed before the next."""
+    for seed in SEEDS:
+        for data in PLAN["photographs"]:
+            for detector, detector_words in PLAN["detectors"].items():
+                for start, start_words in PLAN["starts"].items():
+                    words = [*PLAN["grid"], *detector_words, *start_words]
+                    yield Run(f"grid/{data}/{detector}/{start}/{seed}", data, words, seed)
+
+
+def study_runs(study: str) -> Iterator[Run]:
+    """Every choice on every data set: the words of the study with one change each."""
+    for choice, change in PLAN[study]["choices"].items():
+        for data in PLAN[study]["data"]:
+            detector = PLAN["detectors"][change["detector"]] if "detector" in change else []
+            words = [*PLAN[study]["words"], *detector, *change.get("words", [])]
+            yield Run(f"{study}/{data}/{choice}", data, words, seed=0)
+
+
+def data_words(data: str, bccd: Path, folder: Path, seed: int) -> list[str]:
+    """The words of a data set such as `bccd 50` or `shapes 150`, drawn with a seed."""
+    kind, number = data.split()
+    size = f"image_size={PLAN['sizes'][kind]}"
+    if kind == "shapes":
+        return ["data=shapes", f"data.reader.train_images={number}", size]
+    photographs = folder / "photographs"
+    write_subset(bccd, photographs, int(number), seed)
+    if kind == "white":
+        keep_class(photographs / "Annotations", "WBC")
+    return [f"data.path={photographs}", size]
+
+
+def keep_class(annotations: Path, name: str) -> None:
+    """Remove the objects of the other classes from Pascal VOC files."""
+    for path in annotations.iterdir():
+        tree = ElementTree.parse(path)
+        root = tree.getroot()
+        for item in [item for item in root.findall("object") if item.findtext("name") != name]:
+            root.remove(item)
+        tree.write(path)
+
+
+def write_subset(bccd: Path, folder: Path, number: int, seed: int) -> None:
+    """Copy annotations, link photographs, and draw a part of the train split; val is whole."""
+    (folder / "ImageSets" / "Main").mkdir(parents=True)
+    (folder / "JPEGImages").symlink_to((bccd / "JPEGImages").resolve())
+    (folder / "Annotations").mkdir()
+    for path in (bccd / "Annotations").iterdir():
+        shutil.copyfile(path, folder / "Annotations" / path.name)
+    lists = bccd / "ImageSets" / "Main"
+    names = sorted((lists / "train.txt").read_text().split())
+    drawn = sorted(random.Random(seed).sample(names, number))
+    (folder / "ImageSets/Main/train.txt").write_text("\n".join(drawn) + "\n")
+    (folder / "ImageSets/Main/val.txt").write_text((lists / "val.txt").read_text())
+
+
+def run_missing(runs: Iterator[Run], bccd: Path, weights: Path, results: dict[str, Any]) -> None:
+    """Run what has no result yet."""
+    for run in runs:
+        if run.name in results:
+            continue
+        with TemporaryDirectory() as folder:
+            data = data_words(run.data, bccd, Path(folder), run.seed)
+            words = [*PLAN["common"], *data, *run.words, f"seed={run.seed}"]
+            metrics = metrics_after([word.replace("WEIGHTS", str(weights)) for word in words])
+        numbers = {name: round(metrics[name], 4) for name in ("AP", "AP50")}
+        results.update(stored_results(), **{run.name: numbers})  # another script may run as well
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        print(run.name, numbers, flush=True)
+
+
+def stored_results() -> dict[str, Any]:
+    if not RESULTS.exists():
+        return {}
+    results: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return results
+
+
+def grid_table(results: dict[str, Any]) -> str:
+    """One row per detector and number of photographs, one column per start."""
+    rows = [["detector", "photographs", *PLAN["starts"]]]
+    rows.append(["---"] * len(rows[0]))
+    for detector in PLAN["detectors"]:
+        for data in PLAN["photographs"]:
+            names = [f"grid/{data}/{detector}/{start}" for start in PLAN["starts"]]
+            rows.append([detector, data.split()[1], *(grid_cell(results, name) for name in names)])
+    return table(rows)
+
+
+def grid_cell(results: dict[str, Any], name: str) -> str:
+    """Mean AP of the seeds, their range, and AP50; empty without a run."""
+    runs = [results[f"{name}/{seed}"] for seed in SEEDS if f"{name}/{seed}" in results]
+    if not runs:
+        return ""
+    aps = [run["AP"] for run in runs]
+    mean, mean_50 = statistics.fmean(aps), statistics.fmean(run["AP50"] for run in runs)
+    spread = f" ({min(aps):.3f} to {max(aps):.3f})" if len(runs) > 1 else ""
+    seeds = "" if len(runs) == len(SEEDS) else f", {len(runs)} of {len(SEEDS)} seeds"
+    return f"{mean:.3f}{spread}, AP50 {mean_50:.3f}{seeds}"
+
+
+def study_table(study: str, results: dict[str, Any]) -> str:
+    """One row per choice, one column per data set: AP / AP50."""
+    rows = [["choice", "words", *PLAN[study]["data"]]]
+    rows.append(["---"] * len(rows[0]))
+    for choice, change in PLAN[study]["choices"].items():
+        cells = [results.get(f"{study}/{data}/{choice}") for data in PLAN[study]["data"]]
+        numbers = [f"{c['AP']:.3f} / {c['AP50']:.3f}" if c else "" for c in cells]
+        rows.append([choice, " ".join(f"`{word}`" for word in change.get("words", [])), *numbers])
+    return table(rows)
+
+
+def table(rows: list[list[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def write_page(results: dict[str, Any]) -> None:
+    text = (HERE / "page.md").read_text(encoding="utf-8")
+    text = text.replace("<<grid>>", grid_table(results))
+    for study in STUDIES:
+        text = text.replace(f"<<{study}>>", study_table(study, results))
+        words = " ".join(f"`{word}`" for word in PLAN[study]["words"])
+        text = text.replace(f"<<words of {study}>>", words)
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"written: {PAGE.relative_to(ROOT)}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, metavar="BCCD")
+    parser.add_argument("--weights", type=Path, metavar="FILE")
+    parser.add_argument("--only", nargs="+", choices=[*STUDIES, "grid"], default=[*STUDIES, "grid"])
+    options = parser.parse_args()
+    if (options.data is None) != (options.weights is None):
+        parser.error("--data and --weights are needed together")
+    results = stored_results()
+    if options.data:
+        for kind in options.only:
+            runs = grid_runs() if kind == "grid" else study_runs(kind)
+            run_missing(runs, options.data, options.weights.resolve(), results)
+    write_page(results)
+
+
+if __name__ == "__main__":
+    main()
