@@ -100,7 +100,7 @@ HEAD = """\
 Made by `python scripts/weights_page.py`. `detkit import FILE` recognises the library by the names
 of the file's tensors, chooses the model page, and reports which tensors it used; `as=PAGE` chooses
 another page. Names of other libraries in settings: [from-mmdetection.md](from-mmdetection.md),
-[from-detectron2.md](from-detectron2.md).
+[from-detectron2.md](from-detectron2.md), [from-ultralytics.md](from-ultralytics.md).
 
 Each row compares detkit with the library itself: the library's model gets random weights, its state
 dict goes through `detkit import`, and both models see the same small images. The networks are
@@ -112,8 +112,8 @@ their tensors alone. Ultralytics publishes its code and weights under AGPL-3.0.
 Largest absolute difference over all values; "relative" ones are shares of the library's value.
 MMDetection ran with mmcv-lite, whose missing compiled operations torchvision's NMS and RoIAlign
 replaced. Of its two-stage detectors, the raw outputs are the RPN's; their losses sample regions at
-random and were not compared. YOLOX has one class per box in MMDetection, and YOLOv8 clips boxes
-after NMS, so their boxes were compared before NMS. MMDetection's losses were compared for
+random and were not compared. YOLOX has one class per box in MMDetection, and Ultralytics clips
+boxes after NMS, so their boxes were compared before NMS. MMDetection's losses were compared for
 RetinaNet, FCOS, ATSS and SSD300 alone.
 
 Detectron2 ran from its Python sources (PyPI's copy, `pb1-detectron2`) without its compiled

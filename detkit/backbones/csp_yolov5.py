@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -69,9 +70,7 @@ class CSPYOLOv5(StagedBackbone):
         norm_eps: PositiveFloat = 1e-5,
         norm_momentum: Fraction = 0.1,
     ) -> None:
-        channels = [
-            -(-int(min(full, most_channels) * width) // _MULTIPLE) * _MULTIPLE for full in _CHANNELS
-        ]
+        channels = rounded_channels(_CHANNELS, most_channels, width)
         stages: list[nn.Module] = [
             ConvBlock(
                 3, channels[0], kernel_size=stem_size, stride=2, norm=norm, activation=activation
@@ -101,3 +100,8 @@ class CSPYOLOv5(StagedBackbone):
             stages=stages, channels=channels, levels=levels, frozen_stages=frozen_stages
         )
         set_batch_norms(self, eps=norm_eps, momentum=norm_momentum)
+
+
+def rounded_channels(full: Sequence[int], most: int, width: float) -> list[int]:
+    """The channels of each stage after the limit and the width, up to a multiple of 8."""
+    return [-(-int(min(channels, most) * width) // _MULTIPLE) * _MULTIPLE for channels in full]

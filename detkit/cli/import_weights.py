@@ -23,7 +23,7 @@ checkpoint to evaluate, predict with or fine-tune. The tensors' names tell where
   MMDetection     RetinaNet, FCOS, ATSS, Faster and Cascade R-CNN, SSD300, YOLOv3, YOLOX
   Detectron2      RetinaNet, Faster, Mask and Cascade R-CNN
   YOLOX           the authors' tiny, s, m, l and x
-  Ultralytics     YOLOv5 and YOLOv8, saved as tensors; its weights are under AGPL-3.0
+  Ultralytics     YOLOv5, YOLOv8, YOLO11, saved as tensors; its weights are under AGPL-3.0
   DETR            the authors' file or that of transformers
   detkit          a run, a checkpoint, a bundle
 FILE is a .pt, .pth, .safetensors, or a .pkl of NumPy arrays. It is read as data; Python objects

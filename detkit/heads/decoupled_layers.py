@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -56,6 +58,8 @@ class DecoupledLayers(nn.Module):
         entries: Whether a 1x1 convolution brings each level to `channels` first; YOLOv8 has none.
         class_channels: Channels of the class towers; null takes `channels`.
         box_channels: Channels of the box towers; null takes `channels`.
+        separable_classes: Whether each convolution of a class tower is a depthwise 3x3 one and a
+            1x1 one, as in YOLO11.
         norm_eps: Added to the variance in batch norms.
         norm_momentum: Share of a batch in the running statistics.
     """
@@ -79,6 +83,7 @@ class DecoupledLayers(nn.Module):
         entries: bool = True,
         class_channels: PositiveInt | None = None,
         box_channels: PositiveInt | None = None,
+        separable_classes: bool = False,
         norm_eps: PositiveFloat = 1e-5,
         norm_momentum: Fraction = 0.1,
     ) -> None:
@@ -88,20 +93,17 @@ class DecoupledLayers(nn.Module):
             box_codes = _first_codes(box_coder, priors)  # (A, D) for each level
             class_biases = [class_logits.repeat(len(codes)) for codes in box_codes]
         width = channels or feature_specs[0].channels
-
         inputs = [width if entries else spec.channels for spec in feature_specs]
         class_width, box_width = class_channels or width, box_channels or width
 
-        def towers(channels: int) -> nn.ModuleList:
-            return nn.ModuleList(_tower(i, channels, convs, norm, activation) for i in inputs)
-
+        block = partial(ConvBlock, norm=norm, activation=activation)
         self.entries = nn.ModuleList(
-            ConvBlock(spec.channels, width, kernel_size=1, norm=norm, activation=activation)
-            if entries
-            else nn.Identity()
+            block(spec.channels, width, kernel_size=1) if entries else nn.Identity()
             for spec in feature_specs
         )
-        self.class_towers, self.box_towers = towers(class_width), towers(box_width)
+        class_block = partial(_separable, block) if separable_classes else block
+        self.class_towers = _towers(inputs, class_width, convs, class_block)
+        self.box_towers = _towers(inputs, box_width, convs, block)
         class_inputs, box_inputs = (
             [channels if convs else i for i in inputs] for channels in (class_width, box_width)
         )
@@ -131,17 +133,19 @@ class DecoupledLayers(nn.Module):
         return DensePredictions(logits, codes, flat(self.quality_layers, boxes, 1).squeeze(-1))
 
 
-def _tower(
-    in_channels: int, channels: int, convs: int, norm: Norm, activation: Activation
-) -> nn.Sequential:
-    return nn.Sequential(
-        *(
-            ConvBlock(
-                in_channels if first else channels, channels, norm=norm, activation=activation
-            )
-            for first in [True, *[False] * convs][:convs]
-        )
+def _towers(
+    inputs: list[int], channels: int, convs: int, block: Callable[[int, int], nn.Module]
+) -> nn.ModuleList:
+    """A tower of `convs` blocks for each level."""
+    return nn.ModuleList(
+        nn.Sequential(*(block(before, channels) for before in [first, *[channels] * convs][:convs]))
+        for first in inputs
     )
+
+
+def _separable(block: Callable[..., ConvBlock], before: int, after: int) -> nn.Sequential:
+    """A depthwise 3x3 convolution, then a 1x1 convolution."""
+    return nn.Sequential(block(before, before, groups=before), block(before, after, kernel_size=1))
 
 
 def _output_layers(channels: list[int], biases: list[Tensor]) -> nn.ModuleList:

@@ -11,6 +11,7 @@ from detkit.layers.initialisation import (
 )
 from detkit.layers.masked_attention import MaskedAttention
 from detkit.layers.norm import Norm, make_norm, set_batch_norms
+from detkit.layers.partial_attention import PartialAttention
 from detkit.layers.pyramid_pooling import ParallelPooling, SerialPooling
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MaskedAttention",
     "Norm",
     "ParallelPooling",
+    "PartialAttention",
     "PreactivatedBottleneck",
     "Probability",
     "Residual",

@@ -37,6 +37,7 @@ class ConvBlock(nn.Module):
         stride: int = 1,
         norm: Norm = "none",
         activation: Activation = "relu",
+        groups: int = 1,
     ) -> None:
         """Build the block.
 
@@ -50,12 +51,13 @@ class ConvBlock(nn.Module):
             stride: Stride of the kernel.
             norm: Normalisation after the convolution.
             activation: Function after the normalisation.
+            groups: Groups of channels that the convolution does not mix.
         """
         super().__init__()
         has_bias = norm in ("none", "group")
         padding = (kernel_size - 1) // 2
         self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, padding, bias=has_bias
+            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=has_bias
         )
         self.norm = make_norm(norm, out_channels)
         self.activation = make_activation(activation)

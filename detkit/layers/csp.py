@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -10,7 +12,9 @@ from torch import Tensor, nn
 from detkit.layers.conv import Activation, ConvBlock
 from detkit.layers.norm import Norm
 
-StageKind = Literal["c3", "c2f"]
+StageKind = Literal["c3", "c2f", "c3k2", "c3k2_nested"]
+SplitBlock = Literal["wide", "narrow", "csp"]
+_NESTED_BLOCKS = 2  # of a CSP stage inside a split stage
 
 
 class Residual(nn.Module):
@@ -54,6 +58,18 @@ class CSPStage(nn.Module):
 
     Paper: CSPNet: A New Backbone that can Enhance Learning Capability of CNN (Wang et al., 2019),
         https://arxiv.org/abs/1911.11929
+
+    Args:
+        in_channels: Input channels.
+        out_channels: Output channels.
+        blocks: Residual blocks in a row.
+        norm: Normalisation after each convolution.
+        activation: Function after each normalisation.
+        half_channels: Channels of each half; None takes half of the output channels.
+        inner_channels: Channels inside a block; None takes `half_channels`.
+        shortcut: Whether blocks add their input.
+        transition: Whether a 1x1 convolution follows the blocks (YOLOv4; not YOLOv5).
+        first_kernel: Side of the first kernel of each block.
     """
 
     def __init__(
@@ -68,20 +84,8 @@ class CSPStage(nn.Module):
         inner_channels: int | None = None,
         shortcut: bool = True,
         transition: bool = False,
+        first_kernel: int = 1,
     ) -> None:
-        """Build the stage.
-
-        Args:
-            in_channels: Input channels.
-            out_channels: Output channels.
-            blocks: Residual blocks in a row.
-            norm: Normalisation after each convolution.
-            activation: Function after each normalisation.
-            half_channels: Channels of each half; None takes half of the output channels.
-            inner_channels: Channels inside a block; None takes `half_channels`.
-            shortcut: Whether blocks add their input.
-            transition: Whether a 1x1 convolution follows the blocks (YOLOv4; not YOLOv5).
-        """
         super().__init__()
         half = half_channels or out_channels // 2
         self.past = ConvBlock(in_channels, half, kernel_size=1, norm=norm, activation=activation)
@@ -94,6 +98,7 @@ class CSPStage(nn.Module):
                     norm=norm,
                     activation=activation,
                     shortcut=shortcut,
+                    first_kernel=first_kernel,
                 )
                 for _ in range(blocks)
             )
@@ -114,7 +119,20 @@ class CSPStage(nn.Module):
 
 
 class SplitStage(nn.Module):
-    """Half of the channels pass through blocks; all their outputs are joined (C2f in YOLOv8)."""
+    """Some channels pass through blocks; the outputs of all blocks are joined (C2f, C3k2).
+
+    Args:
+        in_channels: Input channels.
+        out_channels: Output channels.
+        blocks: Blocks in a row.
+        norm: Normalisation after each convolution.
+        activation: Function after each normalisation.
+        half_channels: Channels of each half of the input; None takes half of the output
+            channels.
+        shortcut: Whether blocks add their input.
+        block: `wide`: two 3x3 convolutions (YOLOv8). `narrow`: the same with half of the
+            channels between them. `csp`: a CSP stage of two `wide` blocks (both YOLO11).
+    """
 
     def __init__(
         self,
@@ -124,34 +142,37 @@ class SplitStage(nn.Module):
         blocks: int,
         norm: Norm,
         activation: Activation,
+        half_channels: int | None = None,
         shortcut: bool = True,
+        block: SplitBlock = "wide",
     ) -> None:
-        """Build the stage.
-
-        Args:
-            in_channels: Input channels.
-            out_channels: Output channels.
-            blocks: Residual blocks in a row, of two 3x3 convolutions each.
-            norm: Normalisation after each convolution.
-            activation: Function after each normalisation.
-            shortcut: Whether blocks add their input.
-        """
         super().__init__()
-        half = out_channels // 2
+        half = half_channels or out_channels // 2
         self.entry = ConvBlock(
             in_channels, 2 * half, kernel_size=1, norm=norm, activation=activation
         )
-        self.blocks = nn.ModuleList(
-            Residual(
+
+        def build() -> nn.Module:
+            if block == "csp":
+                return CSPStage(
+                    half,
+                    half,
+                    blocks=_NESTED_BLOCKS,
+                    norm=norm,
+                    activation=activation,
+                    shortcut=shortcut,
+                    first_kernel=3,
+                )
+            return Residual(
                 half,
-                inner_channels=half,
+                inner_channels=half if block == "wide" else half // 2,
                 norm=norm,
                 activation=activation,
                 shortcut=shortcut,
                 first_kernel=3,
             )
-            for _ in range(blocks)
-        )
+
+        self.blocks = nn.ModuleList(build() for _ in range(blocks))
         self.join = ConvBlock(
             (2 + blocks) * half, out_channels, kernel_size=1, norm=norm, activation=activation
         )
@@ -165,4 +186,9 @@ class SplitStage(nn.Module):
         return joined
 
 
-STAGES: dict[StageKind, type[CSPStage | SplitStage]] = {"c3": CSPStage, "c2f": SplitStage}
+STAGES: dict[StageKind, Callable[..., CSPStage | SplitStage]] = {
+    "c3": CSPStage,
+    "c2f": SplitStage,
+    "c3k2": partial(SplitStage, block="narrow"),
+    "c3k2_nested": partial(SplitStage, block="csp"),
+}

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torchvision.ops import SqueezeExcitation
 
 from detkit.errors import UserError
+from detkit.layers import Activation, PartialAttention, set_batch_norms
 from detkit.layers.attention import CBAM, PointwiseAttention
-from detkit.registry import PositiveInt, Wired, register
+from detkit.registry import Fraction, PositiveFloat, PositiveInt, Wired, register
 from detkit.structures import FeatureSpec
 
 Levels = tuple[Annotated[int, Interval(ge=1, le=10)], ...]
@@ -124,3 +125,42 @@ class SAMAttention(_PerLevel):
         levels: Levels | None = None,
     ) -> None:
         super().__init__("sam", feature_specs, levels, partial(PointwiseAttention, norm=norm))
+
+
+@register("neck", "psa")
+class PartialSelfAttention(nn.Module):
+    """Self-attention between the cells of the coarsest level, on half of its channels.
+
+    Its cost grows with the square of the number of cells, so finer levels pass through unchanged.
+
+    Paper: YOLOv10: Real-Time End-to-End Object Detection (Wang et al., 2024), section 3.2,
+    https://arxiv.org/abs/2405.14458; in this form in YOLO11
+
+    Args:
+        blocks: Attention blocks in a row: 1 in YOLO11 n, s and m, 2 in l and x.
+        norm: Normalisation after each convolution.
+        activation: Function after each normalisation outside attention.
+        norm_eps: Added to the variance in batch norms.
+        norm_momentum: Share of a batch in the running statistics.
+    """
+
+    def __init__(
+        self,
+        *,
+        feature_specs: Wired[list[FeatureSpec]],
+        blocks: PositiveInt = 1,
+        norm: Literal["none", "batch", "cmbn", "group"] = "batch",
+        activation: Activation = "silu",
+        norm_eps: PositiveFloat = 1e-5,
+        norm_momentum: Fraction = 0.1,
+    ) -> None:
+        super().__init__()
+        self.feature_specs = list(feature_specs)
+        self.attention = PartialAttention(
+            feature_specs[-1].channels, blocks=blocks, norm=norm, activation=activation
+        )
+        set_batch_norms(self, eps=norm_eps, momentum=norm_momentum)
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """L maps to L maps of the same shapes."""
+        return [*features[:-1], self.attention(features[-1])]

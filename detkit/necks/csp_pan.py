@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import torch
+from annotated_types import MinLen
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +33,7 @@ class ConvStyle(NamedTuple):
     norm: _Norm
     activation: Activation
     stage: StageKind = "c3"
+    shortcut: bool = False
 
     def conv(self, before: int, after: int, kernel_size: int, stride: int = 1) -> ConvBlock:
         """A convolution from `before` to `after` channels."""
@@ -52,7 +54,7 @@ class ConvStyle(NamedTuple):
             blocks=blocks,
             norm=self.norm,
             activation=self.activation,
-            shortcut=False,
+            shortcut=self.shortcut,
         )
 
 
@@ -67,17 +69,22 @@ class CSPPAN(nn.Module):
     Args:
         feature_specs: The input levels.
         blocks: Residual blocks per fusion: 3 times YOLOv5's depth factor.
-        width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4.
+        width: Factor on the channels of each level: 1 in YOLOv5, 0.5 in YOLOv4. A list has one for
+            each level, fine to coarse: [0.5, 1, 1] in YOLO11.
         norm: Normalisation after each convolution.
         activation: Function after each normalisation.
-        stage: How a fusion joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8.
+        stage: How a fusion joins its blocks: `c3` as in YOLOv5, `c2f` as in YOLOv8, `c3k2` or
+            `c3k2_nested` as in YOLO11.
+        coarsest_stage: The same for the coarsest output; null takes `stage`.
+        shortcut: Whether the blocks add their input, as in YOLO11.
         narrows: Whether a 1x1 convolution brings each coarse map to the channels of the next
             finer one before it is fused, as in YOLOv5; YOLOv8 has none.
         norm_eps: Added to the variance in batch norms.
         norm_momentum: Share of a batch in the running statistics.
 
     Raises:
-        UserError: There is only one level, or a gap between levels.
+        UserError: There is only one level or a gap between levels, or `width` has another number
+            of levels.
     """
 
     def __init__(
@@ -85,25 +92,23 @@ class CSPPAN(nn.Module):
         *,
         feature_specs: Wired[list[FeatureSpec]],
         blocks: PositiveInt = 3,
-        width: PositiveFloat = 1.0,
+        width: PositiveFloat | Annotated[tuple[PositiveFloat, ...], MinLen(1)] = 1.0,
         norm: _Norm = "batch",
         activation: Activation = "silu",
         stage: StageKind = "c3",
+        coarsest_stage: StageKind | None = None,
+        shortcut: bool = False,
         narrows: bool = True,
         norm_eps: PositiveFloat = 1e-5,
         norm_momentum: Fraction = 0.1,
     ) -> None:
         super().__init__()
-        if len(feature_specs) == 1:
-            raise UserError(
-                f"neck 'csp_pan' fuses levels, but its input has only one (stride "
-                f"{feature_specs[0].stride}): list more in model.backbone.levels."
-            )
-        require_doubling("csp_pan", feature_specs)
+        _require_levels(feature_specs)
         in_channels = [spec.channels for spec in feature_specs]
-        out_channels = [max(2, round(channels * width)) for channels in in_channels]
+        out_channels = _scaled(in_channels, width)
 
-        style = ConvStyle(norm, activation, stage)
+        style = ConvStyle(norm, activation, stage, shortcut)
+        coarsest = style._replace(stage=coarsest_stage or stage)
         pairs = list(pairwise(out_channels))  # each level and the next coarser one
         above = [*out_channels[1:-1], in_channels[-1]]
         from_above = [fine for fine, _ in pairs] if narrows else above
@@ -118,9 +123,10 @@ class CSPPAN(nn.Module):
             )
         )
         self.halving = nn.ModuleList(style.conv(fine, fine, 3, stride=2) for fine, _ in pairs)
+        styles = [*[style] * (len(pairs) - 1), coarsest]
         self.downward = nn.ModuleList(
-            style.join(fine + narrowed, coarse, blocks)
-            for narrowed, (fine, coarse) in zip(from_above, pairs, strict=True)
+            joining.join(fine + narrowed, coarse, blocks)
+            for joining, narrowed, (fine, coarse) in zip(styles, from_above, pairs, strict=True)
         )
         self.feature_specs = [
             FeatureSpec(channels, spec.stride)
@@ -143,3 +149,33 @@ class CSPPAN(nn.Module):
             fine = crop(self.halving[level](maps[-1]), (size[0], size[1]))
             maps.append(self.downward[level](torch.cat([fine, coarse], dim=1)))
         return maps
+
+
+def _require_levels(specs: list[FeatureSpec]) -> None:
+    """Refuse a single level, and gaps between levels.
+
+    Raises:
+        UserError: The levels cannot be fused.
+    """
+    if len(specs) == 1:
+        raise UserError(
+            f"neck 'csp_pan' fuses levels, but its input has only one (stride {specs[0].stride}): "
+            "list more in model.backbone.levels."
+        )
+    require_doubling("csp_pan", specs)
+
+
+def _scaled(channels: list[int], width: float | tuple[float, ...]) -> list[int]:
+    """The output channels of each level.
+
+    Raises:
+        UserError: `width` lists factors for another number of levels.
+    """
+    factors = width if isinstance(width, tuple) else (width,) * len(channels)
+    if len(factors) != len(channels):
+        raise UserError(
+            f"neck 'csp_pan': `width` has {len(factors)} values, but the input has "
+            f"{len(channels)} levels: list one value for each, fine to coarse, or a single number "
+            "for all."
+        )
+    return [max(2, round(count * factor)) for count, factor in zip(channels, factors, strict=True)]

@@ -58,7 +58,7 @@ def test_imports_nothing_heavy(words, tmp_path):
 def test_a_key_press_imports_nothing_heavy(tmp_path):
     _, modules, shown = run(tmp_path, "-sc", "query=bash", line="detkit train model.neck=p")
     assert not modules & HEAVY
-    assert shown.split() == ["model.neck=pan", "model.neck=projection"]
+    assert shown.split() == ["model.neck=pan", "model.neck=projection", "model.neck=psa"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -27,6 +27,7 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
     ("backbone", "vgg16_ssd"): {"levels": [2, 3, 4]},  # two levels are too few for most necks
     ("backbone", "mobilenet_v3_large_ssd"): {"levels": [3, 4, 5]},
     ("backbone", "csp_yolov5"): {"depth": 0.33, "width": 0.125},
+    ("backbone", "csp_yolo11"): {"depth": 0.5, "width": 0.125},
     **{
         ("neck", name): {"out_channels": 16}
         for name in ("bifpn", "fpn", "pan", "projection", "transfer_connection")
@@ -110,7 +111,7 @@ QUICK = {("timm", neck, HEADS[position % len(HEADS)]) for position, neck in enum
 QUICK_NETWORKS = {"resnet18"}
 LARGE_NETWORKS = {
     *("hourglass104", "residual_attention92", "vgg16_refinedet", "yolov1", "darknet53"),
-    *("residual_attention56", "vgg16_ssd", "csp_darknet53"),
+    *("residual_attention56", "vgg16_ssd", "csp_darknet53", "csp_yolo11"),
 }
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from detkit.backbones.csp_darknet_tiny import CSPDarknetTiny
+from detkit.backbones.csp_yolo11 import CSPYOLO11
 from detkit.backbones.csp_yolov5 import CSPYOLOv5
 from detkit.backbones.darknet import CSPDarknet53, Darknet53
 from detkit.backbones.darknet19 import Darknet19, TinyDarknet
@@ -51,7 +52,15 @@ def test_blocks_follow_the_depth(depth, blocks):
     assert [len(stage[1].blocks) for stage in stages[1:]] == blocks
 
 
-@pytest.mark.parametrize("network", [Darknet53, CSPDarknet53, CSPYOLOv5])
+def test_coarse_stages_of_yolo11_have_csp_stages_as_blocks():
+    with torch.device("meta"):
+        stages = CSPYOLO11(depth=0.5, width=0.25, nested_stages=2).stages[1:]
+    kinds = [type(block).__name__ for stage in stages for block in stage[1].blocks]
+    assert kinds == ["Residual", "Residual", "CSPStage", "CSPStage"]
+    assert [stage[1].entry.conv.out_channels for stage in stages] == [32, 64, 128, 256]
+
+
+@pytest.mark.parametrize("network", [Darknet53, CSPDarknet53, CSPYOLOv5, CSPYOLO11])
 def test_maps_are_what_the_specs_say(network):
     with torch.device("meta"):
         backbone = network(levels=(1, 2, 3, 4, 5))

@@ -28,6 +28,7 @@ VARIANTS = (
         "detectron2_",
         "yolov5s",
         "yolov8",
+        "yolo11",
         "yolo_free_",
         "ssd512",
         "faster_rcnn_c4",

@@ -28,11 +28,11 @@ FEW_REGIONS = [
     "model.proposer.training_postprocess.max_detections=100",
 ]
 # Steps until eight images are known, where that takes long: regions are drawn, anchors are many,
-# and the running statistics of SSDlite's norms follow slowly.
+# and the running statistics of the norms in SSDlite and YOLO11 follow slowly.
 SLOW_LEARNERS = {
     **{"faster_rcnn": 280, "mask_rcnn": 280, "fsaf": 240, "retinanet": 200, "ssdlite": 300},
     "detr": 240,
-    "yolov4_tiny": 200,
+    **{"yolov4_tiny": 200, "yolo11": 240},
 }
 DETR = [
     "model.head.width=64",
@@ -120,7 +120,7 @@ def slow_if(page):
     )
     # With TINY_YOLO, the sizes of one detector are the same network; test_yolo_training.py has
     # that of YOLOv5.
-    same = page.startswith(("yolov5", "yolov8", "yolox", "yolo_free_"))
+    same = page.startswith(("yolov5", "yolov8", "yolo11", "yolox", "yolo_free_"))
     marked = slow or same or page.startswith(("torchvision_", "mmdet_", "detectron2_", "yolo_free"))
     return pytest.param(page, marks=[pytest.mark.slow] if marked else [])
 

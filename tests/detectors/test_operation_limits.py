@@ -30,6 +30,7 @@ SAME_PARTS = (
     "mmdet_",
     "detectron2_",
     "yolov8",
+    "yolo11",
     "yolox",
     "ssd300",
     "ssd512",

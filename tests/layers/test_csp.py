@@ -83,3 +83,12 @@ def test_a_split_stage_joins_the_outputs_of_all_its_blocks():
     expected = torch.cat([first, second, third, stage.blocks[1](third)], dim=1)
     torch.testing.assert_close(stage(features), stage.join(expected))
     assert stage(features).shape == (2, 6, 5, 5)
+
+
+@pytest.mark.parametrize(("block", "kernels"), [("narrow", [3, 3]), ("csp", [1, 1, 3, 3, 3, 3, 1])])
+def test_blocks_of_a_split_stage_in_yolo11(block, kernels):
+    stage = SplitStage(4, 8, blocks=1, norm="none", activation="none", block=block)
+    layers = [layer for layer in stage.blocks.modules() if isinstance(layer, nn.Conv2d)]
+    assert [layer.kernel_size[0] for layer in layers] == kernels
+    assert min(layer.out_channels for layer in layers) == 2
+    assert stage(torch.zeros(1, 4, 3, 3)).shape == (1, 8, 3, 3)

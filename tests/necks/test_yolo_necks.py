@@ -7,6 +7,7 @@ from detkit import assembly
 from detkit.config.compose import compose
 from detkit.config.pages import filled
 from detkit.errors import ConfigError, UserError
+from detkit.necks.attention import PartialSelfAttention
 from detkit.necks.csp_pan import CSPPAN
 from detkit.necks.sequence import Sequence
 from detkit.necks.spp import SPP, SPPF
@@ -22,8 +23,8 @@ def maps(height=96, width=64):
     return [torch.randn(2, s.channels, *size) for s, size in zip(SPECS, sizes, strict=True)]
 
 
-@pytest.mark.parametrize("neck", [SPP, SPPF])
-def test_pooling_changes_the_coarsest_level_only(neck):
+@pytest.mark.parametrize("neck", [SPP, SPPF, PartialSelfAttention])
+def test_pooling_and_attention_change_the_coarsest_level_only(neck):
     features = maps()
     made = neck(feature_specs=SPECS)
     found = made(features)
@@ -49,11 +50,25 @@ def test_yolov3_halves_channels():
     assert shapes == [(2, 2, 12, 8), (2, 4, 6, 4), (2, 8, 3, 2)]
 
 
-@pytest.mark.parametrize(("width", "channels"), [(1.0, [4, 8, 16]), (0.5, [2, 4, 8])])
+@pytest.mark.parametrize(
+    ("width", "channels"), [(1.0, [4, 8, 16]), (0.5, [2, 4, 8]), ((0.5, 1.0, 1.0), [2, 8, 16])]
+)
 def test_csp_pan_keeps_channels_times_width(width, channels):
     neck = CSPPAN(feature_specs=SPECS, blocks=1, width=width)
     assert [spec.channels for spec in neck.feature_specs] == channels
     assert [level.shape[1] for level in neck(maps())] == channels
+
+
+def test_csp_pan_refuses_a_width_for_another_number_of_levels():
+    message = "`width` has 2 values, but the input has 3 levels"
+    with pytest.raises(UserError, match=message):
+        CSPPAN(feature_specs=SPECS, width=(0.5, 1.0))
+
+
+def test_the_coarsest_fusion_of_csp_pan_can_have_other_blocks():
+    neck = CSPPAN(feature_specs=SPECS, blocks=1, stage="c3k2", coarsest_stage="c3k2_nested")
+    kinds = [type(stage.blocks[0]).__name__ for stage in (*neck.upward, *neck.downward)]
+    assert kinds == ["Residual", "Residual", "Residual", "CSPStage"]
 
 
 def reached(neck, source):

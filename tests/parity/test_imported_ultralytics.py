@@ -5,6 +5,7 @@ Ultralytics is under AGPL-3.0: these tests call the installed package and copy n
 
 from __future__ import annotations
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +20,8 @@ from detkit.runs.checkpoint import load_weights, read_checkpoint
 
 pytestmark = pytest.mark.slow
 STRIDES = (8, 16, 32)
-NAMES = [*(f"yolov8{size}" for size in "nsmlx"), "yolov5n"]
+SIZE = (128, 160)  # large enough for statistics of the coarsest maps
+NAMES = [*(f"{network}{size}" for network in ("yolov8", "yolo11") for size in "nsmlx"), "yolov5n"]
 ANCHORS = torch.tensor(
     [
         [[10, 13], [16, 30], [33, 23]],
@@ -50,6 +52,7 @@ def ultralytics_model(name, images):
     model = tasks.DetectionModel(f"{name}.yaml", nc=3, verbose=False)
     norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:
+        norm.reset_running_stats()
         norm.momentum = None  # take the statistics from `images`
         nn.init.normal_(norm.bias, std=0.1)
     model.train()(images)
@@ -79,7 +82,7 @@ def compare(name, actual, expected, tolerance, compared):
 @pytest.fixture(scope="module", params=NAMES)
 def case(request, tmp_path_factory):
     torch.manual_seed(1)
-    images = torch.randint(0, 256, (2, 3, 64, 96)).float()
+    images = torch.randint(0, 256, (2, 3, *SIZE)).float()
     theirs = ultralytics_model(request.param, images / 255)
     name = request.param.replace("v5n", "v5nu")  # the package has only the later head
     ours = imported(theirs.state_dict(), tmp_path_factory.mktemp("imported"))
@@ -87,13 +90,36 @@ def case(request, tmp_path_factory):
 
 
 @torch.no_grad()
-def test_outputs_of_the_network(case):
-    maps, _ = head_inputs(case.theirs, case.images / 255)
-    head, ours = case.theirs.model[-1], case.ours(case.images)
+def outputs(theirs, images):
+    """The box codes and class logits of a network of Ultralytics."""
+    maps, _ = head_inputs(theirs, images / 255)
+    head = theirs.model[-1]
     codes = flat([layer(m) for layer, m in zip(head.cv2, maps, strict=True)], 64)
-    logits = flat([layer(m) for layer, m in zip(head.cv3, maps, strict=True)], 3)
+    return codes, flat([layer(m) for layer, m in zip(head.cv3, maps, strict=True)], 3)
+
+
+def test_parameters_are_equal_in_number(case):
+    fixed = 16  # the bins of a distribution, which Ultralytics stores as a convolution
+    counts = [sum(p.numel() for p in model.parameters()) for model in (case.ours, case.theirs)]
+    assert counts[0] + fixed == counts[1]
+
+
+@torch.no_grad()
+def test_outputs_of_the_network(case):
+    codes, logits = outputs(case.theirs, case.images)
+    ours = case.ours(case.images)
     compare(case.name, ours.box_codes, codes, 1e-4, "box codes")
     compare(case.name, ours.class_logits, logits, 1e-4, "class logits")
+
+
+@pytest.mark.parametrize("case", ["yolov8n", "yolo11n"], indirect=True)
+@torch.no_grad()
+def test_outputs_in_double_precision(case):
+    theirs, mine = (deepcopy(model).double() for model in (case.theirs, case.ours))
+    codes, logits = outputs(theirs, case.images.double())
+    ours = mine(case.images.double())
+    torch.testing.assert_close(ours.box_codes, codes, rtol=0, atol=1e-10)
+    torch.testing.assert_close(ours.class_logits, logits, rtol=0, atol=1e-10)
 
 
 @torch.no_grad()
@@ -102,7 +128,7 @@ def test_boxes_and_scores(case):
     decoded = output[0].transpose(1, 2)  # (B, P, 4 + C): centre, size, scores
     centres, sizes = decoded[..., :2], decoded[..., 2:4]
     boxes = torch.cat([centres - sizes / 2, centres + sizes / 2], dim=-1)
-    limit = torch.tensor([96.0, 64, 96, 64])  # Ultralytics clips after NMS
+    limit = torch.tensor([*SIZE[::-1], *SIZE[::-1]])  # Ultralytics clips after NMS
     mine, scores = case.ours.raw_detections(case.images)
     compare(case.name, mine, boxes.clamp(min=0).minimum(limit), 0.01, "decoded boxes (pixels)")
     compare(case.name, scores, decoded[..., 4:], 1e-4, "scores")
@@ -112,7 +138,7 @@ def test_boxes_and_scores(case):
 def with_anchors(tmp_path_factory):
     """YOLOv5n as its repository saves it: the package's network with three 1x1 convolutions."""
     torch.manual_seed(2)
-    images = torch.randint(0, 256, (2, 3, 64, 96)).float()
+    images = torch.randint(0, 256, (2, 3, *SIZE)).float()
     theirs = ultralytics_model("yolov5n", images / 255)
     maps, _ = head_inputs(theirs, images / 255)
     outputs = [nn.Conv2d(m.shape[1], 3 * 8, 1) for m in maps]
@@ -143,7 +169,7 @@ def test_boxes_of_yolov5_with_anchors(with_anchors):
         centres = (2 * shares[..., :2] - 0.5 + cells) * stride
         halves = (2 * shares[..., 2:4]) ** 2 * anchors / 2
         expected.append(torch.cat([centres - halves, centres + halves], dim=-1).flatten(1, 3))
-    limit = torch.tensor([96.0, 64, 96, 64])
+    limit = torch.tensor([*SIZE[::-1], *SIZE[::-1]])
     boxes, _ = with_anchors.ours.raw_detections(with_anchors.images)
     expected = torch.cat(expected, dim=1).clamp(min=0).minimum(limit)
     compare("yolov5n", boxes, expected, 0.01, "decoded boxes (pixels)")
