@@ -126,13 +126,15 @@ def stored_results() -> dict[str, Any]:
 
 
 def grid_table(results: dict[str, Any]) -> str:
-    """One row per detector and number of photographs, one column per start."""
+    """One row per detector and measured number of photographs, one column per start."""
     rows = [["detector", "photographs", *PLAN["starts"]]]
     rows.append(["---"] * len(rows[0]))
     for detector in PLAN["detectors"]:
         for data in PLAN["photographs"]:
             names = [f"grid/{data}/{detector}/{start}" for start in PLAN["starts"]]
-            rows.append([detector, data.split()[1], *(grid_cell(results, name) for name in names)])
+            cells = [grid_cell(results, name) for name in names]
+            if any(cells):
+                rows.append([detector, data.split()[1], *cells])
     return table(rows)
 
 
@@ -149,11 +151,13 @@ def grid_cell(results: dict[str, Any], name: str) -> str:
 
 
 def study_table(study: str, results: dict[str, Any]) -> str:
-    """One row per choice, one column per data set: AP / AP50."""
+    """One row per measured choice, one column per data set: AP / AP50."""
     rows = [["choice", "words", *PLAN[study]["data"]]]
     rows.append(["---"] * len(rows[0]))
     for choice, change in PLAN[study]["choices"].items():
         cells = [results.get(f"{study}/{data}/{choice}") for data in PLAN[study]["data"]]
+        if not any(cells):
+            continue
         numbers = [f"{c['AP']:.3f} / {c['AP50']:.3f}" if c else "" for c in cells]
         rows.append([choice, " ".join(f"`{word}`" for word in change.get("words", [])), *numbers])
     return table(rows)
