@@ -3,8 +3,8 @@
 On GPUs it is the largest batch whose training step fits, measured on each GPU of the run; the
 smallest of them counts. On a CPU it is 8: memory rarely limits it there, and larger batches are not
 faster (images per second of yolo_free_n and FCOS at 320 pixels on one core rise by 4 % at most from
-4 to 8, and hardly after that), but leave an epoch fewer steps. It is halved until a step takes at most
-half of the memory. Everywhere an epoch keeps ten optimizer steps or more.
+4 to 8, and hardly after that), but leave an epoch fewer steps. It is halved until a step takes at
+most half of the memory. Everywhere an epoch keeps ten optimizer steps or more.
 """
 
 from __future__ import annotations
