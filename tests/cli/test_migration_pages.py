@@ -16,6 +16,7 @@ from source_names import save_as_mmdet_retinanet, save_as_yolov8n
 from detkit.cli.main import COMMANDS, VERBS, main
 from detkit.config import slots
 from detkit.config.compose import compose
+from detkit.config.signatures import arguments
 from detkit.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +153,7 @@ def settings(page: str) -> Iterator[str]:
             if not SETTING.fullmatch(span) or "..." in span:
                 continue
             key = span.split()[-1].partition("=")[0]
-            if part and re.fullmatch(r"\w+", key) and key not in slots.root_arguments():
+            if part and re.fullmatch(r"\w+", key) and key not in arguments(slots.ROOTS["train"]):
                 yield f"{part}.{span}"
                 continue
             yield span
