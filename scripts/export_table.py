@@ -31,7 +31,12 @@ DATA = [
     "data.workers=0",
     "data.validation_batch_size=2",
 ]
-SIZES = {"ssd300": 300, "torchvision_ssd300": 300, "ssd512": 512}  # the others take any
+SIZES = {
+    "ssd300": 300,
+    "torchvision_ssd300": 300,
+    "mmdet_ssd300": 300,
+    "ssd512": 512,
+}  # the others take any
 SIZE = 256
 WORDS = {"cornernet": ["model/head/postprocess=nms"]}  # its soft-NMS cannot be exported
 TRAINED = "<!-- trained: python scripts/export_table.py --trained RUN -->"

@@ -54,7 +54,9 @@ from scratch on one thread with seed 0: the page with a small network (`small` i
 `systems.yaml`), the same optimizer and batches of 8 for all. It shows that a page trains; minutes
 of a CPU say little about which detector is better. Three minutes are one to six epochs of 1,500
 images: too few for DETR, whose authors train for 500 epochs, and for the first YOLO. Both learn
-eight images by heart. Empty: not trained.
+eight images by heart. A DETR of 0.4 M parameters (one encoder layer, two decoder layers, width 64,
+level 3) reaches AP 0.069 and AP50 0.164 on `shapes` of 64 pixels after 90 epochs. Empty: not
+trained.
 """
 
 
