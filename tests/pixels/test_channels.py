@@ -81,7 +81,7 @@ def test_a_stack_with_other_channels_is_refused(tmp_path):
 
 def test_pages_of_several_sizes_are_no_stack(tmp_path):
     path = saved_stack(tmp_path / "a.tif", [PLANES[0], PLANES[1, :2]])
-    with pytest.raises(UnreadableImageError, match="pages of several sizes"):
+    with pytest.raises(UnreadableImageError, match="pages differ in size"):
         decode_image(path, PixelFormat(2, (0, 1)))
 
 
