@@ -18,6 +18,7 @@ from detkit.structures.export_graph import ExportGraph, Images
 _SMALLEST = 256
 _LONGEST = 400  # letters of another tool's message
 _CELLS = 3  # of the coarsest level in the example
+_PADDING_BY_SIZE = {"Conv2dSame", "AvgPool2dSame", "MaxPool2dSame"}  # of timm's tf_* networks
 _MASK_HEAD = "mask_head"  # the slot of roi heads
 
 
@@ -133,6 +134,7 @@ def trace(graph: ExportGraph) -> torch.export.ExportedProgram:
         UserError: A part cannot be traced, or fixes an axis that should be dynamic.
     """
     axes = dynamic_axes(graph)
+    _refuse_padding_by_size(graph.module, axes)
     shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) if axes else None
     try:
         with torch.no_grad():
@@ -141,6 +143,17 @@ def trace(graph: ExportGraph) -> torch.export.ExportedProgram:
             )
     except Exception as error:  # torch.export raises errors of many kinds
         raise UserError(_explanation(error, axes)) from error
+
+
+def _refuse_padding_by_size(module: nn.Module, axes: dict[int, str]) -> None:
+    """Refuse layers that PyTorch traces for many minutes if height and width are free."""
+    layers = {type(layer).__name__ for layer in module.modules()} & _PADDING_BY_SIZE
+    if layers and "height" in axes.values():
+        raise UserError(
+            f"the backbone pads its maps by amounts that depend on the size of the image (timm's "
+            f"{', '.join(sorted(layers))}), which cannot be traced for any size in reasonable "
+            "time: give the size of the images, such as size=[416,416]."
+        )
 
 
 def dynamic_axes(graph: ExportGraph) -> dict[int, str]:
