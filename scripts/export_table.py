@@ -193,7 +193,7 @@ def random_checkpoint(page: str, folder: Path, changes: Sequence[str] = ()) -> t
     from detkit.config.compose import compose
     from detkit.runs.checkpoint_record import RECORD, Record
 
-    augmentation = page.removeprefix("torchvision_")
+    augmentation = page.removeprefix("torchvision_").removeprefix("mmdet_")
     sized = augmentation in ("ssd300", "ssd512", "ssdlite")
     words = [f"model={page}", *WORDS.get(page, []), *changes, *DATA, f"data.path={folder}/shapes"]
     words += [f"augmentation={augmentation}"] if sized else []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from detkit.errors import UserError
+from detkit.export.static_padding import with_static_padding
 from detkit.structures import PaddedDetections
 from detkit.structures.export_graph import ExportGraph, Images
 
@@ -18,7 +19,6 @@ from detkit.structures.export_graph import ExportGraph, Images
 _SMALLEST = 256
 _LONGEST = 400  # letters of another tool's message
 _CELLS = 3  # of the coarsest level in the example
-_PADDING_BY_SIZE = {"Conv2dSame", "AvgPool2dSame", "MaxPool2dSame"}  # of timm's tf_* networks
 _MASK_HEAD = "mask_head"  # the slot of roi heads
 
 
@@ -134,26 +134,17 @@ def trace(graph: ExportGraph) -> torch.export.ExportedProgram:
         UserError: A part cannot be traced, or fixes an axis that should be dynamic.
     """
     axes = dynamic_axes(graph)
-    _refuse_padding_by_size(graph.module, axes)
+    module = graph.module
+    if "height" in axes.values():
+        module = with_static_padding(module, graph.example, graph.metadata.pad_multiple)
     shapes = (dict.fromkeys(axes, torch.export.Dim.DYNAMIC),) if axes else None
     try:
         with torch.no_grad():
             return torch.export.export(
-                graph.module, (graph.example,), dynamic_shapes=shapes, strict=False
+                module, (graph.example,), dynamic_shapes=shapes, strict=False
             )
     except Exception as error:  # torch.export raises errors of many kinds
         raise UserError(_explanation(error, axes)) from error
-
-
-def _refuse_padding_by_size(module: nn.Module, axes: dict[int, str]) -> None:
-    """Refuse layers that PyTorch traces for many minutes if height and width are free."""
-    layers = {type(layer).__name__ for layer in module.modules()} & _PADDING_BY_SIZE
-    if layers and "height" in axes.values():
-        raise UserError(
-            f"the backbone pads its maps by amounts that depend on the size of the image (timm's "
-            f"{', '.join(sorted(layers))}), which cannot be traced for any size in reasonable "
-            "time: give the size of the images, such as size=[416,416]."
-        )
 
 
 def dynamic_axes(graph: ExportGraph) -> dict[int, str]:

@@ -19,9 +19,6 @@ REFUSED = {  # pages with a part that no graph can hold, and what its message ad
 }
 
 
-FIXED = {"atss_lite"}  # exports with a fixed size only, see test_export_problems.py
-
-
 @pytest.fixture(scope="module")
 def script():
     spec = importlib.util.spec_from_file_location("export_table", ROOT / "scripts/export_table.py")
@@ -31,7 +28,7 @@ def script():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if page not in {*REFUSED, *FIXED}])
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in REFUSED])
 def test_a_page_exports_and_passes_its_certificate(page, script):
     assert script.measured(page)["page"] == page  # a failed certificate exits
 

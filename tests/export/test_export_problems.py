@@ -1,6 +1,5 @@
 """What is refused before an export starts."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -106,10 +105,3 @@ def test_priors_of_one_size_fix_the_size_of_a_graph():
     head.priors = SimpleNamespace(fixed_size=(300, 300))
     assert only_size(nn.ModuleList([nn.ReLU(), head])) == (300, 300)
     assert only_size(nn.ModuleList([nn.ReLU()])) is None
-
-
-def test_padding_by_the_size_of_the_image_needs_a_fixed_size():
-    timm_layers = pytest.importorskip("timm.layers")
-    layer = timm_layers.create_conv2d(3, 4, 3, stride=2, padding="same")
-    with pytest.raises(UserError, match=r"timm's Conv2dSame.*give the size .*size=\[416,416\]"):
-        trace(replace(graph(), module=nn.Sequential(layer)))
