@@ -8,6 +8,7 @@ can be compared. Use data.workers=0: the time of loader processes does not count
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -23,13 +24,15 @@ from detkit.training import training_limits
 
 
 def metrics_after(words: list[str]) -> dict[str, Any]:
-    """The metrics of a run with these words, in a process and a folder of its own."""
+    """The metrics and the number of steps of a run with these words, in a process of its own."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, __file__, *words, f"run_folder={folder}/run"]
         subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         text = (Path(folder) / "run/metrics.json").read_text(encoding="utf-8")
+        with (Path(folder) / "run/metrics.csv").open(encoding="utf-8", newline="") as file:
+            steps = max(int(row["step"]) for row in csv.DictReader(file))
     metrics: dict[str, Any] = json.loads(text)
-    return metrics
+    return {**metrics, "steps": steps}
 
 
 if __name__ == "__main__":

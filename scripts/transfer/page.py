@@ -112,7 +112,7 @@ def run_missing(runs: Iterator[Run], bccd: Path, weights: Path, results: dict[st
             data = data_words(run.data, bccd, Path(folder), run.seed)
             words = [*PLAN["common"], *data, *run.words, f"seed={run.seed}"]
             metrics = metrics_after([word.replace("WEIGHTS", str(weights)) for word in words])
-        numbers = {name: round(metrics[name], 4) for name in ("AP", "AP50")}
+        numbers = {name: round(metrics[name], 4) for name in ("AP", "AP50", "steps")}
         results.update(stored_results(), **{run.name: numbers})  # another script may run as well
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
         print(run.name, numbers, flush=True)
