@@ -35,7 +35,7 @@ RESULTS = HERE / "results.json"
 PLAN: dict[str, Any] = yaml.safe_load((HERE / "plan.yaml").read_text(encoding="utf-8"))
 PAGE = ROOT / "docs" / "transfer.md"
 SEEDS = (0, 1, 2)
-STUDIES = ("finetune",)
+STUDIES = ("finetune", "scratch")
 
 
 class Run(NamedTuple):
@@ -61,7 +61,7 @@ def study_runs(study: str) -> Iterator[Run]:
     """Every choice on every data set: the words of the study with one change each."""
     for choice, change in PLAN[study]["choices"].items():
         for data in PLAN[study]["data"]:
-            detector = PLAN["detectors"][change["detector"]] if "detector" in change else []
+            detector = {**PLAN["detectors"], **PLAN["small_detectors"]}[change["detector"]]
             words = [*PLAN[study]["words"], *detector, *change.get("words", [])]
             yield Run(f"{study}/{data}/{choice}", data, words, seed=0)
 

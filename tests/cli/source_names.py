@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.weights import ultralytics_source
 
+Replacement = str | Callable[[re.Match[str]], str]
 _CLASSES = Classes([str(number) for number in range(80)], list(range(80)))
 _YOLOV8 = [
     (r"blocks\.(\d+)\.squeeze", r"m.\1.cv1"),
@@ -36,6 +38,24 @@ _RETINANET = [
     (r"^head\.layers\.class_layer", "bbox_head.retina_cls"),
     (r"^head\.layers\.box_layer", "bbox_head.retina_reg"),
 ]
+_FASTER_RCNN: list[tuple[str, Replacement]] = [
+    (r"^backbone\.(conv1|bn1)\.", r"backbone.bottom_up.stem.\1."),
+    (r"^backbone\.layer(\d)\.", lambda match: f"backbone.bottom_up.res{int(match[1]) + 1}."),
+    (r"\bbn(\d)\.", r"conv\1.norm."),
+    (r"downsample\.0\.", "shortcut."),
+    (r"downsample\.1\.", "shortcut.norm."),
+    (
+        r"^neck\.(lateral|output)\.(\d)\.conv\.",
+        lambda match: f"backbone.fpn_{match[1]}{int(match[2]) + 2}.",
+    ),
+    (r"^proposer\.layers\.shared\.0\.conv\.", "proposal_generator.rpn_head.conv."),
+    (r"^proposer\.layers\.class_layer\.", "proposal_generator.rpn_head.objectness_logits."),
+    (r"^proposer\.layers\.box_layer\.", "proposal_generator.rpn_head.anchor_deltas."),
+    (r"^roi_head\.stage\.box_head\.first\.", "roi_heads.box_head.fc1."),
+    (r"^roi_head\.stage\.box_head\.second\.", "roi_heads.box_head.fc2."),
+    (r"^roi_head\.stage\.class_layer\.", "roi_heads.box_predictor.cls_score."),
+    (r"^roi_head\.stage\.box_layer\.", "roi_heads.box_predictor.bbox_pred."),
+]
 
 
 def save_as_yolov8n(path: Path) -> None:
@@ -50,13 +70,22 @@ def save_as_mmdet_retinanet(path: Path) -> None:
     torch.save({"state_dict": _renamed(_model("mmdet_retinanet").state_dict(), _RETINANET)}, path)
 
 
+def save_as_detectron2_faster_rcnn(path: Path) -> None:
+    """Save Faster R-CNN by Detectron2's names: arrays in a pickle, and tensors in a .pth beside."""
+    tensors = _renamed(_model("detectron2_faster_rcnn").state_dict(), _FASTER_RCNN)
+    path.write_bytes(pickle.dumps({"model": {n: t.numpy() for n, t in tensors.items()}}))
+    torch.save({"model": tensors}, path.with_suffix(".pth"))
+
+
 def _model(page: str) -> nn.Module:
     torch.manual_seed(0)
     model = compose("train", [f"model={page}"])["model"]
     return assembly.build_detector(model, _CLASSES, fetch_weights=False)
 
 
-def _renamed(tensors: Mapping[str, Tensor], names: list[tuple[str, str]]) -> dict[str, Tensor]:
+def _renamed(
+    tensors: Mapping[str, Tensor], names: Sequence[tuple[str, Replacement]]
+) -> dict[str, Tensor]:
     def renamed(name: str) -> str:
         for pattern, replacement in names:
             name = re.sub(pattern, replacement, name)

@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from source_names import save_as_mmdet_retinanet, save_as_yolov8n
+from source_names import (
+    save_as_detectron2_faster_rcnn,
+    save_as_mmdet_retinanet,
+    save_as_yolov8n,
+)
 
 from detkit.cli.main import COMMANDS, VERBS, main
 from detkit.config import slots
@@ -23,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("from-*.md"))
 # What writes the weight file that a page's commands start from.
 FILES = {
+    "from-detectron2.md": ("model_final.pkl", save_as_detectron2_faster_rcnn),
     "from-mmdetection.md": ("retinanet.pth", save_as_mmdet_retinanet),
     "from-ultralytics.md": ("weights.pth", save_as_yolov8n),
 }
