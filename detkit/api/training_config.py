@@ -27,12 +27,12 @@ from detkit.config.override_text import value_of
 from detkit.config.pages import CHECKPOINT
 from detkit.data.batch_size import AUTO
 from detkit.errors import ConfigError, UserError
+from detkit.remote.addresses import is_remote
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.frozen_config import read_config, require_plugins
 from detkit.runs.layout import CONFIG
 from detkit.runs.resume import folder_to_resume, run_without_checkpoint
 from detkit.runs.resume_changes import check_resume
-from detkit.weights.hub_file import SCHEME
 from detkit.weights.published import fetch_weights
 from detkit.weights.source import read_source
 from detkit.weights.start import model_text, refuse_other_shapes
@@ -99,7 +99,7 @@ def new_training(overrides: Sequence[str], root: str = "train") -> TrainingConfi
     if run not in (None, "null"):
         words, stored = with_settings(str(run), words)
     source = value_of(words, "weights")
-    if str(source).startswith(SCHEME):  # it may be a checkpoint, which sets the model
+    if is_remote(str(source)):  # it may be a checkpoint, which sets the model
         fetch_weights(str(source))
     checkpoint = None if source in (None, "", "null") else _checkpoint_at(str(source))
     if checkpoint is not None and isinstance(checkpoint.config.get("model"), dict):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from detkit.errors import UserError
+from detkit.remote.addresses import local_source
 from detkit.runs.bundle import bundle_at, read_bundle
 from detkit.runs.checkpoint_record import RECORD, Record, parse_record
 from detkit.runs.layout import BEST, BUNDLE, CHECKPOINTS, LAST, RunFolder
@@ -68,14 +69,15 @@ def find_checkpoint(source: str, prefer: str = "best", key: str = "ckpt") -> Pat
     """Find the checkpoint file in a run folder, a folder of checkpoints or a bundle.
 
     Args:
-        source: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`.
+        source: A file, a bundle, or a folder that holds `checkpoints/best.ckpt` or `last.ckpt`; or
+            an address (`hf://`, `wandb://`), which is downloaded unless the cache has it.
         prefer: `best` to measure and predict, `last` to resume training.
         key: The configuration key that held the source, for messages.
 
     Raises:
         UserError: There is no checkpoint.
     """
-    path = Path(source).expanduser()
+    path = Path(local_source(source, key)).expanduser()
     if path.is_file():
         return path
     if not path.is_dir():

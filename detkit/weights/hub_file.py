@@ -14,9 +14,8 @@ from pathlib import Path
 from detkit.errors import UserError
 from detkit.weights.download import about_download
 
-SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/([\w./-]+))?")
-_USUAL_FILE = "model.safetensors"
+USUAL_FILE = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class HubFile:
     """
 
     repository: str
-    name: str = _USUAL_FILE
+    name: str = USUAL_FILE
     revision: str | None = None
     licence: str | None = None
 
@@ -118,4 +117,4 @@ def hub_file(address: str) -> HubFile:
             f"weights={address}: expected hf://OWNER/REPOSITORY/FILE, for example "
             "hf://timm/resnet50.a1_in1k/model.safetensors; @REVISION may follow the repository."
         )
-    return HubFile(match[1], match[3] or _USUAL_FILE, match[2])
+    return HubFile(match[1], match[3] or USUAL_FILE, match[2])

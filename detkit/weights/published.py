@@ -7,10 +7,13 @@ from typing import Any
 
 from detkit import registry
 from detkit.errors import UserError, did_you_mean
+from detkit.remote.addresses import HUB, WANDB
+from detkit.remote.hub_model import HubModel, hub_model
+from detkit.remote.wandb_model import WandbModel, wandb_model
 from detkit.structures.published_weights import TORCHVISION_LICENCE, PublishedWeights
 from detkit.text import listed
 from detkit.weights.download import WebFile
-from detkit.weights.hub_file import SCHEME, HubFile, hub_file
+from detkit.weights.hub_file import USUAL_FILE, HubFile, hub_file
 
 COCO = "coco"
 # Pages of conf/model, and the names of their weights in torchvision.models.detection.
@@ -27,17 +30,21 @@ _TORCHVISION = {
 }
 
 
-def published_file(weights: str) -> WebFile | HubFile | None:
-    """The file that a value of `weights` names; None if it is a path.
+def published_file(weights: str) -> WebFile | HubFile | HubModel | WandbModel | None:
+    """The file or bundle that a value of `weights` names; None if it is a path.
 
     Args:
-        weights: `coco:PAGE`, an address `hf://...`, or a path.
+        weights: `coco:PAGE`, an address `hf://...` or `wandb://...`, or a path. A repository of the
+            hub without a file name is its bundle, or the file `model.safetensors`.
 
     Raises:
         UserError: There are no such weights.
     """
-    if weights.startswith(SCHEME):
-        return hub_file(weights)
+    if weights.startswith(WANDB):
+        return wandb_model(weights, "weights")
+    if weights.startswith(HUB):
+        model = hub_model(weights, "weights", fallback=USUAL_FILE)
+        return model if model.file is None else hub_file(weights)
     name, _, page = weights.partition(":")
     if name != COCO:
         return None
@@ -106,7 +113,7 @@ def _backbone_file(backbone: Any) -> WebFile | HubFile | None:
     published: PublishedWeights | None = describe(backbone) if describe else None
     if published is None:  # a plugin's backbone, which fetches by itself, or it will refuse
         return None
-    if published.source.startswith(SCHEME):
+    if published.source.startswith(HUB):
         file = hub_file(published.source)
         return HubFile(file.repository, file.name, file.revision, published.licence)
     return WebFile(published.source, published.licence, published.megabytes)

@@ -43,7 +43,7 @@ BELOW_ASSEMBLY = {
     *PARTS,
     *("layers", "heads", "roi_heads", "detectors", "data", "evaluation", "visualization"),
     *("training", "inference", "export", "config", "terminal", "runs", "processes"),
-    "network_summary",
+    *("network_summary", "remote"),
 }
 # Package -> the packages that it may import besides itself.
 ALLOWED: dict[str, set[str]] = {
@@ -81,18 +81,20 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE
     | {"optimizers", "evaluation", "visualization", "terminal", "interruption", "runs"}
     | {"processes", "detectors.base", "detectors.freezing"},
-    "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base"},
+    "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base", "remote"},
     "export": BASE | {"evaluation", "visualization", "inference"},
     "config": {"errors", "registry", "plugin_files", "text", "files"}
     | {"runs.layout", "unsupported_parts"},
     # The only package that knows the files of a run folder.
-    "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config"},
+    "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config", "remote"},
+    # Models of the Hugging Face hub and of Weights & Biases.
+    "remote": {"errors", "files", "text", "runs.layout"},
     "runs.layout": set(),
     "runs.older_config": {"config"},
     "published_values": {"heads"},
     "assembly": BELOW_ASSEMBLY | {"published_values"},
     # Where the weights of files meet a detector, which assembly builds.
-    "weights": {*BASE, "runs", "assembly", "detectors.freezing", "terminal"},
+    "weights": {*BASE, "runs", "assembly", "detectors.freezing", "terminal", "remote"},
     "processes": {"errors", "files", "interruption", "lasting_output", "runs"},
     # The program that the processes run needs everything that a training needs.
     "processes.frozen_training": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},

@@ -13,6 +13,7 @@ from detkit.inference.device_names import require_device_name
 from detkit.inference.engines.contract import Engine, PaddedArrays, RawArrays
 from detkit.inference.engines.onnx_runtime import OnnxRuntimeEngine
 from detkit.inference.engines.open_vino import OpenVinoEngine
+from detkit.remote.addresses import is_remote, local_source
 from detkit.runs.layout import BUNDLE, RunFolder
 
 SUFFIXES = (".onnx", ".xml", ".pt2")
@@ -22,11 +23,14 @@ def exported_file(source: str) -> Path | None:
     """The exported file that a source names, or None if it names something else.
 
     Args:
-        source: A file, or a folder that holds one .xml file with its .bin file.
+        source: A file, a folder that holds one .xml file with its .bin file, or the address of a
+            file, such as `hf://OWNER/NAME/model.onnx`, which is downloaded.
 
     Raises:
         UserError: The name is that of an exported file, and there is none.
     """
+    if is_remote(source) and source.lower().endswith(SUFFIXES):
+        source = local_source(source, "ckpt")
     path = Path(source).expanduser()
     if path.suffix.lower() in SUFFIXES and not path.is_dir():
         if not path.is_file():
