@@ -39,6 +39,9 @@ SIZES = {
 }  # the others take any
 SIZE = 256
 WORDS = {"cornernet": ["model/head/postprocess=nms"]}  # its soft-NMS cannot be exported
+# With seed 0, the best two boxes of an image overlap and have scores 4e-6 apart: rounding decides
+# which one NMS keeps, and with it twenty others.
+SEEDS = {"yolov8x": 1}
 TRAINED = "<!-- trained: python scripts/export_table.py --trained RUN -->"
 END_TRAINED = "<!-- end of the trained table -->"
 WAYS = {
@@ -202,7 +205,7 @@ def random_checkpoint(page: str, folder: Path, changes: Sequence[str] = ()) -> t
     lower_thresholds(config["model"])
     data = assembly.build_data(config)
     classes = Classes(data.class_names, data.category_ids)
-    torch.manual_seed(0)
+    torch.manual_seed(SEEDS.get(page, 0))
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     batches = data.measuring_loader(data.indices.validation)
     images = torch.cat([batch.images for batch in batches]).float()
