@@ -37,6 +37,7 @@ class Backend(Protocol):
         class_names: Names of all classes, in label order.
         category_ids: The data set's id of each class.
         device: Where it runs, such as `cpu` or `cuda`.
+        stride: The largest stride of the network, the least side of an image it can use.
         threshold: The minimum score unless the user sets another.
         threshold_origin: The reason for this value.
         decode_jpeg: A faster decoder than PIL's, if it has one.
@@ -47,6 +48,7 @@ class Backend(Protocol):
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     device: str
+    stride: int
     threshold: float
     threshold_origin: str
     decode_jpeg: DecodeJPEG | None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from detkit import assembly
+from detkit.api.tiled_evaluation import with_tiles
 from detkit.assembly import Classes
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.evaluation_split import measured_split
@@ -17,14 +18,15 @@ from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import ConfigError
 from detkit.evaluation.results_file import read_rows
 from detkit.evaluation.results_matching import match_rows
+from detkit.export.graph import largest_stride
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import Measurement, measure
+from detkit.inference.tiled_batches import Detect, DetectedBatch
+from detkit.inference.tiling import tiling_of
 from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, load_weights
-from detkit.structures import Batch, DatasetIndex, Detections, Target
+from detkit.structures import DatasetIndex, Detections, Target
 
-DetectedBatch = tuple[Batch, list[Detections]]
-Detect = Callable[[Iterable[Batch]], Iterator[DetectedBatch]]
 _BATCH = 64  # images of a file of detections that are measured at once
 
 
@@ -92,14 +94,17 @@ def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: 
 
     Raises:
         UserError: The data set cannot be read, has no such split, or gives other pixel values than
-            the detector was trained with.
+            the detector was trained with, or its tiles are too small.
     """
     _require_value_range(checkpoint, config)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     chosen_device = choose_device(device)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
     load_weights(detector, checkpoint)
-    return Evaluation(config, classes, partial(detect, detector, device=chosen_device))
+    run = partial(detect, detector, device=chosen_device)
+    tiling, stride = tiling_of(config["tiling"]), largest_stride(detector)
+    whole, detect_tiles = with_tiles(config, run, tiling, stride)
+    return Evaluation(whole, classes, detect_tiles)
 
 
 def _require_value_range(checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:

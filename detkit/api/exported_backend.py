@@ -39,7 +39,7 @@ class ExportedBackend:
         self.class_names, self.category_ids = model.class_names, model.category_ids
         self.decode_jpeg: DecodeJPEG | None = None
         self.pixels = PixelFormat(model.channels, model.value_range)
-        self.device = self.engine.device
+        self.device, self.stride = self.engine.device, model.stride
         self.threshold = model.score_threshold
         self.threshold_origin = f"stored in {path.name}"
 

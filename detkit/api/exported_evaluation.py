@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from detkit.api.evaluation import Evaluation
+from detkit.api.tiled_evaluation import with_tiles
 from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.config.override_text import value_of
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
 from detkit.inference.exported_batches import detect_exported
+from detkit.inference.tiling import tiling_in_words
 
 if TYPE_CHECKING:
     from detkit.api.exported_backend import ExportedBackend
@@ -36,11 +38,13 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
 
     Args:
         backend: The file in its engine.
-        words: Overrides of `data`, `metric`, `split` and `output`, as `detkit evaluate` takes them.
+        words: Overrides of `data`, `metric`, `split`, `tiling` and `output`, as `detkit evaluate`
+            takes them.
 
     Raises:
         UserError: No data set is named or it cannot be read, or an override is wrong.
     """
+    tiling, words = tiling_in_words(words)
     for word in words:
         key = word.lstrip("+~").partition("=")[0]
         if key.replace("/", ".").split(".")[0] in _FIXED:
@@ -64,5 +68,6 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
     }
     config["data"].update(channels=model.channels, value_range=model.value_range)
     classes = Classes(list(model.class_names), list(model.category_ids))
-    detect = partial(detect_exported, backend.predictor)
-    return Evaluation(config, classes, detect, masks=model.mask_size is not None)
+    run = partial(detect_exported, backend.predictor)
+    whole, detect = with_tiles(config, run, tiling, model.stride)
+    return Evaluation(whole, classes, detect, masks=model.mask_size is not None)

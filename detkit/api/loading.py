@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from detkit.api.arguments import override_list, refuse_overrides
 from detkit.api.detector import EVALUATE_REMEDIES, Detector
 from detkit.api.exported_backend import ExportedBackend
+from detkit.api.tiled_backend import tiled
 from detkit.errors import UserError
 from detkit.inference.engines.opening import exported_file
+from detkit.inference.tiling import Tiling, tiling_of
 from detkit.public_names import import_name
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def load(
     *,
     device: str | torch.device = "auto",
     overrides: Sequence[str] = (),
+    tiling: Tiling | Mapping[str, Any] | None = None,
 ) -> Detector:
     """Load a trained detector.
 
@@ -41,10 +44,12 @@ def load(
         overrides: Changes of the run's settings, as `detkit predict` takes them, such as
             `["image_size=640", "model.head.postprocess.max_detections=20"]`. The settings of an
             exported file are fixed.
+        tiling: Detect in overlapping tiles of each image, such as `{"size": 640, "overlap": 0.2}`;
+            docs/tiling.md lists all settings.
 
     Raises:
         UserError: There is no such file, it is damaged or not from detkit, the device is missing,
-            or an override is wrong.
+            or an override or the tiling is wrong.
 
     Example:
         >>> import detkit
@@ -53,12 +58,12 @@ def load(
     """
     words = override_list(overrides)
     refuse_overrides(words, _REMEDIES)
-    file = exported_file(os.fspath(source))
+    tiles, file = tiling_of(tiling), exported_file(os.fspath(source))
     if file is None:
-        return Detector(import_name("open_run")(os.fspath(source), device, words))
+        return tiled(import_name("open_run")(os.fspath(source), device, words), tiles)
     if words:
         raise UserError(
             f"overrides: '{words[0]}' has no effect on {file}, whose settings were fixed when it "
             "was exported: pass the override to `detkit export`."
         )
-    return Detector(ExportedBackend(file, device=str(device)))
+    return tiled(ExportedBackend(file, device=str(device)), tiles)

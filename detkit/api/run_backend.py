@@ -18,6 +18,7 @@ from detkit.data.collate import Collate
 from detkit.data.configured_proposals import configured_proposals
 from detkit.data.image_decoding import as_tensor, torchvision_jpeg
 from detkit.data.single_image import read_image
+from detkit.export.graph import largest_stride
 from detkit.inference.detecting import choose_device
 from detkit.inference.predictor import Predictor
 from detkit.pixels.pixel_format import PixelFormat
@@ -63,6 +64,7 @@ class RunBackend:
         with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
             network = assembly.build_detector(config["model"], classes, fetch_weights=False)
         load_weights(network, checkpoint)
+        self.stride = largest_stride(network)
         collate = Collate(pad_multiple=augmentation["pad_multiple"])
         self._predictor = Predictor(network, collate=collate, device=self._device)
 
@@ -83,11 +85,7 @@ class RunBackend:
 
     def predict(self, samples: Sequence[Sample]) -> list[DetectionArrays]:
         """Detect objects in prepared images, in coordinates of the original images."""
-        detections = self._predictor.predict(samples)
-        return [
-            DetectionArrays(*(values.numpy() for values in image)).with_masks(image.masks)
-            for image in detections
-        ]
+        return [image.arrays() for image in self._predictor.predict(samples)]
 
     def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
         """Measure on a data set, or on the run's own without a path."""

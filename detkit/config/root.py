@@ -118,6 +118,7 @@ class Evaluate:
             `validation` is the one that the configuration validates on.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; sets the size in every transform. Null keeps each page's sizes.
+        tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
         device: Where the detector runs; `auto` uses a GPU if there is one.
         output: A folder for metrics.json, detections.json and pictures; null writes none.
         plugins: Modules or Python files that register parts.
@@ -127,6 +128,7 @@ class Evaluate:
     data: Annotated[object, Block("detkit.data.detection_data:DetectionData")]
     augmentation: Annotated[object, Block("detkit.config.blocks:Augmentation")]
     metric: Annotated[object, Slot("metric", "coco")]
+    tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")]
     ckpt: str
     split: str = "validation"
     image_size: ImageSize | None = None
@@ -165,6 +167,7 @@ class Predict:
     Args:
         model: The checkpoint's detector; you can change its post-processing.
         augmentation: Transforms of the images that the detector sees.
+        tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
         ckpt: A run folder or a checkpoint file.
         source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
         output: Folder for the pictures and detections.json.
@@ -181,6 +184,7 @@ class Predict:
 
     model: Annotated[object, Slot("detector", "one_stage")]
     augmentation: Annotated[object, Block("detkit.config.blocks:Augmentation")]
+    tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")]
     ckpt: str
     source: str
     output: str = "predictions"

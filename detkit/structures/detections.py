@@ -52,6 +52,10 @@ class Detections(_Columns):
         """No detections."""
         return Detections(torch.zeros((0, 4)), torch.zeros(0), torch.zeros(0, dtype=torch.int64))
 
+    def arrays(self) -> DetectionArrays:
+        """The same detections, which are on the CPU, as NumPy arrays."""
+        return DetectionArrays(*(values.numpy() for values in self)).with_masks(self.masks)
+
     def to(self, device: torch.device | str) -> Detections:
         """The same detections on a device."""
         return Detections(*(value.to(device) for value in self)).with_masks(self.masks)

@@ -1,0 +1,51 @@
+"""Evaluation in tiles: whole images from the loader, tiles to the detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from detkit import assembly
+from detkit.data.batch_size import known_batch_size
+from detkit.data.collate import Collate
+from detkit.data.configured_proposals import configured_proposals
+from detkit.errors import UserError
+from detkit.inference.tiled_batches import Detect, TiledDetection
+from detkit.inference.tiling import Tiling
+
+
+def with_tiles(
+    config: Mapping[str, Any], detect: Detect, tiling: Tiling | None, stride: int
+) -> tuple[Mapping[str, Any], Detect]:
+    """A configuration whose images stay whole, and a detection that cuts them into tiles.
+
+    Args:
+        config: The checked configuration of the root `evaluate`.
+        detect: Detects in batches of transformed images.
+        tiling: How images are cut; None changes nothing.
+        stride: The largest stride of the network.
+
+    Raises:
+        UserError: The tiles are too small for the network, or it takes regions from a file.
+    """
+    if tiling is None:
+        return config, detect
+    tiling.require_stride(stride)
+    if configured_proposals(config) is not None:
+        raise UserError(
+            "tiling: this detector takes its regions from a file, which holds them for whole "
+            "images: measure it without tiling."
+        )
+    data, augmentation = config["data"], config["augmentation"]
+    tiled = TiledDetection(
+        detect,
+        tiling,
+        transforms=assembly.build_transforms(augmentation, "evaluation"),
+        collate=Collate(pad_multiple=augmentation["pad_multiple"]),
+        batch_size=data["validation_batch_size"] or known_batch_size(data["batch_size"]),
+    )
+    whole = {
+        "data": {**data, "validation_batch_size": 1},
+        "augmentation": {**augmentation, "evaluation": {}, "pad_multiple": 1},
+    }
+    return {**config, **whole}, tiled
