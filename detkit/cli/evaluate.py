@@ -32,12 +32,15 @@ data are the run's unless the command line changes them; classes are matched by 
 with a mask head also gets COCO's numbers for masks: mask_AP, mask_AP50 and so on.
 
 An exported file (.onnx, .xml or .pt2) runs in its engine on data.path=DATA, with the settings
-that were fixed by `detkit export`; data, split, metric, device and output can be chosen.
+that were fixed by `detkit export`; data, split, metric, tiling, device and output can be chosen.
 
 With detections=FILE no model runs. FILE is a COCO results file: a list of rows with image_id,
 category_id, bbox and score, as this command, `detkit predict` or `yolo val` write it. Rows are
 matched to images by file_name if they have one, else by image_id, else by the stem of the file.
 Rows with a segmentation are measured by their masks too.
+
+tiling={size: 640, overlap: 0.2} detects in overlapping tiles of the images, for objects that are
+small in large images; docs/tiling.md lists its settings.
 
 split=NAME measures another split, by the data set's name or a common one (val, valid, test, ...);
 split=all takes every image of a data set without splits.
@@ -50,6 +53,7 @@ curves of each class, of all classes together and their mean are also written as
   detkit evaluate ckpt=runs/demo data.path=OTHER
   detkit evaluate ckpt=runs/demo image_size=640   larger or smaller images than in training
   detkit evaluate ckpt=runs/demo split=test output=numbers
+  detkit evaluate ckpt=runs/demo 'tiling={size: 640, overlap: 0.2}'
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6
   detkit evaluate ckpt=demo.onnx data.path=DATA

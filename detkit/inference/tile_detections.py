@@ -114,7 +114,7 @@ def _ends_at_inner_border(
     sides = np.tile(windows[:, 2:] - windows[:, :2], 2)
     inner = windows != np.array([0, 0, size[1], size[0]])
     ends: NDArray[np.bool_] = (np.abs(boxes - windows) <= _BORDER * sides) & inner
-    return ends.any(axis=1)
+    return np.asarray(ends.any(axis=1))
 
 
 def _covered_shares(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -123,7 +123,7 @@ def _covered_shares(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> 
     high = np.minimum(boxes[:, None, 2:], others[:, 2:])
     shared = (high - low).clip(min=0).prod(axis=2)
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)[:, None]
-    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+    return np.asarray(np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0))
 
 
 def _moved(tile: DetectionArrays, window: Window, size: Size) -> DetectionArrays:

@@ -136,6 +136,10 @@ INTENDED_NAMES = {
         "the keys of `data` are the arguments of a class that needs PyTorch; the configuration "
         "imports it only when it checks them"
     ),
+    ("detkit.config.root", "detkit.inference.tiling"): (
+        "the keys of `tiling` are the fields of a class of another layer; the configuration "
+        "imports it only when it checks them"
+    ),
     ("detkit.", "detkit.processes.run_frozen"): (
         "`python -m` starts the training of a frozen run in a process of its own"
     ),
