@@ -7,15 +7,17 @@ inherit the lock so that a GPU stays reserved until its last user ends.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
 PART = ".part"
+_DIGEST = 16  # hexadecimal digits
 
 
 @contextmanager
@@ -77,6 +79,15 @@ def lock(file: IO[Any], *, wait: bool = False) -> Lock:
     except OSError:
         return Lock.UNSUPPORTED
     return Lock.ACQUIRED
+
+
+def files_digest(paths: Iterable[Path]) -> str:
+    """The start of a hash of the contents of files, which does not depend on their names."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:_DIGEST]
 
 
 def is_below(path: Path, folder: Path) -> bool:

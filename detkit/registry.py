@@ -52,6 +52,7 @@ FAMILIES: dict[str, str] = {
     "callback": "what runs alongside training",
     "logger": "where numbers are sent",
     "exporter": "a trained detector to a file for another engine",
+    "writer": "predictions to the files of one format",
 }
 PLURAL = ("layers", "priors")  # families whose names are plural nouns
 
@@ -202,8 +203,7 @@ def registered_in(file: Path) -> list[tuple[str, str]]:
 def names(family: str) -> list[str]:
     """The sorted names of a family's parts; imports none of them."""
     require_family(family)
-    parts = {**_builtin_parts(), **_parts}
-    return sorted(name for member, name in parts if member == family)
+    return sorted(name for member, name in {**_builtin_parts(), **_parts} if member == family)
 
 
 def part(family: str, name: str) -> Part:

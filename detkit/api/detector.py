@@ -84,6 +84,7 @@ class Detector:
 
     Attributes:
         class_names: Names of all classes, in label order.
+        category_ids: The data set's id of each class.
         device: Where it runs, such as `cpu` or `cuda`.
         threshold: The minimum score unless `predict` gets another: the one with the best F1 on the
             run's validation images, or 0.3 if the run measured none.
@@ -98,7 +99,7 @@ class Detector:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.class_names = backend.class_names
+        self.class_names, self.category_ids = backend.class_names, backend.category_ids
         self.device = backend.device
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from detkit.errors import UserError
-from detkit.evaluation.results_file import POLYGON_TOLERANCE, MaskFormat, result_rows
+from detkit.evaluation.results_file import (
+    POLYGON_TOLERANCE,
+    MaskFormat,
+    result_rows,
+    segmentations,
+)
 from detkit.pixels.image_decoding import Pixels
 from detkit.structures import DetectionArrays
+from detkit.structures.predictions import ImageRecord
 from detkit.text import counted
 from detkit.visualization.draw import pixels_to_picture
 from detkit.visualization.panels import draw_with_legend
@@ -40,6 +47,7 @@ class Result:
         class_names: Names of all classes, in label order.
         size: (height, width) of the original image, EXIF orientation applied.
         path: The image file; None for an image from memory.
+        tracks: (N,) int64 identities; None unless something tracks objects over images.
 
     Example:
         >>> result = detector.predict("photos/a.png")[0]
@@ -58,6 +66,7 @@ class Result:
     _category_ids: tuple[int, ...] = field(repr=False)
     _decode: Callable[[], Pixels] = field(repr=False)
     _masks: Masks | None = field(repr=False, default=None)
+    tracks: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -118,6 +127,60 @@ class Result:
         """
         picture = pixels_to_picture(self._decode())
         return draw_with_legend(picture, self._detections(), self.class_names)
+
+    def crops(self) -> list[Image.Image]:
+        """Cut each detection out of the image: N RGB pictures, in order.
+
+        Boxes are enlarged to whole pixels. Decodes the image again, as `draw` does.
+        """
+        picture = pixels_to_picture(self._decode())
+        return [picture.crop(_whole_pixels(box, self.size)) for box in self.boxes]
+
+    def select(self, keep: NDArray[np.bool_]) -> Result:
+        """The result with some of its detections.
+
+        Args:
+            keep: (N,) whether to keep each detection.
+
+        Example:
+            >>> len(result.select(result.scores > 1))
+            0
+        """
+        detections = self._detections().select(keep)
+        boxes, scores, labels = detections
+        return replace(
+            self,
+            boxes=boxes,
+            scores=scores,
+            labels=labels,
+            names=tuple(self.class_names[label] for label in labels.tolist()),
+            tracks=None if self.tracks is None else self.tracks[keep],
+            _masks=detections.masks,
+        )
+
+    def to_record(
+        self, number: int, name: str, file_name: str, *, mask_format: MaskFormat = "rle"
+    ) -> ImageRecord:
+        """The detections as plain values, for writers.
+
+        Args:
+            number: The image's number, from 1.
+            name: A file name without suffix, unique among the images.
+            file_name: The image file.
+            mask_format: As for `to_coco`.
+        """
+        masks = self._masks
+        return ImageRecord(
+            number=number,
+            name=name,
+            file_name=file_name,
+            size=self.size,
+            boxes=list(map(tuple, self.boxes.tolist())),
+            scores=self.scores.tolist(),
+            labels=self.labels.tolist(),
+            segmentations=None if masks is None else segmentations(masks, len(self), mask_format),
+            tracks=None if self.tracks is None else self.tracks.tolist(),
+        )
 
     def to_coco(
         self, image_id: int = 1, *, mask_format: MaskFormat = "rle"
@@ -205,3 +268,11 @@ def result_of(
         _decode=decode,
         _masks=detections.masks,
     )
+
+
+def _whole_pixels(box: NDArray[np.float32], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The pixels that a box touches: left, top, right, bottom; at least one."""
+    height, width = size
+    left, top = min(int(box[0]), width - 1), min(int(box[1]), height - 1)
+    right, bottom = max(math.ceil(box[2]), left + 1), max(math.ceil(box[3]), top + 1)
+    return left, top, min(right, width), min(bottom, height)

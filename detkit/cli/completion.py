@@ -44,6 +44,7 @@ _NEW_RUNS = (
     "benchmark",
     "tune learning_rate",
 )  # commands that accept settings=RUN
+_FORMATS = {"export": "exporter", "predict": "writer"}  # the family of `format`
 _PATHS = (
     "ckpt",
     "weights",
@@ -139,8 +140,8 @@ def _settings(command: str, words: Sequence[str], current: str) -> Iterator[str]
         module = command.replace(" ", "_")
         options = block_arguments(f"detkit.cli.{module}:Options")
         yield from (f"{sign}{word}" for word in _options(options, text))
-    if command == "export":  # `format` is another word for `exporter`
-        yield from (f"{sign}format={name}" for name in ("", *Outline.names("exporter")))
+    if family := _FORMATS.get(command):  # `export`: another word for `exporter`
+        yield from (f"{sign}format={name}" for name in ("", *Outline.names(family)))
     root = ROOTS.get("config" if command == "config explain" else command)
     if root is None:
         return

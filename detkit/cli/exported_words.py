@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from detkit.errors import UserError, did_you_mean
 from detkit.inference.engines.opening import exported_file
+
+_ITEM = re.compile(r"""\s*(?:'([^']*)'|"([^"]*)"|([^,\s][^,]*?))\s*(?:,|$)""")  # of a list
 
 
 def exported_checkpoint(words: Sequence[str]) -> Path | None:
@@ -52,3 +55,34 @@ def number_of(values: dict[str, str], key: str, default: int) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise UserError(f"{key}={text}: expected a whole number above 0.")
     return int(text)
+
+
+def list_of(values: dict[str, str], key: str) -> list[str] | None:
+    """A list among the options, such as `[dog,'traffic light']`, or a single text.
+
+    Returns:
+        None if the option is not set.
+
+    Raises:
+        UserError: It is empty.
+    """
+    text = values.get(key)
+    if text is None:
+        return None
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    items = [next(filter(None, match)) for match in _ITEM.findall(inner)]
+    if not items or (text == inner and len(items) > 1):
+        raise UserError(f"{key}={text}: expected a name, or several as {key}=[A,B].")
+    return items
+
+
+def switch_of(values: dict[str, str], key: str) -> bool | None:
+    """A true or false among the options; None if it is not set.
+
+    Raises:
+        UserError: It is something else.
+    """
+    text = values.get(key)
+    if text not in (None, "true", "false"):
+        raise UserError(f"{key}={text}: expected true or false.")
+    return None if text is None else text == "true"

@@ -22,7 +22,7 @@ usage: detkit plugin new FAMILY NAME [--package]
 Writes plugins/NAME, a working part for you to change:
 
   __init__.py                  the part, with typed settings and a docstring that detkit reads
-  conf/experiment/NAME.yaml    an experiment that trains with it; exporters have none
+  conf/experiment/NAME.yaml    an experiment that trains with it; exporters and writers have none
   test_NAME.py                 the tests of its family
   README.md                    how to describe it, check it and train with it
 
@@ -45,6 +45,10 @@ _WHOLES = {
 _TRAINABLE = {"head": "layers"}
 _EXAMPLES = {"detector": "one_stage", "proposer": "rpn", "roi_head": "standard"}
 _NEEDED = {"reader": " data.path=DATA"}  # what the experiment cannot set itself
+_USES = {  # commands that use a part which no training has
+    "exporter": "detkit export RUN format={name}",
+    "writer": "detkit predict ckpt=RUN source=PHOTOS format={name}",
+}
 
 
 def run(arguments: list[str]) -> int:
@@ -234,11 +238,10 @@ def _require_free(root: Path, is_package: bool) -> None:
 def _next_steps(family: str, name: str, is_package: bool) -> list[str]:
     needed = _NEEDED.get(family, "")
     install = [f"pip install -e {name}"] if is_package else []
+    training = f"detkit train experiment={name} debug=quick{needed}"
     return [
         *install,
         f"detkit describe {family} {name}",
         f"detkit plugin check {family}/{name}",
-        f"detkit export RUN format={name}"
-        if family == "exporter"
-        else f"detkit train experiment={name} debug=quick{needed}",
+        _USES[family].format(name=name) if family in _USES else training,
     ]

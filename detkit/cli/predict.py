@@ -1,8 +1,9 @@
-"""`detkit predict`: pictures with boxes, and the boxes as JSON."""
+"""`detkit predict`: detections in images, written in any format."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from tqdm import tqdm
 
 from detkit.cli.exported_words import exported_checkpoint
 from detkit.cli.output_folder import make_folder
+from detkit.cli.predict_images import PredictedImages
 from detkit.cli.predict_settings import PredictSettings, exported_settings
-from detkit.errors import DataError, UserError
-from detkit.evaluation.results_file import write_rows
-from detkit.inference.earlier_pictures import RESULTS, clear_earlier
-from detkit.inference.sources import find_images, output_names
+from detkit.cli.predict_sources import Source, open_source
+from detkit.errors import DataError, Stopped
+from detkit.inference.prediction_output import Classes, PredictionOutput
+from detkit.pixels.image_decoding import UnreadableImageError
+from detkit.structures.predictions import PredictedImage
 from detkit.text import counted
 
 HELP = """
@@ -23,19 +26,26 @@ usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
        detkit predict ckpt=MODEL.onnx source=FILE|FOLDER|GLOB [KEY=VALUE ...]
 
 Detects objects in image files. Writes a picture with labelled boxes for each image, and
-detections.json: a COCO results file whose rows also contain the file name. Removes pictures of an
+detections.json: a COCO results file whose rows also contain the file name. Removes the files of an
 earlier prediction in the same folder. Reports and skips files that it cannot read.
-A detector with a mask head also draws masks, and writes them as COCO's runs of pixels (RLE);
-mask_format=polygons writes polygons.
 The default score_threshold is the score with the best F1 on the run's validation images, or 0.3 if
 the run measured none.
 
+format=[A,B]       pictures and coco are the defaults; `detkit list writer` shows all formats
+classes=[A,B]      keeps detections of these classes
+mask_format=NAME   rle (default) or polygons: how JSON files store the masks of a mask head
+
+A prediction that was stopped, by Ctrl-C or any other way, continues with the same command: images
+that are done are not predicted again. Other settings or another checkpoint are refused then;
+resume=false starts over. resume=true does nothing if the prediction is finished.
+
 An exported file runs in onnxruntime (.onnx), OpenVINO (.xml) or PyTorch (.pt2). It takes source,
-output, score_threshold, mask_format, batch_size and device; everything else was fixed by
-`detkit export`.
+output, format, classes, resume, score_threshold, mask_format, batch_size and device; everything
+else was fixed by `detkit export`.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
+  detkit predict ckpt=runs/demo source=photos format=[yolo,crops] classes=[dog,cat]
   detkit predict ckpt=runs/demo source=photos image_size=640
   detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
   detkit predict ckpt=demo.onnx source=photos batch_size=4
@@ -45,32 +55,27 @@ output, score_threshold, mask_format, batch_size and device; everything else was
 def run(arguments: list[str]) -> int:
     """Predict; 1 when no image could be read."""
     settings = _settings(arguments)
-    paths = find_images(settings.source)
-    output = _output_folder(settings.output, paths)
+    source = open_source(settings.source)
+    folder = Path(settings.output)
+    source.require_outside(folder)
     detector = settings.open_detector()
     if settings.score_threshold is None:
         default = f"{detector.threshold:.2f}: {detector.threshold_origin}"
         print(f"score_threshold={default}", file=sys.stderr)
-    names = output_names(paths)
-    if removed := clear_earlier(output, names):
-        print(f"removed {counted(removed, 'picture')} of an earlier prediction from {output}")
-    rows: list[dict[str, Any]] = []
-    unreadable = 0
-    results = detector.stream(
-        paths, threshold=settings.score_threshold, batch_size=settings.batch_size
-    )
-    progress = tqdm(results, total=len(paths), unit="image", disable=None)
-    for image_id, (result, name) in enumerate(zip(progress, names, strict=True), start=1):
-        if isinstance(result, DataError):
-            unreadable += 1
-            tqdm.write(f"skipped: {result}", file=sys.stderr)
-            continue
-        result.draw().save(output / name)
-        rows += result.to_coco(image_id, mask_format=settings.mask_format)
-    write_rows(output / RESULTS, rows)
-    readable = len(paths) - unreadable
-    summary = f"{counted(len(rows), 'detection')} in {counted(readable, 'image')}"
-    print(f"{summary}, {unreadable} skipped: {output}")
+    images = PredictedImages(detector, settings, source)
+    classes = Classes(detector.class_names, detector.category_ids)
+    with closing(PredictionOutput(make_folder(folder), settings.writers, classes)) as output:
+        identity = images.identity()
+        start = output.resume(identity, settings.resume, settings.batch_size)
+        if not output.is_finished:
+            _begin(output, identity, source, start)
+            _write(output, images, start)
+        total = f"{counted(output.detections, 'detection')} in "
+        readable = output.images - output.unreadable
+        earlier = " (finished earlier)" if output.is_finished else ""
+        print(
+            f"{total}{counted(readable, 'image')}, {output.unreadable} skipped: {folder}{earlier}"
+        )
     return 0 if readable else 1
 
 
@@ -83,16 +88,43 @@ def _settings(arguments: list[str]) -> PredictSettings:
     return settings
 
 
-def _output_folder(name: str, paths: list[Path]) -> Path:
-    """Create the output folder; one with an input is refused, as a picture could replace the input.
+def _begin(output: PredictionOutput, identity: dict[str, Any], source: Source, start: int) -> None:
+    """Start a prediction, or say that one is continued."""
+    if start:
+        text = "continues an unfinished prediction (resume=false starts over): "
+        print(f"{text}{_progress(start, source.count)} done", file=sys.stderr)
+    elif removed := output.start(identity, source.names):
+        print(f"removed {counted(removed, 'file')} of an earlier prediction from {output.folder}")
 
-    Raises:
-        UserError: The folder holds an input, or cannot be written.
-    """
-    output = Path(name)
-    inside = [path for path in paths if path.resolve().parent == output.resolve()]
-    if inside:
-        raise UserError(
-            f"output={name}: the folder holds the input '{inside[0].name}': choose another folder."
-        )
-    return make_folder(output)
+
+def _write(output: PredictionOutput, images: PredictedImages, start: int) -> None:
+    """The loop: from the source to the writers, image by image."""
+    progress = tqdm(
+        images.after(start), total=images.count, initial=start, unit="image", disable=None
+    )
+    try:
+        for image in progress:
+            if error := _add(output, image):
+                tqdm.write(f"skipped: {error}", file=sys.stderr)
+                output.add_unreadable()
+        output.finish()
+    except (KeyboardInterrupt, Stopped):
+        progress.close()
+        done = _progress(output.images, images.count)
+        print(f"{done} done; the same command continues after them", file=sys.stderr)
+        raise
+
+
+def _add(output: PredictionOutput, image: PredictedImage | DataError) -> DataError | None:
+    """Write the files of an image, or return the error if it cannot be read."""
+    if isinstance(image, DataError):
+        return image
+    try:
+        output.add(image)
+    except UnreadableImageError as error:  # the file has changed since the prediction
+        return DataError(f"cannot read the image '{image.record.file_name}': {error.reason}.")
+    return None
+
+
+def _progress(done: int, total: int | None) -> str:
+    return counted(done, "image") if total is None else f"{done:,} of {counted(total, 'image')}"

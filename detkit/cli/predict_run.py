@@ -7,7 +7,7 @@ from functools import partial
 from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.detector import Detector
 from detkit.api.run_backend import RunBackend
-from detkit.cli.predict_settings import PredictSettings
+from detkit.cli.predict_settings import SEPARATE, PredictSettings, named_writers
 
 
 def run_settings(words: list[str]) -> PredictSettings:
@@ -19,11 +19,17 @@ def run_settings(words: list[str]) -> PredictSettings:
     checkpoint = checkpoint_of(words, "predict")
     config = compose_with(checkpoint, "predict", words)
     backend = partial(RunBackend, checkpoint, config, device=config["device"])
+    classes = config["classes"]
     return PredictSettings(
         source=config["source"],
         output=config["output"],
+        writers=named_writers(config["format"]),
+        classes=[classes] if isinstance(classes, str) else classes,
+        resume=config["resume"],
         score_threshold=config["score_threshold"],
         mask_format=config["mask_format"],
         batch_size=config["batch_size"],
         open_detector=lambda: Detector(backend()),
+        checkpoint_files=(checkpoint.path,),
+        others={key: value for key, value in config.items() if key not in SEPARATE},
     )

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
+from detkit import registry
 from detkit.api.detector import Detector
 from detkit.api.exported_backend import ExportedBackend
-from detkit.cli.exported_words import exported_options, number_of
+from detkit.cli.exported_words import exported_options, list_of, number_of, switch_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import MaskFormat
+from detkit.inference.engines.opening import files_of
+from detkit.structures.predictions import Writer
 
-_OPTIONS = ("source", "output", "score_threshold", "mask_format", "batch_size", "device")
+_OPTIONS = (
+    *("source", "output", "format", "classes", "resume"),
+    *("score_threshold", "mask_format", "batch_size", "device"),
+)
+_DEFAULT_FORMATS = ("pictures", "coco")
+# Keys of the configuration that `PredictSettings` holds apart, or that change no detection.
+SEPARATE = (*_OPTIONS, "ckpt", "plugins")
 
 
 class PredictSettings(NamedTuple):
@@ -22,19 +31,42 @@ class PredictSettings(NamedTuple):
 
     Attributes:
         source: A file, a folder or a pattern.
-        output: Folder for the pictures and detections.json.
+        output: Folder for the files.
+        writers: What writes them, by the name of their format.
+        classes: The classes to keep; None keeps all.
+        resume: Whether to continue an unfinished prediction; see the root `Predict`.
         score_threshold: The minimum score, or None for the detector's.
-        mask_format: How detections.json stores masks.
+        mask_format: How JSON files store masks.
         batch_size: Images per forward pass.
         open_detector: Loads the detector.
+        checkpoint_files: The files that hold the detector.
+        others: All other settings that detections depend on, as plain values.
     """
 
     source: str
     output: str
+    writers: Mapping[str, Writer]
+    classes: Sequence[str] | None
+    resume: bool | None
     score_threshold: float | None
     mask_format: MaskFormat
     batch_size: int
     open_detector: Callable[[], Detector]
+    checkpoint_files: Sequence[Path]
+    others: Mapping[str, Any]
+
+
+def named_writers(names: str | Sequence[str]) -> dict[str, Writer]:
+    """Build the writers that `format=` names.
+
+    Raises:
+        UserError: There is no such writer, or no name at all.
+    """
+    names = [names] if isinstance(names, str) else list(names)
+    if not names:
+        known = ", ".join(registry.names("writer"))
+        raise UserError(f"format=[]: expected one format or more of {known}.")
+    return {name: registry.get("writer", name)() for name in names}
 
 
 def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
@@ -47,13 +79,19 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
     if "source" not in values:
         raise UserError("detkit predict needs source=FILE, FOLDER or 'PATTERN'.")
     threshold = values.get("score_threshold")
+    registry.load_plugins()
     return PredictSettings(
         source=values["source"],
         output=values.get("output", "predictions"),
+        writers=named_writers(list_of(values, "format") or _DEFAULT_FORMATS),
+        classes=list_of(values, "classes"),
+        resume=switch_of(values, "resume"),
         score_threshold=None if threshold is None else _score(threshold),
         mask_format=_mask_format(values.get("mask_format", "rle")),
         batch_size=number_of(values, "batch_size", 1),
         open_detector=partial(_open, file, values.get("device", "auto")),
+        checkpoint_files=files_of(file),
+        others={},
     )
 
 

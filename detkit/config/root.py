@@ -170,12 +170,16 @@ class Predict:
         tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
         ckpt: A run folder or a checkpoint file.
         source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
-        output: Folder for the pictures and detections.json.
-        score_threshold: Minimum score of detections in pictures and JSON; null takes the score
-            with the best F1 on the run's validation images, or 0.3 if the run measured none.
+        output: Folder for the files.
+        format: What to write, one of `detkit list writer` or a list such as [pictures,yolo].
+        classes: Names of the classes to keep, such as [dog,cat]; null keeps all.
+        resume: What to do with an unfinished prediction in the output folder: null continues it,
+            false starts over; true also accepts a finished one, and does nothing then.
+        score_threshold: Minimum score of detections in all files; null takes the score with the
+            best F1 on the run's validation images, or 0.3 if the run measured none.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; sets the size in every transform. Null keeps each page's sizes.
-        mask_format: How detections.json stores masks, of a detector with a mask head: `rle`, COCO's
+        mask_format: How JSON files store masks, of a detector with a mask head: `rle`, COCO's
             runs of pixels, or `polygons`.
         batch_size: Images per forward pass.
         device: Where the detector runs; `auto` uses a GPU if there is one.
@@ -188,6 +192,9 @@ class Predict:
     ckpt: str
     source: str
     output: str = "predictions"
+    format: str | list[str] = field(default_factory=lambda: ["pictures", "coco"])
+    classes: list[str] | str | None = None
+    resume: bool | None = None
     score_threshold: Fraction | None = None
     mask_format: Literal["rle", "polygons"] = "rle"
     image_size: ImageSize | None = None

@@ -40,6 +40,7 @@ detkit's own parts pass the same checks as plugins:
 - callback, logger: they do not change the training, and it can be resumed from its checkpoint. A
   callback that is meant to change the training sets `changes_training = True` on its class.
 - exporter: the written model gives PyTorch's outputs for images of any size and number.
+- writer: files stay in the output folder, belong to one image, and are the same each time.
 
 A promise that cannot be checked on a part raises LeftOutError, which pytest reports as skipped.
 """

@@ -22,6 +22,7 @@ from detkit.contracts import (
     proposals,
     readers_and_samplings,
     transforms,
+    writers,
 )
 from detkit.contracts.case import Subject
 
@@ -218,6 +219,12 @@ _BY_FAMILY: dict[str, tuple[Check, ...]] = {
         callbacks_and_loggers.metrics_and_hyperparameters_are_logged,
     ),
     "exporter": (exporters.attributes_are_valid, exporters.written_models_give_the_same_outputs),
+    "writer": (
+        writers.files_are_named_after_their_image,
+        writers.detections_give_files,
+        writers.no_detections_are_handled,
+        writers.files_depend_on_the_arguments_alone,
+    ),
 }
 
 

@@ -74,11 +74,12 @@ def result_rows(
         rows.append({**source, "category_id": category_ids[label], "bbox": xywh, "score": score})
     if detections.masks is None:
         return rows
-    segmentations = _segmentations(detections.masks, len(rows), mask_format)
-    return [{**row, "segmentation": s} for row, s in zip(rows, segmentations, strict=True)]
+    masks = segmentations(detections.masks, len(rows), mask_format)
+    return [{**row, "segmentation": mask} for row, mask in zip(rows, masks, strict=True)]
 
 
-def _segmentations(masks: Masks, count: int, mask_format: MaskFormat) -> list[Any]:
+def segmentations(masks: Masks, count: int, mask_format: MaskFormat) -> list[Any]:
+    """The masks of detections as COCO stores them; see `result_rows`."""
     if mask_format == "rle":
         return masks.encoded().rle()
     polygons = [masks.window(position).polygons(POLYGON_TOLERANCE) for position in range(count)]

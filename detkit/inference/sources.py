@@ -1,4 +1,4 @@
-"""Image files to predict on, and the names of the pictures that come of them."""
+"""Image files to predict on, and names for the files that are written about them."""
 
 from __future__ import annotations
 
@@ -44,8 +44,10 @@ def find_images(source: str) -> list[Path]:
     return sorted(images, key=_natural_order)
 
 
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """A PNG name for each file; stems that are equal, ignoring case, get a number.
+def image_names(paths: Sequence[Path]) -> list[str]:
+    """A unique name without suffix for each file: its stem, with a number where stems are equal.
+
+    Case does not tell names apart, as on some file systems.
 
     Control characters, which would act on a terminal that lists the names, are written as `%0A`.
     """
@@ -53,13 +55,18 @@ def output_names(paths: Sequence[Path]) -> list[str]:
     names = []
     for path in paths:
         base = "".join(quote(c) if category(c) in _CONTROL else c for c in path.stem)
-        stem, number = base, 1
-        while stem.casefold() in used:
+        name, number = base, 1
+        while name.casefold() in used:
             number += 1
-            stem = f"{base}-{number}"
-        used.add(stem.casefold())
-        names.append(f"{stem}.png")
+            name = f"{base}-{number}"
+        used.add(name.casefold())
+        names.append(name)
     return names
+
+
+def output_names(paths: Sequence[Path]) -> list[str]:
+    """The name of the picture of each file."""
+    return [f"{name}.png" for name in image_names(paths)]
 
 
 def _counted(files: Sequence[Path]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from detkit.lazy_names import lazy_names
 from detkit.structures.arrays import DetectionArrays
 from detkit.structures.exported import ExportedModel
+from detkit.structures.predictions import ImageRecord, PredictedImage, Predictions
 
 if TYPE_CHECKING:
     from detkit.structures.batch import Batch
@@ -38,12 +39,15 @@ __all__ = [
     "ExportedModel",
     "Fault",
     "FeatureSpec",
+    "ImageRecord",
     "LayerComparison",
     "Outlines",
     "PaddedDetections",
     "PaddedMasks",
     "PaddedTargets",
     "Pairing",
+    "PredictedImage",
+    "Predictions",
     "Priors",
     "RegionPredictions",
     "Regions",

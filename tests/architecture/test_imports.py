@@ -37,6 +37,7 @@ PARTS = {
     "image_sampling",
     "optimizers",
     "schedules",
+    "writers",
 }
 BELOW_ASSEMBLY = {
     *BASE,

@@ -89,6 +89,7 @@ def answers(typed, capsys, monkeypatch, tmp_path):
         ("train --model=fco", ["--model=fcos"]),
         ("sweep model/neck=fpn,pa", ["model/neck=fpn,pan"]),
         ("export runs/one format=t", ["format=torch_export", "format=triton"]),
+        ("predict format=pi", ["format=pictures"]),
         ("export runs/one precision=i", ["precision=int8"]),
     ],
 )

@@ -42,6 +42,13 @@ def exported_file(source: str) -> Path | None:
     return models[0] if len(models) == 1 else None
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """An exported file with the files beside it that hold its weights."""
+    beside = (path.with_suffix(".bin") if path.suffix.lower() == ".xml" else None,)
+    outside = (path.with_name(f"{path.name}.data"),)  # large ONNX files
+    return (path, *(file for file in (*beside, *outside) if file and file.is_file()))
+
+
 def open_engine(path: Path, device: str = "auto", threads: int | None = None) -> Engine:
     """Open an exported file in the engine of its format.
 

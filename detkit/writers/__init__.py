@@ -1,0 +1,1 @@
+"""Formats that `detkit predict` writes, one module each; see `Writer` in detkit.structures."""

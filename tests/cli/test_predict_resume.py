@@ -1,0 +1,181 @@
+"""A prediction that was stopped continues with the same command, to the same bytes."""
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from exported_files import write_onnx
+from PIL import Image
+
+from detkit.cli.main import main
+from detkit.inference.prediction_journal import NAME
+from detkit.inference.prediction_output import PredictionOutput
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+IMAGES = 7
+WORDS = ["predict", "ckpt=model.onnx", "source=data", "output=out", "batch_size=2"]
+ADD = PredictionOutput.add
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working directory with model.onnx, and images of noise and one broken file in `data`."""
+    monkeypatch.chdir(tmp_path)
+    write_onnx(tmp_path / "model.onnx")
+    (tmp_path / "data").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(IMAGES):
+        pixels = random.integers(30 * (number + 1), size=(12, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"data/{number}.png")
+    (tmp_path / "data/2.png").write_bytes(b"no image")
+    return tmp_path
+
+
+def content(name):
+    """The bytes of all files of an output folder."""
+    return {
+        path.relative_to(name).as_posix(): path.read_bytes()
+        for path in Path(name).rglob("*")
+        if path.is_file() and path.name != "prediction.json"
+    }
+
+
+def stop_after(monkeypatch, count, error=KeyboardInterrupt, *, written=False):
+    """Stop the next prediction at an image: before, or after its files are written."""
+    images = iter(range(count))
+
+    def add(output, image):
+        if next(images, None) is None:
+            if written:
+                ADD(output, image)
+            raise error
+        ADD(output, image)
+
+    monkeypatch.setattr(PredictionOutput, "add", add)
+
+
+def interrupt(monkeypatch, count, *words, **options):
+    with monkeypatch.context() as patch:
+        stop_after(patch, count, **options)
+        return main([*WORDS, *words])
+
+
+# pain 118
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_two_parts_give_the_bytes_of_one(folder, monkeypatch, capsys, count, written):
+    words = ["format=[pictures,coco]"]
+    assert main([*WORDS, *words, "output=whole"]) == 0
+    assert interrupt(monkeypatch, count, *words, written=written) == 130
+    assert (folder / "out" / NAME).exists()
+    assert "of 7 images done; the same command continues" in capsys.readouterr().err
+    assert main([*WORDS, *words]) == 0
+    assert content("out") == content("whole")
+    assert "6 images, 1 skipped: out" in capsys.readouterr().out
+
+
+# pain 118
+def test_images_that_are_done_are_not_predicted_again(folder, monkeypatch, capsys):
+    interrupt(monkeypatch, 4)  # 0, 1, 3 and 4: with the broken file five are done
+    capsys.readouterr()
+    seen = []
+    monkeypatch.setattr(
+        PredictionOutput, "add", lambda output, image: seen.append(image) or ADD(output, image)
+    )
+    assert main(WORDS) == 0
+    assert [image.record.name for image in seen] == ["4", "5", "6"]  # whole batches
+    said = capsys.readouterr().err
+    assert "continues an unfinished prediction (resume=false starts over): 4 of 7 images" in said
+
+
+# pain 118
+def test_a_torn_last_line_is_dropped(folder, monkeypatch):
+    main([*WORDS, "output=whole"])
+    interrupt(monkeypatch, 4)
+    journal = folder / "out" / NAME
+    journal.write_bytes(journal.read_bytes()[:-9])
+    assert main(WORDS) == 0
+    assert content("out") == content("whole")
+
+
+@pytest.mark.parametrize(
+    ("word", "difference"),
+    [
+        ("score_threshold=0.5", "score_threshold: 0.1 -> 0.5"),
+        ("classes=[dog]", 'classes: null -> ["dog"]'),
+        ("format=coco", 'format: ["pictures", "coco"] -> ["coco"]'),
+        ("source=data/[0-5]*", "source.images: 7 -> 6; source.sha256: "),
+        ("ckpt=other.onnx", "checkpoint: "),
+    ],
+)
+# pain 118
+def test_other_settings_are_refused(folder, monkeypatch, capsys, word, difference):
+    write_onnx(folder / "other.onnx", opset=19)
+    interrupt(monkeypatch, 4)
+    before = content("out")
+    assert main([*WORDS, word]) == 2
+    said = capsys.readouterr().err
+    assert "out: holds an unfinished prediction (5 images) with other settings: " in said
+    assert difference in said
+    assert content("out") == before
+
+
+def test_resume_false_starts_over(folder, monkeypatch):
+    main([*WORDS, "output=whole", "score_threshold=0.5"])
+    interrupt(monkeypatch, 4)
+    assert main([*WORDS, "resume=false", "score_threshold=0.5"]) == 0
+    assert content("out") == content("whole")
+
+
+def test_resume_true_does_nothing_after_the_end(folder, capsys):
+    main(WORDS)
+    before = content("out")
+    capsys.readouterr()
+    (folder / "data/0.png").write_bytes(b"gone")
+    assert main([*WORDS, "resume=true"]) == 0
+    assert capsys.readouterr().out.endswith("6 images, 1 skipped: out (finished earlier)\n")
+    assert content("out") == before
+
+
+def test_resume_true_after_the_end_needs_the_same_settings(folder, capsys):
+    main(WORDS)
+    assert main([*WORDS, "resume=true", "score_threshold=0.9"]) == 0
+    assert "(finished earlier)" not in capsys.readouterr().out.splitlines()[-1]
+
+
+# pain 118
+@pytest.mark.parametrize("method", ["write_bytes", "open"])
+def test_a_full_disk_loses_nothing(folder, monkeypatch, capsys, method):
+    main([*WORDS, "output=whole"])
+    original = getattr(Path, method)
+
+    def full(path, *arguments, **keywords):
+        if path.name in ("4.png", "detections.json.part"):
+            original(path, *(() if method == "write_bytes" else ("w",)), *arguments[:1])
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        return original(path, *arguments, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, method, full)
+        assert main(WORDS) == 2
+    said = capsys.readouterr().err
+    assert "cannot be written (No space left on device)" in said
+    assert "make room, and give the same command again" in said
+    assert main(WORDS) == 0
+    assert content("out") == content("whole")
+
+
+# pain 118
+def test_two_predictions_at_once_are_refused(folder, monkeypatch, capsys):
+    def start_another(output, image):
+        with monkeypatch.context() as patch:
+            patch.setattr(PredictionOutput, "add", ADD)
+            assert main(WORDS) == 2
+        ADD(output, image)
+
+    monkeypatch.setattr(PredictionOutput, "add", start_another)
+    assert main(WORDS) == 0
+    assert "another process is writing a prediction" in capsys.readouterr().err
