@@ -143,7 +143,7 @@ class Result:
             keep: (N,) whether to keep each detection.
 
         Example:
-            >>> len(result.select(result.scores > 1))
+            >>> len(results[0].select(results[0].scores > 1))
             0
         """
         detections = self._detections().select(keep)
