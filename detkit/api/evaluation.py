@@ -96,7 +96,7 @@ def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: 
         UserError: The data set cannot be read, has no such split, or gives other pixel values than
             the detector was trained with, or its tiles are too small.
     """
-    _require_value_range(checkpoint, config)
+    require_value_range(checkpoint, config)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     chosen_device = choose_device(device)
     detector = assembly.build_detector(config["model"], classes, fetch_weights=False)
@@ -107,7 +107,7 @@ def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: 
     return Evaluation(whole, classes, detect_tiles)
 
 
-def _require_value_range(checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
+def require_value_range(checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
     """Refuse to measure a detector on images with another `data.value_range`.
 
     Raises:

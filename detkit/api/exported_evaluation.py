@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -34,7 +34,17 @@ def evaluate_exported(
 
 
 def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evaluation:
-    """Prepare the evaluation of an exported file.
+    """Prepare the evaluation of an exported file; see `exported_config`."""
+    tiling, words = tiling_in_words(words)
+    model, config = backend.engine.model, exported_config(backend, words)
+    classes = Classes(list(model.class_names), list(model.category_ids))
+    run = partial(detect_exported, backend.predictor)
+    whole, detect = with_tiles(config, run, tiling, model.stride)
+    return Evaluation(whole, classes, detect, masks=model.mask_size is not None)
+
+
+def exported_config(backend: ExportedBackend, words: Sequence[str]) -> dict[str, Any]:
+    """The configuration of the evaluation of an exported file.
 
     Args:
         backend: The file in its engine.
@@ -44,7 +54,6 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
     Raises:
         UserError: No data set is named or it cannot be read, or an override is wrong.
     """
-    tiling, words = tiling_in_words(words)
     for word in words:
         key = word.lstrip("+~").partition("=")[0]
         if key.replace("/", ".").split(".")[0] in _FIXED:
@@ -67,7 +76,4 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
         "pad_multiple": model.pad_multiple,
     }
     config["data"].update(channels=model.channels, value_range=model.value_range)
-    classes = Classes(list(model.class_names), list(model.category_ids))
-    run = partial(detect_exported, backend.predictor)
-    whole, detect = with_tiles(config, run, tiling, model.stride)
-    return Evaluation(whole, classes, detect, masks=model.mask_size is not None)
+    return config

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from detkit.api.arguments import override_list, refuse_overrides
+from detkit.api.augmented_backend import ViewBackend
 from detkit.api.detector import EVALUATE_REMEDIES, Detector
 from detkit.api.exported_backend import ExportedBackend
 from detkit.api.tiled_backend import tiled
+from detkit.api.view_settings import view_settings
 from detkit.errors import UserError
+from detkit.inference.augmented_views import AugmentedViews
 from detkit.inference.engines.opening import exported_file
 from detkit.inference.tiling import Tiling, tiling_of
 from detkit.public_names import import_name
@@ -28,24 +31,32 @@ _REMEDIES = {
 
 
 def load(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     device: str | torch.device = "auto",
     overrides: Sequence[str] = (),
     tiling: Tiling | Mapping[str, Any] | None = None,
+    tta: AugmentedViews | Mapping[str, Any] | None = None,
+    merge: str | Mapping[str, Any] | None = None,
+    weights: Sequence[float] | None = None,
 ) -> Detector:
-    """Load a trained detector.
+    """Load a trained detector, or several as one.
 
     Args:
         source: A run folder (its best checkpoint), a checkpoint file, a bundle, or a file that
             `detkit export` wrote: `.onnx` runs in onnxruntime, `.xml` in OpenVINO, both without
-            PyTorch, and `.pt2` in PyTorch.
+            PyTorch, and `.pt2` in PyTorch. A list of these makes an ensemble, whose classes are
+            matched by name.
         device: `auto` uses a GPU if there is one; else `cpu`, `cuda` or `cuda:1`.
         overrides: Changes of the run's settings, as `detkit predict` takes them, such as
             `["image_size=640", "model.head.postprocess.max_detections=20"]`. The settings of an
             exported file are fixed.
         tiling: Detect in overlapping tiles of each image, such as `{"size": 640, "overlap": 0.2}`;
             docs/tiling.md lists all settings.
+        tta: Detect in several views of each image, such as `{"flip": True, "scales": [0.8, 1.0]}`.
+        merge: The post-processor that merges the detections of views and detectors, such as `nms`,
+            or `{"name": "soft_nms", "iou_threshold": 0.6}`; None takes weighted boxes fusion.
+        weights: How much each detector of an ensemble counts; None weights all alike.
 
     Raises:
         UserError: There is no such file, it is damaged or not from detkit, the device is missing,
@@ -58,12 +69,23 @@ def load(
     """
     words = override_list(overrides)
     refuse_overrides(words, _REMEDIES)
-    tiles, file = tiling_of(tiling), exported_file(os.fspath(source))
+    tiles = tiling_of(tiling)
+    sources = [source] if isinstance(source, str | os.PathLike) else list(source)
+    if not sources:
+        raise UserError("detkit.load got an empty list: pass a run, or several.")
+    settings = view_settings(len(sources), tta=tta, merge=merge, weights=weights)
+    backends = [_opened(os.fspath(path), device, words) for path in sources]
+    return tiled(backends[0] if settings is None else settings.backend(backends), tiles)
+
+
+def _opened(source: str, device: str | torch.device, words: list[str]) -> ViewBackend:
+    file = exported_file(source)
     if file is None:
-        return tiled(import_name("open_run")(os.fspath(source), device, words), tiles)
+        run: ViewBackend = import_name("open_run")(source, device, words)
+        return run
     if words:
         raise UserError(
             f"overrides: '{words[0]}' has no effect on {file}, whose settings were fixed when it "
             "was exported: pass the override to `detkit export`."
         )
-    return tiled(ExportedBackend(file, device=str(device)), tiles)
+    return ExportedBackend(file, device=str(device))

@@ -10,7 +10,7 @@ import torch
 
 from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
-from detkit.api.evaluation import evaluation_of
+from detkit.api.evaluation import evaluation_of, require_value_range
 from detkit.api.image_inputs import DecodeJPEG, ImageToRead
 from detkit.assembly import Classes
 from detkit.config.overrides import quoted_value
@@ -18,9 +18,12 @@ from detkit.data.collate import Collate
 from detkit.data.configured_proposals import configured_proposals
 from detkit.data.image_decoding import as_tensor, torchvision_jpeg
 from detkit.data.single_image import read_image
+from detkit.errors import UserError
 from detkit.export.graph import largest_stride
+from detkit.inference.augmented_views import AugmentedViews, require_scales, scaled_steps
 from detkit.inference.detecting import choose_device
 from detkit.inference.predictor import Predictor
+from detkit.interfaces import Transform
 from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
 from detkit.runs.score_threshold import default_threshold
@@ -56,6 +59,7 @@ class RunBackend:
         self.decode_jpeg: DecodeJPEG | None = torchvision_jpeg
         self.pixels = PixelFormat.of(checkpoint.config)
         self.device = str(self._device)
+        self.has_masks, self.has_data = assembly.needs_masks(config["model"]), True
         self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
         augmentation = config["augmentation"]
         self._transforms = assembly.build_transforms(augmentation, "evaluation")
@@ -75,17 +79,40 @@ class RunBackend:
 
     def prepare(self, image: ImageToRead) -> Sample:
         """Decode an image and apply the run's evaluation transforms."""
-        return read_image(
-            lambda: as_tensor(image.decode()),
-            image.description,
-            path=str(image.path or ""),
-            transforms=self._transforms,
-            proposals=self._proposals,
-        )
+        return self._read(image, self._transforms)
+
+    def prepare_scaled(self, image: ImageToRead, scale: float) -> Sample:
+        """Like `prepare`, for an input `scale` times as large."""
+        pixels, augmentation = image.decode(), self._config["augmentation"]
+        size, multiple = pixels.shape[:2], augmentation["pad_multiple"]
+        steps = scaled_steps(augmentation["evaluation"], size, scale, multiple)
+        transforms = assembly.build_transforms({"evaluation": steps}, "evaluation")
+        return self._read(image._replace(decode=lambda: pixels), transforms)
+
+    def require_views(self, views: AugmentedViews) -> None:
+        """Refuse views that the network cannot take.
+
+        Raises:
+            UserError: Regions or a transform fit the image as it is only.
+        """
+        if self._proposals is not None:
+            raise UserError(
+                f"tta: {self.source} takes its regions from a file, which fit no mirrored or "
+                "scaled image: leave out tta."
+            )
+        if views.changes_size:
+            require_scales(self._config["augmentation"]["evaluation"], self.source)
 
     def predict(self, samples: Sequence[Sample]) -> list[DetectionArrays]:
         """Detect objects in prepared images, in coordinates of the original images."""
         return [image.arrays() for image in self._predictor.predict(samples)]
+
+    def evaluation_config(self, words: Sequence[str]) -> dict[str, Any]:
+        """The checked configuration of an evaluation with these overrides."""
+        overrides = ["ckpt=loaded", *self._overrides, *words]
+        config = compose_with(self._checkpoint, "evaluate", overrides)
+        require_value_range(self._checkpoint, config)
+        return config
 
     def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
         """Measure on a data set, or on the run's own without a path."""
@@ -94,6 +121,15 @@ class RunBackend:
         config = compose_with(self._checkpoint, "evaluate", words)
         with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
             return dict(evaluation_of(self._checkpoint, config, device=self.device).run().numbers)
+
+    def _read(self, image: ImageToRead, transforms: Mapping[str, Transform]) -> Sample:
+        return read_image(
+            lambda: as_tensor(image.decode()),
+            image.description,
+            path=str(image.path or ""),
+            transforms=transforms,
+            proposals=self._proposals,
+        )
 
 
 def open_run(source: str, device: str | torch.device, overrides: Sequence[str]) -> RunBackend:

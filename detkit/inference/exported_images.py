@@ -43,7 +43,7 @@ def prepare_image(pixels: Pixels, model: ExportedModel) -> PreparedImage:
     original_size, to_image = pixels.shape[:2], np.eye(3)
     for node in model.resize.values():
         size: Size = pixels.shape[:2]
-        fit, fill = _fit(node, size)
+        fit, fill = fit_of(node, size)
         pixels = place_pixels(resize_pixels(pixels, fit.inner), fit, fill)
         factors = fit.inner[1] / size[1], fit.inner[0] / size[0]
         step = np.array([[factors[0], 0, fit.left], [0, factors[1], fit.top], [0, 0, 1]])
@@ -59,7 +59,7 @@ def require_numpy_transforms(model: ExportedModel, source: str) -> None:
     """
     for node in model.resize.values():
         try:
-            _fit(node, (1, 1))
+            fit_of(node, (1, 1))
         except KeyError as error:
             raise UserError(
                 f"{source}: its images need the transform '{node['name']}' with the settings "
@@ -90,6 +90,6 @@ _RULES: dict[str, Callable[[Mapping[str, Any], Size], tuple[Fit, int]]] = {
 }
 
 
-def _fit(node: Mapping[str, Any], size: Size) -> tuple[Fit, int]:
-    """Where a transform puts an image of a size, and the grey around it."""
+def fit_of(node: Mapping[str, Any], size: Size) -> tuple[Fit, int]:
+    """Where a resizing transform puts an image of (height, width), and the grey around it."""
     return _RULES[node["name"]](node, size)

@@ -1,0 +1,97 @@
+"""Test-time augmentation and ensembles: their settings, and the backend they make.
+
+Imports no torch, so that it works with exported files too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detkit.api.augmented_backend import AugmentedBackend, ViewBackend
+from detkit.api.detector import Backend
+from detkit.api.merged_backend import MergedBackend
+from detkit.errors import UserError
+from detkit.inference.augmented_views import AugmentedViews, views_of
+from detkit.inference.merging import Merging, merging_of
+from detkit.text import counted
+
+
+@dataclass(frozen=True)
+class ViewSettings:
+    """How several views or detectors become one detector.
+
+    Attributes:
+        views: Mirror images and scales; None for the image as it is.
+        merging: Merges the detections of views and of detectors.
+        weights: How much each detector counts; None weights all alike.
+    """
+
+    views: AugmentedViews | None
+    merging: Merging
+    weights: tuple[float, ...] | None
+
+    def backend(self, networks: Sequence[ViewBackend]) -> Backend:
+        """One backend of several networks, or of one.
+
+        Raises:
+            UserError: A network cannot take the views, or the networks do not fit together.
+        """
+        members: list[Any] = list(networks)
+        if self.views is not None:
+            members = [AugmentedBackend(n, self.views, self.merging) for n in networks]
+        if len(members) == 1:
+            backend: Backend = members[0]
+            return backend
+        return MergedBackend(members, self.merging, self.weights)
+
+
+def view_settings(
+    detectors: int,
+    *,
+    tta: AugmentedViews | Mapping[str, Any] | None = None,
+    merge: str | Mapping[str, Any] | None = None,
+    weights: Sequence[float] | None = None,
+) -> ViewSettings | None:
+    """Check the settings; None where one detector sees each image once.
+
+    Args:
+        detectors: The number of detectors.
+        tta: The views; see `AugmentedViews`.
+        merge: A post-processor by name, or a mapping of its name and settings; None takes weighted
+            boxes fusion.
+        weights: One for each detector.
+
+    Raises:
+        UserError: A value does not fit, or has nothing to act on.
+    """
+    views = views_of(tta)
+    if views is None and detectors == 1 and merge is not None:
+        raise UserError(
+            f"merge={merge}: there is nothing to merge: give several checkpoints, "
+            "ckpt=[RUN_A,RUN_B], or views, tta={flip: true}."
+        )
+    if weights is not None:
+        _require_weights(weights, detectors)
+    if views is None and detectors == 1:
+        return None
+    merging = merging_of("weighted_boxes_fusion" if merge is None else merge)
+    return ViewSettings(views, merging, None if weights is None else tuple(map(float, weights)))
+
+
+def _require_weights(weights: Sequence[float], detectors: int) -> None:
+    """Refuse weights that do not belong to the detectors.
+
+    Raises:
+        UserError: There are too few or too many, or one is not above 0.
+    """
+    text = f"ckpt_weights={list(weights)}"
+    if detectors == 1:
+        raise UserError(f"{text}: there is one detector: give several, ckpt=[RUN_A,RUN_B].")
+    if len(weights) != detectors:
+        raise UserError(f"{text}: expected {counted(detectors, 'number')}, one for each detector.")
+    numbers = [w for w in weights if isinstance(w, int | float) and not isinstance(w, bool)]
+    if len(numbers) < detectors or not all(0 < number < math.inf for number in numbers):
+        raise UserError(f"{text}: expected numbers above 0.")
