@@ -11,13 +11,14 @@ import torch
 
 from detkit.api.augmented_backend import AugmentedBackend
 from detkit.api.detector import Backend
-from detkit.api.evaluation import DetectedBatch, Evaluation
+from detkit.api.evaluation import Evaluation
 from detkit.api.image_inputs import ImageToRead
 from detkit.api.merged_backend import MergedBackend
 from detkit.api.tiled_backend import TiledBackend
 from detkit.assembly import Classes
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
+from detkit.inference.tiled_batches import DetectedBatch
 from detkit.inference.tiling import Tiling, tiling_in_words, tiling_of
 from detkit.structures import Batch, Detections
 
