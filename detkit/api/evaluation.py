@@ -16,6 +16,7 @@ from detkit.data.evaluation_split import measured_split
 from detkit.data.outline_decoding import decode_outlines
 from detkit.data.unreadable_images import describe_unreadable
 from detkit.errors import ConfigError
+from detkit.evaluation.metric_intervals import interval_settings
 from detkit.evaluation.results_file import read_rows
 from detkit.evaluation.results_matching import match_rows
 from detkit.export.graph import largest_stride
@@ -56,6 +57,7 @@ class Evaluation:
         self.split = measured_split(data, config["split"])
         self._loader = data.measuring_loader(self.split.index)
         self._metric = assembly.build_metric(config, classes)
+        self._intervals = interval_settings(config["intervals"], self._metric)
         self.category_ids = classes.category_ids
         self.results: list[tuple[int, Detections]] = []
 
@@ -73,7 +75,13 @@ class Evaluation:
         self.results.clear()
         detected = track(self._detect(self._loader))
         notes = partial(describe_unreadable, self._loader)
-        return measure(self._metric, self._classes.names, self._batches(detected), notes)
+        return measure(
+            self._metric,
+            self._classes.names,
+            self._batches(detected),
+            notes,
+            intervals=self._intervals,
+        )
 
     def _batches(
         self, detected: Iterable[DetectedBatch]
@@ -152,11 +160,12 @@ class FileEvaluation:
         self.notes = matches.notes
         self._detections = matches.by_image
         self._metric = assembly.build_metric(config, self._classes)
+        self._intervals = interval_settings(config["intervals"], self._metric)
 
     def run(self) -> Measurement:
         """Measure the detections of the file."""
         batches = _all_images(self._detections, self.split.index)
-        return measure(self._metric, self._classes.names, batches)
+        return measure(self._metric, self._classes.names, batches, intervals=self._intervals)
 
 
 def _all_images(

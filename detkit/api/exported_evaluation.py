@@ -30,7 +30,7 @@ def evaluate_exported(
     """The metrics of an exported file; see `Detector.evaluate`."""
     path = [] if data is None else [f"data.path={quoted_value(data)}"]
     with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
-        return dict(exported_evaluation(backend, [*overrides, *path]).run().numbers)
+        return exported_evaluation(backend, [*overrides, *path]).run().flat_numbers()
 
 
 def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evaluation:

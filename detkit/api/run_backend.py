@@ -120,7 +120,7 @@ class RunBackend:
         words = ["ckpt=loaded", *self._overrides, *overrides, *path]
         config = compose_with(self._checkpoint, "evaluate", words)
         with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
-            return dict(evaluation_of(self._checkpoint, config, device=self.device).run().numbers)
+            return evaluation_of(self._checkpoint, config, device=self.device).run().flat_numbers()
 
     def _read(self, image: ImageToRead, transforms: Mapping[str, Transform]) -> Sample:
         return read_image(

@@ -49,11 +49,16 @@ With output=FOLDER it writes metrics.json, detections.json and pictures: precisi
 precision and recall by score threshold, FROC and ROC curves, confusion matrix, errors, sizes. The
 curves of each class, of all classes together and their mean are also written as CSV.
 
+intervals=true adds 95 % intervals of AP, AP50 and the AP of each class, by drawing the images again
+with replacement: how far the numbers may be off because these and no other images were measured.
+intervals={samples: 2000, seed: 1} sets how. To compare two detectors, use `detkit compare`.
+
   detkit evaluate ckpt=runs/demo
   detkit evaluate ckpt=runs/demo data.path=OTHER
   detkit evaluate ckpt=runs/demo image_size=640   larger or smaller images than in training
   detkit evaluate ckpt=runs/demo split=test output=numbers
   detkit evaluate ckpt=runs/demo 'tiling={size: 640, overlap: 0.2}'
+  detkit evaluate ckpt=runs/demo intervals=true
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6
   detkit evaluate ckpt=demo.onnx data.path=DATA

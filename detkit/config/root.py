@@ -121,6 +121,8 @@ class Evaluate:
         tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
         device: Where the detector runs; `auto` uses a GPU if there is one.
         output: A folder for metrics.json, detections.json and pictures; null writes none.
+        intervals: Whether to compute 95 % intervals of AP, AP50 and the AP of each class by drawing
+            the images again; `{samples: 1000, seed: 0}` sets how.
         plugins: Modules or Python files that register parts.
     """
 
@@ -134,6 +136,7 @@ class Evaluate:
     image_size: ImageSize | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
+    intervals: bool | dict[str, NonNegativeInt] = False
     plugins: list[str] = field(default_factory=list)
 
 
@@ -149,6 +152,8 @@ class Measure:
             `validation` is the one that the configuration validates on, `all` takes a data set
             without splits.
         output: A folder for metrics.json and pictures; null writes none.
+        intervals: Whether to compute 95 % intervals of AP, AP50 and the AP of each class by drawing
+            the images again; `{samples: 1000, seed: 0}` sets how.
         plugins: Modules or Python files that register parts.
     """
 
@@ -157,6 +162,7 @@ class Measure:
     detections: str
     split: str = "validation"
     output: str | None = None
+    intervals: bool | dict[str, NonNegativeInt] = False
     plugins: list[str] = field(default_factory=list)
 
 

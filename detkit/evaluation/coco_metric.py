@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from detkit.errors import DataError
 from detkit.evaluation.class_frequencies import LVIS_LIMITS, ClassFrequencies, Limits
 from detkit.evaluation.coco_backends import accumulated
+from detkit.evaluation.coco_matches import CocoMatches, match_coco
 from detkit.evaluation.metric_base import MetricBase
 from detkit.evaluation.metrics_table import MASK
 from detkit.registry import PositiveInt, Wired, register
@@ -83,6 +84,14 @@ class CocoMetric(MetricBase):
             of_boxes = {n: text for n, text in self.meanings.items() if not n.startswith(MASK)}
             self.meanings = of_boxes | {f"{MASK}{name}": text for name, text in of_boxes.items()}
         return numbers
+
+    def matches(self) -> dict[str, CocoMatches]:
+        """The matches of boxes, and under `mask_` those of masks, from which AP is computed."""
+        images, classes = self.images.by_id(), self.images.class_names
+        matches = {"": match_coco(images, classes, self.limits[_MOST])}
+        if self.images.has_masks():
+            matches[MASK] = match_coco(images, classes, self.limits[_MOST], "segm")
+        return matches
 
     def _numbers(self, kind: Literal["bbox", "segm"]) -> dict[str, float]:
         """The numbers of boxes or masks.

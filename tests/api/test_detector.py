@@ -257,3 +257,9 @@ def test_a_result_of_a_path_keeps_it(detector, photos, monkeypatch):
     monkeypatch.chdir(photos)
     (result,) = detector.predict("a.png")
     assert result.path == Path("a.png")
+
+
+def test_intervals_are_numbers_too(tiny_run):
+    numbers = tiny_run.load().evaluate(overrides=["intervals={samples: 100}"])
+    assert numbers["AP50_low"] <= numbers["AP50"] <= numbers["AP50_high"]
+    assert "AP_low/circle" in numbers

@@ -130,3 +130,15 @@ def test_files_of_other_programs_are_matched(
         printed = capsys.readouterr().out
         assert "4 detections in 2 of 2 images, matched by" in printed
         assert "AP50       1.000" in printed
+
+
+def test_intervals_are_shown_and_stored_on_request(
+    work: Path, detections: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [f"detections={detections}", *SHAPES, "output=ranges", "intervals={samples: 200}"]
+    assert main(["evaluate", *words]) == 0
+    assert "95 % intervals: 200 samples of 4 images" in capsys.readouterr().out
+    content = json.loads((work / "ranges/metrics.json").read_text())
+    assert content["AP_low"] <= content["AP"] <= content["AP_high"]
+    assert content["analysis"]["intervals"]["samples"] == 200
+    assert "AP_low" not in json.loads((work / "first/metrics.json").read_text())
