@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
 
 from detkit.api.arguments import (
     override_list,
@@ -12,13 +11,15 @@ from detkit.api.arguments import (
     require_batch_size,
     require_score,
 )
-from detkit.api.image_inputs import DecodeJPEG, ImageInput, ImageToRead, images_to_read
+from detkit.api.backend import Backend
+from detkit.api.image_inputs import ImageInput, ImageToRead, images_to_read
 from detkit.api.results import Result, result_of
+from detkit.api.video import VideoResults
 from detkit.errors import DataError
 from detkit.inference.predicting import Prediction, predict_images
-from detkit.pixels.pixel_format import PixelFormat
-from detkit.structures import DetectionArrays
 from detkit.text import counted
+from detkit.video.times import Selection
+from detkit.video.tracking import TrackerName
 
 # Keys of the command line that are arguments in programs.
 EVALUATE_REMEDIES = {
@@ -27,50 +28,6 @@ EVALUATE_REMEDIES = {
     "output": "the program has the results and can save them",
 }
 _LISTED = 5  # class names in a representation
-
-
-class Backend(Protocol):
-    """What runs the network of a detector: a run in PyTorch, or an exported file in its engine.
-
-    Attributes:
-        source: The file that it was loaded from.
-        class_names: Names of all classes, in label order.
-        category_ids: The data set's id of each class.
-        device: Where it runs, such as `cpu` or `cuda`.
-        stride: The largest stride of the network, the least side of an image it can use.
-        threshold: The minimum score unless the user sets another.
-        threshold_origin: The reason for this value.
-        decode_jpeg: A faster decoder than PIL's, if it has one.
-        pixels: Channels and value range of the images that it takes.
-    """
-
-    source: str
-    class_names: tuple[str, ...]
-    category_ids: tuple[int, ...]
-    device: str
-    stride: int
-    threshold: float
-    threshold_origin: str
-    decode_jpeg: DecodeJPEG | None
-    pixels: PixelFormat
-
-    def prepare(self, image: ImageToRead) -> Any:
-        """Decode an image and resize it for the network.
-
-        The result has an attribute `original_size`.
-
-        Raises:
-            DataError: The image cannot be decoded.
-        """
-        ...
-
-    def predict(self, samples: Sequence[Any]) -> list[DetectionArrays]:
-        """Detect objects in prepared images, in coordinates of the original images."""
-        ...
-
-    def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
-        """Measure on a data set; see `Detector.evaluate`."""
-        ...
 
 
 class Detector:
@@ -184,6 +141,53 @@ class Detector:
             if isinstance(prediction, DataError)
             else self._result(image, prediction, minimum)
             for image, prediction in zip(images, predictions, strict=True)
+        )
+
+    def video(
+        self,
+        source: str | int | os.PathLike[str],
+        *,
+        every: int = 1,
+        start: float | str | None = None,
+        end: float | str | None = None,
+        track: TrackerName | None = None,
+        threshold: float | None = None,
+        batch_size: int = 1,
+    ) -> VideoResults:
+        """Detect objects in a video, a camera or a stream, frame by frame.
+
+        Decoding runs in other threads, and few frames are in memory at a time. Of a camera or a
+        live stream, frames that come faster than the detector are dropped.
+
+        Args:
+            source: A video file, the number of a camera, or an rtsp or http address.
+            every: Use every n-th frame.
+            start: Begin there: seconds, or text such as `1:30`.
+            end: Stop there: seconds, or text such as `1:30`.
+            track: Follow objects with `bytetrack` or `sort`, which need the package trackers.
+            threshold: As for `predict`.
+            batch_size: Frames per forward pass.
+
+        Returns:
+            An iterator of frames with `number`, `time` in seconds, and `result`. A result holds the
+            pixels of its frame for `draw`: do not collect the results of a long video.
+
+        Raises:
+            UserError: The video cannot be opened, or an argument is wrong.
+
+        Example:
+            >>> for frame in detector.video("clip.mp4", every=5):
+            ...     print(frame.number, f"{frame.time:.2f} s", frame.result.size)
+            0 0.00 s (96, 96)
+            5 0.20 s (96, 96)
+        """
+        return VideoResults(
+            self._backend,
+            source,
+            Selection(every, start, end),
+            track=track,
+            threshold=require_score(self.threshold if threshold is None else threshold),
+            batch_size=require_batch_size(batch_size),
         )
 
     def evaluate(

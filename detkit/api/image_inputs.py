@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from detkit.errors import UserError
+from detkit.errors import DataError, UserError
 from detkit.inference.sources import find_images
 from detkit.pixels.channels import converted, decode_image, picture_values
 from detkit.pixels.image_decoding import Pixels, grey_to_rgb, picture_to_rgb, refuse_raw
 from detkit.pixels.pixel_format import RGB8, PixelFormat, PixelFormatError
+from detkit.video.locations import is_video
+from detkit.video.web import image_at
 
 if TYPE_CHECKING:  # an exported detector needs no torch
     from torch import Tensor
@@ -30,6 +32,7 @@ _ACCEPTED = (
     "a path, a NumPy array (H, W, 3) or (H, W), a PIL image, a tensor (3, H, W), encoded bytes, or "
     "a list of these"
 )
+_WEB = ("http://", "https://")
 _GREY, _RGB, _RGBA = 1, 3, 4  # channels
 _PLANE, _IMAGE, _BATCH = 2, 3, 4  # dimensions
 
@@ -81,7 +84,9 @@ def images_to_read(
 def _images(
     value: Any, description: str, decode_jpeg: DecodeJPEG | None, pixels: PixelFormat
 ) -> Iterator[ImageToRead]:
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str) and value.startswith(_WEB):
+        yield ImageToRead(partial(_decode_url, value, pixels), None, f"the image '{value}'")
+    elif isinstance(value, str | os.PathLike):
         for path in _files(os.fspath(value)):
             decode = partial(_decode_file, path, decode_jpeg, pixels)
             yield ImageToRead(decode, path, f"the image '{path}'")
@@ -109,6 +114,13 @@ def _is_tensor(value: object) -> bool:
 def _decode_file(path: Path, decode_jpeg: DecodeJPEG | None, pixels: PixelFormat) -> Pixels:
     refuse_raw(path)
     return decode_image(path, pixels, decode_jpeg)
+
+
+def _decode_url(url: str, pixels: PixelFormat) -> Pixels:
+    content = image_at(url)
+    if content is None:
+        raise DataError(f"'{url}' is a video: call detector.video.")
+    return decode_image(content, pixels)
 
 
 def _from_picture(picture: Image.Image, pixels: PixelFormat) -> Pixels:
@@ -154,7 +166,9 @@ def _files(path: str) -> list[Path]:
     if not path:  # the working directory, to pathlib
         raise UserError(f"a path is empty; expected {_ACCEPTED}.")
     if "://" in path:
-        raise UserError(f"'{path}' is a URL; detkit reads files: download it and pass its bytes.")
+        raise UserError(f"'{path}' is no http address: for streams call detector.video.")
+    if is_video(Path(path)) and not Path(path).is_dir():
+        raise UserError(f"'{path}' is a video: call detector.video.")
     return find_images(path)
 
 

@@ -24,7 +24,9 @@ from detkit.pixels.image_decoding import Pixels
 from detkit.structures import DetectionArrays
 from detkit.structures.predictions import ImageRecord
 from detkit.text import counted
-from detkit.visualization.draw import pixels_to_picture
+from detkit.video.tracking import NO_IDENTITY
+from detkit.visualization.draw import draw_detections, draw_marks, pixels_to_picture
+from detkit.visualization.identities import identity_marks
 from detkit.visualization.panels import draw_with_legend
 
 if TYPE_CHECKING:
@@ -47,7 +49,8 @@ class Result:
         class_names: Names of all classes, in label order.
         size: (height, width) of the original image, EXIF orientation applied.
         path: The image file; None for an image from memory.
-        tracks: (N,) int64 identities; None unless something tracks objects over images.
+        tracks: (N,) int64 identities over the frames of a video, -1 for an object without one; None
+            without tracking.
 
     Example:
         >>> result = detector.predict("photos/a.png")[0]
@@ -115,17 +118,27 @@ class Result:
         masks = self._require_masks()
         return [masks.window(position).polygons(tolerance) for position in range(len(self))]
 
-    def draw(self) -> Image.Image:
+    def draw(self, *, legend: bool = True) -> Image.Image:
         """Draw boxes with class and score, and masks if there are any, as `detkit predict` does.
+
+        Tracked objects have the colour of their identity, and its number in the label.
 
         Decodes the image again, so that results do not hold images in memory. An array or tensor is
         not copied: draw before you overwrite it.
 
+        Args:
+            legend: Whether a line below explains the colours of classes if there was no room for a
+                label. Without it, images of one size give pictures of one size.
+
         Returns:
-            An RGB picture. Tiny images are enlarged; a line below explains the colours if there
-            was no room for a label.
+            An RGB picture. Tiny images are enlarged.
         """
         picture = pixels_to_picture(self._decode())
+        if self.tracks is not None:
+            marks = identity_marks(self._detections(), self.class_names, self.tracks)
+            return draw_marks(picture, marks)
+        if not legend:
+            return draw_detections(picture, self._detections(), self.class_names)
         return draw_with_legend(picture, self._detections(), self.class_names)
 
     def crops(self) -> list[Image.Image]:
@@ -187,7 +200,7 @@ class Result:
     ) -> list[dict[str, Any]]:
         """Rows of a COCO results file: image_id, category_id, bbox (x, y, width, height), score.
 
-        With masks, each row has a segmentation too.
+        With masks, each row has a segmentation too; a tracked object has a track_id.
 
         Args:
             image_id: The image's number. Category ids come from the training data.
@@ -199,9 +212,11 @@ class Result:
             ['bbox', 'category_id', 'file_name', 'image_id', 'score']
         """
         file_name = None if self.path is None else str(self.path)
-        return result_rows(
+        rows = result_rows(
             image_id, self._detections(), self._category_ids, file_name, mask_format=mask_format
         )
+        identities = zip(rows, self._known_tracks(), strict=True)
+        return [row if n is None else {**row, "track_id": n} for row, n in identities]
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to `supervision.Detections`, with class names in `data["class_name"]`.
@@ -221,11 +236,17 @@ class Result:
             confidence=self.scores,
             class_id=self.labels,
             mask=self.masks,
+            tracker_id=self.tracks,
             data={"class_name": np.array(self.names, dtype=str)},
         )
 
     def _detections(self) -> DetectionArrays:
         return DetectionArrays(self.boxes, self.scores, self.labels).with_masks(self._masks)
+
+    def _known_tracks(self) -> list[int | None]:
+        """The N identities; None for an object without one."""
+        ids = [NO_IDENTITY] * len(self) if self.tracks is None else self.tracks.tolist()
+        return [None if track == NO_IDENTITY else track for track in ids]
 
     def _require_masks(self) -> Masks:
         if self._masks is None:
@@ -244,6 +265,7 @@ def result_of(
     size: tuple[int, int],
     path: Path | None,
     decode: Callable[[], Pixels],
+    tracks: NDArray[np.int64] | None = None,
 ) -> Result:
     """Make a result.
 
@@ -254,6 +276,7 @@ def result_of(
         size: (height, width) of the original image.
         path: The image file; None for an image from memory.
         decode: Decodes the original image to (H, W, 3) uint8.
+        tracks: (N,) identities; None without tracking.
     """
     boxes, scores, labels = detections
     return Result(
@@ -267,6 +290,7 @@ def result_of(
         _category_ids=tuple(category_ids),
         _decode=decode,
         _masks=detections.masks,
+        tracks=tracks,
     )
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from detkit.errors import UserError
 from detkit.video.packages import import_av
 
-_CLOCK = Fraction(
-    1, 90_000
-)  # the time unit of MPEG; 25, 30 and 30000/1001 frames/s are exact in it
+# Time units in which 25, 30, 30000/1001 and (the first one) 24000/1001 frames/s are exact. MPEG-4
+# takes no unit below 1/65535 s.
+_CLOCKS = {"libx264": Fraction(1, 120_000), "mpeg4": Fraction(1, 60_000)}
 _FALLBACK_RATE = 25.0  # frames/s of a source that says none; frames keep their times anyway
 # `libx264` is part of PyAV's wheels; builds without it have MPEG-4. No frames that refer to later
 # ones: their reordering would shift the times in a fragmented file.
@@ -50,6 +50,7 @@ class VideoEncoder:
         if not self.codec:
             raise UserError(f"{path}: this PyAV has none of the encoders {', '.join(_CODECS)}.")
         self.frames = 0
+        self._clock = _CLOCKS[self.codec]
         self._container: Any = None
         self._stream: Any = None
         self._size = (0, 0)
@@ -71,8 +72,8 @@ class VideoEncoder:
             frame = self._av.VideoFrame.from_ndarray(even(pixels), format="rgb24")
             if (frame.height, frame.width) != self._size:
                 frame = frame.reformat(width=self._size[1], height=self._size[0])
-            self._latest = max(round(time / _CLOCK), self._latest + 1)
-            frame.pts, frame.time_base = self._latest, _CLOCK
+            self._latest = max(round(time / self._clock), self._latest + 1)
+            frame.pts, frame.time_base = self._latest, self._clock
             self._container.mux(self._stream.encode(frame))
         except (OSError, self._av.FFmpegError) as error:
             raise self._refusal(error) from error
@@ -100,7 +101,7 @@ class VideoEncoder:
         self._size = (height + height % _EVEN, width + width % _EVEN)
         stream.height, stream.width = self._size
         stream.pix_fmt = "yuv420p"
-        stream.time_base = stream.codec_context.time_base = _CLOCK
+        stream.time_base = stream.codec_context.time_base = self._clock
         if self.codec == "mpeg4":
             stream.bit_rate = round(_BITS_PER_PIXEL * height * width * self._rate)
         self._stream = stream

@@ -23,15 +23,18 @@ def cannot_open(location: Location, error: Exception) -> UserError:
 
 def without_video(location: Location, has_audio: bool) -> UserError:
     """The error for a file or stream that has no video."""
-    content = "only audio" if has_audio else "no video"
-    return UserError(f"source={location}: contains {content}; expected a video.")
+    if has_audio:
+        return UserError(f"source={location}: contains only audio; expected a video.")
+    return UserError(
+        f"source={location}: contains no video: the file is cut short, damaged, or no video."
+    )
 
 
-def unknown_codec(location: Location, codec: str) -> UserError:
+def unknown_codec(location: Location) -> UserError:
     """The error for a video whose codec this FFmpeg does not contain."""
     return UserError(
-        f"source={location}: uses the codec '{codec}', which PyAV's FFmpeg cannot decode: convert "
-        "it, for example with `ffmpeg -i IN -c:v libx264 OUT.mp4`."
+        f"source={location}: uses a codec that PyAV's FFmpeg cannot decode: convert it, "
+        "for example with `ffmpeg -i IN -c:v libx264 OUT.mp4`."
     )
 
 

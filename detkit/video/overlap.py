@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ def frames_ahead(size: tuple[int, int]) -> int:
     return max(1, min(_MOST_AHEAD, _MEMORY // (3 * size[0] * size[1])))
 
 
-def run_ahead(items: Iterable[T], ahead: int) -> Iterator[T]:
+def run_ahead(items: Iterable[T], ahead: int) -> Generator[T, None, None]:
     """The same items, made in another thread while the caller works on earlier ones.
 
     Args:

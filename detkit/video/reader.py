@@ -23,7 +23,8 @@ from detkit.video.packages import import_av
 from detkit.video.times import Selection
 
 _QUARTER = 90  # degrees
-_SLACK = 1.0  # seconds that a video may be shorter than its header says
+# Seconds that a video may be shorter than its header says; fewer if its index lists more frames.
+_SLACK, _SHORT_SLACK = 1.0, 0.1
 _TCP = {"rtsp_transport": "tcp"}  # over UDP, lost packets tear frames
 
 
@@ -106,6 +107,10 @@ class VideoReader:
         trace: TracebackType | None,
     ) -> None:
         """Close the video."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the video."""
         self._container.close()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -149,7 +154,7 @@ class VideoReader:
         if not videos:
             raise without_video(self._location, has_audio=bool(streams.audio))
         if videos[0].codec_context is None:
-            raise unknown_codec(self._location, codec_tag(videos[0]))
+            raise unknown_codec(self._location)
         videos[0].thread_type = "AUTO"  # several frames at a time, on several cores
         return videos[0]
 
@@ -225,6 +230,7 @@ class VideoReader:
                 return
             except (OSError, ValueError, self._av.FFmpegError) as error:
                 self.cut_short = reason_of(error)
+                yield from self._flushed()
                 return
             self._packets += packet.size > 0
             try:
@@ -232,15 +238,21 @@ class VideoReader:
             except self._av.FFmpegError:
                 self.damaged += 1
 
+    def _flushed(self) -> Iterator[Any]:
+        """The frames that the decoder's threads still hold."""
+        for frame in self._stream.decode(None):
+            frame.time_base = self._stream.time_base
+            yield frame
+
     def _check_length(self, *, jumped: bool) -> None:
         """Notice a file that ends before its header says."""
-        if self.cut_short or self.info.is_live:
+        duration = self.info.duration
+        if self.cut_short or self.info.is_live or duration is None:
             return
         lacks_packets = not jumped and self._packets < self._stream.frames
-        duration = self.info.duration
-        if lacks_packets or (duration is not None and self._seen_until < duration - _SLACK):
-            length = f" of {duration:.1f} s" if duration else ""
-            self.cut_short = f"the file breaks off after {self._seen_until:.1f} s{length}"
+        if self._seen_until < duration - (_SHORT_SLACK if lacks_packets else _SLACK):
+            seconds = f"{self._seen_until:.1f} s of {duration:.1f} s"
+            self.cut_short = f"the file breaks off after {seconds}"
 
     def _emptiness(self) -> str:
         """Why there is no frame."""
@@ -258,8 +270,3 @@ def upright(frame: Any) -> NDArray[np.uint8]:
     pixels: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
     turns = round(frame.rotation / _QUARTER) % 4
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
-
-
-def codec_tag(stream: Any) -> str:
-    """The four letters that name a codec in its file, or what FFmpeg calls it."""
-    return str(getattr(stream, "codec_tag", "") or "unknown").strip("\0 ") or "unknown"

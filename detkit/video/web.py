@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from detkit.errors import UserError
+from detkit.errors import DataError
 from detkit.image_files import is_image
 from detkit.version import __version__
 from detkit.video import failures
@@ -27,14 +27,14 @@ def image_at(url: str) -> bytes | None:
     """The bytes of the image at an address; None if the address holds a video.
 
     Raises:
-        UserError: The server does not answer, or has neither of them there.
+        DataError: The server does not answer, or has neither of them there.
     """
     try:
         with urlopen(_request(url), timeout=failures.TIMEOUT) as response:
             kind = response.headers.get_content_type() if response.headers["Content-Type"] else ""
             path = Path(urlsplit(url).path)
             if kind.startswith(_TEXTS) and path.suffix.lower() != _PLAYLIST:
-                raise UserError(
+                raise DataError(
                     f"source={without_password(url)}: the server sends {kind}; expected an image "
                     "or a video: give the address of the file itself."
                 )
@@ -43,9 +43,9 @@ def image_at(url: str) -> bytes | None:
             return None
     except HTTPError as error:
         reason = f"the server answers {error.code} ({error.reason})"
-        raise UserError(f"source={without_password(url)}: {reason}; check the address.") from error
+        raise DataError(f"source={without_password(url)}: {reason}; check the address.") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UserError(f"source={without_password(url)}: {_reason(error)}.") from error
+        raise DataError(f"source={without_password(url)}: {_reason(error)}.") from error
 
 
 def _request(url: str) -> Request:
@@ -59,7 +59,7 @@ def _content(response: IO[bytes], url: str) -> bytes:
         size += len(chunk)
         if size > _LARGEST_IMAGE:
             limit = f"{_LARGEST_IMAGE // 2**20} MiB"
-            raise UserError(f"source={without_password(url)}: the image is larger than {limit}.")
+            raise DataError(f"source={without_password(url)}: the image is larger than {limit}.")
     return b"".join(chunks)
 
 

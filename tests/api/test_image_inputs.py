@@ -138,7 +138,8 @@ def test_any_iterable_gives_its_images_in_order():
         (io.BytesIO(b"image"), r"the image is an open file: pass its path, or its bytes by read"),
         ([io.BytesIO(b"image")], r"inputs\[0\] is an open file"),
         ("", "a path is empty"),
-        ("https://example.com/a.jpg", "is a URL; detkit reads files"),
+        ("rtsp://example.com/a", "is no http address: for streams call detector.video"),
+        ("clip.MP4", "is a video: call detector.video"),
         ("missing/a.jpg", "there is no such file or folder"),
     ],
 )

@@ -44,7 +44,7 @@ BELOW_ASSEMBLY = {
     *PARTS,
     *("layers", "heads", "roi_heads", "detectors", "data", "evaluation", "visualization"),
     *("training", "inference", "export", "config", "terminal", "runs", "processes"),
-    *("network_summary", "remote"),
+    *("network_summary", "remote", "video"),
 }
 # Package -> the packages that it may import besides itself.
 ALLOWED: dict[str, set[str]] = {
@@ -84,6 +84,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"processes", "detectors.base", "detectors.freezing"},
     "inference": BASE | {"evaluation", "visualization", "runs", "detectors.base", "remote"},
     "export": BASE | {"evaluation", "visualization", "inference"},
+    "video": BASE,
     "config": {"errors", "registry", "plugin_files", "text", "files"}
     | {"runs.layout", "unsupported_parts"},
     # The only package that knows the files of a run folder.

@@ -1,0 +1,54 @@
+"""What runs the network of a detector: a run in PyTorch, or an exported file in its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from detkit.api.image_inputs import DecodeJPEG, ImageToRead
+from detkit.pixels.pixel_format import PixelFormat
+from detkit.structures import DetectionArrays
+
+
+class Backend(Protocol):
+    """What runs the network of a detector: a run in PyTorch, or an exported file in its engine.
+
+    Attributes:
+        source: The file that it was loaded from.
+        class_names: Names of all classes, in label order.
+        category_ids: The data set's id of each class.
+        device: Where it runs, such as `cpu` or `cuda`.
+        stride: The largest stride of the network, the least side of an image it can use.
+        threshold: The minimum score unless the user sets another.
+        threshold_origin: The reason for this value.
+        decode_jpeg: A faster decoder than PIL's, if it has one.
+        pixels: Channels and value range of the images that it takes.
+    """
+
+    source: str
+    class_names: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    device: str
+    stride: int
+    threshold: float
+    threshold_origin: str
+    decode_jpeg: DecodeJPEG | None
+    pixels: PixelFormat
+
+    def prepare(self, image: ImageToRead) -> Any:
+        """Decode an image and resize it for the network.
+
+        The result has an attribute `original_size`.
+
+        Raises:
+            DataError: The image cannot be decoded.
+        """
+        ...
+
+    def predict(self, samples: Sequence[Any]) -> list[DetectionArrays]:
+        """Detect objects in prepared images, in coordinates of the original images."""
+        ...
+
+    def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
+        """Measure on a data set; see `Detector.evaluate`."""
+        ...
