@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from detkit.api.detector import Backend, Detector
+from detkit.api.backend import Backend
+from detkit.api.detector import Detector
 from detkit.api.image_inputs import ImageToRead
 from detkit.errors import DataError
 from detkit.inference.tile_detections import TileQueue
