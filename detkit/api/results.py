@@ -215,8 +215,10 @@ class Result:
         rows = result_rows(
             image_id, self._detections(), self._category_ids, file_name, mask_format=mask_format
         )
-        identities = zip(rows, self._known_tracks(), strict=True)
-        return [row if n is None else {**row, "track_id": n} for row, n in identities]
+        if self.tracks is None:
+            return rows
+        tracked = zip(rows, self.tracks.tolist(), strict=True)
+        return [row if n == NO_IDENTITY else {**row, "track_id": n} for row, n in tracked]
 
     def to_supervision(self) -> supervision.Detections:
         """Convert to `supervision.Detections`, with class names in `data["class_name"]`.
@@ -242,11 +244,6 @@ class Result:
 
     def _detections(self) -> DetectionArrays:
         return DetectionArrays(self.boxes, self.scores, self.labels).with_masks(self._masks)
-
-    def _known_tracks(self) -> list[int | None]:
-        """The N identities; None for an object without one."""
-        ids = [NO_IDENTITY] * len(self) if self.tracks is None else self.tracks.tolist()
-        return [None if track == NO_IDENTITY else track for track in ids]
 
     def _require_masks(self) -> Masks:
         if self._masks is None:
