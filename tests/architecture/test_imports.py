@@ -106,6 +106,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": BELOW_ASSEMBLY
     | {"assembly", "weights", "version", "interruption", "processes.frozen_training"}
     | {"public_names", "tuning"},
+    "integrations": {"api", "errors"},
     "sweeps": BELOW_ASSEMBLY | {"assembly", "weights", "interruption"},
     "benchmark": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training"},
     "tuning": BELOW_ASSEMBLY | {"assembly", "processes.frozen_training", "benchmark", "sweeps"},

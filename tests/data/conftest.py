@@ -138,6 +138,22 @@ def labelme(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def fiftyone_folder(tmp_path: Path) -> Path:
+    """A cat and a crowd of dogs in train, an image without object in validation."""
+    cat = {"_cls": "Detection", "label": "cat", "bounding_box": [0.25, 0.2, 0.3, 0.4]}
+    dogs = {"_cls": "Detection", "label": "dog", "bounding_box": [0, 0, 0.5, 0.5], "iscrowd": 1}
+    samples = []
+    for stem, split, objects in (("a", "train", [cat, dogs]), ("b", "validation", [])):
+        write_picture(tmp_path / "data" / f"{stem}.jpg")
+        sample = {"filepath": f"data/{stem}.jpg", "tags": [split], "_media_type": "image"}
+        sample["ground_truth"] = {"_cls": "Detections", "detections": objects}
+        samples.append(sample)
+    (tmp_path / "samples.json").write_text(json.dumps({"samples": samples}))
+    (tmp_path / "metadata.json").write_text('{"name": "pets", "media_type": "image"}')
+    return tmp_path
+
+
 CVAT_PAGE = """<?xml version="1.0" encoding="utf-8"?><annotations><version>1.1</version>
 <image id="0" name="a.jpg" subset="train" width="40" height="30">
 <box label="cat" occluded="1" xtl="2" ytl="3" xbr="12.5" ybr="8">

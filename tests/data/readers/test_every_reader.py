@@ -6,7 +6,7 @@ from contract_cases import builtin
 from detkit.contracts import cases
 
 FORMATS = {name: name for name in ("coco", "voc", "yolo", "labelme", "cvat", "openimages")}
-FORMATS |= {"auto": "yolo", "shapes": "tmp_path"}
+FORMATS |= {"auto": "yolo", "shapes": "tmp_path", "fiftyone": "fiftyone_folder"}
 FEW = {"shapes": {"train_images": 4, "validation_images": 2, "image_size": 64}}
 
 

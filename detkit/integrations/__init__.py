@@ -1,0 +1,1 @@
+"""Adapters for other tools: one module each, whose library is imported with it and not before."""
