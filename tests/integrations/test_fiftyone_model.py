@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from real_fiftyone import fiftyone  # noqa: F401  # a fixture
 
 from detkit.data.readers.fiftyone_reader import FiftyOneReader
 from detkit.errors import UserError
@@ -64,25 +64,12 @@ def test_without_the_package_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         importlib.import_module(MODULE)
 
 
-@pytest.fixture
-def fiftyone(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The real package, whose MongoDB is played by mongomock."""
-    pytest.importorskip("fiftyone", reason='pip install "detkit[fiftyone]"')
-    mongomock = pytest.importorskip("mongomock", reason="pip install mongomock")
-    mongoengine = importlib.import_module("mongoengine")
-    database = importlib.import_module("fiftyone.core.odm.database")
-    client = mongomock.MongoClient()
-    vars(client)["_closed"] = False
-    monkeypatch.setitem(os.environ, "FIFTYONE_DISABLE_SERVICES", "1")
-    monkeypatch.setattr(database, "_client", client)
-    mongoengine.disconnect_all()
-    mongoengine.connect("fiftyone", mongo_client_class=lambda *_, **__: client)
-    return importlib.import_module("fiftyone")
-
-
 @pytest.mark.slow
 def test_apply_model_export_and_reader_agree(
-    fiftyone: Any, model_file: Path, bright: np.ndarray, tmp_path: Path
+    fiftyone: Any,  # noqa: F811
+    model_file: Path,
+    bright: np.ndarray,
+    tmp_path: Path,
 ) -> None:
     sys.modules.pop(MODULE, None)
     adapter = importlib.import_module(MODULE)
