@@ -7,7 +7,7 @@ from typing import Any
 
 from detkit.registry import register
 from detkit.structures.predictions import ImageRecord, PredictedImage, Predictions
-from detkit.writers.json_list import json_list
+from detkit.writers.text_pieces import json_list
 
 
 @register("writer", "coco")

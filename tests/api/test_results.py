@@ -1,8 +1,9 @@
 """Results: arrays, conversions and pictures."""
 
+import json
 import pickle
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from pycocotools import mask
 
 from detkit.api.results import Result, result_of
 from detkit.errors import UserError
-from detkit.structures import DetectionArrays, DetectionMasks
+from detkit.structures import DetectionArrays, DetectionMasks, ImageRecord
 
 BOXES = [[10.0, 20.0, 40.0, 60.0], [5.0, 6.0, 9.0, 16.0], [50.0, 0.0, 80.0, 30.0]]
 
@@ -159,3 +160,37 @@ def test_without_supervision_the_error_names_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
     with pytest.raises(UserError, match="pip install supervision"):
         make().to_supervision()
+
+
+def test_crops_are_the_pixels_of_the_boxes():
+    pixels = np.arange(480 * 640 * 3, dtype=np.uint32).reshape(480, 640, 3).astype(np.uint8)
+    result = replace(make(), _decode=lambda: pixels)
+    crops = result.crops()
+    assert [crop.size for crop in crops] == [(30, 40), (4, 10), (30, 30)]
+    assert np.array_equal(np.asarray(crops[0]), pixels[20:60, 10:40])
+
+
+@pytest.mark.parametrize(
+    ("box", "size"),
+    [([0.2, 0.9, 1.1, 1.2], (2, 2)), ([640, 480, 640, 480], (1, 1)), ([3, 4, 3, 4], (1, 1))],
+)
+def test_a_crop_has_whole_pixels_and_at_least_one(box, size):
+    result = replace(make(), boxes=np.array([box], np.float32))
+    assert result.crops()[0].size == size
+
+
+def test_some_detections_can_be_selected():
+    result = replace(make_with_masks(), tracks=np.array([4, 5, 6]))
+    chosen = result.select(result.labels == 1)
+    assert (chosen.names, chosen.tracks.tolist()) == (("dog", "dog"), [4, 6])
+    assert chosen.rle() == [result.rle()[0], result.rle()[2]]
+    assert chosen.to_coco(3) == [result.to_coco(3)[0], result.to_coco(3)[2]]
+
+
+@pytest.mark.parametrize("mask_format", ["rle", "polygons"])
+def test_a_record_survives_the_journal(mask_format):
+    result = replace(make_with_masks(), tracks=np.array([4, 5, 6]))
+    record = result.to_record(1, "a", "photos/a.jpg", mask_format=mask_format)
+    assert ImageRecord.of_json(json.loads(json.dumps(record.to_json()))) == record
+    rows = result.to_coco(mask_format=mask_format)
+    assert record.segmentations == [row["segmentation"] for row in rows]
