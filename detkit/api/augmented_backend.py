@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from detkit.api.detector import Backend
+from detkit.api.backend import Backend
 from detkit.api.image_inputs import ImageToRead
 from detkit.errors import DataError
 from detkit.inference.augmented_views import AugmentedViews, View

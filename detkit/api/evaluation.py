@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import torch
+from torch import nn
 
 from detkit import assembly
 from detkit.api.tiled_evaluation import with_tiles
@@ -26,9 +29,19 @@ from detkit.inference.tiled_batches import Detect, DetectedBatch
 from detkit.inference.tiling import tiling_of
 from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, load_weights
-from detkit.structures import DatasetIndex, Detections, Target
+from detkit.structures import Batch, DatasetIndex, Detections, Target
 
 _BATCH = 64  # images of a file of detections that are measured at once
+
+
+class DetectWith(Protocol):
+    """Runs a detector over batches, as `detect` does."""
+
+    def __call__(
+        self, detector: nn.Module, loader: Iterable[Batch], device: torch.device
+    ) -> Iterator[DetectedBatch]:
+        """Yield each batch with its detections in original coordinates."""
+        ...
 
 
 class Evaluation:
@@ -92,13 +105,20 @@ class Evaluation:
             yield batch.image_ids, encoded, batch.original_targets
 
 
-def evaluation_of(checkpoint: Checkpoint, config: Mapping[str, Any], *, device: str) -> Evaluation:
+def evaluation_of(
+    checkpoint: Checkpoint,
+    config: Mapping[str, Any],
+    *,
+    device: str,
+    detect: DetectWith = detect,
+) -> Evaluation:
     """The evaluation of a checkpoint's detector.
 
     Args:
         checkpoint: Its weights and class names.
         config: The checked configuration of the root `evaluate`.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        detect: Runs the detector over batches.
 
     Raises:
         UserError: The data set cannot be read, has no such split, or gives other pixel values than

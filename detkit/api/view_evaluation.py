@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from detkit.api.augmented_backend import AugmentedBackend
-from detkit.api.detector import Backend
+from detkit.api.backend import Backend
 from detkit.api.evaluation import Evaluation
 from detkit.api.image_inputs import ImageToRead
 from detkit.api.merged_backend import MergedBackend

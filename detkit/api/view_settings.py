@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from detkit.api.augmented_backend import AugmentedBackend, ViewBackend
-from detkit.api.detector import Backend
+from detkit.api.backend import Backend
 from detkit.api.merged_backend import MergedBackend
 from detkit.errors import UserError
 from detkit.inference.augmented_views import AugmentedViews, views_of

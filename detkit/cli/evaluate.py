@@ -11,6 +11,7 @@ from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.evaluation import Evaluation, FileEvaluation, evaluation_of
 from detkit.api.exported_backend import ExportedBackend
 from detkit.api.exported_evaluation import exported_evaluation
+from detkit.cli.compare_postprocess import compare
 from detkit.cli.exported_words import exported_checkpoint
 from detkit.cli.output_folder import make_folder
 from detkit.config import compose
@@ -70,6 +71,8 @@ def run(arguments: list[str]) -> int:
     """Measure and print; write numbers and pictures if an output folder is named."""
     if value_of(arguments, "detections"):
         return _measure_file(arguments)
+    if any(word.startswith("postprocess=") for word in arguments):
+        return compare(arguments)
     evaluation, output = _opened(arguments)
     print(evaluation.split.describe())
     measurement = evaluation.run(
