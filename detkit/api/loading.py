@@ -45,8 +45,9 @@ def load(
     Args:
         source: A run folder (its best checkpoint), a checkpoint file, a bundle, or a file that
             `detkit export` wrote: `.onnx` runs in onnxruntime, `.xml` in OpenVINO, both without
-            PyTorch, and `.pt2` in PyTorch. A list of these makes an ensemble, whose classes are
-            matched by name.
+            PyTorch, and `.pt2` in PyTorch; or an address, which is downloaded: `hf://OWNER/NAME`,
+            `hf://OWNER/NAME/model.onnx`, `wandb://ENTITY/PROJECT/NAME:ALIAS`. A list of these makes
+            an ensemble, whose classes are matched by name.
         device: `auto` uses a GPU if there is one; else `cpu`, `cuda` or `cuda:1`.
         overrides: Changes of the run's settings, as `detkit predict` takes them, such as
             `["image_size=640", "model.head.postprocess.max_detections=20"]`. The settings of an

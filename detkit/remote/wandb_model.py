@@ -94,18 +94,16 @@ class WandbModel:
             raise self.missing(key, f"could not be downloaded ({_first_line(error)})") from error
 
     def _without_server(self, key: str, error: Exception) -> Path:
-        errors = importlib.import_module("wandb.errors")
-        if isinstance(error, errors.UsageError | errors.AuthenticationError):
+        path, reason = self.cached(), _first_line(error)
+        if path is not None and "not found" not in reason.lower():
+            sys.stderr.write(f"{key}: W&B could not be reached ({reason}): using {path}\n")
+            return path
+        if isinstance(error, importlib.import_module("wandb.errors").UsageError):
             raise UserError(
                 f"{key}: you are not logged in to Weights & Biases: run `wandb login`, or set "
                 "WANDB_API_KEY."
             ) from error
-        path = self.cached()
-        reason = _first_line(error)
-        if "not found" in reason.lower() or path is None:
-            raise self.missing(key, f"cannot be read ({reason})") from error
-        sys.stderr.write(f"{key}: W&B could not be reached ({reason}): using {path}\n")
-        return path
+        raise self.missing(key, f"cannot be read ({reason})") from error
 
 
 def _content(folder: Path) -> Path:

@@ -9,7 +9,9 @@ import yaml
 from hub_server import HubServer, Repository
 
 import detkit
+from detkit.api.training_config import training_config
 from detkit.cli.main import main
+from detkit.weights.source import read_source
 
 
 def test_uploaded_bundle_detects_as_its_run(
@@ -78,3 +80,12 @@ def test_an_upload_needs_a_token(
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(work / "no_token"))
     assert main(["bundle", "first", "hub=me/x"]) == 2
     assert "run `hf auth login`, or set HF_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_training_starts_from_an_uploaded_bundle(hub: type[HubServer], work: Path) -> None:
+    assert main(["bundle", "first", "hub=me/shapes"]) == 0
+    training = training_config(["weights=hf://me/shapes", "data=shapes"])
+    assert training.config["model"] == detkit.Run("first").config["model"]
+    assert any("model: the one of hf://me/shapes" in note for note in training.notes)
+    assert read_source("hf://me/shapes").checkpoint is not None

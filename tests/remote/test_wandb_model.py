@@ -7,11 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import wandb
-from wandb.errors import CommError, UsageError
+from wandb.errors import AuthenticationError, CommError, UsageError
 
+import detkit
 from detkit.errors import UserError
 from detkit.remote.addresses import local_source
 from detkit.remote.wandb_model import wandb_model
+from detkit.training.wandb_content import best_model
+from detkit.weights.source import read_source
 
 ADDRESS = "wandb://me/cells/model-1f:best"
 
@@ -84,6 +87,7 @@ def test_without_a_connection_the_copy_in_the_cache_is_used_and_named(
         (UsageError("No authentication configured."), "not logged in .* `wandb login`"),
         (CommError("artifact 'x' not found"), r"cannot be read \(artifact 'x' not found\)"),
         (CommError("connection refused"), r"cannot be read \(connection refused\): download it"),
+        (AuthenticationError("Failed to verify credentials"), r"\(Failed to verify credentials\)"),
     ],
 )
 def test_an_error_of_the_server_is_one_line(
@@ -105,3 +109,14 @@ def test_an_artifact_of_another_type_is_refused(artifact: Artifact) -> None:
 def test_an_incomplete_address_is_refused(address: str) -> None:
     with pytest.raises(UserError, match="expected wandb://ENTITY/PROJECT/NAME:ALIAS"):
         local_source(address, "weights")
+
+
+@pytest.mark.slow
+def test_what_the_logger_stores_is_loaded(artifact: Artifact, tiny_run: detkit.Run) -> None:
+    result = SimpleNamespace(epoch=2, class_names=["a"], checkpoint=tiny_run.best_checkpoint)
+    stored = best_model("1f", result, {"AP": 0.5})
+    assert (stored.type, stored.name) == ("model", "model-1f")
+    files = stored.manifest.entries.items()
+    artifact.files = {name: Path(entry.local_path).read_bytes() for name, entry in files}
+    assert detkit.load(ADDRESS).class_names == tiny_run.class_names
+    assert read_source(ADDRESS).checkpoint is not None
