@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import shlex
 import sys
@@ -102,7 +103,9 @@ def test_the_blocks_on_fiftyone_and_its_reader_run(
     fiftyone: Any,  # noqa: F811
 ) -> None:
     sys.modules.pop("detkit.integrations.fiftyone", None)
+    assert main(shlex.split(blocks("FiftyOne", "")[0])[1:]) == 0
     names = run_blocks("FiftyOne")
+    assert len(names["predictions"]) == 3
     assert names["dataset"].has_sample_field("detkit")
     exported = FiftyOneReader(field="detkit").read(Path("exported"), None)
     stored = FiftyOneReader(dataset="mine", field="detkit").read(Path("photos"), None)
@@ -122,3 +125,18 @@ def test_the_commands_of_the_hub_run(
     names = run_blocks("Hugging Face Hub")
     assert len(names["results"]) == 1
     assert main(["evaluate", "ckpt=hf://me/cells"]) == 0
+
+
+@pytest.mark.slow
+def test_the_tasks_for_label_studio_have_the_names_of_the_tags_on_the_page(folder: Path) -> None:
+    (line,) = blocks("Label Studio", "")
+    assert main([*shlex.split(line)[1:-1], "score_threshold=0"]) == 0
+    tasks = json.loads(Path("predictions/label_studio.json").read_text())
+    (tags,) = blocks("Label Studio", "xml")
+    regions = [region for task in tasks for region in task["predictions"][0]["result"]]
+    assert len(tasks) == 3
+    assert regions
+    for region in regions:
+        assert f'<RectangleLabels name="{region["from_name"]}"' in tags
+        assert f'<Image name="{region["to_name"]}"' in tags
+        assert all(0 <= region["value"][key] <= 100 for key in ("x", "y", "width", "height"))

@@ -11,9 +11,11 @@ from hub_server import HubServer, Repository
 import detkit
 from detkit.api.training_config import training_config
 from detkit.cli.main import main
+from detkit.remote.hub_model import BUNDLE_FILES
 from detkit.weights.source import read_source
 
 
+@pytest.mark.slow
 def test_uploaded_bundle_detects_as_its_run(
     hub: type[HubServer], work: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -29,11 +31,13 @@ def test_uploaded_bundle_detects_as_its_run(
     assert result.boxes.tolist() == expected.boxes.tolist() != []
 
 
-def test_no_folder_of_the_users_machine_is_uploaded(
+def test_the_upload_is_private_and_names_no_folder_of_the_users_machine(
     hub: type[HubServer], work: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bundle", "first", "hub=me/shapes"]) == 0
+    assert hub.repositories["me/shapes"].private
     files = hub.repositories["me/shapes"].files
+    assert set(files) == {*BUNDLE_FILES, "README.md"}
     config = yaml.safe_load(files["config.yaml"])
     assert config["data"]["path"] in (None, "shapes")
     assert str(work).encode() not in b"".join(files.values())
