@@ -14,6 +14,7 @@ import torch
 from detkit import registry
 from detkit.config.derived.image_size import KEY, as_size
 from detkit.config.signatures import arguments, convert
+from detkit.config.slots import resolve
 from detkit.data.configured_proposals import configured_proposals
 from detkit.data.detection_data import DetectionData
 from detkit.data.transforms.restrictions import refuse_channels, refuse_in_evaluation
@@ -133,6 +134,9 @@ def _values(
                 values[argument.name] = wiring[argument.name]
             elif argument.required:
                 raise ConfigError([f"{'.'.join(where)}: nothing provides this value here."])
+        elif argument.block is not None:
+            block = resolve(argument.block)
+            values[argument.name] = block(**_values(block, node[argument.name], {}, where))
         elif argument.slot is None:
             values[argument.name] = convert(argument.annotation, node[argument.name])
         elif argument.by_label:

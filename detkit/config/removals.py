@@ -51,7 +51,7 @@ def _of_root(key: str, word: str) -> str:
         return word
     if argument.by_label or (argument.slot is not None and argument.optional):
         return f"~{key}"
-    if argument.slot is not None or argument.block is not None:
+    if argument.slot is not None or (argument.block is not None and argument.required):
         names = ", ".join(options(key))
         raise ConfigError([f"{word.lstrip('+')}: a run needs {key}; choose one of {names}."])
     if is_deletion:

@@ -130,10 +130,10 @@ class Evaluate:
     data: Annotated[object, Block("detkit.data.detection_data:DetectionData")]
     augmentation: Annotated[object, Block("detkit.config.blocks:Augmentation")]
     metric: Annotated[object, Slot("metric", "coco")]
-    tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")]
     ckpt: str
     split: str = "validation"
     image_size: ImageSize | None = None
+    tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
     intervals: bool | dict[str, NonNegativeInt] = False
@@ -173,7 +173,6 @@ class Predict:
     Args:
         model: The checkpoint's detector; you can change its post-processing.
         augmentation: Transforms of the images that the detector sees.
-        tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
         ckpt: A run folder or a checkpoint file.
         source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
         output: Folder for the files.
@@ -188,13 +187,13 @@ class Predict:
         mask_format: How JSON files store masks, of a detector with a mask head: `rle`, COCO's
             runs of pixels, or `polygons`.
         batch_size: Images per forward pass.
+        tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
         device: Where the detector runs; `auto` uses a GPU if there is one.
         plugins: Modules or Python files that register parts.
     """
 
     model: Annotated[object, Slot("detector", "one_stage")]
     augmentation: Annotated[object, Block("detkit.config.blocks:Augmentation")]
-    tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")]
     ckpt: str
     source: str
     output: str = "predictions"
@@ -205,6 +204,7 @@ class Predict:
     mask_format: Literal["rle", "polygons"] = "rle"
     image_size: ImageSize | None = None
     batch_size: PositiveInt = 1
+    tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     plugins: list[str] = field(default_factory=list)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch.utils.data import DataLoader
 
+from detkit.config.blocks import Block
 from detkit.data.batch_order import EvaluationBatches, TrainingBatches
 from detkit.data.batch_size import known_batch_size
 from detkit.data.collate import Collate
@@ -25,6 +26,8 @@ from detkit.data.proposal_travel import ProposalDataset
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
+from detkit.data.tiled_dataset import TiledDataset
+from detkit.data.tiling import TileCutter, TrainingTiles
 from detkit.data.workers import WorkerLoader, begin_worker
 from detkit.errors import ConfigError
 from detkit.interfaces import MixingTransform, Reader, Sampling, Transform
@@ -67,6 +70,8 @@ class DetectionData:
             that workers share, `disk` in files. Null decodes them in each epoch.
         cache_limit: Gigabytes that they may take; what does not fit is decoded each time.
         cache_folder: Folder of the files; auto is `detkit/images` in the user's cache folder.
+        tiling: Train on overlapping tiles of the images; validation during training measures
+            their tiles too.
         index_cache: Folder that keeps the indices of large COCO data sets for the next start; auto
             is `detkit/indices` in the user's cache folder, null keeps none.
     """
@@ -100,6 +105,7 @@ class DetectionData:
         cache_limit: PositiveFloat = 8.0,
         cache_folder: str = AUTOMATIC,
         index_cache: str | None = AUTOMATIC,
+        tiling: Annotated[TrainingTiles | None, Block(TrainingTiles)] = None,
     ) -> None:
         self.indices = SplitIndices(
             Path(path).expanduser(),
@@ -120,6 +126,7 @@ class DetectionData:
         settings = cache and CacheSettings(cache, cache_limit, image_folder(cache_folder))
         self._images = image_caches(settings, self.pixels, workers)
         self.multi_scale, self.multi_scale_every = multi_scale, multi_scale_every
+        self._cut = TileCutter(tiling or TrainingTiles(), has_proposals=proposals is not None)
 
     def with_classes(self, class_names: list[str]) -> DetectionData:
         """The same data with labels by name in another list of classes, such as a checkpoint's.
@@ -158,12 +165,12 @@ class DetectionData:
     @property
     def train_index(self) -> DatasetIndex:
         """Images and objects to train on; DataError if there are none."""
-        return self.indices.training
+        return self._cut(self.indices.training)
 
     @property
     def validation_index(self) -> DatasetIndex:
         """Images and objects to validate on, with the labels of the training images."""
-        return self.indices.validation
+        return self._cut(self.indices.validation, all_tiles=True)
 
     def describe(self) -> str:
         """One line: the folder, and the number of images, objects and classes."""
@@ -233,6 +240,8 @@ class DetectionData:
 
     def _dataset(self, index: DatasetIndex, **settings: Any) -> DetectionDataset:
         settings["pixels"] = self.pixels
+        if index.tiles is not None:
+            return TiledDataset(index, **settings)
         if self.proposals is None:
             return DetectionDataset(index, **settings)
         self.proposals.require(index)
@@ -240,7 +249,9 @@ class DetectionData:
 
     def _cached(self, dataset: DetectionDataset) -> DetectionDataset:
         """The data set with the cache of its images, if there is one."""
-        if self._images is not None:
+        if self._images is not None and isinstance(dataset, TiledDataset):
+            dataset.cache_windows(self._images)
+        elif self._images is not None:
             dataset.images = self._images.of(dataset.index, dataset.transforms)
         return dataset
 

@@ -20,6 +20,7 @@ from detkit.data.transforms.resizing import RESIZING
 from detkit.errors import ConfigError
 from detkit.interfaces import MixingTransform, Transform
 from detkit.pixels.pixel_format import PixelFormat
+from detkit.pixels.tiles import Window
 from detkit.structures import DatasetIndex, Sample, Target
 from detkit.text import counted
 
@@ -87,6 +88,33 @@ class CachedImages:
         return _resized(read(position, outline), self._resizing).replace(image=as_tensor(pixels))
 
 
+class CachedWindows:
+    """Windows of whole images that are decoded once.
+
+    Args:
+        store: Keeps the pixels of the whole images.
+    """
+
+    def __init__(self, store: ImageStore) -> None:
+        self._store = store
+
+    def window(self, position: int, window: Window, decode: Callable[[], Tensor]) -> Tensor:
+        """The pixels (C, H, W) of a window.
+
+        Args:
+            position: The image's position in its index.
+            window: The part of the image.
+            decode: Decodes the whole image.
+        """
+        left, top, right, bottom = window
+        pixels = self._store.get(position, (slice(top, bottom), slice(left, right)))
+        if pixels is not None:
+            return as_tensor(pixels)
+        image = decode()
+        self._store.put(position, image.permute(1, 2, 0).numpy())
+        return image[:, top:bottom, left:right]
+
+
 def _outline(size: Sequence[int], pixels: PixelFormat) -> Tensor:
     """An image that has only a size; see detkit/data/transforms/geometry.py."""
     dtype = torch.uint8 if pixels.value_range is None else torch.float32
@@ -112,7 +140,7 @@ class ImageCaches:
         self._settings, self._pixels = settings, pixels
         self._room = round(settings.limit * GIGABYTE)  # for images in memory
         self._files: CacheFolder | None = None
-        self._caches: dict[tuple[int, str], tuple[DatasetIndex, CachedImages]] = {}
+        self._stores: dict[tuple[int, str], tuple[DatasetIndex, ImageStore]] = {}
 
     def of(
         self, index: DatasetIndex, transforms: Mapping[str, Transform | MixingTransform]
@@ -123,15 +151,22 @@ class ImageCaches:
             DataError: There is less memory than it may take.
         """
         resizing = _first_resizing(transforms)
+        return CachedImages(self._shared(index, resizing), resizing, index, self._pixels)
+
+    def windows(self, index: DatasetIndex) -> CachedWindows:
+        """The cache for windows of the images of an index; see `of`."""
+        return CachedWindows(self._shared(index, []))
+
+    def _shared(self, index: DatasetIndex, resizing: Sequence[Transform]) -> ImageStore:
+        """The store for the images of an index after the steps, the same at each call."""
         description = "; ".join(f"{type(step).__name__} {vars(step)}" for step in resizing)
         key = id(index), description
-        if key not in self._caches:
+        if key not in self._stores:
             shapes = _shapes(index, resizing, self._pixels)
             # processors that resize in other ways give slightly other pixels
             settings = f"{self._pixels} {description} {resampling.RESIZES_BYTES}"
-            store = self._store(index, shapes, settings)
-            self._caches[key] = index, CachedImages(store, resizing, index, self._pixels)
-        return self._caches[key][1]
+            self._stores[key] = index, self._store(index, shapes, settings)
+        return self._stores[key][1]
 
     def _store(self, index: DatasetIndex, shapes: Sequence[Shape], settings: str) -> ImageStore:
         sizes = np.array([np.prod(shape) for shape in shapes], dtype=np.int64)

@@ -25,6 +25,8 @@ from detkit.structures import DatasetIndex
 
 LOGGER = logging.getLogger("detkit.data")
 Shape = tuple[int, int, int]  # height, width, channels
+Part = tuple[slice, slice]  # rows, columns
+WHOLE: Part = (slice(None), slice(None))
 _SUFFIX = ".pixels.npy"
 _DIGEST = 16  # bytes
 _ABANDONED = 3600  # seconds after which an unfinished file is left over from a process that died
@@ -35,8 +37,13 @@ _GIGABYTE = 10**9
 class ImageStore(Protocol):
     """Pixels by position."""
 
-    def get(self, position: int) -> NDArray[Any] | None:
-        """The pixels (H, W, C), which the caller may change; None if they are not stored."""
+    def get(self, position: int, part: Part = WHOLE) -> NDArray[Any] | None:
+        """The pixels (H, W, C), which the caller may change; None if they are not stored.
+
+        Args:
+            position: The image.
+            part: The rows and columns to read.
+        """
 
     def put(self, position: int, pixels: NDArray[Any]) -> None:
         """Store pixels, if there is room."""
@@ -61,11 +68,11 @@ class MemoryStore:
         self._memory = mmap.mmap(-1, max(int(self._starts[-1]), 1))
         self._is_full = np.frombuffer(mmap.mmap(-1, max(len(shapes), 1)), np.uint8).view()
 
-    def get(self, position: int) -> NDArray[Any] | None:
+    def get(self, position: int, part: Part = WHOLE) -> NDArray[Any] | None:
         """A copy of the pixels."""
         if position >= len(self._shapes) or not self._is_full[position]:
             return None
-        return self._slot(position).copy()
+        return self._slot(position)[part].copy()
 
     def put(self, position: int, pixels: NDArray[Any]) -> None:
         """Store pixels, if the image has a slot of their shape."""
@@ -153,13 +160,15 @@ class FileStore:
         self._names = torch.zeros(len(shapes), _DIGEST, dtype=torch.uint8)
         self._names.share_memory_()  # type: ignore[no-untyped-call]
 
-    def get(self, position: int) -> NDArray[Any] | None:
-        """The pixels of the file."""
+    def get(self, position: int, part: Part = WHOLE) -> NDArray[Any] | None:
+        """The pixels of the file; of a part only its pages are read."""
         if position >= len(self._shapes):
             return None
         try:
             file = self._file(position)
-            pixels: NDArray[Any] = np.load(file, allow_pickle=False)
+            pixels: NDArray[Any] = np.load(
+                file, allow_pickle=False, mmap_mode=None if part == WHOLE else "r"
+            )
         except (OSError, ValueError, EOFError):  # absent, or damaged: it is written again
             return None
         if pixels.shape != self._shapes[position] or pixels.dtype != self._dtype:
@@ -168,7 +177,7 @@ class FileStore:
             self._touched.add(position)
             with suppress(OSError):
                 os.utime(file)
-        return pixels
+        return pixels if part == WHOLE else np.array(pixels[part])
 
     def put(self, position: int, pixels: NDArray[Any]) -> None:
         """Write a file, if there is room; a disk that refuses it costs one line, nothing else."""

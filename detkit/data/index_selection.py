@@ -35,6 +35,7 @@ def select(index: DatasetIndex, positions: Sequence[int] | NDArray[np.int64]) ->
         ignored=index.ignored[objects],
         areas=index.areas[objects],
         outlines=None if index.outlines is None else index.outlines.select(objects),
+        tiles=None if index.tiles is None else index.tiles.select(positions),
     )
 
 

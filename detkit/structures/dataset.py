@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.structures.index_outlines import IndexOutlines
+from detkit.structures.index_tiles import IndexTiles
 
 
 class Fault(NamedTuple):
@@ -79,7 +80,9 @@ class DatasetIndex:
             ("segmentation", "truncated").
         faults: The items left out, one by one, and the boxes clipped to their image.
         pairing: Unmatched images and annotations.
-        outlines: The masks of the objects; None unless they were asked for.
+        outlines: The masks of the objects; None unless they were asked for. Those of tiles are in
+            pixels of the whole image.
+        tiles: The part of its file that each image is; None where images are whole files.
     """
 
     root: Path
@@ -100,6 +103,7 @@ class DatasetIndex:
     faults: list[Fault] = field(default_factory=list)
     pairing: Pairing = field(default_factory=Pairing)
     outlines: IndexOutlines | None = None
+    tiles: IndexTiles | None = None
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -74,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     "detectors": BASE | {"detectors.base"},
     "detectors.base": BASE,
     "detectors.freezing": BASE | {"detectors.base"},
-    "data": BASE | {"public_names", "terminal", "interruption"},
+    "data": BASE | {"public_names", "terminal", "interruption", "config.blocks"},
     "evaluation": BASE,
     "network_summary": BASE,
     "visualization": BASE | {"runs.layout"},
@@ -87,6 +87,7 @@ ALLOWED: dict[str, set[str]] = {
     "video": BASE,
     "config": {"errors", "registry", "plugin_files", "text", "files"}
     | {"runs.layout", "unsupported_parts"},
+    "config.blocks": {"registry"},
     # The only package that knows the files of a run folder.
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config", "remote"},
     # Models of the Hugging Face hub and of Weights & Biases.

@@ -127,7 +127,9 @@ class _Checker:
             return self._slot(argument, value, path)
         if argument.block is not None:
             schema = arguments(resolve(argument.block))
-            return self.block(schema, {} if value is MISSING else value, path)
+            if value is MISSING or (value is None and argument.default is None):
+                value = {}
+            return self.block(schema, value, path)
         if value is MISSING:
             value = default_value(argument)
         if value == "???":
