@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from detkit import assembly
-from detkit.api.tiled_evaluation import with_tiles
+from detkit.api.tiled_evaluation import recommend_tiles, with_tiles
 from detkit.assembly import Classes
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.evaluation_split import measured_split
@@ -131,6 +131,7 @@ def evaluation_of(
     load_weights(detector, checkpoint)
     run = partial(detect, detector, device=chosen_device)
     tiling, stride = tiling_of(config["tiling"]), largest_stride(detector)
+    recommend_tiles(checkpoint.config, tiling)
     whole, detect_tiles = with_tiles(config, run, tiling, stride)
     return Evaluation(whole, classes, detect_tiles)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +14,25 @@ from detkit.data.configured_proposals import configured_proposals
 from detkit.errors import UserError
 from detkit.inference.tiled_batches import Detect, TiledDetection
 from detkit.inference.tiling import Tiling
+
+LOGGER = logging.getLogger("detkit.api")
+
+
+def recommend_tiles(trained: Mapping[str, Any], tiling: Tiling | None) -> None:
+    """Warn if a detector that was trained on tiles is to see whole images.
+
+    Args:
+        trained: The configuration of its training.
+        tiling: How images are cut now; None if they are not.
+    """
+    tiles = trained.get("data", {}).get("tiling") or {}
+    if tiling is None and tiles.get("size") is not None:
+        LOGGER.warning(
+            "this detector was trained on tiles (data.tiling), and now sees whole images: add "
+            "'tiling={size: %s, overlap: %g}' to detect in tiles of the same size",
+            json.dumps(tiles["size"]),
+            tiles["overlap"],
+        )
 
 
 def with_tiles(

@@ -35,19 +35,23 @@ format=[A,B]       pictures and coco are the defaults; `detkit list writer` show
 classes=[A,B]      keeps detections of these classes
 mask_format=NAME   rle (default) or polygons: how JSON files store the masks of a mask head
 
+tiling={size: 640, overlap: 0.2} detects in overlapping tiles of the images, for objects that are
+small in large images; docs/tiling.md lists its settings.
+
 A prediction that was stopped, by Ctrl-C or any other way, continues with the same command: images
 that are done are not predicted again. Other settings or another checkpoint are refused then;
 resume=false starts over. resume=true does nothing if the prediction is finished.
 
 An exported file runs in onnxruntime (.onnx), OpenVINO (.xml) or PyTorch (.pt2). It takes source,
-output, format, classes, resume, score_threshold, mask_format, batch_size and device; everything
-else was fixed by `detkit export`.
+output, format, classes, resume, score_threshold, mask_format, tiling, batch_size and device;
+everything else was fixed by `detkit export`.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
   detkit predict ckpt=runs/demo source=photos format=[yolo,crops] classes=[dog,cat]
   detkit predict ckpt=runs/demo source=photos image_size=640
   detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
+  detkit predict ckpt=runs/demo source=photos 'tiling={size: 640, overlap: 0.2}'
   detkit predict ckpt=demo.onnx source=photos batch_size=4
 """
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from detkit.api.checkpoint_config import checkpoint_of, compose_with
-from detkit.api.detector import Detector
 from detkit.api.run_backend import RunBackend
+from detkit.api.tiled_backend import tiled
+from detkit.api.tiled_evaluation import recommend_tiles
 from detkit.cli.predict_settings import SEPARATE, PredictSettings, named_writers
+from detkit.inference.tiling import tiling_of
 
 
 def run_settings(words: list[str]) -> PredictSettings:
@@ -19,7 +21,8 @@ def run_settings(words: list[str]) -> PredictSettings:
     checkpoint = checkpoint_of(words, "predict")
     config = compose_with(checkpoint, "predict", words)
     backend = partial(RunBackend, checkpoint, config, device=config["device"])
-    classes = config["classes"]
+    classes, tiling = config["classes"], tiling_of(config["tiling"])
+    recommend_tiles(checkpoint.config, tiling)
     return PredictSettings(
         source=config["source"],
         output=config["output"],
@@ -29,7 +32,7 @@ def run_settings(words: list[str]) -> PredictSettings:
         score_threshold=config["score_threshold"],
         mask_format=config["mask_format"],
         batch_size=config["batch_size"],
-        open_detector=lambda: Detector(backend()),
+        open_detector=lambda: tiled(backend(), tiling),
         checkpoint_files=(checkpoint.path,),
         others={key: value for key, value in config.items() if key not in SEPARATE},
     )

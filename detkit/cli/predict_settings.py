@@ -11,10 +11,12 @@ from typing import Any, NamedTuple, cast, get_args
 from detkit import registry
 from detkit.api.detector import Detector
 from detkit.api.exported_backend import ExportedBackend
+from detkit.api.tiled_backend import tiled
 from detkit.cli.exported_words import exported_options, list_of, number_of, switch_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import MaskFormat
 from detkit.inference.engines.opening import files_of
+from detkit.inference.tiling import Tiling, tiling_in_words
 from detkit.structures.predictions import Writer
 
 _OPTIONS = (
@@ -75,7 +77,8 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
     Raises:
         UserError: A word is no option, or its value does not fit.
     """
-    values = exported_options("predict", file, words, _OPTIONS)
+    tiling, others = tiling_in_words(words)
+    values = exported_options("predict", file, others, (*_OPTIONS, "tiling"))
     if "source" not in values:
         raise UserError("detkit predict needs source=FILE, FOLDER or 'PATTERN'.")
     threshold = values.get("score_threshold")
@@ -89,9 +92,9 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
         score_threshold=None if threshold is None else _score(threshold),
         mask_format=_mask_format(values.get("mask_format", "rle")),
         batch_size=number_of(values, "batch_size", 1),
-        open_detector=partial(_open, file, values.get("device", "auto")),
+        open_detector=partial(_open, file, values.get("device", "auto"), tiling),
         checkpoint_files=files_of(file),
-        others={},
+        others={} if tiling is None else {"tiling": tiling.override()},
     )
 
 
@@ -112,7 +115,7 @@ def _mask_format(text: str) -> MaskFormat:
     return cast("MaskFormat", text)
 
 
-def _open(file: Path, device: str) -> Detector:
+def _open(file: Path, device: str, tiling: Tiling | None) -> Detector:
     backend = ExportedBackend(file, device=device)
     print(f"engine: {backend.engine.description}", file=sys.stderr)
-    return Detector(backend)
+    return tiled(backend, tiling)
