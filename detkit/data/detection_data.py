@@ -118,11 +118,10 @@ class DetectionData:
             cache=cache_at(index_cache),
         )
         self.train_transforms, self.evaluation_transforms = train_transforms, evaluation_transforms
-        self.seed, self.masks = seed, masks
-        self.sampling, self.mixing_epochs = sampling, mixing_epochs
+        self.seed, self.masks, self.sampling = seed, masks, sampling
         self._batch_size, self._validation_batch_size = batch_size, validation_batch_size
-        self.workers, self.pad_multiple = workers, pad_multiple
-        self.proposals, self.pixels = proposals, _pixel_format(channels, value_range)
+        self.workers, self.pad_multiple, self.proposals = workers, pad_multiple, proposals
+        self.mixing_epochs, self.pixels = mixing_epochs, _pixel_format(channels, value_range)
         settings = cache and CacheSettings(cache, cache_limit, image_folder(cache_folder))
         self._images = image_caches(settings, self.pixels, workers)
         self.multi_scale, self.multi_scale_every = multi_scale, multi_scale_every

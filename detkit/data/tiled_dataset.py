@@ -15,7 +15,7 @@ from detkit.data.outline_decoding import decode_outlines
 from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.pixels.tiles import Window
 from detkit.structures import Sample
-from detkit.structures.index_tiles import IndexTiles
+from detkit.structures.dataset import IndexTiles
 
 
 class TiledDataset(DetectionDataset):

@@ -15,7 +15,7 @@ from detkit.pixels.resizing import Size
 from detkit.pixels.tiles import Window, tile_windows
 from detkit.registry import Fraction, PositiveInt
 from detkit.structures import DatasetIndex
-from detkit.structures.index_tiles import IndexTiles
+from detkit.structures.dataset import IndexTiles
 from detkit.text import counted
 
 LOGGER = logging.getLogger("detkit.data")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detkit.structures.index_outlines import IndexOutlines
-from detkit.structures.index_tiles import IndexTiles
 
 
 class Fault(NamedTuple):
@@ -112,3 +111,22 @@ class DatasetIndex:
         """The file of the image at a position."""
         start, stop = self.file_offsets[position : position + 2]
         return self.root / self.file_names[start:stop].decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class IndexTiles:
+    """The tiles of an index. N tiles.
+
+    Attributes:
+        images: The index of the whole images.
+        positions: (N,) int64 position of each tile's image in `images`.
+        windows: (N, 4) int32 left, top, right and bottom of each tile in its image, in pixels.
+    """
+
+    images: DatasetIndex
+    positions: NDArray[np.int64]
+    windows: NDArray[np.int32]
+
+    def select(self, tiles: NDArray[np.int64]) -> IndexTiles:
+        """The tiles at these positions, in this order."""
+        return replace(self, positions=self.positions[tiles], windows=self.windows[tiles])

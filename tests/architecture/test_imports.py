@@ -86,7 +86,7 @@ ALLOWED: dict[str, set[str]] = {
     "export": BASE | {"evaluation", "visualization", "inference"},
     "video": BASE,
     "config": {"errors", "registry", "plugin_files", "text", "files"}
-    | {"runs.layout", "unsupported_parts"},
+    | {"runs.layout", "unsupported_parts", "config.blocks"},
     "config.blocks": {"registry"},
     # The only package that knows the files of a run folder.
     "runs": BASE | {"config", "terminal", "runs.layout", "runs.older_config", "remote"},
