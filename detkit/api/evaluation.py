@@ -57,6 +57,8 @@ class Evaluation:
         split: The images, under the data set's name for them.
         results: After `run`, the id and the detections of each image.
         category_ids: The data set's id of each label.
+        metric: What is measured.
+        pixels: Channels and value range of the images.
 
     Raises:
         UserError: The data set cannot be read, or has no such split.
@@ -69,9 +71,9 @@ class Evaluation:
         data = assembly.build_data(config, masks=masks).with_classes(classes.names)
         self.split = measured_split(data, config["split"])
         self._loader = data.measuring_loader(self.split.index)
-        self._metric = assembly.build_metric(config, classes)
-        self._intervals = interval_settings(config["intervals"], self._metric)
-        self.category_ids = classes.category_ids
+        self.metric = assembly.build_metric(config, classes)
+        self._intervals = interval_settings(config["intervals"], self.metric)
+        self.category_ids, self.pixels = classes.category_ids, data.pixels
         self.results: list[tuple[int, Detections]] = []
 
     def __len__(self) -> int:
@@ -89,7 +91,7 @@ class Evaluation:
         detected = track(self._detect(self._loader))
         notes = partial(describe_unreadable, self._loader)
         return measure(
-            self._metric,
+            self.metric,
             self._classes.names,
             self._batches(detected),
             notes,
@@ -162,6 +164,8 @@ class FileEvaluation:
     Attributes:
         split: The images, under the data set's name for them.
         notes: Lines on how rows were matched to images.
+        metric: What is measured.
+        pixels: Channels and value range of the images.
 
     Raises:
         UserError: The file or the data set cannot be read, or they do not fit together.
@@ -180,13 +184,14 @@ class FileEvaluation:
         matches = match_rows(rows, index, str(file), self.split.name)
         self.notes = matches.notes
         self._detections = matches.by_image
-        self._metric = assembly.build_metric(config, self._classes)
-        self._intervals = interval_settings(config["intervals"], self._metric)
+        self.metric = assembly.build_metric(config, self._classes)
+        self._intervals = interval_settings(config["intervals"], self.metric)
+        self.pixels = PixelFormat.of(config)
 
     def run(self) -> Measurement:
         """Measure the detections of the file."""
         batches = _all_images(self._detections, self.split.index)
-        return measure(self._metric, self._classes.names, batches, intervals=self._intervals)
+        return measure(self.metric, self._classes.names, batches, intervals=self._intervals)
 
 
 def _all_images(

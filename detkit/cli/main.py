@@ -30,6 +30,7 @@ COMMANDS = {
     "train": "train a detector, or resume a run",
     "sweep": "train many settings in parallel; resume a sweep; show its results as a table",
     "evaluate": "measure a checkpoint on a data set",
+    "compare": "tell which of several detectors is better, or that chance explains it",
     "predict": "detect objects in images: pictures and a JSON file of boxes",
     "export": "write a detector for ONNX, OpenVINO or Triton, with a certificate",
     "replay": "repeat the step with a non-finite loss",

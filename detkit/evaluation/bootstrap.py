@@ -33,17 +33,22 @@ class BootstrapSettings:
     seed: int = 0
 
     @staticmethod
-    def of(value: bool | Mapping[str, Any] | None) -> BootstrapSettings | None:
-        """The settings that `intervals=...` stands for; None for no intervals.
+    def of(value: Any = None) -> BootstrapSettings | None:
+        """The settings of `intervals=...`; None for no intervals.
 
         Args:
             value: True, false, or a mapping such as `{samples: 1000, seed: 0}`.
 
         Raises:
-            UserError: A key is unknown or a number is out of range.
+            UserError: It is something else, a key is unknown or a number is out of range.
         """
         if value is None or isinstance(value, bool):
             return BootstrapSettings() if value else None
+        if not isinstance(value, Mapping) or not all(type(n) is int for n in value.values()):
+            raise UserError(
+                f"intervals={value}: expected true, false or whole numbers, such as "
+                "{samples: 1000, seed: 0}."
+            )
         unknown = [key for key in value if key not in _KEYS]
         if unknown:
             raise UserError(

@@ -79,9 +79,7 @@ class MetricIntervals:
         return lines
 
 
-def interval_settings(
-    value: bool | Mapping[str, Any] | None, metric: Any
-) -> BootstrapSettings | None:
+def interval_settings(value: Any, metric: Any) -> BootstrapSettings | None:
     """The settings of `intervals=...`; None for no intervals.
 
     Raises:

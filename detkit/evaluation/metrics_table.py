@@ -91,7 +91,11 @@ def class_table(
 
 def metrics_json(numbers: Mapping[str, float], analysis: Mapping[str, Any] | None = None) -> str:
     """Numbers and an analysis as JSON; NaN and infinity become null."""
-    content = dict(numbers) if analysis is None else {**numbers, "analysis": analysis}
+    return plain_json(dict(numbers) if analysis is None else {**numbers, "analysis": analysis})
+
+
+def plain_json(content: Mapping[str, Any]) -> str:
+    """Plain values as JSON, a line for each key; NaN and infinity become null."""
     return _json(content, "") + "\n"
 
 
