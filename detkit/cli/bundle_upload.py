@@ -7,7 +7,7 @@ from pathlib import Path
 
 from detkit.remote.hub_upload import HubRepository, repository_to_upload
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, read_checkpoint
-from detkit.runs.layout import BUNDLE
+from detkit.runs.layout import BUNDLE, CONFIG
 from detkit.runs.tensor_file import mapping_in
 from detkit.text import file_size
 from detkit.weights.bundling import bundle_checkpoint
@@ -57,7 +57,7 @@ def _about(
         f"  {file.name}  {file_size(file.stat().st_size)}" for file in sorted(folder.iterdir())
     ]
     lines = [f"uploading to {kind} repository {repository.name}:", *files]
-    lines += [f"config.yaml: {path} is uploaded as {Path(path).name}" for path in shortened]
+    lines += [f"{CONFIG}: {path} is uploaded as {Path(path).name}" for path in shortened]
     if licence is None:
         lines.append("licence: not stated; licence=NAME states one, such as licence=apache-2.0")
     return "\n".join(lines)

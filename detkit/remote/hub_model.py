@@ -20,6 +20,7 @@ from detkit.text import file_size, listed
 
 BUNDLE_FILES = (BUNDLE, BUNDLE_WEIGHTS, CONFIG)
 _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?(?:/([\w./-]+))?")
+_COMMIT = re.compile("[0-9a-f]{40}")
 _SECONDS = 10.0  # to wait for an answer about the repository
 _LISTED = 8  # files in a message
 
@@ -71,6 +72,8 @@ class HubModel:
             UserError: There is no such model, or it cannot be downloaded.
         """
         hub = client(key)
+        if _COMMIT.fullmatch(self.revision or "") and (path := self.cached()) is not None:
+            return path  # a commit never changes
         try:
             facts = hub.HfApi(endpoint=endpoint()).model_info(
                 self.repository, revision=self.revision, files_metadata=True, timeout=_SECONDS
@@ -79,10 +82,12 @@ class HubModel:
             return self._without_hub(key, error)
         sizes = {sibling.rfilename: sibling.size or 0 for sibling in facts.siblings or ()}
         names = self._names(key, sizes)
-        if (path := self._cached(names, facts.sha)) is None:
+        current = self._cached(names, facts.sha)
+        if current is None:
             sys.stderr.write(f"{self._about(facts, sum(sizes[name] for name in names))}\n")
-            path = self._download(key, names)
-        return path
+        elif current == self._cached(names, self.revision):
+            return current
+        return self._download(key, names)  # or only records which commit the revision is now
 
     def _choices(self) -> list[tuple[str, ...]]:
         """The files to look for, in order of preference."""

@@ -47,11 +47,21 @@ def test_a_bundle_is_announced_and_downloaded_once(
 
 
 # pain 130
-def test_a_new_version_is_downloaded_and_an_old_one_stays_available(cells: Repository) -> None:
+def test_a_new_version_is_downloaded_and_an_old_one_stays_available(
+    cells: Repository, hub: type[HubServer]
+) -> None:
     first, commit = fetch("hf://me/cells"), cells.commit
     cells.files["config.yaml"] = b"new"
     assert (fetch("hf://me/cells") / "config.yaml").read_bytes() == b"new"
-    assert hub_model(f"hf://me/cells@{commit}", "ckpt").cached() == first
+    hub.requests.clear()
+    assert fetch(f"hf://me/cells@{commit}") == first
+    assert hub.requests == []
+
+
+def test_a_branch_at_a_commit_in_the_cache_is_known_afterwards(cells: Repository) -> None:
+    folder = fetch(f"hf://me/cells@{cells.commit}")
+    assert hub_model("hf://me/cells", "ckpt").cached() is None
+    assert fetch("hf://me/cells") == hub_model("hf://me/cells", "ckpt").cached() == folder
 
 
 # pain 130

@@ -33,6 +33,7 @@ _PARTS = SPLIT_WORDS | {
 _WORD = re.compile(r"[a-z]+")
 _KEY = re.compile(r"^(\w+)\s*:", re.MULTILINE)
 # Keys that identify files of other programs.
+_FIFTYONE = b'"_media_type"'
 _OTHER_JSON = {
     b'"_via_': "VGG Image Annotator",
     b'"file_attributes"': "VGG Image Annotator",
@@ -110,7 +111,12 @@ def _of_json(path: Path, files: Sequence[Path]) -> list[str]:
         start = start_of(file)
         program = next((name for mark, name in _OTHER_JSON.items() if mark in start), None)
         missing = missing_coco_lists(file) if program is None else []
-        if program is not None:
+        if _FIFTYONE in start:
+            clues.append(
+                f"{_quoted(file, path)} holds FiftyOne's samples: set data.reader=fiftyone to read "
+                "them"
+            )
+        elif program is not None:
             programs[program] += 1
         elif len(missing) == len(COCO_LISTS):
             clues.append(f"{_quoted(file, path)} is JSON without COCO's lists")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from detkit.data.readers.auto import detect
 from detkit.data.readers.fiftyone_reader import FiftyOneReader
 from detkit.errors import DataError
 
@@ -113,3 +114,10 @@ def test_the_database_needs_the_package(
     monkeypatch.setitem(sys.modules, "fiftyone", None)
     with pytest.raises(DataError, match=r'pip install "detkit\[fiftyone\]"'):
         FiftyOneReader(dataset="pets").splits(fiftyone_folder)
+
+
+def test_an_export_without_the_reader_names_it(fiftyone_folder: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"samples\.json.* holds FiftyOne's samples: set data.reader"
+    ):
+        detect(fiftyone_folder)
