@@ -7,6 +7,7 @@ from pathlib import Path
 from detkit.cli.options import split_options
 from detkit.errors import UserError
 from detkit.sweeps.jobs.sweep_folder import SweepFolder
+from detkit.sweeps.results.chance import mark_differences
 from detkit.sweeps.results.effects_text import effects_lines, effects_notes, effects_of
 from detkit.sweeps.results.job_results import read_results
 from detkit.sweeps.results.results_page import write_page
@@ -19,6 +20,9 @@ Shows all jobs of a sweep, running ones included: the keys that vary, the metric
 checkpoint (for unfinished jobs, of the best epoch so far), its epoch, minutes, state. Below, for
 each key except the seed, the effect of its values on AP next to the spread over seeds. Writes
 DIR/table.csv and DIR/table.html, a self-contained page with curves.
+
+The column `vs best` marks jobs that are worse than the best one by more than the choice of the
+validation images explains; `by chance` marks the others. See docs/confidence.md.
 
   detkit sweep table runs/SWEEP
   detkit sweep table runs/SWEEP sort=minutes where=model=fcos where='AP>0.3'
@@ -40,7 +44,8 @@ def run(arguments: list[str]) -> int:
     if not table.results:
         print("no job of the sweep meets the conditions" if where else "the sweep has no jobs yet")
         return 0
-    print("\n".join(table_lines(table)))
+    table, notes = mark_differences(table, folder)
+    print("\n".join([*table_lines(table), *([""] if notes else []), *notes]))
     effects = effects_of(table)
     if effects.jobs:
         print()

@@ -22,6 +22,7 @@ from detkit.detectors.freezing import freeze, read_freezing
 from detkit.errors import Stopped
 from detkit.inference.detecting import choose_device, detect
 from detkit.inference.measuring import measure
+from detkit.inference.stored_matches import store_matches
 from detkit.interfaces import Schedule
 from detkit.interruption import StopSignals, signal_name
 from detkit.processes.failures import plain_failures
@@ -249,6 +250,7 @@ def _finish(
     )
     measurement = measure(metric, classes.names, batches, lambda: describe_unreadable(loader))
     files = measurement.write(folder)
+    store_matches(metric, folder)
     print(measurement.text())
     plot_curves(RunFolder(folder).metrics_log, RunFolder(folder).curves)
     report = write_report(

@@ -11,6 +11,7 @@ CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
 METRICS_LOG = "metrics.csv"
 RESULTS = "metrics.json"
+MATCHES = "matches.npz"
 CHECKPOINTS = "checkpoints"
 BEST, LAST = "best.ckpt", "last.ckpt"
 PICTURES = "pictures"
@@ -37,6 +38,7 @@ class RunFolder:
         environment: What a run depends on besides its configuration, for each start.
         metrics_log: A row of numbers for each logged step and each validation.
         results: The metrics of the best checkpoint; written when the run ends.
+        matches: Which detections of the best checkpoint find objects, to compare runs.
         checkpoints: The folder with the next two.
         best_checkpoint: The weights with the best validation score so far.
         last_checkpoint: The latest state, from which the run resumes.
@@ -61,6 +63,7 @@ class RunFolder:
         self.environment = path / ENVIRONMENT
         self.metrics_log = path / METRICS_LOG
         self.results = path / RESULTS
+        self.matches = path / MATCHES
         self.checkpoints = path / CHECKPOINTS
         self.best_checkpoint = self.checkpoints / BEST
         self.last_checkpoint = self.checkpoints / LAST

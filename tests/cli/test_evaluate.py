@@ -5,11 +5,15 @@ import json
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from tiny_run import TINY
 
 from detkit.cli.main import main
+from detkit.evaluation.bootstrap import mean_of_classes
+from detkit.evaluation.match_file import read_matches
+from detkit.evaluation.weighted_precision import WeightedPrecision
 from detkit.visualization.analysis_pictures import READING
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
@@ -142,3 +146,11 @@ def test_intervals_are_shown_and_stored_on_request(
     assert content["AP_low"] <= content["AP"] <= content["AP_high"]
     assert content["analysis"]["intervals"]["samples"] == 200
     assert "AP_low" not in json.loads((work / "first/metrics.json").read_text())
+
+
+def test_a_training_stores_the_matches_of_its_best_checkpoint(work: Path) -> None:
+    matches = read_matches(work / "first/matches.npz")
+    assert matches is not None
+    numbers = json.loads((work / "first/metrics.json").read_text())
+    values = WeightedPrecision(matches)(np.ones((1, 4), np.int32))
+    assert mean_of_classes(values)[0, 0] == pytest.approx(numbers["AP"], abs=1e-12)

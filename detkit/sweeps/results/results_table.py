@@ -6,8 +6,8 @@ import csv
 import math
 import operator
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from detkit.errors import UserError, did_you_mean
@@ -15,7 +15,7 @@ from detkit.sweeps.results.job_results import Result
 from detkit.text import LONGEST_CELL, align_columns, brief_value
 
 _STATE, _EPOCH, _MINUTES, _JOB = "state", "epoch", "minutes", "job"
-_PROGRESS = "progress"
+_PROGRESS, _MARK = "progress", "vs best"
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -36,6 +36,7 @@ class Table:
         keys: The swept keys that vary over the whole sweep.
         numbers: Names of the numbers that are shown, the metric first.
         conditions: What the jobs meet that are here.
+        marks: For jobs by name, whether the difference to the best job exceeds chance.
     """
 
     results: list[Result]
@@ -43,12 +44,14 @@ class Table:
     keys: list[str]
     numbers: list[str]
     conditions: list[str]
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:
         """Names of all columns, for `sort` and `where`."""
         running = [_PROGRESS] if any(result.progress for result in self.results) else []
-        return [*self.keys, *self.numbers, _EPOCH, _MINUTES, _STATE, *running]
+        marks = [_MARK] if self.marks else []
+        return [*self.keys, *self.numbers, _EPOCH, _MINUTES, _STATE, *running, *marks]
 
     def value(self, result: Result, column: str) -> Value:
         """The value of a job in a column; None if there is none yet."""
@@ -59,6 +62,7 @@ class Table:
             _MINUTES: result.minutes or None,
             _STATE: result.state,
             _PROGRESS: result.progress or None,
+            _MARK: self.marks.get(result.name),
         }
         return plain[column] if column in plain else result.numbers.get(column)
 
