@@ -4,14 +4,32 @@ from math import isfinite
 
 import pytest
 import torch
-from direct_coco import measured, random_annotations, scenes
 
+from detkit.evaluation.coco_metric import CocoMetric
 from detkit.evaluation.match_file import write_matches
 from detkit.runs.layout import RunFolder
+from detkit.structures import Detections, Target
 from detkit.sweeps.results import chance
 from detkit.sweeps.results.chance import mark_differences
 from detkit.sweeps.results.job_results import Result
 from detkit.sweeps.results.results_table import make_table, table_lines
+
+
+def detected(moved):
+    """(image id, detections, target) of 12 images with two objects each, one of which is missed."""
+    for image_id in range(1, 13):
+        boxes = torch.tensor([[10.0, 10, 50, 50], [60.0, 60, 90 + image_id, 90]])
+        labels = torch.tensor([0, image_id % 2])
+        target = Target(boxes, labels, torch.zeros(2, dtype=torch.bool))
+        scores = torch.tensor([0.5 + image_id / 40])
+        yield image_id, Detections(boxes[:1] + moved, scores, labels[:1]), target
+
+
+def measured(rows):
+    metric = CocoMetric(class_names=["a", "b"], category_ids=[1, 2])
+    for image_id, detections, target in rows:
+        metric.update([image_id], [detections], [target])
+    return metric
 
 
 def job(folder, name, rows):
@@ -25,13 +43,13 @@ def job(folder, name, rows):
 @pytest.fixture
 def rows(monkeypatch):
     monkeypatch.setattr(chance, "_SAMPLES", 100)
-    return scenes(random_annotations(7, images=12), 7, noise=4)
+    return list(detected(0))
 
 
 @pytest.fixture
 def results(tmp_path, rows):
-    moved = [(i, d._replace(boxes=d.boxes + torch.tensor([9.0, 0, 9, 0])), t) for i, d, t in rows]
-    return [job(tmp_path, "good", rows), job(tmp_path, "same", rows), job(tmp_path, "poor", moved)]
+    jobs = {"good": rows, "same": rows, "poor": detected(6)}
+    return [job(tmp_path, name, of_job) for name, of_job in jobs.items()]
 
 
 def test_jobs_are_marked(tmp_path, results):
