@@ -11,7 +11,7 @@ from detkit.runs.layout import BUNDLE, CONFIG
 from detkit.runs.tensor_file import mapping_in
 from detkit.text import file_size
 from detkit.weights.bundling import bundle_checkpoint
-from detkit.weights.model_card import CARD, best_metrics, model_card
+from detkit.weights.model_card import CARD, model_card
 
 
 def upload(
@@ -39,8 +39,7 @@ def upload(
         folder = Path(output or Path(temporary, "bundle"))
         shortened = bundle_checkpoint(checkpoint, folder, shorten_paths=True)
         bundle = read_checkpoint(find_checkpoint(str(folder)))  # as its users will
-        metrics = best_metrics(checkpoint.path)
-        card = model_card(bundle, mapping_in(folder / BUNDLE), metrics, repository, licence)
+        card = model_card(bundle, mapping_in(folder / BUNDLE), repository, licence)
         (folder / CARD).write_text(card, encoding="utf-8")
         print(_about(target, folder, shortened, licence))
         address = target.upload(folder, f"Detector written by detkit {bundle.record.version}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Bundle:
         epoch: Finished epochs.
         versions: Versions of detkit and its dependencies when the detector was trained.
         score_threshold: The score with the best F1 on the run's validation images, if known.
+        metrics: What the run measured on its validation split over all classes, if known.
     """
 
     record: Record
@@ -39,6 +41,7 @@ class Bundle:
     epoch: int
     versions: dict[str, Any]
     score_threshold: float | None = None
+    metrics: Mapping[str, float] | None = None
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
@@ -74,6 +77,7 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         **record,
         "epochs": bundle.epoch,
         "score_threshold": bundle.score_threshold,
+        "metrics": None if bundle.metrics is None else dict(bundle.metrics),
         "versions": bundle.versions,
         "files": files,
     }

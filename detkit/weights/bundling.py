@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from detkit.runs.bundle import Bundle, write_bundle
+from detkit.runs.bundle import Bundle, bundle_at, write_bundle
 from detkit.runs.checkpoint import Checkpoint
-from detkit.runs.layout import RunFolder
+from detkit.runs.layout import BUNDLE, RunFolder
 from detkit.runs.score_threshold import measured_threshold
 from detkit.runs.tensor_file import mapping_in
 
@@ -46,10 +47,28 @@ def bundle_checkpoint(
         weights=checkpoint.weights,
         epoch=checkpoint.epoch,
         score_threshold=measured_threshold(checkpoint.path),
+        metrics=_metrics(checkpoint.path),
         versions=versions if isinstance(versions, dict) else {"detkit": record.version},
     )
     write_bundle(bundle, folder)
     return sorted(set(shortened))
+
+
+def _metrics(path: Path) -> dict[str, float] | None:
+    """What the run measured for its best checkpoint over all classes; a bundle keeps it."""
+    folder, run = bundle_at(path), RunFolder.of_checkpoint(path.resolve())
+    if folder is not None:
+        content = mapping_in(folder / BUNDLE).get("metrics")
+    else:
+        is_best = path.resolve() == run.best_checkpoint.resolve()
+        content = mapping_in(run.results) if is_best else None
+    if not isinstance(content, dict) or not content:
+        return None
+    return {
+        name: value
+        for name, value in content.items()
+        if isinstance(value, int | float) and math.isfinite(value) and "/" not in name
+    }
 
 
 def _with_short_paths(value: Any, shortened: list[str]) -> Any:

@@ -13,8 +13,6 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from detkit.runs.checkpoint import Checkpoint
-from detkit.runs.layout import RunFolder
-from detkit.runs.tensor_file import mapping_in
 from detkit.text import counted, file_size
 from detkit.weights.start import model_text
 
@@ -26,7 +24,6 @@ _MOST_CLASSES = 100
 def model_card(
     checkpoint: Checkpoint,
     bundle: Mapping[str, Any],
-    metrics: Mapping[str, Any],
     repository: str,
     licence: str | None,
 ) -> str:
@@ -35,11 +32,11 @@ def model_card(
     Args:
         checkpoint: The detector.
         bundle: The content of its `bundle.json`.
-        metrics: What the run measured on its validation split; empty if it measured nothing.
         repository: OWNER/NAME on the hub.
         licence: The licence of the weights, by the hub's name for it; None states none.
     """
     name, data = repository.partition("/")[2], data_name(checkpoint.config)
+    metrics = bundle.get("metrics") or {}
     numbers = {key: float(metrics[key]) for key in _METRICS if _is_number(metrics.get(key))}
     rows = [
         ("Detector", f"{model_text(checkpoint.config['model'])}; {_parameters(checkpoint)}"),
@@ -49,6 +46,7 @@ def model_card(
         ("Epochs", str(checkpoint.epoch)),
         ("Score threshold", _threshold(bundle.get("score_threshold"))),
         ("Size", file_size(sum(file["bytes"] for file in bundle["files"].values()))),
+        *_origin(checkpoint),
         ("Licence", licence or "not stated"),
         ("Made with", _versions(bundle.get("versions") or {})),
     ]
@@ -58,13 +56,6 @@ def model_card(
         f"An object detector trained with detkit.\n\n| | |\n|---|---|\n{table}\n\n"
         f"{_usage(repository)}"
     )
-
-
-def best_metrics(checkpoint: Path) -> dict[str, Any]:
-    """What a run measured for its best checkpoint; empty for every other file."""
-    run = RunFolder.of_checkpoint(checkpoint.resolve())
-    is_best = checkpoint.resolve() == run.best_checkpoint.resolve()
-    return mapping_in(run.results) if is_best else {}
 
 
 def data_name(config: Mapping[str, Any]) -> str:
@@ -111,6 +102,13 @@ def _usage(repository: str) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _origin(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    """The weights that this detector was made from, whose licence may hold for it, too."""
+    source, start = checkpoint.record.source or {}, checkpoint.config.get("weights")
+    imported = f"{source['kind']}, {source['file']}" if {"kind", "file"} <= source.keys() else None
+    return [("Made from", text) for text in (imported, start) if text]
 
 
 def _parameters(checkpoint: Checkpoint) -> str:

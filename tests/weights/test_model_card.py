@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import yaml
 
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.checkpoint_record import Record
-from detkit.weights.model_card import best_metrics, data_name, model_card
+from detkit.weights.model_card import data_name, model_card
 
 CONFIG = {"model": {"name": "one_stage"}, "data": {"path": "/data/bccd", "reader": {"name": "voc"}}}
 RECORD = Record(CONFIG, ["WBC", "a|b"], [1, 2], data={"train": "1f2e"})
@@ -25,7 +26,7 @@ BUNDLE: dict[str, Any] = {
 
 def card(metrics: dict[str, Any], licence: str | None = "mit") -> tuple[dict[str, Any], str]:
     """The front matter and the text."""
-    text = model_card(CHECKPOINT, BUNDLE, metrics, "me/cells", licence)
+    text = model_card(CHECKPOINT, {**BUNDLE, "metrics": metrics}, "me/cells", licence)
     _, front_matter, page = text.split("---\n", 2)
     return yaml.safe_load(front_matter), page
 
@@ -60,11 +61,13 @@ def test_nothing_is_claimed_that_was_not_measured(metrics: dict[str, Any]) -> No
     assert "| Licence | not stated |" in page
 
 
-def test_numbers_belong_to_the_best_checkpoint_alone(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "metrics.json").write_text('{"AP": 0.5}')
-    assert best_metrics(tmp_path / "checkpoints/best.ckpt") == {"AP": 0.5}
-    assert best_metrics(tmp_path / "checkpoints/last.ckpt") == {}
+def test_the_origin_of_the_weights_is_named() -> None:
+    source = {"file": "yolov8n.pth", "kind": "Ultralytics YOLOv8", "sha256": "0"}
+    record = replace(RECORD, source=source, config={**CONFIG, "weights": "hf://me/first"})
+    page = model_card(replace(CHECKPOINT, record=record), BUNDLE, "me/cells", None)
+    assert "| Made from | Ultralytics YOLOv8, yolov8n.pth |" in page
+    assert "| Made from | hf://me/first |" in page
+    assert "Made from" not in card({})[1]
 
 
 def test_data_without_a_path_is_named_after_its_reader() -> None:
