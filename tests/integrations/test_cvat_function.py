@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -73,6 +74,26 @@ def test_the_threshold_of_cvat_wins(
     parameter, of_cvat = thresholds
     function = cvat.create(ckpt=str(model_file), threshold=parameter)
     assert len(detect(function, bright, of_cvat)) == count
+
+
+def test_cvats_own_driver_annotates_the_frames_of_a_task(
+    model_file: Path, bright: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cvat_sdk", reason='pip install "detkit[cvat]"')
+    driver = importlib.import_module("cvat_sdk.auto_annotation.driver")
+    labels = [driver.models.Label(id=17, name="dog", type="rectangle", sublabels=[], attributes=[])]
+    media = SimpleNamespace(load_image=lambda: Image.fromarray(bright))
+    frames = [SimpleNamespace(frame_name=f"{n}.png", frame_index=n, media=media) for n in (0, 1)]
+    task = SimpleNamespace(labels=labels, samples=frames)
+    monkeypatch.setattr(driver, "TaskDataset", lambda *_, **__: task)
+    sent: list[Any] = []
+    api = SimpleNamespace(partial_update_annotations=lambda *_, **request: sent.append(request))
+    client = SimpleNamespace(logger=logging.getLogger(), tasks=SimpleNamespace(api=api))
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    function = importlib.import_module(MODULE).create(ckpt=str(model_file))
+    driver.annotate_task(client, 5, function, allow_unmatched_labels=True)
+    shapes = sent[0]["patched_labeled_data_request"].shapes
+    assert [(shape.label_id, shape.frame) for shape in shapes] == [(17, 0), (17, 1)]
 
 
 def test_without_the_package_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
