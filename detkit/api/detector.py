@@ -21,6 +21,8 @@ from detkit.text import counted
 from detkit.video.times import Selection
 from detkit.video.tracking import TrackerName
 
+__all__ = ["Backend", "Detector"]
+
 # Keys of the command line that are arguments in programs.
 EVALUATE_REMEDIES = {
     "ckpt": "pass the checkpoint to detkit.load",

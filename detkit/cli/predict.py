@@ -1,8 +1,9 @@
-"""`detkit predict`: detections in images, written in any format."""
+"""`detkit predict`: detections in images and videos, written in any format."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from importlib import import_module
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 
 from tqdm import tqdm
 
+from detkit.api.detector import Detector
 from detkit.cli.exported_words import exported_checkpoint
 from detkit.cli.output_folder import make_folder
 from detkit.cli.predict_images import PredictedImages
+from detkit.cli.predict_inputs import ImageInput, find_inputs, require_outside, require_videos
 from detkit.cli.predict_settings import PredictSettings, exported_settings
-from detkit.cli.predict_sources import Source, open_source
+from detkit.cli.predict_sources import ImageFiles, Source
+from detkit.cli.predict_video import predict_videos
 from detkit.errors import DataError, Stopped
 from detkit.inference.prediction_output import Classes, PredictionOutput
 from detkit.pixels.image_decoding import UnreadableImageError
@@ -22,17 +26,22 @@ from detkit.structures.predictions import PredictedImage
 from detkit.text import counted
 
 HELP = """
-usage: detkit predict ckpt=RUN source=FILE|FOLDER|GLOB [KEY=VALUE ...]
-       detkit predict ckpt=MODEL.onnx source=FILE|FOLDER|GLOB [KEY=VALUE ...]
+usage: detkit predict ckpt=RUN source=SOURCE [KEY=VALUE ...]
+       detkit predict ckpt=MODEL.onnx source=SOURCE [KEY=VALUE ...]
 
-Detects objects in image files. Writes a picture with labelled boxes for each image, and
+Detects objects in image files and videos. Writes a picture with labelled boxes for each image, and
 detections.json: a COCO results file whose rows also contain the file name. Removes the files of an
 earlier prediction in the same folder. Reports and skips files that it cannot read.
+SOURCE is a file, a folder, a pattern, the number of a camera, an http or rtsp address, a text file
+that lists some, or [A,B]. A video gives NAME.mp4 with boxes and NAME.frames.jsonl with a line of
+JSON per frame, in place of pictures and coco; other formats go to the folder NAME (docs/video.md).
 The default score_threshold is the score with the best F1 on the run's validation images, or 0.3 if
 the run measured none.
 
 format=[A,B]       pictures and coco are the defaults; `detkit list writer` shows all formats
 classes=[A,B]      keeps detections of these classes
+every=N            uses every n-th frame of a video; start=1:30 end=2:00 a part of it
+track=bytetrack    follows objects over the frames of a video (or track=sort)
 mask_format=NAME   rle (default) or polygons: how JSON files store the masks of a mask head
 
 tiling={size: 640, overlap: 0.2} detects in overlapping tiles of the images, for objects that are
@@ -43,8 +52,8 @@ that are done are not predicted again. Other settings or another checkpoint are 
 resume=false starts over. resume=true does nothing if the prediction is finished.
 
 An exported file runs in onnxruntime (.onnx), OpenVINO (.xml) or PyTorch (.pt2). It takes source,
-output, format, classes, resume, score_threshold, mask_format, tiling, batch_size and device;
-everything else was fixed by `detkit export`.
+output, format, classes, resume, every, start, end, track, score_threshold, mask_format, tiling,
+batch_size and device; everything else was fixed by `detkit export`.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
@@ -53,22 +62,39 @@ everything else was fixed by `detkit export`.
   detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
   detkit predict ckpt=runs/demo source=photos 'tiling={size: 640, overlap: 0.2}'
   detkit predict ckpt=demo.onnx source=photos batch_size=4
+  detkit predict ckpt=demo.onnx source=street.mp4 every=5 track=bytetrack
 """
 
 
 def run(arguments: list[str]) -> int:
-    """Predict; 1 when no image could be read."""
+    """Predict; 1 when nothing could be read, or a video broke off."""
     settings = _settings(arguments)
-    source = open_source(settings.source)
-    folder = Path(settings.output)
-    source.require_outside(folder)
+    folder, inputs = Path(settings.output), find_inputs(settings.source)
+    require_outside(folder, inputs)
+    require_videos(settings.frames, inputs, settings.source)
     detector = settings.open_detector()
     if settings.score_threshold is None:
         default = f"{detector.threshold:.2f}: {detector.threshold_origin}"
         print(f"score_threshold={default}", file=sys.stderr)
+    make_folder(folder)
+    readable, is_whole = 0, True
+    if inputs.images:
+        readable = _predict_images(detector, settings, inputs.images, folder)
+    if inputs.videos:
+        is_single = len(inputs.videos) == 1 and not inputs.images
+        videos = predict_videos(detector, settings, inputs.videos, folder, is_single=is_single)
+        readable, is_whole = readable + videos.frames, videos.is_whole
+    return 0 if readable and is_whole else 1
+
+
+def _predict_images(
+    detector: Detector, settings: PredictSettings, inputs: Sequence[ImageInput], folder: Path
+) -> int:
+    """Predict on images; the number of those that could be read."""
+    source = ImageFiles(inputs)
     images = PredictedImages(detector, settings, source)
     classes = Classes(detector.class_names, detector.category_ids)
-    with closing(PredictionOutput(make_folder(folder), settings.writers, classes)) as output:
+    with closing(PredictionOutput(folder, settings.writers, classes)) as output:
         identity = images.identity()
         start = output.resume(identity, settings.resume, settings.batch_size)
         if not output.is_finished:
@@ -80,7 +106,7 @@ def run(arguments: list[str]) -> int:
         print(
             f"{total}{counted(readable, 'image')}, {output.unreadable} skipped: {folder}{earlier}"
         )
-    return 0 if readable else 1
+    return readable
 
 
 def _settings(arguments: list[str]) -> PredictSettings:

@@ -33,7 +33,7 @@ class PredictedImages:
 
     def __init__(self, detector: Detector, settings: PredictSettings, source: Source) -> None:
         self._detector, self._settings, self._source = detector, settings, source
-        self._labels = _labels(settings.classes, detector.class_names)
+        self._labels = kept_labels(settings.classes, detector.class_names)
         threshold = settings.score_threshold
         self._threshold = detector.threshold if threshold is None else threshold
         self.count = source.count
@@ -79,7 +79,7 @@ class PredictedImages:
         return PredictedImage(record, result.class_names, result.draw, result.crops)
 
 
-def _labels(classes: Sequence[str] | None, class_names: Sequence[str]) -> list[int] | None:
+def kept_labels(classes: Sequence[str] | None, class_names: Sequence[str]) -> list[int] | None:
     """The labels of the classes to keep; None keeps all.
 
     Raises:

@@ -8,7 +8,7 @@ from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.run_backend import RunBackend
 from detkit.api.tiled_backend import tiled
 from detkit.api.tiled_evaluation import recommend_tiles
-from detkit.cli.predict_settings import SEPARATE, PredictSettings, named_writers
+from detkit.cli.predict_settings import SEPARATE, FrameSettings, PredictSettings, named_writers
 from detkit.inference.tiling import tiling_of
 
 
@@ -26,6 +26,7 @@ def run_settings(words: list[str]) -> PredictSettings:
     return PredictSettings(
         source=config["source"],
         output=config["output"],
+        frames=FrameSettings(**{key: config[key] for key in FrameSettings._fields}),
         writers=named_writers(config["format"]),
         classes=[classes] if isinstance(classes, str) else classes,
         resume=config["resume"],

@@ -18,9 +18,10 @@ from detkit.evaluation.results_file import MaskFormat
 from detkit.inference.engines.opening import files_of
 from detkit.inference.tiling import Tiling, tiling_in_words
 from detkit.structures.predictions import Writer
+from detkit.video.tracking import TrackerName, require_tracker
 
 _OPTIONS = (
-    *("source", "output", "format", "classes", "resume"),
+    *("source", "output", "format", "classes", "resume", "every", "start", "end", "track"),
     *("score_threshold", "mask_format", "batch_size", "device"),
 )
 _DEFAULT_FORMATS = ("pictures", "coco")
@@ -28,12 +29,35 @@ _DEFAULT_FORMATS = ("pictures", "coco")
 SEPARATE = (*_OPTIONS, "ckpt", "plugins")
 
 
+class FrameSettings(NamedTuple):
+    """Which frames of a video to use, and who follows objects over them.
+
+    Attributes:
+        every: Use every n-th frame.
+        start: Seconds or mm:ss; None for the beginning.
+        end: Seconds or mm:ss; None for the end.
+        track: A tracker; None follows nothing.
+    """
+
+    every: int = 1
+    start: float | str | None = None
+    end: float | str | None = None
+    track: TrackerName | None = None
+
+    def words(self) -> list[str]:
+        """The settings that differ from the defaults, as the user writes them."""
+        values = self._asdict().items()
+        defaults = FrameSettings()._asdict()
+        return [f"{key}={value}" for key, value in values if value != defaults[key]]
+
+
 class PredictSettings(NamedTuple):
     """What `detkit predict` was asked for.
 
     Attributes:
-        source: A file, a folder or a pattern.
+        source: A file, a folder, a pattern, a camera or an address, or a list of these.
         output: Folder for the files.
+        frames: Which frames of videos to use.
         writers: What writes them, by the name of their format.
         classes: The classes to keep; None keeps all.
         resume: Whether to continue an unfinished prediction; see the root `Predict`.
@@ -45,8 +69,9 @@ class PredictSettings(NamedTuple):
         others: All other settings that detections depend on, as plain values.
     """
 
-    source: str
+    source: str | int | Sequence[str | int]
     output: str
+    frames: FrameSettings
     writers: Mapping[str, Writer]
     classes: Sequence[str] | None
     resume: bool | None
@@ -84,8 +109,9 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
     threshold = values.get("score_threshold")
     registry.load_plugins()
     return PredictSettings(
-        source=values["source"],
+        source=list_of(values, "source") or values["source"],
         output=values.get("output", "predictions"),
+        frames=_frames(values),
         writers=named_writers(list_of(values, "format") or _DEFAULT_FORMATS),
         classes=list_of(values, "classes"),
         resume=switch_of(values, "resume"),
@@ -95,6 +121,21 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
         open_detector=partial(_open, file, values.get("device", "auto"), tiling),
         checkpoint_files=files_of(file),
         others={} if tiling is None else {"tiling": tiling.override()},
+    )
+
+
+def _frames(values: dict[str, str]) -> FrameSettings:
+    """The settings of videos.
+
+    Raises:
+        UserError: There is no such tracker, or `every` is no number.
+    """
+    track = values.get("track")
+    return FrameSettings(
+        every=number_of(values, "every", 1),
+        start=values.get("start"),
+        end=values.get("end"),
+        track=None if track is None else require_tracker(track),
     )
 
 

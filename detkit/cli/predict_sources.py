@@ -1,20 +1,20 @@
 """Where `detkit predict` gets its images from: one side of its loop.
 
 A source gives images one by one, each with a number and a name. To add a kind of source, write a
-class with the members of `Source`, and return it from `open_source`.
+class with the members of `Source`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from detkit.api.detector import Detector
 from detkit.api.results import Result
-from detkit.errors import DataError, UserError
-from detkit.inference.sources import find_images, image_names
+from detkit.cli.predict_inputs import ImageInput
+from detkit.errors import DataError
+from detkit.inference.sources import image_names
 
 
 class NamedResult(NamedTuple):
@@ -47,14 +47,6 @@ class Source(Protocol):
     names: Sequence[str]
     identity: Mapping[str, Any]
 
-    def require_outside(self, output: Path) -> None:
-        """Refuse an output folder whose files could replace the source.
-
-        Raises:
-            UserError: It is such a folder.
-        """
-        ...
-
     def results(
         self, detector: Detector, *, threshold: float, batch_size: int, start: int
     ) -> Iterator[NamedResult]:
@@ -63,40 +55,26 @@ class Source(Protocol):
 
 
 class ImageFiles:
-    """Image files: one, those in a folder, or those that fit a pattern; see `Source`."""
+    """Image files and addresses of images; see `Source`."""
 
-    def __init__(self, source: str) -> None:
-        self._paths = find_images(source)
-        self.names = image_names(self._paths)
-        self.count: int | None = len(self._paths)
-        text = "\n".join(map(str, self._paths)).encode(errors="surrogateescape")
-        self.identity = {"images": self.count, "sha256": hashlib.sha256(text).hexdigest()[:12]}
-
-    def require_outside(self, output: Path) -> None:
-        """Refuse a folder with one of the images, which a picture could replace."""
-        inside = [path for path in self._paths if path.resolve().parent == output.resolve()]
-        if inside:
-            raise UserError(
-                f"output={output}: the folder holds the input '{inside[0].name}': choose another "
-                "folder."
-            )
+    def __init__(self, images: Sequence[ImageInput]) -> None:
+        self._images = images
+        self.names: Sequence[str] = image_names([image.path for image in images])
+        self.count: int | None = len(images)
+        text = "\n".join(image.address for image in images).encode(errors="surrogateescape")
+        self.identity: Mapping[str, Any] = {
+            "images": self.count,
+            "sha256": hashlib.sha256(text).hexdigest()[:12],
+        }
 
     def results(
         self, detector: Detector, *, threshold: float, batch_size: int, start: int
     ) -> Iterator[NamedResult]:
         """Predict on all images but the first `start`."""
-        paths = self._paths[start:]
-        if not paths:
+        images = self._images[start:]
+        if not images:
             return
-        results = detector.stream(paths, threshold=threshold, batch_size=batch_size)
-        for index, (path, result) in enumerate(zip(paths, results, strict=True), start=start):
-            yield NamedResult(index + 1, self.names[index], str(path), result)
-
-
-def open_source(source: str) -> Source:
-    """The source that `source=` names.
-
-    Raises:
-        UserError: It holds no images.
-    """
-    return ImageFiles(source)
+        inputs = [image.content or image.address for image in images]
+        results = detector.stream(inputs, threshold=threshold, batch_size=batch_size)
+        for index, (image, result) in enumerate(zip(images, results, strict=True), start=start):
+            yield NamedResult(index + 1, self.names[index], image.address, result)

@@ -174,8 +174,13 @@ class Predict:
         model: The checkpoint's detector; you can change its post-processing.
         augmentation: Transforms of the images that the detector sees.
         ckpt: A run folder or a checkpoint file.
-        source: An image file, a folder of images, or a pattern such as 'photos/*.jpg'.
+        source: An image or a video, a folder, a pattern such as 'photos/*.jpg', the number of a
+            camera, an http or rtsp address, a text file that lists some, or a list of these.
         output: Folder for the files.
+        every: Use every n-th frame of a video.
+        start: Begin there in a video: seconds, or mm:ss.
+        end: Stop there in a video: seconds, or mm:ss.
+        track: Follow objects over the frames of a video; null follows none.
         format: What to write, one of `detkit list writer` or a list such as [pictures,yolo].
         classes: Names of the classes to keep, such as [dog,cat]; null keeps all.
         resume: What to do with an unfinished prediction in the output folder: null continues it,
@@ -195,8 +200,12 @@ class Predict:
     model: Annotated[object, Slot("detector", "one_stage")]
     augmentation: Annotated[object, Block("detkit.config.blocks:Augmentation")]
     ckpt: str
-    source: str
+    source: str | int | list[str | int]
     output: str = "predictions"
+    every: PositiveInt = 1
+    start: float | str | None = None
+    end: float | str | None = None
+    track: Literal["bytetrack", "sort"] | None = None
     format: str | list[str] = field(default_factory=lambda: ["pictures", "coco"])
     classes: list[str] | str | None = None
     resume: bool | None = None

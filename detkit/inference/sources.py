@@ -41,7 +41,7 @@ def find_images(source: str) -> list[Path]:
             f"source={source}: {looked}{among}. Give an image, a folder of images, or a pattern "
             f"in quotes such as 'photos/*.jpg'; images end in .jpg, .png, .webp, .tif and the like."
         )
-    return sorted(images, key=_natural_order)
+    return sorted(images, key=natural_order)
 
 
 def image_names(paths: Sequence[Path]) -> list[str]:
@@ -73,7 +73,7 @@ def _counted(files: Sequence[Path]) -> str:
     return counted(len(files), "file") if files else "no files"
 
 
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """`image2` before `image10`: pieces of the path as (0, letters) or (value, digits)."""
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts `image2` before `image10`: pieces as (0, letters) or (value, digits)."""
     pieces = re.split(r"([0-9]+)", str(path))
     return [(int(piece) + 1, piece) if piece.isdecimal() else (0, piece) for piece in pieces]

@@ -5,34 +5,34 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from detkit.errors import UserError
+from detkit.errors import DataError
 from detkit.video.locations import Kind, Location
 
 TIMEOUT = 10.0  # seconds that a server may take to answer, and to send the next frame
 _NO_ANSWER = ("ExitError", "TimeoutError")  # PyAV's classes; ExitError is its own time limit
 
 
-def cannot_open(location: Location, error: Exception) -> UserError:
+def cannot_open(location: Location, error: Exception) -> DataError:
     """The error for a location that FFmpeg cannot open."""
     if location.kind is Kind.CAMERA:
-        return UserError(f"source={location}: {_camera_reason(location, error)}")
+        return DataError(f"source={location}: {_camera_reason(location, error)}")
     if location.kind is Kind.FILE:
-        return UserError(f"source={location}: {_file_reason(Path(location.address), error)}")
-    return UserError(f"source={location}: {_stream_reason(error)}")
+        return DataError(f"source={location}: {_file_reason(Path(location.address), error)}")
+    return DataError(f"source={location}: {_stream_reason(error)}")
 
 
-def without_video(location: Location, has_audio: bool) -> UserError:
+def without_video(location: Location, has_audio: bool) -> DataError:
     """The error for a file or stream that has no video."""
     if has_audio:
-        return UserError(f"source={location}: contains only audio; expected a video.")
-    return UserError(
+        return DataError(f"source={location}: contains only audio; expected a video.")
+    return DataError(
         f"source={location}: contains no video: the file is cut short, damaged, or no video."
     )
 
 
-def unknown_codec(location: Location) -> UserError:
+def unknown_codec(location: Location) -> DataError:
     """The error for a video whose codec this FFmpeg does not contain."""
-    return UserError(
+    return DataError(
         f"source={location}: uses a codec that PyAV's FFmpeg cannot decode: convert it, "
         "for example with `ffmpeg -i IN -c:v libx264 OUT.mp4`."
     )
@@ -46,7 +46,7 @@ def reason_of(error: Exception) -> str:
 
 
 def _file_reason(path: Path, error: Exception) -> str:
-    if isinstance(error, FileNotFoundError) or not path.exists():
+    if isinstance(error, FileNotFoundError) or not (path.exists() or "%" in path.name):
         return "there is no such file."
     if isinstance(error, PermissionError):
         return "you may not read it: change its permissions."

@@ -14,6 +14,7 @@ VIDEO_SUFFIXES = (
     *(".m2ts", ".wmv", ".asf", ".flv", ".f4v", ".ogv", ".3gp", ".3g2", ".vob", ".mxf", ".y4m"),
     *(".h264", ".264", ".h265", ".hevc", ".mjpeg", ".mjpg"),
 )
+_SEQUENCE = re.compile(r"%0?\d*d[^/]*$")
 _DEVICE = re.compile(r"/dev/video\d+")
 
 
@@ -45,6 +46,8 @@ class Location:
     @property
     def name(self) -> str:
         """A name for its results: the file's stem, `camera0`, or the end of the URL."""
+        if self.is_sequence:
+            return Path(self.address).absolute().parent.name
         if self.kind is Kind.FILE:
             return Path(self.address).stem
         if self.kind is Kind.CAMERA:
@@ -52,6 +55,11 @@ class Location:
         parts = urlsplit(self.address)
         stem = Path(parts.path.rstrip("/")).stem
         return re.sub(r"[^\w.-]+", "_", stem or parts.hostname or "stream")
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether the address is a pattern of numbered pictures, such as `frames/%06d.jpg`."""
+        return self.kind is Kind.FILE and bool(_SEQUENCE.search(self.address))
 
     def __str__(self) -> str:
         """The address without the password that a URL may contain."""
@@ -73,7 +81,7 @@ def location_of(source: str | int | Path) -> Location | None:
     scheme, separator, _ = text.partition("://")
     if separator and scheme.lower() in _SCHEMES:
         return Location(text, _SCHEMES[scheme.lower()])
-    if is_video(Path(text)) and not Path(text).is_dir():
+    if (is_video(Path(text)) or _SEQUENCE.search(text)) and not Path(text).is_dir():
         return Location(str(Path(text).expanduser()), Kind.FILE)
     return None
 

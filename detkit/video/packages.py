@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from detkit.errors import UserError
+from detkit.errors import DataError
 
 
 def import_av(subject: str) -> Any:
@@ -15,7 +15,7 @@ def import_av(subject: str) -> Any:
         subject: What needs it, such as `source=clip.mp4`, for the message.
 
     Raises:
-        UserError: It is not installed.
+        DataError: It is not installed.
     """
     return _imported("av", subject, "reading video needs PyAV", "video")
 
@@ -24,7 +24,7 @@ def import_trackers(subject: str) -> Any:
     """The package `trackers`.
 
     Raises:
-        UserError: It is not installed.
+        DataError: It is not installed.
     """
     return _imported("trackers", subject, "tracking needs the package trackers", "track")
 
@@ -33,6 +33,6 @@ def _imported(name: str, subject: str, need: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise UserError(
+        raise DataError(
             f'{subject}: {need}, which cannot be imported ({error}): pip install "detkit[{extra}]"'
         ) from error

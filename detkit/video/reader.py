@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from detkit.errors import UserError
+from detkit.errors import DataError
 from detkit.video.failures import (
     TIMEOUT,
     cannot_open,
@@ -77,7 +77,7 @@ class VideoReader:
         cut_short: Why the video ended early; "" if it did not.
 
     Raises:
-        UserError: It cannot be opened, has no video, or an unknown codec.
+        DataError: It cannot be opened, has no video, or an unknown codec.
     """
 
     def __init__(self, location: Location, selection: Selection) -> None:
@@ -117,7 +117,7 @@ class VideoReader:
         """Decode frame by frame.
 
         Raises:
-            UserError: Not one frame can be decoded.
+            DataError: Not one frame can be decoded.
         """
         decoded = 0
         for position, (number, time, frame) in enumerate(self._selected()):
@@ -125,7 +125,7 @@ class VideoReader:
             if position % self._selection.every == 0:
                 yield Frame(number, time, upright(frame))
         if not decoded:
-            raise UserError(f"source={self._location}: {self._emptiness()}.")
+            raise DataError(f"source={self._location}: {self._emptiness()}.")
 
     def _opened(self) -> Any:
         camera, file = (self._location.kind is kind for kind in (Kind.CAMERA, Kind.FILE))
@@ -175,7 +175,7 @@ class VideoReader:
     def _require_start(self) -> None:
         start, duration = self._selection.start, self.info.duration
         if start and duration and start >= duration:
-            raise UserError(f"start={start:g}: the video lasts {duration:g} s.")
+            raise DataError(f"start={start:g}: the video lasts {duration:g} s.")
 
     def _selected(self) -> Iterator[tuple[int, float, Any]]:
         """Number, time and frame from the start to the end of the selection."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,19 @@ class Tracked(NamedTuple):
     identities: NDArray[np.int64]
 
 
+def require_tracker(name: str) -> TrackerName:
+    """The name of a tracker.
+
+    Raises:
+        UserError: There is none of that name.
+    """
+    if name not in TRACKERS:
+        raise UserError(
+            f"track={name}: expected {' or '.join(TRACKERS)}.{did_you_mean(name, TRACKERS)}"
+        )
+    return cast("TrackerName", name)
+
+
 class Tracker:
     """Follows objects from frame to frame, whatever their class.
 
@@ -50,10 +63,7 @@ class Tracker:
     """
 
     def __init__(self, name: str, *, threshold: float, rate: float | None = None) -> None:
-        if name not in TRACKERS:
-            raise UserError(
-                f"track={name}: expected {' or '.join(TRACKERS)}.{did_you_mean(name, TRACKERS)}"
-            )
+        require_tracker(name)
         trackers = import_trackers(f"track={name}")
         self._detections = import_module("supervision").Detections  # trackers depends on it
         self._threshold = threshold

@@ -1,0 +1,155 @@
+"""What `source=` names: image files, videos, cameras, streams and addresses, alone or in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from glob import glob
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from detkit.cli.predict_settings import FrameSettings
+from detkit.errors import UserError
+from detkit.image_files import files_below, is_hidden, is_image
+from detkit.inference.sources import find_images, natural_order
+from detkit.video.locations import Kind, Location, is_video, location_of
+from detkit.video.web import image_at
+
+_LIST = ".txt"  # a text file of sources
+
+
+class ImageInput(NamedTuple):
+    """An image to predict on.
+
+    Attributes:
+        address: Its file or URL, as the user named it.
+        content: Its bytes, if they are downloaded already.
+    """
+
+    address: str
+    content: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        """A path with the name of the image."""
+        if "://" in self.address:
+            return Path(unquote(urlsplit(self.address).path).strip("/") or "image")
+        return Path(self.address)
+
+
+class Inputs(NamedTuple):
+    """The images and the videos of a source, in order."""
+
+    images: list[ImageInput]
+    videos: list[Location]
+
+
+def find_inputs(source: str | int | Sequence[str | int]) -> Inputs:
+    """Sort out what a source, or a list of sources, names.
+
+    Raises:
+        UserError: It names nothing that exists.
+    """
+    sources = [source] if isinstance(source, str | int) else list(source)
+    if len(sources) == 1 and _is_list(str(sources[0])):
+        sources = list(_lines(Path(str(sources[0])).expanduser()))
+    if not sources:
+        raise UserError(f"source={source}: the list is empty; expected files, folders or URLs.")
+    inputs = Inputs([], [])
+    for entry in sources:
+        _add(inputs, entry, is_single=len(sources) == 1)
+    return inputs
+
+
+def _is_list(source: str) -> bool:
+    path = Path(source).expanduser()
+    return path.suffix.lower() == _LIST and path.is_file()
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """The sources in a text file; relative paths are relative to the file.
+
+    Raises:
+        UserError: The file is no text.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"source={file}: expected a text file with a path per line.") from error
+    for line in map(str.strip, lines):
+        if line and not line.startswith("#"):
+            is_path = location_of(line) is None or "://" not in line
+            yield str(file.parent / Path(line).expanduser()) if is_path else line
+
+
+def _add(inputs: Inputs, source: str | int, *, is_single: bool) -> None:
+    location = location_of(source)
+    if location is None:
+        _add_files(inputs, str(source))
+    elif location.kind is Kind.WEB:
+        _add_web(inputs, location, is_single=is_single)
+    elif location.kind is Kind.FILE and not location.is_sequence:
+        if not Path(location.address).is_file():
+            raise UserError(f"source={source}: there is no such file.")
+        inputs.videos.append(location)
+    else:
+        inputs.videos.append(location)
+
+
+def _add_files(inputs: Inputs, source: str) -> None:
+    """The images and videos in a folder, or those that fit a pattern."""
+    videos = sorted(_videos_in(source), key=natural_order)
+    inputs.videos.extend(Location(str(path), Kind.FILE) for path in videos)
+    try:
+        inputs.images.extend(ImageInput(str(path)) for path in find_images(source))
+    except UserError:
+        if not videos:
+            raise
+
+
+def _videos_in(source: str) -> Iterator[Path]:
+    path = Path(source).expanduser()
+    files = files_below(path) if path.is_dir() else map(Path, glob(str(path), recursive=True))
+    return (file for file in files if is_video(file) and not is_hidden(file.name))
+
+
+def _add_web(inputs: Inputs, location: Location, *, is_single: bool) -> None:
+    """Ask the server for one address; in a list, names of images are trusted until their turn."""
+    image = ImageInput(location.address)
+    if is_single or not is_image(image.path):
+        content = image_at(location.address)
+        if content is None:
+            inputs.videos.append(location)
+            return
+        image = image._replace(content=content)
+    inputs.images.append(image)
+
+
+def require_outside(output: Path, inputs: Inputs) -> None:
+    """Refuse an output folder with one of the inputs, which a result could replace.
+
+    Raises:
+        UserError: It is such a folder.
+    """
+    files = [image.path for image in inputs.images if "://" not in image.address]
+    files += [Path(video.address) for video in inputs.videos if video.kind is Kind.FILE]
+    inside = [file for file in files if file.resolve().parent == output.resolve()]
+    if inside:
+        raise UserError(
+            f"output={output}: the folder holds the input '{inside[0].name}': choose another "
+            "folder."
+        )
+
+
+def require_videos(frames: FrameSettings, inputs: Inputs, source: object) -> None:
+    """Refuse settings of videos where there are only images.
+
+    Raises:
+        UserError: They would have no effect.
+    """
+    words = frames.words()
+    if words and not inputs.videos:
+        raise UserError(
+            f"{' '.join(words)}: has an effect on videos only, and source={source} has none. For "
+            "numbered images, give a pattern such as source='frames/%06d.jpg'."
+        )
