@@ -28,7 +28,7 @@ class MotChallenge:
         """
         if image.record.tracks is None:
             raise UserError(
-                "format=mot needs tracks, and nothing tracks the objects of this prediction: "
+                "format=mot needs tracks, and nothing tracks the objects: add track=bytetrack, or "
                 "choose csv or coco for detections without identities."
             )
         return ()

@@ -93,6 +93,15 @@ def test_identities_are_in_the_lines(folder):
     assert sorted(d["track_id"] for d in lines()[9]["detections"]) == [0, 1]
 
 
+def test_the_mot_format_has_the_identities(folder):
+    pytest.importorskip("trackers", reason="tracking needs the package trackers")
+    words = ["track=bytetrack", "score_threshold=0.03", "format=mot"]
+    assert predict("source=clip.mp4", *words) == 0
+    rows = Path("out/clip/mot.txt").read_text().splitlines()
+    assert {row.split(",")[1] for row in rows} == {"0", "1"}
+    assert rows[-1].split(",")[0] == "10"
+
+
 def test_images_and_videos_of_a_list(folder, capsys):
     assert predict("source=[photo.png,clip.mp4]") == 0
     names = ["clip.frames.jsonl", "clip.mp4", "detections.json", "photo.png", "prediction.json"]

@@ -80,6 +80,7 @@ def test_a_video_without_frames_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# pain 126
 @pytest.mark.slow
 def test_a_killed_program_leaves_a_video_that_plays(tmp_path):
     path = tmp_path / "out.mp4"

@@ -92,6 +92,7 @@ def test_a_video_is_read_over_http(serve, tmp_path):
         assert len(list(video)) == 10
 
 
+# pain 126
 def test_a_server_that_breaks_off_ends_the_video_with_a_reason(serve, tmp_path):
     path = write_clip(tmp_path / "clip.mp4", 25, options={"movflags": "faststart"})
     body = path.read_bytes()
