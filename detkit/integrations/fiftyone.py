@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +25,7 @@ class FiftyOneModel(fiftyone.Model):  # type: ignore[misc]
     Args:
         source: What `detkit.load` takes, or a detector.
         threshold: Minimum score; None takes the detector's.
-        device: `auto` uses a GPU if there is one; else `cpu`, `cuda` or `cuda:1`.
+        device: As for `detkit.load`.
     """
 
     media_type = "image"
@@ -35,11 +34,7 @@ class FiftyOneModel(fiftyone.Model):  # type: ignore[misc]
     preprocess = False
 
     def __init__(
-        self,
-        source: str | os.PathLike[str] | Detector,
-        *,
-        threshold: float | None = None,
-        device: str = "auto",
+        self, source: str | Detector, *, threshold: float | None = None, device: str = "auto"
     ) -> None:
         self.detector = opened(source, device)
         self.config = SimpleNamespace(confidence_thresh=threshold)
@@ -50,23 +45,16 @@ class FiftyOneModel(fiftyone.Model):  # type: ignore[misc]
 
     def predict_all(self, args: Iterable[NDArray[np.uint8]]) -> list[Any]:
         """The detections in several RGB images."""
-        images = list(args)
-        threshold = self.config.confidence_thresh
-        if not images:
-            return []
+        images, threshold = list(args), self.config.confidence_thresh
         results = self.detector.predict(images, threshold=threshold, batch_size=len(images))
-        return [detections_of(result) for result in results]
+        return [_detections(result) for result in results]
 
 
-def detections_of(result: Result) -> Any:
-    """A result as `fiftyone.Detections`, with boxes relative to the image size."""
+def _detections(result: Result) -> Any:
     height, width = result.size
     boxes = result.boxes / np.array([width, height, width, height], np.float32)
-    boxes[:, 2:] -= boxes[:, :2]
+    boxes[:, 2:] -= boxes[:, :2]  # x, y, width, height, relative to the image
     rows = zip(result.names, boxes.tolist(), result.scores.tolist(), strict=True)
-    return fiftyone.Detections(
-        detections=[
-            fiftyone.Detection(label=name, bounding_box=box, confidence=score)
-            for name, box, score in rows
-        ]
-    )
+    make = fiftyone.Detection
+    detections = [make(label=name, bounding_box=box, confidence=score) for name, box, score in rows]
+    return fiftyone.Detections(detections=detections)

@@ -44,7 +44,6 @@ def test_images_of_a_batch_may_differ_in_size(
     model = documented.FiftyOneModel(model_file)
     batch = model.predict_all([bright, np.zeros((20, 30, 3), np.uint8), bright])
     assert [len(detections.detections) for detections in batch] == [2, 0, 2]
-    assert model.predict_all([]) == []
     assert not model.ragged_batches
 
 
