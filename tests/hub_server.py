@@ -42,6 +42,7 @@ class Repository:
 class HubServer(BaseHTTPRequestHandler):
     repositories: ClassVar[dict[str, Repository]] = {}
     requests: ClassVar[list[str]] = []
+    refused: ClassVar[list[str]] = []  # paths of requests that this user may not make
 
     def do_HEAD(self) -> None:
         self.resolve(with_body=False)
@@ -60,28 +61,32 @@ class HubServer(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.requests.append(f"POST {self.path}")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.path == "/api/repos/create":
-            wanted = json.loads(body)
-            name = f"{wanted.get('organization') or 'me'}/{wanted['name']}"
-            private = wanted.get("private", wanted.get("visibility") == "private")
-            self.repositories.setdefault(name, Repository(private))
-            self.reply({"url": f"{self.address}/{name}", "id": name})
-            return
-        if self.path == "/api/validate-yaml":  # the front matter of the model card
+        if self.path in self.refused:
+            self.reply({"error": "You have no rights to write here"}, 403)
+        elif self.path == "/api/repos/create":
+            self.create(json.loads(body))
+        elif self.path == "/api/validate-yaml":  # the front matter of the model card
             self.reply({"errors": [], "warnings": []})
-            return
-        name = "/".join(self.path.split("/")[3:5])
-        if "/preupload/" in self.path:
+        elif "/preupload/" in self.path:
             names = [file["path"] for file in json.loads(body)["files"]]
             regular = {"uploadMode": "regular", "shouldIgnore": False}
             self.reply({"files": [{"path": path, **regular} for path in names]})
-            return
-        for line in map(json.loads, body.splitlines()):
-            if line["key"] == "file":
-                content = base64.b64decode(line["value"]["content"])
-                self.repositories[name].files[line["value"]["path"]] = content
-        commit = self.repositories[name].commit
-        self.reply({"commitUrl": f"{self.address}/{name}/commit/{commit}", "commitOid": commit})
+        else:
+            self.commit([json.loads(line) for line in body.splitlines()])
+
+    def create(self, request: dict[str, Any]) -> None:
+        name = f"{request.get('organization') or 'me'}/{request['name']}"
+        private = request.get("private", request.get("visibility") == "private")
+        self.repositories.setdefault(name, Repository(private))
+        self.reply({"url": f"{self.address}/{name}", "id": name})
+
+    def commit(self, lines: list[dict[str, Any]]) -> None:
+        name = "/".join(self.path.split("/")[3:5])
+        repository = self.repositories[name]
+        for file in (line["value"] for line in lines if line["key"] == "file"):
+            repository.files[file["path"]] = base64.b64decode(file["content"])
+        address = f"{self.address}/{name}/commit/{repository.commit}"
+        self.reply({"commitUrl": address, "commitOid": repository.commit})
 
     @property
     def address(self) -> str:
@@ -140,6 +145,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[HubSer
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     HubServer.repositories.clear()
     HubServer.requests.clear()
+    HubServer.refused.clear()
     yield HubServer
     server.shutdown()
     server.server_close()

@@ -11,7 +11,9 @@ from hub_server import HubServer, Repository
 import detkit
 from detkit.api.training_config import training_config
 from detkit.cli.main import main
+from detkit.errors import UserError
 from detkit.remote.hub_model import BUNDLE_FILES
+from detkit.remote.hub_upload import repository_to_upload
 from detkit.weights.source import read_source
 
 
@@ -52,6 +54,25 @@ def test_a_public_repository_is_refused_unless_named_public(
     assert "exists and is public: to upload to it, add private=false" in capsys.readouterr().err
     assert hub.repositories["me/public"].files == {}
     assert not any(request.startswith("POST") for request in hub.requests)
+
+
+def test_a_new_repository_is_public_only_on_request(hub: type[HubServer], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    for name, private in (("me/public", False), ("me/private", True), ("me/default", None)):
+        address = repository_to_upload(name, private).upload(tmp_path, "message")
+        assert address.endswith(f"/{name}")
+        assert hub.repositories[name].private == (private is not False)
+        assert hub.repositories[name].files == {"a.txt": b"a"}
+
+
+def test_a_refused_upload_is_one_line(hub: type[HubServer], tmp_path: Path) -> None:
+    hub.repositories["me/x"] = Repository(private=True)
+    (tmp_path / "a.txt").write_text("a")
+    hub.refused.append("/api/models/me/x/commit/main")
+    with pytest.raises(
+        UserError, match=r"hub=me/x: the upload failed \(.*403.*your token may write"
+    ):
+        repository_to_upload("me/x", None).upload(tmp_path, "message")
 
 
 @pytest.mark.parametrize(
