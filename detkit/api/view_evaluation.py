@@ -47,7 +47,7 @@ def evaluate_backend(
 
 
 def backend_evaluation(
-    backend: AugmentedBackend | MergedBackend,
+    backend: Backend,
     config: Mapping[str, Any],
     tiling: Tiling | None = None,
 ) -> Evaluation:

@@ -14,9 +14,16 @@ from detkit.api.augmented_backend import AugmentedBackend, ViewBackend
 from detkit.api.backend import Backend
 from detkit.api.merged_backend import MergedBackend
 from detkit.errors import UserError
-from detkit.inference.augmented_views import AugmentedViews, views_of
+from detkit.inference.augmented_views import EXAMPLE, AugmentedViews, views_of
 from detkit.inference.merging import Merging, merging_of
+from detkit.inference.plain_values import block_in_words
 from detkit.text import counted
+
+_EXAMPLES = {
+    "tta": EXAMPLE,
+    "merge": "merge={name: soft_nms, iou_threshold: 0.6}",
+    "ckpt_weights": "ckpt_weights=[2, 1]",
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,25 @@ def view_settings(
         return None
     merging = merging_of("weighted_boxes_fusion" if merge is None else merge)
     return ViewSettings(views, merging, None if weights is None else tuple(map(float, weights)))
+
+
+def views_in_words(words: Sequence[str], detectors: int) -> tuple[ViewSettings | None, list[str]]:
+    """The settings among the words of a command on exported files, and the other words.
+
+    Raises:
+        UserError: A value cannot be read, does not fit, or has nothing to act on.
+    """
+    values: dict[str, Any] = {}
+    others = list(words)
+    for key, example in _EXAMPLES.items():
+        values[key], others = block_in_words(others, key, example)
+    merge, weights = values["merge"], values["ckpt_weights"]
+    if merge is not None and not isinstance(merge, str | Mapping):
+        raise UserError(f"merge={merge}: expected a name or a mapping: {_EXAMPLES['merge']}.")
+    if weights is not None and not isinstance(weights, list):
+        raise UserError(f"ckpt_weights={weights}: expected a list: {_EXAMPLES['ckpt_weights']}.")
+    settings = view_settings(detectors, tta=values["tta"], merge=merge, weights=weights)
+    return settings, others
 
 
 def _require_weights(weights: Sequence[float], detectors: int) -> None:

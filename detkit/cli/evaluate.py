@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from detkit.api.checkpoint_config import checkpoint_of, compose_with
-from detkit.api.evaluation import Evaluation, FileEvaluation, evaluation_of
-from detkit.api.exported_backend import ExportedBackend
+from detkit.api.evaluation import (
+    Evaluation,
+    FileEvaluation,
+    evaluation_of,
+    require_value_range,
+)
 from detkit.api.exported_evaluation import exported_evaluation
+from detkit.api.view_evaluation import backend_evaluation
+from detkit.api.view_settings import views_in_words
 from detkit.cli.compare_postprocess import compare
-from detkit.cli.exported_words import exported_checkpoint
+from detkit.cli.ensemble_members import members_of
+from detkit.cli.exported_members import FileMember, merged
+from detkit.cli.exported_words import checkpoint_names, exported_checkpoints
 from detkit.cli.output_folder import make_folder
 from detkit.config import compose
 from detkit.config.override_text import value_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import write_results
 from detkit.inference.measuring import Measurement
+from detkit.inference.tiling import tiling_in_words
 from detkit.runs.layout import RunFolder
 from detkit.text import counted, listed
 
@@ -87,24 +94,32 @@ def run(arguments: list[str]) -> int:
 
 
 def _opened(arguments: list[str]) -> tuple[Evaluation, str | None]:
-    """The evaluation of a checkpoint or an exported file, and the output folder."""
-    file = exported_checkpoint(arguments)
-    if file is not None:
-        return _opened_export(file, arguments)
-    checkpoint = checkpoint_of(arguments, "evaluate")
-    config = compose_with(checkpoint, "evaluate", arguments)
+    """The evaluation of one detector or of several, and the output folder."""
+    if files := exported_checkpoints(arguments):
+        return _opened_exports(files, arguments)
+    members = members_of(checkpoint_names(arguments) or [""], arguments, "evaluate")
+    config = members.config
     if config["output"] is not None:
         make_folder(Path(config["output"]))
-    return evaluation_of(checkpoint, config, device=config["device"]), config["output"]
+    if members.views is None:
+        checkpoint = members.first.checkpoint
+        return evaluation_of(checkpoint, config, device=config["device"]), config["output"]
+    require_value_range(members.first.checkpoint, config)
+    return backend_evaluation(members.open(), config), config["output"]
 
 
-def _opened_export(file: Path, arguments: list[str]) -> tuple[Evaluation, str | None]:
+def _opened_exports(files: list[Path], arguments: list[str]) -> tuple[Evaluation, str | None]:
     words = [word for word in arguments if not word.startswith(("ckpt=", "device="))]
     if output := value_of(words, "output"):
         make_folder(Path(output))
-    backend = ExportedBackend(file, device=value_of(arguments, "device") or "auto")
-    print(f"engine: {backend.engine.description}", file=sys.stderr)
-    return exported_evaluation(backend, words), output
+    views, words = views_in_words(words, len(files))
+    device = value_of(arguments, "device") or "auto"
+    networks = [FileMember(file, device).open() for file in files]
+    if views is None:
+        return exported_evaluation(networks[0], words), output
+    tiling, words = tiling_in_words(words)
+    config = networks[0].evaluation_config(words)
+    return backend_evaluation(merged(networks, views), config, tiling), output
 
 
 def _write(measurement: Measurement, output: str, other_files: list[str]) -> None:

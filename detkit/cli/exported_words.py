@@ -18,6 +18,31 @@ def exported_checkpoint(words: Sequence[str]) -> Path | None:
     return exported_file(values[-1].strip("'\"")) if values and values[-1] else None
 
 
+def checkpoint_names(words: Sequence[str]) -> list[str]:
+    """The detectors that `ckpt=RUN` or `ckpt=[RUN_A,RUN_B]` names; none without such a word.
+
+    Raises:
+        UserError: The list is empty.
+    """
+    texts = [word.partition("=")[2] for word in words if word.startswith("ckpt=")]
+    if not texts or not texts[-1]:
+        return []
+    text = texts[-1]
+    if not (text.startswith("[") and text.endswith("]")):
+        return [text.strip("'\"")]
+    names = [name.strip().strip("'\"") for name in text[1:-1].split(",")]
+    if not all(names):
+        raise UserError(f"ckpt={text}: expected runs or files as ckpt=[RUN_A,RUN_B].")
+    return names
+
+
+def exported_checkpoints(words: Sequence[str]) -> list[Path]:
+    """The exported files that `ckpt=...` names; none if it names a run, or nothing."""
+    files = [exported_file(name) for name in checkpoint_names(words)]
+    exported = [file for file in files if file is not None]
+    return exported if len(exported) == len(files) else []
+
+
 def exported_options(
     command: str, file: Path, words: Sequence[str], keys: Sequence[str]
 ) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from detkit.api.detector import Detector
-from detkit.cli.exported_words import exported_checkpoint
+from detkit.cli.exported_words import exported_checkpoints
 from detkit.cli.output_folder import make_folder
 from detkit.cli.predict_images import PredictedImages
 from detkit.cli.predict_inputs import ImageInput, find_inputs, require_outside, require_videos
@@ -111,9 +111,8 @@ def _predict_images(
 
 def _settings(arguments: list[str]) -> PredictSettings:
     """The settings for a run or an exported file; only a run imports torch and Hydra."""
-    file = exported_checkpoint(arguments)
-    if file is not None:
-        return exported_settings(file, arguments)
+    if files := exported_checkpoints(arguments):
+        return exported_settings(files, arguments)
     settings: PredictSettings = import_module("detkit.cli.predict_run").run_settings(arguments)
     return settings
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from detkit.api.checkpoint_config import checkpoint_of, compose_with
-from detkit.api.run_backend import RunBackend
 from detkit.api.tiled_backend import tiled
 from detkit.api.tiled_evaluation import recommend_tiles
+from detkit.cli.ensemble_members import members_of
+from detkit.cli.exported_words import checkpoint_names
 from detkit.cli.predict_settings import SEPARATE, FrameSettings, PredictSettings, named_writers
 from detkit.inference.tiling import tiling_of
 
 
 def run_settings(words: list[str]) -> PredictSettings:
-    """The settings for a run, a checkpoint or a bundle.
+    """The settings for a run, a checkpoint or a bundle, or for several detectors with one of these.
 
     Raises:
         UserError: There is no checkpoint, or an override is wrong.
     """
-    checkpoint = checkpoint_of(words, "predict")
-    config = compose_with(checkpoint, "predict", words)
-    backend = partial(RunBackend, checkpoint, config, device=config["device"])
+    names = checkpoint_names(words)
+    members = members_of(names or [""], words, "predict")
+    config = members.config
     classes, tiling = config["classes"], tiling_of(config["tiling"])
-    recommend_tiles(checkpoint.config, tiling)
+    recommend_tiles(members.first.checkpoint.config, tiling)
     return PredictSettings(
         source=config["source"],
         output=config["output"],
@@ -33,7 +31,7 @@ def run_settings(words: list[str]) -> PredictSettings:
         score_threshold=config["score_threshold"],
         mask_format=config["mask_format"],
         batch_size=config["batch_size"],
-        open_detector=lambda: tiled(backend(), tiling),
-        checkpoint_files=(checkpoint.path,),
+        open_detector=lambda: tiled(members.open(), tiling),
+        checkpoint_files=members.files,
         others={key: value for key, value in config.items() if key not in SEPARATE},
     )

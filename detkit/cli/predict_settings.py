@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any, NamedTuple, cast, get_args
 
 from detkit import registry
 from detkit.api.detector import Detector
-from detkit.api.exported_backend import ExportedBackend
 from detkit.api.tiled_backend import tiled
+from detkit.api.view_settings import ViewSettings, views_in_words
+from detkit.cli.exported_members import FileMember, merged
 from detkit.cli.exported_words import exported_options, list_of, number_of, switch_of
 from detkit.errors import UserError
 from detkit.evaluation.results_file import MaskFormat
@@ -96,14 +96,16 @@ def named_writers(names: str | Sequence[str]) -> dict[str, Writer]:
     return {name: registry.get("writer", name)() for name in names}
 
 
-def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
-    """The settings for an exported file.
+def exported_settings(files: Sequence[Path], words: Sequence[str]) -> PredictSettings:
+    """The settings for an exported file, or for several.
 
     Raises:
         UserError: A word is no option, or its value does not fit.
     """
     tiling, others = tiling_in_words(words)
-    values = exported_options("predict", file, others, (*_OPTIONS, "tiling"))
+    views, others = views_in_words(others, len(files))
+    options = (*_OPTIONS, "tiling", "tta", "merge", "ckpt_weights")
+    values = exported_options("predict", files[0], others, options)
     if "source" not in values:
         raise UserError("detkit predict needs source=FILE, FOLDER or 'PATTERN'.")
     threshold = values.get("score_threshold")
@@ -118,9 +120,12 @@ def exported_settings(file: Path, words: Sequence[str]) -> PredictSettings:
         score_threshold=None if threshold is None else _score(threshold),
         mask_format=_mask_format(values.get("mask_format", "rle")),
         batch_size=number_of(values, "batch_size", 1),
-        open_detector=partial(_open, file, values.get("device", "auto"), tiling),
-        checkpoint_files=files_of(file),
-        others={} if tiling is None else {"tiling": tiling.override()},
+        open_detector=partial(_open, files, values.get("device", "auto"), views, tiling),
+        checkpoint_files=[part for file in files for part in files_of(file)],
+        others={
+            **({} if tiling is None else {"tiling": tiling.override()}),
+            **({} if views is None else {"views": str(views)}),
+        },
     )
 
 
@@ -156,7 +161,7 @@ def _mask_format(text: str) -> MaskFormat:
     return cast("MaskFormat", text)
 
 
-def _open(file: Path, device: str, tiling: Tiling | None) -> Detector:
-    backend = ExportedBackend(file, device=device)
-    print(f"engine: {backend.engine.description}", file=sys.stderr)
-    return tiled(backend, tiling)
+def _open(
+    files: Sequence[Path], device: str, views: ViewSettings | None, tiling: Tiling | None
+) -> Detector:
+    return tiled(merged([FileMember(file, device).open() for file in files], views), tiling)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from detkit.config.blocks import Block, ImageSize
-from detkit.registry import Fraction, NonNegativeInt, PositiveInt, Slot
+from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot
+
+MergeSettings = dict[str, str | bool | int | float]
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,15 @@ class Evaluate:
         data: The images; the checkpoint's data unless you choose others.
         augmentation: Transforms of the images.
         metric: What is measured.
-        ckpt: A run folder or a checkpoint file.
+        ckpt: A run folder or a checkpoint file; a list of them makes an ensemble.
         split: The split to measure, by any common name: val, valid, test and so on;
             `validation` is the one that the configuration validates on.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; sets the size in every transform. Null keeps each page's sizes.
         tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
+        tta: Detect in several views of each image, such as {flip: true, scales: [0.8, 1.0, 1.2]}.
+        merge: How views and detectors are merged: a post-processor, or {name: nms, ...}.
+        ckpt_weights: How much each detector of `ckpt=[A,B]` counts; null weights all alike.
         device: Where the detector runs; `auto` uses a GPU if there is one.
         output: A folder for metrics.json, detections.json and pictures; null writes none.
         intervals: Whether to compute 95 % intervals of AP, AP50 and the AP of each class by drawing
@@ -134,9 +139,12 @@ class Evaluate:
     split: str = "validation"
     image_size: ImageSize | None = None
     tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")] = None
+    tta: Annotated[object, Block("detkit.inference.augmented_views:AugmentedViews")] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
     intervals: bool | dict[str, NonNegativeInt] = False
+    merge: str | MergeSettings | None = None
+    ckpt_weights: list[PositiveFloat] | None = None
     plugins: list[str] = field(default_factory=list)
 
 
@@ -173,7 +181,7 @@ class Predict:
     Args:
         model: The checkpoint's detector; you can change its post-processing.
         augmentation: Transforms of the images that the detector sees.
-        ckpt: A run folder or a checkpoint file.
+        ckpt: A run folder or a checkpoint file; a list of them makes an ensemble.
         source: An image or a video, a folder, a pattern such as 'photos/*.jpg', the number of a
             camera, an http or rtsp address, a text file that lists some, or a list of these.
         output: Folder for the files.
@@ -191,8 +199,11 @@ class Predict:
             number for both; sets the size in every transform. Null keeps each page's sizes.
         mask_format: How JSON files store masks, of a detector with a mask head: `rle`, COCO's
             runs of pixels, or `polygons`.
+        merge: How views and detectors are merged: a post-processor, or {name: nms, ...}.
+        ckpt_weights: How much each detector of `ckpt=[A,B]` counts; null weights all alike.
         batch_size: Images per forward pass.
         tiling: Detect in overlapping tiles of the images, such as {size: 640, overlap: 0.2}.
+        tta: Detect in several views of each image, such as {flip: true, scales: [0.8, 1.0, 1.2]}.
         device: Where the detector runs; `auto` uses a GPU if there is one.
         plugins: Modules or Python files that register parts.
     """
@@ -212,8 +223,11 @@ class Predict:
     score_threshold: Fraction | None = None
     mask_format: Literal["rle", "polygons"] = "rle"
     image_size: ImageSize | None = None
+    merge: str | MergeSettings | None = None
+    ckpt_weights: list[PositiveFloat] | None = None
     batch_size: PositiveInt = 1
     tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")] = None
+    tta: Annotated[object, Block("detkit.inference.augmented_views:AugmentedViews")] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     plugins: list[str] = field(default_factory=list)
 

@@ -18,7 +18,7 @@ from detkit.pixels.image_decoding import Pixels
 from detkit.pixels.resizing import Size, rounded_length
 from detkit.structures.arrays import DetectionArrays
 
-_EXAMPLE = "tta={flip: true, scales: [0.8, 1.0, 1.2]}"
+EXAMPLE = "tta={flip: true, scales: [0.8, 1.0, 1.2]}"
 _LARGEST_SCALE = 4.0
 Steps = Mapping[str, Mapping[str, Any] | None]
 
@@ -53,15 +53,15 @@ class AugmentedViews:
 
     Args:
         flip: Whether to add the mirror image of each scale.
-        scales: Factors of the size that the network usually sees.
+        scales: Factors of the size that the network usually sees; null sees that size alone.
     """
 
     flip: bool = False
-    scales: tuple[float, ...] = (1.0,)
+    scales: tuple[float, ...] | None = None
 
     def __iter__(self) -> Iterator[View]:
         """The views, scale by scale."""
-        for scale in self.scales:
+        for scale in self.scales or (1.0,):
             yield View(scale, mirrored=False)
             if self.flip:
                 yield View(scale, mirrored=True)
@@ -69,7 +69,7 @@ class AugmentedViews:
     @property
     def changes_size(self) -> bool:
         """Whether a view has another size than the network usually sees."""
-        return any(scale != 1 for scale in self.scales)
+        return any(view.scale != 1 for view in self)
 
 
 def views_of(value: AugmentedViews | Mapping[str, Any] | None) -> AugmentedViews | None:
@@ -81,7 +81,7 @@ def views_of(value: AugmentedViews | Mapping[str, Any] | None) -> AugmentedViews
     if value is None or isinstance(value, AugmentedViews):
         return value
     if not isinstance(value, Mapping):
-        raise UserError(f"tta={value}: expected a mapping such as {_EXAMPLE}.")
+        raise UserError(f"tta={value}: expected a mapping such as {EXAMPLE}.")
     known = [item.name for item in fields(AugmentedViews)]
     for key in value:
         if key not in known:
@@ -89,9 +89,11 @@ def views_of(value: AugmentedViews | Mapping[str, Any] | None) -> AugmentedViews
                 f"tta.{key}: there is no such setting.{did_you_mean(str(key), known)} "
                 f"Test-time augmentation has {', '.join(known)}."
             )
-    flip, scales = value.get("flip", False), value.get("scales", [1.0])
+    flip, scales = value.get("flip", False), value.get("scales")
     if not isinstance(flip, bool):
         raise UserError(f"tta.flip={flip}: expected true or false.")
+    if scales is None:
+        return AugmentedViews(flip) if flip else None
     if not isinstance(scales, list | tuple) or not scales or not all(map(_is_scale, scales)):
         raise UserError(
             f"tta.scales={scales}: expected a list of numbers above 0, up to {_LARGEST_SCALE:g}, "
@@ -100,8 +102,8 @@ def views_of(value: AugmentedViews | Mapping[str, Any] | None) -> AugmentedViews
     if len(set(scales)) < len(scales):
         raise UserError(f"tta.scales={scales}: a scale occurs twice.")
     views = AugmentedViews(flip, tuple(map(float, scales)))
-    if views == AugmentedViews():
-        raise UserError(f"tta={dict(value)}: adds no view: set flip or scales, as in {_EXAMPLE}.")
+    if len(list(views)) == 1 and not views.changes_size:
+        raise UserError(f"tta={dict(value)}: adds no view: set flip or scales, as in {EXAMPLE}.")
     return views
 
 

@@ -57,9 +57,8 @@ class Merging:
                 )
             _require_value(f"{key}.{setting}", setting, value, defaults[setting])
 
-    def __str__(self) -> str:
-        settings = ", ".join(f"{name}={value}" for name, value in self.settings.items())
-        return f"{self.name} ({settings})"
+    def __repr__(self) -> str:
+        return f"Merging({self.name!r}, {self.settings})"
 
     def __call__(
         self, views: Sequence[DetectionArrays], weights: Sequence[float] | None = None

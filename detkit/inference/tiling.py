@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
 from detkit.errors import UserError, did_you_mean
 from detkit.inference.merging import Merging, merging_of
+from detkit.inference.plain_values import block_in_words, plain_text
 from detkit.pixels.resizing import Size
 from detkit.pixels.tiles import Window, tile_windows
 from detkit.registry import Fraction, PositiveInt
 
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_OTHER_TYPES = ("true", "false", "null")
+_EXAMPLE = "tiling={size: 640, overlap: 0.2}"
 _SIDES = 2
 _COARSEST = 32  # pixels
 # Of all tiles together. The usual 100 would cut off most objects of a large image.
@@ -83,13 +81,13 @@ class Tiling:
         least = min(stride, _COARSEST)
         if min(self.tile) < least:
             raise UserError(
-                f"tiling.size={_text(self.size)}: the network computes one feature from {least} x "
-                f"{least} pixels, so a tile needs {least} or more."
+                f"tiling.size={plain_text(self.size)}: the network computes one feature from "
+                f"{least} x {least} pixels, so a tile needs {least} or more."
             )
 
     def override(self) -> str:
         """The words that set these values on the command line."""
-        return f"tiling={_text(asdict(self))}"
+        return f"tiling={plain_text(asdict(self))}"
 
 
 def tiling_of(value: Tiling | Mapping[str, Any] | None) -> Tiling | None:
@@ -116,19 +114,8 @@ def tiling_in_words(words: Sequence[str]) -> tuple[Tiling | None, list[str]]:
     Raises:
         UserError: The text of a value cannot be read, or a value does not fit.
     """
-    values: dict[str, Any] = {}
-    others = []
-    for word in words:
-        key, _, text = word.lstrip("+").partition("=")
-        if key == "tiling":
-            values = cast("dict[str, Any]", _value(key, text)) or {}
-            if not isinstance(values, dict):
-                raise _no_mapping(values)
-        elif key.startswith("tiling."):
-            values[key.removeprefix("tiling.")] = _value(key, text)
-        else:
-            others.append(word)
-    return tiling_of(values), others
+    value, others = block_in_words(words, "tiling", _EXAMPLE)
+    return tiling_of(cast("Mapping[str, Any] | None", value)), others
 
 
 def _of_mapping(value: object) -> Tiling:
@@ -146,9 +133,7 @@ def _of_mapping(value: object) -> Tiling:
 
 
 def _no_mapping(value: object) -> UserError:
-    return UserError(
-        f"tiling={_text(value)}: expected a mapping such as tiling={{size: 640, overlap: 0.2}}."
-    )
+    return UserError(f"tiling={plain_text(value)}: expected a mapping such as {_EXAMPLE}.")
 
 
 def _require_values(tiling: Tiling) -> None:
@@ -182,38 +167,14 @@ def _require_values(tiling: Tiling) -> None:
         elif is_number and overlap >= 1:
             hint = " Neighbours cannot share a whole tile."
         raise UserError(
-            f"tiling.overlap={_text(overlap)}: expected a share of the tile, from 0 to below 1."
-            f"{hint}"
+            f"tiling.overlap={plain_text(overlap)}: expected a share of the tile, from 0 to below "
+            f"1.{hint}"
         )
 
 
 def _misfit(tiling: Tiling, name: str, expected: str) -> UserError:
-    return UserError(f"tiling.{name}={_text(getattr(tiling, name))}: expected {expected}.")
+    return UserError(f"tiling.{name}={plain_text(getattr(tiling, name))}: expected {expected}.")
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _value(key: str, text: str) -> object:
-    """A value of the command line, read as Hydra reads it, without Hydra.
-
-    Raises:
-        UserError: It cannot be read.
-    """
-    quoted = _WORD.sub(lambda m: m[0] if m[0] in _OTHER_TYPES else f'"{m[0]}"', text)
-    try:
-        return json.loads(quoted.replace("'", ""))
-    except ValueError:
-        raise UserError(
-            f"{key}={text}: cannot be read; write it like tiling={{size: 640, overlap: 0.2}}."
-        ) from None
-
-
-def _text(value: object) -> str:
-    """A value as the command line takes it."""
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_text(inner)}' for key, inner in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_text, value))}]"
-    return value if isinstance(value, str) else json.dumps(value, default=repr)
