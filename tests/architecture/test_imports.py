@@ -144,6 +144,10 @@ INTENDED_NAMES = {
         "the keys of `tiling` are the fields of a class of another layer; the configuration "
         "imports it only when it checks them"
     ),
+    ("detkit.config.root", "detkit.inference.augmented_views"): (
+        "the keys of `tta` are the fields of a class of another layer; the configuration "
+        "imports it only when it checks them"
+    ),
     ("detkit.", "detkit.processes.run_frozen"): (
         "`python -m` starts the training of a frozen run in a process of its own"
     ),
