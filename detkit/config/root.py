@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 from detkit.config.blocks import Block, ImageSize
 from detkit.registry import Fraction, NonNegativeInt, PositiveFloat, PositiveInt, Slot
 
-MergeSettings = dict[str, str | bool | int | float]
-
 
 @dataclass(frozen=True)
 class Train:
@@ -143,7 +141,7 @@ class Evaluate:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     output: str | None = None
     intervals: bool | dict[str, NonNegativeInt] = False
-    merge: str | MergeSettings | None = None
+    merge: str | dict[str, str | bool | float] | None = None
     ckpt_weights: list[PositiveFloat] | None = None
     plugins: list[str] = field(default_factory=list)
 
@@ -197,8 +195,7 @@ class Predict:
             best F1 on the run's validation images, or 0.3 if the run measured none.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; sets the size in every transform. Null keeps each page's sizes.
-        mask_format: How JSON files store masks, of a detector with a mask head: `rle`, COCO's
-            runs of pixels, or `polygons`.
+        mask_format: How JSON files store masks: `rle`, COCO's runs of pixels, or `polygons`.
         merge: How views and detectors are merged: a post-processor, or {name: nms, ...}.
         ckpt_weights: How much each detector of `ckpt=[A,B]` counts; null weights all alike.
         batch_size: Images per forward pass.
@@ -223,7 +220,7 @@ class Predict:
     score_threshold: Fraction | None = None
     mask_format: Literal["rle", "polygons"] = "rle"
     image_size: ImageSize | None = None
-    merge: str | MergeSettings | None = None
+    merge: str | dict[str, str | bool | float] | None = None
     ckpt_weights: list[PositiveFloat] | None = None
     batch_size: PositiveInt = 1
     tiling: Annotated[object, Block("detkit.inference.tiling:Tiling")] = None
