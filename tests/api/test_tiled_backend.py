@@ -30,6 +30,7 @@ def image():
     return pixels
 
 
+# pain 132
 def test_boxes_are_in_pixels_of_the_whole_image(file, image):
     (result,) = detkit.load(file, tiling=TILES).predict(image)
     assert result.boxes.tolist() == [[64, 32, 96, 64], [64, 32, 80, 48]]
@@ -83,6 +84,7 @@ def tiled(tiny_run: detkit.Run) -> Detector:
     return detkit.load(tiny_run.folder, device="cpu", overrides=GUESSES, tiling={"size": 256})
 
 
+# pain 132
 def test_one_tile_that_covers_the_image_changes_nothing(detector, tiled, photos):
     for result, expected in zip(
         tiled.predict(photos, threshold=0), detector.predict(photos, threshold=0), strict=True
@@ -92,6 +94,7 @@ def test_one_tile_that_covers_the_image_changes_nothing(detector, tiled, photos)
         assert (result.names, result.path) == (expected.names, expected.path)
 
 
+# pain 132
 def test_one_tile_that_covers_the_image_measures_the_same(detector, tiled):
     assert tiled.evaluate() == detector.evaluate()
 

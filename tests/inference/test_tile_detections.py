@@ -63,6 +63,7 @@ WHOLE = [80, 10, 140, 40, 0.9, 0]
 PIECE = [80, 10, 100, 40, 0.8, 0]  # it ends at the right border of the left tile
 
 
+# pain 132
 def test_a_piece_is_dropped_where_a_whole_box_covers_it():
     assert cut([PIECE], [WHOLE]) == [0, 1]
 

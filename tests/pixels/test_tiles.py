@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detkit.pixels.tiles import tile_windows
 
+# a busy machine is slow whatever is drawn
+CHECKED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 sides = st.integers(1, 90)
 sizes = st.tuples(sides, sides)
 
@@ -23,7 +25,7 @@ def test_an_image_smaller_than_a_tile_is_one_tile():
     assert tile_windows((40, 40), (40, 40), 0.5) == [(0, 0, 40, 40)]
 
 
-@settings(max_examples=30)
+@CHECKED
 @given(sizes, sizes, st.floats(0, 0.99))
 def test_tiles_cover_the_image_and_share_what_was_asked_for(image, tile, overlap):
     windows = tile_windows(image, tile, overlap)
@@ -38,7 +40,7 @@ def test_tiles_cover_the_image_and_share_what_was_asked_for(image, tile, overlap
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.5])
-@settings(max_examples=20)
+@CHECKED
 @given(image=sizes, tile=st.integers(8, 40), data=st.data())
 def test_an_object_no_larger_than_the_overlap_is_whole_in_a_tile(overlap, image, tile, data):
     shared = int(tile * overlap)
