@@ -15,7 +15,13 @@ from detkit.api.detector import Detector
 from detkit.cli.exported_words import exported_checkpoints
 from detkit.cli.output_folder import make_folder
 from detkit.cli.predict_images import PredictedImages
-from detkit.cli.predict_inputs import ImageInput, find_inputs, require_outside, require_videos
+from detkit.cli.predict_inputs import (
+    ImageInput,
+    find_inputs,
+    require_outside,
+    require_videos,
+    without_results,
+)
 from detkit.cli.predict_settings import PredictSettings, exported_settings
 from detkit.cli.predict_sources import ImageFiles, Source
 from detkit.cli.predict_video import predict_videos
@@ -69,7 +75,8 @@ batch_size and device; everything else was fixed by `detkit export`.
 def run(arguments: list[str]) -> int:
     """Predict; 1 when nothing could be read, or a video broke off."""
     settings = _settings(arguments)
-    folder, inputs = Path(settings.output), find_inputs(settings.source)
+    folder = Path(settings.output)
+    inputs = without_results(find_inputs(settings.source), folder)
     require_outside(folder, inputs)
     require_videos(settings.frames, inputs, settings.source)
     detector = settings.open_detector()

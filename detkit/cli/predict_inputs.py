@@ -10,7 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 from detkit.cli.predict_settings import FrameSettings
 from detkit.errors import UserError
+from detkit.files import is_below
 from detkit.image_files import files_below, is_hidden, is_image
+from detkit.inference.earlier_prediction import holds_prediction
 from detkit.inference.sources import find_images, natural_order
 from detkit.video.locations import Kind, Location, is_video, location_of
 from detkit.video.web import image_at
@@ -123,6 +125,22 @@ def _add_web(inputs: Inputs, location: Location, *, is_single: bool) -> None:
             return
         image = image._replace(content=content)
     inputs.images.append(image)
+
+
+def without_results(inputs: Inputs, output: Path) -> Inputs:
+    """The inputs without the pictures of an earlier prediction, where a source holds its output.
+
+    If nothing would be left, all inputs stay, so that `require_outside` refuses them.
+    """
+    if not holds_prediction(output):
+        return inputs
+    images = [image for image in inputs.images if not _is_result(image.address, output)]
+    videos = [video for video in inputs.videos if not _is_result(video.address, output)]
+    return Inputs(images, videos) if images or videos else inputs
+
+
+def _is_result(address: str, output: Path) -> bool:
+    return "://" not in address and is_below(Path(address), output)
 
 
 def require_outside(output: Path, inputs: Inputs) -> None:

@@ -90,6 +90,8 @@ def named_writers(names: str | Sequence[str]) -> dict[str, Writer]:
         UserError: There is no such writer, or no name at all.
     """
     names = [names] if isinstance(names, str) else list(names)
+    if not set(names) <= set(registry.names("writer")):
+        registry.load_plugins()
     if not names:
         known = ", ".join(registry.names("writer"))
         raise UserError(f"format=[]: expected one format or more of {known}.")
@@ -109,7 +111,6 @@ def exported_settings(files: Sequence[Path], words: Sequence[str]) -> PredictSet
     if "source" not in values:
         raise UserError("detkit predict needs source=FILE, FOLDER or 'PATTERN'.")
     threshold = values.get("score_threshold")
-    registry.load_plugins()
     return PredictSettings(
         source=list_of(values, "source") or values["source"],
         output=values.get("output", "predictions"),

@@ -11,6 +11,7 @@ from typing import Any
 from detkit.inference.sources import output_names
 
 SUMMARY = "prediction.json"  # in the output folder; lists the files of a finished prediction
+JOURNAL = "prediction.jsonl"  # the same for an unfinished one
 IMAGE_FILES, FINAL_FILES = "image_files", "final_files"  # its lists
 _OLDER_LIST, _OLDER_RESULTS = "pictures.json", "detections.json"
 
@@ -41,6 +42,11 @@ def clear_earlier(output: Path, names: Collection[str], unfinished: Iterable[str
         remove_inside(output, file)
     known_names = set(names)
     return sum(PurePosixPath(file).stem not in known_names for file in removed)
+
+
+def holds_prediction(folder: Path) -> bool:
+    """Whether `detkit predict` has written to a folder, to the end or not."""
+    return any((folder / name).is_file() for name in (SUMMARY, JOURNAL))
 
 
 def remove_inside(output: Path, name: str) -> bool:

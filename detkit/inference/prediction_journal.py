@@ -1,8 +1,8 @@
 """The journal of an unfinished prediction, from which a later process continues it.
 
 A line of JSON for the settings, then one for each image. A line is written before the files of its
-image, and lists them. So after a kill at any moment, only the files of the last line's image may be
-incomplete, and no other file is unknown. Memory stays flat, as nothing is kept but counts.
+image, and lists them with their sizes. So after a kill or a power failure at any moment, no file is
+unknown, and incomplete ones are recognised. Memory stays flat, as nothing is kept but counts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from detkit.errors import UserError
 from detkit.files import Lock, lock
+from detkit.inference.earlier_prediction import JOURNAL
 from detkit.structures.predictions import ImageRecord
 
-NAME = "prediction.jsonl"  # in the output folder, until the prediction is finished
 _DISCARDED = {"discarded": True}
 
 
@@ -26,11 +26,11 @@ class JournalEntry(NamedTuple):
 
     Attributes:
         record: Its detections; None if the image could not be read.
-        files: The files that the writers make of it.
+        files: The size in bytes of each file that the writers make of it.
     """
 
     record: ImageRecord | None
-    files: list[str]
+    files: dict[str, int]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `_entry` makes an equal entry."""
@@ -52,7 +52,7 @@ class Journal:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+        self.path = folder / JOURNAL
         self._file = open(self.path, "a+b", buffering=0)  # noqa: SIM115  # held until `close`
         if lock(self._file) is Lock.IN_USE:
             self._file.close()
@@ -112,8 +112,9 @@ class Journal:
 
     def close(self) -> None:
         """Release the folder; an empty journal is deleted."""
-        if not self._file.closed and next(self.entries(), None) is None:
-            self.path.unlink(missing_ok=True)
+        is_ours = not self._file.closed and self.path.is_file()
+        if is_ours and next(self.entries(), None) is None:
+            self.path.unlink()
         self._file.close()
 
     def _append(self, values: dict[str, Any]) -> None:

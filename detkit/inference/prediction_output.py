@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from detkit.inference.prediction_journal import Journal, JournalEntry
 from detkit.inference.setting_differences import setting_differences
 from detkit.structures.predictions import ImageRecord, PredictedImage, Writer
 from detkit.text import counted
+
+_RECENT = 1000  # images whose files a kill or a power failure may have lost
 
 
 class Classes(NamedTuple):
@@ -79,7 +81,7 @@ class PredictionOutput:
         if resume is True and self._read_summary(settings):
             return self.images
         earlier = None if resume is False else self._journal.settings()
-        done = 0 if earlier is None else sum(1 for _ in self._journal.entries())
+        done = 0 if earlier is None else self._intact()
         if earlier is None or done == 0:
             return 0
         if differences := setting_differences(earlier, settings):
@@ -89,8 +91,7 @@ class PredictionOutput:
                 "its settings to continue it; resume=false discards it; output=FOLDER writes "
                 "elsewhere."
             )
-        # The files of the last image may be incomplete.
-        self._keep_first((done - 1) // batch_size * batch_size)
+        self._keep_first(done // batch_size * batch_size)
         return self.images
 
     def start(self, settings: dict[str, Any], names: Iterable[str]) -> int:
@@ -125,7 +126,8 @@ class PredictionOutput:
                     )
                 files[file] = content
         with self._disk_errors():
-            self._journal.append(JournalEntry(image.record, list(files)))
+            sizes = {file: len(content) for file, content in files.items()}
+            self._journal.append(JournalEntry(image.record, sizes))
             for file, content in files.items():
                 path = self.folder / file
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +137,7 @@ class PredictionOutput:
     def add_unreadable(self) -> None:
         """Count an image that cannot be read; it is not tried again."""
         with self._disk_errors():
-            self._journal.append(JournalEntry(None, []))
+            self._journal.append(JournalEntry(None, {}))
         self._count(None)
 
     def finish(self) -> None:
@@ -156,6 +158,22 @@ class PredictionOutput:
     def close(self) -> None:
         """Leave the folder as it is, to be continued."""
         self._journal.close()
+
+    def _intact(self) -> int:
+        """How many images are done: all up to a recent one without all of its files.
+
+        Older files that are missing were moved away by somebody, and are not written again.
+        """
+        total = sum(1 for _ in self._journal.entries())
+        recent = islice(enumerate(self._journal.entries()), max(total - _RECENT, 0), None)
+        return next((index for index, entry in recent if not self._has_files(entry)), total)
+
+    def _has_files(self, entry: JournalEntry) -> bool:
+        try:
+            sizes = {file: (self.folder / file).stat().st_size for file in entry.files}
+        except OSError:
+            return False
+        return sizes == entry.files
 
     def _keep_first(self, count: int) -> None:
         """Continue after the first images; the files of all others are removed."""

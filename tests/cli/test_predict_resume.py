@@ -9,7 +9,7 @@ from exported_files import write_onnx
 from PIL import Image
 
 from detkit.cli.main import main
-from detkit.inference.prediction_journal import NAME
+from detkit.inference.earlier_prediction import JOURNAL
 from detkit.inference.prediction_output import PredictionOutput
 
 pytest.importorskip("onnx")
@@ -71,7 +71,7 @@ def test_two_parts_give_the_bytes_of_one(folder, monkeypatch, capsys, count, wri
     words = ["format=[yolo,crops,coco,csv]"]
     assert main([*WORDS, *words, "output=whole"]) == 0
     assert interrupt(monkeypatch, count, *words, written=written) == 130
-    assert (folder / "out" / NAME).exists()
+    assert (folder / "out" / JOURNAL).exists()
     assert "of 7 images done; the same command continues" in capsys.readouterr().err
     assert main([*WORDS, *words]) == 0
     assert content("out") == content("whole")
@@ -96,7 +96,7 @@ def test_images_that_are_done_are_not_predicted_again(folder, monkeypatch, capsy
 def test_a_torn_last_line_is_dropped(folder, monkeypatch):
     main([*WORDS, "output=whole"])
     interrupt(monkeypatch, 4)
-    journal = folder / "out" / NAME
+    journal = folder / "out" / JOURNAL
     journal.write_bytes(journal.read_bytes()[:-9])
     assert main(WORDS) == 0
     assert content("out") == content("whole")
@@ -201,3 +201,20 @@ def test_a_disk_that_is_really_full_loses_nothing(folder, capsys):
         assert content("disk") == content("whole")
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+# pain 118
+def test_recent_files_that_are_incomplete_are_written_again(folder, monkeypatch):
+    main([*WORDS, "output=whole"])
+    interrupt(monkeypatch, 5)
+    (folder / "out/labels/1.txt").write_text("")  # as a power failure leaves it
+    assert main(WORDS) == 0
+    assert content("out") == content("whole")
+
+
+def test_the_output_folder_may_be_inside_the_source(folder, monkeypatch):
+    words = [*WORDS, "source=data", "output=data/out", "format=crops"]
+    interrupt(monkeypatch, 4, *words)
+    assert main(words) == main(words) == 0
+    names = {path.name.split("-")[0] for path in (folder / "data/out/crops").rglob("*.png")}
+    assert names == set("013456")
