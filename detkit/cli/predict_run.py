@@ -7,6 +7,7 @@ from detkit.api.tiled_evaluation import recommend_tiles
 from detkit.cli.ensemble_members import members_of
 from detkit.cli.exported_words import checkpoint_names
 from detkit.cli.predict_settings import SEPARATE, FrameSettings, PredictSettings, named_writers
+from detkit.config.overrides import quoted_value
 from detkit.inference.tiling import tiling_of
 
 
@@ -16,6 +17,7 @@ def run_settings(words: list[str]) -> PredictSettings:
     Raises:
         UserError: There is no checkpoint, or an override is wrong.
     """
+    words = [_with_quoted_address(word) for word in words]
     names = checkpoint_names(words)
     members = members_of(names or [""], words, "predict")
     config = members.config
@@ -35,3 +37,11 @@ def run_settings(words: list[str]) -> PredictSettings:
         checkpoint_files=members.files,
         others={key: value for key, value in config.items() if key not in SEPARATE},
     )
+
+
+def _with_quoted_address(word: str) -> str:
+    """Quote a URL after `source=`, whose `=` and `&` mean something else in Hydra's grammar."""
+    key, _, value = word.partition("=")
+    if key != "source" or "://" not in value or value[0] in "'\"[":
+        return word
+    return f"{key}={quoted_value(value)}"

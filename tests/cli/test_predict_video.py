@@ -246,3 +246,18 @@ def test_a_killed_command_keeps_its_frames(folder):
 
 def lines_so_far():
     return Path("out/long.frames.jsonl").read_text().splitlines()
+
+
+def test_a_run_takes_videos_too(work, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", 10)
+    output = f"output={tmp_path}/out"
+    words = ["predict", "ckpt=first", output, "start=0:00.2", "every=2", "score_threshold=0"]
+    assert main([*words, f"source=[{clip}]"]) == 0
+    assert len(read_clip(tmp_path / "out/clip.mp4")) == 3
+
+
+@pytest.mark.parametrize("value", ["97", "http://127.0.0.1:9/a.jpg?key=1&b=[2]"])
+def test_a_run_takes_cameras_and_addresses(work, tmp_path, capsys, value):
+    assert main(["predict", "ckpt=first", f"source={value}", f"output={tmp_path}"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(("error: source=/dev/video97: ", f"error: source={value}: "))
