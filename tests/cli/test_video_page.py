@@ -26,7 +26,8 @@ PROGRAM = re.search(r"```python\n(.*?)```", PAGE, re.S)[1]
 def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     write_onnx(folder / "model.onnx")
-    write_clip(folder / "clip.mp4", pictures=[frame_of(9)] * 50)
+    times = range(0, 2000, 200)
+    write_clip(folder / "clip.mp4", pictures=[frame_of(9)] * 10, times=times)
     (folder / "frames").mkdir()
     for number in range(3):
         Image.fromarray(frame_of(9)).save(folder / f"frames/{number:04d}.png")
@@ -48,13 +49,13 @@ def test_commands_run(command, files, tmp_path, monkeypatch):
 def test_the_program_runs(files, monkeypatch, capsys):
     monkeypatch.chdir(files)
     exec(PROGRAM.replace("RUN", "model.onnx"), {})
-    assert capsys.readouterr().out.splitlines()[0].startswith("25 1.0 (2, 4) ('cat', 'dog')")
+    assert capsys.readouterr().out.splitlines()[0].startswith("5 1.0 (2, 4) ('cat', 'dog')")
 
 
 def test_the_line_has_the_keys_of_the_page(files, tmp_path, monkeypatch):
     monkeypatch.chdir(files)
     main(["predict", "ckpt=model.onnx", "source=clip.mp4", f"output={tmp_path}", "format=coco"])
     shown = json.loads(re.search(r"```json\n(.*?)```", PAGE, re.S)[1])
-    line = json.loads((tmp_path / "clip.frames.jsonl").read_text().splitlines()[24])
-    assert (line["frame"], line["time"]) == (shown["frame"], shown["time"])
+    line = json.loads((tmp_path / "clip.frames.jsonl").read_text().splitlines()[9])
+    assert line.keys() == shown.keys()
     assert {*line["detections"][0], "track_id"} == shown["detections"][0].keys()
