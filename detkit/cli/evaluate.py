@@ -40,7 +40,8 @@ data are the run's unless the command line changes them; classes are matched by 
 with a mask head also gets COCO's numbers for masks: mask_AP, mask_AP50 and so on.
 
 An exported file (.onnx, .xml or .pt2) runs in its engine on data.path=DATA, with the settings
-that were fixed by `detkit export`; data, split, metric, tiling, device and output can be chosen.
+that were fixed by `detkit export`; data, split, metric, tiling, tta, device and output can be
+chosen.
 
 With detections=FILE no model runs. FILE is a COCO results file: a list of rows with image_id,
 category_id, bbox and score, as this command, `detkit predict` or `yolo val` write it. Rows are
@@ -49,6 +50,14 @@ Rows with a segmentation are measured by their masks too.
 
 tiling={size: 640, overlap: 0.2} detects in overlapping tiles of the images, for objects that are
 small in large images; docs/tiling.md lists its settings.
+
+tta={flip: true, scales: [0.8, 1.0, 1.2]} detects in mirrored and scaled views of each image, and
+ckpt=[RUN_A,RUN_B] with several detectors, runs or exported files. merge=NAME says how their
+detections become one list; docs/ensembles.md has the settings.
+
+postprocess=A,B runs the network once and measures each of these post-processors on its candidates,
+for each of the values in words such as iou_threshold=.4,.5,.6. It prints a table, and the words
+that select the best one.
 
 split=NAME measures another split, by the data set's name or a common one (val, valid, test, ...);
 split=all takes every image of a data set without splits.
@@ -66,6 +75,8 @@ intervals={samples: 2000, seed: 1} sets how. To compare two detectors, use `detk
   detkit evaluate ckpt=runs/demo image_size=640   larger or smaller images than in training
   detkit evaluate ckpt=runs/demo split=test output=numbers
   detkit evaluate ckpt=runs/demo 'tiling={size: 640, overlap: 0.2}'
+  detkit evaluate ckpt=[runs/demo,runs/other] 'tta={flip: true}' merge=soft_nms
+  detkit evaluate ckpt=runs/demo postprocess=nms,soft_nms,matrix_nms iou_threshold=.4,.5,.6
   detkit evaluate ckpt=runs/demo intervals=true
   detkit evaluate ckpt=runs/demo metric=voc metric.average=11_points
   detkit evaluate ckpt=runs/demo model.head.postprocess.iou_threshold=0.6

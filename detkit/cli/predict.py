@@ -53,13 +53,17 @@ mask_format=NAME   rle (default) or polygons: how JSON files store the masks of 
 tiling={size: 640, overlap: 0.2} detects in overlapping tiles of the images, for objects that are
 small in large images; docs/tiling.md lists its settings.
 
+tta={flip: true, scales: [0.8, 1.0, 1.2]} detects in mirrored and scaled views of each image, and
+ckpt=[RUN_A,RUN_B] with several detectors, runs or exported files. merge=NAME says how their
+detections become one list; docs/ensembles.md has the settings.
+
 A prediction that was stopped, by Ctrl-C or any other way, continues with the same command: images
 that are done are not predicted again. Other settings or another checkpoint are refused then;
 resume=false starts over. resume=true does nothing if the prediction is finished.
 
 An exported file runs in onnxruntime (.onnx), OpenVINO (.xml) or PyTorch (.pt2). It takes source,
 output, format, classes, resume, every, start, end, track, score_threshold, mask_format, tiling,
-batch_size and device; everything else was fixed by `detkit export`.
+tta, merge, batch_size and device; everything else was fixed by `detkit export`.
 
   detkit predict ckpt=runs/demo source=photo.jpg
   detkit predict ckpt=runs/demo source='photos/*.jpg' output=found score_threshold=0.5
@@ -67,6 +71,7 @@ batch_size and device; everything else was fixed by `detkit export`.
   detkit predict ckpt=runs/demo source=photos image_size=640
   detkit predict ckpt=runs/demo source=photos model.head.postprocess.max_detections=20
   detkit predict ckpt=runs/demo source=photos 'tiling={size: 640, overlap: 0.2}'
+  detkit predict ckpt=[runs/demo,other.onnx] source=photos 'tta={flip: true}' merge=soft_nms
   detkit predict ckpt=demo.onnx source=photos batch_size=4
   detkit predict ckpt=demo.onnx source=street.mp4 every=5 track=bytetrack
 """
