@@ -81,6 +81,7 @@ class AugmentedBackend:
         self.source, self.device, self.pixels = backend.source, backend.device, backend.pixels
         self.class_names, self.category_ids = backend.class_names, backend.category_ids
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
+        self.class_thresholds = backend.class_thresholds
         self.decode_jpeg, self.stride = backend.decode_jpeg, backend.stride
         self.notes = mask_notes([backend])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from detkit.api.image_inputs import DecodeJPEG, ImageToRead
@@ -21,6 +21,8 @@ class Backend(Protocol):
         stride: The largest stride of the network, the least side of an image it can use.
         threshold: The minimum score unless the user sets another.
         threshold_origin: The reason for this value.
+        class_thresholds: The minimum score of each class that was measured, by name, on request;
+            None if none was measured.
         decode_jpeg: A faster decoder than PIL's, if it has one.
         pixels: Channels and value range of the images that it takes.
     """
@@ -32,6 +34,7 @@ class Backend(Protocol):
     stride: int
     threshold: float
     threshold_origin: str
+    class_thresholds: Mapping[str, float] | None
     decode_jpeg: DecodeJPEG | None
     pixels: PixelFormat
 

@@ -9,11 +9,11 @@ from detkit.api.arguments import (
     override_list,
     refuse_overrides,
     require_batch_size,
-    require_score,
 )
 from detkit.api.backend import Backend
 from detkit.api.image_inputs import ImageInput, ImageToRead, images_to_read
 from detkit.api.results import Result, result_of
+from detkit.api.thresholds import Scores, Threshold, lowest_scores, minimum_scores
 from detkit.api.video import VideoResults
 from detkit.errors import DataError
 from detkit.inference.predicting import Prediction, predict_images
@@ -48,6 +48,8 @@ class Detector:
         threshold: The minimum score unless `predict` gets another: the one with the best F1 on the
             run's validation images, or 0.3 if the run measured none.
         threshold_origin: Which of the two it is, in words.
+        class_thresholds: The score with the best F1 of each class on the run's validation images,
+            by name, for `threshold="per_class"`; None if none was measured.
 
     Example:
         >>> detector.class_names[:2]
@@ -61,6 +63,7 @@ class Detector:
         self.class_names, self.category_ids = backend.class_names, backend.category_ids
         self.device = backend.device
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
+        self.class_thresholds = backend.class_thresholds
 
     def __repr__(self) -> str:
         names = ", ".join(self.class_names[:_LISTED]) + ", ..." * (len(self.class_names) > _LISTED)
@@ -71,7 +74,7 @@ class Detector:
         self,
         inputs: ImageInput | Iterable[ImageInput],
         *,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         batch_size: int = 1,
     ) -> list[Result]:
         """Detect objects in one image or in several.
@@ -83,7 +86,9 @@ class Detector:
                 floating point from 0 to 1; the bytes of an image file. OpenCV reads BGR: pass
                 `image[..., ::-1]`. EXIF orientation is applied, transparency is dropped. A detector
                 trained with other `data.channels` takes arrays (H, W, C) and tensors (C, H, W).
-            threshold: Minimum score, 0 to 1; None takes `self.threshold`.
+            threshold: Minimum score, 0 to 1; None takes `self.threshold`. `per_class` takes
+                `self.class_thresholds`, and a mapping sets scores by class name; classes that are
+                not named get `self.threshold`.
             batch_size: Images per forward pass. Images that differ in size after resizing go
                 through the detector separately, so that no result depends on the others.
 
@@ -111,7 +116,7 @@ class Detector:
         self,
         inputs: ImageInput | Iterable[ImageInput],
         *,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         batch_size: int = 1,
     ) -> Iterator[Result | DataError]:
         """Detect objects in many images, one batch at a time; an unreadable image ends nothing.
@@ -135,7 +140,7 @@ class Detector:
             photos/c.png
         """
         size = require_batch_size(batch_size)
-        minimum = require_score(self.threshold if threshold is None else threshold)
+        minimum = lowest_scores(threshold, self._backend)
         images = images_to_read(inputs, self._backend.decode_jpeg, self._backend.pixels)
         predictions = predict_images(self._backend, images, self._backend.prepare, batch_size=size)
         return (
@@ -145,6 +150,17 @@ class Detector:
             for image, prediction in zip(images, predictions, strict=True)
         )
 
+    def minimum_scores(self, threshold: Threshold | None = None) -> dict[str, float]:
+        """The minimum score of each class, by name, that `predict` uses with a threshold.
+
+        Args:
+            threshold: As for `predict`.
+
+        Raises:
+            UserError: It names another class, or no thresholds of classes were measured.
+        """
+        return minimum_scores(threshold, self._backend)
+
     def video(
         self,
         source: str | int | os.PathLike[str],
@@ -153,7 +169,7 @@ class Detector:
         start: float | str | None = None,
         end: float | str | None = None,
         track: TrackerName | None = None,
-        threshold: float | None = None,
+        threshold: Threshold | None = None,
         batch_size: int = 1,
     ) -> VideoResults:
         """Detect objects in a video, a camera or a stream, frame by frame.
@@ -188,7 +204,7 @@ class Detector:
             source,
             Selection(every, start, end),
             track=track,
-            threshold=require_score(self.threshold if threshold is None else threshold),
+            lowest_scores=lowest_scores(threshold, self._backend),
             batch_size=require_batch_size(batch_size),
         )
 
@@ -217,10 +233,10 @@ class Detector:
         refuse_overrides(words, EVALUATE_REMEDIES)
         return self._backend.evaluate(None if data is None else os.fspath(data), words)
 
-    def _result(self, image: ImageToRead, prediction: Prediction, threshold: float) -> Result:
-        is_confident = prediction.detections.scores >= threshold
+    def _result(self, image: ImageToRead, prediction: Prediction, lowest: Scores) -> Result:
+        detections = prediction.detections
         return result_of(
-            prediction.detections.select(is_confident),
+            detections.select(detections.scores >= lowest[detections.labels]),
             self.class_names,
             self._backend.category_ids,
             size=prediction.sample.original_size,

@@ -26,7 +26,6 @@ from detkit.inference.engines.contract import RawArrays
 from detkit.inference.engines.suppression import has_numpy_form, suppress
 from detkit.interfaces import Exporter
 from detkit.runs.checkpoint import Checkpoint, load_weights
-from detkit.runs.score_threshold import default_threshold
 from detkit.structures import Batch, ExportGraph
 from detkit.structures.arrays import DetectionArrays
 from detkit.structures.export_graph import Images
@@ -85,8 +84,7 @@ class Export:
         refuse_problems(self._detector, nms=config["nms"])
         load_weights(self._detector, checkpoint)
         self._detector.eval()
-        threshold = default_threshold(checkpoint.path).value
-        described = describe_export(config, self._classes, self._detector, threshold)
+        described = describe_export(config, self._classes, self._detector, checkpoint.path)
         self._metadata, notes = described
         self.notes += notes
         self._data = assembly.build_data(config).with_classes(self._classes.names)

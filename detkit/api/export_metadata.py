@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -12,13 +13,14 @@ from detkit.config.derived.image_size import as_size
 from detkit.errors import UserError
 from detkit.export.graph import largest_stride, mask_size, only_size
 from detkit.pixels.pixel_format import PixelFormat
+from detkit.runs.score_threshold import default_threshold, measured_class_thresholds
 from detkit.structures.exported import ExportedModel
 
 _MEAN = (123.675, 116.28, 103.53)  # of detectors of plugins without a pixel mean
 
 
 def describe_export(
-    config: Mapping[str, Any], classes: Classes, detector: nn.Module, threshold: float
+    config: Mapping[str, Any], classes: Classes, detector: nn.Module, checkpoint: Path
 ) -> tuple[ExportedModel, list[str]]:
     """The metadata of an export, and lines on what was chosen automatically.
 
@@ -26,7 +28,7 @@ def describe_export(
         config: The checked configuration of the root `export`.
         classes: What the detector detects.
         detector: The built detector.
-        threshold: The minimum score to show unless the user sets another.
+        checkpoint: Its checkpoint, whose run measured the minimum scores to show.
 
     Raises:
         UserError: The size is no multiple of what the network needs, or not the one it takes.
@@ -41,7 +43,8 @@ def describe_export(
         padding=tuple(map(float, mean)),
         channels=len(mean),
         value_range=PixelFormat.of(config).value_range,
-        score_threshold=threshold,
+        score_threshold=default_threshold(checkpoint).value,
+        class_thresholds=measured_class_thresholds(checkpoint),
         size=size,
         batch=None if batch == "dynamic" else batch,
         nms=config["nms"],

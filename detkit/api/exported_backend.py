@@ -45,6 +45,7 @@ class ExportedBackend:
         self.has_masks, self.has_data = model.mask_size is not None, False
         self.threshold = model.score_threshold
         self.threshold_origin = f"stored in {path.name}"
+        self.class_thresholds = model.class_thresholds
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copies and other processes open the file again: engines cannot be copied."""

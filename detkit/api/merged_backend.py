@@ -72,6 +72,7 @@ class MergedBackend:
         shares = np.ones(len(members)) if self._weights is None else self._weights
         thresholds = [member.threshold for member in members]
         self.threshold = float(np.average(thresholds, weights=shares))
+        self.class_thresholds: Mapping[str, float] | None = None  # merging changes the scores
         listed_values = listed([f"{threshold:.2f}" for threshold in thresholds])
         self.threshold_origin = f"the mean of the detectors' thresholds {listed_values}"
         self.decode_jpeg, self.pixels = members[0].decode_jpeg, members[0].pixels

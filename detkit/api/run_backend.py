@@ -26,7 +26,7 @@ from detkit.inference.predictor import Predictor
 from detkit.interfaces import Transform
 from detkit.pixels.pixel_format import PixelFormat
 from detkit.runs.checkpoint import Checkpoint, find_checkpoint, load_weights, read_checkpoint
-from detkit.runs.score_threshold import default_threshold
+from detkit.runs.score_threshold import default_threshold, measured_class_thresholds
 from detkit.structures import DetectionArrays, Sample
 
 # `predict` needs both keys; here they come as arguments.
@@ -61,6 +61,9 @@ class RunBackend:
         self.device = str(self._device)
         self.has_masks, self.has_data = assembly.needs_masks(config["model"]), True
         self.threshold, self.threshold_origin = default_threshold(checkpoint.path)
+        self.class_thresholds: Mapping[str, float] | None = measured_class_thresholds(
+            checkpoint.path
+        )
         augmentation = config["augmentation"]
         self._transforms = assembly.build_transforms(augmentation, "evaluation")
         self._proposals = configured_proposals(config)

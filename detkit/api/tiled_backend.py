@@ -52,6 +52,7 @@ class TiledBackend:
         self.class_names, self.category_ids = backend.class_names, backend.category_ids
         self.device, self.stride = backend.device, backend.stride
         self.threshold, self.threshold_origin = backend.threshold, backend.threshold_origin
+        self.class_thresholds = backend.class_thresholds
         self.decode_jpeg, self.pixels = backend.decode_jpeg, backend.pixels
 
     def prepare(self, image: ImageToRead) -> DecodedImage:

@@ -15,6 +15,7 @@ from PIL import Image
 from detkit.api.backend import Backend
 from detkit.api.image_inputs import ImageToRead, images_to_read
 from detkit.api.results import Result, result_of
+from detkit.api.thresholds import Scores, one_score
 from detkit.errors import UserError
 from detkit.structures import DetectionArrays
 from detkit.video.locations import Location, location_of
@@ -52,7 +53,7 @@ class VideoResults(Iterator[FrameResult]):
         source: A video file, a camera's number, or an address.
         selection: Which frames to use.
         track: `bytetrack`, `sort` or None.
-        threshold: The minimum score.
+        lowest_scores: (C,) the minimum score of each class.
         batch_size: Frames per forward pass.
 
     Attributes:
@@ -70,18 +71,18 @@ class VideoResults(Iterator[FrameResult]):
         selection: Selection,
         *,
         track: str | None,
-        threshold: float,
+        lowest_scores: Scores,
         batch_size: int,
     ) -> None:
-        self._backend, self._threshold, self._batch_size = backend, threshold, batch_size
+        self._backend, self._lowest_scores, self._batch_size = backend, lowest_scores, batch_size
         location = _video_location(source)
         self._reader = VideoReader(location, selection)
         self.info = self._reader.info
         self.expected = selection.frames_of(self.info.duration, self.info.rate)
         rate = self.info.rate / selection.every if self.info.rate else None
-        self._tracker = (
-            None if track is None else Tracker(track, threshold=self._threshold, rate=rate)
-        )
+        self._tracker = None
+        if track is not None:
+            self._tracker = Tracker(track, threshold=one_score(lowest_scores), rate=rate)
         self._newest: NewestItems[Frame] | None = None
         self._location = location
         self._results = self._iterate()
@@ -154,7 +155,8 @@ class VideoResults(Iterator[FrameResult]):
 
     def _followed(self, arrays: DetectionArrays, time: float) -> Tracked:
         if self._tracker is None:
-            return Tracked(arrays.select(arrays.scores >= self._threshold), np.empty(0, np.int64))
+            is_confident = arrays.scores >= self._lowest_scores[arrays.labels]
+            return Tracked(arrays.select(is_confident), np.empty(0, np.int64))
         weak = arrays.select(arrays.scores >= self._tracker.lowest_score)
         return self._tracker.update(weak, time)
 

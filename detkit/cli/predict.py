@@ -12,9 +12,10 @@ from typing import Any
 from tqdm import tqdm
 
 from detkit.api.detector import Detector
+from detkit.api.thresholds import PER_CLASS
 from detkit.cli.exported_words import exported_checkpoints
 from detkit.cli.output_folder import make_folder
-from detkit.cli.predict_images import PredictedImages
+from detkit.cli.predict_images import PredictedImages, scores_text
 from detkit.cli.predict_inputs import (
     ImageInput,
     find_inputs,
@@ -42,7 +43,8 @@ SOURCE is a file, a folder, a pattern, the number of a camera, an http or rtsp a
 that lists some, or [A,B]. A video gives NAME.mp4 with boxes and NAME.frames.jsonl with a line of
 JSON per frame, in place of pictures and coco; other formats go to the folder NAME (docs/video.md).
 The default score_threshold is the score with the best F1 on the run's validation images, or 0.3 if
-the run measured none.
+the run measured none. score_threshold=per_class takes the score with the best F1 of each class, and
+'score_threshold={dog: 0.4, cat: 0.5}' sets scores by class name.
 
 format=[A,B]       pictures and coco are the defaults; `detkit list writer` shows all formats
 classes=[A,B]      keeps detections of these classes
@@ -88,6 +90,8 @@ def run(arguments: list[str]) -> int:
     if settings.score_threshold is None:
         default = f"{detector.threshold:.2f}: {detector.threshold_origin}"
         print(f"score_threshold={default}", file=sys.stderr)
+    elif settings.score_threshold == PER_CLASS:
+        print(f"score_threshold=per_class: {scores_text(detector, PER_CLASS)}", file=sys.stderr)
     make_folder(folder)
     readable, is_whole = 0, True
     if inputs.images:

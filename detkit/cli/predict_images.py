@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from detkit.api.detector import Detector
+from detkit.api.thresholds import Threshold
 from detkit.cli.predict_settings import PredictSettings
 from detkit.cli.predict_sources import NamedResult, Source
 from detkit.errors import DataError, UserError, did_you_mean
@@ -28,14 +29,13 @@ class PredictedImages:
         count: How many there are; None if that is not known.
 
     Raises:
-        UserError: `classes` names a class that the detector does not have.
+        UserError: `classes` or `score_threshold` names a class that the detector does not have.
     """
 
     def __init__(self, detector: Detector, settings: PredictSettings, source: Source) -> None:
         self._detector, self._settings, self._source = detector, settings, source
         self._labels = kept_labels(settings.classes, detector.class_names)
-        threshold = settings.score_threshold
-        self._threshold = detector.threshold if threshold is None else threshold
+        self._threshold = resolved(settings.score_threshold, detector)
         self.count = source.count
 
     def identity(self) -> dict[str, Any]:
@@ -77,6 +77,23 @@ class PredictedImages:
             named.number, named.name, named.file_name, mask_format=self._settings.mask_format
         )
         return PredictedImage(record, result.class_names, result.draw, result.crops)
+
+
+def resolved(threshold: Threshold | None, detector: Detector) -> Threshold:
+    """The threshold as numbers, so that a stopped prediction continues with the same ones.
+
+    Raises:
+        UserError: It names another class, or the detector has no thresholds of classes.
+    """
+    if threshold is None:
+        return detector.threshold
+    return threshold if isinstance(threshold, float | int) else detector.minimum_scores(threshold)
+
+
+def scores_text(detector: Detector, threshold: Threshold) -> str:
+    """The minimum score of each class in a line."""
+    scores = detector.minimum_scores(threshold)
+    return ", ".join(f"{name} {score:.2f}" for name, score in scores.items())
 
 
 def kept_labels(classes: Sequence[str] | None, class_names: Sequence[str]) -> list[int] | None:

@@ -7,8 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
 
+import yaml
+
 from detkit import registry
 from detkit.api.detector import Detector
+from detkit.api.thresholds import PER_CLASS, Threshold
 from detkit.api.tiled_backend import tiled
 from detkit.api.view_settings import ViewSettings, views_in_words
 from detkit.cli.exported_members import FileMember, merged
@@ -61,7 +64,7 @@ class PredictSettings(NamedTuple):
         writers: What writes them, by the name of their format.
         classes: The classes to keep; None keeps all.
         resume: Whether to continue an unfinished prediction; see the root `Predict`.
-        score_threshold: The minimum score, or None for the detector's.
+        score_threshold: The minimum score, of all classes or of each, or None for the detector's.
         mask_format: How JSON files store masks.
         batch_size: Images per forward pass.
         open_detector: Loads the detector.
@@ -75,7 +78,7 @@ class PredictSettings(NamedTuple):
     writers: Mapping[str, Writer]
     classes: Sequence[str] | None
     resume: bool | None
-    score_threshold: float | None
+    score_threshold: Threshold | None
     mask_format: MaskFormat
     batch_size: int
     open_detector: Callable[[], Detector]
@@ -145,14 +148,20 @@ def _frames(values: dict[str, str]) -> FrameSettings:
     )
 
 
-def _score(text: str) -> float:
+def _score(text: str) -> Threshold:
+    if text == PER_CLASS:
+        return PER_CLASS
     try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise UserError(f"score_threshold={text}: expected a score from 0 to 1.")
-    return value
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    scores = value.values() if isinstance(value, dict) else [value]
+    if not all(type(score) in (int, float) and 0 <= score <= 1 for score in scores):
+        raise UserError(
+            f"score_threshold={text}: expected a score from 0 to 1, per_class, or scores by class "
+            "name, such as {dog: 0.4, cat: 0.5}."
+        )
+    return cast("Threshold", value)
 
 
 def _mask_format(text: str) -> MaskFormat:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from detkit.api.detector import Detector
 from detkit.api.results import Result
+from detkit.api.thresholds import Threshold
 from detkit.cli.predict_inputs import ImageInput
 from detkit.errors import DataError
 from detkit.inference.sources import image_names
@@ -48,7 +49,7 @@ class Source(Protocol):
     identity: Mapping[str, Any]
 
     def results(
-        self, detector: Detector, *, threshold: float, batch_size: int, start: int
+        self, detector: Detector, *, threshold: Threshold, batch_size: int, start: int
     ) -> Iterator[NamedResult]:
         """Predict on all images but the first `start`, which are done."""
         ...
@@ -68,7 +69,7 @@ class ImageFiles:
         }
 
     def results(
-        self, detector: Detector, *, threshold: float, batch_size: int, start: int
+        self, detector: Detector, *, threshold: Threshold, batch_size: int, start: int
     ) -> Iterator[NamedResult]:
         """Predict on all images but the first `start`."""
         images = self._images[start:]

@@ -192,7 +192,8 @@ class Predict:
         resume: What to do with an unfinished prediction in the output folder: null continues it,
             false starts over; true also accepts a finished one, and does nothing then.
         score_threshold: Minimum score of detections in all files; null takes the score with the
-            best F1 on the run's validation images, or 0.3 if the run measured none.
+            best F1 on the run's validation images, or 0.3 if the run measured none. `per_class`
+            takes the score with the best F1 of each class, and {dog: 0.4, cat: 0.5} sets them.
         image_size: Height and width that images are resized to fit into, such as [320,416], or one
             number for both; sets the size in every transform. Null keeps each page's sizes.
         mask_format: How JSON files store masks: `rle`, COCO's runs of pixels, or `polygons`.
@@ -217,7 +218,7 @@ class Predict:
     format: str | list[str] = field(default_factory=lambda: ["pictures", "coco"])
     classes: list[str] | str | None = None
     resume: bool | None = None
-    score_threshold: Fraction | None = None
+    score_threshold: Fraction | Literal["per_class"] | dict[str, Fraction] | None = None
     mask_format: Literal["rle", "polygons"] = "rle"
     image_size: ImageSize | None = None
     merge: str | dict[str, str | bool | float] | None = None

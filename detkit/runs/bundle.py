@@ -20,6 +20,7 @@ from detkit.runs.checkpoint_record import Record, parse_record
 from detkit.runs.layout import BUNDLE, BUNDLE_WEIGHTS, CONFIG
 from detkit.runs.tensor_file import read_tensors
 
+CLASS_THRESHOLDS = "class_thresholds"
 _CHECKED = (BUNDLE_WEIGHTS, CONFIG)
 
 
@@ -33,6 +34,7 @@ class Bundle:
         epoch: Finished epochs.
         versions: Versions of detkit and its dependencies when the detector was trained.
         score_threshold: The score with the best F1 on the run's validation images, if known.
+        class_thresholds: The same for each class, by name.
         metrics: What the run measured on its validation split over all classes, if known.
     """
 
@@ -42,6 +44,7 @@ class Bundle:
     versions: dict[str, Any]
     score_threshold: float | None = None
     metrics: Mapping[str, float] | None = None
+    class_thresholds: Mapping[str, float] | None = None
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
@@ -77,6 +80,7 @@ def _write_files(bundle: Bundle, folder: Path) -> None:
         **record,
         "epochs": bundle.epoch,
         "score_threshold": bundle.score_threshold,
+        CLASS_THRESHOLDS: bundle.class_thresholds,
         "metrics": None if bundle.metrics is None else dict(bundle.metrics),
         "versions": bundle.versions,
         "files": files,

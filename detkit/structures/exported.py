@@ -47,6 +47,7 @@ class ExportedModel:
         channels: Channels of the images; 3 are red, green and blue.
         value_range: Values of black and white in images of more than 8 bits; None for 8 bits.
         postprocess: The configuration of the detector's post-processing, for graphs without it.
+        class_thresholds: The measured minimum score of each class, by name, to use on request.
         mask_size: Side of the map that each detection's mask comes as; None for boxes alone.
     """
 
@@ -66,6 +67,7 @@ class ExportedModel:
     channels: int = _COLOURS
     value_range: tuple[float, float] | None = None
     mask_size: int | None = None
+    class_thresholds: Mapping[str, float] | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -77,12 +79,14 @@ class ExportedModel:
     def to_json(self) -> str:
         """The text to store in the file.
 
-        Channels and value range are left out for 8-bit RGB, and the mask size without masks, so
-        that an older detkit can read it.
+        Channels and value range are left out for 8-bit RGB, the mask size without masks, and
+        thresholds of classes if there are none, so that an older detkit can read it.
         """
         values = asdict(self)
         if self.mask_size is None:
             del values["mask_size"]
+        if self.class_thresholds is None:
+            del values["class_thresholds"]
         if self.channels == _COLOURS and self.value_range is None:
             del values["channels"], values["value_range"]
         return json.dumps({"format": FORMAT, **values}, ensure_ascii=False)
@@ -129,6 +133,8 @@ def _checked(values: dict[str, Any]) -> ExportedModel:
     whole = (model.pad_multiple, model.stride, *(model.size or ()), *optional)
     if not all(isinstance(number, int) and number > 0 for number in whole):
         raise ValueError("size, batch, pad_multiple, stride, mask_size: expected numbers above 0")
+    if model.class_thresholds is not None and not isinstance(model.class_thresholds, dict):
+        raise ValueError(f"class_thresholds {model.class_thresholds} is not a mapping")
     if not all(isinstance(node, dict) and "name" in node for node in model.resize.values()):
         raise ValueError(f"resize {model.resize} is not a mapping of labels to transforms")
     return model

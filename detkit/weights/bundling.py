@@ -10,7 +10,7 @@ from typing import Any
 from detkit.runs.bundle import Bundle, bundle_at, write_bundle
 from detkit.runs.checkpoint import Checkpoint
 from detkit.runs.layout import BUNDLE, RunFolder
-from detkit.runs.score_threshold import measured_threshold
+from detkit.runs.score_threshold import measured_class_thresholds, measured_threshold
 from detkit.runs.tensor_file import mapping_in
 
 
@@ -47,6 +47,7 @@ def bundle_checkpoint(
         weights=checkpoint.weights,
         epoch=checkpoint.epoch,
         score_threshold=measured_threshold(checkpoint.path),
+        class_thresholds=measured_class_thresholds(checkpoint.path),
         metrics=_metrics(checkpoint.path),
         versions=versions if isinstance(versions, dict) else {"detkit": record.version},
     )

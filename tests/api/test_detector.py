@@ -62,6 +62,15 @@ def test_the_threshold_is_a_minimum_score(detector, photos):
     assert len(filtered) == (result.scores >= middle).sum() < 20
 
 
+def test_classes_can_have_thresholds_of_their_own(detector, photos):
+    (result,) = detector.predict(photos / "a.png", threshold=0)
+    name = result.names[0]
+    others = {other: 1.0 for other in detector.class_names if other != name}
+    (filtered,) = detector.predict(photos / "a.png", threshold={**others, name: 0})
+    assert set(filtered.names) == {name}
+    assert len(filtered) == result.names.count(name)
+
+
 def test_the_default_threshold_is_the_one_with_the_best_f1(trained, photos, tmp_path):
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_run import TINY
+from tiny_run import GUESSES, TINY
 
 from detkit.cli.main import main
 from detkit.evaluation.bootstrap import mean_of_classes
@@ -154,3 +154,16 @@ def test_a_training_stores_the_matches_of_its_best_checkpoint(work: Path) -> Non
     numbers = json.loads((work / "first/metrics.json").read_text())
     values = WeightedPrecision(matches)(np.ones((1, 4), np.int32))
     assert mean_of_classes(values)[0, 0] == pytest.approx(numbers["AP"], abs=1e-12)
+
+
+def test_predict_takes_scores_by_class_name(
+    work: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", "ckpt=first", f"source={photos / 'a.png'}", "output=by_class", *GUESSES]
+    names = ("circle", "cross", "ring", "square", "star", "triangle")
+    scores = ", ".join(f"{name}: {int(name != 'ring')}" for name in names)
+    assert main([*words, f"score_threshold={{{scores}}}", "format=coco"]) == 0
+    rows = json.loads((work / "by_class/detections.json").read_text())
+    assert {row["category_id"] for row in rows} <= {names.index("ring") + 1}
+    assert main([*words, "score_threshold={rnig: 0.5}"]) == 2
+    assert "no class 'rnig'. Did you mean 'ring'" in capsys.readouterr().err

@@ -5,7 +5,12 @@ import torch
 
 from detkit.runs.bundle import Bundle, write_bundle
 from detkit.runs.checkpoint_record import Record
-from detkit.runs.score_threshold import USUAL, default_threshold, measured_threshold
+from detkit.runs.score_threshold import (
+    USUAL,
+    default_threshold,
+    measured_class_thresholds,
+    measured_threshold,
+)
 
 
 def run_with(folder, value):
@@ -37,3 +42,21 @@ def test_a_bundle_carries_the_threshold_of_its_run(tmp_path, value):
     record = Record({"model": {"name": "x"}}, ["cat"], [1], "0.1")
     write_bundle(Bundle(record, {"w": torch.zeros(1)}, 1, {}, value), tmp_path / "bundle")
     assert measured_threshold(tmp_path / "bundle" / "bundle.json") == value
+
+
+def test_a_run_knows_the_thresholds_of_its_classes(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    points = {"cat": {"score_threshold": 0.2}, "dog": {"score_threshold": None}}
+    content = {"analysis": {"score_thresholds": {"classes": points}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(content))
+    checkpoint = tmp_path / "checkpoints/best.ckpt"
+    assert measured_class_thresholds(checkpoint) == {"cat": 0.2}
+    assert measured_class_thresholds(tmp_path / "elsewhere/moved.ckpt") is None
+
+
+@pytest.mark.parametrize("values", [{"cat": 0.2}, None])
+def test_a_bundle_carries_the_thresholds_of_classes(tmp_path, values):
+    record = Record({"model": {"name": "x"}}, ["cat"], [1], "0.1")
+    bundle = Bundle(record, {"w": torch.zeros(1)}, 1, {}, class_thresholds=values)
+    write_bundle(bundle, tmp_path / "bundle")
+    assert measured_class_thresholds(tmp_path / "bundle" / "bundle.json") == values

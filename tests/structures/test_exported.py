@@ -22,7 +22,12 @@ MODEL = ExportedModel(
 
 def test_the_metadata_survives_json():
     raw = replace(MODEL, size=None, batch=2, nms=False, postprocess=None)
-    for model in (MODEL, raw, replace(MODEL, mask_size=28)):
+    for model in (
+        MODEL,
+        raw,
+        replace(MODEL, mask_size=28),
+        replace(MODEL, class_thresholds={"cat": 0.2}),
+    ):
         assert ExportedModel.from_json(model.to_json(), "a.onnx") == model
 
 
@@ -50,6 +55,7 @@ def test_metadata_of_a_newer_detkit_is_refused():
         ("mask_size", 0),
         ("resize", {"resize": "letterbox"}),
         ("colour", "blue"),
+        ("class_thresholds", [0.2, 0.3]),
     ],
 )
 def test_damaged_metadata_is_refused(key, value):
