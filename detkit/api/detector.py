@@ -140,7 +140,7 @@ class Detector:
             photos/c.png
         """
         size = require_batch_size(batch_size)
-        minimum = lowest_scores(threshold, self._backend)
+        minimum = lowest_scores(threshold, self)
         images = images_to_read(inputs, self._backend.decode_jpeg, self._backend.pixels)
         predictions = predict_images(self._backend, images, self._backend.prepare, batch_size=size)
         return (
@@ -159,7 +159,7 @@ class Detector:
         Raises:
             UserError: It names another class, or no thresholds of classes were measured.
         """
-        return minimum_scores(threshold, self._backend)
+        return minimum_scores(threshold, self)
 
     def video(
         self,
@@ -204,7 +204,7 @@ class Detector:
             source,
             Selection(every, start, end),
             track=track,
-            lowest_scores=lowest_scores(threshold, self._backend),
+            lowest_scores=lowest_scores(threshold, self),
             batch_size=require_batch_size(batch_size),
         )
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detkit.api.arguments import require_score
-from detkit.api.backend import Backend
 from detkit.errors import UserError, did_you_mean
 
 PER_CLASS: Literal["per_class"] = "per_class"
@@ -17,46 +16,54 @@ Threshold = float | Mapping[str, float] | Literal["per_class"]
 Scores = NDArray[np.float32]
 
 
-def minimum_scores(threshold: Threshold | None, backend: Backend) -> dict[str, float]:
+class HasThresholds(Protocol):
+    """A detector's own thresholds; see `Backend` for the attributes."""
+
+    class_names: tuple[str, ...]
+    threshold: float
+    class_thresholds: Mapping[str, float] | None
+
+
+def minimum_scores(threshold: Threshold | None, detector: HasThresholds) -> dict[str, float]:
     """The minimum score of each class, by name.
 
     Args:
-        threshold: One score for all; scores by class name; `per_class` for the backend's scores of
-            each class; or None for its score for all. Classes that are not named get the latter.
-        backend: The detector.
+        threshold: One score for all; scores by class name; `per_class` for the detector's scores
+            of each class; or None for its score for all. Classes that are not named get the latter.
+        detector: The detector.
 
     Raises:
-        UserError: It is none of these, a class is unknown, or the backend has no scores of classes.
+        UserError: It is none of these, a class is unknown, or no scores of classes were measured.
     """
-    if threshold == PER_CLASS and backend.class_thresholds is None:
+    if threshold == PER_CLASS and detector.class_thresholds is None:
         raise UserError(
-            f"threshold per_class: {backend.source} holds no thresholds of classes, which a "
-            "training measures at its end. Set scores by class name, such as {dog: 0.4, cat: 0.5}, "
-            "or one for all."
+            "threshold per_class: the detector holds no thresholds of classes, which a training "
+            "measures at its end. Set scores by class name, such as {dog: 0.4, cat: 0.5}, or one "
+            "for all."
         )
-    scores = backend.class_thresholds if threshold == PER_CLASS else threshold
+    scores = detector.class_thresholds if threshold == PER_CLASS else threshold
     if not isinstance(scores, Mapping):
-        score = backend.threshold if scores is None else require_score(scores)
-        return dict.fromkeys(backend.class_names, score)
+        score = detector.threshold if scores is None else require_score(scores)
+        return dict.fromkeys(detector.class_names, score)
     for name in scores:
-        if name not in backend.class_names:
+        if name not in detector.class_names:
             raise UserError(
                 f"threshold: the detector has no class '{name}'."
-                f"{did_you_mean(str(name), backend.class_names)} Its classes: "
-                f"{', '.join(backend.class_names)}."
+                f"{did_you_mean(str(name), detector.class_names)} Its classes: "
+                f"{', '.join(detector.class_names)}."
             )
     return {
-        name: require_score(scores.get(name, backend.threshold)) for name in backend.class_names
+        name: require_score(scores.get(name, detector.threshold)) for name in detector.class_names
     }
 
 
-def lowest_scores(threshold: Threshold | None, backend: Backend) -> Scores:
+def lowest_scores(threshold: Threshold | None, detector: HasThresholds) -> Scores:
     """(C,) the same in label order, as scores are compared with it.
 
     Raises:
         UserError: As for `minimum_scores`.
     """
-    return np.array(list(minimum_scores(threshold, backend).values()), dtype=np.float32)
+    return np.array(list(minimum_scores(threshold, detector).values()), dtype=np.float32)
 
 
 def one_score(lowest: Scores) -> float:

@@ -7,8 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast, get_args
 
-import yaml
-
 from detkit import registry
 from detkit.api.detector import Detector
 from detkit.api.thresholds import PER_CLASS, Threshold
@@ -19,6 +17,7 @@ from detkit.cli.exported_words import exported_options, list_of, number_of, swit
 from detkit.errors import UserError
 from detkit.evaluation.results_file import MaskFormat
 from detkit.inference.engines.opening import files_of
+from detkit.inference.plain_values import plain_value
 from detkit.inference.tiling import Tiling, tiling_in_words
 from detkit.structures.predictions import Writer
 from detkit.video.tracking import TrackerName, require_tracker
@@ -149,14 +148,11 @@ def _frames(values: dict[str, str]) -> FrameSettings:
 
 
 def _score(text: str) -> Threshold:
-    if text == PER_CLASS:
+    value = plain_value("score_threshold", text, "score_threshold={dog: 0.4, cat: 0.5}")
+    if value == PER_CLASS:
         return PER_CLASS
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
     scores = value.values() if isinstance(value, dict) else [value]
-    if not all(type(score) in (int, float) and 0 <= score <= 1 for score in scores):
+    if not all(isinstance(n, float | int) and n is not True and 0 <= n <= 1 for n in scores):
         raise UserError(
             f"score_threshold={text}: expected a score from 0 to 1, per_class, or scores by class "
             "name, such as {dog: 0.4, cat: 0.5}."

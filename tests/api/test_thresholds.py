@@ -10,9 +10,8 @@ from detkit.errors import UserError
 
 
 @pytest.fixture
-def backend():
+def detector():
     return SimpleNamespace(
-        source="runs/pets",
         class_names=("cat", "dog", "emu"),
         threshold=0.3,
         class_thresholds={"dog": 0.7, "cat": 0.2},
@@ -28,9 +27,9 @@ def backend():
         ({"emu": 0.9}, (0.3, 0.3, 0.9)),
     ],
 )
-def test_scores_of_each_class(backend, threshold, scores):
-    assert tuple(minimum_scores(threshold, backend).values()) == scores
-    np.testing.assert_array_equal(lowest_scores(threshold, backend), np.float32(scores))
+def test_scores_of_each_class(detector, threshold, scores):
+    assert tuple(minimum_scores(threshold, detector).values()) == scores
+    np.testing.assert_array_equal(lowest_scores(threshold, detector), np.float32(scores))
 
 
 @pytest.mark.parametrize(
@@ -41,18 +40,18 @@ def test_scores_of_each_class(backend, threshold, scores):
         ("per class", "expected a score from 0 to 1"),
     ],
 )
-def test_wrong_thresholds(backend, threshold, message):
+def test_wrong_thresholds(detector, threshold, message):
     with pytest.raises(UserError, match=message):
-        minimum_scores(threshold, backend)
+        minimum_scores(threshold, detector)
 
 
-def test_a_detector_without_scores_of_classes_refuses_per_class(backend):
-    backend.class_thresholds = None
-    with pytest.raises(UserError, match="runs/pets holds no thresholds of classes"):
-        minimum_scores("per_class", backend)
+def test_a_detector_without_scores_of_classes_refuses_per_class(detector):
+    detector.class_thresholds = None
+    with pytest.raises(UserError, match="the detector holds no thresholds of classes"):
+        minimum_scores("per_class", detector)
 
 
-def test_a_tracker_needs_one_score(backend):
-    assert one_score(lowest_scores(0.5, backend)) == 0.5
+def test_a_tracker_needs_one_score(detector):
+    assert one_score(lowest_scores(0.5, detector)) == 0.5
     with pytest.raises(UserError, match="track needs one threshold"):
-        one_score(lowest_scores("per_class", backend))
+        one_score(lowest_scores("per_class", detector))
