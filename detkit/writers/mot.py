@@ -15,9 +15,9 @@ from detkit.writers.text_pieces import csv_lines, short_number
 class MotChallenge:
     """mot.txt: a row for each detection of a track, as the MOT challenge has them.
 
-    A row holds frame, identity, x, y, width, height, score and class. As the challenge asks, frames
-    and classes count from 1, and the top left corner of an image is (1, 1). Detections without a
-    track (negative identities) are left out.
+    A row holds frame, identity, x, y, width, height, score and class. As the challenge asks, all
+    of them count from 1, and the top left corner of an image is (1, 1). Detections without a track
+    (negative identities) are left out.
     """
 
     def image_files(self, image: PredictedImage) -> Iterable[tuple[str, bytes]]:
@@ -45,4 +45,4 @@ def _rows(predictions: Predictions) -> Iterator[tuple[Any, ...]]:
                 continue
             x1, y1, x2, y2 = image.boxes[index]
             values = (x1 + 1, y1 + 1, x2 - x1, y2 - y1, image.scores[index])
-            yield (image.number, track, *map(short_number, values), image.labels[index] + 1)
+            yield (image.number, track + 1, *map(short_number, values), image.labels[index] + 1)

@@ -98,7 +98,7 @@ def test_the_mot_format_has_the_identities(folder):
     words = ["track=bytetrack", "score_threshold=0.03", "format=mot"]
     assert predict("source=clip.mp4", *words) == 0
     rows = Path("out/clip/mot.txt").read_text().splitlines()
-    assert {row.split(",")[1] for row in rows} == {"0", "1"}
+    assert {row.split(",")[1] for row in rows} == {"1", "2"}
     assert rows[-1].split(",")[0] == "10"
 
 

@@ -77,7 +77,7 @@ def test_coco_rows_have_the_ids_of_the_data_set():
 
 def test_mot_counts_from_one_and_leaves_out_what_has_no_track():
     tracked = replace(RECORD, tracks=[8, -1])
-    assert final_files("mot", tracked) == {"mot.txt": "3,8,21,11,40,20,0.75,2\n"}
+    assert final_files("mot", tracked) == {"mot.txt": "3,9,21,11,40,20,0.75,2\n"}
     assert image_files("mot", tracked) == {}
 
 
