@@ -151,7 +151,8 @@ def require_outside(output: Path, inputs: Inputs) -> None:
     """
     files = [image.path for image in inputs.images if "://" not in image.address]
     files += [Path(video.address) for video in inputs.videos if video.kind is Kind.FILE]
-    inside = [file for file in files if file.resolve().parent == output.resolve()]
+    folder = output.resolve()
+    inside = [file for file in files if file.resolve().parent == folder] if folder.is_dir() else []
     if inside:
         raise UserError(
             f"output={output}: the folder holds the input '{inside[0].name}': choose another "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ImageRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, from which `of_json` makes an equal record."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def of_json(cls, values: dict[str, Any]) -> ImageRecord:
