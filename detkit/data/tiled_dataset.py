@@ -10,9 +10,11 @@ from torch import Tensor
 
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.image_cache import CachedWindows, ImageCaches
-from detkit.data.image_decoding import decode
+from detkit.data.image_decoding import as_tensor, decode
 from detkit.data.outline_decoding import decode_outlines
+from detkit.pixels.channels import decode_numpy_window
 from detkit.pixels.image_decoding import UnreadableImageError
+from detkit.pixels.numpy_files import is_numpy
 from detkit.pixels.tiles import Window
 from detkit.structures import Sample
 from detkit.structures.dataset import IndexTiles
@@ -21,8 +23,8 @@ from detkit.structures.dataset import IndexTiles
 class TiledDataset(DetectionDataset):
     """A dataset of tiles by key, for an index that `cut_index` made.
 
-    Without a cache, every tile decodes its whole image, since formats of photographs cannot be read
-    in part.
+    A tile of a NumPy file reads its window only. Formats of photographs cannot be read in part, so
+    without a cache every tile decodes its whole image.
     """
 
     _windows: CachedWindows | None = None
@@ -47,11 +49,16 @@ class TiledDataset(DetectionDataset):
         Raises:
             UnreadableImageError: The file cannot be decoded, or its size is not the annotated one.
         """
-        image = int(self._tiles.positions[position])
+        images, image = self._tiles.images, int(self._tiles.positions[position])
         window = Window(*self._tiles.windows[position].tolist())
+        left, top, right, bottom = window
+        path, (height, width) = images.path(image), images.sizes[image].tolist()
+        if is_numpy(path):
+            rows, columns = slice(top, bottom), slice(left, right)
+            part = decode_numpy_window(path, self.pixels, rows, columns, (height, width))
+            return as_tensor(part)
         if self._windows is not None:
             return self._windows.window(image, window, partial(self._whole, image))
-        left, top, right, bottom = window
         return self._whole(image)[:, top:bottom, left:right]
 
     def _whole(self, image: int) -> Tensor:

@@ -22,7 +22,7 @@ from detkit.pixels.image_decoding import (
     stretch,
     turn,
 )
-from detkit.pixels.numpy_files import is_numpy, read_numpy
+from detkit.pixels.numpy_files import is_numpy, read_numpy, read_numpy_window
 from detkit.pixels.pixel_format import RGB8, PixelFormat, PixelFormatError
 
 _STORED = ("L", "LA", "RGB", "RGBA")  # modes whose values are used as they are
@@ -61,6 +61,26 @@ def decode_image(
     with explained(source):
         values = read_numpy(source)
     return converted(values, pixels, source, is_picture=False)
+
+
+def decode_numpy_window(
+    path: Path, pixels: PixelFormat, rows: slice, columns: slice, size: tuple[int, int]
+) -> NDArray[Any]:
+    """A part of a NumPy file as `decode_image` gives the whole; nothing else is read.
+
+    Args:
+        path: The file.
+        pixels: Channels and value range.
+        rows: Rows of the part.
+        columns: Columns of the part.
+        size: The (height, width) that the file should have.
+
+    Raises:
+        UnreadableImageError: The file is missing, broken, of another size, or has other channels.
+    """
+    with explained(path):
+        values = read_numpy_window(path, rows, columns, size)
+    return converted(values, pixels, path, is_picture=False)
 
 
 def converted(

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+Size = tuple[int, int]  # height, width
 _MAGIC = b"\x93NUMPY"
 _PLANE, _IMAGE = 2, 3  # dimensions
 _KINDS = "biuf"  # booleans, integers and floating-point numbers
@@ -46,6 +47,26 @@ def read_numpy(source: Path | bytes) -> NDArray[Any]:
         stream.seek(0)
         values: NDArray[Any] = np.load(stream, allow_pickle=False).reshape(shape)
     return values
+
+
+def read_numpy_window(path: Path, rows: slice, columns: slice, size: Size) -> NDArray[Any]:
+    """A part of the values of a file; nothing else is read.
+
+    Args:
+        path: The file.
+        rows: Rows of the part.
+        columns: Columns of the part.
+        size: The (height, width) that the file should have.
+
+    Raises:
+        ValueError: It is no image, or has another size.
+        OSError: It cannot be read.
+    """
+    shape = numpy_shape(path)
+    if shape[:2] != size:
+        raise ValueError("size has changed since the index was read")
+    values = np.load(path, mmap_mode="r", allow_pickle=False).reshape(shape)
+    return np.array(values[rows, columns])
 
 
 def _shape(stream: BinaryIO) -> tuple[int, int, int]:

@@ -21,6 +21,7 @@ from detkit.data.tiled_dataset import TiledDataset
 from detkit.data.tiling import TileCutter, TrainingTiles, cut_index
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.errors import ConfigError, DataError
+from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.pixels.pixel_format import RGB8
 from detkit.structures import DatasetIndex
 from detkit.structures.encoded_masks import encode_window
@@ -171,6 +172,19 @@ def test_a_sample_is_the_window_of_its_image(painted):
     assert torch.equal(sample.image, whole[:, top:bottom, left:right])
     assert (sample.original_size, Path(sample.path).name) == ((40, 40), "1.png")
     assert torch.equal(tiles[Key(0, 13)].image, whole)
+
+
+def test_a_tile_of_a_numpy_file_reads_its_window_only(painted, tmp_path, monkeypatch):
+    names = painted.file_names.replace(b".png", b".npy")
+    for n in range(2):
+        np.save(tmp_path / f"{n}.npy", np.array(Image.open(tmp_path / f"{n}.png")))
+    arrays = dataset(replace(painted, file_names=names))
+    monkeypatch.setattr(arrays, "_whole", None)
+    for position in (0, 8):
+        assert torch.equal(arrays[Key(0, position)].image, dataset(painted)[Key(0, position)].image)
+    np.save(tmp_path / "0.npy", np.zeros((5, 5, 3), np.uint8))
+    with pytest.raises(UnreadableImageError, match="size has changed"):
+        arrays.read(0)
 
 
 @pytest.mark.parametrize("kind", ["ram", "disk"])
