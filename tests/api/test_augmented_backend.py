@@ -75,6 +75,7 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(61, 83), (33, 101)])
+# pain 136
 def test_views_of_a_run_agree_on_a_painted_rectangle(tiny_run, size):
     words = ["augmentation.evaluation.resize.short_side=57"]
     backend = open_run(str(tiny_run.folder), "cpu", words)
@@ -88,6 +89,7 @@ def test_views_of_a_run_agree_on_a_painted_rectangle(tiny_run, size):
 
 @pytest.mark.parametrize("size", [(61, 83), (33, 101)])
 @pytest.mark.parametrize("node", [RESIZE, {**LETTERBOX, "fill": 0}], ids=["resize", "letterbox"])
+# pain 136
 def test_views_of_a_file_agree_on_a_painted_rectangle(tmp_path, monkeypatch, size, node):
     pytest.importorskip("onnxruntime")
     path = write_onnx(tmp_path / "m.onnx", replace(MODEL, resize={"fit": node}, pad_multiple=32))

@@ -28,6 +28,7 @@ def test_an_ensemble_of_equals_changes_nothing(file):
     np.testing.assert_allclose(result.scores, alone.scores)
 
 
+# pain 136
 def test_classes_are_matched_by_name(file, tmp_path):
     swapped = other(tmp_path, class_names=("dog", "cat"), category_ids=(9, 7))
     (result,) = detkit.load([file, swapped]).predict(WHITE)
@@ -94,6 +95,7 @@ def test_a_run_and_a_file_are_measured_on_the_data_of_the_run(tiny_run, file):
         ({"value_range": (0.0, 9.0)}, r"or their value ranges differ: an ensemble needs"),
     ],
 )
+# pain 136
 def test_what_does_not_fit_together_is_refused(file, tmp_path, changes, message):
     with pytest.raises(detkit.UserError, match=message):
         detkit.load([file, other(tmp_path, **changes)])

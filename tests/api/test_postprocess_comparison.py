@@ -34,6 +34,7 @@ def compared(tiny_run, names, grid):
     return comparison, comparison.choices(names, grid, comparison.run())
 
 
+# pain 136
 def test_each_choice_detects_and_measures_as_detkit_evaluate_does(tiny_run):
     grid = {"iou_threshold": [0.4, 0.7]}
     comparison, choices = compared(tiny_run, ["weighted_boxes_fusion", "nms"], grid)

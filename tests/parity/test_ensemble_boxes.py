@@ -61,6 +61,7 @@ def require_equal(merged, boxes, scores, labels):
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize(("score", "conf_type"), [("agreement", "avg"), ("highest", "max")])
+# pain 136
 def test_weighted_boxes_fusion(peer, weights, score, conf_type):
     expected = peer.weighted_boxes_fusion(
         *lists(views()), weights=weights, iou_thr=0.5, conf_type=conf_type
@@ -70,6 +71,7 @@ def test_weighted_boxes_fusion(peer, weights, score, conf_type):
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
+# pain 136
 def test_nms(peer, weights):
     expected = peer.nms(*lists(views()), iou_thr=0.5, weights=weights)
     require_equal(Merging("nms", {"max_detections": 1000})(views(), weights), *expected)
