@@ -81,8 +81,8 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
             _train([*COMMON, *words, f"data.path={data}", f"weights={options['weights']}"], folder)
     backends = {name: open_run(str(_folder(runs, name)), "cpu", ()) for name in DETECTORS}
     images = list(_detected(backends, data))
-    classes = next(iter(backends.values())).class_names
-    compare = Comparison(images, classes)
+    first = next(iter(backends.values()))
+    compare = Comparison(images, first.class_names, first.category_ids)
     rows = []
     for name in DETECTORS:
         plain = compare.metric(lambda image, name=name: image.by_view[name, PLAIN])
@@ -131,15 +131,16 @@ class Comparison:
 
     Args:
         images: All images with their detections.
-        classes: Names of the classes.
+        names: Names of the classes.
+        ids: The data set's id of each class.
     """
 
-    def __init__(self, images: Sequence[Image], classes: Sequence[str]) -> None:
-        self._images, self._classes = images, classes
+    def __init__(self, images: Sequence[Image], names: Sequence[str], ids: Sequence[int]) -> None:
+        self._images, self._names, self._ids = images, list(names), list(ids)
 
     def metric(self, detections: Callable[[Image], DetectionArrays]) -> CocoMetric:
         """A metric that has seen all images."""
-        metric = CocoMetric(class_names=list(self._classes))
+        metric = CocoMetric(class_names=self._names, category_ids=self._ids)
         for image in self._images:
             found = Detections.of(detections(image))
             metric.update([image.image_id], [found], [image.target])

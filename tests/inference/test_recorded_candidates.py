@@ -13,11 +13,12 @@ from detkit.structures import Detections
 
 CPU = torch.device("cpu")
 LOW = "postprocess.score_threshold=0.001"
+# A tiny FCOS is a default case of tests/api/test_postprocess_comparison.py.
 CASES = [
-    ("fcos", ("head", "postprocess"), [f"model.head.{LOW}"]),
     *(
         pytest.param(page, (head, "postprocess"), [f"model.{head}.{low}"], marks=pytest.mark.slow)
         for page, head, low in [
+            ("fcos", "head", LOW),
             ("faster_rcnn", "roi_head", LOW),
             ("cascade_rcnn", "roi_head", LOW),
             ("refinedet320", "head", LOW),
@@ -46,6 +47,7 @@ def test_recorded_candidates_give_the_same_detections(page, path, words):
         assert torch.equal(boxes, second)
 
 
+@pytest.mark.slow
 def test_other_detections_follow_from_the_same_candidates():
     words = [*small_words("fcos"), f"model.head.{LOW}"]
     detector, batch = detector_of("fcos", *words), batch_of(2, 96)
