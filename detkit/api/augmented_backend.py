@@ -97,8 +97,7 @@ class AugmentedBackend:
             raise DataError(f"cannot read {image.description}: {error.reason}.") from error
 
         def prepared(view: View) -> Any:
-            shown = view.pixels(pixels)
-            image_of_view = image._replace(decode=lambda: shown)
+            image_of_view = image._replace(decode=lambda: view.pixels(pixels))
             if view.scale == 1:
                 return self.backend.prepare(image_of_view)
             return self.backend.prepare_scaled(image_of_view, view.scale)

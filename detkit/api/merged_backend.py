@@ -18,6 +18,7 @@ from detkit.structures.arrays import DetectionArrays
 from detkit.text import listed
 
 Member = ViewBackend | AugmentedBackend
+_FEW = 5  # classes that a message names
 
 
 class MergedImage(NamedTuple):
@@ -183,5 +184,5 @@ def _class_notes(members: Sequence[Member], names: Mapping[str, None]) -> list[s
 
 
 def _few(names: Sequence[str]) -> str:
-    shown = 5
-    return ", ".join(names[:shown]) + f" and {len(names) - shown} more" * (len(names) > shown)
+    more = len(names) - _FEW
+    return ", ".join(names[:_FEW]) + f" and {more} more" * (more > 0)

@@ -95,17 +95,16 @@ class PostprocessComparison:
         return ".".join(("model", *self._candidates.path))
 
     @property
-    def own(self) -> Mapping[str, Any]:
+    def configured(self) -> Mapping[str, Any]:
         """After `run`, the node of the detector's post-processor."""
-        node: Any = self._config["model"]
+        node: Mapping[str, Any] = self._config["model"]
         for key in self._candidates.path:
             node = node[key]
-        own: Mapping[str, Any] = node
-        return own
+        return node
 
     def summary(self) -> str:
         """After `run`, a line about the candidates."""
-        limits = ", ".join(f"{key}={self.own[key]}" for key in CANDIDATE_KEYS)
+        limits = ", ".join(f"{key}={self.configured[key]}" for key in CANDIDATE_KEYS)
         count = counted(self._candidates.count(), "candidate")
         return f"{count} recorded before {self.path} ({limits})"
 
@@ -121,15 +120,15 @@ class PostprocessComparison:
             UserError: A name or setting does not exist, or a value does not fit.
         """
         self.notes = check_grid(names, grid)
-        own = {key: value for key, value in self.own.items() if key != "name"}
+        settings = {key: value for key, value in self.configured.items() if key != "name"}
         first = Choice(
-            self.own["name"],
-            own,
-            {key: own[key] for key in grid if key in own},
+            self.configured["name"],
+            settings,
+            {key: settings[key] for key in grid if key in settings},
             measured.numbers,
             is_own=True,
         )
-        tried = [c for c in expanded(self.own, names, grid) if not _are_equal(c, first)]
+        tried = [c for c in expanded(self.configured, names, grid) if not _are_equal(c, first)]
         rows = [first, *map(self._measured, tried)]
         return sorted(rows, key=lambda choice: -choice.numbers.get("AP", 0.0))
 
@@ -143,10 +142,9 @@ class PostprocessComparison:
 
     def words(self, choice: Choice) -> list[str]:
         """The overrides that select a choice."""
-        own = self.own
         words, base = [], {k: a.default for k, a in _arguments(choice.name).items()}
-        if choice.name == own["name"]:
-            base = dict(own)
+        if choice.name == self.configured["name"]:
+            base = dict(self.configured)
         else:
             words.append(f"{self.path}={choice.name}")
         changed = {key: value for key, value in choice.settings.items() if base[key] != value}
@@ -177,34 +175,54 @@ def check_grid(names: Sequence[str], grid: Grid) -> list[str]:
             )
     notes = []
     for key, values in grid.items():
-        if key in CANDIDATE_KEYS:
-            raise UserError(
-                f"{key}: decides which candidates the network passes on, and all post-processors "
-                "receive the same ones: set it in the run's configuration and compare again."
-            )
-        lacking = [name for name in names if key not in _arguments(name)]
-        if len(lacking) == len(names):
-            known = dict.fromkeys(k for name in names for k in _arguments(name))
-            raise UserError(
-                f"{key}: none of {', '.join(names)} has this setting.{did_you_mean(key, known)}"
-            )
-        for name in lacking:
-            others = ", ".join(k for k in _arguments(name) if k not in _SHARED)
-            notes.append(f"{name} has no {key}" + (f"; it has {others}" if others else ""))
-        for name in (name for name in names if name not in lacking):
-            for value in values:
-                expected = check_value(_arguments(name)[key].annotation, value)
-                if expected is not None:
-                    raise UserError(f"{key}={value}: expected {expected} for {name}.")
+        _require_setting(key, names)
+        for name in names:
+            argument = _arguments(name).get(key)
+            if argument is None:
+                settings = ", ".join(k for k in _arguments(name) if k not in _SHARED)
+                notes.append(f"{name} has no {key}" + (f"; it has {settings}" if settings else ""))
+            else:
+                _require_values(key, values, argument.annotation, name)
     return notes
 
 
-def expanded(own: Mapping[str, Any], names: Sequence[str], grid: Grid) -> Iterator[Choice]:
+def _require_setting(key: str, names: Sequence[str]) -> None:
+    """Refuse a setting that none of the post-processors has, or that changes the candidates.
+
+    Raises:
+        UserError: It is one.
+    """
+    if key in CANDIDATE_KEYS:
+        raise UserError(
+            f"{key}: decides which candidates the network passes on, and all post-processors "
+            "receive the same ones: set it for the run's own post-processor, such as "
+            f"model.head.postprocess.{key}=VALUE, and compare again."
+        )
+    if not any(key in _arguments(name) for name in names):
+        settings = dict.fromkeys(setting for name in names for setting in _arguments(name))
+        raise UserError(
+            f"{key}: none of {', '.join(names)} has this setting.{did_you_mean(key, settings)}"
+        )
+
+
+def _require_values(key: str, values: Sequence[Any], annotation: Any, name: str) -> None:
+    """Refuse values that do not fit a setting.
+
+    Raises:
+        UserError: There is one.
+    """
+    for value in values:
+        expected = check_value(annotation, value)
+        if expected is not None:
+            raise UserError(f"{key}={value}: expected {expected} for {name}.")
+
+
+def expanded(configured: Mapping[str, Any], names: Sequence[str], grid: Grid) -> Iterator[Choice]:
     """All combinations of post-processors and of the values for settings that they have."""
     for name in dict.fromkeys(names):
         defaults = {key: argument.default for key, argument in _arguments(name).items()}
-        inherited = {k: v for k, v in own.items() if k in defaults}
-        if name != own["name"]:
+        inherited = {k: v for k, v in configured.items() if k in defaults}
+        if name != configured["name"]:
             inherited = {k: v for k, v in inherited.items() if k in _SHARED}
         keys = [key for key in grid if key in defaults]
         for values in product(*(grid[key] for key in keys)):

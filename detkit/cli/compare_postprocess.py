@@ -40,10 +40,10 @@ def compare(words: Sequence[str]) -> int:
             f"{_KEY}: {file} holds its post-processing, which was fixed by `detkit export`: "
             "compare on the run, then export it with the best choice."
         )
-    names, grid, others = _split(words)
-    checkpoint = checkpoint_of(others, "evaluate")
+    names, grid, overrides = _split(words)
+    checkpoint = checkpoint_of(overrides, "evaluate")
     check_grid(names, grid)
-    config = compose_with(checkpoint, "evaluate", others)
+    config = compose_with(checkpoint, "evaluate", overrides)
     if config["output"] is not None:
         make_folder(Path(config["output"]))
     comparison = PostprocessComparison(checkpoint, config)
@@ -64,22 +64,22 @@ def _split(words: Sequence[str]) -> tuple[list[str], dict[str, list[Any]], list[
     """The post-processors, the values to try by setting, and all other words."""
     load_plugins(listed_plugins(list(words)))
     registered = registry.names(_KEY)
-    known = {key for name in registered for key in arguments_of(registry.get(_KEY, name))}
+    settings = {key for name in registered for key in arguments_of(registry.get(_KEY, name))}
     names: list[str] = []
     grid: dict[str, list[Any]] = {}
-    others = []
+    overrides = []
     for word in words:
         key, _, text = word.partition("=")
         values = [part for part in text.strip("[]").split(",") if part.strip()]
-        if key not in (_KEY, *known):
-            others.append(word)
+        if key not in (_KEY, *settings):
+            overrides.append(word)
         elif not values:
             raise UserError(f"{word}: names no value; separate several with commas.")
         elif key == _KEY:
             names = [value.strip() for value in values]
         else:
             grid[key] = [yaml.safe_load(value) for value in values]
-    return names, grid, others
+    return names, grid, overrides
 
 
 def _table(choices: Sequence[Choice]) -> list[str]:
@@ -101,10 +101,10 @@ def _figure(value: float | None) -> str:
 def _verdict(comparison: PostprocessComparison, choices: Sequence[Choice]) -> list[str]:
     """What to change for the best choice."""
     best = choices[0]
-    own = next(choice for choice in choices if choice.is_own)
-    gain = best.numbers.get("AP", 0.0) - own.numbers.get("AP", 0.0)
+    first = next(choice for choice in choices if choice.is_own)
+    gain = best.numbers.get("AP", 0.0) - first.numbers.get("AP", 0.0)
     if gain <= 0:
-        return [f"No choice has a better AP than {own.name} as configured."]
+        return [f"No choice has a better AP than {first.name} as configured."]
     return [
         f"Best: {best.name}, AP +{gain:.4f}. Add to `detkit evaluate`, `predict` or `export`:",
         f"  {shlex.join(comparison.words(best))}",

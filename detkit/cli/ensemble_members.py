@@ -82,11 +82,11 @@ def members_of(names: Sequence[str], words: Sequence[str], command: str) -> Memb
     Raises:
         UserError: There is no such checkpoint, or a word is wrong, or has no effect.
     """
-    others = [word for word in words if not word.startswith("ckpt=")]
+    shared = [word for word in words if not word.startswith("ckpt=")]
     runs: dict[str, RunMember] = {}
     for name in names:
         if exported_file(name) is None and name not in runs:
-            overrides = [f"ckpt={quoted_value(name)}", *others]
+            overrides = [f"ckpt={quoted_value(name)}", *shared]
             checkpoint = checkpoint_of(overrides, command)
             runs[name] = RunMember(checkpoint, compose_with(checkpoint, command, overrides))
     first = next(iter(runs.values()))
@@ -95,7 +95,7 @@ def members_of(names: Sequence[str], words: Sequence[str], command: str) -> Memb
         len(names), tta=config["tta"], merge=config["merge"], weights=config["ckpt_weights"]
     )
     if len(runs) < len(set(names)):
-        _refuse_network_words(names, others)
+        _refuse_network_words(names, shared)
     members = [_member(name, runs, config["device"]) for name in names]
     return Members(members, first, views)
 

@@ -82,12 +82,12 @@ def views_of(value: AugmentedViews | Mapping[str, Any] | None) -> AugmentedViews
         return value
     if not isinstance(value, Mapping):
         raise UserError(f"tta={value}: expected a mapping such as {EXAMPLE}.")
-    known = [item.name for item in fields(AugmentedViews)]
+    settings = [item.name for item in fields(AugmentedViews)]
     for key in value:
-        if key not in known:
+        if key not in settings:
             raise UserError(
-                f"tta.{key}: there is no such setting.{did_you_mean(str(key), known)} "
-                f"Test-time augmentation has {', '.join(known)}."
+                f"tta.{key}: there is no such setting.{did_you_mean(str(key), settings)} "
+                f"Test-time augmentation has {', '.join(settings)}."
             )
     flip, scales = value.get("flip", False), value.get("scales")
     if not isinstance(flip, bool):

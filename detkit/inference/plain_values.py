@@ -44,7 +44,7 @@ def block_in_words(
         UserError: The text of a value cannot be read.
     """
     value: object = None
-    others = []
+    remaining = []
     for word in words:
         name, separator, text = word.lstrip("+").partition("=")
         if separator and name == key:
@@ -54,8 +54,8 @@ def block_in_words(
             outer = value if isinstance(value, dict) else {}
             value = {**outer, name.removeprefix(f"{key}."): inner}
         else:
-            others.append(word)
-    return value, others
+            remaining.append(word)
+    return value, remaining
 
 
 def plain_text(value: object) -> str:
