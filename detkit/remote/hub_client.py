@@ -1,11 +1,30 @@
-"""What the client of the Hugging Face hub reports, in one line.
-
-The package `huggingface_hub` takes half a second to import, so functions import it.
-"""
+"""The client of the Hugging Face hub, and its errors in one line."""
 
 from __future__ import annotations
 
+import importlib
 import os
+from typing import Any
+
+from detkit.errors import UserError
+
+
+def client(key: str) -> Any:
+    """The package `huggingface_hub`, which takes half a second to import.
+
+    Args:
+        key: The configuration key and its value, for the message.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{key}: needs the package huggingface_hub, which is not installed: pip install "
+            "huggingface_hub."
+        ) from error
 
 
 def endpoint() -> str | None:

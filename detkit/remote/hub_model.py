@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from detkit.errors import UserError
-from detkit.remote.hub_client import about_error, endpoint, is_refusal
+from detkit.remote.hub_client import about_error, client, endpoint, is_refusal
 from detkit.runs.layout import BUNDLE, BUNDLE_WEIGHTS, CONFIG
 from detkit.text import file_size, listed
 
@@ -71,12 +71,11 @@ class HubModel:
         Raises:
             UserError: There is no such model, or it cannot be downloaded.
         """
+        hub = client(key)
         if _COMMIT.fullmatch(self.revision or "") and (path := self.cached()) is not None:
             return path  # a commit never changes
-        from huggingface_hub import HfApi
-
         try:
-            facts = HfApi(endpoint=endpoint()).model_info(
+            facts = hub.HfApi(endpoint=endpoint()).model_info(
                 self.repository, revision=self.revision, files_metadata=True, timeout=_SECONDS
             )
         except Exception as error:  # each layer of the hub's client raises errors of its own

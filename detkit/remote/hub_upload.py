@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from detkit.errors import UserError
-from detkit.remote.hub_client import about_error, endpoint
+from detkit.remote.hub_client import about_error, client, endpoint
 
 _KEY = "hub"
 
@@ -55,9 +55,8 @@ def repository_to_upload(name: str, private: bool | None) -> HubRepository:
     Raises:
         UserError: Nobody is logged in, the name is none, or the repository has another visibility.
     """
-    from huggingface_hub import errors
-
     hub = _api()
+    errors: Any = client(_KEY).errors
     if name.count("/") != 1 or not all(name.split("/")):
         raise UserError(f"{_KEY}={name}: expected hub=OWNER/NAME, such as hub=me/cells.")
     try:
@@ -85,6 +84,4 @@ def repository_to_upload(name: str, private: bool | None) -> HubRepository:
 
 
 def _api() -> Any:
-    from huggingface_hub import HfApi
-
-    return HfApi(endpoint=endpoint())
+    return client(_KEY).HfApi(endpoint=endpoint())
