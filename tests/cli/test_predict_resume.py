@@ -1,7 +1,10 @@
 """A prediction that was stopped continues with the same command, to the same bytes."""
 
 import errno
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -218,3 +221,31 @@ def test_the_output_folder_may_be_inside_the_source(folder, monkeypatch):
     assert main(words) == main(words) == 0
     names = {path.name.split("-")[0] for path in (folder / "data/out/crops").rglob("*.png")}
     assert names == set("013456")
+
+
+# pain 118
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
+)
+def test_a_killed_process_is_continued(folder, number, code):
+    """With pictures, so that most kills come while one is written."""
+    for index in range(IMAGES, 60):
+        Image.new("RGB", (12, 16), (4 * index, 200, 200)).save(folder / f"data/{index}.png")
+    words = [*WORDS, "format=[pictures,coco]"]
+    assert main([*words, "output=whole"]) == 0
+    command = [sys.executable, "-m", "detkit.cli.main", *words]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        journal = folder / "out" / JOURNAL
+        while process.poll() is None and (not journal.exists() or done(journal) < 20):
+            time.sleep(0.002)
+        process.send_signal(number)
+    assert process.returncode == code
+    assert 20 <= done(journal) < 60
+    assert main(words) == 0
+    assert content("out") == content("whole")
+
+
+def done(journal):
+    """Images in a journal."""
+    return journal.read_bytes().count(b"\n") - 1
