@@ -13,12 +13,13 @@ from torch import nn
 
 from detkit import assembly
 from detkit.api.tiled_evaluation import recommend_tiles, with_tiles
+from detkit.api.view_settings import configured_views
 from detkit.assembly import Classes
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.evaluation_split import measured_split
 from detkit.data.outline_decoding import decode_outlines
 from detkit.data.unreadable_images import describe_unreadable
-from detkit.errors import ConfigError
+from detkit.errors import ConfigError, UserError
 from detkit.evaluation.metric_intervals import interval_settings
 from detkit.evaluation.results_file import read_rows
 from detkit.evaluation.results_matching import match_rows
@@ -124,8 +125,14 @@ def evaluation_of(
 
     Raises:
         UserError: The data set cannot be read, has no such split, or gives other pixel values than
-            the detector was trained with, or its tiles are too small.
+            the detector was trained with, its tiles are too small, or it is to be measured in
+            several views, for which there is `backend_evaluation`.
     """
+    if configured_views(config) is not None:
+        raise UserError(
+            "tta: measures here only what one network sees of whole images: use `detkit evaluate "
+            "ckpt=RUN tta=... output=FOLDER`; `detkit compare` takes such folders."
+        )
     require_value_range(checkpoint, config)
     classes = Classes(checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts)
     chosen_device = choose_device(device)

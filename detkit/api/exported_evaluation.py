@@ -10,6 +10,8 @@ import torch
 
 from detkit.api.evaluation import Evaluation
 from detkit.api.tiled_evaluation import with_tiles
+from detkit.api.view_evaluation import backend_evaluation
+from detkit.api.view_settings import views_in_words
 from detkit.assembly import Classes
 from detkit.config.compose import compose
 from detkit.config.override_text import value_of
@@ -34,8 +36,15 @@ def evaluate_exported(
 
 
 def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evaluation:
-    """Prepare the evaluation of an exported file; see `exported_config`."""
+    """Prepare the evaluation of an exported file; see `exported_config`.
+
+    The words may also set `tiling`, `tta` and `merge`.
+    """
+    views, words = views_in_words(words, 1)
     tiling, words = tiling_in_words(words)
+    if views is not None:
+        config = exported_config(backend, words)
+        return backend_evaluation(views.backend([backend]), config, tiling)
     model, config = backend.engine.model, exported_config(backend, words)
     classes = Classes(list(model.class_names), list(model.category_ids))
     run = partial(detect_exported, backend.predictor)

@@ -10,6 +10,7 @@ from typing import Any
 
 from detkit import assembly, registry
 from detkit.api.evaluation import evaluation_of
+from detkit.api.view_settings import configured_views
 from detkit.assembly import Classes
 from detkit.config.override_text import override_text
 from detkit.config.signatures import arguments, check_value
@@ -71,6 +72,8 @@ class PostprocessComparison:
     def __init__(self, checkpoint: Checkpoint, config: Mapping[str, Any]) -> None:
         if tiling_of(config.get("tiling")) is not None:
             raise UserError("postprocess: compares detections in whole images: leave out tiling.")
+        if configured_views(config) is not None:
+            raise UserError("postprocess: compares detections in one view: leave out tta.")
         self._config = config
         self._classes = Classes(
             checkpoint.class_names, checkpoint.category_ids, checkpoint.class_counts

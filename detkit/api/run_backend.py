@@ -12,6 +12,8 @@ from detkit import assembly
 from detkit.api.checkpoint_config import compose_with
 from detkit.api.evaluation import evaluation_of, require_value_range
 from detkit.api.image_inputs import DecodeJPEG, ImageToRead
+from detkit.api.view_evaluation import backend_evaluation
+from detkit.api.view_settings import configured_views
 from detkit.assembly import Classes
 from detkit.config.overrides import quoted_value
 from detkit.data.collate import Collate
@@ -120,10 +122,15 @@ class RunBackend:
     def evaluate(self, data: str | None, overrides: Sequence[str]) -> dict[str, float]:
         """Measure on a data set, or on the run's own without a path."""
         path = [] if data is None else [f"data.path={quoted_value(data)}"]
-        words = ["ckpt=loaded", *self._overrides, *overrides, *path]
-        config = compose_with(self._checkpoint, "evaluate", words)
+        config = self.evaluation_config([*overrides, *path])
+        views = configured_views(config)
         with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
-            return evaluation_of(self._checkpoint, config, device=self.device).run().flat_numbers()
+            if views is None:
+                evaluation = evaluation_of(self._checkpoint, config, device=self.device)
+            else:
+                network = RunBackend(self._checkpoint, config, device=self.device)
+                evaluation = backend_evaluation(views.backend([network]), config)
+            return evaluation.run().flat_numbers()
 
     def _read(self, image: ImageToRead, transforms: Mapping[str, Transform]) -> Sample:
         return read_image(

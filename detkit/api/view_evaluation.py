@@ -23,7 +23,7 @@ from detkit.inference.tiling import Tiling, tiling_in_words, tiling_of
 from detkit.structures import Batch, Detections
 
 # What was decided when the detectors were loaded.
-_LOADED = ("model", "augmentation", "image_size")
+_LOADED = ("model", "augmentation", "image_size", "tta", "merge", "ckpt_weights")
 
 
 def evaluate_backend(
@@ -37,13 +37,13 @@ def evaluate_backend(
     for word in overrides:
         if word.lstrip("+~").replace("/", ".").partition("=")[0].split(".")[0] in _LOADED:
             raise UserError(
-                f"'{word}' changes a detector that is loaded: pass it to detkit.load(overrides=...)"
+                f"'{word}' changes a detector that is loaded already: pass it to detkit.load."
             )
     path = [] if data is None else [f"data.path={quoted_value(data)}"]
     tiling, words = tiling_in_words([*overrides, *path])
     config = backend.evaluation_config(words)
     with torch.random.fork_rng(devices=()):  # the program's random numbers stay the same
-        return dict(backend_evaluation(backend, config, tiling).run().numbers)
+        return backend_evaluation(backend, config, tiling).run().flat_numbers()
 
 
 def backend_evaluation(

@@ -88,6 +88,17 @@ def view_settings(
     return ViewSettings(views, merging, None if weights is None else tuple(map(float, weights)))
 
 
+def configured_views(config: Mapping[str, Any], detectors: int = 1) -> ViewSettings | None:
+    """The settings in a configuration of the root `predict` or `evaluate`.
+
+    Raises:
+        UserError: A value does not fit, or has nothing to act on.
+    """
+    keys = {"tta": "tta", "merge": "merge", "weights": "ckpt_weights"}
+    values = {argument: config.get(key) for argument, key in keys.items()}
+    return view_settings(detectors, **values)
+
+
 def views_in_words(words: Sequence[str], detectors: int) -> tuple[ViewSettings | None, list[str]]:
     """The settings among the words of a command on exported files, and the other words.
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from detkit import registry
 from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.postprocess_comparison import Choice, PostprocessComparison, check_grid
-from detkit.cli.exported_words import exported_checkpoint
+from detkit.cli.exported_words import checkpoint_names, exported_checkpoint
 from detkit.cli.output_folder import make_folder
 from detkit.config.override_text import override_text
 from detkit.config.overrides import listed_plugins
@@ -34,6 +34,11 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: A word does not fit, or ckpt names an exported file.
     """
+    if len(sources := checkpoint_names(words)) > 1:
+        raise UserError(
+            f"{_KEY}: compares the post-processors of one run, got {len(sources)}: name one of "
+            "them, or choose how an ensemble is merged with merge=NAME."
+        )
     file = exported_checkpoint(words)
     if file is not None:
         raise UserError(

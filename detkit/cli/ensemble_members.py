@@ -10,7 +10,7 @@ from typing import Any
 from detkit.api.backend import Backend
 from detkit.api.checkpoint_config import checkpoint_of, compose_with
 from detkit.api.run_backend import RunBackend
-from detkit.api.view_settings import ViewSettings, view_settings
+from detkit.api.view_settings import ViewSettings, configured_views
 from detkit.cli.exported_members import FileMember, merged
 from detkit.config.overrides import quoted_value
 from detkit.errors import UserError
@@ -90,13 +90,10 @@ def members_of(names: Sequence[str], words: Sequence[str], command: str) -> Memb
             checkpoint = checkpoint_of(overrides, command)
             runs[name] = RunMember(checkpoint, compose_with(checkpoint, command, overrides))
     first = next(iter(runs.values()))
-    config = first.config
-    views = view_settings(
-        len(names), tta=config["tta"], merge=config["merge"], weights=config["ckpt_weights"]
-    )
+    views = configured_views(first.config, len(names))
     if len(runs) < len(set(names)):
         _refuse_network_words(names, shared)
-    members = [_member(name, runs, config["device"]) for name in names]
+    members = [_member(name, runs, first.config["device"]) for name in names]
     return Members(members, first, views)
 
 

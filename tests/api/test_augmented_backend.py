@@ -140,8 +140,20 @@ def test_it_is_measured_on_data(tmp_path):
     detector = detkit.load(file, tta={"flip": True})
     metrics = detector.evaluate(write_data(tmp_path), overrides=["split=all", "data.workers=0"])
     assert metrics["AP"] == 1
-    with pytest.raises(detkit.UserError, match=r"'image_size=32' changes a detector that is load"):
-        detector.evaluate(tmp_path, overrides=["image_size=32"])
+    with pytest.raises(detkit.UserError, match=r"'tta=null' changes a detector that is loaded"):
+        detector.evaluate(tmp_path, overrides=["tta=null"])
+
+
+@pytest.mark.slow
+def test_views_can_be_chosen_for_an_evaluation_alone(tiny_run, tmp_path):
+    words = ["split=all", "data.workers=0", "tta={flip: true}", "merge=none"]
+    file = write_onnx(tmp_path / "m.onnx")
+    metrics = detkit.load(file).evaluate(write_data(tmp_path), overrides=words)
+    assert 0.5 < metrics["AP"] < 1  # each object is detected twice, since nothing merges the views
+    run = detkit.load(tiny_run.folder, device="cpu")
+    assert 0 <= run.evaluate(overrides=["tta={flip: true}"])["AP"] <= 1
+    with pytest.raises(detkit.UserError, match="merge=nms: there is nothing to merge"):
+        run.evaluate(overrides=["merge=nms"])
 
 
 def test_each_tile_is_seen_in_all_views(tmp_path):

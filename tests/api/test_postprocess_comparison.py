@@ -89,3 +89,9 @@ def test_tiles_are_refused(tiny_run):
     checkpoint = read_checkpoint(find_checkpoint(str(tiny_run.folder)))
     with pytest.raises(detkit.UserError, match="leave out tiling"):
         PostprocessComparison(checkpoint, {"tiling": {"size": 64}})
+
+
+def test_views_are_refused(tiny_run):
+    checkpoint = read_checkpoint(find_checkpoint(str(tiny_run.folder)))
+    with pytest.raises(detkit.UserError, match="leave out tta"):
+        PostprocessComparison(checkpoint, {"tta": {"flip": True}})
