@@ -53,7 +53,7 @@ def reference_of(assigner):
     return made
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("make_priors", [points, lambda: anchors(3.0, 2, (0.6, 1.3))])
 def test_equals_images_alone(make_priors, name, seed, monkeypatch):

@@ -47,6 +47,7 @@ def wait_for_steps(process: subprocess.Popen[str], folder: Path) -> None:
 LONG = [*TINY, "data.workers=1", "data.reader.train_images=120", "trainer.max_epochs=9"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_prints_the_resume_command_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

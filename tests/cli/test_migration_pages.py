@@ -97,6 +97,7 @@ def check(line: str, model: str) -> None:
     compose(root, words, trained(model) if has_checkpoint else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_can_be_composed(page: str) -> None:
     lines = [*commands(page), *commands_in_sentences(page)]

@@ -142,7 +142,9 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("multirun", [[], ["-m"]], ids=["run", "sweep"])
+@pytest.mark.parametrize(
+    "multirun", [[], pytest.param(["-m"], marks=pytest.mark.slow)], ids=["run", "sweep"]
+)
 @pytest.mark.parametrize(("page", "text"), PAGES.values(), ids=PAGES)
 # pain 19
 def test_a_page_runs_nothing(

@@ -34,7 +34,7 @@ VARIANTS = (
         "faster_rcnn_c4",
         "bccd_320_",
     ),
-    *("yolov2_tiny", "yolov4_tiny", "refinedet512", "cascade_rcnn", "fsaf_anchors"),
+    *("yolov2_tiny", "yolov3_tiny", "yolov4_tiny", "refinedet512", "cascade_rcnn", "fsaf_anchors"),
 )
 
 
@@ -52,6 +52,7 @@ def composed_first(page: Path) -> object:
 
 def built_first(page: Path) -> object:
     slow = page.parts[0] == "experiment" or page.stem.startswith(VARIANTS)
+    slow = slow or (page.parts[1] == "head" and Path("model", page.name) in GROUP_PAGES)
     return pytest.param(page, marks=[pytest.mark.slow] if slow else [], id=str(page))
 
 
