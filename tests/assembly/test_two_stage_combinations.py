@@ -151,7 +151,7 @@ def rows_with_each_part() -> list[tuple[str, str, dict[str, str]]]:
     return rows
 
 
-# A cascade has three stages of a standard head; the bilateral head has a loss with one more argument.
+# A cascade has stages of a standard head; the bilateral head has a loss with one more argument.
 ROWS = [
     pytest.param(*row, marks=pytest.mark.slow) if row[1] in ("bilateral", "cascade") else row
     for row in rows_with_each_part()
