@@ -51,14 +51,15 @@ def test_there_are_commands() -> None:
 
 
 def prepare(work: Path) -> None:
-    """Create the README's placeholders: two runs, one with a failed step, data and weights."""
+    """Create the README's placeholders: runs, one with a failed step, data and weights."""
     for made in ("converted", "to_send"):
         shutil.rmtree(work / made, ignore_errors=True)
     if not (work / "RUN").exists():
         rendered = next((work / "datasets/shapes").glob("*/shapes.json")).parent
         shutil.copytree(rendered, work / "DATA")
         assert main(["train", *TINY, "optimizer.learning_rate=1e20", "run_folder=OTHER"]) == 2
-        shutil.copytree(work / "first", work / "RUN")
+        for name in ("RUN", "RUN_A", "RUN_B"):
+            shutil.copytree(work / "first", work / name)
         shutil.copytree(work / "OTHER/non_finite", work / "RUN/non_finite")
         torch.save(resnet18().state_dict(), work / "WEIGHTS.pth")
         write_onnx(work / "MODEL.onnx")
@@ -103,7 +104,15 @@ def test_command_on_a_plugin_of_the_readme(line: str, work: Path, own_neck: None
 
 def slow_if_tested_elsewhere(line: str) -> ParameterSet:
     """The commands with tests of their own that take more than a second here."""
-    slow = line.split()[1] in ("assign", "benchmark", "describe", "export", "plan", "sweep")
+    slow = line.split()[1] in (
+        "assign",
+        "benchmark",
+        "compare",
+        "describe",
+        "export",
+        "plan",
+        "sweep",
+    )
     slow = slow or line.startswith(("detkit data show", "detkit train ckpt=RUN"))
     return pytest.param(line, marks=[pytest.mark.slow] if slow else [])
 
