@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from detkit import registry
 from detkit.errors import UserError
 from detkit.inference.tile_detections import TileQueue, without_cut
 from detkit.inference.tiling import Tiling
@@ -33,6 +34,13 @@ def test_boxes_move_to_the_image_and_duplicates_merge():
     result = merged(tiling, tile([70, 10, 90, 30, 0.8, 0]), tile([10, 10, 30, 30, 0.9, 0]))
     assert result.boxes.tolist() == [[70, 10, 90, 30]]
     np.testing.assert_allclose(result.scores, [0.9])
+
+
+@pytest.mark.parametrize("name", registry.names("postprocess"))
+def test_every_registered_post_processor_merges(name):
+    tiling = Tiling(size=100, overlap=0.4, merge=name)
+    result = merged(tiling, tile([70, 10, 90, 30, 0.8, 0]), tile([10, 10, 30, 30, 0.9, 0]))
+    assert (result.boxes[0].tolist(), int(result.labels[0])) == ([70, 10, 90, 30], 0)
 
 
 def test_a_single_tile_is_returned_as_it_is():
