@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from detkit import assembly
-from detkit.api.tiled_evaluation import recommend_tiles, with_tiles
+from detkit.api.tiled_evaluation import recommend_tiles, refuse_training_tiles, with_tiles
 from detkit.api.view_settings import configured_views
 from detkit.assembly import Classes
 from detkit.data.detection_dataset import DetectionDataset
@@ -141,6 +141,7 @@ def evaluation_of(
     run = partial(detect, detector, device=chosen_device)
     tiling, stride = tiling_of(config["tiling"]), largest_stride(detector)
     recommend_tiles(checkpoint.config, tiling)
+    refuse_training_tiles(config, checkpoint.config)
     whole, detect_tiles = with_tiles(config, run, tiling, stride)
     return Evaluation(whole, classes, detect_tiles)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from detkit.api.evaluation import Evaluation
-from detkit.api.tiled_evaluation import with_tiles
+from detkit.api.tiled_evaluation import refuse_training_tiles, with_tiles
 from detkit.api.view_evaluation import backend_evaluation
 from detkit.api.view_settings import views_in_words
 from detkit.assembly import Classes
@@ -48,6 +48,7 @@ def exported_evaluation(backend: ExportedBackend, words: Sequence[str]) -> Evalu
     model, config = backend.engine.model, exported_config(backend, words)
     classes = Classes(list(model.class_names), list(model.category_ids))
     run = partial(detect_exported, backend.predictor)
+    refuse_training_tiles(config)
     whole, detect = with_tiles(config, run, tiling, model.stride)
     return Evaluation(whole, classes, detect, masks=model.mask_size is not None)
 

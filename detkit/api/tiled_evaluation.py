@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from detkit import assembly
 from detkit.data.batch_size import known_batch_size
 from detkit.data.collate import Collate
 from detkit.data.configured_proposals import configured_proposals
-from detkit.errors import UserError
+from detkit.errors import ConfigError, UserError
+from detkit.inference.plain_values import plain_text
 from detkit.inference.tiled_batches import Detect, TiledDetection
 from detkit.inference.tiling import Tiling
 
@@ -32,6 +34,29 @@ def recommend_tiles(trained: Mapping[str, Any], tiling: Tiling | None) -> None:
             "'tiling={size: %s, overlap: %g}' to detect in tiles of the same size",
             json.dumps(tiles["size"]),
             tiles["overlap"],
+        )
+
+
+def refuse_training_tiles(
+    config: Mapping[str, Any], trained: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """Refuse `data.tiling` in an evaluation, which would have no effect.
+
+    Args:
+        config: The checked configuration of the evaluation.
+        trained: The configuration of the training, whose own setting may stay.
+
+    Raises:
+        ConfigError: It is set.
+    """
+    size = config["data"]["tiling"]["size"]
+    if size is not None and size != (trained.get("data", {}).get("tiling") or {}).get("size"):
+        text = plain_text(size)
+        raise ConfigError(
+            [
+                f"data.tiling.size: is {text}, and only trainings cut images by it: set "
+                f"tiling.size={text} to detect in tiles."
+            ]
         )
 
 

@@ -87,15 +87,16 @@ class TileCutter:
                 ]
             )
         self.settings = settings
-        self._cut: dict[int, tuple[DatasetIndex, DatasetIndex]] = {}
+        self._cut: dict[tuple[int, bool], tuple[DatasetIndex, DatasetIndex]] = {}
 
     def __call__(self, index: DatasetIndex, *, all_tiles: bool = False) -> DatasetIndex:
         """The tiles of an index; see `cut_index`."""
         if self.settings.size is None:
             return index
-        if id(index) not in self._cut:
-            self._cut[id(index)] = index, cut_index(index, self.settings, all_tiles=all_tiles)
-        return self._cut[id(index)][1]
+        key = id(index), all_tiles
+        if key not in self._cut:
+            self._cut[key] = index, cut_index(index, self.settings, all_tiles=all_tiles)
+        return self._cut[key][1]
 
 
 class _Objects(NamedTuple):

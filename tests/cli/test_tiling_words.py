@@ -62,6 +62,13 @@ def test_what_does_not_fit_is_one_line(folder, capsys):
 
 
 @pytest.mark.slow
+def test_training_tiles_do_not_cut_measured_images(folder, capsys):
+    words = ["evaluate", "ckpt=model.onnx", "data.path=data", "split=all", "data.tiling.size=24"]
+    assert main(words) == 2
+    assert "set tiling.size=24 to detect in tiles" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_evaluate_measures_the_detections_of_tiles(folder, capsys):
     words = ["evaluate", "ckpt=model.onnx", "data.path=data", "split=all", "data.workers=0"]
     assert main([*words, "tiling={size: 24, merge: none}", "output=tiles"]) == 0
