@@ -42,6 +42,7 @@ def pair(rows, worse_rows):
     return matches_of(rows), matches_of(worse_rows)
 
 
+# pain 141
 def test_a_detector_does_not_differ_from_itself(pair):
     number = paired_numbers(pair[0], pair[0], SETTINGS)["AP"]
     assert number.interval == (0, 0)
@@ -92,11 +93,13 @@ def test_only_common_classes_count(rows, pair):
     assert number["AP"].first == pytest.approx((expected["AP/dog"] + expected["AP/cat"]) / 2)
 
 
+# pain 141
 def test_other_images_are_refused(rows, pair):
     with pytest.raises(DataError, match="different images: 12 and 11, of which 11 have the same"):
         align(pair[0], matches_of(rows[1:]))
 
 
+# pain 141
 def test_other_objects_are_refused(rows, pair):
     changed = [*rows[:-1], (*rows[-1][:2], rows[-2][2])]
     with pytest.raises(DataError, match="measured on different objects"):

@@ -51,6 +51,7 @@ def test_weights_of_one_give_coco_numbers(seed, noise):
     require_equal(numbers_of(metric, [1] * len(rows)), metric.compute())
 
 
+# pain 141
 @pytest.mark.parametrize("seed", range(3))
 def test_weights_equal_pycocotools_on_repeated_images(seed):
     rows = list(distinct(scenes(random_annotations(seed, images=7), seed, classes=3), seed))
