@@ -168,3 +168,16 @@ def test_predicting_imports_neither_torch_nor_hydra(with_masks, photos):
     command = [sys.executable, "-c", PROGRAM, str(with_masks), str(photos / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_it_holds_thresholds_of_classes(tmp_path):
+    model = replace(MODEL, class_thresholds={"dog": 0.6})
+    detector = detkit.load(write_onnx(tmp_path / "model.onnx", model))
+    assert detector.minimum_scores("per_class") == {"cat": 0.1, "dog": 0.6}
+    assert detector.predict(WHITE, threshold="per_class")[0].names == ("cat",)
+    assert detector.predict(WHITE, threshold={"cat": 1})[0].names == ("cat", "dog")
+
+
+def test_without_thresholds_of_classes_it_refuses_them(exported):
+    with pytest.raises(detkit.UserError, match="holds no thresholds of classes"):
+        exported.predict(WHITE, threshold="per_class")

@@ -47,6 +47,17 @@ def test_predict_names_the_threshold_that_the_file_holds(folder, capsys):
     assert len(json.loads((folder / "predictions/detections.json").read_text())) == 4
 
 
+@pytest.mark.parametrize("scores", ["per_class", "{cat: 0.1, dog: 0.6}"])
+def test_predict_takes_thresholds_of_classes(folder, capsys, scores):
+    write_onnx(folder / "model.onnx", replace(MODEL, class_thresholds={"dog": 0.6}))
+    words = ["source=data", f"score_threshold={scores}", "format=coco"]
+    assert main(["predict", "ckpt=model.onnx", *words]) == 0
+    rows = json.loads((folder / "predictions/detections.json").read_text())
+    assert {row["category_id"] for row in rows} == {7}
+    text = "score_threshold=per_class: cat 0.10, dog 0.60"
+    assert (text in capsys.readouterr().err) == (scores == "per_class")
+
+
 @pytest.mark.parametrize(("words", "kind"), [([], dict), (["mask_format=polygons"], list)])
 def test_predict_writes_masks_in_both_formats(folder, words, kind):
     write_onnx(folder / "masks.onnx", replace(MODEL, mask_size=8))
