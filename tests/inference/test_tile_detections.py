@@ -10,6 +10,7 @@ from detkit.inference.tiling import Tiling
 from detkit.pixels.tiles import Window
 from detkit.structures.arrays import DetectionArrays
 from detkit.structures.mask_arrays import MaskArrays
+from detkit.structures.masks import DetectionMasks
 
 LEFT, RIGHT = Window(0, 0, 100, 100), Window(60, 0, 160, 100)
 SIZE = (100, 160)
@@ -113,6 +114,14 @@ def test_masks_move_with_their_boxes():
     assert masks.boxes.tolist() == [[110, 50, 140, 80], [10, 10, 30, 30]]
     np.testing.assert_allclose(masks.probabilities[:, 0, 0], [0.95, 0.9])
     assert masks.window(0).size == SIZE
+
+
+def test_masks_of_pytorch_become_arrays():
+    left, right = with_masks(tile([10, 10, 30, 30, 0.9, 0])), tile()
+    tensors = left.with_masks(DetectionMasks.of(left.masks))
+    masks = merged(Tiling(size=100, overlap=0.4), right, tensors).masks
+    assert isinstance(masks, MaskArrays)
+    assert masks.boxes.tolist() == [[70, 10, 90, 30]]
 
 
 def test_masks_fit_no_fused_boxes():
