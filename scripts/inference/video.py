@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ from detkit.cli.import_weights import run as import_weights
 from detkit.cli.predict_run import run_settings
 from detkit.cli.predict_settings import PredictSettings
 from detkit.cli.predict_video import predict_video
+from detkit.text import counted
 from detkit.video.locations import Kind, Location
 
 # Half of a frame is a multiple of 32 in both directions: there is no padding, which the two
@@ -68,6 +70,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
             times = times_in_turns(ours, theirs, rounds)
         rows = {
             "machine": machine(),
+            "cpus": os.cpu_count(),
             "frames": frames,
             "size": [WIDTH, HEIGHT],
             "detkit": [frames / value for value in times[0]],
@@ -96,8 +99,9 @@ def table(rows: dict[str, Any]) -> str:
         f"YOLOv8n with one class in PyTorch at {SIDE} pixels, {rows['frames']} frames of {width} x "
         f"{height} in H.264, from the file to a new video and the detections of each frame; "
         f"{len(rows['detkit'])} rounds in turns. {facts.get('processor', 'CPU')}, "
-        f"{facts['cores']} threads, PyTorch {facts['torch']}. Detections: {ours:,} in detkit, "
-        f"{theirs:,} in Ultralytics."
+        f"{rows['cpus']} cores; PyTorch {facts['torch']} with "
+        f"{counted(int(facts['cores']), 'thread')} on both sides, as Ultralytics sets it. "
+        f"Detections: {ours:,} in detkit, {theirs:,} in Ultralytics."
     )
     if memory := rows.get("memory"):
         text += (
