@@ -56,6 +56,7 @@ SMALL = (64, 96)  # frames of the measurement of memory
 
 def measure(options: dict[str, str]) -> dict[str, Any]:
     """Measure both sides; only ours where Ultralytics is not installed."""
+    load, *_ = os.getloadavg()
     frames, rounds = int(options.get("frames", 120)), int(options.get("rounds", 5))
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         folder = Path(name)
@@ -71,6 +72,7 @@ def measure(options: dict[str, str]) -> dict[str, Any]:
         rows = {
             "machine": machine(),
             "cpus": os.cpu_count(),
+            "load": round(load),
             "frames": frames,
             "size": [WIDTH, HEIGHT],
             "detkit": [frames / value for value in times[0]],
@@ -99,7 +101,7 @@ def table(rows: dict[str, Any]) -> str:
         f"YOLOv8n with one class in PyTorch at {SIDE} pixels, {rows['frames']} frames of {width} x "
         f"{height} in H.264, from the file to a new video and the detections of each frame; "
         f"{len(rows['detkit'])} rounds in turns. {facts.get('processor', 'CPU')}, "
-        f"{rows['cpus']} cores; PyTorch {facts['torch']} with "
+        f"{rows['cpus']} cores, {rows['load']} other processes running; PyTorch {facts['torch']} with "
         f"{counted(int(facts['cores']), 'thread')} on both sides, as Ultralytics sets it. "
         f"Detections: {ours:,} in detkit, {theirs:,} in Ultralytics."
     )
