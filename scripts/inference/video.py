@@ -102,7 +102,8 @@ def table(rows: dict[str, Any]) -> str:
         f"{height} in H.264, from the file to a new video and the detections of each frame; "
         f"{len(rows['detkit'])} rounds in turns. {facts.get('processor', 'CPU')}, "
         f"{rows['cpus']} cores, {rows['load']} other processes running; "
-        f"PyTorch {facts['torch']} with {counted(int(facts['cores']), 'thread')} on both sides, as Ultralytics sets it. "
+        f"PyTorch {facts['torch']} with {counted(int(facts['cores']), 'thread')} on both sides, "
+        "as Ultralytics sets it. "
         f"Detections: {ours:,} in detkit, {theirs:,} in Ultralytics."
     )
     if memory := rows.get("memory"):
