@@ -18,7 +18,7 @@ from detkit.inference.sources import find_images
 from detkit.pixels.channels import converted, decode_image, picture_values
 from detkit.pixels.image_decoding import Pixels, grey_to_rgb, picture_to_rgb, refuse_raw
 from detkit.pixels.pixel_format import RGB8, PixelFormat, PixelFormatError
-from detkit.video.locations import is_video
+from detkit.video.locations import is_video, without_password
 from detkit.video.web import image_at
 
 if TYPE_CHECKING:  # an exported detector needs no torch
@@ -85,7 +85,9 @@ def _images(
     value: Any, description: str, decode_jpeg: DecodeJPEG | None, pixels: PixelFormat
 ) -> Iterator[ImageToRead]:
     if isinstance(value, str) and value.startswith(_WEB):
-        yield ImageToRead(partial(_decode_url, value, pixels), None, f"the image '{value}'")
+        yield ImageToRead(
+            partial(_decode_url, value, pixels), None, f"the image '{without_password(value)}'"
+        )
     elif isinstance(value, str | os.PathLike):
         for path in _files(os.fspath(value)):
             decode = partial(_decode_file, path, decode_jpeg, pixels)
@@ -119,7 +121,7 @@ def _decode_file(path: Path, decode_jpeg: DecodeJPEG | None, pixels: PixelFormat
 def _decode_url(url: str, pixels: PixelFormat) -> Pixels:
     content = image_at(url)
     if content is None:
-        raise DataError(f"'{url}' is a video: call detector.video.")
+        raise DataError(f"'{without_password(url)}' is a video: call detector.video.")
     return decode_image(content, pixels)
 
 

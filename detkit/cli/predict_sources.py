@@ -16,6 +16,7 @@ from detkit.api.thresholds import Threshold
 from detkit.cli.predict_inputs import ImageInput
 from detkit.errors import DataError
 from detkit.inference.sources import image_names
+from detkit.video.locations import without_password
 
 
 class NamedResult(NamedTuple):
@@ -78,4 +79,5 @@ class ImageFiles:
         inputs = [image.content or image.address for image in images]
         results = detector.stream(inputs, threshold=threshold, batch_size=batch_size)
         for index, (image, result) in enumerate(zip(images, results, strict=True), start=start):
-            yield NamedResult(index + 1, self.names[index], image.address, result)
+            name = without_password(image.address)
+            yield NamedResult(index + 1, self.names[index], name, result)

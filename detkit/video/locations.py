@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from glob import has_magic
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -81,7 +82,7 @@ def location_of(source: str | int | Path) -> Location | None:
     scheme, separator, _ = text.partition("://")
     if separator and scheme.lower() in _SCHEMES:
         return Location(text, _SCHEMES[scheme.lower()])
-    if (is_video(Path(text)) or _SEQUENCE.search(text)) and not Path(text).is_dir():
+    if (_SEQUENCE.search(text) or _is_video_file(text)) and not Path(text).is_dir():
         return Location(str(Path(text).expanduser()), Kind.FILE)
     return None
 
@@ -89,6 +90,11 @@ def location_of(source: str | int | Path) -> Location | None:
 def is_video(path: Path) -> bool:
     """Whether a file has the suffix of a video."""
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_video_file(text: str) -> bool:
+    """Whether a text names a video, and is no pattern that fits several files."""
+    return is_video(Path(text)) and (not has_magic(text) or Path(text).exists())
 
 
 def without_password(address: str) -> str:

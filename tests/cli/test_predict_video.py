@@ -125,6 +125,12 @@ def test_a_folder_may_hold_videos(folder, capsys):
     assert "skipped: source=data/b.mp4: not a video" in capsys.readouterr().err
 
 
+def test_a_pattern_may_fit_videos(folder):
+    shutil.copy("clip.mp4", "clip-2.mp4")
+    assert predict("source=clip*.mp4", "format=coco", "end=0.1") == 0
+    assert written() == ["clip-2.frames.jsonl", "clip.frames.jsonl"]
+
+
 def test_numbered_images_are_a_video(folder):
     (folder / "frames").mkdir()
     for number in range(3):
@@ -142,10 +148,10 @@ def test_other_formats_get_the_frames(folder):
 def test_an_image_from_the_web(folder, monkeypatch, capsys):
     content = Path("photo.png").read_bytes()
     monkeypatch.setattr(predict_inputs, "image_at", lambda url: content)
-    assert predict("source=http://host/a/photo.png?x=1") == 0
+    assert predict("source=http://eva:secret@host/a/photo.png?x=1") == 0
     assert "photo.png" in written()
     rows = json.loads(Path("out/detections.json").read_text())
-    assert rows[0]["file_name"] == "http://host/a/photo.png?x=1"
+    assert rows[0]["file_name"] == "http://eva:***@host/a/photo.png?x=1"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ def test_locations(source, address, kind, name):
     assert (location.address, location.kind, location.name) == (address, kind, name)
 
 
-@pytest.mark.parametrize("source", ["photo.jpg", "photos", "photos/*.jpg", "s3://bucket/a", ""])
+@pytest.mark.parametrize(
+    "source", ["photo.jpg", "photos", "clips/*.mp4", "photos/*.jpg", "s3://bucket/a", ""]
+)
 def test_everything_else_is_no_location(source):
     assert location_of(source) is None
 
