@@ -44,16 +44,24 @@ def test_the_whole_image_can_be_detected_in_too(file, image):
     assert [0, 0, 96, 64] in result.boxes.tolist()
 
 
-def test_no_batch_is_larger_than_asked_for(file, image, monkeypatch):
-    sizes = []
-    predict = ExportedBackend.predict
-    monkeypatch.setattr(
-        ExportedBackend, "predict", lambda self, s: sizes.append(len(s)) or predict(self, s)
-    )
-    results = detkit.load(file, tiling={**TILES, "batch_size": 4}).predict(
-        [image] * 2, batch_size=2
-    )
-    assert sizes == [4, 4, 4]
+def test_memory_holds_the_tiles_of_one_batch(file, image, monkeypatch):
+    waiting, batches = [], []
+    prepare, predict = ExportedBackend.prepare, ExportedBackend.predict
+
+    def prepared(backend, tile):
+        waiting.append(tile)
+        return prepare(backend, tile)
+
+    def predicted(backend, samples):
+        batches.append((len(waiting), len(samples)))
+        waiting.clear()
+        return predict(backend, samples)
+
+    monkeypatch.setattr(ExportedBackend, "prepare", prepared)
+    monkeypatch.setattr(ExportedBackend, "predict", predicted)
+    tiles = {**TILES, "batch_size": 4}
+    results = detkit.load(file, tiling=tiles).predict([image] * 2, batch_size=2)
+    assert batches == [(4, 4)] * 3
     assert [len(result) for result in results] == [2, 2]
 
 
