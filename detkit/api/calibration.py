@@ -11,9 +11,10 @@ from torch import Tensor
 from detkit.api.image_inputs import ImageToRead, images_to_read
 from detkit.data.collate import Collate
 from detkit.data.detection_data import DetectionData
-from detkit.data.detection_dataset import DetectionDataset, Key
+from detkit.data.detection_dataset import Key
 from detkit.data.image_decoding import as_tensor, torchvision_jpeg
 from detkit.data.single_image import read_image
+from detkit.data.tiled_dataset import dataset_class
 from detkit.errors import DataError, UserError
 from detkit.export.trial_images import canvas
 from detkit.interfaces import Transform
@@ -47,7 +48,7 @@ def calibration_images(
     source, most = config["calibration"], config["calibration_images"]
     if source is None:
         index = data.train_index
-        dataset = DetectionDataset(
+        dataset = dataset_class(index)(
             index, transforms=transforms, seed=0, is_measured=True, pixels=data.pixels
         )
         origin = f"calibration=null: the run's training images ({data.path})"

@@ -26,7 +26,7 @@ from detkit.data.proposal_travel import ProposalDataset
 from detkit.data.randomness import WORKERS, generator_of
 from detkit.data.split_indices import SplitIndices
 from detkit.data.splits import DEFAULT_TRAIN_SPLIT, DEFAULT_VALIDATION_SPLIT
-from detkit.data.tiled_dataset import TiledDataset
+from detkit.data.tiled_dataset import TiledDataset, dataset_class
 from detkit.data.tiling import TileCutter, TrainingTiles
 from detkit.data.workers import WorkerLoader, begin_worker
 from detkit.errors import ConfigError
@@ -239,10 +239,8 @@ class DetectionData:
 
     def _dataset(self, index: DatasetIndex, **settings: Any) -> DetectionDataset:
         settings["pixels"] = self.pixels
-        if index.tiles is not None:
-            return TiledDataset(index, **settings)
         if self.proposals is None:
-            return DetectionDataset(index, **settings)
+            return dataset_class(index)(index, **settings)
         self.proposals.require(index)
         return ProposalDataset(index, proposals=self.proposals, **settings)
 

@@ -16,7 +16,7 @@ from detkit.pixels.channels import decode_numpy_window
 from detkit.pixels.image_decoding import UnreadableImageError
 from detkit.pixels.numpy_files import is_numpy
 from detkit.pixels.tiles import Window
-from detkit.structures import Sample
+from detkit.structures import DatasetIndex, Sample
 from detkit.structures.dataset import IndexTiles
 
 
@@ -82,3 +82,8 @@ class TiledDataset(DetectionDataset):
         if self.is_measured:
             return sample.replace(original_target=target)
         return sample.replace(target=target)
+
+
+def dataset_class(index: DatasetIndex) -> type[DetectionDataset]:
+    """The class of the dataset for an index of whole images, or of tiles."""
+    return DetectionDataset if index.tiles is None else TiledDataset

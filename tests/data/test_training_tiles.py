@@ -17,7 +17,7 @@ from detkit.data.image_cache import CacheSettings, ImageCaches
 from detkit.data.index_selection import select
 from detkit.data.readers.coco_reader import CocoReader
 from detkit.data.shapes import render_shapes
-from detkit.data.tiled_dataset import TiledDataset
+from detkit.data.tiled_dataset import dataset_class
 from detkit.data.tiling import TileCutter, TrainingTiles, cut_index
 from detkit.data.transforms.mosaic import Mosaic
 from detkit.errors import ConfigError, DataError
@@ -161,7 +161,8 @@ def painted(tmp_path):
 
 
 def dataset(index, **values):
-    return TiledDataset(tiles_of(index, **values), transforms={}, seed=0)
+    tiles = tiles_of(index, **values)
+    return dataset_class(tiles)(tiles, transforms={}, seed=0)
 
 
 def test_a_sample_is_the_window_of_its_image(painted):

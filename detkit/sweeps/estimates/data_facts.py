@@ -17,6 +17,7 @@ from detkit.data.detection_data import DetectionData
 from detkit.data.detection_dataset import DetectionDataset, Key
 from detkit.data.drawing.scene import CLASS_NAMES
 from detkit.data.quiet_reading import without_messages
+from detkit.data.tiled_dataset import dataset_class
 from detkit.interfaces import MixingTransform
 from detkit.structures import Sample, Target
 
@@ -83,7 +84,9 @@ def _of_files(config: Mapping[str, Any], data: DetectionData) -> DataFacts:
     sizes = []
     for split, index in (("train", data.train_index), ("evaluation", data.validation_index)):
         transforms = assembly.build_transforms(config["augmentation"], split)
-        dataset = DetectionDataset(index, transforms=transforms, seed=data.seed, pixels=data.pixels)
+        dataset = dataset_class(index)(
+            index, transforms=transforms, seed=data.seed, pixels=data.pixels
+        )
         sizes.append(_batch_size(dataset, config["augmentation"].get("pad_multiple", 1)))
     return DataFacts(
         classes=Classes(data.class_names, data.category_ids, data.class_counts),
