@@ -89,7 +89,9 @@ def test_chunks_do_not_change_the_values(monkeypatch):
     whole = precision(weights)
     monkeypatch.setattr("detkit.evaluation.weighted_precision._CHUNK", 40)
     np.testing.assert_allclose(precision(weights), whole, rtol=1e-12)
-    assert [len(chunk) for chunk in resampled_weights(6, 9, seed=0)] == [6, 3]
+    chunks = list(resampled_weights(6, 9, seed=0))
+    assert [len(chunk) for chunk in chunks] == [6, 3]
+    np.testing.assert_array_equal(np.concatenate(chunks), weights)
 
 
 def test_each_sample_draws_as_many_images_as_there_are():

@@ -14,6 +14,7 @@ from detkit.evaluation.bootstrap import BootstrapSettings, Resampled, resampled_
 from detkit.evaluation.coco_matches import CocoMatches
 from detkit.evaluation.match_file import read_matches
 from detkit.evaluation.paired_comparison import align
+from detkit.evaluation.weighted_precision import COLUMNS
 from detkit.runs.layout import RunFolder
 from detkit.sweeps.results.job_results import Result
 from detkit.sweeps.results.results_table import Table
@@ -43,6 +44,10 @@ def mark_differences(table: Table, folder: Path) -> tuple[Table, list[str]]:
         )
     if len(stored) < 2:  # noqa: PLR2004  # jobs to compare
         return table, notes if len(done) > 1 else []
+    if not _is_resampled(table.metric):
+        return table, [
+            f"{table.metric} has no intervals, so the jobs have no marks: metric=AP has."
+        ]
     best = max(stored, key=lambda result: result.numbers[table.metric])
     pairs = [(result, matches[result.name]) for result in stored]
     comparable, numbers, samples = _numbers(table.metric, best, pairs)
@@ -79,11 +84,15 @@ def _numbers(
             continue
         samples = _SAMPLES if len(matches.image_ids) <= _MANY_IMAGES else _FEWER_SAMPLES
         settings = BootstrapSettings(samples)
-        resampled = resampled_numbers(matches, settings, sizes=metric.count("_") > 0)
+        resampled = resampled_numbers(matches, settings, sizes=metric in COLUMNS[3:])
         if metric in resampled and np.isfinite(resampled[metric].estimate):
             comparable.append(result)
             numbers.append(resampled[metric])
     return comparable, numbers, samples
+
+
+def _is_resampled(metric: str) -> bool:
+    return metric in COLUMNS or metric.startswith(("AP/", "AP50/"))
 
 
 def _is_comparable(matches: CocoMatches, reference: CocoMatches) -> bool:

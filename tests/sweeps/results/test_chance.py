@@ -74,6 +74,12 @@ def test_a_job_on_other_images_has_no_mark(tmp_path, rows, results):
     assert "other images, objects or classes" in notes[-1]
 
 
+def test_a_metric_without_intervals_has_no_marks(tmp_path, results):
+    table, notes = mark_differences(make_table(results, "AR100"), tmp_path)
+    assert table.marks == {}
+    assert notes == ["AR100 has no intervals, so the jobs have no marks: metric=AP has."]
+
+
 def test_older_sweeps_get_a_note_instead(tmp_path, results):
     for result in results:
         RunFolder(tmp_path / result.name).matches.unlink()
