@@ -81,18 +81,36 @@ class Resampled(NamedTuple):
     def interval(self) -> Interval:
         """The bias-corrected percentile interval of Efron (1981); NaN without any sample.
 
+        For a number of one detector; for differences see `percentiles`.
+
         Small data sets have a higher AP than the population that they come from, and samples of
         them a higher one still. The plain percentiles are then too high; the correction moves them
         by the share of samples below the estimate. scripts/inference/intervals.py measures both.
         """
-        valid = self.samples[~np.isnan(self.samples)]
-        if not len(valid) or np.isnan(self.estimate):
+        valid = self._valid()
+        if not len(valid):
             return Interval(np.nan, np.nan)
         below = (np.mean(valid < self.estimate) + np.mean(valid <= self.estimate)) / 2
         bias = ndtri(np.clip(below, 1 / len(valid), 1 - 1 / len(valid)))
         ends = ndtr(2 * bias + ndtri([(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
         low, high = np.quantile(valid, ends)
         return Interval(float(low), float(high))
+
+    def percentiles(self) -> Interval:
+        """The middle 95 % of the samples; NaN without any.
+
+        For a difference of two detectors, in which the bias cancels out, a correction adds noise.
+        """
+        valid = self._valid()
+        if not len(valid):
+            return Interval(np.nan, np.nan)
+        low, high = np.quantile(valid, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Interval(float(low), float(high))
+
+    def _valid(self) -> Values:
+        """The samples that have a number; none if the measured images have none."""
+        valid: Values = self.samples[~np.isnan(self.samples)]
+        return valid[:0] if np.isnan(self.estimate) else valid
 
 
 def resampled_numbers(

@@ -95,13 +95,13 @@ def _is_measured(number: PairedNumber) -> bool:
 
 def _row(name: str, number: PairedNumber) -> list[str]:
     low, high = number.interval
-    known = math.isfinite(low)
+    has_interval = math.isfinite(low)
     return [
         name,
         f"{number.first:.3f}",
         f"{number.second:.3f}",
         f"{number.difference:+.3f}",
-        f"{low:+.3f} to {high:+.3f}" if known else "",
+        f"{low:+.3f} to {high:+.3f}" if has_interval else "",
         _MARK if number.exceeds_chance else "",
     ]
 

@@ -117,11 +117,17 @@ def paired_numbers(
         settings: How images are drawn, the same ones for both.
         sizes: Whether to compare the APs of small, medium and large objects too.
     """
-    one, other = (resampled_numbers(m, settings, sizes=sizes) for m in (first, second))
+    numbers_of_first, numbers_of_second = (
+        resampled_numbers(m, settings, sizes=sizes) for m in (first, second)
+    )
     numbers = {}
-    for name, (estimate, samples) in one.items():
-        difference = Resampled(estimate - other[name].estimate, samples - other[name].samples)
-        numbers[name] = PairedNumber(estimate, other[name].estimate, difference.interval())
+    for name, (estimate, samples) in numbers_of_first.items():
+        difference = Resampled(
+            estimate - numbers_of_second[name].estimate, samples - numbers_of_second[name].samples
+        )
+        numbers[name] = PairedNumber(
+            estimate, numbers_of_second[name].estimate, difference.percentiles()
+        )
     return numbers
 
 

@@ -25,7 +25,8 @@ from detkit.evaluation.paired_comparison import paired_numbers
 CLASSES = ("frequent", "common", "rare")
 OBJECTS = (2.5, 1.0, 0.2)  # mean number in an image
 NUMBERS = ("AP", "AP50", "AP_small", "AP/frequent", "AP/rare")
-DATA_SETS = {50: 400, 200: 200, 1000: 100}  # number of data sets, by the images of each
+# Number of data sets, by the images of each.
+DATA_SETS, COMPARISONS = {50: 400, 200: 200, 1000: 100}, {50: 800, 200: 300, 1000: 100}
 DOUBLES, ALARM_CLASSES = 0.15, (0.5, 0.3, 0.2)
 Images = dict[int, ImageArrays]
 
@@ -35,16 +36,14 @@ def measure(options: Mapping[str, str]) -> list[dict[str, Any]]:
     size, samples = int(options.get("population", 20_000)), int(options.get("samples", 500))
     factor = float(options.get("sets", 1))
     first, second = (match_coco(images, CLASSES, 100) for images in equal_detectors(size, seed=1))
-    return [
-        {
-            "images": images,
-            "samples": samples,
-            "population": size,
-            **coverage(first, images, max(1, round(factor * sets)), samples),
-            **false_differences(first, second, images, max(1, round(factor * sets)), samples),
-        }
-        for images, sets in DATA_SETS.items()
-    ]
+    rows = []
+    for images in DATA_SETS:
+        counts = (DATA_SETS[images], COMPARISONS[images])
+        sets, pairs = (max(1, round(factor * count)) for count in counts)
+        row = coverage(first, images, sets, samples)
+        row |= false_differences(first, second, images, pairs, samples)
+        rows.append({"images": images, "samples": samples, "population": size, **row})
+    return rows
 
 
 def coverage(matches: CocoMatches, images: int, sets: int, samples: int) -> dict[str, Any]:
@@ -79,7 +78,7 @@ def false_differences(
         pair = (subset(first, drawn), subset(second, drawn))
         numbers = paired_numbers(*pair, BootstrapSettings(samples, seed), sizes=False)
         seems_better.append(numbers["AP"].exceeds_chance)
-    return {"false_differences": float(np.mean(seems_better))}
+    return {"comparisons": sets, "false_differences": float(np.mean(seems_better))}
 
 
 def data_sets(population: int, images: int, sets: int) -> list[NDArray[np.int64]]:
@@ -161,7 +160,7 @@ def subset(matches: CocoMatches, images: NDArray[np.int64]) -> CocoMatches:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     first = rows[0]
-    heads = ["images", "data sets", *NUMBERS, "false differences"]
+    heads = ["images", "data sets", *NUMBERS, "comparisons", "false differences"]
     lines = [
         f"Simulated data sets, drawn from a population of {first['population']:,} images with "
         f"{len(CLASSES)} classes ({', '.join(map(str, OBJECTS))} objects per image) and an AP of "
@@ -178,8 +177,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{100 * row['coverage'][name]:.0f} % ({row['width'][name]:.3f})" for name in NUMBERS
         ]
         start = [f"{row['images']:,}", str(row["sets"])]
-        end = f"{100 * row['false_differences']:.0f} %"
-        lines.append(f"| {' | '.join([*start, *cells, end])} |")
+        end = [str(row["comparisons"]), f"{100 * row['false_differences']:.1f} %"]
+        lines.append(f"| {' | '.join([*start, *cells, *end])} |")
     excess = ", ".join(f"{row['excess']['AP']:+.3f} at {row['images']:,}" for row in rows)
     lines += [
         "",

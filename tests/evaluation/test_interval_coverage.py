@@ -20,7 +20,7 @@ def simulation():
 @pytest.fixture(scope="module")
 def row(simulation):
     """A row of 100 data sets of 100 images."""
-    simulation.DATA_SETS = {100: 100}
+    simulation.DATA_SETS = simulation.COMPARISONS = {100: 100}
     (row,) = simulation.measure({"population": "4000", "samples": "300"})
     return row
 
@@ -52,6 +52,12 @@ def test_the_simulated_detectors_are_equal(simulation):
 def test_the_page_shows_every_size(simulation):
     numbers = dict.fromkeys(simulation.NUMBERS, 0.5)
     row = {"images": 50, "samples": 500, "population": 1000, "sets": 3, "false_differences": 0.04}
-    row |= {"truth": numbers, "coverage": numbers, "width": numbers, "excess": numbers}
+    row |= {
+        "comparisons": 25,
+        "truth": numbers,
+        "coverage": numbers,
+        "width": numbers,
+        "excess": numbers,
+    }
     assert "| 50 | 3 | 50 % (0.500) |" in simulation.table([row])
-    assert "| 4 % |" in simulation.table([row])
+    assert "| 25 | 4.0 % |" in simulation.table([row])
