@@ -25,8 +25,8 @@ from detkit.evaluation.paired_comparison import paired_numbers
 CLASSES = ("frequent", "common", "rare")
 OBJECTS = (2.5, 1.0, 0.2)  # mean number in an image
 NUMBERS = ("AP", "AP50", "AP_small", "AP/frequent", "AP/rare")
-# Number of data sets, by the images of each.
-DATA_SETS, COMPARISONS = {50: 400, 200: 200, 1000: 100}, {50: 800, 200: 300, 1000: 100}
+# Number of data sets for intervals and for comparisons, by the images of each.
+DATA_SETS = {50: (400, 800), 200: (200, 300), 1000: (100, 100)}
 DOUBLES, ALARM_CLASSES = 0.15, (0.5, 0.3, 0.2)
 Images = dict[int, ImageArrays]
 
@@ -37,8 +37,7 @@ def measure(options: Mapping[str, str]) -> list[dict[str, Any]]:
     factor = float(options.get("sets", 1))
     first, second = (match_coco(images, CLASSES, 100) for images in equal_detectors(size, seed=1))
     rows = []
-    for images in DATA_SETS:
-        counts = (DATA_SETS[images], COMPARISONS[images])
+    for images, counts in DATA_SETS.items():
         sets, pairs = (max(1, round(factor * count)) for count in counts)
         row = coverage(first, images, sets, samples)
         row |= false_differences(first, second, images, pairs, samples)

@@ -20,7 +20,7 @@ def simulation():
 @pytest.fixture(scope="module")
 def row(simulation):
     """A row of 100 data sets of 100 images."""
-    simulation.DATA_SETS = simulation.COMPARISONS = {100: 100}
+    simulation.DATA_SETS = {100: (100, 100)}
     (row,) = simulation.measure({"population": "4000", "samples": "300"})
     return row
 
