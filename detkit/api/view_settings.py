@@ -19,6 +19,10 @@ from detkit.inference.merging import Merging, merging_of
 from detkit.inference.plain_values import block_in_words
 from detkit.text import counted
 
+# The best on average of those that scripts/inference/ensembles.py measures. An object that another
+# scale hides is no less certain; one that another detector does not see is.
+_MERGE = {"name": "weighted_boxes_fusion", "iou_threshold": 0.7, "score": "agreement"}
+_MERGE_VIEWS = {**_MERGE, "score": "highest"}
 _EXAMPLES = {
     "tta": EXAMPLE,
     "merge": "merge={name: soft_nms, iou_threshold: 0.6}",
@@ -32,11 +36,13 @@ class ViewSettings:
 
     Attributes:
         views: Mirror images and scales; None for the image as it is.
-        merging: Merges the detections of views and of detectors.
+        view_merging: Merges the detections of views.
+        merging: Merges the detections of detectors.
         weights: How much each detector counts; None weights all alike.
     """
 
     views: AugmentedViews | None
+    view_merging: Merging
     merging: Merging
     weights: tuple[float, ...] | None
 
@@ -48,7 +54,7 @@ class ViewSettings:
         """
         members: list[Any] = list(networks)
         if self.views is not None:
-            members = [AugmentedBackend(n, self.views, self.merging) for n in networks]
+            members = [AugmentedBackend(n, self.views, self.view_merging) for n in networks]
         if len(members) == 1:
             backend: Backend = members[0]
             return backend
@@ -68,7 +74,8 @@ def view_settings(
         detectors: The number of detectors.
         tta: The views; see `AugmentedViews`.
         merge: A post-processor by name, or a mapping of its name and settings; None takes weighted
-            boxes fusion.
+            boxes fusion, with an object's best score in any view, and a lower one where a detector
+            misses it.
         weights: One for each detector.
 
     Raises:
@@ -84,8 +91,11 @@ def view_settings(
         _require_weights(weights, detectors)
     if views is None and detectors == 1:
         return None
-    merging = merging_of("weighted_boxes_fusion" if merge is None else merge)
-    return ViewSettings(views, merging, None if weights is None else tuple(map(float, weights)))
+    view_merging, merging = (
+        merging_of(default if merge is None else merge) for default in (_MERGE_VIEWS, _MERGE)
+    )
+    shares = None if weights is None else tuple(map(float, weights))
+    return ViewSettings(views, view_merging, merging, shares)
 
 
 def configured_views(config: Mapping[str, Any], detectors: int = 1) -> ViewSettings | None:

@@ -21,13 +21,13 @@ from detkit import assembly
 from detkit.api.augmented_backend import ViewBackend
 from detkit.api.image_inputs import ImageToRead
 from detkit.api.run_backend import open_run
+from detkit.api.view_settings import ViewSettings, view_settings
 from detkit.data.detection_dataset import DetectionDataset
 from detkit.data.evaluation_split import measured_split
 from detkit.evaluation.bootstrap import BootstrapSettings
 from detkit.evaluation.coco_metric import CocoMetric
 from detkit.evaluation.paired_comparison import align, paired_numbers
 from detkit.inference.augmented_views import AugmentedViews, View
-from detkit.inference.merging import Merging, merging_of
 from detkit.structures import DetectionArrays, Detections
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,14 +52,11 @@ VIEWS = {
     "scales .8, 1, 1.2, mirrored": AugmentedViews(flip=True, scales=(0.8, 1.0, 1.2)),
 }
 PLAIN = View(1.0, mirrored=False)
-MERGES: list[dict[str, Any]] = [
+MERGES: list[dict[str, Any] | None] = [
+    None,  # the default
     {"name": "weighted_boxes_fusion"},
-    {"name": "weighted_boxes_fusion", "iou_threshold": 0.7},
-    {"name": "weighted_boxes_fusion", "iou_threshold": 0.8},
-    {"name": "weighted_boxes_fusion", "iou_threshold": 0.7, "score": "highest"},
     {"name": "nms", "iou_threshold": 0.6},
     {"name": "soft_nms"},
-    {"name": "soft_nms", "iou_threshold": 0.6},
     {"name": "matrix_nms", "minimum_score": 0.001},
 ]
 
@@ -86,16 +83,18 @@ def measure(options: Mapping[str, str]) -> dict[str, Any]:
     rows = []
     for name in DETECTORS:
         plain = compare.metric(lambda image, name=name: image.by_view[name, PLAIN])
-        rows.append(compare.row(name, "one", None, plain, plain))
+        rows.append({**compare.row(name, "one", None, plain, plain), "merge": None})
         for views, augmented in VIEWS.items():
             keys = [(name, view) for view in augmented]
             rows += compare.merges(name, views, [keys], plain)
     better = max(DETECTORS, key=lambda n: next(r["AP"] for r in rows if r["detector"] == n))
     plain = compare.metric(lambda image: image.by_view[better, PLAIN])
-    both = [[(name, PLAIN) for name in DETECTORS]]
-    rows += compare.merges("both", "one", both, plain)
-    mirrored = [[(name, view) for view in VIEWS["mirrored"]] for name in DETECTORS]
-    rows += compare.merges("both", "mirrored", mirrored, plain)
+    for views, augmented in {"one": [PLAIN], **VIEWS}.items():
+        groups = [[(name, view) for view in augmented] for name in DETECTORS]
+        rows += compare.merges("both", views, groups, plain)
+    weights = [2.0 if name == better else 1.0 for name in DETECTORS]
+    groups = [[(name, view) for view in VIEWS["mirrored"]] for name in DETECTORS]
+    rows += compare.merges(f"both, {better} twice", "mirrored", groups, plain, weights)
     return {"images": len(images), "better": better, "rows": rows}
 
 
@@ -152,6 +151,7 @@ class Comparison:
         views: str,
         groups: Sequence[Sequence[tuple[str, View]]],
         baseline: CocoMetric,
+        weights: Sequence[float] | None = None,
     ) -> list[dict[str, Any]]:
         """A row for each merge.
 
@@ -160,14 +160,16 @@ class Comparison:
             views: Names the views.
             groups: Views to merge; several groups are merged again, as views of an ensemble are.
             baseline: One detector that sees one view.
+            weights: Of the groups.
         """
         rows = []
         for node in MERGES:
-            merging = merging_of(node)
+            settings = view_settings(len(DETECTORS), merge=node, weights=weights)
+            assert settings is not None  # there are two detectors
 
-            def detections(image: Image, merging: Merging = merging) -> DetectionArrays:
-                parts = [merging([image.by_view[key] for key in keys]) for keys in groups]
-                return parts[0] if len(parts) == 1 else merging(parts)
+            def detections(image: Image, by: ViewSettings = settings) -> DetectionArrays:
+                parts = [_merged([image.by_view[k] for k in keys], by) for keys in groups]
+                return parts[0] if len(parts) == 1 else by.merging(parts, by.weights)
 
             rows.append(self.row(detector, views, node, self.metric(detections), baseline))
         return rows
@@ -187,13 +189,17 @@ class Comparison:
         return {
             "detector": detector,
             "views": views,
-            "merge": merge,
+            "merge": dict(merge) if merge else {"name": "default"},
             "AP": numbers["AP"],
             "AP50": numbers["AP50"],
             "gain": paired.difference,
             "low": paired.interval.low,
             "high": paired.interval.high,
         }
+
+
+def _merged(views: Sequence[DetectionArrays], settings: ViewSettings) -> DetectionArrays:
+    return views[0] if len(views) == 1 else settings.view_merging(views)
 
 
 def _detected(backends: Mapping[str, ViewBackend], data: str) -> Iterator[Image]:

@@ -8,6 +8,7 @@ import pytest
 from exported_files import MODEL, write_data, write_onnx
 
 import detkit
+from detkit.api.view_settings import view_settings
 
 pytest.importorskip("onnxruntime")
 WHITE = np.full((30, 40, 3), 255, np.uint8)
@@ -121,3 +122,14 @@ def test_settings_without_an_effect_are_refused(file):
         detkit.load([file], weights=[1], tta={"flip": True})
     with pytest.raises(detkit.UserError, match="got an empty list"):
         detkit.load([])
+
+
+def test_by_default_a_missing_view_costs_nothing_and_a_missing_detector_does():
+    default = view_settings(2, tta={"flip": True})
+    assert (default.view_merging.settings["score"], default.merging.settings["score"]) == (
+        "highest",
+        "agreement",
+    )
+    chosen = view_settings(2, merge="soft_nms")
+    assert chosen.view_merging.settings == chosen.merging.settings
+    assert chosen.merging.name == "soft_nms"
