@@ -39,6 +39,9 @@ OTHER_NETWORKS = {
     "fast_rcnn": [*TIMM, "model.backbone.levels=[4]", "model.roi_head.box_head.width=64"],
     "rcnn": RCNN,
 }
+# DETR's class loss is a weighted mean over 100 queries. Ten matched queries have the weight 1, the
+# others 0.1, which is 47 % of the sum; without objects it is all of it.
+LIMITS = {"detr": 2.2}
 QUICK_SIDE, SIDE, OBJECTS, CLASSES = 192, 448, 10, 20
 
 
@@ -99,4 +102,4 @@ def test_gradient_of_a_batch_without_objects_is_bounded(page):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_nor_does_a_larger_one_of_larger_images_with_any_page(page):
-    assert 0 < ratio(page, 4, SIDE) <= 2
+    assert 0 < ratio(page, 4, SIDE) <= LIMITS.get(page, 2)

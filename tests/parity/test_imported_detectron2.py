@@ -37,7 +37,7 @@ WORDS = {
 ALL = 1_000_000
 _SAMPLE_ALL = [f"model.{part}.sampler.number={ALL}" for part in ("proposer", "roi_head")]
 TRAINING_WORDS = {
-    "retinanet": [],
+    "retinanet": ["model.head.empty_image=0.0"],  # its batch has an image without objects
     "faster_rcnn": _SAMPLE_ALL,
     "cascade_rcnn": [
         *_SAMPLE_ALL,
