@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from clips import frame_of, read_clip, write_clip
 from exported_files import write_onnx
 from PIL import Image
 
+from detkit.api.exported_backend import ExportedBackend
 from detkit.cli import predict_inputs, predict_video
 from detkit.cli.main import main
 from detkit.video.encoder import VideoEncoder
@@ -221,19 +223,34 @@ def test_sound_is_mentioned(folder, capsys):
     assert "loud.mp4: the sound is not kept" in capsys.readouterr().err
 
 
-def test_decoding_prediction_and_encoding_overlap(folder, monkeypatch):
-    """Each stage takes 20 ms for a frame: one after the other, 8 frames would take 480 ms."""
-    frames, add = VideoReader.__iter__, VideoEncoder.add
-    slow = lambda: time.sleep(0.02)  # noqa: E731
-    monkeypatch.setattr(VideoReader, "__iter__", lambda self: (slow() or f for f in frames(self)))
-    monkeypatch.setattr(VideoEncoder, "add", lambda *words: slow() or add(*words))
-    summary = []
-    report = predict_video._report
-    monkeypatch.setattr(predict_video, "_report", lambda *all: summary.append(all) or report(*all))
+def test_decoding_and_prediction_go_on_while_a_frame_is_encoded(folder, monkeypatch):
+    frames, predicted, add = VideoReader.__iter__, ExportedBackend.predict, VideoEncoder.add
+    decoded, detected, waits = Countdown(4), Countdown(3), []
+
+    def encode(encoder, pixels, time):
+        waits.append(decoded.reached.wait(5) and detected.reached.wait(5))
+        add(encoder, pixels, time)
+
+    monkeypatch.setattr(VideoReader, "__iter__", lambda self: map(decoded.count, frames(self)))
+    monkeypatch.setattr(
+        ExportedBackend, "predict", lambda self, batch: detected.count(predicted(self, batch))
+    )
+    monkeypatch.setattr(VideoEncoder, "add", encode)
     assert predict("source=clip.mp4") == 0
-    *_, done, seconds = summary[0]
-    assert done == 10
-    assert seconds < 0.2 + 0.2 + 0.15
+    assert waits == [True] * 10
+
+
+class Countdown:
+    """Passes values on; `reached` is set after some of them."""
+
+    def __init__(self, number):
+        self.reached, self._left = threading.Event(), number
+
+    def count(self, value):
+        self._left -= 1
+        if self._left == 0:
+            self.reached.set()
+        return value
 
 
 # pain 126
