@@ -53,6 +53,11 @@ class FrameOutput:
         detector: The detector.
         video: The frames.
 
+    Attributes:
+        frames: Frames so far.
+        detections: Detections so far.
+        files: The files and folders it writes.
+
     Raises:
         UserError: A file cannot be written, or `classes` names an unknown class.
     """
@@ -67,7 +72,7 @@ class FrameOutput:
     ) -> None:
         self._name, self._settings = name, settings
         self._labels = kept_labels(settings.classes, detector.class_names)
-        self.detections = 0
+        self.frames = self.detections = 0
         self.files: list[Path] = []
         self._stack = ExitStack()
         with ExitStack() as stack:
@@ -99,6 +104,7 @@ class FrameOutput:
             self._lines.add(frame.number, frame.time, result.names, rows)
         if self._output is not None:
             self._output.add(self._image(frame.number, result))
+        self.frames += 1
         self.detections += len(result)
 
     def finish(self) -> None:
@@ -143,28 +149,28 @@ def predict_video(
         threshold=settings.score_threshold,
         batch_size=settings.batch_size,
     )
-    start, done = perf_counter(), 0
+    start = perf_counter()
     with closing(video), closing(FrameOutput(folder, name, settings, detector, video)) as output:
         progress = tqdm(video, total=video.expected, unit="frame", disable=None)
         try:
             with InBackground(output.add, frames_ahead(video.info.size)) as background:
                 for frame in progress:
                     background.add(frame)
-                    done += 1
             output.finish()
         except (KeyboardInterrupt, Stopped):
             progress.close()
             output.finish()
             files = ", ".join(map(str, output.files))
-            print(f"{counted(done, 'frame')} of {location} done, kept in {files}", file=sys.stderr)
+            print(
+                f"{counted(output.frames, 'frame')} of {location} done, kept in {files}",
+                file=sys.stderr,
+            )
             raise
-        _report(location, video, output, done, perf_counter() - start)
-    return VideoSummary(done, is_whole=not video.cut_short)
+        _report(location, video, output, perf_counter() - start)
+    return VideoSummary(output.frames, is_whole=not video.cut_short)
 
 
-def _report(
-    location: Location, video: VideoResults, output: FrameOutput, done: int, seconds: float
-) -> None:
+def _report(location: Location, video: VideoResults, output: FrameOutput, seconds: float) -> None:
     """What was found, and what was left out."""
     notes = []
     if video.cut_short:
@@ -177,9 +183,9 @@ def _report(
         notes.append("the sound is not kept")
     for note in notes:
         print(f"{location}: {note}", file=sys.stderr)
-    speed = f"{done / max(seconds, 1e-9):.1f} frames/s"
+    speed = f"{output.frames / max(seconds, 1e-9):.1f} frames/s"
     files = ", ".join(map(str, output.files))
-    content = f"{counted(output.detections, 'detection')} in {counted(done, 'frame')}"
+    content = f"{counted(output.detections, 'detection')} in {counted(output.frames, 'frame')}"
     print(f"{location}: {content} ({speed}): {files}")
 
 
