@@ -28,6 +28,7 @@ from detkit.inference.engines.opening import exported_file
 from detkit.inference.measuring import Measurement
 from detkit.inference.tiled_batches import DetectedBatch
 from detkit.pixels.pixel_format import PixelFormat
+from detkit.runs.checkpoint import find_checkpoint
 from detkit.runs.layout import RunFolder
 from detkit.structures import DatasetIndex, DetectionArrays, Sample
 from detkit.text import counted, listed
@@ -108,7 +109,11 @@ def measure_detectors(
     Raises:
         UserError: A source or the data cannot be read, or its metric is not COCO's.
     """
-    for source, name in zip(sources, short_names(sources), strict=True):
+    names = short_names(sources)
+    for source in sources:  # a typing error in the last one must not cost the time of the first
+        if results_file(source) is None and exported_file(source) is None:
+            find_checkpoint(source)
+    for source, name in zip(sources, names, strict=True):
         evaluation = _evaluation(source, list(words))
         metric = evaluation.metric
         if not isinstance(metric, CocoMetric):

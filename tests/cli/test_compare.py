@@ -44,6 +44,7 @@ def test_the_better_detections_win(
     assert len(rows) == 4
 
 
+@pytest.mark.slow  # tests/evaluation/test_paired_comparison.py has the sentences
 def test_several_are_compared_with_the_first(
     work: Path, files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,7 +74,7 @@ def test_a_run_and_its_exported_file(
         (["first", "first"], "first: is named twice"),
         (["compared/good.json", "compared/poor.json"], "names no data set: add data.path=DATA"),
         (["first", "absent"], "absent"),
-        (["first", "compared/good.json", *SHAPES, "split=nowhere"], "nowhere"),
+        (["compared/good.json", "compared/poor.json", *SHAPES, "split=nowhere"], "nowhere"),
         (["first", "compared/good.json", *SHAPES, "intervals={samples: 5}"], "100 samples or more"),
         (["first", "compared/good.json", *SHAPES, "intervals=many"], "expected true, false or"),
     ],
