@@ -183,7 +183,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         "",
         f"On average, AP of a small data set is too high ({excess} images), since COCO's curve "
         "takes the best precision at each recall or above. The intervals correct part of it; "
-        "numbers of few objects, such as AP_small and AP of rare classes, are less certain than "
-        "their intervals say.",
+        "AP_small, which has few objects in each class, is less certain than its intervals say. "
+        "The shares in the table have standard errors of 1 to 2 points themselves.",
     ]
     return "\n".join(lines)
