@@ -74,14 +74,13 @@ def file(tmp_path):
     return write_onnx(tmp_path / "model.onnx", replace(MODEL, resize={"fit": RESIZE}))
 
 
-@pytest.mark.parametrize("size", [(61, 83), (33, 101)])
 # pain 136
-def test_views_of_a_run_agree_on_a_painted_rectangle(tiny_run, size):
+def test_views_of_a_run_agree_on_a_painted_rectangle(tiny_run):
     words = ["augmentation.evaluation.resize.short_side=57"]
     backend = open_run(str(tiny_run.folder), "cpu", words)
     backend._predictor = network = FindsRectangle()
     augmented = detkit.Detector(AugmentedBackend(backend, views_of(VIEWS), Merging("none")))
-    (result,) = augmented.predict(painted(size))
+    (result,) = augmented.predict(painted((33, 101)))
     assert len(result) == 6
     assert len(set(network.sizes)) == 3
     np.testing.assert_allclose(result.boxes, [BOX] * 6, atol=0.15)
@@ -134,6 +133,7 @@ def test_masks_are_dropped_with_a_note(tmp_path):
     assert result.masks is None
 
 
+@pytest.mark.slow  # tests/api/test_merged_backend.py measures too
 def test_it_is_measured_on_data(tmp_path):
     pytest.importorskip("onnxruntime")
     file = write_onnx(tmp_path / "m.onnx")
