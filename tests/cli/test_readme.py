@@ -37,7 +37,8 @@ def commands() -> list[str]:
     lines = [line.split("   ")[0].strip() for block in blocks("") for line in block.splitlines()]
     inline = re.findall(r"`(detkit [a-z][^`]+)`", README.replace("\n", " "))
     found = [line for line in [*lines, *inline] if re.match("(detkit|make) ", line)]
-    return list(dict.fromkeys(found))
+    # test_integrations_page.py runs the upload with a server in place of the hub.
+    return [line for line in dict.fromkeys(found) if " hub=" not in line]
 
 
 def typed() -> list[str]:

@@ -111,8 +111,9 @@ def test_predict_escapes_control_characters_in_the_names_of_its_pictures(
 
 
 def test_finished_run_trains_for_longer(work: Path) -> None:
-    assert main(["train", "ckpt=first", "trainer.max_epochs=3"]) == 0
-    rows = list(csv.DictReader((work / "first/metrics.csv").open()))
+    shutil.copytree(work / "first", work / "longer")
+    assert main(["train", "ckpt=longer", "trainer.max_epochs=3"]) == 0
+    rows = list(csv.DictReader((work / "longer/metrics.csv").open()))
     steps = [int(row["step"]) for row in rows if row.get("loss")]
     assert steps == sorted(set(steps)) == list(range(6))
 
